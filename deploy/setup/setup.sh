@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what Holdfast needs on a Debian machine with Node and npm, and builds its two C programs.
+# Says what it does; does nothing that is already done. Root (or sudo) is needed for the Debian packages only.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+say() { echo "setup: $*" >&2; }
+
+# What each Debian package is for.
+packages=(
+  clang            # compiles the BPF program
+  llvm             # llvm-strip for the BPF object
+  libbpf-dev       # BPF headers, and libbpf itself
+  libelf1          # libbpf's ELF reader
+  libusrsctp-dev   # the SCTP stack of the test peer
+  gcc libc6-dev    # compile the test peer
+  iproute2         # namespaces and links of the lab
+  ethtool          # offload settings of the lab's links
+  tcpdump          # captures of the lab
+  nftables         # the benchmarks' comparison
+  procps           # process figures
+  openssl          # the cluster's certificate authority
+)
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  say "installing Debian packages: ${missing[*]}"
+  root=""
+  [ "$(id -u)" = 0 ] || root=sudo
+  $root apt-get -o DPkg::Lock::Timeout=300 update -qq
+  $root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq \
+    --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  say "installing npm packages from package-lock.json"
+  npm ci --no-audit --no-fund --loglevel=error >&2
+fi
+node_modules/.bin/node -e 'process.exit(+process.versions.node.split(".")[0] >= 22 ? 0 : 1)' ||
+  { say "node_modules/.bin/node is too old or missing: run 'npm ci' again and read its output"; exit 1; }
+
+for build in packages/forwarder/build.sh packages/testkit/build.sh; do
+  if [ -e "$build" ]; then bash "$build"; fi
+done

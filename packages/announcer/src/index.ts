@@ -1,0 +1,2 @@
+// makes ownership true on the network: ARP and NDP
+export {};

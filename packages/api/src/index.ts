@@ -1,0 +1,2 @@
+// schemas, error codes, typed client
+export {};

@@ -1,0 +1,2 @@
+// the operator's command
+export {};

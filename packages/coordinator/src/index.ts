@@ -1,0 +1,2 @@
+// membership, failure detection, which member owns a VIP
+export {};

@@ -1,0 +1,113 @@
+// The port between slow path and fast path. Implementations: bpf/ (XDP and TC), userspace/ (TPACKET_V3 around the
+// reference translator), and a simulated one in tests; all pass compliance.ts.
+import type { Address } from "@holdfast/model";
+
+export type FastPathMode = "xdp" | "xdp-generic" | "tc" | "userspace";
+
+/** What the fast path matches: the packet as it arrives. */
+export interface FlowKey {
+  readonly source: Address;
+  readonly destination: Address;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
+/** What it does with a match. */
+export interface Flow {
+  readonly key: FlowKey;
+  readonly newSource: Address;
+  readonly newDestination: Address;
+  readonly newSourcePort: number;
+  readonly newDestinationPort: number;
+  /** The verification tag that packets of this direction carry. */
+  readonly tag: number;
+  readonly direction: "up" | "down";
+  /** Down only. Where reply-only packets go, when not to `newDestination` (last heard on this VIP; sctp-rules §2). */
+  readonly replyDestination?: Address;
+  /** A generation is pending: punt a wrong tag (rate-limited) instead of dropping it. */
+  readonly pending: boolean;
+  /** Only packets of HEARTBEAT chunks may be sent to it: an unverified client address (sctp-rules §1.4). */
+  readonly heartbeatOnly: boolean;
+  /** Set on up flows whose source is not yet verified or not the last heard: the first packet is punted as a copy. */
+  readonly learn: boolean;
+  /** 32-bit handle that the slow path chose; punts and sweeps carry it back. Unique among living flows' sessions. */
+  readonly session: number;
+}
+
+export interface FlowCounters {
+  readonly packets: number;
+  readonly bytes: number;
+  /** Monotonic ms (the fast path's own clock, comparable with `nowMs()` of the port), coarse. */
+  readonly lastSeenMs: number;
+}
+
+/** A packet that the fast path would not decide. Append-only numbers are in bpf/abi.h. */
+export interface Punt {
+  readonly reason: PuntReason;
+  /** Whole IP packet, header first. Valid only during the call. */
+  readonly packet: Uint8Array;
+  readonly interfaceIndex: number;
+  /** Fast path's clock, ms. After a restart old INITs are discarded. */
+  readonly timeMs: number;
+  /** Handle of the matched flow, or 0. */
+  readonly session: number;
+  /** CHECKSUM_PARTIAL: the SCTP checksum of `packet` is not filled in yet and must not be verified. */
+  readonly checksumPartial: boolean;
+  /** The fast path has forwarded the packet already; this is a copy to learn from. */
+  readonly copy: boolean;
+}
+
+export type PuntReason =
+  | "init"
+  | "initAck"
+  | "control"
+  | "handshake"
+  | "miss"
+  | "wrongTag"
+  | "learn"
+  | "icmp"
+  | "fragment"
+  | "asconf"
+  | "noNextHop"
+  | "ttlExpired"
+  | "tooBig"
+  | "ndp";
+
+export interface LocalAddress {
+  readonly address: Address;
+  /** VIPs only: this member owns it now, answers ARP, NDP and ping for it while the sign of life is fresh. */
+  readonly owned: boolean;
+  /** SCTP ports served on it. Packets to others are dropped with a reason. */
+  readonly ports: readonly number[];
+  /** Where newcomers go while this daemon is dead. */
+  readonly successor?: { readonly interfaceIndex: number; readonly mac: Uint8Array };
+}
+
+export interface FastPath {
+  readonly mode: FastPathMode;
+  /** The fast path's clock in ms. */
+  nowMs(): number;
+  setLocal(addresses: readonly LocalAddress[]): void;
+  /** Endpoint addresses (address, port): packets from them to a VIP without a flow are punted as misses. */
+  setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void;
+  /** Inserts or replaces. false: the table is full (a counter says so); established flows are not touched. */
+  install(flow: Flow): boolean;
+  remove(key: FlowKey): void;
+  counters(key: FlowKey): FlowCounters | undefined;
+  /** Visits flows a batch at a time (≤ 1,024); resume with the returned cursor, undefined at the end. */
+  sweep(cursor: unknown, visit: (flow: Flow, counters: FlowCounters) => "keep" | "remove"): unknown;
+  /** Everything installed: after a restart the slow path rebuilds from it before the ring is drained. */
+  onPunt(listener: (punt: Punt) => void): void;
+  /** Starts draining punts. Call after adoption. */
+  start(): void;
+  /** Sends a whole IP packet (header first, checksums done); the kernel routes it, the source may be a VIP. */
+  send(packet: Uint8Array): boolean;
+  /** Drop reasons and other totals since attach, by stable name. */
+  totals(): ReadonlyMap<string, number>;
+  /** Sign of life for the dead-daemon rule; the probe thread calls it through the map's file descriptor instead. */
+  signOfLife(): void;
+  /** Leaves the data plane pinned and running. */
+  detach(): Promise<void>;
+  /** Removes programs, links and maps. */
+  uninstall(): Promise<void>;
+}

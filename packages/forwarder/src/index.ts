@@ -1,0 +1,2 @@
+// data plane: BPF fast path, slow path, NAT ports, endpoint health
+export {};

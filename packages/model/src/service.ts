@@ -1,0 +1,48 @@
+// A service: VIPs, port, protocol, selection, endpoints. What the operator configures and all members share.
+import type { Address } from "./address.ts";
+
+/** IANA protocol number. SCTP is 132; TCP (6) and UDP (17) services come later on the same records. */
+export type Protocol = 132;
+export const PROTOCOL_SCTP: Protocol = 132;
+
+/** "sctp/PRIMARY:PORT", for example "sctp/203.0.113.1:38412" or "sctp/[2001:db8::1]:38412". */
+export type ServiceId = string;
+
+export type SelectionMode = "leastAssociations" | "roundRobin" | "weighted" | "hash" | "persist";
+
+/** One primary and at most three secondaries. */
+export const VIP_COUNT_MAX = 4;
+export const ENDPOINT_COUNT_MAX = 32;
+
+export interface Endpoint {
+  readonly address: Address;
+  /** SCTP port at the endpoint, 1 … 65535. */
+  readonly port: number;
+  /** 1 … 65535; shares of new associations. 0 takes none. */
+  readonly weight: number;
+  /** `drain`: living associations stay, restarts and new ones go elsewhere. */
+  readonly state: "active" | "drain";
+}
+
+export interface Service {
+  readonly id: ServiceId;
+  readonly name: string;
+  readonly protocol: Protocol;
+  /** Index 0 is the primary, 1 … 3 the secondaries. */
+  readonly vips: readonly Address[];
+  readonly port: number;
+  readonly selection: SelectionMode;
+  readonly endpoints: readonly Endpoint[];
+  /** An association without traffic on any path for this long is forgotten. Seconds, default 900. */
+  readonly idleTimeoutS: number;
+  /** RFC 9260 §5.2.2: a restart that adds addresses is answered with ABORT unless `accept`. */
+  readonly restartNewAddresses: "abort" | "accept";
+  /** Extra client prefixes that private addresses are accepted from (CIDR text). */
+  readonly clientPrefixes: readonly string[];
+  /** Withdraw the VIPs while no endpoint is healthy. */
+  readonly withdrawWhenDown: boolean;
+}
+
+export function serviceIdOf(primary: Address, port: number): ServiceId {
+  return primary.includes(":") ? `sctp/[${primary}]:${port}` : `sctp/${primary}:${port}`;
+}

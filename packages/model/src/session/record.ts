@@ -1,0 +1,132 @@
+// The replicated record of one association: a state-based CRDT. It holds facts that change a few times in a
+// session's life; what changes with every packet (counters, last seen) stays with the member that sees it.
+//
+// Every field joins by meaning (see join.ts): sets by union, phases by their lattice, epochs by maximum,
+// and what is left by an explicit tie-break. A *delta* is a record with only the facts that are new, so
+// join(record, delta) and join(record, record) are the same function.
+import type { Address } from "../address.ts";
+import type { Protocol, ServiceId } from "../service.ts";
+
+/**
+ * uuid v5 of service, client port, first initiate tag and the smallest of source and listed addresses before
+ * filtering: a retransmitted INIT may come from another address (RFC 9260 §5.1.2), and two members that see it
+ * must name the same session.
+ */
+export type SessionId = string;
+
+/** 32-bit initiate tag, never 0. */
+export type Tag = number;
+
+/** Phases of a generation, in lattice order: a join takes the maximum. */
+export const PHASES = [
+  "init",
+  "initAck",
+  "cookieEchoed",
+  "established",
+  "shutdown",
+  "shutdownAck",
+  "closed",
+] as const;
+export type Phase = (typeof PHASES)[number];
+
+/** `MEMBER/ENDPOINT_ADDRESS/ENDPOINT_PORT/NAT_PORT/ENDPOINT_TAG`: identity of a candidate. */
+export type CandidateKey = string;
+
+export const PENDING_GENERATION_COUNT_MAX = 4;
+export const CANDIDATE_COUNT_MAX_PER_MEMBER = 4;
+/** Client addresses kept per session, RFC limits aside (sctp-rules §1.4: cap 8–16). */
+export const CLIENT_ADDRESS_COUNT_MAX = 16;
+/** Addresses of one endpoint learned from INIT-ACK. */
+export const ENDPOINT_ADDRESS_COUNT_MAX = 8;
+
+/** One answer (INIT-ACK) of one endpoint to one INIT. Immutable once made, except `selected`, which only rises. */
+export interface Candidate {
+  /** Number of the member that allocated the NAT port. */
+  readonly member: number;
+  readonly endpoint: Address;
+  readonly endpointPort: number;
+  readonly natPort: number;
+  /** The endpoint's initiate tag from its INIT-ACK; 0 while only the INIT was forwarded. */
+  readonly endpointTag: Tag;
+  /** Further source addresses of the endpoint (INIT-ACK source and list); union. */
+  readonly endpointAddresses: readonly Address[];
+  /** A COOKIE-ECHO carried this candidate's tag. */
+  readonly echoed: boolean;
+}
+
+/** One INIT's worth of tags. Keyed by the client's tag. */
+export interface Generation {
+  readonly clientTag: Tag;
+  /** Which VIP the INIT arrived on (0 … 3) and from where; of two observations the smaller pair wins. */
+  readonly arrivalVip: number;
+  readonly source: Address;
+  /** Addresses that the INIT listed, after the filter, in its order; fixed with `arrivalVip`/`source`. */
+  readonly listed: readonly Address[];
+  /** pair[j]: the client address paired with VIP j; fixed with `arrivalVip`/`source`. */
+  readonly pairing: readonly Address[];
+  readonly phase: Phase;
+  readonly candidates: ReadonlyMap<CandidateKey, Candidate>;
+  /** Tag-verified ABORT of this generation alone. */
+  readonly aborted: boolean;
+}
+
+/** Which generation and candidate the endpoint has shown to be in force. The greater (epoch, tag, key) wins. */
+export interface Commit {
+  /** 1 for the first; raised when tag-valid endpoint traffic contradicts the record, or by a restart. */
+  readonly epoch: number;
+  readonly clientTag: Tag;
+  readonly candidate: CandidateKey;
+}
+
+/** The client address last heard on a VIP: last writer by (stamp, member). Rate-limited, on change only. */
+export interface Heard {
+  readonly address: Address;
+  /** Hybrid stamp: max(previous + 1, wall ms). */
+  readonly stamp: number;
+  readonly member: number;
+}
+
+export type EndCause =
+  | "shutdown"
+  | "abortByClient"
+  | "abortByEndpoint"
+  | "operator"
+  | "endpointDown"
+  | "endpointRemoved"
+  | "superseded"
+  | "idle"
+  | "handshakeTimeout";
+
+/**
+ * An end. Verified ends and an operator's removal absorb; a time-out names the phase and activity that it saw and
+ * loses to any higher, or else the silent half of a partition would kill what the other half carries.
+ */
+export interface End {
+  readonly cause: EndCause;
+  readonly absorbing: boolean;
+  /** Commit epoch that ended (0: the embryo): a later commit survives an end of an earlier generation. */
+  readonly epochSeen: number;
+  readonly phaseSeen: Phase;
+  readonly activitySeen: number;
+}
+
+export interface SessionRecord {
+  readonly id: SessionId;
+  readonly protocol: Protocol;
+  readonly serviceId: ServiceId;
+  readonly clientPort: number;
+  /** Smallest wall-clock ms at which a member created it. Display only. */
+  readonly createdAtMs: number;
+  /** Client addresses: source and listed, after the filter. true once a tag-valid packet came from it. */
+  readonly clients: ReadonlyMap<Address, boolean>;
+  readonly generations: ReadonlyMap<Tag, Generation>;
+  readonly commit: Commit | undefined;
+  /** By VIP index. */
+  readonly heard: ReadonlyMap<number, Heard>;
+  /** Activity epoch: a maximum, raised each quarter of the idle limit by whoever sees traffic. */
+  readonly activity: number;
+  readonly end: End | undefined;
+}
+
+/** Facts to join into a record; everything but the id may be absent. Identity comes with the first delta. */
+export type SessionDelta = Pick<SessionRecord, "id"> & Partial<Omit<SessionRecord, "id">>;

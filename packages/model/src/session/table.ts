@@ -1,0 +1,63 @@
+// Ports between the forwarder, which observes facts, and whatever replicates them. The forwarder never learns
+// how members agree; sync never learns what a packet is. `SessionView` (view.ts) is the one implementation of the
+// table; sync wraps it.
+import type { Address } from "../address.ts";
+import type { ServiceId } from "../service.ts";
+import type { SessionDelta, SessionId, SessionRecord } from "./record.ts";
+
+export type Origin = "local" | "remote";
+
+export interface SessionChange {
+  readonly previous: SessionRecord | undefined;
+  /** undefined: forgotten (tombstone expired or evicted). */
+  readonly record: SessionRecord | undefined;
+  readonly origin: Origin;
+}
+
+export interface SessionTable {
+  readonly size: number;
+  get(id: SessionId): SessionRecord | undefined;
+  /** Sessions of a service with this client address and port; the winner of the conflict rule first. */
+  byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly SessionRecord[];
+  /** Sessions that hold this NAT port at this endpoint (address and port), the committed first. */
+  byNatPort(endpoint: Address, endpointPort: number, natPort: number): readonly SessionRecord[];
+  values(): IterableIterator<SessionRecord>;
+  /**
+   * Joins facts that this member observed, and hands them to replication. `urgent` asks for a flush at once
+   * (INIT-ACK, COOKIE-ACK) instead of the next tick. Returns the joined record.
+   */
+  apply(delta: SessionDelta, options?: { readonly urgent?: boolean }): SessionRecord;
+  /** Called after every change, in order, never re-entrantly with the record half made. */
+  subscribe(listener: (change: SessionChange) => void): () => void;
+}
+
+/** What a member asks the others when a packet arrives without state. */
+export type SessionQuestion =
+  | {
+      readonly kind: "client";
+      readonly serviceId: ServiceId;
+      readonly client: Address;
+      readonly clientPort: number;
+    }
+  | {
+      readonly kind: "natPort";
+      readonly endpoint: Address;
+      readonly endpointPort: number;
+      readonly natPort: number;
+    };
+
+export interface Replication {
+  /**
+   * Resolves true when the owners of the service's other VIPs, or else one other member, hold the record as it is
+   * now; false when that took longer than the limit (20 ms) or nobody is there. `none` resolves true at once.
+   */
+  released(id: SessionId): Promise<boolean>;
+  /** Asks the slot's member, or all. Resolves when answers were joined, at most 50 ms later. */
+  ask(question: SessionQuestion): Promise<void>;
+}
+
+/** A single member: nothing to wait for, nobody to ask. */
+export const noReplication: Replication = {
+  released: () => Promise.resolve(true),
+  ask: () => Promise.resolve(),
+};

@@ -1,0 +1,2 @@
+// the daemon: composes the packages, serves the API
+export {};

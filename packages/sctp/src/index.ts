@@ -1,0 +1,2 @@
+// wire codec: packet, chunks, parameters, CRC32c
+export {};

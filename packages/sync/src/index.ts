@@ -1,0 +1,2 @@
+// sessions and configuration as Automerge CRDTs between members
+export {};

@@ -1,0 +1,2 @@
+// simulated clock and network, packet builder, lab
+export {};
