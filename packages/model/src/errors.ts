@@ -33,6 +33,131 @@ export const ERROR_CATALOGUE = {
     message: "'{text}' is not an IP address.",
     remedy: "Write IPv4 as 192.0.2.1 and IPv6 as 2001:db8::1, without a prefix length.",
   },
+  CONFIG_UNREADABLE: {
+    status: 500,
+    message: "The configuration file {file} cannot be read: {reason}.",
+    remedy: "Name an existing YAML file that this user may read with --config.",
+  },
+  CONFIG_SYNTAX: {
+    status: 400,
+    message: "{where}: this is not YAML: {reason}.",
+    remedy:
+      "Correct the line; indentation is made of spaces, and text with ': ' or a leading '*' needs quotes.",
+  },
+  CONFIG_INVALID: {
+    status: 400,
+    message: "{where}: {field} {reason}.",
+    remedy: "{remedy}",
+  },
+  CONFIG_CERTIFICATES_MISSING: {
+    status: 400,
+    message: "{where}: there are other members, but cluster.certificates is missing.",
+    remedy:
+      "Make them with 'holdfast certificates init' and 'holdfast certificates issue', and name authority, certificate and key under cluster.certificates.",
+  },
+  CONFIG_CHANGE_NEEDS_RESTART: {
+    status: 409,
+    message:
+      "{field} cannot change while the member runs: {reason}. Nothing of the new configuration was applied.",
+    remedy: "Restart this member (its associations live on), or take the change back.",
+  },
+  API_NOT_PROTECTED: {
+    status: 400,
+    message: "The API would listen on {listen}, beyond the loopback, without {missing}.",
+    remedy: "Set api.tokenFile and api.tls, or listen on 127.0.0.1, [::1] or unix:/PATH.",
+  },
+  LOXILB_NOT_PROTECTED: {
+    status: 400,
+    message: "LoxiLB's API would listen on {listen}, beyond the loopback, where its clients need no token.",
+    remedy:
+      "Listen on 127.0.0.1, or set loxilb.allowRemote: true where only those clients can reach the port.",
+  },
+  CERTIFICATE_NAME_INVALID: {
+    status: 400,
+    message: "'{name}' cannot be a cluster id or member name.",
+    remedy: "Use 1 to 63 characters of a-z, 0-9 and inner hyphens.",
+  },
+  CERTIFICATE_NUMBER_INVALID: {
+    status: 400,
+    message: "{number} is not a member number.",
+    remedy: "Use a whole number from 0 to {highest}.",
+  },
+  CERTIFICATE_NUMBER_TAKEN: {
+    status: 409,
+    message: "Member number {number} belongs to member {member}.",
+    remedy: "Choose another number, or leave it out: the lowest free one is taken.",
+  },
+  CERTIFICATE_NUMBER_FIXED: {
+    status: 409,
+    message: "Member {member} has number {number} and keeps it.",
+    remedy: "Leave the number out, or issue a certificate for another member name.",
+  },
+  CERTIFICATE_NUMBERS_EXHAUSTED: {
+    status: 409,
+    message: "All {count} member numbers are taken.",
+    remedy: "A number is never given to another name; make a new cluster for more members.",
+  },
+  CERTIFICATE_AUTHORITY_EXISTS: {
+    status: 409,
+    message: "There is an authority in {directory} already.",
+    remedy: "Issue member certificates with it, or choose another directory for another cluster.",
+  },
+  CERTIFICATE_AUTHORITY_MISSING: {
+    status: 404,
+    message: "There is no complete authority in {directory}.",
+    remedy:
+      "Make one with 'holdfast certificates init', or name the directory that holds authority.key and members.json.",
+  },
+  CERTIFICATE_AUTHORITY_UNUSABLE: {
+    status: 400,
+    message: "The authority cannot sign: {reason}.",
+    remedy:
+      "Restore authority.crt, authority.key and members.json from a copy, or make a new authority and new certificates for every member.",
+  },
+  CERTIFICATE_FILE_UNREADABLE: {
+    status: 400,
+    message: "{file} cannot be read: {reason}.",
+    remedy: "Check the path in the configuration and that the user of the daemon may read the file.",
+  },
+  CERTIFICATE_UNREADABLE: {
+    status: 400,
+    message: "The {what} certificate is not a PEM certificate.",
+    remedy: "Issue it again with 'holdfast certificates issue'.",
+  },
+  CERTIFICATE_WRONG_AUTHORITY: {
+    status: 400,
+    message: "The certificate '{subject}' was not signed by '{authority}'.",
+    remedy:
+      "Use certificate and authority of the same cluster: authority.crt and NAME.crt from one directory.",
+  },
+  CERTIFICATE_NOT_YET_VALID: {
+    status: 400,
+    message: "The {what} certificate is valid from {from}, and the clock says {now}.",
+    remedy:
+      "Set this machine's clock (NTP); if the clock is right, issue the certificate again on a machine whose clock is.",
+  },
+  CERTIFICATE_EXPIRED: {
+    status: 400,
+    message: "The {what} certificate ended at {to}, and the clock says {now}.",
+    remedy:
+      "Renew it with 'holdfast certificates issue NAME' and restart the daemon; if it should still be valid, set this machine's clock.",
+  },
+  CERTIFICATE_WITHOUT_IDENTITY: {
+    status: 400,
+    message: "The certificate '{subject}' names no cluster member.",
+    remedy:
+      "Issue it with 'holdfast certificates issue': the name holdfast://CLUSTER/members/NAME?number=N must be in it.",
+  },
+  CERTIFICATE_KEY_MISMATCH: {
+    status: 400,
+    message: "The key is not the key of member {member}'s certificate.",
+    remedy: "Use NAME.crt and NAME.key from the same issue.",
+  },
+  CERTIFICATE_WRONG_CLUSTER: {
+    status: 400,
+    message: "The certificate is for cluster {found}, the configuration says {expected}.",
+    remedy: "Correct the cluster id in the configuration, or issue a certificate for this cluster.",
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
