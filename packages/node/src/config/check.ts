@@ -1,0 +1,227 @@
+// What the schema cannot say: fields that must agree with each other. Pure; the findings carry the field's path.
+import { hostname } from "node:os";
+import { parseListenAddress } from "@holdfast/api";
+import type { ErrorCode } from "@holdfast/model";
+import type { Configuration } from "./schema.ts";
+
+export interface CheckFinding {
+  readonly path: readonly (string | number)[];
+  readonly reason: string;
+  readonly remedy: string;
+  /** A code of its own instead of CONFIG_INVALID. */
+  readonly code?: ErrorCode;
+  readonly details?: Readonly<Record<string, string | number>>;
+}
+
+/** This member as the configuration describes it, with what was left out filled in. */
+export interface OwnMember {
+  readonly name: string;
+  readonly number: number;
+  readonly zone: string;
+}
+
+/** The host's name up to the first dot, made of the characters that a member's name may have. */
+function hostMemberName(): string {
+  const name = (hostname().split(".")[0] ?? "")
+    .replace(/[^A-Za-z0-9._-]/g, "-")
+    .replace(/^[._-]+|[._-]+$/g, "");
+  return name === "" ? "member" : name.slice(0, 63);
+}
+
+/** Name, number and zone of this member: its own section first, then the list's entry of that name. */
+export function ownMember(configuration: Configuration): OwnMember {
+  const name = configuration.member.name ?? hostMemberName();
+  const listed = configuration.members.find((member) => member.name === name);
+  return {
+    name,
+    number: configuration.member.number ?? listed?.number ?? 0,
+    zone: configuration.member.zone !== "" ? configuration.member.zone : (listed?.zone ?? ""),
+  };
+}
+
+/** The other members. */
+export function otherMembers(configuration: Configuration): Configuration["members"] {
+  const { name } = ownMember(configuration);
+  return configuration.members.filter((member) => member.name !== name);
+}
+
+export function isLoopbackListen(listen: string): boolean {
+  const parsed = parseListenAddress(listen);
+  if (parsed === undefined) return false;
+  return "path" in parsed || parsed.host === "::1" || parsed.host.startsWith("127.");
+}
+
+export function listenList(listen: string | readonly string[]): readonly string[] {
+  return typeof listen === "string" ? [listen] : listen;
+}
+
+export function checkConfiguration(configuration: Configuration): CheckFinding[] {
+  return [
+    ...checkMembers(configuration),
+    ...checkInterfaces(configuration),
+    ...checkServices(configuration),
+    ...checkListeners(configuration),
+  ];
+}
+
+function checkMembers(configuration: Configuration): CheckFinding[] {
+  const findings: CheckFinding[] = [];
+  const own = ownMember(configuration);
+  const count = configuration.cluster.memberNumberCount;
+  const tooHigh = (path: CheckFinding["path"], number: number): void => {
+    if (number >= count)
+      findings.push({
+        path,
+        reason: `is ${number}, but cluster.memberNumberCount is ${count}`,
+        remedy: `Numbers run from 0 to ${count - 1}. The count stays the same for the cluster's life.`,
+      });
+  };
+  if (configuration.member.number !== undefined) tooHigh(["member", "number"], own.number);
+  const names = new Map<string, number>();
+  const numbers = new Map<number, string>([[own.number, own.name]]);
+  const addresses = new Map<string, string>();
+  for (const [index, member] of configuration.members.entries()) {
+    tooHigh(["members", index, "number"], member.number);
+    if (names.has(member.name))
+      findings.push({
+        path: ["members", index, "name"],
+        reason: `'${member.name}' is there twice`,
+        remedy: "Give each member one entry.",
+      });
+    names.set(member.name, index);
+    const holder = numbers.get(member.number);
+    if (holder !== undefined && holder !== member.name)
+      findings.push({
+        path: ["members", index, "number"],
+        reason: `is ${member.number}, which is ${holder}'s`,
+        remedy: "Each member needs a number of its own: it decides which NAT ports it allocates.",
+      });
+    else if (member.name === own.name && member.number !== own.number)
+      findings.push({
+        path: ["members", index, "number"],
+        reason: `is ${member.number}, but member.number is ${own.number}`,
+        remedy: "Write it in one place only, or the same in both.",
+      });
+    numbers.set(member.number, member.name);
+    for (const [at, address] of member.addresses.entries()) {
+      const taken = addresses.get(address);
+      // Members on one machine (a test) may share an address when their ports differ.
+      const shared = configuration.members.find((m) => m.name === taken);
+      if (taken !== undefined && shared?.replicationPort === member.replicationPort)
+        findings.push({
+          path: ["members", index, "addresses", at],
+          reason: `is ${address}, which is ${taken}'s`,
+          remedy: "List each address at the member that has it.",
+        });
+      addresses.set(address, member.name);
+    }
+  }
+  if (otherMembers(configuration).length > 0 && configuration.cluster.certificates === undefined)
+    findings.push({
+      path: ["members"],
+      code: "CONFIG_CERTIFICATES_MISSING",
+      reason: "has other members, but cluster.certificates is missing",
+      remedy: "Make certificates.",
+    });
+  const members = otherMembers(configuration).length + 1;
+  if (configuration.coordinator.minimumMembers > members)
+    findings.push({
+      path: ["coordinator", "minimumMembers"],
+      reason: `is ${configuration.coordinator.minimumMembers}, but the cluster has ${members}: no VIP would ever be owned`,
+      remedy: `Use at most ${members}.`,
+    });
+  return findings;
+}
+
+function checkInterfaces(configuration: Configuration): CheckFinding[] {
+  const seen = new Set<string>();
+  return configuration.interfaces.flatMap(({ name }, index) => {
+    if (!seen.has(name)) {
+      seen.add(name);
+      return [];
+    }
+    return [
+      {
+        path: ["interfaces", index, "name"],
+        reason: `'${name}' is there twice`,
+        remedy: "Give each interface one entry; several roles are a list: role: [path, core].",
+      },
+    ];
+  });
+}
+
+function checkServices(configuration: Configuration): CheckFinding[] {
+  const findings: CheckFinding[] = [];
+  const taken = new Map<string, number>();
+  const memberAddresses = new Map(
+    configuration.members.flatMap((member) =>
+      member.addresses.map((address) => [address, member.name] as const),
+    ),
+  );
+  for (const [index, service] of configuration.services.entries()) {
+    for (const [at, vip] of service.vips.entries()) {
+      const other = taken.get(`${vip} ${service.port}`);
+      if (other !== undefined)
+        findings.push({
+          path: ["services", index, "vips", at],
+          reason: `is ${vip}, whose port ${service.port} services[${other}] has already`,
+          remedy: "Use another VIP or another port.",
+        });
+      taken.set(`${vip} ${service.port}`, index);
+      const member = memberAddresses.get(vip);
+      if (member !== undefined)
+        findings.push({
+          path: ["services", index, "vips", at],
+          reason: `is ${vip}, an address of member ${member}`,
+          remedy: "A VIP belongs to no host: use an address that nobody has.",
+        });
+    }
+    const endpoints = new Set<string>();
+    for (const [at, endpoint] of service.endpoints.entries()) {
+      const key = `${endpoint.address} ${endpoint.port}`;
+      if (endpoints.has(key))
+        findings.push({
+          path: ["services", index, "endpoints", at],
+          reason: `is ${endpoint.address} port ${endpoint.port} a second time`,
+          remedy: "List it once and give it a weight.",
+        });
+      endpoints.add(key);
+      if (service.vips.includes(endpoint.address))
+        findings.push({
+          path: ["services", index, "endpoints", at, "address"],
+          reason: `is ${endpoint.address}, a VIP of the same service`,
+          remedy: "Name the server's own address.",
+        });
+    }
+  }
+  return findings;
+}
+
+function checkListeners(configuration: Configuration): CheckFinding[] {
+  const findings: CheckFinding[] = [];
+  const { api, loxilb } = configuration;
+  for (const listen of listenList(api.listen)) {
+    if (isLoopbackListen(listen)) continue;
+    const missing = [
+      ...(api.token === undefined && api.tokenFile === undefined ? ["a token"] : []),
+      ...(api.tls === undefined ? ["TLS"] : []),
+    ];
+    if (missing.length > 0)
+      findings.push({
+        path: ["api", "listen"],
+        code: "API_NOT_PROTECTED",
+        details: { listen, missing: missing.join(" and ") },
+        reason: "is not protected",
+        remedy: "Set a token and TLS.",
+      });
+  }
+  if (loxilb.enabled && !loxilb.allowRemote && loxilb.token === undefined && !isLoopbackListen(loxilb.listen))
+    findings.push({
+      path: ["loxilb", "listen"],
+      code: "LOXILB_NOT_PROTECTED",
+      details: { listen: loxilb.listen },
+      reason: "is not protected",
+      remedy: "Set loxilb.allowRemote.",
+    });
+  return findings;
+}

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ConfigurationError, parseConfiguration } from "./load.ts";
+
+function mistakesOf(text: string, environment: Record<string, string> = {}): string[] {
+  try {
+    parseConfiguration(text, "holdfast.yaml", environment);
+  } catch (error) {
+    assert.ok(error instanceof ConfigurationError, String(error));
+    return error.all.map((e) => `${e.code} ${e.message} ${e.remedy}`);
+  }
+  return [];
+}
+
+test("an empty file is a single node with every default filled in", () => {
+  const { configuration } = parseConfiguration("", "holdfast.yaml");
+  assert.equal(configuration.cluster.memberNumberCount, 8);
+  assert.equal(configuration.coordinator.probeIntervalMs, 50);
+  assert.equal(configuration.dataPlane.mode, "auto");
+  assert.deepEqual(configuration.services, []);
+});
+
+test("a service of the file gets its defaults", () => {
+  const { configuration } = parseConfiguration(
+    `services:
+  - vips: [203.0.113.1, "2001:db8::1"]
+    port: 38412
+    endpoints: [{ address: 10.0.0.5, port: 38412 }]
+`,
+    "holdfast.yaml",
+  );
+  assert.deepEqual(configuration.services[0], {
+    name: "",
+    protocol: "sctp",
+    vips: ["203.0.113.1", "2001:db8::1"],
+    port: 38412,
+    selection: "leastAssociations",
+    endpoints: [{ address: "10.0.0.5", port: 38412, weight: 1, state: "active" }],
+    idleTimeoutS: 900,
+    restartNewAddresses: "abort",
+    clientPrefixes: [],
+    withdrawWhenDown: false,
+  });
+});
+
+const cases: { name: string; text: string; environment?: Record<string, string>; expect: RegExp }[] = [
+  {
+    name: "a broken line",
+    text: "log:\n  level: [info\n",
+    expect: /^CONFIG_SYNTAX holdfast\.yaml:\d+: this is not YAML/,
+  },
+  {
+    name: "a misspelt section",
+    text: "log:\n  level: info\ncordinator: {}\n",
+    expect:
+      /^CONFIG_INVALID holdfast\.yaml:3: cordinator is not a known field\. Did you mean 'coordinator'\?/,
+  },
+  {
+    name: "a misspelt field",
+    text: "coordinator:\n  probeIntervallMs: 20\n",
+    expect:
+      /holdfast\.yaml:2: coordinator\.probeIntervallMs is not a known field\. Did you mean 'probeIntervalMs'/,
+  },
+  {
+    name: "a wrong number",
+    text: "\n\ncoordinator:\n  probeIntervalMs: 1\n",
+    expect: /holdfast\.yaml:4: coordinator\.probeIntervalMs must be an integer from 5 to 10000, not '1'/,
+  },
+  {
+    name: "a wrong address in a list",
+    text: "services:\n  - vips:\n      - 203.0.113.1\n      - 203.0.113.256\n    port: 5\n",
+    expect: /holdfast\.yaml:4: services\[0\]\.vips\[1\] must be an IP address .*, not '203\.0\.113\.256'/,
+  },
+  {
+    name: "a missing field",
+    text: "services:\n  - vips: [203.0.113.1]\n",
+    expect: /holdfast\.yaml:2: services\[0\]\.port is missing/,
+  },
+  {
+    name: "an unknown word",
+    text: "dataPlane:\n  mode: fast\n",
+    expect: /holdfast\.yaml:2: dataPlane\.mode must be one of auto, xdp, .*not 'fast'/,
+  },
+  {
+    name: "a wrong variable",
+    text: "",
+    environment: { HOLDFAST_LOG_LEVEL: "loud" },
+    expect: /environment variable HOLDFAST_LOG_LEVEL: log\.level must be one of/,
+  },
+  {
+    name: "a VIP and port twice",
+    text: "services:\n  - { vips: [203.0.113.1], port: 5 }\n  - { vips: [203.0.113.2, 203.0.113.1], port: 5 }\n",
+    expect:
+      /holdfast\.yaml:3: services\[1\]\.vips\[1\] is 203\.0\.113\.1, whose port 5 services\[0\] has already/,
+  },
+  {
+    name: "members without certificates",
+    text: "member: { name: a }\nmembers:\n  - { name: b, number: 1, addresses: [192.0.2.2] }\n",
+    expect: /^CONFIG_CERTIFICATES_MISSING holdfast\.yaml:2: .*holdfast certificates/,
+  },
+  {
+    name: "a number twice",
+    text: "member: { name: a }\ncluster: {certificates: {authority: a, certificate: b, key: c}}\nmembers:\n  - { name: b, number: 0, addresses: [192.0.2.2] }\n",
+    expect: /holdfast\.yaml:4: members\[0\]\.number is 0, which is a's/,
+  },
+  {
+    name: "an open API",
+    text: "api:\n  listen: 0.0.0.0:8132\n",
+    expect:
+      /^API_NOT_PROTECTED The API would listen on 0\.0\.0\.0:8132, beyond the loopback, without a token and TLS/,
+  },
+];
+for (const { name, text, environment, expect } of cases) {
+  test(`names place and way out: ${name}`, () => {
+    const mistakes = mistakesOf(text, environment);
+    assert.match(mistakes[0] ?? "nothing was wrong", expect);
+  });
+}
+
+test("the environment overrides the file", () => {
+  const { configuration, overrides, unknownVariables } = parseConfiguration(
+    "log: { level: warn }",
+    "holdfast.yaml",
+    {
+      HOLDFAST_LOG_LEVEL: "debug",
+      HOLDFAST_COORDINATOR_PROBE_INTERVAL_MS: "20",
+      HOLDFAST_API_LISTEN: "127.0.0.1:1,unix:/run/x",
+      HOLDFAST_PORT_8132_TCP: "tcp://10.0.0.1:8132",
+      HOLDFAST_TOKEN: "the command line's",
+    },
+  );
+  assert.equal(configuration.log.level, "debug");
+  assert.equal(configuration.coordinator.probeIntervalMs, 20);
+  assert.deepEqual(configuration.api.listen, ["127.0.0.1:1", "unix:/run/x"]);
+  assert.equal(overrides.get("log.level"), "HOLDFAST_LOG_LEVEL");
+  assert.deepEqual(unknownVariables, ["HOLDFAST_PORT_8132_TCP"]);
+});

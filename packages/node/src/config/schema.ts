@@ -1,0 +1,296 @@
+// The one schema of the configuration file. Every field has a description (docs/configuration.md is generated
+// from it) and, where it can have one, a default, so that `holdfast config show` prints the whole truth.
+import { AddressSchema, oneOf, oneOfNumbers, PrefixSchema, ServiceSpecSchema } from "@holdfast/api";
+import { MEMBER_NUMBER_COUNT_DEFAULT } from "@holdfast/model";
+import { type Static, type TProperties, Type } from "@sinclair/typebox";
+
+const closed = { additionalProperties: false } as const;
+
+/** A section that may be left out: its defaults apply. */
+function section<T extends TProperties>(description: string, properties: T) {
+  return Type.Object(properties, { ...closed, default: {}, description });
+}
+const milliseconds = (value: number, minimum: number, maximum: number, description: string) =>
+  Type.Integer({ minimum, maximum, default: value, description: `${description} Milliseconds.` });
+const seconds = (value: number, minimum: number, maximum: number, description: string) =>
+  Type.Number({ minimum, maximum, default: value, description: `${description} Seconds.` });
+const port = (value: number, description: string) =>
+  Type.Integer({ minimum: 1, maximum: 65535, default: value, description });
+const listen = (description: string, options: { default?: string } = {}) =>
+  Type.String({ format: "listen-address", description, ...options });
+const file = (description: string) => Type.String({ minLength: 1, description });
+
+const NAME_PATTERN = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$";
+const name = (description: string, options: { default?: string } = {}) =>
+  Type.String({ pattern: NAME_PATTERN, maxLength: 63, description, ...options });
+const memberNumber = (description: string, options: { default?: number } = {}) =>
+  Type.Integer({ minimum: 0, maximum: 63, description, ...options });
+
+const RoleSchema = oneOf(["path", "core", "cluster"]);
+
+export const InterfaceSchema = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 15, description: "Interface name as the kernel knows it." }),
+    role: Type.Union([RoleSchema, Type.Array(RoleSchema, { minItems: 1, uniqueItems: true })], {
+      description:
+        "path: clients come in here; core: endpoints live here; cluster: other members. One, or a list of them.",
+    }),
+    network: Type.Optional(
+      name("Name of the network behind it, the same at every member. The interface's name when absent."),
+    ),
+  },
+  closed,
+);
+
+export const MemberSchema = Type.Object(
+  {
+    name: name("The member's name, as in its own member.name."),
+    number: memberNumber(
+      "Its number: unique in the cluster, it decides which NAT ports the member allocates.",
+    ),
+    zone: Type.Optional(
+      Type.String({ maxLength: 63, description: "Failure domain; VIPs of a service spread." }),
+    ),
+    addresses: Type.Array(AddressSchema, {
+      minItems: 1,
+      maxItems: 16,
+      description: "Its addresses on every network; probes and replication use any that works.",
+    }),
+    replicationPort: Type.Optional(port(8133, "When it differs from replication.port.")),
+    probePort: Type.Optional(port(8134, "When it differs from coordinator.probePort.")),
+  },
+  closed,
+);
+
+export const ConfigurationSchema = Type.Object(
+  {
+    cluster: section("The cluster that this member belongs to.", {
+      id: name("Members of another id are refused.", { default: "holdfast" }),
+      memberNumberCount: oneOfNumbers([1, 2, 4, 8, 16, 32, 64], {
+        default: MEMBER_NUMBER_COUNT_DEFAULT,
+        description:
+          "How many member numbers the cluster has room for: a power of two, the same at every member for the cluster's life.",
+      }),
+      certificates: Type.Optional(
+        Type.Object(
+          {
+            authority: file("The cluster's certificate authority, PEM file."),
+            certificate: file("This member's certificate, PEM file."),
+            key: file("Its private key, PEM file."),
+          },
+          {
+            ...closed,
+            description: "Needed as soon as there are other members; `holdfast certificates` makes them.",
+          },
+        ),
+      ),
+    }),
+    member: section("This member.", {
+      name: Type.Optional(name("Unique in the cluster. The host's name when absent.")),
+      number: Type.Optional(
+        memberNumber(
+          "Unique in the cluster, below cluster.memberNumberCount. The list's, or 0, when absent.",
+        ),
+      ),
+      zone: Type.String({ maxLength: 63, default: "", description: "Failure domain." }),
+    }),
+    members: Type.Array(MemberSchema, {
+      maxItems: 64,
+      default: [],
+      description: "All members of the cluster; this one may be listed too, so that one list serves all.",
+    }),
+    interfaces: Type.Array(InterfaceSchema, {
+      maxItems: 64,
+      default: [],
+      description:
+        "Interfaces to work on. Empty: every interface that is up, except the loopback, as path and core.",
+    }),
+    dataPlane: section("The fast path.", {
+      mode: oneOf(["auto", "xdp", "xdp-generic", "tc", "userspace"], {
+        default: "auto",
+        description: "auto picks the fastest that the machine allows, and says so in the log.",
+      }),
+      pinDirectory: Type.String({
+        pattern: "^/",
+        default: "/sys/fs/bpf/holdfast",
+        description: "Where programs and maps stay when the daemon stops; on a bpffs.",
+      }),
+      flowCountMax: Type.Integer({
+        minimum: 1024,
+        maximum: 16_777_216,
+        default: 1_048_576,
+        description:
+          "Entries of the flow table of one address family; 4 to 8 per session of a multi-homed service.",
+      }),
+      puntRingBytes: oneOfNumbers(
+        [18, 19, 20, 21, 22, 23, 24, 25, 26].map((bits) => 2 ** bits),
+        { default: 2 ** 22, description: "Ring between fast and slow path, a power of two." },
+      ),
+      sessionCountMax: Type.Integer({
+        minimum: 16,
+        maximum: 4_000_000,
+        default: 262_144,
+        description: "Sessions kept; new ones beyond are refused with a drop reason.",
+      }),
+      embryoCountMaxPerService: Type.Integer({
+        minimum: 16,
+        maximum: 1_000_000,
+        default: 16_384,
+        description: "Handshakes in progress per service; the oldest unproven gives way.",
+      }),
+      embryoCountMaxPerPrefix: Type.Integer({
+        minimum: 1,
+        maximum: 1_000_000,
+        default: 2_048,
+        description: "Handshakes in progress per source /24 or /56.",
+      }),
+      keepInstalled: Type.Boolean({
+        default: true,
+        description: "After a graceful stop the data plane stays pinned and carries what lives.",
+      }),
+    }),
+    replication: section("How members share sessions and configuration.", {
+      release: oneOf(["peer", "none"], {
+        default: "peer",
+        description:
+          "peer: an INIT-ACK leaves only when another member holds its record; none: it does not wait.",
+      }),
+      releaseTimeoutMs: milliseconds(20, 1, 1000, "Longest wait of release: peer."),
+      port: port(8133, "TCP port that members connect to."),
+      listen: Type.Optional(
+        listen("Listen only here. Every address of the member on replication.port when absent."),
+      ),
+    }),
+    coordinator: section("Who is alive, and who owns which VIP.", {
+      probePort: port(8134, "UDP port of the probes."),
+      probeIntervalMs: milliseconds(50, 5, 10_000, "Between two probes."),
+      missedCountMax: Type.Integer({
+        minimum: 1,
+        maximum: 100,
+        default: 3,
+        description: "Unanswered probes until a member is dead.",
+      }),
+      minimumMembers: Type.Integer({
+        minimum: 1,
+        maximum: 64,
+        default: 1,
+        description: "Own no VIP while fewer members are alive, this one included.",
+      }),
+    }),
+    announcer: section("How ownership becomes true on the network.", {
+      kind: oneOf(["l2", "none"], {
+        default: "l2",
+        description:
+          "l2: ARP and neighbour discovery on every path and core interface; none: routes are made elsewhere.",
+      }),
+    }),
+    health: section("Probes of endpoints (INIT, INIT-ACK).", {
+      enabled: Type.Boolean({ default: true, description: "Without it every endpoint counts as healthy." }),
+      intervalMs: milliseconds(2000, 100, 600_000, "Between two probes of an endpoint."),
+      timeoutMs: milliseconds(1000, 50, 60_000, "Until a probe counts as unanswered."),
+      downCount: Type.Integer({
+        minimum: 1,
+        maximum: 100,
+        default: 3,
+        description: "Unanswered probes until down.",
+      }),
+      upCount: Type.Integer({
+        minimum: 1,
+        maximum: 100,
+        default: 2,
+        description: "Answered probes until up.",
+      }),
+    }),
+    store: section("What survives a restart of the whole cluster.", {
+      directory: Type.String({
+        pattern: "^(/|$)",
+        default: "/var/lib/holdfast",
+        description: "Sessions and configuration; empty keeps nothing on disk.",
+      }),
+    }),
+    api: section("The node's own API.", {
+      listen: Type.Union(
+        [listen("One place."), Type.Array(listen("Several."), { minItems: 1, maxItems: 8 })],
+        {
+          default: "127.0.0.1:8132",
+          description:
+            "ADDRESS:PORT or unix:/PATH, one or a list. Beyond the loopback a token and TLS are required.",
+        },
+      ),
+      token: Type.Optional(Type.String({ minLength: 16, description: "Bearer token. Better: tokenFile." })),
+      tokenFile: Type.Optional(file("File with the bearer token, at least 16 characters.")),
+      tls: Type.Optional(
+        Type.Object(
+          { certificate: file("PEM file."), key: file("PEM file.") },
+          { ...closed, description: "TLS for every TCP listener." },
+        ),
+      ),
+    }),
+    loxilb: section("LoxiLB's REST API, so that loxicmd and kube-loxilb drive this node unchanged.", {
+      enabled: Type.Boolean({ default: false, description: "Serve it." }),
+      listen: listen("Where.", { default: "127.0.0.1:11111" }),
+      allowRemote: Type.Boolean({
+        default: false,
+        description:
+          "LoxiLB's clients know no token: beyond the loopback anybody who reaches the port may configure.",
+      }),
+      token: Type.Optional(
+        Type.String({ minLength: 1, description: "When set, required as the raw Authorization header." }),
+      ),
+      changeGraceMs: milliseconds(
+        5000,
+        0,
+        60_000,
+        "A rule deleted and posted again within this time is a change; associations live on.",
+      ),
+      metrics: Type.Boolean({
+        default: true,
+        description: "LoxiLB's metric names under /netlox/v1/metrics.",
+      }),
+    }),
+    services: Type.Array(ServiceSpecSchema, {
+      maxItems: 1024,
+      default: [],
+      description: "Services of the file. They exist beside those made through the API, and win over them.",
+    }),
+    clientPrefixes: Type.Array(PrefixSchema, {
+      maxItems: 64,
+      default: [],
+      description: "Private prefixes that client addresses are accepted from, for every service.",
+    }),
+    timers: section("Time-outs of the tracker. Defaults are the recommended ones; scale is for tests.", {
+      scale: Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 100,
+        default: 1,
+        description: "Every time below is multiplied by it.",
+      }),
+      initS: seconds(15, 0.1, 3600, "An INIT without INIT-ACK."),
+      handshakeS: seconds(75, 0.1, 3600, "From INIT-ACK to COOKIE-ACK."),
+      shutdownS: seconds(60, 0.1, 3600, "SHUTDOWN seen, end not yet."),
+      closedLingerS: seconds(
+        30,
+        0.1,
+        3600,
+        "A closed session still passes stragglers, and its NAT port rests.",
+      ),
+      quarantineS: seconds(600, 0.1, 86_400, "Rest of a NAT port after an end that nobody witnessed."),
+    }),
+    stop: section("Graceful stop.", {
+      drainTimeoutMs: milliseconds(5000, 0, 600_000, "Longest wait for the successors to take over."),
+    }),
+    log: section("The log: one line of JSON for each change of state.", {
+      level: oneOf(["trace", "debug", "info", "warn", "error", "silent"], {
+        default: "info",
+        description: "The least that is written.",
+      }),
+    }),
+  },
+  closed,
+);
+
+/** The configuration with every default filled in. */
+export type Configuration = Static<typeof ConfigurationSchema>;
+export type MemberConfiguration = Static<typeof MemberSchema>;
+export type InterfaceConfiguration = Static<typeof InterfaceSchema>;
+export type InterfaceRole = "path" | "core" | "cluster";
