@@ -1,0 +1,312 @@
+// The ports of replication: what the engine needs from the outside (transport, store) and what it says to the thread
+// that holds the session view. The engine itself is deterministic: clock, randomness, transport, store and journal
+// factory are parameters, so that the same code runs in a worker thread and in a seeded simulation.
+//
+//   forwarder ── SessionReplica (main thread: SessionView) ══ EngineLink ══ ReplicationEngine ── Transport, Store
+import type { MemberName, SessionId, SessionQuestion } from "@holdfast/model";
+
+// ---------------------------------------------------------------------------------------------------------------
+// Limits. What happens at each maximum stands beside it.
+
+/** Members of a cluster; a further one is refused at its hello. */
+export const MEMBER_COUNT_MAX = 64;
+/** Bytes of one peer message on the wire. The transport closes a peer that sends a longer one. */
+export const PEER_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
+/** Bytes of one change (a tick of a journal). A longer one is refused, its sender counted as broken. */
+export const CHANGE_BYTES_MAX = 1024 * 1024;
+/** Changes of one `segment` message; more go into further messages. */
+export const SEGMENT_MESSAGE_CHANGE_COUNT_MAX = 256;
+/** Bytes of changes after which a `segment` message is closed. */
+export const SEGMENT_MESSAGE_BYTES_AIM = 256 * 1024;
+/** Entries of a summary. A writer retires segments long before; a longer summary is refused. */
+export const SUMMARY_ENTRY_COUNT_MAX = 4096;
+/** Records of one answer; the rest is left out, anti-entropy brings it. */
+export const ANSWER_RECORD_COUNT_MAX = 64;
+/** Bytes queued to one peer. Beyond, its queue is dropped, and summaries bring it what it missed. */
+export const PEER_QUEUE_BYTES_MAX = 8 * 1024 * 1024;
+/** Bytes of the body of a request or response between nodes. */
+export const REQUEST_BYTES_MAX = 1024 * 1024;
+
+// ---------------------------------------------------------------------------------------------------------------
+// Journals on the wire.
+
+/**
+ * The writer of a journal: one incarnation of one member, 32 hexadecimal digits. Bytes 0–1 are the member's number,
+ * 2–7 its incarnation counter (greater is later), 8–15 random. A new one for every start: Automerge actors are never
+ * used twice.
+ */
+export type Actor = string;
+
+/** One segment as its holder has it. */
+export interface SegmentSummary {
+  /** 0, 1, 2, … per actor. */
+  readonly segment: number;
+  /** Ticks held, 0 … ticks - 1 without a gap. */
+  readonly ticks: number;
+  /** Hash (32 bytes) of the last change; empty while `ticks` is 0. */
+  readonly head: Uint8Array;
+  /** The writer will add no tick to it. */
+  readonly sealed: boolean;
+}
+
+/** What a member holds of one actor's journal. */
+export interface JournalSummary {
+  readonly actor: Actor;
+  /** First segment that still counts; those below are retired. */
+  readonly base: number;
+  readonly segments: readonly SegmentSummary[];
+}
+
+/** Everything a member holds, and whom it hears. */
+export interface Summary {
+  readonly incarnation: Actor;
+  readonly journals: readonly JournalSummary[];
+  /** Numbers of the members that the sender is connected with now. */
+  readonly connected: readonly number[];
+  /** Member number → incarnation counter: incarnations with a smaller counter are retired, nobody takes their changes. */
+  readonly floors: readonly (readonly [member: number, counter: number])[];
+  /** The sender holds everything it knows of. */
+  readonly caughtUp: boolean;
+}
+
+/**
+ * What members say to each other once the transport has authenticated both and agreed on cluster and version.
+ * `kind` numbers on the wire are append-only.
+ */
+export type PeerMessage =
+  /** First message of the engine on a new connection, both ways. */
+  | { readonly kind: "hello"; readonly summary: Summary }
+  /** Every few seconds and after a dropped queue. */
+  | { readonly kind: "summary"; readonly summary: Summary }
+  /** One live change of the sender's own journal, or relayed. */
+  | {
+      readonly kind: "tick";
+      readonly actor: Actor;
+      readonly segment: number;
+      readonly tick: number;
+      readonly change: Uint8Array;
+    }
+  /** "Send me this segment from that tick on." */
+  | { readonly kind: "fetch"; readonly actor: Actor; readonly segment: number; readonly fromTick: number }
+  /** Answer to `fetch`, in parts: changes of ticks fromTick, fromTick + 1, … */
+  | {
+      readonly kind: "segment";
+      readonly actor: Actor;
+      readonly segment: number;
+      readonly fromTick: number;
+      readonly changes: readonly Uint8Array[];
+      readonly sealed: boolean;
+    }
+  /** The receiver joined everything of this segment below `ticks` into its view. Cumulative. */
+  | { readonly kind: "acknowledge"; readonly actor: Actor; readonly segment: number; readonly ticks: number }
+  /** The writer seals a segment / advances its base (a hint; the journal itself says so too). */
+  | { readonly kind: "base"; readonly actor: Actor; readonly base: number }
+  | { readonly kind: "ask"; readonly question: number; readonly about: SessionQuestion }
+  /** `records`: canonical bytes of session records. Empty: the sender does not know either. */
+  | { readonly kind: "answer"; readonly question: number; readonly records: readonly Uint8Array[] }
+  /** The configuration document's sync: changes that the receiver lacks (each verified by its receiver). */
+  | {
+      readonly kind: "configuration";
+      readonly heads: readonly string[];
+      readonly changes: readonly Uint8Array[];
+    }
+  /** For the node: collect counters, health verdicts and the like from another member. `body` is the node's business. */
+  | { readonly kind: "request"; readonly id: number; readonly topic: string; readonly body: Uint8Array }
+  | { readonly kind: "response"; readonly id: number; readonly body: Uint8Array };
+
+// ---------------------------------------------------------------------------------------------------------------
+// Transport.
+
+export interface PeerIdentity {
+  readonly name: MemberName;
+  /** From its certificate; names its NAT port slots. */
+  readonly number: number;
+}
+
+export interface TransportHandlers {
+  /** Authenticated, same cluster, compatible version; at most one connection a peer at a time. */
+  connected(peer: PeerIdentity): void;
+  disconnected(peer: PeerIdentity, reason: string): void;
+  /** Decoded and within the limits above. Buffers belong to the receiver. In order per connection. */
+  message(peer: PeerIdentity, message: PeerMessage): void;
+  /** The queue to the peer was dropped as it was full: what was sent and not delivered is lost, the link is up. */
+  dropped(peer: PeerIdentity): void;
+}
+
+/** Between this member and every other. Implementations: ws with TLS; in memory, for tests and simulation. */
+export interface Transport {
+  /** Call once. Connects, and goes on trying, to all configured members. */
+  start(handlers: TransportHandlers): void;
+  /** Connected and authenticated now, by ascending number. */
+  peers(): readonly PeerIdentity[];
+  /** Queues a message. false: not connected, or the queue was full (then `dropped` follows). */
+  send(peer: number, message: PeerMessage): boolean;
+  /** Bytes that wait to be sent to a peer. */
+  queuedBytes(peer: number): number;
+  /** Closes the connection because the peer broke the rules; it may come back after a pause. */
+  refuse(peer: number, reason: string): void;
+  stop(): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Store.
+
+export interface StoredSegment {
+  readonly actor: Actor;
+  readonly segment: number;
+  readonly sealed: boolean;
+  /** Changes of ticks 0, 1, …; a torn tail is left out by the store. */
+  readonly changes: readonly Uint8Array[];
+}
+
+export interface StoredState {
+  readonly segments: readonly StoredSegment[];
+  /** Small named values: "incarnation", "floors", "configuration", … */
+  readonly values: ReadonlyMap<string, Uint8Array>;
+  /** What was torn or corrupt and left out, in words for the log. */
+  readonly damaged: readonly string[];
+}
+
+/**
+ * What survives a restart. Written behind: calls return at once and are applied in order; a crash may lose the last
+ * moments, never tear what is older. Implementations: lmdb; in memory.
+ */
+export interface Store {
+  load(): Promise<StoredState>;
+  append(actor: Actor, segment: number, tick: number, change: Uint8Array): void;
+  seal(actor: Actor, segment: number): void;
+  /** Drops the actor's segments below `base`; all of them when `base` is Infinity. */
+  drop(actor: Actor, base: number): void;
+  put(name: string, value: Uint8Array): void;
+  /** Resolves when everything before is on disk. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The link between the thread with the view (main) and the thread with the engine. All messages are plain data that
+// structured clone takes; Uint8Arrays own their buffers and may be transferred.
+
+/** Deltas as bytes, one after the other, each with a varint length before it. */
+export interface DeltaBatch {
+  readonly count: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Ids as bytes, 16 each. */
+export type IdList = Uint8Array;
+
+export type ToEngine =
+  /** Facts that this member observed. `sequence` rises by one per message. */
+  | {
+      readonly kind: "local";
+      readonly sequence: number;
+      readonly urgent: boolean;
+      readonly deltas: DeltaBatch;
+    }
+  /** A delivered batch was joined: credit returns. `covered`: its records that now equal the view's (per index, a bit). */
+  | {
+      readonly kind: "joined";
+      readonly batch: number;
+      readonly covered: Uint8Array;
+      readonly contradicted: IdList;
+    }
+  | {
+      readonly kind: "exported";
+      readonly request: number;
+      readonly deltas: DeltaBatch;
+      readonly gone: IdList;
+    }
+  | {
+      readonly kind: "release";
+      readonly token: number;
+      readonly id: SessionId;
+      /** Local messages up to here must be with the others. */
+      readonly sequence: number;
+      /** Owners of the service's other VIPs; empty: one other member is enough. */
+      readonly members: readonly number[];
+    }
+  | { readonly kind: "ask"; readonly token: number; readonly about: SessionQuestion }
+  | { readonly kind: "found"; readonly request: number; readonly records: readonly Uint8Array[] }
+  | { readonly kind: "configuration"; readonly changes: readonly Uint8Array[] }
+  | {
+      readonly kind: "request";
+      readonly token: number;
+      readonly member: number;
+      readonly topic: string;
+      readonly body: Uint8Array;
+    }
+  | { readonly kind: "response"; readonly token: number; readonly body: Uint8Array }
+  | { readonly kind: "status"; readonly token: number; readonly id?: SessionId };
+
+export type ToView =
+  /** Deltas of other members, to be joined in order. */
+  | { readonly kind: "deliver"; readonly batch: number; readonly from: number; readonly deltas: DeltaBatch }
+  /** Send the full record of each id (bounded by the view's pace); `gone` lists those it does not know. */
+  | { readonly kind: "export"; readonly request: number; readonly ids: IdList }
+  /** No journal carries these any longer. `sequence`: the last `local` message that the engine had taken in. */
+  | { readonly kind: "forget"; readonly sequence: number; readonly ids: IdList }
+  | { readonly kind: "released"; readonly token: number; readonly ok: boolean }
+  | { readonly kind: "answered"; readonly token: number }
+  | { readonly kind: "lookup"; readonly request: number; readonly about: SessionQuestion }
+  | { readonly kind: "configuration"; readonly changes: readonly Uint8Array[] }
+  | {
+      readonly kind: "request";
+      readonly token: number;
+      readonly from: number;
+      readonly topic: string;
+      readonly body: Uint8Array;
+    }
+  | { readonly kind: "response"; readonly token: number; readonly body: Uint8Array | undefined }
+  | { readonly kind: "status"; readonly token: number; readonly status: EngineStatus }
+  /** Sent when `ready` or the set of connected members changes. */
+  | { readonly kind: "state"; readonly state: EngineState };
+
+/** One end of the link. In order, without loss. */
+export interface EngineLink<Out, In> {
+  post(message: Out): void;
+  /** Call once. */
+  listen(listener: (message: In) => void): void;
+}
+
+export interface EngineState {
+  readonly incarnation: Actor;
+  /** Caught up with every configured member, or with all that are there after `startWaitMs`. */
+  readonly ready: boolean;
+  /** Heard every configured member since the start, or waited long enough: NAT ports may be allocated. */
+  readonly mayAllocate: boolean;
+  readonly connected: readonly number[];
+}
+
+export interface PeerStatus {
+  readonly number: number;
+  readonly name: MemberName;
+  readonly connected: boolean;
+  /** Ticks of this member's journal that the peer has not acknowledged. */
+  readonly lagTicks: number;
+  /** Milliseconds between the last acknowledged tick's flush and its acknowledgement. */
+  readonly lagMs: number;
+  readonly queuedBytes: number;
+}
+
+export interface EngineStatus {
+  readonly state: EngineState;
+  readonly peers: readonly PeerStatus[];
+  readonly segmentCount: number;
+  readonly carriedCount: number;
+  readonly sessionCount: number;
+  /** By stable name, for the metrics: counters and gauges. */
+  readonly totals: Readonly<Record<string, number>>;
+  /** Histogram of replication lag (flush to acknowledgement), upper bounds in ms and counts. */
+  readonly lagHistogram: { readonly boundsMs: readonly number[]; readonly counts: readonly number[] };
+  /** For the session asked about: by member number, whether it has acknowledged everything written here about it. */
+  readonly session?: Readonly<Record<number, boolean>>;
+}
+
+/** The engine as its host (worker thread or simulation) sees it. */
+export interface Engine {
+  /** Loads the store, opens a new incarnation, starts the transport. */
+  start(): Promise<void>;
+  /** Flushes journals and store, stops the transport, frees documents. */
+  stop(): Promise<void>;
+}
