@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { addressFromBytes, addressToBytes, parseAddress } from "./address.ts";
+
+test("addresses are canonical: RFC 5952", () => {
+  const cases: [string, string][] = [
+    ["192.0.2.1", "192.0.2.1"],
+    ["2001:DB8::0001", "2001:db8::1"],
+    ["2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"],
+    ["2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"],
+    ["::", "::"],
+    ["::1", "::1"],
+    ["1::", "1::"],
+    ["0:0:0:1:0:0:0:0", "0:0:0:1::"],
+    ["64:ff9b::192.0.2.33", "64:ff9b::c000:221"],
+  ];
+  for (const [text, canonical] of cases) {
+    assert.equal(parseAddress(text), canonical, text);
+    assert.equal(addressFromBytes(addressToBytes(canonical)), canonical);
+  }
+});
+
+test("what is not an address, or names a family that its packets do not have, is refused", () => {
+  for (const text of [
+    "",
+    "1.2.3",
+    "1.2.3.4.5",
+    "01.2.3.4",
+    "256.1.1.1",
+    "1.2.3.-4",
+    "fe80::1%eth0",
+    "::ffff:192.0.2.1",
+    ":::",
+    "1::2::3",
+    "1:2:3:4:5:6:7",
+    "1:2:3:4:5:6:7:8:9",
+    "1:2:3:4:5:6:7::8",
+    "12345::",
+    "g::",
+    "1.2.3.4::",
+    " 1.2.3.4",
+  ]) {
+    assert.equal(parseAddress(text), undefined, text);
+  }
+});
