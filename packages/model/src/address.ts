@@ -76,7 +76,8 @@ function ipv4Bytes(text: string): Uint8Array | undefined {
 
 function ipv6Bytes(text: string): Uint8Array | undefined {
   const halves = text.split("::");
-  if (halves.length > 2) return undefined;
+  // An embedded IPv4 address stands at the very end.
+  if (halves.length > 2 || (halves.length === 2 && (halves[0] as string).includes("."))) return undefined;
   const head = groupsOf(halves[0] as string);
   const tail = halves.length === 2 ? groupsOf(halves[1] as string) : [];
   if (head === undefined || tail === undefined) return undefined;
