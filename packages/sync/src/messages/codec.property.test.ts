@@ -1,0 +1,227 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import type { PeerMessage, Summary } from "../ports.ts";
+import { CHANGE_BYTES_MAX, PEER_MESSAGE_BYTES_MAX, SEGMENT_MESSAGE_CHANGE_COUNT_MAX } from "../ports.ts";
+import { ByteReader, ByteWriter } from "./bytes.ts";
+import { decodePeerMessage, encodePeerMessage } from "./codec.ts";
+import { decodeLinkMessage, encodeLinkMessage, type LinkMessage } from "./greeting.ts";
+
+const hex = (bytes: number) =>
+  fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((b) => Buffer.from(b).toString("hex"));
+const actor = hex(16);
+const counter = fc.oneof(fc.nat(300), fc.nat(0x7fff_ffff));
+const bytes = fc.uint8Array({ maxLength: 80 });
+const address = fc.constantFrom("192.0.2.1", "2001:db8::1", "10.1.2.3", "::1");
+const port = fc.integer({ min: 0, max: 65_535 });
+const segmentSummary = fc
+  .record({
+    segment: counter,
+    ticks: counter,
+    hash: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+    sealed: fc.boolean(),
+  })
+  .map(({ segment, ticks, hash, sealed }) => ({
+    segment,
+    ticks,
+    head: ticks === 0 ? new Uint8Array(0) : hash,
+    sealed,
+  }));
+const summary: fc.Arbitrary<Summary> = fc.record({
+  incarnation: actor,
+  journals: fc.array(
+    fc.record({ actor, base: counter, segments: fc.array(segmentSummary, { maxLength: 5 }) }),
+    { maxLength: 5 },
+  ),
+  connected: fc.array(fc.nat(63), { maxLength: 8 }),
+  floors: fc.array(fc.tuple(fc.nat(63), fc.nat(2 ** 31 - 1)), { maxLength: 8 }),
+  caughtUp: fc.boolean(),
+});
+const question = fc.oneof(
+  fc.record({
+    kind: fc.constant("client" as const),
+    serviceId: fc.constantFrom("sctp/192.0.2.1:38412", "sctp/[2001:db8::1]:9"),
+    client: address,
+    clientPort: port,
+  }),
+  fc.record({ kind: fc.constant("natPort" as const), endpoint: address, endpointPort: port, natPort: port }),
+);
+const id = fc.maxSafeNat();
+const message: fc.Arbitrary<PeerMessage> = fc.oneof(
+  fc.record({ kind: fc.constantFrom("hello" as const, "summary" as const), summary }),
+  fc.record({ kind: fc.constant("tick" as const), actor, segment: counter, tick: counter, change: bytes }),
+  fc.record({ kind: fc.constant("fetch" as const), actor, segment: counter, fromTick: counter }),
+  fc.record({
+    kind: fc.constant("segment" as const),
+    actor,
+    segment: counter,
+    fromTick: counter,
+    changes: fc.array(bytes, { maxLength: 6 }),
+    sealed: fc.boolean(),
+  }),
+  fc.record({ kind: fc.constant("acknowledge" as const), actor, segment: counter, ticks: counter }),
+  fc.record({ kind: fc.constant("base" as const), actor, base: counter }),
+  fc.record({ kind: fc.constant("ask" as const), question: id, about: question }),
+  fc.record({
+    kind: fc.constant("answer" as const),
+    question: id,
+    records: fc.array(bytes, { maxLength: 6 }),
+  }),
+  fc.record({
+    kind: fc.constant("configuration" as const),
+    heads: fc.array(hex(32), { maxLength: 4 }),
+    changes: fc.array(bytes, { maxLength: 4 }),
+  }),
+  fc.record({ kind: fc.constant("request" as const), id, topic: fc.string({ maxLength: 20 }), body: bytes }),
+  fc.record({ kind: fc.constant("response" as const), id, body: bytes }),
+);
+
+describe("peer messages", () => {
+  it("come back as they were, and in one encoding only", () => {
+    fc.assert(
+      fc.property(message, (sent) => {
+        const wire = encodePeerMessage(sent);
+        const decoded = decodePeerMessage(wire);
+        assert.ok(decoded.ok, decoded.ok ? "" : decoded.reason);
+        // fast-check's records have no prototype; a clone has the usual one.
+        assert.deepEqual(decoded.message, structuredClone(sent));
+        assert.deepEqual(encodePeerMessage(decoded.message), wire);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("are refused with a reason when cut anywhere or followed by anything", () => {
+    fc.assert(
+      fc.property(message, fc.nat(), (sent, at) => {
+        const wire = encodePeerMessage(sent);
+        assert.equal(decodePeerMessage(wire.subarray(0, at % wire.length)).ok, false);
+        const longer = decodePeerMessage(Buffer.concat([wire, new Uint8Array(1)]));
+        assert.deepEqual(longer, { ok: false, reason: "bytes-left-over" });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("never make the decoder throw, whatever the bytes", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 400 }), fc.integer({ min: 0, max: 30 }), (garbage, kind) => {
+        const decoded = decodePeerMessage(Buffer.concat([new Uint8Array([kind]), garbage]));
+        // What it does accept must be something that a member could have sent.
+        if (decoded.ok) encodePeerMessage(decoded.message);
+        else assert.match(decoded.reason, /^[a-z-]+$/);
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it("survive any single flipped byte without a throw", () => {
+    fc.assert(
+      fc.property(message, fc.nat(), fc.integer({ min: 1, max: 255 }), (sent, at, flip) => {
+        const wire = Uint8Array.from(encodePeerMessage(sent));
+        const index = at % wire.length;
+        wire[index] = (wire[index] ?? 0) ^ flip;
+        decodePeerMessage(wire);
+        decodeLinkMessage(wire);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("do not share memory with the buffer they came in", () => {
+    const wire = encodePeerMessage({ kind: "response", id: 1, body: new Uint8Array([1, 2, 3]) });
+    const decoded = decodePeerMessage(wire);
+    wire.fill(0);
+    assert.ok(decoded.ok && decoded.message.kind === "response");
+    assert.deepEqual(decoded.message.body, new Uint8Array([1, 2, 3]));
+    assert.equal(decoded.message.body.buffer.byteLength, 3);
+  });
+
+  it("hold their limits: a list that claims a billion items costs nothing", () => {
+    const head = new ByteWriter().byte(20).raw(new Uint8Array(16)).varint(0).varint(0);
+    const bomb = head.varint(1_000_000_000).finish();
+    assert.deepEqual(decodePeerMessage(bomb), { ok: false, reason: "list-too-long" });
+    const many = new ByteWriter().byte(20).raw(new Uint8Array(16)).varint(0).varint(0);
+    many.varint(SEGMENT_MESSAGE_CHANGE_COUNT_MAX + 1);
+    assert.deepEqual(decodePeerMessage(many.finish()), { ok: false, reason: "list-too-long" });
+    const long = new ByteWriter().byte(18).raw(new Uint8Array(16)).varint(0).varint(0);
+    long.sized(new Uint8Array(CHANGE_BYTES_MAX + 1));
+    assert.deepEqual(decodePeerMessage(long.finish()), { ok: false, reason: "bytes-too-long" });
+    const huge = new Uint8Array(PEER_MESSAGE_BYTES_MAX + 1);
+    assert.deepEqual(decodePeerMessage(huge), { ok: false, reason: "message-too-long" });
+    assert.throws(() =>
+      encodePeerMessage({ kind: "response", id: 1, body: new Uint8Array(PEER_MESSAGE_BYTES_MAX) }),
+    );
+  });
+
+  it("refuse numbers in a longer form, kinds nobody knows, addresses that are none", () => {
+    const actorBytes = new Uint8Array(16);
+    const padded = new ByteWriter()
+      .byte(22)
+      .raw(actorBytes)
+      .raw(new Uint8Array([0x80, 0x00]));
+    assert.deepEqual(decodePeerMessage(padded.finish()), { ok: false, reason: "number-malformed" });
+    assert.deepEqual(decodePeerMessage(new Uint8Array([99])), { ok: false, reason: "kind-unknown" });
+    assert.deepEqual(decodePeerMessage(new Uint8Array(0)), { ok: false, reason: "truncated" });
+    const odd = new ByteWriter().byte(23).varint(1).byte(2).text("1.2.3").varint(1).varint(1);
+    assert.deepEqual(decodePeerMessage(odd.finish()), { ok: false, reason: "address-malformed" });
+  });
+});
+
+describe("link messages", () => {
+  const name = fc.stringMatching(/^[a-z0-9]{1,63}$/);
+  const version = fc.integer({ min: 0, max: 65_535 });
+  const link: fc.Arbitrary<LinkMessage> = fc.oneof(
+    fc.record({
+      kind: fc.constant("greeting" as const),
+      greeting: fc.record({
+        versionLowest: version,
+        versionHighest: version,
+        clusterId: name,
+        memberName: name,
+        memberNumber: fc.nat(63),
+        memberNumberCount: fc.nat(64),
+        instance: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+      }),
+    }),
+    fc.constant({ kind: "accepted" as const }),
+    fc.record({
+      kind: fc.constant("refused" as const),
+      reason: fc.stringMatching(/^[a-z-]{1,30}$/),
+      explanation: fc.string({ maxLength: 100 }),
+    }),
+  );
+
+  it("come back as they were, and tolerate what later versions append", () => {
+    fc.assert(
+      fc.property(link, bytes, (sent, appended) => {
+        const wire = encodeLinkMessage(sent);
+        const plain = structuredClone(sent);
+        assert.deepEqual(decodeLinkMessage(wire), plain);
+        assert.deepEqual(decodeLinkMessage(Buffer.concat([wire, appended])), plain);
+      }),
+    );
+  });
+
+  it("are nothing when they are garbage", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (garbage) => {
+        decodeLinkMessage(garbage);
+      }),
+      { numRuns: 1_000 },
+    );
+    assert.equal(decodeLinkMessage(new Uint8Array(2_000)), undefined);
+  });
+});
+
+describe("the reader", () => {
+  it("reads every varint that the writer writes", () => {
+    fc.assert(
+      fc.property(fc.maxSafeNat(), (value) => {
+        const reader = new ByteReader(new ByteWriter().varint(value).finish());
+        assert.equal(reader.varint(), value);
+        assert.ok(reader.finished);
+      }),
+    );
+  });
+});

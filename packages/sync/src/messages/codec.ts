@@ -1,0 +1,309 @@
+// Peer messages as bytes: kind (1 byte), then its fields. Integers are shortest LEB128, byte strings and lists carry
+// their length or count first. Decoding is total and strict: every length has a named limit, nothing may be left
+// over, and one message has one encoding.
+import { isIP } from "node:net";
+import type { Address, SessionQuestion } from "@holdfast/model";
+import {
+  type Actor,
+  ANSWER_RECORD_COUNT_MAX,
+  CHANGE_BYTES_MAX,
+  type JournalSummary,
+  MEMBER_COUNT_MAX,
+  PEER_MESSAGE_BYTES_MAX,
+  type PeerMessage,
+  REQUEST_BYTES_MAX,
+  SEGMENT_MESSAGE_CHANGE_COUNT_MAX,
+  type SegmentSummary,
+  SUMMARY_ENTRY_COUNT_MAX,
+  type Summary,
+} from "../ports.ts";
+import { ByteReader, ByteWriter } from "./bytes.ts";
+
+/** Kinds on the wire: append-only. 1 … 15 are the link's own (greeting.ts). */
+const KIND = {
+  hello: 16,
+  summary: 17,
+  tick: 18,
+  fetch: 19,
+  segment: 20,
+  acknowledge: 21,
+  base: 22,
+  ask: 23,
+  answer: 24,
+  configuration: 25,
+  request: 26,
+  response: 27,
+} as const satisfies Record<PeerMessage["kind"], number>;
+
+const QUESTION_KIND = { client: 1, natPort: 2 } as const satisfies Record<SessionQuestion["kind"], number>;
+
+const ACTOR_BYTES = 16;
+const HASH_BYTES = 32;
+/** Segments and ticks are counted far below this. */
+const COUNTER_MAX = 0xffff_ffff;
+const INCARNATION_COUNTER_MAX = 2 ** 48 - 1;
+const PORT_MAX = 65_535;
+const ADDRESS_TEXT_MAX = 45;
+const SERVICE_ID_TEXT_MAX = 64;
+const TOPIC_TEXT_MAX = 64;
+/** Canonical bytes of one session record. */
+const RECORD_BYTES_MAX = 65_536;
+/** Heads of the configuration document, and its changes in one message. */
+const CONFIGURATION_HEAD_COUNT_MAX = 256;
+const CONFIGURATION_CHANGE_COUNT_MAX = 4_096;
+
+export type DecodedMessage =
+  | { readonly ok: true; readonly message: PeerMessage }
+  | { readonly ok: false; readonly reason: string };
+
+/** One message as bytes. Throws RangeError on what no receiver would take: our bug, not the peer's. */
+export function encodePeerMessage(message: PeerMessage): Uint8Array {
+  const writer = new ByteWriter(sizeHintOf(message)).byte(KIND[message.kind]);
+  switch (message.kind) {
+    case "hello":
+    case "summary":
+      writeSummary(writer, message.summary);
+      break;
+    case "tick":
+      writeActor(writer, message.actor);
+      writer.varint(message.segment).varint(message.tick).sized(message.change);
+      break;
+    case "fetch":
+      writeActor(writer, message.actor);
+      writer.varint(message.segment).varint(message.fromTick);
+      break;
+    case "segment":
+      writeActor(writer, message.actor);
+      writer.varint(message.segment).varint(message.fromTick).varint(message.changes.length);
+      for (const change of message.changes) writer.sized(change);
+      writer.byte(message.sealed ? 1 : 0);
+      break;
+    case "acknowledge":
+      writeActor(writer, message.actor);
+      writer.varint(message.segment).varint(message.ticks);
+      break;
+    case "base":
+      writeActor(writer, message.actor);
+      writer.varint(message.base);
+      break;
+    case "ask":
+      writer.varint(message.question);
+      writeQuestion(writer, message.about);
+      break;
+    case "answer":
+      writer.varint(message.question).varint(message.records.length);
+      for (const record of message.records) writer.sized(record);
+      break;
+    case "configuration":
+      writer.varint(message.heads.length);
+      for (const head of message.heads) writer.raw(fromHex(head, HASH_BYTES));
+      writer.varint(message.changes.length);
+      for (const change of message.changes) writer.sized(change);
+      break;
+    case "request":
+      writer.varint(message.id).text(message.topic).sized(message.body);
+      break;
+    case "response":
+      writer.varint(message.id).sized(message.body);
+      break;
+  }
+  const bytes = writer.finish();
+  if (bytes.length > PEER_MESSAGE_BYTES_MAX)
+    throw new RangeError(`a ${message.kind} message of ${bytes.length} bytes`);
+  return bytes;
+}
+
+/** Never throws; `reason` is a stable word for counters and logs. */
+export function decodePeerMessage(bytes: Uint8Array): DecodedMessage {
+  if (bytes.length > PEER_MESSAGE_BYTES_MAX) return { ok: false, reason: "message-too-long" };
+  const reader = new ByteReader(bytes);
+  const message = readMessage(reader);
+  if (message === undefined) return { ok: false, reason: reader.failure ?? "kind-unknown" };
+  if (reader.failure !== undefined) return { ok: false, reason: reader.failure };
+  if (!reader.finished) return { ok: false, reason: "bytes-left-over" };
+  return { ok: true, message };
+}
+
+function readMessage(reader: ByteReader): PeerMessage | undefined {
+  switch (reader.byte()) {
+    case KIND.hello:
+      return { kind: "hello", summary: readSummary(reader) };
+    case KIND.summary:
+      return { kind: "summary", summary: readSummary(reader) };
+    case KIND.tick:
+      return {
+        kind: "tick",
+        actor: readActor(reader),
+        segment: reader.varint(COUNTER_MAX),
+        tick: reader.varint(COUNTER_MAX),
+        change: reader.sized(CHANGE_BYTES_MAX),
+      };
+    case KIND.fetch:
+      return {
+        kind: "fetch",
+        actor: readActor(reader),
+        segment: reader.varint(COUNTER_MAX),
+        fromTick: reader.varint(COUNTER_MAX),
+      };
+    case KIND.segment:
+      return {
+        kind: "segment",
+        actor: readActor(reader),
+        segment: reader.varint(COUNTER_MAX),
+        fromTick: reader.varint(COUNTER_MAX),
+        changes: reader.list(SEGMENT_MESSAGE_CHANGE_COUNT_MAX, () => reader.sized(CHANGE_BYTES_MAX)),
+        sealed: reader.flag(),
+      };
+    case KIND.acknowledge:
+      return {
+        kind: "acknowledge",
+        actor: readActor(reader),
+        segment: reader.varint(COUNTER_MAX),
+        ticks: reader.varint(COUNTER_MAX),
+      };
+    case KIND.base:
+      return { kind: "base", actor: readActor(reader), base: reader.varint(COUNTER_MAX) };
+    case KIND.ask: {
+      const question = reader.varint();
+      const about = readQuestion(reader);
+      return about === undefined ? undefined : { kind: "ask", question, about };
+    }
+    case KIND.answer:
+      return {
+        kind: "answer",
+        question: reader.varint(),
+        records: reader.list(ANSWER_RECORD_COUNT_MAX, () => reader.sized(RECORD_BYTES_MAX)),
+      };
+    case KIND.configuration:
+      return {
+        kind: "configuration",
+        heads: reader.list(CONFIGURATION_HEAD_COUNT_MAX, () => toHex(reader.raw(HASH_BYTES))),
+        changes: reader.list(CONFIGURATION_CHANGE_COUNT_MAX, () => reader.sized(CHANGE_BYTES_MAX)),
+      };
+    case KIND.request:
+      return {
+        kind: "request",
+        id: reader.varint(),
+        topic: reader.text(TOPIC_TEXT_MAX),
+        body: reader.sized(REQUEST_BYTES_MAX),
+      };
+    case KIND.response:
+      return { kind: "response", id: reader.varint(), body: reader.sized(REQUEST_BYTES_MAX) };
+    default:
+      return undefined;
+  }
+}
+
+function writeSummary(writer: ByteWriter, summary: Summary): void {
+  writeActor(writer, summary.incarnation);
+  writer.varint(summary.journals.length);
+  for (const journal of summary.journals) {
+    writeActor(writer, journal.actor);
+    writer.varint(journal.base).varint(journal.segments.length);
+    for (const segment of journal.segments) {
+      writer.varint(segment.segment).varint(segment.ticks);
+      if (segment.ticks > 0) {
+        if (segment.head.length !== HASH_BYTES) throw new RangeError("a head of another length");
+        writer.raw(segment.head);
+      }
+      writer.byte(segment.sealed ? 1 : 0);
+    }
+  }
+  writer.varint(summary.connected.length);
+  for (const number of summary.connected) writer.varint(number);
+  writer.varint(summary.floors.length);
+  for (const [member, counter] of summary.floors) writer.varint(member).varint(counter);
+  writer.byte(summary.caughtUp ? 1 : 0);
+}
+
+function readSummary(reader: ByteReader): Summary {
+  const incarnation = readActor(reader);
+  // The limit is one for journals and segments together, so that no product of two lists goes beyond it.
+  let entryCount = 0;
+  const journals = reader.list(SUMMARY_ENTRY_COUNT_MAX, (): JournalSummary => {
+    const actor = readActor(reader);
+    const base = reader.varint(COUNTER_MAX);
+    const segments = reader.list(SUMMARY_ENTRY_COUNT_MAX, () => readSegmentSummary(reader));
+    entryCount += segments.length + 1;
+    if (entryCount > 2 * SUMMARY_ENTRY_COUNT_MAX) reader.fail("list-too-long");
+    return { actor, base, segments };
+  });
+  const connected = reader.list(MEMBER_COUNT_MAX, () => reader.varint(MEMBER_COUNT_MAX - 1));
+  const floors = reader.list(
+    MEMBER_COUNT_MAX,
+    () => [reader.varint(MEMBER_COUNT_MAX - 1), reader.varint(INCARNATION_COUNTER_MAX)] as const,
+  );
+  return { incarnation, journals, connected, floors, caughtUp: reader.flag() };
+}
+
+function readSegmentSummary(reader: ByteReader): SegmentSummary {
+  const segment = reader.varint(COUNTER_MAX);
+  const ticks = reader.varint(COUNTER_MAX);
+  const head = ticks > 0 ? reader.raw(HASH_BYTES) : new Uint8Array(0);
+  return { segment, ticks, head, sealed: reader.flag() };
+}
+
+function writeQuestion(writer: ByteWriter, about: SessionQuestion): void {
+  writer.byte(QUESTION_KIND[about.kind]);
+  if (about.kind === "client") writer.text(about.serviceId).text(about.client).varint(about.clientPort);
+  else writer.text(about.endpoint).varint(about.endpointPort).varint(about.natPort);
+}
+
+function readQuestion(reader: ByteReader): SessionQuestion | undefined {
+  switch (reader.byte()) {
+    case QUESTION_KIND.client:
+      return {
+        kind: "client",
+        serviceId: reader.text(SERVICE_ID_TEXT_MAX),
+        client: readAddress(reader),
+        clientPort: reader.varint(PORT_MAX),
+      };
+    case QUESTION_KIND.natPort:
+      return {
+        kind: "natPort",
+        endpoint: readAddress(reader),
+        endpointPort: reader.varint(PORT_MAX),
+        natPort: reader.varint(PORT_MAX),
+      };
+    default:
+      reader.fail("question-unknown");
+      return undefined;
+  }
+}
+
+function readAddress(reader: ByteReader): Address {
+  const text = reader.text(ADDRESS_TEXT_MAX);
+  if (reader.failure === undefined && (isIP(text) === 0 || text.includes("%")))
+    reader.fail("address-malformed");
+  return text as Address;
+}
+
+function writeActor(writer: ByteWriter, actor: Actor): void {
+  writer.raw(fromHex(actor, ACTOR_BYTES));
+}
+
+function readActor(reader: ByteReader): Actor {
+  return toHex(reader.raw(ACTOR_BYTES));
+}
+
+function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+}
+
+function fromHex(text: string, length: number): Uint8Array {
+  const bytes = Buffer.from(text, "hex");
+  if (bytes.length !== length || text.length !== 2 * length)
+    throw new RangeError(`not ${length} bytes in hexadecimal: ${text}`);
+  return bytes;
+}
+
+function sizeHintOf(message: PeerMessage): number {
+  switch (message.kind) {
+    case "tick":
+      return message.change.length + 48;
+    case "segment":
+      return message.changes.reduce((sum, change) => sum + change.length + 4, 64);
+    default:
+      return 256;
+  }
+}

@@ -1,0 +1,91 @@
+// What two members say before anything else on a new connection. Its layout is fixed for all versions to come: a
+// member must be able to tell an older or newer one why it is refused.
+//
+//   greeting  kind 1 | "HFST" | versionLowest | versionHighest | cluster | name | number | numberCount | instance(16)
+//   accepted  kind 2
+//   refused   kind 3 | reason (stable word) | explanation
+import { MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
+import { ByteReader, ByteWriter } from "./bytes.ts";
+
+/** Version of the peer messages. Raised when an older member could not understand a newer one. */
+export const PROTOCOL_VERSION = 1;
+/** The oldest version that this member still speaks. */
+export const PROTOCOL_VERSION_LOWEST = 1;
+const VERSION_MAX = 65_535;
+
+const LINK_KIND = { greeting: 1, accepted: 2, refused: 3 } as const;
+const MAGIC = new Uint8Array([0x48, 0x46, 0x53, 0x54]);
+const NAME_TEXT_MAX = 63;
+const INSTANCE_BYTES = 16;
+const REASON_TEXT_MAX = 64;
+const EXPLANATION_TEXT_MAX = 512;
+/** A link message longer than this is none. */
+export const LINK_MESSAGE_BYTES_MAX = 1_024;
+
+export interface Greeting {
+  readonly versionLowest: number;
+  readonly versionHighest: number;
+  readonly clusterId: string;
+  readonly memberName: string;
+  readonly memberNumber: number;
+  /** How many member numbers the cluster has room for: slots differ when it differs. */
+  readonly memberNumberCount: number;
+  /** Random, new at every start of the daemon: tells a restarted member from a second one with the same number. */
+  readonly instance: Uint8Array;
+}
+
+export type LinkMessage =
+  | { readonly kind: "greeting"; readonly greeting: Greeting }
+  | { readonly kind: "accepted" }
+  | { readonly kind: "refused"; readonly reason: string; readonly explanation: string };
+
+export function encodeLinkMessage(message: LinkMessage): Uint8Array {
+  const writer = new ByteWriter(192).byte(LINK_KIND[message.kind]);
+  if (message.kind === "greeting") {
+    const { greeting } = message;
+    writer
+      .raw(MAGIC)
+      .varint(greeting.versionLowest)
+      .varint(greeting.versionHighest)
+      .text(greeting.clusterId)
+      .text(greeting.memberName)
+      .varint(greeting.memberNumber)
+      .varint(greeting.memberNumberCount)
+      .raw(greeting.instance);
+  } else if (message.kind === "refused") {
+    writer.text(message.reason.slice(0, REASON_TEXT_MAX)).text(message.explanation.slice(0, 256));
+  }
+  return writer.finish();
+}
+
+/** Undefined when it is not one of the three. What follows a greeting's known fields belongs to later versions. */
+export function decodeLinkMessage(bytes: Uint8Array): LinkMessage | undefined {
+  if (bytes.length > LINK_MESSAGE_BYTES_MAX) return undefined;
+  const reader = new ByteReader(bytes);
+  const kind = reader.byte();
+  let message: LinkMessage;
+  if (kind === LINK_KIND.greeting) {
+    const magic = reader.raw(MAGIC.length);
+    if (!magic.every((byte, i) => byte === MAGIC[i])) return undefined;
+    message = {
+      kind: "greeting",
+      greeting: {
+        versionLowest: reader.varint(VERSION_MAX),
+        versionHighest: reader.varint(VERSION_MAX),
+        clusterId: reader.text(NAME_TEXT_MAX),
+        memberName: reader.text(NAME_TEXT_MAX),
+        memberNumber: reader.varint(MEMBER_NUMBER_COUNT_MAX - 1),
+        memberNumberCount: reader.varint(MEMBER_NUMBER_COUNT_MAX),
+        instance: reader.raw(INSTANCE_BYTES),
+      },
+    };
+  } else if (kind === LINK_KIND.accepted) message = { kind: "accepted" };
+  else if (kind === LINK_KIND.refused)
+    message = {
+      kind: "refused",
+      reason: reader.text(REASON_TEXT_MAX),
+      explanation: reader.text(EXPLANATION_TEXT_MAX),
+    };
+  else return undefined;
+  return reader.failure === undefined ? message : undefined;
+}
