@@ -1,5 +1,10 @@
 // Schemas, error codes, typed client: everything that a program needs to talk to a node.
+export * from "./client.ts";
 export * from "./formats.ts";
+export * from "./schema/cluster.ts";
+export * from "./schema/common.ts";
 export * from "./schema/enumeration.ts";
 export * from "./schema/service.ts";
+export * from "./schema/session.ts";
+export * from "./transport.ts";
 export * from "./validation.ts";

@@ -158,6 +158,102 @@ export const ERROR_CATALOGUE = {
     message: "The certificate is for cluster {found}, the configuration says {expected}.",
     remedy: "Correct the cluster id in the configuration, or issue a certificate for this cluster.",
   },
+  REQUEST_INVALID: {
+    status: 400,
+    message: "The request is not valid: {reason}.",
+    remedy: "{remedy}",
+  },
+  ROUTE_NOT_FOUND: {
+    status: 404,
+    message: "There is nothing at {method} {path}.",
+    remedy: "GET /v1/openapi.json lists what there is; a service's id is percent-encoded in a path.",
+  },
+  INTERNAL_ERROR: {
+    status: 500,
+    message: "The node failed to answer.",
+    remedy: "Its log has the request's id and the cause. Established associations are not affected.",
+  },
+  UNAUTHORIZED: {
+    status: 401,
+    message: "The API needs a token, and the request has none or a wrong one.",
+    remedy: "Send 'Authorization: Bearer TOKEN'; for the command line, set HOLDFAST_TOKEN or HOLDFAST_TOKEN_FILE.",
+  },
+  ORIGIN_REFUSED: {
+    status: 403,
+    message: "A page of {origin} may not use this API.",
+    remedy: "Use the API's own address in the browser, or a program that is no browser.",
+  },
+  API_LISTEN_FAILED: {
+    status: 500,
+    message: "The API cannot listen on {listen}: {reason}.",
+    remedy: "Choose another address with api.listen, or stop what uses it ('ss -ltnp' shows it).",
+  },
+  API_TLS_INVALID: {
+    status: 500,
+    message: "The API's TLS files cannot be used: {reason}.",
+    remedy: "Check api.tls.certificate and api.tls.key: PEM files that belong together and that this user may read.",
+  },
+  API_TOKEN_INVALID: {
+    status: 500,
+    message: "The token file {file} cannot be used: {reason}.",
+    remedy: "Write at least 16 characters on one line into it, readable by this user only.",
+  },
+  SERVICE_EXISTS: {
+    status: 409,
+    message: "Service {service} exists already and is different.",
+    remedy: "Replace it with PUT /v1/services/ID, or delete it first.",
+  },
+  SERVICE_CHANGED: {
+    status: 412,
+    message: "Service {service} was changed by somebody else in the meantime.",
+    remedy: "Get it again, make the change in what you got, and send it with the new ETag.",
+  },
+  SERVICE_FROM_FILE: {
+    status: 409,
+    message: "Service {service} comes from the configuration file of {member}.",
+    remedy: "Change it in the file and reload ('systemctl reload holdfast', or SIGHUP).",
+  },
+  SERVICE_COUNT_EXCEEDED: {
+    status: 409,
+    message: "There are {limit} services already.",
+    remedy: "Delete those that nobody uses.",
+  },
+  ENDPOINT_NOT_FOUND: {
+    status: 404,
+    message: "Service {service} has no endpoint {endpoint}.",
+    remedy: "Name it as ADDRESS:PORT ([ADDRESS]:PORT for IPv6), as 'holdfast get services -o wide' shows it.",
+  },
+  SESSION_NOT_FOUND: {
+    status: 404,
+    message: "There is no session {session}.",
+    remedy: "It may have ended. List the sessions with 'holdfast get sessions'.",
+  },
+  CURSOR_INVALID: {
+    status: 400,
+    message: "The cursor is not one that this API gave.",
+    remedy: "Start again without a cursor.",
+  },
+  MEMBER_NOT_FOUND: {
+    status: 404,
+    message: "There is no member {member}.",
+    remedy: "List the members with 'holdfast get members'.",
+  },
+  STREAM_COUNT_EXCEEDED: {
+    status: 503,
+    message: "{limit} streams of this kind are open already.",
+    remedy: "Close one, or read at another member.",
+  },
+  NOT_AVAILABLE: {
+    status: 501,
+    message: "{what} is not available here: {reason}.",
+    remedy: "{remedy}",
+  },
+  CONFIG_SECRET_MISSING: {
+    status: 400,
+    message: "{where}: there are other members, but cluster.secretFile is missing.",
+    remedy:
+      "'holdfast certificates init' makes cluster.secret beside the authority: copy it to every member and name it in cluster.secretFile.",
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;

@@ -74,3 +74,31 @@ export const ServiceSpecSchema = Type.Object(
 );
 /** A service with every default filled in. */
 export type ServiceSpec = Static<typeof ServiceSpecSchema>;
+
+export const EndpointHealthSchema = oneOf(["up", "down", "unknown"], {
+  description: "unknown: not probed yet, or health.enabled is false.",
+});
+
+export const EndpointViewSchema = Type.Object(
+  {
+    ...EndpointSpecSchema.properties,
+    health: EndpointHealthSchema,
+    reason: Type.Optional(Type.String({ description: "Why it is down." })),
+    sessions: Type.Integer({ description: "Living sessions that it carries." }),
+  },
+  closed,
+);
+export type EndpointView = Static<typeof EndpointViewSchema>;
+
+export const ServiceViewSchema = Type.Object(
+  {
+    ...ServiceSpecSchema.properties,
+    id: Type.String({ description: "sctp/PRIMARY:PORT; in a path, percent-encoded." }),
+    endpoints: Type.Array(EndpointViewSchema),
+    source: oneOf(["file", "api"], { description: "file: it is in this member's configuration file." }),
+    sessions: Type.Integer({ description: "Living sessions." }),
+    revision: Type.String({ description: "As in the ETag; changes with the service." }),
+  },
+  closed,
+);
+export type ServiceView = Static<typeof ServiceViewSchema>;

@@ -45,6 +45,11 @@ export function otherMembers(configuration: Configuration): Configuration["membe
   return configuration.members.filter((member) => member.name !== name);
 }
 
+/** An entry of a member's addresses without its network. */
+export function addressOf(entry: Configuration["members"][number]["addresses"][number]): string {
+  return typeof entry === "string" ? entry : entry.address;
+}
+
 export function isLoopbackListen(listen: string): boolean {
   const parsed = parseListenAddress(listen);
   if (parsed === undefined) return false;
@@ -103,7 +108,8 @@ function checkMembers(configuration: Configuration): CheckFinding[] {
         remedy: "Write it in one place only, or the same in both.",
       });
     numbers.set(member.number, member.name);
-    for (const [at, address] of member.addresses.entries()) {
+    for (const [at, entry] of member.addresses.entries()) {
+      const address = addressOf(entry);
       const taken = addresses.get(address);
       // Members on one machine (a test) may share an address when their ports differ.
       const shared = configuration.members.find((m) => m.name === taken);
@@ -122,6 +128,14 @@ function checkMembers(configuration: Configuration): CheckFinding[] {
       code: "CONFIG_CERTIFICATES_MISSING",
       reason: "has other members, but cluster.certificates is missing",
       remedy: "Make certificates.",
+    });
+  const { secret, secretFile } = configuration.cluster;
+  if (otherMembers(configuration).length > 0 && secret === undefined && secretFile === undefined)
+    findings.push({
+      path: ["members"],
+      code: "CONFIG_SECRET_MISSING",
+      reason: "has other members, but cluster.secretFile is missing",
+      remedy: "Make a secret.",
     });
   const members = otherMembers(configuration).length + 1;
   if (configuration.coordinator.minimumMembers > members)
@@ -155,7 +169,7 @@ function checkServices(configuration: Configuration): CheckFinding[] {
   const taken = new Map<string, number>();
   const memberAddresses = new Map(
     configuration.members.flatMap((member) =>
-      member.addresses.map((address) => [address, member.name] as const),
+      member.addresses.map((entry) => [addressOf(entry), member.name] as const),
     ),
   );
   for (const [index, service] of configuration.services.entries()) {

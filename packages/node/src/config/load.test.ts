@@ -105,9 +105,9 @@ const cases: { name: string; text: string; environment?: Record<string, string>;
   },
   {
     name: "an open API",
-    text: "api:\n  listen: 0.0.0.0:8132\n",
+    text: "api:\n  listen: 0.0.0.0:7080\n",
     expect:
-      /^API_NOT_PROTECTED The API would listen on 0\.0\.0\.0:8132, beyond the loopback, without a token and TLS/,
+      /^API_NOT_PROTECTED The API would listen on 0\.0\.0\.0:7080, beyond the loopback, without a token and TLS/,
   },
 ];
 for (const { name, text, environment, expect } of cases) {
@@ -125,7 +125,7 @@ test("the environment overrides the file", () => {
       HOLDFAST_LOG_LEVEL: "debug",
       HOLDFAST_COORDINATOR_PROBE_INTERVAL_MS: "20",
       HOLDFAST_API_LISTEN: "127.0.0.1:1,unix:/run/x",
-      HOLDFAST_PORT_8132_TCP: "tcp://10.0.0.1:8132",
+      HOLDFAST_PORT_7080_TCP: "tcp://10.0.0.1:7080",
       HOLDFAST_TOKEN: "the command line's",
     },
   );
@@ -133,5 +133,5 @@ test("the environment overrides the file", () => {
   assert.equal(configuration.coordinator.probeIntervalMs, 20);
   assert.deepEqual(configuration.api.listen, ["127.0.0.1:1", "unix:/run/x"]);
   assert.equal(overrides.get("log.level"), "HOLDFAST_LOG_LEVEL");
-  assert.deepEqual(unknownVariables, ["HOLDFAST_PORT_8132_TCP"]);
+  assert.deepEqual(unknownVariables, ["HOLDFAST_PORT_7080_TCP"]);
 });

@@ -51,13 +51,23 @@ export const MemberSchema = Type.Object(
     zone: Type.Optional(
       Type.String({ maxLength: 63, description: "Failure domain; VIPs of a service spread." }),
     ),
-    addresses: Type.Array(AddressSchema, {
-      minItems: 1,
-      maxItems: 16,
-      description: "Its addresses on every network; probes and replication use any that works.",
-    }),
-    replicationPort: Type.Optional(port(8133, "When it differs from replication.port.")),
-    probePort: Type.Optional(port(8134, "When it differs from coordinator.probePort.")),
+    addresses: Type.Array(
+      Type.Union([
+        AddressSchema,
+        Type.Object(
+          { network: name("The network's name, as in interfaces[].network."), address: AddressSchema },
+          closed,
+        ),
+      ]),
+      {
+        minItems: 1,
+        maxItems: 8,
+        description:
+          "Its addresses, one on each network; probes and replication use any that works. An address alone belongs to the network of the local interface whose prefix contains it.",
+      },
+    ),
+    replicationPort: Type.Optional(port(7081, "When it differs from replication.port.")),
+    probePort: Type.Optional(port(7082, "When it differs from coordinator.probePort.")),
   },
   closed,
 );
@@ -71,6 +81,13 @@ export const ConfigurationSchema = Type.Object(
         description:
           "How many member numbers the cluster has room for: a power of two, the same at every member for the cluster's life.",
       }),
+      secret: Type.Optional(
+        Type.String({
+          minLength: 16,
+          description: "Shared by all members, authenticates probes. Better: secretFile.",
+        }),
+      ),
+      secretFile: Type.Optional(file("File with the shared secret; `holdfast certificates init` makes one.")),
       certificates: Type.Optional(
         Type.Object(
           {
@@ -156,13 +173,13 @@ export const ConfigurationSchema = Type.Object(
           "peer: an INIT-ACK leaves only when another member holds its record; none: it does not wait.",
       }),
       releaseTimeoutMs: milliseconds(20, 1, 1000, "Longest wait of release: peer."),
-      port: port(8133, "TCP port that members connect to."),
+      port: port(7081, "TCP port that members connect to."),
       listen: Type.Optional(
         listen("Listen only here. Every address of the member on replication.port when absent."),
       ),
     }),
     coordinator: section("Who is alive, and who owns which VIP.", {
-      probePort: port(8134, "UDP port of the probes."),
+      probePort: port(7082, "UDP port of the probes."),
       probeIntervalMs: milliseconds(50, 5, 10_000, "Between two probes."),
       missedCountMax: Type.Integer({
         minimum: 1,
@@ -212,7 +229,7 @@ export const ConfigurationSchema = Type.Object(
       listen: Type.Union(
         [listen("One place."), Type.Array(listen("Several."), { minItems: 1, maxItems: 8 })],
         {
-          default: "127.0.0.1:8132",
+          default: "127.0.0.1:7080",
           description:
             "ADDRESS:PORT or unix:/PATH, one or a list. Beyond the loopback a token and TLS are required.",
         },

@@ -1,0 +1,242 @@
+// The typed client. `fetch` does the work, so it runs in a browser too; unix sockets and private authorities need
+// the transport of transport.ts.
+import type { Static, TSchema } from "@sinclair/typebox";
+import type { Health, MemberView, NodeEvent, NodeStatus, VipView } from "./schema/cluster.ts";
+import type { Problem } from "./schema/common.ts";
+import type { ServiceSpecSchema, ServiceView } from "./schema/service.ts";
+import type { SessionDetail, SessionPage, SessionQuery } from "./schema/session.ts";
+
+/** What a request may leave out: everything with a default. */
+export type Loose<T extends TSchema> = Partial<Static<T>>;
+export type ServiceInput = Omit<Loose<typeof ServiceSpecSchema>, "endpoints"> & {
+  readonly vips: string[];
+  readonly port: number;
+  readonly endpoints?: { address: string; port: number; weight?: number; state?: "active" | "drain" }[];
+};
+
+export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
+
+export interface ClientOptions {
+  /** `http://127.0.0.1:7080`, `https://…`; for a unix socket anything, the transport ignores the host. */
+  readonly url: string;
+  readonly token?: string;
+  readonly fetch?: FetchLike;
+  /** Longest wait for an answer's head, ms; default 10,000. Event streams have no limit after it. */
+  readonly timeoutMs?: number;
+}
+
+/** An answer that is not a success: the problem of the node, or one of its own kind when nobody answered. */
+export class ApiError extends Error {
+  readonly code: string;
+  readonly status: number;
+  /** What to do. */
+  readonly remedy: string;
+  readonly fields: Problem["fields"];
+
+  constructor(
+    problem: Pick<Problem, "code" | "status" | "title" | "detail"> & {
+      readonly fields?: Problem["fields"] | undefined;
+    },
+    cause?: unknown,
+  ) {
+    super(problem.title, { cause });
+    this.name = "ApiError";
+    this.code = problem.code;
+    this.status = problem.status;
+    this.remedy = problem.detail;
+    this.fields = problem.fields;
+  }
+}
+
+/** Nobody answered at the node's address. */
+export const UNREACHABLE = "API_UNREACHABLE";
+/** Something answered that is not a node. */
+export const NOT_A_NODE = "API_NOT_A_NODE";
+
+export interface ApiClient {
+  listServices(): Promise<ServiceView[]>;
+  getService(id: string): Promise<{ service: ServiceView; etag: string }>;
+  /** Idempotent: the same service again is no error; a different one under the same id is. */
+  createService(service: ServiceInput): Promise<ServiceView>;
+  /** With `etag`, only when the service is still that one. */
+  replaceService(id: string, service: ServiceInput, etag?: string): Promise<ServiceView>;
+  deleteService(id: string, etag?: string): Promise<void>;
+  drainEndpoint(service: string, endpoint: string, drain: boolean): Promise<ServiceView>;
+  removeEndpoint(service: string, endpoint: string): Promise<ServiceView>;
+  /** One page. */
+  listSessions(query?: Partial<SessionQuery>): Promise<SessionPage>;
+  getSession(id: string): Promise<SessionDetail>;
+  listVips(): Promise<VipView[]>;
+  listMembers(): Promise<MemberView[]>;
+  drainMember(name: string, drain: boolean): Promise<MemberView>;
+  status(): Promise<NodeStatus>;
+  /** Does not throw when the node is not ready: that is what it says. */
+  ready(): Promise<Health>;
+  metrics(): Promise<string>;
+  /** Server-sent events until `signal` aborts or the node closes the stream. */
+  events(options?: { after?: number; signal?: AbortSignal }): AsyncGenerator<NodeEvent>;
+  /** A pcapng stream of punted and dropped packets. */
+  trace(options?: {
+    seconds?: number;
+    packets?: number;
+    reason?: string;
+    signal?: AbortSignal;
+  }): Promise<ReadableStream<Uint8Array>>;
+  openapi(): Promise<unknown>;
+}
+
+interface Request {
+  readonly body?: unknown;
+  readonly etag?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly accept?: readonly number[];
+}
+
+const segment = encodeURIComponent;
+
+export function createClient(options: ClientOptions): ApiClient {
+  const base = options.url.replace(/\/+$/, "");
+  const send = options.fetch ?? ((url, init) => fetch(url, init));
+  const timeoutMs = options.timeoutMs ?? 10_000;
+
+  async function request(method: string, path: string, extra: Request = {}): Promise<Response> {
+    const headers: Record<string, string> = {};
+    if (options.token !== undefined) headers["authorization"] = `Bearer ${options.token}`;
+    if (extra.body !== undefined) headers["content-type"] = "application/json";
+    if (extra.etag !== undefined) headers["if-match"] = extra.etag;
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    let response: Response;
+    try {
+      response = await send(base + path, {
+        method,
+        headers,
+        signal: extra.signal === undefined ? limit.signal : AbortSignal.any([limit.signal, extra.signal]),
+        ...(extra.body !== undefined ? { body: JSON.stringify(extra.body) } : {}),
+      });
+    } catch (cause) {
+      if (extra.signal?.aborted === true) throw cause;
+      throw new ApiError(unreachable(base, cause), cause);
+    } finally {
+      clearTimeout(timer);
+    }
+    if (!response.ok && extra.accept?.includes(response.status) !== true)
+      throw await problemOf(response, base);
+    return response;
+  }
+
+  async function json<T>(method: string, path: string, extra?: Request): Promise<T> {
+    const response = await request(method, path, extra);
+    return (await response.json()) as T;
+  }
+  const servicePath = (id: string) => `/v1/services/${segment(id)}`;
+  const endpointPath = (id: string, endpoint: string) => `${servicePath(id)}/endpoints/${segment(endpoint)}`;
+
+  return {
+    listServices: async () => (await json<{ items: ServiceView[] }>("GET", "/v1/services")).items,
+    async getService(id) {
+      const response = await request("GET", servicePath(id));
+      return {
+        service: (await response.json()) as ServiceView,
+        etag: response.headers.get("etag") ?? "",
+      };
+    },
+    createService: (service) => json("POST", "/v1/services", { body: service }),
+    replaceService: (id, service, etag) => json("PUT", servicePath(id), { body: service, etag }),
+    async deleteService(id, etag) {
+      await request("DELETE", servicePath(id), { etag });
+    },
+    drainEndpoint: (id, endpoint, drain) =>
+      json("POST", `${endpointPath(id, endpoint)}/${drain ? "drain" : "undrain"}`),
+    removeEndpoint: (id, endpoint) => json("DELETE", endpointPath(id, endpoint)),
+    listSessions: (query = {}) => json("GET", `/v1/sessions${queryText(query)}`),
+    getSession: (id) => json("GET", `/v1/sessions/${segment(id)}`),
+    listVips: async () => (await json<{ items: VipView[] }>("GET", "/v1/vips")).items,
+    listMembers: async () => (await json<{ items: MemberView[] }>("GET", "/v1/members")).items,
+    drainMember: (name, drain) => json("POST", `/v1/members/${segment(name)}/${drain ? "drain" : "undrain"}`),
+    status: () => json("GET", "/v1/status"),
+    ready: () => json("GET", "/v1/health/ready", { accept: [503] }),
+    metrics: async () => (await request("GET", "/v1/metrics")).text(),
+    async *events({ after, signal } = {}) {
+      const query = queryText(after === undefined ? {} : { after });
+      const response = await request("GET", `/v1/events${query}`, { signal });
+      if (response.body !== null) yield* eventsOf(response.body);
+    },
+    async trace({ seconds, packets, reason, signal } = {}) {
+      const query = queryText({ seconds, packets, reason });
+      const response = await request("GET", `/v1/trace${query}`, { signal });
+      return response.body ?? new ReadableStream({ start: (controller) => controller.close() });
+    },
+    openapi: () => json("GET", "/v1/openapi.json"),
+  };
+}
+
+/** Text of a query; undefined values are left out. */
+function queryText(values: Readonly<Record<string, string | number | undefined>>): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(values))
+    if (value !== undefined) parameters.set(name, String(value));
+  const text = parameters.toString();
+  return text === "" ? "" : `?${text}`;
+}
+
+async function problemOf(response: Response, base: string): Promise<ApiError> {
+  const text = await response.text().catch(() => "");
+  try {
+    const body = JSON.parse(text) as Partial<Problem>;
+    if (typeof body.code === "string" && typeof body.title === "string") {
+      return new ApiError({
+        code: body.code,
+        status: response.status,
+        title: body.title,
+        detail: body.detail ?? "",
+        fields: body.fields,
+      });
+    }
+  } catch {
+    // Not JSON: not a node of ours.
+  }
+  return new ApiError({
+    code: NOT_A_NODE,
+    status: response.status,
+    title: `${base} answered ${response.status}, but not as a Holdfast node does.`,
+    detail: "Check the address given with --api or HOLDFAST_API.",
+  });
+}
+
+function unreachable(base: string, cause: unknown): Problem {
+  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+  const reason = inner instanceof Error ? inner.message : String(inner);
+  return {
+    type: `urn:holdfast:error:${UNREACHABLE}`,
+    code: UNREACHABLE,
+    status: 503,
+    title: `No node answers at ${base}: ${reason}.`,
+    detail: "Is it running ('holdfast run'), and is this its address? --api or HOLDFAST_API names another.",
+  };
+}
+
+/** Longest event that is taken from a stream, characters: more is not a node of ours. */
+const EVENT_SIZE_MAX = 65_536;
+
+/** Server-sent events (WHATWG HTML §9.2.6); only `data` matters here. */
+async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<NodeEvent> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const bytes of body) {
+    rest += decoder.decode(bytes, { stream: true });
+    if (rest.length > EVENT_SIZE_MAX) throw new Error("an event is too long");
+    for (;;) {
+      const end = rest.indexOf("\n\n");
+      if (end < 0) break;
+      const block = rest.slice(0, end);
+      rest = rest.slice(end + 2);
+      const data = block
+        .split("\n")
+        .filter((line) => line.startsWith("data:"))
+        .map((line) => line.slice(5).trimStart())
+        .join("\n");
+      if (data !== "") yield JSON.parse(data) as NodeEvent;
+    }
+  }
+}

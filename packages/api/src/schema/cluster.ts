@@ -1,0 +1,105 @@
+// VIPs, members, events, health.
+import { type Static, Type } from "@sinclair/typebox";
+import { closed, TimestampSchema } from "./common.ts";
+import { oneOf } from "./enumeration.ts";
+import { AddressSchema } from "./service.ts";
+
+export const VipSchema = Type.Object(
+  {
+    vip: AddressSchema,
+    services: Type.Array(Type.String({ description: "Service id." })),
+    owner: Type.Optional(Type.String({ description: "Absent: nobody may own it now; the reasons say why." })),
+    candidates: Type.Array(Type.String(), { description: "Owner first, then the first successor, …" }),
+    reasons: Type.Array(Type.String(), {
+      description: "Why, for each candidate and each member passed over.",
+    }),
+    announcements: Type.Array(
+      Type.Object(
+        { interface: Type.String(), kind: Type.String(), since: Type.Optional(TimestampSchema) },
+        closed,
+      ),
+      { description: "Where this member announces it; empty at the others." },
+    ),
+  },
+  closed,
+);
+export type VipView = Static<typeof VipSchema>;
+
+export const MemberViewSchema = Type.Object(
+  {
+    name: Type.String(),
+    number: Type.Integer(),
+    zone: Type.String(),
+    self: Type.Boolean(),
+    phase: oneOf(["alive", "suspect", "dead", "unknown"], { description: "As this member believes." }),
+    ready: Type.Boolean(),
+    draining: Type.Boolean(),
+    addresses: Type.Array(AddressSchema),
+    vips: Type.Array(AddressSchema, { description: "VIPs that it owns." }),
+    sessions: Type.Optional(Type.Integer({ description: "Sessions in its table." })),
+    lagMs: Type.Optional(Type.Number({ description: "Replication lag of what it sends, latest." })),
+    queue: Type.Optional(Type.Integer({ description: "Deltas waiting to be sent to it." })),
+    incarnation: Type.Optional(Type.String()),
+    version: Type.Optional(Type.String()),
+    reason: Type.Optional(Type.String({ description: "Why it is not ready or not alive." })),
+  },
+  closed,
+);
+export type MemberView = Static<typeof MemberViewSchema>;
+
+export const EVENT_TYPES = [
+  "ownership",
+  "membership",
+  "session",
+  "service",
+  "readiness",
+  "overflow",
+] as const;
+export const EventSchema = Type.Object(
+  {
+    id: Type.Integer({ description: "Rises; send the last one as Last-Event-ID to go on from there." }),
+    at: TimestampSchema,
+    type: oneOf(EVENT_TYPES),
+    member: Type.String({ description: "The member that saw it." }),
+    message: Type.String({ description: "One sentence." }),
+    vip: Type.Optional(AddressSchema),
+    from: Type.Optional(Type.String()),
+    to: Type.Optional(Type.String()),
+    session: Type.Optional(Type.String()),
+    service: Type.Optional(Type.String()),
+    cause: Type.Optional(Type.String()),
+  },
+  closed,
+);
+export type NodeEvent = Static<typeof EventSchema>;
+export type NodeEventType = NodeEvent["type"];
+
+export const HealthSchema = Type.Object(
+  {
+    status: oneOf(["ok", "notReady"]),
+    member: Type.String(),
+    version: Type.String(),
+    checks: Type.Array(
+      Type.Object({ name: Type.String(), ok: Type.Boolean(), detail: Type.String() }, closed),
+    ),
+  },
+  closed,
+);
+export type Health = Static<typeof HealthSchema>;
+
+export const NodeStatusSchema = Type.Object(
+  {
+    member: Type.String(),
+    cluster: Type.String(),
+    version: Type.String(),
+    fastPath: Type.String({ description: "Mode of the fast path." }),
+    interfaces: Type.Array(
+      Type.Object({ name: Type.String(), roles: Type.Array(Type.String()), up: Type.Boolean() }, closed),
+    ),
+    sessions: Type.Integer(),
+    startedAt: TimestampSchema,
+    pid: Type.Integer(),
+  },
+  closed,
+);
+export type NodeStatus = Static<typeof NodeStatusSchema>;

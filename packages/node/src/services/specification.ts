@@ -1,0 +1,85 @@
+// Between what an operator writes (ServiceSpec) and the domain's Service. Addresses become canonical here.
+import { createHash } from "node:crypto";
+import type { ServiceSpec } from "@holdfast/api";
+import {
+  type Address,
+  type Endpoint,
+  familyOf,
+  HoldfastError,
+  PROTOCOL_SCTP,
+  parseAddress,
+  type Service,
+  serviceIdOf,
+} from "@holdfast/model";
+
+/** The service that a specification means. Throws SERVICE_INVALID. */
+export function serviceOf(spec: ServiceSpec): Service {
+  const vips = spec.vips.map(parseAddress);
+  const [primary] = vips;
+  if (primary === undefined) throw new HoldfastError("SERVICE_INVALID", { reason: "it has no VIP" });
+  if (new Set(vips).size !== vips.length)
+    throw new HoldfastError("SERVICE_INVALID", { reason: "a VIP is there twice" });
+  const id = serviceIdOf(primary, spec.port);
+  const endpoints = new Map<string, Endpoint>();
+  for (const { address: text, port, weight, state } of spec.endpoints) {
+    const address = parseAddress(text);
+    const key = endpointKey(address, port);
+    if (endpoints.has(key))
+      throw new HoldfastError("SERVICE_INVALID", { reason: `endpoint ${key} is there twice` });
+    if (vips.includes(address))
+      throw new HoldfastError("SERVICE_INVALID", { reason: `endpoint ${key} has the address of a VIP` });
+    if (!vips.some((vip) => familyOf(vip) === familyOf(address)))
+      throw new HoldfastError("SERVICE_INVALID", {
+        reason: `endpoint ${key} is IPv${familyOf(address)}, and no VIP is`,
+      });
+    endpoints.set(key, { address, port, weight, state });
+  }
+  return {
+    id,
+    name: spec.name === "" ? id : spec.name,
+    protocol: PROTOCOL_SCTP,
+    vips,
+    port: spec.port,
+    selection: spec.selection,
+    endpoints: [...endpoints.values()],
+    idleTimeoutS: spec.idleTimeoutS,
+    restartNewAddresses: spec.restartNewAddresses,
+    clientPrefixes: spec.clientPrefixes,
+    withdrawWhenDown: spec.withdrawWhenDown,
+  };
+}
+
+/** `ADDRESS:PORT`, `[ADDRESS]:PORT` for IPv6: how an endpoint is named everywhere. */
+export function endpointKey(address: Address, port: number): string {
+  return familyOf(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Reads `endpointKey`'s text, or an address alone (port undefined). undefined when it is neither. */
+export function parseEndpointKey(text: string): { address: Address; port: number | undefined } | undefined {
+  const match = /^(?:\[([^\]]+)\]|([^[\]]*?))(?::(\d{1,5}))?$/.exec(text);
+  const bare = text.split(":").length > 2 && !text.startsWith("[") ? text : (match?.[1] ?? match?.[2]);
+  if (bare === undefined) return undefined;
+  try {
+    const port = bare === text ? undefined : match?.[3];
+    return { address: parseAddress(bare), port: port === undefined ? undefined : Number(port) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Short text that changes with the service: its ETag. The same at every member. */
+export function revisionOf(service: Service): string {
+  const canonical = JSON.stringify([
+    service.id,
+    service.name,
+    service.vips,
+    service.port,
+    service.selection,
+    service.endpoints.map((e) => [e.address, e.port, e.weight, e.state]),
+    service.idleTimeoutS,
+    service.restartNewAddresses,
+    service.clientPrefixes,
+    service.withdrawWhenDown,
+  ]);
+  return createHash("sha256").update(canonical).digest("base64url").slice(0, 16);
+}

@@ -1,0 +1,120 @@
+// Pages of sessions with filters. The walk gives the event loop back after every chunk: 100,000 sessions are read
+// without a stall.
+import { SESSION_PAGE_DEFAULT, type SessionQuery } from "@holdfast/api";
+import {
+  type Address,
+  currentCandidate,
+  effectivePhase,
+  HoldfastError,
+  natPortsOf,
+  parseAddress,
+  type Service,
+  type SessionId,
+  type SessionRecord,
+  type SessionTable,
+  type VipOwnership,
+} from "@holdfast/model";
+import { parseEndpointKey } from "../services/specification.ts";
+import type { SessionOrder } from "./order.ts";
+import { shownCandidate } from "./view.ts";
+
+/** Records looked at in one turn of the event loop: about a millisecond. */
+export const SEARCH_CHUNK_COUNT = 1000;
+
+export interface SearchSources {
+  readonly table: Pick<SessionTable, "get">;
+  readonly order: SessionOrder;
+  readonly services: () => readonly Service[];
+  readonly ownershipOf: (vip: string) => VipOwnership | undefined;
+  readonly memberNumberOf: (nameOrNumber: string) => number | undefined;
+}
+
+export interface SearchPage {
+  readonly records: readonly SessionRecord[];
+  /** Cursor of the next page; undefined at the end. */
+  readonly next: string | undefined;
+}
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+export async function searchSessions(
+  query: Partial<SessionQuery>,
+  sources: SearchSources,
+): Promise<SearchPage> {
+  const matches = matcherOf(query, sources);
+  const limit = query.limit ?? SESSION_PAGE_DEFAULT;
+  const records: SessionRecord[] = [];
+  let seen = 0;
+  let last: SessionId | undefined;
+  for (const id of sources.order.after(cursorId(query.cursor))) {
+    if (records.length === limit) return { records, next: cursorText(last as string) };
+    if (++seen % SEARCH_CHUNK_COUNT === 0) await turn();
+    const record = sources.table.get(id);
+    if (record === undefined || !matches(record)) continue;
+    records.push(record);
+    last = id;
+  }
+  return { records, next: undefined };
+}
+
+function cursorText(id: SessionId): string {
+  return Buffer.from(`1 ${id}`).toString("base64url");
+}
+
+function cursorId(cursor: string | undefined): SessionId | undefined {
+  if (cursor === undefined) return undefined;
+  const text = Buffer.from(cursor, "base64url").toString("latin1");
+  if (!text.startsWith("1 ") || text.length < 3) throw new HoldfastError("CURSOR_INVALID");
+  return text.slice(2);
+}
+
+function matcherOf(query: Partial<SessionQuery>, sources: SearchSources): (record: SessionRecord) => boolean {
+  const tests: ((record: SessionRecord) => boolean)[] = [];
+  const { service, client, vip, endpoint, natPort, phase, owner, member } = query;
+  const services = () => sources.services();
+  const ofServices = (wanted: readonly Service[]) => {
+    const ids = new Set(wanted.map((s) => s.id));
+    tests.push((record) => ids.has(record.serviceId));
+  };
+  if (service !== undefined) {
+    const named = services().filter((s) => s.id === service || s.name === service);
+    // A service that was deleted may still have sessions.
+    if (named.length === 0) tests.push((record) => record.serviceId === service);
+    else ofServices(named);
+  }
+  if (vip !== undefined) {
+    const address = parseAddress(vip);
+    ofServices(services().filter((s) => s.vips.includes(address)));
+  }
+  if (owner !== undefined)
+    ofServices(services().filter((s) => s.vips.some((v) => sources.ownershipOf(v)?.owner === owner)));
+  if (client !== undefined) {
+    const address: Address = parseAddress(client);
+    tests.push((record) => record.clients.has(address));
+  }
+  if (endpoint !== undefined) {
+    const wanted = parseEndpointKey(endpoint);
+    if (wanted === undefined)
+      throw new HoldfastError("REQUEST_INVALID", {
+        reason: `'${endpoint}' is not an endpoint`,
+        remedy: "Write ADDRESS, or ADDRESS:PORT ([ADDRESS]:PORT for IPv6).",
+      });
+    tests.push((record) => {
+      const candidate = shownCandidate(record);
+      return (
+        candidate !== undefined &&
+        (candidate.endpoint === wanted.address || candidate.endpointAddresses.includes(wanted.address)) &&
+        (wanted.port === undefined || candidate.endpointPort === wanted.port)
+      );
+    });
+  }
+  if (natPort !== undefined)
+    tests.push((record) => natPortsOf(record).some((held) => held.natPort === natPort));
+  if (phase !== undefined) tests.push((record) => effectivePhase(record) === phase);
+  if (member !== undefined) {
+    const number = sources.memberNumberOf(member);
+    if (number === undefined) throw new HoldfastError("MEMBER_NOT_FOUND", { member });
+    tests.push((record) => (currentCandidate(record) ?? shownCandidate(record))?.member === number);
+  }
+  return (record) => tests.every((test) => test(record));
+}
