@@ -34,6 +34,8 @@ export type CandidateKey = string;
 
 export const PENDING_GENERATION_COUNT_MAX = 4;
 export const CANDIDATE_COUNT_MAX_PER_MEMBER = 4;
+/** Candidates of one generation over all members; the smallest keys stay. */
+export const CANDIDATE_COUNT_MAX = 32;
 /** Client addresses kept per session, RFC limits aside (sctp-rules §1.4: cap 8–16). */
 export const CLIENT_ADDRESS_COUNT_MAX = 16;
 /** Addresses of one endpoint learned from INIT-ACK. */
@@ -57,6 +59,12 @@ export interface Candidate {
 /** One INIT's worth of tags. Keyed by the client's tag. */
 export interface Generation {
   readonly clientTag: Tag;
+  /**
+   * Which INIT of this session it was: 1 + the greatest that its creator knew of; absent is 1. `SessionTable.apply`
+   * fills it in. Of more than PENDING_GENERATION_COUNT_MAX generations the greatest (ordinal, tag) stay; of two
+   * observations of one tag the one with the greater ordinal stays, equal ones are joined.
+   */
+  readonly ordinal?: number;
   /** Which VIP the INIT arrived on (0 … 3) and from where; of two observations the smaller pair wins. */
   readonly arrivalVip: number;
   readonly source: Address;
@@ -76,6 +84,11 @@ export interface Commit {
   readonly epoch: number;
   readonly clientTag: Tag;
   readonly candidate: CandidateKey;
+  /**
+   * The committed generation itself, so that pending ones, forged or not, never crowd it out of the record.
+   * `SessionTable.apply` fills it in; read it through `currentGeneration(record)` of facts.ts.
+   */
+  readonly generation?: Generation;
 }
 
 /** The client address last heard on a VIP: last writer by (stamp, member). Rate-limited, on change only. */
@@ -119,6 +132,7 @@ export interface SessionRecord {
   readonly createdAtMs: number;
   /** Client addresses: source and listed, after the filter. true once a tag-valid packet came from it. */
   readonly clients: ReadonlyMap<Address, boolean>;
+  /** The latest INITs by client tag, at most PENDING_GENERATION_COUNT_MAX; the committed one usually among them. */
   readonly generations: ReadonlyMap<Tag, Generation>;
   readonly commit: Commit | undefined;
   /** By VIP index. */

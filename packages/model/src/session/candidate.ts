@@ -1,0 +1,120 @@
+// Candidates of a generation: which endpoint and NAT port answered an INIT. Keyed by what they are, so that two members
+// that saw the same INIT keep both answers until the client's COOKIE-ECHO chooses.
+import type { Address } from "../address.ts";
+import { compareText, joinSortedTexts } from "./order.ts";
+import {
+  CANDIDATE_COUNT_MAX,
+  CANDIDATE_COUNT_MAX_PER_MEMBER,
+  type Candidate,
+  type CandidateKey,
+  ENDPOINT_ADDRESS_COUNT_MAX,
+} from "./record.ts";
+
+export type CandidateIdentity = Pick<
+  Candidate,
+  "member" | "endpoint" | "endpointPort" | "natPort" | "endpointTag"
+>;
+
+export function candidateKeyOf(candidate: CandidateIdentity): CandidateKey {
+  const { member, endpoint, endpointPort, natPort, endpointTag } = candidate;
+  return `${member}/${endpoint}/${endpointPort}/${natPort}/${endpointTag}`;
+}
+
+/** What a key says, or undefined when it is none. */
+export function parseCandidateKey(key: CandidateKey): CandidateIdentity | undefined {
+  const parts = key.split("/");
+  if (parts.length !== 5) return undefined;
+  const identity = {
+    member: Number(parts[0]),
+    endpoint: parts[1] as Address,
+    endpointPort: Number(parts[2]),
+    natPort: Number(parts[3]),
+    endpointTag: Number(parts[4]),
+  };
+  return candidateKeyOf(identity) === key ? identity : undefined;
+}
+
+/** Answered candidates before those of which only the INIT was forwarded, then by key. */
+function compareCandidates(a: Candidate, aKey: string, b: Candidate, bKey: string): number {
+  if ((a.endpointTag === 0) !== (b.endpointTag === 0)) return a.endpointTag === 0 ? 1 : -1;
+  return compareText(aKey, bKey);
+}
+
+function joinCandidate(a: Candidate, b: Candidate): Candidate {
+  const endpointAddresses = joinSortedTexts(
+    a.endpointAddresses,
+    b.endpointAddresses,
+    ENDPOINT_ADDRESS_COUNT_MAX,
+  );
+  const echoed = a.echoed || b.echoed;
+  return endpointAddresses === a.endpointAddresses && echoed === a.echoed
+    ? a
+    : { ...a, endpointAddresses, echoed };
+}
+
+function normalCandidate(candidate: Candidate): Candidate {
+  const { endpointAddresses } = candidate;
+  for (let i = 1; i < endpointAddresses.length; i++) {
+    if (compareText(endpointAddresses[i - 1] as string, endpointAddresses[i] as string) >= 0) {
+      return {
+        ...candidate,
+        endpointAddresses: joinSortedTexts([], endpointAddresses, ENDPOINT_ADDRESS_COUNT_MAX),
+      };
+    }
+  }
+  return endpointAddresses.length <= ENDPOINT_ADDRESS_COUNT_MAX
+    ? candidate
+    : { ...candidate, endpointAddresses: endpointAddresses.slice(0, ENDPOINT_ADDRESS_COUNT_MAX) };
+}
+
+type Candidates = ReadonlyMap<CandidateKey, Candidate>;
+
+/**
+ * Joins two sets of candidates. A forwarded INIT (tag 0) gives way to its answer. At most
+ * CANDIDATE_COUNT_MAX_PER_MEMBER a member and CANDIDATE_COUNT_MAX in all stay, chosen by their immutable keys, so that
+ * what is dropped in one order is dropped in every order. Returns `a` when `b` adds nothing.
+ */
+export function joinCandidates(a: Candidates, b: Candidates): Candidates {
+  let changed = false;
+  const all = new Map(a);
+  for (const [key, theirs] of b) {
+    const ours = a.get(key);
+    const joined =
+      ours === undefined ? normalCandidate(theirs) : joinCandidate(ours, normalCandidate(theirs));
+    if (joined !== ours) {
+      all.set(key, joined);
+      changed = true;
+    }
+  }
+  if (!changed) return a;
+  const bounded = boundCandidates(all);
+  return sameEntries(a, bounded) ? a : bounded;
+}
+
+/** Whether two maps hold the very same values, whatever their order. */
+export function sameEntries<K, V>(a: ReadonlyMap<K, V>, b: ReadonlyMap<K, V>): boolean {
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a) if (b.get(key) !== value) return false;
+  return true;
+}
+
+/** Sorted, bounded, without what is dominated. */
+export function boundCandidates(all: Candidates): Candidates {
+  if (all.size === 0) return all;
+  const answered = new Set<string>();
+  for (const candidate of all.values()) {
+    if (candidate.endpointTag !== 0) answered.add(candidateKeyOf({ ...candidate, endpointTag: 0 }));
+  }
+  const kept = new Map<CandidateKey, Candidate>();
+  const countByMember = new Map<number, number>();
+  const sorted = [...all].sort(([aKey, x], [bKey, y]) => compareCandidates(x, aKey, y, bKey));
+  for (const [key, candidate] of sorted) {
+    if (kept.size === CANDIDATE_COUNT_MAX) break;
+    if (candidate.endpointTag === 0 && answered.has(key)) continue;
+    const count = countByMember.get(candidate.member) ?? 0;
+    if (count === CANDIDATE_COUNT_MAX_PER_MEMBER) continue;
+    countByMember.set(candidate.member, count + 1);
+    kept.set(key, normalCandidate(candidate));
+  }
+  return kept;
+}

@@ -1,0 +1,130 @@
+// What follows from a record. Nothing here is replicated: every member derives the same from the same record.
+import { type CandidateIdentity, candidateKeyOf, parseCandidateKey } from "./candidate.ts";
+import { joinGeneration, laterPhase, ordinalOf, phaseRank } from "./generation.ts";
+import { compareText } from "./order.ts";
+import type { Candidate, Commit, End, EndCause, Generation, Phase, SessionRecord, Tag } from "./record.ts";
+
+/** The generation of a client tag as far as it is known: pending, committed, or both. */
+export function generationOf(record: SessionRecord, clientTag: Tag): Generation | undefined {
+  const listed = record.generations.get(clientTag);
+  const committed = record.commit?.clientTag === clientTag ? record.commit.generation : undefined;
+  if (listed === undefined || committed === undefined) return listed ?? committed;
+  return joinGeneration(committed, listed);
+}
+
+/** The generation that the endpoint has shown to be in force; undefined before the first COOKIE-ACK. */
+export function currentGeneration(record: SessionRecord): Generation | undefined {
+  return record.commit === undefined ? undefined : generationOf(record, record.commit.clientTag);
+}
+
+/** The candidate in force; made from the commit's key when the candidate itself fell out of the bounds. */
+export function currentCandidate(record: SessionRecord): Candidate | undefined {
+  if (record.commit === undefined) return undefined;
+  const known = currentGeneration(record)?.candidates.get(record.commit.candidate);
+  if (known !== undefined) return known;
+  const identity = parseCandidateKey(record.commit.candidate);
+  return identity === undefined ? undefined : { ...identity, endpointAddresses: [], echoed: true };
+}
+
+/** Generations that may still replace the current one: not aborted and begun after it, the latest first. */
+export function pendingGenerations(record: SessionRecord): Generation[] {
+  const current = currentGeneration(record);
+  const after = current === undefined ? 0 : ordinalOf(current);
+  return [...record.generations.values()]
+    .filter((g) => g.clientTag !== record.commit?.clientTag && !g.aborted && ordinalOf(g) > after)
+    .sort((a, b) => ordinalOf(b) - ordinalOf(a) || b.clientTag - a.clientTag);
+}
+
+/** The commit epoch in force; 0 for an embryo. */
+export function epochOf(record: SessionRecord): number {
+  return record.commit?.epoch ?? 0;
+}
+
+/** The phase without regard to an end: of the current generation, else the furthest of the pending ones. */
+function phaseReached(record: SessionRecord): Phase {
+  const current = currentGeneration(record);
+  if (current !== undefined) return current.aborted ? "closed" : current.phase;
+  // A commit alone, without its generation, still says that a COOKIE-ACK passed.
+  let phase: Phase = record.commit === undefined ? "init" : "established";
+  for (const generation of record.generations.values()) {
+    if (!generation.aborted) phase = laterPhase(phase, generation.phase);
+  }
+  return phase;
+}
+
+/** Whether the record's end is in force: nothing that it did not see has happened since. */
+export function isEnded(record: SessionRecord): boolean {
+  const { end } = record;
+  if (end === undefined) return false;
+  if (epochOf(record) > end.epochSeen) return false;
+  if (end.absorbing) return true;
+  return record.activity <= end.activitySeen && phaseRank(phaseReached(record)) <= phaseRank(end.phaseSeen);
+}
+
+export function isLiving(record: SessionRecord): boolean {
+  return !isEnded(record);
+}
+
+/** What the tracker should believe: "closed" once an end is in force. */
+export function effectivePhase(record: SessionRecord): Phase {
+  return isEnded(record) ? "closed" : phaseReached(record);
+}
+
+/** Tag-verified ends and an operator's removal; the rest are time-outs. */
+const ABSORBING: ReadonlySet<EndCause> = new Set([
+  "shutdown",
+  "abortByClient",
+  "abortByEndpoint",
+  "operator",
+  "endpointDown",
+  "endpointRemoved",
+  "superseded",
+]);
+
+/** An end of what this member sees now. A time-out made by it loses to anything that the member did not see. */
+export function endOf(record: SessionRecord, cause: EndCause): End {
+  return {
+    cause,
+    absorbing: ABSORBING.has(cause),
+    epochSeen: epochOf(record),
+    phaseSeen: phaseReached(record),
+    activitySeen: record.activity,
+  };
+}
+
+/** The commit that puts a candidate of a generation in force over the present one. */
+export function commitOf(record: SessionRecord, clientTag: Tag, candidate: CandidateIdentity): Commit {
+  const key = candidateKeyOf(candidate);
+  if (record.commit?.clientTag === clientTag && record.commit.candidate === key) return record.commit;
+  return { epoch: epochOf(record) + 1, clientTag, candidate: key };
+}
+
+/** Every (endpoint, port, NAT port) that the record holds, the committed one first. */
+export function natPortsOf(record: SessionRecord): CandidateIdentity[] {
+  const held = new Map<string, CandidateIdentity>();
+  const add = (c: CandidateIdentity) => {
+    const key = `${c.endpoint}/${c.endpointPort}/${c.natPort}`;
+    if (!held.has(key)) held.set(key, c);
+  };
+  const current = currentCandidate(record);
+  if (current !== undefined) add(current);
+  const generation = record.commit?.generation;
+  if (generation !== undefined) for (const c of generation.candidates.values()) add(c);
+  for (const g of record.generations.values()) for (const c of g.candidates.values()) add(c);
+  return [...held.values()];
+}
+
+/**
+ * The one rule for two sessions of one service that share a client address and port, and for two that hold one NAT
+ * port: the living before the ended, the committed before embryos, the later commit epoch, the greater activity, the
+ * smaller id. A member that sees tag-valid traffic of the loser raises its commit epoch, and thereby turns the order.
+ * Negative: `a` comes first.
+ */
+export function comparePrecedence(a: SessionRecord, b: SessionRecord): number {
+  return (
+    Number(isEnded(a)) - Number(isEnded(b)) ||
+    epochOf(b) - epochOf(a) ||
+    b.activity - a.activity ||
+    compareText(a.id, b.id)
+  );
+}

@@ -1,0 +1,74 @@
+// Joining generations: one INIT's worth of tags.
+import { boundCandidates, joinCandidates, sameEntries } from "./candidate.ts";
+import { compareText, compareTexts } from "./order.ts";
+import { type Generation, PENDING_GENERATION_COUNT_MAX, PHASES, type Phase, type Tag } from "./record.ts";
+
+export function phaseRank(phase: Phase): number {
+  return PHASES.indexOf(phase);
+}
+
+export function laterPhase(a: Phase, b: Phase): Phase {
+  return phaseRank(a) >= phaseRank(b) ? a : b;
+}
+
+export function ordinalOf(generation: Generation): number {
+  return generation.ordinal ?? 1;
+}
+
+/** Of two observations of one INIT the smaller (VIP, source, list, pairing) stays. */
+function compareObservations(a: Generation, b: Generation): number {
+  return (
+    a.arrivalVip - b.arrivalVip ||
+    compareText(a.source, b.source) ||
+    compareTexts(a.listed, b.listed) ||
+    compareTexts(a.pairing, b.pairing)
+  );
+}
+
+/** Joins two generations of one client tag. Returns `a` when `b` adds nothing. */
+export function joinGeneration(a: Generation, b: Generation): Generation {
+  if (a === b) return a;
+  const order = ordinalOf(a) - ordinalOf(b);
+  if (order !== 0) return order > 0 ? a : b;
+  const observed = compareObservations(a, b) <= 0 ? a : b;
+  const candidates = joinCandidates(a.candidates, b.candidates);
+  const phase = laterPhase(a.phase, b.phase);
+  const aborted = a.aborted || b.aborted;
+  if (observed === a && candidates === a.candidates && phase === a.phase && aborted === a.aborted) return a;
+  return { ...observed, candidates, phase, aborted };
+}
+
+type Generations = ReadonlyMap<Tag, Generation>;
+
+/**
+ * Joins two sets of generations; at most PENDING_GENERATION_COUNT_MAX stay, those with the greatest (ordinal, tag): a
+ * newer INIT always finds room, and what one order of joins drops, every order drops. Returns `a` when `b` adds nothing.
+ */
+export function joinGenerations(a: Generations, b: Generations): Generations {
+  let changed = false;
+  const all = new Map(a);
+  for (const [tag, theirs] of b) {
+    const ours = a.get(tag);
+    const joined =
+      ours === undefined ? normalGeneration(theirs) : joinGeneration(ours, normalGeneration(theirs));
+    if (joined !== ours) {
+      all.set(tag, joined);
+      changed = true;
+    }
+  }
+  if (!changed) return a;
+  const bounded = boundGenerations(all);
+  return sameEntries(a, bounded) ? a : bounded;
+}
+
+function boundGenerations(all: Map<Tag, Generation>): Generations {
+  if (all.size <= PENDING_GENERATION_COUNT_MAX) return all;
+  const sorted = [...all].sort(([aTag, x], [bTag, y]) => ordinalOf(y) - ordinalOf(x) || bTag - aTag);
+  return new Map(sorted.slice(0, PENDING_GENERATION_COUNT_MAX));
+}
+
+/** With its candidates within their bounds. */
+export function normalGeneration(generation: Generation): Generation {
+  const candidates = boundCandidates(generation.candidates);
+  return sameEntries(candidates, generation.candidates) ? generation : { ...generation, candidates };
+}
