@@ -1,0 +1,36 @@
+// What becomes of a packet.
+import type { MalformedReason } from "@holdfast/sctp";
+import type { PuntReason } from "../port.ts";
+import type { FlowEntry } from "./flow-entry.ts";
+
+/** Stable names; totals carry them as `drop.NAME`. */
+export type DropReason =
+  | MalformedReason
+  | "not-sctp"
+  | "icmp-other"
+  | "not-owned"
+  | "port-not-served"
+  | "wrong-tag"
+  | "unverified-destination"
+  | "punt-rate"
+  | "punt-queue"
+  | "send-failed";
+
+export type Verdict =
+  /** Not for a local address: the host's business. */
+  | { readonly action: "pass" }
+  | { readonly action: "drop"; readonly reason: DropReason }
+  /** Left alone and given to the slow path. `session` is 0 without a flow. */
+  | { readonly action: "punt"; readonly reason: PuntReason; readonly session: number }
+  /** An echo request, or a neighbour solicitation to the VIP itself, for a VIP that this member owns. */
+  | { readonly action: "answer"; readonly what: "echo" | "neighbour" }
+  | {
+      readonly action: "forward";
+      readonly entry: FlowEntry;
+      /** Reply-only packets of down flows go to the address last heard. */
+      readonly reply: boolean;
+      /** 4 or 16 bytes: `entry.newDestination` or `entry.replyDestination`. */
+      readonly destination: Uint8Array;
+      /** The packet as it arrived goes to the slow path, too. */
+      readonly learn: boolean;
+    };
