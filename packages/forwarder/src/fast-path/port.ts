@@ -26,7 +26,10 @@ export interface Flow {
   readonly replyDestination?: Address;
   /** A generation is pending: punt a wrong tag (rate-limited) instead of dropping it. */
   readonly pending: boolean;
-  /** Only packets of HEARTBEAT chunks may be sent to it: an unverified client address (sctp-rules §1.4). */
+  /**
+   * Only packets of HEARTBEAT chunks may be sent to `newDestination`: an unverified client address (no reflection).
+   * All others, path packets too, go to `replyDestination`, or nowhere when there is none.
+   */
   readonly heartbeatOnly: boolean;
   /** Set on up flows whose source is not yet verified or not the last heard: the first packet is punted as a copy. */
   readonly learn: boolean;

@@ -165,7 +165,8 @@ export class Translator {
     if (read32(bytes, start + VERIFICATION_TAG_OFFSET) !== flow.tag >>> 0) {
       return flow.pending ? punt("wrongTag", flow.session) : drop("wrong-tag");
     }
-    const reply = flow.replyDestination !== undefined && !this.#chunks.path;
+    const toPath = flow.heartbeatOnly ? this.#chunks.heartbeatOnly : this.#chunks.path;
+    const reply = flow.replyDestination !== undefined && !toPath;
     // The address last heard is verified by having been heard.
     if (flow.heartbeatOnly && !reply && !this.#chunks.heartbeatOnly) return drop("unverified-destination");
     const header = this.#header;
