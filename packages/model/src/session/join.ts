@@ -50,8 +50,7 @@ export function isIdentified(record: SessionRecord): boolean {
 
 /** Joins what `delta` says into `record`. Returns `record` itself when nothing is new. */
 export function join(record: SessionRecord, delta: SessionDelta): SessionRecord {
-  const serviceId = joinIdentity(record.serviceId, delta.serviceId);
-  const clientPort = Math.max(record.clientPort, delta.clientPort ?? 0);
+  const identity = joinIdentity(record, delta);
   const createdAtMs = Math.min(record.createdAtMs, delta.createdAtMs ?? NEVER);
   const clients = delta.clients === undefined ? record.clients : joinClients(record.clients, delta.clients);
   const generations =
@@ -63,8 +62,7 @@ export function join(record: SessionRecord, delta: SessionDelta): SessionRecord 
   const activity = Math.max(record.activity, delta.activity ?? 0);
   const end = joinEnds(record.end, delta.end);
   if (
-    serviceId === record.serviceId &&
-    clientPort === record.clientPort &&
+    identity === record &&
     createdAtMs === record.createdAtMs &&
     clients === record.clients &&
     generations === record.generations &&
@@ -78,8 +76,8 @@ export function join(record: SessionRecord, delta: SessionDelta): SessionRecord 
   return {
     id: record.id,
     protocol: record.protocol,
-    serviceId,
-    clientPort,
+    serviceId: identity.serviceId,
+    clientPort: identity.clientPort,
     createdAtMs,
     clients,
     generations,
@@ -91,10 +89,11 @@ export function join(record: SessionRecord, delta: SessionDelta): SessionRecord 
 }
 
 /** The id fixes the identity; should two differ nevertheless, the smaller one stays everywhere. */
-function joinIdentity(a: string, b: string | undefined): string {
-  if (b === undefined || b === "") return a;
-  if (a === "") return b;
-  return compareText(a, b) <= 0 ? a : b;
+function joinIdentity(a: SessionRecord, b: SessionDelta): Pick<SessionRecord, "serviceId" | "clientPort"> {
+  const { serviceId = "", clientPort = 0 } = b;
+  if (serviceId === "") return a;
+  const order = a.serviceId === "" ? 1 : compareText(a.serviceId, serviceId) || a.clientPort - clientPort;
+  return order <= 0 ? a : { serviceId, clientPort };
 }
 
 function joinClients(

@@ -1,0 +1,204 @@
+// Writing and reading the compact form of records: bytes, varints, addresses. Reading is total: it never throws, and
+// once it ran over the end it says so in `failed` and returns zeros.
+import { type Address, addressBytes, addressFromBytes, IPV6_ADDRESS_SIZE } from "../address.ts";
+
+const INITIAL_SIZE = 4096;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** Grows as needed; reused for many records. */
+export class ByteWriter {
+  #bytes = new Uint8Array(INITIAL_SIZE);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  clear(): void {
+    this.#length = 0;
+  }
+
+  /** Makes room and returns where to write `count` bytes. */
+  #reserve(count: number): number {
+    const at = this.#length;
+    this.#length = at + count;
+    if (this.#length > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(this.#length, this.#bytes.length * 2));
+      grown.set(this.#bytes.subarray(0, at));
+      this.#bytes = grown;
+    }
+    return at;
+  }
+
+  u8(value: number): void {
+    const at = this.#reserve(1);
+    this.#bytes[at] = value;
+  }
+
+  /** Overwrites a byte written before. */
+  patch(at: number, value: number): void {
+    this.#bytes[at] = value;
+  }
+
+  u16(value: number): void {
+    const at = this.#reserve(2);
+    this.#bytes[at] = value >>> 8;
+    this.#bytes[at + 1] = value;
+  }
+
+  u32(value: number): void {
+    const at = this.#reserve(4);
+    this.#bytes[at] = value >>> 24;
+    this.#bytes[at + 1] = value >>> 16;
+    this.#bytes[at + 2] = value >>> 8;
+    this.#bytes[at + 3] = value;
+  }
+
+  /** Non-negative, up to 2^53 - 1: seven bits a byte, low ones first. */
+  varint(value: number): void {
+    let left = value;
+    while (left >= 0x80) {
+      this.u8((left % 0x80) | 0x80);
+      left = Math.floor(left / 0x80);
+    }
+    this.u8(left);
+  }
+
+  bytes(bytes: Uint8Array): void {
+    const at = this.#reserve(bytes.length);
+    this.#bytes.set(bytes, at);
+  }
+
+  text(text: string): void {
+    const bytes = encoder.encode(text);
+    this.varint(bytes.length);
+    this.bytes(bytes);
+  }
+
+  /** A copy of what was written since `from`. */
+  copy(from = 0): Uint8Array {
+    return this.#bytes.slice(from, this.#length);
+  }
+}
+
+export class ByteReader {
+  readonly #bytes: Uint8Array;
+  readonly #end: number;
+  offset: number;
+  failed = false;
+
+  constructor(bytes: Uint8Array, offset = 0, end = bytes.length) {
+    this.#bytes = bytes;
+    this.#end = end;
+    this.offset = offset;
+  }
+
+  get left(): number {
+    return this.#end - this.offset;
+  }
+
+  fail(): void {
+    this.failed = true;
+    this.offset = this.#end;
+  }
+
+  u8(): number {
+    if (this.offset >= this.#end) {
+      this.fail();
+      return 0;
+    }
+    return this.#bytes[this.offset++] as number;
+  }
+
+  u16(): number {
+    return (this.u8() << 8) | this.u8();
+  }
+
+  u32(): number {
+    return ((this.u16() << 16) | this.u16()) >>> 0;
+  }
+
+  varint(): number {
+    let value = 0;
+    let factor = 1;
+    for (let i = 0; i < 8; i++) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER) break;
+        return value;
+      }
+      factor *= 0x80;
+    }
+    this.fail();
+    return 0;
+  }
+
+  /** A view of the next bytes, or an empty one when there are fewer. */
+  take(count: number): Uint8Array {
+    if (count > this.left) {
+      this.fail();
+      return new Uint8Array(0);
+    }
+    const at = this.offset;
+    this.offset += count;
+    return this.#bytes.subarray(at, this.offset);
+  }
+
+  ipv6(): Address {
+    const bytes = this.take(IPV6_ADDRESS_SIZE);
+    return this.failed ? "" : addressFromBytes(bytes);
+  }
+
+  text(lengthMax: number): string {
+    const length = this.varint();
+    if (length > lengthMax) {
+      this.fail();
+      return "";
+    }
+    try {
+      return decoder.decode(this.take(length));
+    } catch {
+      this.fail();
+      return "";
+    }
+  }
+}
+
+/** The four bytes of dotted decimal as a number, or -1. */
+export function ipv4Of(text: string): number {
+  let value = 0;
+  let octet = -1;
+  let octets = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const code = i === text.length ? 46 : text.charCodeAt(i);
+    if (code === 46) {
+      if (octet < 0 || octets === 4) return -1;
+      value = value * 256 + octet;
+      octets++;
+      octet = -1;
+    } else {
+      // No leading zero: it would not come back.
+      if (code < 48 || code > 57 || octet === 0) return -1;
+      octet = (octet < 0 ? 0 : octet * 10) + code - 48;
+      if (octet > 255) return -1;
+    }
+  }
+  return octets === 4 ? value : -1;
+}
+
+export function ipv4Text(value: number): Address {
+  return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+}
+
+/** The 16 bytes of an IPv6 address whose text is canonical, or undefined. */
+export function ipv6Of(text: string): Uint8Array | undefined {
+  if (!text.includes(":")) return undefined;
+  try {
+    const bytes = addressBytes(text);
+    return addressFromBytes(bytes) === text ? bytes : undefined;
+  } catch {
+    return undefined;
+  }
+}

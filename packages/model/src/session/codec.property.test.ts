@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { arbitraryDelta, arbitraryRecord, arbitrarySessionId } from "./arbitrary.ts";
+import { decodeSession, encodeSession } from "./codec.ts";
+import { emptyRecord, join } from "./join.ts";
+import type { SessionRecord } from "./record.ts";
+
+const record = arbitraryRecord(arbitrarySessionId);
+const RUNS = { numRuns: 400 };
+
+function decoded(bytes: Uint8Array): SessionRecord {
+  const decoding = decodeSession(bytes);
+  assert.ok("delta" in decoding, JSON.stringify(decoding));
+  return join(emptyRecord(decoding.delta.id), decoding.delta);
+}
+
+test("a record comes back as it was, and its bytes are canonical", () => {
+  fc.assert(
+    fc.property(record, (a) => {
+      const bytes = encodeSession(a);
+      const again = decoded(bytes);
+      assert.deepEqual(again, a);
+      assert.deepEqual(encodeSession(again), bytes);
+    }),
+    RUNS,
+  );
+});
+
+test("joining in any order gives the same bytes", () => {
+  fc.assert(
+    fc.property(
+      arbitrarySessionId,
+      fc.array(arbitraryDelta(fc.constant("")), { maxLength: 4 }),
+      (id, deltas) => {
+        const joined = (all: typeof deltas) =>
+          all.reduce<SessionRecord>((r, d) => join(r, { ...d, id }), emptyRecord(id));
+        assert.deepEqual(encodeSession(joined(deltas)), encodeSession(joined(deltas.toReversed())));
+      },
+    ),
+    RUNS,
+  );
+});
+
+test("any bytes decode to a delta or a reason, never to an exception", () => {
+  fc.assert(
+    fc.property(
+      record,
+      fc.array(fc.tuple(fc.nat(400), fc.nat(255)), { maxLength: 3 }),
+      fc.nat(400),
+      (a, edits, cut) => {
+        const bytes = encodeSession(a).slice();
+        for (const [at, value] of edits) if (at < bytes.length) bytes[at] = value;
+        const decoding = decodeSession(bytes.subarray(0, bytes.length - (cut % (bytes.length + 1))));
+        if ("delta" in decoding) encodeSession(join(emptyRecord(decoding.delta.id), decoding.delta));
+      },
+    ),
+    { numRuns: 2000 },
+  );
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      decodeSession(bytes);
+    }),
+    { numRuns: 2000 },
+  );
+});
