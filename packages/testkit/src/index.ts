@@ -1,2 +1,4 @@
 // simulated clock and network, packet builder, lab
-export {};
+export * from "./packets/build.ts";
+export * from "./packets/generate.ts";
+export * from "./packets/world.ts";
