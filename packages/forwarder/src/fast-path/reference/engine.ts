@@ -64,8 +64,8 @@ export class Engine {
       case "forward": {
         const { entry } = verdict;
         if (verdict.learn) {
-          entry.learn = false;
-          this.#punt({
+          // A copy that found no room is tried again with the next packet.
+          entry.learn = !this.#punt({
             reason: "learn",
             packet,
             interfaceIndex,
@@ -124,10 +124,12 @@ export class Engine {
     this.#countDrop(reason);
   }
 
-  #punt(punt: Punt): void {
+  /** Whether there was room. A refused copy is no drop: the packet itself goes on. */
+  #punt(punt: Punt): boolean {
     const refusal = this.#punts.push(punt);
     if (refusal === undefined) this.count(`punt.${punt.reason}`);
     else if (!punt.copy) this.#countDrop(refusal);
+    return refusal === undefined;
   }
 
   #countDrop(reason: DropReason): void {
