@@ -254,6 +254,11 @@ export const ERROR_CATALOGUE = {
     remedy:
       "'holdfast certificates init' makes cluster.secret beside the authority: copy it to every member and name it in cluster.secretFile.",
   },
+  SYNC_LISTEN_FAILED: {
+    status: 500,
+    message: "Cannot listen for the other members on {host} port {port}: {reason}.",
+    remedy: "Correct the sync listen address in the configuration, or stop whatever uses that port.",
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;

@@ -1,0 +1,92 @@
+// Listeners of the API. Refuses to be reachable from outside without a token and TLS.
+import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { parseListenAddress } from "@holdfast/api";
+import { HoldfastError, type Logger } from "@holdfast/model";
+import type { FastifyInstance } from "fastify";
+import { isLoopbackListen, listenList } from "../config/check.ts";
+import type { Configuration } from "../config/schema.ts";
+import { buildServer } from "./server.ts";
+import type { ApiSources } from "./sources.ts";
+
+const TOKEN_LENGTH_MIN = 16;
+
+/** The API's token: of the file when there is one. Throws API_TOKEN_INVALID. */
+export function readToken(api: Configuration["api"]): string | undefined {
+  if (api.tokenFile === undefined) return api.token;
+  let token: string;
+  try {
+    token = readFileSync(api.tokenFile, "utf8").trim();
+  } catch (cause) {
+    throw new HoldfastError("API_TOKEN_INVALID", { file: api.tokenFile, reason: reasonOf(cause) });
+  }
+  if (token.length < TOKEN_LENGTH_MIN || /\s/.test(token)) {
+    const reason = `it does not hold one word of at least ${TOKEN_LENGTH_MIN} characters`;
+    throw new HoldfastError("API_TOKEN_INVALID", { file: api.tokenFile, reason });
+  }
+  return token;
+}
+
+export interface ApiListeners {
+  /** URLs, or `unix:/PATH`, with the ports that the kernel chose. */
+  readonly addresses: readonly string[];
+  close(): Promise<void>;
+}
+
+export async function startApi(
+  sources: ApiSources,
+  api: Configuration["api"],
+  token: () => string | undefined,
+  logger: Logger,
+): Promise<ApiListeners> {
+  const apps: FastifyInstance[] = [];
+  const addresses: string[] = [];
+  const close = async () => {
+    await Promise.all(apps.map((app) => app.close()));
+  };
+  try {
+    for (const listen of listenList(api.listen)) {
+      const where = parseListenAddress(listen);
+      if (where === undefined)
+        throw new HoldfastError("API_LISTEN_FAILED", { listen, reason: "no such form" });
+      const socket = "path" in where;
+      const missing = [
+        ...(token() === undefined ? ["a token"] : []),
+        ...(api.tls === undefined ? ["TLS"] : []),
+      ];
+      if (!isLoopbackListen(listen) && missing.length > 0)
+        throw new HoldfastError("API_NOT_PROTECTED", { listen, missing: missing.join(" and ") });
+      const tls = socket ? undefined : api.tls;
+      let app: FastifyInstance;
+      try {
+        app = await buildServer(sources, {
+          authorization: { token, socket },
+          ...(tls !== undefined && { tls }),
+        });
+      } catch (cause) {
+        if (tls === undefined) throw cause;
+        throw new HoldfastError("API_TLS_INVALID", { reason: reasonOf(cause) }, { cause });
+      }
+      apps.push(app);
+      try {
+        if (socket) {
+          // A socket file that a killed daemon left behind; a living one's lock is the data plane's.
+          rmSync(where.path, { force: true });
+          await app.listen({ path: where.path });
+          chmodSync(where.path, 0o660);
+          addresses.push(listen);
+        } else addresses.push(await app.listen(where));
+      } catch (cause) {
+        throw new HoldfastError("API_LISTEN_FAILED", { listen, reason: reasonOf(cause) }, { cause });
+      }
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  logger.info({ addresses, token: token() !== undefined, tls: api.tls !== undefined }, "API listens");
+  return { addresses, close };
+}
+
+export function reasonOf(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
+}

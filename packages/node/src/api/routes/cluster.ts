@@ -1,0 +1,80 @@
+import {
+  type MemberView,
+  MemberViewSchema,
+  oneOf,
+  ProblemSchema,
+  VipSchema,
+  type VipView,
+} from "@holdfast/api";
+import { HoldfastError } from "@holdfast/model";
+import { Type } from "@sinclair/typebox";
+import type { FastifyInstance } from "fastify";
+import type { ApiSources } from "../sources.ts";
+
+const closed = { additionalProperties: false } as const;
+const problems = { "4xx": ProblemSchema, "5xx": ProblemSchema };
+const tags = ["cluster"];
+
+export function clusterRoutes(sources: ApiSources) {
+  const { registry } = sources;
+
+  function vips(): VipView[] {
+    const services = registry.list();
+    return sources.ownerships().map((ownership) => ({
+      vip: ownership.vip,
+      services: services.filter((s) => s.vips.includes(ownership.vip)).map((s) => s.id),
+      ...(ownership.owner !== undefined && { owner: ownership.owner }),
+      candidates: [...ownership.candidates],
+      reasons: [...ownership.reasons],
+      announcements: sources.announcementsOf(ownership.vip),
+    }));
+  }
+
+  return async (app: FastifyInstance) => {
+    app.get(
+      "/v1/vips",
+      {
+        schema: {
+          tags,
+          summary: "Who owns each VIP, who comes next, and why",
+          response: { 200: Type.Object({ items: Type.Array(VipSchema) }, closed), ...problems },
+        },
+      },
+      async () => ({ items: vips() }),
+    );
+
+    app.get(
+      "/v1/members",
+      {
+        schema: {
+          tags,
+          summary: "The members as this one sees them",
+          response: { 200: Type.Object({ items: Type.Array(MemberViewSchema) }, closed), ...problems },
+        },
+      },
+      async () => ({ items: await sources.members() }),
+    );
+
+    app.post<{ Params: { name: string; action: "drain" | "undrain" } }>(
+      "/v1/members/:name/:action",
+      {
+        schema: {
+          tags,
+          summary: "Drain a member: its VIPs move, then it owns none until undrained",
+          params: Type.Object({
+            name: Type.String({ maxLength: 63 }),
+            action: oneOf(["drain", "undrain"]),
+          }),
+          response: { 200: MemberViewSchema, ...problems },
+        },
+      },
+      async (request) => {
+        const { name, action } = request.params;
+        sources.setMemberDrained(name, action === "drain");
+        const member: MemberView | undefined = (await sources.members()).find((m) => m.name === name);
+        if (member === undefined) throw new HoldfastError("MEMBER_NOT_FOUND", { member: name });
+        return member;
+      },
+    );
+  };
+}

@@ -1,0 +1,260 @@
+import {
+  EndpointSpecSchema,
+  oneOf,
+  ProblemSchema,
+  type ServiceSpec,
+  ServiceSpecSchema,
+  type ServiceView,
+  ServiceViewSchema,
+} from "@holdfast/api";
+import { parseAddress, type Service } from "@holdfast/model";
+import { Type } from "@sinclair/typebox";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { RevisionCheck } from "../../services/registry.ts";
+import { endpointKey, revisionOf } from "../../services/specification.ts";
+import type { ApiSources } from "../sources.ts";
+
+const closed = { additionalProperties: false } as const;
+const Id = Type.Object({ id: Type.String({ maxLength: 300, description: "Service id or name." }) });
+const Endpoint = Type.Object({
+  id: Type.String({ maxLength: 300, description: "Service id or name." }),
+  endpoint: Type.String({ maxLength: 100, description: "ADDRESS:PORT, or [ADDRESS]:PORT for IPv6." }),
+});
+const IfMatch = Type.Object({
+  "if-match": Type.Optional(Type.String({ description: "Only when the service is still this one (ETag)." })),
+});
+const problems = { "4xx": ProblemSchema, "5xx": ProblemSchema };
+const tags = ["services"];
+
+export function serviceRoutes(sources: ApiSources) {
+  const { registry, catalogue, events } = sources;
+
+  function view(service: Service): ServiceView {
+    return {
+      id: service.id,
+      name: service.name,
+      protocol: "sctp",
+      vips: [...service.vips],
+      port: service.port,
+      selection: service.selection,
+      endpoints: service.endpoints.map((endpoint) => {
+        const key = endpointKey(endpoint.address, endpoint.port);
+        return {
+          ...endpoint,
+          ...sources.endpointHealth(service.id, key),
+          sessions: catalogue.countOfEndpoint(service.id, key),
+        };
+      }),
+      idleTimeoutS: service.idleTimeoutS,
+      restartNewAddresses: service.restartNewAddresses,
+      clientPrefixes: [...service.clientPrefixes],
+      withdrawWhenDown: service.withdrawWhenDown,
+      source: registry.isFromFile(service.id) ? "file" : "api",
+      sessions: catalogue.countOfService(service.id),
+      revision: revisionOf(service),
+    };
+  }
+
+  function answer(reply: FastifyReply, service: Service): ServiceView {
+    reply.header("etag", `"${revisionOf(service)}"`);
+    return view(service);
+  }
+
+  function told(message: string, service: Service): void {
+    events.emit({ type: "service", message: `Service ${service.id} ${message}.`, service: service.id });
+  }
+
+  return async (app: FastifyInstance) => {
+    app.get(
+      "/v1/services",
+      {
+        schema: {
+          tags,
+          summary: "All services",
+          response: { 200: Type.Object({ items: Type.Array(ServiceViewSchema) }, closed), ...problems },
+        },
+      },
+      async () => ({ items: registry.list().map(view) }),
+    );
+
+    app.post<{ Body: ServiceSpec }>(
+      "/v1/services",
+      {
+        schema: {
+          tags,
+          summary: "Create a service; the same again is no error",
+          body: ServiceSpecSchema,
+          response: { 200: ServiceViewSchema, 201: ServiceViewSchema, ...problems },
+        },
+      },
+      async (request, reply) => {
+        const { service, created } = registry.create(request.body);
+        if (created) {
+          reply.code(201).header("location", `/v1/services/${encodeURIComponent(service.id)}`);
+          told("was created", service);
+        }
+        return answer(reply, service);
+      },
+    );
+
+    app.get<{ Params: { id: string } }>(
+      "/v1/services/:id",
+      {
+        schema: {
+          tags,
+          summary: "One service",
+          params: Id,
+          response: { 200: ServiceViewSchema, ...problems },
+        },
+      },
+      async (request, reply) => {
+        const service = registry.find(request.params.id);
+        const body = answer(reply, service);
+        if (listed(request.headers["if-none-match"], revisionOf(service))) return reply.code(304).send();
+        return body;
+      },
+    );
+
+    app.put<{ Params: { id: string }; Body: ServiceSpec }>(
+      "/v1/services/:id",
+      {
+        schema: {
+          tags,
+          summary: "Replace a service; living associations stay where they are",
+          params: Id,
+          headers: IfMatch,
+          body: ServiceSpecSchema,
+          response: { 200: ServiceViewSchema, ...problems },
+        },
+      },
+      async (request, reply) => {
+        const service = registry.replace(request.params.id, request.body, revisionCheck(request));
+        told("was replaced", service);
+        return answer(reply, service);
+      },
+    );
+
+    app.delete<{ Params: { id: string } }>(
+      "/v1/services/:id",
+      {
+        schema: {
+          tags,
+          summary: "Delete a service and end its associations",
+          params: Id,
+          headers: IfMatch,
+          response: { 204: Type.Null(), ...problems },
+        },
+      },
+      async (request, reply) => {
+        const service = registry.remove(request.params.id, revisionCheck(request));
+        told("was deleted", service);
+        return reply.code(204).send();
+      },
+    );
+
+    app.get<{ Params: { id: string } }>(
+      "/v1/services/:id/endpoints",
+      {
+        schema: {
+          tags,
+          summary: "Endpoints of a service with their health",
+          params: Id,
+          response: {
+            200: Type.Object({ items: ServiceViewSchema.properties.endpoints }, closed),
+            ...problems,
+          },
+        },
+      },
+      async (request) => ({ items: view(registry.find(request.params.id)).endpoints }),
+    );
+
+    app.post<{ Params: { id: string; endpoint: string; action: "drain" | "undrain" } }>(
+      "/v1/services/:id/endpoints/:endpoint/:action",
+      {
+        schema: {
+          tags,
+          summary:
+            "Drain an endpoint: living associations stay, new ones and restarts go elsewhere; or take it back",
+          params: Type.Object({ ...Endpoint.properties, action: oneOf(["drain", "undrain"]) }),
+          response: { 200: ServiceViewSchema, ...problems },
+        },
+      },
+      async (request, reply) => {
+        const { id, endpoint, action } = request.params;
+        const service = registry.setEndpointState(id, endpoint, action === "drain" ? "drain" : "active");
+        told(`endpoint ${endpoint}: ${action === "drain" ? "drained" : "active again"}`, service);
+        return answer(reply, service);
+      },
+    );
+
+    app.put<{ Params: { id: string }; Body: ServiceSpec["endpoints"][number] }>(
+      "/v1/services/:id/endpoints",
+      {
+        schema: {
+          tags,
+          summary: "Add an endpoint, or change its weight or state",
+          params: Id,
+          body: EndpointSpecSchema,
+          response: { 200: ServiceViewSchema, ...problems },
+        },
+      },
+      async (request, reply) => {
+        const before = registry.find(request.params.id);
+        const spec = request.body;
+        const address = parseAddress(spec.address);
+        const others = before.endpoints.filter((e) => e.address !== address || e.port !== spec.port);
+        const service = registry.replace(before.id, { ...specOf(before), endpoints: [...others, spec] });
+        told(`endpoint ${endpointKey(spec.address, spec.port)}: set`, service);
+        return answer(reply, service);
+      },
+    );
+
+    app.delete<{ Params: { id: string; endpoint: string } }>(
+      "/v1/services/:id/endpoints/:endpoint",
+      {
+        schema: {
+          tags,
+          summary:
+            "Remove an endpoint: its clients are told with an ABORT, so that they return elsewhere at once",
+          params: Endpoint,
+          response: { 200: ServiceViewSchema, ...problems },
+        },
+      },
+      async (request, reply) => {
+        const service = registry.removeEndpoint(request.params.id, request.params.endpoint);
+        told(`endpoint ${request.params.endpoint}: removed`, service);
+        return answer(reply, service);
+      },
+    );
+  };
+}
+
+/** The specification that a service came from. */
+export function specOf(service: Service): ServiceSpec {
+  return {
+    name: service.name === service.id ? "" : service.name,
+    protocol: "sctp",
+    vips: [...service.vips],
+    port: service.port,
+    selection: service.selection,
+    endpoints: service.endpoints.map((endpoint) => ({ ...endpoint })),
+    idleTimeoutS: service.idleTimeoutS,
+    restartNewAddresses: service.restartNewAddresses,
+    clientPrefixes: [...service.clientPrefixes],
+    withdrawWhenDown: service.withdrawWhenDown,
+  };
+}
+
+function revisionCheck(request: FastifyRequest): RevisionCheck | undefined {
+  const header = request.headers["if-match"];
+  return header === undefined ? undefined : (revision) => listed(header, revision);
+}
+
+/** RFC 9110 §13.1: a list of entity tags, or `*`. */
+function listed(header: string | undefined, revision: string): boolean {
+  if (header === undefined) return false;
+  return header.split(",").some((part) => {
+    const tag = part.trim().replace(/^W\//, "");
+    return tag === "*" || tag === `"${revision}"`;
+  });
+}

@@ -1,0 +1,79 @@
+import {
+  ProblemSchema,
+  SessionDetailSchema,
+  SessionPageSchema,
+  type SessionQuery,
+  SessionQuerySchema,
+} from "@holdfast/api";
+import { HoldfastError } from "@holdfast/model";
+import { Type } from "@sinclair/typebox";
+import type { FastifyInstance } from "fastify";
+import { searchSessions } from "../../sessions/search.ts";
+import { sessionDetail, sessionSummary } from "../../sessions/view.ts";
+import type { ApiSources } from "../sources.ts";
+
+const problems = { "4xx": ProblemSchema, "5xx": ProblemSchema };
+
+export function sessionRoutes(sources: ApiSources) {
+  const { registry, table, catalogue } = sources;
+  const services = () => new Map(registry.list().map((service) => [service.id, service]));
+
+  return async (app: FastifyInstance) => {
+    app.get<{ Querystring: SessionQuery }>(
+      "/v1/sessions",
+      {
+        schema: {
+          tags: ["sessions"],
+          summary: "Sessions, a page at a time, by id",
+          querystring: SessionQuerySchema,
+          response: { 200: SessionPageSchema, ...problems },
+        },
+      },
+      async (request) => {
+        const page = await searchSessions(request.query, {
+          table,
+          order: catalogue.order,
+          services: () => registry.list(),
+          ownershipOf: sources.ownershipOf,
+          memberNumberOf: sources.memberNumberOf,
+        });
+        const byId = services();
+        return {
+          items: page.records.map((record) =>
+            sessionSummary(record, byId.get(record.serviceId), sources.memberNameOf),
+          ),
+          ...(page.next !== undefined && { next: page.next }),
+        };
+      },
+    );
+
+    app.get<{ Params: { id: string } }>(
+      "/v1/sessions/:id",
+      {
+        schema: {
+          tags: ["sessions"],
+          summary: "Everything about one session: generations, tags, paths, counters, replication, history",
+          params: Type.Object({ id: Type.String({ maxLength: 64 }) }),
+          response: { 200: SessionDetailSchema, ...problems },
+        },
+      },
+      async (request) => {
+        const record = table.get(request.params.id);
+        if (record === undefined)
+          throw new HoldfastError("SESSION_NOT_FOUND", { session: request.params.id });
+        const [counters, replication] = await Promise.all([
+          sources.countersOf(record),
+          sources.replicationOf(record),
+        ]);
+        return sessionDetail(record, {
+          service: services().get(record.serviceId),
+          memberNameOf: sources.memberNameOf,
+          ownershipOf: sources.ownershipOf,
+          history: catalogue.historyOf(record.id),
+          counters,
+          replication,
+        });
+      },
+    );
+  };
+}

@@ -1,0 +1,85 @@
+import { ProblemSchema } from "@holdfast/api";
+import { HoldfastError } from "@holdfast/model";
+import { Type } from "@sinclair/typebox";
+import type { FastifyInstance } from "fastify";
+import { enhancedPacket, fileHead } from "../../trace/pcapng.ts";
+import type { ApiSources } from "../sources.ts";
+
+/** Traces at once; one more is refused with STREAM_COUNT_EXCEEDED. */
+export const TRACE_COUNT_MAX = 4;
+/** Bytes that may wait for a slow reader; further packets are left out and counted in the next one's comment. */
+export const TRACE_QUEUE_BYTES_MAX = 4 * 1024 * 1024;
+
+interface TraceQuery {
+  readonly seconds: number;
+  readonly packets: number;
+  readonly reason?: string;
+}
+
+export function traceRoutes({ trace, clock, version }: ApiSources) {
+  let open = 0;
+  return async (app: FastifyInstance) => {
+    app.get<{ Querystring: TraceQuery }>(
+      "/v1/trace",
+      {
+        schema: {
+          tags: ["observation"],
+          summary: "A pcapng of punted and dropped packets; each one's reason is its comment",
+          querystring: Type.Object(
+            {
+              seconds: Type.Integer({ minimum: 1, maximum: 3600, default: 60, description: "Ends after." }),
+              packets: Type.Integer({
+                minimum: 1,
+                maximum: 1_000_000,
+                default: 100_000,
+                description: "Ends after.",
+              }),
+              reason: Type.Optional(
+                Type.String({ maxLength: 64, description: "Only reasons that contain this." }),
+              ),
+            },
+            { additionalProperties: false },
+          ),
+          response: {
+            200: Type.String({ description: "pcapng" }),
+            "4xx": ProblemSchema,
+            "5xx": ProblemSchema,
+          },
+        },
+      },
+      async (request, reply) => {
+        if (open >= TRACE_COUNT_MAX)
+          throw new HoldfastError("STREAM_COUNT_EXCEEDED", { limit: TRACE_COUNT_MAX });
+        const { seconds, reason } = request.query;
+        let left = request.query.packets;
+        let leftOut = 0;
+        open++;
+        reply.hijack();
+        const { raw } = reply;
+        raw.writeHead(200, {
+          "content-type": "application/x-pcapng",
+          "content-disposition": 'attachment; filename="holdfast.pcapng"',
+          "cache-control": "no-store",
+        });
+        raw.write(fileHead(`holdfast ${version}`));
+        const unsubscribe = trace.subscribe((packet) => {
+          if (reason !== undefined && !packet.reason.includes(reason)) return;
+          if (raw.writableLength > TRACE_QUEUE_BYTES_MAX) {
+            leftOut++;
+            return;
+          }
+          const note = leftOut > 0 ? ` (${leftOut} packets before were left out)` : "";
+          leftOut = 0;
+          raw.write(enhancedPacket(packet, note));
+          if (--left === 0) raw.end();
+        });
+        const limit = clock.after(seconds * 1000, () => raw.end());
+        raw.on("close", () => {
+          open--;
+          unsubscribe();
+          limit.cancel();
+        });
+      },
+    );
+  };
+}

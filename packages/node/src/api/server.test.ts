@@ -1,0 +1,307 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import {
+  type ApiClient,
+  ApiError,
+  createClient,
+  HealthSchema,
+  MemberViewSchema,
+  ProblemSchema,
+  ServiceViewSchema,
+  SessionDetailSchema,
+  SessionPageSchema,
+  VipSchema,
+} from "@holdfast/api";
+import type { TSchema } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
+import type { FastifyInstance } from "fastify";
+import { buildServer } from "./server.ts";
+import { addSession, fakeNode } from "./testing/fake-node.ts";
+
+const SPEC = {
+  vips: ["203.0.113.1", "203.0.113.65"],
+  port: 38412,
+  endpoints: [{ address: "10.0.0.5", port: 38412 }],
+};
+const ID = "sctp/203.0.113.1:38412";
+
+function assertSchema(schema: TSchema, value: unknown): void {
+  const first = Value.Errors(schema, value).First();
+  assert.equal(first, undefined, `${first?.path}: ${first?.message}`);
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof ApiError, `expected a problem, got ${String(error)}`);
+  assert.ok(error.remedy.length > 0, "a problem says what to do");
+  return error.code;
+}
+
+describe("the API", () => {
+  const node = fakeNode();
+  let app: FastifyInstance;
+  let url: string;
+  let client: ApiClient;
+  before(async () => {
+    app = await buildServer(node.sources, { authorization: { token: () => undefined, socket: false } });
+    url = await app.listen({ host: "127.0.0.1", port: 0 });
+    client = createClient({ url });
+  });
+  after(() => app.close());
+
+  test("creating a service twice is one service; a different one under its id is refused", async () => {
+    const service = await client.createService(SPEC);
+    assertSchema(ServiceViewSchema, service);
+    assert.equal(service.id, ID);
+    assert.equal((await client.createService(SPEC)).revision, service.revision);
+    assert.equal(await codeOf(client.createService({ ...SPEC, selection: "hash" })), "SERVICE_EXISTS");
+    assert.equal(
+      await codeOf(client.createService({ vips: ["203.0.113.9", "203.0.113.65"], port: 38412 })),
+      "SERVICE_VIP_TAKEN",
+    );
+    assert.equal((await client.listServices()).length, 1);
+  });
+
+  test("a conditional replace fails when somebody else was faster", async () => {
+    const { etag } = await client.getService(ID);
+    await client.replaceService(ID, { ...SPEC, selection: "roundRobin" }, etag);
+    assert.equal(await codeOf(client.replaceService(ID, SPEC, etag)), "SERVICE_CHANGED");
+    assert.equal((await client.getService(ID)).service.selection, "roundRobin");
+    const fresh = await client.getService(ID);
+    const response = await fetch(`${url}/v1/services/${encodeURIComponent(ID)}`, {
+      headers: { "if-none-match": fresh.etag },
+    });
+    assert.equal(response.status, 304);
+  });
+
+  test("a request that is wrong says which field and what to do", async () => {
+    const response = await fetch(`${url}/v1/services`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ vips: ["203.0.113.300"], port: 0, endpoint: [] }),
+    });
+    assert.equal(response.status, 400);
+    assert.match(response.headers.get("content-type") ?? "", /^application\/problem\+json/);
+    const problem = (await response.json()) as { code: string; fields: { field: string }[] };
+    assertSchema(ProblemSchema, problem);
+    assert.equal(problem.code, "REQUEST_INVALID");
+    assert.deepEqual(problem.fields.map((f) => f.field).sort(), ["endpoint", "port", "vips[0]"]);
+  });
+
+  test("endpoints are drained, taken back and removed", async () => {
+    assert.equal((await client.drainEndpoint(ID, "10.0.0.5:38412", true)).endpoints[0]?.state, "drain");
+    assert.equal((await client.drainEndpoint(ID, "10.0.0.5:38412", false)).endpoints[0]?.state, "active");
+    assert.equal(await codeOf(client.drainEndpoint(ID, "10.0.0.6:38412", true)), "ENDPOINT_NOT_FOUND");
+    assert.equal((await client.removeEndpoint(ID, "10.0.0.5:38412")).endpoints.length, 0);
+  });
+
+  test("a DELETE with a JSON content type and no body is a DELETE", async () => {
+    const response = await fetch(`${url}/v1/services/${encodeURIComponent(ID)}`, {
+      method: "DELETE",
+      headers: { "content-type": "application/json" },
+    });
+    assert.equal(response.status, 204);
+    assert.equal(await codeOf(client.getService(ID)), "SERVICE_NOT_FOUND");
+  });
+
+  test("VIPs, members, health and status answer as their schemas say", async () => {
+    await client.createService(SPEC);
+    const vips = await client.listVips();
+    assert.equal(vips.length, 2);
+    for (const vip of vips) assertSchema(VipSchema, vip);
+    for (const member of await client.listMembers()) assertSchema(MemberViewSchema, member);
+    assertSchema(HealthSchema, await client.ready());
+    node.setReady(false);
+    assert.equal((await client.ready()).status, "notReady");
+    node.setReady(true);
+    assert.equal((await client.drainMember("m0", true)).draining, true);
+    assert.equal(await codeOf(client.drainMember("m9", true)), "MEMBER_NOT_FOUND");
+    await client.drainMember("m0", false);
+  });
+
+  test("pages of sessions are complete, in order and filtered", async () => {
+    const primary = "203.0.113.1";
+    for (let i = 0; i < 250; i++) {
+      addSession(node.view, {
+        primary,
+        port: 38412,
+        client: `192.0.2.${i % 50}`,
+        clientPort: 1000 + i,
+        endpoint: i % 2 === 0 ? "10.0.0.5" : "10.0.0.6",
+        natPort: 2000 + i,
+        ...(i % 10 === 0 && { phase: "cookieEchoed" as const }),
+      });
+    }
+    const ids: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await client.listSessions({ limit: 100, ...(cursor !== undefined && { cursor }) });
+      assertSchema(SessionPageSchema, page);
+      ids.push(...page.items.map((session) => session.id));
+      cursor = page.next;
+    } while (cursor !== undefined);
+    assert.equal(ids.length, 250);
+    assert.deepEqual(ids, [...new Set(ids)].sort());
+    const count = async (query: object) =>
+      (await client.listSessions({ ...query, limit: 1000 })).items.length;
+    assert.equal(await count({ client: "192.0.2.7" }), 5);
+    assert.equal(await count({ endpoint: "10.0.0.6:38412" }), 125);
+    assert.equal(await count({ endpoint: "10.0.0.6:1" }), 0);
+    assert.equal(await count({ natPort: 2003 }), 1);
+    assert.equal(await count({ phase: "cookieEchoed" }), 25);
+    assert.equal(await count({ vip: "203.0.113.65" }), 250);
+    assert.equal(await count({ vip: "203.0.113.66" }), 0);
+    assert.equal(await count({ owner: "m0" }), 250);
+    assert.equal(await count({ member: "m3" }), 31);
+    assert.equal(await codeOf(client.listSessions({ cursor: "nonsense" })), "CURSOR_INVALID");
+    assert.equal(await codeOf(client.listSessions({ limit: 100_000 })), "REQUEST_INVALID");
+    const detail = await client.getSession(ids[0] as string);
+    assertSchema(SessionDetailSchema, detail);
+    assert.equal(detail.paths[0]?.owner, "m0");
+    assert.equal(detail.history.length, 1);
+    assert.equal(await codeOf(client.getSession("no-such")), "SESSION_NOT_FOUND");
+    const [service] = await client.listServices();
+    assert.equal(service?.sessions, 250);
+  });
+
+  test("a walk over 20,000 sessions gives the event loop back", async () => {
+    for (let i = 0; i < 20_000; i++)
+      addSession(node.view, {
+        primary: "203.0.113.1",
+        port: 38412,
+        client: "198.51.100.1",
+        clientPort: 1 + i,
+        endpoint: "10.0.0.5",
+        natPort: 10_000 + i,
+      });
+    let turns = 0;
+    const ticker = setInterval(() => turns++, 0);
+    // Nothing matches: every session is looked at.
+    const page = await client.listSessions({ natPort: 1 });
+    clearInterval(ticker);
+    assert.equal(page.items.length, 0);
+    assert.ok(turns >= 5, `the loop turned ${turns} times`);
+  });
+
+  test("events stream to a reader and resume after an id", async () => {
+    const abort = new AbortController();
+    const stream = client.events({ signal: abort.signal });
+    const first = stream.next();
+    // The subscription exists when the head of the answer is here; emit until it is heard.
+    const ticker = setInterval(
+      () =>
+        node.events.emit({ type: "ownership", message: "moved", vip: "203.0.113.1", from: "m0", to: "m1" }),
+      5,
+    );
+    const { value } = await first;
+    clearInterval(ticker);
+    abort.abort();
+    assert.equal(value?.type, "ownership");
+    const again = new AbortController();
+    const resumed = await client.events({ after: (value?.id ?? 1) - 1, signal: again.signal }).next();
+    again.abort();
+    assert.equal(resumed.value?.id, value?.id);
+  });
+
+  test("the OpenAPI document and its page are served", async () => {
+    const document = (await client.openapi()) as { openapi: string; paths: Record<string, unknown> };
+    assert.equal(document.openapi, "3.1.0");
+    for (const path of ["/v1/services", "/v1/sessions/{id}", "/v1/vips", "/v1/members", "/v1/events"])
+      assert.ok(document.paths[path] !== undefined, path);
+    const page = await fetch(`${url}/v1/docs`);
+    assert.equal(page.status, 200);
+    assert.match(await page.text(), /swagger-ui/);
+  });
+
+  test("an unknown route is a problem, too", async () => {
+    const response = await fetch(`${url}/v1/nothing`);
+    assert.equal(response.status, 404);
+    assertSchema(ProblemSchema, await response.json());
+  });
+
+  test("pages of other sites are refused", async () => {
+    const foreign = await fetch(`${url}/v1/services`, { headers: { origin: "https://evil.example" } });
+    assert.equal(foreign.status, 403);
+    assertSchema(ProblemSchema, await foreign.json());
+  });
+});
+
+test("a trace is a pcapng with the reasons as comments", async () => {
+  const node = fakeNode();
+  const app = await buildServer(node.sources, { authorization: { token: () => undefined, socket: false } });
+  try {
+    const url = await app.listen({ host: "127.0.0.1", port: 0 });
+    const stream = await createClient({ url }).trace({ packets: 2, reason: "drop" });
+    const packet = Uint8Array.from({ length: 33 }, (_, i) => i);
+    const publish = (reason: string) =>
+      node.sources.trace.publish({ packet, reason, wallMs: 1_700_000_000_123, interfaceIndex: 4 });
+    publish("punt init");
+    publish("drop wrong-tag");
+    publish("drop malformed");
+    const parts: Uint8Array[] = [];
+    for await (const part of stream) parts.push(part);
+    const bytes = Buffer.concat(parts);
+    assert.equal(bytes.readUInt32LE(0), 0x0a0d0d0a);
+    const comments: string[] = [];
+    for (let at = 0; at < bytes.length; at += bytes.readUInt32LE(at + 4)) {
+      const size = bytes.readUInt32LE(at + 4);
+      assert.equal(size % 4, 0);
+      assert.equal(bytes.readUInt32LE(at + size - 4), size, "both lengths of a block agree");
+      if (bytes.readUInt32LE(at) !== 6) continue;
+      assert.deepEqual(bytes.subarray(at + 28, at + 28 + 33), Buffer.from(packet));
+      const option = at + 28 + 36;
+      assert.equal(bytes.readUInt16LE(option), 1);
+      comments.push(bytes.toString("utf8", option + 4, option + 4 + bytes.readUInt16LE(option + 2)));
+    }
+    assert.deepEqual(comments, ["drop wrong-tag on interface 4", "drop malformed on interface 4"]);
+  } finally {
+    await app.close();
+  }
+});
+
+test("with a token, only its holder may ask; health stays open", async () => {
+  const node = fakeNode();
+  const token = "a-token-of-some-length";
+  const app = await buildServer(node.sources, { authorization: { token: () => token, socket: false } });
+  try {
+    const url = await app.listen({ host: "127.0.0.1", port: 0 });
+    assert.equal(await codeOf(createClient({ url }).listServices()), "UNAUTHORIZED");
+    assert.equal(await codeOf(createClient({ url, token: `${token}x` }).listServices()), "UNAUTHORIZED");
+    assert.deepEqual(await createClient({ url, token }).listServices(), []);
+    assert.equal((await fetch(`${url}/v1/health/live`)).status, 200);
+  } finally {
+    await app.close();
+  }
+});
+
+test("a service of the file belongs to the file", async () => {
+  const spec = {
+    ...SPEC,
+    endpoints: [{ address: "10.0.0.5", port: 38412, weight: 1, state: "active" as const }],
+  };
+  const node = fakeNode([
+    {
+      name: "",
+      protocol: "sctp",
+      selection: "leastAssociations",
+      idleTimeoutS: 900,
+      restartNewAddresses: "abort",
+      clientPrefixes: [],
+      withdrawWhenDown: false,
+      ...spec,
+    },
+  ]);
+  const app = await buildServer(node.sources, { authorization: { token: () => undefined, socket: false } });
+  try {
+    const client = createClient({ url: await app.listen({ host: "127.0.0.1", port: 0 }) });
+    assert.equal(await codeOf(client.deleteService(ID)), "SERVICE_FROM_FILE");
+    await client.drainEndpoint(ID, "10.0.0.5:38412", true);
+    node.registry.applyFile([]);
+    assert.equal((await client.listServices()).length, 0);
+  } finally {
+    await app.close();
+  }
+});

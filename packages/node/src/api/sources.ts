@@ -1,0 +1,48 @@
+// What the API reads and does. The daemon provides it; tests provide a small one.
+import type { Health, MemberView, NodeStatus, PathCounters, SessionDetail, VipView } from "@holdfast/api";
+import type {
+  Clock,
+  Logger,
+  MemberName,
+  ServiceId,
+  SessionRecord,
+  SessionTable,
+  VipOwnership,
+} from "@holdfast/model";
+import type { Registry } from "prom-client";
+import type { EventBus } from "../events/bus.ts";
+import type { ServiceRegistry } from "../services/registry.ts";
+import type { SessionCatalogue } from "../sessions/catalogue.ts";
+import type { TraceHub } from "../trace/hub.ts";
+
+export interface EndpointHealthView {
+  readonly health: "up" | "down" | "unknown";
+  readonly reason?: string;
+}
+
+export interface ApiSources {
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly version: string;
+  readonly registry: ServiceRegistry;
+  readonly table: SessionTable;
+  readonly catalogue: SessionCatalogue;
+  readonly events: EventBus;
+  readonly trace: TraceHub;
+  readonly metrics: Registry;
+  status(): NodeStatus;
+  health(): Health;
+  ownerships(): readonly VipOwnership[];
+  ownershipOf(vip: string): VipOwnership | undefined;
+  /** Where this member announces a VIP. */
+  announcementsOf(vip: string): VipView["announcements"];
+  members(): Promise<readonly MemberView[]>;
+  /** Throws MEMBER_NOT_FOUND. */
+  setMemberDrained(name: MemberName, drained: boolean): void;
+  memberNameOf(number: number): MemberName;
+  memberNumberOf(nameOrNumber: string): number | undefined;
+  endpointHealth(service: ServiceId, endpoint: string): EndpointHealthView;
+  /** Counters of every member that answers in time. */
+  countersOf(record: SessionRecord): Promise<readonly PathCounters[]>;
+  replicationOf(record: SessionRecord): Promise<SessionDetail["replication"]>;
+}

@@ -1,0 +1,150 @@
+// A node without a network, for tests of the API: a real registry, session view, catalogue and event bus.
+import type { ServiceSpec } from "@holdfast/api";
+import {
+  type Address,
+  type Candidate,
+  candidateKeyOf,
+  HoldfastError,
+  type Phase,
+  type SessionId,
+  SessionView,
+  serviceIdOf,
+  sessionIdOf,
+  silentLogger,
+  systemClock,
+  type VipOwnership,
+} from "@holdfast/model";
+import { Registry } from "prom-client";
+import { createEventBus } from "../../events/bus.ts";
+import { createServiceRegistry } from "../../services/registry.ts";
+import { createLocalConfigurationStore } from "../../services/store.ts";
+import { SessionCatalogue } from "../../sessions/catalogue.ts";
+import { createTraceHub } from "../../trace/hub.ts";
+import type { ApiSources } from "../sources.ts";
+
+export function fakeNode(fileServices: readonly ServiceSpec[] = []) {
+  const store = createLocalConfigurationStore();
+  const registry = createServiceRegistry(store, "m0");
+  registry.applyFile(fileServices);
+  const view = new SessionView();
+  const events = createEventBus("m0", systemClock);
+  const catalogue = new SessionCatalogue(view, systemClock);
+  const ownershipOf = (vip: string): VipOwnership | undefined =>
+    registry.list().some((service) => service.vips.includes(vip))
+      ? { vip, owner: "m0", candidates: ["m0"], reasons: ["m0: the only member"] }
+      : undefined;
+  let ready = true;
+  const sources: ApiSources = {
+    logger: silentLogger,
+    clock: systemClock,
+    version: "0.0.0-test",
+    registry,
+    table: view,
+    catalogue,
+    events,
+    trace: createTraceHub(),
+    metrics: new Registry(),
+    status: () => ({
+      member: "m0",
+      cluster: "test",
+      version: "0.0.0-test",
+      fastPath: "userspace",
+      interfaces: [],
+      sessions: view.size,
+      startedAt: new Date(0).toISOString(),
+      pid: process.pid,
+    }),
+    health: () => ({
+      status: ready ? "ok" : "notReady",
+      member: "m0",
+      version: "0.0.0-test",
+      checks: [{ name: "test", ok: ready, detail: "as the test says" }],
+    }),
+    ownerships: () =>
+      [...new Set(registry.list().flatMap((service) => service.vips))]
+        .map(ownershipOf)
+        .filter((ownership) => ownership !== undefined),
+    ownershipOf,
+    announcementsOf: () => [],
+    members: async () => [
+      {
+        name: "m0",
+        number: 0,
+        zone: "",
+        self: true,
+        phase: "alive",
+        ready,
+        draining: store.drainedMembers().has("m0"),
+        addresses: [],
+        vips: [],
+        sessions: view.size,
+      },
+    ],
+    setMemberDrained(member, drained) {
+      if (member !== "m0") throw new HoldfastError("MEMBER_NOT_FOUND", { member });
+      store.setMemberDrained(member, drained);
+    },
+    memberNameOf: (number) => `m${number}`,
+    memberNumberOf: (text) => (/^m?\d$/.test(text) ? Number(text.replace("m", "")) : undefined),
+    endpointHealth: () => ({ health: "unknown" }),
+    countersOf: async () => [],
+    replicationOf: async () => [],
+  };
+  return { sources, store, registry, view, events, setReady: (value: boolean) => (ready = value) };
+}
+
+/** Puts an established session of one client address into `view`. */
+export function addSession(
+  view: SessionView,
+  options: {
+    readonly primary: Address;
+    readonly port: number;
+    readonly client: Address;
+    readonly clientPort: number;
+    readonly endpoint: Address;
+    readonly natPort: number;
+    readonly phase?: Phase;
+  },
+): SessionId {
+  const { client, clientPort, natPort } = options;
+  const serviceId = serviceIdOf(options.primary, options.port);
+  const clientTag = 1 + ((clientPort * 65_537 + natPort) >>> 0);
+  const id = sessionIdOf(serviceId, clientPort, clientTag, client, []);
+  const candidate: Candidate = {
+    member: natPort & 7,
+    endpoint: options.endpoint,
+    endpointPort: options.port,
+    natPort,
+    endpointTag: 77,
+    endpointAddresses: [],
+    echoed: true,
+  };
+  const key = candidateKeyOf(candidate);
+  view.apply({
+    id,
+    protocol: 132,
+    serviceId,
+    clientPort,
+    createdAtMs: 1_700_000_000_000,
+    clients: new Map([[client, true]]),
+    generations: new Map([
+      [
+        clientTag,
+        {
+          clientTag,
+          arrivalVip: 0,
+          source: client,
+          listed: [],
+          pairing: [client],
+          phase: options.phase ?? "established",
+          candidates: new Map([[key, candidate]]),
+          aborted: false,
+        },
+      ],
+    ]),
+    ...(options.phase === undefined || options.phase === "established"
+      ? { commit: { epoch: 1, clientTag, candidate: key } }
+      : {}),
+  });
+  return id;
+}

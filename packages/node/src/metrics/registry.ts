@@ -1,0 +1,296 @@
+// Prometheus metrics. Names follow its conventions: holdfast_ first, base units, _total on counters. Values that
+// somebody else counts (fast path, slow path, replication) are read when scraped, never copied on the way.
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { PHASES } from "@holdfast/model";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { EventBus } from "../events/bus.ts";
+import type { ServiceRegistry } from "../services/registry.ts";
+import { endpointKey } from "../services/specification.ts";
+import type { SessionCatalogue } from "../sessions/catalogue.ts";
+
+/** Totals by stable name, `kind.name`: drop.wrong-tag, punt.init, forward.packets. */
+export type Totals = ReadonlyMap<string, number>;
+
+export interface PeerMetrics {
+  readonly member: string;
+  readonly connected: boolean;
+  readonly lagMs: number;
+  readonly queuedBytes: number;
+}
+
+export interface ReplicationMetrics {
+  readonly totals: Readonly<Record<string, number>>;
+  readonly peers: readonly PeerMetrics[];
+  readonly lagHistogram: { readonly boundsMs: readonly number[]; readonly counts: readonly number[] };
+}
+
+/** What is read at a scrape. */
+export interface MetricSources {
+  readonly version: string;
+  readonly member: string;
+  readonly registry: ServiceRegistry;
+  readonly catalogue: SessionCatalogue;
+  readonly events: EventBus;
+  fastPathMode(): string;
+  fastPathTotals(): Totals;
+  /** Slow path: events and drops by name. */
+  slowPathEvents(): Totals;
+  slowPathDrops(): Totals;
+  endpointHealth(service: string, endpoint: string): { readonly health: "up" | "down" | "unknown" };
+  ready(): boolean;
+  ownedVipCount(): number;
+  membersAlive(): number;
+  membersConfigured(): number;
+  replication(): Promise<ReplicationMetrics | undefined>;
+}
+
+export interface NodeMetrics {
+  readonly registry: Registry;
+  /** A VIP came to this member: from the last sign of its previous owner to the announcement, when known. */
+  takeOver(kind: "death" | "planned", durationMs: number | undefined): void;
+  sessionEnded(cause: string): void;
+  /** Releases of INIT-ACKs by peers: how long they waited. */
+  close(): void;
+}
+
+const EVENT_LOOP_QUANTILES = [0.5, 0.9, 0.99, 0.999] as const;
+
+export function createMetrics(sources: MetricSources): NodeMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  new Gauge({
+    name: "holdfast_build_info",
+    help: "Version of Holdfast and mode of the fast path; always 1.",
+    labelNames: ["version", "member", "fast_path"],
+    registers,
+    collect() {
+      this.reset();
+      this.set({ version: sources.version, member: sources.member, fast_path: sources.fastPathMode() }, 1);
+    },
+  });
+  new Gauge({
+    name: "holdfast_ready",
+    help: "1 when this member may own VIPs.",
+    registers,
+    collect() {
+      this.set(sources.ready() ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "holdfast_vips_owned",
+    help: "VIPs that this member owns.",
+    registers,
+    collect() {
+      this.set(sources.ownedVipCount());
+    },
+  });
+  new Gauge({
+    name: "holdfast_members",
+    help: "Members of the cluster by state, as this one sees them.",
+    labelNames: ["state"],
+    registers,
+    collect() {
+      const [alive, configured] = [sources.membersAlive(), sources.membersConfigured()];
+      this.set({ state: "alive" }, alive);
+      this.set({ state: "missing" }, Math.max(0, configured - alive));
+    },
+  });
+
+  new Gauge({
+    name: "holdfast_sessions",
+    help: "Sessions in this member's table by phase.",
+    labelNames: ["phase"],
+    registers,
+    collect() {
+      for (const phase of PHASES) this.set({ phase }, sources.catalogue.countOfPhase(phase));
+    },
+  });
+  new Gauge({
+    name: "holdfast_service_sessions",
+    help: "Living sessions of a service.",
+    labelNames: ["service", "name"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { id, name } of sources.registry.list())
+        this.set({ service: id, name }, sources.catalogue.countOfService(id));
+    },
+  });
+  new Gauge({
+    name: "holdfast_endpoint_sessions",
+    help: "Living sessions that an endpoint carries for a service.",
+    labelNames: ["service", "endpoint"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { service, endpoint } of endpoints())
+        this.set({ service, endpoint }, sources.catalogue.countOfEndpoint(service, endpoint));
+    },
+  });
+  new Gauge({
+    name: "holdfast_endpoint_up",
+    help: "1 when the endpoint answers probes, 0 when not; absent while unknown.",
+    labelNames: ["service", "endpoint"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { service, endpoint } of endpoints()) {
+        const { health } = sources.endpointHealth(service, endpoint);
+        if (health !== "unknown") this.set({ service, endpoint }, health === "up" ? 1 : 0);
+      }
+    },
+  });
+  function* endpoints() {
+    for (const { id, endpoints: list } of sources.registry.list())
+      for (const { address, port } of list) yield { service: id, endpoint: endpointKey(address, port) };
+  }
+
+  const ends = new Counter({
+    name: "holdfast_session_ends_total",
+    help: "Sessions that ended, by cause, as this member learned of them.",
+    labelNames: ["cause"],
+    registers,
+  });
+  new Counter({
+    name: "holdfast_events_total",
+    help: "Events of the API's event stream.",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(sources.events.latest);
+    },
+  });
+  const takeOvers = new Counter({
+    name: "holdfast_takeovers_total",
+    help: "VIPs that this member took over, by kind: death of the owner, or planned.",
+    labelNames: ["kind"],
+    registers,
+  });
+  const takeOverSeconds = new Histogram({
+    name: "holdfast_takeover_duration_seconds",
+    help: "From the last sign of a dead owner to the announcement by this member.",
+    buckets: [0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1, 2, 5],
+    registers,
+  });
+
+  totalsCounter(
+    "holdfast_fast_path_dropped_packets_total",
+    "Packets that the fast path dropped.",
+    "reason",
+    () => withPrefix(sources.fastPathTotals(), "drop."),
+  );
+  totalsCounter(
+    "holdfast_fast_path_punts_total",
+    "Packets that the fast path gave to the slow path.",
+    "reason",
+    () => withPrefix(sources.fastPathTotals(), "punt."),
+  );
+  totalsCounter("holdfast_fast_path_events_total", "Other totals of the fast path.", "event", () =>
+    [...sources.fastPathTotals()].filter(([name]) => !name.startsWith("drop.") && !name.startsWith("punt.")),
+  );
+  totalsCounter(
+    "holdfast_slow_path_dropped_packets_total",
+    "Packets that the slow path dropped.",
+    "reason",
+    () => [...sources.slowPathDrops()],
+  );
+  totalsCounter("holdfast_slow_path_events_total", "What the slow path did.", "event", () => [
+    ...sources.slowPathEvents(),
+  ]);
+
+  /** A counter whose values are somebody else's totals. */
+  function totalsCounter(
+    name: string,
+    help: string,
+    label: string,
+    read: () => readonly [string, number][],
+  ): void {
+    new Counter({
+      name,
+      help,
+      labelNames: [label],
+      registers,
+      collect() {
+        this.reset();
+        for (const [key, value] of read()) this.inc({ [label]: key }, value);
+      },
+    });
+  }
+
+  const peerConnected = new Gauge({
+    name: "holdfast_replication_peer_connected",
+    help: "1 when the member is connected.",
+    labelNames: ["peer"],
+    registers,
+  });
+  const peerLag = new Gauge({
+    name: "holdfast_replication_lag_seconds",
+    help: "From the latest acknowledged change to its acknowledgement by the member.",
+    labelNames: ["peer"],
+    registers,
+  });
+  const peerQueue = new Gauge({
+    name: "holdfast_replication_queue_bytes",
+    help: "Bytes that wait to be sent to the member.",
+    labelNames: ["peer"],
+    registers,
+  });
+  const replicationEvents = new Gauge({
+    name: "holdfast_replication_state",
+    help: "Counters and sizes of replication since the start, by name.",
+    labelNames: ["name"],
+    registers,
+    async collect() {
+      const replication = await sources.replication();
+      this.reset();
+      for (const gauge of [peerConnected, peerLag, peerQueue]) gauge.reset();
+      if (replication === undefined) return;
+      for (const [name, value] of Object.entries(replication.totals)) this.set({ name }, value);
+      for (const peer of replication.peers) {
+        const labels = { peer: peer.member };
+        peerConnected.set(labels, peer.connected ? 1 : 0);
+        peerLag.set(labels, peer.lagMs / 1000);
+        peerQueue.set(labels, peer.queuedBytes);
+      }
+    },
+  });
+  void replicationEvents;
+
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  new Gauge({
+    name: "holdfast_event_loop_delay_seconds",
+    help: "How late the main event loop was since the last scrape, beyond its timer's resolution.",
+    labelNames: ["quantile"],
+    registers,
+    collect() {
+      for (const quantile of EVENT_LOOP_QUANTILES) {
+        const nanoseconds = delay.count > 0 ? delay.percentile(quantile * 100) : 0;
+        this.set({ quantile: String(quantile) }, Math.max(0, nanoseconds - 5e6) / 1e9);
+      }
+      this.set({ quantile: "1" }, delay.count > 0 ? Math.max(0, delay.max - 5e6) / 1e9 : 0);
+      delay.reset();
+    },
+  });
+
+  return {
+    registry,
+    takeOver(kind, durationMs) {
+      takeOvers.inc({ kind });
+      if (kind === "death" && durationMs !== undefined) takeOverSeconds.observe(durationMs / 1000);
+    },
+    sessionEnded: (cause) => ends.inc({ cause }),
+    close() {
+      delay.disable();
+      registry.clear();
+    },
+  };
+}
+
+function withPrefix(totals: Totals, prefix: string): readonly [string, number][] {
+  return [...totals]
+    .filter(([name]) => name.startsWith(prefix))
+    .map(([name, value]) => [name.slice(prefix.length), value]);
+}
