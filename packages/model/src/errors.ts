@@ -259,6 +259,11 @@ export const ERROR_CATALOGUE = {
     message: "Cannot listen for the other members on {host} port {port}: {reason}.",
     remedy: "Correct the sync listen address in the configuration, or stop whatever uses that port.",
   },
+  CLUSTER_INVALID: {
+    status: 400,
+    message: "The cluster's configuration contradicts itself: {reason}.",
+    remedy: "Correct cluster.members (names, numbers, addresses) or cluster.timing; all members need the same.",
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
