@@ -1,0 +1,81 @@
+// Who may be a peer: a pure judgement of a greeting. Reasons are stable words, for counters and for the other side;
+// explanations are for both logs and say what to do.
+import type { MemberName } from "@holdfast/model";
+import type { MemberIdentity } from "../certificates/identity.ts";
+import type { Greeting } from "../messages/greeting.ts";
+
+export interface Refusal {
+  readonly reason: string;
+  readonly explanation: string;
+}
+
+export interface AdmissionContext {
+  readonly own: Greeting;
+  /** From the peer's certificate; undefined on a plain link. */
+  readonly certified: MemberIdentity | undefined;
+  /** Whom this member dialled; undefined when it was dialled. */
+  readonly expected: MemberName | undefined;
+  readonly configured: ReadonlySet<MemberName>;
+}
+
+/** undefined: admitted. */
+export function refusalOf(greeting: Greeting, context: AdmissionContext): Refusal | undefined {
+  const { own, certified, expected, configured } = context;
+  if (greeting.versionLowest > own.versionHighest || greeting.versionHighest < own.versionLowest) {
+    return refuse(
+      "version",
+      `${own.memberName} speaks versions ${own.versionLowest} to ${own.versionHighest}, ${greeting.memberName} ${greeting.versionLowest} to ${greeting.versionHighest}: upgrade the older one`,
+    );
+  }
+  if (greeting.clusterId !== own.clusterId) {
+    return refuse(
+      "cluster",
+      `${own.memberName} belongs to cluster ${own.clusterId}, ${greeting.memberName} to ${greeting.clusterId}`,
+    );
+  }
+  if (certified !== undefined) {
+    const { clusterId, memberName, memberNumber } = certified;
+    if (clusterId !== own.clusterId)
+      return refuse(
+        "certificate-cluster",
+        `the certificate is for cluster ${clusterId}, not ${own.clusterId}`,
+      );
+    if (memberName !== greeting.memberName || memberNumber !== greeting.memberNumber) {
+      return refuse(
+        "certificate-name",
+        `the certificate is for ${memberName} (number ${memberNumber}), the greeting says ${greeting.memberName} (number ${greeting.memberNumber})`,
+      );
+    }
+  }
+  if (greeting.memberNumberCount !== own.memberNumberCount) {
+    return refuse(
+      "number-count",
+      `${own.memberName} cuts NAT ports for ${own.memberNumberCount} members, ${greeting.memberName} for ${greeting.memberNumberCount}: set the same memberNumberCount everywhere`,
+    );
+  }
+  if (greeting.memberNumber >= own.memberNumberCount) {
+    return refuse(
+      "number-out-of-range",
+      `number ${greeting.memberNumber} needs a memberNumberCount above it, it is ${own.memberNumberCount}`,
+    );
+  }
+  if (greeting.memberName === own.memberName || greeting.memberNumber === own.memberNumber) {
+    return refuse(
+      "number-taken",
+      `${greeting.memberName} (number ${greeting.memberNumber}) claims what ${own.memberName} (number ${own.memberNumber}) has: every member needs a name and a number of its own`,
+    );
+  }
+  if (expected !== undefined && greeting.memberName !== expected)
+    return refuse("unexpected-member", `${expected} was dialled and ${greeting.memberName} answered`);
+  if (!configured.has(greeting.memberName)) {
+    return refuse(
+      "not-configured",
+      `${greeting.memberName} is not among the members that ${own.memberName} is configured with`,
+    );
+  }
+  return undefined;
+}
+
+function refuse(reason: string, explanation: string): Refusal {
+  return { reason, explanation };
+}

@@ -1,0 +1,191 @@
+// Accepts connections of members: TLS 1.3 with a client certificate of the cluster's authority, then an HTTP upgrade,
+// then a Link. Not one byte of an unauthenticated peer reaches the HTTP parser.
+
+import { constants } from "node:crypto";
+import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
+import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import { HoldfastError } from "@holdfast/model";
+import { type WebSocket, WebSocketServer } from "ws";
+import { identityOfCertificate, type MemberIdentity } from "../certificates/identity.ts";
+import type { MemberTls } from "../certificates/verify.ts";
+import { PEER_MESSAGE_BYTES_MAX } from "../ports.ts";
+import { GREETING_COUNT_MAX, type HostPort } from "./settings.ts";
+
+export const LINK_PATH = "/holdfast/members";
+/** Header in which a refused dialler finds the reason. */
+export const REFUSAL_HEADER = "x-holdfast-refusal";
+const HEADER_BYTES_MAX = 4_096;
+const UPGRADE_TIMEOUT_MS = 5_000;
+
+export interface ListenerEvents {
+  accepted(socket: WebSocket, certified: MemberIdentity | undefined, remote: string): void;
+  refused(reason: string, explanation: string, remote: string): void;
+}
+
+export interface Listener {
+  /** Where it really listens, ports filled in. */
+  readonly bound: readonly HostPort[];
+  close(): Promise<void>;
+}
+
+/** Errors: SYNC_LISTEN_FAILED with address and reason. */
+export async function listen(
+  addresses: readonly HostPort[],
+  tls: MemberTls | "plain",
+  events: ListenerEvents,
+): Promise<Listener> {
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: PEER_MESSAGE_BYTES_MAX,
+    clientTracking: false,
+  });
+  const http = createHttpServer(
+    { maxHeaderSize: HEADER_BYTES_MAX, keepAlive: false },
+    (_request, response) => {
+      response.writeHead(426, { connection: "close" }).end();
+    },
+  );
+  const sockets = new Map<Socket, { certified: MemberIdentity | undefined; remote: string }>();
+  http.on("clientError", (_error, socket) => socket.destroy());
+  http.on("upgrade", (request, socket, head) => {
+    const known = sockets.get(socket as Socket);
+    sockets.delete(socket as Socket);
+    if (known === undefined || request.url !== LINK_PATH) {
+      socket.destroy();
+      return;
+    }
+    (socket as Socket).setTimeout(0);
+    webSockets.handleUpgrade(request, socket, head, (webSocket) =>
+      events.accepted(webSocket, known.certified, known.remote),
+    );
+  });
+
+  const admit = (socket: Socket, certified: MemberIdentity | undefined) => {
+    const remote = remoteOf(socket);
+    if (sockets.size >= GREETING_COUNT_MAX) {
+      events.refused(
+        "too-many",
+        `more than ${GREETING_COUNT_MAX} connections wait for their upgrade`,
+        remote,
+      );
+      socket.destroy();
+      return;
+    }
+    sockets.set(socket, { certified, remote });
+    socket.setNoDelay(true);
+    socket.setTimeout(UPGRADE_TIMEOUT_MS, () => socket.destroy());
+    socket.once("close", () => sockets.delete(socket));
+    http.emit("connection", socket);
+  };
+
+  const servers: Server[] = [];
+  const bound: HostPort[] = [];
+  try {
+    for (const address of addresses) {
+      const server = tls === "plain" ? plainServer(admit) : tlsServer(tls, admit, events);
+      server.maxConnections = 4 * GREETING_COUNT_MAX;
+      servers.push(server);
+      bound.push(await bind(server, address));
+    }
+  } catch (error) {
+    await closeAll(servers, http);
+    throw error;
+  }
+  return {
+    bound,
+    close: async () => {
+      for (const socket of sockets.keys()) socket.destroy();
+      await closeAll(servers, http);
+    },
+  };
+}
+
+function plainServer(admit: (socket: Socket, certified: undefined) => void): Server {
+  return createNetServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    admit(socket, undefined);
+  });
+}
+
+function tlsServer(
+  tls: MemberTls,
+  admit: (socket: Socket, certified: MemberIdentity) => void,
+  events: ListenerEvents,
+): Server {
+  const server = createTlsServer({
+    ca: tls.authorityPem,
+    cert: tls.certificatePem,
+    key: tls.keyPem,
+    minVersion: "TLSv1.3",
+    requestCert: true,
+    // Checked below instead: an alert would tell the dialler nothing, a status line with a reason does.
+    rejectUnauthorized: false,
+    // A resumed session carries no certificate to check.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    handshakeTimeout: UPGRADE_TIMEOUT_MS,
+  });
+  server.on("secureConnection", (socket: TLSSocket) => {
+    socket.on("error", () => socket.destroy());
+    const certificate = socket.getPeerX509Certificate();
+    const identity =
+      certificate === undefined ? undefined : identityOfCertificate(new Uint8Array(certificate.raw));
+    const failure = socket.isSessionReused()
+      ? "session resumed"
+      : !socket.authorized
+        ? String(socket.authorizationError ?? "no certificate")
+        : identity === undefined
+          ? "no member identity in it"
+          : undefined;
+    if (failure === undefined && identity !== undefined) {
+      admit(socket, identity);
+      return;
+    }
+    const explanation = `the certificate is not one of this cluster's members: ${failure}`;
+    events.refused("certificate", explanation, remoteOf(socket));
+    socket.end(
+      `HTTP/1.1 403 Forbidden\r\n${REFUSAL_HEADER}: certificate\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
+    );
+    socket.setTimeout(1_000, () => socket.destroy());
+  });
+  server.on("tlsClientError", (error, socket) => {
+    events.refused("tls", error.message, remoteOf(socket));
+    socket.destroy();
+  });
+  return server;
+}
+
+function bind(server: Server, address: HostPort): Promise<HostPort> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error) => {
+      reject(
+        new HoldfastError(
+          "SYNC_LISTEN_FAILED",
+          { host: address.host, port: address.port, reason: error.message },
+          { cause: error },
+        ),
+      );
+    };
+    server.once("error", failed);
+    server.listen({ host: address.host, port: address.port }, () => {
+      server.off("error", failed);
+      // An accept that fails (EMFILE) must not end the process.
+      server.on("error", () => {});
+      const where = server.address();
+      const port = where !== null && typeof where === "object" ? where.port : address.port;
+      resolve({ host: address.host, port });
+    });
+  });
+}
+
+async function closeAll(servers: readonly Server[], http: HttpServer): Promise<void> {
+  http.removeAllListeners("upgrade");
+  await Promise.all(
+    servers.filter((server) => server.listening).map((server) => new Promise((done) => server.close(done))),
+  );
+}
+
+function remoteOf(socket: Socket | TLSSocket): string {
+  return `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
+}

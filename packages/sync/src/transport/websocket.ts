@@ -1,0 +1,357 @@
+// The transport of the product: a full mesh of ws connections over TLS. Whichever of two members dials, one link a
+// pair is kept; every refusal is counted by reason and told to both logs.
+import type { MemberName } from "@holdfast/model";
+import type { WebSocket } from "ws";
+import type { MemberIdentity } from "../certificates/identity.ts";
+import { encodePeerMessage } from "../messages/codec.ts";
+import { type Greeting, PROTOCOL_VERSION, PROTOCOL_VERSION_LOWEST } from "../messages/greeting.ts";
+import {
+  MEMBER_COUNT_MAX,
+  PEER_QUEUE_BYTES_MAX,
+  type PeerIdentity,
+  type PeerMessage,
+  type Transport,
+  type TransportHandlers,
+} from "../ports.ts";
+import { type Refusal, refusalOf } from "./admission.ts";
+import { Dialer } from "./dialer.ts";
+import { Link, type LinkEvents } from "./link.ts";
+import { type Listener, listen } from "./listener.ts";
+import {
+  ADDRESS_COUNT_MAX,
+  type HostPort,
+  LINK_TIMING,
+  type LinkTiming,
+  type WsTransportOptions,
+} from "./settings.ts";
+
+/** The same refusal of the same peer is logged once in this time; all are counted. */
+const REFUSAL_LOG_PERIOD_MS = 60_000;
+const REFUSAL_LOG_COUNT_MAX = 256;
+
+/** Monotonic counters, by stable name. */
+export interface TransportCounters {
+  readonly sentBytes: number;
+  readonly sentMessages: number;
+  readonly receivedMessages: number;
+  readonly queueDrops: number;
+  readonly links: number;
+  /** Refusals by reason, of peers by this member and of this member by peers. */
+  readonly refusals: Readonly<Record<string, number>>;
+}
+
+export class WsTransport implements Transport {
+  readonly #options: WsTransportOptions;
+  readonly #timing: LinkTiming;
+  readonly #own: Greeting;
+  readonly #configured: ReadonlySet<MemberName>;
+  readonly #dialers = new Map<MemberName, Dialer>();
+  readonly #greeting = new Set<Link>();
+  /** Links that are up, by member number. */
+  readonly #links = new Map<number, Link>();
+  readonly #refusals = new Map<string, number>();
+  readonly #refusalLoggedAtMs = new Map<string, number>();
+  #sentBytes = 0;
+  #sentMessages = 0;
+  #receivedMessages = 0;
+  #queueDrops = 0;
+  #linkCount = 0;
+  #handlers: TransportHandlers | undefined;
+  #listener: Listener | undefined;
+  #stopped = false;
+  #lastMessage: PeerMessage | undefined;
+  #lastBytes: Uint8Array = new Uint8Array(0);
+
+  /** Listening has begun when this resolves; nothing is dialled before `start`. Errors: SYNC_LISTEN_FAILED. */
+  static async open(options: WsTransportOptions): Promise<WsTransport> {
+    const transport = new WsTransport(options);
+    transport.#listener = await listen(options.listen, options.tls, {
+      accepted: (socket, certified, remote) => transport.#opened(socket, undefined, certified, remote),
+      refused: (reason, explanation, remote) =>
+        transport.#noteRefusal("refused a connection", reason, explanation, remote, undefined),
+    });
+    return transport;
+  }
+
+  /** Use `open`. */
+  constructor(options: WsTransportOptions) {
+    this.#options = options;
+    this.#timing = { ...LINK_TIMING, ...options.timing };
+    this.#own = {
+      versionLowest: PROTOCOL_VERSION_LOWEST,
+      versionHighest: PROTOCOL_VERSION,
+      clusterId: options.clusterId,
+      memberName: options.memberName,
+      memberNumber: options.memberNumber,
+      memberNumberCount: options.memberNumberCount,
+      instance: options.random.bytes(16),
+    };
+    const others = options.members.filter((member) => member.name !== options.memberName);
+    this.#configured = new Set(others.slice(0, MEMBER_COUNT_MAX).map((member) => member.name));
+    for (const member of others.slice(0, MEMBER_COUNT_MAX)) {
+      if (member.addresses.length > ADDRESS_COUNT_MAX)
+        options.logger.warn(
+          { member: member.name },
+          `only the first ${ADDRESS_COUNT_MAX} addresses are used`,
+        );
+      this.#dialers.set(
+        member.name,
+        this.#dialerOf(member.name, member.addresses.slice(0, ADDRESS_COUNT_MAX)),
+      );
+    }
+  }
+
+  /** Where it really listens, ports filled in. */
+  get bound(): readonly HostPort[] {
+    return this.#listener?.bound ?? [];
+  }
+
+  start(handlers: TransportHandlers): void {
+    this.#handlers = handlers;
+    for (const dialer of this.#dialers.values()) dialer.schedule(this.#yieldMs(dialer.member));
+  }
+
+  peers(): readonly PeerIdentity[] {
+    return [...this.#links.values()].map(identityOf).sort((a, b) => a.number - b.number);
+  }
+
+  send(peer: number, message: PeerMessage): boolean {
+    const link = this.#links.get(peer);
+    if (link === undefined) return false;
+    // A tick goes to every member: encode it once.
+    if (message !== this.#lastMessage) {
+      this.#lastBytes = encodePeerMessage(message);
+      this.#lastMessage = message;
+    }
+    const queued = link.send(this.#lastBytes);
+    if (queued) {
+      this.#sentMessages++;
+      this.#sentBytes += this.#lastBytes.length;
+    }
+    return queued;
+  }
+
+  queuedBytes(peer: number): number {
+    return this.#links.get(peer)?.queuedBytes ?? 0;
+  }
+
+  refuse(peer: number, reason: string): void {
+    const link = this.#links.get(peer);
+    link?.refuse({ reason, explanation: "the peer broke the rules of the peer messages" });
+  }
+
+  counters(): TransportCounters {
+    return {
+      sentBytes: this.#sentBytes,
+      sentMessages: this.#sentMessages,
+      receivedMessages: this.#receivedMessages,
+      queueDrops: this.#queueDrops,
+      links: this.#linkCount,
+      refusals: Object.fromEntries(this.#refusals),
+    };
+  }
+
+  /** Bytes as they are, for tests of the other side's guards. */
+  sendRaw(peer: number, bytes: Uint8Array): void {
+    this.#links.get(peer)?.send(bytes);
+  }
+
+  /** Breaks a link as a network does, for tests. */
+  breakLink(peer: number): void {
+    this.#links.get(peer)?.close("silence");
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    for (const dialer of this.#dialers.values()) dialer.stop();
+    for (const link of [...this.#greeting, ...this.#links.values()]) link.close("stopped");
+    await this.#listener?.close();
+  }
+
+  #dialerOf(member: MemberName, addresses: readonly HostPort[]): Dialer {
+    const { clusterId, tls, clock, random, logger } = this.#options;
+    return new Dialer({
+      member,
+      addresses,
+      clusterId,
+      tls,
+      clock,
+      random,
+      timing: this.#timing,
+      logger,
+      opened: (socket, certified, remote) => this.#opened(socket, member, certified, remote),
+      refused: (reason, explanation, remote) =>
+        this.#noteRefusal("was refused", reason, explanation, remote, member),
+    });
+  }
+
+  #opened(
+    socket: WebSocket,
+    dialled: MemberName | undefined,
+    certified: MemberIdentity | undefined,
+    remote: string,
+  ): void {
+    if (this.#stopped || this.#handlers === undefined) {
+      socket.terminate();
+      return;
+    }
+    const { clock, queueBytesMax = PEER_QUEUE_BYTES_MAX } = this.#options;
+    const link = new Link({
+      socket,
+      dialled,
+      certified,
+      remote,
+      own: this.#own,
+      clock,
+      timing: this.#timing,
+      queueBytesMax,
+      events: this.#events,
+    });
+    this.#greeting.add(link);
+  }
+
+  readonly #events: LinkEvents = {
+    judge: (link, greeting) => this.#judge(link, greeting),
+    up: (link) => this.#up(link),
+    message: (link, message) => {
+      if (!this.#isCurrent(link)) return;
+      this.#receivedMessages++;
+      this.#handlers?.message(identityOf(link), message);
+    },
+    dropped: (link) => {
+      this.#queueDrops++;
+      if (this.#isCurrent(link)) this.#handlers?.dropped(identityOf(link));
+    },
+    closed: (link, reason) => this.#closed(link, reason),
+  };
+
+  #judge(link: Link, greeting: Greeting): Promise<Refusal | undefined> | Refusal | undefined {
+    const refusal = refusalOf(greeting, {
+      own: this.#own,
+      certified: link.certified,
+      expected: link.dialled,
+      configured: this.#configured,
+    });
+    if (refusal !== undefined) return refusal;
+    const existing = this.#links.get(greeting.memberNumber);
+    if (
+      existing?.greeting === undefined ||
+      Buffer.compare(existing.greeting.instance, greeting.instance) === 0
+    )
+      return undefined;
+    return this.#challenge(existing, greeting);
+  }
+
+  /** A second instance with a connected member's number: the first restarted, unless it still answers. */
+  async #challenge(existing: Link, greeting: Greeting): Promise<Refusal | undefined> {
+    if (!(await existing.answers(this.#timing.challengeMs))) return undefined;
+    return {
+      reason: "number-taken",
+      explanation: `${existing.greeting?.memberName} at ${existing.remote} has number ${greeting.memberNumber} and is alive; a second ${greeting.memberName} claims it`,
+    };
+  }
+
+  #up(link: Link): void {
+    const greeting = link.greeting;
+    if (greeting === undefined) return;
+    this.#greeting.delete(link);
+    const existing = this.#links.get(greeting.memberNumber);
+    if (existing !== undefined) {
+      if (this.#keeps(existing, link)) {
+        link.close("duplicate");
+        return;
+      }
+      existing.close("replaced");
+    }
+    this.#links.set(greeting.memberNumber, link);
+    this.#linkCount++;
+    this.#dialers.get(greeting.memberName)?.succeeded();
+    this.#options.logger.info(
+      { member: greeting.memberName, number: greeting.memberNumber, remote: link.remote },
+      "member connected",
+    );
+    this.#handlers?.connected(identityOf(link));
+  }
+
+  /**
+   * Both dialled at the same time: both keep the link that the member with the smaller name dialled. An older link is
+   * another matter: the peer would not have made a second one, had it not lost the first.
+   */
+  #keeps(existing: Link, link: Link): boolean {
+    const sameInstance =
+      Buffer.compare(
+        existing.greeting?.instance ?? new Uint8Array(0),
+        link.greeting?.instance ?? new Uint8Array(0),
+      ) === 0;
+    if (!sameInstance || link.upAtMs - existing.upAtMs > this.#timing.dialMs) return false;
+    const ownDials = this.#own.memberName < (link.greeting?.memberName ?? "");
+    return (existing.dialled !== undefined) === ownDials;
+  }
+
+  #closed(link: Link, reason: string): void {
+    this.#greeting.delete(link);
+    const member = link.greeting?.memberName ?? link.dialled;
+    if (link.refusal !== undefined)
+      this.#noteRefusal(
+        "refused a member",
+        link.refusal.reason,
+        link.refusal.explanation,
+        link.remote,
+        member,
+      );
+    if (link.refusedByPeer !== undefined) {
+      const { reason: why, explanation } = link.refusedByPeer;
+      this.#noteRefusal("was refused", why, explanation, link.remote, member);
+    }
+    const current = this.#isCurrent(link);
+    if (current && link.greeting !== undefined) {
+      this.#links.delete(link.greeting.memberNumber);
+      this.#options.logger.info({ member, remote: link.remote, reason }, "member disconnected");
+      this.#handlers?.disconnected(identityOf(link), reason);
+    }
+    if (this.#stopped) return;
+    const dialer = member === undefined ? undefined : this.#dialers.get(member);
+    if (dialer === undefined || this.#isConnected(dialer.member)) return;
+    if (reason === "silence") dialer.rotate();
+    if (link.refusal !== undefined || link.refusedByPeer !== undefined) dialer.pause();
+    else if (current) dialer.schedule(this.#yieldMs(dialer.member));
+    else dialer.retry();
+  }
+
+  #isConnected(member: MemberName): boolean {
+    for (const link of this.#links.values()) if (link.greeting?.memberName === member) return true;
+    return false;
+  }
+
+  #isCurrent(link: Link): boolean {
+    return link.greeting !== undefined && this.#links.get(link.greeting.memberNumber) === link;
+  }
+
+  #yieldMs(member: MemberName): number {
+    const jitter = this.#options.random.below(20);
+    return this.#own.memberName < member ? jitter : this.#timing.yieldMs + jitter;
+  }
+
+  #noteRefusal(
+    what: string,
+    reason: string,
+    explanation: string,
+    remote: string,
+    member: MemberName | undefined,
+  ): void {
+    this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
+    // The port of a dialler changes with every try; its address does not.
+    const key = `${what} ${reason} ${member ?? remote.replace(/:\d+$/, "")}`;
+    const now = this.#options.clock.nowMs();
+    const last = this.#refusalLoggedAtMs.get(key);
+    if (last !== undefined && now - last < REFUSAL_LOG_PERIOD_MS) return;
+    if (this.#refusalLoggedAtMs.size >= REFUSAL_LOG_COUNT_MAX) this.#refusalLoggedAtMs.clear();
+    this.#refusalLoggedAtMs.set(key, now);
+    this.#options.logger.warn({ reason, explanation, remote, ...(member !== undefined && { member }) }, what);
+  }
+}
+
+function identityOf(link: Link): PeerIdentity {
+  return { name: link.greeting?.memberName ?? "", number: link.greeting?.memberNumber ?? -1 };
+}
