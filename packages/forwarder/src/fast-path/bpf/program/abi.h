@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the BPF programs and the daemon share: layouts of maps and punt records, and numbers. This file is the source;
+ * ../abi.ts is generated from the object's BTF and a test compares the two.
+ *
+ * Numbers are append-only: a number never changes its meaning, since pinned maps outlive the programs that wrote them.
+ * A layout never changes without HF_ABI_VERSION.
+ *
+ * Byte order: __be16 and __be32 hold the packet's bytes as they are; everything else is the host's, which has to be
+ * little-endian (the CRC of a port change is computed on words as a little-endian host loads them).
+ */
+#ifndef HOLDFAST_ABI_H
+#define HOLDFAST_ABI_H
+
+#include <linux/types.h>
+
+enum hf_limits {
+	HF_ABI_VERSION = 1,
+	/* Chunks of a packet that are looked at; one more makes it malformed. */
+	HF_CHUNK_COUNT_MAX = 64,
+	HF_EXTENSION_COUNT_MAX = 6,
+	/* Bytes of the largest packet that can be punted; longer ones are dropped as HF_DROP_PUNT_SIZE. */
+	HF_PUNT_SIZE_MAX = 16384,
+	HF_NEXTHOP_COUNT_MAX = 65536,
+	/* Interfaces stand at ifindex modulo this. */
+	HF_INTERFACE_SLOT_COUNT = 4096,
+	HF_BUCKET_COUNT = 8192,
+	/* Lengths with a power of their own; longer ones are composed. */
+	HF_POWER_COUNT = 16384,
+	/* The clock of lastSeen and of the flow's punt budget: nanoseconds >> this. */
+	HF_COARSE_SHIFT = 20,
+	HF_FINE_SHIFT = 10,
+};
+
+/* Why a packet was dropped. Names become kebab-case: drop.wrong-tag. */
+enum hf_drop_reason {
+	HF_DROP_IP_TOO_SHORT = 0,
+	HF_DROP_IP_HEADER_LENGTH = 1,
+	HF_DROP_IP_TOTAL_LENGTH = 2,
+	HF_DROP_IP_EXTENSION_COUNT = 3,
+	HF_DROP_IP_EXTENSION_TRUNCATED = 4,
+	HF_DROP_PACKET_TOO_SHORT = 5,
+	HF_DROP_PORT_ZERO = 6,
+	HF_DROP_NO_CHUNK = 7,
+	HF_DROP_CHUNK_HEADER_TRUNCATED = 8,
+	HF_DROP_CHUNK_TOO_SHORT = 9,
+	HF_DROP_CHUNK_OVERRUN = 10,
+	HF_DROP_CHUNK_COUNT = 11,
+	HF_DROP_NOT_SCTP = 12,
+	HF_DROP_ICMP_OTHER = 13,
+	/* ARP, neighbour solicitation or ping for a VIP that this member does not own, or whose daemon is dead. */
+	HF_DROP_NOT_OWNED = 14,
+	HF_DROP_PORT_NOT_SERVED = 15,
+	HF_DROP_WRONG_TAG = 16,
+	HF_DROP_UNVERIFIED_DESTINATION = 17,
+	/* Above the rate of the source's prefix, or of all punts of this kind. */
+	HF_DROP_PUNT_RATE = 18,
+	/* The ring was full. */
+	HF_DROP_PUNT_QUEUE = 19,
+	HF_DROP_PUNT_SIZE = 20,
+	/* The daemon is dead and the VIP has no successor. */
+	HF_DROP_NO_SUCCESSOR = 21,
+	/* Would go to the successor of a dead daemon, but its TTL is used up. */
+	HF_DROP_TTL_EXPIRED = 22,
+	/* A helper refused: the packet could not be read or made writable. */
+	HF_DROP_UNREADABLE = 23,
+	/* Somebody else claims a VIP by ARP or neighbour advertisement. */
+	HF_DROP_FOREIGN_CLAIM = 24,
+	HF_DROP_REASON_COUNT = 25,
+};
+
+/* Why a packet was punted. Names become camelCase: punt.initAck. */
+enum hf_punt_reason {
+	HF_PUNT_INIT = 0,
+	HF_PUNT_INIT_ACK = 1,
+	HF_PUNT_CONTROL = 2,
+	HF_PUNT_HANDSHAKE = 3,
+	HF_PUNT_MISS = 4,
+	HF_PUNT_WRONG_TAG = 5,
+	HF_PUNT_LEARN = 6,
+	HF_PUNT_ICMP = 7,
+	HF_PUNT_FRAGMENT = 8,
+	HF_PUNT_ASCONF = 9,
+	HF_PUNT_NO_NEXT_HOP = 10,
+	HF_PUNT_TTL_EXPIRED = 11,
+	HF_PUNT_TOO_BIG = 12,
+	HF_PUNT_NDP = 13,
+	HF_PUNT_REASON_COUNT = 14,
+};
+
+/* Other totals. Names become two words with a dot: forward.packets. */
+enum hf_event {
+	HF_EVENT_ANSWER_ECHO = 0,
+	HF_EVENT_ANSWER_NEIGHBOUR = 1,
+	HF_EVENT_ANSWER_ARP = 2,
+	/* Sent to the VIP's successor because the daemon is dead. */
+	HF_EVENT_DIVERT_PACKETS = 3,
+	/* Left by XDP to the TC program behind it. */
+	HF_EVENT_DEFER_PACKETS = 4,
+	/* Resolved by the kernel, since the next hop has no link-layer address yet. */
+	HF_EVENT_RESOLVE_PACKETS = 5,
+	HF_EVENT_COUNT = 6,
+};
+
+/* The counters map: drops, punts, events, one behind the other with room to grow. */
+enum hf_counter_base {
+	HF_COUNTER_DROP = 0,
+	HF_COUNTER_PUNT = 64,
+	HF_COUNTER_EVENT = 96,
+	HF_COUNTER_COUNT = 128,
+};
+
+enum hf_flow_flag {
+	/* replyDestination counts. */
+	HF_FLOW_REPLY = 1,
+	HF_FLOW_PENDING = 2,
+	HF_FLOW_HEARTBEAT_ONLY = 4,
+	HF_FLOW_LEARN = 8,
+	HF_FLOW_DOWN = 16,
+};
+
+enum hf_nexthop_flag {
+	/* Addresses of both ends are there. */
+	HF_NEXTHOP_RESOLVED = 1,
+	/* There is a route: the kernel can resolve `gateway` on `ifindex`. */
+	HF_NEXTHOP_ROUTED = 2,
+	HF_NEXTHOP_V6 = 4,
+};
+
+enum hf_local_flag {
+	HF_LOCAL_OWNED = 1,
+	HF_LOCAL_SUCCESSOR = 2,
+};
+
+enum hf_port_kind {
+	HF_PORT_SERVICE = 1,
+	HF_PORT_ENDPOINT = 2,
+};
+
+enum hf_punt_flag {
+	HF_PUNT_CHECKSUM_PARTIAL = 1,
+	HF_PUNT_COPY = 2,
+	/* The packet had the tag of its flow, or came from an endpoint: the ring that no flood reaches. */
+	HF_PUNT_PROVEN = 4,
+};
+
+/* Budgets of punts. Each has its own rate, so that a flood of one leaves the others alone. */
+enum hf_budget {
+	HF_BUDGET_PROVEN = 0,
+	HF_BUDGET_INIT = 1,
+	HF_BUDGET_INIT_ACK = 2,
+	HF_BUDGET_HANDSHAKE = 3,
+	HF_BUDGET_MISS = 4,
+	HF_BUDGET_WRONG_TAG = 5,
+	HF_BUDGET_ERROR = 6,
+	HF_BUDGET_BULK = 7,
+	/* Of one source prefix (/24 or /64), of everything that is not proven. */
+	HF_BUDGET_PREFIX = 8,
+	/* Of one flow. */
+	HF_BUDGET_FLOW = 9,
+	HF_BUDGET_COUNT = 10,
+	/* A power of two, so that a mask is a bound. */
+	HF_BUDGET_SLOT_COUNT = 16,
+};
+
+struct hf_flow4_key {
+	__be32 source;
+	__be32 destination;
+	__be16 source_port;
+	__be16 destination_port;
+};
+
+/* 64 bytes: one cache line of the hash element beyond its header; bigger values lose to cache misses. */
+struct hf_flow4 {
+	__be32 new_source;
+	__be32 new_destination;
+	__be16 new_source_port;
+	__be16 new_destination_port;
+	/* XOR of old and new ports as the CRC sees them: first byte lowest. */
+	__u32 port_delta;
+	__be32 tag;
+	__be32 reply_destination;
+	/* What the addresses and the TTL add to the header checksum (RFC 1624: the folded sum of ~m + m'). */
+	__u16 checksum_delta;
+	__u16 reply_checksum_delta;
+	__u16 flags;
+	__u16 nexthop;
+	__u16 reply_nexthop;
+	__u16 spare;
+	__u32 session;
+	/* Coarse monotonic clock, >> HF_COARSE_SHIFT. */
+	__u32 last_seen;
+	/* Theoretical arrival time of the flow's punts, fine clock, >> HF_FINE_SHIFT. */
+	__u32 punt_at;
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct hf_flow6_key {
+	__u8 source[16];
+	__u8 destination[16];
+	__be16 source_port;
+	__be16 destination_port;
+};
+
+struct hf_flow6 {
+	__u8 new_source[16];
+	__u8 new_destination[16];
+	__u8 reply_destination[16];
+	__be16 new_source_port;
+	__be16 new_destination_port;
+	__u32 port_delta;
+	__be32 tag;
+	__u16 flags;
+	__u16 nexthop;
+	__u16 reply_nexthop;
+	__u16 spare;
+	__u32 session;
+	__u32 last_seen;
+	__u32 punt_at;
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct hf_nexthop {
+	__u32 ifindex;
+	/* Destination and source MAC as they stand in the frame. */
+	__u8 macs[12];
+	/* Bytes of the largest IP packet. */
+	__u32 mtu;
+	__u32 flags;
+	/* IPv4 in the first four bytes. */
+	__u8 gateway[16];
+	/* Coarse clock of the last use, written when a quarter of a second old. */
+	__u32 used;
+	__u32 spare;
+};
+
+/* IPv4 addresses as ::ffff:a.b.c.d in all maps that hold both families. */
+struct hf_address {
+	__u8 bytes[16];
+};
+
+struct hf_local {
+	__u32 flags;
+	__u32 successor_ifindex;
+	__u8 successor_macs[12];
+	__u32 spare;
+};
+
+struct hf_port_key {
+	__u8 address[16];
+	__be16 port;
+	__u16 kind;
+};
+
+struct hf_interface {
+	__u32 ifindex;
+	__u8 mac[6];
+	__u16 spare;
+};
+
+struct hf_budget_rate {
+	/* Nanoseconds that one punt costs; 0: no limit. */
+	__u64 cost_ns;
+	/* How far ahead of the clock a burst may run. */
+	__u64 burst_ns;
+};
+
+/* One entry. Written by the daemon, read by the programs. */
+struct hf_state {
+	/* Monotonic clock of the last sign of life. */
+	__u64 alive_ns;
+	/* Older than this, the daemon is dead. */
+	__u64 dead_after_ns;
+	__u32 abi_version;
+	__u32 flow_count_max;
+	struct hf_budget_rate rates[HF_BUDGET_SLOT_COUNT];
+};
+
+/* The head of a record in the rings; the packet, IP header first, follows. */
+struct hf_punt {
+	__u64 time_ns;
+	__u32 interface_index;
+	__u32 session;
+	__u32 length;
+	__u16 reason;
+	__u16 flags;
+};
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ARP, neighbour solicitations and pings for VIPs: answered here while this member owns the VIP and its daemon shows
+ * signs of life, and never given to the kernel, which would answer for ever. Included once per hook.
+ */
+
+/* May this member answer for the VIP now? */
+static __always_inline bool NAME(answers)(const struct hf_local *local)
+{
+	__u32 zero = 0;
+	struct hf_state *state = bpf_map_lookup_elem(&hf_state, &zero);
+
+	return state && (local->flags & HF_LOCAL_OWNED) && alive(state, bpf_ktime_get_ns());
+}
+
+static __always_inline struct hf_interface *NAME(own_interface)(CONTEXT *ctx)
+{
+	__u32 ifindex = NAME(ingress)(ctx), slot = ifindex % HF_INTERFACE_SLOT_COUNT;
+	struct hf_interface *interface = bpf_map_lookup_elem(&hf_interfaces, &slot);
+
+	return interface && interface->ifindex == ifindex ? interface : 0;
+}
+
+__noinline int NAME(arp)(CONTEXT *ctx)
+{
+	struct arp_frame *frame = NAME(start)(ctx);
+	struct hf_address address = {};
+	struct hf_interface *interface;
+	struct hf_local *local;
+	__be32 sender, target;
+
+	if ((void *)(frame + 1) > NAME(end)(ctx))
+		return ACTION_PASS;
+	if (frame->hardware_type != bpf_htons(1) || frame->protocol_type != bpf_htons(ETH_P_IP) ||
+	    frame->hardware_size != 6 || frame->protocol_size != 4)
+		return ACTION_PASS;
+	__builtin_memcpy(&sender, frame->sender, 4);
+	__builtin_memcpy(&target, frame->target, 4);
+	/* RFC 826 replies and gratuitous ARP speak for the sender, requests ask for the target. */
+	map_address4(&address, frame->operation == bpf_htons(ARP_REQUEST) ? target : sender);
+	local = bpf_map_lookup_elem(&hf_local, &address);
+	if (!local)
+		return ACTION_PASS;
+	if (frame->operation != bpf_htons(ARP_REQUEST) || sender == target)
+		return NAME(drop)(HF_DROP_FOREIGN_CLAIM);
+	interface = NAME(own_interface)(ctx);
+	if (!interface || !NAME(answers)(local))
+		return NAME(drop)(HF_DROP_NOT_OWNED);
+	__builtin_memcpy(frame->eth.h_dest, frame->sender_mac, 6);
+	__builtin_memcpy(frame->eth.h_source, interface->mac, 6);
+	frame->operation = bpf_htons(ARP_REPLY);
+	__builtin_memcpy(frame->target_mac, frame->sender_mac, 6);
+	__builtin_memcpy(frame->target, &sender, 4);
+	__builtin_memcpy(frame->sender_mac, interface->mac, 6);
+	__builtin_memcpy(frame->sender, &target, 4);
+	count(HF_COUNTER_EVENT + HF_EVENT_ANSWER_ARP);
+	return NAME(reflect)(ctx);
+}
+
+static __always_inline void NAME(turn_round)(struct ethhdr *eth)
+{
+	__u8 mac[6];
+
+	__builtin_memcpy(mac, eth->h_dest, 6);
+	__builtin_memcpy(eth->h_dest, eth->h_source, 6);
+	__builtin_memcpy(eth->h_source, mac, 6);
+}
+
+/* ICMP to a local address; `header` and `total` have been checked against the frame. */
+__noinline int NAME(icmp4)(CONTEXT *ctx, __u32 header, __u32 total)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct ethhdr *eth = data;
+	struct iphdr *ip = data + IP_OFFSET;
+	struct hf_address address = {};
+	struct icmp_header *icmp;
+	struct hf_local *local;
+	__be32 swap;
+	__u16 old;
+
+	/* A bound that the verifier sees: no header is longer. */
+	header &= 63;
+	if ((void *)(ip + 1) > end)
+		return NAME(drop)(HF_DROP_UNREADABLE);
+	if (total - header < sizeof(*icmp))
+		return NAME(drop)(HF_DROP_PACKET_TOO_SHORT);
+	icmp = data + IP_OFFSET + header;
+	if ((void *)(icmp + 1) > end)
+		return NAME(drop)(HF_DROP_UNREADABLE);
+	if (icmp->type == ICMP_UNREACHABLE || icmp->type == ICMP_TIME_EXCEEDED || icmp->type == ICMP_PARAMETER_PROBLEM)
+		return NAME(punt)(ctx, HF_PUNT_ICMP, 0);
+	if (icmp->type != ICMP_ECHO_REQUEST)
+		return NAME(drop)(HF_DROP_ICMP_OTHER);
+	map_address4(&address, ip->daddr);
+	local = bpf_map_lookup_elem(&hf_local, &address);
+	if (!local || !NAME(answers)(local))
+		return NAME(drop)(HF_DROP_NOT_OWNED);
+	NAME(turn_round)(eth);
+	swap = ip->saddr;
+	ip->saddr = ip->daddr;
+	ip->daddr = swap;
+	old = ip->ttl;
+	ip->ttl = ANSWER_HOP_LIMIT;
+	ip->check = apply_delta(ip->check, (0xffff - old) + ANSWER_HOP_LIMIT);
+	old = icmp->type | icmp->code << 8;
+	icmp->type = 0;
+	icmp->checksum = apply_delta(icmp->checksum, (0xffff - old) + (icmp->code << 8));
+	count(HF_COUNTER_EVENT + HF_EVENT_ANSWER_ECHO);
+	return NAME(reflect)(ctx);
+}
+
+/* A neighbour solicitation or advertisement. Others than those for VIPs are the kernel's. */
+__noinline int NAME(neighbour)(CONTEXT *ctx)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct ethhdr *eth = data;
+	struct ipv6hdr *ip = data + IP_OFFSET;
+	struct nd_message *message = (void *)(ip + 1);
+	struct hf_interface *interface;
+	struct hf_address address;
+	struct nd_pseudo pseudo;
+	struct hf_local *local;
+	__u32 payload;
+	__s64 sum;
+
+	/* Without the option it ends after the target. */
+	if ((void *)message + 24 > end)
+		return ACTION_PASS;
+	__builtin_memcpy(&address, message->target, 16);
+	local = bpf_map_lookup_elem(&hf_local, &address);
+	if (!local)
+		return ACTION_PASS;
+	payload = bpf_ntohs(ip->payload_len);
+	if (ip->hop_limit != 255 || message->code != 0 || payload < 24)
+		return NAME(drop)(HF_DROP_ICMP_OTHER);
+	if (message->type == ICMP6_ADVERTISEMENT)
+		return NAME(drop)(HF_DROP_FOREIGN_CLAIM);
+	interface = NAME(own_interface)(ctx);
+	if (!interface || !NAME(answers)(local))
+		return NAME(drop)(HF_DROP_NOT_OWNED);
+	/* Duplicate address detection, or no address to answer to: the daemon's, which has room for the option. */
+	if (payload < sizeof(*message) || (void *)(message + 1) > end || message->option_type != ND_OPTION_SOURCE ||
+	    message->option_size != 1)
+		return NAME(punt)(ctx, HF_PUNT_NDP, 0);
+	__builtin_memcpy(eth->h_dest, message->mac, 6);
+	__builtin_memcpy(eth->h_source, interface->mac, 6);
+	__builtin_memcpy(&ip->daddr, &ip->saddr, 16);
+	__builtin_memcpy(&ip->saddr, &address, 16);
+	ip->payload_len = bpf_htons(sizeof(*message));
+	message->type = ICMP6_ADVERTISEMENT;
+	message->checksum = 0;
+	message->flags = ND_SOLICITED_OVERRIDE;
+	message->option_type = ND_OPTION_TARGET;
+	__builtin_memcpy(message->mac, interface->mac, 6);
+	__builtin_memcpy(pseudo.source, &ip->saddr, 16);
+	__builtin_memcpy(pseudo.destination, &ip->daddr, 16);
+	pseudo.length = bpf_htonl(sizeof(*message));
+	pseudo.next = bpf_htonl(IPPROTO_ICMPV6);
+	__builtin_memcpy(&pseudo.message, message, sizeof(*message));
+	sum = bpf_csum_diff(0, 0, (__be32 *)&pseudo, sizeof(pseudo), 0);
+	message->checksum = ~fold((__u32)sum);
+	count(HF_COUNTER_EVENT + HF_EVENT_ANSWER_NEIGHBOUR);
+	return NAME(reflect)(ctx);
+}
+
+/* ICMPv6 to a local address, other than neighbour discovery; `offset` is the frame's, `size` the message's. */
+__noinline int NAME(icmp6)(CONTEXT *ctx, __u32 offset, __u32 size)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct ethhdr *eth = data;
+	struct ipv6hdr *ip = data + IP_OFFSET;
+	struct hf_address address, swap;
+	struct icmp_header *icmp;
+	struct hf_local *local;
+	__u16 old;
+
+	if (size < sizeof(*icmp))
+		return NAME(drop)(HF_DROP_PACKET_TOO_SHORT);
+	if (offset > 0x3fff || (void *)(ip + 1) > end)
+		return NAME(drop)(HF_DROP_UNREADABLE);
+	icmp = data + offset;
+	if ((void *)(icmp + 1) > end)
+		return NAME(drop)(HF_DROP_UNREADABLE);
+	if (icmp->type >= 1 && icmp->type <= ICMP6_ERROR_MAX)
+		return NAME(punt)(ctx, HF_PUNT_ICMP, 0);
+	if (icmp->type != ICMP6_ECHO_REQUEST)
+		return NAME(drop)(HF_DROP_ICMP_OTHER);
+	__builtin_memcpy(&address, &ip->daddr, 16);
+	local = bpf_map_lookup_elem(&hf_local, &address);
+	if (!local || !NAME(answers)(local))
+		return NAME(drop)(HF_DROP_NOT_OWNED);
+	NAME(turn_round)(eth);
+	__builtin_memcpy(&swap, &ip->saddr, 16);
+	__builtin_memcpy(&ip->saddr, &address, 16);
+	__builtin_memcpy(&ip->daddr, &swap, 16);
+	ip->hop_limit = ANSWER_HOP_LIMIT;
+	old = icmp->type | icmp->code << 8;
+	icmp->type = ICMP6_ECHO_REPLY;
+	icmp->checksum = apply_delta(icmp->checksum, (0xffff - old) + (ICMP6_ECHO_REPLY | icmp->code << 8));
+	count(HF_COUNTER_EVENT + HF_EVENT_ANSWER_ECHO);
+	return NAME(reflect)(ctx);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What does not depend on the hook: chunk classes, budgets, addresses.
+ */
+#ifndef HOLDFAST_COMMON_H
+#define HOLDFAST_COMMON_H
+
+#include "checksum.h"
+#include "maps.h"
+#include "wire.h"
+
+#define IPPROTO_SCTP_NUMBER 132
+#define CHECKSUM_PARTIAL 3
+#define TC_ACT_UNSPEC (-1)
+#define TC_ACT_SHOT 2
+#define ETH_HLEN 14
+#define IP_OFFSET ETH_HLEN
+/* "TTL less one" as a summand of the header checksum, words as a little-endian host loads them. */
+#define TTL_DELTA 0xfffe
+
+struct sctp_header {
+	__be16 source_port;
+	__be16 destination_port;
+	__be32 tag;
+	__le32 checksum;
+};
+
+struct sctp_chunk {
+	__u8 type;
+	__u8 flags;
+	__be16 length;
+};
+
+/* Only the field that is read; CO-RE finds it in the running kernel. */
+struct sk_buff___hf {
+	__u8 ip_summed : 2;
+} __attribute__((preserve_access_index));
+
+extern void *bpf_cast_to_kern_ctx(void *) __ksym __weak;
+
+/* A chunk type's part in the decision, as bits that are OR-ed over the packet. */
+enum part {
+	PART_INIT = 1,
+	PART_INIT_ACK = 2,
+	PART_ASCONF = 4,
+	PART_CONTROL = 8,
+	PART_HANDSHAKE = 16,
+	/* Probes or carries a path: goes to the address paired with the VIP, not to the one last heard. */
+	PART_PATH = 32,
+	PART_NOT_HEARTBEAT = 64,
+	/* What the slow path decides. */
+	PART_SLOW = 31,
+};
+
+#define OTHER PART_NOT_HEARTBEAT
+static const volatile __u8 parts_of[256] = {
+	[0 ... 255] = OTHER,
+	[0] = PART_PATH | OTHER,	/* DATA */
+	[1] = PART_INIT | OTHER,
+	[2] = PART_INIT_ACK | OTHER,
+	[4] = PART_PATH,		/* HEARTBEAT */
+	[6] = PART_CONTROL | OTHER,	/* ABORT */
+	[7] = PART_CONTROL | OTHER,	/* SHUTDOWN */
+	[8] = PART_CONTROL | OTHER,	/* SHUTDOWN-ACK */
+	[9] = PART_CONTROL | OTHER,	/* ERROR */
+	[10] = PART_HANDSHAKE | OTHER,	/* COOKIE-ECHO */
+	[11] = PART_HANDSHAKE | OTHER,	/* COOKIE-ACK */
+	[14] = PART_CONTROL | OTHER,	/* SHUTDOWN-COMPLETE */
+	[64] = PART_PATH | OTHER,	/* I-DATA */
+	[0x80] = PART_ASCONF | OTHER,	/* ASCONF-ACK */
+	[0x82] = PART_PATH | OTHER,	/* RE-CONFIG */
+	[0xc0] = PART_PATH | OTHER,	/* FORWARD-TSN */
+	[0xc1] = PART_ASCONF | OTHER,
+	[0xc2] = PART_PATH | OTHER,	/* I-FORWARD-TSN */
+};
+#undef OTHER
+
+/* A drop reason as a return value beside others: in the upper half, one up. */
+static __always_inline __u32 refusal(__u32 reason)
+{
+	return (reason + 1) << 16;
+}
+
+/* By the most telling chunk of the packet. */
+static __always_inline __u32 punt_reason(__u32 parts)
+{
+	if (parts & PART_INIT)
+		return HF_PUNT_INIT;
+	if (parts & PART_INIT_ACK)
+		return HF_PUNT_INIT_ACK;
+	if (parts & PART_ASCONF)
+		return HF_PUNT_ASCONF;
+	if (parts & PART_CONTROL)
+		return HF_PUNT_CONTROL;
+	if (parts & PART_HANDSHAKE)
+		return HF_PUNT_HANDSHAKE;
+	return HF_PUNT_MISS;
+}
+
+static __always_inline void count(__u32 counter)
+{
+	__u64 *value = bpf_map_lookup_elem(&hf_counters, &counter);
+
+	if (value)
+		*value += 1;
+}
+
+static __always_inline void map_address4(struct hf_address *address, __be32 ipv4)
+{
+	__u32 *words = (__u32 *)address;
+
+	words[0] = 0;
+	words[1] = 0;
+	words[2] = bpf_htonl(0xffff);
+	words[3] = ipv4;
+}
+
+static __always_inline bool alive(const struct hf_state *state, __u64 now)
+{
+	/* The sign of life may be written between the two clocks' readings. */
+	return (__s64)(now - state->alive_ns) <= (__s64)state->dead_after_ns;
+}
+
+/* GCRA: one punt moves the theoretical arrival time by its cost; a burst may run ahead of the clock. */
+static __always_inline bool take_from(__u64 *at, const struct hf_budget_rate *rate, __u64 now)
+{
+	__u64 from = *at;
+
+	if ((__s64)(from - now) < 0)
+		from = now;
+	if (from - now > rate->burst_ns)
+		return false;
+	*at = from + rate->cost_ns;
+	return true;
+}
+
+static __always_inline bool take(const struct hf_state *state, __u64 now, __u32 budget)
+{
+	__u64 *at = bpf_map_lookup_elem(&hf_buckets, &budget);
+
+	/* The barrier makes the bound one on the register that is used. */
+	asm volatile("" : "+r"(budget));
+	return at && take_from(at, &state->rates[budget & (HF_BUDGET_SLOT_COUNT - 1)], now);
+}
+
+static __always_inline bool take_prefix(const struct hf_state *state, __u64 now, __u32 prefix)
+{
+	__u32 index = HF_BUDGET_SLOT_COUNT + prefix % HF_BUCKET_COUNT;
+	__u64 *at = bpf_map_lookup_elem(&hf_buckets, &index);
+
+	return at && take_from(at, &state->rates[HF_BUDGET_PREFIX], now);
+}
+
+/* The same in the flow's 32 bits, so that one association cannot eat what all of them share. */
+static __always_inline bool take_flow(__u32 *at)
+{
+	__u32 zero = 0, now = bpf_ktime_get_ns() >> HF_FINE_SHIFT, from = *at;
+	struct hf_state *state = bpf_map_lookup_elem(&hf_state, &zero);
+	__u32 burst;
+
+	if (!state)
+		return false;
+	burst = state->rates[HF_BUDGET_FLOW].burst_ns >> HF_FINE_SHIFT;
+	/* Far ahead of the clock is what is left of its last turn. */
+	if ((__s32)(from - now) < 0 || from - now > 2 * burst + (1 << 20))
+		from = now;
+	if (from - now > burst)
+		return false;
+	*at = from + (__u32)(state->rates[HF_BUDGET_FLOW].cost_ns >> HF_FINE_SHIFT);
+	return true;
+}
+
+static __always_inline __u32 budget_of(__u32 reason, __u32 flags)
+{
+	if (reason == HF_PUNT_NO_NEXT_HOP)
+		return HF_BUDGET_BULK;
+	if (reason == HF_PUNT_TTL_EXPIRED || reason == HF_PUNT_TOO_BIG)
+		return HF_BUDGET_ERROR;
+	if (flags & HF_PUNT_PROVEN)
+		return HF_BUDGET_PROVEN;
+	switch (reason) {
+	case HF_PUNT_INIT:
+		return HF_BUDGET_INIT;
+	case HF_PUNT_INIT_ACK:
+		return HF_BUDGET_INIT_ACK;
+	case HF_PUNT_HANDSHAKE:
+	case HF_PUNT_LEARN:
+		return HF_BUDGET_HANDSHAKE;
+	case HF_PUNT_WRONG_TAG:
+	case HF_PUNT_CONTROL:
+	case HF_PUNT_ASCONF:
+		return HF_BUDGET_WRONG_TAG;
+	case HF_PUNT_MISS:
+		return HF_BUDGET_MISS;
+	}
+	return HF_BUDGET_ERROR;
+}
+
+static __always_inline __u32 coarse_now(void)
+{
+	return bpf_ktime_get_coarse_ns() >> HF_COARSE_SHIFT;
+}
+
+/* Keeps the entry's neighbour fresh while it is used; one write a quarter of a second is enough. */
+static __always_inline void use_nexthop(struct hf_nexthop *nexthop, __u32 now)
+{
+	if (now - nexthop->used > 256)
+		nexthop->used = now;
+}
+
+static __always_inline bool port_known(const struct hf_address *address, __be16 port, __u16 kind)
+{
+	struct hf_port_key key;
+
+	__builtin_memcpy(key.address, address->bytes, 16);
+	key.port = port;
+	key.kind = kind;
+	return bpf_map_lookup_elem(&hf_ports, &key) != 0;
+}
+
+static __always_inline bool equal6(const void *a, const void *b)
+{
+	const __u64 *x = a, *y = b;
+
+	return x[0] == y[0] && x[1] == y[1];
+}
+
+#endif

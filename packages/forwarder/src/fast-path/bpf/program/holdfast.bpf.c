@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+//
+// The fast path: an XDP and a TC program from one source, over shared maps.
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_core_read.h>
+
+#include "common.h"
+
+#define HF_XDP 1
+#include "pipeline.h"
+#undef HF_XDP
+
+#define HF_XDP 0
+#include "pipeline.h"
+#undef HF_XDP
+
+SEC("xdp.frags")
+int holdfast_xdp(struct xdp_md *ctx)
+{
+	return xdp_frame(ctx);
+}
+
+SEC("tc")
+int holdfast_tc(struct __sk_buff *ctx)
+{
+	return tc_frame(ctx);
+}
+
+/* Behind native XDP on a veth's peer something has to receive, or nothing is delivered. */
+SEC("xdp.frags")
+int holdfast_xdp_pass(struct xdp_md *ctx)
+{
+	return XDP_PASS;
+}
+
+/* Keeps the types in the object's BTF, from which the TypeScript side is generated. */
+enum hf_limits hf_emit_limits;
+enum hf_drop_reason hf_emit_drop_reason;
+enum hf_punt_reason hf_emit_punt_reason;
+enum hf_event hf_emit_event;
+enum hf_counter_base hf_emit_counter_base;
+enum hf_flow_flag hf_emit_flow_flag;
+enum hf_nexthop_flag hf_emit_nexthop_flag;
+enum hf_local_flag hf_emit_local_flag;
+enum hf_port_kind hf_emit_port_kind;
+enum hf_punt_flag hf_emit_punt_flag;
+enum hf_budget hf_emit_budget;
+
+/* Some helpers are for programs under the GPL only. */
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * IPv6: the fast path proper, and what is not for it. Included once per hook.
+ */
+
+/* Behind the extension headers: offset in the frame, upper protocol in bits 16 to 23, bit 24 for a fragment; or a
+ * refusal, whose bit 31 tells it from the rest.
+ */
+
+__noinline __u32 NAME(upper6)(CONTEXT *ctx)
+{
+	void *data = NAME(start)(ctx), *data_end = NAME(end)(ctx);
+	struct ipv6hdr *ip = data + IP_OFFSET;
+	__u32 offset = IP_OFFSET + sizeof(*ip), end, fragment = 0;
+	__u8 next;
+
+	if ((void *)(ip + 1) > data_end)
+		return UPPER_REFUSED | HF_DROP_UNREADABLE;
+	next = ip->nexthdr;
+	end = offset + bpf_ntohs(ip->payload_len);
+	if (end > NAME(frame_length)(ctx))
+		return UPPER_REFUSED | HF_DROP_IP_TOTAL_LENGTH;
+	for (int i = 0; i <= HF_EXTENSION_COUNT_MAX; i++) {
+		__u8 head[4];
+		__u32 size;
+
+		if (next != NEXT_HOP_BY_HOP && next != NEXT_ROUTING && next != NEXT_FRAGMENT && next != NEXT_DESTINATION)
+			return offset | (__u32)next << 16 | fragment;
+		if (i == HF_EXTENSION_COUNT_MAX)
+			break;
+		if (end < offset + 8 || load_bytes(ctx, offset, head, sizeof(head)))
+			return UPPER_REFUSED | HF_DROP_IP_EXTENSION_TRUNCATED;
+		size = next == NEXT_FRAGMENT ? 8 : (head[1] + 1) * 8;
+		if (end < offset + size)
+			return UPPER_REFUSED | HF_DROP_IP_EXTENSION_TRUNCATED;
+		if (next == NEXT_FRAGMENT) {
+			/* An atomic fragment (RFC 6946) is whole. */
+			if (head[2] || head[3] & 0xf9)
+				fragment = UPPER_FRAGMENT;
+			/* What follows the header of a later fragment is payload, whatever it looks like. */
+			if (head[2] || head[3] & 0xf8)
+				return (offset + size) | (__u32)head[0] << 16 | fragment;
+		}
+		next = head[0];
+		offset += size;
+	}
+	return UPPER_REFUSED | HF_DROP_IP_EXTENSION_COUNT;
+}
+
+/* No flow matches, or it is not plain SCTP. `upper` as upper6 returns it. */
+__noinline int NAME(other6)(CONTEXT *ctx, __u32 upper)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct ipv6hdr *ip = data + IP_OFFSET;
+	__u32 offset, total, parts, detail, protocol;
+	struct hf_address address;
+	struct sctp_header *sctp;
+	struct hf_local *local;
+	__u8 *type;
+
+	if ((void *)(ip + 1) > end)
+		return ACTION_PASS;
+	protocol = (upper >> 16) & 0xff;
+	offset = upper & 0xffff;
+	/* Solicitations go to a multicast address: the target says whether they are ours. */
+	if (protocol == IPPROTO_ICMPV6 && !(upper & (UPPER_REFUSED | UPPER_FRAGMENT)) &&
+	    offset == IP_OFFSET + sizeof(*ip)) {
+		type = (void *)(ip + 1);
+		if ((void *)(type + 1) <= end && (*type == ICMP6_SOLICITATION || *type == ICMP6_ADVERTISEMENT))
+			return NAME(neighbour)(ctx);
+	}
+	__builtin_memcpy(&address, &ip->daddr, 16);
+	local = bpf_map_lookup_elem(&hf_local, &address);
+	if (!local)
+		return ACTION_PASS;
+	if (upper & UPPER_REFUSED)
+		return NAME(drop)(upper & 63);
+	if (upper & UPPER_FRAGMENT)
+		return NAME(punt)(ctx, HF_PUNT_FRAGMENT, 0);
+	total = IP_OFFSET + sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	if (protocol == IPPROTO_ICMPV6)
+		return NAME(icmp6)(ctx, offset, total - offset);
+	if (protocol != IPPROTO_SCTP_NUMBER)
+		return NAME(drop)(HF_DROP_NOT_SCTP);
+	if (total < offset + sizeof(*sctp))
+		return NAME(drop)(HF_DROP_PACKET_TOO_SHORT);
+	if (offset > 0x3fff)
+		return NAME(drop)(HF_DROP_UNREADABLE);
+	sctp = data + offset;
+	if ((void *)(sctp + 1) > end)
+		return NAME(drop)(HF_DROP_UNREADABLE);
+	if (!sctp->source_port || !sctp->destination_port)
+		return NAME(drop)(HF_DROP_PORT_ZERO);
+#if HF_XDP
+	if (!sctp->checksum)
+		return NAME(defer)();
+#endif
+	detail = NAME(checksum_partial)(ctx, sctp->checksum) ? HF_PUNT_CHECKSUM_PARTIAL << 16 : 0;
+	parts = NAME(walk)(ctx, offset + sizeof(*sctp), total);
+	if (parts >> 16)
+		return NAME(drop)((parts >> 16) - 1);
+	detail |= punt_reason(parts);
+	if (!port_known(&address, sctp->destination_port, HF_PORT_SERVICE)) {
+		__builtin_memcpy(&address, &ip->saddr, 16);
+		if (port_known(&address, sctp->source_port, HF_PORT_ENDPOINT)) {
+			if (parts & PART_INIT_ACK)
+				detail |= HF_PUNT_PROVEN << 16;
+		} else if (punt_reason(parts) != HF_PUNT_INIT_ACK) {
+			return NAME(drop)(HF_DROP_PORT_NOT_SERVED);
+		}
+	}
+	return NAME(punt)(ctx, detail, 0);
+}
+
+__noinline int NAME(forward6)(CONTEXT *ctx)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct ipv6hdr *ip = data + IP_OFFSET;
+	__u32 offset = IP_OFFSET + sizeof(*ip), total, parts, slot, now, upper;
+	struct hf_nexthop *nexthop;
+	struct sctp_header *sctp;
+	struct hf_flow6_key key;
+	struct hf_flow6 *flow;
+	bool reply, partial;
+
+	if ((void *)(ip + 1) > end || *(__u8 *)ip >> 4 != 6)
+		return ACTION_PASS;
+	total = offset + bpf_ntohs(ip->payload_len);
+	upper = offset | (__u32)ip->nexthdr << 16;
+	if (ip->nexthdr != IPPROTO_SCTP_NUMBER || total > NAME(frame_length)(ctx)) {
+		upper = NAME(upper6)(ctx);
+		if (upper & (UPPER_REFUSED | UPPER_FRAGMENT) || upper >> 16 != IPPROTO_SCTP_NUMBER)
+			return NAME(other6)(ctx, upper);
+		offset = upper & 0xffff;
+	}
+	if (offset > 0x3fff || total < offset + sizeof(*sctp))
+		return NAME(other6)(ctx, upper);
+	sctp = data + offset;
+	if ((void *)(sctp + 1) > end)
+		return NAME(other6)(ctx, upper);
+	__builtin_memcpy(key.source, &ip->saddr, 16);
+	__builtin_memcpy(key.destination, &ip->daddr, 16);
+	key.source_port = sctp->source_port;
+	key.destination_port = sctp->destination_port;
+	flow = bpf_map_lookup_elem(&hf_flows6, &key);
+	if (!flow)
+		return NAME(other6)(ctx, upper);
+#if HF_XDP
+	if (!sctp->checksum)
+		return NAME(defer)();
+#endif
+	partial = NAME(checksum_partial)(ctx, sctp->checksum);
+	parts = NAME(walk)(ctx, offset + sizeof(*sctp), total);
+	if (parts >> 16)
+		return NAME(drop)((parts >> 16) - 1);
+	if (parts & PART_SLOW) {
+		__u32 flags = partial ? HF_PUNT_CHECKSUM_PARTIAL : 0;
+
+		if (sctp->tag == flow->tag && take_flow(&flow->punt_at))
+			flags |= HF_PUNT_PROVEN;
+		return NAME(punt)(ctx, punt_reason(parts) | flags << 16, flow->session);
+	}
+	if (sctp->tag != flow->tag) {
+		if (flow->flags & HF_FLOW_PENDING)
+			return NAME(punt)(ctx, HF_PUNT_WRONG_TAG | (partial ? HF_PUNT_CHECKSUM_PARTIAL : 0) << 16,
+					  flow->session);
+		return NAME(drop)(HF_DROP_WRONG_TAG);
+	}
+	reply = flow->flags & HF_FLOW_REPLY && !(parts & PART_PATH);
+	if (flow->flags & HF_FLOW_HEARTBEAT_ONLY && !reply && parts & PART_NOT_HEARTBEAT)
+		return NAME(drop)(HF_DROP_UNVERIFIED_DESTINATION);
+	if (ip->hop_limit <= 1)
+		return NAME(punt)(ctx, HF_PUNT_TTL_EXPIRED | (HF_PUNT_PROVEN | partial) << 16, flow->session);
+	slot = reply ? flow->reply_nexthop : flow->nexthop;
+	nexthop = bpf_map_lookup_elem(&hf_nexthops, &slot);
+#if HF_XDP
+	if (!nexthop || !(nexthop->flags & HF_NEXTHOP_RESOLVED))
+		return NAME(defer)();
+#else
+	if (!nexthop || !(nexthop->flags & (HF_NEXTHOP_RESOLVED | HF_NEXTHOP_ROUTED)))
+		return NAME(punt)(ctx, HF_PUNT_NO_NEXT_HOP | (HF_PUNT_PROVEN | partial) << 16, flow->session);
+#endif
+	if (total - IP_OFFSET > nexthop->mtu && !NAME(segmented)(ctx))
+		return NAME(punt)(ctx, HF_PUNT_TOO_BIG | (HF_PUNT_PROVEN | partial) << 16, flow->session);
+	if (flow->flags & HF_FLOW_LEARN &&
+	    !NAME(deliver)(ctx, HF_PUNT_LEARN | (HF_PUNT_COPY | HF_PUNT_PROVEN | partial) << 16, flow->session))
+		flow->flags &= ~HF_FLOW_LEARN;
+
+	now = coarse_now();
+	if (flow->last_seen != now)
+		flow->last_seen = now;
+	use_nexthop(nexthop, now);
+	flow->packets++;
+	flow->bytes += total - IP_OFFSET;
+	ip->hop_limit--;
+	__builtin_memcpy(&ip->saddr, flow->new_source, 16);
+	__builtin_memcpy(&ip->daddr, reply ? flow->reply_destination : flow->new_destination, 16);
+	if (flow->port_delta) {
+		sctp->source_port = flow->new_source_port;
+		sctp->destination_port = flow->new_destination_port;
+		if (!partial)
+			sctp->checksum ^= checksum_change(flow->port_delta, total - offset);
+	}
+	return NAME(leave)(ctx, data, nexthop);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The maps, shared by all programs and pinned.
+ */
+#ifndef HOLDFAST_MAPS_H
+#define HOLDFAST_MAPS_H
+
+#include "abi.h"
+
+/* Not LRU: nothing is evicted silently. The loader sets max_entries. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__type(key, struct hf_flow4_key);
+	__type(value, struct hf_flow4);
+} hf_flows4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 262144);
+	__type(key, struct hf_flow6_key);
+	__type(value, struct hf_flow6);
+} hf_flows6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HF_NEXTHOP_COUNT_MAX);
+	__type(key, __u32);
+	__type(value, struct hf_nexthop);
+} hf_nexthops SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct hf_address);
+	__type(value, struct hf_local);
+} hf_local SEC(".maps");
+
+/* Ports of services at VIPs, and of endpoints. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hf_port_key);
+	__type(value, __u32);
+} hf_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HF_INTERFACE_SLOT_COUNT);
+	__type(key, __u32);
+	__type(value, struct hf_interface);
+} hf_interfaces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hf_state);
+} hf_state SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HF_COUNTER_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} hf_counters SEC(".maps");
+
+/* Theoretical arrival times (GCRA), ns: the global ones, then the prefixes. Races cost exactness only. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HF_BUDGET_SLOT_COUNT + HF_BUCKET_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} hf_buckets SEC(".maps");
+
+/* Punts that a flood cannot forge, and the rest: a full ring of the second leaves the first alone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} hf_proven SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} hf_unproven SEC(".maps");
+
+struct hf_scratch {
+	struct hf_punt head;
+	__u8 packet[HF_PUNT_SIZE_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hf_scratch);
+} hf_scratch SEC(".maps");
+
+#endif

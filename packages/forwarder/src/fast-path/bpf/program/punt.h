@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Ways out other than forwarding: drop, punt, divert, defer. Included once per hook.
+ */
+
+static __always_inline int NAME(drop)(__u32 reason)
+{
+	count(HF_COUNTER_DROP + reason);
+	return ACTION_DROP;
+}
+
+#if HF_XDP
+/* What XDP cannot do, the TC program behind it does. */
+static __always_inline int NAME(defer)(void)
+{
+	count(HF_COUNTER_EVENT + HF_EVENT_DEFER_PACKETS);
+	return XDP_PASS;
+}
+#endif
+
+/* Size of the IP packet, without link-layer padding; 0 when it cannot be read. */
+static __always_inline __u32 NAME(packet_length)(CONTEXT *ctx)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	__u32 room = NAME(frame_length)(ctx) - IP_OFFSET, length;
+	struct ethhdr *eth = data;
+	struct iphdr *ip = data + IP_OFFSET;
+	struct ipv6hdr *ip6 = data + IP_OFFSET;
+
+	if ((void *)(ip + 1) > end)
+		return 0;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		length = bpf_ntohs(ip->tot_len);
+	} else {
+		if ((void *)(ip6 + 1) > end)
+			return 0;
+		length = sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
+	}
+	return length < room ? length : room;
+}
+
+/* The source's /24 or /64, mixed to a bucket's number. */
+static __always_inline __u32 NAME(prefix)(CONTEXT *ctx)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct ethhdr *eth = data;
+	struct iphdr *ip = data + IP_OFFSET;
+	struct ipv6hdr *ip6 = data + IP_OFFSET;
+	__u32 mixed = 0;
+
+	if ((void *)(ip6 + 1) > end) {
+		if ((void *)(ip + 1) > end)
+			return 0;
+		mixed = ip->saddr & bpf_htonl(0xffffff00);
+	} else if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		mixed = ip->saddr & bpf_htonl(0xffffff00);
+	} else {
+		mixed = ip6->saddr.in6_u.u6_addr32[0] * 0x9e3779b1 ^ ip6->saddr.in6_u.u6_addr32[1];
+	}
+	mixed *= 0x85ebca6b;
+	return mixed >> 13 ^ mixed;
+}
+
+/* The daemon is dead: the packet goes to the VIP's successor as it came, one hop older, so that two dead members
+ * cannot loop it for ever.
+ */
+__noinline int NAME(divert)(CONTEXT *ctx)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct ethhdr *eth = data;
+	struct iphdr *ip = data + IP_OFFSET;
+	struct ipv6hdr *ip6 = data + IP_OFFSET;
+	struct hf_address address = {};
+	struct hf_local *local;
+
+	if ((void *)(ip + 1) > end)
+		return NAME(drop)(HF_DROP_UNREADABLE);
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		map_address4(&address, ip->daddr);
+		local = bpf_map_lookup_elem(&hf_local, &address);
+		if (!local || !(local->flags & HF_LOCAL_SUCCESSOR))
+			return NAME(drop)(HF_DROP_NO_SUCCESSOR);
+		if (ip->ttl <= 1)
+			return NAME(drop)(HF_DROP_TTL_EXPIRED);
+		ip->check = apply_delta(ip->check, TTL_DELTA);
+		ip->ttl--;
+	} else {
+		if ((void *)(ip6 + 1) > end)
+			return NAME(drop)(HF_DROP_UNREADABLE);
+		__builtin_memcpy(&address, &ip6->daddr, 16);
+		local = bpf_map_lookup_elem(&hf_local, &address);
+		if (!local || !(local->flags & HF_LOCAL_SUCCESSOR))
+			return NAME(drop)(HF_DROP_NO_SUCCESSOR);
+		if (ip6->hop_limit <= 1)
+			return NAME(drop)(HF_DROP_TTL_EXPIRED);
+		ip6->hop_limit--;
+	}
+	__builtin_memcpy(data, local->successor_macs, 12);
+	count(HF_COUNTER_EVENT + HF_EVENT_DIVERT_PACKETS);
+	return bpf_redirect(local->successor_ifindex, 0);
+}
+
+/* Writes the record, if the budgets allow. `detail`: the reason, and flags of enum hf_punt_flag from bit 16 on.
+ * Returns 0, or a refusal.
+ */
+__noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session)
+{
+	__u32 reason = detail & 0xffff, flags = detail >> 16, zero = 0;
+	struct hf_state *state = bpf_map_lookup_elem(&hf_state, &zero);
+	struct hf_scratch *scratch = bpf_map_lookup_elem(&hf_scratch, &zero);
+	__u64 now = bpf_ktime_get_ns(), length;
+	long full;
+
+	if (!state || !scratch)
+		return refusal(HF_DROP_UNREADABLE);
+	if (!(flags & HF_PUNT_PROVEN) && !take_prefix(state, now, NAME(prefix)(ctx)))
+		return refusal(HF_DROP_PUNT_RATE);
+	if (!take(state, now, budget_of(reason, flags)))
+		return refusal(HF_DROP_PUNT_RATE);
+	length = NAME(packet_length)(ctx);
+	/* The barrier keeps clang from testing a copy that the verifier does not follow. */
+	asm volatile("" : "+r"(length));
+	if (length < 1)
+		return refusal(HF_DROP_UNREADABLE);
+	asm volatile("" : "+r"(length));
+	if (length > HF_PUNT_SIZE_MAX)
+		return refusal(HF_DROP_PUNT_SIZE);
+	if (load_bytes(ctx, IP_OFFSET, scratch->packet, length))
+		return refusal(HF_DROP_UNREADABLE);
+	scratch->head.time_ns = now;
+	scratch->head.interface_index = NAME(ingress)(ctx);
+	scratch->head.session = session;
+	scratch->head.length = length;
+	scratch->head.reason = reason;
+	scratch->head.flags = flags;
+	if (flags & HF_PUNT_PROVEN)
+		full = bpf_ringbuf_output(&hf_proven, scratch, sizeof(struct hf_punt) + length, 0);
+	else
+		full = bpf_ringbuf_output(&hf_unproven, scratch, sizeof(struct hf_punt) + length, 0);
+	if (full)
+		return refusal(HF_DROP_PUNT_QUEUE);
+	count(HF_COUNTER_PUNT + (reason & 31));
+	return 0;
+}
+
+/* Gives the packet to the slow path, or to the successor when nobody would read it. */
+__noinline int NAME(punt)(CONTEXT *ctx, __u32 detail, __u32 session)
+{
+	__u32 zero = 0, refused;
+	struct hf_state *state = bpf_map_lookup_elem(&hf_state, &zero);
+
+	if (!state)
+		return NAME(drop)(HF_DROP_UNREADABLE);
+	if (!alive(state, bpf_ktime_get_ns()))
+		return NAME(divert)(ctx);
+	refused = NAME(deliver)(ctx, detail, session);
+	if (refused)
+		return NAME(drop)((refused >> 16) - 1);
+	return ACTION_DROP;
+}

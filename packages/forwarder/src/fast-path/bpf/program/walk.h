@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The walk over the chunks. Included once per hook.
+ *
+ * RFC 9260 §3.2: a length counts the header, not the padding, and the last chunk's padding may be missing.
+ */
+
+/* The same over what is not linear. A loop that calls a helper has to keep its counter where the verifier follows it:
+ * in a stack slot of eight bytes of its own.
+ */
+__noinline __u32 NAME(walk_far)(CONTEXT *ctx, __u32 offset, __u32 end)
+{
+	__u32 parts = 0;
+
+	for (__u64 i = 0; i < HF_CHUNK_COUNT_MAX; i++) {
+		struct sctp_chunk chunk __attribute__((aligned(8)));
+		__u32 left = end - offset, length;
+
+		if (left < sizeof(chunk))
+			return refusal(HF_DROP_CHUNK_HEADER_TRUNCATED);
+		if (load_bytes(ctx, offset, &chunk, sizeof(chunk)))
+			return refusal(HF_DROP_UNREADABLE);
+		length = bpf_ntohs(chunk.length);
+		if (length < sizeof(chunk))
+			return refusal(HF_DROP_CHUNK_TOO_SHORT);
+		if (length > left)
+			return refusal(HF_DROP_CHUNK_OVERRUN);
+		parts |= parts_of[chunk.type];
+		offset += (length + 3) & ~3U;
+		if (offset >= end)
+			return parts;
+	}
+	return refusal(end - offset < sizeof(struct sctp_chunk) ? HF_DROP_CHUNK_HEADER_TRUNCATED : HF_DROP_CHUNK_COUNT);
+}
+
+/* Walks the chunks in the frame's bytes [offset, end): the parts of all of them, or a refusal. */
+__noinline __u32 NAME(walk)(CONTEXT *ctx, __u32 offset, __u32 end)
+{
+	void *data = NAME(start)(ctx), *data_end = NAME(end)(ctx);
+	__u32 parts = 0, first = offset;
+
+	if (offset >= end)
+		return refusal(HF_DROP_NO_CHUNK);
+	for (__u32 i = 0; i < HF_CHUNK_COUNT_MAX; i++) {
+		struct sctp_chunk *chunk = data + offset;
+		__u32 left = end - offset, length;
+
+		if (left < sizeof(*chunk))
+			return refusal(HF_DROP_CHUNK_HEADER_TRUNCATED);
+		if (offset >= 0xff00 || (void *)(chunk + 1) > data_end)
+			return NAME(walk_far)(ctx, first, end);
+		length = bpf_ntohs(chunk->length);
+		if (length < sizeof(*chunk))
+			return refusal(HF_DROP_CHUNK_TOO_SHORT);
+		if (length > left)
+			return refusal(HF_DROP_CHUNK_OVERRUN);
+		parts |= parts_of[chunk->type];
+		offset += (length + 3) & ~3U;
+		if (offset >= end)
+			return parts;
+	}
+	return refusal(end - offset < sizeof(struct sctp_chunk) ? HF_DROP_CHUNK_HEADER_TRUNCATED : HF_DROP_CHUNK_COUNT);
+}
