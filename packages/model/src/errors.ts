@@ -176,7 +176,8 @@ export const ERROR_CATALOGUE = {
   UNAUTHORIZED: {
     status: 401,
     message: "The API needs a token, and the request has none or a wrong one.",
-    remedy: "Send 'Authorization: Bearer TOKEN'; for the command line, set HOLDFAST_TOKEN or HOLDFAST_TOKEN_FILE.",
+    remedy:
+      "Send 'Authorization: Bearer TOKEN'; for the command line, set HOLDFAST_TOKEN or HOLDFAST_TOKEN_FILE.",
   },
   ORIGIN_REFUSED: {
     status: 403,
@@ -191,7 +192,8 @@ export const ERROR_CATALOGUE = {
   API_TLS_INVALID: {
     status: 500,
     message: "The API's TLS files cannot be used: {reason}.",
-    remedy: "Check api.tls.certificate and api.tls.key: PEM files that belong together and that this user may read.",
+    remedy:
+      "Check api.tls.certificate and api.tls.key: PEM files that belong together and that this user may read.",
   },
   API_TOKEN_INVALID: {
     status: 500,
@@ -262,7 +264,25 @@ export const ERROR_CATALOGUE = {
   CLUSTER_INVALID: {
     status: 400,
     message: "The cluster's configuration contradicts itself: {reason}.",
-    remedy: "Correct cluster.members (names, numbers, addresses) or cluster.timing; all members need the same.",
+    remedy:
+      "Correct cluster.members (names, numbers, addresses) or cluster.timing; all members need the same.",
+  },
+  STORE_DIRECTORY_UNUSABLE: {
+    status: 500,
+    message: "The store's directory {directory} cannot be used: {reason}.",
+    remedy: "Let the user of the daemon write there, or set another directory in the configuration.",
+  },
+  STORE_FILE_DAMAGED: {
+    status: 500,
+    message: "A file of the store in {directory} is damaged: {reason}.",
+    remedy:
+      "Nothing needs to be done: what is missing comes from the other members. If it happens again, check the disk.",
+  },
+  STORE_WRITE_FAILED: {
+    status: 507,
+    message: "The store in {directory} cannot be written: {reason}.",
+    remedy:
+      "Make room on the disk, or replace it. Forwarding and replication go on; until then a restart of the whole cluster would lose the newest sessions.",
   },
 } as const satisfies Record<string, ErrorEntry>;
 
