@@ -1,2 +1,23 @@
-// membership, failure detection, which member owns a VIP
-export {};
+// Membership, failure detection, and which member owns a VIP.
+export {
+  ADDRESS_COUNT_MAX,
+  CLUSTER_VIP_COUNT_MAX,
+  DEFAULT_TIMING,
+  deadAfterMs,
+  type MemberAddress,
+  type MemberConfiguration,
+  type Timing,
+} from "./configuration.ts";
+export {
+  type Coordinator,
+  type CoordinatorEvent,
+  type CoordinatorOptions,
+  type DutiesListener,
+  type PlacementOptions,
+  type Readiness,
+  startCoordinator,
+} from "./coordinator.ts";
+export type { VipMove } from "./moves.ts";
+export type { Pin, ServicePlacement, VipPlacement } from "./ownership/placement.ts";
+export type { ProbeCounters, SignOfLife, SignOfLifeModule } from "./probe-thread/messages.ts";
+export type { ClusterView, MemberNetworkView, MemberPhase, MemberView } from "./view.ts";

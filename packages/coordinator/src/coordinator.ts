@@ -1,0 +1,462 @@
+// The facade: membership in the probe thread, ownership and duties here.
+import { Worker } from "node:worker_threads";
+import {
+  type Address,
+  type Clock,
+  HoldfastError,
+  type Logger,
+  type MemberName,
+  type Random,
+  silentLogger,
+  systemClock,
+  systemRandom,
+  type VipDuty,
+  type VipOwnership,
+} from "@holdfast/model";
+import {
+  CLUSTER_VIP_COUNT_MAX,
+  checkMembers,
+  checkTiming,
+  DEFAULT_TIMING,
+  type MemberConfiguration,
+  probeKeyOf,
+  type Timing,
+} from "./configuration.ts";
+import { MoveClock, type VipMove } from "./moves.ts";
+import { type Assignment, Ownership } from "./ownership/assignment.ts";
+import {
+  EMPTY_PLACEMENT,
+  type Pin,
+  type Placement,
+  placedVips,
+  type ServicePlacement,
+} from "./ownership/placement.ts";
+import type {
+  Command,
+  NetworkFact,
+  Notice,
+  ProbeCounters,
+  Report,
+  ThreadData,
+} from "./probe-thread/messages.ts";
+import { NO_TENURE, nextTenure, type Tenure } from "./tenure/tenure.ts";
+import type { ClusterView, MemberPhase } from "./view.ts";
+
+/** The main loop says so often that it is alive. */
+const PULSE_PERIOD_MS = 50;
+
+export interface CoordinatorOptions {
+  readonly self: MemberName;
+  /** All members, this one included. */
+  readonly members: readonly MemberConfiguration[];
+  /** The cluster's secret; the key of the probes is derived from it. */
+  readonly secret: string | Uint8Array;
+  /** With fewer members present nobody owns a VIP. Default 1: a minority goes on. */
+  readonly minimumMembers?: number;
+  /** Networks that never carry VIPs. Default: "cluster". */
+  readonly clusterNetworks?: readonly string[];
+  readonly timing?: Partial<Timing>;
+  /** IP TTL of probes, default 1: members share their networks, and a detour over a router must not pass for one. */
+  readonly hopLimit?: number;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  readonly random?: Random;
+  /** Loaded by the probe thread; see SignOfLifeModule. Beaten every 20 ms while this member may answer for VIPs. */
+  readonly signOfLife?: { readonly moduleUrl: string; readonly data: unknown };
+  /** The probe thread ended by a bug of ours. Default: throws, so that the process stops; the data plane goes on. */
+  readonly onFatal?: (error: Error) => void;
+}
+
+export type CoordinatorEvent = {
+  /** Monotonic ms of the coordinator's clock. */
+  readonly atMs: number;
+  /** For display only. */
+  readonly wallMs: number;
+} & (
+  | {
+      readonly kind: "memberPhase";
+      readonly member: MemberName;
+      readonly from: MemberPhase;
+      readonly to: MemberPhase;
+      readonly incarnation: number;
+      /** Since it was last heard by anybody. On a death: how long detection took. */
+      readonly silentMs: number;
+    }
+  | ({ readonly kind: "vipMoved" } & VipMove)
+  /**
+   * This member was held for dead and has refuted that. `displaced`: nobody present said otherwise, so it let go of
+   * its VIPs and takes nothing for `settleMs` as long as others can.
+   */
+  | {
+      readonly kind: "accused";
+      readonly by: MemberName;
+      readonly displaced: boolean;
+      readonly settleMs: number;
+    }
+  /** This process was stopped for so long; nothing is announced until `confirmed`. */
+  | { readonly kind: "frozen"; readonly forMs: number }
+  | { readonly kind: "confirmed" }
+);
+
+export interface Readiness {
+  /** The daemon can serve: configuration loaded, data plane attached. */
+  readonly ready?: boolean;
+  /** Holds the sessions that the others hold. */
+  readonly caughtUp?: boolean;
+  /** All networks that are known; one that is left out counts as having carrier and no router. */
+  readonly networks?: readonly {
+    readonly network: string;
+    readonly carrier: boolean;
+    readonly routerHeard?: boolean;
+  }[];
+}
+
+export interface PlacementOptions {
+  readonly pins?: readonly Pin[];
+  /** Members that the operator drains. */
+  readonly drains?: readonly MemberName[];
+}
+
+export type DutiesListener = (duties: readonly VipDuty[]) => void | Promise<void>;
+
+export interface Coordinator {
+  /** The latest view; figures in it are at most half a second old. */
+  view(): ClusterView;
+  /** Who should own each VIP and why; `announcer` is who claims it now. */
+  vips(): readonly (VipOwnership & { readonly announcer: MemberName | undefined })[];
+  /** What this member does now for every VIP. */
+  duties(): readonly VipDuty[];
+  /**
+   * Called with all duties when one changes, one call at a time. What is owned must be announced, and what is not must
+   * be withdrawn, when it returns or its promise resolves: only then do the others see the claim and let go.
+   */
+  onDuties(listener: DutiesListener): void;
+  onEvent(listener: (event: CoordinatorEvent) => void): void;
+  /** Throws SERVICE_INVALID beyond 1,024 VIPs. */
+  setServices(services: readonly ServicePlacement[], options?: PlacementOptions): void;
+  setReadiness(readiness: Readiness): void;
+  /** The replication link to a member closed: its death is looked for at once. */
+  hint(member: MemberName): void;
+  /** Hands this member's VIPs over. "alone": nobody else could take what is left. */
+  drain(options?: { readonly timeoutMs?: number }): Promise<"drained" | "alone" | "timeout">;
+  undrain(): void;
+  counters(): ProbeCounters | undefined;
+  /** Withdraws everything, says goodbye, stops. Drain first for a hand-over without a gap. */
+  leave(): Promise<void>;
+  /** Stops without a word, as a crash would. */
+  close(): Promise<void>;
+}
+
+/** Resolves when the probe thread runs. Throws CLUSTER_INVALID for a contradictory configuration. */
+export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
+  checkMembers(options.self, options.members);
+  const timing = { ...DEFAULT_TIMING, ...options.timing };
+  checkTiming(timing);
+  const random = options.random ?? systemRandom();
+  const mainPulse = new SharedArrayBuffer(4);
+  const data: ThreadData = {
+    self: options.self,
+    members: options.members,
+    timing,
+    key: probeKeyOf(options.secret),
+    boot: random.uint32() * 2 ** 16 + random.below(2 ** 16) || 1,
+    // Later starts have higher ones; a clock that moved back is corrected by the others. Ten random bits keep two
+    // starts in one millisecond apart.
+    incarnation: Math.floor((options.clock ?? systemClock).wallMs()) * 1024 + random.below(1024),
+    hopLimit: options.hopLimit ?? 1,
+    mainPulse,
+    signOfLife: options.signOfLife,
+  };
+  const worker = new Worker(new URL("./probe-thread/thread.ts", import.meta.url), {
+    workerData: data,
+    name: "probe",
+  });
+  const coordinator = new RunningCoordinator(options, worker, new Int32Array(mainPulse));
+  await coordinator.started;
+  return coordinator;
+}
+
+class RunningCoordinator implements Coordinator {
+  readonly started: Promise<void>;
+  private readonly clock: Clock;
+  private readonly logger: Logger;
+  private readonly worker: Worker;
+  private readonly pulse: { cancel(): void };
+  private readonly moves = new MoveClock();
+  private readonly dutiesListeners: DutiesListener[] = [];
+  private readonly eventListeners: ((event: CoordinatorEvent) => void)[] = [];
+  private readonly closed: Promise<void>;
+  private placement: Placement;
+  private ownership: Ownership;
+  private current: ClusterView;
+  private assignment: Assignment = { vips: new Map(), refused: undefined };
+  private tenure: Tenure = NO_TENURE;
+  private announced: Tenure = NO_TENURE;
+  private currentDuties: readonly VipDuty[] = [];
+  private epoch = 0;
+  private applying = false;
+  private applyAgain = false;
+  private ending = false;
+  private latestCounters: ProbeCounters | undefined;
+  private drainWaiters: (() => void)[] = [];
+
+  constructor(options: CoordinatorOptions, worker: Worker, mainPulse: Int32Array) {
+    this.clock = options.clock ?? systemClock;
+    this.logger = (options.logger ?? silentLogger).child({ component: "coordinator" });
+    this.worker = worker;
+    this.placement = {
+      ...EMPTY_PLACEMENT,
+      minimumMembers: options.minimumMembers ?? EMPTY_PLACEMENT.minimumMembers,
+      clusterNetworks: options.clusterNetworks ?? EMPTY_PLACEMENT.clusterNetworks,
+    };
+    this.ownership = new Ownership(this.placement);
+    this.current = { self: options.self, members: [], confirmed: true };
+    Atomics.add(mainPulse, 0, 1);
+    const timer = setInterval(() => Atomics.add(mainPulse, 0, 1), PULSE_PERIOD_MS);
+    timer.unref();
+    this.pulse = { cancel: () => clearInterval(timer) };
+    const fatal =
+      options.onFatal ??
+      ((error: Error) => {
+        throw error;
+      });
+    let settle: () => void = () => {};
+    this.closed = new Promise((resolve) => {
+      settle = resolve;
+    });
+    this.started = new Promise((resolve, reject) => {
+      worker.on("message", (report: Report) => {
+        if (report.kind === "closed") settle();
+        else {
+          this.receive(report);
+          resolve();
+        }
+      });
+      worker.on("error", (error: Error) => {
+        reject(error);
+        if (!this.ending) fatal(error);
+      });
+      worker.on("exit", (code) => {
+        settle();
+        const error = new Error(`the probe thread ended with code ${code}`);
+        reject(error);
+        if (!this.ending) fatal(error);
+      });
+    });
+    // A failure after the start goes to `fatal` alone.
+    this.started.catch(() => {});
+  }
+
+  view(): ClusterView {
+    return this.current;
+  }
+
+  vips() {
+    return this.ownership.explain(this.current, this.assignment).map((ownership) => ({
+      ...ownership,
+      announcer: this.moves.announcerOf(ownership.vip),
+    }));
+  }
+
+  duties(): readonly VipDuty[] {
+    return this.currentDuties;
+  }
+
+  onDuties(listener: DutiesListener): void {
+    this.dutiesListeners.push(listener);
+    if (this.currentDuties.length > 0) void this.apply();
+  }
+
+  onEvent(listener: (event: CoordinatorEvent) => void): void {
+    this.eventListeners.push(listener);
+  }
+
+  setServices(services: readonly ServicePlacement[], options: PlacementOptions = {}): void {
+    const placement: Placement = {
+      ...this.placement,
+      services,
+      pins: options.pins ?? [],
+      drains: options.drains ?? [],
+    };
+    const count = placedVips(placement).length;
+    if (count > CLUSTER_VIP_COUNT_MAX) {
+      throw new HoldfastError("SERVICE_INVALID", {
+        reason: `the cluster would have ${count} VIPs, and ${CLUSTER_VIP_COUNT_MAX} is the most`,
+      });
+    }
+    this.placement = placement;
+    this.ownership = new Ownership(placement);
+    this.decide(false);
+  }
+
+  setReadiness(readiness: Readiness): void {
+    const networks = readiness.networks?.map(
+      ({ network, carrier, routerHeard }): NetworkFact => ({
+        network,
+        carrier,
+        routerHeard: routerHeard ?? false,
+      }),
+    );
+    this.command({
+      kind: "facts",
+      ...(readiness.ready === undefined ? {} : { ready: readiness.ready }),
+      ...(readiness.caughtUp === undefined ? {} : { caughtUp: readiness.caughtUp }),
+      ...(networks === undefined ? {} : { networks }),
+    });
+  }
+
+  hint(member: MemberName): void {
+    this.command({ kind: "hint", member });
+  }
+
+  async drain(options: { readonly timeoutMs?: number } = {}): Promise<"drained" | "alone" | "timeout"> {
+    this.command({ kind: "facts", draining: true });
+    const limitMs = this.clock.nowMs() + (options.timeoutMs ?? 5_000);
+    for (;;) {
+      if (this.current.members.some(({ isSelf, draining }) => isSelf && draining)) {
+        if (this.announced.owned.size === 0 && this.tenure.owned.size === 0) return "drained";
+        const helpless = [...this.tenure.owned].every(
+          (vip) => (this.assignment.vips.get(vip)?.owner ?? this.current.self) === this.current.self,
+        );
+        if (helpless) return "alone";
+      }
+      const leftMs = limitMs - this.clock.nowMs();
+      if (leftMs <= 0) return "timeout";
+      await new Promise<void>((resolve) => {
+        const timer = this.clock.after(leftMs, resolve);
+        this.drainWaiters.push(() => {
+          timer.cancel();
+          resolve();
+        });
+      });
+    }
+  }
+
+  undrain(): void {
+    this.command({ kind: "facts", draining: false });
+  }
+
+  counters(): ProbeCounters | undefined {
+    return this.latestCounters;
+  }
+
+  async leave(): Promise<void> {
+    this.ending = true;
+    this.tenure = NO_TENURE;
+    await this.apply();
+    this.command({ kind: "leave" });
+    await this.end();
+  }
+
+  async close(): Promise<void> {
+    this.ending = true;
+    this.command({ kind: "close" });
+    await this.end();
+  }
+
+  private async end(): Promise<void> {
+    await this.closed;
+    this.pulse.cancel();
+    await this.worker.terminate();
+  }
+
+  private command(command: Command): void {
+    this.worker.postMessage(command);
+  }
+
+  private receive(report: Report & { kind: "view" }): void {
+    this.current = report.view;
+    this.epoch = report.epoch;
+    this.latestCounters = report.counters;
+    for (const notice of report.notices) this.notify(notice);
+    this.decide(report.notices.some((notice) => notice.kind === "accused" && notice.displaced));
+  }
+
+  private notify(notice: Notice): void {
+    if (notice.kind === "phase") {
+      const { kind: _, ...rest } = notice;
+      this.logger.info({ ...rest }, `member ${notice.member} is ${notice.to}`);
+      this.emit({ kind: "memberPhase", ...rest });
+      return;
+    }
+    this.logger.warn(
+      { ...notice },
+      notice.kind === "accused" ? "this member was held for dead" : notice.kind,
+    );
+    this.emit(notice);
+  }
+
+  private emit(event: DistributiveOmit<CoordinatorEvent, "atMs" | "wallMs">): void {
+    const stamped = { ...event, atMs: this.clock.nowMs(), wallMs: this.clock.wallMs() } as CoordinatorEvent;
+    for (const listener of this.eventListeners) listener(stamped);
+  }
+
+  /** View or placement changed: what follows for this member? */
+  private decide(displaced: boolean): void {
+    if (this.ending || this.current.members.length === 0) return;
+    this.assignment = this.ownership.assign(this.current);
+    this.tenure = nextTenure(this.tenure, this.assignment, this.current, displaced);
+    this.observeMoves();
+    void this.apply();
+  }
+
+  private observeMoves(): void {
+    for (const move of this.moves.observe(this.current, this.announced.claims, this.clock.nowMs())) {
+      this.logger.info({ ...move }, `VIP ${move.vip} moved`);
+      this.emit({ kind: "vipMoved", ...move });
+    }
+  }
+
+  /** Makes the tenure true through the listeners, then claims it. One at a time; the latest wins. */
+  private async apply(): Promise<void> {
+    if (this.applying) {
+      this.applyAgain = true;
+      return;
+    }
+    this.applying = true;
+    try {
+      do {
+        this.applyAgain = false;
+        const { tenure, epoch } = this;
+        const duties = dutiesOf(this.assignment, tenure, this.current.self);
+        if (!sameDuties(duties, this.currentDuties)) {
+          this.currentDuties = duties;
+          for (const listener of this.dutiesListeners) await listener(duties);
+        }
+        if (tenure !== this.announced) {
+          this.announced = tenure;
+          this.command({ kind: "facts", claims: tenure.claims });
+          this.observeMoves();
+        }
+        this.command({ kind: "applied", epoch });
+      } while (this.applyAgain);
+    } finally {
+      this.applying = false;
+      const waiters = this.drainWaiters;
+      this.drainWaiters = [];
+      for (const wake of waiters) wake();
+    }
+  }
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+function dutiesOf(assignment: Assignment, tenure: Tenure, self: MemberName): VipDuty[] {
+  return [...assignment.vips].map(
+    ([vip, { candidates }]: [Address, { candidates: readonly { member: MemberName }[] }]) => ({
+      vip,
+      owned: tenure.owned.has(vip),
+      successor: candidates.find(({ member }) => member !== self)?.member,
+    }),
+  );
+}
+
+function sameDuties(a: readonly VipDuty[], b: readonly VipDuty[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((duty, index) => {
+      const other = b[index];
+      return duty.vip === other?.vip && duty.owned === other.owned && duty.successor === other.successor;
+    })
+  );
+}

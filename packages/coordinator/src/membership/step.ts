@@ -1,0 +1,160 @@
+// One step of membership: an event at a time, effects out. No clock, no socket, no chance: the same events at the
+// same times give the same effects. `membership` itself is brought forward in place; a copy per probe would cost
+// more than everything else at hundreds of members.
+import { deadAfterMs, unheardAfterMs } from "../configuration.ts";
+import type { AdvertisedState } from "../wire/message.ts";
+import { receive } from "./receive.ts";
+import { leave, probeRound } from "./send.ts";
+import type { Membership, MembershipEffect, MembershipEvent } from "./state.ts";
+import { judge, nextVerdictAtMs } from "./verdict.ts";
+
+export function step(membership: Membership, event: MembershipEvent, nowMs: number): MembershipEffect[] {
+  switch (event.kind) {
+    case "message":
+      return pushState(membership, nowMs, receive(membership, event.message, event.network, nowMs));
+    case "hint":
+      return hint(membership, event.member, nowMs);
+    case "facts":
+      membership.facts = { ...membership.facts, ...event.facts };
+      return pushState(membership, nowMs, refresh(membership, nowMs));
+    case "leave":
+      membership.leaving = true;
+      return [...leave(membership), { kind: "changed" }];
+    case "tick":
+      return tick(membership, nowMs);
+  }
+}
+
+/** When the next tick is due at the latest. */
+export function nextTickAtMs(membership: Membership): number {
+  const settled = membership.advertised.settling ? membership.settlingUntilMs : Number.POSITIVE_INFINITY;
+  return Math.min(membership.probeAtMs, settled, nextVerdictAtMs(membership));
+}
+
+function tick(membership: Membership, nowMs: number): MembershipEffect[] {
+  const effects: MembershipEffect[] = [];
+  const gapMs = nowMs - membership.tickedAtMs;
+  membership.tickedAtMs = nowMs;
+  if (gapMs > deadAfterMs(membership.timing)) effects.push(...thaw(membership, gapMs, nowMs));
+  if (membership.leaving) return effects;
+  effects.push(...judge(membership, nowMs));
+  if (!membership.confirmed && knowsEnough(membership, nowMs)) {
+    membership.confirmed = true;
+    effects.push({ kind: "confirmed" }, { kind: "changed" });
+  }
+  effects.push(...refresh(membership, nowMs));
+  if (nowMs >= membership.probeAtMs) {
+    const first = membership.probeRound === 0;
+    effects.push(
+      ...probeRound(membership, nowMs, { everybody: first, answerNow: first || !membership.confirmed }),
+    );
+    membership.probeRound++;
+    membership.dirty = false;
+    membership.probeAtMs += membership.timing.probeIntervalMs;
+    if (membership.probeAtMs <= nowMs) membership.probeAtMs = nowMs + membership.timing.probeIntervalMs;
+    // A quiet half minute makes the next settling short again.
+    if (nowMs - membership.settlingUntilMs > membership.timing.settleMaxMs) {
+      membership.settleForMs = membership.timing.settleMs;
+    }
+  }
+  return pushState(membership, nowMs, effects);
+}
+
+/** After a start: everybody had time to be heard. After a freeze: nobody is left who could know better. */
+function knowsEnough(membership: Membership, nowMs: number): boolean {
+  if (membership.confirmSequence === Number.POSITIVE_INFINITY) {
+    return nowMs - membership.startedAtMs >= unheardAfterMs(membership.timing);
+  }
+  return ![...membership.peers.values()].some(({ phase }) => phase === "alive" || phase === "suspect");
+}
+
+/**
+ * We were frozen for longer than a death takes (SIGSTOP, a suspended machine, starvation). Our silence proves
+ * nothing about the others, and they may have replaced us: everybody gets a new chance, and nothing is announced
+ * until somebody who knows that we are back has spoken.
+ */
+function thaw(membership: Membership, gapMs: number, nowMs: number): MembershipEffect[] {
+  for (const peer of membership.peers.values()) {
+    peer.supportsUs = false;
+    if (peer.phase === "alive" || peer.phase === "suspect") {
+      peer.evidenceAtMs = nowMs;
+      peer.lastHeardAtMs = nowMs;
+    }
+    for (const link of peer.links.values()) {
+      link.heardAtMs += gapMs;
+      link.hearsUsAtMs += gapMs;
+    }
+  }
+  membership.confirmed = false;
+  membership.confirmSequence = membership.sequence + 1;
+  membership.probeAtMs = nowMs;
+  return [{ kind: "frozen", forMs: gapMs }, { kind: "changed" }];
+}
+
+function hint(membership: Membership, number: number, nowMs: number): MembershipEffect[] {
+  const peer = membership.peers.get(number);
+  if (peer === undefined || (peer.phase !== "alive" && peer.phase !== "suspect")) return [];
+  peer.hintedAtMs ??= nowMs;
+  return judge(membership, nowMs);
+}
+
+/** Brings what we say of ourselves up to date. */
+function refresh(membership: Membership, nowMs: number): MembershipEffect[] {
+  const { facts, advertised } = membership;
+  const next: AdvertisedState = {
+    ready: facts.ready,
+    caughtUp: facts.caughtUp,
+    draining: facts.draining,
+    mainAlive: facts.mainAlive,
+    settling: nowMs < membership.settlingUntilMs,
+    networks: [...membership.networkNames].map(([id, name]) => {
+      const fact = facts.networks.get(name);
+      return {
+        id,
+        carrier: fact?.carrier ?? true,
+        heard: (fact?.routerHeard ?? false) || isHeard(membership, id, nowMs),
+      };
+    }),
+    claims: facts.claims,
+  };
+  if (equals(next, advertised)) return [];
+  membership.advertised = next;
+  membership.stateVersion++;
+  membership.dirty = true;
+  return [{ kind: "changed" }];
+}
+
+/** Somebody present hears us over this network, and we hear it. */
+function isHeard(membership: Membership, id: number, nowMs: number): boolean {
+  const sinceMs = nowMs - unheardAfterMs(membership.timing);
+  for (const peer of membership.peers.values()) {
+    if (peer.phase !== "alive" && peer.phase !== "suspect") continue;
+    const link = peer.links.get(id);
+    if (link !== undefined && link.heardAtMs > sinceMs && link.hearsUsAtMs > sinceMs) return true;
+  }
+  return false;
+}
+
+function equals(a: AdvertisedState, b: AdvertisedState): boolean {
+  return (
+    a.ready === b.ready &&
+    a.caughtUp === b.caughtUp &&
+    a.draining === b.draining &&
+    a.settling === b.settling &&
+    a.mainAlive === b.mainAlive &&
+    a.claims === b.claims &&
+    a.networks.length === b.networks.length &&
+    a.networks.every((network, index) => {
+      const other = b.networks[index];
+      return network.id === other?.id && network.carrier === other.carrier && network.heard === other.heard;
+    })
+  );
+}
+
+/** A change of our own state does not wait for the next round. */
+function pushState(membership: Membership, nowMs: number, effects: MembershipEffect[]): MembershipEffect[] {
+  if (!membership.dirty || membership.probeRound === 0 || membership.leaving) return effects;
+  membership.dirty = false;
+  effects.push(...probeRound(membership, nowMs, { everybody: false, answerNow: false }));
+  return effects;
+}

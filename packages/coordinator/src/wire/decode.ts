@@ -1,0 +1,201 @@
+// Bytes to messages. Decoding is total: hostile bytes end as a refusal with a name, never as a throw.
+import { timingSafeEqual } from "node:crypto";
+import { addressOfBytes } from "./address-bytes.ts";
+import * as encoding from "./encode.ts";
+import * as wire from "./message.ts";
+
+export type Decoded =
+  | { readonly ok: true; readonly message: wire.Message }
+  | { readonly ok: false; readonly refusal: wire.Refusal };
+
+const refuse = (refusal: wire.Refusal): Decoded => ({ ok: false, refusal });
+
+/** The message of an authentic datagram, or why there is none. Nothing of the body is read before the tag fits. */
+export function decode(bytes: Uint8Array, key: Uint8Array): Decoded {
+  if (bytes.length > wire.DATAGRAM_SIZE_MAX) return refuse("tooLong");
+  if (bytes.length < wire.HEADER_SIZE + wire.TAG_SIZE) return refuse("tooShort");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (view.getUint16(wire.MAGIC_OFFSET) !== wire.MAGIC) return refuse("notOurs");
+  if (view.getUint8(wire.VERSION_OFFSET) !== wire.PROTOCOL_VERSION) return refuse("version");
+  const end = bytes.length - wire.TAG_SIZE;
+  if (!timingSafeEqual(encoding.tagOf(bytes.subarray(0, end), key), bytes.subarray(end)))
+    return refuse("tag");
+
+  const envelope: wire.Envelope = {
+    from: view.getUint16(wire.FROM_OFFSET),
+    to: view.getUint16(wire.TO_OFFSET),
+    incarnation:
+      view.getUint32(wire.INCARNATION_OFFSET) * 2 ** 32 + view.getUint32(wire.INCARNATION_OFFSET + 4),
+    boot: view.getUint16(wire.BOOT_OFFSET) * 2 ** 32 + view.getUint32(wire.BOOT_OFFSET + 2),
+    echo: view.getUint16(wire.ECHO_OFFSET) * 2 ** 32 + view.getUint32(wire.ECHO_OFFSET + 2),
+    sequence: view.getUint32(wire.SEQUENCE_OFFSET),
+  };
+  if (!Number.isSafeInteger(envelope.incarnation) || envelope.boot === 0) return refuse("malformed");
+  const reader = new Reader(bytes, view, wire.HEADER_SIZE, end);
+  const kind = view.getUint8(wire.KIND_OFFSET);
+  const message =
+    kind === wire.KIND_PROBE
+      ? readProbe(reader, envelope)
+      : kind === wire.KIND_ASK
+        ? readAsk(reader, envelope)
+        : kind === wire.KIND_ANSWER
+          ? readAnswer(reader, envelope)
+          : kind === wire.KIND_LEAVE
+            ? { ...envelope, kind: "leave" as const }
+            : undefined;
+  if (message === undefined) return refuse("kind");
+  return reader.broken || !reader.atEnd() ? refuse("malformed") : { ok: true, message };
+}
+
+function readProbe(reader: Reader, envelope: wire.Envelope): wire.Probe {
+  const echoSequence = reader.u32();
+  const opinion = reader.oneOf(wire.OPINIONS);
+  const opinionIncarnation = reader.u53();
+  const stateVersionHeld = reader.u32();
+  const stateVersion = reader.u32();
+  const flags = reader.u8();
+  const heardNetworks = reader.list(reader.count8(wire.NETWORK_COUNT_MAX), () => reader.u16());
+  return {
+    ...envelope,
+    kind: "probe",
+    echoSequence,
+    opinion,
+    opinionIncarnation,
+    stateVersionHeld,
+    stateVersion,
+    answerNow: (flags & encoding.PROBE_FLAG_ANSWER_NOW) !== 0,
+    heardNetworks,
+    state: (flags & encoding.PROBE_FLAG_STATE) === 0 ? undefined : readState(reader),
+  };
+}
+
+function readState(reader: Reader): wire.AdvertisedState {
+  const flags = reader.u8();
+  const networks = reader.list(reader.count8(wire.NETWORK_COUNT_MAX), () => {
+    const id = reader.u16();
+    const bits = reader.u8();
+    return {
+      id,
+      carrier: (bits & encoding.NETWORK_FLAG_CARRIER) !== 0,
+      heard: (bits & encoding.NETWORK_FLAG_HEARD) !== 0,
+    };
+  });
+  const claims = reader.list(reader.count16(wire.CLAIM_COUNT_MAX), () => {
+    const family = reader.u8();
+    const grade = reader.u8();
+    const rank = reader.u8();
+    if (family !== 4 && family !== 6) reader.broken = true;
+    return { vip: addressOfBytes(reader.bytesOf(family === 4 ? 4 : 16)), grade, rank };
+  });
+  return {
+    ready: (flags & encoding.STATE_FLAG_READY) !== 0,
+    caughtUp: (flags & encoding.STATE_FLAG_CAUGHT_UP) !== 0,
+    draining: (flags & encoding.STATE_FLAG_DRAINING) !== 0,
+    settling: (flags & encoding.STATE_FLAG_SETTLING) !== 0,
+    mainAlive: (flags & encoding.STATE_FLAG_MAIN_ALIVE) !== 0,
+    networks,
+    claims,
+  };
+}
+
+function readAsk(reader: Reader, envelope: wire.Envelope): wire.Ask {
+  const nonce = reader.u32();
+  const subjects = reader.list(reader.count8(wire.SUBJECT_COUNT_MAX), () => ({
+    number: reader.u16(),
+    incarnation: reader.u53(),
+  }));
+  return { ...envelope, kind: "ask", nonce, subjects };
+}
+
+function readAnswer(reader: Reader, envelope: wire.Envelope): wire.Answer {
+  const nonce = reader.u32();
+  const ages = reader.list(reader.count8(wire.SUBJECT_COUNT_MAX), () => ({
+    number: reader.u16(),
+    incarnation: reader.u53(),
+    ageMs: reader.u16(),
+  }));
+  return { ...envelope, kind: "answer", nonce, ages };
+}
+
+/** Reads within bounds; past the end it returns zeros and is `broken`, so that no caller needs a check of its own. */
+class Reader {
+  broken = false;
+  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
+  private offset: number;
+  private readonly end: number;
+
+  constructor(bytes: Uint8Array, view: DataView, offset: number, end: number) {
+    this.bytes = bytes;
+    this.view = view;
+    this.offset = offset;
+    this.end = end;
+  }
+
+  /** The offset of the next `size` bytes, or undefined (and `broken`) when they are not there. */
+  private take(size: number): number | undefined {
+    if (this.broken || this.end - this.offset < size) {
+      this.broken = true;
+      return undefined;
+    }
+    this.offset += size;
+    return this.offset - size;
+  }
+
+  u8(): number {
+    const at = this.take(1);
+    return at === undefined ? 0 : this.view.getUint8(at);
+  }
+
+  u16(): number {
+    const at = this.take(2);
+    return at === undefined ? 0 : this.view.getUint16(at);
+  }
+
+  u32(): number {
+    const at = this.take(4);
+    return at === undefined ? 0 : this.view.getUint32(at);
+  }
+
+  u53(): number {
+    const value = this.u32() * 2 ** 32 + this.u32();
+    if (!Number.isSafeInteger(value)) this.broken = true;
+    return value;
+  }
+
+  bytesOf(size: number): Uint8Array {
+    const at = this.take(size);
+    return at === undefined ? new Uint8Array(size) : this.bytes.subarray(at, at + size);
+  }
+
+  count8(max: number): number {
+    return this.checked(this.u8(), max);
+  }
+
+  count16(max: number): number {
+    return this.checked(this.u16(), max);
+  }
+
+  private checked(count: number, max: number): number {
+    if (count <= max) return count;
+    this.broken = true;
+    return 0;
+  }
+
+  list<T>(count: number, read: () => T): T[] {
+    const items: T[] = [];
+    for (let i = 0; i < count && !this.broken; i++) items.push(read());
+    return items;
+  }
+
+  oneOf<T>(names: readonly T[]): T {
+    const name = names[this.u8()];
+    if (name !== undefined) return name;
+    this.broken = true;
+    return names[0] as T;
+  }
+
+  atEnd(): boolean {
+    return this.offset === this.end;
+  }
+}

@@ -1,0 +1,164 @@
+// Messages to bytes. Our own messages keep the limits of message.ts; breaking one is our bug.
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { familyOf } from "@holdfast/model";
+import { addressToBytes } from "./address-bytes.ts";
+import * as wire from "./message.ts";
+
+const KINDS = {
+  probe: wire.KIND_PROBE,
+  ask: wire.KIND_ASK,
+  answer: wire.KIND_ANSWER,
+  leave: wire.KIND_LEAVE,
+};
+/** Probe body before networks and state: echoSequence, opinion, its incarnation, two versions, flags, two counts. */
+export const PROBE_FIXED_SIZE = 4 + 1 + 8 + 4 + 4 + 1 + 1;
+export const PROBE_FLAG_ANSWER_NOW = 1;
+export const PROBE_FLAG_STATE = 2;
+export const STATE_FLAG_READY = 1;
+export const STATE_FLAG_CAUGHT_UP = 2;
+export const STATE_FLAG_DRAINING = 4;
+export const STATE_FLAG_SETTLING = 8;
+export const STATE_FLAG_MAIN_ALIVE = 16;
+export const NETWORK_FLAG_CARRIER = 1;
+export const NETWORK_FLAG_HEARD = 2;
+
+/** The authentic datagram for `message`. */
+export function encode(message: wire.Message, key: Uint8Array): Uint8Array {
+  const writer = new Writer(sizeOf(message) + wire.TAG_SIZE);
+  writer.u16(wire.MAGIC);
+  writer.u8(wire.PROTOCOL_VERSION);
+  writer.u8(KINDS[message.kind]);
+  writer.u16(message.from);
+  writer.u16(message.to);
+  writer.u53(message.incarnation);
+  writer.u48(message.boot);
+  writer.u48(message.echo);
+  writer.u32(message.sequence);
+  if (message.kind === "probe") writeProbe(writer, message);
+  if (message.kind === "ask") writeAsk(writer, message);
+  if (message.kind === "answer") writeAnswer(writer, message);
+  writer.bytesOf(tagOf(writer.written(), key));
+  return writer.written();
+}
+
+/** HMAC-SHA256 cut to 128 bits. */
+export function tagOf(bytes: Uint8Array, key: Uint8Array): Uint8Array {
+  return createHmac("sha256", key).update(bytes).digest().subarray(0, wire.TAG_SIZE);
+}
+
+function sizeOf(message: wire.Message): number {
+  if (message.kind === "probe") {
+    const state = message.state;
+    if (state === undefined) return wire.HEADER_SIZE + PROBE_FIXED_SIZE + message.heardNetworks.length * 2;
+    let size =
+      wire.HEADER_SIZE + PROBE_FIXED_SIZE + message.heardNetworks.length * 2 + 4 + state.networks.length * 3;
+    for (const claim of state.claims) size += 3 + (familyOf(claim.vip) === 4 ? 4 : 16);
+    return size;
+  }
+  if (message.kind === "ask") return wire.HEADER_SIZE + 5 + message.subjects.length * 10;
+  if (message.kind === "answer") return wire.HEADER_SIZE + 5 + message.ages.length * 12;
+  return wire.HEADER_SIZE;
+}
+
+function writeProbe(writer: Writer, probe: wire.Probe): void {
+  assert(probe.heardNetworks.length <= wire.NETWORK_COUNT_MAX);
+  writer.u32(probe.echoSequence);
+  writer.u8(wire.OPINIONS.indexOf(probe.opinion));
+  writer.u53(probe.opinionIncarnation);
+  writer.u32(probe.stateVersionHeld);
+  writer.u32(probe.stateVersion);
+  writer.u8(
+    (probe.answerNow ? PROBE_FLAG_ANSWER_NOW : 0) | (probe.state === undefined ? 0 : PROBE_FLAG_STATE),
+  );
+  writer.u8(probe.heardNetworks.length);
+  for (const id of probe.heardNetworks) writer.u16(id);
+  if (probe.state === undefined) return;
+  const { state } = probe;
+  assert(state.networks.length <= wire.NETWORK_COUNT_MAX && state.claims.length <= wire.CLAIM_COUNT_MAX);
+  writer.u8(
+    (state.ready ? STATE_FLAG_READY : 0) |
+      (state.caughtUp ? STATE_FLAG_CAUGHT_UP : 0) |
+      (state.draining ? STATE_FLAG_DRAINING : 0) |
+      (state.settling ? STATE_FLAG_SETTLING : 0) |
+      (state.mainAlive ? STATE_FLAG_MAIN_ALIVE : 0),
+  );
+  writer.u8(state.networks.length);
+  for (const network of state.networks) {
+    writer.u16(network.id);
+    writer.u8((network.carrier ? NETWORK_FLAG_CARRIER : 0) | (network.heard ? NETWORK_FLAG_HEARD : 0));
+  }
+  writer.u16(state.claims.length);
+  for (const claim of state.claims) {
+    writer.u8(familyOf(claim.vip));
+    writer.u8(claim.grade);
+    writer.u8(Math.min(claim.rank, 0xff));
+    writer.bytesOf(addressToBytes(claim.vip));
+  }
+}
+
+function writeAsk(writer: Writer, ask: wire.Ask): void {
+  assert(ask.subjects.length <= wire.SUBJECT_COUNT_MAX);
+  writer.u32(ask.nonce);
+  writer.u8(ask.subjects.length);
+  for (const subject of ask.subjects) {
+    writer.u16(subject.number);
+    writer.u53(subject.incarnation);
+  }
+}
+
+function writeAnswer(writer: Writer, answer: wire.Answer): void {
+  assert(answer.ages.length <= wire.SUBJECT_COUNT_MAX);
+  writer.u32(answer.nonce);
+  writer.u8(answer.ages.length);
+  for (const age of answer.ages) {
+    writer.u16(age.number);
+    writer.u53(age.incarnation);
+    writer.u16(Math.min(age.ageMs, wire.AGE_NEVER_MS));
+  }
+}
+
+class Writer {
+  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
+  private offset = 0;
+
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  u8(value: number): void {
+    this.view.setUint8(this.offset, value);
+    this.offset += 1;
+  }
+
+  u16(value: number): void {
+    this.view.setUint16(this.offset, value);
+    this.offset += 2;
+  }
+
+  u32(value: number): void {
+    this.view.setUint32(this.offset, value);
+    this.offset += 4;
+  }
+
+  u48(value: number): void {
+    this.u16(Math.floor(value / 2 ** 32));
+    this.u32(value % 2 ** 32);
+  }
+
+  u53(value: number): void {
+    this.u32(Math.floor(value / 2 ** 32));
+    this.u32(value % 2 ** 32);
+  }
+
+  bytesOf(value: Uint8Array): void {
+    this.bytes.set(value, this.offset);
+    this.offset += value.length;
+  }
+
+  written(): Uint8Array {
+    return this.bytes.subarray(0, this.offset);
+  }
+}
