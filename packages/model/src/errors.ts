@@ -284,6 +284,11 @@ export const ERROR_CATALOGUE = {
     remedy:
       "Make room on the disk, or replace it. Forwarding and replication go on; until then a restart of the whole cluster would lose the newest sessions.",
   },
+  ANNOUNCER_NOT_PERMITTED: {
+    status: 500,
+    message: "The l2 announcer may not open a packet socket (errno {errno}).",
+    remedy: "Give the daemon CAP_NET_RAW, or set the announcer to 'none' where routes are somebody else's.",
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
