@@ -1,2 +1,12 @@
-// makes ownership true on the network: ARP and NDP
-export {};
+// Makes ownership true on the network: ARP and NDP.
+export {
+  ANNOUNCED_VIP_COUNT_MAX,
+  ANNOUNCER_KINDS,
+  type Announced,
+  type Announcer,
+  type AnnouncerCounters,
+  type AnnouncerKind,
+} from "./announcer.ts";
+export { type AnnouncerOptions, createAnnouncer } from "./create.ts";
+export type { AnnouncerInterface, InterfacePort } from "./interfaces.ts";
+export { type FrameSender, openPacketSocket } from "./l2/packet-socket.ts";
