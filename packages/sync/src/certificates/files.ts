@@ -8,8 +8,8 @@
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Address, HoldfastError, MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
-import { createAuthority, issueMemberCertificate, type KeyPair } from "./authority.ts";
 import { isPlainName } from "./identity.ts";
+import { createAuthority, issueMemberCertificate, type KeyPair } from "./lazy-authority.ts";
 import { type MemberTls, type VerifiedCertificate, verifyMemberCertificate } from "./verify.ts";
 
 interface Register {

@@ -15,7 +15,8 @@ export interface AdmissionContext {
   readonly certified: MemberIdentity | undefined;
   /** Whom this member dialled; undefined when it was dialled. */
   readonly expected: MemberName | undefined;
-  readonly configured: ReadonlySet<MemberName>;
+  /** Numbers of the configured members, by name. */
+  readonly configured: ReadonlyMap<MemberName, number>;
 }
 
 /** undefined: admitted. */
@@ -67,10 +68,17 @@ export function refusalOf(greeting: Greeting, context: AdmissionContext): Refusa
   }
   if (expected !== undefined && greeting.memberName !== expected)
     return refuse("unexpected-member", `${expected} was dialled and ${greeting.memberName} answered`);
-  if (!configured.has(greeting.memberName)) {
+  const configuredNumber = configured.get(greeting.memberName);
+  if (configuredNumber === undefined) {
     return refuse(
       "not-configured",
       `${greeting.memberName} is not among the members that ${own.memberName} is configured with`,
+    );
+  }
+  if (configuredNumber !== greeting.memberNumber) {
+    return refuse(
+      "number-mismatch",
+      `${greeting.memberName} has number ${greeting.memberNumber}, ${own.memberName} is configured with ${configuredNumber} for it`,
     );
   }
   return undefined;

@@ -11,6 +11,8 @@ export interface HostPort {
 
 export interface ConfiguredMember {
   readonly name: MemberName;
+  /** As in its certificate; a member that says another one is refused. */
+  readonly number: number;
   /** On every network that it has: any that works is used. At most ADDRESS_COUNT_MAX. */
   readonly addresses: readonly HostPort[];
 }

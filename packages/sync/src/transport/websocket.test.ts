@@ -84,7 +84,11 @@ class Cluster {
       memberNumber: number,
       memberNumberCount: 8,
       listen: [this.at(number)],
-      members: [0, 1, 2, 3].map((other) => ({ name: `m${other}`, addresses: [this.at(other)] })),
+      members: [0, 1, 2, 3].map((other) => ({
+        name: `m${other}`,
+        number: other,
+        addresses: [this.at(other)],
+      })),
       tls: this.tls === "plain" ? "plain" : tlsOf(number),
       clock: systemClock,
       random: systemRandom(),
@@ -218,6 +222,16 @@ describe("a hostile or broken peer", () => {
     assert.equal(await greet({ memberNumber: 3 }), "certificate-name");
     assert.equal(await greet({ memberNumberCount: 16 }), "number-count");
     assert.equal(await greet({ memberName: "m0", memberNumber: 0 }, tlsOf(0)), "number-taken");
+    const other = await issueMemberCertificate(authority, {
+      clusterId: "alpha",
+      memberName: "m3",
+      memberNumber: 5,
+      addresses: [],
+    });
+    assert.equal(
+      await greet({ memberName: "m3", memberNumber: 5 }, { ...other, authorityPem: "" }),
+      "number-mismatch",
+    );
     const stranger = await issueMemberCertificate(authority, {
       clusterId: "alpha",
       memberName: "stranger",
@@ -379,17 +393,19 @@ describe("the mesh", () => {
     const dead = { host: HOST, port: 1 };
     const a = record(
       await cluster.member(0, {
-        members: [{ name: "m1", addresses: [dead, { host: "127.0.0.9", port: 1 }, cluster.at(1)] }],
+        members: [
+          { name: "m1", number: 1, addresses: [dead, { host: "127.0.0.9", port: 1 }, cluster.at(1)] },
+        ],
       }),
     );
     // m1 knows no address of m0: it is dialled, or nothing.
-    const b = record(await cluster.member(1, { members: [{ name: "m0", addresses: [] }] }));
+    const b = record(await cluster.member(1, { members: [{ name: "m0", number: 0, addresses: [] }] }));
     await until("connected", () => a.transport.peers().length === 1 && b.transport.peers().length === 1);
   });
 
   it("replaces a dead instance by its successor at once", async () => {
     cluster = new Cluster(await freePorts(), "plain");
-    const a = record(await cluster.member(0, { members: [{ name: "m1", addresses: [] }] }));
+    const a = record(await cluster.member(0, { members: [{ name: "m1", number: 1, addresses: [] }] }));
     const instance = (byte: number) => new Uint8Array(16).fill(byte);
     const dial = (byte: number, autoPong: boolean) => {
       const socket = new WebSocket(`ws://${HOST}:${cluster.ports[0]}${LINK_PATH}`, { autoPong });

@@ -44,7 +44,7 @@ export class WsTransport implements Transport {
   readonly #options: WsTransportOptions;
   readonly #timing: LinkTiming;
   readonly #own: Greeting;
-  readonly #configured: ReadonlySet<MemberName>;
+  readonly #configured: ReadonlyMap<MemberName, number>;
   readonly #dialers = new Map<MemberName, Dialer>();
   readonly #greeting = new Set<Link>();
   /** Links that are up, by member number. */
@@ -87,7 +87,9 @@ export class WsTransport implements Transport {
       instance: options.random.bytes(16),
     };
     const others = options.members.filter((member) => member.name !== options.memberName);
-    this.#configured = new Set(others.slice(0, MEMBER_COUNT_MAX).map((member) => member.name));
+    this.#configured = new Map(
+      others.slice(0, MEMBER_COUNT_MAX).map((member) => [member.name, member.number]),
+    );
     for (const member of others.slice(0, MEMBER_COUNT_MAX)) {
       if (member.addresses.length > ADDRESS_COUNT_MAX)
         options.logger.warn(

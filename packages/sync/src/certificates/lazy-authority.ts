@@ -1,0 +1,14 @@
+// The X.509 library is needed by `holdfast certificates` alone: a daemon should not load it.
+import type { AuthorityOptions, KeyPair, MemberOptions } from "./authority.ts";
+
+export type { AuthorityOptions, KeyPair, MemberOptions } from "./authority.ts";
+
+/** See authority.ts. */
+export async function createAuthority(options: AuthorityOptions): Promise<KeyPair> {
+  return (await import("./authority.ts")).createAuthority(options);
+}
+
+/** See authority.ts. */
+export async function issueMemberCertificate(authority: KeyPair, member: MemberOptions): Promise<KeyPair> {
+  return (await import("./authority.ts")).issueMemberCertificate(authority, member);
+}
