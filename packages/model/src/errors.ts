@@ -289,6 +289,33 @@ export const ERROR_CATALOGUE = {
     message: "The l2 announcer may not open a packet socket (errno {errno}).",
     remedy: "Give the daemon CAP_NET_RAW, or set the announcer to 'none' where routes are somebody else's.",
   },
+  SYNC_WORKER_FAILED: {
+    status: 500,
+    message: "Replication crashed {count} times within a minute: {reason}.",
+    remedy: "Established associations are still forwarded. Keep the log, restart the daemon, and report it.",
+  },
+  SYNC_NUMBER_MISMATCH: {
+    status: 400,
+    message:
+      "The configuration says member {member} number {number}, the certificate {certifiedMember} number {certifiedNumber}.",
+    remedy: "Use this member's own certificate, or correct member.name and member.number.",
+  },
+  SYNC_NUMBER_OUT_OF_RANGE: {
+    status: 400,
+    message: "Member number {number} needs a cluster.memberNumberCount above it, it is {count}.",
+    remedy: "Issue a certificate with a lower number, or make the cluster with a larger memberNumberCount.",
+  },
+  USERSPACE_GUARD_FAILED: {
+    status: 500,
+    message: "The host's own network stack cannot be kept from the VIPs' packets: {reason}.",
+    remedy:
+      "Install nftables (Debian: 'apt-get install nftables') and run with CAP_NET_ADMIN, or use a BPF fast path; 'holdfast diagnose' shows which are possible.",
+  },
+  USERSPACE_SOCKET_FAILED: {
+    status: 500,
+    message: "The userspace fast path cannot open its sockets on {interface}: {reason}.",
+    remedy: "Check that the interface exists and that the daemon has CAP_NET_RAW and CAP_NET_ADMIN.",
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
