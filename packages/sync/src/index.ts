@@ -1,2 +1,6 @@
 // sessions and configuration as Automerge CRDTs between members
-export {};
+export * from "./certificates/index.ts";
+export type { EngineStatus, PeerIdentity } from "./ports.ts";
+export type * from "./sync.ts";
+export type { ConfiguredMember, HostPort, LinkTiming } from "./transport/settings.ts";
+export type { HostCounters } from "./worker/protocol.ts";

@@ -1,0 +1,129 @@
+// What a daemon sees of replication. `startSync` makes it; everything heavy happens in a thread of its own.
+import type {
+  Address,
+  Clock,
+  HoldfastError,
+  Logger,
+  MemberName,
+  Random,
+  Replication,
+  Service,
+  ServiceId,
+  SessionId,
+  SessionTable,
+  SessionView,
+} from "@holdfast/model";
+import type { MemberTls } from "./certificates/verify.ts";
+import type { ReplicationSettings } from "./engine/settings.ts";
+import type { EngineStatus } from "./ports.ts";
+import type { ConfiguredMember, HostPort, LinkTiming } from "./transport/settings.ts";
+import type { HostCounters } from "./worker/protocol.ts";
+
+export interface SyncOptions {
+  readonly memberName: MemberName;
+  /** As in the certificate; its NAT port slots follow from it. */
+  readonly memberNumber: number;
+  readonly memberNumberCount: number;
+  readonly clusterId: string;
+  /** Addresses and ports on which other members connect. Port 0: any free one, see `Sync.listening`. */
+  readonly listen: readonly HostPort[];
+  /** All members of the cluster; this one may be among them. */
+  readonly members: readonly ConfiguredMember[];
+  /** PEM texts, see `loadMemberTls`. "plain": neither encrypted nor authenticated, for loopback and labs. */
+  readonly tls: MemberTls | "plain";
+  /** undefined keeps nothing on disk: a restart of the whole cluster loses the sessions. */
+  readonly storeDirectory: string | undefined;
+  /** peer: `replication.released` waits for another member; none: it does not. Default peer. */
+  readonly release?: "peer" | "none";
+  readonly clock: Clock;
+  readonly random?: Random;
+  readonly logger: Logger;
+  /** The sessions of this member; replication feeds and reads it. */
+  readonly view: SessionView;
+  /** Times and limits of the engine, for tests; `releaseLimitMs` is the operator's. */
+  readonly settings?: Partial<ReplicationSettings>;
+  readonly timing?: Partial<LinkTiming>;
+  /** Default "worker". "inline" runs everything in the calling thread, for tests that look inside. */
+  readonly thread?: "worker" | "inline";
+}
+
+/** The configuration that all members share: services, drained members, pins. Every change is local first. */
+export interface SharedConfiguration {
+  services(): readonly Service[];
+  service(id: ServiceId): Service | undefined;
+  /** Creates or replaces. */
+  putService(service: Service): void;
+  deleteService(id: ServiceId): void;
+  /** Members that an operator drains. */
+  drainedMembers(): ReadonlySet<MemberName>;
+  setMemberDrained(member: MemberName, drained: boolean): void;
+  /** VIP → member that an operator pinned it to. */
+  pins(): ReadonlyMap<Address, MemberName>;
+  /** undefined removes the pin. */
+  setPin(vip: Address, member: MemberName | undefined): void;
+  /** Called after every change, also those made at other members. */
+  subscribe(listener: () => void): () => void;
+}
+
+export interface MemberSyncState {
+  readonly name: MemberName;
+  readonly number: number;
+  readonly connected: boolean;
+  /** Ticks of this member's journal that the other has not acknowledged. */
+  readonly lagTicks: number;
+  /** Milliseconds between the last acknowledged tick's flush and its acknowledgement. */
+  readonly lagMs: number;
+  readonly queuedBytes: number;
+}
+
+/** "holds": acknowledged everything that this member wrote about it; "unknown": not connected. */
+export type ReplicaState = "holds" | "behind" | "unknown";
+
+export interface SyncMetrics {
+  /** Sessions, journals, lag histogram and totals of the engine, as of the last status (about a second old). */
+  readonly engine: EngineStatus | undefined;
+  /** Transport, store and loop delay of the engine's thread. */
+  readonly host: HostCounters | undefined;
+  /** Times that the engine's thread was started again. */
+  readonly restartCount: number;
+}
+
+/** A request of another member; what it resolves with is the answer. A rejection is answered by silence. */
+export type RequestHandler = (from: number, body: Uint8Array) => Promise<Uint8Array> | Uint8Array;
+
+export interface SyncEvents {
+  /** `ready`, `mayAllocate` or the set of connected members changed. */
+  state: () => void;
+  connected: (member: number) => void;
+  disconnected: (member: number) => void;
+  /** Replication crashed too often and stays down; forwarding goes on. */
+  failed: (error: HoldfastError) => void;
+}
+
+export interface Sync {
+  readonly table: SessionTable;
+  readonly replication: Replication;
+  readonly configuration: SharedConfiguration;
+  /** Where it listens, ports filled in. */
+  readonly listening: readonly HostPort[];
+  /** This member holds what the others hold (or waited long enough for them). */
+  ready(): boolean;
+  /** NAT ports may be allocated: everything that lives in this member's slots is known. */
+  mayAllocate(): boolean;
+  /** Numbers of the members that are connected now, ascending. */
+  connected(): readonly number[];
+  /** The other configured members; at most a second old, `connected` is as of now. */
+  members(): readonly MemberSyncState[];
+  /** By member number, for the other configured members: who holds the session as it is here. */
+  replicationState(id: SessionId): Promise<ReadonlyMap<number, ReplicaState>>;
+  metrics(): Promise<SyncMetrics>;
+  /** Numbers of the members that own a service's VIPs; `released` waits for the others among them. */
+  setOwners(serviceId: ServiceId, owners: readonly number[]): void;
+  /** Asks a member; undefined when it is not connected, has no handler or does not answer within a second. */
+  request(member: number, topic: string, body: Uint8Array): Promise<Uint8Array | undefined>;
+  /** Answers other members; one handler a topic. */
+  onRequest(topic: string, handler: RequestHandler): void;
+  on<Name extends keyof SyncEvents>(event: Name, listener: SyncEvents[Name]): () => void;
+  /** Flushes journals and store, says goodbye, ends the thread. */
+  stop(): Promise<void>;
+}

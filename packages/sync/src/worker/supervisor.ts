@@ -1,0 +1,187 @@
+// Keeps the engine's thread running. When it crashes a new one takes its place, with a new link, and whoever holds the
+// view is told to write again what it knows; when it crashes too often the member goes on without replication and says
+// so. Packets are forwarded all the while: nothing here is in their way.
+import { MessageChannel, Worker } from "node:worker_threads";
+import { type Clock, type ErrorCode, HoldfastError, type Logger } from "@holdfast/model";
+import type { ToEngine, ToView } from "../ports.ts";
+import type { HostPort } from "../transport/settings.ts";
+import { PortLink, VIEW_SLICE_MS } from "./port-link.ts";
+import type { FromHost, HostCounters, HostOptions, ToHost } from "./protocol.ts";
+
+/** Crashes within RESTART_WINDOW_MS after which the thread stays down. */
+export const RESTART_COUNT_MAX = 5;
+export const RESTART_WINDOW_MS = 60_000;
+const RESTART_PAUSE_MS = 100;
+/** How long a stop may take before the thread is ended. */
+const STOP_LIMIT_MS = 5_000;
+const COUNTERS_LIMIT_MS = 1_000;
+const COUNTERS_WAITING_MAX = 64;
+
+export type ViewLink = PortLink<ToEngine, ToView>;
+
+export interface SupervisorEvents {
+  /** A thread is about to start: listen on the link. `restarted` is false the first time. */
+  linked(link: ViewLink, restarted: boolean): void;
+  /** The thread is gone; what was under way on its link will not be answered. */
+  unlinked(): void;
+  /** It crashed too often. */
+  failed(error: HoldfastError): void;
+}
+
+export class Supervisor {
+  readonly #options: HostOptions;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #events: SupervisorEvents;
+  #worker: Worker | undefined;
+  #link: ViewLink | undefined;
+  #crashedAtMs: number[] = [];
+  #stopping = false;
+  #stopped: (() => void) | undefined;
+  #token = 0;
+  readonly #waiting = new Map<number, (counters: HostCounters | undefined) => void>();
+  #bound: readonly HostPort[] = [];
+  #restartCount = 0;
+
+  constructor(options: HostOptions, clock: Clock, logger: Logger, events: SupervisorEvents) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#events = events;
+  }
+
+  /** Where the transport listens, ports filled in. */
+  get bound(): readonly HostPort[] {
+    return this.#bound;
+  }
+
+  get restartCount(): number {
+    return this.#restartCount;
+  }
+
+  /** Resolves when the engine runs. Errors: those of `hostEngine`, and SYNC_WORKER_FAILED. */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => this.#launch(false, resolve, reject));
+  }
+
+  /** undefined when the thread does not answer within a second. */
+  counters(): Promise<HostCounters | undefined> {
+    const worker = this.#worker;
+    if (worker === undefined || this.#waiting.size >= COUNTERS_WAITING_MAX) return Promise.resolve(undefined);
+    const token = ++this.#token;
+    return new Promise((resolve) => {
+      const timer = this.#clock.after(COUNTERS_LIMIT_MS, () => {
+        this.#waiting.delete(token);
+        resolve(undefined);
+      });
+      this.#waiting.set(token, (counters) => {
+        timer.cancel();
+        resolve(counters);
+      });
+      this.#say({ kind: "counters", token });
+    });
+  }
+
+  /** Flushes journals and store, says goodbye to the peers, ends the thread. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.after(STOP_LIMIT_MS, () => {
+        this.#logger.warn(
+          { limitMs: STOP_LIMIT_MS },
+          "replication did not stop in time, its thread is ended",
+        );
+        resolve();
+      });
+      this.#stopped = () => {
+        timer.cancel();
+        resolve();
+      };
+      this.#say({ kind: "stop" });
+    });
+    await worker.terminate();
+    this.#unlink();
+  }
+
+  /** Ends the thread as a crash does, for tests. */
+  async crash(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  #say(message: ToHost): void {
+    this.#worker?.postMessage(message);
+  }
+
+  #launch(restarted: boolean, started: () => void, failed: (error: Error) => void): void {
+    const worker = new Worker(new URL("./engine-worker.ts", import.meta.url), { name: "holdfast-sync" });
+    const { port1, port2 } = new MessageChannel();
+    const link: ViewLink = new PortLink(port1, VIEW_SLICE_MS);
+    this.#worker = worker;
+    this.#link = link;
+    let running = false;
+    let lastError: Error | undefined;
+
+    worker.on("message", (message: FromHost) => {
+      if (message.kind === "started") {
+        running = true;
+        this.#bound = message.bound;
+        started();
+      } else if (message.kind === "refused") {
+        // An operator's mistake does not go away by trying again.
+        this.#stopping = true;
+        void worker.terminate();
+        failed(new HoldfastError(message.code as ErrorCode, message.details));
+      } else if (message.kind === "log") this.#logger[message.level](message.fields, message.message);
+      else if (message.kind === "counters") {
+        this.#waiting.get(message.token)?.(message.counters);
+        this.#waiting.delete(message.token);
+      } else this.#stopped?.();
+    });
+    worker.on("error", (error) => {
+      lastError = error instanceof Error ? error : new Error(String(error));
+    });
+    worker.on("exit", () => {
+      this.#stopped?.();
+      if (this.#worker !== worker) return;
+      this.#worker = undefined;
+      this.#unlink();
+      if (this.#stopping) return;
+      this.#crashed(
+        lastError,
+        running ? () => {} : started,
+        running ? (error) => this.#events.failed(error) : failed,
+      );
+    });
+    this.#events.linked(link, restarted);
+    worker.postMessage({ kind: "start", options: this.#options, port: port2 } satisfies ToHost, [port2]);
+  }
+
+  #crashed(cause: Error | undefined, started: () => void, failed: (error: HoldfastError) => void): void {
+    const nowMs = this.#clock.nowMs();
+    this.#crashedAtMs = this.#crashedAtMs.filter((at) => nowMs - at < RESTART_WINDOW_MS);
+    this.#crashedAtMs.push(nowMs);
+    const reason = cause === undefined ? "its thread ended" : cause.message;
+    this.#logger.error({ reason, stack: cause?.stack }, "replication crashed");
+    if (this.#crashedAtMs.length >= RESTART_COUNT_MAX) {
+      failed(new HoldfastError("SYNC_WORKER_FAILED", { count: RESTART_COUNT_MAX, reason }, { cause }));
+      return;
+    }
+    this.#restartCount++;
+    this.#clock.after(RESTART_PAUSE_MS, () => {
+      if (!this.#stopping) this.#launch(true, started, failed);
+    });
+  }
+
+  #unlink(): void {
+    const link = this.#link;
+    if (link === undefined) return;
+    this.#link = undefined;
+    link.close();
+    for (const answer of this.#waiting.values()) answer(undefined);
+    this.#waiting.clear();
+    this.#events.unlinked();
+  }
+}
