@@ -1,0 +1,87 @@
+// Waits for all rings with one blocked call on one of libuv's threads, a tenth of a second at most, so that closing
+// never takes longer.
+import { ERRNO, libc, SystemCallError } from "./libc.ts";
+import type { ReceiveRing } from "./receive-ring.ts";
+
+const POLLIN = 1;
+const POLLERR = 8;
+const REVENTS_OFFSET = 6;
+const SOL_SOCKET = 1;
+const SO_ERROR = 4;
+const POLL_SIZE = 8;
+const WAIT_MS = 100;
+
+export class RingPoll {
+  readonly #rings: readonly ReceiveRing[];
+  readonly #turn: () => boolean;
+  readonly #failed: (ring: ReceiveRing, errno: number) => void;
+  /** struct pollfd each. A member, since the kernel writes into it while the event loop runs. */
+  readonly #fds: Uint8Array;
+  #closing = false;
+  #closed: () => void = () => {};
+  readonly #done: Promise<void>;
+
+  /** `turn` handles what is there and says whether more waits; `failed` hears of an interface that went down. */
+  constructor(
+    rings: readonly ReceiveRing[],
+    turn: () => boolean,
+    failed: (ring: ReceiveRing, errno: number) => void,
+  ) {
+    this.#rings = rings;
+    this.#turn = turn;
+    this.#failed = failed;
+    this.#fds = new Uint8Array(Math.max(1, rings.length) * POLL_SIZE);
+    const view = new DataView(this.#fds.buffer);
+    rings.forEach((ring, i) => {
+      view.setInt32(i * POLL_SIZE, ring.fd, true);
+      view.setInt16(i * POLL_SIZE + 4, POLLIN, true);
+    });
+    this.#done = new Promise((resolve) => {
+      this.#closed = resolve;
+    });
+    this.#wait();
+  }
+
+  /** Resolves when no thread looks at the rings any more; they may be closed then. */
+  close(): Promise<void> {
+    this.#closing = true;
+    return this.#done;
+  }
+
+  #wait(): void {
+    if (this.#closing) {
+      this.#closed();
+      return;
+    }
+    libc().poll.async(this.#fds, this.#rings.length, WAIT_MS, (error: unknown, result: number) => {
+      if (error) throw error;
+      if (result < 0) {
+        const failure = new SystemCallError("poll");
+        if (failure.errno !== ERRNO["EINTR"]) throw failure;
+      }
+      if (result > 0) this.#clearErrors();
+      this.#run();
+    });
+  }
+
+  /** An interface that goes down is reported until the error is read; when it comes up again, frames do, too. */
+  #clearErrors(): void {
+    const view = new DataView(this.#fds.buffer);
+    this.#rings.forEach((ring, i) => {
+      if ((view.getInt16(i * POLL_SIZE + REVENTS_OFFSET, true) & POLLERR) === 0) return;
+      const value = new Uint8Array(4);
+      libc().getsockopt(ring.fd, SOL_SOCKET, SO_ERROR, value, Uint8Array.of(4, 0, 0, 0));
+      this.#failed(ring, new DataView(value.buffer).getInt32(0, true));
+    });
+  }
+
+  #run(): void {
+    if (this.#closing) {
+      this.#closed();
+      return;
+    }
+    // More to do: let timers and sockets have their turn, then go on without asking the kernel.
+    if (this.#turn()) setImmediate(() => this.#run());
+    else this.#wait();
+  }
+}

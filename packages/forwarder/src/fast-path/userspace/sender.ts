@@ -1,0 +1,134 @@
+// Sending whole IP packets through raw sockets: the kernel routes them, finds the neighbour, and accepts a source that
+// is not its own. sendmmsg takes a batch with one system call.
+import {
+  AF_INET,
+  AF_INET6,
+  ERRNO,
+  errno,
+  libc,
+  type Mapping,
+  mapMemory,
+  openSocket,
+  SOCK_RAW,
+  setOption,
+} from "./libc.ts";
+
+const IPPROTO_RAW = 255;
+const IPPROTO_IPV6 = 41;
+const IPV6_HDRINCL = 36;
+const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
+const SEND_BUFFER_SIZE = 8 << 20;
+
+/** Packets that one system call takes. */
+const BATCH_COUNT = 64;
+
+// struct mmsghdr, iovec and sockaddr_in6 (the larger of the two).
+const MESSAGE_SIZE = 64;
+const VECTOR_SIZE = 16;
+const SOCKET_ADDRESS_SIZE = 28;
+const VECTORS = BATCH_COUNT * MESSAGE_SIZE;
+const SOCKET_ADDRESSES = VECTORS + BATCH_COUNT * VECTOR_SIZE;
+const ARENA_SIZE = SOCKET_ADDRESSES + BATCH_COUNT * SOCKET_ADDRESS_SIZE;
+
+/** One raw socket with its batch. */
+class FamilySender {
+  readonly fd: number;
+  readonly #family: number;
+  readonly #arena: Mapping;
+  readonly #view: DataView;
+  readonly #failed: (errno: number) => void;
+  #count = 0;
+
+  constructor(family: number, failed: (errno: number) => void) {
+    this.#family = family;
+    this.#failed = failed;
+    this.fd = openSocket(family, SOCK_RAW, IPPROTO_RAW);
+    if (family === AF_INET6) setOption(this.fd, IPPROTO_IPV6, IPV6_HDRINCL, 1);
+    setOption(this.fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_SIZE);
+    this.#arena = mapMemory(ARENA_SIZE);
+    this.#view = new DataView(this.#arena.bytes.buffer);
+    this.#layOut();
+  }
+
+  #layOut(): void {
+    const { address } = this.#arena;
+    const nameLength = this.#family === AF_INET ? 16 : SOCKET_ADDRESS_SIZE;
+    for (let i = 0; i < BATCH_COUNT; i++) {
+      const message = i * MESSAGE_SIZE;
+      const name = SOCKET_ADDRESSES + i * SOCKET_ADDRESS_SIZE;
+      this.#view.setBigUint64(message, address + BigInt(name), true);
+      this.#view.setUint32(message + 8, nameLength, true);
+      this.#view.setBigUint64(message + 16, address + BigInt(VECTORS + i * VECTOR_SIZE), true);
+      this.#view.setBigUint64(message + 24, 1n, true);
+      this.#view.setUint16(name, this.#family, true);
+    }
+  }
+
+  /** The packet must stay where it is until `flush`. */
+  queue(address: bigint, size: number, destination: Uint8Array): void {
+    if (this.#count === BATCH_COUNT) this.flush();
+    const i = this.#count++;
+    this.#view.setBigUint64(VECTORS + i * VECTOR_SIZE, address, true);
+    this.#view.setBigUint64(VECTORS + i * VECTOR_SIZE + 8, BigInt(size), true);
+    // sin_addr stands at 4, sin6_addr at 8.
+    this.#arena.bytes.set(
+      destination,
+      SOCKET_ADDRESSES + i * SOCKET_ADDRESS_SIZE + (this.#family === AF_INET ? 4 : 8),
+    );
+  }
+
+  flush(): void {
+    const count = this.#count;
+    this.#count = 0;
+    for (let sent = 0; sent < count; ) {
+      const at = this.#arena.address + BigInt(sent * MESSAGE_SIZE);
+      const result = libc().sendmmsg(this.fd, at, count - sent, 0);
+      if (result > 0) {
+        sent += result;
+        continue;
+      }
+      const code = errno();
+      if (code === ERRNO["EINTR"]) continue;
+      // The first of the rest cannot be sent; the others may.
+      this.#failed(code);
+      sent += 1;
+    }
+  }
+
+  close(): void {
+    libc().close(this.fd);
+    this.#arena.unmap();
+  }
+}
+
+export class Sender {
+  readonly #ipv4: FamilySender;
+  readonly #ipv6: FamilySender;
+
+  /** `failed` hears the errno of each packet that the kernel did not take. */
+  constructor(failed: (errno: number) => void) {
+    this.#ipv4 = new FamilySender(AF_INET, failed);
+    try {
+      this.#ipv6 = new FamilySender(AF_INET6, failed);
+    } catch (error) {
+      this.#ipv4.close();
+      throw error;
+    }
+  }
+
+  /** Queues the IP packet of `size` bytes at `address`; it must stay there until `flush`. */
+  queue(address: bigint, size: number, destination: Uint8Array): void {
+    (destination.length === 4 ? this.#ipv4 : this.#ipv6).queue(address, size, destination);
+  }
+
+  flush(): void {
+    this.#ipv4.flush();
+    this.#ipv6.flush();
+  }
+
+  close(): void {
+    this.#ipv4.close();
+    this.#ipv6.close();
+  }
+}

@@ -1,0 +1,292 @@
+// The fast path for hosts where BPF is not allowed: a ring per interface, the reference translator, raw sockets.
+import { type Address, addressBytes, HoldfastError, type Logger, silentLogger } from "@holdfast/model";
+import { IpHeader, read16, writeChecksum } from "@holdfast/sctp";
+import { arpReply } from "../answer/arp.ts";
+import { echoReply } from "../answer/echo.ts";
+import { isSolicitation, neighbourAdvertisement } from "../answer/neighbour.ts";
+import type { FastPath, Flow, FlowCounters, FlowKey, LocalAddress, Punt } from "../port.ts";
+import { Engine } from "../reference/engine.ts";
+import { PUNT_TURN_COUNT_MAX, type PuntRates } from "../reference/punt-queue.ts";
+import { EgressTable } from "./egress.ts";
+import { HostGuard } from "./host-guard.ts";
+import { type InterfaceFacts, interfaceFacts } from "./interface.ts";
+import { addressOf, SystemCallError } from "./libc.ts";
+import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, sendFrame } from "./packet-socket.ts";
+import { ReceiveRing, type RingFrame } from "./receive-ring.ts";
+import { RingPoll } from "./ring-poll.ts";
+import { Sender } from "./sender.ts";
+
+/** Frames of all rings that are handled in one turn of the event loop. */
+const TURN_FRAME_COUNT_MAX = 512;
+
+export interface UserspaceFastPathOptions {
+  /** Names of the interfaces on which clients and endpoints are met. */
+  readonly interfaces: readonly string[];
+  /** Default 262,144. */
+  readonly flowCountMax?: number;
+  readonly puntRates?: PuntRates;
+  /** The nftables table that keeps the host's stack from VIP packets; default "holdfast". */
+  readonly guardTable?: string;
+  readonly logger?: Logger;
+}
+
+/**
+ * Opens rings on the interfaces and starts to forward; punts wait for `start`. Throws USERSPACE_SOCKET_FAILED when an
+ * interface or a capability is missing, USERSPACE_GUARD_FAILED when nftables is.
+ */
+export async function openUserspaceFastPath(options: UserspaceFastPathOptions): Promise<FastPath> {
+  const logger = options.logger ?? silentLogger;
+  const ports: Port[] = [];
+  try {
+    for (const name of options.interfaces) ports.push(openPort(name));
+    const guard = new HostGuard(options.guardTable ?? "holdfast");
+    guard.protect([]);
+    const fastPath = new UserspaceFastPath(ports, guard, options, logger);
+    logger.info(
+      { interfaces: options.interfaces },
+      "Userspace fast path: packets are translated by the daemon itself and stop when it stops.",
+    );
+    return fastPath;
+  } catch (error) {
+    for (const { ring } of ports) ring.close();
+    throw error;
+  }
+}
+
+/** An interface with its ring. */
+interface Port {
+  readonly facts: InterfaceFacts;
+  readonly ring: ReceiveRing;
+}
+
+function openPort(name: string): Port {
+  try {
+    const facts = interfaceFacts(name);
+    return { facts, ring: new ReceiveRing(facts.index) };
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    throw new HoldfastError(
+      "USERSPACE_SOCKET_FAILED",
+      { interface: name, reason: error.message },
+      { cause: error },
+    );
+  }
+}
+
+class UserspaceFastPath implements FastPath {
+  readonly mode = "userspace";
+  readonly #ports: readonly Port[];
+  readonly #guard: HostGuard;
+  readonly #engine: Engine;
+  readonly #egress: EgressTable;
+  readonly #sender: Sender;
+  readonly #poll: RingPoll;
+  readonly #frame: RingFrame = { linkOffset: 0, networkOffset: 0, end: 0, checksumPartial: false };
+  readonly #header = new IpHeader();
+  readonly #owns = (bytes: Uint8Array, offset: number, size: number): boolean =>
+    this.#engine.tables.local.get(bytes, offset, size)?.local.owned === true;
+  #started = false;
+  #delivering = false;
+  #closed = false;
+
+  constructor(ports: readonly Port[], guard: HostGuard, options: UserspaceFastPathOptions, logger: Logger) {
+    this.#ports = ports;
+    this.#guard = guard;
+    this.#egress = new EgressTable(() => this.nowMs());
+    this.#sender = new Sender(() => this.#engine.countDrop("send-failed"));
+    this.#engine = new Engine({
+      nowMs: () => this.nowMs(),
+      egress: (destination) => this.#egress.lookUp(destination),
+      ...(options.flowCountMax === undefined ? {} : { flowCountMax: options.flowCountMax }),
+      ...(options.puntRates === undefined ? {} : { puntRates: options.puntRates }),
+    });
+    this.#poll = new RingPoll(
+      ports.map(({ ring }) => ring),
+      () => this.#turn(),
+      (ring, errno) => {
+        const port = ports.find((each) => each.ring === ring);
+        logger.warn(
+          { interface: port?.facts.name, errno },
+          "The interface went down; no packets until it is up.",
+        );
+      },
+    );
+  }
+
+  nowMs(): number {
+    return performance.now();
+  }
+
+  setLocal(addresses: readonly LocalAddress[]): void {
+    const texts = addresses.map((local) => local.address);
+    // The guard first: a VIP that is served before the host is silenced would be answered twice.
+    this.#guard.protect(texts);
+    this.#engine.tables.setLocal(addresses);
+    for (const { ring } of this.#ports) ring.setFilter(texts.map(addressBytes));
+  }
+
+  setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
+    this.#engine.tables.setEndpoints(endpoints);
+  }
+
+  install(flow: Flow): boolean {
+    const installed = this.#engine.tables.install(flow);
+    if (!installed) this.#engine.count("flow-table-full");
+    return installed;
+  }
+
+  remove(key: FlowKey): void {
+    this.#engine.tables.remove(key);
+  }
+
+  counters(key: FlowKey): FlowCounters | undefined {
+    return this.#engine.tables.counters(key);
+  }
+
+  sweep(cursor: unknown, visit: (flow: Flow, counters: FlowCounters) => "keep" | "remove"): unknown {
+    return this.#engine.tables.sweep(cursor, visit);
+  }
+
+  onPunt(listener: (punt: Punt) => void): void {
+    this.#engine.onPunt(listener);
+  }
+
+  start(): void {
+    this.#started = true;
+    this.#scheduleDelivery();
+  }
+
+  send(packet: Uint8Array): boolean {
+    if (this.#closed || this.#header.read(packet) !== undefined) return false;
+    const { destinationOffset, addressSize } = this.#header;
+    // Whatever waits goes first, so that a failure is this packet's.
+    this.#sender.flush();
+    const failures = this.#engine.totals.get("drop.send-failed") ?? 0;
+    this.#sender.queue(
+      addressOf(packet),
+      packet.length,
+      packet.subarray(destinationOffset, destinationOffset + addressSize),
+    );
+    // At once: the kernel reads the packet now, and its memory may be anybody's afterwards.
+    this.#sender.flush();
+    const sent = (this.#engine.totals.get("drop.send-failed") ?? 0) === failures;
+    if (sent) this.#engine.count("send.packets");
+    return sent;
+  }
+
+  totals(): ReadonlyMap<string, number> {
+    const totals = new Map(this.#engine.totals);
+    if (this.#closed) return totals;
+    let full = 0;
+    for (const { ring } of this.#ports) full += ring.dropCount();
+    if (full > 0) totals.set("drop.receive-ring", full);
+    return totals;
+  }
+
+  signOfLife(): void {}
+
+  async detach(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#poll.close();
+    for (const { ring } of this.#ports) ring.close();
+    this.#sender.close();
+    this.#egress.close();
+  }
+
+  async uninstall(): Promise<void> {
+    await this.detach();
+    this.#guard.remove();
+  }
+
+  /** Handles what the rings hold, a bounded number of frames; true when more wait. */
+  #turn(): boolean {
+    let budget = TURN_FRAME_COUNT_MAX;
+    for (const port of this.#ports) {
+      while (budget > 0 && port.ring.ready) {
+        budget -= this.#drainBlock(port, budget);
+        // The kernel reads the packets in place: they must be gone before it gets the block back.
+        this.#sender.flush();
+        port.ring.release();
+      }
+    }
+    this.#scheduleDelivery();
+    return this.#ports.some(({ ring }) => ring.ready);
+  }
+
+  /** Frames handled, at least 1 so that an empty block is progress, too. */
+  #drainBlock(port: Port, limit: number): number {
+    const frame = this.#frame;
+    let count = 0;
+    while (count < limit && port.ring.read(frame)) {
+      count += 1;
+      this.#handle(port, frame);
+    }
+    return Math.max(count, 1);
+  }
+
+  #handle(port: Port, frame: RingFrame): void {
+    const { bytes } = port.ring;
+    switch (read16(bytes, frame.networkOffset - 2)) {
+      case ETH_P_IP:
+        this.#handleIp(port, frame);
+        break;
+      case ETH_P_IPV6:
+        if (isSolicitation(bytes, frame.linkOffset, frame.end)) this.#answerSolicitation(port, frame);
+        else this.#handleIp(port, frame);
+        break;
+      case ETH_P_ARP:
+        this.#answerArp(port, frame);
+        break;
+    }
+  }
+
+  #handleIp({ facts, ring }: Port, frame: RingFrame): void {
+    const packet = ring.bytes.subarray(frame.networkOffset, frame.end);
+    const verdict = this.#engine.process({
+      bytes: packet,
+      size: packet.length,
+      interfaceIndex: facts.index,
+      checksumPartial: frame.checksumPartial,
+    });
+    if (verdict.action === "forward") {
+      const size = this.#engine.packetSize;
+      if (frame.checksumPartial) this.#completeChecksum(packet.subarray(0, size));
+      this.#sender.queue(ring.address + BigInt(frame.networkOffset), size, verdict.destination);
+    } else if (verdict.action === "answer") {
+      this.send(echoReply(packet, packet.length));
+    }
+  }
+
+  /** A local stack left the checksum to a device; the way out of here is a raw socket, which has none. */
+  #completeChecksum(packet: Uint8Array): void {
+    if (this.#header.read(packet) !== undefined) return;
+    writeChecksum(packet, this.#header.payloadOffset, this.#header.end);
+  }
+
+  #answerArp({ facts, ring }: Port, frame: RingFrame): void {
+    const owns = (bytes: Uint8Array, offset: number) => this.#owns(bytes, offset, 4);
+    const reply = arpReply(ring.bytes, frame.linkOffset, frame.end, facts.mac, owns);
+    if (reply !== undefined && sendFrame(ring.fd, reply)) this.#engine.count("answer.arp");
+  }
+
+  #answerSolicitation({ facts, ring }: Port, frame: RingFrame): void {
+    const owns = (bytes: Uint8Array, offset: number) => this.#owns(bytes, offset, 16);
+    const answer = neighbourAdvertisement(ring.bytes, frame.linkOffset, frame.end, facts.mac, owns);
+    if (answer !== undefined && sendFrame(ring.fd, answer)) this.#engine.count("answer.neighbour");
+  }
+
+  #scheduleDelivery(): void {
+    if (!this.#started || this.#delivering || this.#engine.puntCount === 0) return;
+    this.#delivering = true;
+    setImmediate(() => {
+      this.#delivering = false;
+      if (this.#closed) return;
+      try {
+        this.#engine.deliver(PUNT_TURN_COUNT_MAX);
+      } finally {
+        this.#scheduleDelivery();
+      }
+    });
+  }
+}
