@@ -215,7 +215,6 @@ export type ToEngine =
       readonly kind: "exported";
       readonly request: number;
       readonly deltas: DeltaBatch;
-      readonly gone: IdList;
     }
   | {
       readonly kind: "release";
@@ -228,7 +227,15 @@ export type ToEngine =
     }
   | { readonly kind: "ask"; readonly token: number; readonly about: SessionQuestion }
   | { readonly kind: "found"; readonly request: number; readonly records: readonly Uint8Array[] }
-  | { readonly kind: "configuration"; readonly changes: readonly Uint8Array[] }
+  /** To one member, or to all. */
+  | {
+      readonly kind: "configuration";
+      readonly to: number | undefined;
+      readonly heads: readonly string[];
+      readonly changes: readonly Uint8Array[];
+    }
+  /** Keeps a small named value in the store. */
+  | { readonly kind: "keep"; readonly name: string; readonly value: Uint8Array }
   | {
       readonly kind: "request";
       readonly token: number;
@@ -241,15 +248,32 @@ export type ToEngine =
 
 export type ToView =
   /** Deltas of other members, to be joined in order. */
-  | { readonly kind: "deliver"; readonly batch: number; readonly from: number; readonly deltas: DeltaBatch }
-  /** Send the full record of each id (bounded by the view's pace); `gone` lists those it does not know. */
-  | { readonly kind: "export"; readonly request: number; readonly ids: IdList }
+  | { readonly kind: "deliver"; readonly batch: number; readonly deltas: DeltaBatch }
+  /** Send what must be written again of each id. */
+  | {
+      readonly kind: "export";
+      readonly request: number;
+      /** The last `local` message that the engine had taken in. */
+      readonly sequence: number;
+      readonly ids: IdList;
+    }
   /** No journal carries these any longer. `sequence`: the last `local` message that the engine had taken in. */
   | { readonly kind: "forget"; readonly sequence: number; readonly ids: IdList }
   | { readonly kind: "released"; readonly token: number; readonly ok: boolean }
   | { readonly kind: "answered"; readonly token: number }
   | { readonly kind: "lookup"; readonly request: number; readonly about: SessionQuestion }
-  | { readonly kind: "configuration"; readonly changes: readonly Uint8Array[] }
+  | {
+      readonly kind: "configuration";
+      readonly from: number;
+      readonly heads: readonly string[];
+      readonly changes: readonly Uint8Array[];
+    }
+  /** Once, at the start: what `keep` stored in earlier lives, and what the store found damaged. */
+  | {
+      readonly kind: "kept";
+      readonly values: ReadonlyMap<string, Uint8Array>;
+      readonly damaged: readonly string[];
+    }
   | {
       readonly kind: "request";
       readonly token: number;
@@ -276,6 +300,8 @@ export interface EngineState {
   /** Heard every configured member since the start, or waited long enough: NAT ports may be allocated. */
   readonly mayAllocate: boolean;
   readonly connected: readonly number[];
+  /** Configured members that nobody in reach is connected with. While there are any, tombstones are kept. */
+  readonly missing: readonly number[];
 }
 
 export interface PeerStatus {

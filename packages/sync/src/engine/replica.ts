@@ -1,0 +1,314 @@
+// The main thread's side of replication: hands local facts to the engine, joins what the engine delivers a little at a
+// time, and answers when records must be written again. Deterministic: clock and turns are parameters.
+import {
+  type Clock,
+  decodeSession,
+  emptyRecord,
+  encodeSession,
+  isEnded,
+  join,
+  type Replication,
+  type SessionDelta,
+  type SessionId,
+  type SessionQuestion,
+  type SessionRecord,
+  type SessionView,
+  sessionIdFromBytes,
+  type Timer,
+} from "@holdfast/model";
+import type { EngineLink, EngineState, EngineStatus, ToEngine, ToView } from "../ports.ts";
+import { BatchWriter, readBatch, readIds } from "./batch.ts";
+import { TOMBSTONE_SHARE } from "./settings.ts";
+
+/** Urgent facts leave at once, and again after this long: a burst is one tick. */
+const GROUP_COMMIT_MS = 2;
+/** Other facts wait this long for company. */
+const TICK_MS = 10;
+/** Longest turn of joins before the event loop has its turn. */
+const TURN_MS = 2;
+/** Tombstones kept; the oldest go first, counted. */
+export const TOMBSTONE_COUNT_MAX = 200_000;
+
+export interface ReplicaPorts {
+  readonly view: SessionView;
+  readonly link: EngineLink<ToEngine, ToView>;
+  readonly clock: Clock;
+  /** Runs `action` after whatever else waits for its turn; `setImmediate` in production. */
+  readonly yieldTurn: (action: () => void) => void;
+  readonly memoryMs: number;
+  /** `peer`: an INIT-ACK waits for the others; `none`: it does not. */
+  readonly release: "peer" | "none";
+  /** Numbers of the members that own the service's other VIPs now. */
+  readonly ownersOf: (record: SessionRecord) => readonly number[];
+  readonly onState?: (state: EngineState) => void;
+  /** Messages that are not about sessions: configuration, requests of other nodes, kept values. */
+  readonly onOther?: (message: ToView) => void;
+}
+
+export class SessionReplica implements Replication {
+  readonly #ports: ReplicaPorts;
+  /** Facts that wait to leave, joined per session. */
+  readonly #pending = new Map<SessionId, SessionRecord>();
+  /** Local message in which a session was last spoken of; only those that the engine has not confirmed. */
+  readonly #spokenOf = new Map<SessionId, number>();
+  readonly #endedAtMs = new Map<SessionId, number>();
+  readonly #inbox: ToView[] = [];
+  readonly #promises = new Map<number, (ok: boolean) => void>();
+  readonly #statusPromises = new Map<number, (status: EngineStatus) => void>();
+  readonly totals = { malformed: 0, joined: 0, tombstonesDropped: 0, ghosts: 0 };
+  #state: EngineState | undefined;
+  /** Last moment at which a configured member was out of reach. */
+  #lastMissingMs: number;
+  #sequence = 0;
+  #nextBatchToken = 1;
+  #timer: { readonly timer: Timer; readonly dueMs: number } | undefined;
+  #lastFlushMs = Number.NEGATIVE_INFINITY;
+  #turning = false;
+
+  constructor(ports: ReplicaPorts) {
+    this.#ports = ports;
+    this.#lastMissingMs = ports.clock.nowMs();
+    ports.view.onLocal((delta, urgent) => this.#local(delta, urgent));
+    ports.view.subscribe(({ previous, record }) => {
+      const id = (record ?? previous)?.id;
+      if (id === undefined) return;
+      if (record !== undefined && isEnded(record)) {
+        if (!this.#endedAtMs.has(id)) this.#endedAtMs.set(id, ports.clock.nowMs());
+      } else this.#endedAtMs.delete(id);
+    });
+    ports.link.listen((message) => {
+      this.#inbox.push(message);
+      this.#turn();
+    });
+  }
+
+  /** undefined before the engine has started. */
+  get state(): EngineState | undefined {
+    return this.#state;
+  }
+
+  /** Ended sessions that are still remembered. */
+  get tombstoneCount(): number {
+    return this.#endedAtMs.size;
+  }
+
+  released(id: SessionId): Promise<boolean> {
+    const record = this.#ports.view.get(id);
+    if (this.#ports.release === "none") return Promise.resolve(true);
+    this.flush();
+    const { promise, token } = this.#promise();
+    this.#ports.link.post({
+      kind: "release",
+      token,
+      id,
+      sequence: this.#sequence,
+      members: record === undefined ? [] : this.#ports.ownersOf(record),
+    });
+    return promise;
+  }
+
+  async ask(question: SessionQuestion): Promise<void> {
+    const { promise, token } = this.#promise();
+    this.#ports.link.post({ kind: "ask", token, about: question });
+    await promise;
+  }
+
+  status(id?: SessionId): Promise<EngineStatus> {
+    const token = this.#nextBatchToken++;
+    return new Promise((resolve) => {
+      this.#statusPromises.set(token, resolve);
+      this.#ports.link.post(id === undefined ? { kind: "status", token } : { kind: "status", token, id });
+    });
+  }
+
+  /** Hands what waits to the engine now. */
+  flush(): void {
+    this.#timer?.timer.cancel();
+    this.#timer = undefined;
+    if (this.#pending.size === 0) return;
+    const writer = new BatchWriter();
+    const sequence = ++this.#sequence;
+    for (const [id, delta] of this.#pending) {
+      writer.add(encodeSession(delta));
+      // In the order of their messages.
+      this.#spokenOf.delete(id);
+      this.#spokenOf.set(id, sequence);
+    }
+    this.#pending.clear();
+    this.#lastFlushMs = this.#ports.clock.nowMs();
+    this.#ports.link.post({ kind: "local", sequence, urgent: true, deltas: writer.take() });
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+
+  #promise(): { promise: Promise<boolean>; token: number } {
+    const token = this.#nextBatchToken++;
+    const promise = new Promise<boolean>((resolve) => this.#promises.set(token, resolve));
+    return { promise, token };
+  }
+
+  #local(delta: SessionDelta, urgent: boolean): void {
+    const waiting = this.#pending.get(delta.id) ?? emptyRecord(delta.id);
+    this.#pending.set(delta.id, join(waiting, delta));
+    const nowMs = this.#ports.clock.nowMs();
+    const dueMs = urgent ? Math.max(nowMs, this.#lastFlushMs + GROUP_COMMIT_MS) : nowMs + TICK_MS;
+    if (dueMs <= nowMs) {
+      this.flush();
+      return;
+    }
+    if (this.#timer !== undefined && this.#timer.dueMs <= dueMs) return;
+    this.#timer?.timer.cancel();
+    this.#timer = { timer: this.#ports.clock.after(dueMs - nowMs, () => this.flush()), dueMs };
+  }
+
+  #turn(): void {
+    if (this.#turning) return;
+    this.#turning = true;
+    this.#ports.yieldTurn(() => {
+      this.#turning = false;
+      const { clock } = this.#ports;
+      const untilMs = clock.nowMs() + TURN_MS;
+      for (let message = this.#inbox.shift(); message !== undefined; message = this.#inbox.shift()) {
+        this.#handle(message);
+        if (clock.nowMs() >= untilMs) break;
+      }
+      if (this.#inbox.length > 0) this.#turn();
+    });
+  }
+
+  #handle(message: ToView): void {
+    switch (message.kind) {
+      case "deliver":
+        this.#join(message);
+        break;
+      case "export":
+        this.#confirmed(message.sequence);
+        this.#export(message);
+        break;
+      case "forget":
+        this.#forget(message);
+        break;
+      case "released":
+      case "answered": {
+        const resolve = this.#promises.get(message.token);
+        this.#promises.delete(message.token);
+        resolve?.(message.kind === "answered" || message.ok);
+        break;
+      }
+      case "lookup":
+        this.#ports.link.post({
+          kind: "found",
+          request: message.request,
+          records: this.#ports.view.answer(message.about).map((record) => encodeSession(record)),
+        });
+        break;
+      case "status": {
+        const resolve = this.#statusPromises.get(message.token);
+        this.#statusPromises.delete(message.token);
+        resolve?.(message.status);
+        break;
+      }
+      case "state":
+        if ((this.#state?.missing.length ?? 1) > 0) this.#lastMissingMs = this.#ports.clock.nowMs();
+        this.#state = message.state;
+        if (message.state.missing.length > 0) this.#lastMissingMs = this.#ports.clock.nowMs();
+        this.#ports.onState?.(message.state);
+        break;
+      default:
+        this.#ports.onOther?.(message);
+    }
+  }
+
+  #join(message: Extract<ToView, { kind: "deliver" }>): void {
+    const covered = new Uint8Array((message.deltas.count + 7) >> 3);
+    const contradicted: Uint8Array[] = [];
+    let i = 0;
+    for (const bytes of readBatch(message.deltas)) {
+      const decoding = decodeSession(bytes);
+      if ("malformed" in decoding) this.totals.malformed++;
+      else {
+        const result = this.#ports.view.joinRemote(decoding.delta);
+        if (result.covered) covered[i >> 3] = (covered[i >> 3] as number) | (1 << (i & 7));
+        if (result.contradicted) contradicted.push(bytes.slice(0, 16));
+        this.totals.joined++;
+      }
+      i++;
+    }
+    this.#ports.link.post({
+      kind: "joined",
+      batch: message.batch,
+      covered,
+      contradicted: concatenate(contradicted),
+    });
+  }
+
+  /** Records as they are now; ended ones as tombstones for a while, then no longer. */
+  #export(message: Extract<ToView, { kind: "export" }>): void {
+    const writer = new BatchWriter();
+    for (const bytes of readIds(message.ids)) {
+      const record = this.#ports.view.known(sessionIdFromBytes(bytes));
+      if (record === undefined) continue;
+      if (!isEnded(record)) writer.add(encodeSession(record));
+      else if (!this.#isExpired(record.id)) writer.add(encodeSession(tombstoneOf(record)));
+    }
+    this.#ports.link.post({ kind: "exported", request: message.request, deltas: writer.take() });
+  }
+
+  /**
+   * A tombstone may go when everybody had time to see it: while a configured member is out of reach it stays, or else
+   * that member would bring the session back, and its NAT port might be in other hands by then.
+   */
+  #isExpired(id: SessionId): boolean {
+    const endedAtMs = this.#endedAtMs.get(id) ?? this.#ports.clock.nowMs();
+    if (this.#endedAtMs.size > TOMBSTONE_COUNT_MAX && this.#isAmongOldest(endedAtMs)) {
+      this.totals.tombstonesDropped++;
+      return true;
+    }
+    const nowMs = this.#ports.clock.nowMs();
+    if (this.#state === undefined || this.#state.missing.length > 0) return false;
+    return nowMs - Math.max(endedAtMs, this.#lastMissingMs) > this.#ports.memoryMs * TOMBSTONE_SHARE;
+  }
+
+  /** The map is in order of ending: the first one tells where the oldest are. */
+  #isAmongOldest(endedAtMs: number): boolean {
+    const [oldestMs = 0] = this.#endedAtMs.values();
+    return endedAtMs - oldestMs < this.#ports.memoryMs;
+  }
+
+  #forget(message: Extract<ToView, { kind: "forget" }>): void {
+    this.#confirmed(message.sequence);
+    for (const bytes of readIds(message.ids)) {
+      const id = sessionIdFromBytes(bytes);
+      const record = this.#ports.view.known(id);
+      if (record === undefined) continue;
+      if (this.#pending.has(id) || this.#spokenOf.has(id)) {
+        // Facts about it are on their way: they need the rest of the record around them.
+        if (!isEnded(record)) {
+          this.#local(record, true);
+          continue;
+        }
+      }
+      if (!isEnded(record)) this.totals.ghosts++;
+      this.#ports.view.forget(id);
+    }
+  }
+
+  /** The engine has taken in every local message up to `sequence`. */
+  #confirmed(sequence: number): void {
+    for (const [id, spokenIn] of this.#spokenOf) {
+      if (spokenIn > sequence) break;
+      this.#spokenOf.delete(id);
+    }
+  }
+}
+
+/** All that is needed to keep a session dead. */
+function tombstoneOf(record: SessionRecord): SessionDelta {
+  return record.end === undefined ? { id: record.id } : { id: record.id, end: record.end };
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.length * 16);
+  for (const [i, part] of parts.entries()) all.set(part, i * 16);
+  return all;
+}
