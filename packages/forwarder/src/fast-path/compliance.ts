@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { describeForwarding } from "./compliance/forwarding.ts";
+import { describeNeighbours } from "./compliance/neighbours.ts";
 import { describePunts } from "./compliance/punts.ts";
 import type { Harness, Rig, RigOptions } from "./compliance/rig.ts";
 import { describeTables } from "./compliance/tables.ts";
@@ -31,6 +32,7 @@ export function describeFastPath(name: string, harness: Harness): void {
     describeForwarding(withRig);
     describePunts(withRig);
     describeTables(withRig);
+    describeNeighbours(withRig);
     withRig(
       "detach and uninstall end without complaint, and nothing is sent afterwards",
       async ({ fastPath }) => {

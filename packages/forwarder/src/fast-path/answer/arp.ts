@@ -16,21 +16,25 @@ const REPLY = 2;
 /** Ethernet, IPv4, 6, 4. */
 const PREFIX = [0, 1, 8, 0, 6, 4];
 
+/** Whether the address in the buffer at the offset is a VIP of this member (true), of another (false), or no VIP. */
+export type OwnsAddress = (bytes: Uint8Array, offset: number) => boolean | undefined;
+
 /**
- * The reply to the ARP frame bytes[start, end) if it asks for an address that `owned` knows (by its four bytes), as
- * a whole frame; undefined for anything else.
+ * The reply to the ARP frame bytes[start, end), as a whole frame, if it asks for a VIP of this member; "not-owned" if
+ * for another member's; undefined for anything else.
  */
 export function arpReply(
   bytes: Uint8Array,
   start: number,
   end: number,
   mac: Uint8Array,
-  owned: (bytes: Uint8Array, offset: number) => boolean,
-): Uint8Array | undefined {
+  owns: OwnsAddress,
+): Uint8Array | "not-owned" | undefined {
   if (end - start < ETH_HEADER_SIZE + ARP_SIZE) return undefined;
   if (PREFIX.some((value, i) => bytes[start + ETH_HEADER_SIZE + i] !== value)) return undefined;
   if (read16(bytes, start + OPERATION) !== REQUEST) return undefined;
-  if (!owned(bytes, start + TARGET_ADDRESS)) return undefined;
+  const owned = owns(bytes, start + TARGET_ADDRESS);
+  if (owned !== true) return owned === false ? "not-owned" : undefined;
   const reply = bytes.slice(start, start + ETH_HEADER_SIZE + ARP_SIZE);
   reply.copyWithin(0, 6, 12);
   reply.set(mac, 6);

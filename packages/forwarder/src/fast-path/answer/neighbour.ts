@@ -13,6 +13,7 @@ import {
   read16,
   write16,
 } from "@holdfast/sctp";
+import type { OwnsAddress } from "./arp.ts";
 
 const ETH_HEADER_SIZE = 14;
 const SOLICITATION = 135;
@@ -37,16 +38,17 @@ export function isSolicitation(bytes: Uint8Array, start: number, end: number): b
 }
 
 /**
- * The advertisement that answers the solicitation in the frame bytes[start, end), as a whole frame, if `owned` knows
- * the target (by its 16 bytes). A solicitation that RFC 4861 §7.1.1 calls invalid gets none.
+ * The advertisement that answers the solicitation in the frame bytes[start, end), as a whole frame, if it asks for a VIP
+ * of this member; "not-owned" if for another member's; undefined for anything else, and for a solicitation that
+ * RFC 4861 §7.1.1 calls invalid.
  */
 export function neighbourAdvertisement(
   bytes: Uint8Array,
   start: number,
   end: number,
   mac: Uint8Array,
-  owned: (bytes: Uint8Array, offset: number) => boolean,
-): Uint8Array | undefined {
+  owns: OwnsAddress,
+): Uint8Array | "not-owned" | undefined {
   if (!isSolicitation(bytes, start, end)) return undefined;
   const ip = start + ETH_HEADER_SIZE;
   const message = ip + IPV6_HEADER_SIZE;
@@ -58,7 +60,8 @@ export function neighbourAdvertisement(
   const destination = bytes.subarray(ip + IPV6_DESTINATION_OFFSET, ip + IPV6_DESTINATION_OFFSET + 16);
   const sum = pseudoHeaderSum(source, destination, length, PROTOCOL.ICMPV6);
   if (internetChecksum(bytes, message, message + length, sum) !== 0) return undefined;
-  if (!owned(bytes, message + TARGET_OFFSET)) return undefined;
+  const owned = owns(bytes, message + TARGET_OFFSET);
+  if (owned !== true) return owned === false ? "not-owned" : undefined;
 
   const target = bytes.slice(message + TARGET_OFFSET, message + TARGET_OFFSET + 16);
   // Without a source, somebody wants to take the address for himself: everybody is told (RFC 4861 §7.2.4).

@@ -9,13 +9,14 @@ import { IpHeader, read16, write16 } from "@holdfast/sctp";
 import koffi from "koffi";
 import type { FastPath } from "../port.ts";
 import { type InterfaceFacts, interfaceFacts } from "../userspace/interface.ts";
-import { check, libc } from "../userspace/libc.ts";
+import { check, libc, setOption } from "../userspace/libc.ts";
 import {
   ETH_HEADER_SIZE,
   ETH_P_IP,
   ETH_P_IPV6,
   openPacketSocket,
   receiveFrame,
+  SOL_PACKET,
   sendFrame,
   setReceiveBuffer,
 } from "../userspace/packet-socket.ts";
@@ -108,6 +109,12 @@ export function labHarness(
         interfaces: { client: facts.hfclient.index, core: facts.hfcore.index },
         inject: (side, packet) => wires[side].inject(packet),
         received: (side) => wires[side].received(),
+        link: {
+          mac: (side, end) => (end === "test" ? wires[side].near : wires[side].far).mac,
+          injectFrame: (side, frame) => wires[side].injectFrame(frame),
+          receivedFrames: (side) => wires[side].receivedFrames(),
+          injectPartial: (side, packet) => wires[side].injectPartial(packet),
+        },
         async close() {
           await fastPath.uninstall();
           client.close();
@@ -119,58 +126,95 @@ export function labHarness(
   };
 }
 
+const PACKET_VNET_HDR = 15;
+
 /** Frames as large as any that segmentation offload makes. */
 const FRAME_SIZE_MAX = 66_000;
 
 /** The test's end of a link. */
 export class Wire {
-  readonly #near: InterfaceFacts;
-  readonly #far: InterfaceFacts;
+  readonly near: InterfaceFacts;
+  readonly far: InterfaceFacts;
   readonly #fd: number;
+  readonly #frames: Uint8Array[] = [];
   readonly #packets: Uint8Array[] = [];
   readonly #buffer = new Uint8Array(FRAME_SIZE_MAX);
   readonly #header = new IpHeader();
 
   /** `near` is the test's interface, `far` the fast path's. */
   constructor(near: InterfaceFacts, far: InterfaceFacts) {
-    this.#near = near;
-    this.#far = far;
+    this.near = near;
+    this.far = far;
     this.#fd = openPacketSocket(near.index, (fd) => setReceiveBuffer(fd, 4 << 20));
   }
 
   /** Sends an IP packet to the fast path's host. */
   inject(packet: Uint8Array): void {
-    const frame = new Uint8Array(ETH_HEADER_SIZE + packet.length);
-    frame.set(this.#far.mac);
-    frame.set(this.#near.mac, 6);
-    write16(frame, 12, (packet[0] as number) >>> 4 === 4 ? ETH_P_IP : ETH_P_IPV6);
-    frame.set(packet, ETH_HEADER_SIZE);
-    this.injectFrame(frame);
+    this.injectFrame(this.#frameOf(packet));
   }
 
   injectFrame(frame: Uint8Array): void {
     if (!sendFrame(this.#fd, frame)) throw new Error("the frame did not leave");
   }
 
+  /** The kernel marks the packet: it has the checksum computed by hardware that is not there. */
+  injectPartial(packet: Uint8Array): void {
+    this.#header.read(packet);
+    const start = ETH_HEADER_SIZE + this.#header.payloadOffset;
+    const frame = this.#frameOf(packet);
+    // struct virtio_net_hdr: NEEDS_CSUM, no segmentation, where the checksummed part starts, where its field is.
+    const prefixed = new Uint8Array(10 + frame.length);
+    const view = new DataView(prefixed.buffer);
+    view.setUint8(0, 1);
+    view.setUint16(6, start, true);
+    view.setUint16(8, 8, true);
+    prefixed.set(frame, 10);
+    const fd = openPacketSocket(this.near.index, (each) => setOption(each, SOL_PACKET, PACKET_VNET_HDR, 1));
+    try {
+      if (!sendFrame(fd, prefixed)) throw new Error("the frame did not leave");
+    } finally {
+      libc().close(fd);
+    }
+  }
+
   /** IP packets for clients and endpoints that came, without link-layer padding. */
   received(): readonly Uint8Array[] {
-    for (let frame = this.receivedFrame(); frame !== undefined; frame = this.receivedFrame()) {
-      const packet = frame.subarray(ETH_HEADER_SIZE);
-      if (![ETH_P_IP, ETH_P_IPV6].includes(read16(frame, 12)) || this.#header.read(packet) !== undefined)
-        continue;
-      const destination = packet.subarray(
-        this.#header.destinationOffset,
-        this.#header.destinationOffset + this.#header.addressSize,
-      );
-      if (HOSTS.has(String(destination))) this.#packets.push(packet.slice(0, this.#header.end));
-    }
+    this.#drain();
     return this.#packets;
   }
 
-  /** The next frame, whatever it is. */
-  receivedFrame(): Uint8Array | undefined {
-    const length = receiveFrame(this.#fd, this.#buffer);
-    return length === undefined ? undefined : this.#buffer.slice(0, length);
+  receivedFrames(): readonly Uint8Array[] {
+    this.#drain();
+    return this.#frames;
+  }
+
+  #drain(): void {
+    for (;;) {
+      const length = receiveFrame(this.#fd, this.#buffer);
+      if (length === undefined) return;
+      const frame = this.#buffer.slice(0, length);
+      this.#frames.push(frame);
+      this.#keepPacket(frame);
+    }
+  }
+
+  #keepPacket(frame: Uint8Array): void {
+    const packet = frame.subarray(ETH_HEADER_SIZE);
+    const header = this.#header;
+    if (![ETH_P_IP, ETH_P_IPV6].includes(read16(frame, 12)) || header.read(packet) !== undefined) return;
+    const { destinationOffset, addressSize } = header;
+    const destination = packet.subarray(destinationOffset, destinationOffset + addressSize);
+    // What the host's IPv6 says by itself is for groups.
+    if (HOSTS.has(String(destination))) this.#packets.push(packet.slice(0, header.end));
+  }
+
+  #frameOf(packet: Uint8Array): Uint8Array {
+    const frame = new Uint8Array(ETH_HEADER_SIZE + packet.length);
+    frame.set(this.far.mac);
+    frame.set(this.near.mac, 6);
+    write16(frame, 12, (packet[0] as number) >>> 4 === 4 ? ETH_P_IP : ETH_P_IPV6);
+    frame.set(packet, ETH_HEADER_SIZE);
+    return frame;
   }
 
   close(): void {

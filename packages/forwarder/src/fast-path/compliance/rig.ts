@@ -12,7 +12,19 @@ export interface Rig {
   inject(side: Side, packet: Uint8Array): void;
   /** IP packets that came out on that side since the rig was opened; link-layer padding is cut off. */
   received(side: Side): readonly Uint8Array[];
+  /** Only where there are frames: the Ethernet below. */
+  readonly link?: Link;
   close(): Promise<void>;
+}
+
+export interface Link {
+  /** MAC of the fast path's interface on that side, and of the test's. */
+  mac(side: Side, end: "fastPath" | "test"): Uint8Array;
+  injectFrame(side: Side, frame: Uint8Array): void;
+  /** Every frame that came out on that side since the rig was opened. */
+  receivedFrames(side: Side): readonly Uint8Array[];
+  /** Like `inject`, of a packet whose SCTP checksum a local stack left to the device (CHECKSUM_PARTIAL). */
+  injectPartial(side: Side, packet: Uint8Array): void;
 }
 
 export interface RigOptions {

@@ -28,6 +28,8 @@ function bind() {
       "void *mmap(void *address, uint64_t length, int protection, int flags, int fd, int64_t offset)",
     ),
     munmap: libc.func("int munmap(uint64_t address, uint64_t length)"),
+    eventfd: libc.func("int eventfd(uint32_t initial, int flags)"),
+    write: libc.func("int64_t write(int fd, void *bytes, uint64_t length)"),
     poll: libc.func("int poll(void *fds, uint64_t count, int timeoutMs)"),
   };
 }

@@ -9,10 +9,13 @@ const PACKET_STATISTICS = 6;
 const PACKET_VERSION = 10;
 const TPACKET_V3 = 2;
 
-/** One block holds any frame that segmentation offload makes, with room to spare. */
-const BLOCK_SIZE = 1 << 18;
-/** 8 MiB an interface: some 50,000 small frames wait while the event loop is busy. */
-const BLOCK_COUNT = 32;
+/**
+ * The kernel hands over a block every millisecond in which anything came, however little, so it takes many small ones
+ * to bear an event loop that is busy for half a second: 512. A block holds three jumbo frames; what is longer is a
+ * super-packet of a local stack's segmentation offload, which could not be sent on as it is anyway.
+ */
+const BLOCK_SIZE = 1 << 15;
+const BLOCK_COUNT = 512;
 const FRAME_SIZE = 2048;
 /** Milliseconds after which the kernel hands over a block that is not full: the latency of a lonely packet. */
 const RETIRE_MS = 1;
@@ -52,6 +55,8 @@ export interface RingFrame {
 export class ReceiveRing {
   readonly interfaceIndex: number;
   readonly fd: number;
+  /** Frames that did not fit a block. */
+  truncatedCount = 0;
   readonly #mapping: Mapping;
   readonly #view: DataView;
   readonly #words: Int32Array;
@@ -128,7 +133,10 @@ export class ReceiveRing {
       this.#next = at + view.getUint32(at + NEXT_OFFSET, true);
       const snapLength = view.getUint32(at + SNAP_LENGTH_OFFSET, true);
       const status = view.getUint32(at + STATUS_OFFSET, true);
-      if (snapLength !== view.getUint32(at + LENGTH_OFFSET, true)) continue;
+      if (snapLength !== view.getUint32(at + LENGTH_OFFSET, true)) {
+        this.truncatedCount += 1;
+        continue;
+      }
       if ((status & STATUS_VLAN_VALID) !== 0) continue;
       if (view.getUint8(at + PACKET_TYPE_OFFSET) === PACKET_OTHER_HOST) continue;
       frame.linkOffset = at + view.getUint16(at + MAC_OFFSET, true);

@@ -1,6 +1,5 @@
-// Waits for all rings with one blocked call on one of libuv's threads, a tenth of a second at most, so that closing
-// never takes longer.
-import { ERRNO, libc, SystemCallError } from "./libc.ts";
+// Waits for all rings with one blocked call on one of libuv's threads, a tenth of a second at most.
+import { check, ERRNO, libc, SystemCallError } from "./libc.ts";
 import type { ReceiveRing } from "./receive-ring.ts";
 
 const POLLIN = 1;
@@ -10,6 +9,7 @@ const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const POLL_SIZE = 8;
 const WAIT_MS = 100;
+const EFD_CLOEXEC = 0o2000000;
 
 export class RingPoll {
   readonly #rings: readonly ReceiveRing[];
@@ -17,6 +17,8 @@ export class RingPoll {
   readonly #failed: (ring: ReceiveRing, errno: number) => void;
   /** struct pollfd each. A member, since the kernel writes into it while the event loop runs. */
   readonly #fds: Uint8Array;
+  /** An eventfd behind the rings in the list: written to end a wait at once. */
+  readonly #wake: number;
   #closing = false;
   #closed: () => void = () => {};
   readonly #done: Promise<void>;
@@ -30,10 +32,12 @@ export class RingPoll {
     this.#rings = rings;
     this.#turn = turn;
     this.#failed = failed;
-    this.#fds = new Uint8Array(Math.max(1, rings.length) * POLL_SIZE);
+    this.#wake = check("eventfd", libc().eventfd(0, EFD_CLOEXEC));
+    const fds = [...rings.map((ring) => ring.fd), this.#wake];
+    this.#fds = new Uint8Array(fds.length * POLL_SIZE);
     const view = new DataView(this.#fds.buffer);
-    rings.forEach((ring, i) => {
-      view.setInt32(i * POLL_SIZE, ring.fd, true);
+    fds.forEach((fd, i) => {
+      view.setInt32(i * POLL_SIZE, fd, true);
       view.setInt16(i * POLL_SIZE + 4, POLLIN, true);
     });
     this.#done = new Promise((resolve) => {
@@ -43,9 +47,11 @@ export class RingPoll {
   }
 
   /** Resolves when no thread looks at the rings any more; they may be closed then. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#closing = true;
-    return this.#done;
+    libc().write(this.#wake, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0), 8);
+    await this.#done;
+    libc().close(this.#wake);
   }
 
   #wait(): void {
@@ -53,7 +59,7 @@ export class RingPoll {
       this.#closed();
       return;
     }
-    libc().poll.async(this.#fds, this.#rings.length, WAIT_MS, (error: unknown, result: number) => {
+    libc().poll.async(this.#fds, this.#rings.length + 1, WAIT_MS, (error: unknown, result: number) => {
       if (error) throw error;
       if (result < 0) {
         const failure = new SystemCallError("poll");

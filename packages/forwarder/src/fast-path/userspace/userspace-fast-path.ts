@@ -1,7 +1,7 @@
 // The fast path for hosts where BPF is not allowed: a ring per interface, the reference translator, raw sockets.
 import { type Address, addressBytes, HoldfastError, type Logger, silentLogger } from "@holdfast/model";
 import { IpHeader, read16, writeChecksum } from "@holdfast/sctp";
-import { arpReply } from "../answer/arp.ts";
+import { arpReply, type OwnsAddress } from "../answer/arp.ts";
 import { echoReply } from "../answer/echo.ts";
 import { isSolicitation, neighbourAdvertisement } from "../answer/neighbour.ts";
 import type { FastPath, Flow, FlowCounters, FlowKey, LocalAddress, Punt } from "../port.ts";
@@ -83,8 +83,10 @@ class UserspaceFastPath implements FastPath {
   readonly #poll: RingPoll;
   readonly #frame: RingFrame = { linkOffset: 0, networkOffset: 0, end: 0, checksumPartial: false };
   readonly #header = new IpHeader();
-  readonly #owns = (bytes: Uint8Array, offset: number, size: number): boolean =>
-    this.#engine.tables.local.get(bytes, offset, size)?.local.owned === true;
+  readonly #owns4: OwnsAddress = (bytes, offset) =>
+    this.#engine.tables.local.get(bytes, offset, 4)?.local.owned;
+  readonly #owns6: OwnsAddress = (bytes, offset) =>
+    this.#engine.tables.local.get(bytes, offset, 16)?.local.owned;
   #started = false;
   #delivering = false;
   #closed = false;
@@ -178,8 +180,13 @@ class UserspaceFastPath implements FastPath {
     const totals = new Map(this.#engine.totals);
     if (this.#closed) return totals;
     let full = 0;
-    for (const { ring } of this.#ports) full += ring.dropCount();
+    let truncated = 0;
+    for (const { ring } of this.#ports) {
+      full += ring.dropCount();
+      truncated += ring.truncatedCount;
+    }
     if (full > 0) totals.set("drop.receive-ring", full);
+    if (truncated > 0) totals.set("drop.frame-too-long", truncated);
     return totals;
   }
 
@@ -265,15 +272,21 @@ class UserspaceFastPath implements FastPath {
   }
 
   #answerArp({ facts, ring }: Port, frame: RingFrame): void {
-    const owns = (bytes: Uint8Array, offset: number) => this.#owns(bytes, offset, 4);
-    const reply = arpReply(ring.bytes, frame.linkOffset, frame.end, facts.mac, owns);
-    if (reply !== undefined && sendFrame(ring.fd, reply)) this.#engine.count("answer.arp");
+    const reply = arpReply(ring.bytes, frame.linkOffset, frame.end, facts.mac, this.#owns4);
+    this.#answer(ring, reply, "answer.arp");
   }
 
   #answerSolicitation({ facts, ring }: Port, frame: RingFrame): void {
-    const owns = (bytes: Uint8Array, offset: number) => this.#owns(bytes, offset, 16);
-    const answer = neighbourAdvertisement(ring.bytes, frame.linkOffset, frame.end, facts.mac, owns);
-    if (answer !== undefined && sendFrame(ring.fd, answer)) this.#engine.count("answer.neighbour");
+    const { linkOffset, end } = frame;
+    const advertisement = neighbourAdvertisement(ring.bytes, linkOffset, end, facts.mac, this.#owns6);
+    this.#answer(ring, advertisement, "answer.neighbour");
+  }
+
+  #answer(ring: ReceiveRing, answer: Uint8Array | "not-owned" | undefined, name: string): void {
+    if (answer === undefined) return;
+    if (answer === "not-owned") this.#engine.countDrop("not-owned");
+    else if (sendFrame(ring.fd, answer)) this.#engine.count(name);
+    else this.#engine.countDrop("send-failed");
   }
 
   #scheduleDelivery(): void {
