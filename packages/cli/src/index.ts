@@ -1,2 +1,3 @@
-// the operator's command
-export {};
+// The operator's command.
+export * from "./exit.ts";
+export * from "./program.ts";

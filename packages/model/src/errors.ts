@@ -316,6 +316,79 @@ export const ERROR_CATALOGUE = {
     message: "The userspace fast path cannot open its sockets on {interface}: {reason}.",
     remedy: "Check that the interface exists and that the daemon has CAP_NET_RAW and CAP_NET_ADMIN.",
   },
+  CLUSTER_SECRET_INVALID: {
+    status: 500,
+    message: "The cluster's secret {file} cannot be used: {reason}.",
+    remedy: "Copy cluster.secret from where 'holdfast certificates init' made it; it is the same at every member.",
+  },
+  CERTIFICATE_OF_ANOTHER_MEMBER: {
+    status: 400,
+    message: "{file} is the certificate of {found}; this member is {expected}.",
+    remedy: "Copy this member's own certificate, or correct member.name and member.number.",
+  },
+  BPF_LIBRARY_MISSING: {
+    status: 500,
+    message: "libbpf cannot be loaded: {reason}.",
+    remedy: "Install Debian's libbpf1 (libbpf.so.1), or set dataPlane.mode: userspace.",
+  },
+  BPF_OBJECT_MISSING: {
+    status: 500,
+    message: "The BPF programs are not compiled: {file} does not exist.",
+    remedy: "Run packages/forwarder/build.sh; it needs Debian's clang, llvm and libbpf-dev.",
+  },
+  BPF_FS_UNAVAILABLE: {
+    status: 500,
+    message: "{directory} cannot hold the pinned data plane: {reason}.",
+    remedy:
+      "Set dataPlane.pinDirectory below /sys/fs/bpf, and mount it there with 'mount -t bpf bpf /sys/fs/bpf'; in a container, mount the host's.",
+  },
+  BPF_NOT_PERMITTED: {
+    status: 500,
+    message: "The kernel does not let this process load BPF programs: {reason}.",
+    remedy:
+      "Give it CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (or CAP_SYS_ADMIN), or set dataPlane.mode: userspace.",
+  },
+  BPF_LOAD_FAILED: {
+    status: 500,
+    message: "The kernel refuses the BPF programs: {reason}.",
+    remedy:
+      "Linux 5.11 or newer with BTF (/sys/kernel/btf/vmlinux) is needed, 5.18 for XDP; or set dataPlane.mode: userspace.",
+  },
+  BPF_ATTACH_FAILED: {
+    status: 500,
+    message: "{what} on interface {interface} failed: {reason}.",
+    remedy: "Look for another program there with 'bpftool net', or choose another dataPlane.mode.",
+  },
+  BPF_XDP_UNAVAILABLE: {
+    status: 500,
+    message: "No interface of {interfaces} takes the XDP program in native mode.",
+    remedy: "Set dataPlane.mode: auto, which falls back to TC; the log has the driver's reason.",
+  },
+  INTERFACE_MISSING: {
+    status: 400,
+    message: "There is no interface {interface} in this network namespace.",
+    remedy: "Correct interfaces[].name; 'ip link' lists them.",
+  },
+  INTERFACE_NOT_ETHERNET: {
+    status: 400,
+    message: "Interface {interface} is not an Ethernet device.",
+    remedy: "Leave it out of interfaces[]: tunnels without a link-layer header cannot carry VIPs.",
+  },
+  INTERFACE_INDEX_CLASH: {
+    status: 500,
+    message: "Interfaces {interface} and {other} have indexes that the fast path cannot tell apart.",
+    remedy: "Create one of them anew, so that it gets another index.",
+  },
+  NETLINK_REFUSED: {
+    status: 500,
+    message: "The kernel's routes and neighbours cannot be read: {reason}.",
+    remedy: "Check that the process may open netlink sockets (systemd: RestrictAddressFamilies=AF_NETLINK).",
+  },
+  RAW_SOCKET_REFUSED: {
+    status: 500,
+    message: "A raw socket cannot be opened: {reason}.",
+    remedy: "Give the process CAP_NET_RAW.",
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;

@@ -81,6 +81,16 @@ function checkMembers(configuration: Configuration): CheckFinding[] {
         remedy: `Numbers run from 0 to ${count - 1}. The count stays the same for the cluster's life.`,
       });
   };
+  const listed = configuration.members.some((member) => member.name === own.name);
+  if (configuration.members.length > 0 && !listed && configuration.member.number === undefined)
+    return [
+      {
+        path: ["members"],
+        reason: `has no entry for this member, '${own.name}'`,
+        remedy:
+          "Set member.name (or HOLDFAST_MEMBER_NAME) to one of the list, or list it, or give it a member.number.",
+      },
+    ];
   if (configuration.member.number !== undefined) tooHigh(["member", "number"], own.number);
   const names = new Map<string, number>();
   const numbers = new Map<number, string>([[own.number, own.name]]);

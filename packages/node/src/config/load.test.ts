@@ -95,12 +95,17 @@ const cases: { name: string; text: string; environment?: Record<string, string>;
   },
   {
     name: "members without certificates",
-    text: "member: { name: a }\nmembers:\n  - { name: b, number: 1, addresses: [192.0.2.2] }\n",
+    text: "member: { name: a, number: 0 }\nmembers:\n  - { name: b, number: 1, addresses: [192.0.2.2] }\n",
     expect: /^CONFIG_CERTIFICATES_MISSING holdfast\.yaml:2: .*holdfast certificates/,
   },
   {
+    name: "a list without this member",
+    text: "member: { name: c }\nmembers:\n  - { name: b, number: 1, addresses: [192.0.2.2] }\n",
+    expect: /holdfast\.yaml:2: members has no entry for this member, 'c'/,
+  },
+  {
     name: "a number twice",
-    text: "member: { name: a }\ncluster: {certificates: {authority: a, certificate: b, key: c}}\nmembers:\n  - { name: b, number: 0, addresses: [192.0.2.2] }\n",
+    text: "member: { name: a, number: 0 }\ncluster: {certificates: {authority: a, certificate: b, key: c}}\nmembers:\n  - { name: b, number: 0, addresses: [192.0.2.2] }\n",
     expect: /holdfast\.yaml:4: members\[0\]\.number is 0, which is a's/,
   },
   {

@@ -16,6 +16,7 @@ const seconds = (value: number, minimum: number, maximum: number, description: s
   Type.Number({ minimum, maximum, default: value, description: `${description} Seconds.` });
 const port = (value: number, description: string) =>
   Type.Integer({ minimum: 1, maximum: 65535, default: value, description });
+const portNumber = (description: string) => Type.Integer({ minimum: 1, maximum: 65535, description });
 const listen = (description: string, options: { default?: string } = {}) =>
   Type.String({ format: "listen-address", description, ...options });
 const file = (description: string) => Type.String({ minLength: 1, description });
@@ -37,6 +38,13 @@ export const InterfaceSchema = Type.Object(
     }),
     network: Type.Optional(
       name("Name of the network behind it, the same at every member. The interface's name when absent."),
+    ),
+    vips: Type.Optional(
+      Type.Array(PrefixSchema, {
+        maxItems: 256,
+        description:
+          "Prefixes of the VIPs that belong to this network: when it is cut, they move. When absent: the VIPs inside the interface's own prefixes.",
+      }),
     ),
   },
   closed,
@@ -66,8 +74,8 @@ export const MemberSchema = Type.Object(
           "Its addresses, one on each network; probes and replication use any that works. An address alone belongs to the network of the local interface whose prefix contains it.",
       },
     ),
-    replicationPort: Type.Optional(port(7081, "When it differs from replication.port.")),
-    probePort: Type.Optional(port(7082, "When it differs from coordinator.probePort.")),
+    replicationPort: Type.Optional(portNumber("When it differs from replication.port.")),
+    probePort: Type.Optional(portNumber("When it differs from coordinator.probePort.")),
   },
   closed,
 );
@@ -152,14 +160,14 @@ export const ConfigurationSchema = Type.Object(
       embryoCountMaxPerService: Type.Integer({
         minimum: 16,
         maximum: 1_000_000,
-        default: 16_384,
+        default: 32_768,
         description: "Handshakes in progress per service; the oldest unproven gives way.",
       }),
       embryoCountMaxPerPrefix: Type.Integer({
         minimum: 1,
         maximum: 1_000_000,
         default: 2_048,
-        description: "Handshakes in progress per source /24 or /56.",
+        description: "Handshakes in progress per source /24 or /48.",
       }),
       keepInstalled: Type.Boolean({
         default: true,

@@ -1,0 +1,21 @@
+import { InvalidArgumentError } from "commander";
+
+/** A whole number of the command line. */
+export function integer(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("it is not a whole number");
+  return Number(text);
+}
+
+/** For options that may be given several times. */
+export function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}
+
+/** `ADDRESS:PORT[*WEIGHT]`, `[IPV6]:PORT[*WEIGHT]`. */
+export function endpointArgument(text: string): { address: string; port: number; weight?: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})(?:\*(\d{1,5}))?$/.exec(text);
+  const address = match?.[1] ?? match?.[2];
+  if (match === null || address === undefined)
+    throw new InvalidArgumentError("write ADDRESS:PORT, [IPV6]:PORT, or with a weight ADDRESS:PORT*WEIGHT");
+  return { address, port: Number(match[3]), ...(match[4] !== undefined && { weight: Number(match[4]) }) };
+}

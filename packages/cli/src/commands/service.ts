@@ -1,0 +1,115 @@
+import { readFileSync } from "node:fs";
+import type { ServiceInput } from "@holdfast/api";
+import { type Command, InvalidArgumentError } from "commander";
+import { type Context, printJson } from "../context.ts";
+import { SERVICE_COLUMNS } from "../output/columns.ts";
+import { renderTable } from "../output/table.ts";
+import { collect, endpointArgument, integer } from "./arguments.ts";
+
+interface CreateOptions {
+  readonly file?: string;
+  readonly vip?: readonly string[];
+  readonly port?: number;
+  readonly endpoint?: readonly string[];
+  readonly name?: string;
+  readonly selection?: ServiceInput["selection"];
+  readonly idleTimeout?: number;
+  readonly replace?: boolean;
+}
+
+export function addServiceCommands(program: Command, context: Context): void {
+  const create = program.command("create").description("create a service");
+  create
+    .command("service")
+    .description("create a service; the same again is no error")
+    .option("--vip <address>", "primary, then secondaries: give it up to four times", collect)
+    .option("--port <port>", "SCTP port", integer)
+    .option("--endpoint <endpoint>", "ADDRESS:PORT or ADDRESS:PORT*WEIGHT, for each endpoint", collect)
+    .option("--name <name>", "a name for people and metrics")
+    .option("--selection <mode>", "leastAssociations, roundRobin, weighted, hash or persist")
+    .option("--idle-timeout <seconds>", "forget an association without traffic after", integer)
+    .option("-f, --file <file>", "JSON as the API takes it, '-' for standard input")
+    .option("--replace", "replace it when it exists and is different")
+    .action(async (options: CreateOptions) => {
+      const input = options.file !== undefined ? readJson(options.file) : inputOf(options);
+      const client = context.client();
+      const id = idOf(input);
+      const exists =
+        options.replace === true && (await client.listServices()).some((service) => service.id === id);
+      const service = exists ? await client.replaceService(id, input) : await client.createService(input);
+      if (context.format() === "json") printJson(context, service);
+      else context.print(renderTable([service], SERVICE_COLUMNS, context.format()));
+    });
+
+  const remove = program.command("delete").description("delete a service or remove an endpoint");
+  remove
+    .command("service <id>")
+    .description("delete a service and end its associations")
+    .action(async (id: string) => {
+      await context.client().deleteService(id);
+      context.print(`service ${id} deleted`);
+    });
+  remove
+    .command("endpoint <service> <endpoint>")
+    .description("remove an endpoint: its clients are told, and return elsewhere")
+    .action(async (service: string, endpoint: string) => {
+      await context.client().removeEndpoint(service, endpoint);
+      context.print(`endpoint ${endpoint} of ${service} removed`);
+    });
+
+  for (const action of ["drain", "undrain"] as const) {
+    const command = program
+      .command(action)
+      .description(
+        action === "drain" ? "drain a member or an endpoint" : "take a member or an endpoint back",
+      );
+    command
+      .command("member <name>")
+      .description(
+        action === "drain" ? "its VIPs move to others, then it owns none" : "it may own VIPs again",
+      )
+      .action(async (name: string) => {
+        const member = await context.client().drainMember(name, action === "drain");
+        if (context.format() === "json") printJson(context, member);
+        else context.print(`member ${name} ${action === "drain" ? "drains" : "takes part again"}`);
+      });
+    command
+      .command("endpoint <service> <endpoint>")
+      .description(
+        action === "drain" ? "living associations stay, new ones go elsewhere" : "it takes new associations",
+      )
+      .action(async (service: string, endpoint: string) => {
+        await context.client().drainEndpoint(service, endpoint, action === "drain");
+        context.print(
+          `endpoint ${endpoint} of ${service} ${action === "drain" ? "drains" : "takes part again"}`,
+        );
+      });
+  }
+}
+
+function idOf(input: ServiceInput): string {
+  const primary = input.vips?.[0] ?? "";
+  return primary.includes(":") ? `sctp/[${primary}]:${input.port}` : `sctp/${primary}:${input.port}`;
+}
+
+function readJson(file: string): ServiceInput {
+  try {
+    return JSON.parse(readFileSync(file === "-" ? 0 : file, "utf8")) as ServiceInput;
+  } catch (cause) {
+    throw new InvalidArgumentError(`${file}: ${(cause as Error).message}`);
+  }
+}
+
+function inputOf(options: CreateOptions): ServiceInput {
+  const { vip, port, endpoint, name, selection, idleTimeout } = options;
+  if (vip === undefined || port === undefined)
+    throw new InvalidArgumentError("--vip and --port are needed, or --file");
+  return {
+    vips: [...vip],
+    port,
+    endpoints: (endpoint ?? []).map(endpointArgument),
+    ...(name !== undefined && { name }),
+    ...(selection !== undefined && { selection }),
+    ...(idleTimeout !== undefined && { idleTimeoutS: idleTimeout }),
+  };
+}

@@ -1,0 +1,81 @@
+// Which columns each table has.
+import type { EndpointView, MemberView, ServiceView, SessionSummary, VipView } from "@holdfast/api";
+import { ageText, type Column } from "./table.ts";
+
+const endpointText = (endpoint: EndpointView) =>
+  `${endpoint.address.includes(":") ? `[${endpoint.address}]` : endpoint.address}:${endpoint.port}`;
+
+export const SERVICE_COLUMNS: readonly Column<ServiceView>[] = [
+  { title: "ID", cell: (s) => s.id },
+  { title: "NAME", cell: (s) => (s.name === s.id ? "-" : s.name) },
+  { title: "VIPS", cell: (s) => s.vips.join(",") },
+  { title: "ENDPOINTS", cell: (s) => s.endpoints.length, right: true },
+  { title: "UP", cell: (s) => s.endpoints.filter((e) => e.health === "up").length, right: true },
+  { title: "SESSIONS", cell: (s) => s.sessions, right: true },
+  { title: "SELECTION", cell: (s) => s.selection, wide: true },
+  { title: "IDLE", cell: (s) => `${s.idleTimeoutS}s`, wide: true, right: true },
+  { title: "SOURCE", cell: (s) => s.source, wide: true },
+  { title: "REVISION", cell: (s) => s.revision, wide: true },
+];
+
+export interface EndpointRow {
+  readonly service: ServiceView;
+  readonly endpoint: EndpointView;
+}
+
+export const ENDPOINT_COLUMNS: readonly Column<EndpointRow>[] = [
+  { title: "SERVICE", cell: (r) => r.service.id },
+  { title: "ENDPOINT", cell: (r) => endpointText(r.endpoint) },
+  { title: "WEIGHT", cell: (r) => r.endpoint.weight, right: true },
+  { title: "STATE", cell: (r) => r.endpoint.state },
+  { title: "HEALTH", cell: (r) => r.endpoint.health },
+  { title: "SESSIONS", cell: (r) => r.endpoint.sessions, right: true },
+  { title: "REASON", cell: (r) => r.endpoint.reason },
+];
+
+export function sessionColumns(nowMs: number): readonly Column<SessionSummary>[] {
+  return [
+    { title: "ID", cell: (s) => s.id },
+    { title: "SERVICE", cell: (s) => s.serviceName },
+    { title: "PHASE", cell: (s) => (s.pending ? `${s.phase}+restart` : s.phase) },
+    {
+      title: "CLIENT",
+      cell: (s) => `${s.clients[0] ?? "-"}${s.clients.length > 1 ? ` +${s.clients.length - 1}` : ""}`,
+    },
+    { title: "PORT", cell: (s) => s.clientPort, right: true },
+    { title: "ENDPOINT", cell: (s) => s.endpoint },
+    { title: "NAT", cell: (s) => s.natPort, right: true },
+    { title: "MEMBER", cell: (s) => s.member },
+    { title: "AGE", cell: (s) => ageText(s.createdAt, nowMs), right: true },
+    { title: "CLIENTS", cell: (s) => s.clients.join(","), wide: true },
+    { title: "ENDED", cell: (s) => s.ended, wide: true },
+  ];
+}
+
+export const VIP_COLUMNS: readonly Column<VipView>[] = [
+  { title: "VIP", cell: (v) => v.vip },
+  { title: "OWNER", cell: (v) => v.owner },
+  {
+    title: "SUCCESSORS",
+    cell: (v) => v.candidates.filter((candidate) => candidate !== v.owner).join(","),
+  },
+  { title: "ANNOUNCED HERE", cell: (v) => v.announcements.map((a) => a.interface).join(",") },
+  { title: "SERVICES", cell: (v) => v.services.join(","), wide: true },
+  { title: "WHY", cell: (v) => v.reasons.join("; "), wide: true },
+];
+
+export const MEMBER_COLUMNS: readonly Column<MemberView>[] = [
+  { title: "NAME", cell: (m) => (m.self ? `${m.name} *` : m.name) },
+  { title: "NUMBER", cell: (m) => m.number, right: true },
+  { title: "ZONE", cell: (m) => m.zone },
+  { title: "PHASE", cell: (m) => m.phase },
+  { title: "READY", cell: (m) => (m.ready ? "yes" : "no") },
+  { title: "DRAINING", cell: (m) => (m.draining ? "yes" : "no") },
+  { title: "VIPS", cell: (m) => m.vips.length, right: true },
+  { title: "SESSIONS", cell: (m) => m.sessions, right: true },
+  { title: "LAG", cell: (m) => (m.lagMs === undefined ? undefined : `${m.lagMs.toFixed(1)}ms`), right: true },
+  { title: "QUEUE", cell: (m) => m.queue, right: true, wide: true },
+  { title: "OWNS", cell: (m) => m.vips.join(","), wide: true },
+  { title: "ADDRESSES", cell: (m) => m.addresses.join(","), wide: true },
+  { title: "REASON", cell: (m) => m.reason, wide: true },
+];

@@ -1,0 +1,101 @@
+// Checks of the cluster through the API: what a member says about itself and the others.
+import { type ApiClient, ApiError, UNREACHABLE } from "@holdfast/api";
+import type { DiagnoseFinding } from "./findings.ts";
+
+/** Replication lag above this is worth a look, ms. */
+const LAG_WARNING_MS = 100;
+
+export async function diagnoseCluster(client: ApiClient): Promise<DiagnoseFinding[]> {
+  try {
+    const [status, health, members, vips, services] = await Promise.all([
+      client.status(),
+      client.ready(),
+      client.listMembers(),
+      client.listVips(),
+      client.listServices(),
+    ]);
+    const findings: DiagnoseFinding[] = [
+      {
+        subject: "node",
+        level: "ok",
+        detail: `Member ${status.member} of ${status.cluster} runs, ${status.fastPath}, ${status.sessions} sessions.`,
+      },
+    ];
+    for (const { name, ok, detail } of health.checks)
+      if (!ok)
+        findings.push({
+          subject: `ready: ${name}`,
+          level: "fail",
+          detail,
+          remedy: "See docs/operating.md, not ready.",
+        });
+    for (const member of members) {
+      const subject = `member ${member.name}`;
+      if (member.phase !== "alive")
+        findings.push({
+          subject,
+          level: "fail",
+          detail: `It is ${member.phase}${member.reason !== undefined ? `: ${member.reason}` : ""}.`,
+          remedy: `Is it running? Can it be reached at ${member.addresses.join(", ") || "its addresses"} (UDP probes and TCP replication)?`,
+        });
+      else if (!member.ready && !member.self)
+        findings.push({
+          subject,
+          level: "warn",
+          detail: `It is alive but not ready${member.reason !== undefined ? `: ${member.reason}` : ""}.`,
+          remedy: `Run 'holdfast diagnose' there.`,
+        });
+      else if (member.draining)
+        findings.push({
+          subject,
+          level: "warn",
+          detail: "It drains: it owns no VIP.",
+          remedy: `holdfast undrain member ${member.name}`,
+        });
+      else if ((member.lagMs ?? 0) > LAG_WARNING_MS)
+        findings.push({
+          subject,
+          level: "warn",
+          detail: `What this member writes reaches it after ${member.lagMs?.toFixed(0)} ms.`,
+          remedy: "Look at its CPU and at the cluster network.",
+        });
+      else findings.push({ subject, level: "ok", detail: `Alive${member.ready ? " and ready" : ""}.` });
+    }
+    for (const vip of vips)
+      if (vip.owner === undefined)
+        findings.push({
+          subject: `VIP ${vip.vip}`,
+          level: "fail",
+          detail: `Nobody owns it: ${vip.reasons.join("; ") || "no reason is known"}.`,
+          remedy: "Bring a member back, undrain one, or look at coordinator.minimumMembers.",
+        });
+    for (const service of services) {
+      const down = service.endpoints.filter((endpoint) => endpoint.health === "down");
+      if (service.endpoints.length === 0)
+        findings.push({
+          subject: service.id,
+          level: "fail",
+          detail: "It has no endpoint: every INIT is dropped.",
+          remedy: "Add one.",
+        });
+      else if (down.length > 0)
+        findings.push({
+          subject: service.id,
+          level: down.length === service.endpoints.length ? "fail" : "warn",
+          detail: `${down.length} of ${service.endpoints.length} endpoints are down: ${down.map((e) => `${e.address} (${e.reason ?? "no answer"})`).join(", ")}.`,
+          remedy: "Is the server listening? Is there a route, and back through the VIP's owner?",
+        });
+    }
+    return findings;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return [
+      {
+        subject: "node",
+        level: error.code === UNREACHABLE ? "warn" : "fail",
+        detail: error.message,
+        remedy: error.remedy,
+      },
+    ];
+  }
+}
