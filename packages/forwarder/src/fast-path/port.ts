@@ -58,6 +58,8 @@ export interface Punt {
   readonly checksumPartial: boolean;
   /** The fast path has forwarded the packet already; this is a copy to learn from. */
   readonly copy: boolean;
+  /** `tooBig` only: the MTU that it did not fit, bytes, when the fast path knows. */
+  readonly mtu?: number;
 }
 
 export type PuntReason =

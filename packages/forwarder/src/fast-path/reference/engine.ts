@@ -59,6 +59,7 @@ export class Engine {
           session: verdict.session,
           checksumPartial,
           copy: false,
+          ...(verdict.mtu === undefined ? {} : { mtu: verdict.mtu }),
         });
         break;
       case "forward": {

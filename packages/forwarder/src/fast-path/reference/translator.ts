@@ -25,6 +25,7 @@ import {
   VERIFICATION_TAG_OFFSET,
   write16,
 } from "@holdfast/sctp";
+import type { PuntReason } from "../port.ts";
 import { ChunkSummary } from "./chunk-summary.ts";
 import { FLOW_KEY_SIZE_MAX, type FlowEntry } from "./flow-entry.ts";
 import type { FlowTables, LocalEntry } from "./tables.ts";
@@ -174,7 +175,7 @@ export class Translator {
     const destination = reply ? entry.replyDestination : entry.newDestination;
     const egress = this.#egress(destination);
     if (egress === undefined) return punt("noNextHop", flow.session);
-    if (header.end > egress.mtu) return punt("tooBig", flow.session);
+    if (header.end > egress.mtu) return { ...punt("tooBig", flow.session), mtu: egress.mtu };
     return { action: "forward", entry, reply, destination, learn: entry.learn };
   }
 }
@@ -207,6 +208,6 @@ function drop(reason: DropReason): Verdict {
   return { action: "drop", reason };
 }
 
-function punt(reason: (Verdict & { action: "punt" })["reason"], session: number): Verdict {
+function punt(reason: PuntReason, session: number): Verdict & { action: "punt" } {
   return { action: "punt", reason, session };
 }

@@ -20,8 +20,8 @@ export type Verdict =
   /** Not for a local address: the host's business. */
   | { readonly action: "pass" }
   | { readonly action: "drop"; readonly reason: DropReason }
-  /** Left alone and given to the slow path. `session` is 0 without a flow. */
-  | { readonly action: "punt"; readonly reason: PuntReason; readonly session: number }
+  /** Left alone and given to the slow path. `session` is 0 without a flow; `mtu` comes with "tooBig". */
+  | { readonly action: "punt"; readonly reason: PuntReason; readonly session: number; readonly mtu?: number }
   /** An echo request, or a neighbour solicitation to the VIP itself, for a VIP that this member owns. */
   | { readonly action: "answer"; readonly what: "echo" | "neighbour" }
   | {

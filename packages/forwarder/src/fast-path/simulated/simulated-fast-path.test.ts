@@ -81,3 +81,17 @@ test("what is not for a local address passes; a wrong tag, an unserved port are 
   fastPath.install({ ...flow, pending: true });
   assert.deepEqual(fastPath.inject(data), { action: "punt", reason: "wrongTag", session: 7 });
 });
+
+test("a packet that does not fit is punted with the size that would", () => {
+  const fastPath = new SimulatedFastPath({ egress: () => ({ mtu: 600 }) });
+  const punts: Punt[] = [];
+  fastPath.onPunt((punt) => punts.push(punt));
+  fastPath.start();
+  fastPath.setLocal([{ address: "203.0.113.1", owned: true, ports: [5_000] }]);
+  fastPath.install(flow);
+  fastPath.inject(packetOf(flow.tag, encodeData({ tsn: 1, data: new Uint8Array(600) })));
+  assert.deepEqual(
+    punts.map((punt) => [punt.reason, punt.mtu]),
+    [["tooBig", 600]],
+  );
+});
