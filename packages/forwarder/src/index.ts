@@ -1,2 +1,33 @@
 // data plane: BPF fast path, slow path, NAT ports, endpoint health
-export {};
+export { SLOW_PATH_EVENTS, type SlowPathEvent } from "./counters/counters.ts";
+export { SLOW_PATH_DROP_REASONS, type SlowPathDropReason } from "./counters/drop-reasons.ts";
+export {
+  type BpfFastPath,
+  type BpfFastPathOptions,
+  openBpfFastPath,
+} from "./fast-path/bpf/bpf-fast-path.ts";
+export type { SignOfLifeData } from "./fast-path/bpf/sign-of-life.ts";
+export { isBpfFastPath, type OpenFastPathOptions, openFastPath } from "./fast-path/open.ts";
+export * from "./fast-path/port.ts";
+export {
+  type OutgoingPacket,
+  SimulatedFastPath,
+  type SimulatedFastPathOptions,
+} from "./fast-path/simulated/simulated-fast-path.ts";
+export {
+  openUserspaceFastPath,
+  type UserspaceFastPathOptions,
+} from "./fast-path/userspace/userspace-fast-path.ts";
+export {
+  createForwarder,
+  type Forwarder,
+  type ForwarderCounters,
+  type ForwarderEvent,
+  type ForwarderOptions,
+  type VipPlacement,
+} from "./forwarder.ts";
+export type { EndpointHealth, Verdict, VerdictChange } from "./health/endpoint-health.ts";
+export { type ForwarderLimits, LIMITS_DEFAULT, scaledLimits } from "./limits.ts";
+export type { FlowTotals, PathDescription, SessionDescription } from "./sessions/description.ts";
+export type { InterfaceAddress, Link, Neighbour, Route } from "./netlink/messages.ts";
+export { Netlink, type NetlinkEvent } from "./netlink/netlink.ts";

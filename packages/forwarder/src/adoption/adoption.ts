@@ -1,0 +1,214 @@
+// After a restart of the daemon the fast path still holds the flows of an earlier run, and forwards. They are adopted:
+// first their NAT ports and handles are marked as taken, then records from the store or from other members claim them,
+// and what nobody claims becomes a record of its own, made from the flows.
+import {
+  type Address,
+  type Candidate,
+  candidateKeyOf,
+  currentCandidate,
+  currentGeneration,
+  endOf,
+  type Generation,
+  isLiving,
+  memberNumberOfPort,
+  type SessionRecord,
+  sessionIdOf,
+} from "@holdfast/model";
+import type { Flow } from "../fast-path/port.ts";
+import { flowKeyText } from "../path-mapping/flows.ts";
+import { withLearned } from "../sessions/local-session.ts";
+import type { Core } from "../slow-path/core.ts";
+import { learnAliases } from "../slow-path/init-ack.ts";
+
+/** Orphans made into records in one turn. */
+const ADOPTED_COUNT_MAX_PER_TURN = 256;
+
+export class Adoption {
+  readonly #core: Core;
+  readonly #memberNumberCount: number;
+  /** Flows of the earlier run by handle, not yet claimed. */
+  readonly #orphans = new Map<number, Flow[]>();
+  /** "endpoint|port|NAT port|client's tag" → handle. */
+  readonly #byDown = new Map<string, number>();
+  /** Records made from flows: should the true one arrive later, it takes over. By NAT port and tag as above. */
+  readonly #made = new Map<string, string>();
+  readonly #begunMs: number;
+
+  constructor(core: Core, memberNumberCount: number) {
+    this.#core = core;
+    this.#memberNumberCount = memberNumberCount;
+    this.#begunMs = core.clock.nowMs();
+    let cursor: unknown;
+    do {
+      cursor = core.fastPath.sweep(cursor, (flow) => {
+        this.#collect(flow);
+        return "keep";
+      });
+    } while (cursor !== undefined);
+  }
+
+  get orphanCount(): number {
+    return this.#orphans.size;
+  }
+
+  isOrphan(handle: number): boolean {
+    return this.#orphans.has(handle);
+  }
+
+  /** A committed record: takes over the flows of the earlier run, handle, learned addresses and counters included. */
+  claim(record: SessionRecord): void {
+    if ((this.#byDown.size === 0 && this.#made.size === 0) || !isLiving(record)) return;
+    const key = downKeyOf(record);
+    if (key === undefined) return;
+    const made = this.#made.get(key);
+    if (made !== undefined && made !== record.id) this.#supersede(made, key);
+    const handle = this.#byDown.get(key);
+    if (handle === undefined) return;
+    const flows = this.#orphans.get(handle) ?? [];
+    this.#forget(handle, flows);
+    const { sessions, registry, limits, fastPath } = this.#core;
+    if (sessions.get(record.id) !== undefined || sessions.byHandle(handle) !== undefined) return;
+    const local = sessions.ensure(record.id, handle);
+    const entry = registry.get(record.serviceId);
+    for (const flow of flows) {
+      const vip = flow.direction === "up" ? entry?.vipIndex.get(flow.key.destination) : undefined;
+      if (vip === undefined || currentGeneration(record)?.pairing[vip] === flow.key.source) continue;
+      const learned = withLearned(
+        local.paths.learnedClients,
+        vip,
+        flow.key.source,
+        limits.learnedFlowCountMax,
+      );
+      if (learned !== undefined) local.paths = { ...local.paths, learnedClients: learned };
+    }
+    sessions.refresh(local, record);
+    const wanted = new Set(sessions.flows(local).map((flow) => flowKeyText(flow.key)));
+    for (const flow of flows) if (!wanted.has(flowKeyText(flow.key))) fastPath.remove(flow.key);
+  }
+
+  /** Housekeeping: after the grace, what is left becomes records, a bounded number a turn. */
+  tick(nowMs: number): void {
+    if (this.#orphans.size === 0 || nowMs - this.#begunMs < this.#core.limits.adoptionGraceMs) return;
+    if (!this.#core.isReady()) return;
+    let count = 0;
+    for (const [handle, flows] of this.#orphans) {
+      if (++count > ADOPTED_COUNT_MAX_PER_TURN) return;
+      const record = recordOf(this.#core, flows, this.#memberNumberCount);
+      const known = record && this.#core.table.get(record.id);
+      if (record === undefined || (known !== undefined && !isLiving(known))) {
+        this.#forget(handle, flows);
+        for (const flow of flows) this.#core.fastPath.remove(flow.key);
+        continue;
+      }
+      this.#core.counters.count("sessions-adopted");
+      const key = downKeyOf(record);
+      if (key !== undefined) this.#made.set(key, record.id);
+      // The change comes back through `claim`, with this handle.
+      this.#core.table.apply(record);
+      this.#forget(handle, flows);
+    }
+  }
+
+  /** Endpoint addresses that another member learned: packets from them must be punted here, too. */
+  learnAliases(previous: SessionRecord | undefined, record: SessionRecord): void {
+    if (previous?.generations === record.generations && previous?.commit === record.commit) return;
+    for (const generation of record.generations.values()) {
+      for (const candidate of generation.candidates.values()) {
+        if (candidate.endpointAddresses.length === 0) continue;
+        const endpoint = { address: candidate.endpoint, port: candidate.endpointPort };
+        learnAliases(this.#core, endpoint, candidate.endpointAddresses);
+      }
+    }
+  }
+
+  #collect(flow: Flow): void {
+    const flows = this.#orphans.get(flow.session);
+    if (flows === undefined) this.#orphans.set(flow.session, [flow]);
+    else flows.push(flow);
+    if (flow.direction !== "down") return;
+    const { source, sourcePort, destinationPort } = flow.key;
+    this.#core.natPorts.reserve(source, sourcePort, destinationPort);
+    this.#byDown.set(`${source}|${sourcePort}|${destinationPort}|${flow.tag >>> 0}`, flow.session);
+  }
+
+  #forget(handle: number, flows: readonly Flow[]): void {
+    this.#orphans.delete(handle);
+    for (const flow of flows) {
+      if (flow.direction !== "down") continue;
+      const { source, sourcePort, destinationPort } = flow.key;
+      this.#byDown.delete(`${source}|${sourcePort}|${destinationPort}|${flow.tag >>> 0}`);
+    }
+  }
+
+  #supersede(id: string, key: string): void {
+    this.#made.delete(key);
+    const made = this.#core.table.get(id);
+    if (made !== undefined && isLiving(made)) {
+      this.#core.table.apply({ id, end: endOf(made, "superseded") });
+    }
+  }
+}
+
+function downKeyOf(record: SessionRecord): string | undefined {
+  const candidate = currentCandidate(record);
+  const clientTag = record.commit?.clientTag;
+  if (candidate === undefined || clientTag === undefined) return undefined;
+  return `${candidate.endpoint}|${candidate.endpointPort}|${candidate.natPort}|${clientTag >>> 0}`;
+}
+
+/** What the flows of one session say; undefined when its service is gone, or a direction is missing. */
+function recordOf(core: Core, flows: readonly Flow[], memberNumberCount: number): SessionRecord | undefined {
+  const up = flows.filter((flow) => flow.direction === "up");
+  const down = flows.filter((flow) => flow.direction === "down");
+  const [firstUp, firstDown] = [up[0], down[0]];
+  if (firstUp === undefined || firstDown === undefined) return undefined;
+  const entry = core.registry.byVip(firstDown.newSource, firstDown.newSourcePort);
+  const endpoint = core.registry.endpointAddress(firstDown.key.source, firstDown.key.sourcePort);
+  if (entry === undefined || endpoint === undefined) return undefined;
+  const clients = new Map<Address, boolean>();
+  for (const flow of down) {
+    clients.set(flow.newDestination, clients.get(flow.newDestination) === true || !flow.heartbeatOnly);
+    if (flow.replyDestination !== undefined) clients.set(flow.replyDestination, true);
+  }
+  for (const flow of up) clients.set(flow.key.source, clients.get(flow.key.source) === true || !flow.learn);
+  const verified = [...clients].find(([, proven]) => proven)?.[0];
+  const source = verified ?? firstUp.key.source;
+  const natPort = firstDown.key.destinationPort;
+  const candidate: Candidate = {
+    member: memberNumberOfPort(natPort, memberNumberCount),
+    endpoint,
+    endpointPort: firstDown.key.sourcePort,
+    natPort,
+    endpointTag: firstUp.tag >>> 0,
+    endpointAddresses: [...new Set(down.map((flow) => flow.key.source))].filter((a) => a !== endpoint).sort(),
+    echoed: true,
+  };
+  const clientTag = firstDown.tag >>> 0;
+  const arrivalVip = Math.max(0, entry.vipIndex.get(firstUp.key.destination) ?? 0);
+  const generation: Generation = {
+    clientTag,
+    arrivalVip,
+    source,
+    listed: [...clients.keys()].filter((address) => address !== source),
+    pairing: entry.service.vips.map(
+      (vip) => down.find((flow) => flow.key.destination === vip)?.newDestination ?? source,
+    ),
+    phase: "established",
+    candidates: new Map([[candidateKeyOf(candidate), candidate]]),
+    aborted: false,
+  };
+  const clientPort = firstDown.newDestinationPort;
+  return {
+    id: sessionIdOf(entry.service.id, clientPort, clientTag, source, generation.listed),
+    protocol: entry.service.protocol,
+    serviceId: entry.service.id,
+    clientPort,
+    createdAtMs: core.clock.wallMs(),
+    clients,
+    generations: new Map([[clientTag, generation]]),
+    commit: { epoch: 1, clientTag, candidate: candidateKeyOf(candidate) },
+    heard: new Map(),
+    activity: 0,
+    end: undefined,
+  };
+}

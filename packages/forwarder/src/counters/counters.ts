@@ -1,0 +1,71 @@
+// Totals of the slow path, by stable name.
+import { SLOW_PATH_DROP_REASONS, type SlowPathDropReason } from "./drop-reasons.ts";
+
+/** What happened, beside drops. Append only. */
+export const SLOW_PATH_EVENTS = [
+  "punts",
+  "forwarded",
+  "inits",
+  "init-retransmissions",
+  "init-reselections",
+  "init-acks",
+  "init-ack-release-timeouts",
+  "replication-deferred",
+  "sessions-committed",
+  "restarts-committed",
+  "sessions-ended",
+  "generations-aborted",
+  "embryos-evicted",
+  "embryos-expired",
+  "sessions-idle",
+  "flow-installs",
+  "flow-table-full",
+  "flows-learned",
+  "addresses-verified",
+  "fallbacks",
+  "questions",
+  "questions-answered",
+  "held",
+  "relayed",
+  "aborts-sent",
+  "shutdown-completes-sent",
+  "errors-sent",
+  "icmp-translated",
+  "icmp-sent",
+  "fragments-reassembled",
+  "endpoint-aliases-learned",
+  "sessions-adopted",
+] as const;
+export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];
+
+export class Counters {
+  readonly #events = new Map<SlowPathEvent, number>(SLOW_PATH_EVENTS.map((name) => [name, 0]));
+  readonly #drops = new Map<SlowPathDropReason, number>(SLOW_PATH_DROP_REASONS.map((name) => [name, 0]));
+  /** Called for each drop with the packet, for the trace; the packet is valid only during the call. */
+  onDrop: ((reason: SlowPathDropReason, packet: Uint8Array | undefined) => void) | undefined = undefined;
+
+  count(event: SlowPathEvent, by = 1): void {
+    this.#events.set(event, (this.#events.get(event) as number) + by);
+  }
+
+  drop(reason: SlowPathDropReason, packet?: Uint8Array): void {
+    this.#drops.set(reason, (this.#drops.get(reason) as number) + 1);
+    this.onDrop?.(reason, packet);
+  }
+
+  event(event: SlowPathEvent): number {
+    return this.#events.get(event) as number;
+  }
+
+  dropped(reason: SlowPathDropReason): number {
+    return this.#drops.get(reason) as number;
+  }
+
+  get events(): ReadonlyMap<SlowPathEvent, number> {
+    return this.#events;
+  }
+
+  get drops(): ReadonlyMap<SlowPathDropReason, number> {
+    return this.#drops;
+  }
+}

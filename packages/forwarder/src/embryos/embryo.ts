@@ -1,0 +1,43 @@
+// An embryo: one client's INIT that this member forwarded, until the handshake is done or given up. It stays with
+// this member; replication hears of it at INIT-ACK, or under a flood at COOKIE-ECHO.
+import type { Address, Endpoint, SessionId, Tag } from "@holdfast/model";
+import type { ServiceEntry } from "../services/registry.ts";
+
+export interface Embryo {
+  /** `sessionIdOf` this very INIT: the same for its retransmissions, whatever they come from. */
+  readonly key: SessionId;
+  /** The session that it belongs to: its own, or the one that it wants to restart. */
+  readonly sessionId: SessionId;
+  readonly restart: boolean;
+  readonly entry: ServiceEntry;
+  readonly clientPort: number;
+  readonly clientTag: Tag;
+  readonly arrivalVip: number;
+  readonly source: Address;
+  /** Where the latest INIT came from, and on which VIP: INIT-ACKs go nowhere else. */
+  lastSource: Address;
+  lastVip: number;
+  /** After the filter. */
+  readonly listed: readonly Address[];
+  readonly pairing: readonly Address[];
+  readonly prefix: string;
+  readonly createdMs: number;
+  endpoint: Endpoint;
+  natPort: number;
+  /** The port was allocated for this embryo, and goes back with it unless a session holds it. */
+  ownsPort: boolean;
+  /** INITs forwarded to `endpoint` since it was chosen. */
+  initCount: number;
+  lastInitMs: number;
+  /** First INIT-ACK; undefined while unanswered. */
+  answeredMs: number | undefined;
+  /** Tags of INIT-ACKs when replication is put off. */
+  endpointTags: Tag[];
+  /** Further addresses of the endpoint from its INIT-ACK, when replication is put off. */
+  endpointAddresses: Address[];
+  echoed: boolean;
+  /** The table holds it. */
+  published: boolean;
+  /** Endpoints that did not answer. */
+  tried: Set<Endpoint> | undefined;
+}

@@ -1,0 +1,151 @@
+// Ends that no packet brings: an endpoint removed or dead, a session ended by its operator. The client is told at once,
+// with its own tag, so that it comes back in milliseconds; never for an endpoint that is unreachable for a moment.
+import {
+  type Address,
+  currentCandidate,
+  type EndCause,
+  type Endpoint,
+  endOf,
+  isEnded,
+  isLiving,
+  type Service,
+  type SessionId,
+  type SessionRecord,
+} from "@holdfast/model";
+import type { ServiceEntry } from "../services/registry.ts";
+import { abortClient, abortEndpoint } from "../slow-path/answers.ts";
+import type { Core } from "../slow-path/core.ts";
+
+/** Sessions ended in one turn of the event loop. */
+const ENDED_COUNT_MAX_PER_TURN = 256;
+const TURN_PAUSE_MS = 1;
+
+/** An endpoint of one service that takes no part any more. */
+export interface LostEndpoint {
+  /** undefined: of every service. */
+  readonly serviceId: string | undefined;
+  readonly address: Address;
+  readonly port: number;
+}
+
+type GuardEvent = {
+  readonly kind: "endpointDead";
+  readonly address: Address;
+  readonly port: number;
+  readonly sessions: number;
+};
+
+interface Waiting {
+  readonly id: SessionId;
+  readonly cause: EndCause;
+  /** endpointDown only: a session whose endpoint has spoken since then lives on. */
+  readonly downSinceMs: number | undefined;
+}
+
+const REASONS: Readonly<Partial<Record<EndCause, string>>> = {
+  endpointDown: "endpoint is down",
+  endpointRemoved: "endpoint was removed",
+  operator: "ended by operator",
+};
+
+export class EndpointGuard {
+  readonly #core: Core;
+  readonly #emit: (event: GuardEvent) => void;
+  #waiting: Waiting[] = [];
+
+  constructor(core: Core, emit: (event: GuardEvent) => void) {
+    this.#core = core;
+    this.#emit = emit;
+  }
+
+  /** Endpoints that a service has now and will not have any more. */
+  removedEndpoints(services: readonly Service[]): LostEndpoint[] {
+    const lost: LostEndpoint[] = [];
+    const next = new Map(services.map((service) => [service.id, service]));
+    for (const { service } of this.#core.registry.entries) {
+      const kept = next.get(service.id);
+      for (const { address, port } of service.endpoints) {
+        if (kept?.endpoints.some((e: Endpoint) => e.address === address && e.port === port) === true)
+          continue;
+        lost.push({ serviceId: service.id, address, port });
+      }
+    }
+    return lost;
+  }
+
+  /** Ends all sessions of these endpoints, the first ones before this returns, the rest in turns. */
+  endSessionsOf(lost: readonly LostEndpoint[], cause: EndCause, downSinceMs?: number): number {
+    if (lost.length === 0) return 0;
+    const before = this.#waiting.length;
+    for (const record of this.#core.table.values()) {
+      if (record.commit === undefined || !isLiving(record)) continue;
+      const candidate = currentCandidate(record);
+      const hit = lost.some(
+        (endpoint) =>
+          endpoint.address === candidate?.endpoint &&
+          endpoint.port === candidate.endpointPort &&
+          (endpoint.serviceId === undefined || endpoint.serviceId === record.serviceId),
+      );
+      if (hit) this.#waiting.push({ id: record.id, cause, downSinceMs });
+    }
+    const count = this.#waiting.length - before;
+    if (before === 0) this.#turn();
+    return count;
+  }
+
+  endSession(id: SessionId, cause: EndCause): boolean {
+    const { table } = this.#core;
+    const record = table.get(id);
+    if (record === undefined || !isLiving(record)) return false;
+    table.apply({ id, end: endOf(record, cause) }, { urgent: true });
+    return true;
+  }
+
+  /** Housekeeping: endpoints that have been down for long enough. */
+  tick(nowMs: number): void {
+    for (const { address, port, sinceMs } of this.#core.health.dead(
+      nowMs,
+      this.#core.limits.endpointDeathMs,
+    )) {
+      const sessions = this.endSessionsOf([{ serviceId: undefined, address, port }], "endpointDown", sinceMs);
+      this.#core.logger.warn({ address, port, sessions }, "endpoint is dead: its clients are told");
+      this.#emit({ kind: "endpointDead", address, port, sessions });
+    }
+  }
+
+  isNewEnd(previous: SessionRecord | undefined, record: SessionRecord | undefined): boolean {
+    return record !== undefined && previous !== undefined && isLiving(previous) && isEnded(record);
+  }
+
+  /** Whoever ended it: the members that own the VIPs tell both ends. */
+  ended(record: SessionRecord, entry: ServiceEntry | undefined): void {
+    const cause = record.end?.cause;
+    const reason = cause === undefined ? undefined : REASONS[cause];
+    if (entry === undefined || reason === undefined) return;
+    abortClient(this.#core, record, entry, reason);
+    if (cause !== "endpointDown") abortEndpoint(this.#core, record, entry);
+  }
+
+  #turn(): void {
+    const turn = this.#waiting.splice(0, ENDED_COUNT_MAX_PER_TURN);
+    for (const { id, cause, downSinceMs } of turn) {
+      if (downSinceMs !== undefined && this.#hasSpokenSince(id, downSinceMs)) continue;
+      this.endSession(id, cause);
+    }
+    if (this.#waiting.length > 0) this.#core.clock.after(TURN_PAUSE_MS, () => this.#turn());
+  }
+
+  /** The probes may be lost where the traffic is not. */
+  #hasSpokenSince(id: SessionId, sinceMs: number): boolean {
+    const { sessions, fastPath, clock } = this.#core;
+    const local = sessions.get(id);
+    if (local === undefined) return false;
+    if (local.endpointHeardMs > sinceMs && local.endpointHeardMs > local.committedMs) return true;
+    const skewMs = clock.nowMs() - fastPath.nowMs();
+    return sessions.flows(local).some((flow) => {
+      if (flow.direction !== "down") return false;
+      const counters = fastPath.counters(flow.key);
+      return counters !== undefined && counters.packets > 0 && counters.lastSeenMs + skewMs > sinceMs;
+    });
+  }
+}

@@ -1,0 +1,381 @@
+// The forwarder: the data plane of one member behind one object. It observes facts, hands them to the session table,
+// and makes the fast path what the table says, whoever observed them.
+import type {
+  Address,
+  Clock,
+  Logger,
+  MemberName,
+  Random,
+  Replication,
+  Service,
+  SessionChange,
+  SessionId,
+  SessionQuestion,
+  SessionRecord,
+  SessionTable,
+} from "@holdfast/model";
+import { MEMBER_NUMBER_COUNT_DEFAULT, memberNumberOfPort } from "@holdfast/model";
+import { Adoption } from "./adoption/adoption.ts";
+import { Counters } from "./counters/counters.ts";
+import type { SlowPathDropReason } from "./counters/drop-reasons.ts";
+import { TokenBucket } from "./counters/token-bucket.ts";
+import { Nursery } from "./embryos/nursery.ts";
+import { EndpointGuard } from "./endings/endpoint-guard.ts";
+import type { FastPath, Punt } from "./fast-path/port.ts";
+import { Reassembly } from "./fragments/reassembly.ts";
+import { EndpointHealth, type Verdict, type VerdictChange } from "./health/endpoint-health.ts";
+import { Housekeeping } from "./housekeeping/housekeeping.ts";
+import { type ForwarderLimits, LIMITS_DEFAULT } from "./limits.ts";
+import { NatPorts } from "./nat-ports/allocator.ts";
+import { PortKeeper } from "./nat-ports/port-keeper.ts";
+import { Associations } from "./selection/associations.ts";
+import { ServiceRegistry } from "./services/registry.ts";
+import { describeSession, type SessionDescription } from "./sessions/description.ts";
+import { SessionKeeper } from "./sessions/session-keeper.ts";
+import type { Core } from "./slow-path/core.ts";
+import { Dispatcher } from "./slow-path/dispatcher.ts";
+import { settleHeard } from "./slow-path/heard.ts";
+import { Held } from "./slow-path/held.ts";
+import { publish } from "./slow-path/init-ack.ts";
+
+export interface ForwarderOptions {
+  readonly fastPath: FastPath;
+  readonly table: SessionTable;
+  readonly replication: Replication;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** This member's number: 0 … memberNumberCount - 1. NAT ports follow from it. */
+  readonly memberNumber: number;
+  /** A power of two, the same at every member. Default MEMBER_NUMBER_COUNT_DEFAULT. */
+  readonly memberNumberCount?: number;
+  readonly limits?: Partial<ForwarderLimits>;
+  /** Whether this member may admit new associations. Default: always. */
+  readonly isReady?: () => boolean;
+  /** Addresses that no client can have beside VIPs and endpoints: members' own. */
+  readonly memberAddresses?: readonly Address[];
+  /** Whether a route other than the default leads to a private address; absent: all are reachable. */
+  readonly isRoutable?: (address: Address) => boolean;
+}
+
+/** What this member must do for one VIP (`VipDuty`), with the successor as the fast path needs it. */
+export interface VipPlacement {
+  readonly vip: Address;
+  readonly owned: boolean;
+  readonly successor?: { readonly interfaceIndex: number; readonly mac: Uint8Array };
+}
+
+export interface ForwarderCounters {
+  /** What the slow path did, by stable name. */
+  readonly events: ReadonlyMap<string, number>;
+  /** Packets that the slow path dropped, by reason. */
+  readonly drops: ReadonlyMap<string, number>;
+  /** The fast path's own totals. */
+  readonly fastPath: ReadonlyMap<string, number>;
+  /** Gauges. */
+  readonly sessions: number;
+  readonly embryos: number;
+  readonly heldPackets: number;
+  readonly natPortsUsed: number;
+  readonly natPortsResting: number;
+}
+
+export type ForwarderEvent =
+  | { readonly kind: "sessionCommitted"; readonly record: SessionRecord; readonly restart: boolean }
+  | { readonly kind: "sessionEnded"; readonly record: SessionRecord }
+  | {
+      readonly kind: "endpointDead";
+      readonly address: Address;
+      readonly port: number;
+      readonly sessions: number;
+    };
+
+export interface Forwarder {
+  /** Replaces all services. Living associations of what stays are not touched; those of removed endpoints are told. */
+  setServices(services: readonly Service[]): void;
+  setOwnership(placements: readonly VipPlacement[]): void;
+  /** Adopts what the fast path holds, then takes punts. */
+  start(): void;
+  /** Takes no more punts; the data plane goes on. */
+  stop(): void;
+  describe(id: SessionId): SessionDescription | undefined;
+  counters(): ForwarderCounters;
+  on(listener: (event: ForwarderEvent) => void): () => void;
+  /** Every packet that the slow path drops, with the reason; the bytes are valid only during the call. */
+  onDrop(listener: ((reason: SlowPathDropReason, packet: Uint8Array | undefined) => void) | undefined): void;
+  /** Every punt, before it is looked at: for traces. */
+  onPunt(listener: ((punt: Punt) => void) | undefined): void;
+  /** Neighbour solicitations for VIPs, as the fast path punts them. */
+  onNeighbourSolicitation(listener: ((punt: Punt) => void) | undefined): void;
+  /** Health verdicts of this member, to be shared. */
+  onVerdict(listener: (change: VerdictChange) => void): () => void;
+  /** This member's own verdict, from its prober. */
+  setVerdict(endpoint: { address: Address; port: number }, verdict: Verdict, reason: string): void;
+  /** A verdict of another member; undefined when that has none any more. */
+  setOtherVerdict(
+    member: MemberName,
+    endpoint: { address: Address; port: number },
+    verdict: Verdict | undefined,
+  ): void;
+  readonly health: EndpointHealth;
+  /** Ends a session as its operator wishes; client and endpoint are told. false: there is no such living session. */
+  removeSession(id: SessionId): boolean;
+  /** Before a member that asks is answered: what this member has forwarded but not shown yet goes into the table. */
+  publish(question: SessionQuestion): void;
+}
+
+export function createForwarder(options: ForwarderOptions): Forwarder {
+  return new SlowPathForwarder(options);
+}
+
+class SlowPathForwarder implements Forwarder {
+  readonly #core: Core;
+  readonly #counters = new Counters();
+  readonly #dispatcher: Dispatcher;
+  readonly #housekeeping: Housekeeping;
+  readonly #adoption: Adoption;
+  readonly #guard: EndpointGuard;
+  readonly #portKeeper: PortKeeper;
+  readonly #listeners = new Set<(event: ForwarderEvent) => void>();
+  readonly #memberAddresses: ReadonlySet<Address>;
+  #placements: readonly VipPlacement[] = [];
+  #owned: ReadonlySet<Address> | undefined;
+  #turn: number;
+  #unsubscribe: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(options: ForwarderOptions) {
+    const limits: ForwarderLimits = { ...LIMITS_DEFAULT, ...options.limits };
+    const { fastPath, table, clock, random, memberNumber } = options;
+    const memberNumberCount = options.memberNumberCount ?? MEMBER_NUMBER_COUNT_DEFAULT;
+    if (memberNumberOfPort(memberNumber, memberNumberCount) !== memberNumber) {
+      throw new RangeError(`member number ${memberNumber} does not fit ${memberNumberCount} members`);
+    }
+    const counters = this.#counters;
+    const registry = new ServiceRegistry();
+    const natPorts = new NatPorts({ memberNumber, memberNumberCount, random, limits });
+    const nursery = new Nursery(limits);
+    const nowMs = () => clock.nowMs();
+    this.#memberAddresses = new Set(options.memberAddresses ?? []);
+    // Every member starts its round robin elsewhere.
+    this.#turn = memberNumber;
+    const sessions = new SessionKeeper({
+      fastPath,
+      table,
+      registry,
+      counters,
+      nowMs,
+      firstHandle: random.uint32(),
+    });
+    const held = new Held({
+      replication: options.replication,
+      counters,
+      limits,
+      nowMs,
+      retry: (input) => this.#dispatcher.sctp(input),
+    });
+    const isOwn = (address: Address) =>
+      registry.isVip(address) || this.#memberAddresses.has(address) || registry.isEndpointAddress(address);
+    this.#core = {
+      fastPath,
+      table,
+      replication: options.replication,
+      clock,
+      random,
+      logger: options.logger,
+      limits,
+      memberNumber,
+      counters,
+      registry,
+      nursery,
+      natPorts,
+      associations: new Associations((id) => registry.get(id)?.service.selection === "persist"),
+      sessions,
+      health: new EndpointHealth(),
+      held,
+      clientFilter: options.isRoutable === undefined ? { isOwn } : { isOwn, isRoutable: options.isRoutable },
+      answerRate: new TokenBucket(limits.answersPerSecond),
+      icmpRate: new TokenBucket(limits.icmpPerSecond),
+      icmpTranslatedRate: new TokenBucket(limits.icmpTranslatedPerSecond),
+      publishRate: new TokenBucket(limits.replicatedEmbryosPerSecond),
+      isReady: options.isReady ?? (() => true),
+      nextTurn: () => this.#turn++,
+      ownsVip: (vip) => this.#owned === undefined || this.#owned.has(vip),
+      endpointsChanged: () => fastPath.setEndpoints(registry.endpointList()),
+      events: {
+        committed: (record, restart) => this.#emit({ kind: "sessionCommitted", record, restart }),
+        ended: () => {},
+        endpointUnanswered: (endpoint) => this.#core.health.unanswered(endpoint),
+      },
+    };
+    this.#portKeeper = new PortKeeper(natPorts, table);
+    this.#dispatcher = new Dispatcher(this.#core, new Reassembly(limits));
+    // Before any flow is installed: what an earlier run left says which handles and ports are taken.
+    this.#adoption = new Adoption(this.#core, memberNumberCount);
+    this.#guard = new EndpointGuard(this.#core, (event) => this.#emit(event));
+    this.#housekeeping = new Housekeeping(this.#core, this.#guard, this.#adoption, this.#dispatcher);
+    for (const record of table.values()) this.#changed({ previous: undefined, record, origin: "remote" });
+    this.#unsubscribe = table.subscribe((change) => this.#changed(change));
+    fastPath.onPunt((punt) => {
+      if (!this.#stopped) this.#dispatcher.punt(punt);
+    });
+  }
+
+  get health(): EndpointHealth {
+    return this.#core.health;
+  }
+
+  setServices(services: readonly Service[]): void {
+    const { registry, health, sessions, table, associations } = this.#core;
+    const removed = this.#guard.removedEndpoints(services);
+    // Clients of removed endpoints are told while their service is still known.
+    this.#guard.endSessionsOf(removed, "endpointRemoved");
+    registry.set(services);
+    health.retain(registry.endpointList());
+    this.#place();
+    associations.rebuild(table.values());
+    for (const local of [...sessions.values()]) {
+      const record = table.get(local.id);
+      if (record === undefined) sessions.drop(local);
+      else sessions.refresh(local, record);
+    }
+    for (const record of table.values()) {
+      if (record.commit !== undefined && sessions.get(record.id) === undefined) {
+        sessions.changed({ previous: undefined, record, origin: "remote" });
+      }
+    }
+  }
+
+  setOwnership(placements: readonly VipPlacement[]): void {
+    this.#placements = placements;
+    this.#owned = new Set(placements.filter((p) => p.owned).map((p) => p.vip));
+    this.#place();
+  }
+
+  start(): void {
+    this.#housekeeping.start();
+    this.#core.fastPath.start();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#housekeeping.stop();
+    this.#unsubscribe?.();
+    this.#unsubscribe = undefined;
+  }
+
+  describe(id: SessionId): SessionDescription | undefined {
+    return describeSession(this.#core, id);
+  }
+
+  counters(): ForwarderCounters {
+    const { natPorts, nursery, held, sessions, fastPath } = this.#core;
+    const ports = natPorts.counts();
+    return {
+      events: this.#counters.events,
+      drops: this.#counters.drops,
+      fastPath: fastPath.totals(),
+      sessions: sessions.size,
+      embryos: nursery.size,
+      heldPackets: held.size,
+      natPortsUsed: ports.used,
+      natPortsResting: ports.resting,
+    };
+  }
+
+  on(listener: (event: ForwarderEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  onDrop(listener: ((reason: SlowPathDropReason, packet: Uint8Array | undefined) => void) | undefined): void {
+    this.#counters.onDrop = listener;
+  }
+
+  onPunt(listener: ((punt: Punt) => void) | undefined): void {
+    this.#dispatcher.onPunt = listener;
+  }
+
+  onNeighbourSolicitation(listener: ((punt: Punt) => void) | undefined): void {
+    this.#dispatcher.onNeighbourSolicitation = listener;
+  }
+
+  onVerdict(listener: (change: VerdictChange) => void): () => void {
+    return this.#core.health.onVerdict(listener);
+  }
+
+  setVerdict(endpoint: { address: Address; port: number }, verdict: Verdict, reason: string): void {
+    this.#core.health.setOwn(endpoint, verdict, reason, this.#core.clock.nowMs());
+  }
+
+  setOtherVerdict(
+    member: MemberName,
+    endpoint: { address: Address; port: number },
+    verdict: Verdict | undefined,
+  ): void {
+    this.#core.health.setOther(member, endpoint, verdict, this.#core.clock.nowMs());
+  }
+
+  removeSession(id: SessionId): boolean {
+    return this.#guard.endSession(id, "operator");
+  }
+
+  publish(question: SessionQuestion): void {
+    const { nursery } = this.#core;
+    for (const embryo of [...nursery.matching(question)]) if (!embryo.published) publish(this.#core, embryo);
+  }
+
+  #changed(change: SessionChange): void {
+    const { sessions, associations, clock } = this.#core;
+    const nowMs = clock.nowMs();
+    associations.changed(change.previous, change.record);
+    this.#portKeeper.changed(change, nowMs);
+    const { previous, record } = change;
+    if (record !== undefined) this.#adoption.learnAliases(previous, record);
+    if (record?.commit !== undefined) this.#adoption.claim(record);
+    const before = record && sessions.get(record.id);
+    const entry = record && (before?.installed?.entry ?? this.#core.registry.get(record.serviceId));
+    const settled = before !== undefined && record !== undefined && settleHeard(before, previous, record);
+    const local = sessions.changed(change);
+    if (settled && local !== undefined && record !== undefined) sessions.refresh(local, record);
+    if (previous === undefined && record !== undefined && record.commit === undefined) {
+      this.#housekeeping.unproven(record, nowMs);
+    }
+    if (local !== undefined && record !== undefined)
+      this.#housekeeping.changed(local, previous, record, nowMs);
+    if (this.#guard.isNewEnd(previous, record)) {
+      this.#counters.count("sessions-ended");
+      this.#guard.ended(record as SessionRecord, entry);
+      this.#emit({ kind: "sessionEnded", record: record as SessionRecord });
+    }
+  }
+
+  #place(): void {
+    const { registry, fastPath } = this.#core;
+    const ports = new Map<Address, number[]>();
+    for (const { service } of registry.entries) {
+      for (const vip of service.vips) {
+        const list = ports.get(vip);
+        if (list === undefined) ports.set(vip, [service.port]);
+        else list.push(service.port);
+      }
+    }
+    const placements = new Map(this.#placements.map((placement) => [placement.vip, placement]));
+    fastPath.setLocal(
+      [...ports].map(([address, served]) => {
+        const placement = placements.get(address);
+        return {
+          address,
+          owned: placement?.owned ?? false,
+          ports: served,
+          ...(placement?.successor === undefined ? {} : { successor: placement.successor }),
+        };
+      }),
+    );
+    fastPath.setEndpoints(registry.endpointList());
+  }
+
+  #emit(event: ForwarderEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}

@@ -1,0 +1,158 @@
+// What is known of the endpoints' health: this member's own verdicts, and those of the others. Selection follows the
+// own view; that an endpoint is dead, so that its clients are told, takes a majority and a while.
+import type { Address, Endpoint, MemberName } from "@holdfast/model";
+
+export type Verdict = "up" | "down";
+
+export interface VerdictChange {
+  readonly address: Address;
+  readonly port: number;
+  readonly verdict: Verdict;
+  /** Plain words: "3 probes unanswered", "ABORT to a probe". */
+  readonly reason: string;
+}
+
+interface State {
+  readonly address: Address;
+  readonly port: number;
+  own: Verdict | undefined;
+  reason: string;
+  readonly others: Map<MemberName, Verdict>;
+  /** Since when a majority says down. */
+  downSinceMs: number | undefined;
+  deathTold: boolean;
+}
+
+type Place = Pick<Endpoint, "address" | "port">;
+
+export class EndpointHealth {
+  readonly #states = new Map<string, State>();
+  readonly #listeners = new Set<(change: VerdictChange) => void>();
+  readonly #suspicionListeners = new Set<(place: Place) => void>();
+
+  /** Nothing known counts as up: before the first probe has come back an endpoint must be usable. */
+  isUp(endpoint: Place): boolean {
+    const state = this.#states.get(keyOf(endpoint));
+    if (state === undefined) return true;
+    if (state.own !== undefined) return state.own === "up";
+    const { down, all } = tally(state);
+    return down * 2 <= all;
+  }
+
+  /** The own verdict and what it rests on; undefined before the first. */
+  verdictOf(endpoint: Place): { readonly verdict: Verdict; readonly reason: string } | undefined {
+    const state = this.#states.get(keyOf(endpoint));
+    return state?.own === undefined ? undefined : { verdict: state.own, reason: state.reason };
+  }
+
+  /** This member's verdict. Listeners hear of changes only. */
+  setOwn(endpoint: Place, verdict: Verdict, reason: string, nowMs: number): void {
+    const state = this.#state(endpoint);
+    if (state.own === verdict) return;
+    state.own = verdict;
+    state.reason = reason;
+    this.#weigh(state, nowMs);
+    for (const listener of this.#listeners) {
+      listener({ address: state.address, port: state.port, verdict, reason });
+    }
+  }
+
+  /** Another member's verdict; undefined when it has none any more (gone, or restarted). */
+  setOther(member: MemberName, endpoint: Place, verdict: Verdict | undefined, nowMs: number): void {
+    const state = this.#state(endpoint);
+    if (verdict === undefined) state.others.delete(member);
+    else state.others.set(member, verdict);
+    this.#weigh(state, nowMs);
+  }
+
+  onVerdict(listener: (change: VerdictChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Passive signs only ask for a probe: one client's refused or unanswered INIT may be that client's fault, or forged. */
+  onSuspicion(listener: (place: Place) => void): () => void {
+    this.#suspicionListeners.add(listener);
+    return () => this.#suspicionListeners.delete(listener);
+  }
+
+  /** A tag-verified ABORT answered an INIT. */
+  refused(endpoint: Place, _nowMs: number): void {
+    for (const listener of this.#suspicionListeners) listener(endpoint);
+  }
+
+  /** Several INITs of one client were not answered. */
+  unanswered(endpoint: Place): void {
+    for (const listener of this.#suspicionListeners) listener(endpoint);
+  }
+
+  /**
+   * Endpoints that a majority has called down for `deathMs` without a break, each once, with the time since when; it
+   * is told again after it was up.
+   */
+  dead(
+    nowMs: number,
+    deathMs: number,
+  ): { readonly address: Address; readonly port: number; readonly sinceMs: number }[] {
+    const dead = [];
+    for (const state of this.#states.values()) {
+      if (state.downSinceMs === undefined || state.deathTold || nowMs - state.downSinceMs < deathMs) continue;
+      state.deathTold = true;
+      dead.push({ address: state.address, port: state.port, sinceMs: state.downSinceMs });
+    }
+    return dead;
+  }
+
+  /** Whether a majority calls it down now. */
+  isDown(endpoint: Place): boolean {
+    return this.#states.get(keyOf(endpoint))?.downSinceMs !== undefined;
+  }
+
+  /** Forgets endpoints that no service has any more. */
+  retain(endpoints: readonly Place[]): void {
+    const kept = new Set(endpoints.map(keyOf));
+    for (const key of this.#states.keys()) if (!kept.has(key)) this.#states.delete(key);
+  }
+
+  #state(endpoint: Place): State {
+    const key = keyOf(endpoint);
+    let state = this.#states.get(key);
+    if (state === undefined) {
+      state = {
+        address: endpoint.address,
+        port: endpoint.port,
+        own: undefined,
+        reason: "",
+        others: new Map(),
+        downSinceMs: undefined,
+        deathTold: false,
+      };
+      this.#states.set(key, state);
+    }
+    return state;
+  }
+
+  #weigh(state: State, nowMs: number): void {
+    const { down, all } = tally(state);
+    // Without an own verdict of "down" this member tells nobody: it may be the others that are cut off.
+    if (state.own === "down" && down * 2 > all) state.downSinceMs ??= nowMs;
+    else {
+      state.downSinceMs = undefined;
+      state.deathTold = false;
+    }
+  }
+}
+
+function tally(state: State): { down: number; all: number } {
+  let down = state.own === "down" ? 1 : 0;
+  let all = state.own === undefined ? 0 : 1;
+  for (const verdict of state.others.values()) {
+    all += 1;
+    if (verdict === "down") down += 1;
+  }
+  return { down, all };
+}
+
+function keyOf(endpoint: Place): string {
+  return `${endpoint.address}|${endpoint.port}`;
+}

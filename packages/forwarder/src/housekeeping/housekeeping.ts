@@ -1,0 +1,245 @@
+// What happens without a packet: counters swept, embryos and sessions timed out, activity reported. In bounded turns, so
+// that a hundred thousand sessions never hold up the next punt.
+import {
+  effectivePhase,
+  endOf,
+  isEnded,
+  isLiving,
+  pendingGenerations,
+  type SessionId,
+  type SessionRecord,
+  type Timer,
+} from "@holdfast/model";
+import type { Adoption } from "../adoption/adoption.ts";
+import type { Embryo } from "../embryos/embryo.ts";
+import type { EndpointGuard } from "../endings/endpoint-guard.ts";
+import type { Flow, FlowCounters } from "../fast-path/port.ts";
+import { noteDownPackets, noteUpTraffic, retryPairing } from "../path-mapping/fallback.ts";
+import type { LocalSession } from "../sessions/local-session.ts";
+import type { Core } from "../slow-path/core.ts";
+import type { Dispatcher } from "../slow-path/dispatcher.ts";
+import { flushHeard } from "../slow-path/heard.ts";
+import { releasePort } from "../slow-path/init.ts";
+
+/** Activity is reported each quarter of the idle limit (docs: activity epochs). */
+const ACTIVITY_QUARTER = 4;
+
+export class Housekeeping {
+  readonly #core: Core;
+  readonly #guard: EndpointGuard;
+  readonly #adoption: Adoption;
+  readonly #dispatcher: Dispatcher;
+  #timer: Timer | undefined;
+  #flowCursor: unknown;
+  #sweepStartedMs = Number.NEGATIVE_INFINITY;
+  #sessions: Iterator<LocalSession> | undefined;
+  #embryos: Iterator<Embryo> | undefined;
+  /** Records without a commit, in the order in which they were first seen: whoever made them may be dead. */
+  #unproven: { readonly id: SessionId; readonly sinceMs: number }[] = [];
+  #unprovenHead = 0;
+
+  constructor(core: Core, guard: EndpointGuard, adoption: Adoption, dispatcher: Dispatcher) {
+    this.#core = core;
+    this.#guard = guard;
+    this.#adoption = adoption;
+    this.#dispatcher = dispatcher;
+  }
+
+  start(): undefined {
+    this.#timer ??= this.#core.clock.every(this.#core.limits.tickPeriodMs, () => this.tick());
+  }
+
+  stop(): undefined {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** One bounded turn. */
+  tick(): undefined {
+    const nowMs = this.#core.clock.nowMs();
+    this.#sweepFlows(nowMs);
+    this.#visitSessions(nowMs);
+    this.#visitEmbryos(nowMs);
+    this.#visitUnproven(nowMs);
+    this.#guard.tick(nowMs);
+    this.#adoption.tick(nowMs);
+    this.#dispatcher.expireFragments(nowMs);
+  }
+
+  /** A record that is new and not committed. */
+  unproven(record: SessionRecord, nowMs: number): undefined {
+    this.#unproven.push({ id: record.id, sinceMs: nowMs });
+  }
+
+  /** Times that follow from a change of the record. */
+  changed(
+    local: LocalSession,
+    previous: SessionRecord | undefined,
+    record: SessionRecord,
+    nowMs: number,
+  ): undefined {
+    if (previous?.activity !== record.activity) local.activityAtMs = nowMs;
+    if (previous?.commit?.epoch !== record.commit?.epoch) {
+      local.committedMs = nowMs;
+      local.endpointHeardMs = nowMs;
+    }
+    if (isEnded(record)) {
+      local.endedMs ??= nowMs;
+      return;
+    }
+    local.endedMs = undefined;
+    const phase = effectivePhase(record);
+    if (phase === "shutdown" || phase === "shutdownAck") local.shutdownMs ??= nowMs;
+    else local.shutdownMs = undefined;
+    if (
+      previous === undefined ||
+      previous.generations !== record.generations ||
+      previous.commit !== record.commit
+    ) {
+      this.#notePending(local, previous, record, nowMs);
+    }
+  }
+
+  #notePending(
+    local: LocalSession,
+    previous: SessionRecord | undefined,
+    record: SessionRecord,
+    nowMs: number,
+  ): undefined {
+    const pending = pendingGenerations(record);
+    const isNew = pending.some((generation) => previous?.generations.has(generation.clientTag) !== true);
+    if (isNew) local.pendingMs = nowMs;
+    const now = pending.length > 0 && (isNew || local.paths.pending);
+    if (now !== local.paths.pending) this.#core.sessions.update(local, record, { pending: now });
+  }
+
+  #sweepFlows(nowMs: number): undefined {
+    const { fastPath, limits } = this.#core;
+    if (this.#flowCursor === undefined) {
+      if (nowMs - this.#sweepStartedMs < limits.sweepPeriodMs) return;
+      this.#sweepStartedMs = nowMs;
+    }
+    const skewMs = nowMs - fastPath.nowMs();
+    this.#flowCursor = fastPath.sweep(this.#flowCursor, (flow, counters) =>
+      this.#visitFlow(flow, counters, counters.lastSeenMs + skewMs, nowMs),
+    );
+  }
+
+  #visitFlow(flow: Flow, counters: FlowCounters, lastSeenMs: number, nowMs: number): "keep" | "remove" {
+    const local = this.#core.sessions.byHandle(flow.session);
+    if (local === undefined) return this.#adoption.isOrphan(flow.session) ? "keep" : "remove";
+    // A flow is born with the time of its installation, which is no traffic.
+    if (counters.packets === 0) return "keep";
+    if (lastSeenMs > local.lastSeenMs) local.lastSeenMs = Math.min(lastSeenMs, nowMs);
+    if (flow.direction === "down") {
+      if (lastSeenMs > local.endpointHeardMs) local.endpointHeardMs = Math.min(lastSeenMs, nowMs);
+      noteDownPackets(this.#core, local, flow, counters.packets, nowMs);
+    } else noteUpTraffic(this.#core, local, flow, lastSeenMs);
+    return "keep";
+  }
+
+  #visitSessions(nowMs: number): undefined {
+    const { sessions, limits } = this.#core;
+    let iterator = this.#sessions ?? sessions.values();
+    for (let i = 0; i < limits.visitCountMaxPerTurn; i++) {
+      const next = iterator.next();
+      if (next.done === true) {
+        this.#sessions = undefined;
+        return;
+      }
+      this.#visitSession(next.value, nowMs);
+    }
+    this.#sessions = iterator;
+    iterator = this.#sessions;
+  }
+
+  #visitSession(local: LocalSession, nowMs: number): undefined {
+    const { table, sessions, limits, registry, counters } = this.#core;
+    const record = table.get(local.id);
+    if (record === undefined) return sessions.drop(local);
+    if (isEnded(record)) {
+      if (nowMs - (local.endedMs ?? nowMs) >= limits.lingerMs) sessions.drop(local);
+      return;
+    }
+    if (local.paths.pending && nowMs - local.pendingMs >= limits.pendingTimeoutMs) {
+      sessions.update(local, record, { pending: false });
+    }
+    flushHeard(this.#core, local, record, nowMs);
+    retryPairing(this.#core, local, record, nowMs);
+    if (local.shutdownMs !== undefined) {
+      const quietMs = nowMs - Math.max(local.shutdownMs, local.lastSeenMs);
+      if (quietMs >= limits.shutdownTimeoutMs) {
+        counters.count("sessions-idle");
+        table.apply({ id: record.id, end: endOf(record, "idle") });
+        return;
+      }
+    }
+    const entry = registry.get(record.serviceId);
+    if (entry === undefined) return;
+    const idleMs = entry.service.idleTimeoutS * 1_000;
+    if (nowMs - Math.max(local.lastSeenMs, local.activityAtMs) >= idleMs) {
+      counters.count("sessions-idle");
+      table.apply({ id: record.id, end: endOf(record, "idle") });
+      return;
+    }
+    if (local.lastSeenMs > local.activityAtMs && nowMs - local.activityAtMs >= idleMs / ACTIVITY_QUARTER) {
+      table.apply({ id: record.id, activity: record.activity + 1 });
+    }
+  }
+
+  #visitEmbryos(nowMs: number): undefined {
+    const { nursery, limits } = this.#core;
+    const iterator = this.#embryos ?? nursery.values();
+    for (let i = 0; i < limits.visitCountMaxPerTurn; i++) {
+      const next = iterator.next();
+      if (next.done === true) {
+        this.#embryos = undefined;
+        return;
+      }
+      this.#visitEmbryo(next.value, nowMs);
+    }
+    this.#embryos = iterator;
+  }
+
+  #visitEmbryo(embryo: Embryo, nowMs: number): undefined {
+    const { nursery, table, limits, counters } = this.#core;
+    const record = embryo.published ? table.get(embryo.sessionId) : undefined;
+    if (record?.commit?.clientTag === embryo.clientTag) {
+      nursery.remove(embryo);
+      return;
+    }
+    const answeredMs = embryo.answeredMs;
+    const expired =
+      answeredMs === undefined
+        ? nowMs - embryo.lastInitMs >= limits.initTimeoutMs ||
+          // Refreshed by retransmissions, three times over at most (sctp-rules §4.1).
+          nowMs - embryo.createdMs >= 4 * limits.initTimeoutMs
+        : nowMs - answeredMs >= limits.handshakeTimeoutMs;
+    if (!expired) return;
+    counters.count("embryos-expired");
+    nursery.remove(embryo);
+    releasePort(this.#core, embryo);
+    if (record !== undefined && record.commit === undefined && isLiving(record)) {
+      table.apply({ id: record.id, end: endOf(record, "handshakeTimeout") });
+    }
+  }
+
+  /** Handshakes that nobody finished, also those of members that are gone. */
+  #visitUnproven(nowMs: number): undefined {
+    const { table, limits } = this.#core;
+    for (let i = 0; i < limits.visitCountMaxPerTurn; i++) {
+      const first = this.#unproven[this.#unprovenHead];
+      // A little later than the member that made it.
+      if (first === undefined || nowMs - first.sinceMs < 1.2 * limits.handshakeTimeoutMs) break;
+      this.#unprovenHead += 1;
+      const record = table.get(first.id);
+      if (record !== undefined && record.commit === undefined && isLiving(record)) {
+        table.apply({ id: record.id, end: endOf(record, "handshakeTimeout") });
+      }
+    }
+    if (this.#unprovenHead > 1_024 && this.#unprovenHead * 2 > this.#unproven.length) {
+      this.#unproven = this.#unproven.slice(this.#unprovenHead);
+      this.#unprovenHead = 0;
+    }
+  }
+}

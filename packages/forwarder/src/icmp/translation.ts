@@ -1,0 +1,234 @@
+// ICMP and ICMPv6 errors about packets that Holdfast sent (RFC 5508 §4 in spirit, RFC 9260 §10 in what must be proven):
+// translated outer and inner to the host whose packet caused them, if the inner packet proves that it is of a session.
+//
+// Eight bytes of SCTP carry ports and verification tag; that suffices. An INIT has tag 0: then the initiate tag must
+// be there, and fit. Nobody who cannot see the traffic knows either.
+import { type Address, currentCandidate, familyOf, isLiving, type SessionRecord } from "@holdfast/model";
+import {
+  CHUNK,
+  checksumChange,
+  IpHeader,
+  PROTOCOL,
+  portDelta,
+  read16,
+  read32,
+  readChecksum,
+  storeChecksum,
+  write16,
+  writeIpv4Checksum,
+} from "@holdfast/sctp";
+import type { Punt } from "../fast-path/port.ts";
+import { addressAt } from "../packet/input.ts";
+import { bytesOf } from "../packet/translate.ts";
+import { downDestinations } from "../path-mapping/flows.ts";
+import type { ServiceEntry } from "../services/registry.ts";
+import { type Core, drop } from "../slow-path/core.ts";
+import { matchDown, matchUp } from "../tracker/match.ts";
+import { encodeIcmp } from "./own-errors.ts";
+
+const ICMP_HEADER_SIZE = 8;
+/** Ports and tag. */
+const PROOF_SIZE = 8;
+/** … and, for an INIT, checksum, chunk header and initiate tag. */
+const INIT_PROOF_SIZE = 20;
+const CHECKSUM_END = 12;
+const INITIATE_TAG_OFFSET = 16;
+const CHUNK_OFFSET = 12;
+
+const ERRORS_V4: ReadonlySet<number> = new Set([3, 11, 12]);
+const ERRORS_V6: ReadonlySet<number> = new Set([1, 2, 3, 4]);
+
+/** The packet inside an error: its header may be cut off behind PROOF_SIZE bytes of SCTP. */
+interface Inner {
+  readonly bytes: Uint8Array;
+  /** Offset of the SCTP header. */
+  readonly start: number;
+  /** SCTP length as the inner IP header says, however much of it is there. */
+  readonly sctpLength: number;
+  readonly version: 4 | 6;
+  readonly source: Address;
+  readonly destination: Address;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+  readonly tag: number;
+  /** Of an INIT; undefined for other chunks, or when it was cut off. */
+  readonly initiateTag: number | undefined;
+}
+
+/** Where the error goes, and what its inner packet was before translation. */
+interface Origin {
+  readonly to: Address;
+  readonly source: Address;
+  readonly destination: Address;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
+export function handleIcmp(core: Core, punt: Punt, ip: IpHeader): undefined {
+  const { packet } = punt;
+  const start = ip.payloadOffset;
+  if (ip.end - start < ICMP_HEADER_SIZE) return drop(core, "malformed", packet);
+  const type = packet[start] as number;
+  if (!(ip.version === 4 ? ERRORS_V4 : ERRORS_V6).has(type)) return drop(core, "icmp-unsupported", packet);
+  const inner = readInner(packet.subarray(start + ICMP_HEADER_SIZE, ip.end), ip.version);
+  const vip = addressAt(packet, ip.destinationOffset, ip.addressSize);
+  // What we send has a VIP as its source, and the error comes back to it.
+  if (inner === undefined || inner.source !== vip) return drop(core, "icmp-unrelated", packet);
+  const origin = originOf(core, inner);
+  if (origin === undefined) return drop(core, "icmp-unrelated", packet);
+  if (!core.icmpTranslatedRate.take(core.clock.nowMs())) return drop(core, "icmp-rate", packet);
+  const error = encodeIcmp({
+    version: ip.version,
+    type,
+    code: packet[start + 1] as number,
+    word: read32(packet, start + 4),
+    // The VIP, whoever reported: a router's address, or the other side's own, is nothing for this side to see.
+    source: bytesOf(vip),
+    destination: bytesOf(origin.to),
+    inner: rewriteInner(inner, origin),
+  });
+  if (core.fastPath.send(error)) core.counters.count("icmp-translated");
+  else drop(core, "send-failed", error);
+}
+
+/** undefined: not a whole IP header with the ports and tag of an SCTP packet behind it, or not its first fragment. */
+function readInner(quoted: Uint8Array, version: 4 | 6): Inner | undefined {
+  const ip = new IpHeader();
+  // The quoted packet is cut off; its header says how long it was.
+  const bytes = padded(quoted, version);
+  if (bytes === undefined || ip.read(bytes) !== undefined || ip.version !== version) return undefined;
+  const start = ip.payloadOffset;
+  if (ip.protocol !== PROTOCOL.SCTP || ip.fragmentOffset !== 0) return undefined;
+  if (quoted.length < start + PROOF_SIZE) return undefined;
+  const isInit = quoted.length >= start + INIT_PROOF_SIZE && quoted[start + CHUNK_OFFSET] === CHUNK.INIT;
+  return {
+    bytes: quoted,
+    start,
+    sctpLength: ip.end - start,
+    version,
+    source: addressAt(quoted, ip.sourceOffset, ip.addressSize),
+    destination: addressAt(quoted, ip.destinationOffset, ip.addressSize),
+    sourcePort: read16(quoted, start),
+    destinationPort: read16(quoted, start + 2),
+    tag: read32(quoted, start + 4),
+    initiateTag: isInit ? read32(quoted, start + INITIATE_TAG_OFFSET) : undefined,
+  };
+}
+
+/** A view as long as the inner header says, so that the header's own checks hold; zeros where it was cut off. */
+function padded(quoted: Uint8Array, version: 4 | 6): Uint8Array | undefined {
+  if (quoted.length < (version === 4 ? 20 : 40)) return undefined;
+  const total = version === 4 ? read16(quoted, 2) : 40 + read16(quoted, 4);
+  if (total <= quoted.length) return quoted;
+  const whole = new Uint8Array(total);
+  whole.set(quoted);
+  return whole;
+}
+
+function originOf(core: Core, inner: Inner): Origin | undefined {
+  const endpoint = core.registry.endpointAddress(inner.destination, inner.destinationPort);
+  const up = endpoint === undefined ? undefined : originOfUp(core, inner, endpoint);
+  return up ?? originOfDown(core, inner);
+}
+
+/** A packet from a client to its endpoint: the client is told. */
+function originOfUp(core: Core, inner: Inner, endpoint: Address): Origin | undefined {
+  for (const record of core.table.byNatPort(endpoint, inner.destinationPort, inner.sourcePort)) {
+    const entry = core.registry.get(record.serviceId);
+    const vip = entry?.vipIndex.get(inner.source);
+    if (entry === undefined || vip === undefined || !isLiving(record)) continue;
+    const generation = provenGeneration(record, inner, "up");
+    if (generation === undefined) continue;
+    const local = core.sessions.get(record.id)?.paths;
+    const to = downDestinations(record, generation, vip, inner.source, local)?.reply;
+    if (to === undefined || record.clients.get(to) !== true) continue;
+    return toClient(entry, inner, to, record.clientPort);
+  }
+  if (inner.tag !== 0 || inner.initiateTag === undefined) return undefined;
+  const embryo = core.nursery.byAnswer(inner.initiateTag, inner.sourcePort);
+  if (embryo === undefined || embryo.endpoint.address !== endpoint) return undefined;
+  core.health.unanswered(embryo.endpoint);
+  if (familyOf(embryo.lastSource) !== inner.version) return undefined;
+  return toClient(embryo.entry, inner, embryo.lastSource, embryo.clientPort);
+}
+
+function toClient(entry: ServiceEntry, inner: Inner, client: Address, clientPort: number): Origin {
+  return {
+    to: client,
+    source: client,
+    destination: inner.source,
+    sourcePort: clientPort,
+    destinationPort: entry.service.port,
+  };
+}
+
+/** A packet from an endpoint to its client: the endpoint is told. */
+function originOfDown(core: Core, inner: Inner): Origin | undefined {
+  const entry = core.registry.byVip(inner.source, inner.sourcePort);
+  if (entry === undefined || inner.tag === 0) return undefined;
+  for (const record of core.table.byClient(entry.service.id, inner.destination, inner.destinationPort)) {
+    if (!isLiving(record) || provenGeneration(record, inner, "down") === undefined) continue;
+    const candidate = currentCandidate(record) ?? firstCandidate(record);
+    if (candidate === undefined) continue;
+    const to = core.registry.addressOfFamily(
+      { address: candidate.endpoint, port: candidate.endpointPort },
+      inner.version,
+    );
+    if (to === undefined) continue;
+    return {
+      to,
+      source: to,
+      destination: inner.source,
+      sourcePort: candidate.endpointPort,
+      destinationPort: candidate.natPort,
+    };
+  }
+  return undefined;
+}
+
+/** The generation by whose tag the inner packet travelled; a reflected tag (ABORT) proves nothing here. */
+function provenGeneration(record: SessionRecord, inner: Inner, direction: "up" | "down") {
+  if (direction === "down") {
+    for (const candidate of allCandidates(record)) {
+      const match = matchDown(record, inner.tag, false, candidate);
+      if (match !== undefined && match.role !== "superseded") return match.generation;
+    }
+    return undefined;
+  }
+  if (inner.tag === 0) {
+    return inner.initiateTag === undefined ? undefined : record.generations.get(inner.initiateTag);
+  }
+  const match = matchUp(record, inner.tag, false);
+  return match === undefined || match.role === "superseded" ? undefined : match.generation;
+}
+
+function allCandidates(record: SessionRecord) {
+  const current = currentCandidate(record);
+  return [
+    ...(current === undefined ? [] : [current]),
+    ...[...record.generations.values()].flatMap((generation) => [...generation.candidates.values()]),
+  ];
+}
+
+function firstCandidate(record: SessionRecord) {
+  return allCandidates(record)[0];
+}
+
+/** The inner packet as its sender sent it: addresses and ports back, header checksum, CRC32c by the ports' difference. */
+function rewriteInner(inner: Inner, origin: Origin): Uint8Array {
+  const bytes = inner.bytes.slice();
+  const { start } = inner;
+  const source = bytesOf(origin.source);
+  const sourceOffset = inner.version === 4 ? 12 : 8;
+  bytes.set(source, sourceOffset);
+  bytes.set(bytesOf(origin.destination), sourceOffset + source.length);
+  if (inner.version === 4) writeIpv4Checksum(bytes);
+  const delta = portDelta(inner.sourcePort, inner.destinationPort, origin.sourcePort, origin.destinationPort);
+  write16(bytes, start, origin.sourcePort);
+  write16(bytes, start + 2, origin.destinationPort);
+  // The difference depends on the length alone, so it is right although the rest of the packet is missing.
+  if (bytes.length >= start + CHECKSUM_END) {
+    storeChecksum(bytes, start, readChecksum(bytes, start) ^ checksumChange(delta, inner.sctpLength));
+  }
+  return bytes;
+}

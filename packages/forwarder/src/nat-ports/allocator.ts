@@ -1,0 +1,208 @@
+// NAT ports: unique per endpoint (address, port), whatever the service and VIP. The port space is cut into slots, and
+// this member allocates only in its own, so no two members can hand out the same port, also in a partition.
+import { type Address, memberNumberOfPort, type Random } from "@holdfast/model";
+import type { ForwarderLimits } from "../limits.ts";
+import { RestQueue } from "./rest-queue.ts";
+
+/** Ports below are given only to clients that use them themselves. */
+const PORT_MIN = 1_024;
+const PORT_COUNT = 65_536;
+
+/** Why a port came back; it decides how long it rests. */
+export type ReleaseReason = "verified" | "unseen" | "evicted";
+
+type NatPortLimits = Pick<
+  ForwarderLimits,
+  "natPortRestVerifiedMs" | "natPortRestUnseenMs" | "natPortRestEvictedMs" | "natPortRestEvictedLeastMs"
+>;
+
+const FREE = 0;
+const USED = 1;
+const RESTING = 2;
+
+interface PortSpace {
+  /** FREE, USED or RESTING by port. */
+  readonly state: Uint8Array;
+  freeCount: number;
+  usedCount: number;
+  /** Which entry of the queues is a resting port's: one that was reserved meanwhile leaves a stale entry behind. */
+  readonly resting: Map<number, number>;
+  /** Where the next search without a preference begins: rotation keeps freed ports unused for as long as can be. */
+  next: number;
+  readonly rests: Readonly<Record<ReleaseReason, RestQueue>>;
+}
+
+export interface NatPortOptions {
+  readonly memberNumber: number;
+  /** A power of two, the same at every member. */
+  readonly memberNumberCount: number;
+  readonly random: Random;
+  readonly limits: NatPortLimits;
+}
+
+export class NatPorts {
+  readonly #memberNumber: number;
+  readonly #stride: number;
+  readonly #limits: NatPortLimits;
+  /** Secret, so that nobody outside can aim at a port. */
+  readonly #seed: number;
+  readonly #spaces = new Map<string, PortSpace>();
+  #restSequence = 0;
+
+  constructor(options: NatPortOptions) {
+    this.#memberNumber = options.memberNumber;
+    this.#stride = options.memberNumberCount;
+    this.#limits = options.limits;
+    this.#seed = options.random.uint32();
+  }
+
+  isOwn(natPort: number): boolean {
+    return memberNumberOfPort(natPort, this.#stride) === this.#memberNumber;
+  }
+
+  /**
+   * A port of this member's slots toward the endpoint, or undefined when all are in use or resting: the client's own
+   * when it is ours and free, else one from a search that begins at a place keyed by client and service.
+   */
+  allocate(
+    endpoint: Address,
+    endpointPort: number,
+    clientPort: number,
+    probeKey: string,
+    nowMs: number,
+  ): number | undefined {
+    const space = this.#space(endpoint, endpointPort);
+    this.#wake(space, nowMs);
+    if (this.isOwn(clientPort) && space.state[clientPort] === FREE) return this.#take(space, clientPort);
+    const port = this.#search(space, probeKey);
+    if (port !== undefined) return port;
+    // Nothing is left: evicted embryos' ports are the least bad, those that are old enough at least.
+    const before = nowMs - this.#limits.natPortRestEvictedLeastMs;
+    const evicted = this.#takeRested(space, space.rests.evicted, before);
+    if (evicted === undefined) return undefined;
+    space.state[evicted] = USED;
+    space.usedCount += 1;
+    return evicted;
+  }
+
+  /** Marks a port as used: rebuilt from flows and replicas after a restart. Other members' ports are ignored. */
+  reserve(endpoint: Address, endpointPort: number, natPort: number): void {
+    if (!this.isOwn(natPort) || natPort === 0) return;
+    const space = this.#space(endpoint, endpointPort);
+    const state = space.state[natPort];
+    if (state === USED) return;
+    if (state === FREE && natPort >= PORT_MIN) space.freeCount -= 1;
+    space.resting.delete(natPort);
+    space.state[natPort] = USED;
+    space.usedCount += 1;
+  }
+
+  isUsed(endpoint: Address, endpointPort: number, natPort: number): boolean {
+    return this.#spaces.get(spaceKey(endpoint, endpointPort))?.state[natPort] === USED;
+  }
+
+  /** Gives a port back; it rests before anybody gets it again. Twice is harmless. */
+  release(
+    endpoint: Address,
+    endpointPort: number,
+    natPort: number,
+    reason: ReleaseReason,
+    nowMs: number,
+  ): void {
+    const space = this.#spaces.get(spaceKey(endpoint, endpointPort));
+    if (space === undefined || space.state[natPort] !== USED) return;
+    space.state[natPort] = RESTING;
+    space.usedCount -= 1;
+    space.resting.set(natPort, ++this.#restSequence);
+    space.rests[reason].add(natPort, this.#restSequence, nowMs);
+  }
+
+  /** Used and resting ports of all endpoints, for metrics. */
+  counts(): { readonly used: number; readonly resting: number } {
+    let used = 0;
+    let resting = 0;
+    for (const space of this.#spaces.values()) {
+      used += space.usedCount;
+      resting += space.resting.size;
+    }
+    return { used, resting };
+  }
+
+  #space(endpoint: Address, endpointPort: number): PortSpace {
+    const key = spaceKey(endpoint, endpointPort);
+    let space = this.#spaces.get(key);
+    if (space === undefined) {
+      space = {
+        state: new Uint8Array(PORT_COUNT),
+        freeCount: (PORT_COUNT - PORT_MIN) / this.#stride,
+        usedCount: 0,
+        next: 0,
+        resting: new Map(),
+        rests: { verified: new RestQueue(), unseen: new RestQueue(), evicted: new RestQueue() },
+      };
+      this.#spaces.set(key, space);
+    }
+    return space;
+  }
+
+  #search(space: PortSpace, probeKey: string): number | undefined {
+    if (space.freeCount === 0) return undefined;
+    const count = (PORT_COUNT - PORT_MIN) / this.#stride;
+    const first = PORT_MIN + this.#memberNumber;
+    let index = (keyedHash(this.#seed, probeKey) + space.next) % count;
+    for (let step = 0; step < count; step++) {
+      const port = first + index * this.#stride;
+      if (space.state[port] === FREE) {
+        space.next = (space.next + 1) % count;
+        return this.#take(space, port);
+      }
+      index = index + 1 === count ? 0 : index + 1;
+    }
+    return undefined;
+  }
+
+  #take(space: PortSpace, port: number): number {
+    space.state[port] = USED;
+    space.usedCount += 1;
+    if (port >= PORT_MIN) space.freeCount -= 1;
+    return port;
+  }
+
+  #wake(space: PortSpace, nowMs: number): void {
+    this.#wakeQueue(space, space.rests.verified, nowMs - this.#limits.natPortRestVerifiedMs);
+    this.#wakeQueue(space, space.rests.unseen, nowMs - this.#limits.natPortRestUnseenMs);
+    this.#wakeQueue(space, space.rests.evicted, nowMs - this.#limits.natPortRestEvictedMs);
+  }
+
+  #wakeQueue(space: PortSpace, queue: RestQueue, beforeMs: number): void {
+    for (;;) {
+      const port = this.#takeRested(space, queue, beforeMs);
+      if (port === undefined) return;
+      space.state[port] = FREE;
+      if (port >= PORT_MIN) space.freeCount += 1;
+    }
+  }
+
+  /** The longest resting port of the queue, no longer resting. */
+  #takeRested(space: PortSpace, queue: RestQueue, beforeMs: number): number | undefined {
+    for (let rest = queue.takeOlderThan(beforeMs); rest !== undefined; rest = queue.takeOlderThan(beforeMs)) {
+      if (space.resting.get(rest.port) !== rest.sequence) continue;
+      space.resting.delete(rest.port);
+      return rest.port;
+    }
+    return undefined;
+  }
+}
+
+function spaceKey(endpoint: Address, endpointPort: number): string {
+  return `${endpoint}|${endpointPort}`;
+}
+
+/** FNV-1a over the text with a secret start, then mixed: a cheap keyed hash, not a cryptographic one. */
+export function keyedHash(seed: number, text: string): number {
+  let hash = seed | 0;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x21f0aaad);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x735a2d97);
+  return (hash ^ (hash >>> 15)) >>> 0;
+}

@@ -1,0 +1,68 @@
+// Keeps the allocator what the table says: ports of living sessions are in use, those of ended ones rest.
+import {
+  type CandidateIdentity,
+  isLiving,
+  natPortsOf,
+  type SessionChange,
+  type SessionRecord,
+  type SessionTable,
+} from "@holdfast/model";
+import type { NatPorts, ReleaseReason } from "./allocator.ts";
+
+export class PortKeeper {
+  readonly #natPorts: NatPorts;
+  readonly #table: SessionTable;
+
+  constructor(natPorts: NatPorts, table: SessionTable) {
+    this.#natPorts = natPorts;
+    this.#table = table;
+  }
+
+  changed({ previous, record }: SessionChange, nowMs: number): void {
+    const was = previous !== undefined && isLiving(previous);
+    const is = record !== undefined && isLiving(record);
+    if (was && is && previous.generations === record.generations && previous.commit === record.commit) return;
+    const after = is ? natPortsOf(record) : [];
+    for (const port of after) this.#natPorts.reserve(port.endpoint, port.endpointPort, port.natPort);
+    if (!was) return;
+    const reason = is ? "unseen" : releaseReason(previous, record);
+    for (const port of natPortsOf(previous)) {
+      if (!this.#natPorts.isOwn(port.natPort) || after.some((other) => samePlace(port, other))) continue;
+      if (this.#isUsedByAnother(port, previous)) continue;
+      this.#natPorts.release(port.endpoint, port.endpointPort, port.natPort, reason, nowMs);
+    }
+  }
+
+  #isUsedByAnother(port: CandidateIdentity, record: SessionRecord): boolean {
+    return this.#table
+      .byNatPort(port.endpoint, port.endpointPort, port.natPort)
+      .some((other) => other.id !== record.id && isLiving(other));
+  }
+}
+
+/** Forgotten without an end: nobody saw what became of it. */
+function releaseReason(previous: SessionRecord, record: SessionRecord | undefined): ReleaseReason {
+  const end = record?.end;
+  if (end === undefined) return "unseen";
+  switch (end.cause) {
+    case "shutdown":
+    case "abortByClient":
+    case "abortByEndpoint":
+      return "verified";
+    case "handshakeTimeout":
+      return isEchoed(previous) ? "unseen" : "evicted";
+    default:
+      return "unseen";
+  }
+}
+
+function isEchoed(record: SessionRecord): boolean {
+  for (const generation of record.generations.values()) {
+    for (const candidate of generation.candidates.values()) if (candidate.echoed) return true;
+  }
+  return record.commit !== undefined;
+}
+
+function samePlace(a: CandidateIdentity, b: CandidateIdentity): boolean {
+  return a.natPort === b.natPort && a.endpoint === b.endpoint && a.endpointPort === b.endpointPort;
+}

@@ -1,0 +1,188 @@
+// The flows of a session: a pure function of its record and of what this member has heard. Every member installs the
+// same from the same record, whether it saw the INIT or not.
+import {
+  type Address,
+  type Candidate,
+  currentCandidate,
+  currentGeneration,
+  familyOf,
+  type Generation,
+  isLiving,
+  type SessionRecord,
+} from "@holdfast/model";
+import type { Flow, FlowKey } from "../fast-path/port.ts";
+import type { ServiceEntry } from "../services/registry.ts";
+
+/** What this member knows beside the record. By VIP index where it says so. */
+export interface LocalPaths {
+  /** 32-bit handle of the session at this member. */
+  readonly handle: number;
+  /** Last heard here, when that is newer than the record's; by VIP. */
+  readonly heard: readonly (Address | undefined)[] | undefined;
+  /** Client addresses heard on a VIP that is not the one paired with them; by VIP. */
+  readonly learnedClients: readonly (readonly Address[] | undefined)[] | undefined;
+  /** Addresses of the endpoint, other than the configured one, from which packets came. */
+  readonly learnedEndpoints: readonly Address[] | undefined;
+  /** Where path packets go while the paired address does not answer; by VIP. */
+  readonly fallback: readonly (Address | undefined)[] | undefined;
+  /** The endpoint's address in use, when its configured one is dead. */
+  readonly endpointInUse: Address | undefined;
+  /** A restart is under way: wrong tags are looked at instead of dropped. */
+  readonly pending: boolean;
+}
+
+export function heardOn(
+  record: SessionRecord,
+  local: LocalPaths | undefined,
+  vip: number,
+): Address | undefined {
+  return local?.heard?.[vip] ?? record.heard.get(vip)?.address;
+}
+
+export function isVerified(record: SessionRecord, client: Address): boolean {
+  return record.clients.get(client) === true;
+}
+
+/** The endpoint's address for packets of a family; undefined when it has none. */
+export function endpointAddressFor(
+  candidate: Candidate,
+  family: 4 | 6,
+  local: LocalPaths | undefined,
+): Address | undefined {
+  const inUse = local?.endpointInUse;
+  if (inUse !== undefined && familyOf(inUse) === family) return inUse;
+  if (familyOf(candidate.endpoint) === family) return candidate.endpoint;
+  return candidate.endpointAddresses.find((address) => familyOf(address) === family);
+}
+
+/** Where packets from the endpoint to a VIP go (sctp-rules §2). */
+export interface DownDestinations {
+  /** Packets that probe or carry a path. */
+  readonly path: Address;
+  /** Everything else; also path packets other than HEARTBEAT while `path` is unverified. */
+  readonly reply: Address;
+  readonly pathVerified: boolean;
+}
+
+export function downDestinations(
+  record: SessionRecord,
+  generation: Generation,
+  vip: number,
+  vipAddress: Address,
+  local: LocalPaths | undefined,
+): DownDestinations | undefined {
+  const family = familyOf(vipAddress);
+  const heard = heardOn(record, local, vip);
+  const path = local?.fallback?.[vip] ?? generation.pairing[vip] ?? generation.source;
+  if (familyOf(path) !== family) {
+    return heard !== undefined && familyOf(heard) === family
+      ? { path: heard, reply: heard, pathVerified: isVerified(record, heard) }
+      : undefined;
+  }
+  const pathVerified = isVerified(record, path);
+  let reply = heard;
+  if (reply === undefined && !pathVerified) reply = verifiedAddress(record, generation, family);
+  return { path, reply: reply ?? path, pathVerified };
+}
+
+/** The INIT's source when it is of the family and verified, else any verified address. */
+function verifiedAddress(record: SessionRecord, generation: Generation, family: 4 | 6): Address | undefined {
+  const { source } = generation;
+  if (familyOf(source) === family && isVerified(record, source)) return source;
+  for (const [address, verified] of record.clients) {
+    if (verified && familyOf(address) === family) return address;
+  }
+  return undefined;
+}
+
+/** The flows of a living, committed session; none of any other. */
+export function flowsOf(record: SessionRecord, entry: ServiceEntry, local: LocalPaths): Flow[] {
+  const generation = currentGeneration(record);
+  const candidate = currentCandidate(record);
+  if (generation === undefined || candidate === undefined || candidate.endpointTag === 0) return [];
+  if (!isLiving(record) || generation.aborted) return [];
+  const flows: Flow[] = [];
+  const { vips, port } = entry.service;
+  for (let vip = 0; vip < vips.length; vip++) {
+    const vipAddress = vips[vip] as Address;
+    const family = familyOf(vipAddress);
+    const endpoint = endpointAddressFor(candidate, family, local);
+    if (endpoint === undefined) continue;
+    const heard = heardOn(record, local, vip);
+    const destinations = downDestinations(record, generation, vip, vipAddress, local);
+    if (destinations !== undefined) {
+      const sources = new Set<Address>([endpoint, ...(local.learnedEndpoints ?? [])]);
+      if (familyOf(candidate.endpoint) === family) sources.add(candidate.endpoint);
+      for (const source of sources) {
+        if (familyOf(source) !== family) continue;
+        flows.push({
+          key: {
+            source,
+            destination: vipAddress,
+            sourcePort: candidate.endpointPort,
+            destinationPort: candidate.natPort,
+          },
+          newSource: vipAddress,
+          newDestination: destinations.path,
+          newSourcePort: port,
+          newDestinationPort: record.clientPort,
+          tag: generation.clientTag,
+          direction: "down",
+          ...(destinations.reply === destinations.path ? {} : { replyDestination: destinations.reply }),
+          pending: local.pending,
+          heartbeatOnly: !destinations.pathVerified,
+          learn: false,
+          session: local.handle,
+        });
+      }
+    }
+    const clients = new Set<Address>();
+    const paired = generation.pairing[vip];
+    if (paired !== undefined) clients.add(paired);
+    if (heard !== undefined) clients.add(heard);
+    for (const client of local.learnedClients?.[vip] ?? []) clients.add(client);
+    for (const client of clients) {
+      if (familyOf(client) !== family || !record.clients.has(client)) continue;
+      flows.push({
+        key: {
+          source: client,
+          destination: vipAddress,
+          sourcePort: record.clientPort,
+          destinationPort: port,
+        },
+        newSource: vipAddress,
+        newDestination: endpoint,
+        newSourcePort: candidate.natPort,
+        newDestinationPort: candidate.endpointPort,
+        tag: candidate.endpointTag,
+        direction: "up",
+        pending: local.pending,
+        heartbeatOnly: false,
+        learn: heard !== client || !isVerified(record, client),
+        session: local.handle,
+      });
+    }
+  }
+  return flows;
+}
+
+export function flowKeyText(key: FlowKey): string {
+  return `${key.source}|${key.destination}|${key.sourcePort}|${key.destinationPort}`;
+}
+
+/** Whether two flows with the same key do the same; the session handle counts, too. */
+export function sameFlow(a: Flow, b: Flow): boolean {
+  return (
+    a.newSource === b.newSource &&
+    a.newDestination === b.newDestination &&
+    a.newSourcePort === b.newSourcePort &&
+    a.newDestinationPort === b.newDestinationPort &&
+    a.tag === b.tag &&
+    a.direction === b.direction &&
+    a.replyDestination === b.replyDestination &&
+    a.pending === b.pending &&
+    a.heartbeatOnly === b.heartbeatOnly &&
+    a.learn === b.learn &&
+    a.session === b.session
+  );
+}

@@ -1,0 +1,88 @@
+// What the parts of the slow path share: ports, tables, and the two ways in which a packet leaves it.
+import type {
+  Address,
+  Clock,
+  Endpoint,
+  Logger,
+  Random,
+  Replication,
+  SessionRecord,
+  SessionTable,
+} from "@holdfast/model";
+import type { Counters } from "../counters/counters.ts";
+import type { SlowPathDropReason } from "../counters/drop-reasons.ts";
+import type { TokenBucket } from "../counters/token-bucket.ts";
+import type { Nursery } from "../embryos/nursery.ts";
+import type { FastPath } from "../fast-path/port.ts";
+import { fragmentPacket } from "../fragments/fragmentation.ts";
+import type { EndpointHealth } from "../health/endpoint-health.ts";
+import type { ForwarderLimits } from "../limits.ts";
+import type { NatPorts } from "../nat-ports/allocator.ts";
+import type { SctpInput } from "../packet/input.ts";
+import type { ClientFilterOptions } from "../path-mapping/client-filter.ts";
+import type { Associations } from "../selection/associations.ts";
+import type { ServiceRegistry } from "../services/registry.ts";
+import type { SessionKeeper } from "../sessions/session-keeper.ts";
+import type { Held } from "./held.ts";
+
+export interface Core {
+  readonly fastPath: FastPath;
+  readonly table: SessionTable;
+  readonly replication: Replication;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly limits: ForwarderLimits;
+  readonly memberNumber: number;
+  readonly counters: Counters;
+  readonly registry: ServiceRegistry;
+  readonly nursery: Nursery;
+  readonly natPorts: NatPorts;
+  readonly associations: Associations;
+  readonly sessions: SessionKeeper;
+  readonly health: EndpointHealth;
+  readonly held: Held;
+  readonly clientFilter: ClientFilterOptions;
+  readonly answerRate: TokenBucket;
+  readonly icmpRate: TokenBucket;
+  readonly icmpTranslatedRate: TokenBucket;
+  readonly publishRate: TokenBucket;
+  readonly isReady: () => boolean;
+  /** A turn of round robin and its kind. */
+  nextTurn(): number;
+  /** VIPs that this member owns; all of them while nobody has said. */
+  ownsVip(vip: Address): boolean;
+  /** Learned a further address of an endpoint. */
+  endpointsChanged(): void;
+  readonly events: ForwarderEventSink;
+}
+
+export interface ForwarderEventSink {
+  committed(record: SessionRecord, restart: boolean): void;
+  ended(record: SessionRecord): void;
+  endpointUnanswered(endpoint: Endpoint): void;
+}
+
+export function drop(core: Core, reason: SlowPathDropReason, packet?: Uint8Array): undefined {
+  core.counters.drop(reason, packet);
+}
+
+/** Sends a packet that stands for `input`, in fragments when that came in fragments. */
+export function send(core: Core, bytes: Uint8Array, input?: SctpInput): boolean {
+  if (input?.fragmentSize !== undefined && bytes.length > input.fragmentSize) {
+    for (const fragment of fragmentPacket(bytes, input.fragmentSize, core.random.uint32())) {
+      if (!core.fastPath.send(fragment)) {
+        drop(core, "send-failed", fragment);
+        return false;
+      }
+    }
+    core.counters.count("forwarded");
+    return true;
+  }
+  if (!core.fastPath.send(bytes)) {
+    drop(core, "send-failed", bytes);
+    return false;
+  }
+  core.counters.count("forwarded");
+  return true;
+}

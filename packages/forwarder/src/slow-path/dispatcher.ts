@@ -1,0 +1,114 @@
+// Where a punted packet goes: by protocol, then by direction, then by chunk.
+import { CHUNK, IpHeader, PROTOCOL } from "@holdfast/sctp";
+import type { Punt } from "../fast-path/port.ts";
+import type { Reassembly } from "../fragments/reassembly.ts";
+import { IPV4_MTU_LEAST, sendIcmpError } from "../icmp/own-errors.ts";
+import { handleIcmp } from "../icmp/translation.ts";
+import { readInput, type SctpInput } from "../packet/input.ts";
+import { type Core, drop } from "./core.ts";
+import { handleDown } from "./down.ts";
+import { handleEndpointInit } from "./endpoint-init.ts";
+import { handleInit } from "./init.ts";
+import { handleInitAck } from "./init-ack.ts";
+import { handleUp } from "./up.ts";
+
+export class Dispatcher {
+  readonly #core: Core;
+  readonly #reassembly: Reassembly;
+  onPunt: ((punt: Punt) => void) | undefined = undefined;
+  onNeighbourSolicitation: ((punt: Punt) => void) | undefined = undefined;
+
+  constructor(core: Core, reassembly: Reassembly) {
+    this.#core = core;
+    this.#reassembly = reassembly;
+  }
+
+  /** Hostile bytes: whatever they are, this returns. */
+  punt(punt: Punt): undefined {
+    const core = this.#core;
+    core.counters.count("punts");
+    this.onPunt?.(punt);
+    if (punt.reason === "ndp") {
+      this.onNeighbourSolicitation?.(punt);
+      return;
+    }
+    const ip = new IpHeader();
+    if (ip.read(punt.packet) !== undefined) return drop(core, "malformed", punt.packet);
+    if (ip.fragment) return this.#fragment(punt, ip);
+    if (ip.protocol === (ip.version === 4 ? PROTOCOL.ICMP : PROTOCOL.ICMPV6))
+      return handleIcmp(core, punt, ip);
+    if (ip.protocol !== PROTOCOL.SCTP) return drop(core, "not-sctp", punt.packet);
+    if (punt.reason === "tooBig" && ip.dontFragment) return sendIcmpError(core, punt, ip, "too-big");
+    // A reassembled packet is checked here; the fast path has looked at the others.
+    if (ip.hopLimit <= 1) return sendIcmpError(core, punt, ip, "ttl-expired");
+    // Without DF it is cut to fit, as any router would.
+    const input = readInput(punt, ip, punt.reason === "tooBig" ? (punt.mtu ?? IPV4_MTU_LEAST) : undefined);
+    if (typeof input === "string") return drop(core, input, punt.packet);
+    if (punt.reason === "init" && this.#isTooOld(punt)) return drop(core, "init-too-old", punt.packet);
+    this.sctp(input);
+  }
+
+  /** Also the second time round, when other members have been asked. */
+  sctp(input: SctpInput): undefined {
+    const core = this.#core;
+    const { registry } = core;
+    const { packet, source, destination } = input;
+    const first = packet.chunks[0]?.type;
+    if (first === CHUNK.INIT_ACK && !this.#isAnswerToEndpoint(input)) return handleInitAck(core, input);
+    const endpoint = registry.endpointAddress(source, packet.sourcePort);
+    const entry = registry.byVip(destination, packet.destinationPort);
+    // A NAT port may equal a service's port, and an endpoint may be another service's client: what the endpoint is
+    // known to hold decides.
+    const down =
+      endpoint !== undefined &&
+      (entry === undefined ||
+        core.table.byNatPort(endpoint, packet.sourcePort, packet.destinationPort).length > 0 ||
+        core.nursery.byAnswer(packet.verificationTag, packet.destinationPort) !== undefined);
+    if (down) {
+      if (first === CHUNK.INIT) return handleEndpointInit(core, input, endpoint);
+      return handleDown(core, input, endpoint);
+    }
+    const vip = entry?.vipIndex.get(destination);
+    if (entry === undefined || vip === undefined) return drop(core, "no-service", input.bytes);
+    if (first === CHUNK.INIT) return handleInit(core, input, entry, vip);
+    handleUp(core, input, entry, vip);
+  }
+
+  /** Housekeeping. */
+  expireFragments(nowMs: number): undefined {
+    for (let i = this.#reassembly.expire(nowMs); i > 0; i--) drop(this.#core, "fragment-timeout");
+  }
+
+  /** In a collision (RFC 9260 §5.2.1) the client answers the endpoint's INIT: an INIT-ACK to the service's port. */
+  #isAnswerToEndpoint(input: SctpInput): boolean {
+    const { registry } = this.#core;
+    const { sourcePort, destinationPort } = input.packet;
+    const entry = registry.byVip(input.destination, destinationPort);
+    if (entry === undefined || registry.endpointAddress(input.source, sourcePort) !== undefined) return false;
+    return this.#core.table.byClient(entry.service.id, input.source, sourcePort).length > 0;
+  }
+
+  #fragment(punt: Punt, ip: IpHeader): undefined {
+    const core = this.#core;
+    const result = this.#reassembly.add(punt.packet, ip, core.clock.nowMs());
+    if (typeof result === "string") return drop(core, result, punt.packet);
+    if (result === undefined) return;
+    core.counters.count("fragments-reassembled");
+    const whole = new IpHeader();
+    if (whole.read(result.packet) !== undefined) return drop(core, "malformed", result.packet);
+    if (whole.protocol === (whole.version === 4 ? PROTOCOL.ICMP : PROTOCOL.ICMPV6)) {
+      return handleIcmp(core, { ...punt, packet: result.packet }, whole);
+    }
+    if (whole.protocol !== PROTOCOL.SCTP) return drop(core, "not-sctp", result.packet);
+    if (whole.hopLimit <= 1)
+      return sendIcmpError(core, { ...punt, packet: result.packet }, whole, "ttl-expired");
+    const input = readInput({ ...punt, packet: result.packet }, whole, result.fragmentSize);
+    if (typeof input === "string") return drop(core, input, result.packet);
+    this.sctp(input);
+  }
+
+  /** After a restart the ring is full of INITs whose senders have long sent others. */
+  #isTooOld(punt: Punt): boolean {
+    return this.#core.fastPath.nowMs() - punt.timeMs > this.#core.limits.initAgeMaxMs;
+  }
+}

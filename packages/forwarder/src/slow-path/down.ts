@@ -1,0 +1,253 @@
+// An endpoint's packet, anything but INIT and INIT-ACK. Only here is a generation committed: the endpoint has shown
+// that it holds the association.
+import {
+  type Address,
+  candidateKeyOf,
+  commitOf,
+  effectivePhase,
+  endOf,
+  familyOf,
+  type Generation,
+  isEnded,
+  isLiving,
+  type SessionDelta,
+  type SessionRecord,
+} from "@holdfast/model";
+import { CHUNK } from "@holdfast/sctp";
+import { chunkTypes, type SctpInput } from "../packet/input.ts";
+import { downDestinations } from "../path-mapping/flows.ts";
+import { type DownPath, matchDown, type TagMatch } from "../tracker/match.ts";
+import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
+import { abortEndpoint, answerDead, refuseAsconf } from "./answers.ts";
+import { type Core, drop } from "./core.ts";
+import { forward } from "./forward.ts";
+import { isLingering, revive } from "./lingering.ts";
+import { aborted, isReflected } from "./up.ts";
+
+/** `endpoint` is the configured address; the packet may come from another of its addresses. */
+export function handleDown(core: Core, input: SctpInput, endpoint: Address): undefined {
+  const { packet } = input;
+  const reflected = isReflected(input);
+  const path: DownPath = {
+    endpoint,
+    endpointPort: packet.sourcePort,
+    natPort: packet.destinationPort,
+  };
+  let dead: SessionRecord | undefined;
+  for (const record of core.table.byNatPort(endpoint, packet.sourcePort, packet.destinationPort)) {
+    const match = matchDown(record, packet.verificationTag, reflected, path);
+    if (match === undefined) continue;
+    if (isLiving(record) || isLingering(core, record)) return pass(core, input, record, match, path);
+    dead ??= record;
+  }
+  if (dead !== undefined) {
+    const revived = revive(core, dead, packet.verificationTag, "down");
+    if (revived === undefined) return answerDead(core, input);
+    const match = matchDown(revived, packet.verificationTag, reflected, path);
+    if (match !== undefined) return pass(core, input, revived, match, path);
+  }
+  if (refusesEmbryo(core, input, endpoint)) return;
+  miss(core, input, path);
+}
+
+/** An ABORT with the tag of an embryo that is in nobody's table yet: the endpoint refuses the INIT. */
+function refusesEmbryo(core: Core, input: SctpInput, endpoint: Address): boolean {
+  const { packet } = input;
+  const embryo = core.nursery.byAnswer(packet.verificationTag, packet.destinationPort);
+  if (embryo === undefined || embryo.published || embryo.endpoint.address !== endpoint) return false;
+  if (!packet.chunks.some((chunk) => chunk.type === CHUNK.ABORT) || isReflected(input)) return false;
+  const { entry } = embryo;
+  core.counters.count("generations-aborted");
+  core.health.refused(embryo.endpoint, core.clock.nowMs());
+  core.nursery.remove(embryo);
+  if (embryo.ownsPort) {
+    core.natPorts.release(endpoint, embryo.endpoint.port, embryo.natPort, "verified", core.clock.nowMs());
+  }
+  if (familyOf(embryo.lastSource) !== familyOf(input.destination)) {
+    drop(core, "no-path", input.bytes);
+    return true;
+  }
+  forward(core, input, entry, {
+    newSource: input.destination,
+    newDestination: embryo.lastSource,
+    newSourcePort: entry.service.port,
+    newDestinationPort: embryo.clientPort,
+  });
+  return true;
+}
+
+function miss(core: Core, input: SctpInput, path: DownPath): undefined {
+  if (input.copy) return;
+  if (input.asked) {
+    const known = core.table.byNatPort(path.endpoint, path.endpointPort, path.natPort);
+    return drop(core, known.some(isLiving) ? "wrong-tag" : "no-session", input.bytes);
+  }
+  core.held.ask(input, { kind: "natPort", ...path });
+}
+
+function pass(
+  core: Core,
+  input: SctpInput,
+  record: SessionRecord,
+  match: TagMatch,
+  path: DownPath,
+): undefined {
+  const entry = core.registry.get(record.serviceId);
+  const vip = entry?.vipIndex.get(input.destination);
+  if (entry === undefined || vip === undefined) return drop(core, "no-service", input.bytes);
+  if (match.role === "superseded" && !isContradicted(core, record))
+    return drop(core, "wrong-tag", input.bytes);
+  const phase = match.role === "current" || isEnded(record) ? effectivePhase(record) : match.generation.phase;
+  const transition = trackPacket("down", chunkTypes(input.packet), phase);
+  if (!transition.forward) {
+    if (input.packet.chunks.some((c) => c.type === CHUNK.ASCONF || c.type === CHUNK.ASCONF_ACK)) {
+      return refuseAsconf(core, input, match.candidate?.endpointTag ?? 0);
+    }
+    return drop(core, "wrong-phase", input.bytes);
+  }
+  const joined = phase === "closed" ? record : observe(core, input, record, match, transition, path);
+  if (input.copy) return;
+  const destination = destinationOf(core, input, joined, match.generation, vip);
+  if (destination === undefined) return drop(core, "unverified-address", input.bytes);
+  forward(core, input, entry, {
+    newSource: input.destination,
+    newDestination: destination,
+    newSourcePort: entry.service.port,
+    newDestinationPort: joined.clientPort,
+  });
+  const local = core.sessions.get(record.id);
+  if (local !== undefined) {
+    local.lastSeenMs = core.clock.nowMs();
+    learnEndpointAddress(core, input, joined, path);
+  }
+  if (transition.end !== undefined && phase !== "closed") core.events.ended(joined);
+}
+
+/**
+ * Concurrent commits of two halves of a partition, or a delayed packet? The endpoint keeps only one association, so
+ * its word counts against the record when it has been silent with the tag in force for a while.
+ */
+function isContradicted(core: Core, record: SessionRecord): boolean {
+  const local = core.sessions.get(record.id);
+  if (local === undefined) return false;
+  const quietMs = core.clock.nowMs() - Math.max(local.endpointHeardMs, local.committedMs);
+  return quietMs >= core.limits.contradictionMs;
+}
+
+/** Facts that a tag-valid packet of the endpoint shows. */
+function observe(
+  core: Core,
+  _input: SctpInput,
+  record: SessionRecord,
+  match: TagMatch,
+  transition: PacketTransition,
+  path: DownPath,
+): SessionRecord {
+  const { generation, candidate } = match;
+  if (transition.end !== undefined) {
+    // Tag-verified; with a pending generation's tag it refuses that INIT alone (RFC 9260 §8.4 rule 3).
+    if (match.role !== "current" && record.commit !== undefined) {
+      core.counters.count("generations-aborted");
+      return core.table.apply(aborted(record, generation), { urgent: true });
+    }
+    const cause = transition.end === "endShutdown" ? "shutdown" : "abortByEndpoint";
+    return core.table.apply({ id: record.id, end: endOf(record, cause) }, { urgent: true });
+  }
+  let delta: SessionDelta | undefined;
+  let urgent = false;
+  const key = candidate && candidateKeyOf(candidate);
+  const inForce = record.commit?.clientTag === generation.clientTag && record.commit.candidate === key;
+  const commits =
+    transition.commits &&
+    candidate !== undefined &&
+    candidate.endpointTag !== 0 &&
+    !inForce &&
+    (match.role !== "current" || isContradicted(core, record));
+  if (commits) {
+    urgent = true;
+    const clients = new Map<Address, boolean>();
+    // The cookie that the endpoint has accepted had been sent to the INIT's source alone.
+    clients.set(generation.source, true);
+    for (const address of generation.listed) if (!record.clients.has(address)) clients.set(address, false);
+    delta = {
+      id: record.id,
+      commit: commitOf(record, generation.clientTag, candidate),
+      clients,
+    };
+  }
+  if (transition.phase !== generation.phase && (commits || match.role === "current")) {
+    const next: Generation = { ...generation, phase: transition.phase };
+    delta = { ...(delta ?? { id: record.id }), generations: new Map([[generation.clientTag, next]]) };
+  }
+  const local = core.sessions.get(record.id);
+  if (local !== undefined && match.role === "current") local.endpointHeardMs = core.clock.nowMs();
+  if (delta === undefined) return record;
+  const joined = core.table.apply(delta, { urgent });
+  if (commits) committed(core, record, joined, path);
+  return joined;
+}
+
+function committed(core: Core, previous: SessionRecord, record: SessionRecord, path: DownPath): undefined {
+  const isRestart = previous.commit !== undefined;
+  core.counters.count(isRestart ? "restarts-committed" : "sessions-committed");
+  core.events.committed(record, isRestart);
+  const embryo = core.nursery.byAnswer(record.commit?.clientTag ?? 0, path.natPort);
+  if (embryo !== undefined) core.nursery.remove(embryo);
+  // A restart that moved (its endpoint drains or is down): the old endpoint still holds the earlier association.
+  const entry = core.registry.get(record.serviceId);
+  if (isRestart && entry !== undefined && movedEndpoint(previous, record)) {
+    abortEndpoint(core, record, entry, { previous });
+  }
+}
+
+function movedEndpoint(previous: SessionRecord, record: SessionRecord): boolean {
+  const place = (of: SessionRecord) => of.commit?.candidate.split("/").slice(1, 4).join("/");
+  return place(previous) !== place(record);
+}
+
+const PATH_CHUNKS: ReadonlySet<number> = new Set([
+  CHUNK.DATA,
+  CHUNK.I_DATA,
+  CHUNK.FORWARD_TSN,
+  CHUNK.I_FORWARD_TSN,
+  CHUNK.RE_CONFIG,
+  CHUNK.HEARTBEAT,
+]);
+
+/** As the fast path decides it (sctp-rules §2): packets that probe or carry a path to the paired address, others back. */
+function destinationOf(
+  core: Core,
+  input: SctpInput,
+  record: SessionRecord,
+  generation: Generation,
+  vip: number,
+): Address | undefined {
+  const local = core.sessions.get(record.id)?.paths;
+  const destinations = downDestinations(record, generation, vip, input.destination, local);
+  if (destinations === undefined) return undefined;
+  const { chunks } = input.packet;
+  const heartbeatOnly = chunks.every((chunk) => chunk.type === CHUNK.HEARTBEAT);
+  if (heartbeatOnly) return destinations.path;
+  const isPath = chunks.some((chunk) => PATH_CHUNKS.has(chunk.type));
+  const chosen = isPath && destinations.pathVerified ? destinations.path : destinations.reply;
+  // Until something tag-valid came from an address, nothing but probes goes there. The INIT's source is as good as
+  // verified for what answers its handshake: it is where the INIT-ACK went.
+  if (record.clients.get(chosen) === true || chosen === generation.source) return chosen;
+  return undefined;
+}
+
+/** The packet came from another of the endpoint's addresses: its flow is installed, too. */
+function learnEndpointAddress(
+  core: Core,
+  input: SctpInput,
+  record: SessionRecord,
+  path: DownPath,
+): undefined {
+  if (input.source === path.endpoint) return;
+  const local = core.sessions.get(record.id);
+  if (local === undefined || local.paths.learnedEndpoints?.includes(input.source) === true) return;
+  const learned = [...(local.paths.learnedEndpoints ?? []), input.source];
+  if (learned.length > core.limits.learnedFlowCountMax) return;
+  core.counters.count("flows-learned");
+  core.sessions.update(local, record, { learnedEndpoints: learned });
+}

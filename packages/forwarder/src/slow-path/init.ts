@@ -1,0 +1,320 @@
+// A client's INIT (sctp-rules §1.5): which association is meant, which endpoint takes it, and on it goes with the
+// service's VIPs in the place of the client's addresses.
+import {
+  type Address,
+  addressFromBytes,
+  type Candidate,
+  currentCandidate,
+  currentGeneration,
+  type Endpoint,
+  familyOf,
+  isLiving,
+  type SessionRecord,
+  sessionIdOf,
+} from "@holdfast/model";
+import { type Chunk, type Init, isMalformed, offeredFamilies, parseInit, rewriteInit } from "@holdfast/sctp";
+import type { Embryo } from "../embryos/embryo.ts";
+import { sourcePrefix } from "../embryos/nursery.ts";
+import type { SctpInput } from "../packet/input.ts";
+import { bytesOf, replacePayload } from "../packet/translate.ts";
+import { filterListed } from "../path-mapping/client-filter.ts";
+import { pairAddresses } from "../path-mapping/pairing.ts";
+import { selectEndpoint } from "../selection/selection.ts";
+import type { ServiceEntry } from "../services/registry.ts";
+import { refuseHostName, refuseRestart } from "./answers.ts";
+import { type Core, drop, send } from "./core.ts";
+
+/** One INIT while it is handled. */
+interface InitContext {
+  readonly input: SctpInput;
+  readonly entry: ServiceEntry;
+  readonly vip: number;
+  readonly init: Init;
+  readonly key: string;
+  readonly listed: readonly Address[];
+}
+
+export function handleInit(core: Core, input: SctpInput, entry: ServiceEntry, vip: number): undefined {
+  core.counters.count("inits");
+  const init = parseInit(input.packet.chunks[0] as Chunk);
+  if (isMalformed(init)) return drop(core, "malformed", input.bytes);
+  if (init.hostName !== undefined) return refuseHostName(core, input, init.initiateTag, init.hostName);
+  const { source, packet } = input;
+  if (core.clientFilter.isOwn(source)) return drop(core, "source-not-unicast", input.bytes);
+  const unfiltered = init.addresses.map((bytes) => addressFromBytes(bytes));
+  // Before the filter: two members with different ideas of what is private must still name the session alike.
+  const key = sessionIdOf(entry.service.id, packet.sourcePort, init.initiateTag, source, unfiltered);
+  const embryo = core.nursery.get(key);
+  if (embryo !== undefined) return repeatInit(core, input, init, embryo, vip);
+  const listed = filterListed(init.addresses, source, entry, core.clientFilter);
+  const context: InitContext = { input, entry, vip, init, key, listed };
+  const known = findKnown(core, context);
+  if (known.duplicate !== undefined) return forwardDuplicate(core, context, known.duplicate);
+  if (known.restarts.length > 1) {
+    return refuseRestart(core, input, init.initiateTag, [source, ...listed], "init-two-associations");
+  }
+  const restarted = known.restarts[0];
+  if (restarted !== undefined) return restart(core, context, restarted);
+  begin(core, context);
+}
+
+interface Known {
+  /** A session that has a generation of this very tag: the INIT was sent twice, or another member saw it first. */
+  duplicate: SessionRecord | undefined;
+  /** Established associations that one of the client's proven addresses, with this port, belongs to. */
+  readonly restarts: SessionRecord[];
+}
+
+/** RFC 9260 §5.2: found by every address that the client names, not by the source alone. */
+function findKnown(core: Core, context: InitContext): Known {
+  const { entry, input, init, listed } = context;
+  const known: Known = { duplicate: undefined, restarts: [] };
+  const look = (address: Address) => {
+    for (const record of core.table.byClient(entry.service.id, address, input.packet.sourcePort)) {
+      if (!isLiving(record)) continue;
+      if (hasTag(record, init.initiateTag)) known.duplicate ??= record;
+      // An unproven address is only somebody's claim: whoever lists a stranger's address must not be able to keep
+      // that stranger out.
+      else if (record.commit !== undefined && record.clients.get(address) === true) {
+        if (!known.restarts.includes(record)) known.restarts.push(record);
+      }
+    }
+  };
+  look(input.source);
+  for (const address of listed) look(address);
+  return known;
+}
+
+function hasTag(record: SessionRecord, clientTag: number): boolean {
+  return record.generations.has(clientTag) || record.commit?.clientTag === clientTag;
+}
+
+/** A new association. */
+function begin(core: Core, context: InitContext): undefined {
+  const made = admit(core, context, context.key, false);
+  if (made !== undefined) forwardInit(core, context.input, context.init, made);
+}
+
+/** RFC 9260 §5.2.2: the association lives on beside the restart until the endpoint has accepted that. */
+function restart(core: Core, context: InitContext, record: SessionRecord): undefined {
+  const { input, init, entry, listed } = context;
+  const added = [input.source, ...listed].filter((address) => !record.clients.has(address));
+  if (added.length > 0 && entry.service.restartNewAddresses === "abort") {
+    return refuseRestart(core, input, init.initiateTag, added, "init-restart-new-addresses");
+  }
+  const candidate = currentCandidate(record);
+  const endpoint =
+    candidate &&
+    entry.service.endpoints.find(
+      (e) => e.address === candidate.endpoint && e.port === candidate.endpointPort,
+    );
+  const stays =
+    candidate !== undefined &&
+    endpoint !== undefined &&
+    endpoint.state === "active" &&
+    core.health.isUp(endpoint);
+  const made = admit(
+    core,
+    context,
+    record.id,
+    true,
+    stays ? { endpoint, natPort: candidate.natPort } : undefined,
+  );
+  if (made !== undefined) forwardInit(core, input, init, made);
+}
+
+/** Makes an embryo, if quotas, endpoints and NAT ports allow it; drops the packet with the reason if not. */
+function admit(
+  core: Core,
+  context: InitContext,
+  sessionId: string,
+  isRestart: boolean,
+  fixed?: { readonly endpoint: Endpoint; readonly natPort: number },
+): Embryo | undefined {
+  const { input, entry, vip, init, listed } = context;
+  const { source, packet } = input;
+  const nowMs = core.clock.nowMs();
+  if (!core.isReady()) {
+    drop(core, "not-ready", input.bytes);
+    return undefined;
+  }
+  const prefix = sourcePrefix(source);
+  const room = core.nursery.room(entry.service.id, prefix, nowMs);
+  if (room === undefined) {
+    drop(core, "embryo-quota", input.bytes);
+    return undefined;
+  }
+  if (room.evict !== undefined) evict(core, room.evict);
+  const place = fixed ?? choose(core, entry, vip, source, listed, packet.sourcePort, undefined);
+  if (typeof place === "string") {
+    drop(core, place, input.bytes);
+    return undefined;
+  }
+  const embryo: Embryo = {
+    key: context.key,
+    sessionId,
+    restart: isRestart,
+    entry,
+    clientPort: packet.sourcePort,
+    clientTag: init.initiateTag,
+    arrivalVip: vip,
+    source,
+    lastSource: source,
+    lastVip: vip,
+    listed,
+    pairing: pairAddresses(entry.service.vips, vip, source, listed),
+    prefix,
+    createdMs: nowMs,
+    endpoint: place.endpoint,
+    natPort: place.natPort,
+    ownsPort: fixed === undefined,
+    initCount: 0,
+    lastInitMs: nowMs,
+    answeredMs: undefined,
+    endpointTags: [],
+    endpointAddresses: [],
+    echoed: false,
+    published: false,
+    tried: undefined,
+  };
+  core.nursery.add(embryo);
+  return embryo;
+}
+
+/** An endpoint, and a NAT port toward it. */
+function choose(
+  core: Core,
+  entry: ServiceEntry,
+  vip: number,
+  source: Address,
+  listed: readonly Address[],
+  clientPort: number,
+  avoid: ReadonlySet<Endpoint> | undefined,
+): { endpoint: Endpoint; natPort: number } | "no-endpoint" | "nat-ports-exhausted" {
+  const { service } = entry;
+  const family = familyOf(service.vips[vip] as Address);
+  const clients = listed.length === 0 ? [source] : [source, ...listed].sort();
+  const endpoint = selectEndpoint({
+    service,
+    clientAddresses: clients,
+    isUp: (e) => core.health.isUp(e) && core.registry.addressOfFamily(e, family) !== undefined,
+    countOf: (e) => core.associations.count(e),
+    persisted: (client) => {
+      const home = core.associations.homeOf(service.id, client);
+      return home && service.endpoints.find((e) => e.address === home.address && e.port === home.port);
+    },
+    ...(avoid === undefined ? {} : { avoid }),
+    turn: core.nextTurn(),
+  });
+  if (endpoint === undefined) return "no-endpoint";
+  const nowMs = core.clock.nowMs();
+  const probe = `${clients[0]}|${clientPort}|${service.id}`;
+  let natPort = core.natPorts.allocate(endpoint.address, endpoint.port, clientPort, probe, nowMs);
+  if (natPort === undefined) {
+    // A flood of embryos holds the ports: the oldest that had its second makes room for a later one.
+    const oldest = core.nursery.evictableOf(service.id, nowMs);
+    if (oldest !== undefined) evict(core, oldest);
+    natPort = core.natPorts.allocate(endpoint.address, endpoint.port, clientPort, probe, nowMs);
+  }
+  return natPort === undefined ? "nat-ports-exhausted" : { endpoint, natPort };
+}
+
+/** The same INIT again: the same endpoint and port, until it has been silent too often. */
+function repeatInit(core: Core, input: SctpInput, init: Init, embryo: Embryo, vip: number): undefined {
+  core.counters.count("init-retransmissions");
+  embryo.lastInitMs = core.clock.nowMs();
+  embryo.lastSource = input.source;
+  embryo.lastVip = vip;
+  if (embryo.answeredMs === undefined && embryo.initCount >= core.limits.unansweredInitCountMax)
+    reselect(core, embryo);
+  forwardInit(core, input, init, embryo);
+}
+
+/** RFC 9260 §5.1: the endpoint keeps no state before the cookie returns, so another may be tried. */
+function reselect(core: Core, embryo: Embryo): undefined {
+  embryo.tried ??= new Set();
+  embryo.tried.add(embryo.endpoint);
+  core.events.endpointUnanswered(embryo.endpoint);
+  const { entry, lastVip, source, listed, clientPort } = embryo;
+  const place = choose(core, entry, lastVip, source, listed, clientPort, embryo.tried);
+  if (typeof place === "string") return;
+  if (place.endpoint === embryo.endpoint) {
+    core.natPorts.release(
+      place.endpoint.address,
+      place.endpoint.port,
+      place.natPort,
+      "evicted",
+      core.clock.nowMs(),
+    );
+    return;
+  }
+  core.counters.count("init-reselections");
+  releasePort(core, embryo);
+  core.nursery.move(embryo, place.endpoint, place.natPort);
+  embryo.ownsPort = true;
+  embryo.initCount = 0;
+}
+
+/** An INIT of a generation that the table knows: a retransmission to another member, or a late copy. Nothing changes. */
+function forwardDuplicate(core: Core, context: InitContext, record: SessionRecord): undefined {
+  core.counters.count("init-retransmissions");
+  const { input, init, entry } = context;
+  const candidate = candidateOf(record, init.initiateTag);
+  if (candidate === undefined) return drop(core, "no-candidate", input.bytes);
+  rewriteAndSend(core, input, init, entry, {
+    address: candidate.endpoint,
+    port: candidate.endpointPort,
+    natPort: candidate.natPort,
+  });
+}
+
+function candidateOf(record: SessionRecord, clientTag: number): Candidate | undefined {
+  if (record.commit?.clientTag === clientTag) return currentCandidate(record);
+  const generation = record.generations.get(clientTag) ?? currentGeneration(record);
+  let best: Candidate | undefined;
+  for (const candidate of generation?.candidates.values() ?? []) {
+    if (best === undefined || (candidate.echoed && !best.echoed)) best = candidate;
+  }
+  return best;
+}
+
+function forwardInit(core: Core, input: SctpInput, init: Init, embryo: Embryo): undefined {
+  embryo.initCount += 1;
+  const { endpoint, natPort, entry } = embryo;
+  rewriteAndSend(core, input, init, entry, { address: endpoint.address, port: endpoint.port, natPort });
+}
+
+function rewriteAndSend(
+  core: Core,
+  input: SctpInput,
+  init: Init,
+  entry: ServiceEntry,
+  to: { readonly address: Address; readonly port: number; readonly natPort: number },
+): undefined {
+  const address = core.registry.addressOfFamily(to, familyOf(input.destination));
+  if (address === undefined) return drop(core, "no-path", input.bytes);
+  const rewritten = rewriteInit({
+    init,
+    packetStart: input.packet.start,
+    sourcePort: to.natPort,
+    destinationPort: to.port,
+    vips: entry.vipBytes,
+    families: offeredFamilies(bytesOf(input.source).length, init.addresses),
+  });
+  if (isMalformed(rewritten)) return drop(core, "malformed", input.bytes);
+  send(core, replacePayload(input, input.destination, address, rewritten.packet), input);
+}
+
+/** Makes room: an embryo that had its time and is in nobody's table. Its cookie, should it come, finds nothing. */
+export function evict(core: Core, embryo: Embryo): undefined {
+  core.counters.count("embryos-evicted");
+  core.nursery.remove(embryo);
+  releasePort(core, embryo);
+}
+
+/** Gives an unpublished embryo's port back; a published one's belongs to its session. */
+export function releasePort(core: Core, embryo: Embryo): undefined {
+  if (!embryo.ownsPort || embryo.published) return;
+  const { endpoint, natPort } = embryo;
+  core.natPorts.release(endpoint.address, endpoint.port, natPort, "evicted", core.clock.nowMs());
+}

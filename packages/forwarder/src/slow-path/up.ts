@@ -1,0 +1,215 @@
+// A client's packet, anything but INIT: which session and generation its tag belongs to, what it changes, where it goes.
+import {
+  type Address,
+  type Candidate,
+  candidateKeyOf,
+  effectivePhase,
+  endOf,
+  familyOf,
+  type Generation,
+  isEnded,
+  isLiving,
+  type SessionDelta,
+  type SessionRecord,
+} from "@holdfast/model";
+import { CHUNK, T_BIT } from "@holdfast/sctp";
+import type { Embryo } from "../embryos/embryo.ts";
+import { chunkTypes, type SctpInput } from "../packet/input.ts";
+import { endpointAddressFor } from "../path-mapping/flows.ts";
+import type { ServiceEntry } from "../services/registry.ts";
+import { matchUp, type TagMatch } from "../tracker/match.ts";
+import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
+import { answerDead, refuseAsconf } from "./answers.ts";
+import { type Core, drop } from "./core.ts";
+import { forward } from "./forward.ts";
+import { heardDelta, noteHeard } from "./heard.ts";
+import { publish } from "./init-ack.ts";
+import { isLingering, revive } from "./lingering.ts";
+
+export function handleUp(core: Core, input: SctpInput, entry: ServiceEntry, vip: number): undefined {
+  const { source, packet } = input;
+  const reflected = isReflected(input);
+  let dead: SessionRecord | undefined;
+  for (const record of core.table.byClient(entry.service.id, source, packet.sourcePort)) {
+    const match = matchUp(record, packet.verificationTag, reflected);
+    if (match === undefined) continue;
+    if (isLiving(record) || isLingering(core, record))
+      return pass(core, input, entry, vip, record, match, reflected);
+    dead ??= record;
+  }
+  if (dead !== undefined) {
+    const revived = revive(core, dead, packet.verificationTag, "up");
+    if (revived === undefined) return answerDead(core, input);
+    const match = matchUp(revived, packet.verificationTag, reflected);
+    if (match !== undefined) return pass(core, input, entry, vip, revived, match, reflected);
+  }
+  const embryo = echoedEmbryo(core, input, entry);
+  if (embryo !== undefined) {
+    const record = publish(core, embryo);
+    const match = matchUp(record, packet.verificationTag, false);
+    if (match !== undefined) return pass(core, input, entry, vip, record, match, false);
+  }
+  miss(core, input, entry);
+}
+
+/** RFC 9260 §8.5.1: with the T bit, ABORT and SHUTDOWN-COMPLETE carry the tag that was sent to their sender. */
+export function isReflected(input: SctpInput): boolean {
+  for (const chunk of input.packet.chunks) {
+    if (chunk.type === CHUNK.ABORT || chunk.type === CHUNK.SHUTDOWN_COMPLETE)
+      return (chunk.flags & T_BIT) !== 0;
+  }
+  return false;
+}
+
+/** An embryo whose replication was put off, now that its cookie comes back. */
+function echoedEmbryo(core: Core, input: SctpInput, entry: ServiceEntry): Embryo | undefined {
+  const embryo = core.nursery.byEndpointTag(input.packet.verificationTag);
+  if (embryo === undefined || embryo.published || embryo.entry.service.id !== entry.service.id)
+    return undefined;
+  if (embryo.clientPort !== input.packet.sourcePort) return undefined;
+  return embryo.source === input.source || embryo.listed.includes(input.source) ? embryo : undefined;
+}
+
+function miss(core: Core, input: SctpInput, entry: ServiceEntry): undefined {
+  if (input.copy) return;
+  const { source, packet } = input;
+  if (input.asked) {
+    const known = core.table.byClient(entry.service.id, source, packet.sourcePort);
+    return drop(core, known.some(isLiving) ? wrongTagReason(input) : "no-session", input.bytes);
+  }
+  core.held.ask(input, {
+    kind: "client",
+    serviceId: entry.service.id,
+    client: source,
+    clientPort: packet.sourcePort,
+  });
+}
+
+/** A COOKIE-ECHO with an unknown tag is the one case where the tag names a candidate. */
+function wrongTagReason(input: SctpInput): "no-candidate" | "wrong-tag" {
+  return input.packet.chunks[0]?.type === CHUNK.COOKIE_ECHO ? "no-candidate" : "wrong-tag";
+}
+
+function pass(
+  core: Core,
+  input: SctpInput,
+  entry: ServiceEntry,
+  vip: number,
+  record: SessionRecord,
+  match: TagMatch,
+  reflected: boolean,
+): undefined {
+  if (match.role === "superseded") return drop(core, "wrong-tag", input.bytes);
+  if (!isClientAddress(record, match.generation, input.source)) {
+    return drop(core, "source-not-in-set", input.bytes);
+  }
+  const phase = match.role === "current" || isEnded(record) ? effectivePhase(record) : match.generation.phase;
+  const transition = trackPacket("up", chunkTypes(input.packet), phase);
+  if (!transition.forward) {
+    if (isAsconf(input)) return refuseAsconf(core, input, match.generation.clientTag);
+    return drop(core, "wrong-phase", input.bytes);
+  }
+  const joined =
+    phase === "closed" ? record : observe(core, input, vip, record, match, transition, reflected);
+  if (input.copy) return;
+  const candidate = match.candidate;
+  if (candidate === undefined) return drop(core, "no-candidate", input.bytes);
+  const local = core.sessions.get(record.id);
+  const endpoint = endpointAddressFor(candidate, familyOf(input.destination), local?.paths);
+  if (endpoint === undefined) return drop(core, "no-path", input.bytes);
+  forward(core, input, entry, {
+    newSource: input.destination,
+    newDestination: endpoint,
+    newSourcePort: candidate.natPort,
+    newDestinationPort: candidate.endpointPort,
+  });
+  if (local !== undefined) local.lastSeenMs = core.clock.nowMs();
+  if (transition.end !== undefined && phase !== "closed") core.events.ended(joined);
+}
+
+function isAsconf(input: SctpInput): boolean {
+  return input.packet.chunks.some((chunk) => chunk.type === CHUNK.ASCONF || chunk.type === CHUNK.ASCONF_ACK);
+}
+
+/** RFC 9260 §8.4 at the translator: the endpoint sees only VIPs, so it cannot check the source itself. */
+function isClientAddress(record: SessionRecord, generation: Generation, source: Address): boolean {
+  return record.clients.has(source) || generation.source === source || generation.listed.includes(source);
+}
+
+/** Facts that a tag-valid packet of the client shows. Returns the record with them. */
+function observe(
+  core: Core,
+  input: SctpInput,
+  vip: number,
+  record: SessionRecord,
+  match: TagMatch,
+  transition: PacketTransition,
+  reflected: boolean,
+): SessionRecord {
+  const { generation } = match;
+  let delta: SessionDelta | undefined;
+  let urgent = false;
+  const changed = changedGeneration(generation, match.candidate, transition);
+  if (transition.end !== undefined) {
+    urgent = true;
+    // An ABORT with a pending generation's tag ends that one, never the association that it wanted to replace.
+    if (match.role === "pending" && record.commit !== undefined) {
+      core.counters.count("generations-aborted");
+      delta = aborted(record, generation);
+    } else {
+      const cause = transition.end === "endShutdown" ? "shutdown" : "abortByClient";
+      delta = { id: record.id, end: endOf(record, cause) };
+    }
+  } else if (changed !== undefined) {
+    delta = { id: record.id, generations: new Map([[generation.clientTag, changed]]) };
+    urgent = transition.selects;
+  }
+  // What comes back with the client's own tag proves nothing about where it came from.
+  const proven = !reflected && transition.end === undefined;
+  if (proven && record.clients.get(input.source) !== true) {
+    core.counters.count("addresses-verified");
+    const clients = new Map<Address, boolean>([[input.source, true]]);
+    // A restart's further addresses (`restartNewAddresses: accept`) join with the cookie that proves it.
+    if (transition.selects)
+      for (const address of generation.listed) if (!record.clients.has(address)) clients.set(address, false);
+    delta = { ...(delta ?? { id: record.id }), clients };
+  }
+  // Before the first commit there is no local side: who sent the cookie is replicated with it.
+  const local = core.sessions.get(record.id);
+  if (proven && local === undefined) {
+    const heard = heardDelta(core, record, vip, input.source);
+    if (heard !== undefined) delta = { ...(delta ?? { id: record.id }), heard };
+  }
+  if (transition.selects) {
+    const embryo = match.candidate && core.nursery.byAnswer(generation.clientTag, match.candidate.natPort);
+    if (embryo !== undefined) core.nursery.echoed(embryo);
+  }
+  const joined = delta === undefined ? record : core.table.apply(delta, { urgent });
+  if (proven && local !== undefined) noteHeard(core, local, joined, vip, input.source);
+  return joined;
+}
+
+/** The generation with what the packet changes, or undefined. */
+function changedGeneration(
+  generation: Generation,
+  candidate: Candidate | undefined,
+  transition: PacketTransition,
+): Generation | undefined {
+  const select = transition.selects && candidate !== undefined && !candidate.echoed;
+  if (transition.phase === generation.phase && !select) return undefined;
+  if (transition.phase === "closed") return undefined;
+  return {
+    ...generation,
+    phase: transition.phase,
+    candidates: select
+      ? new Map([[candidateKeyOf(candidate), { ...candidate, echoed: true }]])
+      : generation.candidates,
+  };
+}
+
+export function aborted(record: SessionRecord, generation: Generation): SessionDelta {
+  return {
+    id: record.id,
+    generations: new Map([[generation.clientTag, { ...generation, aborted: true }]]),
+  };
+}

@@ -1,0 +1,109 @@
+// Which generation of a session a verification tag belongs to. A tag is a secret of 32 bits that only the two hosts
+// and the path between them know: nothing ends, commits or is learned without one that fits.
+import {
+  type Candidate,
+  currentCandidate,
+  currentGeneration,
+  type Generation,
+  type SessionRecord,
+  type Tag,
+} from "@holdfast/model";
+
+export interface TagMatch {
+  readonly generation: Generation;
+  /** The candidate by whose tag, or toward whom, the packet travels; undefined while none has answered. */
+  readonly candidate: Candidate | undefined;
+  /** `superseded`: was in force or pending once, and a later generation was committed. */
+  readonly role: "current" | "pending" | "superseded";
+}
+
+/** What a down packet came through, to tell candidates apart: the endpoint's configured address, its port, the NAT port. */
+export interface DownPath {
+  readonly endpoint: string;
+  readonly endpointPort: number;
+  readonly natPort: number;
+}
+
+/**
+ * A client's packet carries the endpoint's tag; with `reflected` (T bit of ABORT and SHUTDOWN-COMPLETE, RFC 9260
+ * §8.5.1) the sender had no association and gives back the tag that was sent to it: the client's own.
+ */
+export function matchUp(record: SessionRecord, tag: Tag, reflected: boolean): TagMatch | undefined {
+  return match(record, (generation) => {
+    if (reflected) return generation.clientTag === tag ? answered(generation, undefined) : undefined;
+    for (const candidate of generation.candidates.values())
+      if (candidate.endpointTag === tag) return candidate;
+    return undefined;
+  });
+}
+
+/** An endpoint's packet carries the client's tag; reflected, its own. */
+export function matchDown(
+  record: SessionRecord,
+  tag: Tag,
+  reflected: boolean,
+  path: DownPath,
+): TagMatch | undefined {
+  return match(record, (generation) => {
+    if (reflected) {
+      for (const candidate of generation.candidates.values()) {
+        if (candidate.endpointTag === tag && isOnPath(candidate, path)) return candidate;
+      }
+      return undefined;
+    }
+    return generation.clientTag === tag ? answered(generation, path) : undefined;
+  });
+}
+
+/**
+ * Runs through the generations, the current one first: `find` gives the candidate, `null` when the tag fits but no
+ * candidate is known, undefined when it does not fit.
+ */
+function match(
+  record: SessionRecord,
+  find: (generation: Generation) => Candidate | null | undefined,
+): TagMatch | undefined {
+  const current = currentGeneration(record);
+  if (current !== undefined) {
+    const found = find(current);
+    if (found !== undefined) {
+      return { generation: current, candidate: found ?? currentCandidate(record), role: "current" };
+    }
+  }
+  const after = current === undefined ? 0 : ordinalOf(current);
+  for (const generation of record.generations.values()) {
+    if (generation.clientTag === current?.clientTag) continue;
+    const found = find(generation);
+    if (found === undefined) continue;
+    const role = ordinalOf(generation) > after && !generation.aborted ? "pending" : "superseded";
+    return { generation, candidate: found ?? undefined, role };
+  }
+  return undefined;
+}
+
+function isOnPath(candidate: Candidate, path: DownPath): boolean {
+  return (
+    candidate.natPort === path.natPort &&
+    candidate.endpointPort === path.endpointPort &&
+    candidate.endpoint === path.endpoint
+  );
+}
+
+/** The candidate of a generation on a path: the one that a COOKIE-ECHO chose, else the first that answered. */
+function answered(generation: Generation, path: DownPath | undefined): Candidate | null {
+  let best: Candidate | null = null;
+  for (const candidate of generation.candidates.values()) {
+    if (path !== undefined && !isOnPath(candidate, path)) continue;
+    if (best === null || rank(candidate) > rank(best)) best = candidate;
+  }
+  return best;
+}
+
+function rank(candidate: Candidate): number {
+  return candidate.echoed ? 2 : candidate.endpointTag !== 0 ? 1 : 0;
+}
+
+/** Absent is the first (record.ts). */
+function ordinalOf(generation: Generation): number {
+  return generation.ordinal ?? 1;
+}
