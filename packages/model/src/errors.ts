@@ -369,6 +369,11 @@ export const ERROR_CATALOGUE = {
     message: "There is no interface {interface} in this network namespace.",
     remedy: "Correct interfaces[].name; 'ip link' lists them.",
   },
+  INTERFACE_NONE: {
+    status: 400,
+    message: "There is no Ethernet interface that is up.",
+    remedy: "Bring one up, or name those to work on under interfaces[].",
+  },
   INTERFACE_NOT_ETHERNET: {
     status: 400,
     message: "Interface {interface} is not an Ethernet device.",

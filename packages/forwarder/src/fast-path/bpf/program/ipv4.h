@@ -110,8 +110,9 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 					  flow->session);
 		return NAME(drop)(HF_DROP_WRONG_TAG);
 	}
-	reply = flow->flags & HF_FLOW_REPLY && !(parts & PART_PATH);
-	/* The address last heard is verified by having been heard. */
+	/* What an unverified address may not have goes to the one last heard, too. */
+	reply = flow->flags & HF_FLOW_REPLY &&
+		(!(parts & PART_PATH) || (flow->flags & HF_FLOW_HEARTBEAT_ONLY && parts & PART_NOT_HEARTBEAT));
 	if (flow->flags & HF_FLOW_HEARTBEAT_ONLY && !reply && parts & PART_NOT_HEARTBEAT)
 		return NAME(drop)(HF_DROP_UNVERIFIED_DESTINATION);
 	if (ip->ttl <= 1)
@@ -123,7 +124,7 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 		return NAME(defer)();
 #else
 	if (!nexthop || !(nexthop->flags & (HF_NEXTHOP_RESOLVED | HF_NEXTHOP_ROUTED)))
-		return NAME(punt)(ctx, HF_PUNT_NO_NEXT_HOP | (HF_PUNT_PROVEN | partial) << 16, flow->session);
+		return NAME(punt)(ctx, HF_PUNT_NO_NEXT_HOP | partial << 16, flow->session);
 #endif
 	if (total > nexthop->mtu && !NAME(segmented)(ctx))
 		return NAME(punt)(ctx, HF_PUNT_TOO_BIG | (HF_PUNT_PROVEN | partial) << 16, flow->session);

@@ -1,0 +1,270 @@
+// Generated from the BPF object's BTF by abi/generate.ts; the source is program/abi.h. Do not edit.
+
+export const BUDGET = {
+  PROVEN: 0,
+  INIT: 1,
+  INIT_ACK: 2,
+  HANDSHAKE: 3,
+  MISS: 4,
+  WRONG_TAG: 5,
+  ERROR: 6,
+  BULK: 7,
+  PREFIX: 8,
+  FLOW: 9,
+  COUNT: 10,
+  SLOT_COUNT: 16,
+} as const;
+
+export const COUNTER_BASE = {
+  DROP: 0,
+  PUNT: 64,
+  EVENT: 96,
+  COUNT: 128,
+} as const;
+
+export const DROP_REASON = {
+  IP_TOO_SHORT: 0,
+  IP_HEADER_LENGTH: 1,
+  IP_TOTAL_LENGTH: 2,
+  IP_EXTENSION_COUNT: 3,
+  IP_EXTENSION_TRUNCATED: 4,
+  PACKET_TOO_SHORT: 5,
+  PORT_ZERO: 6,
+  NO_CHUNK: 7,
+  CHUNK_HEADER_TRUNCATED: 8,
+  CHUNK_TOO_SHORT: 9,
+  CHUNK_OVERRUN: 10,
+  CHUNK_COUNT: 11,
+  NOT_SCTP: 12,
+  ICMP_OTHER: 13,
+  NOT_OWNED: 14,
+  PORT_NOT_SERVED: 15,
+  WRONG_TAG: 16,
+  UNVERIFIED_DESTINATION: 17,
+  PUNT_RATE: 18,
+  PUNT_QUEUE: 19,
+  PUNT_SIZE: 20,
+  NO_SUCCESSOR: 21,
+  TTL_EXPIRED: 22,
+  UNREADABLE: 23,
+  FOREIGN_CLAIM: 24,
+  REASON_COUNT: 25,
+} as const;
+
+export const EVENT = {
+  ANSWER_ECHO: 0,
+  ANSWER_NEIGHBOUR: 1,
+  ANSWER_ARP: 2,
+  DIVERT_PACKETS: 3,
+  DEFER_PACKETS: 4,
+  RESOLVE_PACKETS: 5,
+  COUNT: 6,
+} as const;
+
+export const FLOW_FLAG = {
+  REPLY: 1,
+  PENDING: 2,
+  HEARTBEAT_ONLY: 4,
+  LEARN: 8,
+  DOWN: 16,
+} as const;
+
+export const LIMITS = {
+  ABI_VERSION: 1,
+  CHUNK_COUNT_MAX: 64,
+  EXTENSION_COUNT_MAX: 6,
+  PUNT_SIZE_MAX: 16384,
+  NEXTHOP_COUNT_MAX: 65536,
+  INTERFACE_SLOT_COUNT: 4096,
+  BUCKET_COUNT: 8192,
+  POWER_COUNT: 16384,
+  COARSE_SHIFT: 20,
+  FINE_SHIFT: 10,
+} as const;
+
+export const LOCAL_FLAG = {
+  OWNED: 1,
+  SUCCESSOR: 2,
+} as const;
+
+export const NEXTHOP_FLAG = {
+  RESOLVED: 1,
+  ROUTED: 2,
+  V6: 4,
+} as const;
+
+export const PORT_KIND = {
+  SERVICE: 1,
+  ENDPOINT: 2,
+} as const;
+
+export const PUNT_FLAG = {
+  CHECKSUM_PARTIAL: 1,
+  COPY: 2,
+  PROVEN: 4,
+} as const;
+
+export const PUNT_REASON = {
+  INIT: 0,
+  INIT_ACK: 1,
+  CONTROL: 2,
+  HANDSHAKE: 3,
+  MISS: 4,
+  WRONG_TAG: 5,
+  LEARN: 6,
+  ICMP: 7,
+  FRAGMENT: 8,
+  ASCONF: 9,
+  NO_NEXT_HOP: 10,
+  TTL_EXPIRED: 11,
+  TOO_BIG: 12,
+  NDP: 13,
+  REASON_COUNT: 14,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const ADDRESS = {
+  SIZE: 16,
+  bytes: 0,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const BUDGET_RATE = {
+  SIZE: 16,
+  costNs: 0,
+  burstNs: 8,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const FLOW4 = {
+  SIZE: 64,
+  newSource: 0,
+  newDestination: 4,
+  newSourcePort: 8,
+  newDestinationPort: 10,
+  portDelta: 12,
+  tag: 16,
+  replyDestination: 20,
+  checksumDelta: 24,
+  replyChecksumDelta: 26,
+  flags: 28,
+  nexthop: 30,
+  replyNexthop: 32,
+  spare: 34,
+  session: 36,
+  lastSeen: 40,
+  puntAt: 44,
+  packets: 48,
+  bytes: 56,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const FLOW4_KEY = {
+  SIZE: 12,
+  source: 0,
+  destination: 4,
+  sourcePort: 8,
+  destinationPort: 10,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const FLOW6 = {
+  SIZE: 96,
+  newSource: 0,
+  newDestination: 16,
+  replyDestination: 32,
+  newSourcePort: 48,
+  newDestinationPort: 50,
+  portDelta: 52,
+  tag: 56,
+  flags: 60,
+  nexthop: 62,
+  replyNexthop: 64,
+  spare: 66,
+  session: 68,
+  lastSeen: 72,
+  puntAt: 76,
+  packets: 80,
+  bytes: 88,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const FLOW6_KEY = {
+  SIZE: 36,
+  source: 0,
+  destination: 16,
+  sourcePort: 32,
+  destinationPort: 34,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const INTERFACE = {
+  SIZE: 12,
+  ifindex: 0,
+  mac: 4,
+  spare: 10,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const LOCAL = {
+  SIZE: 24,
+  flags: 0,
+  successorIfindex: 4,
+  successorMacs: 8,
+  spare: 20,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const NEXTHOP = {
+  SIZE: 48,
+  ifindex: 0,
+  macs: 4,
+  mtu: 16,
+  flags: 20,
+  gateway: 24,
+  used: 40,
+  spare: 44,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const PORT_KEY = {
+  SIZE: 20,
+  address: 0,
+  port: 16,
+  kind: 18,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const PUNT = {
+  SIZE: 24,
+  timeNs: 0,
+  interfaceIndex: 8,
+  session: 12,
+  length: 16,
+  reason: 20,
+  flags: 22,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const SCRATCH = {
+  SIZE: 16408,
+  head: 0,
+  packet: 24,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const STATE = {
+  SIZE: 280,
+  aliveNs: 0,
+  deadAfterNs: 8,
+  abiVersion: 16,
+  flowCountMax: 20,
+  rates: 24,
+} as const;
+
+/** Byte offsets in .rodata of what the loader fills in. */
+export const RODATA = {
+  powers: 0,
+  highPowers: 65536,
+  reduction: 65552,
+} as const;

@@ -1,0 +1,285 @@
+// The fast path in the kernel: programs, maps, punts and next hops together, behind the port.
+import { join } from "node:path";
+import { type Address, HoldfastError, type Logger, silentLogger } from "@holdfast/model";
+import { Netlink } from "../../netlink/netlink.ts";
+import type { FastPath, FastPathMode, Flow, FlowCounters, FlowKey, LocalAddress, Punt } from "../port.ts";
+import { removePins } from "./bpffs.ts";
+import { CounterMap } from "./counters.ts";
+import { type DataPlane, loadDataPlane } from "./data-plane.ts";
+import { FlowTable } from "./flow-table.ts";
+import { selectLinks, writeInterfaces } from "./interfaces.ts";
+import { Attachments } from "./links.ts";
+import { LocalTables } from "./local-tables.ts";
+import { NexthopTable } from "./nexthops.ts";
+import { PuntReader } from "./punt-reader.ts";
+import { RawSender } from "./raw-sender.ts";
+import type { SignOfLifeData } from "./sign-of-life.ts";
+import {
+  beat,
+  DEAD_AFTER_MS_DEFAULT,
+  PUNT_BUDGETS_DEFAULT,
+  type PuntBudgets,
+  readState,
+  writeState,
+} from "./state.ts";
+
+export const FLOW_COUNT_MAX_DEFAULT = 1_048_576;
+export const PUNT_RING_BYTES_DEFAULT = 4 * 1024 * 1024;
+/** How often stale neighbours in use are confirmed. The kernel keeps one reachable for some 30 s. */
+const CONFIRM_PERIOD_MS = 5_000;
+
+export interface BpfFastPathOptions {
+  /** auto: native XDP with TC behind it on hardware, TC elsewhere. */
+  readonly mode: "auto" | "xdp" | "xdp-generic" | "tc";
+  /** Names, in this network namespace. */
+  readonly interfaces: readonly string[];
+  /** On a bpffs, which is mounted if /sys/fs/bpf is none. undefined: nothing outlives the process. */
+  readonly pinDirectory?: string;
+  /** Entries of the flow table of each family. */
+  readonly flowCountMax?: number;
+  /** Bytes of each of the two punt rings: a power of two, at least a page. */
+  readonly puntRingBytes?: number;
+  /** How old the sign of life may be before the data plane believes the daemon dead, ms. */
+  readonly deadAfterMs?: number;
+  readonly puntBudgets?: Partial<PuntBudgets>;
+  readonly log?: Logger;
+}
+
+export interface BpfFastPath extends FastPath {
+  /** Flows and links of an earlier daemon were found and kept. */
+  readonly adopted: boolean;
+  /** For `open` of sign-of-life.ts in another thread. */
+  readonly signOfLifeData: SignOfLifeData;
+  readonly plane: DataPlane;
+  /** Sends a frame, Ethernet header first, out of one interface. */
+  sendFrame(interfaceIndex: number, frame: Uint8Array): boolean;
+}
+
+/**
+ * Loads, adopts or swaps, attaches. Throws coded errors: BPF_LIBRARY_MISSING, BPF_OBJECT_MISSING, BPF_FS_UNAVAILABLE,
+ * BPF_NOT_PERMITTED, BPF_LOAD_FAILED, BPF_ATTACH_FAILED, INTERFACE_MISSING, INTERFACE_NOT_ETHERNET,
+ * INTERFACE_INDEX_CLASH, NETLINK_REFUSED, RAW_SOCKET_REFUSED. Nothing stays attached when it does.
+ */
+export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfFastPath> {
+  const log = options.log ?? silentLogger;
+  const netlink = new Netlink();
+  let plane: DataPlane | undefined;
+  let attachments: Attachments | undefined;
+  try {
+    const links = selectLinks(netlink.links(), options.interfaces);
+    plane = loadDataPlane({
+      flowCountMax: options.flowCountMax ?? FLOW_COUNT_MAX_DEFAULT,
+      puntRingBytes: options.puntRingBytes ?? PUNT_RING_BYTES_DEFAULT,
+      log,
+      ...(options.pinDirectory === undefined ? {} : { pinDirectory: options.pinDirectory }),
+    });
+    writeState(plane.maps.hf_state, {
+      flowCountMax: plane.flowCountMax,
+      deadAfterMs: options.deadAfterMs ?? DEAD_AFTER_MS_DEFAULT,
+      budgets: { ...PUNT_BUDGETS_DEFAULT, ...options.puntBudgets },
+    });
+    writeInterfaces(plane.maps.hf_interfaces, links);
+    attachments = new Attachments(plane, log);
+    let native = false;
+    let generic = false;
+    for (const link of links) {
+      attachments.attachTc(link);
+      const wantsNative = options.mode === "xdp" || (options.mode === "auto" && link.physical);
+      if (wantsNative) native = attachments.attachXdp(link, false) || native;
+      else if (options.mode === "xdp-generic") generic = attachments.attachXdp(link, true) || generic;
+    }
+    attachments.removeOthers();
+    if (options.mode === "xdp" && !native) {
+      throw new HoldfastError("BPF_XDP_UNAVAILABLE", { interfaces: options.interfaces.join(", ") });
+    }
+    const mode: FastPathMode = native ? "xdp" : generic ? "xdp-generic" : "tc";
+    return new KernelFastPath(mode, plane, attachments, netlink, options);
+  } catch (error) {
+    if (plane?.adopted) attachments?.close();
+    else attachments?.uninstall();
+    plane?.close();
+    netlink.close();
+    throw error;
+  }
+}
+
+class KernelFastPath implements BpfFastPath {
+  readonly mode: FastPathMode;
+  readonly adopted: boolean;
+  readonly plane: DataPlane;
+  readonly signOfLifeData: SignOfLifeData;
+  readonly #attachments: Attachments;
+  readonly #netlink: Netlink;
+  readonly #nexthops: NexthopTable;
+  readonly #flows: FlowTable;
+  readonly #local: LocalTables;
+  readonly #counters: CounterMap;
+  readonly #punts: PuntReader;
+  readonly #sender = new RawSender();
+  readonly #state: Buffer;
+  readonly #confirmTimer: NodeJS.Timeout;
+  #repointing = false;
+  #repointAgain = false;
+  #listener: (punt: Punt) => void = () => {};
+  #closed = false;
+
+  constructor(
+    mode: FastPathMode,
+    plane: DataPlane,
+    attachments: Attachments,
+    netlink: Netlink,
+    options: BpfFastPathOptions,
+  ) {
+    this.mode = mode;
+    this.plane = plane;
+    this.adopted = plane.adopted;
+    this.#attachments = attachments;
+    this.#netlink = netlink;
+    const { maps } = plane;
+    this.signOfLifeData = {
+      path: options.pinDirectory && join(options.pinDirectory, "maps", "hf_state"),
+      fd: maps.hf_state,
+    };
+    const nowMs = () => this.nowMs();
+    // Followed before anything is looked up, so that no change falls between.
+    netlink.follow((event) => this.#nexthops.handle(event));
+    this.#nexthops = new NexthopTable(maps.hf_nexthops, netlink, nowMs, plane.adopted);
+    this.#nexthops.onRoutesChanged = () => this.#repoint();
+    this.#flows = new FlowTable({ flows4: maps.hf_flows4, flows6: maps.hf_flows6 }, this.#nexthops, nowMs);
+    this.#local = new LocalTables({ local: maps.hf_local, ports: maps.hf_ports }, (index) =>
+      this.#nexthops.macOf(index),
+    );
+    this.#counters = new CounterMap(maps.hf_counters);
+    this.#punts = new PuntReader(
+      { proven: maps.hf_proven, unproven: maps.hf_unproven },
+      plane.puntRingBytes,
+      (punt) => this.#listener(punt),
+    );
+    this.#state = readState(maps.hf_state);
+    this.#confirmTimer = setInterval(() => this.#nexthops.confirm(), CONFIRM_PERIOD_MS);
+    this.#confirmTimer.unref();
+    // Routes may have changed while no daemon looked.
+    if (plane.adopted) this.#repointNow();
+  }
+
+  nowMs(): number {
+    return Number(process.hrtime.bigint()) / 1e6;
+  }
+
+  setLocal(addresses: readonly LocalAddress[]): void {
+    const gone = this.#local.setLocal(addresses);
+    if (gone.size > 0) this.#forgetFlows(gone, undefined);
+  }
+
+  setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
+    this.#local.setEndpoints(endpoints);
+  }
+
+  install(flow: Flow): boolean {
+    return this.#flows.install(flow);
+  }
+
+  remove(key: FlowKey): void {
+    this.#flows.remove(key);
+  }
+
+  counters(key: FlowKey): FlowCounters | undefined {
+    return this.#flows.counters(key);
+  }
+
+  sweep(cursor: unknown, visit: (flow: Flow, counters: FlowCounters) => "keep" | "remove"): unknown {
+    return this.#flows.sweep(cursor, visit);
+  }
+
+  onPunt(listener: (punt: Punt) => void): void {
+    this.#listener = listener;
+  }
+
+  start(): void {
+    this.#punts.start();
+  }
+
+  send(packet: Uint8Array): boolean {
+    return !this.#closed && this.#sender.send(packet);
+  }
+
+  sendFrame(interfaceIndex: number, frame: Uint8Array): boolean {
+    return this.#sender.sendFrame(interfaceIndex, frame);
+  }
+
+  totals(): ReadonlyMap<string, number> {
+    const totals = this.#counters.totals();
+    totals.set("flow-table-full", this.#flows.fullCount);
+    totals.set("nexthop-table-full", this.#nexthops.fullCount);
+    let failed = 0;
+    for (const count of this.#sender.failures.values()) failed += count;
+    totals.set("drop.send-failed", failed);
+    return totals;
+  }
+
+  signOfLife(): void {
+    beat(this.plane.maps.hf_state, this.#state);
+  }
+
+  async detach(): Promise<void> {
+    this.#close(() => this.#attachments.close());
+  }
+
+  async uninstall(): Promise<void> {
+    this.#close(() => this.#attachments.uninstall());
+    if (this.plane.pinDirectory !== undefined) removePins(this.plane.pinDirectory);
+  }
+
+  #close(links: () => void): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#confirmTimer);
+    this.#punts.close();
+    links();
+    this.#netlink.close();
+    this.#sender.close();
+    this.plane.close();
+  }
+
+  /**
+   * The programs look a packet's flow up before they ask whether its destination is local: flows of an address that is
+   * not local any more have to go. A batch a turn, the first at once.
+   */
+  #forgetFlows(addresses: ReadonlySet<Address>, cursor: unknown): void {
+    const next = this.#flows.sweep(cursor, ({ key }) => (addresses.has(key.destination) ? "remove" : "keep"));
+    if (next === undefined) return;
+    setImmediate(() => {
+      if (!this.#closed) this.#forgetFlows(addresses, next);
+    });
+  }
+
+  #repoint(): void {
+    if (this.#repointing) {
+      this.#repointAgain = true;
+      return;
+    }
+    this.#repointing = true;
+    this.#repointSome(undefined);
+  }
+
+  /** A batch a turn: route changes come while traffic does. */
+  #repointSome(cursor: unknown): void {
+    setImmediate(() => {
+      if (this.#closed) return;
+      const next = this.#flows.repoint(cursor);
+      if (next !== undefined) this.#repointSome(next);
+      else {
+        this.#repointing = false;
+        if (this.#repointAgain) {
+          this.#repointAgain = false;
+          this.#repoint();
+        }
+      }
+    });
+  }
+
+  #repointNow(): void {
+    for (let cursor = this.#flows.repoint(undefined); cursor !== undefined; )
+      cursor = this.#flows.repoint(cursor);
+  }
+}

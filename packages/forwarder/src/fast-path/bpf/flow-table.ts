@@ -1,0 +1,163 @@
+// The flow maps: install, remove, read, sweep in batches.
+import type { Flow, FlowCounters, FlowKey } from "../port.ts";
+import {
+  coarseOf,
+  countersOf,
+  decodeFlow,
+  encodeFlow,
+  encodeKey,
+  type FlowLayout,
+  LAYOUT4,
+  LAYOUT6,
+  layoutOf,
+} from "./flow-codec.ts";
+import { ERRNO, errnoName, libbpf } from "./native.ts";
+import type { NexthopTable } from "./nexthops.ts";
+
+/** Flows visited by one call of `sweep`. */
+export const SWEEP_COUNT_MAX = 1024;
+
+const ANY = 0;
+
+interface Cursor {
+  readonly layout: FlowLayout;
+  /** The kernel's: which bucket is next. */
+  readonly batch: Buffer;
+}
+
+interface Table {
+  readonly layout: FlowLayout;
+  readonly fd: number;
+  readonly key: Buffer;
+  readonly value: Buffer;
+  readonly keys: Buffer;
+  readonly values: Buffer;
+}
+
+export class FlowTable {
+  /** Installs that the map refused because it was full. */
+  fullCount = 0;
+  readonly #tables: readonly Table[];
+  readonly #nexthops: NexthopTable;
+  readonly #nowMs: () => number;
+
+  constructor(fds: { flows4: number; flows6: number }, nexthops: NexthopTable, nowMs: () => number) {
+    this.#nexthops = nexthops;
+    this.#nowMs = nowMs;
+    this.#tables = [tableOf(LAYOUT4, fds.flows4), tableOf(LAYOUT6, fds.flows6)];
+  }
+
+  install(flow: Flow): boolean {
+    const table = this.#tableOf(flow.key);
+    const { layout, fd, key, value } = table;
+    encodeKey(layout, flow.key, key);
+    const existing = libbpf().lookup(fd, key, value) === 0;
+    // Counters go on when a flow replaces one of the same session.
+    if (!existing || value.readUInt32LE(layout.value.session) !== flow.session >>> 0) {
+      value.fill(0);
+      value.writeUInt32LE(coarseOf(this.#nowMs()), layout.value.lastSeen);
+    }
+    encodeFlow(
+      layout,
+      flow,
+      {
+        forward: this.#nexthops.indexOf(flow.newDestination),
+        reply: flow.replyDestination === undefined ? 0 : this.#nexthops.indexOf(flow.replyDestination),
+      },
+      value,
+    );
+    const result = libbpf().update(fd, key, value, ANY);
+    if (result === 0) return true;
+    if (-result === ERRNO["E2BIG"] || -result === ERRNO["ENOMEM"]) {
+      this.fullCount += 1;
+      return false;
+    }
+    throw new Error(`installing a flow failed with ${errnoName(result)}`);
+  }
+
+  remove(key: FlowKey): void {
+    const table = this.#tableOf(key);
+    encodeKey(table.layout, key, table.key);
+    libbpf().remove(table.fd, table.key);
+  }
+
+  counters(key: FlowKey): FlowCounters | undefined {
+    const table = this.#tableOf(key);
+    encodeKey(table.layout, key, table.key);
+    if (libbpf().lookup(table.fd, table.key, table.value) !== 0) return undefined;
+    return countersOf(table.layout, table.value, 0, this.#nowMs());
+  }
+
+  /** See `FastPath.sweep`. Flows that come or go meanwhile may be visited twice or not at all. */
+  sweep(cursor: unknown, visit: (flow: Flow, counters: FlowCounters) => "keep" | "remove"): unknown {
+    return this.#visit(cursor as Cursor | undefined, (table, keyAt, valueAt, nowMs) => {
+      const { layout, keys, values, fd } = table;
+      const flow = decodeFlow(layout, keys, keyAt, values, valueAt);
+      if (visit(flow, countersOf(layout, values, valueAt, nowMs)) === "remove") {
+        libbpf().remove(fd, keys.subarray(keyAt, keyAt + layout.keySize));
+      }
+    });
+  }
+
+  /** Writes the next hops of at most a batch of flows again; for when routes have changed. Cursor as with `sweep`. */
+  repoint(cursor: unknown): unknown {
+    return this.#visit(cursor as Cursor | undefined, (table, keyAt, valueAt) => {
+      const { layout, keys, values, fd } = table;
+      const flow = decodeFlow(layout, keys, keyAt, values, valueAt);
+      const forward = this.#nexthops.indexOf(flow.newDestination);
+      const reply = flow.replyDestination === undefined ? 0 : this.#nexthops.indexOf(flow.replyDestination);
+      if (
+        values.readUInt16LE(valueAt + layout.value.nexthop) === forward &&
+        values.readUInt16LE(valueAt + layout.value.replyNexthop) === reply
+      ) {
+        return;
+      }
+      // Read again just before writing, so that as few counts as possible are lost.
+      const key = keys.subarray(keyAt, keyAt + layout.keySize);
+      if (libbpf().lookup(fd, key, table.value) !== 0) return;
+      table.value.writeUInt16LE(forward, layout.value.nexthop);
+      table.value.writeUInt16LE(reply, layout.value.replyNexthop);
+      libbpf().update(fd, key, table.value, ANY);
+    });
+  }
+
+  #visit(
+    cursor: Cursor | undefined,
+    each: (table: Table, keyAt: number, valueAt: number, nowMs: number) => void,
+  ): Cursor | undefined {
+    const index = cursor === undefined ? 0 : this.#tables.findIndex(({ layout }) => layout === cursor.layout);
+    const table = this.#tables[index];
+    if (table === undefined) return undefined;
+    const { layout, fd, keys, values } = table;
+    const started = cursor !== undefined && cursor.batch.length > 0;
+    const next = Buffer.alloc(layout.keySize);
+    const count = Buffer.alloc(4);
+    count.writeUInt32LE(SWEEP_COUNT_MAX);
+    const result = libbpf().lookupBatch(fd, started ? cursor.batch : null, next, keys, values, count, null);
+    const ended = result !== 0;
+    if (ended && -result !== ERRNO["ENOENT"]) {
+      throw new Error(`reading flows failed with ${errnoName(result)}`);
+    }
+    const found = count.readUInt32LE(0);
+    const nowMs = this.#nowMs();
+    for (let i = 0; i < found; i++) each(table, i * layout.keySize, i * layout.valueSize, nowMs);
+    if (!ended) return { layout, batch: next };
+    const following = this.#tables[index + 1];
+    return following && { layout: following.layout, batch: Buffer.alloc(0) };
+  }
+
+  #tableOf(key: FlowKey): Table {
+    return this.#tables[layoutOf(key) === LAYOUT4 ? 0 : 1] as Table;
+  }
+}
+
+function tableOf(layout: FlowLayout, fd: number): Table {
+  return {
+    layout,
+    fd,
+    key: Buffer.alloc(layout.keySize),
+    value: Buffer.alloc(layout.valueSize),
+    keys: Buffer.alloc(layout.keySize * SWEEP_COUNT_MAX),
+    values: Buffer.alloc(layout.valueSize * SWEEP_COUNT_MAX),
+  };
+}

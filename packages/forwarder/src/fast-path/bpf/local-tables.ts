@@ -1,0 +1,121 @@
+// VIPs, their ports and the endpoints, kept in the maps as they were last set: only differences are written.
+import { type Address, addressBytes } from "@holdfast/model";
+import type { LocalAddress } from "../port.ts";
+import { LOCAL, LOCAL_FLAG, PORT_KEY, PORT_KIND } from "./abi.ts";
+import { errnoName, libbpf } from "./native.ts";
+
+const VALUE_ONE = Buffer.from([1, 0, 0, 0]);
+
+/** Both families in 16 bytes, as the maps key on them. */
+export function mappedAddress(address: Address): Buffer {
+  const bytes = addressBytes(address);
+  if (bytes.length === 16) return Buffer.from(bytes);
+  const mapped = Buffer.alloc(16);
+  mapped.writeUInt16BE(0xffff, 10);
+  mapped.set(bytes, 12);
+  return mapped;
+}
+
+export class LocalTables {
+  readonly #local: SyncedMap;
+  readonly #ports: SyncedMap;
+  readonly #macOf: (interfaceIndex: number) => Uint8Array | undefined;
+  #addresses: readonly Address[] = [];
+  #services = new Map<string, Buffer>();
+  #endpoints = new Map<string, Buffer>();
+
+  constructor(
+    fds: { readonly local: number; readonly ports: number },
+    macOf: (interfaceIndex: number) => Uint8Array | undefined,
+  ) {
+    this.#local = new SyncedMap(fds.local, 16);
+    this.#ports = new SyncedMap(fds.ports, PORT_KEY.SIZE);
+    this.#macOf = macOf;
+  }
+
+  /** Returns the addresses that are not local any more. */
+  setLocal(addresses: readonly LocalAddress[]): Set<Address> {
+    const gone = new Set(this.#addresses);
+    this.#addresses = addresses.map(({ address }) => address);
+    for (const address of this.#addresses) gone.delete(address);
+    const wanted = new Map<string, Buffer>();
+    this.#services = new Map();
+    for (const local of addresses) {
+      const key = mappedAddress(local.address);
+      wanted.set(key.toString("latin1"), this.#localValue(local));
+      for (const port of local.ports) {
+        this.#services.set(portKey(key, port, PORT_KIND.SERVICE).toString("latin1"), VALUE_ONE);
+      }
+    }
+    // Ports first: a VIP that is known before its ports would drop what it is asked for.
+    this.#setPorts();
+    this.#local.set(wanted);
+    return gone;
+  }
+
+  setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
+    this.#endpoints = new Map();
+    for (const { address, port } of endpoints) {
+      const key = portKey(mappedAddress(address), port, PORT_KIND.ENDPOINT);
+      this.#endpoints.set(key.toString("latin1"), VALUE_ONE);
+    }
+    this.#setPorts();
+  }
+
+  #setPorts(): void {
+    this.#ports.set(new Map([...this.#services, ...this.#endpoints]));
+  }
+
+  #localValue(local: LocalAddress): Buffer {
+    const value = Buffer.alloc(LOCAL.SIZE);
+    let flags = local.owned ? LOCAL_FLAG.OWNED : 0;
+    const own = local.successor && this.#macOf(local.successor.interfaceIndex);
+    if (local.successor !== undefined && own !== undefined) {
+      flags |= LOCAL_FLAG.SUCCESSOR;
+      value.writeUInt32LE(local.successor.interfaceIndex, LOCAL.successorIfindex);
+      value.set(local.successor.mac, LOCAL.successorMacs);
+      value.set(own, LOCAL.successorMacs + 6);
+    }
+    value.writeUInt32LE(flags, LOCAL.flags);
+    return value;
+  }
+}
+
+function portKey(address: Uint8Array, port: number, kind: number): Buffer {
+  const key = Buffer.alloc(PORT_KEY.SIZE);
+  key.set(address, PORT_KEY.address);
+  key.writeUInt16BE(port, PORT_KEY.port);
+  key.writeUInt16LE(kind, PORT_KEY.kind);
+  return key;
+}
+
+/** A hash map whose whole contents are given each time. Keys are Latin-1 strings of their bytes. */
+class SyncedMap {
+  readonly #fd: number;
+  #contents = new Map<string, Buffer>();
+
+  constructor(fd: number, keySize: number) {
+    this.#fd = fd;
+    // What an earlier daemon left is known, so that it goes when it is not wanted.
+    const none = Buffer.alloc(0);
+    let key: Buffer | null = null;
+    for (;;) {
+      const next = Buffer.alloc(keySize);
+      if (libbpf().nextKey(fd, key, next) !== 0) break;
+      this.#contents.set(next.toString("latin1"), none);
+      key = next;
+    }
+  }
+
+  set(wanted: Map<string, Buffer>): void {
+    for (const [key, value] of wanted) {
+      if (this.#contents.get(key)?.equals(value)) continue;
+      const result = libbpf().update(this.#fd, Buffer.from(key, "latin1"), value, 0);
+      if (result !== 0) throw new Error(`writing the table of VIPs failed with ${errnoName(result)}`);
+    }
+    for (const key of this.#contents.keys()) {
+      if (!wanted.has(key)) libbpf().remove(this.#fd, Buffer.from(key, "latin1"));
+    }
+    this.#contents = wanted;
+  }
+}

@@ -1,0 +1,229 @@
+// Next hops: the daemon looks routes and neighbours up, so that the programs need not (fib_lookup costs a third of the
+// fast path). An entry is a neighbour: everything behind one gateway shares one.
+//
+// Entry 0 is never resolved: flows of a destination without a route, or beyond the table's size, have it, and their
+// packets go the slow way.
+import { type Address, addressBytes, addressFromBytes, familyOf } from "@holdfast/model";
+import type { Link, Neighbour, Route } from "../../netlink/messages.ts";
+import type { Netlink, NetlinkEvent } from "../../netlink/netlink.ts";
+import { LIMITS, NEXTHOP, NEXTHOP_FLAG } from "./abi.ts";
+import { coarseOf } from "./flow-codec.ts";
+import { libbpf } from "./native.ts";
+
+export const UNRESOLVED = 0;
+/** Destinations remembered; beyond, the one remembered longest is looked up again when it is needed. */
+export const DESTINATION_COUNT_MAX = 262_144;
+/** A neighbour that the fast path used within this time is confirmed when it goes stale. */
+const USED_WITHIN_MS = 60_000;
+
+interface Entry {
+  readonly index: number;
+  readonly interfaceIndex: number;
+  readonly neighbour: Address;
+  mtu: number | undefined;
+  mac: Uint8Array | undefined;
+  stale: boolean;
+}
+
+export class NexthopTable {
+  /** Called when routes have changed and flows may have to point elsewhere. */
+  onRoutesChanged: () => void = () => {};
+  /** Lookups that found the table full. */
+  fullCount = 0;
+  readonly #fd: number;
+  readonly #netlink: Netlink;
+  readonly #nowMs: () => number;
+  readonly #links = new Map<number, Link>();
+  readonly #entries = new Map<string, Entry>();
+  readonly #neighbours = new Map<string, Neighbour>();
+  readonly #destinations = new Map<Address, number>();
+  #nextIndex = UNRESOLVED + 1;
+
+  /** `adopted`: the map holds what an earlier daemon wrote, and flows that point into it. */
+  constructor(fd: number, netlink: Netlink, nowMs: () => number, adopted: boolean) {
+    this.#fd = fd;
+    this.#netlink = netlink;
+    this.#nowMs = nowMs;
+    this.#readAll();
+    if (adopted) this.#adopt();
+  }
+
+  /** The entry for packets to the destination. */
+  indexOf(destination: Address): number {
+    const known = this.#destinations.get(destination);
+    if (known !== undefined) return known;
+    const route = this.#netlink.route(destination);
+    const index = route === undefined ? UNRESOLVED : this.#entryOf(route, route.gateway ?? destination);
+    if (this.#destinations.size >= DESTINATION_COUNT_MAX) {
+      const [oldest] = this.#destinations.keys();
+      this.#destinations.delete(oldest as Address);
+    }
+    this.#destinations.set(destination, index);
+    return index;
+  }
+
+  /** The MAC of one of this host's interfaces. */
+  macOf(interfaceIndex: number): Uint8Array | undefined {
+    const mac = this.#links.get(interfaceIndex)?.mac;
+    return mac?.length === 6 ? mac : undefined;
+  }
+
+  handle(event: NetlinkEvent): void {
+    switch (event.kind) {
+      case "link":
+        this.#linkChanged(event.link, event.removed);
+        break;
+      case "neighbour":
+        this.#neighbourChanged(event.neighbour, event.removed);
+        break;
+      case "route":
+      case "address":
+        this.#routesChanged();
+        break;
+      case "overrun":
+        this.#readAll();
+        for (const entry of this.#entries.values()) this.#refresh(entry);
+        this.#routesChanged();
+        break;
+    }
+  }
+
+  /** Asks for the neighbours that are stale or missing and in use. Call every few seconds. */
+  confirm(): void {
+    const value = Buffer.alloc(NEXTHOP.SIZE);
+    const now = coarseOf(this.#nowMs());
+    for (const entry of this.#entries.values()) {
+      if (entry.mac !== undefined && !entry.stale) continue;
+      if (libbpf().lookup(this.#fd, keyOf(entry.index), value) !== 0) continue;
+      const used = value.readUInt32LE(NEXTHOP.used);
+      if (used !== 0 && ((now - used) | 0) > USED_WITHIN_MS) continue;
+      this.#netlink.useNeighbour(entry.interfaceIndex, entry.neighbour);
+    }
+  }
+
+  /** Entries keep their numbers: flows hold them, and a number must never mean another neighbour. */
+  #adopt(): void {
+    const value = Buffer.alloc(NEXTHOP.SIZE);
+    for (let index = UNRESOLVED + 1; index < LIMITS.NEXTHOP_COUNT_MAX; index++) {
+      if (libbpf().lookup(this.#fd, keyOf(index), value) !== 0) break;
+      const interfaceIndex = value.readUInt32LE(NEXTHOP.ifindex);
+      // They are given out in order.
+      if (interfaceIndex === 0) break;
+      const size = value.readUInt32LE(NEXTHOP.flags) & NEXTHOP_FLAG.V6 ? 16 : 4;
+      const neighbour = addressFromBytes(value, NEXTHOP.gateway, size);
+      const entry: Entry = { index, interfaceIndex, neighbour, mtu: undefined, mac: undefined, stale: false };
+      this.#entries.set(neighbourKey(interfaceIndex, neighbour), entry);
+      this.#refresh(entry);
+      this.#nextIndex = index + 1;
+    }
+  }
+
+  #entryOf(route: Route, neighbour: Address): number {
+    const name = neighbourKey(route.interfaceIndex, neighbour);
+    const known = this.#entries.get(name);
+    if (known !== undefined) {
+      if (known.mtu !== route.mtu) {
+        known.mtu = route.mtu;
+        this.#write(known);
+      }
+      return known.index;
+    }
+    if (this.#nextIndex >= LIMITS.NEXTHOP_COUNT_MAX) {
+      this.fullCount += 1;
+      return UNRESOLVED;
+    }
+    const entry: Entry = {
+      index: this.#nextIndex++,
+      interfaceIndex: route.interfaceIndex,
+      neighbour,
+      mtu: route.mtu,
+      mac: undefined,
+      stale: false,
+    };
+    this.#entries.set(name, entry);
+    this.#refresh(entry);
+    if (entry.mac === undefined) this.#netlink.useNeighbour(entry.interfaceIndex, neighbour);
+    return entry.index;
+  }
+
+  /** Takes the neighbour's state and writes the entry. */
+  #refresh(entry: Entry): void {
+    const neighbour = this.#neighbours.get(neighbourKey(entry.interfaceIndex, entry.neighbour));
+    entry.mac = neighbour?.mac;
+    entry.stale = neighbour?.stale ?? false;
+    this.#write(entry);
+  }
+
+  #write(entry: Entry): void {
+    const link = this.#links.get(entry.interfaceIndex);
+    const value = Buffer.alloc(NEXTHOP.SIZE);
+    const key = keyOf(entry.index);
+    // What the programs wrote stays.
+    libbpf().lookup(this.#fd, key, value);
+    let flags = familyOf(entry.neighbour) === 6 ? NEXTHOP_FLAG.V6 : 0;
+    if (link?.up) flags |= NEXTHOP_FLAG.ROUTED;
+    if (link?.up && link.carrier && entry.mac !== undefined && link.mac.length === 6) {
+      flags |= NEXTHOP_FLAG.RESOLVED;
+      value.set(entry.mac, NEXTHOP.macs);
+      value.set(link.mac, NEXTHOP.macs + 6);
+    }
+    value.writeUInt32LE(entry.interfaceIndex, NEXTHOP.ifindex);
+    value.writeUInt32LE(Math.min(entry.mtu ?? Number.POSITIVE_INFINITY, link?.mtu ?? 0), NEXTHOP.mtu);
+    value.writeUInt32LE(flags, NEXTHOP.flags);
+    value.fill(0, NEXTHOP.gateway, NEXTHOP.gateway + 16);
+    value.set(addressBytes(entry.neighbour), NEXTHOP.gateway);
+    libbpf().update(this.#fd, key, value, 0);
+  }
+
+  #linkChanged(link: Link, removed: boolean): void {
+    const before = this.#links.get(link.index);
+    if (removed) this.#links.delete(link.index);
+    else this.#links.set(link.index, link);
+    const same =
+      before !== undefined &&
+      !removed &&
+      before.up === link.up &&
+      before.carrier === link.carrier &&
+      before.mtu === link.mtu &&
+      Buffer.from(before.mac).equals(link.mac);
+    if (same) return;
+    for (const entry of this.#entries.values()) {
+      if (entry.interfaceIndex === link.index) this.#write(entry);
+    }
+    // The kernel drops IPv4 routes of a link that went down without telling of each.
+    this.#routesChanged();
+  }
+
+  #neighbourChanged(neighbour: Neighbour, removed: boolean): void {
+    const key = neighbourKey(neighbour.interfaceIndex, neighbour.address);
+    if (removed) this.#neighbours.delete(key);
+    else this.#neighbours.set(key, neighbour);
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) this.#refresh(entry);
+  }
+
+  #routesChanged(): void {
+    if (this.#destinations.size === 0) return;
+    this.#destinations.clear();
+    this.onRoutesChanged();
+  }
+
+  #readAll(): void {
+    this.#links.clear();
+    this.#neighbours.clear();
+    for (const link of this.#netlink.links()) this.#links.set(link.index, link);
+    for (const neighbour of this.#netlink.neighbours()) {
+      this.#neighbours.set(neighbourKey(neighbour.interfaceIndex, neighbour.address), neighbour);
+    }
+  }
+}
+
+function neighbourKey(interfaceIndex: number, address: Address): string {
+  return `${interfaceIndex} ${address}`;
+}
+
+function keyOf(index: number): Buffer {
+  const key = Buffer.alloc(4);
+  key.writeUInt32LE(index);
+  return key;
+}

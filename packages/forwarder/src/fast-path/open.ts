@@ -1,0 +1,70 @@
+// Chooses the fast path that this machine allows.
+import { HoldfastError, silentLogger } from "@holdfast/model";
+import { Netlink } from "../netlink/netlink.ts";
+import { type BpfFastPath, type BpfFastPathOptions, openBpfFastPath } from "./bpf/bpf-fast-path.ts";
+import type { FastPath } from "./port.ts";
+import { openUserspaceFastPath } from "./userspace/userspace-fast-path.ts";
+
+export interface OpenFastPathOptions extends Omit<BpfFastPathOptions, "mode"> {
+  /** auto: the fastest that works here. Anything else is tried alone, and its failure is thrown. */
+  readonly mode: "auto" | "xdp" | "xdp-generic" | "tc" | "userspace";
+  /** The nftables table of the userspace fast path; see its options. */
+  readonly guardTable?: string;
+}
+
+/** Failures of BPF that leave the userspace fast path as a way out; a wrong interface name fails either. */
+const BPF_ABSENT = new Set([
+  "BPF_LIBRARY_MISSING",
+  "BPF_OBJECT_MISSING",
+  "BPF_FS_UNAVAILABLE",
+  "BPF_NOT_PERMITTED",
+  "BPF_LOAD_FAILED",
+  "BPF_ATTACH_FAILED",
+]);
+
+/** `interfaces` empty: every Ethernet interface that is up and no member of a bridge or bond. */
+export async function openFastPath(options: OpenFastPathOptions): Promise<FastPath> {
+  const log = options.log ?? silentLogger;
+  const interfaces = options.interfaces.length > 0 ? options.interfaces : usableInterfaces();
+  if (interfaces.length === 0) throw new HoldfastError("INTERFACE_NONE", {});
+  if (options.mode !== "userspace") {
+    try {
+      const fastPath = await openBpfFastPath({ ...options, interfaces, mode: options.mode });
+      log.info(
+        { mode: fastPath.mode, interfaces, adopted: fastPath.adopted },
+        fastPath.adopted ? "fast path adopted with its flows" : "fast path attached",
+      );
+      return fastPath;
+    } catch (error) {
+      const fallback =
+        options.mode === "auto" && error instanceof HoldfastError && BPF_ABSENT.has(error.code);
+      if (!fallback) throw error;
+      log.warn(
+        { code: error.code, reason: error.message },
+        "no BPF here: packets go through the userspace fast path, which is slower and stops with the daemon",
+      );
+    }
+  }
+  return openUserspaceFastPath({
+    interfaces,
+    logger: log,
+    ...(options.flowCountMax === undefined ? {} : { flowCountMax: options.flowCountMax }),
+    ...(options.guardTable === undefined ? {} : { guardTable: options.guardTable }),
+  });
+}
+
+export function isBpfFastPath(fastPath: FastPath): fastPath is BpfFastPath {
+  return fastPath.mode !== "userspace" && "signOfLifeData" in fastPath;
+}
+
+function usableInterfaces(): string[] {
+  const netlink = new Netlink();
+  try {
+    return netlink
+      .links()
+      .filter((link) => link.ethernet && link.up && !link.loopback && link.master === undefined)
+      .map((link) => link.name);
+  } finally {
+    netlink.close();
+  }
+}
