@@ -1,6 +1,9 @@
 // sessions and configuration as Automerge CRDTs between members
 export * from "./certificates/index.ts";
+export * from "./journal-report.ts";
 export type { EngineStatus, PeerIdentity } from "./ports.ts";
+export { startSync } from "./start-sync.ts";
 export type * from "./sync.ts";
 export type { ConfiguredMember, HostPort, LinkTiming } from "./transport/settings.ts";
+export { WsTransport } from "./transport/websocket.ts";
 export type { HostCounters } from "./worker/protocol.ts";

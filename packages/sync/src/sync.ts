@@ -86,6 +86,8 @@ export interface SyncMetrics {
   readonly host: HostCounters | undefined;
   /** Times that the engine's thread was started again. */
   readonly restartCount: number;
+  /** Of the view's side: deltas joined and refused, tombstones kept and given up. */
+  readonly view: Readonly<Record<string, number>>;
 }
 
 /** A request of another member; what it resolves with is the answer. A rejection is answered by silence. */
@@ -124,6 +126,8 @@ export interface Sync {
   /** Answers other members; one handler a topic. */
   onRequest(topic: string, handler: RequestHandler): void;
   on<Name extends keyof SyncEvents>(event: Name, listener: SyncEvents[Name]): () => void;
+  /** Ends the engine's thread as a crash does, for tests; it is started again. */
+  crash(): Promise<void>;
   /** Flushes journals and store, says goodbye, ends the thread. */
   stop(): Promise<void>;
 }

@@ -2,7 +2,7 @@
 // their length or count first. Decoding is total and strict: every length has a named limit, nothing may be left
 // over, and one message has one encoding.
 import { isIP } from "node:net";
-import type { Address, SessionQuestion } from "@holdfast/model";
+import { type Address, RECORD_BYTES_MAX, type SessionQuestion } from "@holdfast/model";
 import {
   type Actor,
   ANSWER_RECORD_COUNT_MAX,
@@ -46,8 +46,6 @@ const PORT_MAX = 65_535;
 const ADDRESS_TEXT_MAX = 45;
 const SERVICE_ID_TEXT_MAX = 64;
 const TOPIC_TEXT_MAX = 64;
-/** Canonical bytes of one session record. */
-const RECORD_BYTES_MAX = 65_536;
 /** Heads of the configuration document, and its changes in one message. */
 const CONFIGURATION_HEAD_COUNT_MAX = 256;
 const CONFIGURATION_CHANGE_COUNT_MAX = 4_096;

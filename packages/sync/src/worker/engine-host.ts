@@ -3,7 +3,6 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { type Clock, type Logger, type Random, systemClock, systemRandom } from "@holdfast/model";
 import { ReplicationEngine } from "../engine/engine.ts";
-import { REPLICATION_DEFAULTS } from "../engine/settings.ts";
 import { automergeJournal, growMemory } from "../journal/automerge-segment.ts";
 import type { EngineLink, Store, ToEngine, ToView } from "../ports.ts";
 import { FileStore } from "../store/file-store.ts";
@@ -53,7 +52,6 @@ export async function hostEngine(
   const others = members.filter((member) => member.name !== memberName);
   const engine = new ReplicationEngine({
     settings: {
-      ...REPLICATION_DEFAULTS,
       ...options.settings,
       member: own,
       members: [own, ...others.map(({ name, number }) => ({ name, number }))],
@@ -63,8 +61,9 @@ export async function hostEngine(
     logger,
     transport,
     store,
-    journal: automergeJournal,
+    journals: automergeJournal,
     link,
+    memberNumberCount,
   });
   const delay = monitorEventLoopDelay({ resolution: 2 });
   delay.enable();

@@ -115,7 +115,7 @@ export class Supervisor {
     this.#worker?.postMessage(message);
   }
 
-  #launch(restarted: boolean, started: () => void, failed: (error: Error) => void): void {
+  #launch(restarted: boolean, started: () => void, failed: (error: HoldfastError) => void): void {
     const worker = new Worker(new URL("./engine-worker.ts", import.meta.url), { name: "holdfast-sync" });
     const { port1, port2 } = new MessageChannel();
     const link: ViewLink = new PortLink(port1, VIEW_SLICE_MS);

@@ -1,0 +1,144 @@
+// What a member's journals say, for `holdfast journal`: reads the store's directory beside a running daemon and changes
+// nothing in it.
+import {
+  decodeSession,
+  emptyRecord,
+  HoldfastError,
+  isEnded,
+  join as joinSession,
+  type SessionDelta,
+  type SessionId,
+  type SessionRecord,
+} from "@holdfast/model";
+import { counterOf, documentActorOf, memberOf } from "./journal/actor.ts";
+import { verifyChange } from "./journal/change.ts";
+import { decodePayload } from "./journal/payload.ts";
+import type { Actor, StoredSegment } from "./ports.ts";
+import { readStore } from "./store/read.ts";
+
+export interface SegmentReport {
+  readonly segment: number;
+  readonly sealed: boolean;
+  readonly ticks: number;
+  readonly bytes: number;
+  readonly deltas: number;
+  /** Different sessions that the segment mentions. */
+  readonly sessions: number;
+  /** Segments below it are retired, as far as this one says so. */
+  readonly base: number | undefined;
+  /** The first tick that does not verify, and why; nothing behind it counts. */
+  readonly refused: { readonly tick: number; readonly reason: string } | undefined;
+}
+
+export interface JournalEntry {
+  readonly actor: Actor;
+  readonly segment: number;
+  readonly tick: number;
+  readonly delta: SessionDelta;
+}
+
+export interface JournalReport {
+  readonly directory: string;
+  /** What was torn or corrupt, in words. */
+  readonly damaged: readonly string[];
+  readonly values: readonly { readonly name: string; readonly bytes: number }[];
+  readonly journals: readonly {
+    readonly actor: Actor;
+    /** Number of the member that wrote it. */
+    readonly member: number;
+    /** Which life of the member; greater is later. */
+    readonly incarnation: number;
+    readonly segments: readonly SegmentReport[];
+  }[];
+  /** Sessions that the join of all journals shows, and how many of them have ended. */
+  readonly sessionCount: number;
+  readonly endedCount: number;
+  /** Every delta of the session that was asked about, in the order of journals, and what they join to. */
+  readonly session:
+    | { readonly record: SessionRecord | undefined; readonly entries: readonly JournalEntry[] }
+    | undefined;
+}
+
+/** Errors: STORE_DIRECTORY_UNUSABLE when there is no store. */
+export async function journalReport(
+  storeDirectory: string,
+  options: { readonly session?: SessionId } = {},
+): Promise<JournalReport> {
+  const state = await readStore(storeDirectory, false).catch((cause: unknown) => {
+    const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+    throw new HoldfastError("STORE_DIRECTORY_UNUSABLE", { directory: storeDirectory, reason }, { cause });
+  });
+  const records = new Map<SessionId, SessionRecord>();
+  const entries: JournalEntry[] = [];
+  const byActor = new Map<Actor, SegmentReport[]>();
+  for (const stored of state.segments) {
+    const report = readSegment(stored, (tick, delta) => {
+      records.set(delta.id, joinSession(records.get(delta.id) ?? emptyRecord(delta.id), delta));
+      if (delta.id === options.session)
+        entries.push({ actor: stored.actor, segment: stored.segment, tick, delta });
+    });
+    const known = byActor.get(stored.actor);
+    if (known === undefined) byActor.set(stored.actor, [report]);
+    else known.push(report);
+  }
+  let endedCount = 0;
+  for (const record of records.values()) if (isEnded(record)) endedCount++;
+  return {
+    directory: storeDirectory,
+    damaged: state.damaged,
+    values: [...state.values].map(([name, value]) => ({ name, bytes: value.length })),
+    journals: [...byActor].map(([actor, segments]) => ({
+      actor,
+      member: memberOf(actor),
+      incarnation: counterOf(actor),
+      segments,
+    })),
+    sessionCount: records.size,
+    endedCount,
+    session: options.session === undefined ? undefined : { record: records.get(options.session), entries },
+  };
+}
+
+function readSegment(
+  stored: StoredSegment,
+  onDelta: (tick: number, delta: SessionDelta) => void,
+): SegmentReport {
+  const documentActor = documentActorOf(stored.actor, stored.segment);
+  const sessions = new Set<SessionId>();
+  let head: Uint8Array = new Uint8Array(0);
+  let base: number | undefined;
+  let deltas = 0;
+  let bytes = 0;
+  let ticks = 0;
+  let refused: SegmentReport["refused"];
+  for (const change of stored.changes) {
+    const verified = verifyChange(change, documentActor, ticks, head);
+    const payload = typeof verified === "string" ? undefined : decodePayload(verified.payload);
+    if (typeof verified === "string" || payload === undefined) {
+      refused = { tick: ticks, reason: typeof verified === "string" ? verified : "payload" };
+      break;
+    }
+    for (const entry of payload) {
+      if (entry.kind === "base" || entry.kind === "header") base = Math.max(base ?? 0, entry.base);
+      if (entry.kind !== "delta") continue;
+      const decoded = decodeSession(entry.bytes);
+      if (!("delta" in decoded)) continue;
+      deltas++;
+      sessions.add(decoded.delta.id);
+      onDelta(ticks, decoded.delta);
+    }
+    bytes += change.length;
+    head = verified.hash;
+    ticks++;
+  }
+  return {
+    segment: stored.segment,
+    sealed: stored.sealed,
+    ticks,
+    bytes,
+    deltas,
+    sessions: sessions.size,
+    base,
+    refused,
+  };
+}

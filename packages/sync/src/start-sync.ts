@@ -1,0 +1,294 @@
+// Composes replication: the engine's thread, the view's side of it, the shared configuration, questions between nodes.
+import { MessageChannel } from "node:worker_threads";
+import {
+  HoldfastError,
+  type Replication,
+  type ServiceId,
+  type SessionId,
+  type SessionRecord,
+} from "@holdfast/model";
+import { verifyMemberCertificate } from "./certificates/verify.ts";
+import { SessionReplica } from "./engine/replica.ts";
+import { REPLICATION_DEFAULTS } from "./engine/settings.ts";
+import { createLocalConfiguration } from "./local-configuration.ts";
+import { NodeRequests } from "./node-requests.ts";
+import type { EngineLink, EngineState, EngineStatus, ToEngine, ToView } from "./ports.ts";
+import type { MemberSyncState, ReplicaState, Sync, SyncEvents, SyncOptions } from "./sync.ts";
+import { type EngineHost, hostEngine } from "./worker/engine-host.ts";
+import { ENGINE_SLICE_MS, PortLink, VIEW_SLICE_MS } from "./worker/port-link.ts";
+import type { HostOptions } from "./worker/protocol.ts";
+import { Supervisor } from "./worker/supervisor.ts";
+
+/** How old `members()` and `metrics()` may be. */
+const STATUS_PERIOD_MS = 1_000;
+const STATUS_LIMIT_MS = 2_000;
+/** What a busy thread may take beyond the release limit before the caller goes on without it. */
+const RELEASE_GRACE_MS = 10;
+const CERTIFICATE_CHECK_PERIOD_MS = 86_400_000;
+
+/**
+ * Resolves when the engine listens and the view is attached; `ready()` becomes true later. Errors: those of
+ * `verifyMemberCertificate`, SYNC_NUMBER_MISMATCH, SYNC_NUMBER_OUT_OF_RANGE, SYNC_LISTEN_FAILED,
+ * STORE_DIRECTORY_UNUSABLE, SYNC_WORKER_FAILED.
+ */
+export async function startSync(options: SyncOptions): Promise<Sync> {
+  checkIdentity(options);
+  const { view, clock, logger } = options;
+  const settings = { ...REPLICATION_DEFAULTS, ...options.settings };
+  const others = options.members.filter((member) => member.name !== options.memberName);
+  const listeners: { [Name in keyof SyncEvents]: Set<SyncEvents[Name]> } = {
+    state: new Set(),
+    connected: new Set(),
+    disconnected: new Set(),
+    failed: new Set(),
+  };
+  const owners = new Map<ServiceId, readonly number[]>();
+  let status: EngineStatus | undefined;
+  let state: EngineState | undefined;
+
+  const link = new RelayLink();
+  const requests = new NodeRequests((message) => link.post(message), clock, logger);
+  const configuration = createLocalConfiguration();
+  const replica = new SessionReplica({
+    view,
+    link,
+    clock,
+    yieldTurn: (action) => void setImmediate(action),
+    memoryMs: settings.memoryMs,
+    release: options.release ?? "peer",
+    ownersOf: (record: SessionRecord) =>
+      (owners.get(record.serviceId) ?? []).filter((owner) => owner !== options.memberNumber),
+    onState: (next) => changeState(next),
+    onOther: (message) => void requests.handle(message),
+  });
+
+  function changeState(next: EngineState | undefined): void {
+    const before = new Set(state?.connected ?? []);
+    const after = new Set(next?.connected ?? []);
+    state = next;
+    for (const member of after)
+      if (!before.has(member)) for (const listener of listeners.connected) listener(member);
+    for (const member of before)
+      if (!after.has(member)) for (const listener of listeners.disconnected) listener(member);
+    for (const listener of listeners.state) listener();
+  }
+
+  const hostOptions: HostOptions = {
+    clusterId: options.clusterId,
+    memberName: options.memberName,
+    memberNumber: options.memberNumber,
+    memberNumberCount: options.memberNumberCount,
+    listen: options.listen,
+    members: options.members,
+    tls: options.tls,
+    storeDirectory: options.storeDirectory,
+    settings: options.settings ?? {},
+    timing: options.timing ?? {},
+  };
+  const runner =
+    options.thread === "inline"
+      ? await runInline(hostOptions, options, link)
+      : await runThread(hostOptions, options, link, {
+          unlinked: () => {
+            replica.abandon();
+            requests.abandon();
+            status = undefined;
+            changeState(undefined);
+          },
+          restarted: () => replica.restate(),
+          failed: (error) => {
+            logger.error({ code: error.code, remedy: error.remedy }, error.message);
+            for (const listener of listeners.failed) listener(error);
+          },
+        });
+
+  const statusOf = (id?: SessionId): Promise<EngineStatus | undefined> =>
+    limited(replica.status(id), STATUS_LIMIT_MS, undefined);
+  const limited = <Value>(promise: Promise<Value>, limitMs: number, otherwise: Value): Promise<Value> =>
+    new Promise((resolve) => {
+      const timer = clock.after(limitMs, () => resolve(otherwise));
+      void promise.then((value) => {
+        timer.cancel();
+        resolve(value);
+      });
+    });
+  const poll = clock.every(STATUS_PERIOD_MS, () => {
+    void statusOf().then((next) => {
+      status = next ?? status;
+    });
+  });
+  const certificateCheck = clock.every(CERTIFICATE_CHECK_PERIOD_MS, () => warnOfExpiry(options));
+
+  const replication: Replication = {
+    released: (id) => limited(replica.released(id), settings.releaseLimitMs + RELEASE_GRACE_MS, false),
+    ask: (question) => limited(replica.ask(question), settings.askLimitMs + RELEASE_GRACE_MS, undefined),
+  };
+
+  return {
+    table: view,
+    replication,
+    configuration,
+    listening: runner.listening,
+    ready: () => state?.ready ?? false,
+    mayAllocate: () => state?.mayAllocate ?? false,
+    connected: () => state?.connected ?? [],
+    members: () =>
+      others.map(({ name, number }): MemberSyncState => {
+        const known = status?.peers.find((peer) => peer.number === number);
+        const connected = state?.connected.includes(number) ?? false;
+        return {
+          name,
+          number,
+          connected,
+          lagTicks: known?.lagTicks ?? 0,
+          lagMs: known?.lagMs ?? 0,
+          queuedBytes: known?.queuedBytes ?? 0,
+        };
+      }),
+    async replicationState(id) {
+      const asked = await statusOf(id);
+      return new Map(
+        others.map(({ number }): [number, ReplicaState] => {
+          const holds = state?.connected.includes(number) === true ? asked?.session?.[number] : undefined;
+          return [number, holds === undefined ? "unknown" : holds ? "holds" : "behind"];
+        }),
+      );
+    },
+    async metrics() {
+      const [engine, host] = await Promise.all([statusOf(), runner.counters()]);
+      return {
+        engine,
+        host,
+        restartCount: runner.restartCount(),
+        view: { ...replica.totals, tombstones: replica.tombstoneCount },
+      };
+    },
+    setOwners(serviceId, numbers) {
+      if (numbers.length === 0) owners.delete(serviceId);
+      else owners.set(serviceId, numbers);
+    },
+    request: (member, topic, body) => requests.request(member, topic, body),
+    onRequest: (topic, handler) => requests.onRequest(topic, handler),
+    on(event, listener) {
+      listeners[event].add(listener);
+      return () => listeners[event].delete(listener);
+    },
+    crash: () => runner.crash(),
+    async stop() {
+      poll.cancel();
+      certificateCheck.cancel();
+      replica.flush();
+      await runner.stop();
+      replica.abandon();
+      requests.abandon();
+    },
+  };
+}
+
+interface Runner {
+  readonly listening: Sync["listening"];
+  counters(): Promise<ReturnType<EngineHost["counters"]> | undefined>;
+  restartCount(): number;
+  crash(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+async function runThread(
+  hostOptions: HostOptions,
+  options: SyncOptions,
+  link: RelayLink,
+  events: { unlinked(): void; restarted(): void; failed(error: HoldfastError): void },
+): Promise<Runner> {
+  const supervisor = new Supervisor(hostOptions, options.clock, options.logger, {
+    linked: (port, restarted) => {
+      link.attach(port);
+      if (restarted) events.restarted();
+    },
+    unlinked: () => {
+      link.detach();
+      events.unlinked();
+    },
+    failed: events.failed,
+  });
+  await supervisor.start();
+  return {
+    listening: supervisor.bound,
+    counters: () => supervisor.counters(),
+    restartCount: () => supervisor.restartCount,
+    crash: () => supervisor.crash(),
+    stop: () => supervisor.stop(),
+  };
+}
+
+async function runInline(hostOptions: HostOptions, options: SyncOptions, link: RelayLink): Promise<Runner> {
+  const { port1, port2 } = new MessageChannel();
+  const viewEnd = new PortLink<ToEngine, ToView>(port1, VIEW_SLICE_MS);
+  const engineEnd = new PortLink<ToView, ToEngine>(port2, ENGINE_SLICE_MS);
+  link.attach(viewEnd);
+  const host = await hostEngine(hostOptions, engineEnd, options.logger, options.clock, options.random);
+  return {
+    listening: host.bound,
+    counters: () => Promise.resolve(host.counters()),
+    restartCount: () => 0,
+    crash: () => Promise.resolve(),
+    stop: async () => {
+      await host.stop();
+      viewEnd.close();
+      engineEnd.close();
+    },
+  };
+}
+
+/** The replica's link, whichever engine is behind it now; what is said while there is none is lost. */
+class RelayLink implements EngineLink<ToEngine, ToView> {
+  #target: EngineLink<ToEngine, ToView> | undefined;
+  #listener: ((message: ToView) => void) | undefined;
+
+  attach(target: EngineLink<ToEngine, ToView>): void {
+    this.#target = target;
+    target.listen((message) => {
+      if (this.#target === target) this.#listener?.(message);
+    });
+  }
+
+  detach(): void {
+    this.#target = undefined;
+  }
+
+  post(message: ToEngine): void {
+    this.#target?.post(message);
+  }
+
+  listen(listener: (message: ToView) => void): void {
+    this.#listener = listener;
+  }
+}
+
+function checkIdentity(options: SyncOptions): void {
+  const { memberNumber, memberNumberCount, memberName, clusterId, tls } = options;
+  if (memberNumber >= memberNumberCount)
+    throw new HoldfastError("SYNC_NUMBER_OUT_OF_RANGE", { number: memberNumber, count: memberNumberCount });
+  if (tls === "plain") return;
+  const verified = verifyMemberCertificate(tls, { clusterId, wallMs: options.clock.wallMs() });
+  if (verified.memberName !== memberName || verified.memberNumber !== memberNumber) {
+    throw new HoldfastError("SYNC_NUMBER_MISMATCH", {
+      member: memberName,
+      number: memberNumber,
+      certifiedMember: verified.memberName,
+      certifiedNumber: verified.memberNumber,
+    });
+  }
+  warnOfExpiry(options);
+}
+
+/** An expired certificate does not end the links that are up; it prevents new ones. */
+function warnOfExpiry({ tls, clock, logger }: SyncOptions): void {
+  if (tls === "plain") return;
+  try {
+    const { daysLeft, renewSoon } = verifyMemberCertificate(tls, { wallMs: clock.wallMs() });
+    if (renewSoon) logger.warn({ daysLeft }, "this member's certificate ends soon, renew it");
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    logger.error({ code: error.code, remedy: error.remedy }, error.message);
+  }
+}
