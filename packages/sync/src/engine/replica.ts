@@ -26,6 +26,8 @@ const GROUP_COMMIT_MS = 2;
 const TICK_MS = 10;
 /** Longest turn of joins before the event loop has its turn. */
 const TURN_MS = 2;
+/** Records said again in one turn after the engine was started anew. */
+const RESTATE_COUNT_MAX = 128;
 /** Tombstones kept; the oldest go first, counted. */
 export const TOMBSTONE_COUNT_MAX = 200_000;
 
@@ -137,6 +139,34 @@ export class SessionReplica implements Replication {
     this.#pending.clear();
     this.#lastFlushMs = this.#ports.clock.nowMs();
     this.#ports.link.post({ kind: "local", sequence, urgent: true, deltas: writer.take() });
+  }
+
+  /** The engine is gone: nobody answers what is under way. */
+  abandon(): void {
+    for (const resolve of this.#promises.values()) resolve(false);
+    this.#promises.clear();
+    // A status that never comes is as good as none; whoever asks has a limit of its own.
+    this.#statusPromises.clear();
+    this.#inbox.length = 0;
+  }
+
+  /**
+   * A new engine begins with what the store and the other members have: says again all that the view shows, some
+   * records a turn, so that nothing stands here that no journal carries. Joins make saying it twice harmless.
+   */
+  restate(): void {
+    const ids = [...this.#ports.view.values()].map((record) => record.id);
+    let next = 0;
+    const turn = () => {
+      const end = Math.min(ids.length, next + RESTATE_COUNT_MAX);
+      for (; next < end; next++) {
+        const record = this.#ports.view.known(ids[next] as SessionId);
+        if (record !== undefined) this.#local(record, false);
+      }
+      this.flush();
+      if (next < ids.length) this.#ports.clock.after(TICK_MS, turn);
+    };
+    turn();
   }
 
   // -------------------------------------------------------------------------------------------------------------
