@@ -1,4 +1,12 @@
 // simulated clock and network, packet builder, lab
+
+export * from "./capture/capture.ts";
+export * from "./capture/packet.ts";
+export * from "./lab/host.ts";
+export * from "./lab/lab.ts";
+export * from "./lab/shell.ts";
 export * from "./packets/build.ts";
 export * from "./packets/generate.ts";
 export * from "./packets/world.ts";
+export * from "./peer/peer.ts";
+export * from "./wait.ts";

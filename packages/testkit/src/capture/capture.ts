@@ -1,0 +1,86 @@
+// Captures in the lab: tcpdump on a host's interface, and what tests ask of the packets.
+import type { ChildProcess } from "node:child_process";
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Host } from "../lab/host.ts";
+import type { Lab } from "../lab/lab.ts";
+import { until } from "../wait.ts";
+import { type CapturedPacket, readPacket } from "./packet.ts";
+import { parsePcap } from "./pcap.ts";
+
+let captureCount = 0;
+
+export class Capture {
+  readonly file: string;
+  readonly host: Host;
+  readonly network: string;
+  readonly #child: ChildProcess;
+  #error = "";
+  #exited = false;
+
+  constructor(lab: Lab, host: Host, network: string, filter: string) {
+    this.file = join(lab.directory, `${captureCount++}-${host.name}-${network}.pcap`);
+    this.host = host;
+    this.network = network;
+    // -U: each packet is in the file when it was seen. Nanoseconds, since take-overs are measured in it.
+    this.#child = host.spawn(
+      "tcpdump",
+      [
+        "-i",
+        network,
+        "-n",
+        "-U",
+        "-B",
+        "65536",
+        "--immediate-mode",
+        "--time-stamp-precision=nano",
+        "-Z",
+        "root",
+        "-w",
+        this.file,
+        filter,
+      ],
+      { stdio: ["ignore", "ignore", "pipe"] },
+    );
+    this.#child.stderr?.on("data", (data) => {
+      this.#error += data;
+    });
+    this.#child.once("exit", () => {
+      this.#exited = true;
+    });
+  }
+
+  async ready(): Promise<this> {
+    await until(`the capture on ${this.host.name} ${this.network}`, () => {
+      if (this.#exited) throw new Error(`tcpdump ended: ${this.#error}`);
+      // tcpdump writes the file header once it listens.
+      return this.#error.includes("listening on") && statSync(this.file).size >= 24;
+    });
+    return this;
+  }
+
+  /** Every packet so far. IPv4 and IPv6 only. */
+  packets(): CapturedPacket[] {
+    return parsePcap(readFileSync(this.file)).flatMap((frame) => readPacket(frame) ?? []);
+  }
+
+  /** Whole frames, for byte searches. */
+  frames(): Uint8Array[] {
+    return parsePcap(readFileSync(this.file)).map((frame) => frame.bytes);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#exited) return;
+    await new Promise<void>((resolve) => {
+      this.#child.once("exit", () => resolve());
+      this.#child.kill("SIGINT");
+    });
+    if (/(\d+) packets dropped by kernel/.exec(this.#error)?.[1] !== "0") {
+      throw new Error(`the capture on ${this.host.name} is not complete: ${this.#error}`);
+    }
+  }
+}
+
+export function startCapture(lab: Lab, host: Host, network: string, filter = ""): Promise<Capture> {
+  return new Capture(lab, host, network, filter).ready();
+}

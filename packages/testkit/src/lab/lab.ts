@@ -1,0 +1,157 @@
+// A laboratory of network namespaces on one machine: a switch with a bridge per network, and hosts on it.
+//
+// Names carry the process id of whoever made the lab, so that a later lab can remove what a killed one left behind.
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Attachment, Host } from "./host.ts";
+import { ipBatch, runInside, runSync } from "./shell.ts";
+
+const PREFIX = "hf";
+const NAMESPACES = "/run/netns";
+
+export interface LabNetwork {
+  readonly name: string;
+  /** Bridge in the switch namespace. */
+  readonly bridge: string;
+  readonly mtu: number;
+}
+
+export interface LabOptions {
+  /** Bytes; 1500 by default. A network may have its own. */
+  readonly mtu?: number;
+}
+
+export class Lab {
+  readonly id: string;
+  /** Files of this lab: configurations, captures, logs, stores. Removed with it unless HOLDFAST_KEEP_LAB is set. */
+  readonly directory: string;
+  readonly networks = new Map<string, LabNetwork>();
+  readonly hosts = new Map<string, Host>();
+  readonly #mtu: number;
+  #portCount = 0;
+  #closed = false;
+  readonly #onExit = () => this.#removeNow();
+
+  constructor(options: LabOptions = {}) {
+    this.#mtu = options.mtu ?? 1500;
+    removeStaleLabs();
+    this.id = `${PREFIX}${process.pid}-${randomBytes(2).toString("hex")}`;
+    this.directory = join(tmpdir(), `holdfast-lab-${this.id}`);
+    mkdirSync(this.directory, { recursive: true });
+    addNamespace(this.switchNamespace);
+    process.on("exit", this.#onExit);
+  }
+
+  get switchNamespace(): string {
+    return `${this.id}-sw`;
+  }
+
+  network(name: string, mtu = this.#mtu): LabNetwork {
+    const bridge = `br-${name}`;
+    ipBatch(this.switchNamespace, [
+      `link add name ${bridge} mtu ${mtu} type bridge forward_delay 0 mcast_snooping 0`,
+      `link set dev ${bridge} up`,
+    ]);
+    const network = { name, bridge, mtu };
+    this.networks.set(name, network);
+    return network;
+  }
+
+  /** A host with one interface per network, named as the network: `{ "path-a": ["10.1.0.11/24"] }`. */
+  host(name: string, addresses: Readonly<Record<string, readonly string[]>>): Host {
+    const namespace = `${this.id}-${name}`;
+    addNamespace(namespace);
+    const host = new Host(this, name, namespace, addresses);
+    this.hosts.set(name, host);
+    host.plug();
+    return host;
+  }
+
+  attach(namespace: string, networkName: string, addresses: readonly string[]): Attachment {
+    const network = this.networks.get(networkName);
+    if (network === undefined) throw new Error(`the lab has no network ${networkName}`);
+    const port = `p${this.#portCount++}`;
+    ipBatch("", [
+      `link add name ${networkName} netns ${namespace} mtu ${network.mtu} type veth peer name ${port} netns ${this.switchNamespace} mtu ${network.mtu}`,
+    ]);
+    ipBatch(this.switchNamespace, [
+      `link set dev ${port} master ${network.bridge}`,
+      `link set dev ${port} up`,
+    ]);
+    // GRO at the far end makes native XDP of the near end transmit; see "Pitfalls" in docs/operating.md.
+    runInside(this.switchNamespace, "ethtool", ["-K", port, "gro", "on"]);
+    ipBatch(namespace, [
+      `link set dev ${networkName} up`,
+      ...addresses.map((a) => `addr add ${a} dev ${networkName}${a.includes(":") ? " nodad" : ""}`),
+    ]);
+    return { network: networkName, port, addresses };
+  }
+
+  /** Ends every process of the lab and removes its namespaces. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    for (const host of this.hosts.values()) host.killProcesses();
+    await Promise.all([...this.hosts.values()].map((host) => host.processesEnded()));
+    this.#removeNow();
+  }
+
+  #removeNow(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    process.off("exit", this.#onExit);
+    for (const host of this.hosts.values()) host.killProcesses();
+    removeNamespaces(this.id);
+    if (process.env["HOLDFAST_KEEP_LAB"] === undefined)
+      rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+function addNamespace(namespace: string): void {
+  ipBatch("", [`netns add ${namespace}`]);
+  const settings = [
+    "net.ipv4.conf.all.rp_filter=0",
+    "net.ipv4.conf.default.rp_filter=0",
+    "net.ipv4.conf.all.arp_ignore=1",
+    "net.ipv4.conf.all.arp_announce=2",
+    "net.ipv4.ip_nonlocal_bind=1",
+    "net.ipv6.conf.all.accept_dad=0",
+    "net.ipv6.conf.default.accept_dad=0",
+    "net.ipv6.conf.default.dad_transmits=0",
+    "net.ipv6.conf.default.accept_ra=0",
+    "net.ipv4.conf.all.accept_redirects=0",
+    "net.ipv4.conf.all.send_redirects=0",
+  ];
+  runInside(namespace, "sysctl", ["-q", "-e", "-w", ...settings]);
+  ipBatch(namespace, ["link set lo up"]);
+}
+
+function removeNamespaces(labId: string): void {
+  if (!existsSync(NAMESPACES)) return;
+  const lines = readdirSync(NAMESPACES)
+    .filter((name) => name.startsWith(`${labId}-`))
+    .map((name) => `netns del ${name}`);
+  try {
+    ipBatch("", lines);
+  } catch {
+    for (const line of lines) {
+      try {
+        runSync("ip", line.split(" "));
+      } catch {
+        // gone already
+      }
+    }
+  }
+}
+
+/** Removes labs whose process is gone: a kill -9 leaves no other trace. */
+export function removeStaleLabs(): void {
+  if (!existsSync(NAMESPACES)) return;
+  const stale = new Set<string>();
+  for (const name of readdirSync(NAMESPACES)) {
+    const match = /^(hf(\d+)-[0-9a-f]{4})-/.exec(name);
+    if (match?.[1] !== undefined && !existsSync(`/proc/${match[2]}`)) stale.add(match[1]);
+  }
+  for (const id of stale) removeNamespaces(id);
+}
