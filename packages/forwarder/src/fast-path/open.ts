@@ -24,13 +24,13 @@ const BPF_ABSENT = new Set([
 
 /** `interfaces` empty: every Ethernet interface that is up and no member of a bridge or bond. */
 export async function openFastPath(options: OpenFastPathOptions): Promise<FastPath> {
-  const log = options.log ?? silentLogger;
+  const logger = options.logger ?? silentLogger;
   const interfaces = options.interfaces.length > 0 ? options.interfaces : usableInterfaces();
   if (interfaces.length === 0) throw new HoldfastError("INTERFACE_NONE", {});
   if (options.mode !== "userspace") {
     try {
       const fastPath = await openBpfFastPath({ ...options, interfaces, mode: options.mode });
-      log.info(
+      logger.info(
         { mode: fastPath.mode, interfaces, adopted: fastPath.adopted },
         fastPath.adopted ? "fast path adopted with its flows" : "fast path attached",
       );
@@ -39,7 +39,7 @@ export async function openFastPath(options: OpenFastPathOptions): Promise<FastPa
       const fallback =
         options.mode === "auto" && error instanceof HoldfastError && BPF_ABSENT.has(error.code);
       if (!fallback) throw error;
-      log.warn(
+      logger.warn(
         { code: error.code, reason: error.message },
         "no BPF here: packets go through the userspace fast path, which is slower and stops with the daemon",
       );
@@ -47,14 +47,14 @@ export async function openFastPath(options: OpenFastPathOptions): Promise<FastPa
   }
   return openUserspaceFastPath({
     interfaces,
-    logger: log,
+    logger,
     ...(options.flowCountMax === undefined ? {} : { flowCountMax: options.flowCountMax }),
     ...(options.guardTable === undefined ? {} : { guardTable: options.guardTable }),
   });
 }
 
 export function isBpfFastPath(fastPath: FastPath): fastPath is BpfFastPath {
-  return fastPath.mode !== "userspace" && "signOfLifeData" in fastPath;
+  return fastPath.mode !== "userspace" && "plane" in fastPath;
 }
 
 function usableInterfaces(): string[] {

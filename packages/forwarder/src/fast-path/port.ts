@@ -88,6 +88,13 @@ export interface LocalAddress {
   readonly successor?: { readonly interfaceIndex: number; readonly mac: Uint8Array };
 }
 
+/** A module that another thread imports; its `open(data)` returns an object with `beat()` and `close()`. */
+export interface SignOfLifeModule {
+  readonly moduleUrl: string;
+  /** Plain data that a worker can be given. */
+  readonly data: unknown;
+}
+
 export interface FastPath {
   readonly mode: FastPathMode;
   /** The fast path's clock in ms. */
@@ -111,6 +118,8 @@ export interface FastPath {
   totals(): ReadonlyMap<string, number>;
   /** Sign of life for the dead-daemon rule; the probe thread calls it through the map's file descriptor instead. */
   signOfLife(): void;
+  /** The same for another thread. undefined: nothing outlives the daemon, and nothing has to be told. */
+  readonly signOfLifeModule?: SignOfLifeModule;
   /** Leaves the data plane pinned and running. */
   detach(): Promise<void>;
   /** Removes programs, links and maps. */

@@ -236,20 +236,22 @@ export const PORT_KEY = {
 
 /** Byte offsets of the members, and the size of the whole. */
 export const PUNT = {
-  SIZE: 24,
+  SIZE: 32,
   timeNs: 0,
   interfaceIndex: 8,
   session: 12,
   length: 16,
   reason: 20,
   flags: 22,
+  mtu: 24,
+  spare: 28,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
 export const SCRATCH = {
-  SIZE: 16408,
+  SIZE: 16416,
   head: 0,
-  packet: 24,
+  packet: 32,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */

@@ -2,7 +2,16 @@
 import { join } from "node:path";
 import { type Address, HoldfastError, type Logger, silentLogger } from "@holdfast/model";
 import { Netlink } from "../../netlink/netlink.ts";
-import type { FastPath, FastPathMode, Flow, FlowCounters, FlowKey, LocalAddress, Punt } from "../port.ts";
+import type {
+  FastPath,
+  FastPathMode,
+  Flow,
+  FlowCounters,
+  FlowKey,
+  LocalAddress,
+  Punt,
+  SignOfLifeModule,
+} from "../port.ts";
 import { removePins } from "./bpffs.ts";
 import { CounterMap } from "./counters.ts";
 import { type DataPlane, loadDataPlane } from "./data-plane.ts";
@@ -38,18 +47,17 @@ export interface BpfFastPathOptions {
   /** Entries of the flow table of each family. */
   readonly flowCountMax?: number;
   /** Bytes of each of the two punt rings: a power of two, at least a page. */
-  readonly puntRingBytes?: number;
+  readonly ringBytes?: number;
   /** How old the sign of life may be before the data plane believes the daemon dead, ms. */
   readonly deadAfterMs?: number;
   readonly puntBudgets?: Partial<PuntBudgets>;
-  readonly log?: Logger;
+  readonly logger?: Logger;
 }
 
 export interface BpfFastPath extends FastPath {
   /** Flows and links of an earlier daemon were found and kept. */
   readonly adopted: boolean;
-  /** For `open` of sign-of-life.ts in another thread. */
-  readonly signOfLifeData: SignOfLifeData;
+  readonly signOfLifeModule: SignOfLifeModule;
   readonly plane: DataPlane;
   /** Sends a frame, Ethernet header first, out of one interface. */
   sendFrame(interfaceIndex: number, frame: Uint8Array): boolean;
@@ -61,7 +69,7 @@ export interface BpfFastPath extends FastPath {
  * INTERFACE_INDEX_CLASH, NETLINK_REFUSED, RAW_SOCKET_REFUSED. Nothing stays attached when it does.
  */
 export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfFastPath> {
-  const log = options.log ?? silentLogger;
+  const log = options.logger ?? silentLogger;
   const netlink = new Netlink();
   let plane: DataPlane | undefined;
   let attachments: Attachments | undefined;
@@ -69,7 +77,7 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
     const links = selectLinks(netlink.links(), options.interfaces);
     plane = loadDataPlane({
       flowCountMax: options.flowCountMax ?? FLOW_COUNT_MAX_DEFAULT,
-      puntRingBytes: options.puntRingBytes ?? PUNT_RING_BYTES_DEFAULT,
+      puntRingBytes: options.ringBytes ?? PUNT_RING_BYTES_DEFAULT,
       log,
       ...(options.pinDirectory === undefined ? {} : { pinDirectory: options.pinDirectory }),
     });
@@ -107,7 +115,7 @@ class KernelFastPath implements BpfFastPath {
   readonly mode: FastPathMode;
   readonly adopted: boolean;
   readonly plane: DataPlane;
-  readonly signOfLifeData: SignOfLifeData;
+  readonly signOfLifeModule: SignOfLifeModule & { readonly data: SignOfLifeData };
   readonly #attachments: Attachments;
   readonly #netlink: Netlink;
   readonly #nexthops: NexthopTable;
@@ -136,9 +144,12 @@ class KernelFastPath implements BpfFastPath {
     this.#attachments = attachments;
     this.#netlink = netlink;
     const { maps } = plane;
-    this.signOfLifeData = {
-      path: options.pinDirectory && join(options.pinDirectory, "maps", "hf_state"),
-      fd: maps.hf_state,
+    this.signOfLifeModule = {
+      moduleUrl: new URL("./sign-of-life.ts", import.meta.url).href,
+      data: {
+        path: options.pinDirectory && join(options.pinDirectory, "maps", "hf_state"),
+        fd: maps.hf_state,
+      },
     };
     const nowMs = () => this.nowMs();
     // Followed before anything is looked up, so that no change falls between.

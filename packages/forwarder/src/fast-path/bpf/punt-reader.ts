@@ -63,8 +63,10 @@ export class PuntReader {
       const at = start + PUNT.SIZE;
       const flags = bytes.readUInt16LE(start + PUNT.flags);
       const length = Math.min(bytes.readUInt32LE(start + PUNT.length), end - at);
+      const mtu = bytes.readUInt32LE(start + PUNT.mtu);
       this.#deliver({
         reason,
+        ...(mtu === 0 ? {} : { mtu }),
         // A copy: the ring is read-only, and a write to it would end the process.
         packet: Uint8Array.prototype.slice.call(bytes, at, at + length),
         interfaceIndex: bytes.readUInt32LE(start + PUNT.interfaceIndex),

@@ -4,7 +4,7 @@ import { STATE } from "./abi.ts";
 import { libbpf, libc } from "./native.ts";
 import { beat, readState } from "./state.ts";
 
-/** What `BpfFastPath.signOfLifeData` returns: plain data that a worker takes. */
+/** The data of `FastPath.signOfLifeModule`: plain, so that a worker takes it. */
 export interface SignOfLifeData {
   /** The state map, pinned; or undefined: `fd` counts, which the threads of one process share. */
   readonly path: string | undefined;

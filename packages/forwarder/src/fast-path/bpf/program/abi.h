@@ -286,6 +286,9 @@ struct hf_punt {
 	__u32 length;
 	__u16 reason;
 	__u16 flags;
+	/* HF_PUNT_TOO_BIG: of the way it should leave by. */
+	__u32 mtu;
+	__u32 spare;
 };
 
 #endif

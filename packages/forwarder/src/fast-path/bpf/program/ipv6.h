@@ -183,9 +183,10 @@ __noinline int NAME(forward6)(CONTEXT *ctx)
 		return NAME(punt)(ctx, HF_PUNT_NO_NEXT_HOP | partial << 16, flow->session);
 #endif
 	if (total - IP_OFFSET > nexthop->mtu && !NAME(segmented)(ctx))
-		return NAME(punt)(ctx, HF_PUNT_TOO_BIG | (HF_PUNT_PROVEN | partial) << 16, flow->session);
+		return NAME(punt_with_mtu)(ctx, HF_PUNT_TOO_BIG | (HF_PUNT_PROVEN | partial) << 16, flow->session,
+					   nexthop->mtu);
 	if (flow->flags & HF_FLOW_LEARN &&
-	    !NAME(deliver)(ctx, HF_PUNT_LEARN | (HF_PUNT_COPY | HF_PUNT_PROVEN | partial) << 16, flow->session))
+	    !NAME(deliver)(ctx, HF_PUNT_LEARN | (HF_PUNT_COPY | HF_PUNT_PROVEN | partial) << 16, flow->session, 0))
 		flow->flags &= ~HF_FLOW_LEARN;
 
 	now = coarse_now();

@@ -103,7 +103,7 @@ __noinline int NAME(divert)(CONTEXT *ctx)
 /* Writes the record, if the budgets allow. `detail`: the reason, and flags of enum hf_punt_flag from bit 16 on.
  * Returns 0, or a refusal.
  */
-__noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session)
+__noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 mtu)
 {
 	__u32 reason = detail & 0xffff, flags = detail >> 16, zero = 0;
 	struct hf_state *state = bpf_map_lookup_elem(&hf_state, &zero);
@@ -133,6 +133,8 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session)
 	scratch->head.length = length;
 	scratch->head.reason = reason;
 	scratch->head.flags = flags;
+	scratch->head.mtu = mtu;
+	scratch->head.spare = 0;
 	if (flags & HF_PUNT_PROVEN)
 		full = bpf_ringbuf_output(&hf_proven, scratch, sizeof(struct hf_punt) + length, 0);
 	else
@@ -144,7 +146,7 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session)
 }
 
 /* Gives the packet to the slow path, or to the successor when nobody would read it. */
-__noinline int NAME(punt)(CONTEXT *ctx, __u32 detail, __u32 session)
+__noinline int NAME(punt_with_mtu)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 mtu)
 {
 	__u32 zero = 0, refused;
 	struct hf_state *state = bpf_map_lookup_elem(&hf_state, &zero);
@@ -153,8 +155,13 @@ __noinline int NAME(punt)(CONTEXT *ctx, __u32 detail, __u32 session)
 		return NAME(drop)(HF_DROP_UNREADABLE);
 	if (!alive(state, bpf_ktime_get_ns()))
 		return NAME(divert)(ctx);
-	refused = NAME(deliver)(ctx, detail, session);
+	refused = NAME(deliver)(ctx, detail, session, mtu);
 	if (refused)
 		return NAME(drop)((refused >> 16) - 1);
 	return ACTION_DROP;
+}
+
+static __always_inline int NAME(punt)(CONTEXT *ctx, __u32 detail, __u32 session)
+{
+	return NAME(punt_with_mtu)(ctx, detail, session, 0);
 }
