@@ -1,5 +1,8 @@
 // The daemon: composes the packages, serves the API.
-export * from "./config/check.ts";
-export * from "./config/environment.ts";
-export * from "./config/load.ts";
-export * from "./config/schema.ts";
+export * from "./certificates.ts";
+export * from "./config/index.ts";
+export * from "./daemon.ts";
+export * from "./diagnose/diagnose.ts";
+export * from "./journal.ts";
+export * from "./run.ts";
+export * from "./version.ts";

@@ -36,6 +36,7 @@ export interface MetricSources {
   /** Slow path: events and drops by name. */
   slowPathEvents(): Totals;
   slowPathDrops(): Totals;
+  slowPathGauges(): Totals;
   endpointHealth(service: string, endpoint: string): { readonly health: "up" | "down" | "unknown" };
   ready(): boolean;
   ownedVipCount(): number;
@@ -199,6 +200,16 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
   totalsCounter("holdfast_slow_path_events_total", "What the slow path did.", "event", () => [
     ...sources.slowPathEvents(),
   ]);
+
+  new Gauge({
+    name: "holdfast_slow_path_size",
+    help: "How full the slow path's tables are: embryos, held packets, NAT ports in use and resting.",
+    labelNames: ["table"],
+    registers,
+    collect() {
+      for (const [table, count] of sources.slowPathGauges()) this.set({ table }, count);
+    },
+  });
 
   /** A counter whose values are somebody else's totals. */
   function totalsCounter(

@@ -1,0 +1,64 @@
+// What the daemon needs of replication: the session table, the shared configuration, the other members. Two
+// implementations: alone (here) and replicated (replicated.ts).
+import {
+  noReplication,
+  type Replication,
+  type ServiceId,
+  type SessionRecord,
+  type SessionTable,
+  SessionView,
+} from "@holdfast/model";
+import type { ReplicationMetrics } from "../metrics/registry.ts";
+import { type ConfigurationStore, createLocalConfigurationStore } from "../services/store.ts";
+
+export type RequestHandler = (from: number, body: Uint8Array) => Promise<Uint8Array> | Uint8Array;
+
+export interface ReplicaState {
+  readonly member: number;
+  readonly state: "holds" | "behind" | "missing" | "unknown";
+  readonly lagMs?: number;
+}
+
+export interface ClusterLink {
+  readonly table: SessionTable;
+  readonly replication: Replication;
+  readonly store: ConfigurationStore;
+  /** This member holds what the others hold. */
+  caughtUp(): boolean;
+  /** NAT ports may be allocated: everything that lives in this member's slots is known. */
+  mayAllocate(): boolean;
+  /** Called when `caughtUp` or the set of connected members may have changed. */
+  onState(listener: () => void): void;
+  /** Called when the link to a member closes. */
+  onDisconnect(listener: (member: number) => void): void;
+  connected(): readonly number[];
+  /** Numbers of the members that own a service's VIPs: an INIT-ACK waits for those. */
+  setOwners(service: ServiceId, owners: readonly number[]): void;
+  metrics(): Promise<ReplicationMetrics | undefined>;
+  replicasOf(record: SessionRecord): Promise<readonly ReplicaState[]>;
+  /** Asks a member; undefined when it does not answer in time. */
+  request(member: number, topic: string, body: Uint8Array): Promise<Uint8Array | undefined>;
+  /** Answers other members. */
+  onRequest(topic: string, handler: RequestHandler): void;
+  stop(): Promise<void>;
+}
+
+/** One member alone: nothing to wait for, nobody to ask, nothing kept beyond the process. */
+export function createLoneLink(): ClusterLink {
+  return {
+    table: new SessionView(),
+    replication: noReplication,
+    store: createLocalConfigurationStore(),
+    caughtUp: () => true,
+    mayAllocate: () => true,
+    onState: () => {},
+    onDisconnect: () => {},
+    connected: () => [],
+    setOwners: () => {},
+    metrics: async () => undefined,
+    replicasOf: async () => [],
+    request: async () => undefined,
+    onRequest: () => {},
+    stop: async () => {},
+  };
+}

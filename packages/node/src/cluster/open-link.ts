@@ -1,0 +1,138 @@
+// Alone, or replicated: as the configuration says. A member alone with a store is replicated to its own disk.
+import {
+  type Clock,
+  HoldfastError,
+  type Logger,
+  parseAddress,
+  type SessionRecord,
+  SessionView,
+} from "@holdfast/model";
+import { loadMemberTls, type Sync, startSync, verifyMemberCertificate } from "@holdfast/sync";
+import { addressOf, type OwnMember, otherMembers } from "../config/check.ts";
+import type { Configuration } from "../config/schema.ts";
+import type { NetworkWatch } from "../network/watch.ts";
+import { type ClusterLink, createLoneLink } from "./link.ts";
+
+export interface LinkOptions {
+  readonly configuration: Configuration;
+  readonly own: OwnMember;
+  readonly network: NetworkWatch;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export async function openLink(options: LinkOptions): Promise<ClusterLink> {
+  const { configuration, own, clock, logger } = options;
+  const others = otherMembers(configuration);
+  if (others.length === 0 && configuration.store.directory === "") return createLoneLink();
+  const { replication, cluster } = configuration;
+  const view = new SessionView();
+  const sync = await startSync({
+    memberName: own.name,
+    memberNumber: own.number,
+    memberNumberCount: cluster.memberNumberCount,
+    clusterId: cluster.id,
+    listen: others.length === 0 ? [] : listenOn(options),
+    members: configuration.members.map((member) => ({
+      name: member.name,
+      number: member.number,
+      addresses: member.addresses.map((entry) => ({
+        host: parseAddress(addressOf(entry)),
+        port: member.replicationPort ?? replication.port,
+      })),
+    })),
+    tls: others.length === 0 ? "plain" : await ownTls(options),
+    storeDirectory: configuration.store.directory === "" ? undefined : configuration.store.directory,
+    release: replication.release,
+    settings: { releaseLimitMs: replication.releaseTimeoutMs },
+    clock,
+    logger,
+    view,
+  });
+  return replicatedLink(sync, configuration);
+}
+
+/** This member's listed addresses, or every address of the machine. */
+function listenOn({ configuration, own, network }: LinkOptions) {
+  const { replication } = configuration;
+  const listed = configuration.members.find((member) => member.name === own.name);
+  const port = listed?.replicationPort ?? replication.port;
+  if (replication.listen !== undefined) {
+    const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(replication.listen);
+    const host = match?.[1] ?? match?.[2];
+    if (host !== undefined) return [{ host: parseAddress(host), port: Number(match?.[3]) }];
+  }
+  const addresses =
+    listed?.addresses.map(addressOf).map(parseAddress) ??
+    [...network.interfaces().values()].flatMap((found) => found.addresses.map(({ address }) => address));
+  return addresses.map((host) => ({ host, port }));
+}
+
+async function ownTls({ configuration, own, logger }: LinkOptions) {
+  const files = configuration.cluster.certificates;
+  if (files === undefined) throw new HoldfastError("CONFIG_CERTIFICATES_MISSING", { where: "cluster" });
+  const tls = await loadMemberTls({
+    authorityFile: files.authority,
+    certificateFile: files.certificate,
+    keyFile: files.key,
+  });
+  const verified = verifyMemberCertificate(tls, { clusterId: configuration.cluster.id });
+  if (verified.memberName !== own.name || verified.memberNumber !== own.number)
+    throw new HoldfastError("CERTIFICATE_OF_ANOTHER_MEMBER", {
+      file: files.certificate,
+      found: `${verified.memberName}, number ${verified.memberNumber}`,
+      expected: `${own.name}, number ${own.number}`,
+    });
+  if (verified.renewSoon)
+    logger.warn(
+      { daysLeft: verified.daysLeft, file: files.certificate },
+      "the member's certificate ends soon: issue a new one",
+    );
+  return tls;
+}
+
+function replicatedLink(sync: Sync, configuration: Configuration): ClusterLink {
+  const nameOf = new Map(configuration.members.map((member) => [member.number, member.name]));
+  return {
+    table: sync.table,
+    replication: sync.replication,
+    store: sync.configuration,
+    caughtUp: () => sync.ready(),
+    mayAllocate: () => sync.mayAllocate(),
+    onState: (listener) => {
+      sync.on("state", listener);
+    },
+    onDisconnect: (listener) => {
+      sync.on("disconnected", listener);
+    },
+    connected: () => sync.connected(),
+    setOwners: (service, owners) => sync.setOwners(service, owners),
+    async metrics() {
+      const { engine, host, restartCount } = await sync.metrics();
+      const totals: Record<string, number> = { restarts: restartCount };
+      for (const [name, value] of Object.entries(engine?.totals ?? {})) totals[name] = value;
+      for (const [name, value] of Object.entries(host ?? {}))
+        if (typeof value === "number") totals[`host.${name}`] = value;
+      return {
+        totals,
+        peers: sync.members().map((member) => ({
+          member: nameOf.get(member.number) ?? member.name,
+          connected: member.connected,
+          lagMs: member.lagMs,
+          queuedBytes: member.queuedBytes,
+        })),
+        lagHistogram: engine?.lagHistogram ?? { boundsMs: [], counts: [] },
+      };
+    },
+    async replicasOf(record: SessionRecord) {
+      const lag = new Map(sync.members().map((member) => [member.number, member.lagMs]));
+      return [...(await sync.replicationState(record.id))].map(([member, state]) => {
+        const lagMs = lag.get(member);
+        return { member, state, ...(lagMs !== undefined && state !== "unknown" && { lagMs }) };
+      });
+    },
+    request: (member, topic, body) => sync.request(member, topic, body),
+    onRequest: (topic, handler) => sync.onRequest(topic, handler),
+    stop: () => sync.stop(),
+  };
+}

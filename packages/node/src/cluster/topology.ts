@@ -1,0 +1,104 @@
+// From the configuration to what the coordinator places VIPs by: members with their addresses by network, and the
+// networks of VIPs and endpoints. Pure.
+import type { MemberAddress, MemberConfiguration, ServicePlacement } from "@holdfast/coordinator";
+import { type Address, parseAddress, type Service } from "@holdfast/model";
+import { ownMember } from "../config/check.ts";
+import type { Configuration } from "../config/schema.ts";
+import type { SystemInterface, WorkingInterface } from "../network/interfaces.ts";
+import { contains } from "../network/prefix.ts";
+
+export interface Topology {
+  readonly interfaces: readonly WorkingInterface[];
+  readonly system: ReadonlyMap<string, SystemInterface>;
+}
+
+/** The network of a local interface whose prefix contains the address. */
+export function networkOfAddress(address: Address, { interfaces, system }: Topology): string | undefined {
+  for (const { name, network } of interfaces)
+    if (system.get(name)?.addresses.some(({ prefix }) => contains(prefix, address)) === true) return network;
+  return undefined;
+}
+
+/** All members as the coordinator wants them, this one included. `port`: of the probes. */
+export function placedMembers(
+  configuration: Configuration,
+  topology: Topology,
+): readonly MemberConfiguration[] {
+  const own = ownMember(configuration);
+  const defaultPort = configuration.coordinator.probePort;
+  const members = configuration.members.map((member): MemberConfiguration => {
+    const port = member.probePort ?? defaultPort;
+    const zone = member.name === own.name ? own.zone : (member.zone ?? "");
+    return {
+      name: member.name,
+      number: member.number,
+      ...(zone !== "" && { zone }),
+      addresses: member.addresses.map((entry, index): MemberAddress => {
+        const address = parseAddress(typeof entry === "string" ? entry : entry.address);
+        const network =
+          typeof entry === "string"
+            ? (networkOfAddress(address, topology) ?? `network-${index}`)
+            : entry.network;
+        return { network, address, port };
+      }),
+    };
+  });
+  if (members.some((member) => member.name === own.name)) return members;
+  // A list without this member: its own addresses on the networks that it works on.
+  const addresses = topology.interfaces.flatMap(({ name, network }): MemberAddress[] => {
+    const first = topology.system.get(name)?.addresses[0];
+    return first === undefined ? [] : [{ network, address: first.address, port: defaultPort }];
+  });
+  return [
+    ...members,
+    { name: own.name, number: own.number, ...(own.zone !== "" && { zone: own.zone }), addresses },
+  ];
+}
+
+/** The network on which a VIP is announced; undefined: on every one of clients and endpoints. */
+export function networkOfVip(vip: Address, { interfaces, system }: Topology): string | undefined {
+  const paths = interfaces.filter(({ roles }) => roles.includes("path"));
+  for (const { network, vipPrefixes } of paths)
+    if (vipPrefixes?.some((prefix) => contains(prefix, vip)) === true) return network;
+  for (const { name, network, vipPrefixes } of paths)
+    if (
+      vipPrefixes === undefined &&
+      system.get(name)?.addresses.some(({ prefix }) => contains(prefix, vip)) === true
+    )
+      return network;
+  return paths.length === 1 ? paths[0]?.network : undefined;
+}
+
+/** The network of a service's endpoints: the one core network, or the one that contains the first endpoint. */
+export function endpointsNetwork(service: Service, topology: Topology): string | undefined {
+  const cores = topology.interfaces.filter(({ roles }) => roles.includes("core"));
+  if (cores.length === 1) return cores[0]?.network;
+  const [first] = service.endpoints;
+  if (first === undefined) return undefined;
+  const network = networkOfAddress(first.address, topology);
+  return cores.some((core) => core.network === network) ? network : undefined;
+}
+
+export function placementOf(
+  service: Service,
+  topology: Topology,
+  withdrawn: string | undefined,
+): ServicePlacement {
+  const network = endpointsNetwork(service, topology);
+  return {
+    id: service.id,
+    vips: service.vips.map((vip) => {
+      const vipNetwork = networkOfVip(vip, topology);
+      return { vip, ...(vipNetwork !== undefined && { network: vipNetwork }) };
+    }),
+    ...(network !== undefined && { endpointsNetwork: network }),
+    ...(withdrawn !== undefined && { withdrawn }),
+  };
+}
+
+/** Networks that never carry VIPs. */
+export function clusterNetworks(interfaces: readonly WorkingInterface[]): readonly string[] {
+  return interfaces
+    .filter(({ roles }) => roles.every((role) => role === "cluster"))
+    .map(({ network }) => network);
+}

@@ -1,0 +1,34 @@
+// What the daemon needs of the forwarder.
+import type { PathCounters } from "@holdfast/api";
+import type { Address, Service, SessionRecord } from "@holdfast/model";
+import type { EndpointHealthView } from "../api/sources.ts";
+import type { Totals } from "../metrics/registry.ts";
+
+/** A VIP as the fast path treats it. */
+export interface VipTreatment {
+  readonly vip: Address;
+  readonly owned: boolean;
+  readonly successor: { readonly interfaceIndex: number; readonly mac: Uint8Array } | undefined;
+}
+
+export interface DataPlane {
+  readonly mode: string;
+  /** Given to the probe thread, which beats it. */
+  readonly signOfLife: { readonly moduleUrl: string; readonly data: unknown } | undefined;
+  setServices(services: readonly Service[]): void;
+  setVips(vips: readonly VipTreatment[]): void;
+  /** Where a packet for this address leaves: interface and next hop's MAC; undefined while unresolved. */
+  nextHop(address: Address): { readonly interfaceIndex: number; readonly mac: Uint8Array } | undefined;
+  endpointHealth(service: string, endpoint: string): EndpointHealthView;
+  /** Called when an endpoint's verdict changes. */
+  onHealth(listener: (endpoint: string, up: boolean, reason: string) => void): void;
+  fastPathTotals(): Totals;
+  slowPathEvents(): Totals;
+  slowPathDrops(): Totals;
+  slowPathGauges(): Totals;
+  countersOf(record: SessionRecord): readonly PathCounters[];
+  /** Begins to drain punts; call after adoption and when services are set. */
+  start(): Promise<void>;
+  /** `keep`: leaves programs and maps pinned and running. */
+  stop(keep: boolean): Promise<void>;
+}

@@ -1,0 +1,124 @@
+// Fast path and slow path, put together for a configuration.
+import { createForwarder, type FastPath, type Forwarder, openFastPath } from "@holdfast/forwarder";
+import { type Clock, type Logger, parseAddress, systemRandom } from "@holdfast/model";
+import type { ClusterLink } from "../cluster/link.ts";
+import type { Topology } from "../cluster/topology.ts";
+import { addressOf, type OwnMember } from "../config/check.ts";
+import type { Configuration } from "../config/schema.ts";
+import { servingInterfaces } from "../network/interfaces.ts";
+import type { NetworkWatch } from "../network/watch.ts";
+import { endpointKey, parseEndpointKey } from "../services/specification.ts";
+import type { TraceHub } from "../trace/hub.ts";
+import type { DataPlane } from "./data-plane.ts";
+import { limitsOf } from "./limits.ts";
+import { sessionCounters } from "./session-counters.ts";
+
+export interface DataPlaneOptions {
+  readonly configuration: Configuration;
+  readonly own: OwnMember;
+  readonly topology: Topology;
+  readonly network: NetworkWatch;
+  readonly link: ClusterLink;
+  readonly trace: TraceHub;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
+  const { configuration, own, topology, network, link, trace, clock, logger } = options;
+  const settings = configuration.dataPlane;
+  const fastPath: FastPath = await openFastPath({
+    mode: settings.mode,
+    interfaces: servingInterfaces(topology.interfaces).map(({ name }) => name),
+    pinDirectory: settings.pinDirectory,
+    flowCountMax: settings.flowCountMax,
+    ringBytes: settings.puntRingBytes,
+    deadAfterMs: configuration.coordinator.probeIntervalMs * configuration.coordinator.missedCountMax,
+    logger: logger.child({ component: "fast-path" }),
+  });
+  let forwarder: Forwarder;
+  try {
+    forwarder = createForwarder({
+      fastPath,
+      table: link.table,
+      replication: link.replication,
+      clock,
+      random: systemRandom(),
+      logger: logger.child({ component: "forwarder" }),
+      memberNumber: own.number,
+      memberNumberCount: configuration.cluster.memberNumberCount,
+      limits: limitsOf(configuration),
+      isReady: () => link.mayAllocate(),
+      memberAddresses: [
+        ...configuration.members.flatMap((member) => member.addresses.map(addressOf)),
+        ...[...topology.system.values()].flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+      ].map(parseAddress),
+    });
+  } catch (error) {
+    await fastPath.detach();
+    throw error;
+  }
+
+  trace.onActive((active) => {
+    const publish = (reason: string, packet: Uint8Array | undefined, interfaceIndex: number) => {
+      if (packet !== undefined) trace.publish({ packet, reason, wallMs: clock.wallMs(), interfaceIndex });
+    };
+    forwarder.onPunt(
+      active
+        ? (punt) =>
+            publish(`punt ${punt.reason}${punt.copy ? " (copy)" : ""}`, punt.packet, punt.interfaceIndex)
+        : undefined,
+    );
+    forwarder.onDrop(active ? (reason, packet) => publish(`drop ${reason}`, packet, 0) : undefined);
+  });
+
+  return {
+    mode: fastPath.mode,
+    signOfLife: fastPath.signOfLifeModule,
+    setServices: (services) => forwarder.setServices(services),
+    setVips: (vips) =>
+      forwarder.setOwnership(
+        vips.map(({ vip, owned, successor }) => ({
+          vip,
+          owned,
+          ...(successor !== undefined && { successor }),
+        })),
+      ),
+    nextHop: (address) => network.hopTo(address),
+    endpointHealth(_service, endpoint) {
+      const place = parseEndpointKey(endpoint);
+      if (place?.port === undefined || !configuration.health.enabled) return { health: "unknown" };
+      const verdict = forwarder.health.verdictOf({ address: place.address, port: place.port });
+      if (verdict === undefined) return { health: "unknown" };
+      return { health: verdict.verdict, ...(verdict.verdict === "down" && { reason: verdict.reason }) };
+    },
+    onHealth: (listener) => {
+      forwarder.onVerdict(({ address, port, verdict, reason }) =>
+        listener(endpointKey(address, port), verdict === "up", reason),
+      );
+    },
+    fastPathTotals: () => fastPath.totals(),
+    slowPathEvents: () => forwarder.counters().events,
+    slowPathGauges: () => {
+      const { embryos, heldPackets, natPortsUsed, natPortsResting } = forwarder.counters();
+      return new Map([
+        ["embryos", embryos],
+        ["held-packets", heldPackets],
+        ["nat-ports-used", natPortsUsed],
+        ["nat-ports-resting", natPortsResting],
+      ]);
+    },
+    slowPathDrops: () => forwarder.counters().drops,
+    countersOf(record) {
+      const service = link.store.service(record.serviceId);
+      return service === undefined ? [] : sessionCounters(record, service, fastPath, own.name);
+    },
+    async start() {
+      forwarder.start();
+    },
+    async stop(keep) {
+      forwarder.stop();
+      await (keep ? fastPath.detach() : fastPath.uninstall());
+    },
+  };
+}

@@ -1,0 +1,63 @@
+// What this member's fast path counted for one session.
+import type { PathCounters } from "@holdfast/api";
+import type { FastPath, FlowCounters } from "@holdfast/forwarder";
+import type { MemberName, Service, SessionRecord } from "@holdfast/model";
+import { shownCandidate } from "../sessions/view.ts";
+
+const NOTHING: FlowCounters = { packets: 0, bytes: 0, lastSeenMs: 0 };
+
+/**
+ * A row for each VIP and client address with a flow. A down flow belongs to its VIP alone: it stands in the row of the
+ * client address that is paired with it.
+ */
+export function sessionCounters(
+  record: SessionRecord,
+  service: Service,
+  fastPath: Pick<FastPath, "counters" | "nowMs">,
+  member: MemberName,
+): readonly PathCounters[] {
+  const candidate = shownCandidate(record);
+  const nowMs = fastPath.nowMs();
+  const view = ({ packets, bytes, lastSeenMs }: FlowCounters) => ({
+    packets,
+    bytes,
+    ...(packets > 0 && { lastSeenMsAgo: Math.max(0, Math.round(nowMs - lastSeenMs)) }),
+  });
+  const pairing = [
+    ...record.generations.values(),
+    ...(record.commit?.generation ? [record.commit.generation] : []),
+  ].at(-1)?.pairing;
+  const rows: PathCounters[] = [];
+  for (const [index, vip] of service.vips.entries()) {
+    const down =
+      candidate &&
+      fastPath.counters({
+        source: candidate.endpoint,
+        destination: vip,
+        sourcePort: candidate.endpointPort,
+        destinationPort: candidate.natPort,
+      });
+    const ups = [...record.clients.keys()].flatMap((client) => {
+      const up = fastPath.counters({
+        source: client,
+        destination: vip,
+        sourcePort: record.clientPort,
+        destinationPort: service.port,
+      });
+      return up === undefined ? [] : [{ client, up }];
+    });
+    const paired = pairing?.[index];
+    const downClient = ups.find(({ client }) => client === paired)?.client ?? ups[0]?.client ?? paired;
+    for (const { client, up } of ups)
+      rows.push({
+        member,
+        vip,
+        client,
+        up: view(up),
+        down: view(client === downClient ? (down ?? NOTHING) : NOTHING),
+      });
+    if (ups.length === 0 && down !== undefined && down.packets > 0 && downClient !== undefined)
+      rows.push({ member, vip, client: downClient, up: view(NOTHING), down: view(down) });
+  }
+  return rows;
+}
