@@ -20,7 +20,7 @@ export function openPacketSocket(): FrameSender {
   const libc = koffi.load("libc.so.6");
   const socket = libc.func("int socket(int domain, int type, int protocol)");
   const sendto = libc.func(
-    "ssize_t sendto(int fd, const uint8_t *bytes, size_t size, int flags, const uint8_t *address, uint32_t length)",
+    "int64_t sendto(int fd, const uint8_t *bytes, size_t size, int flags, const uint8_t *address, uint32_t length)",
   );
   const close = libc.func("int close(int fd)");
   // Protocol 0: it sends and never receives, so no packet of the machine is copied for it.
