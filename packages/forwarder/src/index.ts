@@ -27,7 +27,16 @@ export {
   type VipPlacement,
 } from "./forwarder.ts";
 export type { EndpointHealth, Verdict, VerdictChange } from "./health/endpoint-health.ts";
+export {
+  HealthProber,
+  type HealthProberOptions,
+  PROBE_SETTINGS_DEFAULT,
+  type ProbeChannel,
+  type ProbedEndpoint,
+  type ProbeSettings,
+} from "./health/prober.ts";
+export { RawProbeChannel } from "./health/raw-probe-channel.ts";
 export { type ForwarderLimits, LIMITS_DEFAULT, scaledLimits } from "./limits.ts";
-export type { FlowTotals, PathDescription, SessionDescription } from "./sessions/description.ts";
 export type { InterfaceAddress, Link, Neighbour, Route } from "./netlink/messages.ts";
 export { Netlink, type NetlinkEvent } from "./netlink/netlink.ts";
+export type { FlowTotals, PathDescription, SessionDescription } from "./sessions/description.ts";

@@ -1,6 +1,7 @@
 // What happens without a packet: counters swept, embryos and sessions timed out, activity reported. In bounded turns, so
 // that a hundred thousand sessions never hold up the next punt.
 import {
+  currentGeneration,
   effectivePhase,
   endOf,
   isEnded,
@@ -107,9 +108,12 @@ export class Housekeeping {
     nowMs: number,
   ): undefined {
     const pending = pendingGenerations(record);
-    const isNew = pending.some((generation) => previous?.generations.has(generation.clientTag) !== true);
+    const doubtful = isDoubtful(record);
+    const isNew =
+      pending.some((generation) => previous?.generations.has(generation.clientTag) !== true) ||
+      (doubtful && (previous === undefined || !isDoubtful(previous)));
     if (isNew) local.pendingMs = nowMs;
-    const now = pending.length > 0 && (isNew || local.paths.pending);
+    const now = (pending.length > 0 || doubtful) && (isNew || local.paths.pending);
     if (now !== local.paths.pending) this.#core.sessions.update(local, record, { pending: now });
   }
 
@@ -242,4 +246,12 @@ export class Housekeeping {
       this.#unprovenHead = 0;
     }
   }
+}
+
+/** Cookies of several INIT-ACKs came back: which one the endpoint took shows only in the client's next packets. */
+function isDoubtful(record: SessionRecord): boolean {
+  let count = 0;
+  for (const candidate of currentGeneration(record)?.candidates.values() ?? [])
+    if (candidate.echoed) count += 1;
+  return count > 1;
 }

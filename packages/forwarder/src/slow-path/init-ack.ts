@@ -25,9 +25,16 @@ export function handleInitAck(core: Core, input: SctpInput): undefined {
   if (isMalformed(init)) return drop(core, "malformed", input.bytes);
   const { verificationTag, destinationPort, sourcePort } = input.packet;
   const embryo = core.nursery.byAnswer(verificationTag, destinationPort);
-  if (embryo !== undefined && embryo.endpoint.port === sourcePort)
+  if (embryo !== undefined && embryo.endpoint.port === sourcePort && mayBe(core, input, embryo)) {
     return answerEmbryo(core, input, init, embryo);
+  }
   answerRecord(core, input, init);
+}
+
+/** From an address that is not known yet, yes; from another endpoint, no: one that was tried before and is late. */
+function mayBe(core: Core, input: SctpInput, embryo: Embryo): boolean {
+  const known = core.registry.endpointAddress(input.source, input.packet.sourcePort);
+  return known === undefined || known === embryo.endpoint.address;
 }
 
 /** The usual case: this member forwarded the INIT. The tag and the NAT port prove whom it answers. */

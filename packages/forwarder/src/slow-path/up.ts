@@ -3,6 +3,7 @@ import {
   type Address,
   type Candidate,
   candidateKeyOf,
+  commitOf,
   effectivePhase,
   endOf,
   familyOf,
@@ -164,6 +165,11 @@ function observe(
     delta = { id: record.id, generations: new Map([[generation.clientTag, changed]]) };
     urgent = transition.selects;
   }
+  const chosen = reflected || transition.end !== undefined ? undefined : otherChoice(input, record, match);
+  if (chosen !== undefined) {
+    delta = { ...(delta ?? { id: record.id }), commit: commitOf(record, generation.clientTag, chosen) };
+    urgent = true;
+  }
   // What comes back with the client's own tag proves nothing about where it came from.
   const proven = !reflected && transition.end === undefined;
   if (proven && record.clients.get(input.source) !== true) {
@@ -187,6 +193,18 @@ function observe(
   const joined = delta === undefined ? record : core.table.apply(delta, { urgent });
   if (proven && local !== undefined) noteHeard(core, local, joined, vip, input.source);
   return joined;
+}
+
+/**
+ * Several INIT-ACKs of one INIT, and the COOKIE-ACK did not say which: a client uses the tag of the one that it
+ * accepted, and it has the COOKIE-ACK when it sends anything but COOKIE-ECHO.
+ */
+function otherChoice(input: SctpInput, record: SessionRecord, match: TagMatch): Candidate | undefined {
+  const { candidate, role } = match;
+  if (role !== "current" || candidate === undefined || !candidate.echoed) return undefined;
+  if (record.commit === undefined || record.commit.candidate === candidateKeyOf(candidate)) return undefined;
+  if (input.packet.chunks.some((chunk) => chunk.type === CHUNK.COOKIE_ECHO)) return undefined;
+  return candidate;
 }
 
 /** The generation with what the packet changes, or undefined. */

@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Address, seededRandom } from "@holdfast/model";
+import {
+  type Chunk,
+  encodeAbort,
+  encodeInitAck,
+  encodePacket,
+  type Packet,
+  parseInit,
+  parsePacket,
+} from "@holdfast/sctp";
+import { ManualClock } from "../testing/manual-clock.ts";
+import { HealthProber, type ProbeChannel, type ProbedEndpoint } from "./prober.ts";
+
+const ENDPOINT: ProbedEndpoint = { address: "192.0.2.20", port: 7_000 };
+
+class Wire implements ProbeChannel {
+  readonly sent: { readonly to: Address; readonly bytes: Uint8Array }[] = [];
+  /** What the endpoint does with a probe. */
+  answer: "initAck" | "abort" | "unreachable" | "silence" = "initAck";
+  closed = false;
+  packet: (packet: Uint8Array) => void = () => {};
+  unreachable: (to: Address, quoted: Uint8Array) => void = () => {};
+
+  send(to: Address, bytes: Uint8Array): boolean {
+    this.sent.push({ to, bytes });
+    const packet = parsePacket(bytes) as Packet;
+    const init = parseInit(packet.chunks[0] as Chunk) as { initiateTag: number };
+    assert.equal(packet.verificationTag, 0);
+    const back = (chunk: Uint8Array, tag = init.initiateTag) =>
+      encodePacket({
+        sourcePort: packet.destinationPort,
+        destinationPort: packet.sourcePort,
+        verificationTag: tag,
+        chunks: [chunk],
+      });
+    switch (this.answer) {
+      case "initAck":
+        this.packet(back(encodeInitAck({ initiateTag: 9 })));
+        break;
+      case "abort":
+        this.packet(back(encodeAbort()));
+        break;
+      case "unreachable":
+        this.unreachable(to, bytes);
+        break;
+      case "silence":
+        // Somebody who cannot see the probe: wrong tag, reflected tag, eight bytes only.
+        this.packet(back(encodeAbort(), (init.initiateTag + 1) >>> 0));
+        this.packet(back(encodeAbort({ reflected: true })));
+        this.unreachable(to, bytes.subarray(0, 8));
+        this.unreachable(
+          to,
+          Uint8Array.from(bytes, (byte, i) => (i === 17 ? byte ^ 1 : byte)),
+        );
+    }
+    return true;
+  }
+
+  onPacket(listener: (packet: Uint8Array) => void): void {
+    this.packet = listener;
+  }
+
+  onUnreachable(listener: (to: Address, quoted: Uint8Array) => void): void {
+    this.unreachable = listener;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+function prober() {
+  const clock = new ManualClock();
+  const wire = new Wire();
+  const verdicts: string[] = [];
+  const reasons: string[] = [];
+  const health = new HealthProber({
+    channel: wire,
+    clock,
+    random: seededRandom(1),
+    verdict: (_endpoint, verdict, reason) => {
+      if (verdicts.at(-1) !== verdict) {
+        verdicts.push(verdict);
+        reasons.push(reason);
+      }
+    },
+  });
+  health.setEndpoints([ENDPOINT]);
+  return { clock, wire, verdicts, reasons, health };
+}
+
+test("an endpoint that answers INIT with INIT-ACK is up, and hears nothing but INITs", () => {
+  const { clock, wire, verdicts, health } = prober();
+  clock.advance(10_000);
+  assert.deepEqual(verdicts, ["up"]);
+  assert.ok(wire.sent.length >= 9);
+  assert.deepEqual(wire.sent[0]?.to, ENDPOINT.address);
+  health.stop();
+  assert.ok(wire.closed);
+  const sent = wire.sent.length;
+  clock.advance(10_000);
+  assert.equal(wire.sent.length, sent);
+});
+
+test("ABORT and a proven ICMP error are down at once; silence after three probes; forged signs are nothing", () => {
+  for (const [answer, reason] of [
+    ["abort", "ABORT to a probe"],
+    ["unreachable", "unreachable (ICMP)"],
+  ] as const) {
+    const { clock, wire, verdicts, reasons } = prober();
+    clock.advance(3_000);
+    wire.answer = answer;
+    clock.advance(1_000);
+    assert.deepEqual(verdicts, ["up", "down"]);
+    assert.equal(reasons[1], reason);
+  }
+  const { clock, wire, verdicts } = prober();
+  clock.advance(3_000);
+  wire.answer = "silence";
+  clock.advance(2_400);
+  assert.deepEqual(verdicts, ["up"]);
+  clock.advance(1_200);
+  assert.deepEqual(verdicts, ["up", "down"]);
+});
+
+test("hysteresis: every relapse has to be lived down longer", () => {
+  const { clock, wire, verdicts } = prober();
+  clock.advance(3_000);
+  const recovery: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    wire.answer = "abort";
+    clock.advance(1_000);
+    assert.equal(verdicts.at(-1), "down");
+    wire.answer = "initAck";
+    let probes = 0;
+    while (verdicts.at(-1) === "down") {
+      clock.advance(1_000);
+      probes += 1;
+      assert.ok(probes < 40);
+    }
+    recovery.push(probes);
+  }
+  assert.deepEqual(recovery, [4, 8, 16]);
+});
+
+test("a passive sign brings the next probe forward", () => {
+  const { clock, wire, health, verdicts } = prober();
+  clock.advance(3_000);
+  wire.answer = "abort";
+  const sent = wire.sent.length;
+  health.probeNow(ENDPOINT);
+  clock.advance(1);
+  assert.equal(wire.sent.length, sent + 1);
+  assert.deepEqual(verdicts, ["up", "down"]);
+});

@@ -1,0 +1,140 @@
+// Probes over raw sockets. The kernel adds the IP header, and with it the node's own address on the way to the endpoint.
+// While such a socket is open, a kernel without SCTP does not answer INIT-ACKs with "protocol unreachable"; one with
+// SCTP answers ABORT, for which the endpoint has no association.
+import { type Address, addressBytes, addressFromBytes, familyOf, HoldfastError } from "@holdfast/model";
+import { IpHeader, PROTOCOL } from "@holdfast/sctp";
+import koffi from "koffi";
+import { ERRNO, errno, errnoName, libc } from "../fast-path/bpf/native.ts";
+import type { ProbeChannel } from "./prober.ts";
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
+const SOCK_NONBLOCK = 0o4000;
+const MSG_DONTWAIT = 0x40;
+const RECEIVE_SIZE = 65_536;
+/** Packets read in one turn of the event loop. */
+const TURN_COUNT_MAX = 64;
+const ICMP_HEADER_SIZE = 8;
+const ICMP_UNREACHABLE = 3;
+const ICMPV6_UNREACHABLE = 1;
+
+interface Sockets {
+  readonly sctp: number;
+  readonly icmp: number;
+}
+
+export class RawProbeChannel implements ProbeChannel {
+  readonly #ipv4: Sockets;
+  readonly #ipv6: Sockets | undefined;
+  readonly #buffer = Buffer.alloc(RECEIVE_SIZE);
+  readonly #polls: ReturnType<typeof koffi.node.poll>[] = [];
+  #packetListener: ((packet: Uint8Array) => void) | undefined;
+  #unreachableListener: ((to: Address, quoted: Uint8Array) => void) | undefined;
+
+  /** Throws RAW_SOCKET_REFUSED without CAP_NET_RAW. */
+  constructor() {
+    const sctp4 = open(AF_INET, PROTOCOL.SCTP);
+    const icmp4 = open(AF_INET, PROTOCOL.ICMP);
+    if (sctp4 === undefined || icmp4 === undefined) {
+      throw new HoldfastError("RAW_SOCKET_REFUSED", { reason: "no IPv4" });
+    }
+    this.#ipv4 = { sctp: sctp4, icmp: icmp4 };
+    const sctp6 = open(AF_INET6, PROTOCOL.SCTP);
+    const icmp6 = open(AF_INET6, PROTOCOL.ICMPV6);
+    this.#ipv6 = sctp6 === undefined || icmp6 === undefined ? undefined : { sctp: sctp6, icmp: icmp6 };
+    // IPv4 raw sockets hand over the IP header, IPv6 ones do not.
+    this.#listen(this.#ipv4.sctp, (bytes) => this.#sctp(afterIpv4Header(bytes)));
+    this.#listen(this.#ipv4.icmp, (bytes) => this.#icmp(afterIpv4Header(bytes), ICMP_UNREACHABLE));
+    if (this.#ipv6 !== undefined) {
+      this.#listen(this.#ipv6.sctp, (bytes) => this.#sctp(bytes));
+      this.#listen(this.#ipv6.icmp, (bytes) => this.#icmp(bytes, ICMPV6_UNREACHABLE));
+    }
+  }
+
+  send(to: Address, packet: Uint8Array): boolean {
+    const bytes = addressBytes(to);
+    if (familyOf(to) === 4) {
+      const address = Buffer.alloc(16);
+      address.writeUInt16LE(AF_INET);
+      address.set(bytes, 4);
+      return sendTo(this.#ipv4.sctp, packet, address);
+    }
+    if (this.#ipv6 === undefined) return false;
+    const address = Buffer.alloc(28);
+    address.writeUInt16LE(AF_INET6);
+    address.set(bytes, 8);
+    return sendTo(this.#ipv6.sctp, packet, address);
+  }
+
+  onPacket(listener: (packet: Uint8Array) => void): void {
+    this.#packetListener = listener;
+  }
+
+  onUnreachable(listener: (to: Address, quoted: Uint8Array) => void): void {
+    this.#unreachableListener = listener;
+  }
+
+  close(): void {
+    for (const poll of this.#polls.splice(0)) poll.close();
+    for (const sockets of [this.#ipv4, this.#ipv6]) {
+      if (sockets === undefined) continue;
+      libc().close(sockets.sctp);
+      libc().close(sockets.icmp);
+    }
+  }
+
+  #listen(fd: number, received: (bytes: Uint8Array) => void): void {
+    const poll = koffi.node.poll(fd, { readable: true }, () => {
+      for (let i = 0; i < TURN_COUNT_MAX; i++) {
+        const length = libc().recv(fd, this.#buffer, RECEIVE_SIZE, MSG_DONTWAIT);
+        if (length <= 0) return;
+        received(this.#buffer.subarray(0, length));
+      }
+    });
+    poll.unref();
+    this.#polls.push(poll);
+  }
+
+  #sctp(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#packetListener?.(bytes);
+  }
+
+  /** Destination unreachable: the quoted packet says to whom. */
+  #icmp(bytes: Uint8Array, type: number): void {
+    if (bytes.length < ICMP_HEADER_SIZE || bytes[0] !== type) return;
+    const quoted = bytes.subarray(ICMP_HEADER_SIZE);
+    const ip = new IpHeader();
+    // The quoted packet may be cut off; its header must be whole, and an IPv4 one may claim more than is there.
+    if (ip.read(quoted, Math.max(quoted.length, claimedSize(quoted))) !== undefined) return;
+    if (ip.protocol !== PROTOCOL.SCTP || quoted.length <= ip.payloadOffset) return;
+    const to = addressFromBytes(quoted, ip.destinationOffset, ip.addressSize);
+    this.#unreachableListener?.(to, quoted.subarray(ip.payloadOffset));
+  }
+}
+
+/** Total length as the header says; the header itself must be there. */
+function claimedSize(bytes: Uint8Array): number {
+  const version = (bytes[0] ?? 0) >>> 4;
+  if (version === 4 && bytes.length >= 20) return ((bytes[2] as number) << 8) | (bytes[3] as number);
+  if (version === 6 && bytes.length >= 40) return 40 + (((bytes[4] as number) << 8) | (bytes[5] as number));
+  return 0;
+}
+
+function afterIpv4Header(bytes: Uint8Array): Uint8Array {
+  const size = ((bytes[0] ?? 0) & 0x0f) * 4;
+  return size >= 20 && bytes.length > size ? bytes.subarray(size) : bytes.subarray(bytes.length);
+}
+
+function sendTo(fd: number, packet: Uint8Array, address: Uint8Array): boolean {
+  return libc().sendto(fd, packet, packet.length, MSG_DONTWAIT, address, address.length) === packet.length;
+}
+
+/** undefined: this kernel does not have the family. */
+function open(family: number, protocol: number): number | undefined {
+  const fd = libc().socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+  if (fd >= 0) return fd;
+  if (errno() === ERRNO["EAFNOSUPPORT"]) return undefined;
+  throw new HoldfastError("RAW_SOCKET_REFUSED", { reason: errnoName(errno()) });
+}
