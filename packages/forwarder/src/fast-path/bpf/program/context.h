@@ -23,14 +23,15 @@
 #define load_bytes bpf_skb_load_bytes
 #endif
 
+/* Read anew each time: a value that clang keeps over a branch loses what the verifier knows of it. */
 static __always_inline void *NAME(start)(CONTEXT *ctx)
 {
-	return (void *)(long)ctx->data;
+	return (void *)(long)*(volatile __u32 *)&ctx->data;
 }
 
 static __always_inline void *NAME(end)(CONTEXT *ctx)
 {
-	return (void *)(long)ctx->data_end;
+	return (void *)(long)*(volatile __u32 *)&ctx->data_end;
 }
 
 /* Bytes of the whole frame, also of what is not linear. */
@@ -60,14 +61,12 @@ static __always_inline __u32 NAME(ingress)(CONTEXT *ctx)
 #endif
 }
 
-/* Out of the interface it came in by. */
+/* Out of the interface it came in by. Not by XDP_TX: a veth leaves such a frame lying until the next one, unless the
+ * other end has an XDP program.
+ */
 static __always_inline int NAME(reflect)(CONTEXT *ctx)
 {
-#if HF_XDP
-	return XDP_TX;
-#else
-	return bpf_redirect(ctx->ifindex, 0);
-#endif
+	return bpf_redirect(NAME(ingress)(ctx), 0);
 }
 
 /* The checksum is not filled in yet (CHECKSUM_PARTIAL): a local stack leaves that to the device. XDP cannot see it and

@@ -49,6 +49,22 @@ static __always_inline int NAME(frame)(CONTEXT *ctx)
 	eth = data;
 	if ((void *)(eth + 1) > end || !NAME(for_us)(ctx, eth))
 		return ACTION_PASS;
+#if !HF_XDP
+	/* Generic XDP copies what has little headroom and forgets how long the link-layer header was (Linux 6.9 on): the
+	 * packet begins with its IP header. It gets a link-layer header again, or TC would read nonsense.
+	 */
+	if (eth->h_proto != ctx->protocol &&
+	    (ctx->protocol == bpf_htons(ETH_P_IP) || ctx->protocol == bpf_htons(ETH_P_IPV6))) {
+		if (bpf_skb_change_head(ctx, ETH_HLEN, 0))
+			return ACTION_PASS;
+		data = NAME(start)(ctx);
+		end = NAME(end)(ctx);
+		eth = data;
+		if ((void *)(eth + 1) > end)
+			return ACTION_PASS;
+		eth->h_proto = ctx->protocol;
+	}
+#endif
 	if (eth->h_proto == bpf_htons(ETH_P_IP))
 		return NAME(forward4)(ctx);
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { BPF_OBJECT_FILE } from "../object-file.ts";
+import { readBtf } from "./btf.ts";
+import { ElfObject } from "./elf.ts";
+import { abiText } from "./generate.ts";
+
+// Compiles when a source is newer: the test is about the sources as they are.
+execFileSync("bash", [fileURLToPath(new URL("../../../../build.sh", import.meta.url))]);
+const object = readFileSync(BPF_OBJECT_FILE);
+
+test("abi.ts is what the object's BTF says", () => {
+  const committed = readFileSync(new URL("../abi.ts", import.meta.url), "utf8");
+  assert.equal(
+    committed,
+    abiText(object),
+    "run node packages/forwarder/src/fast-path/bpf/abi/generate.ts and commit",
+  );
+});
+
+test("a flow's value fills one cache line, and nothing has hidden padding", () => {
+  const { structs } = readBtf(new ElfObject(object).section(".BTF") as Buffer);
+  const flow = structs.find(({ name }) => name === "hf_flow4");
+  assert.equal(flow?.size, 64);
+  // Padding would be bytes that the daemon does not write and the programs may compare.
+  for (const { name, members } of structs.filter((struct) => struct.name.startsWith("hf_"))) {
+    assert.equal(members[0]?.offset, 0, name);
+    assert.equal(new Set(members.map(({ offset }) => offset)).size, members.length, name);
+  }
+});
+
+test("numbers of every enum are distinct, so that none was given twice", () => {
+  const { enums } = readBtf(new ElfObject(object).section(".BTF") as Buffer);
+  for (const name of ["hf_drop_reason", "hf_punt_reason", "hf_event", "hf_budget", "hf_flow_flag"]) {
+    const values = enums.find((each) => each.name === name)?.values ?? [];
+    assert.ok(values.length > 2, name);
+    assert.equal(new Set(values.map(({ value }) => value)).size, values.length, name);
+  }
+});
