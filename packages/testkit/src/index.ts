@@ -1,7 +1,8 @@
 // simulated clock and network, packet builder, lab
-
 export * from "./capture/capture.ts";
 export * from "./capture/packet.ts";
+export * from "./cluster/cluster.ts";
+export * from "./cluster/member.ts";
 export * from "./lab/host.ts";
 export * from "./lab/lab.ts";
 export * from "./lab/shell.ts";

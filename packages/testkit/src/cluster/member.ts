@@ -1,0 +1,168 @@
+// A member of the lab's cluster: the real daemon, started from its command line on a host.
+import type { ChildProcess } from "node:child_process";
+import { createWriteStream, readFileSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Host } from "../lab/host.ts";
+import type { Lab } from "../lab/lab.ts";
+import { until } from "../wait.ts";
+
+export const HOLDFAST_PROGRAM = fileURLToPath(new URL("../../../cli/src/main.ts", import.meta.url));
+
+export class Member {
+  readonly name: string;
+  readonly number: number;
+  readonly host: Host;
+  readonly socket: string;
+  readonly configFile: string;
+  readonly logFile: string;
+  #child: ChildProcess | undefined;
+  #exit: Promise<number | null> = Promise.resolve(null);
+
+  constructor(lab: Lab, host: Host, number: number, configuration: object) {
+    this.name = host.name;
+    this.number = number;
+    this.host = host;
+    this.socket = join(lab.directory, `${host.name}.sock`);
+    this.configFile = join(lab.directory, `${host.name}.json`);
+    this.logFile = join(lab.directory, `${host.name}.log`);
+    writeFileSync(
+      this.configFile,
+      JSON.stringify({ ...configuration, api: { listen: `unix:${this.socket}` } }, undefined, 1),
+    );
+  }
+
+  get running(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Starts the daemon and waits until it is ready to own VIPs. */
+  async start(limitMs = 60_000): Promise<void> {
+    this.launch();
+    await this.ready(limitMs);
+  }
+
+  launch(): void {
+    const log = createWriteStream(this.logFile, { flags: "a" });
+    const child = this.host.spawn(
+      process.execPath,
+      ["--disable-warning=ExperimentalWarning", HOLDFAST_PROGRAM, "run", "--config", this.configFile],
+      { stdio: ["ignore", "pipe", "pipe"] },
+    );
+    child.stdout?.pipe(log, { end: false });
+    child.stderr?.pipe(log, { end: false });
+    this.#child = child;
+    this.#exit = new Promise((resolve) =>
+      child.once("exit", (code) => {
+        log.end();
+        resolve(code);
+      }),
+    );
+  }
+
+  async ready(limitMs = 60_000): Promise<void> {
+    try {
+      await until(
+        `${this.name} to be ready`,
+        async () => {
+          if (!this.running) throw new Error("the daemon ended");
+          return (await this.fetch("GET", "/v1/health/ready")).status === 200;
+        },
+        limitMs,
+        20,
+      );
+    } catch (error) {
+      throw new Error(`${(error as Error).message}; its log ends:\n${this.log().slice(-4000)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  log(): string {
+    try {
+      return readFileSync(this.logFile, "utf8");
+    } catch {
+      return "";
+    }
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  /** The daemon alone dies: interfaces and data plane stay. */
+  async killDaemon(): Promise<void> {
+    this.signal("SIGKILL");
+    await this.#exit;
+  }
+
+  /** The whole node dies: its cables first, so that nothing of it is seen any more. */
+  async killNode(): Promise<void> {
+    this.host.unplug();
+    await this.killDaemon();
+  }
+
+  /** SIGTERM, and the exit code. */
+  async stop(): Promise<number | null> {
+    this.signal("SIGTERM");
+    return this.#exit;
+  }
+
+  /** One request over the daemon's unix socket. */
+  fetch(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<{ status: number; body: string; headers: Readonly<Record<string, unknown>> }> {
+    return new Promise((resolve, reject) => {
+      const text = body === undefined ? undefined : JSON.stringify(body);
+      const asked = request(
+        {
+          socketPath: this.socket,
+          method,
+          path,
+          timeout: 10_000,
+          headers: { ...(text !== undefined && { "content-type": "application/json" }), ...headers },
+        },
+        (response) => {
+          const parts: Buffer[] = [];
+          response.on("data", (part: Buffer) => parts.push(part));
+          response.on("error", reject);
+          response.on("end", () =>
+            resolve({
+              status: response.statusCode ?? 0,
+              body: Buffer.concat(parts).toString(),
+              headers: response.headers,
+            }),
+          );
+        },
+      );
+      asked.on("timeout", () => asked.destroy(new Error(`${method} ${path} timed out`)));
+      asked.on("error", reject);
+      asked.end(text);
+    });
+  }
+
+  /** GET, parsed; throws on any status but 200. */
+  async get<T>(path: string): Promise<T> {
+    const { status, body } = await this.fetch("GET", path);
+    if (status !== 200) throw new Error(`GET ${path}: ${status} ${body}`);
+    return JSON.parse(body) as T;
+  }
+
+  /** A value of /v1/metrics, summed over its labels. */
+  async metric(name: string): Promise<number> {
+    const { body } = await this.fetch("GET", "/v1/metrics");
+    let sum = 0;
+    for (const line of body.split("\n")) {
+      if (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) sum += Number(line.split(" ").at(-1));
+    }
+    return sum;
+  }
+}
