@@ -24,6 +24,7 @@ import { EndpointGuard } from "./endings/endpoint-guard.ts";
 import type { FastPath, Punt } from "./fast-path/port.ts";
 import { Reassembly } from "./fragments/reassembly.ts";
 import { EndpointHealth, type Verdict, type VerdictChange } from "./health/endpoint-health.ts";
+import { HealthProber, type ProbeChannel, type ProbeSettings } from "./health/prober.ts";
 import { Housekeeping } from "./housekeeping/housekeeping.ts";
 import { type ForwarderLimits, LIMITS_DEFAULT } from "./limits.ts";
 import { NatPorts } from "./nat-ports/allocator.ts";
@@ -54,6 +55,8 @@ export interface ForwarderOptions {
   readonly isReady?: () => boolean;
   /** Addresses that no client can have beside VIPs and endpoints: members' own. */
   readonly memberAddresses?: readonly Address[];
+  /** Probes endpoints and forms this member's verdicts. Absent: `setVerdict` alone does. */
+  readonly probes?: { readonly channel: ProbeChannel; readonly settings?: Partial<ProbeSettings> };
   /** Whether a route other than the default leads to a private address; absent: all are reachable. */
   readonly isRoutable?: (address: Address) => boolean;
 }
@@ -143,6 +146,7 @@ class SlowPathForwarder implements Forwarder {
   #turn: number;
   #unsubscribe: (() => void) | undefined;
   #stopped = false;
+  readonly #prober: HealthProber | undefined;
 
   constructor(options: ForwarderOptions) {
     const limits: ForwarderLimits = { ...LIMITS_DEFAULT, ...options.limits };
@@ -201,7 +205,7 @@ class SlowPathForwarder implements Forwarder {
       isReady: options.isReady ?? (() => true),
       nextTurn: () => this.#turn++,
       ownsVip: (vip) => this.#owned === undefined || this.#owned.has(vip),
-      endpointsChanged: () => fastPath.setEndpoints(registry.endpointList()),
+      endpointsChanged: () => this.#placeEndpoints(),
       events: {
         committed: (record, restart) => this.#emit({ kind: "sessionCommitted", record, restart }),
         ended: () => {},
@@ -209,6 +213,12 @@ class SlowPathForwarder implements Forwarder {
       },
     };
     this.#portKeeper = new PortKeeper(natPorts, table);
+    this.#prober = this.#proberOf(options);
+    this.#core.health.onVerdict((change) => {
+      options.logger.info(change, `endpoint is ${change.verdict}`);
+      this.#guard.moveAddresses(change);
+    });
+    this.#core.health.onSuspicion((endpoint) => this.#prober?.probeNow(endpoint));
     this.#dispatcher = new Dispatcher(this.#core, new Reassembly(limits));
     // Before any flow is installed: what an earlier run left says which handles and ports are taken.
     this.#adoption = new Adoption(this.#core, memberNumberCount);
@@ -240,6 +250,7 @@ class SlowPathForwarder implements Forwarder {
       else sessions.refresh(local, record);
     }
     for (const record of table.values()) {
+      this.#adoption.learnAliases(undefined, record);
       if (record.commit !== undefined && sessions.get(record.id) === undefined) {
         sessions.changed({ previous: undefined, record, origin: "remote" });
       }
@@ -260,6 +271,7 @@ class SlowPathForwarder implements Forwarder {
   stop(): void {
     this.#stopped = true;
     this.#housekeeping.stop();
+    this.#prober?.stop();
     this.#unsubscribe?.();
     this.#unsubscribe = undefined;
   }
@@ -372,7 +384,25 @@ class SlowPathForwarder implements Forwarder {
         };
       }),
     );
-    fastPath.setEndpoints(registry.endpointList());
+    this.#placeEndpoints();
+  }
+
+  #placeEndpoints(): void {
+    const endpoints = this.#core.registry.endpointList();
+    this.#core.fastPath.setEndpoints(endpoints);
+    if (!this.#stopped) this.#prober?.setEndpoints(endpoints);
+  }
+
+  #proberOf(options: ForwarderOptions): HealthProber | undefined {
+    if (options.probes === undefined) return undefined;
+    const { channel, settings } = options.probes;
+    return new HealthProber({
+      channel,
+      clock: options.clock,
+      random: options.random,
+      ...(settings === undefined ? {} : { settings }),
+      verdict: (endpoint, verdict, reason) => this.setVerdict(endpoint, verdict, reason),
+    });
   }
 
   #emit(event: ForwarderEvent): void {

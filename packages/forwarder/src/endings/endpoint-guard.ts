@@ -6,12 +6,14 @@ import {
   type EndCause,
   type Endpoint,
   endOf,
+  familyOf,
   isEnded,
   isLiving,
   type Service,
   type SessionId,
   type SessionRecord,
 } from "@holdfast/model";
+import { downSinceMs } from "../health/endpoint-addresses.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { abortClient, abortEndpoint } from "../slow-path/answers.ts";
 import type { Core } from "../slow-path/core.ts";
@@ -52,6 +54,9 @@ export class EndpointGuard {
   readonly #core: Core;
   readonly #emit: (event: GuardEvent) => void;
   #waiting: Waiting[] = [];
+  #moving: SessionId[] = [];
+  /** Dead endpoints whose clients were told, with the time since when they are down. */
+  readonly #told = new Map<string, number>();
 
   constructor(core: Core, emit: (event: GuardEvent) => void) {
     this.#core = core;
@@ -101,16 +106,56 @@ export class EndpointGuard {
     return true;
   }
 
-  /** Housekeeping: endpoints that have been down for long enough. */
+  /** Housekeeping: endpoints all of whose addresses have been down for long enough; each is told once. */
   tick(nowMs: number): void {
-    for (const { address, port, sinceMs } of this.#core.health.dead(
-      nowMs,
-      this.#core.limits.endpointDeathMs,
-    )) {
+    const { registry, limits, logger } = this.#core;
+    for (const endpoint of registry.endpoints) {
+      const { address, port } = endpoint;
+      const key = `${address}|${port}`;
+      const sinceMs = downSinceMs(this.#core, endpoint);
+      if (sinceMs === undefined) {
+        this.#told.delete(key);
+        continue;
+      }
+      if (this.#told.get(key) === sinceMs || nowMs - sinceMs < limits.endpointDeathMs) continue;
+      this.#told.set(key, sinceMs);
       const sessions = this.endSessionsOf([{ serviceId: undefined, address, port }], "endpointDown", sinceMs);
-      this.#core.logger.warn({ address, port, sessions }, "endpoint is dead: its clients are told");
+      logger.warn({ address, port, sessions }, "endpoint is dead: its clients are told");
       this.#emit({ kind: "endpointDead", address, port, sessions });
     }
+  }
+
+  /** A verdict about one of an endpoint's addresses: sessions use another while the configured one is down. */
+  moveAddresses(place: { readonly address: Address; readonly port: number }): void {
+    const { registry, table } = this.#core;
+    const address = registry.endpointAddress(place.address, place.port);
+    if (address === undefined || registry.addressesOf({ address, port: place.port }).length === 1) return;
+    const before = this.#moving.length;
+    for (const record of table.values()) {
+      if (record.commit === undefined || !isLiving(record)) continue;
+      const candidate = currentCandidate(record);
+      if (candidate?.endpoint !== address || candidate.endpointPort !== place.port) continue;
+      if (candidate.endpointAddresses.length > 0) this.#moving.push(record.id);
+    }
+    if (before === 0) this.#moveTurn();
+  }
+
+  #moveTurn(): void {
+    const { table, sessions, health, clock } = this.#core;
+    for (const id of this.#moving.splice(0, ENDED_COUNT_MAX_PER_TURN)) {
+      const record = table.get(id);
+      const local = sessions.get(id);
+      const candidate = record && currentCandidate(record);
+      if (record === undefined || local === undefined || candidate === undefined) continue;
+      const port = candidate.endpointPort;
+      const isUp = (address: Address) => health.isUp({ address, port });
+      const family = familyOf(candidate.endpoint);
+      const endpointInUse = isUp(candidate.endpoint)
+        ? undefined
+        : candidate.endpointAddresses.find((address) => familyOf(address) === family && isUp(address));
+      if (endpointInUse !== local.paths.endpointInUse) sessions.update(local, record, { endpointInUse });
+    }
+    if (this.#moving.length > 0) clock.after(TURN_PAUSE_MS, () => this.#moveTurn());
   }
 
   isNewEnd(previous: SessionRecord | undefined, record: SessionRecord | undefined): boolean {

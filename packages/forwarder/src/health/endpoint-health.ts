@@ -1,5 +1,5 @@
-// What is known of the endpoints' health: this member's own verdicts, and those of the others. Selection follows the
-// own view; that an endpoint is dead, so that its clients are told, takes a majority and a while.
+// What is known of the health of endpoint addresses: this member's own verdicts, and those of the others. Selection
+// follows the own view; that an endpoint is dead, so that its clients are told, takes a majority and a while.
 import type { Address, Endpoint, MemberName } from "@holdfast/model";
 
 export type Verdict = "up" | "down";
@@ -20,7 +20,6 @@ interface State {
   readonly others: Map<MemberName, Verdict>;
   /** Since when a majority says down. */
   downSinceMs: number | undefined;
-  deathTold: boolean;
 }
 
 type Place = Pick<Endpoint, "address" | "port">;
@@ -86,26 +85,9 @@ export class EndpointHealth {
     for (const listener of this.#suspicionListeners) listener(endpoint);
   }
 
-  /**
-   * Endpoints that a majority has called down for `deathMs` without a break, each once, with the time since when; it
-   * is told again after it was up.
-   */
-  dead(
-    nowMs: number,
-    deathMs: number,
-  ): { readonly address: Address; readonly port: number; readonly sinceMs: number }[] {
-    const dead = [];
-    for (const state of this.#states.values()) {
-      if (state.downSinceMs === undefined || state.deathTold || nowMs - state.downSinceMs < deathMs) continue;
-      state.deathTold = true;
-      dead.push({ address: state.address, port: state.port, sinceMs: state.downSinceMs });
-    }
-    return dead;
-  }
-
-  /** Whether a majority calls it down now. */
-  isDown(endpoint: Place): boolean {
-    return this.#states.get(keyOf(endpoint))?.downSinceMs !== undefined;
+  /** Since when a majority has called it down without a break; undefined: it does not. */
+  downSinceMs(endpoint: Place): number | undefined {
+    return this.#states.get(keyOf(endpoint))?.downSinceMs;
   }
 
   /** Forgets endpoints that no service has any more. */
@@ -125,7 +107,6 @@ export class EndpointHealth {
         reason: "",
         others: new Map(),
         downSinceMs: undefined,
-        deathTold: false,
       };
       this.#states.set(key, state);
     }
@@ -136,10 +117,7 @@ export class EndpointHealth {
     const { down, all } = tally(state);
     // Without an own verdict of "down" this member tells nobody: it may be the others that are cut off.
     if (state.own === "down" && down * 2 > all) state.downSinceMs ??= nowMs;
-    else {
-      state.downSinceMs = undefined;
-      state.deathTold = false;
-    }
+    else state.downSinceMs = undefined;
   }
 }
 

@@ -20,7 +20,7 @@ import {
 import type { Punt } from "../fast-path/port.ts";
 import { addressAt } from "../packet/input.ts";
 import { bytesOf } from "../packet/translate.ts";
-import { downDestinations } from "../path-mapping/flows.ts";
+import { downDestinations, endpointAddressFor } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { type Core, drop } from "../slow-path/core.ts";
 import { matchDown, matchUp } from "../tracker/match.ts";
@@ -170,10 +170,7 @@ function originOfDown(core: Core, inner: Inner): Origin | undefined {
     if (!isLiving(record) || provenGeneration(record, inner, "down") === undefined) continue;
     const candidate = currentCandidate(record) ?? firstCandidate(record);
     if (candidate === undefined) continue;
-    const to = core.registry.addressOfFamily(
-      { address: candidate.endpoint, port: candidate.endpointPort },
-      inner.version,
-    );
+    const to = endpointAddressFor(candidate, inner.version, core.sessions.get(record.id)?.paths);
     if (to === undefined) continue;
     return {
       to,

@@ -1,12 +1,5 @@
 // The services as the slow path looks them up: by VIP and port, by endpoint, by id.
-import {
-  type Address,
-  addressBytes,
-  type Endpoint,
-  familyOf,
-  type Service,
-  type ServiceId,
-} from "@holdfast/model";
+import { type Address, addressBytes, type Endpoint, type Service, type ServiceId } from "@holdfast/model";
 import { type Prefix, parsePrefix } from "./prefix.ts";
 
 export interface ServiceEntry {
@@ -77,18 +70,19 @@ export class ServiceRegistry {
     return this.#endpoints.has(key) ? address : this.#aliases.get(key);
   }
 
-  /** An address of an endpoint in a family: the configured one, or an alias; undefined when none is known. */
-  addressOfFamily(
-    endpoint: { readonly address: Address; readonly port: number },
-    family: 4 | 6,
-  ): Address | undefined {
-    if (familyOf(endpoint.address) === family) return endpoint.address;
+  /** The configured address of an endpoint, then its aliases. */
+  addressesOf(endpoint: { readonly address: Address; readonly port: number }): Address[] {
+    const addresses = [endpoint.address];
     for (const [key, address] of this.#aliases) {
       if (address !== endpoint.address || portOfKey(key) !== endpoint.port) continue;
-      const alias = key.slice(0, key.lastIndexOf("|"));
-      if (familyOf(alias) === family) return alias;
+      addresses.push(key.slice(0, key.lastIndexOf("|")));
     }
-    return undefined;
+    return addresses;
+  }
+
+  /** Every configured endpoint once, whatever services have it. */
+  get endpoints(): IterableIterator<Endpoint> {
+    return this.#endpoints.values();
   }
 
   isEndpointAddress(address: Address): boolean {

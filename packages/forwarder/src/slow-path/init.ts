@@ -15,6 +15,7 @@ import {
 import { type Chunk, type Init, isMalformed, offeredFamilies, parseInit, rewriteInit } from "@holdfast/sctp";
 import type { Embryo } from "../embryos/embryo.ts";
 import { sourcePrefix } from "../embryos/nursery.ts";
+import { endpointAddress, isEndpointUp } from "../health/endpoint-addresses.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { bytesOf, replacePayload } from "../packet/translate.ts";
 import { filterListed } from "../path-mapping/client-filter.ts";
@@ -112,7 +113,7 @@ function restart(core: Core, context: InitContext, record: SessionRecord): undef
     candidate !== undefined &&
     endpoint !== undefined &&
     endpoint.state === "active" &&
-    core.health.isUp(endpoint);
+    isEndpointUp(core, endpoint);
   const made = admit(
     core,
     context,
@@ -197,7 +198,7 @@ function choose(
   const endpoint = selectEndpoint({
     service,
     clientAddresses: clients,
-    isUp: (e) => core.health.isUp(e) && core.registry.addressOfFamily(e, family) !== undefined,
+    isUp: (e) => isEndpointUp(core, e) && endpointAddress(core, e, family) !== undefined,
     countOf: (e) => core.associations.count(e),
     persisted: (client) => {
       const home = core.associations.homeOf(service.id, client);
@@ -291,7 +292,7 @@ function rewriteAndSend(
   entry: ServiceEntry,
   to: { readonly address: Address; readonly port: number; readonly natPort: number },
 ): undefined {
-  const address = core.registry.addressOfFamily(to, familyOf(input.destination));
+  const address = endpointAddress(core, to, familyOf(input.destination));
   if (address === undefined) return drop(core, "no-path", input.bytes);
   const rewritten = rewriteInit({
     init,

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isLiving } from "@holdfast/model";
+import { CAUSE, CHUNK, type Chunk, parseCauses } from "@holdfast/sctp";
+import { ClientHost, EndpointHost } from "../testing/hosts.ts";
+import {
+  CLIENT,
+  CLIENT_2,
+  CLIENT_PORT,
+  ENDPOINT,
+  ENDPOINT_PORT,
+  OTHER_ENDPOINT,
+  Rig,
+  SERVICE_PORT,
+  serviceOf,
+  VIPS,
+} from "../testing/rig.ts";
+
+const [VIP0, VIP1] = VIPS as [string, string];
+const UP = { source: CLIENT, destination: VIP0 };
+const DOWN = { source: ENDPOINT, destination: VIP0 };
+const PLACE = { address: ENDPOINT, port: ENDPOINT_PORT };
+const other = serviceOf({
+  endpoints: [{ address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" }],
+});
+
+test("the client of a removed endpoint is told on every verified path, at once, with its own tag", async () => {
+  const rig = new Rig();
+  const { client, record } = await rig.establish({ listed: [CLIENT, CLIENT_2] });
+  await rig.one(client.data({ source: CLIENT_2, destination: VIP1 }));
+  rig.forwarder.setServices([other]);
+  const aborts = rig.taken();
+  const told = aborts.filter((seen) => seen.destination !== ENDPOINT);
+  assert.deepEqual(
+    told.map((seen) => `${seen.source} ${seen.destination}`).sort(),
+    [VIP0, VIP1].flatMap((vip) => [CLIENT, CLIENT_2].map((c) => `${vip} ${c}`)).sort(),
+  );
+  for (const seen of told) {
+    assert.deepEqual(seen.types, [CHUNK.ABORT]);
+    assert.equal(seen.tag, client.tag);
+    const causes = parseCauses(seen.packet.chunks[0] as Chunk);
+    assert.ok(Array.isArray(causes));
+    assert.equal(causes[0]?.type, CAUSE.USER_INITIATED_ABORT);
+  }
+  assert.equal(aborts.length - told.length, 1, "the endpoint is told once");
+  assert.equal(rig.table.get(record.id)?.end?.cause, "endpointRemoved");
+  // Back at once, elsewhere.
+  const init = await rig.one(new ClientHost(CLIENT_PORT, SERVICE_PORT, 2).init(UP));
+  assert.equal(init.destination, OTHER_ENDPOINT);
+});
+
+test("an endpoint that is down for a moment costs nobody an association; one that stays down does", async () => {
+  const rig = new Rig();
+  const { client, endpoint, record } = await rig.establish();
+  rig.clock.advance(5_000);
+  rig.forwarder.setVerdict(PLACE, "down", "test");
+  rig.clock.advance(2_000);
+  rig.forwarder.setVerdict(PLACE, "up", "test");
+  rig.clock.advance(10_000);
+  assert.ok(isLiving(rig.table.get(record.id) as typeof record));
+  assert.deepEqual(rig.taken(), []);
+  // Probes fail, but the association's own traffic comes back.
+  rig.forwarder.setVerdict(PLACE, "down", "test");
+  rig.clock.advance(1_500);
+  await rig.one(endpoint.data(DOWN));
+  rig.clock.advance(5_000);
+  assert.ok(isLiving(rig.table.get(record.id) as typeof record));
+  rig.forwarder.setVerdict(PLACE, "up", "test");
+  rig.forwarder.setVerdict(PLACE, "down", "test");
+  await rig.one(client.data(UP));
+  rig.clock.advance(4_000);
+  const told = rig.taken();
+  assert.ok(told.length > 0);
+  for (const seen of told) assert.deepEqual([seen.types, seen.tag], [[CHUNK.ABORT], client.tag]);
+  assert.equal(rig.table.get(record.id)?.end?.cause, "endpointDown");
+  assert.equal(rig.events.filter((e) => e.kind === "endpointDead").length, 2);
+});
+
+test("a member that alone sees an endpoint down tells nobody", async () => {
+  const rig = new Rig();
+  const { record } = await rig.establish();
+  rig.forwarder.setOtherVerdict("b", PLACE, "up");
+  rig.forwarder.setOtherVerdict("c", PLACE, "up");
+  rig.forwarder.setVerdict(PLACE, "down", "test");
+  rig.clock.advance(60_000);
+  assert.ok(isLiving(rig.table.get(record.id) as typeof record));
+  // Nor does one that is told so by the others, but reaches it itself.
+  rig.forwarder.setVerdict(PLACE, "up", "test");
+  rig.forwarder.setOtherVerdict("b", PLACE, "down");
+  rig.forwarder.setOtherVerdict("c", PLACE, "down");
+  rig.clock.advance(60_000);
+  assert.ok(isLiving(rig.table.get(record.id) as typeof record));
+});
+
+test("five hundred associations of a dead endpoint are told within a second", async () => {
+  const rig = new Rig({ services: [serviceOf({ idleTimeoutS: 90_000 })] });
+  for (let i = 0; i < 500; i++) {
+    await rig.establish({
+      client: new ClientHost(CLIENT_PORT, SERVICE_PORT, 100 + i),
+      endpoint: new EndpointHost(ENDPOINT_PORT, 0, 5_000 + i),
+      source: `100.80.${1 + (i >> 8)}.${i & 0xff}`,
+    });
+  }
+  rig.clock.advance(1_000);
+  rig.forwarder.setVerdict(PLACE, "down", "test");
+  rig.clock.advance(3_200);
+  rig.clock.advance(1_000);
+  assert.equal(new Set(rig.taken().map((seen) => seen.destination)).size, 500);
+  assert.equal(rig.fastPath.flowCount, 0);
+});
+
+test("a multi-homed endpoint: its answers are taken from any address, and another is used when one is down", async () => {
+  const alias = "192.0.2.120";
+  const rig = new Rig();
+  const client = new ClientHost(CLIENT_PORT, SERVICE_PORT, 1);
+  const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 2);
+  const init = await rig.one(client.init(UP));
+  const ack = await rig.one(endpoint.initAck(init, { source: alias, listed: [ENDPOINT, alias] }));
+  assert.deepEqual([ack.source, ack.destination], [VIP0, CLIENT]);
+  client.acceptInitAck(ack);
+  await rig.one(client.cookieEcho(UP));
+  await rig.one(endpoint.cookieAck({ source: alias, destination: VIP0 }));
+  const punts = () => rig.event("punts");
+  await rig.one(endpoint.data({ source: alias, destination: VIP0 }));
+  const before = punts();
+  assert.equal((await rig.one(endpoint.data({ source: alias, destination: VIP0 }))).destination, CLIENT);
+  assert.equal((await rig.one(endpoint.data(DOWN))).destination, CLIENT);
+  assert.equal(punts(), before, "flows of both addresses are installed");
+  rig.forwarder.setVerdict({ address: alias, port: ENDPOINT_PORT }, "up", "test");
+  rig.forwarder.setVerdict(PLACE, "down", "test");
+  assert.equal((await rig.one(client.data(UP))).destination, alias);
+  // It is not dead while one address answers.
+  rig.clock.advance(30_000);
+  assert.equal((await rig.one(client.data(UP))).destination, alias);
+  assert.equal((await rig.one(new ClientHost(40_000, SERVICE_PORT, 9).init(UP))).destination, alias);
+  rig.forwarder.setVerdict(PLACE, "up", "test");
+  assert.equal((await rig.one(client.data(UP))).destination, ENDPOINT);
+});

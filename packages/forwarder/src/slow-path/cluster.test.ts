@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { currentCandidate, isLiving } from "@holdfast/model";
+import { CHUNK } from "@holdfast/sctp";
+import { Cluster } from "../testing/cluster.ts";
+import { ClientHost, EndpointHost } from "../testing/hosts.ts";
+import {
+  CLIENT,
+  CLIENT_2,
+  CLIENT_PORT,
+  ENDPOINT,
+  ENDPOINT_PORT,
+  SERVICE_PORT,
+  VIPS,
+} from "../testing/rig.ts";
+
+const [VIP0, VIP1] = VIPS as [string, string];
+const UP = { source: CLIENT, destination: VIP0 };
+const DOWN = { source: ENDPOINT, destination: VIP0 };
+const hosts = () => ({
+  client: new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x51),
+  endpoint: new EndpointHost(ENDPOINT_PORT, 0, 0x52),
+});
+
+test("any member forwards any packet of a session at full speed without having seen its INIT", async () => {
+  const cluster = new Cluster(3);
+  const { client, endpoint } = await cluster.rig(0).establish({ listed: [CLIENT, CLIENT_2] });
+  for (const rig of cluster.rigs.slice(1)) {
+    for (const [packet, to] of [
+      [client.data(UP), ENDPOINT],
+      [client.data({ source: CLIENT_2, destination: VIP1 }), ENDPOINT],
+      [endpoint.data(DOWN), CLIENT],
+      [endpoint.heartbeat({ source: ENDPOINT, destination: VIP1 }), CLIENT_2],
+    ] as const) {
+      assert.equal((await rig.one(packet)).destination, to);
+    }
+    assert.equal(rig.event("questions"), 0);
+    assert.deepEqual(rig.drops(), {});
+  }
+});
+
+test("each step of the handshake at another member", async () => {
+  const cluster = new Cluster(3);
+  const { client, endpoint } = hosts();
+  const [a, b, c] = [cluster.rig(0), cluster.rig(1), cluster.rig(2)];
+  const init = await a.one(client.init(UP));
+  // The INIT-ACK arrives where the INIT is unknown: that member asks, and the other shows what it has forwarded.
+  client.acceptInitAck(await b.one(endpoint.initAck(init)));
+  assert.equal(b.event("questions"), 1);
+  const echo = await c.one(client.cookieEcho(UP));
+  assert.equal(echo.packet.sourcePort, init.packet.sourcePort);
+  await b.one(endpoint.cookieAck(DOWN));
+  for (const rig of cluster.rigs) {
+    await rig.one(client.data(UP));
+    await rig.one(endpoint.data(DOWN));
+  }
+});
+
+test("one INIT at two members: both allocate, the cookie decides, the association works everywhere", async () => {
+  const cluster = new Cluster(3);
+  const { client } = hosts();
+  const first = new EndpointHost(ENDPOINT_PORT, 0, 0x61);
+  const second = new EndpointHost(ENDPOINT_PORT, 0, 0x62);
+  const viaA = await cluster.rig(0).one(client.init(UP, [CLIENT_2]));
+  const viaB = await cluster.rig(1).one(client.init({ source: CLIENT_2, destination: VIP1 }, [CLIENT]));
+  assert.notEqual(viaA.packet.sourcePort, viaB.packet.sourcePort);
+  const answerA = await cluster.rig(0).one(first.initAck(viaA));
+  const answerB = await cluster.rig(1).one(second.initAck(viaB));
+  assert.equal(answerB.destination, CLIENT_2);
+  client.acceptInitAck(answerA);
+  // The COOKIE-ECHO takes yet another way.
+  await cluster.rig(2).one(client.cookieEcho({ source: CLIENT_2, destination: VIP1 }));
+  await cluster.rig(1).one(first.cookieAck({ source: ENDPOINT, destination: VIP1 }));
+  const records = [...cluster.rig(0).table.values()];
+  assert.equal(records.length, 1);
+  for (const rig of cluster.rigs) {
+    const record = [...rig.table.values()][0];
+    assert.ok(record);
+    assert.equal(currentCandidate(record)?.natPort, viaA.packet.sourcePort);
+    assert.equal((await rig.one(client.data(UP))).packet.sourcePort, viaA.packet.sourcePort);
+  }
+});
+
+test("a packet without state waits for the others' answer; without one it is dropped, never answered", async () => {
+  const cluster = new Cluster(2);
+  cluster.connected = false;
+  const { client, endpoint } = await cluster.rig(0).establish();
+  assert.deepEqual(await cluster.rig(1).pass(client.data(UP)), []);
+  assert.deepEqual(await cluster.rig(1).pass(endpoint.data(DOWN)), []);
+  assert.equal(cluster.rig(1).drops()["no-session"], 2);
+  cluster.connected = true;
+  const seen = await cluster.rig(1).one(client.data(UP));
+  assert.equal(seen.destination, ENDPOINT);
+  assert.equal(cluster.rig(1).event("aborts-sent"), 0);
+});
+
+test("two halves of a partition accept clients of one port: no NAT port is used twice, both live on", async () => {
+  const cluster = new Cluster(2);
+  cluster.connected = false;
+  const ports = new Set<number>();
+  for (const [number, rig] of cluster.rigs.entries()) {
+    for (let i = 0; i < 20; i++) {
+      const { natPort } = await rig.establish({
+        client: new ClientHost(CLIENT_PORT, SERVICE_PORT, 1_000 * (number + 1) + i),
+        endpoint: new EndpointHost(ENDPOINT_PORT, 0, 5_000 * (number + 1) + i),
+        source: `100.80.${number}.${i + 1}`,
+      });
+      ports.add(natPort);
+    }
+  }
+  assert.equal(ports.size, 40);
+  cluster.connected = true;
+  cluster.deliver();
+  for (const rig of cluster.rigs) assert.equal([...rig.table.values()].filter(isLiving).length, 40);
+});
+
+test("an end at one member takes the flows away at all; an operator's end is told by the VIP's owner alone", async () => {
+  const cluster = new Cluster(2);
+  const { record } = await cluster.rig(0).establish({ listed: [CLIENT, CLIENT_2] });
+  cluster.rig(0).forwarder.setOwnership([
+    { vip: VIP0, owned: true },
+    { vip: VIP1, owned: false },
+  ]);
+  cluster.rig(1).forwarder.setOwnership([
+    { vip: VIP0, owned: false },
+    { vip: VIP1, owned: true },
+  ]);
+  assert.ok(cluster.rig(1).fastPath.flowCount > 0);
+  assert.ok(cluster.rig(1).forwarder.removeSession(record.id));
+  const [byFirst, bySecond] = cluster.rigs.map((rig) => rig.taken());
+  for (const rig of cluster.rigs) assert.equal(rig.fastPath.flowCount, 0);
+  // Only CLIENT was ever heard from.
+  const toClient = (seen: typeof byFirst) => seen?.filter(({ destination }) => destination === CLIENT) ?? [];
+  assert.deepEqual(
+    toClient(byFirst).map((s) => s.source),
+    [VIP0],
+  );
+  assert.deepEqual(
+    toClient(bySecond).map((s) => s.source),
+    [VIP1],
+  );
+  for (const seen of [...toClient(byFirst), ...toClient(bySecond)]) {
+    assert.deepEqual(seen.types, [CHUNK.ABORT]);
+    assert.equal(seen.tag, record.commit?.clientTag);
+  }
+  assert.ok(byFirst?.some(({ destination }) => destination === ENDPOINT));
+  assert.equal(cluster.rig(0).forwarder.removeSession(record.id), false);
+});
+
+test("a replica learns where the client was last heard", async () => {
+  const cluster = new Cluster(2);
+  const { client, endpoint } = await cluster.rig(0).establish({ listed: [CLIENT, CLIENT_2] });
+  // A weak host sends everything from one address (sctp-rules E2).
+  await cluster.rig(0).one(client.heartbeat({ source: CLIENT, destination: VIP1 }));
+  const ack = await cluster.rig(1).one(endpoint.heartbeatAck({ source: ENDPOINT, destination: VIP1 }));
+  assert.equal(ack.destination, CLIENT, "replies follow the address last heard");
+  const probe = await cluster.rig(1).one(endpoint.heartbeat({ source: ENDPOINT, destination: VIP1 }));
+  assert.equal(probe.destination, CLIENT_2, "probes go to the address paired with the VIP");
+  const data = await cluster.rig(1).one(endpoint.data({ source: ENDPOINT, destination: VIP1 }));
+  assert.equal(data.destination, CLIENT, "an address that never spoke gets probes only");
+});
+
+test("a member that knows nothing of a session that another saw end answers nobody", async () => {
+  const cluster = new Cluster(2);
+  const { client } = await cluster.rig(0).establish();
+  const { encodeAbort } = await import("@holdfast/sctp");
+  await cluster.rig(1).one(client.packet(UP, [encodeAbort()]));
+  for (const rig of cluster.rigs) assert.ok(![...rig.table.values()].some(isLiving));
+  assert.equal(cluster.rig(0).fastPath.flowCount, 0);
+});
