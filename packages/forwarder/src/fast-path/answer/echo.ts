@@ -1,12 +1,12 @@
 // A ping to an owned VIP is answered (RFC 792, RFC 4443 §4.2): the request turned round.
 import {
   applyDelta,
+  IPV4_CHECKSUM_OFFSET,
   IPV4_TTL_OFFSET,
   IPV6_HOP_LIMIT_OFFSET,
   IpHeader,
   read16,
   write16,
-  writeIpv4Checksum,
 } from "@holdfast/sctp";
 
 const ECHO_REPLY = 0;
@@ -16,7 +16,7 @@ const ICMP_CHECKSUM_OFFSET = 2;
 
 /**
  * The reply to the echo request bytes[0, size), in a buffer of its own. The request is one that the translator has
- * decided to answer, so its header is sound. Identifier, sequence and data stay; a wrong checksum stays wrong.
+ * decided to answer, so its header is sound. Identifier, sequence and data stay; wrong checksums stay wrong.
  */
 export function echoReply(request: Uint8Array, size: number): Uint8Array {
   const header = new IpHeader();
@@ -32,7 +32,9 @@ export function echoReply(request: Uint8Array, size: number): Uint8Array {
   write16(reply, at, applyDelta(read16(reply, at), 0xffff - old + read16(reply, payloadOffset)));
   if (header.version === 4) {
     reply[IPV4_TTL_OFFSET] = HOP_LIMIT;
-    writeIpv4Checksum(reply);
+    // TTL is the high byte of its word.
+    const delta = 0xffff - (header.hopLimit << 8) + (HOP_LIMIT << 8);
+    write16(reply, IPV4_CHECKSUM_OFFSET, applyDelta(read16(reply, IPV4_CHECKSUM_OFFSET), delta));
   } else {
     reply[IPV6_HOP_LIMIT_OFFSET] = HOP_LIMIT;
   }
