@@ -1,0 +1,80 @@
+// `npm run demo`: the main job, to watch. Builds a lab of network namespaces on this machine, runs a story in it with
+// real SCTP stacks, says what was lost, and removes what it made, also when it is interrupted.
+import { pause } from "@holdfast/testkit";
+import { readOptions } from "./options.ts";
+import { bold, green, red, Screen } from "./screen.ts";
+import { type Figures, Stage } from "./stage.ts";
+import { killTwo } from "./story-cluster.ts";
+import { killEndpoint } from "./story-endpoint.ts";
+import { cutAndHeal, FLOW_MS, killAndAdopt } from "./story-paths.ts";
+
+const options = readOptions();
+const screen = new Screen();
+const stage = new Stage(screen, options);
+let interrupted = false;
+const interrupt = () => {
+  if (interrupted) process.exit(130); // the lab's exit handler removes its namespaces
+  interrupted = true;
+  screen.close();
+  screen.say("interrupted: removing the lab");
+  void stage.close().finally(() => process.exit(130));
+};
+process.on("SIGINT", interrupt);
+process.on("SIGTERM", interrupt);
+
+async function tell(): Promise<{ line: object; good: boolean }> {
+  if (options.killEndpoint) {
+    await stage.open({ reconnect: true });
+    await pause(FLOW_MS);
+    const figures = await killEndpoint(stage);
+    return { line: figures, good: figures.disturbed === 0 && figures.returned === figures.toldMs.length };
+  }
+  await stage.open();
+  await pause(FLOW_MS);
+  const takeover = options.members > 1 ? await killTwo(stage) : [];
+  await cutAndHeal(stage);
+  if (options.members === 1) await killAndAdopt(stage);
+  const figures: Figures = await stage.settle();
+  const { longestGapMs, ...rest } = figures;
+  return {
+    line: {
+      ...rest,
+      ...(options.members > 1 && { takeoverMs: takeover.map((ms) => Math.round(ms)) }),
+      longestGapMs,
+    },
+    good:
+      figures.lost === 0 &&
+      figures.messagesLost === 0 &&
+      figures.abortsSent === 0 &&
+      figures.messagesSent > 0,
+  };
+}
+
+let code = 1;
+try {
+  const { line, good } = await tell();
+  screen.close();
+  screen.say(bold("what was counted"));
+  for (const [name, value] of Object.entries(line)) {
+    const text =
+      Array.isArray(value) && value.length > 12
+        ? `${value.length} values, ${Math.min(...value)} … ${Math.max(...value)}`
+        : Array.isArray(value)
+          ? value.join(", ")
+          : value;
+    screen.say(`  ${name.padEnd(14)} ${text}`);
+  }
+  screen.say(good ? green(bold("nothing was lost")) : red(bold("something was lost: see above")));
+  await stage.close();
+  if (options.json) process.stdout.write(`${JSON.stringify(line)}\n`);
+  code = good ? 0 : 1;
+} catch (error) {
+  if (!interrupted) {
+    screen.close();
+    console.error(error);
+    for (const member of stage.cluster.members)
+      console.error(`--- ${member.name}\n${member.log().slice(-2000)}`);
+  }
+  await stage.close();
+}
+if (!interrupted) process.exit(code);

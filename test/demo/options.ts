@@ -1,0 +1,60 @@
+// The demo's command line.
+import { parseArgs } from "node:util";
+
+export interface DemoOptions {
+  readonly members: number;
+  readonly json: boolean;
+  readonly endpoints: number;
+  readonly killEndpoint: boolean;
+  readonly fastPath: "auto" | "tc" | "xdp" | "xdp-generic" | "userspace";
+  /** Associations of each client host. */
+  readonly associations: number;
+}
+
+const HELP = `npm run demo -- [options]
+
+  --members N         1: one node, a path cut and healed; 3 (default): nodes are killed as well
+  --endpoints N       servers behind the service (default 1)
+  --kill-endpoint     the story of a server that dies: its clients are told, and return to another
+  --fast-path MODE    auto, tc, xdp, xdp-generic or userspace
+  --associations N    of each client host (default 1; with --kill-endpoint 50)
+  --json              last line: the figures as one JSON object
+`;
+
+export function readOptions(): DemoOptions {
+  const { values } = parseArgs({
+    options: {
+      members: { type: "string", default: "3" },
+      endpoints: { type: "string" },
+      "kill-endpoint": { type: "boolean", default: false },
+      "fast-path": { type: "string", default: "auto" },
+      associations: { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    process.exit(0);
+  }
+  const killEndpoint = values["kill-endpoint"];
+  const number = (text: string, name: string, maximum: number) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= 1 && value <= maximum) return value;
+    process.stderr.write(`--${name} takes a whole number from 1 to ${maximum}, not '${text}'\n\n${HELP}`);
+    process.exit(2);
+  };
+  const fastPath = values["fast-path"];
+  if (!["auto", "tc", "xdp", "xdp-generic", "userspace"].includes(fastPath)) {
+    process.stderr.write(`--fast-path does not know '${fastPath}'\n\n${HELP}`);
+    process.exit(2);
+  }
+  return {
+    members: number(values.members, "members", 7),
+    endpoints: number(values.endpoints ?? (killEndpoint ? "3" : "1"), "endpoints", 8),
+    associations: number(values.associations ?? (killEndpoint ? "50" : "1"), "associations", 500),
+    killEndpoint,
+    fastPath: fastPath as DemoOptions["fastPath"],
+    json: values.json,
+  };
+}

@@ -1,0 +1,213 @@
+// What every story of the demo stands on: the cluster, the peers, the captures at the edges, and the final figures.
+import {
+  type Capture,
+  Cluster,
+  PATH_NETWORKS,
+  type Peer,
+  type PeerEvent,
+  startCapture,
+  until,
+} from "@holdfast/testkit";
+import { countInits, countOwnAborts } from "./aborts.ts";
+import type { DemoOptions } from "./options.ts";
+import { bold, cyan, dim, green, red, type Screen, yellow } from "./screen.ts";
+
+/** Messages per second and association, bytes each. */
+const RATE = 50;
+const MESSAGE_SIZE = 200;
+/** Clients with one, two and three addresses. */
+const CLIENT_ADDRESS_COUNTS = [1, 2, 3];
+
+export interface Figures {
+  readonly associations: number;
+  /** COMM_LOST, a restart, or a second INIT: the peers never reconnect unasked. */
+  readonly lost: number;
+  readonly abortsSent: number;
+  readonly messagesSent: number;
+  readonly messagesLost: number;
+  /** By association, from the receiver's clock, ms. */
+  readonly longestGapMs: readonly number[];
+}
+
+interface Watched {
+  readonly received: number;
+  readonly gapMs: number;
+}
+
+export class Stage {
+  readonly screen: Screen;
+  readonly options: DemoOptions;
+  readonly cluster: Cluster;
+  readonly servers: Peer[] = [];
+  readonly clients: Peer[] = [];
+  readonly edges: Capture[] = [];
+  readonly #watched = new Map<number, Watched>();
+  #owners = new Map<string, string>();
+  #sessions = 0;
+  #watch: NodeJS.Timeout | undefined;
+
+  constructor(screen: Screen, options: DemoOptions) {
+    this.screen = screen;
+    this.options = options;
+    this.cluster = new Cluster({
+      members: options.members,
+      endpoints: options.endpoints,
+      clients: CLIENT_ADDRESS_COUNTS,
+      fastPath: options.fastPath,
+      // An endpoint's death should be seen in a second here.
+      configuration: { health: { intervalMs: 200, timeoutMs: 200, downCount: 2, upCount: 2 } },
+    });
+  }
+
+  get associationCount(): number {
+    return this.clients.length * this.options.associations;
+  }
+
+  async open(clientOptions: { readonly reconnect?: boolean } = {}): Promise<void> {
+    const { screen, cluster, options } = this;
+    screen.say(
+      `the lab stands: ${bold(`${options.members} member${options.members > 1 ? "s" : ""}`)}, ${options.endpoints} endpoint${options.endpoints > 1 ? "s" : ""}, ` +
+        "clients with one, two and three addresses",
+    );
+    await cluster.start();
+    const log = cluster.members[0]?.log() ?? "";
+    const mode = /"fastPath":"([^"]+)"/.exec(log)?.[1] ?? "?";
+    screen.say(`members are ready, fast path ${bold(mode)}; service ${cluster.vips.join(", ")} port 38412`);
+    if (options.members > 1) {
+      for (const [vip, owner] of await cluster.settled())
+        screen.say(`  ${cyan(vip)} belongs to ${bold(owner)}`);
+    }
+    for (const [index, host] of cluster.endpoints.entries()) {
+      this.edges.push(await startCapture(cluster.lab, host, "core", "ip proto 132 or ip6 proto 132"));
+      this.servers.push(await cluster.startEndpoint(index, { echo: true }));
+    }
+    for (const [index, count] of CLIENT_ADDRESS_COUNTS.entries()) {
+      const host = cluster.clients[index];
+      if (host === undefined) continue;
+      for (const network of PATH_NETWORKS.slice(0, count))
+        this.edges.push(await startCapture(cluster.lab, host, network, "ip proto 132 or ip6 proto 132"));
+      this.clients.push(
+        await cluster.startClient(index, {
+          rate: options.killEndpoint ? 5 : RATE,
+          size: MESSAGE_SIZE,
+          associations: options.associations,
+          ...clientOptions,
+        }),
+      );
+    }
+    for (const client of this.clients) {
+      await client.established(options.associations);
+      client.on("event", (event) => this.#tell(client, event));
+    }
+    const pathCount = cluster.vips.length;
+    await until("every path to be confirmed on both sides", async () => {
+      const sides = await Promise.all([...this.clients, ...this.servers].map((peer) => peer.paths()));
+      return sides.every((paths) =>
+        [...paths.values()].every(
+          (list) => list.length === pathCount && list.every((p) => p.state === "active"),
+        ),
+      );
+    });
+    screen.say(
+      green(
+        `${this.associationCount} associations are up, ${pathCount} paths each, all confirmed on both sides`,
+      ),
+    );
+    this.#watch = setInterval(() => void this.#look(), 200);
+    screen.show(() => this.#board());
+  }
+
+  #tell(client: Peer, { event, id, address, state }: PeerEvent): void {
+    const who = `client ${client.host.name}`;
+    if (event === "path" && state === "unreachable")
+      this.screen.say(yellow(`${who}: path to ${address} is down`));
+    else if (event === "path" && state === "reachable")
+      this.screen.say(green(`${who}: path to ${address} is back`));
+    else if (
+      (event === "lost" || event === "restart" || event === "cannotStart") &&
+      !this.options.killEndpoint
+    )
+      this.screen.say(red(`${who}: association ${id} ${event}`));
+  }
+
+  async #look(): Promise<void> {
+    try {
+      for (const server of this.servers.filter((s) => s.running)) {
+        for (const receipt of await server.receipts())
+          this.#watched.set(receipt.client, { received: receipt.received, gapMs: receipt.longestGapMs });
+      }
+      const member = this.cluster.members.find((m) => m.running);
+      if (member !== undefined) {
+        this.#owners = await this.cluster.owners(member);
+        const metric = await member.metric("holdfast_sessions");
+        this.#sessions = metric;
+      }
+    } catch {
+      // A member that dies while it is asked: the next look asks another.
+    }
+  }
+
+  #board(): readonly string[] {
+    const { cluster } = this;
+    const members = cluster.members
+      .map((m) => (m.running ? green(`● ${m.name}`) : red(`○ ${m.name}`)))
+      .join("  ");
+    const owners = cluster.vips
+      .map((vip) => `${vip} ${dim("→")} ${this.#owners.get(vip) ?? "?"}`)
+      .join("   ");
+    const rows = this.clients.flatMap((client) => {
+      const mine = [...this.#watched].filter(
+        ([id]) => Math.floor(id / 1000) === this.clients.indexOf(client),
+      );
+      const received = mine.reduce((sum, [, w]) => sum + w.received, 0);
+      const gap = Math.max(0, ...mine.map(([, w]) => w.gapMs));
+      const addresses = cluster.clientAddresses(this.clients.indexOf(client)).length;
+      return [
+        `  ${client.host.name} ${dim(`${addresses} address${addresses > 1 ? "es" : " "}`)}  received ${String(received).padStart(6)}  longest gap ${gap.toFixed(0).padStart(5)} ms`,
+      ];
+    });
+    return [dim("─".repeat(72)), `  ${members}    ${this.#sessions} sessions`, `  ${owners}`, ...rows];
+  }
+
+  /** Stops the numbers, waits until the stacks hold nothing, and counts at the receivers and in the captures. */
+  async settle(): Promise<Figures> {
+    const all = await Promise.all(this.clients.map((client) => client.settle()));
+    if (this.#watch !== undefined) clearInterval(this.#watch);
+    const associations = all.flat();
+    const receipts = new Map<number, { received: number; gapMs: number }>();
+    let restarts = 0;
+    for (const server of this.servers.filter((s) => s.running)) {
+      for (const r of await server.receipts()) {
+        const before = receipts.get(r.client) ?? { received: 0, gapMs: 0 };
+        receipts.set(r.client, {
+          received: before.received + r.received,
+          gapMs: Math.max(before.gapMs, r.longestGapMs),
+        });
+      }
+      restarts += (await server.serverFigures()).restarts;
+    }
+    for (const edge of this.edges) await edge.stop();
+    const lost = associations.filter(
+      (a) => !a.up || a.lost > 0 || a.restarts > 0 || a.cannotStart > 0 || a.ups !== 1,
+    );
+    const extraInits = Math.max(0, countInits(this.edges, this.cluster.vips) - associations.length);
+    const messagesSent = associations.reduce((sum, a) => sum + a.sent, 0);
+    const messagesLost = associations.reduce(
+      (sum, a) => sum + a.sent - (receipts.get(a.id)?.received ?? 0),
+      0,
+    );
+    return {
+      associations: associations.length,
+      lost: Math.max(lost.length, restarts, extraInits),
+      abortsSent: countOwnAborts(this.edges, this.cluster.vips),
+      messagesSent,
+      messagesLost,
+      longestGapMs: associations.map((a) => Math.round(receipts.get(a.id)?.gapMs ?? -1)),
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#watch !== undefined) clearInterval(this.#watch);
+    await this.cluster.close();
+  }
+}
