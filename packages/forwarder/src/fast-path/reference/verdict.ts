@@ -6,6 +6,8 @@ import type { FlowEntry } from "./flow-entry.ts";
 /** Stable names; totals carry them as `drop.NAME`. */
 export type DropReason =
   | MalformedReason
+  /** Userspace only: the way out computes the header checksum anew, and would bless a wrong one. */
+  | "ip-checksum"
   | "not-sctp"
   | "icmp-other"
   | "not-owned"

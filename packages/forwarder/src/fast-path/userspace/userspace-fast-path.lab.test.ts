@@ -46,6 +46,22 @@ if (obstacle !== undefined) {
     });
   }
 
+  test("a wrong IPv4 header checksum is not blessed", async () => {
+    const rig = await harness.open({});
+    try {
+      rig.fastPath.setLocal(LOCAL);
+      const flow = upFlow(IPV4);
+      rig.fastPath.install(flow);
+      const packet = arriving(flow, [encodeData({ tsn: 1, data: new Uint8Array(9) })]);
+      packet[11] = (packet[11] as number) ^ 1;
+      rig.inject("client", packet);
+      await until("the drop", () => rig.fastPath.totals().get("drop.ip-checksum") === 1);
+      assert.equal(rig.received("core").length, 0);
+    } finally {
+      await rig.close();
+    }
+  });
+
   test("an interface that does not exist is named", async () => {
     makeLinks();
     await assert.rejects(

@@ -1,6 +1,6 @@
 // The fast path for hosts where BPF is not allowed: a ring per interface, the reference translator, raw sockets.
 import { type Address, addressBytes, HoldfastError, type Logger, silentLogger } from "@holdfast/model";
-import { IpHeader, read16, writeChecksum } from "@holdfast/sctp";
+import { IPV4_HEADER_SIZE, IpHeader, internetChecksum, read16, writeChecksum } from "@holdfast/sctp";
 import { arpReply, type OwnsAddress } from "../answer/arp.ts";
 import { echoReply } from "../answer/echo.ts";
 import { isSolicitation, neighbourAdvertisement } from "../answer/neighbour.ts";
@@ -87,6 +87,8 @@ class UserspaceFastPath implements FastPath {
     this.#engine.tables.local.get(bytes, offset, 4)?.local.owned;
   readonly #owns6: OwnsAddress = (bytes, offset) =>
     this.#engine.tables.local.get(bytes, offset, 16)?.local.owned;
+  /** The local addresses that guard and filters know. */
+  #guarded = "";
   #started = false;
   #delivering = false;
   #closed = false;
@@ -121,10 +123,15 @@ class UserspaceFastPath implements FastPath {
 
   setLocal(addresses: readonly LocalAddress[]): void {
     const texts = addresses.map((local) => local.address);
-    // The guard first: a VIP that is served before the host is silenced would be answered twice.
-    this.#guard.protect(texts);
+    const set = texts.toSorted().join(" ");
+    if (set !== this.#guarded) {
+      // The guard first: a VIP that is served before the host is silenced would be answered twice. Who owns a VIP
+      // changes more often than the set, and nft takes its time.
+      this.#guard.protect(texts);
+      for (const { ring } of this.#ports) ring.setFilter(texts.map(addressBytes));
+      this.#guarded = set;
+    }
     this.#engine.tables.setLocal(addresses);
-    for (const { ring } of this.#ports) ring.setFilter(texts.map(addressBytes));
   }
 
   setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
@@ -250,6 +257,10 @@ class UserspaceFastPath implements FastPath {
 
   #handleIp({ facts, ring }: Port, frame: RingFrame): void {
     const packet = ring.bytes.subarray(frame.networkOffset, frame.end);
+    if (hasWrongHeaderChecksum(packet)) {
+      this.#engine.countDrop("ip-checksum");
+      return;
+    }
     const verdict = this.#engine.process({
       bytes: packet,
       size: packet.length,
@@ -302,4 +313,12 @@ class UserspaceFastPath implements FastPath {
       }
     });
   }
+}
+
+/** Of IPv4; what cannot be a header is the engine's to name. */
+function hasWrongHeaderChecksum(packet: Uint8Array): boolean {
+  const first = packet[0] as number;
+  if (first >>> 4 !== 4) return false;
+  const size = (first & 0x0f) * 4;
+  return size >= IPV4_HEADER_SIZE && size <= packet.length && internetChecksum(packet, 0, size) !== 0;
 }
