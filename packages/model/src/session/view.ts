@@ -94,7 +94,8 @@ export class SessionView implements SessionTable {
     return {
       // A full record from elsewhere that says at least what we know.
       covered: delta.serviceId !== undefined && covers(delta, record),
-      contradicted: delta.end !== undefined && !isEnded(record),
+      contradicted:
+        delta.end !== undefined && !isEnded(record) && isEnded(join(emptyRecord(delta.id), delta)),
     };
   }
 

@@ -175,6 +175,14 @@ export class ReplicationEngine implements Engine {
     this.#shelf.free();
   }
 
+  /** Stops without a word, as a crash does: nothing is flushed, peers notice by themselves. */
+  abandon(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers) timer.cancel();
+    void this.#ports.transport.stop();
+    this.#shelf.free();
+  }
+
   // -------------------------------------------------------------------------------------------------------------
   // From the view.
 
@@ -438,7 +446,8 @@ export class ReplicationEngine implements Engine {
           const before = journal.segments.get(number - 1);
           if (before !== undefined && entry.previousTicks > 0) {
             before.sealedTicks = entry.previousTicks;
-            if (before.segment.ticks === entry.previousTicks) this.#ports.store.seal(journal.actor, number - 1);
+            if (before.segment.ticks === entry.previousTicks)
+              this.#ports.store.seal(journal.actor, number - 1);
           }
           journal.saidBase = entry.base;
           journal.controls.push({ segment: number, base: entry.base, floor: undefined });

@@ -6,6 +6,7 @@ import {
   emptyRecord,
   encodeSession,
   isEnded,
+  isIdentified,
   join,
   type Replication,
   type SessionDelta,
@@ -278,8 +279,11 @@ export class SessionReplica implements Replication {
     for (const bytes of readIds(message.ids)) {
       const record = this.#ports.view.known(sessionIdFromBytes(bytes));
       if (record === undefined) continue;
-      if (!isEnded(record)) writer.add(encodeSession(record));
-      else if (!this.#isExpired(record.id)) writer.add(encodeSession(tombstoneOf(record)));
+      const fades = isEnded(record) || !isIdentified(record);
+      if (!fades) writer.add(encodeSession(record));
+      else if (!this.#isExpired(record.id)) {
+        writer.add(encodeSession(isEnded(record) ? tombstoneOf(record) : record));
+      }
     }
     this.#ports.link.post({ kind: "exported", request: message.request, deltas: writer.take() });
   }
@@ -289,7 +293,12 @@ export class SessionReplica implements Replication {
    * that member would bring the session back, and its NAT port might be in other hands by then.
    */
   #isExpired(id: SessionId): boolean {
-    const endedAtMs = this.#endedAtMs.get(id) ?? this.#ports.clock.nowMs();
+    let endedAtMs = this.#endedAtMs.get(id);
+    if (endedAtMs === undefined) {
+      // Never shown by the view: a tombstone, or stray facts, of a session whose identity has not come.
+      endedAtMs = this.#ports.clock.nowMs();
+      this.#endedAtMs.set(id, endedAtMs);
+    }
     if (this.#endedAtMs.size > TOMBSTONE_COUNT_MAX && this.#isAmongOldest(endedAtMs)) {
       this.totals.tombstonesDropped++;
       return true;
@@ -320,6 +329,7 @@ export class SessionReplica implements Replication {
       }
       if (!isEnded(record)) this.totals.ghosts++;
       this.#ports.view.forget(id);
+      this.#endedAtMs.delete(id);
     }
   }
 

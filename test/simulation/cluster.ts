@@ -1,0 +1,108 @@
+// The simulated cluster: members, their network, and what misbehaves.
+import { type Random, seededRandom } from "../../packages/model/src/index.ts";
+import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";
+import type { PeerIdentity } from "../../packages/sync/src/ports.ts";
+import { MemoryNetwork } from "../../packages/sync/src/transport/memory.ts";
+import { SimulatedClock, SimulatedTime } from "./clock.ts";
+import type { Fault } from "./faults.ts";
+import { type Life, SimulatedMember } from "./member.ts";
+
+export interface ClusterOptions {
+  readonly seed: number;
+  readonly memberCount: number;
+  readonly journals: JournalFactory;
+  readonly fault?: Fault | undefined;
+  readonly memoryMs?: number;
+}
+
+export class Cluster {
+  readonly time = new SimulatedTime();
+  readonly random: Random;
+  readonly network: MemoryNetwork;
+  readonly members: SimulatedMember[];
+  readonly fault: Fault | undefined;
+  /** Who is with whom; one group when nothing is cut. */
+  #groups: number[][];
+  #slow = false;
+
+  constructor(options: ClusterOptions) {
+    const { seed, memberCount, journals, fault, memoryMs } = options;
+    this.fault = fault;
+    this.random = seededRandom(seed);
+    const networkRandom = seededRandom(seed ^ 0x5bd1e995);
+    this.network = new MemoryNetwork({
+      clock: new SimulatedClock(this.time),
+      random: networkRandom,
+      delayMs: () => (this.#slow ? 5 + networkRandom.below(100) : 0.2 + networkRandom.below(800) / 1000),
+      detectMs: 100,
+      reconnectMs: 20,
+      refusalPauseMs: 100,
+      queueBytesMax: 64 * 1024,
+    });
+    const identities: PeerIdentity[] = Array.from({ length: memberCount }, (_, number) => ({
+      number,
+      name: `m${number}`,
+    }));
+    this.members = identities.map(
+      (identity) =>
+        new SimulatedMember({
+          identity,
+          members: identities,
+          time: this.time,
+          network: this.network,
+          journals,
+          seed,
+          fault,
+          ...(memoryMs === undefined ? {} : { memoryMs }),
+        }),
+    );
+    this.#groups = [identities.map(({ number }) => number)];
+  }
+
+  running(): { member: SimulatedMember; life: Life }[] {
+    return this.members.flatMap((member) =>
+      member.life === undefined ? [] : [{ member, life: member.life }],
+    );
+  }
+
+  /** Running members in the same part of the network as `number`. */
+  reachedFrom(number: number): { member: SimulatedMember; life: Life }[] {
+    const group = this.#groups.find((members) => members.includes(number)) ?? [];
+    return this.running().filter(({ member }) => group.includes(member.number));
+  }
+
+  get isWhole(): boolean {
+    return this.#groups.length === 1;
+  }
+
+  split(): void {
+    this.heal();
+    const count = this.members.length;
+    const inFirst = this.members.map(() => this.random.below(2) === 0);
+    // Neither half is empty.
+    inFirst[this.random.below(count)] = true;
+    const other = inFirst.indexOf(true);
+    inFirst[(other + 1 + this.random.below(count - 1)) % count] = false;
+    const numbers = this.members.map((member) => member.number);
+    const groups = [numbers.filter((n) => inFirst[n]), numbers.filter((n) => !inFirst[n])];
+    this.partition(groups);
+  }
+
+  partition(groups: number[][]): void {
+    this.#groups = groups.filter((group) => group.length > 0);
+    this.network.partition(...this.#groups);
+  }
+
+  heal(): void {
+    this.#groups = [this.members.map((member) => member.number)];
+    this.network.healAll();
+  }
+
+  slow(isSlow: boolean): void {
+    this.#slow = isSlow;
+  }
+
+  pick<T>(items: readonly T[]): T | undefined {
+    return items[this.random.below(Math.max(items.length, 1))];
+  }
+}

@@ -1,0 +1,171 @@
+// Deliberate faults: each is a mistake that somebody could make, put between the real parts. The simulation is good for
+// something only if it finds every one of them.
+import {
+  decodeSession,
+  type End,
+  type SessionDelta,
+  type SessionRecord,
+  SessionView,
+} from "../../packages/model/src/index.ts";
+import { BatchWriter, readBatch } from "../../packages/sync/src/engine/batch.ts";
+import type { ChangeRefusal, VerifiedChange } from "../../packages/sync/src/journal/change.ts";
+import { decodePayload, encodePayload } from "../../packages/sync/src/journal/payload.ts";
+import type { JournalFactory, Segment } from "../../packages/sync/src/journal/segment.ts";
+import type { DeltaBatch, ToEngine, ToView } from "../../packages/sync/src/ports.ts";
+
+export interface Fault {
+  readonly name: string;
+  readonly view?: () => SessionView;
+  readonly journals?: (real: JournalFactory) => JournalFactory;
+  /** Changes or swallows what the view's side posts. */
+  readonly toEngine?: (message: ToEngine, member: number) => ToEngine | undefined;
+  readonly toView?: (message: ToView, member: number) => ToView | undefined;
+  /** Answers for the engine. */
+  readonly echo?: (message: ToEngine) => ToView | undefined;
+  /** Changes an end that the workload is about to write. */
+  readonly end?: (end: End) => End;
+  /** The member whose slot an allocator uses. */
+  readonly slot?: (member: number) => number;
+  /** Keeps a freed NAT port from being used again while its session is remembered. */
+  readonly ignoresTombstones?: boolean;
+  /** Two members that see one INIT from different sources name two sessions. */
+  readonly namesBySource?: boolean;
+}
+
+class LastWriterView extends SessionView {
+  override joinRemote(delta: SessionDelta) {
+    if (delta.serviceId !== undefined) this.forget(delta.id);
+    return super.joinRemote(delta);
+  }
+}
+
+/** Takes what a commit says even when it knows a later one: the phase of a session falls back. */
+class FirstCommitView extends SessionView {
+  override joinRemote(delta: SessionDelta) {
+    const known: SessionRecord | undefined = this.known(delta.id);
+    if (known?.commit === undefined || delta.commit === undefined) return super.joinRemote(delta);
+    const { commit: _ignored, ...rest } = delta;
+    return super.joinRemote(rest);
+  }
+}
+
+function filterBatch(batch: DeltaBatch, keep: (delta: SessionDelta, i: number) => boolean): DeltaBatch {
+  const writer = new BatchWriter();
+  let i = 0;
+  for (const bytes of readBatch(batch)) {
+    const decoding = decodeSession(bytes);
+    if ("delta" in decoding && keep(decoding.delta, i++)) writer.add(bytes);
+  }
+  return writer.take();
+}
+
+function wrapped(real: JournalFactory, change: (segment: Segment) => Segment): JournalFactory {
+  return { open: (actor, number) => change(real.open(actor, number)) };
+}
+
+/** A segment that does everything as the real one, but for what `over` replaces. */
+function like(segment: Segment, over: Partial<Pick<Segment, "append" | "verify" | "apply">>): Segment {
+  return {
+    get actor() {
+      return segment.actor;
+    },
+    get number() {
+      return segment.number;
+    },
+    get ticks() {
+      return segment.ticks;
+    },
+    get head() {
+      return segment.head;
+    },
+    append: over.append ?? ((payload) => segment.append(payload)),
+    verify: over.verify ?? ((change) => segment.verify(change)),
+    apply: over.apply ?? ((change) => segment.apply(change)),
+    changes: (from, to) => segment.changes(from, to),
+    free: () => segment.free(),
+  };
+}
+
+/** Believes any bytes that are long enough: no hash, no writer, no place in the chain. */
+function believe(segment: Segment, bytes: Uint8Array): VerifiedChange | ChangeRefusal {
+  const verified = segment.verify(bytes);
+  if (typeof verified !== "string") return verified;
+  // The payload of a damaged chunk, found where it would be in a sound one.
+  const at = payloadStart(bytes);
+  return {
+    bytes,
+    hash: verified === "wrong-hash" ? bytes.slice(4, 36) : bytes.slice(0, 32),
+    payload: bytes.subarray(at, bytes.length - 2),
+    tick: segment.ticks,
+  };
+}
+
+/** After the value's type and length: the last literal run before the payload. */
+function payloadStart(bytes: Uint8Array): number {
+  // action column (1, 0x7f, 1) then 0x7f and the length's LEB128.
+  for (let i = 12; i + 4 < bytes.length; i++) {
+    if (bytes[i] === 1 && bytes[i + 1] === 0x7f && bytes[i + 2] === 1 && bytes[i + 3] === 0x7f) {
+      let at = i + 4;
+      while (((bytes[at] ?? 0) & 0x80) !== 0) at++;
+      return at + 1;
+    }
+  }
+  return bytes.length;
+}
+
+export const FAULTS: readonly Fault[] = [
+  { name: "a time-out that absorbs", end: (end) => ({ ...end, absorbing: true }) },
+  { name: "a shared slot", slot: () => 0 },
+  {
+    name: "a forgotten tombstone",
+    toEngine: (message) =>
+      message.kind === "exported"
+        ? { ...message, deltas: filterBatch(message.deltas, (delta) => delta.end === undefined) }
+        : message,
+  },
+  {
+    name: "tombstones forgotten while a member is missing",
+    toView: (message) =>
+      message.kind === "state" ? { kind: "state", state: { ...message.state, missing: [] } } : message,
+  },
+  {
+    name: "an applied change that was not verified",
+    journals: (real) =>
+      wrapped(real, (segment) => like(segment, { verify: (bytes) => believe(segment, bytes) })),
+  },
+  {
+    name: "a base advanced too early",
+    journals: (real) =>
+      wrapped(real, (segment) =>
+        like(segment, {
+          append: (payload) => {
+            const entries = decodePayload(payload) ?? [];
+            return segment.append(
+              encodePayload(
+                entries.map((entry) =>
+                  entry.kind === "header" ? { ...entry, base: segment.number } : entry,
+                ),
+              ),
+            );
+          },
+        }),
+      ),
+  },
+  {
+    name: "a lost re-emission",
+    toEngine: (message) =>
+      message.kind === "exported"
+        ? { ...message, deltas: filterBatch(message.deltas, (_delta, i) => i % 3 !== 0) }
+        : message,
+  },
+  { name: "a join that takes the last writer", view: () => new LastWriterView() },
+  { name: "a join that keeps the first commit", view: () => new FirstCommitView() },
+  {
+    name: "a release that nobody has acknowledged",
+    toEngine: (message) => message,
+    echo: (message) =>
+      message.kind === "release" ? { kind: "released", token: message.token, ok: true } : undefined,
+  },
+  { name: "a session named by its source", namesBySource: true },
+  { name: "a NAT port used again too soon", ignoresTombstones: true },
+];

@@ -1,0 +1,145 @@
+// One seed: a cluster, its clients, and what goes wrong; then peace, and the checks.
+import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";
+import { check } from "./checks.ts";
+import { Cluster } from "./cluster.ts";
+import type { Fault } from "./faults.ts";
+import { IDLE_LIMIT_MS, MEMORY_MS } from "./member.ts";
+import { Workload } from "./workload.ts";
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** 3 to 7; drawn from the seed when left out. */
+  readonly memberCount?: number;
+  readonly journals: JournalFactory;
+  readonly fault?: Fault;
+  readonly chaosMs?: number;
+}
+
+export interface SimulationResult {
+  readonly seed: number;
+  readonly memberCount: number;
+  readonly violations: readonly string[];
+  readonly eventCount: number;
+  readonly simulatedMs: number;
+  readonly opened: number;
+  readonly story: readonly string[];
+}
+
+const CHAOS_MS = 6_000;
+/** Ghosts are idle first, then tombstones, then the journals forget them: and all that once more for what came late. */
+const SETTLE_MS = IDLE_LIMIT_MS * 1.5 + MEMORY_MS * 5;
+const TALK_PERIOD_MS = IDLE_LIMIT_MS / 4;
+/** A fact that its member took with it in less than this was with nobody else. */
+const REPLICATION_MS = 250;
+
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const { seed, journals, fault, chaosMs = CHAOS_MS } = options;
+  const memberCount = options.memberCount ?? 3 + (seed % 8 === 0 ? 4 : seed % 4 === 0 ? 2 : seed % 2);
+  const cluster = new Cluster({ seed, memberCount, journals, fault });
+  const workload = new Workload(cluster);
+  const { time, random } = cluster;
+  const story: string[] = [];
+  const tell = (what: string) => {
+    story.push(`${Math.round(time.nowMs)} ms: ${what}`);
+    workload.quietSinceMs = time.nowMs;
+  };
+  for (const member of cluster.members) await member.start();
+  await time.run(500);
+
+  const every = (periodMs: number, untilMs: number, action: () => void) => {
+    const again = () => {
+      if (time.nowMs >= untilMs) return;
+      action();
+      time.at(time.nowMs + periodMs / 2 + random.below(periodMs), again);
+    };
+    time.at(time.nowMs + random.below(periodMs), again);
+  };
+  const chaosUntilMs = time.nowMs + chaosMs;
+  const settleUntilMs = chaosUntilMs + SETTLE_MS;
+  every(250, chaosUntilMs, () => workload.open());
+  every(900, chaosUntilMs, () => workload.restart());
+  every(700, chaosUntilMs, () => workload.end());
+  every(900, chaosUntilMs, () => workload.vanish());
+  every(TALK_PERIOD_MS, settleUntilMs - 300, () => workload.talk());
+
+  const trouble = [
+    () => {
+      cluster.split();
+      tell("partition");
+    },
+    () => {
+      cluster.heal();
+      tell("heal");
+    },
+    () => {
+      const victim = cluster.pick(cluster.running());
+      if (victim === undefined || cluster.running().length < 2) return;
+      // A disk is lost only when everybody else is there and in step: two losses at once lose data by right.
+      const isSafe =
+        cluster.isWhole &&
+        cluster.running().length === memberCount &&
+        time.nowMs - workload.quietSinceMs > REPLICATION_MS;
+      const disk = isSafe && random.below(2) === 0 ? "lost" : "kept";
+      workload.died(victim.member.number, time.nowMs, REPLICATION_MS);
+      victim.member.crash(disk);
+      tell(`m${victim.member.number} crashes, disk ${disk}`);
+      const downMs = random.below(3) === 0 ? MEMORY_MS * 1.5 : 50 + random.below(800);
+      time.at(time.nowMs + downMs, () => {
+        if (victim.member.life !== undefined) return;
+        void victim.member.start();
+        tell(`m${victim.member.number} starts`);
+      });
+    },
+    () => {
+      const member = cluster.pick(cluster.members);
+      const byMs = (random.below(2) === 0 ? -1 : 1) * random.below(3_600_000);
+      member?.jump(byMs);
+      tell(`clock of m${member?.number} jumps by ${byMs} ms`);
+    },
+    () => {
+      const [a, b] = [random.below(memberCount), random.below(memberCount)];
+      if (a === b) return;
+      cluster.network.stall(a, b, true);
+      tell(`m${a} to m${b} stalls`);
+      time.at(time.nowMs + 50 + random.below(1_000), () => {
+        cluster.network.stall(a, b, false);
+        tell(`m${a} to m${b} flows`);
+      });
+    },
+    () => {
+      cluster.network.break(random.below(memberCount), random.below(memberCount));
+      tell("a connection breaks");
+    },
+    () => {
+      cluster.slow(true);
+      tell("slow network");
+      time.at(time.nowMs + 500, () => {
+        cluster.slow(false);
+        tell("fast network");
+      });
+    },
+    () => {
+      cluster.pick(cluster.members)?.corruptNext(random.uint32());
+      tell("a change is damaged on its way");
+    },
+  ];
+  every(700, chaosUntilMs, () => trouble[random.below(trouble.length)]?.());
+
+  await time.run(chaosUntilMs);
+  cluster.heal();
+  for (const member of cluster.members) if (member.life === undefined) void member.start();
+  tell("peace");
+  await time.run(settleUntilMs);
+  workload.stop();
+  const violations = check(cluster, workload);
+  for (const { life } of cluster.running()) life.engine.abandon();
+  return {
+    seed,
+    memberCount,
+    violations,
+    eventCount: time.eventCount,
+    simulatedMs: time.nowMs,
+    opened: workload.totals.opened,
+    story,
+  };
+}
