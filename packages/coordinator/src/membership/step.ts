@@ -10,8 +10,12 @@ import { judge, nextVerdictAtMs } from "./verdict.ts";
 
 export function step(membership: Membership, event: MembershipEvent, nowMs: number): MembershipEffect[] {
   switch (event.kind) {
-    case "message":
-      return pushState(membership, nowMs, receive(membership, event.message, event.network, nowMs));
+    case "message": {
+      const effects = receive(membership, event.message, event.network, nowMs);
+      // Accused: the new incarnation must not go out without "settling", or the others would let go at once.
+      if (membership.dirty) effects.push(...refresh(membership, nowMs));
+      return pushState(membership, nowMs, effects);
+    }
     case "hint":
       return hint(membership, event.member, nowMs);
     case "facts":

@@ -4,9 +4,10 @@ import { type Address, type MemberName, type Random, seededRandom } from "@holdf
 import { DEFAULT_TIMING, type MemberConfiguration, networkIdOf, type Timing } from "../configuration.ts";
 import { createMembership, type Membership, type MembershipEvent, viewOf } from "../membership/state.ts";
 import { step } from "../membership/step.ts";
-import { Ownership } from "../ownership/assignment.ts";
+import { type Assignment, Ownership } from "../ownership/assignment.ts";
 import type { Placement } from "../ownership/placement.ts";
 import { NO_TENURE, nextTenure, type Tenure } from "../tenure/tenure.ts";
+import { type ClusterView, isPresent } from "../view.ts";
 import type { Message } from "../wire/message.ts";
 import { SimulatedNetwork, TimedQueue } from "./network.ts";
 
@@ -18,7 +19,7 @@ export type SeededFault =
   | "ignoresCatchUp"
   | "breaksBeforeMake"
   | "neverDeclaresDeath"
-  | "trustsHearsay"
+  | "answersBlindly"
   | "keepsWhatItLost"
   | "neverRefutes"
   | "judgesOnOneNetwork"
@@ -71,7 +72,11 @@ export class SimulatedCluster {
   constructor(options: SimulationOptions) {
     this.options = options;
     this.placement = options.placement;
-    this.timing = { ...DEFAULT_TIMING, ...options.timing };
+    this.timing = {
+      ...DEFAULT_TIMING,
+      ...options.timing,
+      ...(options.fault === "neverDeclaresDeath" ? { missedProbesMax: 100_000 } : {}),
+    };
     this.random = seededRandom(options.seed);
     this.network = new SimulatedNetwork(seededRandom(this.random.uint32()));
     for (const configuration of options.members) {
@@ -222,8 +227,9 @@ export class SimulatedCluster {
     }
   }
 
-  private advance(member: SimulatedMember, event: MembershipEvent): void {
+  private advance(member: SimulatedMember, original: MembershipEvent): void {
     if (member.membership === undefined) return;
+    const event = this.spoil(original);
     let displaced = false;
     for (const effect of step(member.membership, event, this.nowMs)) {
       if (effect.kind === "send") this.send(member, effect.message);
@@ -231,6 +237,20 @@ export class SimulatedCluster {
       else if (effect.kind === "accused") displaced ||= effect.displaced;
     }
     if (displaced) this.decide(member, true);
+  }
+
+  /** What a faulty membership would make of an event. */
+  private spoil(event: MembershipEvent): MembershipEvent {
+    if (event.kind !== "message") return event;
+    const { fault } = this.options;
+    if (fault === "neverRefutes" && event.message.kind === "probe" && event.message.opinion === "dead") {
+      return { ...event, message: { ...event.message, opinion: "unknown" } };
+    }
+    if (fault === "answersBlindly" && event.message.kind === "answer") {
+      const ages = event.message.ages.map((age) => ({ ...age, ageMs: 0 }));
+      return { ...event, message: { ...event.message, ages } };
+    }
+    return event;
   }
 
   private send(member: SimulatedMember, message: Message): void {
@@ -246,14 +266,40 @@ export class SimulatedCluster {
     }
   }
 
+  private assign(member: SimulatedMember, view: ClusterView): Assignment {
+    if (this.options.fault !== "hashesByView") return member.ownership.assign(view);
+    return new Ownership(this.placement).assign({ ...view, members: view.members.filter(isPresent) });
+  }
+
+  private tenureOf(before: Tenure, assignment: Assignment, view: ClusterView, displaced: boolean): Tenure {
+    const { fault } = this.options;
+    const tenure = nextTenure(before, assignment, view, displaced);
+    if (fault === "breaksBeforeMake") {
+      const rightful = (vip: Address) => assignment.vips.get(vip)?.owner === view.self;
+      return {
+        owned: new Set([...tenure.owned].filter(rightful)),
+        claims: tenure.claims.filter(({ vip }) => rightful(vip)),
+      };
+    }
+    if (fault === "keepsWhatItLost") {
+      const lost = before.claims.filter(({ vip }) => !tenure.owned.has(vip));
+      if (lost.length === 0) return tenure;
+      return {
+        owned: new Set([...tenure.owned, ...lost.map(({ vip }) => vip)]),
+        claims: [...tenure.claims, ...lost],
+      };
+    }
+    return tenure;
+  }
+
   private decide(member: SimulatedMember, displaced: boolean): void {
     const { membership } = member;
     if (membership === undefined) return;
     member.dirty = false;
     const view = viewOf(membership, this.nowMs);
     const before = member.tenure;
-    const assignment = member.ownership.assign(view);
-    member.tenure = nextTenure(before, assignment, view, displaced);
+    const assignment = this.assign(member, view);
+    member.tenure = this.tenureOf(before, assignment, view, displaced);
     if (member.tenure === before) return;
     for (const vip of member.tenure.owned) {
       if (!before.owned.has(vip))
