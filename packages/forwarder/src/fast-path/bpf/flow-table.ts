@@ -38,10 +38,14 @@ export class FlowTable {
   /** Installs that the map refused because it was full. */
   fullCount = 0;
   readonly #tables: readonly Table[];
-  readonly #nexthops: NexthopTable;
+  readonly #nexthops: Pick<NexthopTable, "indexOf">;
   readonly #nowMs: () => number;
 
-  constructor(fds: { flows4: number; flows6: number }, nexthops: NexthopTable, nowMs: () => number) {
+  constructor(
+    fds: { flows4: number; flows6: number },
+    nexthops: Pick<NexthopTable, "indexOf">,
+    nowMs: () => number,
+  ) {
     this.#nexthops = nexthops;
     this.#nowMs = nowMs;
     this.#tables = [tableOf(LAYOUT4, fds.flows4), tableOf(LAYOUT6, fds.flows6)];

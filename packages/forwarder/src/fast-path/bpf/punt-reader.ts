@@ -52,29 +52,30 @@ export class PuntReader {
 
   #turn(): void {
     if (this.#closed) return;
-    const proven = this.#drain(this.#proven, TURN_COUNT_MAX - UNPROVEN_COUNT_LEAST);
-    if (!this.#closed) this.#drain(this.#unproven, TURN_COUNT_MAX - proven);
+    const proven = readPunts(this.#proven, TURN_COUNT_MAX - UNPROVEN_COUNT_LEAST, this.#deliver);
+    if (!this.#closed) readPunts(this.#unproven, TURN_COUNT_MAX - proven, this.#deliver);
   }
+}
 
-  #drain(ring: Ring, countMax: number): number {
-    return ring.drain(countMax, (bytes, start, end) => {
-      const reason = REASONS.get(bytes.readUInt16LE(start + PUNT.reason));
-      if (reason === undefined) return;
-      const at = start + PUNT.SIZE;
-      const flags = bytes.readUInt16LE(start + PUNT.flags);
-      const length = Math.min(bytes.readUInt32LE(start + PUNT.length), end - at);
-      const mtu = bytes.readUInt32LE(start + PUNT.mtu);
-      this.#deliver({
-        reason,
-        ...(mtu === 0 ? {} : { mtu }),
-        // A copy: the ring is read-only, and a write to it would end the process.
-        packet: Uint8Array.prototype.slice.call(bytes, at, at + length),
-        interfaceIndex: bytes.readUInt32LE(start + PUNT.interfaceIndex),
-        timeMs: Number(bytes.readBigUInt64LE(start + PUNT.timeNs)) / 1e6,
-        session: bytes.readUInt32LE(start + PUNT.session),
-        checksumPartial: (flags & PUNT_FLAG.CHECKSUM_PARTIAL) !== 0,
-        copy: (flags & PUNT_FLAG.COPY) !== 0,
-      });
+/** Reads at most `countMax` records of a ring that is waiting; returns how many there were. */
+export function readPunts(ring: Ring, countMax: number, deliver: (punt: Punt) => void): number {
+  return ring.drain(countMax, (bytes, start, end) => {
+    const reason = REASONS.get(bytes.readUInt16LE(start + PUNT.reason));
+    if (reason === undefined) return;
+    const at = start + PUNT.SIZE;
+    const flags = bytes.readUInt16LE(start + PUNT.flags);
+    const length = Math.min(bytes.readUInt32LE(start + PUNT.length), end - at);
+    const mtu = bytes.readUInt32LE(start + PUNT.mtu);
+    deliver({
+      reason,
+      ...(mtu === 0 ? {} : { mtu }),
+      // A copy: the ring is read-only, and a write to it would end the process.
+      packet: Uint8Array.prototype.slice.call(bytes, at, at + length),
+      interfaceIndex: bytes.readUInt32LE(start + PUNT.interfaceIndex),
+      timeMs: Number(bytes.readBigUInt64LE(start + PUNT.timeNs)) / 1e6,
+      session: bytes.readUInt32LE(start + PUNT.session),
+      checksumPartial: (flags & PUNT_FLAG.CHECKSUM_PARTIAL) !== 0,
+      copy: (flags & PUNT_FLAG.COPY) !== 0,
     });
-  }
+  });
 }

@@ -123,15 +123,19 @@ __noinline int NAME(neighbour)(CONTEXT *ctx)
 	__u32 payload;
 	__s64 sum;
 
-	/* Without the option it ends after the target. */
-	if ((void *)message + 24 > end)
+	if ((void *)message + ND_SIZE_LEAST > end)
 		return ACTION_PASS;
 	__builtin_memcpy(&address, message->target, 16);
 	local = bpf_map_lookup_elem(&hf_local, &address);
-	if (!local)
+	if (!local) {
+		/* About somebody else, and yet sent to a VIP: no business of the kernel's. */
+		__builtin_memcpy(&address, &ip->daddr, 16);
+		if (bpf_map_lookup_elem(&hf_local, &address))
+			return NAME(drop)(HF_DROP_ICMP_OTHER);
 		return ACTION_PASS;
+	}
 	payload = bpf_ntohs(ip->payload_len);
-	if (ip->hop_limit != 255 || message->code != 0 || payload < 24)
+	if (ip->hop_limit != 255 || message->code != 0)
 		return NAME(drop)(HF_DROP_ICMP_OTHER);
 	if (message->type == ICMP6_ADVERTISEMENT)
 		return NAME(drop)(HF_DROP_FOREIGN_CLAIM);

@@ -66,7 +66,8 @@ __noinline int NAME(other6)(CONTEXT *ctx, __u32 upper)
 	if (protocol == IPPROTO_ICMPV6 && !(upper & (UPPER_REFUSED | UPPER_FRAGMENT)) &&
 	    offset == IP_OFFSET + sizeof(*ip)) {
 		type = (void *)(ip + 1);
-		if ((void *)(type + 1) <= end && (*type == ICMP6_SOLICITATION || *type == ICMP6_ADVERTISEMENT))
+		if ((void *)type + ND_SIZE_LEAST <= end && bpf_ntohs(ip->payload_len) >= ND_SIZE_LEAST &&
+		    (*type == ICMP6_SOLICITATION || *type == ICMP6_ADVERTISEMENT))
 			return NAME(neighbour)(ctx);
 	}
 	__builtin_memcpy(&address, &ip->daddr, 16);

@@ -20,6 +20,8 @@
 #define ICMP6_SOLICITATION 135
 #define ICMP6_ADVERTISEMENT 136
 #define ND_SOLICITED_OVERRIDE bpf_htonl(0x60000000)
+/* Type to target, without an option. */
+#define ND_SIZE_LEAST 24
 #define ND_OPTION_SOURCE 1
 #define ND_OPTION_TARGET 2
 

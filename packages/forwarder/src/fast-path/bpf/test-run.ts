@@ -1,0 +1,112 @@
+// Runs a program on one packet without a wire (bpf_prog_test_run): what the oracle test compares, and benchmarks time.
+import type { Punt } from "../port.ts";
+import { INTERFACE, LIMITS, NEXTHOP, NEXTHOP_FLAG } from "./abi.ts";
+import { type DataPlane, loadDataPlane } from "./data-plane.ts";
+import { FlowTable } from "./flow-table.ts";
+import { LocalTables } from "./local-tables.ts";
+import { errnoName, libbpf, options, putAddress } from "./native.ts";
+import { readPunts } from "./punt-reader.ts";
+import { Ring } from "./ring.ts";
+import { PUNT_BUDGETS_DEFAULT, type PuntBudgets, writeState } from "./state.ts";
+
+const OPTIONS_SIZE = 80;
+const ETH_HEADER_SIZE = 14;
+const OUT_SIZE_MAX = 8192;
+/** Programs see the loopback, whose MAC is all zero. */
+const LOOPBACK_INDEX = 1;
+const NEXTHOP_INDEX = 1;
+const RING_BYTES = 1 << 20;
+
+export type TestProgram = "xdp" | "tc";
+
+export interface TestRunResult {
+  readonly action: "pass" | "drop" | "redirect";
+  /** The IP packet afterwards, link-layer padding included. A view that the next run overwrites. */
+  readonly packet: Uint8Array;
+  /** The punts that the run made. */
+  readonly punts: readonly Punt[];
+}
+
+const ACTIONS: Readonly<Record<TestProgram, ReadonlyMap<number, TestRunResult["action"]>>> = {
+  xdp: new Map([
+    [1, "drop"],
+    [2, "pass"],
+    [4, "redirect"],
+  ]),
+  tc: new Map([
+    [2, "drop"],
+    [-1, "pass"],
+    [7, "redirect"],
+  ]),
+};
+
+/** Programs and maps of their own, attached to nothing and pinned nowhere; every next hop is there, at any size. */
+export class TestRunner {
+  readonly plane: DataPlane;
+  readonly flows: FlowTable;
+  readonly local: LocalTables;
+  readonly #options = options(OPTIONS_SIZE);
+  readonly #in = Buffer.alloc(OUT_SIZE_MAX);
+  readonly #out = Buffer.alloc(OUT_SIZE_MAX);
+  readonly #rings: readonly Ring[];
+
+  constructor(settings: { readonly flowCountMax: number; readonly mtu?: number }) {
+    const log = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, child: () => log };
+    this.plane = loadDataPlane({ flowCountMax: settings.flowCountMax, puntRingBytes: RING_BYTES, log });
+    const { maps } = this.plane;
+    const unlimited = { perSecond: 1e9, burst: 1e9 };
+    writeState(maps.hf_state, {
+      flowCountMax: settings.flowCountMax,
+      deadAfterMs: 1e9,
+      budgets: Object.fromEntries(
+        Object.keys(PUNT_BUDGETS_DEFAULT).map((name) => [name, unlimited]),
+      ) as unknown as PuntBudgets,
+    });
+    const slot = Buffer.alloc(4);
+    slot.writeUInt32LE(LOOPBACK_INDEX % LIMITS.INTERFACE_SLOT_COUNT);
+    const attached = Buffer.alloc(INTERFACE.SIZE);
+    attached.writeUInt32LE(LOOPBACK_INDEX, INTERFACE.ifindex);
+    libbpf().update(maps.hf_interfaces, slot, attached, 0);
+    const index = Buffer.alloc(4);
+    index.writeUInt32LE(NEXTHOP_INDEX);
+    const nexthop = Buffer.alloc(NEXTHOP.SIZE);
+    nexthop.writeUInt32LE(LOOPBACK_INDEX, NEXTHOP.ifindex);
+    nexthop.writeUInt32LE(settings.mtu ?? 0xffff_ffff, NEXTHOP.mtu);
+    nexthop.writeUInt32LE(NEXTHOP_FLAG.RESOLVED | NEXTHOP_FLAG.ROUTED, NEXTHOP.flags);
+    libbpf().update(maps.hf_nexthops, index, nexthop, 0);
+    this.flows = new FlowTable(
+      { flows4: maps.hf_flows4, flows6: maps.hf_flows6 },
+      { indexOf: () => NEXTHOP_INDEX },
+      () => Number(process.hrtime.bigint()) / 1e6,
+    );
+    this.local = new LocalTables({ local: maps.hf_local, ports: maps.hf_ports }, () => undefined);
+    this.#rings = [new Ring(maps.hf_proven, RING_BYTES), new Ring(maps.hf_unproven, RING_BYTES)];
+    putAddress(this.#options, 8, this.#in);
+    putAddress(this.#options, 16, this.#out);
+  }
+
+  /** Runs the program on an IP packet of at most some 3,500 bytes, in a frame to the interface's own MAC. */
+  run(program: TestProgram, packet: Uint8Array): TestRunResult {
+    const size = ETH_HEADER_SIZE + packet.length;
+    this.#in.fill(0, 0, 12);
+    this.#in.writeUInt16BE((packet[0] as number) >>> 4 === 6 ? 0x86dd : 0x0800, 12);
+    this.#in.set(packet, ETH_HEADER_SIZE);
+    this.#options.writeUInt32LE(size, 24);
+    this.#options.writeUInt32LE(OUT_SIZE_MAX, 28);
+    const fd = program === "xdp" ? this.plane.xdpProgram : this.plane.tcProgram;
+    const result = libbpf().testRun(fd as number, this.#options);
+    if (result !== 0) throw new Error(`running ${program} failed with ${errnoName(result)}`);
+    const code = this.#options.readInt32LE(56);
+    const action = ACTIONS[program].get(code);
+    if (action === undefined) throw new Error(`${program} returned ${code}`);
+    const punts: Punt[] = [];
+    for (const ring of this.#rings) readPunts(ring, 16, (punt) => punts.push(punt));
+    const end = this.#options.readUInt32LE(28);
+    return { action, packet: this.#out.subarray(ETH_HEADER_SIZE, end), punts };
+  }
+
+  close(): void {
+    for (const ring of this.#rings) ring.close();
+    this.plane.close();
+  }
+}

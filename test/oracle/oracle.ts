@@ -1,0 +1,207 @@
+// The BPF programs against the reference translator: the same packets, and the bytes must be equal.
+
+import type { Punt } from "@holdfast/forwarder";
+import { echoReply } from "@holdfast/forwarder/internal/fast-path/answer/echo";
+import { CounterMap } from "@holdfast/forwarder/internal/fast-path/bpf/counters";
+import { type TestProgram, TestRunner } from "@holdfast/forwarder/internal/fast-path/bpf/test-run";
+import { Engine } from "@holdfast/forwarder/internal/fast-path/reference/engine";
+import type { Verdict } from "@holdfast/forwarder/internal/fast-path/reference/verdict";
+import { IpHeader, PROTOCOL } from "@holdfast/sctp";
+import type { PacketWorld } from "@holdfast/testkit";
+
+const RATES_UNLIMITED = Object.fromEntries(
+  [
+    "init",
+    "initAck",
+    "control",
+    "handshake",
+    "miss",
+    "wrongTag",
+    "learn",
+    "icmp",
+    "fragment",
+    "asconf",
+    "noNextHop",
+    "ttlExpired",
+    "tooBig",
+    "ndp",
+  ].map((reason) => [reason, 1e9]),
+);
+
+const V6_SOLICITATION = 135;
+const V6_ADVERTISEMENT = 136;
+
+/** A pair of tables with the same contents, and the programs. */
+export class Oracle {
+  readonly #engines: Readonly<Record<TestProgram, Engine>>;
+  readonly #runners: Readonly<Record<TestProgram, TestRunner>>;
+  readonly #counters: Readonly<Record<TestProgram, CounterMap>>;
+  readonly #punts: Punt[] = [];
+  readonly #ignored = {
+    xdp: { reference: new Map<string, number>(), bpf: new Map<string, number>() },
+    tc: { reference: new Map<string, number>(), bpf: new Map<string, number>() },
+  };
+  readonly #header = new IpHeader();
+  readonly compared = { forwarded: 0, punted: 0, dropped: 0, passed: 0, answered: 0 };
+
+  constructor(world: PacketWorld) {
+    this.#engines = { xdp: this.#engine(world), tc: this.#engine(world) };
+    this.#runners = { xdp: runner(world), tc: runner(world) };
+    this.#counters = {
+      xdp: new CounterMap(this.#runners.xdp.plane.maps.hf_counters),
+      tc: new CounterMap(this.#runners.tc.plane.maps.hf_counters),
+    };
+  }
+
+  /** Runs both on the packet; undefined when they agree, otherwise what they do not agree in. */
+  compare(program: TestProgram, packet: Uint8Array): string | undefined {
+    const bytes = packet.slice();
+    this.#punts.length = 0;
+    const engine = this.#engines[program];
+    // The kernel's test run takes no TC packet without a whole IP header.
+    if (program === "tc" && packet.length < ((packet[0] as number) >>> 4 === 4 ? 20 : 40)) return undefined;
+    const deferred = program === "xdp" && this.#hasZeroChecksum(packet);
+    if (deferred) {
+      // XDP leaves what a local stack has not finished to TC; the reference must not learn from it either.
+      const result = this.#runners[program].run(program, packet);
+      if (result.action === "redirect") return "forwarded a packet with a zero checksum";
+      return undefined;
+    }
+    const verdict = engine.process({
+      bytes,
+      size: bytes.length,
+      interfaceIndex: 1,
+      checksumPartial: false,
+    });
+    const size = engine.packetSize;
+    engine.deliver(16);
+    if (this.#isNeighbourDiscovery(packet)) return this.#compareDiscovery(program, verdict, packet);
+    const result = this.#runners[program].run(program, packet);
+    const difference =
+      differenceInAction(verdict, result.action) ?? differenceInPunts(this.#punts, result.punts);
+    if (difference !== undefined) return difference;
+    switch (verdict.action) {
+      case "forward":
+        this.compared.forwarded++;
+        return differenceInBytes(bytes.subarray(0, size), result.packet.subarray(0, size));
+      case "answer":
+        this.compared.answered++;
+        if (verdict.what !== "echo" || result.action !== "redirect") return undefined;
+        return differenceInBytes(echoReply(packet, packet.length), result.packet.subarray(0, size));
+      case "punt":
+        this.compared.punted++;
+        return undefined;
+      case "drop":
+        this.compared.dropped++;
+        return undefined;
+      case "pass":
+        this.compared.passed++;
+        return undefined;
+    }
+  }
+
+  /** Drop totals of both, which must be equal after the same packets. */
+  drops(program: TestProgram): { reference: Map<string, number>; bpf: Map<string, number> } {
+    const only = (totals: ReadonlyMap<string, number>, ignored: ReadonlyMap<string, number>) =>
+      new Map(
+        [...totals]
+          .map(([name, count]): [string, number] => [name, count - (ignored.get(name) ?? 0)])
+          .filter(([name, count]) => name.startsWith("drop.") && count > 0)
+          .sort(),
+      );
+    const { reference, bpf } = this.#ignored[program];
+    return {
+      reference: only(this.#engines[program].totals, reference),
+      bpf: only(this.#counters[program].totals(), bpf),
+    };
+  }
+
+  close(): void {
+    this.#runners.xdp.close();
+    this.#runners.tc.close();
+  }
+
+  #engine(world: PacketWorld): Engine {
+    let now = 0;
+    // A second a packet: no budget is ever used up.
+    const engine = new Engine({ nowMs: () => (now += 1_000), puntRates: RATES_UNLIMITED });
+    engine.tables.setLocal(world.local);
+    engine.tables.setEndpoints(world.endpoints);
+    for (const flow of world.flows) engine.tables.install(flow);
+    engine.onPunt((punt) => this.#punts.push(punt));
+    return engine;
+  }
+
+  /**
+   * The reference decides a solicitation by the packet's destination, the programs by the target that it asks for,
+   * which is what matters on a wire. Here only: both keep it from the host, or both leave it to the host.
+   */
+  #compareDiscovery(program: TestProgram, verdict: Verdict, packet: Uint8Array): string | undefined {
+    const before = this.#counters[program].totals();
+    const { action } = this.#runners[program].run(program, packet);
+    for (const [name, count] of this.#counters[program].totals()) {
+      const made = count - (before.get(name) ?? 0);
+      if (made > 0) this.#ignore(program, "bpf", name, made);
+    }
+    if (verdict.action === "drop") this.#ignore(program, "reference", `drop.${verdict.reason}`, 1);
+    if ((action === "pass") === (verdict.action === "pass")) return undefined;
+    return `neighbour discovery: reference ${verdict.action}, BPF ${action}`;
+  }
+
+  #ignore(program: TestProgram, side: "bpf" | "reference", name: string, count: number): void {
+    const ignored = this.#ignored[program][side];
+    ignored.set(name, (ignored.get(name) ?? 0) + count);
+  }
+
+  #isNeighbourDiscovery(packet: Uint8Array): boolean {
+    const header = this.#header;
+    if (header.read(packet) !== undefined || header.protocol !== PROTOCOL.ICMPV6) return false;
+    const type = packet[header.payloadOffset];
+    return type === V6_SOLICITATION || type === V6_ADVERTISEMENT;
+  }
+
+  #hasZeroChecksum(packet: Uint8Array): boolean {
+    const header = this.#header;
+    if (header.read(packet) !== undefined || header.fragment || header.protocol !== PROTOCOL.SCTP)
+      return false;
+    const at = header.payloadOffset + 8;
+    return at + 4 <= header.end && packet.subarray(at, at + 4).every((byte) => byte === 0);
+  }
+}
+
+function runner(world: PacketWorld): TestRunner {
+  const made = new TestRunner({ flowCountMax: 65_536 });
+  made.local.setLocal(world.local);
+  made.local.setEndpoints(world.endpoints);
+  for (const flow of world.flows) made.flows.install(flow);
+  return made;
+}
+
+function differenceInPunts(expected: readonly Punt[], found: readonly Punt[]): string | undefined {
+  const text = (punts: readonly Punt[]) =>
+    JSON.stringify(
+      punts.map(({ reason, session, copy, checksumPartial, packet }) => [
+        reason,
+        session,
+        copy,
+        checksumPartial,
+        Buffer.from(packet).toString("hex"),
+      ]),
+    );
+  return text(expected) === text(found) ? undefined : `punts ${text(expected)}, BPF ${text(found)}`;
+}
+
+function differenceInBytes(expected: Uint8Array, found: Uint8Array): string | undefined {
+  const [a, b] = [Buffer.from(expected), Buffer.from(found)];
+  return a.equals(b) ? undefined : `bytes ${a.toString("hex")}, BPF ${b.toString("hex")}`;
+}
+
+function withoutBytes(key: string, value: unknown): unknown {
+  return key === "entry" || key === "destination" ? undefined : value;
+}
+
+function differenceInAction(verdict: Verdict, action: string): string | undefined {
+  const expected = { pass: "pass", drop: "drop", punt: "drop", answer: "redirect", forward: "redirect" };
+  if (action === expected[verdict.action]) return undefined;
+  return `reference ${JSON.stringify(verdict, withoutBytes)}, BPF ${action}`;
+}
