@@ -1,25 +1,25 @@
-// A map keyed by byte strings, looked up in place: no key object is made per packet.
+// A map keyed by short byte strings, looked up in place: no key object is made per packet. Keys lie side by side in one
+// array, since with many flows a look-up costs what its cache misses cost.
+import { randomBytes } from "node:crypto";
+
+/** Longest key: two IPv6 addresses and two ports. */
+export const KEY_SIZE_MAX = 36;
 
 const EMPTY_SLOT = -1;
+/** Bytes from one key to the next: the length, then the key. */
+const STRIDE = 40;
+const LENGTH_OFFSET = KEY_SIZE_MAX;
+const SLOT_COUNT_MIN = 64;
 
-interface Entry<V> {
-  readonly key: Uint8Array;
-  readonly hash: number;
-  value: V;
-}
-
-/** Open addressing with linear probing over an array of entries; at most three quarters full. */
+/** Open addressing with linear probing over entry numbers; at most half full. */
 export class BytesMap<V> {
-  #entries: (Entry<V> | undefined)[] = [];
-  #slots: Int32Array;
-  #mask: number;
+  #values: (V | undefined)[] = [];
+  #keys = new Uint8Array(STRIDE * (SLOT_COUNT_MIN / 2));
+  #hashes = new Int32Array(SLOT_COUNT_MIN / 2);
+  #slots = new Int32Array(SLOT_COUNT_MIN).fill(EMPTY_SLOT);
+  #mask = SLOT_COUNT_MIN - 1;
   #free: number[] = [];
   #size = 0;
-
-  constructor() {
-    this.#slots = new Int32Array(64).fill(EMPTY_SLOT);
-    this.#mask = this.#slots.length - 1;
-  }
 
   get size(): number {
     return this.#size;
@@ -28,30 +28,34 @@ export class BytesMap<V> {
   get(bytes: Uint8Array, offset = 0, length: number = bytes.length - offset): V | undefined {
     const slot = this.#find(bytes, offset, length, hashOf(bytes, offset, length));
     const index = this.#slots[slot] as number;
-    return index === EMPTY_SLOT ? undefined : (this.#entries[index] as Entry<V>).value;
+    return index === EMPTY_SLOT ? undefined : this.#values[index];
   }
 
-  /** The key is copied. */
+  /** The key, of at most `KEY_SIZE_MAX` bytes, is copied. */
   set(key: Uint8Array, value: V): void {
+    if (key.length > KEY_SIZE_MAX) throw new Error(`a key of ${key.length} bytes`);
     const hash = hashOf(key, 0, key.length);
     const slot = this.#find(key, 0, key.length, hash);
     const index = this.#slots[slot] as number;
     if (index !== EMPTY_SLOT) {
-      (this.#entries[index] as Entry<V>).value = value;
+      this.#values[index] = value;
       return;
     }
-    const at = this.#free.pop() ?? this.#entries.length;
-    this.#entries[at] = { key: key.slice(), hash, value };
+    const at = this.#free.pop() ?? this.#values.length;
+    this.#values[at] = value;
+    this.#hashes[at] = hash;
+    this.#keys.set(key, at * STRIDE);
+    this.#keys[at * STRIDE + LENGTH_OFFSET] = key.length;
     this.#slots[slot] = at;
     this.#size += 1;
-    if (this.#size * 4 > this.#slots.length * 3) this.#grow();
+    if (this.#size * 2 === this.#slots.length) this.#grow();
   }
 
   delete(key: Uint8Array): boolean {
     const slot = this.#find(key, 0, key.length, hashOf(key, 0, key.length));
     const index = this.#slots[slot] as number;
     if (index === EMPTY_SLOT) return false;
-    this.#entries[index] = undefined;
+    this.#values[index] = undefined;
     this.#free.push(index);
     this.#size -= 1;
     this.#closeGap(slot);
@@ -60,21 +64,27 @@ export class BytesMap<V> {
 
   /** Upper bound of entry numbers, for resumable visits. */
   get limit(): number {
-    return this.#entries.length;
+    return this.#values.length;
   }
 
   /** The value at an entry number; undefined where an entry was deleted. */
   at(index: number): V | undefined {
-    return this.#entries[index]?.value;
+    return this.#values[index];
   }
 
   #find(bytes: Uint8Array, offset: number, length: number, hash: number): number {
     for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
       const index = this.#slots[slot] as number;
       if (index === EMPTY_SLOT) return slot;
-      const entry = this.#entries[index] as Entry<V>;
-      if (entry.hash === hash && equal(entry.key, bytes, offset, length)) return slot;
+      if (this.#hashes[index] === hash && this.#equal(index * STRIDE, bytes, offset, length)) return slot;
     }
+  }
+
+  #equal(at: number, bytes: Uint8Array, offset: number, length: number): boolean {
+    const keys = this.#keys;
+    if (keys[at + LENGTH_OFFSET] !== length) return false;
+    for (let i = 0; i < length; i++) if (keys[at + i] !== bytes[offset + i]) return false;
+    return true;
   }
 
   /** Moves later entries of the probe run back, so that no search ends at the hole. */
@@ -83,7 +93,7 @@ export class BytesMap<V> {
     for (let slot = (gap + 1) & this.#mask; ; slot = (slot + 1) & this.#mask) {
       const index = this.#slots[slot] as number;
       if (index === EMPTY_SLOT) break;
-      const home = (this.#entries[index] as Entry<V>).hash & this.#mask;
+      const home = (this.#hashes[index] as number) & this.#mask;
       if (((slot - home) & this.#mask) >= ((slot - gap) & this.#mask)) {
         this.#slots[gap] = index;
         gap = slot;
@@ -92,34 +102,44 @@ export class BytesMap<V> {
     this.#slots[gap] = EMPTY_SLOT;
   }
 
+  /** Doubles. Entry numbers stay what they are: a visit that is under way goes on. */
   #grow(): void {
-    this.#slots = new Int32Array(this.#slots.length * 2).fill(EMPTY_SLOT);
+    const slots = this.#slots;
+    this.#slots = new Int32Array(slots.length * 2).fill(EMPTY_SLOT);
     this.#mask = this.#slots.length - 1;
-    for (let index = 0; index < this.#entries.length; index++) {
-      const entry = this.#entries[index];
-      if (entry === undefined) continue;
-      let slot = entry.hash & this.#mask;
+    const capacity = this.#slots.length / 2;
+    const keys = new Uint8Array(STRIDE * capacity);
+    keys.set(this.#keys);
+    this.#keys = keys;
+    const hashes = new Int32Array(capacity);
+    hashes.set(this.#hashes);
+    this.#hashes = hashes;
+    for (const index of slots) {
+      if (index === EMPTY_SLOT) continue;
+      let slot = (hashes[index] as number) & this.#mask;
       while (this.#slots[slot] !== EMPTY_SLOT) slot = (slot + 1) & this.#mask;
       this.#slots[slot] = index;
     }
   }
 }
 
-function equal(key: Uint8Array, bytes: Uint8Array, offset: number, length: number): boolean {
-  if (key.length !== length) return false;
-  for (let i = 0; i < length; i++) if (key[i] !== bytes[offset + i]) return false;
-  return true;
-}
-
-// Keys choose the bucket, and clients choose keys: a per-process seed keeps a sender from aiming at one bucket.
-const SEED = (Math.random() * 0x1_0000_0000) | 0;
+// Keys choose the slot, and clients choose keys: a seed of the process keeps a sender from aiming at one run.
+const SEED = randomBytes(4).readInt32LE();
 
 function hashOf(bytes: Uint8Array, offset: number, length: number): number {
-  let hash = SEED;
-  for (let i = offset; i < offset + length; i++) {
-    hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
+  let hash = SEED ^ length;
+  let i = offset;
+  const end = offset + length;
+  for (; i + 4 <= end; i += 4) {
+    const word =
+      (bytes[i] as number) |
+      ((bytes[i + 1] as number) << 8) |
+      ((bytes[i + 2] as number) << 16) |
+      ((bytes[i + 3] as number) << 24);
+    hash = Math.imul(hash ^ word, 0x85ebca6b);
     hash ^= hash >>> 15;
   }
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  for (; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0xc2b2ae35);
   return hash ^ (hash >>> 13);
 }

@@ -2,6 +2,7 @@
 import { type Address, addressBytes } from "@holdfast/model";
 import { checksumDelta, portDelta, write16 } from "@holdfast/sctp";
 import type { Flow, FlowKey } from "../port.ts";
+import { KEY_SIZE_MAX } from "./bytes-map.ts";
 
 export interface FlowEntry {
   readonly flow: Flow;
@@ -23,7 +24,7 @@ export interface FlowEntry {
 }
 
 /** Two addresses and two ports: 12 bytes for IPv4, 36 for IPv6. */
-export const FLOW_KEY_SIZE_MAX = 36;
+export const FLOW_KEY_SIZE_MAX = KEY_SIZE_MAX;
 
 /** The key of a flow as bytes: source, destination, source port, destination port. */
 export function flowKeyBytes(key: FlowKey): Uint8Array {
