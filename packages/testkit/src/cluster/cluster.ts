@@ -4,7 +4,7 @@
 //
 // The networks are 198.18.0.0/15 (RFC 2544), not private ones: toward a public VIP real stacks leave their private
 // addresses out of INIT (scoping), and nothing would be multi-homed.
-import { existsSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
@@ -48,7 +48,6 @@ export class Cluster {
   readonly clients: Host[] = [];
   readonly endpoints: Host[] = [];
   readonly vips: readonly string[];
-  readonly #pins: string[] = [];
 
   constructor(options: ClusterOptions = {}) {
     this.options = options;
@@ -111,7 +110,7 @@ export class Cluster {
     const certificates = count > 1 ? this.#makeCertificates(hosts) : () => ({});
     for (const [n, host] of hosts.entries()) {
       const pinDirectory = `/sys/fs/bpf/${lab.id}-${host.name}`;
-      this.#pins.push(pinDirectory);
+      lab.onEnd(() => rmSync(pinDirectory, { recursive: true, force: true }));
       this.members.push(
         new Member(lab, host, n, this.#configuration(host, n, hosts, pinDirectory, certificates(n))),
       );
@@ -264,8 +263,7 @@ export class Cluster {
   }
 
   /** Stops everything and removes what the kernel keeps for it. */
-  async close(): Promise<void> {
-    await this.lab.close();
-    for (const pin of this.#pins) if (existsSync(pin)) rmSync(pin, { recursive: true, force: true });
+  close(): Promise<void> {
+    return this.lab.close();
   }
 }

@@ -101,10 +101,14 @@ export class Member {
     await this.#exit;
   }
 
-  /** The whole node dies: its cables first, so that nothing of it is seen any more. */
+  /**
+   * The whole node dies: the daemon first, or it would see its interfaces go and hand its VIPs over, which a node
+   * without power does not.
+   */
   async killNode(): Promise<void> {
+    this.signal("SIGKILL");
     this.host.unplug();
-    await this.killDaemon();
+    await this.#exit;
   }
 
   /** SIGTERM, and the exit code. */

@@ -99,6 +99,11 @@ export class Host {
     return child;
   }
 
+  /** Runs when the lab is removed; see `Lab.onEnd`. */
+  onEnd(ending: () => void): void {
+    this.#lab.onEnd(ending);
+  }
+
   killProcesses(): void {
     for (const child of this.#processes) child.kill("SIGKILL");
   }

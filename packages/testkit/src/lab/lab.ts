@@ -2,7 +2,7 @@
 //
 // Names carry the process id of whoever made the lab, so that a later lab can remove what a killed one left behind.
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Attachment, Host } from "./host.ts";
@@ -10,6 +10,8 @@ import { ipBatch, runInside, runSync } from "./shell.ts";
 
 const PREFIX = "hf";
 const NAMESPACES = "/run/netns";
+/** Marks files that a later lab must not sweep away. */
+const KEPT = "kept";
 
 export interface LabNetwork {
   readonly name: string;
@@ -32,6 +34,7 @@ export class Lab {
   readonly #mtu: number;
   #portCount = 0;
   #closed = false;
+  readonly #endings: (() => void)[] = [];
   readonly #onExit = () => this.#removeNow();
 
   constructor(options: LabOptions = {}) {
@@ -89,6 +92,11 @@ export class Lab {
     return { network: networkName, port, addresses };
   }
 
+  /** `ending` runs when the lab is removed, whatever removes it: it must not wait for anything. */
+  onEnd(ending: () => void): void {
+    this.#endings.push(ending);
+  }
+
   /** Ends every process of the lab and removes its namespaces. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -102,9 +110,11 @@ export class Lab {
     this.#closed = true;
     process.off("exit", this.#onExit);
     for (const host of this.hosts.values()) host.killProcesses();
+    for (const ending of this.#endings) ending();
     removeNamespaces(this.id);
     if (process.env["HOLDFAST_KEEP_LAB"] === undefined)
       rmSync(this.directory, { recursive: true, force: true });
+    else writeFileSync(join(this.directory, KEPT), "");
   }
 }
 
@@ -145,13 +155,27 @@ function removeNamespaces(labId: string): void {
   }
 }
 
-/** Removes labs whose process is gone: a kill -9 leaves no other trace. */
+const LAB_NAME = /(hf(\d+)-[0-9a-f]{4})(?:-|$)/;
+const BPFFS = "/sys/fs/bpf";
+
+/** Removes what killed labs left behind: namespaces, pinned programs and maps, files. */
 export function removeStaleLabs(): void {
-  if (!existsSync(NAMESPACES)) return;
-  const stale = new Set<string>();
-  for (const name of readdirSync(NAMESPACES)) {
-    const match = /^(hf(\d+)-[0-9a-f]{4})-/.exec(name);
-    if (match?.[1] !== undefined && !existsSync(`/proc/${match[2]}`)) stale.add(match[1]);
-  }
-  for (const id of stale) removeNamespaces(id);
+  const labsIn = (directory: string) => (existsSync(directory) ? readdirSync(directory) : []);
+  const isStale = (name: string): boolean => {
+    const match = LAB_NAME.exec(name);
+    return match !== null && !existsSync(`/proc/${match[2]}`);
+  };
+  const namespaces = labsIn(NAMESPACES).filter(isStale);
+  for (const id of new Set(namespaces.map((name) => LAB_NAME.exec(name)?.[1] as string)))
+    removeNamespaces(id);
+  for (const name of labsIn(BPFFS).filter(isStale)) removeTree(join(BPFFS, name));
+  for (const name of labsIn(tmpdir()).filter((n) => n.startsWith("holdfast-lab-") && isStale(n)))
+    if (!existsSync(join(tmpdir(), name, KEPT))) removeTree(join(tmpdir(), name));
+}
+
+/** Two labs may sweep at once: what is gone already is fine. */
+function removeTree(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {}
 }

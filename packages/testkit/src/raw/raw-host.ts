@@ -1,0 +1,148 @@
+// A host of the lab without an SCTP stack: sends any bytes as IP packets or frames, and hears everything on its cables.
+import { networkInterfaces } from "node:os";
+import { type CapturedPacket, readPacket } from "../capture/packet.ts";
+import type { Host } from "../lab/host.ts";
+import { checked, inNamespace, libc } from "./namespace.ts";
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
+const SOCK_NONBLOCK = 0o4000;
+const IPPROTO_RAW = 255;
+const IPPROTO_SCTP = 132;
+const ETH_P_ALL_BE = 0x0300;
+const IPPROTO_IP = 0;
+const IP_MTU_DISCOVER = 10;
+const IP_PMTUDISC_DONT = 0;
+const IPPROTO_IPV6 = 41;
+const IPV6_HDRINCL = 36;
+const SOL_SOCKET = 1;
+const SO_BINDTODEVICE = 25;
+const SO_RCVBUFFORCE = 33;
+const PACKET_OUTGOING = 4;
+const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
+const FRAME_SIZE_MAX = 66_000;
+/** Packets kept; more push the oldest out. */
+const HEARD_COUNT_MAX = 100_000;
+
+export interface HeardPacket extends CapturedPacket {
+  readonly network: string;
+  /** Sent by this host itself. */
+  readonly outgoing: boolean;
+}
+
+export class RawHost {
+  readonly host: Host;
+  /** Every IP packet seen on the host's cables since the start; `receive` fills it. */
+  readonly heard: HeardPacket[] = [];
+  readonly #senders = new Map<string, { readonly ipv4: number; readonly ipv6: number }>();
+  readonly #networkOf = new Map<number, string>();
+  readonly #link: number;
+  readonly #guards: readonly number[];
+  readonly #frame = Buffer.alloc(FRAME_SIZE_MAX);
+  readonly #from = Buffer.alloc(20);
+  readonly #fromLength = Buffer.alloc(4);
+  readonly #address4 = Buffer.alloc(16);
+  readonly #address6 = Buffer.alloc(28);
+  #closed = false;
+
+  /** `quiet` (default): the kernel believes that somebody speaks SCTP here, and sends no ICMP for it. */
+  constructor(host: Host, options: { readonly quiet?: boolean } = {}) {
+    this.host = host;
+    this.#address4.writeUInt16LE(AF_INET);
+    this.#address6.writeUInt16LE(AF_INET6);
+    this.#link = inNamespace(host.namespace, () => {
+      for (const name of Object.keys(networkInterfaces())) {
+        this.#networkOf.set(libc().if_nametoindex(name), name);
+      }
+      const fd = open(AF_PACKET, ETH_P_ALL_BE);
+      option(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
+      return fd;
+    });
+    this.#guards =
+      (options.quiet ?? true)
+        ? inNamespace(host.namespace, () => [open(AF_INET, IPPROTO_SCTP), open(AF_INET6, IPPROTO_SCTP)])
+        : [];
+    host.onEnd(() => this.close());
+  }
+
+  /** Routed by the host's kernel; `network` forces the cable. The source may be anybody's. */
+  send(packet: Uint8Array, network = ""): void {
+    const sender = this.#sender(network);
+    if ((packet[0] as number) >>> 4 === 4) {
+      this.#address4.set(packet.subarray(16, 20), 4);
+      checked("sendto", libc().sendto(sender.ipv4, packet, packet.length, 0, this.#address4, 16));
+    } else {
+      this.#address6.set(packet.subarray(24, 40), 8);
+      checked("sendto", libc().sendto(sender.ipv6, packet, packet.length, 0, this.#address6, 28));
+    }
+  }
+
+  /** A whole Ethernet frame. */
+  sendFrame(network: string, frame: Uint8Array): void {
+    const index = [...this.#networkOf].find(([, name]) => name === network)?.[0];
+    if (index === undefined) throw new Error(`${this.host.name} is not on ${network}`);
+    const address = Buffer.alloc(20);
+    address.writeUInt16LE(AF_PACKET);
+    address.writeInt32LE(index, 4);
+    checked("sendto", libc().sendto(this.#link, frame, frame.length, 0, address, 20));
+  }
+
+  /** Takes what arrived since the last call into `heard`, and returns it. */
+  receive(): HeardPacket[] {
+    const fresh: HeardPacket[] = [];
+    for (;;) {
+      this.#fromLength.writeUInt32LE(20);
+      const size = Number(
+        libc().recvfrom(this.#link, this.#frame, FRAME_SIZE_MAX, 0, this.#from, this.#fromLength),
+      );
+      if (size < 0) break;
+      const packet = readPacket({
+        wallMs: performance.timeOrigin + performance.now(),
+        bytes: Uint8Array.from(this.#frame.subarray(0, size)),
+      });
+      if (packet === undefined) continue;
+      const network = this.#networkOf.get(this.#from.readInt32LE(4)) ?? "?";
+      fresh.push({ ...packet, network, outgoing: this.#from[10] === PACKET_OUTGOING });
+    }
+    this.heard.push(...fresh);
+    if (this.heard.length > HEARD_COUNT_MAX) this.heard.splice(0, HEARD_COUNT_MAX / 2);
+    return fresh;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const senders = [...this.#senders.values()].flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
+    for (const fd of [this.#link, ...this.#guards, ...senders]) libc().close(fd);
+  }
+
+  #sender(network: string): { readonly ipv4: number; readonly ipv6: number } {
+    const known = this.#senders.get(network);
+    if (known !== undefined) return known;
+    const made = inNamespace(this.host.namespace, () => {
+      const sockets = { ipv4: open(AF_INET, IPPROTO_RAW), ipv6: open(AF_INET6, IPPROTO_RAW) };
+      option(sockets.ipv4, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+      option(sockets.ipv6, IPPROTO_IPV6, IPV6_HDRINCL, 1);
+      for (const fd of network === "" ? [] : [sockets.ipv4, sockets.ipv6]) {
+        const name = Buffer.from(`${network}\0`);
+        checked("SO_BINDTODEVICE", libc().setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, name.length));
+      }
+      return sockets;
+    });
+    this.#senders.set(network, made);
+    return made;
+  }
+}
+
+function open(domain: number, protocol: number): number {
+  return checked("socket", libc().socket(domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+}
+
+function option(fd: number, level: number, name: number, value: number): void {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  checked("setsockopt", libc().setsockopt(fd, level, name, bytes, 4));
+}
