@@ -14,7 +14,7 @@ import type {
   SessionRecord,
   SessionTable,
 } from "@holdfast/model";
-import { MEMBER_NUMBER_COUNT_DEFAULT, memberNumberOfPort } from "@holdfast/model";
+import { currentCandidate, MEMBER_NUMBER_COUNT_DEFAULT, memberNumberOfPort } from "@holdfast/model";
 import { Adoption } from "./adoption/adoption.ts";
 import { Counters } from "./counters/counters.ts";
 import type { SlowPathDropReason } from "./counters/drop-reasons.ts";
@@ -344,7 +344,10 @@ class SlowPathForwarder implements Forwarder {
     this.#portKeeper.changed(change, nowMs);
     const { previous, record } = change;
     if (record !== undefined) this.#adoption.learnAliases(previous, record);
-    if (record?.commit !== undefined) this.#adoption.claim(record);
+    if (record?.commit !== undefined) {
+      this.#adoption.claim(record);
+      if (previous?.commit?.epoch !== record.commit.epoch) this.#born(record);
+    }
     const before = record && sessions.get(record.id);
     const entry = record && (before?.installed?.entry ?? this.#core.registry.get(record.serviceId));
     const settled = before !== undefined && record !== undefined && settleHeard(before, previous, record);
@@ -360,6 +363,14 @@ class SlowPathForwarder implements Forwarder {
       this.#guard.ended(record as SessionRecord, entry);
       this.#emit({ kind: "sessionEnded", record: record as SessionRecord });
     }
+  }
+
+  /** The handshake of a generation is done, whoever saw its last packet. */
+  #born(record: SessionRecord): void {
+    const natPort = currentCandidate(record)?.natPort;
+    const embryo =
+      natPort === undefined ? undefined : this.#core.nursery.byAnswer(record.commit?.clientTag ?? 0, natPort);
+    if (embryo !== undefined) this.#core.nursery.remove(embryo);
   }
 
   #place(): void {

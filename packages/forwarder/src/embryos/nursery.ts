@@ -18,18 +18,28 @@ type NurseryLimits = Pick<
   "embryoEvictableMs" | "embryoCountMaxPerService" | "embryoCountMaxPerPrefix" | "embryoCountMax"
 >;
 
-/** How many of the oldest are looked at for one that may go. Echoed ones leave the front, so a few suffice. */
-const EVICTION_SCAN_COUNT_MAX = 16;
-
 /** Above this many embryos questions of other members are not searched for. */
 const MATCHED_COUNT_MAX = 4_096;
+
+/** Embryos that share a quota. */
+class Crib {
+  count = 0;
+  /** Those that may be evicted, in the order of their age: neither in the table nor come back with a cookie. */
+  readonly evictable = new Map<SessionId, Embryo>();
+
+  /** The oldest, when it had its time. */
+  oldest(beforeMs: number): Embryo | undefined {
+    const first = this.evictable.values().next().value;
+    return first !== undefined && first.createdMs <= beforeMs ? first : undefined;
+  }
+}
 
 export class Nursery {
   readonly #limits: NurseryLimits;
   readonly #byKey = new Map<SessionId, Embryo>();
-  /** Insertion order is age. */
-  readonly #byService = new Map<ServiceId, Map<SessionId, Embryo>>();
-  readonly #byPrefix = new Map<string, Map<SessionId, Embryo>>();
+  readonly #all = new Crib();
+  readonly #byService = new Map<ServiceId, Crib>();
+  readonly #byPrefix = new Map<string, Crib>();
   /** Client tag and NAT port in one number: what an INIT-ACK brings. */
   readonly #byAnswer = new Map<number, Embryo>();
   readonly #byEndpointTag = new Map<Tag, Embryo>();
@@ -76,32 +86,31 @@ export class Nursery {
   }
 
   /**
-   * Whether there is room for one more of this service and source prefix. "evict": when `oldest` goes first, which
-   * had its second and did not come back with a cookie.
+   * Whether there is room for one more of this service and source prefix; undefined: there is none. With `evict` when
+   * that one goes first: it had its second, did not come back with a cookie, and is in nobody's table.
    */
-  room(serviceId: ServiceId, prefix: string, nowMs: number): { evict?: Embryo } | undefined {
-    const ofPrefix = this.#byPrefix.get(prefix);
-    if (ofPrefix !== undefined && ofPrefix.size >= this.#limits.embryoCountMaxPerPrefix) {
-      return this.#evictable(ofPrefix, nowMs);
-    }
-    const ofService = this.#byService.get(serviceId);
-    if (ofService !== undefined && ofService.size >= this.#limits.embryoCountMaxPerService) {
-      return this.#evictable(ofService, nowMs);
-    }
-    if (this.#byKey.size >= this.#limits.embryoCountMax) return this.#evictable(this.#byKey, nowMs);
-    return {};
+  room(serviceId: ServiceId, prefix: string, nowMs: number): { readonly evict?: Embryo } | undefined {
+    const full = this.#fullCrib(serviceId, prefix);
+    if (full === undefined) return {};
+    const evict = full.oldest(nowMs - this.#limits.embryoEvictableMs);
+    return evict && { evict };
   }
 
   /** The oldest embryo of a service that may go, for its NAT port. */
   evictableOf(serviceId: ServiceId, nowMs: number): Embryo | undefined {
-    const ofService = this.#byService.get(serviceId);
-    return ofService && this.#evictable(ofService, nowMs)?.evict;
+    return this.#byService.get(serviceId)?.oldest(nowMs - this.#limits.embryoEvictableMs);
   }
 
   add(embryo: Embryo): void {
     this.#byKey.set(embryo.key, embryo);
-    addTo(this.#byService, embryo.entry.service.id, embryo);
-    addTo(this.#byPrefix, embryo.prefix, embryo);
+    for (const crib of [
+      this.#all,
+      cribOf(this.#byService, embryo.entry.service.id),
+      cribOf(this.#byPrefix, embryo.prefix),
+    ]) {
+      crib.count += 1;
+      crib.evictable.set(embryo.key, embryo);
+    }
     this.#byAnswer.set(answerKey(embryo.clientTag, embryo.natPort), embryo);
   }
 
@@ -117,15 +126,20 @@ export class Nursery {
     this.#byEndpointTag.set(endpointTag, embryo);
   }
 
-  remove(embryo: Embryo): void {
-    if (!this.#byKey.delete(embryo.key)) return;
-    removeFrom(this.#byService, embryo.entry.service.id, embryo);
-    removeFrom(this.#byPrefix, embryo.prefix, embryo);
-    this.#forgetAnswer(embryo);
-    if (embryo.published && !embryo.echoed) this.#countPublished(embryo, -1);
-    for (const tag of embryo.endpointTags) {
-      if (this.#byEndpointTag.get(tag) === embryo) this.#byEndpointTag.delete(tag);
-    }
+  /** The table holds it now: it stays until its time is over. */
+  published(embryo: Embryo): void {
+    if (embryo.published) return;
+    embryo.published = true;
+    this.#keep(embryo);
+    if (!embryo.echoed) this.#countPublished(embryo, 1);
+  }
+
+  /** Its cookie came back. */
+  echoed(embryo: Embryo): void {
+    if (embryo.echoed) return;
+    embryo.echoed = true;
+    this.#keep(embryo);
+    if (embryo.published) this.#countPublished(embryo, -1);
   }
 
   /** Replicated ones of a service that still wait for their COOKIE-ECHO. */
@@ -133,16 +147,32 @@ export class Nursery {
     return this.#publishedByService.get(serviceId) ?? 0;
   }
 
-  published(embryo: Embryo): void {
-    if (embryo.published) return;
-    embryo.published = true;
-    if (!embryo.echoed) this.#countPublished(embryo, 1);
+  remove(embryo: Embryo): void {
+    if (!this.#byKey.delete(embryo.key)) return;
+    this.#keep(embryo);
+    this.#all.count -= 1;
+    leave(this.#byService, embryo.entry.service.id);
+    leave(this.#byPrefix, embryo.prefix);
+    this.#forgetAnswer(embryo);
+    if (embryo.published && !embryo.echoed) this.#countPublished(embryo, -1);
+    for (const tag of embryo.endpointTags) {
+      if (this.#byEndpointTag.get(tag) === embryo) this.#byEndpointTag.delete(tag);
+    }
   }
 
-  echoed(embryo: Embryo): void {
-    if (embryo.echoed) return;
-    embryo.echoed = true;
-    if (embryo.published) this.#countPublished(embryo, -1);
+  #fullCrib(serviceId: ServiceId, prefix: string): Crib | undefined {
+    const ofPrefix = this.#byPrefix.get(prefix);
+    if (ofPrefix !== undefined && ofPrefix.count >= this.#limits.embryoCountMaxPerPrefix) return ofPrefix;
+    const ofService = this.#byService.get(serviceId);
+    if (ofService !== undefined && ofService.count >= this.#limits.embryoCountMaxPerService) return ofService;
+    return this.#all.count >= this.#limits.embryoCountMax ? this.#all : undefined;
+  }
+
+  /** Not evictable any more. */
+  #keep(embryo: Embryo): void {
+    this.#all.evictable.delete(embryo.key);
+    this.#byService.get(embryo.entry.service.id)?.evictable.delete(embryo.key);
+    this.#byPrefix.get(embryo.prefix)?.evictable.delete(embryo.key);
   }
 
   #countPublished(embryo: Embryo, by: number): void {
@@ -154,36 +184,26 @@ export class Nursery {
     const answer = answerKey(embryo.clientTag, embryo.natPort);
     if (this.#byAnswer.get(answer) === embryo) this.#byAnswer.delete(answer);
   }
-
-  #evictable(embryos: Map<SessionId, Embryo>, nowMs: number): { evict: Embryo } | undefined {
-    let scanned = 0;
-    for (const embryo of embryos.values()) {
-      if (nowMs - embryo.createdMs < this.#limits.embryoEvictableMs) return undefined;
-      if (!embryo.echoed && !embryo.published) return { evict: embryo };
-      if (++scanned === EVICTION_SCAN_COUNT_MAX) return undefined;
-    }
-    return undefined;
-  }
 }
 
 function answerKey(clientTag: Tag, natPort: number): number {
   return clientTag * 0x1_0000 + natPort;
 }
 
-function addTo(index: Map<string, Map<SessionId, Embryo>>, key: string, embryo: Embryo): void {
-  let set = index.get(key);
-  if (set === undefined) {
-    set = new Map();
-    index.set(key, set);
+function cribOf(cribs: Map<string, Crib>, key: string): Crib {
+  let crib = cribs.get(key);
+  if (crib === undefined) {
+    crib = new Crib();
+    cribs.set(key, crib);
   }
-  set.set(embryo.key, embryo);
+  return crib;
 }
 
-function removeFrom(index: Map<string, Map<SessionId, Embryo>>, key: string, embryo: Embryo): void {
-  const set = index.get(key);
-  if (set === undefined) return;
-  set.delete(embryo.key);
-  if (set.size === 0) index.delete(key);
+function leave(cribs: Map<string, Crib>, key: string): void {
+  const crib = cribs.get(key);
+  if (crib === undefined) return;
+  crib.count -= 1;
+  if (crib.count === 0) cribs.delete(key);
 }
 
 /** What counts as one source: /24 of IPv4, /48 of IPv6. */

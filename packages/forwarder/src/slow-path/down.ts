@@ -105,7 +105,7 @@ function pass(
     }
     return drop(core, "wrong-phase", input.bytes);
   }
-  const joined = phase === "closed" ? record : observe(core, input, record, match, transition, path);
+  const joined = phase === "closed" ? record : observe(core, input, record, match, transition);
   if (input.copy) return;
   const destination = destinationOf(core, input, joined, match.generation, vip);
   if (destination === undefined) return drop(core, "unverified-address", input.bytes);
@@ -141,7 +141,6 @@ function observe(
   record: SessionRecord,
   match: TagMatch,
   transition: PacketTransition,
-  path: DownPath,
 ): SessionRecord {
   const { generation, candidate } = match;
   if (transition.end !== undefined) {
@@ -183,16 +182,14 @@ function observe(
   if (local !== undefined && match.role === "current") local.endpointHeardMs = core.clock.nowMs();
   if (delta === undefined) return record;
   const joined = core.table.apply(delta, { urgent });
-  if (commits) committed(core, record, joined, path);
+  if (commits) committed(core, record, joined);
   return joined;
 }
 
-function committed(core: Core, previous: SessionRecord, record: SessionRecord, path: DownPath): undefined {
+function committed(core: Core, previous: SessionRecord, record: SessionRecord): undefined {
   const isRestart = previous.commit !== undefined;
   core.counters.count(isRestart ? "restarts-committed" : "sessions-committed");
   core.events.committed(record, isRestart);
-  const embryo = core.nursery.byAnswer(record.commit?.clientTag ?? 0, path.natPort);
-  if (embryo !== undefined) core.nursery.remove(embryo);
   // A restart that moved (its endpoint drains or is down): the old endpoint still holds the earlier association.
   const entry = core.registry.get(record.serviceId);
   if (isRestart && entry !== undefined && movedEndpoint(previous, record)) {

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ClientHost, EndpointHost } from "../testing/hosts.ts";
+import { CLIENT, ENDPOINT, ENDPOINT_PORT, Rig, SERVICE_PORT, VIPS } from "../testing/rig.ts";
+
+const VIP0 = VIPS[0] as string;
+const UP = { source: CLIENT, destination: VIP0 };
+const DOWN = { source: ENDPOINT, destination: VIP0 };
+
+/** An INIT of nobody: another address and tag each. */
+function spoofed(i: number): Uint8Array {
+  const source = `100.${64 + ((i >> 16) & 63)}.${(i >> 8) & 255}.${i & 255 || 1}`;
+  return new ClientHost(1_024 + (i % 60_000), SERVICE_PORT, 0x4000_0000 + i).init({
+    source,
+    destination: VIP0,
+  });
+}
+
+const limits = {
+  embryoCountMaxPerService: 200,
+  embryoCountMaxPerPrefix: 100,
+  replicatedEmbryoCountMaxPerService: 20,
+};
+
+test("under a flood genuine clients connect, and what is established is not disturbed", async () => {
+  const rig = new Rig({ limits });
+  const established = await rig.establish();
+  let connected = 0;
+  let tries = 0;
+  for (let round = 0; round < 20; round++) {
+    for (let i = 0; i < 100; i++) {
+      rig.fastPath.inject(spoofed(round * 100 + i));
+      // The endpoint answers each of them, statelessly, and nobody takes the answer.
+    }
+    for (const init of rig.taken()) {
+      rig.fastPath.inject(new EndpointHost(ENDPOINT_PORT, 0, 0x7000_0000 + tries++).initAck(init));
+    }
+    await rig.pass(established.client.data(UP));
+    rig.clock.advance(700);
+    const client = new ClientHost(20_000 + round, SERVICE_PORT, 500 + round);
+    const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 900 + round);
+    const route = { source: "100.70.0.9", destination: VIP0 };
+    // As a stack does: a lost INIT is sent again, a second and more later.
+    for (let attempt = 0; attempt < 4; attempt++) {
+      const [init] = await rig.pass(client.init(route));
+      if (init === undefined) {
+        rig.clock.advance(1_000 << attempt);
+        continue;
+      }
+      client.acceptInitAck(await rig.one(endpoint.initAck(init)));
+      await rig.one(client.cookieEcho(route));
+      await rig.one(endpoint.cookieAck(DOWN));
+      connected += 1;
+      break;
+    }
+    assert.ok(rig.forwarder.counters().embryos <= limits.embryoCountMaxPerService);
+  }
+  assert.equal(connected, 20);
+  assert.ok(rig.event("embryos-evicted") > 0);
+  assert.ok(rig.event("replication-deferred") > 0);
+  assert.equal((await rig.one(established.endpoint.data(DOWN))).destination, CLIENT);
+});
+
+test("a source prefix has its quota; others are served", async () => {
+  const rig = new Rig({ limits: { embryoCountMaxPerPrefix: 10 } });
+  for (let i = 0; i < 30; i++) {
+    rig.fastPath.inject(
+      new ClientHost(2_000 + i, SERVICE_PORT, 10 + i).init({
+        source: `100.80.5.${i + 1}`,
+        destination: VIP0,
+      }),
+    );
+  }
+  assert.equal(rig.taken().length, 10);
+  assert.equal(rig.drops()["embryo-quota"], 20);
+  await rig.one(new ClientHost(2_000, SERVICE_PORT, 99).init(UP));
+});
+
+test("an evicted embryo's cookie is dropped; a replicated embryo is never evicted", async () => {
+  const rig = new Rig({
+    limits: { embryoCountMaxPerService: 2, replicatedEmbryoCountMaxPerService: 1 },
+  });
+  const first = new ClientHost(3_000, SERVICE_PORT, 1);
+  const second = new ClientHost(3_001, SERVICE_PORT, 2);
+  const e1 = new EndpointHost(ENDPOINT_PORT, 0, 11);
+  const e2 = new EndpointHost(ENDPOINT_PORT, 0, 12);
+  first.acceptInitAck(await rig.one(e1.initAck(await rig.one(first.init(UP)))));
+  second.acceptInitAck(await rig.one(e2.initAck(await rig.one(second.init(UP)))));
+  assert.equal(rig.table.size, 1, "the second is replicated with its cookie");
+  rig.clock.advance(1_500);
+  await rig.one(new ClientHost(3_002, SERVICE_PORT, 3).init(UP));
+  assert.equal(rig.event("embryos-evicted"), 1);
+  assert.deepEqual(await rig.pass(second.cookieEcho(UP)), []);
+  await rig.one(first.cookieEcho(UP));
+  await rig.one(e1.cookieAck(DOWN));
+});
+
+test("a deferred embryo establishes with its cookie", async () => {
+  const rig = new Rig({ limits: { replicatedEmbryoCountMaxPerService: 0 } });
+  const client = new ClientHost(3_000, SERVICE_PORT, 1);
+  const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 11);
+  client.acceptInitAck(await rig.one(endpoint.initAck(await rig.one(client.init(UP)))));
+  assert.equal(rig.table.size, 0);
+  await rig.one(client.cookieEcho(UP));
+  assert.equal(rig.table.size, 1);
+  await rig.one(endpoint.cookieAck(DOWN));
+  await rig.one(client.data(UP));
+  assert.equal(rig.event("replication-deferred"), 1);
+});
+
+test("NAT ports run out: INITs are dropped with the reason, established associations go on, evicted ports come back", async () => {
+  const rig = new Rig({ limits: { embryoCountMaxPerPrefix: 100_000 } });
+  const established = await rig.establish();
+  for (let i = 0; i < 8_100; i++) rig.fastPath.inject(spoofed(i));
+  rig.fastPath.takeOutgoing();
+  assert.ok((rig.drops()["nat-ports-exhausted"] ?? 0) > 0);
+  await rig.one(established.client.data(UP));
+  rig.clock.advance(1_200);
+  // The first frees a port, which rests for a moment.
+  await rig.pass(spoofed(9_000));
+  rig.clock.advance(300);
+  await rig.one(spoofed(9_001));
+});
+
+test("embryos that nobody finishes are forgotten, here and in the table, and their ports come back", async () => {
+  const rig = new Rig();
+  const client = new ClientHost(40_000, SERVICE_PORT, 1);
+  await rig.one(client.init(UP));
+  await rig.one(
+    new EndpointHost(ENDPOINT_PORT, 0, 2).initAck(
+      await rig.one(new ClientHost(48_000, SERVICE_PORT, 3).init(UP)),
+    ),
+  );
+  assert.equal(rig.forwarder.counters().embryos, 2);
+  rig.clock.advance(16_000);
+  assert.equal(rig.forwarder.counters().embryos, 1);
+  rig.clock.advance(62_000);
+  assert.equal(rig.forwarder.counters().embryos, 0);
+  assert.equal([...rig.table.values()][0]?.end?.cause, "handshakeTimeout");
+  rig.clock.advance(80_000);
+  const again = await rig.one(new ClientHost(48_000, SERVICE_PORT, 4).init(UP));
+  assert.equal(again.packet.sourcePort, 48_000);
+});
+
+test("a full flow table is a counter: packets still pass, by the slow path", async () => {
+  const rig = new Rig({ flowCountMax: 2 });
+  const { client, endpoint } = await rig.establish();
+  for (let i = 0; i < 3; i++) {
+    for (const vip of VIPS) {
+      await rig.one(client.data({ source: CLIENT, destination: vip }));
+      await rig.one(endpoint.data({ source: ENDPOINT, destination: vip }));
+    }
+  }
+  assert.ok(rig.event("flow-table-full") > 0);
+  assert.deepEqual(rig.drops(), {});
+});
