@@ -109,33 +109,35 @@ export class Ownership {
   }
 }
 
-/** By grade; then who owns no sibling; then whose zone owns no sibling; then by the list. */
+/**
+ * By grade; then who owns no sibling; then whose zone owns no sibling; then by the list, in which they come. Runs for
+ * every VIP and candidate at every change of the view, so it sorts only when there is something to sort.
+ */
 function order(
   candidates: readonly Candidate[],
   owner: MemberView | undefined,
   taken: readonly MemberView[],
   members: ReadonlyMap<MemberName, MemberView>,
-): Candidate[] {
-  const cost = (candidate: Candidate): number[] => {
-    if (candidate.member === owner?.name) return [-1, 0, 0, 0];
-    const member = members.get(candidate.member) as MemberView;
-    return [
-      candidate.grade,
-      taken.includes(member) ? 1 : 0,
-      member.zone !== undefined && taken.some(({ zone }) => zone === member.zone) ? 1 : 0,
-      candidate.rank,
-    ];
-  };
-  return candidates
-    .map((candidate) => ({ candidate, cost: cost(candidate) }))
-    .sort((a, b) => {
-      for (let i = 0; i < 4; i++) {
-        const difference = (a.cost[i] as number) - (b.cost[i] as number);
-        if (difference !== 0) return difference;
-      }
-      return 0;
-    })
-    .map(({ candidate }) => candidate);
+): readonly Candidate[] {
+  const takenNames = new Set(taken.map(({ name }) => name));
+  const takenZones = new Set(taken.flatMap(({ zone }) => zone ?? []));
+  const keys = new Map<Candidate, number>();
+  let sorted = true;
+  let previous = -1;
+  for (const candidate of candidates) {
+    let key = candidate.grade * 4;
+    if (takenNames.has(candidate.member)) key += 2;
+    if (takenZones.size > 0) {
+      const zone = members.get(candidate.member)?.zone;
+      if (zone !== undefined && takenZones.has(zone)) key += 1;
+    }
+    if (candidate.member === owner?.name) key = -1;
+    if (key < previous) sorted = false;
+    previous = key;
+    if (key !== 0) keys.set(candidate, key);
+  }
+  if (sorted) return candidates;
+  return [...candidates].sort((a, b) => (keys.get(a) ?? 0) - (keys.get(b) ?? 0) || a.rank - b.rank);
 }
 
 function reasonsOf(

@@ -28,7 +28,7 @@ export type SeededFault =
 export interface SimulatedMember {
   readonly configuration: MemberConfiguration;
   membership: Membership | undefined;
-  ownership: Ownership;
+  readonly ownership: Ownership;
   tenure: Tenure;
   /** Stopped by SIGSTOP: nothing runs, datagrams wait. */
   frozen: boolean;
@@ -79,11 +79,13 @@ export class SimulatedCluster {
     };
     this.random = seededRandom(options.seed);
     this.network = new SimulatedNetwork(seededRandom(this.random.uint32()));
+    // The lists are a pure function of the configuration, so one memory of them serves all members.
+    const ownership = new Ownership(options.placement);
     for (const configuration of options.members) {
       const member: SimulatedMember = {
         configuration,
         membership: undefined,
-        ownership: new Ownership(options.placement),
+        ownership,
         tenure: NO_TENURE,
         frozen: false,
         inbox: [],

@@ -46,9 +46,9 @@ suite("simulated clusters of three to six", () => {
   }
 });
 
-test("a cluster of 150: deaths, a zombie, a member cut off; few moves, short gaps, equal views", () => {
-  const members = membersOf(150, ["path-a"]);
-  const services = Array.from({ length: 75 }, (_, index) => ({
+test("a cluster of 120: deaths, a zombie, a member cut off; few moves, short gaps, equal views", () => {
+  const members = membersOf(120, ["path-a"]);
+  const services = Array.from({ length: 60 }, (_, index) => ({
     id: `sctp/203.0.113.${index}:1`,
     vips: [`203.0.113.${index}`, `203.0.114.${index}`].map((vip) => ({ vip, network: "path-a" })),
   }));
