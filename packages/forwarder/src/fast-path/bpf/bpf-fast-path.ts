@@ -12,6 +12,7 @@ import type {
   Punt,
   SignOfLifeModule,
 } from "../port.ts";
+import { receiveAllMulticast } from "./all-multicast.ts";
 import { removePins } from "./bpffs.ts";
 import { CounterMap } from "./counters.ts";
 import { type DataPlane, loadDataPlane } from "./data-plane.ts";
@@ -125,6 +126,7 @@ class KernelFastPath implements BpfFastPath {
   readonly #punts: PuntReader;
   readonly #sender = new RawSender();
   readonly #state: Buffer;
+  readonly #stopMulticast: () => void;
   readonly #confirmTimer: NodeJS.Timeout;
   #repointing = false;
   #repointAgain = false;
@@ -166,6 +168,7 @@ class KernelFastPath implements BpfFastPath {
       plane.puntRingBytes,
       (punt) => this.#listener(punt),
     );
+    this.#stopMulticast = receiveAllMulticast(attachments.interfaceIndexes);
     this.#state = readState(maps.hf_state);
     this.#confirmTimer = setInterval(() => this.#nexthops.confirm(), CONFIRM_PERIOD_MS);
     this.#confirmTimer.unref();
@@ -245,6 +248,7 @@ class KernelFastPath implements BpfFastPath {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#confirmTimer);
+    this.#stopMulticast();
     this.#punts.close();
     links();
     this.#netlink.close();

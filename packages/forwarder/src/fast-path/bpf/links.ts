@@ -83,9 +83,8 @@ export class Attachments {
     }
   }
 
-  /** Hooks in use, for the log and for `mode`. */
-  get hooks(): readonly Hook[] {
-    return this.#attached.map(({ hook }) => hook);
+  get interfaceIndexes(): readonly number[] {
+    return [...new Set(this.#attached.map(({ interfaceIndex }) => interfaceIndex))];
   }
 
   /** Forgets the links; pinned ones stay attached. */
