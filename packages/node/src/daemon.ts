@@ -57,7 +57,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
   const startedAtMs = clock.wallMs();
   const logger =
     options.logger ??
-    createLogger({ cluster: configuration.cluster.id, member: own.name }, configuration.log.level);
+    createLogger({ cluster: configuration.cluster.id, self: own.name }, configuration.log.level);
   // What was opened is closed in reverse, also when the start fails half-way.
   const closers: (() => Promise<void> | void)[] = [];
   const closeAll = async () => {

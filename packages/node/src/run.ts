@@ -13,10 +13,7 @@ export async function runDaemon(options: { readonly file: string | undefined }):
   const loaded = loadConfiguration(options.file);
   const { configuration } = loaded;
   const own = ownMember(configuration);
-  const logger = createLogger(
-    { cluster: configuration.cluster.id, member: own.name },
-    configuration.log.level,
-  );
+  const logger = createLogger({ cluster: configuration.cluster.id, self: own.name }, configuration.log.level);
   return new Promise((resolve, reject) => {
     let daemon: Daemon | undefined;
     let stopping = false;

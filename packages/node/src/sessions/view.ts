@@ -38,7 +38,7 @@ export function sessionSummary(
     serviceName: service?.name ?? record.serviceId,
     phase,
     clientPort: record.clientPort,
-    clients: [...record.clients.keys()],
+    clients: [...record.clients.keys()].sort(),
     ...(candidate !== undefined && {
       endpoint: endpointKey(candidate.endpoint, candidate.endpointPort),
       natPort: candidate.natPort,
@@ -71,7 +71,9 @@ export function sessionDetail(record: SessionRecord, sources: DetailSources): Se
   const shown = generations.find((g) => g.clientTag === committedTag) ?? generations[0];
   return {
     ...sessionSummary(record, service, memberNameOf),
-    clientAddresses: [...record.clients].map(([address, verified]) => ({ address, verified })),
+    clientAddresses: [...record.clients]
+      .map(([address, verified]) => ({ address, verified }))
+      .sort((a, b) => (a.address < b.address ? -1 : 1)),
     generations: generations.map((generation) => ({
       role:
         generation.clientTag === committedTag
