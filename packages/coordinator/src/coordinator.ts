@@ -40,7 +40,7 @@ import type {
   ThreadData,
 } from "./probe-thread/messages.ts";
 import { NO_TENURE, nextTenure, type Tenure } from "./tenure/tenure.ts";
-import type { ClusterView, MemberPhase } from "./view.ts";
+import { type ClusterView, isPresent, type MemberPhase } from "./view.ts";
 
 /** The main loop says so often that it is alive. */
 const PULSE_PERIOD_MS = 50;
@@ -93,6 +93,11 @@ export type CoordinatorEvent = {
       readonly displaced: boolean;
       readonly settleMs: number;
     }
+  /**
+   * Another member claimed a VIP that this one owns, and has let go of it (the end of every hand-over, too). It may
+   * have answered for it until now: announce the VIP anew.
+   */
+  | { readonly kind: "vipUncontested"; readonly vip: Address; readonly by: MemberName }
   /** This process was stopped for so long; nothing is announced until `confirmed`. */
   | { readonly kind: "frozen"; readonly forMs: number }
   | { readonly kind: "confirmed" }
@@ -199,6 +204,8 @@ class RunningCoordinator implements Coordinator {
   private ending = false;
   private latestCounters: ProbeCounters | undefined;
   private drainWaiters: (() => void)[] = [];
+  /** VIPs that we announce and another present member claims. */
+  private contested = new Map<Address, MemberName>();
 
   constructor(options: CoordinatorOptions, worker: Worker, mainPulse: Int32Array) {
     this.clock = options.clock ?? systemClock;
@@ -397,7 +404,22 @@ class RunningCoordinator implements Coordinator {
     this.assignment = this.ownership.assign(this.current);
     this.tenure = nextTenure(this.tenure, this.assignment, this.current, displaced);
     this.observeMoves();
+    this.observeContests();
     void this.apply();
+  }
+
+  private observeContests(): void {
+    const contested = new Map<Address, MemberName>();
+    for (const member of this.current.members) {
+      if (member.isSelf || !isPresent(member)) continue;
+      for (const { vip } of member.claims) if (this.announced.owned.has(vip)) contested.set(vip, member.name);
+    }
+    const before = this.contested;
+    this.contested = contested;
+    for (const [vip, by] of before) {
+      if (!contested.has(vip) && this.announced.owned.has(vip))
+        this.emit({ kind: "vipUncontested", vip, by });
+    }
   }
 
   private observeMoves(): void {
@@ -427,6 +449,7 @@ class RunningCoordinator implements Coordinator {
           this.announced = tenure;
           this.command({ kind: "facts", claims: tenure.claims });
           this.observeMoves();
+          this.observeContests();
         }
         this.command({ kind: "applied", epoch });
       } while (this.applyAgain);

@@ -63,6 +63,50 @@ function placeOwners(
     });
     if (best !== undefined) place(vip, best);
   }
+  level(
+    vips.filter((vip) => pinnedTo(vip) === undefined),
+    lists,
+    load,
+    feasible,
+  );
+}
+
+/**
+ * Siblings that had to go apart may have made the load uneven: moves VIPs from the fullest member to an emptier one,
+ * where no sibling or zone is against it, until no two differ by two.
+ */
+function level(
+  vips: readonly PlacedVip[],
+  lists: Lists,
+  load: Map<PlacedMember, number>,
+  feasible: Feasible,
+): void {
+  // Each move takes one VIP from where it is two more than elsewhere, so there are fewer moves than VIPs.
+  for (let moves = 0; moves < vips.length; moves++) {
+    const byLoad = [...load].sort(([a, x], [b, y]) => y - x || (a.name < b.name ? -1 : 1));
+    const move = byLoad.flatMap(([from, most]) =>
+      [...byLoad]
+        .reverse()
+        .filter(([, least]) => most - least >= 2)
+        .map(([to]) => ({ from, to })),
+    );
+    const moved = move.some(({ from, to }) => {
+      const vip = pickBest(
+        vips.filter((candidate) => {
+          if (lists.get(candidate.vip)?.[0] !== from || !feasible(candidate).includes(to)) return false;
+          const owners = siblingsAt(candidate, lists, 0);
+          return !owners.includes(to) && !sharesZone(to, owners);
+        }),
+        (candidate) => [-hashOf(candidate.vip, to.name)],
+      );
+      if (vip === undefined) return false;
+      lists.set(vip.vip, [to]);
+      load.set(from, (load.get(from) ?? 0) - 1);
+      load.set(to, (load.get(to) ?? 0) + 1);
+      return true;
+    });
+    if (!moved) return;
+  }
 }
 
 function placeSuccessors(vips: readonly PlacedVip[], lists: Lists, feasible: Feasible): void {
