@@ -251,7 +251,12 @@ class SlowPathForwarder implements Forwarder {
     }
     for (const record of table.values()) {
       this.#adoption.learnAliases(undefined, record);
-      if (record.commit !== undefined && sessions.get(record.id) === undefined) {
+      if (
+        record.commit !== undefined &&
+        sessions.get(record.id) === undefined &&
+        registry.get(record.serviceId)
+      ) {
+        this.#adoption.claim(record);
         sessions.changed({ previous: undefined, record, origin: "remote" });
       }
     }
@@ -351,7 +356,10 @@ class SlowPathForwarder implements Forwarder {
     const before = record && sessions.get(record.id);
     const entry = record && (before?.installed?.entry ?? this.#core.registry.get(record.serviceId));
     const settled = before !== undefined && record !== undefined && settleHeard(before, previous, record);
-    const local = sessions.changed(change);
+    // Without its service there is nothing to install; `setServices` comes back to it.
+    const known =
+      record === undefined || this.#core.registry.get(record.serviceId) !== undefined || before !== undefined;
+    const local = known ? sessions.changed(change) : undefined;
     if (settled && local !== undefined && record !== undefined) sessions.refresh(local, record);
     if (previous === undefined && record !== undefined && record.commit === undefined) {
       this.#housekeeping.unproven(record, nowMs);

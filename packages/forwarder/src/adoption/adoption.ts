@@ -63,7 +63,8 @@ export class Adoption {
     const made = this.#made.get(key);
     if (made !== undefined && made !== record.id) this.#supersede(made, key);
     const handle = this.#byDown.get(key);
-    if (handle === undefined) return;
+    // Services come after the records of the store: until then the flows stay as they are.
+    if (handle === undefined || this.#core.registry.get(record.serviceId) === undefined) return;
     const flows = this.#orphans.get(handle) ?? [];
     this.#forget(handle, flows);
     const { sessions, registry, limits, fastPath } = this.#core;

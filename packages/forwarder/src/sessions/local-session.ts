@@ -30,6 +30,8 @@ export interface LocalSession {
   endedMs: number | undefined;
   /** When a generation became pending; 0 when none is. */
   pendingMs: number;
+  /** Initiate tag of the endpoint's own latest INIT (RFC 9260 §5.2); 0: none was seen here. */
+  endpointInitTag: number;
   /** By VIP: when a last-heard address was handed to replication, and whether a newer one waits. */
   heardAtMs: number[] | undefined;
   heardDirty: boolean;
@@ -65,6 +67,7 @@ export function newLocalSession(id: SessionId, handle: number, nowMs: number): L
     shutdownMs: undefined,
     endedMs: undefined,
     pendingMs: 0,
+    endpointInitTag: 0,
     heardAtMs: undefined,
     heardDirty: false,
     silence: undefined,

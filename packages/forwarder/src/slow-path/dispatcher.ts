@@ -7,7 +7,7 @@ import { handleIcmp } from "../icmp/translation.ts";
 import { readInput, type SctpInput } from "../packet/input.ts";
 import { type Core, drop } from "./core.ts";
 import { handleDown } from "./down.ts";
-import { handleEndpointInit } from "./endpoint-init.ts";
+import { handleClientInitAck, handleEndpointInit } from "./endpoint-init.ts";
 import { handleInit } from "./init.ts";
 import { handleInitAck } from "./init-ack.ts";
 import { handleUp } from "./up.ts";
@@ -54,7 +54,6 @@ export class Dispatcher {
     const { registry } = core;
     const { packet, source, destination } = input;
     const first = packet.chunks[0]?.type;
-    if (first === CHUNK.INIT_ACK && !this.#isAnswerToEndpoint(input)) return handleInitAck(core, input);
     const endpoint = registry.endpointAddress(source, packet.sourcePort);
     const entry = registry.byVip(destination, packet.destinationPort);
     // A NAT port may equal a service's port, and an endpoint may be another service's client: what the endpoint is
@@ -64,6 +63,15 @@ export class Dispatcher {
       (entry === undefined ||
         core.table.byNatPort(endpoint, packet.sourcePort, packet.destinationPort).length > 0 ||
         core.nursery.byAnswer(packet.verificationTag, packet.destinationPort) !== undefined);
+    if (first === CHUNK.INIT_ACK) {
+      // To a service's port from somebody who is no endpoint: a client answers its endpoint's INIT. All others may come
+      // from an address of the endpoint that nobody knows yet.
+      const isClients =
+        !down &&
+        entry !== undefined &&
+        core.table.byClient(entry.service.id, source, packet.sourcePort).length > 0;
+      return isClients ? handleClientInitAck(core, input, entry) : handleInitAck(core, input);
+    }
     if (down) {
       if (first === CHUNK.INIT) return handleEndpointInit(core, input, endpoint);
       return handleDown(core, input, endpoint);
@@ -77,15 +85,6 @@ export class Dispatcher {
   /** Housekeeping. */
   expireFragments(nowMs: number): undefined {
     for (let i = this.#reassembly.expire(nowMs); i > 0; i--) drop(this.#core, "fragment-timeout");
-  }
-
-  /** In a collision (RFC 9260 §5.2.1) the client answers the endpoint's INIT: an INIT-ACK to the service's port. */
-  #isAnswerToEndpoint(input: SctpInput): boolean {
-    const { registry } = this.#core;
-    const { sourcePort, destinationPort } = input.packet;
-    const entry = registry.byVip(input.destination, destinationPort);
-    if (entry === undefined || registry.endpointAddress(input.source, sourcePort) !== undefined) return false;
-    return this.#core.table.byClient(entry.service.id, input.source, sourcePort).length > 0;
   }
 
   #fragment(punt: Punt, ip: IpHeader): undefined {

@@ -1,12 +1,26 @@
-// An INIT from an endpoint: a collision with the client's, or a restart of the endpoint that remembers its clients
-// (RFC 9260 §5.2.1, §5.2.2). Passed on to the client that the NAT port belongs to, its addresses replaced by the VIPs.
-import { type Address, currentGeneration, familyOf, isLiving } from "@holdfast/model";
-import { type Chunk, isMalformed, offeredFamilies, parseInit, rewriteInit } from "@holdfast/sctp";
+// An INIT from an endpoint: a collision with the client's, or a restart of an endpoint that remembers its clients
+// (RFC 9260 §5.2.1, §5.2.2). Passed on to the client that the NAT port belongs to, and the client's INIT-ACK back, with
+// the VIPs in the place of either side's addresses. What the endpoint then sends with the client's tag commits it, as
+// always.
+import {
+  type Address,
+  type Candidate,
+  candidateKeyOf,
+  currentCandidate,
+  currentGeneration,
+  familyOf,
+  type Generation,
+  isLiving,
+  type SessionRecord,
+} from "@holdfast/model";
+import { type Chunk, type Init, isMalformed, offeredFamilies, parseInit, rewriteInit } from "@holdfast/sctp";
 import type { SctpInput } from "../packet/input.ts";
 import { bytesOf, replacePayload } from "../packet/translate.ts";
-import { downDestinations } from "../path-mapping/flows.ts";
+import { downDestinations, endpointAddressFor } from "../path-mapping/flows.ts";
+import type { ServiceEntry } from "../services/registry.ts";
 import { type Core, drop, send } from "./core.ts";
 
+/** Endpoint, `natPort` and tag are those of the endpoint's INIT; only this member has seen it. */
 export function handleEndpointInit(core: Core, input: SctpInput, endpoint: Address): undefined {
   const init = parseInit(input.packet.chunks[0] as Chunk);
   if (isMalformed(init)) return drop(core, "malformed", input.bytes);
@@ -15,24 +29,90 @@ export function handleEndpointInit(core: Core, input: SctpInput, endpoint: Addre
     const entry = core.registry.get(record.serviceId);
     const vip = entry?.vipIndex.get(input.destination);
     if (entry === undefined || vip === undefined || !isLiving(record)) continue;
-    const generation = currentGeneration(record) ?? [...record.generations.values()][0];
-    const local = core.sessions.get(record.id)?.paths;
-    const destination =
-      generation && downDestinations(record, generation, vip, input.destination, local)?.reply;
+    const generation = currentGeneration(record);
+    const local = core.sessions.get(record.id);
+    if (generation === undefined || local === undefined) continue;
+    const destination = downDestinations(record, generation, vip, input.destination, local.paths)?.reply;
     // An INIT goes to proven addresses only: it is no probe.
     if (destination === undefined || record.clients.get(destination) !== true) continue;
-    if (familyOf(destination) !== familyOf(input.destination)) continue;
-    const rewritten = rewriteInit({
-      init,
-      packetStart: input.packet.start,
-      sourcePort: entry.service.port,
-      destinationPort: record.clientPort,
-      vips: entry.vipBytes,
-      families: offeredFamilies(bytesOf(input.source).length, init.addresses),
-    });
-    if (isMalformed(rewritten)) return drop(core, "malformed", input.bytes);
-    send(core, replacePayload(input, input.destination, destination, rewritten.packet), input);
+    local.endpointInitTag = init.initiateTag;
+    const { port } = entry.service;
+    const payload = rewritten(core, input, init, entry, port, record.clientPort);
+    if (payload !== undefined)
+      send(core, replacePayload(input, input.destination, destination, payload), input);
     return;
   }
   drop(core, "endpoint-init-unmatched", input.bytes);
+}
+
+/** The client's INIT-ACK to it. */
+export function handleClientInitAck(core: Core, input: SctpInput, entry: ServiceEntry): undefined {
+  const init = parseInit(input.packet.chunks[0] as Chunk);
+  if (isMalformed(init)) return drop(core, "malformed", input.bytes);
+  const { sourcePort, verificationTag } = input.packet;
+  for (const record of core.table.byClient(entry.service.id, input.source, sourcePort)) {
+    if (!isLiving(record) || core.sessions.get(record.id)?.endpointInitTag !== verificationTag) continue;
+    const candidate = currentCandidate(record);
+    const endpoint =
+      candidate &&
+      endpointAddressFor(candidate, familyOf(input.destination), core.sessions.get(record.id)?.paths);
+    if (candidate === undefined || endpoint === undefined) continue;
+    const payload = rewritten(core, input, init, entry, candidate.natPort, candidate.endpointPort);
+    if (payload === undefined) return;
+    noteGeneration(core, record, input, init, candidate);
+    send(core, replacePayload(input, input.destination, endpoint, payload), input);
+    return;
+  }
+  drop(core, "init-ack-unexpected", input.bytes);
+}
+
+/** Both tags of the new incarnation are known now; it is pending until the endpoint uses the client's. */
+function noteGeneration(
+  core: Core,
+  record: SessionRecord,
+  input: SctpInput,
+  init: Init,
+  current: Candidate,
+): void {
+  const before = currentGeneration(record);
+  if (before === undefined) return;
+  const candidate: Candidate = { ...current, endpointTag: input.packet.verificationTag, echoed: true };
+  const generation: Generation =
+    init.initiateTag === before.clientTag
+      ? { ...before, candidates: new Map([[candidateKeyOf(candidate), candidate]]) }
+      : {
+          clientTag: init.initiateTag,
+          arrivalVip: before.arrivalVip,
+          source: before.source,
+          listed: before.listed,
+          pairing: before.pairing,
+          phase: "initAck",
+          candidates: new Map([[candidateKeyOf(candidate), candidate]]),
+          aborted: false,
+        };
+  core.table.apply(
+    { id: record.id, generations: new Map([[generation.clientTag, generation]]) },
+    { urgent: true },
+  );
+}
+
+function rewritten(
+  core: Core,
+  input: SctpInput,
+  init: Init,
+  entry: ServiceEntry,
+  sourcePort: number,
+  destinationPort: number,
+): Uint8Array | undefined {
+  const result = rewriteInit({
+    init,
+    packetStart: input.packet.start,
+    sourcePort,
+    destinationPort,
+    vips: entry.vipBytes,
+    families: offeredFamilies(bytesOf(input.source).length, init.addresses),
+  });
+  if (!isMalformed(result)) return result.packet;
+  drop(core, "malformed", input.bytes);
+  return undefined;
 }
