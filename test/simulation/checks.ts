@@ -77,6 +77,8 @@ export function check(cluster: Cluster, workload: Workload): string[] {
     if (status.segmentCount > SEGMENT_COUNT_MAX_PER_MEMBER * cluster.members.length) {
       violations.push(`${name} holds ${status.segmentCount} segments`);
     }
+    if ((status.totals["forks"] ?? 0) > 0) violations.push(`${name} saw two changes of one place`);
+    if (life.replica.totals.malformed > 0) violations.push(`${name} was handed malformed deltas`);
     if (!status.state.ready) violations.push(`${name} is not ready`);
     if (status.state.missing.length > 0)
       violations.push(`${name} misses members ${status.state.missing.join(", ")}`);

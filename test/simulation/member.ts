@@ -17,9 +17,13 @@ import { SimulatedClock, type SimulatedTime } from "./clock.ts";
 import type { Fault } from "./faults.ts";
 
 /** Times of the simulated cluster: small, so that a seed is short. */
-export const MEMORY_MS = 2_000;
-export const IDLE_LIMIT_MS = 4_000;
+export const MEMORY_MS = 1_200;
+export const IDLE_LIMIT_MS = 1_600;
 export const MEMBER_NUMBER_COUNT = 8;
+/** What a crash takes from the disk at most. */
+const DISK_PERIOD_MS = 40;
+/** Changes in a row that are damaged on their way. */
+const CORRUPTION_COUNT = 4;
 
 /** One life: from a start to a crash. */
 export interface Life {
@@ -48,6 +52,7 @@ export class SimulatedMember {
   #life: Life | undefined;
   #wallOffsetMs = 0;
   #corruption: number | undefined;
+  #corruptionCount = 0;
   /** Called with every new life, before it starts. */
   onLife: (life: Life) => void = () => {};
 
@@ -88,8 +93,8 @@ export class SimulatedMember {
         memoryMs,
         segmentTickMax: 24,
         segmentDeltaMax: 64,
-        summaryPeriodMs: memoryMs / 4,
-        maintenancePeriodMs: memoryMs / 8,
+        summaryPeriodMs: memoryMs / 3,
+        maintenancePeriodMs: memoryMs / 6,
         startWaitMs: 1_000,
         // A member that has lost what it allocated waits for everybody who may know it.
         allocateWaitMs: Number.POSITIVE_INFINITY,
@@ -113,7 +118,7 @@ export class SimulatedMember {
       ownersOf: () => [],
     });
     this.#life = { view, replica, engine, clock };
-    clock.every(10, () => this.disk.settle());
+    clock.every(DISK_PERIOD_MS, () => this.disk.settle());
     this.onLife(this.#life);
     await engine.start();
   }
@@ -130,6 +135,7 @@ export class SimulatedMember {
   /** Flips a bit of the next change that this member sends. */
   corruptNext(noise: number): void {
     this.#corruption = noise;
+    this.#corruptionCount = CORRUPTION_COUNT;
   }
 
   #corrupting(transport: Transport): Transport {
@@ -138,7 +144,8 @@ export class SimulatedMember {
       const change = message.change.slice();
       const bit = (change.length - 1) * 8 - (this.#corruption % Math.min(change.length * 4, 400));
       change[bit >> 3] = (change[bit >> 3] as number) ^ (1 << (bit & 7));
-      this.#corruption = undefined;
+      this.#corruptionCount--;
+      if (this.#corruptionCount === 0) this.#corruption = undefined;
       return transport.send(peer, { ...message, change });
     };
     return {

@@ -26,15 +26,18 @@ export interface SimulationResult {
 }
 
 const CHAOS_MS = 6_000;
+/** Every fourth seed has one partition that outlasts idle limit, tombstones and journals. */
+const LONG_PARTITION_EVERY = 4;
 /** Ghosts are idle first, then tombstones, then the journals forget them: and all that once more for what came late. */
-const SETTLE_MS = IDLE_LIMIT_MS * 1.5 + MEMORY_MS * 5;
+const SETTLE_MS = IDLE_LIMIT_MS * 1.5 + MEMORY_MS * 4;
 const TALK_PERIOD_MS = IDLE_LIMIT_MS / 4;
 /** A fact that its member took with it in less than this was with nobody else. */
 const REPLICATION_MS = 250;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const { seed, journals, fault, chaosMs = CHAOS_MS } = options;
-  const memberCount = options.memberCount ?? 3 + (seed % 8 === 0 ? 4 : seed % 4 === 0 ? 2 : seed % 2);
+  const memberCount =
+    options.memberCount ?? 3 + (seed % 16 === 0 ? 4 : seed % 8 === 0 ? 2 : seed % 5 === 0 ? 1 : 0);
   const cluster = new Cluster({ seed, memberCount, journals, fault });
   const workload = new Workload(cluster);
   const { time, random } = cluster;
@@ -123,7 +126,17 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       tell("a change is damaged on its way");
     },
   ];
-  every(700, chaosUntilMs, () => trouble[random.below(trouble.length)]?.());
+  // Cutting and healing come first in the list, and wait until a long partition is over.
+  const isLong = seed % LONG_PARTITION_EVERY === 0;
+  if (isLong) {
+    time.at(time.nowMs + 700, () => {
+      cluster.split();
+      tell("long partition");
+    });
+  }
+  every(700, chaosUntilMs, () =>
+    trouble[isLong ? 2 + random.below(trouble.length - 2) : random.below(trouble.length)]?.(),
+  );
 
   await time.run(chaosUntilMs);
   cluster.heal();

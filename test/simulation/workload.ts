@@ -24,9 +24,9 @@ const ENDPOINTS = ["10.0.0.1", "10.0.0.2"] as const;
 const ENDPOINT_PORT = 9999;
 const NAT_PORT_MIN = 4096;
 /** NAT ports of one slot at one endpoint: few, so that they are used again soon. */
-const SLOT_SIZE = 8;
+const SLOT_SIZE = 4;
 /** A freed NAT port rests this long at its member. */
-const LINGER_MS = 500;
+const LINGER_MS = 200;
 /** A client repeats what is not answered. */
 const RETRY_MS = 60;
 const RETRY_COUNT_MAX = 4;
@@ -47,6 +47,7 @@ export class Workload {
   readonly totals = { opened: 0, failed: 0, refused: 0, released: 0 };
   readonly #cluster: Cluster;
   readonly #forwarders = new Map<number, Forwarder>();
+  readonly #byId = new Map<SessionId, Association>();
   #serial = 0;
   #stopped = false;
 
@@ -94,6 +95,7 @@ export class Workload {
       lastFactBy: first.member.number,
     };
     this.associations.push(association);
+    this.#byId.set(id, association);
     this.totals.opened++;
     this.#init(association, clientTag, first.member, clients[0]);
     // The INIT is repeated to another VIP before the members have talked about it.
@@ -152,7 +154,8 @@ export class Workload {
     if (association === undefined) return;
     const at = this.#memberWith(association);
     const record = at?.life.view.get(association.id);
-    if (at === undefined || record === undefined) return;
+    // A member that has not heard of the restart drops what carries the new tag.
+    if (at === undefined || record?.commit?.clientTag !== association.clientTag) return;
     this.#apply(at.member, association, { id: association.id, end: endOf(record, "shutdown") });
     association.state = "ended";
   }
@@ -388,12 +391,22 @@ export class Workload {
 
   #attach(member: SimulatedMember, life: Life): void {
     const forwarder: Forwarder = { life, changedAtMs: new Map(), freedAtMs: new Map(), next: 0 };
+    const closed = new Set<SessionId>();
     this.#forwarders.set(member.number, forwarder);
     life.view.subscribe(({ previous, record }) => {
       const id = (record ?? previous)?.id as SessionId;
       if (record === undefined) {
         forwarder.changedAtMs.delete(id);
         return;
+      }
+      const association = this.#byId.get(id);
+      if (association === undefined)
+        this.violations.push(`${member.identity.name} holds ${id}, which never was`);
+      if (isEnded(record)) {
+        if (record.end?.absorbing === true) closed.add(id);
+      } else if (closed.has(id) && association?.state === "ended") {
+        this.violations.push(`${member.identity.name}: ${association.name} came back from the dead`);
+        closed.delete(id);
       }
       if (
         previous === undefined ||

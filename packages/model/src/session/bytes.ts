@@ -2,7 +2,7 @@
 // once it ran over the end it says so in `failed` and returns zeros.
 import { type Address, addressBytes, addressFromBytes, IPV6_ADDRESS_SIZE } from "../address.ts";
 
-const INITIAL_SIZE = 4096;
+const INITIAL_SIZE = 256;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 

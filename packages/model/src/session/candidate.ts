@@ -75,18 +75,18 @@ type Candidates = ReadonlyMap<CandidateKey, Candidate>;
  * what is dropped in one order is dropped in every order. Returns `a` when `b` adds nothing.
  */
 export function joinCandidates(a: Candidates, b: Candidates): Candidates {
-  let changed = false;
-  const all = new Map(a);
+  if (a === b) return a;
+  let all: Map<CandidateKey, Candidate> | undefined;
   for (const [key, theirs] of b) {
     const ours = a.get(key);
+    if (ours === theirs) continue;
     const joined =
       ours === undefined ? normalCandidate(theirs) : joinCandidate(ours, normalCandidate(theirs));
-    if (joined !== ours) {
-      all.set(key, joined);
-      changed = true;
-    }
+    if (joined === ours) continue;
+    all ??= new Map(a);
+    all.set(key, joined);
   }
-  if (!changed) return a;
+  if (all === undefined) return a;
   const bounded = boundCandidates(all);
   return sameEntries(a, bounded) ? a : bounded;
 }
@@ -101,6 +101,11 @@ export function sameEntries<K, V>(a: ReadonlyMap<K, V>, b: ReadonlyMap<K, V>): b
 /** Sorted, bounded, without what is dominated. */
 export function boundCandidates(all: Candidates): Candidates {
   if (all.size === 0) return all;
+  const [only] = all;
+  if (all.size === 1 && only !== undefined) {
+    const normal = normalCandidate(only[1]);
+    return normal === only[1] ? all : new Map([[only[0], normal]]);
+  }
   const answered = new Set<string>();
   for (const candidate of all.values()) {
     if (candidate.endpointTag !== 0) answered.add(candidateKeyOf({ ...candidate, endpointTag: 0 }));

@@ -45,18 +45,18 @@ type Generations = ReadonlyMap<Tag, Generation>;
  * newer INIT always finds room, and what one order of joins drops, every order drops. Returns `a` when `b` adds nothing.
  */
 export function joinGenerations(a: Generations, b: Generations): Generations {
-  let changed = false;
-  const all = new Map(a);
+  if (a === b) return a;
+  let all: Map<Tag, Generation> | undefined;
   for (const [tag, theirs] of b) {
     const ours = a.get(tag);
-    const joined =
-      ours === undefined ? normalGeneration(theirs) : joinGeneration(ours, normalGeneration(theirs));
-    if (joined !== ours) {
-      all.set(tag, joined);
-      changed = true;
-    }
+    if (ours === theirs) continue;
+    const normal = normalGeneration(theirs);
+    const joined = ours === undefined ? normal : joinGeneration(ours, normal);
+    if (joined === ours) continue;
+    all ??= new Map(a);
+    all.set(tag, joined);
   }
-  if (!changed) return a;
+  if (all === undefined) return a;
   const bounded = boundGenerations(all);
   return sameEntries(a, bounded) ? a : bounded;
 }

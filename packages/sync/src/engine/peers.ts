@@ -136,6 +136,7 @@ export class Peers {
 
   /** Sends as many fetches as may be on their way at once. */
   fetch(peer: Peer): void {
+    if (peer.wants.length === 0) return;
     const { settings, shelf, send, nowMs, paused } = this.#ports;
     let underWay = 0;
     for (const journal of shelf.journals.values()) {

@@ -71,7 +71,9 @@ export class SessionReplica implements Replication {
   constructor(ports: ReplicaPorts) {
     this.#ports = ports;
     this.#lastMissingMs = ports.clock.nowMs();
-    ports.view.onLocal((delta, urgent) => this.#local(delta, urgent));
+    // Urgent facts (INIT-ACK, COOKIE-ACK) take the whole record with them: what another member said of the session may
+    // not have reached everybody, and facts without it are of no use to whoever must forward the next packet.
+    ports.view.onLocal((delta, urgent, record) => this.#local(urgent ? record : delta, urgent));
     ports.view.subscribe(({ previous, record }) => {
       const id = (record ?? previous)?.id;
       if (id === undefined) return;
