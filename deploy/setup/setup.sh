@@ -35,11 +35,12 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-  say "installing npm packages from package-lock.json"
-  npm ci --no-audit --no-fund --loglevel=error >&2
+  say "installing npm packages, in the versions of package-lock.json"
+  # Not `npm ci`: it refuses a lock file without the optional packages of platforms that a registry does not carry.
+  npm install --no-save --no-audit --no-fund --loglevel=error >&2
 fi
 node_modules/.bin/node -e 'process.exit(+process.versions.node.split(".")[0] >= 22 ? 0 : 1)' ||
-  { say "node_modules/.bin/node is too old or missing: run 'npm ci' again and read its output"; exit 1; }
+  { say "node_modules/.bin/node is too old or missing: run 'npm install' again and read its output"; exit 1; }
 
 for build in packages/forwarder/build.sh packages/testkit/build.sh; do
   if [ -e "$build" ]; then bash "$build"; fi
