@@ -90,9 +90,9 @@ export function reply(membership: Membership, peer: Peer, nowMs: number): Member
 
 /** Asks up to eight witnesses, another choice each time, about all `silent` members at once. */
 export function ask(membership: Membership, silent: readonly Peer[], nowMs: number): MembershipEffect[] {
+  for (const peer of silent) peer.askedAtMs = nowMs;
   const witnesses = [...membership.peers.values()].filter((peer) => peer.phase === "alive");
   if (witnesses.length === 0 || silent.length === 0) return [];
-  for (const peer of silent) peer.askedAtMs = nowMs;
   membership.nonce = (membership.nonce + 1) >>> 0;
   const oldest = membership.asks.keys().next();
   if (membership.asks.size >= ASK_COUNT_MAX && oldest.done === false) membership.asks.delete(oldest.value);

@@ -9,6 +9,14 @@ import type { Membership, MembershipEffect, MembershipEvent } from "./state.ts";
 import { judge, nextVerdictAtMs } from "./verdict.ts";
 
 export function step(membership: Membership, event: MembershipEvent, nowMs: number): MembershipEffect[] {
+  // Ticks come at least once an interval. Whatever is the first event after a freeze, what we knew before is stale.
+  const gapMs = nowMs - membership.tickedAtMs;
+  const thawed = gapMs > deadAfterMs(membership.timing) ? thaw(membership, gapMs, nowMs) : [];
+  const effects = react(membership, event, nowMs);
+  return thawed.length === 0 ? effects : [...thawed, ...effects];
+}
+
+function react(membership: Membership, event: MembershipEvent, nowMs: number): MembershipEffect[] {
   switch (event.kind) {
     case "message": {
       const effects = receive(membership, event.message, event.network, nowMs);
@@ -37,9 +45,7 @@ export function nextTickAtMs(membership: Membership): number {
 
 function tick(membership: Membership, nowMs: number): MembershipEffect[] {
   const effects: MembershipEffect[] = [];
-  const gapMs = nowMs - membership.tickedAtMs;
   membership.tickedAtMs = nowMs;
-  if (gapMs > deadAfterMs(membership.timing)) effects.push(...thaw(membership, gapMs, nowMs));
   if (membership.leaving) return effects;
   effects.push(...judge(membership, nowMs));
   if (!membership.confirmed && knowsEnough(membership, nowMs)) {
@@ -89,6 +95,7 @@ function thaw(membership: Membership, gapMs: number, nowMs: number): MembershipE
       link.hearsUsAtMs += gapMs;
     }
   }
+  membership.tickedAtMs = nowMs;
   membership.confirmed = false;
   membership.confirmSequence = membership.sequence + 1;
   membership.probeAtMs = nowMs;

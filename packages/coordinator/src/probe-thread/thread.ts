@@ -62,6 +62,8 @@ function advance(event: MembershipEvent): void {
         changed = true;
         break;
       default:
+        // After a freeze of the whole process the main loop needs a moment as well: it was stopped, not silent.
+        if (effect.kind === "frozen") pulsedAtMs += effect.forMs;
         if (effect.kind === "frozen" || (effect.kind === "accused" && effect.displaced)) epoch++;
         notices.push(effect);
     }
@@ -96,12 +98,9 @@ function mainIsAlive(): boolean {
 
 function tick(): void {
   if (closing) return;
-  // After a freeze of the whole process the main loop needs a moment as well: it was not silent, it was stopped.
-  const frozenMs = nowMs() - membership.tickedAtMs;
-  if (frozenMs > deadAfterMs(data.timing)) pulsedAtMs += frozenMs;
+  advance({ kind: "tick" });
   const mainAlive = mainIsAlive();
   if (mainAlive !== membership.facts.mainAlive) advance({ kind: "facts", facts: { mainAlive } });
-  advance({ kind: "tick" });
   schedule();
 }
 

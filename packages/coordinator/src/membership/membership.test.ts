@@ -1,0 +1,268 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { DEFAULT_TIMING, deadAfterMs, networkIdOf, suspectAfterMs } from "../configuration.ts";
+import { membersOf } from "../simulation/scenario.ts";
+import type { Message } from "../wire/message.ts";
+import { createMembership, type Membership, type MembershipEffect, viewOf } from "./state.ts";
+import { nextTickAtMs, step } from "./step.ts";
+
+const NETWORK = networkIdOf("path-a");
+const START_MS = 1_000;
+
+interface Host {
+  readonly name: string;
+  readonly membership: Membership;
+  readonly effects: MembershipEffect[];
+}
+
+/** A few memberships joined by hand: what is delivered, and when, is the test's choice. */
+class Bench {
+  nowMs = START_MS;
+  readonly hosts = new Map<number, Host>();
+  /** Everything that was sent, in order. */
+  readonly sent: Message[] = [];
+  carries: (message: Message) => boolean = () => true;
+  private readonly members;
+
+  constructor(count: number) {
+    this.members = membersOf(count, ["path-a"]);
+    for (let number = 0; number < count; number++) this.boot(number, 1_000 + number);
+  }
+
+  boot(number: number, incarnation: number): Host {
+    const name = this.members[number]?.name ?? "";
+    const membership = createMembership({
+      self: name,
+      members: this.members,
+      timing: DEFAULT_TIMING,
+      boot: incarnation * 7 + 1,
+      incarnation,
+      nowMs: this.nowMs,
+    });
+    const host: Host = { name, membership, effects: [] };
+    this.hosts.set(number, host);
+    return host;
+  }
+
+  host(number: number): Host {
+    return this.hosts.get(number) as Host;
+  }
+
+  /** Runs until `untilMs`, every host at its own deadlines, datagrams at once. */
+  run(untilMs: number): void {
+    for (;;) {
+      let next = Number.POSITIVE_INFINITY;
+      for (const { membership } of this.hosts.values()) next = Math.min(next, nextTickAtMs(membership));
+      if (next > untilMs) break;
+      this.nowMs = Math.max(this.nowMs, next);
+      for (const [number, { membership }] of this.hosts) {
+        if (nextTickAtMs(membership) <= this.nowMs) this.step(number, { kind: "tick" });
+      }
+    }
+    this.nowMs = untilMs;
+  }
+
+  step(number: number, event: Parameters<typeof step>[1]): void {
+    const host = this.host(number);
+    for (const effect of step(host.membership, event, this.nowMs)) {
+      host.effects.push(effect);
+      if (effect.kind !== "send") continue;
+      this.sent.push(effect.message);
+      if (this.carries(effect.message)) this.deliver(effect.message);
+    }
+  }
+
+  deliver(message: Message): void {
+    if (this.hosts.has(message.to)) this.step(message.to, { kind: "message", message, network: NETWORK });
+  }
+
+  phase(of: number, at: number) {
+    return viewOf(this.host(at).membership, this.nowMs).members.find(({ number }) => number === of)?.phase;
+  }
+
+  deaths(at: number) {
+    return this.host(at).effects.filter((effect) => effect.kind === "phase" && effect.to === "dead");
+  }
+
+  refusals(at: number): string[] {
+    return this.host(at).effects.flatMap((effect) => (effect.kind === "refused" ? [effect.refusal] : []));
+  }
+}
+
+suite("membership", () => {
+  test("three members find each other; a silent one is dead 150 ms after its last word, not before", () => {
+    const bench = new Bench(3);
+    bench.run(START_MS + 500);
+    for (const [of, at] of [
+      [0, 1],
+      [1, 0],
+      [2, 0],
+      [0, 2],
+    ] as const)
+      assert.equal(bench.phase(of, at), "alive");
+    const lastWordMs = bench.host(0).membership.peers.get(2)?.lastHeardAtMs as number;
+    bench.hosts.delete(2);
+    bench.run(lastWordMs + suspectAfterMs(DEFAULT_TIMING) - 1);
+    assert.equal(bench.phase(2, 0), "alive");
+    bench.run(lastWordMs + deadAfterMs(DEFAULT_TIMING) - 1);
+    assert.equal(bench.phase(2, 0), "suspect");
+    bench.run(lastWordMs + deadAfterMs(DEFAULT_TIMING) + 1);
+    assert.equal(bench.phase(2, 0), "dead");
+    assert.equal(bench.phase(2, 1), "dead");
+  });
+
+  test("whom one member cannot hear, but another can, lives", () => {
+    const bench = new Bench(3);
+    bench.run(START_MS + 500);
+    bench.carries = ({ from, to }) => !(from === 2 && to === 0);
+    bench.run(START_MS + 3_000);
+    assert.equal(bench.phase(2, 0), "suspect");
+    assert.equal(bench.deaths(0).length, 0);
+    assert(bench.sent.some(({ kind, from }) => kind === "ask" && from === 0));
+    // When it really dies, the witness's word delays nothing.
+    const lastWordMs = bench.host(1).membership.peers.get(2)?.lastHeardAtMs as number;
+    bench.hosts.delete(2);
+    bench.run(lastWordMs + deadAfterMs(DEFAULT_TIMING) + 2);
+    assert.equal(bench.phase(2, 0), "dead");
+    assert.equal(bench.phase(2, 1), "dead");
+  });
+
+  test("a closed replication link shortens the verdict on the dead and does no harm to the living", () => {
+    const bench = new Bench(2);
+    bench.run(START_MS + 500);
+    bench.step(0, { kind: "hint", member: 1 });
+    assert.equal(bench.phase(1, 0), "suspect");
+    bench.run(START_MS + 1_000);
+    assert.equal(bench.phase(1, 0), "alive");
+    assert.equal(bench.deaths(0).length, 0);
+    const lastWordMs = bench.host(0).membership.peers.get(1)?.lastHeardAtMs as number;
+    bench.hosts.delete(1);
+    bench.step(0, { kind: "hint", member: 1 });
+    bench.run(lastWordMs + 120);
+    assert.equal(bench.phase(1, 0), "dead", "earlier than 150 ms");
+  });
+
+  test("a recording proves no life: not within an incarnation, not of an old one, not to a restarted listener", () => {
+    const bench = new Bench(2);
+    bench.run(START_MS + 500);
+    const recorded = bench.sent.filter(({ from }) => from === 1);
+    bench.hosts.delete(1);
+    bench.run(START_MS + 1_000);
+    assert.equal(bench.phase(1, 0), "dead");
+    for (const message of recorded) bench.deliver(message);
+    assert.equal(bench.phase(1, 0), "dead");
+    assert.equal(bench.phase(1, bench.boot(0, 5_000).membership.self.number), "dead");
+    for (const message of recorded) bench.deliver(message);
+    assert.equal(bench.phase(1, 0), "dead");
+
+    const living = new Bench(2);
+    living.run(START_MS + 500);
+    const old = living.sent.filter(({ from }) => from === 1);
+    const heardAtMs = living.host(0).membership.peers.get(1)?.lastHeardAtMs;
+    living.nowMs += 20;
+    for (const message of old) living.deliver(message);
+    assert.equal(living.host(0).membership.peers.get(1)?.lastHeardAtMs, heardAtMs);
+    assert(living.refusals(0).includes("replay"));
+    living.boot(1, 9_000);
+    living.run(START_MS + 1_000);
+    for (const message of old) living.deliver(message);
+    assert(living.refusals(0).includes("oldIncarnation"));
+    assert.equal(living.phase(1, 0), "alive");
+  });
+
+  test("who is held for dead refutes it with a new incarnation, and settles when nobody says otherwise", () => {
+    const bench = new Bench(2);
+    bench.run(START_MS + 500);
+    const before = bench.host(1).membership.incarnation;
+    bench.carries = ({ from }) => from !== 1;
+    bench.run(START_MS + 1_000);
+    assert.equal(bench.phase(1, 0), "dead");
+    bench.carries = () => true;
+    bench.run(START_MS + 1_300);
+    assert.equal(bench.phase(1, 0), "alive");
+    assert(bench.host(1).membership.incarnation > before);
+    const accused = bench.host(1).effects.find(({ kind }) => kind === "accused");
+    assert(accused?.kind === "accused" && accused.displaced);
+    const settling = () =>
+      viewOf(bench.host(0).membership, bench.nowMs).members.find(({ number }) => number === 1)?.settling;
+    assert.equal(settling(), true);
+    bench.run(START_MS + 2_500);
+    assert.equal(settling(), false);
+  });
+
+  test("an accusation that others contradict displaces nobody", () => {
+    const bench = new Bench(3);
+    bench.run(START_MS + 500);
+    const { membership } = bench.host(1);
+    const probe = bench.sent.findLast(({ kind, from, to }) => kind === "probe" && from === 0 && to === 1);
+    assert(probe?.kind === "probe");
+    bench.deliver({
+      ...probe,
+      sequence: probe.sequence + 1,
+      opinion: "dead",
+      opinionIncarnation: membership.incarnation,
+    });
+    const accused = bench.host(1).effects.find(({ kind }) => kind === "accused");
+    assert(accused?.kind === "accused" && !accused.displaced && accused.settleMs === 0);
+    bench.run(START_MS + 700);
+    assert.equal(bench.phase(1, 0), "alive");
+    assert.equal(bench.phase(1, 2), "alive");
+  });
+
+  test("a member whose wall clock moved back before its restart comes back all the same", () => {
+    const bench = new Bench(3);
+    bench.run(START_MS + 500);
+    bench.boot(1, 3);
+    bench.run(START_MS + 1_500);
+    assert.equal(bench.phase(1, 0), "alive");
+    assert.equal(bench.phase(1, 2), "alive");
+    assert(bench.host(1).membership.incarnation > 1_001);
+  });
+
+  test("who says goodbye has left at once, and is not accused", () => {
+    const bench = new Bench(3);
+    bench.run(START_MS + 500);
+    bench.step(2, { kind: "leave" });
+    assert.equal(bench.phase(2, 0), "left");
+    bench.hosts.delete(2);
+    bench.run(START_MS + 1_500);
+    assert.equal(bench.phase(2, 0), "left");
+    assert.equal(bench.deaths(0).length, 0);
+    bench.boot(2, 9_000);
+    bench.run(START_MS + 2_000);
+    assert.equal(bench.phase(2, 0), "alive");
+  });
+
+  test("strangers and messages for others are refused", () => {
+    const bench = new Bench(2);
+    bench.run(START_MS + 200);
+    const probe = bench.sent.find(({ kind }) => kind === "probe") as Message;
+    bench.step(0, { kind: "message", message: { ...probe, from: 77, to: 0 }, network: NETWORK });
+    bench.step(0, { kind: "message", message: { ...probe, from: 1, to: 9 }, network: NETWORK });
+    assert.deepEqual(bench.refusals(0).slice(-2), ["unknownSender", "otherReceiver"]);
+  });
+
+  test("state is sent until it is acknowledged, and then no more", () => {
+    const bench = new Bench(2);
+    bench.run(START_MS + 500);
+    const quiet = bench.sent.length;
+    bench.run(START_MS + 1_000);
+    assert(
+      bench.sent.slice(quiet).every((message) => message.kind !== "probe" || message.state === undefined),
+    );
+    bench.carries = ({ from }) => from !== 0;
+    const mark = bench.sent.length;
+    bench.step(0, { kind: "facts", facts: { ready: true } });
+    assert.equal(
+      bench.sent.slice(mark).filter((message) => message.kind === "probe" && message.state?.ready).length,
+      1,
+    );
+    bench.run(START_MS + 1_060);
+    bench.carries = () => true;
+    bench.run(START_MS + 1_200);
+    assert.equal(
+      viewOf(bench.host(1).membership, bench.nowMs).members.find(({ number }) => number === 0)?.ready,
+      true,
+    );
+  });
+});
