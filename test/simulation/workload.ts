@@ -273,12 +273,11 @@ export class Workload {
   ): void {
     this.totals.released++;
     const key = candidateKeyOf(candidate);
-    const isHeld = this.#cluster
-      .running()
-      .some(
-        ({ member, life }) =>
-          member !== from && this.#generationAt(life, association, clientTag)?.candidates.has(key) === true,
-      );
+    const holds = (life: Life) => {
+      const record = life.view.get(association.id);
+      return record !== undefined && generationOf(record, clientTag)?.candidates.has(key) === true;
+    };
+    const isHeld = this.#cluster.running().some(({ member, life }) => member !== from && holds(life));
     // Who acknowledged may have died since; then somebody is down or was not long ago.
     if (!isHeld && this.#wasQuiet(this.#cluster.time.nowMs - 100)) {
       this.violations.push(
