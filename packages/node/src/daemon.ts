@@ -205,6 +205,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     coordinator.onEvent((event) => {
       tell(event);
       if (event.kind === "vipMoved") tellOwners();
+      // The other one may have answered ARP for it until now.
+      if (event.kind === "vipUncontested") announcer.announce(event.vip);
     });
 
     function tell(event: CoordinatorEvent): void {
