@@ -1,14 +1,15 @@
 // An embryo: one client's INIT that this member forwarded, until the handshake is done or given up. It stays with
 // this member; replication hears of it at INIT-ACK, or under a flood at COOKIE-ECHO.
-import type { Address, Endpoint, SessionId, Tag } from "@holdfast/model";
+import { type Address, type Endpoint, type SessionId, sessionIdOf, type Tag } from "@holdfast/model";
 import type { ServiceEntry } from "../services/registry.ts";
 
 export interface Embryo {
-  /** `sessionIdOf` this very INIT: the same for its retransmissions, whatever they come from. */
-  readonly key: SessionId;
-  /** The session that it belongs to: its own, or the one that it wants to restart. */
-  readonly sessionId: SessionId;
-  readonly restart: boolean;
+  /** Tag, port, smallest address and service: the same for its retransmissions, whatever they come from. */
+  readonly key: string;
+  /** Smallest address of the INIT before the filter. */
+  readonly smallest: Address;
+  /** The session that it wants to restart; undefined: a new one. */
+  readonly restartOf: SessionId | undefined;
   readonly entry: ServiceEntry;
   readonly clientPort: number;
   readonly clientTag: Tag;
@@ -40,4 +41,10 @@ export interface Embryo {
   published: boolean;
   /** Endpoints that did not answer. */
   tried: Set<Endpoint> | undefined;
+}
+
+/** The session that it belongs to, or will. Not computed before it has to be: a flood's embryos never need it. */
+export function sessionIdOfEmbryo(embryo: Embryo): SessionId {
+  const { entry, clientPort, clientTag, smallest } = embryo;
+  return embryo.restartOf ?? sessionIdOf(entry.service.id, clientPort, clientTag, smallest, []);
 }

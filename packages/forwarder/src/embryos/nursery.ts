@@ -5,7 +5,6 @@ import {
   type Endpoint,
   familyOf,
   type ServiceId,
-  type SessionId,
   type SessionQuestion,
   type Tag,
 } from "@holdfast/model";
@@ -21,29 +20,41 @@ type NurseryLimits = Pick<
 /** Above this many embryos questions of other members are not searched for. */
 const MATCHED_COUNT_MAX = 4_096;
 
-/** Embryos that share a quota. */
+/** How many of the oldest are searched for one of a prefix that is over its quota. */
+const PREFIX_SCAN_COUNT_MAX = 256;
+
+/** A service's embryos. */
 class Crib {
   count = 0;
+  /** Replicated ones that still wait for their COOKIE-ECHO. */
+  publishedCount = 0;
   /** Those that may be evicted, in the order of their age: neither in the table nor come back with a cookie. */
-  readonly evictable = new Map<SessionId, Embryo>();
+  readonly evictable = new Map<string, Embryo>();
 
   /** The oldest, when it had its time. */
   oldest(beforeMs: number): Embryo | undefined {
     const first = this.evictable.values().next().value;
     return first !== undefined && first.createdMs <= beforeMs ? first : undefined;
   }
+
+  oldestOf(prefix: string, beforeMs: number): Embryo | undefined {
+    let scanned = 0;
+    for (const embryo of this.evictable.values()) {
+      if (embryo.createdMs > beforeMs || ++scanned > PREFIX_SCAN_COUNT_MAX) return undefined;
+      if (embryo.prefix === prefix) return embryo;
+    }
+    return undefined;
+  }
 }
 
 export class Nursery {
   readonly #limits: NurseryLimits;
-  readonly #byKey = new Map<SessionId, Embryo>();
-  readonly #all = new Crib();
+  readonly #byKey = new Map<string, Embryo>();
   readonly #byService = new Map<ServiceId, Crib>();
-  readonly #byPrefix = new Map<string, Crib>();
+  readonly #countByPrefix = new Map<string, number>();
   /** Client tag and NAT port in one number: what an INIT-ACK brings. */
   readonly #byAnswer = new Map<number, Embryo>();
   readonly #byEndpointTag = new Map<Tag, Embryo>();
-  readonly #publishedByService = new Map<ServiceId, number>();
 
   constructor(limits: NurseryLimits) {
     this.#limits = limits;
@@ -53,7 +64,7 @@ export class Nursery {
     return this.#byKey.size;
   }
 
-  get(key: SessionId): Embryo | undefined {
+  get(key: string): Embryo | undefined {
     return this.#byKey.get(key);
   }
 
@@ -90,9 +101,16 @@ export class Nursery {
    * that one goes first: it had its second, did not come back with a cookie, and is in nobody's table.
    */
   room(serviceId: ServiceId, prefix: string, nowMs: number): { readonly evict?: Embryo } | undefined {
-    const full = this.#fullCrib(serviceId, prefix);
-    if (full === undefined) return {};
-    const evict = full.oldest(nowMs - this.#limits.embryoEvictableMs);
+    const { embryoEvictableMs, embryoCountMaxPerPrefix, embryoCountMaxPerService, embryoCountMax } =
+      this.#limits;
+    const beforeMs = nowMs - embryoEvictableMs;
+    const crib = this.#byService.get(serviceId);
+    let evict: Embryo | undefined;
+    if ((this.#countByPrefix.get(prefix) ?? 0) >= embryoCountMaxPerPrefix)
+      evict = crib?.oldestOf(prefix, beforeMs);
+    else if ((crib?.count ?? 0) >= embryoCountMaxPerService) evict = crib?.oldest(beforeMs);
+    else if (this.#byKey.size >= embryoCountMax) evict = this.#oldestOfAll(beforeMs);
+    else return {};
     return evict && { evict };
   }
 
@@ -103,14 +121,10 @@ export class Nursery {
 
   add(embryo: Embryo): void {
     this.#byKey.set(embryo.key, embryo);
-    for (const crib of [
-      this.#all,
-      cribOf(this.#byService, embryo.entry.service.id),
-      cribOf(this.#byPrefix, embryo.prefix),
-    ]) {
-      crib.count += 1;
-      crib.evictable.set(embryo.key, embryo);
-    }
+    const crib = this.#crib(embryo.entry.service.id);
+    crib.count += 1;
+    crib.evictable.set(embryo.key, embryo);
+    this.#countByPrefix.set(embryo.prefix, (this.#countByPrefix.get(embryo.prefix) ?? 0) + 1);
     this.#byAnswer.set(answerKey(embryo.clientTag, embryo.natPort), embryo);
   }
 
@@ -130,54 +144,57 @@ export class Nursery {
   published(embryo: Embryo): void {
     if (embryo.published) return;
     embryo.published = true;
-    this.#keep(embryo);
-    if (!embryo.echoed) this.#countPublished(embryo, 1);
+    const crib = this.#crib(embryo.entry.service.id);
+    crib.evictable.delete(embryo.key);
+    if (!embryo.echoed) crib.publishedCount += 1;
   }
 
   /** Its cookie came back. */
   echoed(embryo: Embryo): void {
     if (embryo.echoed) return;
     embryo.echoed = true;
-    this.#keep(embryo);
-    if (embryo.published) this.#countPublished(embryo, -1);
+    const crib = this.#crib(embryo.entry.service.id);
+    crib.evictable.delete(embryo.key);
+    if (embryo.published) crib.publishedCount -= 1;
   }
 
   /** Replicated ones of a service that still wait for their COOKIE-ECHO. */
   publishedCount(serviceId: ServiceId): number {
-    return this.#publishedByService.get(serviceId) ?? 0;
+    return this.#byService.get(serviceId)?.publishedCount ?? 0;
   }
 
   remove(embryo: Embryo): void {
     if (!this.#byKey.delete(embryo.key)) return;
-    this.#keep(embryo);
-    this.#all.count -= 1;
-    leave(this.#byService, embryo.entry.service.id);
-    leave(this.#byPrefix, embryo.prefix);
+    const crib = this.#crib(embryo.entry.service.id);
+    crib.count -= 1;
+    crib.evictable.delete(embryo.key);
+    if (embryo.published && !embryo.echoed) crib.publishedCount -= 1;
+    const count = (this.#countByPrefix.get(embryo.prefix) ?? 1) - 1;
+    if (count === 0) this.#countByPrefix.delete(embryo.prefix);
+    else this.#countByPrefix.set(embryo.prefix, count);
     this.#forgetAnswer(embryo);
-    if (embryo.published && !embryo.echoed) this.#countPublished(embryo, -1);
     for (const tag of embryo.endpointTags) {
       if (this.#byEndpointTag.get(tag) === embryo) this.#byEndpointTag.delete(tag);
     }
   }
 
-  #fullCrib(serviceId: ServiceId, prefix: string): Crib | undefined {
-    const ofPrefix = this.#byPrefix.get(prefix);
-    if (ofPrefix !== undefined && ofPrefix.count >= this.#limits.embryoCountMaxPerPrefix) return ofPrefix;
-    const ofService = this.#byService.get(serviceId);
-    if (ofService !== undefined && ofService.count >= this.#limits.embryoCountMaxPerService) return ofService;
-    return this.#all.count >= this.#limits.embryoCountMax ? this.#all : undefined;
+  #crib(serviceId: ServiceId): Crib {
+    let crib = this.#byService.get(serviceId);
+    if (crib === undefined) {
+      crib = new Crib();
+      this.#byService.set(serviceId, crib);
+    }
+    return crib;
   }
 
-  /** Not evictable any more. */
-  #keep(embryo: Embryo): void {
-    this.#all.evictable.delete(embryo.key);
-    this.#byService.get(embryo.entry.service.id)?.evictable.delete(embryo.key);
-    this.#byPrefix.get(embryo.prefix)?.evictable.delete(embryo.key);
-  }
-
-  #countPublished(embryo: Embryo, by: number): void {
-    const id = embryo.entry.service.id;
-    this.#publishedByService.set(id, (this.#publishedByService.get(id) ?? 0) + by);
+  #oldestOfAll(beforeMs: number): Embryo | undefined {
+    let oldest: Embryo | undefined;
+    for (const crib of this.#byService.values()) {
+      const embryo = crib.oldest(beforeMs);
+      if (embryo !== undefined && (oldest === undefined || embryo.createdMs < oldest.createdMs))
+        oldest = embryo;
+    }
+    return oldest;
   }
 
   #forgetAnswer(embryo: Embryo): void {
@@ -188,22 +205,6 @@ export class Nursery {
 
 function answerKey(clientTag: Tag, natPort: number): number {
   return clientTag * 0x1_0000 + natPort;
-}
-
-function cribOf(cribs: Map<string, Crib>, key: string): Crib {
-  let crib = cribs.get(key);
-  if (crib === undefined) {
-    crib = new Crib();
-    cribs.set(key, crib);
-  }
-  return crib;
-}
-
-function leave(cribs: Map<string, Crib>, key: string): void {
-  const crib = cribs.get(key);
-  if (crib === undefined) return;
-  crib.count -= 1;
-  if (crib.count === 0) cribs.delete(key);
 }
 
 /** What counts as one source: /24 of IPv4, /48 of IPv6. */

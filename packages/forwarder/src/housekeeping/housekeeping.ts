@@ -12,7 +12,7 @@ import {
   type Timer,
 } from "@holdfast/model";
 import type { Adoption } from "../adoption/adoption.ts";
-import type { Embryo } from "../embryos/embryo.ts";
+import { type Embryo, sessionIdOfEmbryo } from "../embryos/embryo.ts";
 import type { EndpointGuard } from "../endings/endpoint-guard.ts";
 import type { Flow, FlowCounters } from "../fast-path/port.ts";
 import { noteDownPackets, noteUpTraffic, retryPairing } from "../path-mapping/fallback.ts";
@@ -207,7 +207,7 @@ export class Housekeeping {
 
   #visitEmbryo(embryo: Embryo, nowMs: number): undefined {
     const { nursery, table, limits, counters } = this.#core;
-    const record = embryo.published ? table.get(embryo.sessionId) : undefined;
+    const record = embryo.published ? table.get(sessionIdOfEmbryo(embryo)) : undefined;
     if (record?.commit?.clientTag === embryo.clientTag) {
       nursery.remove(embryo);
       return;

@@ -87,8 +87,28 @@ export function bytesOf(address: Address): Uint8Array {
   let bytes = known.get(address);
   if (bytes === undefined) {
     if (known.size >= BYTES_MAX) known.clear();
-    bytes = addressBytes(address);
+    bytes = ipv4Bytes(address) ?? addressBytes(address);
     known.set(address, bytes);
   }
   return bytes;
+}
+
+const DOT = 46;
+const ZERO = 48;
+
+/** Canonical IPv4 text needs no checks: an INIT from an address never seen must be cheap. undefined: IPv6. */
+function ipv4Bytes(address: Address): Uint8Array | undefined {
+  const bytes = new Uint8Array(4);
+  let octet = 0;
+  let index = 0;
+  for (let i = 0; i < address.length; i++) {
+    const code = address.charCodeAt(i);
+    if (code === DOT) {
+      bytes[index++] = octet;
+      octet = 0;
+    } else if (code >= ZERO && code < ZERO + 10) octet = octet * 10 + code - ZERO;
+    else return undefined;
+  }
+  bytes[index] = octet;
+  return index === 3 ? bytes : undefined;
 }

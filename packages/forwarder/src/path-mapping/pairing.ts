@@ -1,5 +1,6 @@
 // pair[j]: the client address to which packets that probe or carry a path go from VIP j (sctp-rules §2). Fixed at INIT.
-import { type Address, addressBytes, familyOf } from "@holdfast/model";
+import { type Address, familyOf } from "@holdfast/model";
+import { bytesOf } from "../packet/translate.ts";
 
 /**
  * The arrival VIP gets the source, which has just shown that it is reachable. The other VIPs get the remaining
@@ -13,7 +14,7 @@ export function pairAddresses(
   source: Address,
   listed: readonly Address[],
 ): Address[] {
-  if (listed.length === 0) return vips.map(() => source);
+  if (listed.length === 0 || vips.length === 1) return vips.map(() => source);
   const pairing: Address[] = new Array(vips.length).fill(source);
   const left = new Set(listed);
   const waiting: number[] = [];
@@ -47,8 +48,8 @@ export function pairAddresses(
 
 /** Only networks that operators really make count: whole bytes of common prefix, 2 at least (IPv6: 6). */
 function sharedPrefix(a: Address, b: Address): number {
-  const x = addressBytes(a);
-  const y = addressBytes(b);
+  const x = bytesOf(a);
+  const y = bytesOf(b);
   let count = 0;
   while (count < x.length && x[count] === y[count]) count++;
   return count >= (x.length === 4 ? 2 : 6) ? count : 0;

@@ -15,7 +15,7 @@ import {
 } from "@holdfast/model";
 import { type Chunk, type Init, isMalformed, offeredFamilies, parseInit, rewriteInit } from "@holdfast/sctp";
 import type { SctpInput } from "../packet/input.ts";
-import { bytesOf, replacePayload } from "../packet/translate.ts";
+import { replacePayload } from "../packet/translate.ts";
 import { downDestinations, endpointAddressFor } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { type Core, drop, send } from "./core.ts";
@@ -110,7 +110,7 @@ function rewritten(
     sourcePort,
     destinationPort,
     vips: entry.vipBytes,
-    families: offeredFamilies(bytesOf(input.source).length, init.addresses),
+    families: offeredFamilies(input.ip.addressSize, init.addresses),
   });
   if (!isMalformed(result)) return result.packet;
   drop(core, "malformed", input.bytes);

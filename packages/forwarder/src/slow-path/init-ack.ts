@@ -12,9 +12,9 @@ import {
   type SessionRecord,
 } from "@holdfast/model";
 import { type Chunk, type Init, isMalformed, offeredFamilies, parseInit, rewriteInit } from "@holdfast/sctp";
-import type { Embryo } from "../embryos/embryo.ts";
+import { type Embryo, sessionIdOfEmbryo } from "../embryos/embryo.ts";
 import type { SctpInput } from "../packet/input.ts";
-import { bytesOf, replacePayload } from "../packet/translate.ts";
+import { replacePayload } from "../packet/translate.ts";
 import { isUnicast } from "../path-mapping/client-filter.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { type Core, drop, send } from "./core.ts";
@@ -77,7 +77,7 @@ export function publish(core: Core, embryo: Embryo): SessionRecord {
 }
 
 function deltaOf(core: Core, embryo: Embryo): SessionDelta {
-  const { entry, source, listed, restart } = embryo;
+  const { entry, source, listed, restartOf } = embryo;
   const candidates = new Map<string, Candidate>();
   for (const endpointTag of embryo.endpointTags.length === 0 ? [0] : embryo.endpointTags) {
     const candidate: Candidate = {
@@ -102,11 +102,11 @@ function deltaOf(core: Core, embryo: Embryo): SessionDelta {
     aborted: false,
   };
   const delta: SessionDelta = {
-    id: embryo.sessionId,
+    id: sessionIdOfEmbryo(embryo),
     generations: new Map([[generation.clientTag, generation]]),
   };
   // The addresses of a restart count only once it is proven: the session belongs to somebody.
-  if (restart) return delta;
+  if (restartOf !== undefined) return delta;
   return {
     ...delta,
     protocol: entry.service.protocol,
@@ -195,7 +195,7 @@ function forClient(
     sourcePort: entry.service.port,
     destinationPort: clientPort,
     vips: entry.vipBytes,
-    families: offeredFamilies(bytesOf(input.source).length, init.addresses),
+    families: offeredFamilies(input.ip.addressSize, init.addresses),
   });
   if (isMalformed(rewritten)) {
     drop(core, "malformed", input.bytes);

@@ -9,15 +9,15 @@ import {
   type Endpoint,
   familyOf,
   isLiving,
+  type SessionId,
   type SessionRecord,
-  sessionIdOf,
 } from "@holdfast/model";
 import { type Chunk, type Init, isMalformed, offeredFamilies, parseInit, rewriteInit } from "@holdfast/sctp";
 import type { Embryo } from "../embryos/embryo.ts";
 import { sourcePrefix } from "../embryos/nursery.ts";
 import { endpointAddress, isEndpointUp } from "../health/endpoint-addresses.ts";
 import type { SctpInput } from "../packet/input.ts";
-import { bytesOf, replacePayload } from "../packet/translate.ts";
+import { replacePayload } from "../packet/translate.ts";
 import { filterListed } from "../path-mapping/client-filter.ts";
 import { pairAddresses } from "../path-mapping/pairing.ts";
 import { selectEndpoint } from "../selection/selection.ts";
@@ -32,6 +32,8 @@ interface InitContext {
   readonly vip: number;
   readonly init: Init;
   readonly key: string;
+  /** Of the source and all that it lists, before the filter: names the session. */
+  readonly smallest: Address;
   readonly listed: readonly Address[];
 }
 
@@ -44,11 +46,12 @@ export function handleInit(core: Core, input: SctpInput, entry: ServiceEntry, vi
   if (core.clientFilter.isOwn(source)) return drop(core, "source-not-unicast", input.bytes);
   const unfiltered = init.addresses.map((bytes) => addressFromBytes(bytes));
   // Before the filter: two members with different ideas of what is private must still name the session alike.
-  const key = sessionIdOf(entry.service.id, packet.sourcePort, init.initiateTag, source, unfiltered);
+  const smallest = smallestOf(source, unfiltered);
+  const key = `${init.initiateTag}|${packet.sourcePort}|${smallest}|${entry.service.id}`;
   const embryo = core.nursery.get(key);
   if (embryo !== undefined) return repeatInit(core, input, init, embryo, vip);
   const listed = filterListed(init.addresses, source, entry, core.clientFilter);
-  const context: InitContext = { input, entry, vip, init, key, listed };
+  const context: InitContext = { input, entry, vip, init, key, smallest, listed };
   const known = findKnown(core, context);
   if (known.duplicate !== undefined) return forwardDuplicate(core, context, known.duplicate);
   if (known.restarts.length > 1) {
@@ -57,6 +60,13 @@ export function handleInit(core: Core, input: SctpInput, entry: ServiceEntry, vi
   const restarted = known.restarts[0];
   if (restarted !== undefined) return restart(core, context, restarted);
   begin(core, context);
+}
+
+/** By code unit, as session ids are made. */
+function smallestOf(source: Address, listed: readonly Address[]): Address {
+  let smallest = source;
+  for (const address of listed) if (address < smallest) smallest = address;
+  return smallest;
 }
 
 interface Known {
@@ -92,7 +102,7 @@ function hasTag(record: SessionRecord, clientTag: number): boolean {
 
 /** A new association. */
 function begin(core: Core, context: InitContext): undefined {
-  const made = admit(core, context, context.key, false);
+  const made = admit(core, context, undefined);
   if (made !== undefined) forwardInit(core, context.input, context.init, made);
 }
 
@@ -114,13 +124,7 @@ function restart(core: Core, context: InitContext, record: SessionRecord): undef
     endpoint !== undefined &&
     endpoint.state === "active" &&
     isEndpointUp(core, endpoint);
-  const made = admit(
-    core,
-    context,
-    record.id,
-    true,
-    stays ? { endpoint, natPort: candidate.natPort } : undefined,
-  );
+  const made = admit(core, context, record.id, stays ? { endpoint, natPort: candidate.natPort } : undefined);
   if (made !== undefined) forwardInit(core, input, init, made);
 }
 
@@ -128,8 +132,7 @@ function restart(core: Core, context: InitContext, record: SessionRecord): undef
 function admit(
   core: Core,
   context: InitContext,
-  sessionId: string,
-  isRestart: boolean,
+  restartOf: SessionId | undefined,
   fixed?: { readonly endpoint: Endpoint; readonly natPort: number },
 ): Embryo | undefined {
   const { input, entry, vip, init, listed } = context;
@@ -153,8 +156,8 @@ function admit(
   }
   const embryo: Embryo = {
     key: context.key,
-    sessionId,
-    restart: isRestart,
+    smallest: context.smallest,
+    restartOf,
     entry,
     clientPort: packet.sourcePort,
     clientTag: init.initiateTag,
@@ -300,7 +303,7 @@ function rewriteAndSend(
     sourcePort: to.natPort,
     destinationPort: to.port,
     vips: entry.vipBytes,
-    families: offeredFamilies(bytesOf(input.source).length, init.addresses),
+    families: offeredFamilies(input.ip.addressSize, init.addresses),
   });
   if (isMalformed(rewritten)) return drop(core, "malformed", input.bytes);
   send(core, replacePayload(input, input.destination, address, rewritten.packet), input);
