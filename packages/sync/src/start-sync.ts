@@ -84,6 +84,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     storeDirectory: options.storeDirectory,
     settings: options.settings ?? {},
     timing: options.timing ?? {},
+    queueBytesMax: options.queueBytesMax,
   };
   const runner =
     options.thread === "inline"
@@ -174,6 +175,11 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
       return () => listeners[event].delete(listener);
     },
     crash: () => runner.crash(),
+    async kill() {
+      poll.cancel();
+      certificateCheck.cancel();
+      await runner.kill();
+    },
     async stop() {
       poll.cancel();
       certificateCheck.cancel();
@@ -190,6 +196,7 @@ interface Runner {
   counters(): Promise<ReturnType<EngineHost["counters"]> | undefined>;
   restartCount(): number;
   crash(): Promise<void>;
+  kill(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -216,6 +223,7 @@ async function runThread(
     counters: () => supervisor.counters(),
     restartCount: () => supervisor.restartCount,
     crash: () => supervisor.crash(),
+    kill: () => supervisor.kill(),
     stop: () => supervisor.stop(),
   };
 }
@@ -231,6 +239,7 @@ async function runInline(hostOptions: HostOptions, options: SyncOptions, link: R
     counters: () => Promise.resolve(host.counters()),
     restartCount: () => 0,
     crash: () => Promise.resolve(),
+    kill: () => host.stop(),
     stop: async () => {
       await host.stop();
       viewEnd.close();

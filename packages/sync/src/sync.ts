@@ -43,6 +43,8 @@ export interface SyncOptions {
   /** Times and limits of the engine, for tests; `releaseLimitMs` is the operator's. */
   readonly settings?: Partial<ReplicationSettings>;
   readonly timing?: Partial<LinkTiming>;
+  /** Bytes that may wait for one member before its queue is dropped. Default PEER_QUEUE_BYTES_MAX. */
+  readonly queueBytesMax?: number;
   /** Default "worker". "inline" runs everything in the calling thread, for tests that look inside. */
   readonly thread?: "worker" | "inline";
 }
@@ -128,6 +130,8 @@ export interface Sync {
   on<Name extends keyof SyncEvents>(event: Name, listener: SyncEvents[Name]): () => void;
   /** Ends the engine's thread as a crash does, for tests; it is started again. */
   crash(): Promise<void>;
+  /** Ends replication as a killed process does, for tests: nothing is flushed, nobody is told. */
+  kill(): Promise<void>;
   /** Flushes journals and store, says goodbye, ends the thread. */
   stop(): Promise<void>;
 }

@@ -44,6 +44,7 @@ export async function hostEngine(
     members,
     tls,
     timing,
+    ...(options.queueBytesMax !== undefined && { queueBytesMax: options.queueBytesMax }),
     clock,
     random,
     logger,

@@ -20,6 +20,8 @@ export interface HostOptions {
   readonly storeDirectory: string | undefined;
   readonly settings: Partial<ReplicationSettings>;
   readonly timing: Partial<LinkTiming>;
+  /** Default PEER_QUEUE_BYTES_MAX. */
+  readonly queueBytesMax: number | undefined;
 }
 
 export interface HostCounters {

@@ -106,6 +106,12 @@ export class Supervisor {
     this.#unlink();
   }
 
+  /** Ends the thread for good as a killed process does, for tests: nothing is flushed, nobody is told. */
+  async kill(): Promise<void> {
+    this.#stopping = true;
+    await this.#worker?.terminate();
+  }
+
   /** Ends the thread as a crash does, for tests. */
   async crash(): Promise<void> {
     await this.#worker?.terminate();

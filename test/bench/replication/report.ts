@@ -1,0 +1,49 @@
+// The one shape in which a benchmark says what it measured.
+import { cpus, release, totalmem } from "node:os";
+
+export interface Row {
+  readonly case: string;
+  readonly value: number;
+  readonly unit: string;
+  /** With `ratio`: ours to theirs in the same run, greater than 1 is better for us. */
+  readonly versus?: string;
+  readonly ratio?: number;
+}
+
+export function print(bench: string, rows: readonly Row[], json: boolean): void {
+  const widest = Math.max(...rows.map((row) => row.case.length));
+  for (const row of rows) {
+    const versus = row.versus === undefined ? "" : `  ${(row.ratio ?? 0).toFixed(2)} × ${row.versus}`;
+    console.log(
+      `${row.case.padEnd(widest)}  ${row.value.toLocaleString("en").padStart(12)} ${row.unit}${versus}`,
+    );
+  }
+  if (!json) return;
+  const environment = {
+    cores: cpus().length,
+    processor: cpus()[0]?.model ?? "unknown",
+    kernel: release(),
+    node: process.version,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+  };
+  console.log(JSON.stringify({ bench, rows, environment }));
+}
+
+export function rounded(value: number, digits = 1): number {
+  const factor = 10 ** digits;
+  return Math.round(value * factor) / factor;
+}
+
+/** `--name=7` or `--name 7` among the arguments. */
+export function numberOf(args: readonly string[], name: string, otherwise: number): number {
+  for (const [i, arg] of args.entries()) {
+    const text =
+      arg === `--${name}`
+        ? args[i + 1]
+        : arg.startsWith(`--${name}=`)
+          ? arg.slice(name.length + 3)
+          : undefined;
+    if (text !== undefined && Number.isFinite(Number(text))) return Number(text);
+  }
+  return otherwise;
+}

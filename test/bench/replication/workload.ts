@@ -1,0 +1,149 @@
+// The life of a session as the forwarder tells it: INIT-ACK (urgent), COOKIE-ACK (urgent), one address verified, an end.
+// The client's tag is the time of birth in microseconds of the machine's monotonic clock, so that every process of the
+// machine can tell how old a session is when it arrives.
+import {
+  type Address,
+  candidateKeyOf,
+  commitOf,
+  endOf,
+  type Generation,
+  PROTOCOL_SCTP,
+  type SessionDelta,
+  type SessionId,
+  type SessionRecord,
+  sessionIdOf,
+} from "@holdfast/model";
+
+export const SERVICE_ID = "sctp/203.0.113.1:38412";
+
+/** Microseconds, modulo 2^32 (71 minutes), never 0. */
+export function stampNow(): number {
+  return Number(process.hrtime.bigint() / 1_000n) >>> 0 || 1;
+}
+
+/** Milliseconds since a stamp was made, on any process of this machine. */
+export function ageMs(stamp: number): number {
+  return ((stampNow() - stamp) >>> 0) / 1_000;
+}
+
+/** What the member knows after it has seen the endpoint's INIT-ACK. */
+export function answered(member: number, serial: number): SessionDelta {
+  const clientTag = stampNow();
+  const clientPort = 1_024 + (serial % 60_000);
+  const source = `10.${member}.${(serial >> 8) & 0xff}.${serial & 0xff}` as Address;
+  const second = `10.${member + 100}.${(serial >> 8) & 0xff}.${serial & 0xff}` as Address;
+  // 8,000 ports of each endpoint are this member's.
+  const endpoint = `192.0.2.${1 + (Math.floor(serial / 7_900) % 250)}` as Address;
+  const candidate = {
+    member,
+    endpoint,
+    endpointPort: 38_412,
+    natPort: 1_024 + (serial % 7_900) * 8 + member,
+    endpointTag: (clientTag ^ 0x5bd1e995) >>> 0 || 1,
+    endpointAddresses: [endpoint],
+    echoed: false,
+  };
+  const generation: Generation = {
+    clientTag,
+    arrivalVip: 0,
+    source,
+    listed: [source, second],
+    pairing: [source, second],
+    phase: "initAck",
+    candidates: new Map([[candidateKeyOf(candidate), candidate]]),
+    aborted: false,
+  };
+  return {
+    id: sessionIdOf(SERVICE_ID, clientPort, clientTag, source, [second]),
+    protocol: PROTOCOL_SCTP,
+    serviceId: SERVICE_ID,
+    clientPort,
+    createdAtMs: Date.now(),
+    clients: new Map([
+      [source, false],
+      [second, false],
+    ]),
+    generations: new Map([[clientTag, generation]]),
+  };
+}
+
+/** COOKIE-ACK: the candidate is in force. */
+export function established(record: SessionRecord): SessionDelta {
+  const [generation] = record.generations.values();
+  const [candidate] = generation?.candidates.values() ?? [];
+  if (generation === undefined || candidate === undefined) throw new Error("no candidate to commit");
+  return {
+    id: record.id,
+    generations: new Map([[generation.clientTag, { ...generation, phase: "established" }]]),
+    commit: commitOf(record, generation.clientTag, candidate),
+    clients: new Map([[generation.source, true]]),
+  };
+}
+
+/** A HEARTBEAT-ACK from the second path. */
+export function verified(record: SessionRecord): SessionDelta {
+  return { id: record.id, clients: new Map([...record.clients.keys()].map((address) => [address, true])) };
+}
+
+export function ended(record: SessionRecord): SessionDelta {
+  return { id: record.id, end: endOf(record, "shutdown") };
+}
+
+/** The stamp in a record, or undefined. */
+export function stampOf(record: { readonly generations: SessionRecord["generations"] }): number | undefined {
+  for (const tag of record.generations.keys()) return tag;
+  return undefined;
+}
+
+/** First come, first out, without shifting arrays. */
+export class SessionQueue {
+  #items: SessionId[] = [];
+  #head = 0;
+  get size(): number {
+    return this.#items.length - this.#head;
+  }
+  push(id: SessionId): void {
+    this.#items.push(id);
+  }
+  shift(): SessionId | undefined {
+    const id = this.#items[this.#head++];
+    if (this.#head > 65_536) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return id;
+  }
+}
+
+/** Delays in steps of a tenth of a millisecond up to 10 s. */
+export class Histogram {
+  readonly #counts = new Uint32Array(100_001);
+  #count = 0;
+  #max = 0;
+  get count(): number {
+    return this.#count;
+  }
+  get max(): number {
+    return this.#max;
+  }
+  add(ms: number): void {
+    const at = Math.min(100_000, Math.max(0, Math.floor(ms * 10)));
+    this.#counts[at] = (this.#counts[at] ?? 0) + 1;
+    this.#count++;
+    this.#max = Math.max(this.#max, ms);
+  }
+  percentile(share: number): number {
+    const wanted = Math.ceil(this.#count * share);
+    let seen = 0;
+    for (const [at, count] of this.#counts.entries()) {
+      seen += count;
+      if (seen >= wanted && count > 0) return (at + 1) / 10;
+    }
+    return 0;
+  }
+  clear(): void {
+    this.#counts.fill(0);
+    this.#count = 0;
+    this.#max = 0;
+  }
+}
