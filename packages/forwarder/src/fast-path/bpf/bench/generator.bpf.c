@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+//
+// The benchmark's packet generator and sinks. `generate` runs as a live-frame test run: each run sends one packet of
+// the next flow out of an interface, its checksums right.
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "../program/checksum.h"
+
+#define HEAD_SIZE 46
+
+struct hf_generator {
+	__u32 ifindex;
+	__u32 flow_count;
+	/* First client address and port, host order; flow n has both plus n. */
+	__u32 source;
+	__u32 source_port;
+	__u32 sctp_length;
+	/* Ethernet, IPv4 and SCTP headers of a packet whose source is zero and whose source port is the first. */
+	__u8 head[HEAD_SIZE];
+	__u16 spare;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hf_generator);
+} hf_generator SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, __u64);
+} hf_progress SEC(".maps");
+
+static __always_inline __u64 *progress(__u32 index)
+{
+	return bpf_map_lookup_elem(&hf_progress, &index);
+}
+
+SEC("xdp")
+int generate(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 zero = 0, flow, source;
+	struct hf_generator *settings = bpf_map_lookup_elem(&hf_generator, &zero);
+	__u64 *next = progress(0);
+	struct iphdr *ip = data + ETH_HLEN;
+	__be16 *port = data + ETH_HLEN + 20;
+	__u32 *checksum = data + ETH_HLEN + 28;
+	__be16 wanted;
+
+	if (!settings || !next || data + HEAD_SIZE > end)
+		return XDP_ABORTED;
+	flow = *next;
+	*next = flow + 1 < settings->flow_count ? flow + 1 : 0;
+	/* Frames come back as they were left: everything is written anew. */
+	__builtin_memcpy(data, settings->head, HEAD_SIZE);
+	source = bpf_htonl(settings->source + flow);
+	ip->saddr = source;
+	ip->check = apply_delta(ip->check, (source & 0xffff) + (source >> 16));
+	wanted = bpf_htons(settings->source_port + flow);
+	*checksum ^= checksum_change(wanted ^ *port, settings->sctp_length);
+	*port = wanted;
+	return bpf_redirect(settings->ifindex, 0);
+}
+
+static __always_inline void receive(void *data, void *end)
+{
+	struct ethhdr *eth = data;
+	struct iphdr *ip = data + ETH_HLEN;
+	__u64 *received;
+
+	if ((void *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->protocol != 132)
+		return;
+	received = progress(1);
+	if (received)
+		*received += 1;
+}
+
+SEC("xdp")
+int sink_xdp(struct xdp_md *ctx)
+{
+	receive((void *)(long)ctx->data, (void *)(long)ctx->data_end);
+	return XDP_DROP;
+}
+
+SEC("tc")
+int sink_tc(struct __sk_buff *ctx)
+{
+	receive((void *)(long)ctx->data, (void *)(long)ctx->data_end);
+	return 2; /* TC_ACT_SHOT */
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

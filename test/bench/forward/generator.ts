@@ -1,0 +1,140 @@
+// Sends packets as fast as one core makes them: a live-frame test run of an XDP program, and sinks that count.
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { RODATA } from "@holdfast/forwarder/internal/fast-path/bpf/abi";
+import { ElfObject } from "@holdfast/forwarder/internal/fast-path/bpf/abi/elf";
+import {
+  ERRNO,
+  errnoName,
+  libbpf,
+  options,
+  type Pointer,
+  putAddress,
+  viewOf,
+  withLibbpfLog,
+} from "@holdfast/forwarder/internal/fast-path/bpf/native";
+import { fillTables } from "@holdfast/forwarder/internal/fast-path/bpf/powers";
+
+const OBJECT = fileURLToPath(new URL("../../../packages/forwarder/build/generator.bpf.o", import.meta.url));
+const HEAD_SIZE = 46;
+const HEAD_OFFSET = 20;
+const SETTINGS_SIZE = 68;
+const LIVE_FRAMES = 2;
+const BATCH_SIZE = 64;
+const BPF_XDP = 37;
+const BPF_TCX_INGRESS = 46;
+const SENT = 0;
+const RECEIVED = 1;
+
+export interface Traffic {
+  readonly interfaceIndex: number;
+  readonly flowCount: number;
+  /** The first client's address as a number; flow n has it plus n. */
+  readonly source: number;
+  readonly sourcePort: number;
+  /** A whole frame of the first flow, checksums right. */
+  readonly frame: Buffer;
+}
+
+export class Generator {
+  readonly #object: Pointer;
+  readonly #settingsFd: number;
+  readonly #progressFd: number;
+  readonly #options = options(80);
+  #frame = Buffer.alloc(0);
+
+  constructor() {
+    const bpf = libbpf();
+    const object = bpf.objectOpen(OBJECT, null);
+    this.#object = object;
+    if (object === null) throw new Error("packages/forwarder/build.sh has not been run");
+    checkRodata();
+    const size = Buffer.alloc(8);
+    const rodata = bpf.mapInitialValue(bpf.findMap(object, ".rodata"), size);
+    fillTables(viewOf(rodata, size.readUInt32LE(0)));
+    const { result, lines } = withLibbpfLog(() => bpf.objectLoad(object));
+    if (result !== 0) throw new Error(`the generator does not load: ${lines.slice(-5).join("; ")}`);
+    this.#settingsFd = bpf.mapFd(bpf.findMap(object, "hf_generator"));
+    this.#progressFd = bpf.mapFd(bpf.findMap(object, "hf_progress"));
+  }
+
+  /** Attaches a sink to an interface of the current network namespace; it lasts as long as the interface. */
+  attachSink(interfaceIndex: number, kind: "xdp" | "tc"): void {
+    const program = libbpf().programFd(libbpf().findProgram(this.#object, `sink_${kind}`));
+    const type = kind === "xdp" ? BPF_XDP : BPF_TCX_INGRESS;
+    const link = libbpf().linkCreate(program, interfaceIndex, type, options(64));
+    if (link < 0) throw new Error(`attaching the sink failed with ${errnoName(link)}`);
+  }
+
+  prepare(traffic: Traffic): void {
+    const { frame } = traffic;
+    this.#frame = Buffer.from(frame);
+    const settings = Buffer.alloc(SETTINGS_SIZE);
+    settings.writeUInt32LE(traffic.interfaceIndex, 0);
+    settings.writeUInt32LE(traffic.flowCount, 4);
+    settings.writeUInt32LE(traffic.source, 8);
+    settings.writeUInt32LE(traffic.sourcePort, 12);
+    settings.writeUInt32LE(frame.length - 34, 16);
+    const head = Buffer.from(frame.subarray(0, HEAD_SIZE));
+    // The header's checksum without the source, which each flow adds.
+    head.writeUInt32BE(0, 26);
+    head.writeUInt16BE(0, 24);
+    let sum = 0;
+    for (let at = 14; at < 34; at += 2) sum += head.readUInt16BE(at);
+    while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+    head.writeUInt16BE(~sum & 0xffff, 24);
+    head.copy(settings, HEAD_OFFSET);
+    libbpf().update(this.#settingsFd, Buffer.alloc(4), settings, 0);
+    // Flows are taken from the first on.
+    this.#write(SENT, 0n);
+  }
+
+  /** Sends `count` packets from the current network namespace; returns when they have left. A signal may cut it short. */
+  send(count: number): void {
+    const settings = this.#options;
+    putAddress(settings, 8, this.#frame);
+    settings.writeUInt32LE(this.#frame.length, 24);
+    // The kernel writes it, and would read it as a limit.
+    settings.writeUInt32LE(0, 28);
+    settings.writeInt32LE(count, 60);
+    settings.writeUInt32LE(LIVE_FRAMES, 68);
+    settings.writeUInt32LE(BATCH_SIZE, 76);
+    const program = libbpf().programFd(libbpf().findProgram(this.#object, "generate"));
+    const result = libbpf().testRun(program, settings);
+    // A signal ends the run early; what counts is what arrives.
+    if (result !== 0 && -result !== ERRNO["EINTR"])
+      throw new Error(`sending failed with ${errnoName(result)}`);
+  }
+
+  /** Packets that sinks have seen, ever. */
+  received(): number {
+    const value = Buffer.alloc(8 * 256);
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(RECEIVED);
+    libbpf().lookup(this.#progressFd, key, value);
+    let sum = 0;
+    for (let at = 0; at < value.length; at += 8) sum += Number(value.readBigUInt64LE(at));
+    return sum;
+  }
+
+  #write(index: number, count: bigint): void {
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(index);
+    const value = Buffer.alloc(8 * 256);
+    for (let at = 0; at < value.length; at += 8) value.writeBigUInt64LE(count, at);
+    libbpf().update(this.#progressFd, key, value, 0);
+  }
+}
+
+/** The tables stand where the fast path has them, or the checksums would be wrong. */
+function checkRodata(): void {
+  const symbols = new ElfObject(readFileSync(OBJECT)).symbols();
+  const at = (name: string) => symbols.find((symbol) => symbol.name === name)?.value;
+  if (
+    at("hf_powers") !== RODATA.powers ||
+    at("hf_high_powers") !== RODATA.highPowers ||
+    at("hf_reduction") !== RODATA.reduction
+  ) {
+    throw new Error("the generator's tables are elsewhere");
+  }
+}
