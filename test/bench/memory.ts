@@ -1,0 +1,47 @@
+// `npm run bench -- memory`: resident memory of a member with so many living sessions, beside an empty one, right after
+// they were made and again when every journal segment of that time has retired. Three members as processes.
+//
+//   --live N   living sessions of the cluster, default 100,000
+//   --hold N   seconds until the second look, default 60
+import { BenchCluster } from "./replication/cluster.ts";
+import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+
+const MEMBER_COUNT = 3;
+const LIMIT_MS = 120_000;
+
+interface Memory {
+  readonly rss: number;
+  readonly heapUsed: number;
+  readonly external: number;
+}
+
+export async function run(options: { readonly json: boolean; readonly args: string[] }): Promise<void> {
+  const live = numberOf(options.args, "live", 100_000);
+  const holdMs = numberOf(options.args, "hold", 60) * 1_000;
+  const each = Math.floor(live / MEMBER_COUNT);
+  const rows: Row[] = [];
+  const cluster = await BenchCluster.open("crdt");
+  const look = async (when: string): Promise<number> => {
+    const members = await cluster.all<Memory>({ name: "memory" });
+    const most = (of: (memory: Memory) => number) => rounded(Math.max(...members.map(of)) / 2 ** 20);
+    rows.push(
+      { case: `${when}: resident`, value: most((m) => m.rss), unit: "MiB" },
+      { case: `${when}: main heap in use`, value: most((m) => m.heapUsed), unit: "MiB" },
+    );
+    return Math.max(...members.map((memory) => memory.rss));
+  };
+  try {
+    const empty = await look("no session");
+    await cluster.all({ name: "preload", count: each });
+    await cluster.settled(each * MEMBER_COUNT, LIMIT_MS);
+    await look(`${live} sessions`);
+    const endMs = performance.now() + holdMs;
+    while (performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await cluster.settled(each * MEMBER_COUNT, LIMIT_MS);
+    const held = await look(`${live} sessions, ${holdMs / 1_000} s later`);
+    rows.push({ case: "per session", value: rounded((held - empty) / live), unit: "B" });
+  } finally {
+    await cluster.close();
+  }
+  print("memory", rows, options.json);
+}
