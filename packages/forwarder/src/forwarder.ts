@@ -368,6 +368,7 @@ class SlowPathForwarder implements Forwarder {
       this.#housekeeping.changed(local, previous, record, nowMs);
     if (this.#guard.isNewEnd(previous, record)) {
       this.#counters.count("sessions-ended");
+      if (record?.commit === undefined) this.#stillborn(record as SessionRecord);
       this.#guard.ended(record as SessionRecord, entry);
       this.#emit({ kind: "sessionEnded", record: record as SessionRecord });
     }
@@ -376,8 +377,19 @@ class SlowPathForwarder implements Forwarder {
   /** The handshake of a generation is done, whoever saw its last packet. */
   #born(record: SessionRecord): void {
     const natPort = currentCandidate(record)?.natPort;
-    const embryo =
-      natPort === undefined ? undefined : this.#core.nursery.byAnswer(record.commit?.clientTag ?? 0, natPort);
+    if (natPort !== undefined) this.#removeEmbryo(record.commit?.clientTag ?? 0, natPort);
+  }
+
+  /** A handshake that ended before it was done. */
+  #stillborn(record: SessionRecord): void {
+    for (const generation of record.generations.values()) {
+      for (const { natPort } of generation.candidates.values())
+        this.#removeEmbryo(generation.clientTag, natPort);
+    }
+  }
+
+  #removeEmbryo(clientTag: number, natPort: number): void {
+    const embryo = this.#core.nursery.byAnswer(clientTag, natPort);
     if (embryo !== undefined) this.#core.nursery.remove(embryo);
   }
 

@@ -8,6 +8,7 @@ interface Place {
 }
 
 export function isEndpointUp(core: Core, endpoint: Place): boolean {
+  if (core.health.isUp(endpoint)) return true;
   return core.registry
     .addressesOf(endpoint)
     .some((address) => core.health.isUp({ address, port: endpoint.port }));

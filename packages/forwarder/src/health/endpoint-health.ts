@@ -26,11 +26,14 @@ type Place = Pick<Endpoint, "address" | "port">;
 
 export class EndpointHealth {
   readonly #states = new Map<string, State>();
+  /** Verdicts of "down" from anybody; with none of them every question is answered without a look. */
+  #downCount = 0;
   readonly #listeners = new Set<(change: VerdictChange) => void>();
   readonly #suspicionListeners = new Set<(place: Place) => void>();
 
   /** Nothing known counts as up: before the first probe has come back an endpoint must be usable. */
   isUp(endpoint: Place): boolean {
+    if (this.#downCount === 0) return true;
     const state = this.#states.get(keyOf(endpoint));
     if (state === undefined) return true;
     if (state.own !== undefined) return state.own === "up";
@@ -48,6 +51,7 @@ export class EndpointHealth {
   setOwn(endpoint: Place, verdict: Verdict, reason: string, nowMs: number): void {
     const state = this.#state(endpoint);
     if (state.own === verdict) return;
+    this.#count(state.own, verdict);
     state.own = verdict;
     state.reason = reason;
     this.#weigh(state, nowMs);
@@ -59,6 +63,7 @@ export class EndpointHealth {
   /** Another member's verdict; undefined when it has none any more (gone, or restarted). */
   setOther(member: MemberName, endpoint: Place, verdict: Verdict | undefined, nowMs: number): void {
     const state = this.#state(endpoint);
+    this.#count(state.others.get(member), verdict);
     if (verdict === undefined) state.others.delete(member);
     else state.others.set(member, verdict);
     this.#weigh(state, nowMs);
@@ -93,7 +98,16 @@ export class EndpointHealth {
   /** Forgets endpoints that no service has any more. */
   retain(endpoints: readonly Place[]): void {
     const kept = new Set(endpoints.map(keyOf));
-    for (const key of this.#states.keys()) if (!kept.has(key)) this.#states.delete(key);
+    for (const [key, state] of this.#states) {
+      if (kept.has(key)) continue;
+      this.#downCount -= tally(state).down;
+      this.#states.delete(key);
+    }
+  }
+
+  #count(before: Verdict | undefined, after: Verdict | undefined): void {
+    if (before === "down") this.#downCount -= 1;
+    if (after === "down") this.#downCount += 1;
   }
 
   #state(endpoint: Place): State {

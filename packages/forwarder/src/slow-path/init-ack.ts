@@ -8,6 +8,8 @@ import {
   familyOf,
   type Generation,
   isLiving,
+  PENDING_GENERATION_COUNT_MAX,
+  pendingGenerations,
   type SessionDelta,
   type SessionRecord,
 } from "@holdfast/model";
@@ -61,8 +63,17 @@ function answerEmbryo(core: Core, input: SctpInput, init: Init, embryo: Embryo):
   release(core, record, packet, input);
 }
 
-/** Too many handshakes under way: what is replicated cannot be evicted, so it waits until the cookie is back. */
+/**
+ * Whether replication waits until the cookie is back. Too many handshakes are under way: what is replicated cannot be
+ * evicted. Or the session has pending restarts enough: a record keeps only the latest few, and INITs that anybody may
+ * have forged must not crowd out the client's own.
+ */
 function isFlooded(core: Core, embryo: Embryo): boolean {
+  if (embryo.restartOf !== undefined) {
+    const record = core.table.get(embryo.restartOf);
+    if (record !== undefined && pendingGenerations(record).length >= PENDING_GENERATION_COUNT_MAX / 2)
+      return true;
+  }
   return (
     core.nursery.publishedCount(embryo.entry.service.id) >= core.limits.replicatedEmbryoCountMaxPerService ||
     !core.publishRate.take(core.clock.nowMs())

@@ -135,6 +135,30 @@ test("a forged restart INIT harms nothing, and is forgotten after its time", asy
   assert.equal(rig.forwarder.counters().embryos, 0);
 });
 
+test("forged restart INITs do not crowd out the client's own", async () => {
+  const rig = new Rig();
+  const { record } = await rig.establish();
+  const again = newClient(0x500);
+  const restarted = newEndpoint(0x600);
+  again.acceptInitAck(await rig.one(restarted.initAck(await rig.one(again.init(UP)))));
+  for (let i = 0; i < 20; i++) {
+    await rig.one(newEndpoint(0x700 + i).initAck(await rig.one(newClient(0x800 + i).init(UP))));
+  }
+  await rig.one(again.cookieEcho(UP));
+  await rig.one(restarted.cookieAck(DOWN));
+  assert.equal(rig.table.get(record.id)?.commit?.clientTag, again.tag);
+  // … also when it comes last.
+  const third = newClient(0x501);
+  const last = newEndpoint(0x601);
+  for (let i = 0; i < 20; i++) {
+    await rig.one(newEndpoint(0x900 + i).initAck(await rig.one(newClient(0xa00 + i).init(UP))));
+  }
+  third.acceptInitAck(await rig.one(last.initAck(await rig.one(third.init(UP)))));
+  await rig.one(third.cookieEcho(UP));
+  await rig.one(last.cookieAck(DOWN));
+  assert.equal((await rig.one(third.data(UP))).tag, last.tag);
+});
+
 test("a restart that adds addresses is refused with cause 11; the association lives; `accept` lets it pass", async () => {
   const rig = new Rig();
   const { client, record } = await rig.establish();

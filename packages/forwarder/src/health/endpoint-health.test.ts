@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EndpointHealth } from "./endpoint-health.ts";
+
+const E = { address: "192.0.2.1", port: 7_000 };
+
+test("the own verdict decides where there is one, the majority of the others where there is none", () => {
+  const health = new EndpointHealth();
+  assert.ok(health.isUp(E));
+  health.setOther("b", E, "down", 0);
+  assert.equal(health.isUp(E), false);
+  health.setOther("c", E, "up", 0);
+  assert.ok(health.isUp(E));
+  health.setOther("d", E, "down", 0);
+  assert.equal(health.isUp(E), false);
+  health.setOwn(E, "up", "answers", 0);
+  assert.ok(health.isUp(E));
+  assert.equal(health.downSinceMs(E), undefined);
+  health.setOwn(E, "down", "silent", 5);
+  assert.equal(health.isUp(E), false);
+  assert.equal(health.downSinceMs(E), 5);
+  health.setOther("d", E, undefined, 6);
+  assert.equal(health.downSinceMs(E), 5, "two of three");
+  health.setOther("b", E, "up", 7);
+  assert.equal(health.downSinceMs(E), undefined);
+  health.retain([]);
+  assert.ok(health.isUp(E));
+  assert.equal(health.verdictOf(E), undefined);
+});
+
+test("listeners hear of changes of the own verdict, once each", () => {
+  const health = new EndpointHealth();
+  const heard: string[] = [];
+  const stop = health.onVerdict(({ verdict, reason }) => heard.push(`${verdict} ${reason}`));
+  health.setOwn(E, "up", "a", 0);
+  health.setOwn(E, "up", "b", 1);
+  health.setOther("b", E, "down", 2);
+  health.setOwn(E, "down", "c", 3);
+  stop();
+  health.setOwn(E, "up", "d", 4);
+  assert.deepEqual(heard, ["up a", "down c"]);
+});
+
+test("passive signs are only suspicions", () => {
+  const health = new EndpointHealth();
+  const suspected: unknown[] = [];
+  health.onSuspicion((place) => suspected.push(place));
+  for (let i = 0; i < 100; i++) {
+    health.refused(E, i);
+    health.unanswered(E);
+  }
+  assert.equal(suspected.length, 200);
+  assert.ok(health.isUp(E));
+});
