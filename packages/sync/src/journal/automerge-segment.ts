@@ -8,8 +8,8 @@ import { EMPTY_HEAD, type JournalFactory, type Segment } from "./segment.ts";
 
 type Handle = ReturnType<typeof Automerge.getBackend>;
 
-/** Bytes that the scratch document of `growMemory` takes. */
-const WARM_UP_SIZE = 32 * 1024 * 1024;
+/** Bytes that the scratch document of `growMemory` takes; WASM memory ends at some five times as much. */
+const WARM_UP_SIZE = 12 * 1024 * 1024;
 
 /** Changes that wait for each other before the document takes them. */
 const APPLY_COUNT = 32;
