@@ -33,7 +33,8 @@ function withoutCookies(packet: CapturedPacket): Uint8Array {
   const echo = findChunk(parsed, CHUNK.COOKIE_ECHO);
   const acknowledgement = findChunk(parsed, CHUNK.INIT_ACK);
   if (echo === undefined && acknowledgement === undefined) return packet.bytes;
-  const bytes = packet.bytes.slice();
+  // Not slice(): a capture is a Buffer, whose slice() is the same memory.
+  const bytes = new Uint8Array(packet.bytes);
   const blacken = (part: Uint8Array) =>
     bytes.fill(
       0,

@@ -19,6 +19,7 @@ export class Member {
   readonly logFile: string;
   #child: ChildProcess | undefined;
   #exit: Promise<number | null> = Promise.resolve(null);
+  #signalled = false;
 
   constructor(lab: Lab, host: Host, number: number, configuration: object) {
     this.name = host.name;
@@ -35,6 +36,11 @@ export class Member {
 
   get running(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** The daemon ended though nobody here told it to. */
+  get crashed(): boolean {
+    return this.#child !== undefined && !this.running && !this.#signalled;
   }
 
   get pid(): number | undefined {
@@ -57,6 +63,7 @@ export class Member {
     child.stdout?.pipe(log, { end: false });
     child.stderr?.pipe(log, { end: false });
     this.#child = child;
+    this.#signalled = false;
     this.#exit = new Promise((resolve) =>
       child.once("exit", (code) => {
         log.end();
@@ -70,12 +77,13 @@ export class Member {
       await until(
         `${this.name} to be ready`,
         async () => {
-          if (!this.running) throw new Error("the daemon ended");
+          if (!this.running) return true;
           return (await this.fetch("GET", "/v1/health/ready")).status === 200;
         },
         limitMs,
         20,
       );
+      if (!this.running) throw new Error(`${this.name} ended instead of becoming ready`);
     } catch (error) {
       throw new Error(`${(error as Error).message}; its log ends:\n${this.log().slice(-4000)}`, {
         cause: error,
@@ -92,6 +100,7 @@ export class Member {
   }
 
   signal(signal: NodeJS.Signals): void {
+    if (signal !== "SIGSTOP" && signal !== "SIGCONT" && signal !== "SIGHUP") this.#signalled = true;
     this.#child?.kill(signal);
   }
 

@@ -1,0 +1,292 @@
+// What a scenario works with: a cluster with captures at every edge, peers, scripted clients; and what must hold at the
+// end of every scenario, whatever it was about.
+import assert from "node:assert/strict";
+import {
+  type Capture,
+  type CapturedPacket,
+  Cluster,
+  type ClusterOptions,
+  leaksOf,
+  type Member,
+  ownAbortsOf,
+  PATH_NETWORKS,
+  type Peer,
+  RawHost,
+  ScriptedClient,
+  type ScriptedOptions,
+  SERVICE_PORT,
+  startCapture,
+  until,
+  VIPS_V4,
+  VIPS_V6,
+  wrongChecksumsOf,
+} from "@holdfast/testkit";
+import type { Surroundings } from "./scenario.ts";
+
+/** Time-outs of tracker and NAT ports, so that a minute's wait is three seconds. */
+export const TIME_SCALE = 1 / 20;
+const EDGE_FILTER = "sctp or icmp or icmp6 or (ip[6:2] & 0x3fff != 0) or (ip6[6] = 44)";
+
+export interface StageOptions extends Omit<ClusterOptions, "vips" | "fastPath"> {
+  /** How many VIPs the service has; 4 when absent. */
+  readonly vipCount?: number;
+  /** The VIPs themselves, when the family's are not wanted. */
+  readonly vips?: readonly string[];
+}
+
+/** What a scenario breaks on purpose. */
+export interface Exceptions {
+  /** Holdfast sends ABORTs of its own here. */
+  ownAborts?: boolean;
+  /** Checksums that arrive wrong because they were sent wrong. */
+  wrongChecksums?: boolean;
+  /** Client addresses at endpoints or the other way round. */
+  leaks?: boolean;
+}
+
+export interface SessionSummary {
+  readonly id: string;
+  readonly phase: string;
+  readonly clientPort: number;
+  readonly clients: readonly string[];
+  readonly endpoint?: string;
+  readonly natPort?: number;
+  readonly member?: string;
+  readonly pending: boolean;
+  readonly ended?: string;
+}
+
+export class Context {
+  readonly surroundings: Surroundings;
+  readonly allowed: Exceptions = {};
+  readonly #captures = new Map<string, Capture[]>();
+  #cluster: Cluster | undefined;
+
+  constructor(surroundings: Surroundings) {
+    this.surroundings = surroundings;
+  }
+
+  get cluster(): Cluster {
+    assert.ok(this.#cluster, "the scenario has not opened a cluster");
+    return this.#cluster;
+  }
+
+  get member(): Member {
+    return this.cluster.members[0] as Member;
+  }
+
+  /** VIPs of the family under test. */
+  vipsOf(count: number): string[] {
+    const { family } = this.surroundings;
+    if (family === "ipv4") return VIPS_V4.slice(0, count);
+    if (family === "ipv6") return VIPS_V6.slice(0, count);
+    // The primary of one family, the next of the other, and so on.
+    return Array.from({ length: count }, (_, i) => (i % 2 === 0 ? VIPS_V4 : VIPS_V6)[i] as string);
+  }
+
+  /** Starts the cluster; everything at its edges is captured from here on. */
+  async open(options: StageOptions = {}): Promise<Cluster> {
+    const { vipCount = 4, vips = this.vipsOf(vipCount), ...rest } = options;
+    const configuration = {
+      ...rest.configuration,
+      timers: { scale: TIME_SCALE, ...rest.configuration?.["timers"] },
+      health: { enabled: false, ...rest.configuration?.["health"] },
+      ...((rest.members ?? 1) === 1 && { store: { directory: "", ...rest.configuration?.["store"] } }),
+    };
+    this.#cluster = new Cluster({ ...rest, vips, fastPath: this.surroundings.fastPath, configuration });
+    const { clients, endpoints, lab } = this.#cluster;
+    const started = this.#cluster.start();
+    const captures = [
+      ...endpoints.map((host) => startCapture(lab, host, "core", EDGE_FILTER)),
+      ...clients.flatMap((host) =>
+        PATH_NETWORKS.filter((network) => host.addresses(network).length > 0).map((network) =>
+          startCapture(lab, host, network, EDGE_FILTER),
+        ),
+      ),
+    ];
+    for (const capture of await Promise.all(captures)) {
+      const { name } = capture.host;
+      this.#captures.set(name, [...(this.#captures.get(name) ?? []), capture]);
+    }
+    await started;
+    return this.#cluster;
+  }
+
+  /** Everything seen so far at client `index`, in time. */
+  atClient(index = 0): CapturedPacket[] {
+    return this.#seenBy(this.cluster.clients[index]?.name);
+  }
+
+  atEndpoint(index = 0): CapturedPacket[] {
+    return this.#seenBy(this.cluster.endpoints[index]?.name);
+  }
+
+  #seenBy(name = ""): CapturedPacket[] {
+    return (this.#captures.get(name) ?? [])
+      .flatMap((capture) => capture.packets())
+      .sort((a, b) => a.wallMs - b.wallMs);
+  }
+
+  // ---- peers
+
+  /** A client without a stack on client host `index`; it lists all the host's addresses. */
+  scripted(index = 0, options: Partial<ScriptedOptions> = {}): ScriptedClient {
+    const host = this.cluster.clients[index];
+    assert.ok(host);
+    return new ScriptedClient(new RawHost(host), {
+      port: 36_412,
+      servicePort: SERVICE_PORT,
+      addresses: this.cluster.clientAddresses(index),
+      vips: this.cluster.vips,
+      ...options,
+    });
+  }
+
+  /** All paths of all associations are there and confirmed, as each peer sees them. */
+  async confirmed(peers: readonly Peer[], pathCount: number, limitMs = 10_000): Promise<void> {
+    await until(
+      `${pathCount} confirmed paths`,
+      async () => {
+        for (const peer of peers) {
+          const paths = [...(await peer.paths()).values()];
+          if (paths.length === 0) return false;
+          if (paths.some((list) => list.length !== pathCount || list.some((p) => p.state !== "active")))
+            return false;
+        }
+        return true;
+      },
+      limitMs,
+    );
+  }
+
+  /** So many more numbered messages reach the endpoint from every sender. */
+  async flowing(server: Peer, count = 20, limitMs = 15_000): Promise<void> {
+    const before = new Map((await server.receipts()).map((r) => [r.client, r.received]));
+    await until(
+      `${count} more messages of ${before.size} senders`,
+      async () => {
+        const now = await server.receipts();
+        return now.length > 0 && now.every((r) => r.received >= (before.get(r.client) ?? 0) + count);
+      },
+      limitMs,
+      20,
+    );
+  }
+
+  /** Stops the numbers; every message that was sent has arrived once and in order, and nothing broke. */
+  async intact(clients: readonly Peer[], servers: readonly Peer[]): Promise<void> {
+    const figures = (await Promise.all(clients.map((client) => client.settle()))).flat();
+    const receipts = (await Promise.all(servers.map((server) => server.receipts()))).flat();
+    for (const figure of figures) {
+      const receipt = receipts.find(({ client }) => client === figure.id);
+      const about = `association ${figure.id}: ${JSON.stringify({ figure, receipt })}`;
+      assert.ok(figure.up, `${about} is not up`);
+      assert.equal(figure.ups, 1, `${about} came up ${figure.ups} times`);
+      assert.equal(figure.lost + figure.restarts + figure.retries, 0, about);
+      assert.ok(figure.sent > 0, `${about} sent nothing`);
+      assert.equal(receipt?.received, figure.sent, `${about}: messages lost`);
+      assert.equal(receipt?.duplicates, 0, `${about}: duplicates`);
+      assert.equal(receipt?.outOfOrder, 0, `${about}: out of order`);
+      assert.equal(receipt?.corrupt, 0, `${about}: corrupt`);
+    }
+  }
+
+  // ---- the daemon
+
+  async sessions(member = this.member): Promise<SessionSummary[]> {
+    return (await member.get<{ items: SessionSummary[] }>("/v1/sessions?limit=1000")).items;
+  }
+
+  /** The one session that is not closed. */
+  async session(member = this.member): Promise<SessionSummary> {
+    const living = (await this.sessions(member)).filter(({ phase }) => phase !== "closed");
+    assert.equal(living.length, 1, `one living session, not ${JSON.stringify(living)}`);
+    return living[0] as SessionSummary;
+  }
+
+  /** Packets that the members dropped, by reason, in fast and slow path together. */
+  async drops(): Promise<Map<string, number>> {
+    const sums = new Map<string, number>();
+    for (const member of this.cluster.members.filter(({ running }) => running)) {
+      const { body } = await member.fetch("GET", "/v1/metrics");
+      for (const [, reason, value] of body.matchAll(
+        /^holdfast_(?:fast|slow)_path_dropped_packets_total\{reason="([^"]+)"\} (\d+)/gm,
+      )) {
+        sums.set(reason as string, (sums.get(reason as string) ?? 0) + Number(value));
+      }
+    }
+    return sums;
+  }
+
+  /** Drops for any of the reasons rise by `count` at least while `action` runs and shortly after. */
+  async dropped(
+    reasons: readonly string[],
+    count: number,
+    action: () => Promise<void> | void,
+  ): Promise<void> {
+    const sum = async () => {
+      const drops = await this.drops();
+      return reasons.reduce((total, reason) => total + (drops.get(reason) ?? 0), 0);
+    };
+    const before = await sum();
+    await action();
+    await until(
+      `${count} drops because of ${reasons.join(" or ")}`,
+      async () => (await sum()) >= before + count,
+      3_000,
+      20,
+    ).catch(async (error: unknown) => {
+      throw new Error(`${(error as Error).message}; drops are ${JSON.stringify([...(await this.drops())])}`);
+    });
+  }
+
+  // ---- the end
+
+  /** What holds after every scenario. */
+  async judge(): Promise<void> {
+    const { clients, endpoints, vips, members } = this.cluster;
+    for (const member of members) assert.ok(!member.crashed, `${member.name} ended by itself`);
+    await Promise.all([...this.#captures.values()].flat().map((capture) => capture.stop()));
+    const clientSide = clients.flatMap((_, i) => this.atClient(i));
+    const endpointSide = endpoints.flatMap((_, i) => this.atEndpoint(i));
+    const clientAddresses = clients.flatMap((_, i) => this.cluster.clientAddresses(i));
+    const endpointAddresses = endpoints.flatMap((host) => host.addresses("core"));
+    if (!this.allowed.leaks) {
+      assert.deepEqual(
+        leaksOf(endpointSide, clientAddresses).map(brief),
+        [],
+        "a client's address at an endpoint",
+      );
+      assert.deepEqual(
+        leaksOf(clientSide, endpointAddresses).map(brief),
+        [],
+        "an endpoint's address at a client",
+      );
+    }
+    const fromVips = (packets: readonly CapturedPacket[]) => packets.filter((p) => vips.includes(p.source));
+    if (!this.allowed.wrongChecksums) {
+      const wrong = wrongChecksumsOf(fromVips([...clientSide, ...endpointSide]));
+      assert.deepEqual(wrong.map(brief), [], "wrong checksums");
+    }
+    if (!this.allowed.ownAborts) {
+      const aborts = ownAbortsOf([...clientSide, ...endpointSide], vips);
+      assert.deepEqual(aborts.map(brief), [], "ABORTs of Holdfast's own");
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#cluster?.close();
+  }
+
+  /** Ends of the members' logs, for a report of what failed. */
+  logs(): string {
+    return (this.#cluster?.members ?? []).map((m) => `--- ${m.name}\n${m.log().slice(-3000)}`).join("\n");
+  }
+}
+
+/** A packet in one line. */
+export function brief(packet: CapturedPacket): string {
+  const chunks = packet.sctp?.chunks.map(({ type }) => type).join("+") ?? `protocol ${packet.protocol}`;
+  const tag = packet.sctp?.verificationTag.toString(16) ?? "";
+  return `${packet.source} > ${packet.destination} [${chunks}] ${tag}`;
+}

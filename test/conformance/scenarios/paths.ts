@@ -1,0 +1,226 @@
+// Setting up, and the paths between client addresses and VIPs.
+import assert from "node:assert/strict";
+import { CHUNK, encodeHeartbeat } from "@holdfast/sctp";
+import { ENDPOINT_PORT, hasChunk, initOf, listedAddresses, type Peer, until } from "@holdfast/testkit";
+import type { Scenario } from "../scenario.ts";
+
+/** RTO.Initial of the test stacks is 300 ms. */
+const TWO_RTO_MS = 600;
+
+/** When the last path of a peer was confirmed, from its association's start, ms. */
+function confirmedAfterMs(peer: Peer): number {
+  const up = peer.events.find(({ event }) => event === "up")?.atMs ?? 0;
+  const last =
+    peer.events.findLast(({ event, state }) => event === "path" && state === "confirmed")?.atMs ?? up;
+  return last - up;
+}
+
+export const paths: readonly Scenario[] = [
+  {
+    number: 1,
+    name: "1×1: set-up, data, shutdown",
+    rfc: "9260 §5.1, §6, §9.2",
+    done: "One address, one VIP; 200 numbered messages with echo; SHUTDOWN by the client.",
+    seen: "All arrive once, in order, both ways; both stacks see the shutdown; the session is gone after the linger.",
+    everywhere: true,
+    async run(context) {
+      await context.open({ vipCount: 1 });
+      const server = await context.cluster.startEndpoint();
+      const client = await context.cluster.startClient(0, { rate: 500 });
+      await client.established(1);
+      await context.flowing(server, 200);
+      await context.intact([client], [server]);
+      assert.equal((await client.associations())[0]?.echoMissing, 0);
+      assert.equal((await context.session()).phase, "established");
+      client.command("shutdown -1");
+      await until(
+        "both to see the shutdown",
+        () => client.count("shutdown") + server.count("shutdown") === 2,
+      );
+      await until("the session to be gone", async () =>
+        (await context.sessions()).every(({ phase }) => phase === "closed"),
+      );
+      await until(
+        "its NAT port to be free",
+        async () => (await context.member.metric("holdfast_slow_path_size")) === 0,
+      );
+    },
+  },
+  {
+    number: 2,
+    name: "1×4: one address, four VIPs",
+    rfc: "9260 §5.1.2, §5.4",
+    done: "A client with one address connects to a service with four VIPs.",
+    seen: "INIT-ACK lists the four VIPs; all paths are confirmed on both sides within two RTO.",
+    everywhere: true,
+    families: ["ipv4", "ipv6"],
+    async run(context) {
+      await context.open();
+      const server = await context.cluster.startEndpoint();
+      const client = await context.cluster.startClient();
+      await context.confirmed([client, server], 4);
+      for (const peer of [client, server]) {
+        const after = confirmedAfterMs(peer);
+        assert.ok(after <= TWO_RTO_MS, `${peer.role}: confirmed after ${after} ms`);
+      }
+      const acknowledgement = context.atClient().find((p) => hasChunk(p, CHUNK.INIT_ACK));
+      assert.ok(acknowledgement);
+      assert.deepEqual(listedAddresses(acknowledgement).sort(), [...context.cluster.vips].sort());
+      await context.flowing(server);
+      await context.intact([client], [server]);
+    },
+  },
+  {
+    number: 3,
+    name: "2×2: INIT comes from the second address",
+    rfc: "9260 §5.1.2, §6.4",
+    done: "The route to the primary VIP leads over the second network, so INIT leaves from c1.",
+    seen: "Pairing is {VIP0: c1, VIP1: c0}; all paths are confirmed on both sides.",
+    families: ["ipv4", "ipv6"],
+    async run(context) {
+      const { clients, vips } = await context.open({ vipCount: 2, clients: [2] });
+      const [c0, c1] = context.cluster.clientAddresses(0);
+      clients[0]?.onLink(vips[0] as string, "path-b");
+      clients[0]?.onLink(vips[1] as string, "path-a");
+      const server = await context.cluster.startEndpoint();
+      const client = await context.cluster.startClient();
+      await context.confirmed([client, server], 2);
+      const init = context.atClient().find((p) => hasChunk(p, CHUNK.INIT));
+      assert.equal(init?.source, c1);
+      const { id } = await context.session();
+      const detail = await context.member.get<{ paths: { vip: string; pairedClient?: string }[] }>(
+        `/v1/sessions/${id}`,
+      );
+      assert.deepEqual(
+        detail.paths.map(({ vip, pairedClient }) => [vip, pairedClient]),
+        [
+          [vips[0], c1],
+          [vips[1], c0],
+        ],
+      );
+      await context.flowing(server);
+      await context.intact([client], [server]);
+    },
+  },
+  {
+    number: 4,
+    name: "2×2: every client address to every VIP",
+    rfc: "9260 §6.4, §8.3",
+    done: "HEARTBEAT and DATA from each of two addresses to each of two VIPs.",
+    seen: "Each reaches the endpoint from the VIP it was sent to; each HEARTBEAT-ACK returns to the address that asked.",
+    everywhere: true,
+    families: ["ipv4", "ipv6"],
+    async run(context) {
+      await context.open({ vipCount: 2, clients: [2] });
+      const server = await context.cluster.startEndpoint();
+      const client = context.scripted();
+      client.behave();
+      await client.establish();
+      const { addresses, vips } = client.options;
+      for (const from of addresses) {
+        for (const to of vips) {
+          const information = Buffer.from(`${from} to ${to}`.padEnd(60));
+          client.send([encodeHeartbeat(information)], { from, to });
+          const answer = await until(`HEARTBEAT-ACK for ${from} > ${to}`, () =>
+            client
+              .answers(CHUNK.HEARTBEAT_ACK)
+              .find(({ heard }) => Buffer.from(heard.bytes).includes(information)),
+          );
+          assert.equal(answer.heard.source, to);
+          assert.equal(answer.heard.destination, from);
+          const at = context
+            .atEndpoint()
+            .find((p) => hasChunk(p, CHUNK.HEARTBEAT) && Buffer.from(p.bytes).includes(information));
+          assert.equal(at?.source, to);
+          client.sendData(Buffer.from("over this path"), { from, to });
+          await client.answer(CHUNK.SACK);
+        }
+      }
+      assert.equal(server.count("lost"), 0);
+    },
+  },
+  {
+    number: 5,
+    name: "3×1, 1×3, 4×4, 5×2",
+    rfc: "9260 §5.1.2",
+    done: "Clients with 3, 1, 4 and 5 addresses connect to services with 1, 3, 4 and 2 VIPs.",
+    seen: "INIT at the endpoint lists each VIP of the service once, and nothing else.",
+    families: ["ipv4", "ipv6"],
+    async run(context) {
+      const shapes = [
+        [3, 1],
+        [1, 3],
+        [4, 4],
+        [5, 2],
+      ] as const;
+      await context.open({ clients: shapes.map(([n]) => Math.min(n, 3)), withService: false });
+      const { cluster } = context;
+      const server = await cluster.startEndpoint();
+      for (const [index, [addressCount, vipCount]] of shapes.entries()) {
+        const vips = cluster.vips.slice(0, vipCount);
+        const port = 5_000 + index;
+        const { status, body } = await context.member.fetch("POST", "/v1/services", {
+          vips,
+          port,
+          endpoints: [{ address: cluster.endpoints[0]?.addresses("core")[0], port: ENDPOINT_PORT }],
+        });
+        assert.equal(status, 201, body);
+        const local = cluster.clientAddresses(index);
+        for (let extra = local.length; extra < addressCount; extra++) {
+          const v6 = (local[0] as string).includes(":");
+          const address = v6 ? `fd01::2:${index}${extra}` : `198.18.2.${index * 10 + extra}`;
+          cluster.clients[index]?.ip(
+            `addr add ${address}/${v6 ? "64" : "18"} dev path-a${v6 ? " nodad" : ""}`,
+          );
+          local.push(address);
+        }
+        const client = await cluster.startClient(index, { local, remotePort: port, rate: 50 });
+        await client.established(1);
+        await context.confirmed([client], vipCount);
+        const inits = context.atEndpoint().filter((p) => hasChunk(p, CHUNK.INIT));
+        const init = inits.at(-1);
+        assert.ok(init);
+        const listed = listedAddresses(init);
+        assert.deepEqual(listed, vipCount === 1 ? [] : vips, "what INIT lists at the endpoint");
+        assert.ok(vips.includes(init.source));
+        const sent = context.atClient(index).find((p) => hasChunk(p, CHUNK.INIT));
+        assert.equal(initOf(sent as never)?.addresses.length, addressCount === 1 ? 0 : addressCount);
+      }
+      await context.flowing(server);
+    },
+  },
+  {
+    number: 6,
+    name: "The endpoint's first HEARTBEAT follows COOKIE-ACK at once",
+    rfc: "9260 §5.4, §8.3",
+    done: "Three members own the VIPs; a client with three addresses connects, ten times.",
+    seen: "Every HEARTBEAT that the endpoint sends right behind COOKIE-ACK reaches the address paired with its VIP, the first one of each VIP included.",
+    async run(context) {
+      await context.open({ members: 3, clients: [3], vipCount: 3 });
+      const server = await context.cluster.startEndpoint();
+      const client = await context.cluster.startClient(0, { associations: 10 });
+      await client.established(10);
+      await context.confirmed([client, server], 3);
+      const [endpointSide, clientSide] = [context.atEndpoint(), context.atClient()];
+      for (const vip of context.cluster.vips.slice(1)) {
+        const first = new Map<number, (typeof endpointSide)[number]>();
+        for (const packet of endpointSide) {
+          if (packet.destination !== vip || !hasChunk(packet, CHUNK.HEARTBEAT)) continue;
+          const port = packet.sctp?.destinationPort as number;
+          if (!first.has(port)) first.set(port, packet);
+        }
+        assert.equal(first.size, 10, `HEARTBEATs to ${vip}`);
+        for (const packet of first.values()) {
+          const arrived = clientSide.find(
+            (p) =>
+              p.source === vip && Buffer.from(p.payload.subarray(12)).equals(packet.payload.subarray(12)),
+          );
+          assert.ok(arrived, `the first HEARTBEAT to ${vip} did not arrive`);
+          assert.ok(arrived.wallMs - packet.wallMs < 100, `it took ${arrived.wallMs - packet.wallMs} ms`);
+        }
+      }
+      await context.flowing(server);
+      await context.intact([client], [server]);
+    },
+  },
+];
