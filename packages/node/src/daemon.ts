@@ -21,6 +21,8 @@ import { openDataPlane } from "./data-plane/open.ts";
 import { SuccessorHops } from "./data-plane/successors.ts";
 import { createEventBus } from "./events/bus.ts";
 import { createLogger, type DaemonLogger } from "./log.ts";
+import { Deletions } from "./loxilb/deletions.ts";
+import { startLoxilb } from "./loxilb/server.ts";
 import { createMetrics } from "./metrics/registry.ts";
 import { workingInterfaces } from "./network/interfaces.ts";
 import { NetworkWatch } from "./network/watch.ts";
@@ -383,6 +385,20 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     };
     const api: ApiListeners = await startApi(sources, configuration.api, () => token, logger);
     closers.push(() => api.close());
+    if (configuration.loxilb.enabled) {
+      const deletions = new Deletions({
+        registry,
+        link,
+        clock,
+        logger,
+        graceMs: () => configuration.loxilb.changeGraceMs,
+      });
+      const loxilb = await startLoxilb(
+        { sources, link, counters, deletions, logger, configuration: () => configuration },
+        { events: () => dataPlane.slowPathEvents(), drops: () => dataPlane.slowPathDrops() },
+      );
+      closers.push(() => loxilb.close());
+    }
     observe();
     logger.info(
       {

@@ -22,9 +22,13 @@ import { SessionCatalogue } from "../../sessions/catalogue.ts";
 import { createTraceHub } from "../../trace/hub.ts";
 import type { ApiSources } from "../sources.ts";
 
-export function fakeNode(fileServices: readonly ServiceSpec[] = []) {
-  const store = createLocalConfigurationStore();
-  const registry = createServiceRegistry(store, "m0");
+/** `store` may be shared by several; m0 announces every VIP. */
+export function fakeNode(
+  fileServices: readonly ServiceSpec[] = [],
+  store = createLocalConfigurationStore(),
+  member = "m0",
+) {
+  const registry = createServiceRegistry(store, member);
   registry.applyFile(fileServices);
   const view = new SessionView();
   const events = createEventBus("m0", systemClock);
@@ -45,7 +49,7 @@ export function fakeNode(fileServices: readonly ServiceSpec[] = []) {
     trace: createTraceHub(),
     metrics: new Registry(),
     status: () => ({
-      member: "m0",
+      member,
       cluster: "test",
       version: "0.0.0-test",
       fastPath: "userspace",
@@ -80,9 +84,9 @@ export function fakeNode(fileServices: readonly ServiceSpec[] = []) {
         sessions: view.size,
       },
     ],
-    setMemberDrained(member, drained) {
-      if (member !== "m0") throw new HoldfastError("MEMBER_NOT_FOUND", { member });
-      store.setMemberDrained(member, drained);
+    setMemberDrained(name, drained) {
+      if (name !== "m0") throw new HoldfastError("MEMBER_NOT_FOUND", { member: name });
+      store.setMemberDrained(name, drained);
     },
     memberNameOf: (number) => `m${number}`,
     memberNumberOf: (text) => (/^m?\d$/.test(text) ? Number(text.replace("m", "")) : undefined),

@@ -1,0 +1,96 @@
+// GET /config/conntrack/all: each path of each session as LoxiLB's two entries, forward and reverse. Streamed: a
+// hundred thousand sessions are some eight hundred thousand entries.
+import { Readable } from "node:stream";
+import type { PathCounters } from "@holdfast/api";
+import { effectivePhase, type Phase, type Service, type SessionRecord } from "@holdfast/model";
+import type { FastifyInstance } from "fastify";
+import { shownCandidate } from "../sessions/view.ts";
+import type { LoxilbContext } from "./context.ts";
+import { sessionBatches } from "./figures.ts";
+import { omitEmpty } from "./reply.ts";
+
+const STATES: Readonly<Record<Phase, string>> = {
+  init: "init",
+  initAck: "init-ack",
+  cookieEchoed: "cookie-echo",
+  established: "est",
+  shutdown: "shut",
+  shutdownAck: "shut-ack",
+  closed: "closed",
+};
+
+/** The entries of one session; packets are summed over the members that counted. */
+export function conntrackEntries(
+  record: SessionRecord,
+  service: Service | undefined,
+  rows: readonly PathCounters[],
+): readonly Record<string, unknown>[] {
+  const candidate = shownCandidate(record);
+  if (service === undefined || candidate === undefined) return [];
+  const state = STATES[effectivePhase(record)];
+  const common = { protocol: "sctp", conntrackState: state, ident: "0:0", servName: service.name };
+  const generation = record.commit?.generation ?? [...record.generations.values()].at(-1);
+  const entries: Record<string, unknown>[] = [];
+  for (const [index, vip] of service.vips.entries()) {
+    const ofVip = rows.filter((row) => row.vip === vip);
+    const paired = generation?.pairing[index];
+    // The paired address first, then others that were seen on this VIP.
+    const clients = [
+      ...new Set([
+        ...(paired === undefined ? [] : [paired]),
+        ...ofVip.filter((r) => r.up.packets > 0).map((r) => r.client),
+      ]),
+    ];
+    for (const client of clients) {
+      const ups = ofVip.filter((row) => row.client === client);
+      entries.push({
+        destinationIP: vip,
+        sourceIP: client,
+        destinationPort: service.port,
+        sourcePort: record.clientPort,
+        conntrackAct: `fdnat-${vip},${candidate.endpoint}:${candidate.endpointPort}:w0`,
+        packets: sum(ups, ({ up }) => up.packets),
+        bytes: sum(ups, ({ up }) => up.bytes),
+        ...common,
+      });
+    }
+    entries.push({
+      destinationIP: vip,
+      sourceIP: candidate.endpoint,
+      destinationPort: candidate.natPort,
+      sourcePort: candidate.endpointPort,
+      conntrackAct: `fsnat-${vip},${paired ?? record.clients.keys().next().value}:${record.clientPort}:w0`,
+      packets: sum(ofVip, ({ down }) => down.packets),
+      bytes: sum(ofVip, ({ down }) => down.bytes),
+      ...common,
+    });
+  }
+  return entries.map((entry) => omitEmpty(entry));
+}
+
+function sum(rows: readonly PathCounters[], of: (row: PathCounters) => number): number {
+  return rows.reduce((total, row) => total + of(row), 0);
+}
+
+export function conntrackRoutes(context: LoxilbContext) {
+  const { registry } = context.sources;
+  async function* body(): AsyncGenerator<string> {
+    const services = new Map(registry.list().map((service) => [service.id, service]));
+    let separator = "";
+    yield '{"ctAttr":[';
+    for await (const batch of sessionBatches(context)) {
+      const entries = batch.flatMap(([record, rows]) =>
+        conntrackEntries(record, services.get(record.serviceId), rows),
+      );
+      if (entries.length === 0) continue;
+      yield separator + entries.map((entry) => JSON.stringify(entry)).join(",");
+      separator = ",";
+    }
+    yield "]}";
+  }
+  return async (app: FastifyInstance) => {
+    app.get("/config/conntrack/all", async (_request, reply) =>
+      reply.code(200).header("content-type", "application/json").send(Readable.from(body())),
+    );
+  };
+}

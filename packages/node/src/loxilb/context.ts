@@ -1,0 +1,17 @@
+// What LoxiLB's API reads and does beyond the node's own.
+import type { ApiSources } from "../api/sources.ts";
+import type { CounterExchange } from "../cluster/counters.ts";
+import type { ClusterLink } from "../cluster/link.ts";
+import type { Configuration } from "../config/schema.ts";
+import type { DaemonLogger } from "../log.ts";
+import type { Deletions } from "./deletions.ts";
+
+export interface LoxilbContext {
+  readonly sources: ApiSources;
+  readonly link: ClusterLink;
+  readonly counters: CounterExchange;
+  readonly deletions: Deletions;
+  readonly logger: DaemonLogger;
+  /** As of now: a reload changes some of it. */
+  readonly configuration: () => Configuration;
+}

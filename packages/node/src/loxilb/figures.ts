@@ -1,0 +1,102 @@
+// Packets and bytes by service and endpoint, summed over sessions when somebody asks, and kept for a moment: a client
+// that asks for ever costs one walk a second.
+import type { PathCounters } from "@holdfast/api";
+import { effectivePhase, type ServiceId, type SessionId, type SessionRecord } from "@holdfast/model";
+import { COUNTER_BATCH_COUNT } from "../cluster/counters.ts";
+import { endpointKey } from "../services/specification.ts";
+import { shownCandidate } from "../sessions/view.ts";
+import type { LoxilbContext } from "./context.ts";
+
+/** The other members are asked only up to so many sessions; beyond, the figures are this member's own. */
+export const REMOTE_SESSION_COUNT_MAX = 4096;
+const KEPT_MS = 1000;
+
+export interface Traffic {
+  packets: number;
+  bytes: number;
+}
+
+export interface Figures {
+  readonly byEndpoint: ReadonlyMap<string, Traffic>;
+  readonly byService: ReadonlyMap<ServiceId, Traffic>;
+  readonly byClient: ReadonlyMap<string, Traffic>;
+  readonly total: Traffic;
+}
+
+export const endpointFigureKey = (service: ServiceId, endpoint: string) => `${service} ${endpoint}`;
+
+/** Every living session with its counters, a batch at a time; the loop turns between batches. */
+export async function* sessionBatches({
+  sources,
+  counters,
+}: LoxilbContext): AsyncGenerator<readonly (readonly [SessionRecord, readonly PathCounters[]])[]> {
+  const { table, catalogue } = sources;
+  const remote = table.size <= REMOTE_SESSION_COUNT_MAX;
+  let batch: SessionRecord[] = [];
+  const finish = async () => {
+    const records = batch;
+    batch = [];
+    const rows: ReadonlyMap<SessionId, readonly PathCounters[]> = remote
+      ? await counters.ofMany(records)
+      : new Map(records.map((record) => [record.id, counters.ownOf(record)]));
+    if (!remote) await new Promise<void>((resolve) => setImmediate(resolve));
+    return records.map((record) => [record, rows.get(record.id) ?? []] as const);
+  };
+  for (const id of catalogue.order.after(undefined)) {
+    const record = table.get(id);
+    if (record === undefined || effectivePhase(record) === "closed") continue;
+    batch.push(record);
+    if (batch.length === COUNTER_BATCH_COUNT) yield await finish();
+  }
+  if (batch.length > 0) yield await finish();
+}
+
+export class FigureKeeper {
+  readonly #context: LoxilbContext;
+  #kept: { readonly atMs: number; readonly figures: Promise<Figures> } | undefined;
+
+  constructor(context: LoxilbContext) {
+    this.#context = context;
+  }
+
+  figures(): Promise<Figures> {
+    const nowMs = this.#context.sources.clock.nowMs();
+    if (this.#kept === undefined || nowMs - this.#kept.atMs > KEPT_MS)
+      this.#kept = { atMs: nowMs, figures: this.#sum() };
+    return this.#kept.figures;
+  }
+
+  async #sum(): Promise<Figures> {
+    const byEndpoint = new Map<string, Traffic>();
+    const byService = new Map<ServiceId, Traffic>();
+    const byClient = new Map<string, Traffic>();
+    const total: Traffic = { packets: 0, bytes: 0 };
+    const add = (map: Map<string, Traffic>, key: string, { packets, bytes }: Traffic) => {
+      const sum = map.get(key);
+      if (sum === undefined) map.set(key, { packets, bytes });
+      else {
+        sum.packets += packets;
+        sum.bytes += bytes;
+      }
+    };
+    for await (const batch of sessionBatches(this.#context)) {
+      for (const [record, rows] of batch) {
+        const candidate = shownCandidate(record);
+        for (const { client, up, down } of rows) {
+          const both = { packets: up.packets + down.packets, bytes: up.bytes + down.bytes };
+          add(byService, record.serviceId, both);
+          if (byClient.size < REMOTE_SESSION_COUNT_MAX) add(byClient, `${record.serviceId} ${client}`, both);
+          if (candidate !== undefined)
+            add(
+              byEndpoint,
+              endpointFigureKey(record.serviceId, endpointKey(candidate.endpoint, candidate.endpointPort)),
+              both,
+            );
+          total.packets += both.packets;
+          total.bytes += both.bytes;
+        }
+      }
+    }
+    return { byEndpoint, byService, byClient, total };
+  }
+}

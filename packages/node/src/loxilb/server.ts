@@ -1,0 +1,137 @@
+// LoxiLB's REST API on a port of its own, so that loxicmd and kube-loxilb drive this node unchanged.
+import { parseListenAddress } from "@holdfast/api";
+import { HoldfastError } from "@holdfast/model";
+import Fastify, { type FastifyInstance } from "fastify";
+import { sameToken } from "../api/authorization.ts";
+import { reasonOf } from "../api/listen.ts";
+import { isLoopbackListen } from "../config/check.ts";
+import { bgpRoutes } from "./bgp.ts";
+import { conntrackRoutes } from "./conntrack.ts";
+import type { LoxilbContext } from "./context.ts";
+import { endpointRoutes } from "./endpoints.ts";
+import { FigureKeeper } from "./figures.ts";
+import { highAvailabilityRoutes } from "./high-availability.ts";
+import { type LoxilbTotals, metricRoutes } from "./metrics.ts";
+import { LoxilbError, Refusal, SchemaViolation, sendError, sendJson, sendRefusal } from "./reply.ts";
+import { ruleRoutes } from "./rules.ts";
+import { systemRoutes } from "./system.ts";
+
+export const PREFIX = "/netlox/v1";
+/** A rule has at most 4 addresses and 32 endpoints; names of pods come in bulk. */
+const BODY_BYTES_MAX = 4 * 1024 * 1024;
+/** Clients keep connections between health checks that are two seconds apart. */
+const KEEP_ALIVE_MS = 65_000;
+/** Refusals of one text are logged so often: a client may retry for ever. */
+const REFUSAL_LOG_PERIOD_MS = 60_000;
+const REFUSAL_TEXT_COUNT_MAX = 256;
+
+/** Paths that never ask for a token. */
+const OPEN_PATHS = [PREFIX, `${PREFIX}/`, `${PREFIX}/version`, `${PREFIX}/meta`];
+
+export function buildLoxilbServer(context: LoxilbContext, totals: LoxilbTotals): FastifyInstance {
+  const { logger, configuration } = context;
+  const { clock } = context.sources;
+  const app: FastifyInstance = Fastify({
+    logger: false,
+    bodyLimit: BODY_BYTES_MAX,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: true,
+    // kube-loxilb writes its paths in lower case.
+    routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 },
+  });
+
+  // Whatever the content type says: a body is JSON, an empty one is none.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "string" }, (request, body, done) => {
+    if (body === "" || request.method === "DELETE") {
+      try {
+        return done(null, body === "" ? undefined : JSON.parse(body as string));
+      } catch {
+        return done(null, undefined);
+      }
+    }
+    try {
+      done(null, JSON.parse(body as string));
+    } catch {
+      done(new LoxilbError("parse error: the body is not JSON"));
+    }
+  });
+
+  app.addHook("onRequest", async (request) => {
+    const expected = configuration().loxilb.token;
+    const path = request.url.split("?", 1)[0] ?? "";
+    if (expected === undefined || OPEN_PATHS.includes(path)) return;
+    // The raw token, without "Bearer".
+    if (!sameToken(request.headers.authorization ?? "", expected)) throw new LoxilbError("invalid token");
+  });
+
+  const refusedAt = new Map<string, number>();
+  app.setErrorHandler((error, request, reply) => {
+    if (error instanceof SchemaViolation)
+      return sendJson(reply, 422, { code: error.code, message: error.message });
+    if (error instanceof LoxilbError) return sendError(reply, error);
+    if (error instanceof Refusal) {
+      const nowMs = clock.nowMs();
+      const last = refusedAt.get(error.message);
+      if (last === undefined || nowMs - last > REFUSAL_LOG_PERIOD_MS) {
+        if (refusedAt.size >= REFUSAL_TEXT_COUNT_MAX) refusedAt.clear();
+        refusedAt.set(error.message, nowMs);
+        logger.warn(
+          { url: request.url, reason: error.message },
+          "a client of LoxiLB's API asks for what is not offered",
+        );
+      }
+      return sendRefusal(reply, error);
+    }
+    if (error instanceof HoldfastError)
+      return sendRefusal(reply, new Refusal(`${error.message} ${error.remedy}`));
+    const status = (error as { statusCode?: number }).statusCode;
+    if (status !== undefined && status >= 400 && status < 500)
+      return sendJson(reply, status, { code: status, message: (error as Error).message });
+    logger.error({ err: error, url: request.url }, "request of LoxiLB's API failed");
+    return sendError(reply, new LoxilbError("internal failure: the node's log has the cause"));
+  });
+  app.setNotFoundHandler((request, reply) =>
+    sendJson(reply, 404, { code: 404, message: `path ${request.url.split("?", 1)[0]} was not found` }),
+  );
+
+  const figures = new FigureKeeper(context);
+  const metrics = { enabled: configuration().loxilb.metrics };
+  app.register(ruleRoutes(context, figures), { prefix: PREFIX });
+  app.register(conntrackRoutes(context), { prefix: PREFIX });
+  app.register(endpointRoutes(context), { prefix: PREFIX });
+  app.register(highAvailabilityRoutes(context), { prefix: PREFIX });
+  app.register(bgpRoutes(context), { prefix: PREFIX });
+  app.register(systemRoutes(context, metrics), { prefix: PREFIX });
+  app.register(metricRoutes(context, figures, metrics, totals), { prefix: PREFIX });
+  return app;
+}
+
+export interface LoxilbListener {
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+/** Throws LOXILB_NOT_PROTECTED or API_LISTEN_FAILED. */
+export async function startLoxilb(context: LoxilbContext, totals: LoxilbTotals): Promise<LoxilbListener> {
+  const { listen, allowRemote, token } = context.configuration().loxilb;
+  if (!isLoopbackListen(listen) && !allowRemote && token === undefined)
+    throw new HoldfastError("LOXILB_NOT_PROTECTED", { listen });
+  const where = parseListenAddress(listen);
+  if (where === undefined) throw new HoldfastError("API_LISTEN_FAILED", { listen, reason: "no such form" });
+  const app = buildLoxilbServer(context, totals);
+  try {
+    const address = await app.listen(where);
+    context.logger.info({ address }, "LoxiLB's API listens");
+    return {
+      address,
+      async close() {
+        context.deletions.close();
+        await app.close();
+      },
+    };
+  } catch (cause) {
+    await app.close();
+    throw new HoldfastError("API_LISTEN_FAILED", { listen, reason: reasonOf(cause) }, { cause });
+  }
+}

@@ -1,0 +1,119 @@
+// Members with a real registry, session view and LoxiLB server, without a network between them: what one stores all
+// have, and what one asks the others answer.
+import { systemClock } from "@holdfast/model";
+import type { FastifyInstance } from "fastify";
+import { addSession, fakeNode } from "../../packages/node/src/api/testing/fake-node.ts";
+import { CounterExchange } from "../../packages/node/src/cluster/counters.ts";
+import {
+  type ClusterLink,
+  createLoneLink,
+  type RequestHandler,
+} from "../../packages/node/src/cluster/link.ts";
+import { MemberDirectory } from "../../packages/node/src/cluster/members.ts";
+import { parseConfiguration } from "../../packages/node/src/config/load.ts";
+import type { DaemonLogger } from "../../packages/node/src/log.ts";
+import { Deletions } from "../../packages/node/src/loxilb/deletions.ts";
+import { buildLoxilbServer } from "../../packages/node/src/loxilb/server.ts";
+import { createLocalConfigurationStore } from "../../packages/node/src/services/store.ts";
+
+const silent: DaemonLogger = {
+  trace() {},
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  child: () => silent,
+  setLevel() {},
+};
+
+export interface RigMember {
+  readonly url: string;
+  readonly node: ReturnType<typeof fakeNode>;
+  readonly app: FastifyInstance;
+}
+
+export interface RigOptions {
+  readonly members?: number;
+  readonly graceMs?: number;
+  readonly token?: string;
+}
+
+export async function startRig(
+  options: RigOptions = {},
+): Promise<{ members: RigMember[]; stop(): Promise<void> }> {
+  const count = options.members ?? 1;
+  const store = createLocalConfigurationStore();
+  const handlers: Map<string, RequestHandler>[] = Array.from({ length: count }, () => new Map());
+  const { configuration } = parseConfiguration(
+    `loxilb: { changeGraceMs: ${options.graceMs ?? 200}${options.token === undefined ? "" : `, token: ${options.token}`} }`,
+    "rig.yaml",
+  );
+  const placed = Array.from({ length: count }, (_, number) => ({
+    name: `m${number}`,
+    number,
+    addresses: [{ network: "cluster", address: `192.0.2.${number + 1}`, port: 7082 }],
+  }));
+  const members: RigMember[] = [];
+  for (let self = 0; self < count; self++) {
+    const node = fakeNode([], store, `m${self}`);
+    const link: ClusterLink = {
+      ...createLoneLink(),
+      table: node.view,
+      store,
+      connected: () => placed.map(({ number }) => number).filter((number) => number !== self),
+      request: async (member, topic, body) => {
+        const handler = handlers[member]?.get(topic);
+        return handler === undefined ? undefined : handler(self, body);
+      },
+      onRequest: (topic, handler) => {
+        handlers[self]?.set(topic, handler);
+      },
+    };
+    const directory = new MemberDirectory(placed, { name: `m${self}`, number: self, zone: "" });
+    const flow = { packets: 21, bytes: 2100, lastSeenMsAgo: 5 };
+    const counters = new CounterExchange(
+      link,
+      {
+        // Only the first member has seen packets.
+        countersOf: (record) =>
+          self !== 0
+            ? []
+            : [...record.clients.keys()].map((client) => ({
+                member: "m0",
+                vip: "123.123.123.1",
+                client,
+                up: flow,
+                down: flow,
+              })),
+      },
+      directory,
+    );
+    const deletions = new Deletions({
+      registry: node.registry,
+      link,
+      clock: systemClock,
+      logger: silent,
+      graceMs: () => configuration.loxilb.changeGraceMs,
+    });
+    const app = buildLoxilbServer(
+      {
+        sources: node.sources,
+        link,
+        counters,
+        deletions,
+        logger: silent,
+        configuration: () => configuration,
+      },
+      { events: () => new Map([["inits", 3]]), drops: () => new Map([["malformed", 2]]) },
+    );
+    members.push({ url: await app.listen({ host: "127.0.0.1", port: 0 }), node, app });
+  }
+  return {
+    members,
+    async stop() {
+      await Promise.all(members.map(({ app }) => app.close()));
+    },
+  };
+}
+
+export { addSession };
