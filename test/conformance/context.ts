@@ -109,6 +109,7 @@ export class Context {
       this.#captures.set(name, [...(this.#captures.get(name) ?? []), capture]);
     }
     await started;
+    await this.#cluster.settled();
     return this.#cluster;
   }
 
