@@ -351,9 +351,24 @@ function readSession(input: ByteReader): SessionDelta | undefined {
   return delta;
 }
 
+/** Services are few and sessions many: those of one service share its id. Bounded, emptied when full. */
+const serviceIds = new Map<number, string>();
+const SERVICE_ID_COUNT_MAX = 4096;
+
 function readService(input: ByteReader): string {
   const kind = input.u8();
-  if (kind === ADDRESS_IPV4) return serviceIdOf(ipv4Text(input.u32()), input.u16());
+  if (kind === ADDRESS_IPV4) {
+    const address = input.u32();
+    const port = input.u16();
+    const key = address * 0x1_0000 + port;
+    let id = serviceIds.get(key);
+    if (id === undefined) {
+      if (serviceIds.size >= SERVICE_ID_COUNT_MAX) serviceIds.clear();
+      id = serviceIdOf(ipv4Text(address), port);
+      serviceIds.set(key, id);
+    }
+    return id;
+  }
   if (kind === ADDRESS_IPV6) return serviceIdOf(input.ipv6(), input.u16());
   if (kind !== ADDRESS_TEXT) input.fail();
   return input.text(TEXT_LENGTH_MAX);

@@ -43,9 +43,18 @@ function digit(code: number): number {
   return -1;
 }
 
-const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
+const HEX_DIGITS = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
+/** 8-4-4-4-12 digits, the hyphens in place. */
+const text = Buffer.from("00000000-0000-0000-0000-000000000000", "latin1");
 
+/** One flat string: put together from pieces it would keep a kilobyte of them alive, and every session has one. */
 export function sessionIdFromBytes(bytes: Uint8Array, offset = 0): SessionId {
-  const h = (i: number) => HEX[bytes[offset + i] as number] as string;
-  return `${h(0)}${h(1)}${h(2)}${h(3)}-${h(4)}${h(5)}-${h(6)}${h(7)}-${h(8)}${h(9)}-${h(10)}${h(11)}${h(12)}${h(13)}${h(14)}${h(15)}`;
+  let at = 0;
+  for (let i = 0; i < 16; i++) {
+    const byte = bytes[offset + i] as number;
+    if (i === 4 || i === 6 || i === 8 || i === 10) at++;
+    text[at++] = HEX_DIGITS[byte >>> 4] as number;
+    text[at++] = HEX_DIGITS[byte & 15] as number;
+  }
+  return text.toString("latin1");
 }
