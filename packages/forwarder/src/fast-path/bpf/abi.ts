@@ -78,8 +78,8 @@ export const LIMITS = {
   INTERFACE_SLOT_COUNT: 4096,
   BUCKET_COUNT: 8192,
   POWER_COUNT: 16384,
-  COARSE_SHIFT: 20,
   FINE_SHIFT: 10,
+  USED_PERIOD: 64,
 } as const;
 
 export const LOCAL_FLAG = {
@@ -133,6 +133,13 @@ export const BUDGET_RATE = {
   SIZE: 16,
   costNs: 0,
   burstNs: 8,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const CLOCK = {
+  SIZE: 16,
+  jiffies: 0,
+  timeNs: 8,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */

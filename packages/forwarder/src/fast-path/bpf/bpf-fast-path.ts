@@ -18,6 +18,7 @@ import { CounterMap } from "./counters.ts";
 import { type DataPlane, loadDataPlane } from "./data-plane.ts";
 import { FlowTable } from "./flow-table.ts";
 import { selectLinks, writeInterfaces } from "./interfaces.ts";
+import { KernelClock } from "./kernel-clock.ts";
 import { Attachments } from "./links.ts";
 import { LocalTables } from "./local-tables.ts";
 import { NexthopTable } from "./nexthops.ts";
@@ -154,11 +155,17 @@ class KernelFastPath implements BpfFastPath {
       },
     };
     const nowMs = () => this.nowMs();
+    const clock = new KernelClock(plane.clockProgram);
     // Followed before anything is looked up, so that no change falls between.
     netlink.follow((event) => this.#nexthops.handle(event));
-    this.#nexthops = new NexthopTable(maps.hf_nexthops, netlink, nowMs, plane.adopted);
+    this.#nexthops = new NexthopTable(maps.hf_nexthops, netlink, clock, nowMs, plane.adopted);
     this.#nexthops.onRoutesChanged = () => this.#repoint();
-    this.#flows = new FlowTable({ flows4: maps.hf_flows4, flows6: maps.hf_flows6 }, this.#nexthops, nowMs);
+    this.#flows = new FlowTable(
+      { flows4: maps.hf_flows4, flows6: maps.hf_flows6 },
+      this.#nexthops,
+      clock,
+      nowMs,
+    );
     this.#local = new LocalTables({ local: maps.hf_local, ports: maps.hf_ports }, (index) =>
       this.#nexthops.macOf(index),
     );

@@ -32,6 +32,7 @@ export interface DataPlane {
   readonly puntRingBytes: number;
   readonly maps: Readonly<Record<MapName, number>>;
   readonly tcProgram: number;
+  readonly clockProgram: number;
   /** undefined: the kernel refused it; the reason is in the log. */
   readonly xdpProgram: number | undefined;
   readonly pinDirectory: string | undefined;
@@ -104,6 +105,7 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
     puntRingBytes: sizes.puntRingBytes,
     maps,
     tcProgram: program("holdfast_tc"),
+    clockProgram: program("holdfast_clock"),
     xdpProgram: xdp ? program("holdfast_xdp") : undefined,
     pinDirectory: options.pinDirectory,
     close: () => bpf.objectClose(object),
@@ -132,7 +134,6 @@ function load(file: string, mapDirectory: string | undefined, sizes: Sizes, xdp:
     for (const name of PINNED_MAPS) bpf.mapSetPinPath(bpf.findMap(object, name), join(mapDirectory, name));
   }
   bpf.programSetAutoload(bpf.findProgram(object, "holdfast_xdp"), xdp);
-  bpf.programSetAutoload(bpf.findProgram(object, "holdfast_xdp_pass"), false);
   const size = Buffer.alloc(8);
   const rodata = bpf.mapInitialValue(bpf.findMap(object, ".rodata"), size);
   fillTables(viewOf(rodata, size.readUInt32LE(0)));

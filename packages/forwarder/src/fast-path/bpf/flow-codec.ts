@@ -2,7 +2,8 @@
 import { type Address, addressBytes, addressFromBytes } from "@holdfast/model";
 import { checksumDelta, fold, portDelta } from "@holdfast/sctp";
 import type { Flow, FlowCounters, FlowKey } from "../port.ts";
-import { FLOW_FLAG, FLOW4, FLOW4_KEY, FLOW6, FLOW6_KEY, LIMITS } from "./abi.ts";
+import { FLOW_FLAG, FLOW4, FLOW4_KEY, FLOW6, FLOW6_KEY } from "./abi.ts";
+import type { KernelClock } from "./kernel-clock.ts";
 
 export interface FlowLayout {
   readonly addressSize: 4 | 16;
@@ -29,10 +30,6 @@ export const LAYOUT6: FlowLayout = {
 
 /** "TTL less one" as a summand of the header checksum: ~m + m' is -0x0100 in one's complement. */
 const TTL_DELTA = 0xffff - 0x0100;
-
-/** The unit of `last_seen`, in ms: 2^20 ns. */
-const COARSE_MS = 2 ** LIMITS.COARSE_SHIFT / 1e6;
-const COARSE_WRAP = 2 ** 32;
 
 export function layoutOf(key: FlowKey): FlowLayout {
   return key.destination.includes(":") ? LAYOUT6 : LAYOUT4;
@@ -132,18 +129,17 @@ export function decodeFlow(
   };
 }
 
-/** The clock of `last_seen`. */
-export function coarseOf(nowMs: number): number {
-  return Math.floor(nowMs / COARSE_MS) % COARSE_WRAP;
-}
-
-export function countersOf(layout: FlowLayout, values: Buffer, at: number, nowMs: number): FlowCounters {
+export function countersOf(
+  layout: FlowLayout,
+  values: Buffer,
+  at: number,
+  clock: KernelClock,
+  nowMs: number,
+): FlowCounters {
   const { value } = layout;
-  // The counter wraps after 52 days: it is the age that is read.
-  const age = (coarseOf(nowMs) - values.readUInt32LE(at + value.lastSeen)) | 0;
   return {
     packets: Number(values.readBigUInt64LE(at + value.packets)),
     bytes: Number(values.readBigUInt64LE(at + value.bytes)),
-    lastSeenMs: nowMs - Math.max(0, age) * COARSE_MS,
+    lastSeenMs: clock.timeMsOf(values.readUInt32LE(at + value.lastSeen), nowMs),
   };
 }

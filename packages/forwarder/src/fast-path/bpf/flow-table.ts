@@ -1,7 +1,6 @@
 // The flow maps: install, remove, read, sweep in batches.
 import type { Flow, FlowCounters, FlowKey } from "../port.ts";
 import {
-  coarseOf,
   countersOf,
   decodeFlow,
   encodeFlow,
@@ -11,6 +10,7 @@ import {
   LAYOUT6,
   layoutOf,
 } from "./flow-codec.ts";
+import type { KernelClock } from "./kernel-clock.ts";
 import { ERRNO, errnoName, libbpf } from "./native.ts";
 import type { NexthopTable } from "./nexthops.ts";
 
@@ -39,14 +39,17 @@ export class FlowTable {
   fullCount = 0;
   readonly #tables: readonly Table[];
   readonly #nexthops: Pick<NexthopTable, "indexOf">;
+  readonly #clock: KernelClock;
   readonly #nowMs: () => number;
 
   constructor(
     fds: { flows4: number; flows6: number },
     nexthops: Pick<NexthopTable, "indexOf">,
+    clock: KernelClock,
     nowMs: () => number,
   ) {
     this.#nexthops = nexthops;
+    this.#clock = clock;
     this.#nowMs = nowMs;
     this.#tables = [tableOf(LAYOUT4, fds.flows4), tableOf(LAYOUT6, fds.flows6)];
   }
@@ -59,7 +62,7 @@ export class FlowTable {
     // Counters go on when a flow replaces one of the same session.
     if (!existing || value.readUInt32LE(layout.value.session) !== flow.session >>> 0) {
       value.fill(0);
-      value.writeUInt32LE(coarseOf(this.#nowMs()), layout.value.lastSeen);
+      value.writeUInt32LE(this.#clock.jiffiesAt(this.#nowMs()), layout.value.lastSeen);
     }
     encodeFlow(
       layout,
@@ -89,7 +92,7 @@ export class FlowTable {
     const table = this.#tableOf(key);
     encodeKey(table.layout, key, table.key);
     if (libbpf().lookup(table.fd, table.key, table.value) !== 0) return undefined;
-    return countersOf(table.layout, table.value, 0, this.#nowMs());
+    return countersOf(table.layout, table.value, 0, this.#clock, this.#nowMs());
   }
 
   /** See `FastPath.sweep`. Flows that come or go meanwhile may be visited twice or not at all. */
@@ -97,7 +100,7 @@ export class FlowTable {
     return this.#visit(cursor as Cursor | undefined, (table, keyAt, valueAt, nowMs) => {
       const { layout, keys, values, fd } = table;
       const flow = decodeFlow(layout, keys, keyAt, values, valueAt);
-      if (visit(flow, countersOf(layout, values, valueAt, nowMs)) === "remove") {
+      if (visit(flow, countersOf(layout, values, valueAt, this.#clock, nowMs)) === "remove") {
         libbpf().remove(fd, keys.subarray(keyAt, keyAt + layout.keySize));
       }
     });

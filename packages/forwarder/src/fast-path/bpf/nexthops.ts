@@ -7,7 +7,7 @@ import { type Address, addressBytes, addressFromBytes, familyOf } from "@holdfas
 import type { Link, Neighbour, Route } from "../../netlink/messages.ts";
 import type { Netlink, NetlinkEvent } from "../../netlink/netlink.ts";
 import { LIMITS, NEXTHOP, NEXTHOP_FLAG } from "./abi.ts";
-import { coarseOf } from "./flow-codec.ts";
+import type { KernelClock } from "./kernel-clock.ts";
 import { libbpf } from "./native.ts";
 
 export const UNRESOLVED = 0;
@@ -32,6 +32,7 @@ export class NexthopTable {
   fullCount = 0;
   readonly #fd: number;
   readonly #netlink: Netlink;
+  readonly #clock: KernelClock;
   readonly #nowMs: () => number;
   readonly #links = new Map<number, Link>();
   readonly #entries = new Map<string, Entry>();
@@ -40,9 +41,10 @@ export class NexthopTable {
   #nextIndex = UNRESOLVED + 1;
 
   /** `adopted`: the map holds what an earlier daemon wrote, and flows that point into it. */
-  constructor(fd: number, netlink: Netlink, nowMs: () => number, adopted: boolean) {
+  constructor(fd: number, netlink: Netlink, clock: KernelClock, nowMs: () => number, adopted: boolean) {
     this.#fd = fd;
     this.#netlink = netlink;
+    this.#clock = clock;
     this.#nowMs = nowMs;
     this.#readAll();
     if (adopted) this.#adopt();
@@ -91,12 +93,12 @@ export class NexthopTable {
   /** Asks for the neighbours that are stale or missing and in use. Call every few seconds. */
   confirm(): void {
     const value = Buffer.alloc(NEXTHOP.SIZE);
-    const now = coarseOf(this.#nowMs());
+    const nowMs = this.#nowMs();
     for (const entry of this.#entries.values()) {
       if (entry.mac !== undefined && !entry.stale) continue;
       if (libbpf().lookup(this.#fd, keyOf(entry.index), value) !== 0) continue;
       const used = value.readUInt32LE(NEXTHOP.used);
-      if (used !== 0 && ((now - used) | 0) > USED_WITHIN_MS) continue;
+      if (used !== 0 && nowMs - this.#clock.timeMsOf(used, nowMs) > USED_WITHIN_MS) continue;
       this.#netlink.useNeighbour(entry.interfaceIndex, entry.neighbour);
     }
   }

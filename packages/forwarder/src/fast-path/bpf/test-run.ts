@@ -3,6 +3,7 @@ import type { Punt } from "../port.ts";
 import { INTERFACE, LIMITS, NEXTHOP, NEXTHOP_FLAG } from "./abi.ts";
 import { type DataPlane, loadDataPlane } from "./data-plane.ts";
 import { FlowTable } from "./flow-table.ts";
+import { KernelClock } from "./kernel-clock.ts";
 import { LocalTables } from "./local-tables.ts";
 import { errnoName, libbpf, options, putAddress } from "./native.ts";
 import { readPunts } from "./punt-reader.ts";
@@ -50,9 +51,18 @@ export class TestRunner {
   readonly #out = Buffer.alloc(OUT_SIZE_MAX);
   readonly #rings: readonly Ring[];
 
-  constructor(settings: { readonly flowCountMax: number; readonly mtu?: number }) {
+  constructor(settings: {
+    readonly flowCountMax: number;
+    readonly mtu?: number;
+    readonly objectFile?: string;
+  }) {
     const log = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, child: () => log };
-    this.plane = loadDataPlane({ flowCountMax: settings.flowCountMax, puntRingBytes: RING_BYTES, log });
+    this.plane = loadDataPlane({
+      flowCountMax: settings.flowCountMax,
+      puntRingBytes: RING_BYTES,
+      log,
+      ...(settings.objectFile === undefined ? {} : { objectFile: settings.objectFile }),
+    });
     const { maps } = this.plane;
     const unlimited = { perSecond: 1e9, burst: 1e9 };
     writeState(maps.hf_state, {
@@ -77,6 +87,7 @@ export class TestRunner {
     this.flows = new FlowTable(
       { flows4: maps.hf_flows4, flows6: maps.hf_flows6 },
       { indexOf: () => NEXTHOP_INDEX },
+      new KernelClock(this.plane.clockProgram),
       () => Number(process.hrtime.bigint()) / 1e6,
     );
     this.local = new LocalTables({ local: maps.hf_local, ports: maps.hf_ports }, () => undefined);

@@ -198,13 +198,13 @@ static __always_inline __u32 budget_of(__u32 reason, __u32 flags)
 
 static __always_inline __u32 coarse_now(void)
 {
-	return bpf_ktime_get_coarse_ns() >> HF_COARSE_SHIFT;
+	return bpf_jiffies64();
 }
 
-/* Keeps the entry's neighbour fresh while it is used; one write a quarter of a second is enough. */
+/* Keeps the entry's neighbour fresh while it is used; one write in some jiffies is enough. */
 static __always_inline void use_nexthop(struct hf_nexthop *nexthop, __u32 now)
 {
-	if (now - nexthop->used > 256)
+	if (now - nexthop->used > HF_USED_PERIOD)
 		nexthop->used = now;
 }
 

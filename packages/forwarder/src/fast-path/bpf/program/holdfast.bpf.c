@@ -33,11 +33,17 @@ int holdfast_tc(struct __sk_buff *ctx)
 	return tc_frame(ctx);
 }
 
-/* Behind native XDP on a veth's peer something has to receive, or nothing is delivered. */
-SEC("xdp.frags")
-int holdfast_xdp_pass(struct xdp_md *ctx)
+/* Never attached: the daemon runs it to learn how jiffies relate to its own clock. */
+SEC("tc")
+int holdfast_clock(struct __sk_buff *ctx)
 {
-	return XDP_PASS;
+	struct hf_clock *clock = (void *)(long)ctx->data;
+
+	if ((void *)(clock + 1) > (void *)(long)ctx->data_end)
+		return TC_ACT_SHOT;
+	clock->jiffies = bpf_jiffies64();
+	clock->time_ns = bpf_ktime_get_ns();
+	return TC_ACT_UNSPEC;
 }
 
 /* Keeps the types in the object's BTF, from which the TypeScript side is generated. */
@@ -52,6 +58,7 @@ enum hf_local_flag hf_emit_local_flag;
 enum hf_port_kind hf_emit_port_kind;
 enum hf_punt_flag hf_emit_punt_flag;
 enum hf_budget hf_emit_budget;
+struct hf_clock hf_emit_clock;
 
 /* Some helpers are for programs under the GPL only. */
 char _license[] SEC("license") = "Dual BSD/GPL";
