@@ -1,0 +1,109 @@
+// The compose file, as a user runs it: up, look, kill the primary's owner, look, bring it back.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { until } from "@holdfast/testkit";
+import { Engine } from "./engine.ts";
+
+const MEMBERS = ["m1", "m2", "m3"];
+const PRIMARY = "203.0.113.1";
+const LIMIT_MS = 180_000;
+
+interface Vip {
+  readonly vip: string;
+  readonly owner?: string;
+}
+interface Session {
+  readonly id: string;
+  readonly phase: string;
+}
+
+let engine: Engine;
+
+before(() => {
+  engine = Engine.open();
+  engine.build("holdfast", "holdfast:local");
+  engine.build("peer", "holdfast-peer:local");
+});
+after(() => engine?.close());
+
+function items<T>(member: string, what: string): T[] {
+  const parsed = JSON.parse(engine.exec(member, "holdfast", "get", what, "-o", "json")) as
+    | { items?: T[] }
+    | T[];
+  return Array.isArray(parsed) ? parsed : (parsed.items ?? []);
+}
+
+const answered = () => {
+  const line = engine.logs("client").findLast((text) => text.startsWith("messages sent"));
+  return Number(/answered (\d+)/.exec(line ?? "")?.[1] ?? 0);
+};
+const clientEvents = () => engine.logs("client").filter((line) => /^association|^error/.test(line));
+const ownerOfPrimary = (member: string) => items<Vip>(member, "vips").find((v) => v.vip === PRIMARY)?.owner;
+
+test("up: three members, two servers and a client come up by one command, and messages flow", {
+  timeout: 600_000,
+}, async () => {
+  engine.compose("up", "-d", "--no-build");
+  await until(
+    "the client's association",
+    () => engine.logs("client").includes("association 0: up"),
+    LIMIT_MS,
+    500,
+  );
+  await until("messages to flow", () => answered() > 50, LIMIT_MS, 500);
+});
+
+test("every member names the same owners, different ones for the two VIPs, and holds the session", async () => {
+  const views = MEMBERS.map((member) =>
+    items<Vip>(member, "vips")
+      .map(({ vip, owner }) => `${vip} ${owner}`)
+      .sort(),
+  );
+  assert.deepEqual(views[1], views[0]);
+  assert.deepEqual(views[2], views[0]);
+  assert.equal(new Set(items<Vip>("m1", "vips").map((v) => v.owner)).size, 2);
+  const [first, ...others] = MEMBERS.map((member) =>
+    items<Session>(member, "sessions").map(({ id, phase }) => `${id} ${phase}`),
+  );
+  assert.equal(first?.length, 1);
+  assert.match(first?.[0] ?? "", / established$/);
+  for (const other of others) assert.deepEqual(other, first);
+});
+
+test("no member logs an error", () => {
+  for (const member of MEMBERS) {
+    const errors = engine.logs(member).filter((line) => /"level":"(error|fatal)"/.test(line));
+    assert.deepEqual(errors, [], member);
+  }
+});
+
+test("kill the primary's owner: the client goes on, nothing is lost, and the owner comes back", {
+  timeout: 600_000,
+}, async () => {
+  const owner = ownerOfPrimary("m1") ?? "";
+  assert.ok(MEMBERS.includes(owner));
+  const witness = MEMBERS.find((m) => m !== owner) as string;
+  const before = answered();
+  engine.compose("kill", owner);
+  await until("another owner", () => ![owner, undefined].includes(ownerOfPrimary(witness)), LIMIT_MS, 500);
+  await until("messages to go on", () => answered() > before + 100, LIMIT_MS, 500);
+  assert.equal(items<Session>(witness, "sessions").filter((s) => s.phase === "established").length, 1);
+
+  engine.compose("start", owner);
+  await until(
+    "the member to hold the session again",
+    () => items<Session>(owner, "sessions").some((s) => s.phase === "established"),
+    LIMIT_MS,
+    1000,
+  );
+  const back = answered();
+  await until("messages to go on after the return", () => answered() > back + 100, LIMIT_MS, 500);
+
+  // Never reconnected, nothing missing: from the receiver's numbers.
+  assert.deepEqual(clientEvents(), ["association 0: up"]);
+  const receipts = ["server-1", "server-2"]
+    .flatMap((server) => engine.logs(server))
+    .filter((line) => line.startsWith("sender 0"));
+  assert.match(receipts.at(-1) ?? "", /missing 0,/);
+  assert.ok(receipts.every((line) => line.includes("missing 0,")));
+});
