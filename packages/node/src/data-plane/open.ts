@@ -1,5 +1,12 @@
 // Fast path and slow path, put together for a configuration.
-import { createForwarder, type FastPath, type Forwarder, openFastPath } from "@holdfast/forwarder";
+import {
+  createForwarder,
+  type FastPath,
+  type Forwarder,
+  type ForwarderOptions,
+  openFastPath,
+  RawProbeChannel,
+} from "@holdfast/forwarder";
 import { type Clock, type Logger, parseAddress, systemRandom } from "@holdfast/model";
 import type { ClusterLink } from "../cluster/link.ts";
 import type { Topology } from "../cluster/topology.ts";
@@ -49,6 +56,7 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
       memberNumberCount: configuration.cluster.memberNumberCount,
       limits: limitsOf(configuration),
       isReady: () => link.mayAllocate(),
+      ...probesOf(configuration),
       memberAddresses: [
         ...configuration.members.flatMap((member) => member.addresses.map(addressOf)),
         ...[...topology.system.values()].flatMap(({ addresses }) => addresses.map(({ address }) => address)),
@@ -119,6 +127,19 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
     async stop(keep) {
       forwarder.stop();
       await (keep ? fastPath.detach() : fastPath.uninstall());
+    },
+  };
+}
+
+/** Health probes from this node's own address. */
+function probesOf({ health }: Configuration): Pick<ForwarderOptions, "probes"> {
+  if (!health.enabled) return {};
+  const { intervalMs: periodMs, timeoutMs, downCount, upCount } = health;
+  return {
+    probes: {
+      channel: new RawProbeChannel(),
+      // A probe is over before the next one goes out.
+      settings: { periodMs, timeoutMs: Math.min(timeoutMs, periodMs - 1), downCount, upCount },
     },
   };
 }
