@@ -57,7 +57,11 @@ export class Acknowledgements {
       if (comparePositions(flush, position) > 0) continue;
       this.#observe(peer, nowMs - flush.atMs);
     }
-    for (const waiting of this.#waiting) this.#settle(waiting);
+    for (const waiting of this.#waiting) {
+      // They wait in the order of their positions; this acknowledgement says nothing about later ones.
+      if (comparePositions(waiting.position, position) > 0) break;
+      this.#settle(waiting);
+    }
   }
 
   /** A new connection or a new own incarnation: nothing is acknowledged until the peer says so. */
