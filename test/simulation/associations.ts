@@ -1,5 +1,5 @@
 // What is true outside the cluster: associations as their clients and endpoints know them.
-import type { Address, ServiceId, SessionId } from "../../packages/model/src/index.ts";
+import type { Address, Candidate, ServiceId, SessionId } from "../../packages/model/src/index.ts";
 
 export interface Association {
   readonly name: string;
@@ -13,6 +13,7 @@ export interface Association {
   clientTag: number;
   /** In force since COOKIE-ACK. */
   natPort: number;
+  candidate: Candidate | undefined;
   /**
    * `opening`: no COOKIE-ACK yet. `alive`: data flows. `ended`: somebody closed it, and the cluster saw it. `gone`: the
    * client vanished without a word, or the handshake failed.

@@ -93,8 +93,8 @@ export class SimulatedMember {
         memoryMs,
         segmentTickMax: 24,
         segmentDeltaMax: 64,
-        summaryPeriodMs: memoryMs / 3,
-        maintenancePeriodMs: memoryMs / 6,
+        summaryPeriodMs: memoryMs / 2,
+        maintenancePeriodMs: memoryMs / 5,
         startWaitMs: 1_000,
         // A member that has lost what it allocated waits for everybody who may know it.
         allocateWaitMs: Number.POSITIVE_INFINITY,

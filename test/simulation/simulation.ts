@@ -25,10 +25,12 @@ export interface SimulationResult {
   readonly story: readonly string[];
 }
 
-const CHAOS_MS = 4_000;
+const CHAOS_MS = 3_200;
 const LONG_CHAOS_MS = 9_000;
-/** Every fourth seed has one partition that outlasts idle limit, tombstones and journals. */
-const LONG_PARTITION_EVERY = 4;
+/** Associations that a long partition finds. */
+const EARLY_COUNT = 6;
+/** Every eighth seed has one partition that outlasts idle limit, tombstones and journals. */
+const LONG_PARTITION_EVERY = 8;
 /** Ghosts are idle first, then tombstones, then the journals forget them: and all that once more for what came late. */
 const SETTLE_MS = IDLE_LIMIT_MS * 1.5 + MEMORY_MS * 5;
 /** Before it nothing is looked at: what will be lost needs time to be lost. */
@@ -45,12 +47,14 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     seed,
     journals,
     fault,
-    chaosMs = seed % LONG_PARTITION_EVERY === 0 ? LONG_CHAOS_MS : CHAOS_MS,
+    chaosMs = options.seed % LONG_PARTITION_EVERY === 0 ? LONG_CHAOS_MS : CHAOS_MS,
   } = options;
   const memberCount =
-    options.memberCount ?? 3 + (seed % 16 === 0 ? 4 : seed % 8 === 0 ? 2 : seed % 5 === 0 ? 1 : 0);
+    options.memberCount ?? 3 + (seed % 32 === 31 ? 4 : seed % 16 === 15 ? 2 : seed % 5 === 0 ? 1 : 0);
   const cluster = new Cluster({ seed, memberCount, journals, fault });
-  const workload = new Workload(cluster);
+  const isLong = seed % LONG_PARTITION_EVERY === 0;
+  // Few NAT ports, so that one that was freed too early is soon in other hands.
+  const workload = new Workload(cluster, isLong ? 1 : 2);
   const { time, random } = cluster;
   const story: string[] = [];
   const tell = (what: string) => {
@@ -71,9 +75,14 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const chaosUntilMs = time.nowMs + chaosMs;
   const settleUntilMs = chaosUntilMs + SETTLE_MS;
   every(250, chaosUntilMs, () => workload.open());
+  const isCrowded = () => !isLong || workload.alive.length > EARLY_COUNT;
   every(900, chaosUntilMs, () => workload.restart());
-  every(700, chaosUntilMs, () => workload.end());
-  every(900, chaosUntilMs, () => workload.vanish());
+  every(700, chaosUntilMs, () => {
+    if (isCrowded()) workload.end();
+  });
+  every(900, chaosUntilMs, () => {
+    if (isCrowded()) workload.vanish();
+  });
   let talking = true;
   every(TALK_PERIOD_MS, settleUntilMs, () => {
     if (talking) workload.talk();
@@ -141,9 +150,9 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     },
   ];
   // Cutting and healing come first in the list, and wait until a long partition is over.
-  const isLong = seed % LONG_PARTITION_EVERY === 0;
   if (isLong) {
-    time.at(time.nowMs + 700, () => {
+    for (let i = 0; i < EARLY_COUNT; i++) workload.open();
+    time.at(time.nowMs + 300, () => {
       cluster.split();
       tell("long partition");
     });

@@ -24,7 +24,7 @@ const ENDPOINTS = ["10.0.0.1", "10.0.0.2"] as const;
 const ENDPOINT_PORT = 9999;
 const NAT_PORT_MIN = 4096;
 /** NAT ports of one slot at one endpoint: few, so that they are used again soon. */
-const SLOT_SIZE = 4;
+const SLOT_SIZE = 3;
 /** A freed NAT port rests this long at its member. */
 const LINGER_MS = 200;
 /** A client repeats what is not answered. */
@@ -46,13 +46,15 @@ export class Workload {
   quietSinceMs = 0;
   readonly totals = { opened: 0, failed: 0, refused: 0, released: 0 };
   readonly #cluster: Cluster;
+  readonly #endpoints: readonly string[];
   readonly #forwarders = new Map<number, Forwarder>();
   readonly #byId = new Map<SessionId, Association>();
   #serial = 0;
   #stopped = false;
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, endpointCount: number) {
     this.#cluster = cluster;
+    this.#endpoints = ENDPOINTS.slice(0, endpointCount);
     for (const member of cluster.members) member.onLife = (life) => this.#attach(member, life);
   }
 
@@ -75,7 +77,7 @@ export class Workload {
     const serial = ++this.#serial;
     const clients = [`192.0.2.${serial % 200}`, `198.51.100.${serial % 200}`] as const;
     const clientTag = 1 + random.below(0xffff_fffe);
-    const endpoint = ENDPOINTS[random.below(ENDPOINTS.length)] as string;
+    const endpoint = this.#endpoints[random.below(this.#endpoints.length)] as string;
     const clientPort = 5000 + random.below(4);
     const id = sessionIdOf(SERVICE_ID, clientPort, clientTag, clients[0], clients);
     const association: Association = {
@@ -88,6 +90,7 @@ export class Workload {
       endpointPort: ENDPOINT_PORT,
       clientTag,
       natPort: 0,
+      candidate: undefined,
       state: "opening",
       anchor: first.member.number,
       uncertain: false,
@@ -145,7 +148,15 @@ export class Workload {
       if (at === undefined) continue;
       const record = at.life.view.get(association.id);
       if (record === undefined) continue;
-      at.life.view.apply({ id: association.id, activity: record.activity + 1 });
+      const activity = record.activity + 1;
+      const { candidate } = association;
+      if (candidate === undefined || record.commit?.clientTag === association.clientTag) {
+        at.life.view.apply({ id: association.id, activity });
+      } else if (generationOf(record, association.clientTag) !== undefined) {
+        // The endpoint talks with another tag than the record says: of two commits in two halves the wrong one won.
+        const commit = commitOf(record, association.clientTag, candidate);
+        at.life.view.apply({ id: association.id, activity, commit });
+      }
     }
   }
 
@@ -347,6 +358,7 @@ export class Workload {
     );
     association.clientTag = clientTag;
     association.natPort = candidate.natPort;
+    association.candidate = candidate;
     association.state = "alive";
   }
 
