@@ -245,11 +245,6 @@ export const ERROR_CATALOGUE = {
     message: "{limit} streams of this kind are open already.",
     remedy: "Close one, or read at another member.",
   },
-  NOT_AVAILABLE: {
-    status: 501,
-    message: "{what} is not available here: {reason}.",
-    remedy: "{remedy}",
-  },
   CONFIG_SECRET_MISSING: {
     status: 400,
     message: "{where}: there are other members, but cluster.secretFile is missing.",

@@ -1,0 +1,80 @@
+// Which package may import which: the architecture's table, held by reading every import. An import of an npm package
+// must stand in the importing package's own package.json.
+import { globSync, readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { dirname, relative, resolve } from "node:path";
+
+/** docs/architecture.md, Packages. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  sctp: [],
+  model: [],
+  forwarder: ["sctp", "model"],
+  sync: ["model"],
+  coordinator: ["model"],
+  announcer: ["model"],
+  api: [],
+  node: ["sctp", "model", "forwarder", "sync", "coordinator", "announcer", "api"],
+  cli: ["api"],
+  testkit: ["sctp", "model"],
+};
+
+/** The one file of the command that is the node itself (docs/decisions/0080). */
+const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
+  "packages/cli/src/commands/node.ts": ["node"],
+};
+
+/** Tests, and what only tests import, may use these; what they test may not. */
+const TESTS_MAY_IMPORT = ["testkit"];
+const TEST_FILE =
+  /\.(test|property\.test|lab\.test|long\.test)\.ts$|\/testing\/|\/compliance|\/arbitrary\.ts$/;
+const TEST_PACKAGES = ["fast-check"];
+
+const IMPORT =
+  /(?:^|[\s;}])(?:import|export)\s(?:[^"';]*?\sfrom\s)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/g;
+
+export function importsOf(text: string): string[] {
+  const plain = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  return [...plain.matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? "");
+}
+
+/** What is wrong, one line each; empty when all is well. `root`: of the repository. */
+export function checkArrows(root: string): string[] {
+  const wrong: string[] = [];
+  for (const file of globSync("packages/*/src/**/*.ts", { cwd: root }).sort()) {
+    const owner = file.split("/")[1] ?? "";
+    const manifest = JSON.parse(readFileSync(resolve(root, "packages", owner, "package.json"), "utf8")) as {
+      dependencies?: Record<string, string>;
+      devDependencies?: Record<string, string>;
+      peerDependencies?: Record<string, string>;
+    };
+    const declared = { ...manifest.dependencies, ...manifest.devDependencies, ...manifest.peerDependencies };
+    const isTest = TEST_FILE.test(file);
+    const allowed = [
+      ...(MAY_IMPORT[owner] ?? []),
+      ...(EXCEPTIONS[file] ?? []),
+      ...(isTest ? TESTS_MAY_IMPORT : []),
+    ];
+    for (const specifier of importsOf(readFileSync(resolve(root, file), "utf8"))) {
+      if (specifier.startsWith("node:")) continue;
+      if (specifier.startsWith(".")) {
+        const target = relative(root, resolve(root, dirname(file), specifier));
+        if (!target.startsWith(`packages/${owner}/`))
+          wrong.push(`${file}: '${specifier}' reaches out of its package`);
+        continue;
+      }
+      const ours = /^@holdfast\/([a-z]+)/.exec(specifier)?.[1];
+      if (ours !== undefined) {
+        if (ours === owner) wrong.push(`${file}: imports its own package by name`);
+        else if (!allowed.includes(ours)) wrong.push(`${file}: ${owner} may not import ${ours}`);
+        continue;
+      }
+      const name = specifier.startsWith("@")
+        ? specifier.split("/").slice(0, 2).join("/")
+        : (specifier.split("/")[0] ?? "");
+      if (builtinModules.includes(name)) wrong.push(`${file}: write 'node:${name}'`);
+      else if (declared[name] === undefined && !(isTest && TEST_PACKAGES.includes(name)))
+        wrong.push(`${file}: '${name}' is not in packages/${owner}/package.json`);
+    }
+  }
+  return wrong;
+}
