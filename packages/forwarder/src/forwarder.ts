@@ -55,6 +55,11 @@ export interface ForwarderOptions {
   readonly isReady?: () => boolean;
   /** Addresses that no client can have beside VIPs and endpoints: members' own. */
   readonly memberAddresses?: readonly Address[];
+  /**
+   * Verdicts of "down" that it takes to end a dead endpoint's sessions: a majority of all members, alive or not, so that
+   * one that is cut off ends nothing. Default 1: a lone member.
+   */
+  readonly verdictQuorum?: number;
   /** Probes endpoints and forms this member's verdicts. Absent: `setVerdict` alone does. */
   readonly probes?: { readonly channel: ProbeChannel; readonly settings?: Partial<ProbeSettings> };
   /** Whether a route other than the default leads to a private address; absent: all are reachable. */
@@ -195,7 +200,7 @@ class SlowPathForwarder implements Forwarder {
       natPorts,
       associations: new Associations((id) => registry.get(id)?.service.selection === "persist"),
       sessions,
-      health: new EndpointHealth(),
+      health: new EndpointHealth(options.verdictQuorum ?? 1),
       held,
       clientFilter: options.isRoutable === undefined ? { isOwn } : { isOwn, isRoutable: options.isRoutable },
       answerRate: new TokenBucket(limits.answersPerSecond),

@@ -28,6 +28,15 @@ test("the own verdict decides where there is one, the majority of the others whe
   assert.equal(health.verdictOf(E), undefined);
 });
 
+test("a member that is cut off from endpoint and members alike calls nothing dead", () => {
+  const health = new EndpointHealth(2);
+  health.setOwn(E, "down", "silent", 0);
+  assert.equal(health.isUp(E), false);
+  assert.equal(health.downSinceMs(E), undefined);
+  health.setOther("b", E, "down", 5);
+  assert.equal(health.downSinceMs(E), 5);
+});
+
 test("listeners hear of changes of the own verdict, once each", () => {
   const health = new EndpointHealth();
   const heard: string[] = [];

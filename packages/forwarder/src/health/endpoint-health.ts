@@ -26,10 +26,17 @@ type Place = Pick<Endpoint, "address" | "port">;
 
 export class EndpointHealth {
   readonly #states = new Map<string, State>();
+  /** Verdicts of "down" that it takes to call an endpoint dead. */
+  readonly #quorum: number;
   /** Verdicts of "down" from anybody; with none of them every question is answered without a look. */
   #downCount = 0;
   readonly #listeners = new Set<(change: VerdictChange) => void>();
   readonly #suspicionListeners = new Set<(place: Place) => void>();
+
+  /** `quorum`: a majority of the cluster's members, alive or not; 1 for a lone member. */
+  constructor(quorum = 1) {
+    this.#quorum = quorum;
+  }
 
   /** Nothing known counts as up: before the first probe has come back an endpoint must be usable. */
   isUp(endpoint: Place): boolean {
@@ -45,6 +52,15 @@ export class EndpointHealth {
   verdictOf(endpoint: Place): { readonly verdict: Verdict; readonly reason: string } | undefined {
     const state = this.#states.get(keyOf(endpoint));
     return state?.own === undefined ? undefined : { verdict: state.own, reason: state.reason };
+  }
+
+  /** All own verdicts, to be shared. */
+  ownVerdicts(): { readonly address: Address; readonly port: number; readonly verdict: Verdict }[] {
+    const verdicts = [];
+    for (const { address, port, own } of this.#states.values()) {
+      if (own !== undefined) verdicts.push({ address, port, verdict: own });
+    }
+    return verdicts;
   }
 
   /** This member's verdict. Listeners hear of changes only. */
@@ -130,7 +146,7 @@ export class EndpointHealth {
   #weigh(state: State, nowMs: number): void {
     const { down, all } = tally(state);
     // Without an own verdict of "down" this member tells nobody: it may be the others that are cut off.
-    if (state.own === "down" && down * 2 > all) state.downSinceMs ??= nowMs;
+    if (state.own === "down" && down * 2 > all && down >= this.#quorum) state.downSinceMs ??= nowMs;
     else state.downSinceMs = undefined;
   }
 }

@@ -19,6 +19,7 @@ import type { TraceHub } from "../trace/hub.ts";
 import type { DataPlane } from "./data-plane.ts";
 import { limitsOf } from "./limits.ts";
 import { sessionCounters } from "./session-counters.ts";
+import { shareVerdicts } from "./shared-verdicts.ts";
 
 export interface DataPlaneOptions {
   readonly configuration: Configuration;
@@ -57,6 +58,7 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
       limits: limitsOf(configuration),
       isReady: () => link.mayAllocate(),
       ...probesOf(configuration),
+      verdictQuorum: quorumOf(configuration, own),
       memberAddresses: [
         ...configuration.members.flatMap((member) => member.addresses.map(addressOf)),
         ...[...topology.system.values()].flatMap(({ addresses }) => addresses.map(({ address }) => address)),
@@ -67,6 +69,7 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
     throw error;
   }
 
+  const verdicts = shareVerdicts(link, forwarder, clock);
   trace.onActive((active) => {
     const publish = (reason: string, packet: Uint8Array | undefined, interfaceIndex: number) => {
       if (packet !== undefined) trace.publish({ packet, reason, wallMs: clock.wallMs(), interfaceIndex });
@@ -125,10 +128,17 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
       forwarder.start();
     },
     async stop(keep) {
+      verdicts.cancel();
       forwarder.stop();
       await (keep ? fastPath.detach() : fastPath.uninstall());
     },
   };
+}
+
+/** A majority of all members, alive or not; the list may leave this one out. */
+function quorumOf({ members }: Configuration, own: OwnMember): number {
+  const count = new Set([own.name, ...members.map(({ name }) => name)]).size;
+  return Math.floor(count / 2) + 1;
 }
 
 /** Health probes from this node's own address. */
