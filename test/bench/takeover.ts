@@ -1,10 +1,14 @@
 // `npm run bench -- takeover`: three members, associations of a two-homed client with fixed timers and numbered
 // messages; the owner of the primary VIP is killed again and again, as a whole node and as a daemon alone in turn.
 //
-//   --kills N         default 20
-//   --associations N  default 20
+// Beside it the same death of a node with keepalived, nftables and conntrackd.
+//
+//   --kills N            default 20
+//   --associations N     default 20
+//   --keepalived-kills N default 5; each takes some 15 s. 0 leaves it out
 import { Cluster } from "@holdfast/testkit";
 import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { KEEPALIVED_OBSERVATION_MS, measureKeepalived } from "./takeover/keepalived.ts";
 import { type KillClock, kill, messagesLost, revive } from "./takeover/kill.ts";
 
 /** Messages per second and association: a gap is known to 20 ms. */
@@ -36,10 +40,49 @@ export async function run(options: { readonly json: boolean; readonly args: stri
       },
       { case: "messages lost", value: await messagesLost(endpoint), unit: "" },
     );
+    const theirs = numberOf(options.args, "keepalived-kills", 5);
+    await cluster.close();
+    if (theirs > 0) await compare(theirs, associations, rows);
     print("takeover", rows, options.json);
   } finally {
     await cluster.close();
   }
+}
+
+const THEM = "keepalived, nftables, conntrackd";
+
+/** Measures theirs, writes the ratios into our rows and adds theirs. */
+async function compare(kills: number, associations: number, rows: Row[]): Promise<void> {
+  const theirs = await measureKeepalived(kills, associations, RATE);
+  if (theirs.trouble !== undefined) {
+    console.error(`no comparison with ${THEM}: ${theirs.trouble}`);
+    return;
+  }
+  const middle = (values: readonly number[]) =>
+    rounded(
+      percentile(
+        [...values].sort((a, b) => a - b),
+        50,
+      ),
+    );
+  const figures = new Map([
+    ["first packet through the successor", middle(theirs.firstForwarded)],
+    ["longest gap of an association", middle(theirs.clientGap)],
+  ]);
+  for (const [what, value] of figures) {
+    const own = rows.find((row) => row.case === `node killed: ${what} p50`);
+    if (own === undefined || Number.isNaN(value)) continue;
+    rows[rows.indexOf(own)] = { ...own, versus: THEM, ratio: rounded(value / own.value, 2) };
+  }
+  const watched = `within ${KEEPALIVED_OBSERVATION_MS / 1_000} s`;
+  rows.push(
+    ...[...figures].map(([what, value]) => ({ case: `${THEM}: ${what} p50, ${watched}`, value, unit: "ms" })),
+    {
+      case: `${THEM}: associations lost ${watched}, of ${kills * associations}`,
+      value: theirs.associationsLost,
+      unit: "",
+    },
+  );
 }
 
 const STAGES = [
