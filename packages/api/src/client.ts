@@ -66,6 +66,8 @@ export interface ApiClient {
   /** One page. */
   listSessions(query?: Partial<SessionQuery>): Promise<SessionPage>;
   getSession(id: string): Promise<SessionDetail>;
+  /** Ends it; client and endpoint are told. */
+  removeSession(id: string): Promise<void>;
   listVips(): Promise<VipView[]>;
   listMembers(): Promise<MemberView[]>;
   drainMember(name: string, drain: boolean): Promise<MemberView>;
@@ -151,6 +153,9 @@ export function createClient(options: ClientOptions): ApiClient {
     removeEndpoint: (id, endpoint) => json("DELETE", endpointPath(id, endpoint)),
     listSessions: (query = {}) => json("GET", `/v1/sessions${queryText(query)}`),
     getSession: (id) => json("GET", `/v1/sessions/${segment(id)}`),
+    async removeSession(id) {
+      await request("DELETE", `/v1/sessions/${segment(id)}`);
+    },
     listVips: async () => (await json<{ items: VipView[] }>("GET", "/v1/vips")).items,
     listMembers: async () => (await json<{ items: MemberView[] }>("GET", "/v1/members")).items,
     drainMember: (name, drain) => json("POST", `/v1/members/${segment(name)}/${drain ? "drain" : "undrain"}`),

@@ -12,6 +12,7 @@ import { MemberDirectory } from "./cluster/members.ts";
 import { openLink } from "./cluster/open-link.ts";
 import { readSecret } from "./cluster/secret.ts";
 import { clusterNetworks, placedMembers, placementOf, type Topology } from "./cluster/topology.ts";
+import { VerdictExchange } from "./cluster/verdicts.ts";
 import { type OwnMember, otherMembers, ownMember } from "./config/check.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { checkReload } from "./config/reload.ts";
@@ -28,6 +29,7 @@ import { workingInterfaces } from "./network/interfaces.ts";
 import { NetworkWatch } from "./network/watch.ts";
 import { Readiness } from "./readiness.ts";
 import { createServiceRegistry } from "./services/registry.ts";
+import { endpointKey } from "./services/specification.ts";
 import { SessionCatalogue } from "./sessions/catalogue.ts";
 import { createTraceHub } from "./trace/hub.ts";
 import { HOLDFAST_VERSION } from "./version.ts";
@@ -248,10 +250,20 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       }
     }
 
+    const verdicts = new VerdictExchange(link, directory, dataPlane);
     // Services: from the shared configuration to forwarder and coordinator.
     const applyServices = () => {
       const services = registry.list();
-      dataPlane.setServices(services);
+      const everywhere = configuration.clientPrefixes;
+      dataPlane.setServices(
+        everywhere.length === 0
+          ? services
+          : services.map((service) => ({
+              ...service,
+              clientPrefixes: [...service.clientPrefixes, ...everywhere],
+            })),
+      );
+      verdicts.retain(services.flatMap((service) => service.endpoints));
       coordinator.setServices(
         services.map((service) => placementOf(service, topology, withdrawnReason(service.id))),
         {
@@ -274,7 +286,9 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     applyServices();
     const unsubscribe = link.store.subscribe(applyServices);
     closers.push(unsubscribe);
-    dataPlane.onHealth((endpoint, up, reason) => {
+    dataPlane.onHealth((place, up, reason) => {
+      const endpoint = endpointKey(place.address, place.port);
+      verdicts.tell({ ...place, verdict: up ? "up" : "down" });
       logger.info({ endpoint, up, reason }, up ? "endpoint is up" : "endpoint is down");
       events.emit({
         type: "service",
@@ -376,6 +390,10 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       memberNameOf: (number) => directory.nameOf(number),
       memberNumberOf: (text) => directory.numberOf(text),
       endpointHealth: (service, endpoint) => dataPlane.endpointHealth(service, endpoint),
+      removeSession(id) {
+        if (!dataPlane.removeSession(id)) throw new HoldfastError("SESSION_NOT_FOUND", { session: id });
+        logger.info({ session: id }, "session removed by an operator");
+      },
       countersOf: (record) => counters.of(record),
       replicationOf: async (record) =>
         (await link.replicasOf(record)).map(({ member, ...rest }) => ({
@@ -417,6 +435,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         const nextToken = readToken(next.configuration.api);
         registry.applyFile(next.configuration.services);
         configuration = next.configuration;
+        applyServices();
         token = nextToken;
         logger.setLevel(configuration.log.level);
         logger.info({ fields }, fields.length === 0 ? "reload: nothing changed" : "reload: applied");

@@ -41,7 +41,14 @@ export function addServiceCommands(program: Command, context: Context): void {
       else context.print(renderTable([service], SERVICE_COLUMNS, context.format()));
     });
 
-  const remove = program.command("delete").description("delete a service or remove an endpoint");
+  const remove = program.command("delete").description("delete a service, an endpoint or a session");
+  remove
+    .command("session <id>")
+    .description("end a session: client and endpoint are told")
+    .action(async (id: string) => {
+      await context.client().removeSession(id);
+      context.print(`session ${id} ended`);
+    });
   remove
     .command("service <id>")
     .description("delete a service and end its associations")

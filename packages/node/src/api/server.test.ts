@@ -165,6 +165,12 @@ describe("the API", () => {
     assert.equal(await codeOf(client.getSession("no-such")), "SESSION_NOT_FOUND");
     const [service] = await client.listServices();
     assert.equal(service?.sessions, 250);
+    await client.removeSession(ids[1] as string);
+    const removed = await client.getSession(ids[1] as string);
+    assert.equal(removed.ended, "operator");
+    assert.deepEqual(removed.history.at(-1)?.note, "operator");
+    assert.equal((await client.listServices())[0]?.sessions, 249);
+    assert.equal(await codeOf(client.removeSession("no-such")), "SESSION_NOT_FOUND");
   });
 
   test("a walk over 20,000 sessions gives the event loop back", async () => {

@@ -5,6 +5,7 @@ import type {
   Logger,
   MemberName,
   ServiceId,
+  SessionId,
   SessionRecord,
   SessionTable,
   VipOwnership,
@@ -42,6 +43,8 @@ export interface ApiSources {
   memberNameOf(number: number): MemberName;
   memberNumberOf(nameOrNumber: string): number | undefined;
   endpointHealth(service: ServiceId, endpoint: string): EndpointHealthView;
+  /** Ends a living session. Throws SESSION_NOT_FOUND. */
+  removeSession(id: SessionId): void;
   /** Counters of every member that answers in time. */
   countersOf(record: SessionRecord): Promise<readonly PathCounters[]>;
   replicationOf(record: SessionRecord): Promise<SessionDetail["replication"]>;

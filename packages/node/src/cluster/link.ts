@@ -4,6 +4,7 @@ import {
   noReplication,
   type Replication,
   type ServiceId,
+  type SessionQuestion,
   type SessionRecord,
   type SessionTable,
   SessionView,
@@ -29,6 +30,9 @@ export interface ClusterLink {
   mayAllocate(): boolean;
   /** Called when `caughtUp` or the set of connected members may have changed. */
   onState(listener: () => void): void;
+  /** Before a question of another member is answered. */
+  beforeAnswer(action: (question: SessionQuestion) => void): void;
+  onConnect(listener: (member: number) => void): void;
   /** Called when the link to a member closes. */
   onDisconnect(listener: (member: number) => void): void;
   connected(): readonly number[];
@@ -52,6 +56,8 @@ export function createLoneLink(): ClusterLink {
     caughtUp: () => true,
     mayAllocate: () => true,
     onState: () => {},
+    beforeAnswer: () => {},
+    onConnect: () => {},
     onDisconnect: () => {},
     connected: () => [],
     setOwners: () => {},

@@ -1,16 +1,10 @@
 // Alone, or replicated: as the configuration says. A member alone with a store is replicated to its own disk.
-import {
-  type Clock,
-  HoldfastError,
-  type Logger,
-  parseAddress,
-  type SessionRecord,
-  SessionView,
-} from "@holdfast/model";
+import { type Clock, HoldfastError, type Logger, parseAddress, type SessionRecord } from "@holdfast/model";
 import { loadMemberTls, type Sync, startSync, verifyMemberCertificate } from "@holdfast/sync";
 import { addressOf, type OwnMember, otherMembers } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
 import type { NetworkWatch } from "../network/watch.ts";
+import { PublishingView } from "../sessions/publishing-view.ts";
 import { type ClusterLink, createLoneLink } from "./link.ts";
 
 export interface LinkOptions {
@@ -26,7 +20,7 @@ export async function openLink(options: LinkOptions): Promise<ClusterLink> {
   const others = otherMembers(configuration);
   if (others.length === 0 && configuration.store.directory === "") return createLoneLink();
   const { replication, cluster } = configuration;
-  const view = new SessionView();
+  const view = new PublishingView();
   const sync = await startSync({
     memberName: own.name,
     memberNumber: own.number,
@@ -49,7 +43,7 @@ export async function openLink(options: LinkOptions): Promise<ClusterLink> {
     logger,
     view,
   });
-  return replicatedLink(sync, configuration);
+  return replicatedLink(sync, view, configuration);
 }
 
 /** This member's listed addresses, or every address of the machine. */
@@ -91,7 +85,7 @@ async function ownTls({ configuration, own, logger }: LinkOptions) {
   return tls;
 }
 
-function replicatedLink(sync: Sync, configuration: Configuration): ClusterLink {
+function replicatedLink(sync: Sync, view: PublishingView, configuration: Configuration): ClusterLink {
   const nameOf = new Map(configuration.members.map((member) => [member.number, member.name]));
   return {
     table: sync.table,
@@ -101,6 +95,12 @@ function replicatedLink(sync: Sync, configuration: Configuration): ClusterLink {
     mayAllocate: () => sync.mayAllocate(),
     onState: (listener) => {
       sync.on("state", listener);
+    },
+    beforeAnswer: (action) => {
+      view.beforeAnswer = action;
+    },
+    onConnect: (listener) => {
+      sync.on("connected", listener);
     },
     onDisconnect: (listener) => {
       sync.on("disconnected", listener);

@@ -66,6 +66,7 @@ export function checkConfiguration(configuration: Configuration): CheckFinding[]
     ...checkInterfaces(configuration),
     ...checkServices(configuration),
     ...checkListeners(configuration),
+    ...checkHealth(configuration),
   ];
 }
 
@@ -219,6 +220,17 @@ function checkServices(configuration: Configuration): CheckFinding[] {
     }
   }
   return findings;
+}
+
+function checkHealth({ health }: Configuration): CheckFinding[] {
+  if (health.timeoutMs < health.intervalMs) return [];
+  return [
+    {
+      path: ["health", "timeoutMs"],
+      reason: `is ${health.timeoutMs}, not less than health.intervalMs, ${health.intervalMs}`,
+      remedy: "A probe must be answered or given up before the next one.",
+    },
+  ];
 }
 
 function checkListeners(configuration: Configuration): CheckFinding[] {

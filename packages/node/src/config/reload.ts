@@ -7,7 +7,6 @@ export const RELOADABLE_FIELDS: readonly string[] = [
   "services",
   "log.level",
   "clientPrefixes",
-  "health",
   "api.token",
   "api.tokenFile",
   "loxilb.token",
@@ -30,6 +29,7 @@ const REASONS: readonly (readonly [prefix: string, reason: string])[] = [
   ["store", "it is open"],
   ["api", "the listeners are made at the start"],
   ["loxilb", "the listener is made at the start"],
+  ["health", "the prober gets it at the start"],
   ["timers", "timers of living sessions were started with it"],
 ];
 

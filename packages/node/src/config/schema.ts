@@ -151,12 +151,6 @@ export const ConfigurationSchema = Type.Object(
         [18, 19, 20, 21, 22, 23, 24, 25, 26].map((bits) => 2 ** bits),
         { default: 2 ** 22, description: "Ring between fast and slow path, a power of two." },
       ),
-      sessionCountMax: Type.Integer({
-        minimum: 16,
-        maximum: 4_000_000,
-        default: 262_144,
-        description: "Sessions kept; new ones beyond are refused with a drop reason.",
-      }),
       embryoCountMaxPerService: Type.Integer({
         minimum: 16,
         maximum: 1_000_000,
@@ -211,8 +205,8 @@ export const ConfigurationSchema = Type.Object(
     }),
     health: section("Probes of endpoints (INIT, INIT-ACK).", {
       enabled: Type.Boolean({ default: true, description: "Without it every endpoint counts as healthy." }),
-      intervalMs: milliseconds(2000, 100, 600_000, "Between two probes of an endpoint."),
-      timeoutMs: milliseconds(1000, 50, 60_000, "Until a probe counts as unanswered."),
+      intervalMs: milliseconds(1000, 100, 600_000, "Between two probes of an endpoint."),
+      timeoutMs: milliseconds(500, 50, 60_000, "Until a probe counts as unanswered; less than the interval."),
       downCount: Type.Integer({
         minimum: 1,
         maximum: 100,

@@ -1,6 +1,6 @@
 // What the daemon needs of the forwarder.
 import type { PathCounters } from "@holdfast/api";
-import type { Address, Service, SessionRecord } from "@holdfast/model";
+import type { Address, MemberName, Service, SessionId, SessionRecord } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
 import type { Totals } from "../metrics/registry.ts";
 
@@ -20,8 +20,22 @@ export interface DataPlane {
   /** Where a packet for this address leaves: interface and next hop's MAC; undefined while unresolved. */
   nextHop(address: Address): { readonly interfaceIndex: number; readonly mac: Uint8Array } | undefined;
   endpointHealth(service: string, endpoint: string): EndpointHealthView;
-  /** Called when an endpoint's verdict changes. */
-  onHealth(listener: (endpoint: string, up: boolean, reason: string) => void): void;
+  /** Called when this member's verdict of an endpoint changes. */
+  onHealth(
+    listener: (
+      endpoint: { readonly address: Address; readonly port: number },
+      up: boolean,
+      reason: string,
+    ) => void,
+  ): void;
+  /** Another member's verdict; undefined: it has none any more. */
+  setOtherVerdict(
+    member: MemberName,
+    endpoint: { readonly address: Address; readonly port: number },
+    verdict: "up" | "down" | undefined,
+  ): void;
+  /** Ends a session; client and endpoint are told. false: there is no such living session. */
+  removeSession(id: SessionId): boolean;
   fastPathTotals(): Totals;
   slowPathEvents(): Totals;
   slowPathDrops(): Totals;

@@ -14,7 +14,7 @@ import { addressOf, type OwnMember } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
 import { servingInterfaces } from "../network/interfaces.ts";
 import type { NetworkWatch } from "../network/watch.ts";
-import { endpointKey, parseEndpointKey } from "../services/specification.ts";
+import { parseEndpointKey } from "../services/specification.ts";
 import type { TraceHub } from "../trace/hub.ts";
 import type { DataPlane } from "./data-plane.ts";
 import { limitsOf } from "./limits.ts";
@@ -44,6 +44,18 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
     deadAfterMs: configuration.coordinator.probeIntervalMs * configuration.coordinator.missedCountMax,
     logger: logger.child({ component: "fast-path" }),
   });
+  const { health } = configuration;
+  const probes = health.enabled
+    ? {
+        channel: new RawProbeChannel(),
+        settings: {
+          periodMs: health.intervalMs,
+          timeoutMs: health.timeoutMs,
+          downCount: health.downCount,
+          upCount: health.upCount,
+        },
+      }
+    : undefined;
   let forwarder: Forwarder;
   try {
     forwarder = createForwarder({
@@ -57,6 +69,7 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
       memberNumberCount: configuration.cluster.memberNumberCount,
       limits: limitsOf(configuration),
       isReady: () => link.mayAllocate(),
+      ...(probes !== undefined && { probes }),
       ...probesOf(configuration),
       verdictQuorum: quorumOf(configuration, own),
       memberAddresses: [
@@ -70,6 +83,7 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
   }
 
   const verdicts = shareVerdicts(link, forwarder, clock);
+  link.beforeAnswer((question) => forwarder.publish(question));
   trace.onActive((active) => {
     const publish = (reason: string, packet: Uint8Array | undefined, interfaceIndex: number) => {
       if (packet !== undefined) trace.publish({ packet, reason, wallMs: clock.wallMs(), interfaceIndex });
@@ -105,9 +119,11 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
     },
     onHealth: (listener) => {
       forwarder.onVerdict(({ address, port, verdict, reason }) =>
-        listener(endpointKey(address, port), verdict === "up", reason),
+        listener({ address, port }, verdict === "up", reason),
       );
     },
+    setOtherVerdict: (member, endpoint, verdict) => forwarder.setOtherVerdict(member, endpoint, verdict),
+    removeSession: (id) => forwarder.removeSession(id),
     fastPathTotals: () => fastPath.totals(),
     slowPathEvents: () => forwarder.counters().events,
     slowPathGauges: () => {

@@ -86,8 +86,8 @@ export function metricRoutes(
     gauge(["active_conntrack_count", "loxilb_active_conntrack_entries"], "Living sessions.", now.active);
     gauge(
       ["loxilb_conntrack_max_entries"],
-      "Most sessions.",
-      context.configuration().dataPlane.sessionCountMax,
+      "Entries of the flow table; a session of a multi-homed service takes 4 to 8.",
+      context.configuration().dataPlane.flowCountMax,
     );
     gauge(["active_flow_count_sctp", "loxilb_active_flow_count_sctp"], "Living SCTP sessions.", now.active);
     gauge(

@@ -75,5 +75,21 @@ export function sessionRoutes(sources: ApiSources) {
         });
       },
     );
+
+    app.delete<{ Params: { id: string } }>(
+      "/v1/sessions/:id",
+      {
+        schema: {
+          tags: ["sessions"],
+          summary: "End a session: client and endpoint are told with an ABORT",
+          params: Type.Object({ id: Type.String({ maxLength: 64 }) }),
+          response: { 204: Type.Null(), ...problems },
+        },
+      },
+      async (request, reply) => {
+        sources.removeSession(request.params.id);
+        return reply.code(204).send();
+      },
+    );
   };
 }

@@ -4,6 +4,7 @@ import {
   type Address,
   type Candidate,
   candidateKeyOf,
+  endOf,
   HoldfastError,
   type Phase,
   type SessionId,
@@ -91,6 +92,11 @@ export function fakeNode(
     memberNameOf: (number) => `m${number}`,
     memberNumberOf: (text) => (/^m?\d$/.test(text) ? Number(text.replace("m", "")) : undefined),
     endpointHealth: () => ({ health: "unknown" }),
+    removeSession(id) {
+      const record = view.get(id);
+      if (record === undefined) throw new HoldfastError("SESSION_NOT_FOUND", { session: id });
+      view.apply({ id, end: endOf(record, "operator") });
+    },
     countersOf: async () => [],
     replicationOf: async () => [],
   };

@@ -1,0 +1,90 @@
+// Endpoint verdicts are shared: that an endpoint is dead, so that its clients are told, takes more than one member's word.
+import type { Address, MemberName } from "@holdfast/model";
+import type { ClusterLink } from "./link.ts";
+import type { MemberDirectory } from "./members.ts";
+
+const TOPIC = "verdicts";
+/** Verdicts of one message: all endpoints of all services at most. */
+const VERDICT_COUNT_MAX = 4096;
+
+export interface SharedVerdict {
+  readonly address: Address;
+  readonly port: number;
+  readonly verdict: "up" | "down";
+}
+
+export interface VerdictSink {
+  setOtherVerdict(
+    member: MemberName,
+    endpoint: { readonly address: Address; readonly port: number },
+    verdict: "up" | "down" | undefined,
+  ): void;
+}
+
+export class VerdictExchange {
+  readonly #link: ClusterLink;
+  readonly #own = new Map<string, SharedVerdict>();
+  readonly #others = new Map<number, SharedVerdict[]>();
+
+  constructor(link: ClusterLink, directory: MemberDirectory, sink: VerdictSink) {
+    this.#link = link;
+    link.onRequest(TOPIC, (from, body) => {
+      const verdicts = decode(body);
+      const name = directory.nameOf(from);
+      const known = new Map((this.#others.get(from) ?? []).map((verdict) => [keyOf(verdict), verdict]));
+      for (const verdict of verdicts) {
+        known.set(keyOf(verdict), verdict);
+        sink.setOtherVerdict(name, verdict, verdict.verdict);
+      }
+      this.#others.set(from, [...known.values()].slice(-VERDICT_COUNT_MAX));
+      return new Uint8Array(0);
+    });
+    link.onConnect((member) => void this.#send([...this.#own.values()], [member]));
+    link.onDisconnect((member) => {
+      // Who is not here has no say.
+      for (const verdict of this.#others.get(member) ?? [])
+        sink.setOtherVerdict(directory.nameOf(member), verdict, undefined);
+      this.#others.delete(member);
+    });
+  }
+
+  /** This member's verdict changed. */
+  tell(verdict: SharedVerdict): void {
+    this.#own.set(keyOf(verdict), verdict);
+    void this.#send([verdict], this.#link.connected());
+  }
+
+  /** Endpoints that no service has any longer. */
+  retain(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
+    const kept = new Set(endpoints.map(keyOf));
+    for (const key of [...this.#own.keys()]) if (!kept.has(key)) this.#own.delete(key);
+  }
+
+  async #send(verdicts: readonly SharedVerdict[], members: readonly number[]): Promise<void> {
+    if (verdicts.length === 0) return;
+    const body = new TextEncoder().encode(JSON.stringify(verdicts.slice(0, VERDICT_COUNT_MAX)));
+    // Unanswered ones are made good by the next connection, which sends them all.
+    await Promise.all(members.map((member) => this.#link.request(member, TOPIC, body)));
+  }
+}
+
+const keyOf = ({ address, port }: { readonly address: Address; readonly port: number }) =>
+  `${address} ${port}`;
+
+/** Another member's message; what is not understood is left out. */
+function decode(bytes: Uint8Array): SharedVerdict[] {
+  try {
+    const list: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (!Array.isArray(list)) return [];
+    return (list as Partial<SharedVerdict>[])
+      .slice(0, VERDICT_COUNT_MAX)
+      .filter(
+        (v): v is SharedVerdict =>
+          typeof v?.address === "string" &&
+          typeof v.port === "number" &&
+          (v.verdict === "up" || v.verdict === "down"),
+      );
+  } catch {
+    return [];
+  }
+}
