@@ -9,7 +9,9 @@ import { labHarness, labObstacle, macText, makeLinks } from "../compliance/lab.t
 import { hex, type Rig, recordPunts, total, until } from "../compliance/rig.ts";
 import { arriving, downFlow, ENDPOINTS, IPV4, IPV6, LOCAL, leaving, upFlow } from "../compliance/world.ts";
 import type { FastPath } from "../port.ts";
+import { interfaceFacts } from "../userspace/interface.ts";
 import { type BpfFastPath, type BpfFastPathOptions, openBpfFastPath } from "./bpf-fast-path.ts";
+import { tcxProgramIds } from "./links.ts";
 
 const obstacle = labObstacle();
 const data = encodeData({ tsn: 7, data: new Uint8Array(40).fill(0x61) });
@@ -96,7 +98,7 @@ describe("BPF fast path", { skip: obstacle ?? false }, () => {
           await next.uninstall();
         }
         assert.equal(existsSync(pinDirectory), false);
-        assert.doesNotMatch(execFileSync("bpftool", ["net", "list"]).toString(), /holdfast/);
+        assertNothingAttached();
       });
     });
   }
@@ -367,14 +369,41 @@ describe("BPF fast path", { skip: obstacle ?? false }, () => {
     });
   });
 
+  test("an interface that goes and comes back is worked on again", async () => {
+    makeLinks();
+    const name = "hfplug";
+    const plug = () => ip("link", "add", name, "type", "veth", "peer", "name", "plug0");
+    plug();
+    const fastPath = await open({ interfaces: ["hfclient", name] });
+    try {
+      prepare(fastPath);
+      const before = interfaceFacts(name).index;
+      assert.equal(tcxProgramIds(before).length, 1);
+      ip("link", "del", name);
+      plug();
+      const after = interfaceFacts(name).index;
+      assert.notEqual(after, before);
+      await until("a new start", () => tcxProgramIds(after).length === 1);
+    } finally {
+      await fastPath.uninstall();
+      ip("link", "del", name);
+    }
+  });
+
   test("what is wrong has its code", async () => {
     makeLinks();
     await assert.rejects(open({ interfaces: ["nothere"] }), { code: "INTERFACE_MISSING" });
     await assert.rejects(open({ interfaces: ["lo"] }), { code: "INTERFACE_NOT_ETHERNET" });
     await assert.rejects(open({ pinDirectory: "/tmp/holdfast" }), { code: "BPF_FS_UNAVAILABLE" });
-    assert.doesNotMatch(execFileSync("bpftool", ["net", "list"]).toString(), /holdfast/);
+    assertNothingAttached();
   });
 });
+
+function assertNothingAttached(): void {
+  const { facts } = makeLinks();
+  for (const { index } of [facts.hfclient, facts.hfcore]) assert.deepEqual(tcxProgramIds(index), []);
+  assert.doesNotMatch(execFileSync("ip", ["link"]).toString(), /xdp/);
+}
 
 function sweepAll(
   fastPath: FastPath,

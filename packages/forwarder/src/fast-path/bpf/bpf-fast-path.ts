@@ -1,6 +1,7 @@
 // The fast path in the kernel: programs, maps, punts and next hops together, behind the port.
 import { join } from "node:path";
 import { type Address, HoldfastError, type Logger, silentLogger } from "@holdfast/model";
+import type { Link } from "../../netlink/messages.ts";
 import { Netlink } from "../../netlink/netlink.ts";
 import type {
   FastPath,
@@ -54,6 +55,8 @@ export interface BpfFastPathOptions {
   readonly deadAfterMs?: number;
   readonly puntBudgets?: Partial<PuntBudgets>;
   readonly logger?: Logger;
+  /** Other programs than build.sh makes; for tests and benchmarks. */
+  readonly objectFile?: string;
 }
 
 export interface BpfFastPath extends FastPath {
@@ -82,6 +85,7 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
       puntRingBytes: options.ringBytes ?? PUNT_RING_BYTES_DEFAULT,
       log,
       ...(options.pinDirectory === undefined ? {} : { pinDirectory: options.pinDirectory }),
+      ...(options.objectFile === undefined ? {} : { objectFile: options.objectFile }),
     });
     writeState(plane.maps.hf_state, {
       flowCountMax: plane.flowCountMax,
@@ -90,19 +94,13 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
     });
     writeInterfaces(plane.maps.hf_interfaces, links);
     attachments = new Attachments(plane, log);
-    let native = false;
-    let generic = false;
-    for (const link of links) {
-      attachments.attachTc(link);
-      const wantsNative = options.mode === "xdp" || (options.mode === "auto" && link.physical);
-      if (wantsNative) native = attachments.attachXdp(link, false) || native;
-      else if (options.mode === "xdp-generic") generic = attachments.attachXdp(link, true) || generic;
-    }
+    for (const link of links) attach(attachments, link, options.mode);
     attachments.removeOthers();
-    if (options.mode === "xdp" && !native) {
+    const { hooks } = attachments;
+    if (options.mode === "xdp" && !hooks.has("xdp")) {
       throw new HoldfastError("BPF_XDP_UNAVAILABLE", { interfaces: options.interfaces.join(", ") });
     }
-    const mode: FastPathMode = native ? "xdp" : generic ? "xdp-generic" : "tc";
+    const mode: FastPathMode = hooks.has("xdp") ? "xdp" : hooks.has("xdp-generic") ? "xdp-generic" : "tc";
     return new KernelFastPath(mode, plane, attachments, netlink, options);
   } catch (error) {
     if (plane?.adopted) attachments?.close();
@@ -111,6 +109,13 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
     netlink.close();
     throw error;
   }
+}
+
+function attach(attachments: Attachments, link: Link, mode: BpfFastPathOptions["mode"]): void {
+  // TC is always there: behind XDP, for what XDP cannot do.
+  attachments.attachTc(link);
+  if (mode === "xdp" || (mode === "auto" && link.physical)) attachments.attachXdp(link, false);
+  else if (mode === "xdp-generic") attachments.attachXdp(link, true);
 }
 
 class KernelFastPath implements BpfFastPath {
@@ -127,7 +132,9 @@ class KernelFastPath implements BpfFastPath {
   readonly #punts: PuntReader;
   readonly #sender = new RawSender();
   readonly #state: Buffer;
-  readonly #stopMulticast: () => void;
+  readonly #options: BpfFastPathOptions;
+  readonly #links = new Map<number, Uint8Array>();
+  #stopMulticast: () => void;
   readonly #confirmTimer: NodeJS.Timeout;
   #repointing = false;
   #repointAgain = false;
@@ -142,6 +149,7 @@ class KernelFastPath implements BpfFastPath {
     options: BpfFastPathOptions,
   ) {
     this.mode = mode;
+    this.#options = options;
     this.plane = plane;
     this.adopted = plane.adopted;
     this.#attachments = attachments;
@@ -157,7 +165,10 @@ class KernelFastPath implements BpfFastPath {
     const nowMs = () => this.nowMs();
     const clock = new KernelClock(plane.clockProgram);
     // Followed before anything is looked up, so that no change falls between.
-    netlink.follow((event) => this.#nexthops.handle(event));
+    netlink.follow((event) => {
+      this.#nexthops.handle(event);
+      if (event.kind === "link" && !event.removed) this.#linkChanged(event.link);
+    });
     this.#nexthops = new NexthopTable(maps.hf_nexthops, netlink, clock, nowMs, plane.adopted);
     this.#nexthops.onRoutesChanged = () => this.#repoint();
     this.#flows = new FlowTable(
@@ -249,6 +260,29 @@ class KernelFastPath implements BpfFastPath {
   async uninstall(): Promise<void> {
     this.#close(() => this.#attachments.uninstall());
     if (this.plane.pinDirectory !== undefined) removePins(this.plane.pinDirectory);
+  }
+
+  /** An interface of ours has come (back), perhaps under another number, or has another MAC. */
+  #linkChanged(link: Link): void {
+    if (this.#closed || !this.#options.interfaces.includes(link.name) || link.mac.length !== 6) return;
+    const known = this.#links.get(link.index);
+    if (known !== undefined && Buffer.from(known).equals(link.mac)) return;
+    const logger = this.#options.logger ?? silentLogger;
+    this.#links.set(link.index, link.mac);
+    try {
+      writeInterfaces(this.plane.maps.hf_interfaces, [link]);
+      if (this.#attachments.interfaceIndexes.includes(link.index)) return;
+      attach(this.#attachments, link, this.#options.mode);
+      this.#stopMulticast();
+      this.#stopMulticast = receiveAllMulticast(this.#attachments.interfaceIndexes);
+      logger.info({ interface: link.name, index: link.index }, "interface came up: fast path attached");
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      logger.error(
+        { interface: link.name, code: error.code, reason: error.message },
+        "interface cannot be used",
+      );
+    }
   }
 
   #close(links: () => void): void {

@@ -15,6 +15,8 @@ const XDP_FLAGS_SKB_MODE = 2;
 const XDP_FLAGS_DRV_MODE = 4;
 const LINK_CREATE_OPTIONS_SIZE = 64;
 const LINK_CREATE_FLAGS_OFFSET = 8;
+/** As the kernel has it. */
+const TCX_PROGRAM_COUNT_MAX = 64;
 const LINK_INFO_SIZE = 128;
 const LINK_INFO_IFINDEX_OFFSET = 16;
 
@@ -81,6 +83,11 @@ export class Attachments {
     for (const name of pinnedNames(this.#directory)) {
       if (!kept.has(name)) this.#unpinNamed(name);
     }
+  }
+
+  /** Those in use. */
+  get hooks(): ReadonlySet<Hook> {
+    return new Set(this.#attached.map(({ hook }) => hook));
   }
 
   get interfaceIndexes(): readonly number[] {
@@ -169,6 +176,15 @@ export class Attachments {
     }
     this.#attached.push({ hook: "clsact", interfaceIndex: link.index, fd: -1, pin });
   }
+}
+
+/** Ids of the programs on an interface's tcx hook, in their order; none before Linux 6.6. */
+export function tcxProgramIds(interfaceIndex: number): number[] {
+  const ids = Buffer.alloc(4 * TCX_PROGRAM_COUNT_MAX);
+  const count = Buffer.alloc(4);
+  count.writeUInt32LE(TCX_PROGRAM_COUNT_MAX);
+  if (libbpf().programQuery(interfaceIndex, BPF_TCX_INGRESS, 0, null, ids, count) !== 0) return [];
+  return Array.from({ length: count.readUInt32LE(0) }, (_, i) => ids.readUInt32LE(4 * i));
 }
 
 /** The interface that a link hangs on; 0 when it has gone. */

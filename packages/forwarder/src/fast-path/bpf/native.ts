@@ -22,6 +22,14 @@ interface Libbpf {
   readonly linkCreate: (programFd: number, target: number, attachType: number, options: Uint8Array) => number;
   readonly linkUpdate: (linkFd: number, programFd: number, options: Pointer) => number;
   readonly linkDetach: (linkFd: number) => number;
+  readonly programQuery: (
+    target: number,
+    attachType: number,
+    flags: number,
+    attachFlags: Uint8Array | null,
+    ids: Uint8Array,
+    count: Uint8Array,
+  ) => number;
   readonly pin: (fd: number, path: string) => number;
   readonly get: (path: string) => number;
   readonly infoByFd: (fd: number, info: Uint8Array, size: Uint8Array) => number;
@@ -103,6 +111,9 @@ export function libbpf(): Libbpf {
     linkCreate: f("int bpf_link_create(int prog_fd, int target_fd, int type, void *opts)"),
     linkUpdate: f("int bpf_link_update(int link_fd, int new_prog_fd, void *opts)"),
     linkDetach: f("int bpf_link_detach(int link_fd)"),
+    programQuery: f(
+      "int bpf_prog_query(int target_fd, int type, uint32_t flags, void *attach_flags, void *ids, void *count)",
+    ),
     pin: f("int bpf_obj_pin(int fd, const char *path)"),
     get: f("int bpf_obj_get(const char *path)"),
     infoByFd: f("int bpf_obj_get_info_by_fd(int fd, void *info, void *len)"),

@@ -43,7 +43,7 @@ __noinline int NAME(other4)(CONTEXT *ctx)
 		return NAME(defer)();
 #endif
 	detail = NAME(checksum_partial)(ctx, sctp->checksum) ? HF_PUNT_CHECKSUM_PARTIAL << 16 : 0;
-	parts = NAME(walk)(ctx, IP_OFFSET + header + sizeof(*sctp), IP_OFFSET + total);
+	parts = NAME(walk)(ctx, sctp, IP_OFFSET + header + sizeof(*sctp), IP_OFFSET + total);
 	if (parts >> 16)
 		return NAME(drop)((parts >> 16) - 1);
 	detail |= punt_reason(parts);
@@ -94,7 +94,7 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 		return NAME(defer)();
 #endif
 	partial = NAME(checksum_partial)(ctx, sctp->checksum);
-	parts = NAME(walk)(ctx, IP_OFFSET + header + sizeof(*sctp), IP_OFFSET + total);
+	parts = NAME(walk)(ctx, sctp, IP_OFFSET + header + sizeof(*sctp), IP_OFFSET + total);
 	if (parts >> 16)
 		return NAME(drop)((parts >> 16) - 1);
 	if (parts & PART_SLOW) {

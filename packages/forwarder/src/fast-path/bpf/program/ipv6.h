@@ -97,7 +97,7 @@ __noinline int NAME(other6)(CONTEXT *ctx, __u32 upper)
 		return NAME(defer)();
 #endif
 	detail = NAME(checksum_partial)(ctx, sctp->checksum) ? HF_PUNT_CHECKSUM_PARTIAL << 16 : 0;
-	parts = NAME(walk)(ctx, offset + sizeof(*sctp), total);
+	parts = NAME(walk)(ctx, sctp, offset + sizeof(*sctp), total);
 	if (parts >> 16)
 		return NAME(drop)((parts >> 16) - 1);
 	detail |= punt_reason(parts);
@@ -151,7 +151,7 @@ __noinline int NAME(forward6)(CONTEXT *ctx)
 		return NAME(defer)();
 #endif
 	partial = NAME(checksum_partial)(ctx, sctp->checksum);
-	parts = NAME(walk)(ctx, offset + sizeof(*sctp), total);
+	parts = NAME(walk)(ctx, sctp, offset + sizeof(*sctp), total);
 	if (parts >> 16)
 		return NAME(drop)((parts >> 16) - 1);
 	if (parts & PART_SLOW) {

@@ -33,8 +33,8 @@ __noinline __u32 NAME(walk_far)(CONTEXT *ctx, __u32 offset, __u32 end)
 	return refusal(end - offset < sizeof(struct sctp_chunk) ? HF_DROP_CHUNK_HEADER_TRUNCATED : HF_DROP_CHUNK_COUNT);
 }
 
-/* Walks the chunks in the frame's bytes [offset, end): the parts of all of them, or a refusal. */
-__noinline __u32 NAME(walk)(CONTEXT *ctx, __u32 offset, __u32 end)
+/* Walks the chunks in the frame's bytes [offset, end): the parts of all of them, or a refusal. See walk below. */
+__noinline __u32 NAME(walk_near)(CONTEXT *ctx, __u32 offset, __u32 end)
 {
 	void *data = NAME(start)(ctx), *data_end = NAME(end)(ctx);
 	__u32 parts = 0, first = offset;
@@ -60,4 +60,18 @@ __noinline __u32 NAME(walk)(CONTEXT *ctx, __u32 offset, __u32 end)
 			return parts;
 	}
 	return refusal(end - offset < sizeof(struct sctp_chunk) ? HF_DROP_CHUNK_HEADER_TRUNCATED : HF_DROP_CHUNK_COUNT);
+}
+
+/* One chunk that fills the packet is the commonest, and needs no loop. */
+static __always_inline __u32 NAME(walk)(CONTEXT *ctx, const struct sctp_header *sctp, __u32 offset, __u32 end)
+{
+	const struct sctp_chunk *chunk = (const void *)(sctp + 1);
+	__u32 length;
+
+	if ((void *)(chunk + 1) <= NAME(end)(ctx)) {
+		length = bpf_ntohs(chunk->length);
+		if (length >= sizeof(*chunk) && offset + length <= end && offset + ((length + 3) & ~3U) >= end)
+			return parts_of[chunk->type];
+	}
+	return NAME(walk_near)(ctx, offset, end);
 }
