@@ -17,6 +17,8 @@ export class Member {
   readonly socket: string;
   readonly configFile: string;
   readonly logFile: string;
+  /** The command's main file; an installed package's may stand here. */
+  program = HOLDFAST_PROGRAM;
   #child: ChildProcess | undefined;
   #exit: Promise<number | null> = Promise.resolve(null);
   #signalled = false;
@@ -57,7 +59,7 @@ export class Member {
     const log = createWriteStream(this.logFile, { flags: "a" });
     const child = this.host.spawn(
       process.execPath,
-      ["--disable-warning=ExperimentalWarning", HOLDFAST_PROGRAM, "run", "--config", this.configFile],
+      ["--disable-warning=ExperimentalWarning", this.program, "run", "--config", this.configFile],
       { stdio: ["ignore", "pipe", "pipe"] },
     );
     child.stdout?.pipe(log, { end: false });
