@@ -4,18 +4,33 @@ import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { describe, test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { encodeChunk, encodeData, encodeInit, storeChecksum } from "@holdfast/sctp";
+import { encodeAbort, encodeChunk, encodeData, encodeInit, storeChecksum } from "@holdfast/sctp";
 import { labHarness, labObstacle, macText, makeLinks } from "../compliance/lab.ts";
 import { hex, type Rig, recordPunts, total, until } from "../compliance/rig.ts";
-import { arriving, downFlow, ENDPOINTS, IPV4, IPV6, LOCAL, leaving, upFlow } from "../compliance/world.ts";
+import {
+  arriving,
+  CLIENT_MTU,
+  CORE_MTU,
+  downFlow,
+  ENDPOINTS,
+  IPV4,
+  IPV6,
+  LOCAL,
+  leaving,
+  upFlow,
+} from "../compliance/world.ts";
 import type { FastPath } from "../port.ts";
-import { interfaceFacts } from "../userspace/interface.ts";
+import { type InterfaceFacts, interfaceFacts } from "../userspace/interface.ts";
+import { setOption } from "../userspace/libc.ts";
+import { openPacketSocket, SOL_PACKET, sendFrame } from "../userspace/packet-socket.ts";
 import { type BpfFastPath, type BpfFastPathOptions, openBpfFastPath } from "./bpf-fast-path.ts";
 import { tcxProgramIds } from "./links.ts";
+import { libc } from "./native.ts";
 
 const obstacle = labObstacle();
 const data = encodeData({ tsn: 7, data: new Uint8Array(40).fill(0x61) });
 const pinDirectory = `/sys/fs/bpf/holdfast-test-${process.pid}`;
+const PACKET_VNET_HDR = 15;
 const SCTP_CHECKSUM_OFFSET = 28;
 
 const ip = (...words: string[]) => execFileSync("ip", words);
@@ -246,6 +261,35 @@ describe("BPF fast path", { skip: obstacle ?? false }, () => {
     });
   }
 
+  test("chunks are seen where a packet lies in several pieces", async () => {
+    const { facts } = makeLinks();
+    const mtu = (value: number) => {
+      for (const name of ["client0", "hfclient"]) ip("link", "set", name, "mtu", String(value));
+    };
+    mtu(9_000);
+    try {
+      await withRig({}, async (rig) => {
+        const flow = upFlow(IPV4);
+        assert.ok(rig.fastPath.install(flow));
+        const punts = recordPunts(rig.fastPath);
+        rig.fastPath.start();
+        const long = encodeData({ tsn: 1, data: new Uint8Array(4_000).fill(0x62) });
+        const packet = arriving(flow, [long, long, encodeAbort()]);
+        injectInPieces(facts.client0, facts.hfclient, packet);
+        await until("a punt", () => punts.length === 1);
+        assert.equal(punts[0]?.reason, "control");
+        assert.equal(hex(punts[0]?.packet), hex(packet));
+        // Without the ABORT it is a packet like others, but for its size.
+        const plain = arriving(flow, [long, long]);
+        injectInPieces(facts.client0, facts.hfclient, plain);
+        await until("a punt", () => punts.length === 2);
+        assert.deepEqual([punts[1]?.reason, punts[1]?.mtu], ["tooBig", CORE_MTU]);
+      });
+    } finally {
+      mtu(CLIENT_MTU);
+    }
+  });
+
   test("punts say that the checksum is not there yet", async () => {
     await withRig({}, async (rig) => {
       const punts = recordPunts(rig.fastPath);
@@ -398,6 +442,23 @@ describe("BPF fast path", { skip: obstacle ?? false }, () => {
     assertNothingAttached();
   });
 });
+
+/** Sends a packet of which the kernel keeps only the headers in one piece. */
+function injectInPieces(near: InterfaceFacts, far: InterfaceFacts, packet: Uint8Array): void {
+  const frame = Buffer.alloc(10 + 14 + packet.length);
+  // struct virtio_net_hdr: hdr_len is how much is to be linear.
+  frame.writeUInt16LE(14 + 20 + 12, 2);
+  frame.set(far.mac, 10);
+  frame.set(near.mac, 16);
+  frame.writeUInt16BE(0x0800, 22);
+  frame.set(packet, 24);
+  const fd = openPacketSocket(near.index, (each) => setOption(each, SOL_PACKET, PACKET_VNET_HDR, 1));
+  try {
+    assert.ok(sendFrame(fd, frame));
+  } finally {
+    libc().close(fd);
+  }
+}
 
 function assertNothingAttached(): void {
   const { facts } = makeLinks();
