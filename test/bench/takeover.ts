@@ -69,7 +69,10 @@ async function compare(kills: number, associations: number, rows: Row[]): Promis
     ["first packet through the successor", middle(theirs.firstForwarded)],
     ["longest gap of an association", middle(theirs.clientGap)],
   ]);
-  for (const [what, value] of figures) {
+  // A take-over that the associations do not survive is no take-over: no ratio then.
+  const carried = theirs.associationsLost === 0;
+  if (!carried) console.error(`${THEM} moved the VIP, but did not carry the associations over`);
+  for (const [what, value] of carried ? figures : []) {
     const own = rows.find((row) => row.case === `node killed: ${what} p50`);
     if (own === undefined || Number.isNaN(value)) continue;
     rows[rows.indexOf(own)] = { ...own, versus: THEM, ratio: rounded(value / own.value, 2) };
