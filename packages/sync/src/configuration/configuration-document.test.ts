@@ -1,0 +1,257 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as Automerge from "@automerge/automerge";
+import { HoldfastError, type Random, type Service, seededRandom, serviceIdOf } from "@holdfast/model";
+import { ConfigurationDocument } from "./configuration-document.ts";
+
+/** Short, so that a test goes through many epochs. */
+const HISTORY_COUNT_MAX = 48;
+
+interface Sent {
+  readonly from: number;
+  readonly to: number;
+  readonly heads: readonly string[];
+  readonly changes: readonly Uint8Array[];
+}
+
+/** Members whose messages wait until the test delivers them. */
+class Cluster {
+  readonly documents: ConfigurationDocument[] = [];
+  readonly kept: (() => Uint8Array)[] = [];
+  readonly refusals: string[] = [];
+  readonly random: Random;
+  queue: Sent[] = [];
+  cut = false;
+
+  constructor(count: number, seed = 1) {
+    this.random = seededRandom(seed);
+    for (let number = 0; number < count; number++) this.documents.push(this.make(number, seed));
+  }
+
+  make(number: number, seed: number): ConfigurationDocument {
+    return new ConfigurationDocument({
+      random: seededRandom(seed * 1000 + number),
+      send: (to, heads, changes) => {
+        if (this.cut) return;
+        for (const other of to === undefined ? this.documents.keys() : [to]) {
+          if (other !== number) this.queue.push({ from: number, to: other, heads, changes });
+        }
+      },
+      keep: (save) => {
+        this.kept[number] = save;
+      },
+      historyCountMax: HISTORY_COUNT_MAX,
+      refused: (_from, reason) => this.refusals.push(reason),
+    });
+  }
+
+  /** Everybody meets everybody. */
+  heal(): void {
+    this.cut = false;
+    for (const a of this.documents.keys()) {
+      for (const b of this.documents.keys()) if (a !== b) this.documents[a]?.connected(b);
+    }
+  }
+
+  deliver(): void {
+    let count = 0;
+    while (this.queue.length > 0) {
+      assert.ok(count++ < 5_000, "the members talk without end");
+      const [sent] = this.queue.splice(this.random.below(this.queue.length), 1);
+      if (sent !== undefined) this.documents[sent.to]?.receive(sent.from, sent.heads, sent.changes);
+    }
+  }
+
+  agree(): void {
+    this.heal();
+    this.deliver();
+    for (const document of this.documents) assert.equal(document.version(), this.documents[0]?.version());
+  }
+}
+
+function service(vip: string, over: Partial<Service> = {}): Service {
+  return {
+    id: serviceIdOf(vip, 38412),
+    name: "s",
+    protocol: 132,
+    vips: [vip],
+    port: 38412,
+    selection: "leastAssociations",
+    endpoints: [],
+    idleTimeoutS: 900,
+    restartNewAddresses: "abort",
+    clientPrefixes: [],
+    withdrawWhenDown: false,
+    ...over,
+  };
+}
+
+const endpoint = (address: string, weight = 1) => ({ address, port: 9999, weight, state: "active" as const });
+
+test("a service made at one member is at all, and survives a restart", () => {
+  const cluster = new Cluster(3);
+  const made = service("203.0.113.1", { endpoints: [endpoint("10.0.0.1"), endpoint("10.0.0.2", 3)] });
+  cluster.documents[1]?.putService(made);
+  cluster.documents[1]?.setPin("203.0.113.1", "m2");
+  cluster.documents[2]?.setMemberDrained("m0", true);
+  cluster.deliver();
+  for (const document of cluster.documents) {
+    assert.deepEqual(document.services(), [made]);
+    assert.deepEqual([...document.pins()], [["203.0.113.1", "m2"]]);
+    assert.deepEqual([...document.drainedMembers()], ["m0"]);
+  }
+  const again = cluster.make(7, 99);
+  assert.equal(again.load(cluster.kept[0]?.() as Uint8Array), true);
+  assert.equal(again.version(), cluster.documents[0]?.version());
+});
+
+test("edits of two endpoints of one service at two members both happen", () => {
+  const cluster = new Cluster(2);
+  const [a, b] = cluster.documents as [ConfigurationDocument, ConfigurationDocument];
+  const made = service("203.0.113.1", { endpoints: [endpoint("10.0.0.1"), endpoint("10.0.0.2")] });
+  a.putService(made);
+  cluster.deliver();
+  cluster.cut = true;
+  a.putService({ ...made, endpoints: [{ ...endpoint("10.0.0.1"), state: "drain" }, endpoint("10.0.0.2")] });
+  b.putService({ ...made, endpoints: [endpoint("10.0.0.1"), endpoint("10.0.0.2", 5), endpoint("10.0.0.3")] });
+  cluster.agree();
+  assert.deepEqual(a.services()[0]?.endpoints, [
+    { ...endpoint("10.0.0.1"), state: "drain" },
+    endpoint("10.0.0.2", 5),
+    endpoint("10.0.0.3"),
+  ]);
+});
+
+test("of conflicting values one rule chooses, whatever the actors are called", () => {
+  const outcomes = new Set<string>();
+  for (let seed = 1; seed <= 12; seed++) {
+    const cluster = new Cluster(3, seed);
+    cluster.cut = true;
+    for (const [i, document] of cluster.documents.entries()) {
+      document.putService(service("203.0.113.1", { name: `by ${i}` }));
+    }
+    // One more edit is the later one, by whomever.
+    cluster.documents[1]?.putService(service("203.0.113.1", { name: "again by 1" }));
+    cluster.agree();
+    outcomes.add(cluster.documents[0]?.services()[0]?.name ?? "");
+  }
+  assert.deepEqual([...outcomes], ["again by 1"]);
+});
+
+test("a deletion that did not know an edit does not undo it; a later one does", () => {
+  const cluster = new Cluster(2);
+  const [a, b] = cluster.documents as [ConfigurationDocument, ConfigurationDocument];
+  a.putService(service("203.0.113.1"));
+  cluster.deliver();
+  cluster.cut = true;
+  a.deleteService("sctp/203.0.113.1:38412");
+  b.putService(service("203.0.113.1", { name: "edited" }));
+  cluster.agree();
+  assert.equal(a.services()[0]?.name, "edited");
+  a.deleteService("sctp/203.0.113.1:38412");
+  cluster.agree();
+  assert.deepEqual(b.services(), []);
+});
+
+test("two services made at once on one VIP: one is served, the other is shown", () => {
+  const cluster = new Cluster(2);
+  const [a, b] = cluster.documents as [ConfigurationDocument, ConfigurationDocument];
+  cluster.cut = true;
+  a.putService(service("203.0.113.1", { vips: ["203.0.113.1", "203.0.113.2"] }));
+  b.putService(service("203.0.113.2"));
+  cluster.agree();
+  assert.deepEqual(
+    b.services().map(({ id }) => id),
+    ["sctp/203.0.113.1:38412"],
+  );
+  assert.equal(b.shadowed()[0]?.by, "sctp/203.0.113.1:38412");
+  assert.throws(
+    () => b.putService(service("203.0.113.2")),
+    (error) => error instanceof HoldfastError && error.code === "SERVICE_VIP_TAKEN",
+  );
+});
+
+test("random edits in changing company converge, over many epochs", () => {
+  for (let seed = 1; seed <= 4; seed++) {
+    const cluster = new Cluster(3, seed);
+    const { random } = cluster;
+    for (let round = 0; round < 12; round++) {
+      cluster.cut = random.below(2) === 0;
+      const edits = round % 4 === 3 ? HISTORY_COUNT_MAX / 4 : 10;
+      for (let i = 0; i < edits; i++) {
+        const document = cluster.documents[random.below(3)] as ConfigurationDocument;
+        const vip = `203.0.113.${1 + random.below(4)}`;
+        const what = random.below(5);
+        if (what === 0) document.deleteService(serviceIdOf(vip, 38412));
+        else if (what === 1) document.setMemberDrained(`m${random.below(3)}`, random.below(2) === 0);
+        else if (what === 2) document.setPin(vip, random.below(2) === 0 ? undefined : `m${random.below(3)}`);
+        else {
+          const endpoints = [
+            endpoint("10.0.0.1", random.below(9)),
+            endpoint(`10.0.0.${2 + random.below(5)}`),
+          ];
+          document.putService(service(vip, { name: `n${random.below(1000)}`, endpoints }));
+        }
+      }
+      if (!cluster.cut) cluster.deliver();
+      cluster.queue = cluster.cut ? [] : cluster.queue;
+      if (random.below(3) === 0) cluster.agree();
+    }
+    cluster.agree();
+    for (const document of cluster.documents) {
+      assert.ok(document.historyCount <= HISTORY_COUNT_MAX + 1, `history of ${document.historyCount}`);
+      document.free();
+    }
+    assert.deepEqual(cluster.refusals, []);
+  }
+});
+
+test("what is not a sound change of a valid entry changes nothing", () => {
+  const cluster = new Cluster(2);
+  const [a, b] = cluster.documents as [ConfigurationDocument, ConfigurationDocument];
+  a.putService(service("203.0.113.1"));
+  const sent = cluster.queue[0] as Sent;
+  const good = sent.changes.at(-1) as Uint8Array;
+  const before = b.version();
+  for (let bit = 0; bit < good.length * 8; bit += 3) {
+    const bad = good.slice();
+    bad[bit >> 3] = (bad[bit >> 3] as number) ^ (1 << (bit & 7));
+    b.receive(0, sent.heads, [bad]);
+    assert.equal(b.version(), before);
+  }
+  for (const [key, value] of [
+    ["service/sctp/203.0.113.9:38412", JSON.stringify({ r: 1, v: { name: "no" } })],
+    ["nonsense", "1"],
+    ["drain/m1", JSON.stringify({ r: 0, v: true })],
+    ["drain/m1", 7],
+  ] as const) {
+    const stranger = Automerge.getBackend(Automerge.init({ actor: "ab".repeat(16) }));
+    stranger.put("_root", key, value);
+    stranger.commit(undefined, 0);
+    b.receive(0, [], stranger.getChanges([]));
+    stranger.free();
+    assert.equal(b.version(), before);
+  }
+  assert.ok(cluster.refusals.includes("wrong-hash") && cluster.refusals.includes("wrong-value"));
+  cluster.deliver();
+  assert.equal(b.version(), a.version());
+  assert.equal(b.load(new Uint8Array([1, 2, 3])), false);
+});
+
+test("a service that is not valid is refused with what is wrong", () => {
+  const document = new Cluster(1).documents[0] as ConfigurationDocument;
+  for (const bad of [
+    service("203.0.113.1", { vips: [] }),
+    service("203.0.113.1", { id: "other" }),
+    service("203.0.113.1", { endpoints: [endpoint("10.0.0.1"), endpoint("10.0.0.1")] }),
+    service("203.0.113.1", { endpoints: [endpoint("10.0.0.1", -1)] }),
+    service("203.0.113.1", { idleTimeoutS: 0 }),
+    service("203.0.113.1", { vips: ["203.0.113.1", "203.0.113.1"] }),
+  ]) {
+    assert.throws(
+      () => document.putService(bad),
+      (error) => error instanceof HoldfastError && error.code === "SERVICE_INVALID",
+    );
+  }
+  assert.deepEqual(document.services(), []);
+});

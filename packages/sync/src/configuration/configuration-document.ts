@@ -1,0 +1,433 @@
+// The configuration that all members share and each may change: an Automerge document of flat entries (entries.ts).
+//
+// Every document begins with the same change (fixed actor, time 0), so that documents made independently are one. When
+// its history grows, the member that notices begins a new epoch: a first change with everything in it, again with a
+// fixed actor, and the others take it over. Nothing is lost between epochs, since entries join by themselves: whoever
+// holds a greater entry than the new epoch writes it there once more.
+import { createHash } from "node:crypto";
+import * as Automerge from "@automerge/automerge";
+import {
+  type Address,
+  type Endpoint,
+  HoldfastError,
+  type MemberName,
+  type Random,
+  type Service,
+  type ServiceId,
+} from "@holdfast/model";
+import { type CheckedChange, checkChange } from "./change.ts";
+import {
+  canonicalText,
+  compareEntries,
+  decodeEntry,
+  drainKey,
+  ENTRY_COUNT_MAX,
+  type EndpointValue,
+  type Entry,
+  encodeEntry,
+  endpointKey,
+  pinKey,
+  type ServiceValue,
+  serviceKey,
+  splitKey,
+} from "./entries.ts";
+import { serviceProblem } from "./validation.ts";
+
+type Handle = ReturnType<typeof Automerge.getBackend>;
+
+/** Changes after which a new epoch begins. */
+export const HISTORY_COUNT_MAX = 512;
+/** Tombstones that a new epoch takes over; the ones with the smallest revisions stay behind. */
+const TOMBSTONE_COUNT_MAX = 1_024;
+/** Changes of one message; a document never has more. */
+const CHANGE_COUNT_MAX = 4_096;
+
+export interface ConfigurationPorts {
+  readonly random: Random;
+  /** Sends to one member, or to all. */
+  readonly send: (to: number | undefined, heads: readonly string[], changes: readonly Uint8Array[]) => void;
+  /** The document changed: keep what `save` gives, now or a little later, over a restart. */
+  readonly keep: (save: () => Uint8Array) => void;
+  /** Default HISTORY_COUNT_MAX. */
+  readonly historyCountMax?: number;
+  /** Called with the reason when a peer's changes are refused. */
+  readonly refused?: (from: number, reason: string) => void;
+}
+
+interface Epoch {
+  readonly number: number;
+  /** Hash of its first change: of two epochs of one number the greater stays. */
+  readonly root: string;
+}
+
+/** A service that cannot be served as another one holds its VIP and port; both were created at once. */
+export interface Shadowed {
+  readonly service: Service;
+  readonly by: ServiceId;
+}
+
+export class ConfigurationDocument {
+  readonly #ports: ConfigurationPorts;
+  readonly #actor: string;
+  readonly #listeners = new Set<() => void>();
+  #handle: Handle;
+  #epoch: Epoch;
+  #entries: ReadonlyMap<string, Entry> = new Map();
+  #services: readonly Service[] = [];
+  #shadowed: readonly Shadowed[] = [];
+  #drained: ReadonlySet<MemberName> = new Set();
+  #pins: ReadonlyMap<Address, MemberName> = new Map();
+  #version = "";
+
+  constructor(ports: ConfigurationPorts) {
+    this.#ports = ports;
+    // Never used twice: an actor that writes two changes of one number would break every document.
+    this.#actor = Buffer.from(ports.random.bytes(16)).toString("hex");
+    const { handle, epoch } = this.#begin(0, new Map());
+    this.#handle = handle;
+    this.#epoch = epoch;
+    this.#derive();
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+  // Reading.
+
+  /** Services that can be served, by id. */
+  services(): readonly Service[] {
+    return this.#services;
+  }
+
+  service(id: ServiceId): Service | undefined {
+    return this.#services.find((service) => service.id === id);
+  }
+
+  /** Services that were created at once with another one on the same VIP and port, and lost. */
+  shadowed(): readonly Shadowed[] {
+    return this.#shadowed;
+  }
+
+  drainedMembers(): ReadonlySet<MemberName> {
+    return this.#drained;
+  }
+
+  pins(): ReadonlyMap<Address, MemberName> {
+    return this.#pins;
+  }
+
+  /** Changes with the content, and with nothing else: equal at all members that agree. */
+  version(): string {
+    return this.#version;
+  }
+
+  /** The same for one service, for conditional updates; undefined when it is not there. */
+  serviceVersion(id: ServiceId): string | undefined {
+    const service = this.service(id);
+    return service === undefined ? undefined : digestOf(canonicalText(service));
+  }
+
+  get historyCount(): number {
+    return this.#handle.stats().numChanges;
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+  // Writing. Throws HoldfastError on an operator's mistake, before anything is written.
+
+  /** Creates or replaces. Errors: SERVICE_INVALID, SERVICE_VIP_TAKEN. */
+  putService(service: Service): void {
+    const problem = serviceProblem(service);
+    if (problem !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason: problem });
+    for (const other of this.#services) {
+      if (other.id === service.id || other.port !== service.port) continue;
+      const vip = service.vips.find((address) => other.vips.includes(address));
+      if (vip !== undefined) {
+        throw new HoldfastError("SERVICE_VIP_TAKEN", { vip, port: service.port, service: other.id });
+      }
+    }
+    const { endpoints, ...value } = service;
+    const puts = new Map<string, unknown>([[serviceKey(service.id), value]]);
+    for (const key of this.#endpointKeys(service.id)) puts.set(key, undefined);
+    for (const { address, port, weight, state } of endpoints) {
+      puts.set(endpointKey(service.id, address, port), { weight, state });
+    }
+    this.#put(puts);
+  }
+
+  deleteService(id: ServiceId): void {
+    const puts = new Map<string, unknown>([[serviceKey(id), undefined]]);
+    for (const key of this.#endpointKeys(id)) puts.set(key, undefined);
+    this.#put(puts);
+  }
+
+  setMemberDrained(member: MemberName, drained: boolean): void {
+    this.#put(new Map([[drainKey(member), drained ? true : undefined]]));
+  }
+
+  /** undefined removes the pin. */
+  setPin(vip: Address, member: MemberName | undefined): void {
+    this.#put(new Map([[pinKey(vip), member]]));
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+  // Between members, and over a restart.
+
+  /** A member is connected: tell it what is here. */
+  connected(member: number): void {
+    this.#ports.send(member, this.#handle.getHeads(), []);
+  }
+
+  /** What a member sent: its heads, and changes that it thinks are missing here. Invalid ones change nothing. */
+  receive(from: number, heads: readonly string[], changes: readonly Uint8Array[]): void {
+    if (changes.length > 0 && !this.#take(from, changes)) return;
+    const known = heads.every((head) => this.#handle.getChangeByHash(head) !== null);
+    if (!known) {
+      // After a message with changes that would be a peer that sends what does not belong together.
+      if (changes.length === 0) this.#sendAll(from);
+      return;
+    }
+    const missing = this.#handle.getChanges([...heads]);
+    if (missing.length > 0) this.#ports.send(from, this.#handle.getHeads(), missing);
+  }
+
+  /** What `keep` stored in an earlier life. A damaged document is left out; false says so. */
+  load(document: Uint8Array): boolean {
+    let stored: Handle;
+    try {
+      stored = Automerge.getBackend(Automerge.load(document));
+    } catch {
+      return false;
+    }
+    const changes = stored.getChanges([]);
+    stored.free();
+    return this.#take(undefined, changes);
+  }
+
+  free(): void {
+    this.#handle.free();
+  }
+
+  // -------------------------------------------------------------------------------------------------------------
+
+  #sendAll(to: number): void {
+    this.#ports.send(to, this.#handle.getHeads(), this.#handle.getChanges([]));
+  }
+
+  #put(puts: ReadonlyMap<string, unknown>): void {
+    const edits = new Map<string, Entry>();
+    for (const [key, value] of puts) {
+      const known = this.#entries.get(key);
+      if (canonicalText(known?.value ?? null) === canonicalText(value ?? null)) continue;
+      edits.set(key, { revision: (known?.revision ?? 0) + 1, value });
+    }
+    if (edits.size === 0) return;
+    if (this.#entries.size + edits.size > ENTRY_COUNT_MAX) {
+      throw new HoldfastError("SERVICE_INVALID", { reason: "the configuration is full" });
+    }
+    const heads = this.#handle.getHeads();
+    this.#write(this.#handle, edits);
+    this.#settle(undefined, heads);
+  }
+
+  #write(handle: Handle, edits: ReadonlyMap<string, Entry>): void {
+    for (const [key, entry] of [...edits].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      handle.put("_root", key, encodeEntry(entry));
+    }
+    handle.commit(undefined, 0);
+  }
+
+  /** After the document changed: shorten its history, keep it, tell the others what they lack, tell the listeners. */
+  #settle(from: number | undefined, heads: readonly string[]): void {
+    this.#derive();
+    if (this.historyCount > (this.#ports.historyCountMax ?? HISTORY_COUNT_MAX)) this.#nextEpoch();
+    this.#ports.keep(() => this.#handle.save());
+    const isNew = this.#handle.getChangeByHash(heads[0] ?? "") === null;
+    const changes = this.#handle.getChanges(isNew ? [] : [...heads]);
+    if (from === undefined && changes.length > 0)
+      this.#ports.send(undefined, this.#handle.getHeads(), changes);
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  /** false: refused, nothing changed. */
+  #take(from: number | undefined, changes: readonly Uint8Array[]): boolean {
+    const refuse = (reason: string): false => {
+      if (from !== undefined) this.#ports.refused?.(from, reason);
+      return false;
+    };
+    if (changes.length > CHANGE_COUNT_MAX) return refuse("too-many-changes");
+    const checked: CheckedChange[] = [];
+    for (const bytes of changes) {
+      const change = checkChange(bytes);
+      if (typeof change === "string") return refuse(change);
+      checked.push(change);
+    }
+    const root = checked.find((change) => change.dependencies.length === 0);
+    if (root !== undefined && root.hash !== this.#epoch.root)
+      return this.#meet(root, checked, from) || refuse("broken");
+    const known = new Set(checked.map((change) => change.hash));
+    const fresh = checked.filter((change) => this.#handle.getChangeByHash(change.hash) === null);
+    if (fresh.length === 0) return true;
+    // Changes whose foundations are elsewhere would wait in the document for ever.
+    for (const { dependencies } of fresh) {
+      for (const hash of dependencies) {
+        if (!known.has(hash) && this.#handle.getChangeByHash(hash) === null) {
+          if (from !== undefined) this.#ports.send(from, this.#handle.getHeads(), []);
+          return false;
+        }
+      }
+    }
+    const heads = this.#handle.getHeads();
+    const applied = apply(this.#handle, fresh);
+    if (applied === undefined) {
+      // The handle may be poisoned: begin anew with what is known; the history comes from the peers.
+      const { handle, epoch } = this.#begin(this.#epoch.number + 1, this.#entries);
+      this.#handle = handle;
+      this.#epoch = epoch;
+      return refuse("unapplicable");
+    }
+    // To the others it comes from its writer; only those without a connection to it need it from here.
+    this.#settle(from, heads);
+    return true;
+  }
+
+  /** A document of another epoch: the greater one goes on, with the greater entries of both. */
+  #meet(root: CheckedChange, changes: readonly CheckedChange[], from: number | undefined): boolean {
+    const theirs: Epoch = { number: epochOf(root.message), root: root.hash };
+    const handle = apply(create(this.#actor), changes);
+    if (handle === undefined || handle.getHeads().length === 0) return false;
+    const heads = this.#handle.getHeads();
+    const [stays, goes] =
+      compareEpochs(theirs, this.#epoch) > 0 ? [handle, this.#handle] : [this.#handle, handle];
+    if (stays === handle) this.#epoch = theirs;
+    const kept = resolve(stays);
+    const edits = new Map<string, Entry>();
+    for (const [key, entry] of resolve(goes)) {
+      const other = kept.get(key);
+      if (other === undefined || compareEntries(entry, other) > 0) edits.set(key, entry);
+    }
+    goes.free();
+    this.#handle = stays;
+    if (edits.size > 0) this.#write(stays, edits);
+    this.#settle(edits.size > 0 ? undefined : (from ?? -1), heads);
+    if (from !== undefined && stays !== handle) this.#sendAll(from);
+    return true;
+  }
+
+  #nextEpoch(): void {
+    const tombstones = [...this.#entries].filter(([, entry]) => entry.value === undefined);
+    tombstones.sort(([, a], [, b]) => b.revision - a.revision);
+    const left = new Set(tombstones.slice(TOMBSTONE_COUNT_MAX).map(([key]) => key));
+    const entries = new Map([...this.#entries].filter(([key]) => !left.has(key)));
+    const { handle, epoch } = this.#begin(this.#epoch.number + 1, entries);
+    this.#handle.free();
+    this.#handle = handle;
+    this.#epoch = epoch;
+  }
+
+  /** The first change of an epoch: the same bytes wherever it is made of the same entries. */
+  #begin(number: number, entries: ReadonlyMap<string, Entry>): { handle: Handle; epoch: Epoch } {
+    const writer = create("00".repeat(16));
+    for (const [key, entry] of [...entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      writer.put("_root", key, encodeEntry(entry));
+    }
+    const message = `holdfast configuration ${number}`;
+    const root = entries.size > 0 ? writer.commit(message, 0) : writer.emptyChange(message, 0);
+    const handle = writer.clone(this.#actor);
+    writer.free();
+    return { handle, epoch: { number, root: root as string } };
+  }
+
+  #endpointKeys(id: ServiceId): string[] {
+    const prefix = `endpoint/${id}|`;
+    return [...this.#entries]
+      .filter(([key, e]) => key.startsWith(prefix) && e.value !== undefined)
+      .map(([key]) => key);
+  }
+
+  #derive(): void {
+    this.#entries = resolve(this.#handle);
+    const values = new Map<ServiceId, ServiceValue>();
+    const endpoints = new Map<ServiceId, Endpoint[]>();
+    const drained = new Set<MemberName>();
+    const pins = new Map<Address, MemberName>();
+    for (const [key, { value }] of [...this.#entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      if (value === undefined) continue;
+      const [kind, name] = splitKey(key);
+      if (kind === "service") values.set(name, value as ServiceValue);
+      else if (kind === "drain") drained.add(name);
+      else if (kind === "pin") pins.set(name, value as MemberName);
+      else {
+        const [id = "", address = "", port = ""] = name.split("|");
+        const list = endpoints.get(id) ?? [];
+        list.push({ address, port: Number(port), ...(value as EndpointValue) });
+        endpoints.set(id, list);
+      }
+    }
+    const services: Service[] = [];
+    const shadowed: Shadowed[] = [];
+    const taken = new Map<string, ServiceId>();
+    for (const [id, value] of values) {
+      const service: Service = { ...value, endpoints: endpoints.get(id) ?? [] };
+      const claims = service.vips.map((vip) => `${vip}|${service.port}`);
+      // In the order of their ids, everywhere the same.
+      const holder = claims.map((claim) => taken.get(claim)).find((other) => other !== undefined);
+      if (holder !== undefined) {
+        shadowed.push({ service, by: holder });
+        continue;
+      }
+      for (const claim of claims) taken.set(claim, id);
+      services.push(service);
+    }
+    this.#services = services;
+    this.#shadowed = shadowed;
+    this.#drained = drained;
+    this.#pins = pins;
+    this.#version = digestOf(canonicalText([services, shadowed, [...drained], [...pins]]));
+  }
+}
+
+function create(actor: string): Handle {
+  return Automerge.getBackend(Automerge.init({ actor }));
+}
+
+/** The handle with the changes applied; undefined, and the handle freed, when they do not apply. */
+function apply(handle: Handle, changes: readonly CheckedChange[]): Handle | undefined {
+  try {
+    handle.applyChanges(changes.map(({ bytes }) => bytes as Automerge.Change));
+    if (handle.getMissingDeps().length === 0) return handle;
+  } catch {
+    // Freed below.
+  }
+  handle.free();
+  return undefined;
+}
+
+/** Every key's entry, from all values that concurrent edits left there. */
+function resolve(handle: Handle): Map<string, Entry> {
+  const entries = new Map<string, Entry>();
+  for (const key of handle.keys("_root")) {
+    for (const [, text] of handle.getAll("_root", key)) {
+      const entry = decodeEntry(key, text);
+      const best = entries.get(key);
+      if (entry !== undefined && (best === undefined || compareEntries(entry, best) > 0))
+        entries.set(key, entry);
+    }
+  }
+  return entries;
+}
+
+function epochOf(message: string | undefined): number {
+  const match = /^holdfast configuration (\d{1,9})$/.exec(message ?? "");
+  return match === null ? -1 : Number(match[1]);
+}
+
+function compareEpochs(a: Epoch, b: Epoch): number {
+  return a.number - b.number || (a.root < b.root ? -1 : a.root > b.root ? 1 : 0);
+}
+
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}

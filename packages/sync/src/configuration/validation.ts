@@ -1,0 +1,94 @@
+// What may stand in the configuration. Checked before a member's own edit is written and before a peer's is applied.
+import {
+  ENDPOINT_COUNT_MAX,
+  PROTOCOL_SCTP,
+  parseAddress,
+  type SelectionMode,
+  type Service,
+  serviceIdOf,
+  VIP_COUNT_MAX,
+} from "@holdfast/model";
+
+const SELECTIONS: readonly SelectionMode[] = [
+  "leastAssociations",
+  "roundRobin",
+  "weighted",
+  "hash",
+  "persist",
+];
+const NAME_LENGTH_MAX = 253;
+const PREFIX_COUNT_MAX = 64;
+const WEIGHT_MAX = 65_535;
+
+function isPort(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_535;
+}
+
+function isAddress(value: unknown): value is string {
+  try {
+    return typeof value === "string" && parseAddress(value) === value;
+  } catch {
+    return false;
+  }
+}
+
+/** Why a service cannot be taken, or undefined. The texts are for operators. */
+export function serviceProblem(service: Service): string | undefined {
+  const { endpoints, ...rest } = service;
+  const problem = serviceValueProblem(service.id, rest);
+  if (problem !== undefined) return problem;
+  if (endpoints.length > ENDPOINT_COUNT_MAX) return `more than ${ENDPOINT_COUNT_MAX} endpoints`;
+  const seen = new Set<string>();
+  for (const { address, port, weight, state } of endpoints) {
+    const name = `${address} port ${port}`;
+    if (!isAddress(address) || !isPort(port)) return `the endpoint ${name} has no valid address and port`;
+    if (!isEndpointValue({ weight, state })) return `the endpoint ${name} has no valid weight and state`;
+    if (seen.has(name)) return `the endpoint ${name} stands twice`;
+    seen.add(name);
+  }
+  return undefined;
+}
+
+export function isServiceValue(id: string, value: unknown): boolean {
+  return typeof value === "object" && value !== null && serviceValueProblem(id, value) === undefined;
+}
+
+function serviceValueProblem(id: string, value: object): string | undefined {
+  const service = value as Partial<Record<keyof Service, unknown>>;
+  const { vips, port, name, clientPrefixes, idleTimeoutS } = service;
+  if (service.protocol !== PROTOCOL_SCTP) return "only SCTP is served";
+  if (!Array.isArray(vips) || vips.length < 1 || vips.length > VIP_COUNT_MAX || !vips.every(isAddress)) {
+    return `the VIPs must be 1 to ${VIP_COUNT_MAX} addresses`;
+  }
+  if (new Set(vips).size !== vips.length) return "a VIP stands twice";
+  if (!isPort(port)) return "the port must be 1 to 65535";
+  if (service.id !== id || id !== serviceIdOf(vips[0] as string, port))
+    return "the id does not fit VIP and port";
+  if (typeof name !== "string" || name.length > NAME_LENGTH_MAX) return "the name is too long";
+  if (!SELECTIONS.includes(service.selection as SelectionMode)) return "the selection is unknown";
+  if (!Number.isInteger(idleTimeoutS) || (idleTimeoutS as number) < 1)
+    return "idleTimeoutS must be 1 or more";
+  if (service.restartNewAddresses !== "abort" && service.restartNewAddresses !== "accept") {
+    return "restartNewAddresses must be abort or accept";
+  }
+  if (
+    !Array.isArray(clientPrefixes) ||
+    clientPrefixes.length > PREFIX_COUNT_MAX ||
+    !clientPrefixes.every((prefix) => typeof prefix === "string" && prefix.length <= 64)
+  ) {
+    return `clientPrefixes must be at most ${PREFIX_COUNT_MAX} prefixes`;
+  }
+  if (typeof service.withdrawWhenDown !== "boolean") return "withdrawWhenDown must be true or false";
+  return undefined;
+}
+
+export function isEndpointValue(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { weight, state } = value as { weight?: unknown; state?: unknown };
+  return (
+    Number.isInteger(weight) &&
+    (weight as number) >= 0 &&
+    (weight as number) <= WEIGHT_MAX &&
+    (state === "active" || state === "drain")
+  );
+}
