@@ -34,6 +34,8 @@ export interface ClusterOptions {
   readonly configuration?: Readonly<Record<string, object>>;
   /** Fields of the service. */
   readonly service?: object;
+  /** Each VIP belongs to one path network, the one where clients with three addresses look for it; else to all. */
+  readonly vipNetworks?: boolean;
   /** Without it the file has no service: tests make them through the API. */
   readonly withService?: boolean;
 }
@@ -64,6 +66,13 @@ export class Cluster {
   /** Path network of a VIP as a client with `pathCount` networks reaches it. */
   networkOf(vip: string, pathCount: number): string {
     return PATH_NETWORKS[this.vips.indexOf(vip) % pathCount] as string;
+  }
+
+  /** Prefixes of the VIPs that live on a path network. */
+  #vipsOn(network: string): string[] {
+    return this.vips
+      .filter((vip) => this.networkOf(vip, PATH_NETWORKS.length) === network)
+      .map((vip) => `${vip}/${isV6(vip) ? 128 : 32}`);
   }
 
   #build(): void {
@@ -174,7 +183,11 @@ export class Cluster {
     return {
       ...sections,
       interfaces: [
-        ...PATH_NETWORKS.map((name) => ({ name, role: "path" })),
+        ...PATH_NETWORKS.map((name) => ({
+          name,
+          role: "path",
+          ...(this.options.vipNetworks === true && { vips: this.#vipsOn(name) }),
+        })),
         { name: "core", role: "core" },
         { name: "cluster", role: "cluster" },
       ],
