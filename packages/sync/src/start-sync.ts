@@ -6,11 +6,12 @@ import {
   type ServiceId,
   type SessionId,
   type SessionRecord,
+  systemRandom,
 } from "@holdfast/model";
 import { verifyMemberCertificate } from "./certificates/verify.ts";
+import { ConfigurationLink } from "./configuration/shared-configuration.ts";
 import { SessionReplica } from "./engine/replica.ts";
 import { REPLICATION_DEFAULTS } from "./engine/settings.ts";
-import { createLocalConfiguration } from "./local-configuration.ts";
 import { NodeRequests } from "./node-requests.ts";
 import type { EngineLink, EngineState, EngineStatus, ToEngine, ToView } from "./ports.ts";
 import type { MemberSyncState, ReplicaState, Sync, SyncEvents, SyncOptions } from "./sync.ts";
@@ -48,7 +49,12 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
 
   const link = new RelayLink();
   const requests = new NodeRequests((message) => link.post(message), clock, logger);
-  const configuration = createLocalConfiguration();
+  const configuration = new ConfigurationLink(
+    (message) => link.post(message),
+    clock,
+    options.random ?? systemRandom(),
+    logger,
+  );
   const replica = new SessionReplica({
     view,
     link,
@@ -59,7 +65,9 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     ownersOf: (record: SessionRecord) =>
       (owners.get(record.serviceId) ?? []).filter((owner) => owner !== options.memberNumber),
     onState: (next) => changeState(next),
-    onOther: (message) => void requests.handle(message),
+    onOther: (message) => {
+      if (!configuration.handle(message)) requests.handle(message);
+    },
   });
 
   function changeState(next: EngineState | undefined): void {
@@ -67,7 +75,10 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     const after = new Set(next?.connected ?? []);
     state = next;
     for (const member of after)
-      if (!before.has(member)) for (const listener of listeners.connected) listener(member);
+      if (!before.has(member)) {
+        configuration.connected(member);
+        for (const listener of listeners.connected) listener(member);
+      }
     for (const member of before)
       if (!after.has(member)) for (const listener of listeners.disconnected) listener(member);
     for (const listener of listeners.state) listener();
@@ -96,7 +107,10 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
             status = undefined;
             changeState(undefined);
           },
-          restarted: () => replica.restate(),
+          restarted: () => {
+            replica.restate();
+            configuration.restate();
+          },
           failed: (error) => {
             logger.error({ code: error.code, remedy: error.remedy }, error.message);
             for (const listener of listeners.failed) listener(error);
@@ -128,7 +142,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
   return {
     table: view,
     replication,
-    configuration,
+    configuration: configuration.document,
     listening: runner.listening,
     ready: () => state?.ready ?? false,
     mayAllocate: () => state?.mayAllocate ?? false,
@@ -184,6 +198,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
       poll.cancel();
       certificateCheck.cancel();
       replica.flush();
+      configuration.flush();
       await runner.stop();
       replica.abandon();
       requests.abandon();

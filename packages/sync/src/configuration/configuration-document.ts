@@ -206,6 +206,10 @@ export class ConfigurationDocument {
     return this.#take(undefined, changes);
   }
 
+  save(): Uint8Array {
+    return this.#handle.save();
+  }
+
   free(): void {
     this.#handle.free();
   }
@@ -243,7 +247,7 @@ export class ConfigurationDocument {
   #settle(from: number | undefined, heads: readonly string[]): void {
     this.#derive();
     if (this.historyCount > (this.#ports.historyCountMax ?? HISTORY_COUNT_MAX)) this.#nextEpoch();
-    this.#ports.keep(() => this.#handle.save());
+    this.#ports.keep(() => this.save());
     const isNew = this.#handle.getChangeByHash(heads[0] ?? "") === null;
     const changes = this.#handle.getChanges(isNew ? [] : [...heads]);
     if (from === undefined && changes.length > 0)
