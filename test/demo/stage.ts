@@ -55,7 +55,7 @@ export class Stage {
       clients: CLIENT_ADDRESS_COUNTS,
       fastPath: options.fastPath,
       // An endpoint's death should be seen in a second here.
-      configuration: { health: { intervalMs: 200, timeoutMs: 200, downCount: 2, upCount: 2 } },
+      configuration: { health: { intervalMs: 250, timeoutMs: 200, downCount: 2, upCount: 2 } },
     });
   }
 
