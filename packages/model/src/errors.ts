@@ -389,6 +389,11 @@ export const ERROR_CATALOGUE = {
     message: "A raw socket cannot be opened: {reason}.",
     remedy: "Give the process CAP_NET_RAW.",
   },
+  DAEMON_RUNNING: {
+    status: 409,
+    message: "Another holdfast runs here already, with the data plane at {pinDirectory}.",
+    remedy: "Stop it first ('systemctl stop holdfast'), or give this one a dataPlane.pinDirectory of its own.",
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;

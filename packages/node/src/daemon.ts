@@ -21,6 +21,7 @@ import type { DataPlane } from "./data-plane/data-plane.ts";
 import { openDataPlane } from "./data-plane/open.ts";
 import { SuccessorHops } from "./data-plane/successors.ts";
 import { createEventBus } from "./events/bus.ts";
+import { lockDataPlane } from "./lock.ts";
 import { createLogger, type DaemonLogger } from "./log.ts";
 import { Deletions } from "./loxilb/deletions.ts";
 import { startLoxilb } from "./loxilb/server.ts";
@@ -81,6 +82,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
   }
 
   async function compose(): Promise<Daemon> {
+    closers.push(await lockDataPlane(configuration.dataPlane.pinDirectory));
     let token = readToken(configuration.api);
     for (const variable of loaded.unknownVariables)
       logger.warn({ variable }, "this environment variable names no field of the configuration");
@@ -289,7 +291,6 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     dataPlane.onHealth((place, up, reason) => {
       const endpoint = endpointKey(place.address, place.port);
       verdicts.tell({ ...place, verdict: up ? "up" : "down" });
-      logger.info({ endpoint, up, reason }, up ? "endpoint is up" : "endpoint is down");
       events.emit({
         type: "service",
         message: `Endpoint ${endpoint} is ${up ? "up" : "down"}: ${reason}.`,
