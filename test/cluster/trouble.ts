@@ -1,0 +1,56 @@
+// What is done to members, and what must follow.
+import assert from "node:assert/strict";
+import { type Member, until } from "@holdfast/testkit";
+import type { Scene } from "./scene.ts";
+
+/** Every member that runs and is not `member` names another owner. */
+export async function goneFrom(scene: Scene, member: Member, vip: string): Promise<void> {
+  const others = scene.cluster.members.filter((other) => other.running && other !== member);
+  await until(`${vip} to leave ${member.name}`, async () => {
+    const views = await Promise.all(others.map((other) => scene.cluster.owners(other)));
+    return views.every((view) => view.has(vip) && view.get(vip) !== member.name);
+  });
+}
+
+/** `action` is done, a second's messages pass, and every VIP is where it was. */
+export async function staysPut(scene: Scene, action: () => void | Promise<void>): Promise<void> {
+  const before = await scene.cluster.settled();
+  await action();
+  await scene.flowing(50);
+  for (const member of scene.cluster.members.filter((m) => m.running))
+    assert.deepEqual(await scene.cluster.owners(member), before, `VIPs as ${member.name} sees them`);
+}
+
+/** The owner of a VIP loses the VIP's own network, and nothing else. */
+export async function aloneOn(scene: Scene, vip: string): Promise<void> {
+  const { cluster } = scene;
+  const owner = await scene.ownerOf(vip);
+  const network = cluster.networkOf(vip, 3);
+  const before = await cluster.settled();
+  const affected = cluster.vips.filter(
+    (other) => before.get(other) === owner.name && cluster.networkOf(other, 3) === network,
+  );
+  owner.host.cut(network);
+  const after = await scene.moved(vip, owner);
+  await scene.flowing(20);
+  for (const other of cluster.vips.filter((v) => !affected.includes(v)))
+    assert.equal(after.get(other), before.get(other), `${other} had no reason to move`);
+  for (const member of cluster.members) assert.ok(member.running);
+  owner.host.heal(network);
+  await cluster.settled();
+  await scene.flowing(10);
+}
+
+/** The daemon starts, and holds every session by the time that it owns a VIP. */
+export async function bringBack(scene: Scene, member: Member): Promise<void> {
+  const others = scene.cluster.members.filter((other) => other.running && other !== member);
+  const ids = (await scene.sessions(others[0])).map(({ id }) => id).sort();
+  member.launch();
+  await until(`${member.name} to own a VIP again`, async () => {
+    const views = await Promise.all(others.map((other) => scene.cluster.owners(other)));
+    return views.some((view) => [...view.values()].includes(member.name));
+  });
+  assert.deepEqual((await scene.sessions(member)).map(({ id }) => id).sort(), ids);
+  await member.ready();
+  await scene.cluster.settled();
+}
