@@ -1,0 +1,29 @@
+// What the documents tell a reader to type exists, and every link leads somewhere.
+import assert from "node:assert/strict";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+
+const documents = ["README.md", ...globSync("docs/*.md")];
+const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
+const benches = globSync("test/bench/*.ts").map((file) => /([^/]+)\.ts$/.exec(file)?.[1]);
+
+for (const document of documents) {
+  const text = readFileSync(document, "utf8");
+  test(`${document}: every npm command is a script whose program exists`, () => {
+    for (const [, name = ""] of text.matchAll(/npm (?:run )?(test|[a-z]+(?::[a-z]+)?)/g)) {
+      if (["install", "pack", "and", "packages", "package", "run"].includes(name)) continue;
+      assert.ok(scripts[name] !== undefined, `npm run ${name}`);
+      const program = /(test|deploy)\/[\w/-]+\.ts/.exec(scripts[name])?.[0];
+      if (program !== undefined) assert.ok(existsSync(program), program);
+    }
+  });
+  test(`${document}: every benchmark exists`, () => {
+    for (const [, names = ""] of text.matchAll(/npm run bench -- ([a-z|\\-]+)/g))
+      for (const name of names.split(/\\?\|/)) assert.ok(benches.includes(name), name);
+  });
+  test(`${document}: every link to a file leads to one`, () => {
+    for (const [, target = ""] of text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g))
+      assert.ok(existsSync(join(dirname(document), target)), target);
+  });
+}
