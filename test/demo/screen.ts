@@ -38,6 +38,7 @@ export class Screen {
   close(): void {
     if (this.#timer !== undefined) clearInterval(this.#timer);
     this.#timer = undefined;
+    this.#board = () => [];
     this.#erase();
   }
 
