@@ -1,0 +1,56 @@
+// The everyday part of the simulation. More seeds: npm run simulate -- --seeds N
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { automergeJournal } from "../../packages/sync/src/journal/automerge-segment.ts";
+import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
+import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";
+import { FAULTS, type Fault } from "./faults.ts";
+import { simulate } from "./simulation.ts";
+
+const MEMORY_SEED_COUNT = 1_000;
+const AUTOMERGE_SEED_COUNT = 30;
+/** Seeds after which a fault that showed nothing counts as missed. */
+const FAULT_SEED_COUNT_MAX = 160;
+
+async function run(name: string, journals: JournalFactory, from: number, count: number): Promise<void> {
+  for (let seed = from; seed < from + count; seed++) {
+    const { violations, memberCount } = await simulate({ seed, journals });
+    assert.deepEqual(
+      violations,
+      [],
+      `again: npm run simulate -- --from ${seed} --seeds 1 --journal ${name} --story   (${memberCount} members)`,
+    );
+  }
+}
+
+test(`${MEMORY_SEED_COUNT} seeds on the in-memory journal`, () =>
+  run("memory", memoryJournal, 1, MEMORY_SEED_COUNT));
+
+test(`${AUTOMERGE_SEED_COUNT} seeds on Automerge`, () =>
+  run("automerge", automergeJournal, 5_001, AUTOMERGE_SEED_COUNT));
+
+test("the same seed is the same run, on either journal", async () => {
+  for (const seed of [7, 8]) {
+    const first = await simulate({ seed, journals: memoryJournal });
+    assert.deepEqual(await simulate({ seed, journals: memoryJournal }), first);
+    const onAutomerge = await simulate({ seed, journals: automergeJournal });
+    assert.deepEqual(onAutomerge, first);
+  }
+});
+
+async function seedThatCatches(fault: Fault): Promise<number | undefined> {
+  const step = fault.needsLongPartition === true ? 8 : 1;
+  for (let i = 1; i <= FAULT_SEED_COUNT_MAX / step; i++) {
+    const { violations } = await simulate({ seed: i * step, journals: memoryJournal, fault });
+    if (violations.length > 0) return i * step;
+  }
+  return undefined;
+}
+
+for (const fault of FAULTS) {
+  test(`the simulation catches ${fault.name}`, async (context) => {
+    const seed = await seedThatCatches(fault);
+    assert.notEqual(seed, undefined, `${FAULT_SEED_COUNT_MAX} seeds saw nothing wrong`);
+    context.diagnostic(`seed ${seed}`);
+  });
+}
