@@ -7,7 +7,7 @@
 //   --only TEXT  only cases whose name contains it (and nftables)
 import { execFileSync } from "node:child_process";
 import { setPriority } from "node:os";
-import { type BpfFastPath, openBpfFastPath } from "@holdfast/forwarder";
+import { type FastPath, openBpfFastPath, openUserspaceFastPath } from "@holdfast/forwarder";
 import { addressBytes, addressFromBytes } from "@holdfast/model";
 import { encodeData, encodeHeartbeat, encodeIp, encodePacket } from "@holdfast/sctp";
 import koffi from "koffi";
@@ -29,8 +29,12 @@ import { numberOf, print, type Row, rounded } from "./replication/report.ts";
 const FLOW_COUNTS = [64, FLOW_COUNT_MAX] as const;
 const SIZES = [100, 1_400] as const;
 const ROUND_COUNT = 10;
-/** Packets of a slice: setting a run up takes some milliseconds, which must not count. */
-const SLICE_COUNT = 131_072;
+/** A slice lasts as long for the slow as for the fast: a longer one would meet more disturbance. */
+const SLICE_MS = 60;
+const SLICE_COUNT_FIRST = 16_384;
+const SLICE_COUNT_MAX = 1_048_576;
+const BURST_COUNT = 4_096;
+const BURST_SILENCE_MS = 500;
 const UNDISTURBED = 0.9;
 const BASELINE = "nftables";
 
@@ -40,6 +44,8 @@ interface Case {
   open(testbed: Testbed): Promise<() => Promise<void>>;
   /** It learns flows from packets: send a HEARTBEAT of each first. */
   readonly tracks?: boolean;
+  /** It forwards in this process's event loop: what a slice sends has to fit into its ring. */
+  readonly userspace?: boolean;
 }
 
 const CASES: readonly Case[] = [
@@ -48,6 +54,7 @@ const CASES: readonly Case[] = [
   ours("tc", "tc", "tc"),
   { name: BASELINE, sink: "tc", open: openNftables, tracks: true },
   { name: "routing", sink: "tc", open: openRouting },
+  { name: "userspace", sink: "tc", open: openUserspace, userspace: true },
 ];
 
 export async function run(options: { readonly json: boolean; readonly args: string[] }): Promise<void> {
@@ -70,14 +77,18 @@ export async function run(options: { readonly json: boolean; readonly args: stri
       inside(testbed.sink, () => generator.attachSink(testbed.link("sink0").index, each.sink));
     }
     const rates = new Map<string, number[]>();
-    for (const flowCount of FLOW_COUNTS) {
-      for (const size of SIZES) {
-        const key = (name: string) => `${name}/${flowCount}/${size}B`;
+    for (let round = 0; round < rounds; round++) {
+      for (const flowCount of FLOW_COUNTS) {
         for (const { each, testbed } of open) if (each.tracks) warm(generator, testbed, flowCount);
-        for (let round = 0; round < rounds; round++) {
+        for (const size of SIZES) {
           for (const { each, testbed } of open) {
-            const rate = measure(generator, testbed, traffic(testbed, flowCount, size));
-            rates.set(key(each.name), [...(rates.get(key(each.name)) ?? []), rate]);
+            const prepared = traffic(testbed, flowCount, size);
+            const key = `${each.name}/${flowCount}/${size}B`;
+            const known = rates.get(key) ?? [];
+            const rate = each.userspace
+              ? await measureBurst(generator, testbed, prepared)
+              : measure(generator, testbed, prepared, known.at(-1));
+            rates.set(key, [...known, rate]);
           }
         }
       }
@@ -109,15 +120,36 @@ function rowsOf(cases: readonly Case[], rates: ReadonlyMap<string, readonly numb
 }
 
 /** Packets a second that reached the sink. */
-function measure(generator: Generator, testbed: Testbed, prepared: Traffic): number {
+function measure(generator: Generator, testbed: Testbed, prepared: Traffic, lastRate?: number): number {
   return inside(testbed.generator, () => {
     generator.prepare(prepared);
-    const before = generator.received();
-    const startedAt = performance.now();
-    generator.send(SLICE_COUNT);
-    const elapsed = performance.now() - startedAt;
-    return ((generator.received() - before) / elapsed) * 1_000;
+    const wanted = lastRate === undefined ? SLICE_COUNT_FIRST : (lastRate * SLICE_MS) / 1_000;
+    generator.send(Math.round(Math.min(Math.max(wanted, SLICE_COUNT_FIRST), SLICE_COUNT_MAX)));
+    return generator.rate();
   });
+}
+
+/** A burst that the ring holds, and the time until its last packet has come out; setting the run up counts. */
+async function measureBurst(generator: Generator, testbed: Testbed, prepared: Traffic): Promise<number> {
+  const startedAt = performance.now();
+  inside(testbed.generator, () => {
+    generator.prepare(prepared);
+    generator.send(BURST_COUNT);
+  });
+  let received = 0;
+  let lastAt = startedAt;
+  for (
+    let now = startedAt;
+    received < BURST_COUNT && now - lastAt < BURST_SILENCE_MS;
+    now = performance.now()
+  ) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const count = generator.received();
+    if (count === received) continue;
+    received = count;
+    lastAt = performance.now();
+  }
+  return (received / (lastAt - startedAt)) * 1_000;
 }
 
 /** A HEARTBEAT of every flow: connection tracking accepts an association in the middle by it. */
@@ -163,22 +195,32 @@ function ours(name: string, mode: "xdp" | "xdp-generic" | "tc", sink: "xdp" | "t
   return {
     name,
     sink,
-    async open(testbed) {
-      const fastPath = await openInside(testbed.device, () =>
-        openBpfFastPath({ mode, interfaces: ["dut0", "dut1"], flowCountMax: 131_072 }),
-      );
-      inside(testbed.device, () => {
-        fastPath.setLocal([{ address: VIP, owned: true, ports: [SERVICE_PORT] }]);
-        fastPath.setEndpoints([{ address: ENDPOINT, port: ENDPOINT_PORT }]);
-        for (let n = 0; n < FLOW_COUNT_MAX; n++) install(fastPath, n);
-      });
-      return () => fastPath.uninstall();
-    },
+    open: (testbed) =>
+      openFastPath(testbed, () =>
+        openBpfFastPath({ mode, interfaces: ["dut0", "dut1"], flowCountMax: 2 * FLOW_COUNT_MAX }),
+      ),
   };
 }
 
+async function openUserspace(testbed: Testbed): Promise<() => Promise<void>> {
+  return await openFastPath(testbed, () =>
+    openUserspaceFastPath({ interfaces: ["dut0", "dut1"], flowCountMax: 2 * FLOW_COUNT_MAX }),
+  );
+}
+
+async function openFastPath(testbed: Testbed, open: () => Promise<FastPath>): Promise<() => Promise<void>> {
+  // Asynchronous in form only: everything that depends on the namespace happens at once.
+  const fastPath = await inside(testbed.device, open);
+  inside(testbed.device, () => {
+    fastPath.setLocal([{ address: VIP, owned: true, ports: [SERVICE_PORT] }]);
+    fastPath.setEndpoints([{ address: ENDPOINT, port: ENDPOINT_PORT }]);
+    for (let n = 0; n < FLOW_COUNT_MAX; n++) install(fastPath, n);
+  });
+  return async () => inside(testbed.device, () => fastPath.uninstall());
+}
+
 /** Both directions, as an association has them; the benchmark sends up. */
-function install(fastPath: BpfFastPath, n: number): void {
+function install(fastPath: FastPath, n: number): void {
   const client = addressFromBytes(clientBytes(n));
   const natPort = 10_000 + n;
   const up = fastPath.install({
@@ -208,11 +250,6 @@ function install(fastPath: BpfFastPath, n: number): void {
     session: n + 1,
   });
   if (!up || !down) throw new Error("the flow table is full");
-}
-
-/** `inside` for what is asynchronous in form only: everything that depends on the namespace happens at once. */
-async function openInside<T>(namespace: string, open: () => Promise<T>): Promise<T> {
-  return await inside(namespace, open);
 }
 
 async function openNftables(testbed: Testbed): Promise<() => Promise<void>> {

@@ -23,8 +23,10 @@ const LIVE_FRAMES = 2;
 const BATCH_SIZE = 64;
 const BPF_XDP = 37;
 const BPF_TCX_INGRESS = 46;
-const SENT = 0;
-const RECEIVED = 1;
+/** struct hf_progress, of each possible CPU. */
+const PROGRESS_SIZE = 40;
+const CPU_COUNT_MAX = 256;
+const CLOCK_PERIOD = 256;
 
 export interface Traffic {
   readonly interfaceIndex: number;
@@ -86,7 +88,7 @@ export class Generator {
     head.copy(settings, HEAD_OFFSET);
     libbpf().update(this.#settingsFd, Buffer.alloc(4), settings, 0);
     // Flows are taken from the first on.
-    this.#write(SENT, 0n);
+    this.#progress("reset");
   }
 
   /** Sends `count` packets from the current network namespace; returns when they have left. A signal may cut it short. */
@@ -106,23 +108,34 @@ export class Generator {
       throw new Error(`sending failed with ${errnoName(result)}`);
   }
 
-  /** Packets that sinks have seen, ever. */
+  /** Packets that sinks have seen since `prepare`. */
   received(): number {
-    const value = Buffer.alloc(8 * 256);
-    const key = Buffer.alloc(4);
-    key.writeUInt32LE(RECEIVED);
-    libbpf().lookup(this.#progressFd, key, value);
-    let sum = 0;
-    for (let at = 0; at < value.length; at += 8) sum += Number(value.readBigUInt64LE(at));
-    return sum;
+    return this.#progress("read").received;
   }
 
-  #write(index: number, count: bigint): void {
+  /**
+   * Packets a second that sinks have seen since `prepare`, by the time from the first packet sent to the last: what a
+   * test run takes to be set up and torn down, some 20 ms, does not count.
+   */
+  rate(): number {
+    const { sent, elapsedNs, received } = this.#progress("read");
+    const timed = Math.floor((sent - 1) / CLOCK_PERIOD) * CLOCK_PERIOD;
+    return elapsedNs === 0 ? 0 : (received * (timed / sent) * 1e9) / elapsedNs;
+  }
+
+  #progress(what: "read" | "reset"): { sent: number; elapsedNs: number; received: number } {
     const key = Buffer.alloc(4);
-    key.writeUInt32LE(index);
-    const value = Buffer.alloc(8 * 256);
-    for (let at = 0; at < value.length; at += 8) value.writeBigUInt64LE(count, at);
-    libbpf().update(this.#progressFd, key, value, 0);
+    const value = Buffer.alloc(PROGRESS_SIZE * CPU_COUNT_MAX);
+    if (what === "reset") libbpf().update(this.#progressFd, key, value, 0);
+    else libbpf().lookup(this.#progressFd, key, value);
+    let [sent, elapsedNs, received] = [0, 0, 0];
+    for (let at = 0; at < value.length; at += PROGRESS_SIZE) {
+      const field = (index: number) => Number(value.readBigUInt64LE(at + 8 * index));
+      sent += field(1);
+      elapsedNs = Math.max(elapsedNs, field(3) - field(2));
+      received += field(4);
+    }
+    return { sent, elapsedNs, received };
   }
 }
 

@@ -32,16 +32,30 @@ struct {
 	__type(value, struct hf_generator);
 } hf_generator SEC(".maps");
 
+/* Packets between two looks at the clock. */
+#define CLOCK_PERIOD 256
+
+struct hf_progress {
+	__u64 next_flow;
+	__u64 sent;
+	/* When the first packet was sent, and the last whose number is a multiple of CLOCK_PERIOD. */
+	__u64 first_ns;
+	__u64 last_ns;
+	__u64 received;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct hf_progress);
 } hf_progress SEC(".maps");
 
-static __always_inline __u64 *progress(__u32 index)
+static __always_inline struct hf_progress *progress(void)
 {
-	return bpf_map_lookup_elem(&hf_progress, &index);
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&hf_progress, &zero);
 }
 
 SEC("xdp")
@@ -50,16 +64,22 @@ int generate(struct xdp_md *ctx)
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 zero = 0, flow, source;
 	struct hf_generator *settings = bpf_map_lookup_elem(&hf_generator, &zero);
-	__u64 *next = progress(0);
+	struct hf_progress *own = progress();
 	struct iphdr *ip = data + ETH_HLEN;
 	__be16 *port = data + ETH_HLEN + 20;
 	__u32 *checksum = data + ETH_HLEN + 28;
 	__be16 wanted;
 
-	if (!settings || !next || data + HEAD_SIZE > end)
+	if (!settings || !own || data + HEAD_SIZE > end)
 		return XDP_ABORTED;
-	flow = *next;
-	*next = flow + 1 < settings->flow_count ? flow + 1 : 0;
+	if (own->sent % CLOCK_PERIOD == 0) {
+		own->last_ns = bpf_ktime_get_ns();
+		if (!own->sent)
+			own->first_ns = own->last_ns;
+	}
+	own->sent++;
+	flow = own->next_flow;
+	own->next_flow = flow + 1 < settings->flow_count ? flow + 1 : 0;
 	/* Frames come back as they were left: everything is written anew. */
 	__builtin_memcpy(data, settings->head, HEAD_SIZE);
 	source = bpf_htonl(settings->source + flow);
@@ -75,13 +95,13 @@ static __always_inline void receive(void *data, void *end)
 {
 	struct ethhdr *eth = data;
 	struct iphdr *ip = data + ETH_HLEN;
-	__u64 *received;
+	struct hf_progress *own;
 
 	if ((void *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->protocol != 132)
 		return;
-	received = progress(1);
-	if (received)
-		*received += 1;
+	own = progress();
+	if (own)
+		own->received++;
 }
 
 SEC("xdp")
