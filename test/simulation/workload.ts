@@ -30,7 +30,6 @@ const LINGER_MS = 200;
 /** A client repeats what is not answered. */
 const RETRY_MS = 60;
 const RETRY_COUNT_MAX = 4;
-const EMBRYO_LIMIT_MS = IDLE_LIMIT_MS / 2;
 
 interface Forwarder {
   readonly life: Life;
@@ -46,13 +45,15 @@ export class Workload {
   quietSinceMs = 0;
   readonly totals = { opened: 0, failed: 0, refused: 0, released: 0 };
   readonly #cluster: Cluster;
+  readonly #idleLimitMs: number;
   readonly #endpoints: readonly string[];
   readonly #forwarders = new Map<number, Forwarder>();
   readonly #byId = new Map<SessionId, Association>();
   #serial = 0;
   #stopped = false;
 
-  constructor(cluster: Cluster, endpointCount: number) {
+  constructor(cluster: Cluster, endpointCount: number, idleLimitMs = IDLE_LIMIT_MS) {
+    this.#idleLimitMs = idleLimitMs;
     this.#cluster = cluster;
     this.#endpoints = ENDPOINTS.slice(0, endpointCount);
     for (const member of cluster.members) member.onLife = (life) => this.#attach(member, life);
@@ -428,7 +429,7 @@ export class Workload {
         forwarder.changedAtMs.set(id, life.clock.nowMs());
       }
     });
-    life.clock.every(IDLE_LIMIT_MS / 8, () => this.#sweep(forwarder));
+    life.clock.every(this.#idleLimitMs / 8, () => this.#sweep(forwarder));
   }
 
   /** Ends what has been silent, as far as this member knows. */
@@ -437,7 +438,7 @@ export class Workload {
       if (isEnded(record)) continue;
       const silentMs = life.clock.nowMs() - (changedAtMs.get(record.id) ?? 0);
       const embryo = record.commit === undefined;
-      if (silentMs < (embryo ? EMBRYO_LIMIT_MS : IDLE_LIMIT_MS)) continue;
+      if (silentMs < (embryo ? this.#idleLimitMs / 2 : this.#idleLimitMs)) continue;
       const end: End = endOf(record, embryo ? "handshakeTimeout" : "idle");
       life.view.apply({ id: record.id, end: this.#cluster.fault?.end?.(end) ?? end });
     }
