@@ -121,7 +121,10 @@ export class Cluster {
       const pinDirectory = `/sys/fs/bpf/${lab.id}-${host.name}`;
       lab.onEnd(() => rmSync(pinDirectory, { recursive: true, force: true }));
       this.members.push(
-        new Member(lab, host, n, this.#configuration(host, n, hosts, pinDirectory, certificates(n))),
+        new Member(lab, host, n, this.#configuration(host, n, hosts, pinDirectory, certificates(n)), {
+          pinDirectory,
+          storeDirectory: join(lab.directory, `${host.name}.store`),
+        }),
       );
     }
   }
@@ -230,6 +233,36 @@ export class Cluster {
       limitMs,
       50,
     );
+  }
+
+  /** Members of different groups hear nothing of each other on any network; clients and endpoints hear all. */
+  partition(groups: readonly (readonly Member[])[]): void {
+    this.mend();
+    for (const group of groups) {
+      const strangers = groups.filter((other) => other !== group).flat();
+      const addresses = strangers.flatMap(({ host }) =>
+        [...this.lab.networks.keys()].flatMap((network) => host.addresses(network)),
+      );
+      const drop = (family: string, list: readonly string[]) =>
+        list.length === 0 ? "" : `${family} saddr { ${list.join(", ")} } drop\n`;
+      const rules = `${drop(
+        "ip",
+        addresses.filter((a) => !isV6(a)),
+      )} ${drop("ip6", addresses.filter(isV6))}`;
+      for (const { host } of group) {
+        host.run(
+          "nft",
+          ["-f", "-"],
+          `table inet partition {\n chain input {\n type filter hook input priority 0\n ${rules}\n }\n}\n`,
+        );
+      }
+    }
+  }
+
+  mend(): void {
+    for (const { host } of this.members) {
+      host.run("nft", ["-f", "-"], "table inet partition\ndelete table inet partition\n");
+    }
   }
 
   memberOf(name: string): Member {

@@ -17,13 +17,24 @@ export class Member {
   readonly socket: string;
   readonly configFile: string;
   readonly logFile: string;
+  /** What outlives the daemon. */
+  readonly pinDirectory: string;
+  readonly storeDirectory: string;
   /** The command's main file; an installed package's may stand here. */
   program = HOLDFAST_PROGRAM;
   #child: ChildProcess | undefined;
   #exit: Promise<number | null> = Promise.resolve(null);
   #signalled = false;
 
-  constructor(lab: Lab, host: Host, number: number, configuration: object) {
+  constructor(
+    lab: Lab,
+    host: Host,
+    number: number,
+    configuration: object,
+    places: { readonly pinDirectory: string; readonly storeDirectory: string },
+  ) {
+    this.pinDirectory = places.pinDirectory;
+    this.storeDirectory = places.storeDirectory;
     this.name = host.name;
     this.number = number;
     this.host = host;

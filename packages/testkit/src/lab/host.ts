@@ -55,6 +55,15 @@ export class Host {
     return (this.#addresses[network] ?? []).map((address) => address.split("/")[0] as string);
   }
 
+  /** Hardware address of the interface on a network. */
+  mac(network: string): string {
+    const [link] = JSON.parse(runInside(this.namespace, "ip", ["-j", "link", "show", "dev", network])) as {
+      address: string;
+    }[];
+    if (link === undefined) throw new Error(`${this.name} is not on ${network}`);
+    return link.address;
+  }
+
   /** An on-link route: `to` (a VIP) is looked for with ARP or NDP on `network`. */
   onLink(to: string, network: string): void {
     const line = `route replace ${to}/${to.includes(":") ? 128 : 32} dev ${network}`;

@@ -125,6 +125,13 @@ struct socket *open_socket(int type, uint16_t port, int (*receive)(struct socket
 			parameters.spp_flags |= SPP_HB_DISABLE;
 		usrsctp_setsockopt(socket, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &parameters, sizeof(parameters));
 	}
+	if (options.auth) {
+		// RFC 4895: this side accepts no DATA without a valid AUTH in front.
+		struct sctp_authchunk chunk = {.sauth_chunk = 0};
+
+		if (usrsctp_setsockopt(socket, IPPROTO_SCTP, SCTP_AUTH_CHUNK, &chunk, sizeof(chunk)) != 0)
+			die("auth");
+	}
 	usrsctp_set_non_blocking(socket, 1);
 	for (int i = 0; i < options.local_count; i++)
 		bind_one(socket, options.local[i], port);
@@ -201,7 +208,7 @@ static void parse_options(int count, char **words)
 {
 	enum { FIRST = 256, ROLE, LOCAL, PORT, REMOTE, REMOTE_PORT, ASSOCIATIONS, ID, RTO_INITIAL, RTO_MIN, RTO_MAX, HEARTBEAT,
 	       PATH_MAX, ASSOC_MAX, INIT_MAX, RATE, SIZE, START_RATE, ECHO_BACK, RECONNECT, NO_HEARTBEAT, NO_ASCONF, BLACKHOLE,
-	       SACK, PMTUD_OFF };
+	       SACK, PMTUD_OFF, AUTH };
 	static const struct option names[] = {
 		{"role", 1, 0, ROLE}, {"local", 1, 0, LOCAL}, {"port", 1, 0, PORT}, {"remote", 1, 0, REMOTE},
 		{"remote-port", 1, 0, REMOTE_PORT}, {"associations", 1, 0, ASSOCIATIONS}, {"id", 1, 0, ID},
@@ -209,7 +216,8 @@ static void parse_options(int count, char **words)
 		{"heartbeat", 1, 0, HEARTBEAT}, {"path-max-retrans", 1, 0, PATH_MAX}, {"assoc-max-retrans", 1, 0, ASSOC_MAX},
 		{"init-max-retrans", 1, 0, INIT_MAX}, {"rate", 1, 0, RATE}, {"size", 1, 0, SIZE}, {"start-rate", 1, 0, START_RATE},
 		{"echo", 0, 0, ECHO_BACK}, {"reconnect", 0, 0, RECONNECT}, {"no-heartbeat", 0, 0, NO_HEARTBEAT},
-		{"no-asconf", 0, 0, NO_ASCONF}, {"blackhole", 0, 0, BLACKHOLE}, {"delayed-sack", 1, 0, SACK}, {0},
+		{"no-asconf", 0, 0, NO_ASCONF}, {"blackhole", 0, 0, BLACKHOLE}, {"delayed-sack", 1, 0, SACK},
+		{"auth", 0, 0, AUTH}, {0},
 	};
 
 	for (int key; (key = getopt_long(count, words, "", names, NULL)) != -1;) {
@@ -238,6 +246,7 @@ static void parse_options(int count, char **words)
 		case NO_HEARTBEAT: options.no_heartbeat = true; break;
 		case NO_ASCONF: options.no_asconf = true; break;
 		case BLACKHOLE: options.blackhole = 2; break;
+		case AUTH: options.auth = true; break;
 		case SACK: options.delayed_sack = number; break;
 		default: errno = EINVAL; die("option");
 		}

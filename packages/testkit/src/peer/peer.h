@@ -27,7 +27,7 @@
 #define MESSAGE_MAGIC 0x484f4c44u /* "HOLD" */
 
 struct options {
-	bool server, echo, reconnect, no_heartbeat, no_asconf, pmtud_off;
+	bool server, echo, reconnect, no_heartbeat, no_asconf, pmtud_off, auth;
 	char *local[LOCAL_COUNT_MAX];
 	int local_count;
 	uint16_t port, remote_port;

@@ -25,6 +25,8 @@ export interface PeerOptions {
   readonly delayedSack?: number;
   readonly noHeartbeat?: boolean;
   readonly noAsconf?: boolean;
+  /** DATA must be authenticated (RFC 4895); both sides need it to have an effect in both directions. */
+  readonly auth?: boolean;
 }
 
 export interface ServerOptions extends PeerOptions {
@@ -112,6 +114,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   delayedSack: "delayed-sack",
   noHeartbeat: "no-heartbeat",
   noAsconf: "no-asconf",
+  auth: "auth",
   echo: "echo",
   remote: "remote",
   remotePort: "remote-port",

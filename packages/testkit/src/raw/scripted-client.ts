@@ -42,6 +42,8 @@ export interface Way {
   readonly from?: Address;
   readonly to?: Address;
   readonly tag?: number;
+  /** Source port. */
+  readonly port?: number;
   /** Force the cable. */
   readonly network?: string;
   readonly ip?: IpExtras;
@@ -84,7 +86,7 @@ export class ScriptedClient {
       {
         source: way.from ?? (options.addresses[0] as Address),
         destination: way.to ?? (options.vips[0] as Address),
-        sourcePort: options.port,
+        sourcePort: way.port ?? options.port,
         destinationPort: options.servicePort,
       },
       way.tag ?? this.peerTag,
