@@ -18,8 +18,9 @@ import { parseEndpointKey } from "../services/specification.ts";
 import type { SessionOrder } from "./order.ts";
 import { shownCandidate } from "./view.ts";
 
-/** Records looked at in one turn of the event loop: about a millisecond. */
-export const SEARCH_CHUNK_COUNT = 1000;
+/** How long one turn of the event loop may walk, ms, and how often the clock is looked at. */
+const TURN_MS = 2;
+const CLOCK_PERIOD_COUNT = 32;
 
 export interface SearchSources {
   readonly table: Pick<SessionTable, "get">;
@@ -45,10 +46,14 @@ export async function searchSessions(
   const limit = query.limit ?? SESSION_PAGE_DEFAULT;
   const records: SessionRecord[] = [];
   let seen = 0;
+  let turnedAtMs = performance.now();
   let last: SessionId | undefined;
   for (const id of sources.order.after(cursorId(query.cursor))) {
     if (records.length === limit) return { records, next: cursorText(last as string) };
-    if (++seen % SEARCH_CHUNK_COUNT === 0) await turn();
+    if (++seen % CLOCK_PERIOD_COUNT === 0 && performance.now() - turnedAtMs > TURN_MS) {
+      await turn();
+      turnedAtMs = performance.now();
+    }
     const record = sources.table.get(id);
     if (record === undefined || !matches(record)) continue;
     records.push(record);

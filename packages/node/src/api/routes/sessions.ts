@@ -4,6 +4,7 @@ import {
   SessionPageSchema,
   type SessionQuery,
   SessionQuerySchema,
+  type SessionSummary,
 } from "@holdfast/api";
 import { HoldfastError } from "@holdfast/model";
 import { Type } from "@sinclair/typebox";
@@ -13,6 +14,9 @@ import { sessionDetail, sessionSummary } from "../../sessions/view.ts";
 import type { ApiSources } from "../sources.ts";
 
 const problems = { "4xx": ProblemSchema, "5xx": ProblemSchema };
+
+/** Summaries made in one turn of the event loop. */
+const SUMMARY_TURN_COUNT = 200;
 
 export function sessionRoutes(sources: ApiSources) {
   const { registry, table, catalogue } = sources;
@@ -38,12 +42,12 @@ export function sessionRoutes(sources: ApiSources) {
           memberNumberOf: sources.memberNumberOf,
         });
         const byId = services();
-        return {
-          items: page.records.map((record) =>
-            sessionSummary(record, byId.get(record.serviceId), sources.memberNameOf),
-          ),
-          ...(page.next !== undefined && { next: page.next }),
-        };
+        const items: SessionSummary[] = [];
+        for (const record of page.records) {
+          items.push(sessionSummary(record, byId.get(record.serviceId), sources.memberNameOf));
+          if (items.length % SUMMARY_TURN_COUNT === 0) await new Promise((resolve) => setImmediate(resolve));
+        }
+        return { items, ...(page.next !== undefined && { next: page.next }) };
       },
     );
 
