@@ -1,4 +1,7 @@
 // `holdfast`: see program.ts for the commands, exit.ts for the exit codes.
-import { main } from "./program.ts";
+import { keepCompiled } from "./compile-cache.ts";
 
+keepCompiled();
+// What is imported before the cache is on would be compiled at every start.
+const { main } = await import("./program.ts");
 process.exitCode = await main(process.argv.slice(2));
