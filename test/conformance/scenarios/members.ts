@@ -19,13 +19,18 @@ interface Stage {
   readonly clients: readonly Peer[];
 }
 
+/** Clients that come later have hosts of their own: two stacks on one host would abort each other's associations. */
+const EARLY_COUNT = 3;
+
 /** Three members, clients with one, two and three addresses, messages flowing over confirmed paths. */
 async function stage(context: Context, options: StageOptions = {}): Promise<Stage> {
-  await context.open({ members: 3, clients: [1, 2, 3], ...options });
+  await context.open({ members: 3, clients: [1, 2, 3, 1, 2, 3], ...options });
   const { cluster } = context;
   const server = await cluster.startEndpoint();
   const clients = await Promise.all(
-    cluster.clients.map((_, i) => cluster.startClient(i, { rate: 50, associations: 2 })),
+    cluster.clients
+      .slice(0, EARLY_COUNT)
+      .map((_, i) => cluster.startClient(i, { rate: 50, associations: 2 })),
   );
   for (const client of clients) await client.established(2);
   await context.confirmed([...clients, server], cluster.vips.length);
@@ -68,7 +73,7 @@ export const members: readonly Scenario[] = [
       await context.flowing(server, 30);
       assert.notEqual(await ownerOf(context), third);
       // The dead daemon's data plane is no trap for newcomers.
-      const fresh = await context.cluster.startClient(0, { port: 39_000, id: 9_000, rate: 50 });
+      const fresh = await context.cluster.startClient(EARLY_COUNT, { rate: 50 });
       await fresh.established(1);
       await context.intact([...clients, fresh], [server]);
       await assertGaps(server);
@@ -149,9 +154,9 @@ export const members: readonly Scenario[] = [
           [...(await cluster.owners(alone)).values()].every((o) => o === alone.name),
       );
       const fresh = await Promise.all(
-        cluster.clients.map((_, i) =>
-          cluster.startClient(i, { port: 39_000, id: 9_000 + i * 10, associations: 5, rate: 50 }),
-        ),
+        cluster.clients
+          .slice(EARLY_COUNT)
+          .map((_, i) => cluster.startClient(EARLY_COUNT + i, { associations: 5, rate: 50 })),
       );
       for (const client of fresh) await client.established(5);
       await context.flowing(server, 30);
@@ -180,7 +185,7 @@ export const members: readonly Scenario[] = [
     seen: "Everything passes: associations come up, all paths confirm, nothing is lost.",
     everywhere: true,
     async run(context) {
-      await context.open({ members: 3, clients: [2] });
+      await context.open({ members: 3, clients: [2, 2] });
       const { cluster } = context;
       const server = await cluster.startEndpoint();
       const early = await cluster.startClient(0, { rate: 50 });
@@ -193,7 +198,7 @@ export const members: readonly Scenario[] = [
           `neigh replace ${vip} lladdr ${other.host.mac("core")} dev core nud permanent`,
         );
       }
-      const late = await cluster.startClient(0, { port: 39_000, id: 500, rate: 50 });
+      const late = await cluster.startClient(1, { rate: 50 });
       await late.established(1);
       await context.confirmed([early, late, server], 4);
       await context.flowing(server, 50);
