@@ -198,18 +198,24 @@ function choose(
   const { service } = entry;
   const family = familyOf(service.vips[vip] as Address);
   const clients = listed.length === 0 ? [source] : [source, ...listed].sort();
-  const endpoint = selectEndpoint({
-    service,
-    clientAddresses: clients,
-    isUp: (e) => isEndpointUp(core, e) && endpointAddress(core, e, family) !== undefined,
-    countOf: (e) => core.associations.count(e),
-    persisted: (client) => {
-      const home = core.associations.homeOf(service.id, client);
-      return home && service.endpoints.find((e) => e.address === home.address && e.port === home.port);
-    },
-    ...(avoid === undefined ? {} : { avoid }),
-    turn: core.nextTurn(),
-  });
+  const choose = (isUp: (endpoint: Endpoint) => boolean) =>
+    selectEndpoint({
+      service,
+      clientAddresses: clients,
+      isUp,
+      countOf: (e) => core.associations.count(e),
+      persisted: (client) => {
+        const home = core.associations.homeOf(service.id, client);
+        return home && service.endpoints.find((e) => e.address === home.address && e.port === home.port);
+      },
+      ...(avoid === undefined ? {} : { avoid }),
+      turn: core.nextTurn(),
+    });
+  // When all are down the INIT goes to one of them all the same: a verdict is some probes old, an INIT costs a dead endpoint
+  // nothing, and one that is just back answers it before the next probe would have found out.
+  const endpoint =
+    choose((e) => isEndpointUp(core, e) && endpointAddress(core, e, family) !== undefined) ??
+    choose((e) => familyOf(e.address) === family);
   if (endpoint === undefined) return "no-endpoint";
   const nowMs = core.clock.nowMs();
   const probe = `${clients[0]}|${clientPort}|${service.id}`;
