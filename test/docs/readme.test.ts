@@ -1,5 +1,6 @@
 // What the documents tell a reader to type exists, and every link leads somewhere.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
@@ -23,7 +24,22 @@ for (const document of documents) {
       for (const name of names.split(/\\?\|/)) assert.ok(benches.includes(name), name);
   });
   test(`${document}: every link to a file leads to one`, () => {
-    for (const [, target = ""] of text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g))
+    for (const [, target = ""] of text.matchAll(/\]\(([\w./-]+)(?:#[^)]*)?\)/g))
       assert.ok(existsSync(join(dirname(document), target)), target);
+  });
+}
+
+const help = execFileSync(
+  process.execPath,
+  ["--disable-warning=ExperimentalWarning", "packages/cli/src/main.ts", "--help"],
+  {
+    encoding: "utf8",
+  },
+);
+for (const document of documents) {
+  test(`${document}: every holdfast command exists`, () => {
+    const text = readFileSync(document, "utf8");
+    const typed = [...text.matchAll(/(?:^|`)holdfast ([a-z]+)/gm)].map(([, name]) => name as string);
+    for (const name of typed) assert.match(help, new RegExp(`^ {2}${name}\\b`, "m"), `holdfast ${name}`);
   });
 }
