@@ -2,10 +2,14 @@
 // The view joins; whoever replicates listens to `onLocal` and feeds `joinRemote` and `forget`.
 import type { Address } from "../address.ts";
 import type { ServiceId } from "../service.ts";
+import type { CandidateIdentity } from "./candidate.ts";
+import { decodeSession } from "./codec.ts";
 import { complete } from "./complete.ts";
 import { comparePrecedence, currentCandidate, isEnded, natPortsOf } from "./facts.ts";
-import { emptyRecord, isIdentified, join } from "./join.ts";
+import { compareEnds, emptyRecord, isIdentified, join } from "./join.ts";
 import type { SessionDelta, SessionId, SessionRecord } from "./record.ts";
+import { RecordStore } from "./record-store.ts";
+import { hashText, SlotIndex } from "./slot-index.ts";
 import type { Origin, SessionChange, SessionQuestion, SessionTable } from "./table.ts";
 
 export interface RemoteJoin {
@@ -15,48 +19,80 @@ export interface RemoteJoin {
   readonly contradicted: boolean;
 }
 
+const KNOWN: RemoteJoin = { covered: true, contradicted: false };
+const INITIAL_SLOT_COUNT = 1024;
+
 /** A local delta on its way to the others, complete (see complete.ts). */
 export type LocalListener = (delta: SessionDelta, urgent: boolean, record: SessionRecord) => void;
 
-type Index = Map<string, SessionId | SessionId[]>;
+/** Flags of a slot. */
+const IDENTIFIED = 1;
+const ENDED = 2;
+/** Endpoint number of a session that holds NAT ports at several endpoints, or more endpoints than have numbers. */
+const SEVERAL_ENDPOINTS = 0xffff;
 
 export class SessionView implements SessionTable {
-  readonly #records = new Map<SessionId, SessionRecord>();
-  /** Deltas whose identity has not arrived yet; not shown. */
-  readonly #unidentified = new Map<SessionId, SessionRecord>();
-  readonly #byClient: Index = new Map();
-  readonly #byNatPort: Index = new Map();
+  readonly #store = new RecordStore();
+  readonly #byClient = new SlotIndex();
+  readonly #byNatPort = new SlotIndex();
+  /** By slot. */
+  #flags = new Uint8Array(INITIAL_SLOT_COUNT);
+  #endpoints = new Uint16Array(INITIAL_SLOT_COUNT);
+  readonly #endpointNumbers = new Map<string, number>();
   readonly #listeners = new Set<(change: SessionChange) => void>();
   readonly #localListeners = new Set<LocalListener>();
   readonly #changes: SessionChange[] = [];
   #notifying = false;
+  #size = 0;
   #endedCount = 0;
 
   /** Records shown, ended ones included until they are forgotten. */
   get size(): number {
-    return this.#records.size;
+    return this.#size;
   }
 
   get endedCount(): number {
     return this.#endedCount;
   }
 
+  /** Bytes of the records at rest, free blocks included. */
+  get byteCount(): number {
+    return this.#store.byteCount;
+  }
+
   get(id: SessionId): SessionRecord | undefined {
-    return this.#records.get(id);
+    const slot = this.#store.slotOf(id);
+    return slot === undefined || !this.#is(slot, IDENTIFIED) ? undefined : this.#store.get(slot);
   }
 
   byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly SessionRecord[] {
-    return this.#lookUp(this.#byClient, clientKey(serviceId, client, clientPort)).sort(comparePrecedence);
+    const holds = (record: SessionRecord) =>
+      record.clientPort === clientPort && record.serviceId === serviceId && record.clients.has(client);
+    return this.#lookUp(this.#byClient, clientHash(serviceId, client, clientPort), holds).sort(
+      comparePrecedence,
+    );
   }
 
   byNatPort(endpoint: Address, endpointPort: number, natPort: number): readonly SessionRecord[] {
-    const holds = (record: SessionRecord) => {
-      const c = currentCandidate(record);
-      return c?.natPort === natPort && c.endpoint === endpoint && c.endpointPort === endpointPort ? 0 : 1;
-    };
-    return this.#lookUp(this.#byNatPort, natPortKey(endpoint, endpointPort, natPort)).sort(
-      (a, b) => Number(isEnded(a)) - Number(isEnded(b)) || holds(a) - holds(b) || comparePrecedence(a, b),
+    const isIt = (c: CandidateIdentity | undefined) =>
+      c?.natPort === natPort && c.endpoint === endpoint && c.endpointPort === endpointPort;
+    const rank = (record: SessionRecord) => (isIt(currentCandidate(record)) ? 0 : 1);
+    const hash = natPortHash(endpoint, endpointPort, natPort);
+    return this.#lookUp(this.#byNatPort, hash, (record) => natPortsOf(record).some(isIt)).sort(
+      (a, b) => Number(isEnded(a)) - Number(isEnded(b)) || rank(a) - rank(b) || comparePrecedence(a, b),
     );
+  }
+
+  /** Sessions that hold a NAT port at this endpoint, in no order; only they are decoded, however many others there are. */
+  *byEndpoint(endpoint: Address, endpointPort: number): Generator<SessionRecord> {
+    const number = this.#endpointNumbers.get(`${endpoint}|${endpointPort}`);
+    for (let slot = 0; slot < this.#store.slotCount; slot++) {
+      const held = this.#endpoints[slot];
+      if (!this.#is(slot, IDENTIFIED) || (held !== number && held !== SEVERAL_ENDPOINTS)) continue;
+      const record = this.#store.get(slot);
+      if (natPortsOf(record).some((c) => c.endpoint === endpoint && c.endpointPort === endpointPort))
+        yield record;
+    }
   }
 
   /** What this view would answer to a member that asks. */
@@ -66,17 +102,21 @@ export class SessionView implements SessionTable {
       : this.byNatPort(question.endpoint, question.endpointPort, question.natPort);
   }
 
-  values(): IterableIterator<SessionRecord> {
-    return this.#records.values();
+  /** Every record shown, decoded as they are asked for (some microseconds each); changes meanwhile do no harm. */
+  *values(): Generator<SessionRecord> {
+    for (let slot = 0; slot < this.#store.slotCount; slot++) {
+      if (this.#is(slot, IDENTIFIED)) yield this.#store.get(slot);
+    }
   }
 
   apply(delta: SessionDelta, options: { readonly urgent?: boolean } = {}): SessionRecord {
-    const previous = this.#stored(delta.id);
+    const slot = this.#store.slotOf(delta.id);
+    const previous = slot === undefined ? undefined : this.#store.get(slot);
     const base = previous ?? emptyRecord(delta.id);
     const full = complete(base, delta);
     const record = join(base, full);
     if (record === base) return record;
-    this.#put(previous, record);
+    this.#put(slot, previous, record);
     for (const listener of this.#localListeners) listener(full, options.urgent === true, record);
     this.#changed(previous, record, "local");
     return record;
@@ -84,31 +124,38 @@ export class SessionView implements SessionTable {
 
   /** Joins what another member says. */
   joinRemote(delta: SessionDelta): RemoteJoin {
-    const previous = this.#stored(delta.id);
+    const slot = this.#store.slotOf(delta.id);
+    const previous = slot === undefined ? undefined : this.#store.get(slot);
     const base = previous ?? emptyRecord(delta.id);
     const record = join(base, delta);
     if (record !== base) {
-      this.#put(previous, record);
+      this.#put(slot, previous, record);
       this.#changed(previous, record, "remote");
     }
     return {
-      // A full record from elsewhere that says at least what we know.
-      covered: delta.serviceId !== undefined && covers(delta, record),
+      covered: covers(delta, record),
       contradicted:
         delta.end !== undefined && !isEnded(record) && isEnded(join(emptyRecord(delta.id), delta)),
     };
   }
 
+  /** The same for the bytes of a delta; undefined when they are malformed. Most of what is written again is known. */
+  joinRemoteBytes(bytes: Uint8Array): RemoteJoin | undefined {
+    const slot = bytes.length < 16 ? undefined : this.#store.slotOfBytes(bytes);
+    if (slot !== undefined && this.#store.equals(slot, bytes)) return KNOWN;
+    const decoding = decodeSession(bytes);
+    return "malformed" in decoding ? undefined : this.joinRemote(decoding.delta);
+  }
+
   /** Forgets a record that nobody carries any longer. */
   forget(id: SessionId): void {
-    const previous = this.#records.get(id);
-    this.#unidentified.delete(id);
-    if (previous === undefined) return;
-    this.#records.delete(id);
-    if (isEnded(previous)) this.#endedCount--;
-    for (const key of clientKeysOf(previous)) removeFrom(this.#byClient, key, id);
-    for (const key of natPortKeysOf(previous)) removeFrom(this.#byNatPort, key, id);
-    this.#changed(previous, undefined, "remote");
+    const slot = this.#store.slotOf(id);
+    if (slot === undefined) return;
+    const previous = this.#store.get(slot);
+    this.#unindex(slot, previous);
+    this.#store.delete(slot);
+    this.#flags[slot] = 0;
+    if (isIdentified(previous)) this.#changed(previous, undefined, "remote");
   }
 
   subscribe(listener: (change: SessionChange) => void): () => void {
@@ -124,42 +171,80 @@ export class SessionView implements SessionTable {
 
   /** The record as far as it is known, also without its identity. */
   known(id: SessionId): SessionRecord | undefined {
-    return this.#stored(id);
+    const slot = this.#store.slotOf(id);
+    return slot === undefined ? undefined : this.#store.get(slot);
   }
 
-  #stored(id: SessionId): SessionRecord | undefined {
-    return this.#records.get(id) ?? this.#unidentified.get(id);
+  #is(slot: number, flag: number): boolean {
+    return ((this.#flags[slot] as number) & flag) !== 0;
   }
 
-  #put(previous: SessionRecord | undefined, record: SessionRecord): void {
-    if (!isIdentified(record)) {
-      this.#unidentified.set(record.id, record);
-      return;
+  #put(known: number | undefined, previous: SessionRecord | undefined, record: SessionRecord): void {
+    const slot = this.#store.put(record, known);
+    if (slot >= this.#flags.length) this.#grow(slot);
+    const isShown = isIdentified(record);
+    const wasShown = previous !== undefined && isIdentified(previous);
+    if (this.#is(slot, ENDED)) this.#endedCount--;
+    if (isShown && !wasShown) this.#size++;
+    const ended = isShown && isEnded(record);
+    if (ended) this.#endedCount++;
+    this.#flags[slot] = (isShown ? IDENTIFIED : 0) | (ended ? ENDED : 0);
+    if (!isShown) return;
+    if (!wasShown || !hasSameClients(previous, record)) {
+      reindex(this.#byClient, slot, wasShown ? clientHashesOf(previous) : [], clientHashesOf(record));
     }
-    if (previous !== undefined && isIdentified(previous)) {
-      if (isEnded(previous)) this.#endedCount--;
-    } else this.#unidentified.delete(record.id);
-    if (isEnded(record)) this.#endedCount++;
-    this.#records.set(record.id, record);
-    reindex(
-      this.#byClient,
-      record.id,
-      previous === undefined ? [] : clientKeysOf(previous),
-      clientKeysOf(record),
-    );
-    reindex(
-      this.#byNatPort,
-      record.id,
-      previous === undefined ? [] : natPortKeysOf(previous),
-      natPortKeysOf(record),
-    );
+    if (!wasShown || previous.generations !== record.generations || previous.commit !== record.commit) {
+      const ports = natPortsOf(record);
+      reindex(
+        this.#byNatPort,
+        slot,
+        wasShown ? natPortHashesOf(natPortsOf(previous)) : [],
+        natPortHashesOf(ports),
+      );
+      this.#endpoints[slot] = this.#endpointNumberOf(ports);
+    }
   }
 
-  #lookUp(index: Index, key: string): SessionRecord[] {
-    const found = index.get(key);
-    if (found === undefined) return [];
-    const ids = typeof found === "string" ? [found] : found;
-    return ids.map((id) => this.#records.get(id)).filter((record) => record !== undefined);
+  #unindex(slot: number, record: SessionRecord): void {
+    if (!isIdentified(record)) return;
+    this.#size--;
+    if (this.#is(slot, ENDED)) this.#endedCount--;
+    reindex(this.#byClient, slot, clientHashesOf(record), []);
+    reindex(this.#byNatPort, slot, natPortHashesOf(natPortsOf(record)), []);
+  }
+
+  #endpointNumberOf(ports: readonly CandidateIdentity[]): number {
+    const [first] = ports;
+    if (first === undefined) return SEVERAL_ENDPOINTS;
+    const { endpoint, endpointPort } = first;
+    if (ports.some((c) => c.endpoint !== endpoint || c.endpointPort !== endpointPort))
+      return SEVERAL_ENDPOINTS;
+    const key = `${endpoint}|${endpointPort}`;
+    const known = this.#endpointNumbers.get(key);
+    if (known !== undefined) return known;
+    if (this.#endpointNumbers.size >= SEVERAL_ENDPOINTS) return SEVERAL_ENDPOINTS;
+    const number = this.#endpointNumbers.size;
+    this.#endpointNumbers.set(key, number);
+    return number;
+  }
+
+  #grow(slot: number): void {
+    const count = Math.max(slot + 1, this.#flags.length * 2);
+    const flags = new Uint8Array(count);
+    flags.set(this.#flags);
+    this.#flags = flags;
+    const endpoints = new Uint16Array(count);
+    endpoints.set(this.#endpoints);
+    this.#endpoints = endpoints;
+  }
+
+  #lookUp(index: SlotIndex, hash: number, holds: (record: SessionRecord) => boolean): SessionRecord[] {
+    const found: SessionRecord[] = [];
+    for (const slot of index.find(hash)) {
+      const record = this.#store.at(slot);
+      if (record !== undefined && holds(record)) found.push(record);
+    }
+    return found;
   }
 
   /** Listeners that apply further deltas see their changes after the present one, never in the midst of it. */
@@ -179,50 +264,40 @@ export class SessionView implements SessionTable {
   }
 }
 
+/** Whether whoever sent the delta holds all that this record says: the same facts, or for an ended one the same end. */
 function covers(delta: SessionDelta, record: SessionRecord): boolean {
+  if (delta.end !== undefined && record.end !== undefined && isEnded(record)) {
+    return compareEnds(delta.end, record.end) === 0;
+  }
+  if (delta.serviceId === undefined) return false;
   const theirs = join(emptyRecord(delta.id), delta);
   return join(theirs, record) === theirs;
 }
 
-function clientKey(serviceId: ServiceId, client: Address, clientPort: number): string {
-  return `${client}|${clientPort}|${serviceId}`;
+function hasSameClients(a: SessionRecord, b: SessionRecord): boolean {
+  return a.clients === b.clients && a.clientPort === b.clientPort && a.serviceId === b.serviceId;
 }
 
-function clientKeysOf(record: SessionRecord): string[] {
-  if (!isIdentified(record)) return [];
-  return [...record.clients.keys()].map((client) => clientKey(record.serviceId, client, record.clientPort));
+function clientHash(serviceId: ServiceId, client: Address, clientPort: number): number {
+  return hashText(`${client}|${clientPort}|${serviceId}`);
 }
 
-function natPortKey(endpoint: Address, endpointPort: number, natPort: number): string {
-  return `${endpoint}|${endpointPort}|${natPort}`;
+function clientHashesOf(record: SessionRecord): number[] {
+  return [...record.clients.keys()].map((client) => clientHash(record.serviceId, client, record.clientPort));
 }
 
-function natPortKeysOf(record: SessionRecord): string[] {
-  if (!isIdentified(record)) return [];
-  return natPortsOf(record).map((c) => natPortKey(c.endpoint, c.endpointPort, c.natPort));
+function natPortHash(endpoint: Address, endpointPort: number, natPort: number): number {
+  return hashText(`${endpoint}|${endpointPort}|${natPort}`);
 }
 
-function reindex(index: Index, id: SessionId, before: readonly string[], after: readonly string[]): void {
-  for (const key of before) if (!after.includes(key)) removeFrom(index, key, id);
-  for (const key of after) if (!before.includes(key)) addTo(index, key, id);
+function natPortHashesOf(ports: readonly CandidateIdentity[]): number[] {
+  return ports.map((c) => natPortHash(c.endpoint, c.endpointPort, c.natPort));
 }
 
-function addTo(index: Index, key: string, id: SessionId): void {
-  const found = index.get(key);
-  if (found === undefined) index.set(key, id);
-  else if (typeof found === "string") index.set(key, [found, id]);
-  else found.push(id);
-}
-
-function removeFrom(index: Index, key: string, id: SessionId): void {
-  const found = index.get(key);
-  if (found === undefined) return;
-  if (typeof found === "string") {
-    if (found === id) index.delete(key);
-    return;
+function reindex(index: SlotIndex, slot: number, before: readonly number[], after: readonly number[]): void {
+  for (const hash of before) if (!after.includes(hash)) index.remove(hash, slot);
+  // Two keys of one record may share a hash: once is enough.
+  for (const [i, hash] of after.entries()) {
+    if (!before.includes(hash) && after.indexOf(hash) === i) index.add(hash, slot);
   }
-  const left = found.filter((other) => other !== id);
-  if (left.length > 1) index.set(key, left);
-  else if (left.length === 1) index.set(key, left[0] as string);
-  else index.delete(key);
 }

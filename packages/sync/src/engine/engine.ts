@@ -657,10 +657,11 @@ export class ReplicationEngine implements Engine {
     this.#changedState();
   }
 
-  /** Caught up with whoever is there, and those who are not had time to come. */
+  /** Caught up with whoever is there; those who are not had time to come, or somebody there holds what they hold. */
   #isSettled(): boolean {
     if (!this.#deliveries.idle || !this.#peers.isCaughtUp()) return false;
-    return this.#missingSinceStart() === 0 || this.#uptimeMs() >= this.#settings.startWaitMs;
+    if (this.#missingSinceStart() === 0 || this.#peers.isAnyCaughtUp()) return true;
+    return this.#uptimeMs() >= this.#settings.startWaitMs;
   }
 
   #missingSinceStart(): number {

@@ -19,6 +19,8 @@ export interface Peer {
   incarnation: Actor | undefined;
   /** Whom it is connected with. */
   connected: readonly number[];
+  /** It says that it holds what the cluster holds. */
+  caughtUp: boolean;
   wants: Want[];
   /** What it had of others' and its own journals when it last said so, not joined here yet. */
   goals: Want[];
@@ -65,7 +67,7 @@ export class Peers {
   }
 
   add(identity: PeerIdentity): Peer {
-    const peer: Peer = { identity, incarnation: undefined, connected: [], wants: [], goals: [] };
+    const peer: Peer = { identity, incarnation: undefined, connected: [], caughtUp: false, wants: [], goals: [] };
     this.#peers.set(identity.number, peer);
     return peer;
   }
@@ -110,6 +112,7 @@ export class Peers {
     const { shelf, isRetired, ownActor, nowMs } = this.#ports;
     peer.incarnation = summary.incarnation;
     peer.connected = summary.connected;
+    peer.caughtUp = summary.caughtUp;
     this.#current.set(peer.identity.number, summary.incarnation);
     this.listen();
     peer.wants = [];
@@ -179,6 +182,11 @@ export class Peers {
   }
 
   /** Everything that the connected peers had when they last said so is joined. */
+  /** Somebody in reach holds what the cluster holds, those who are out of reach included. */
+  isAnyCaughtUp(): boolean {
+    return [...this.#peers.values()].some((peer) => peer.caughtUp);
+  }
+
   isCaughtUp(): boolean {
     for (const peer of this.#peers.values()) {
       if (peer.incarnation === undefined) return false;

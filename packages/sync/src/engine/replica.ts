@@ -2,7 +2,6 @@
 // time, and answers when records must be written again. Deterministic: clock and turns are parameters.
 import {
   type Clock,
-  decodeSession,
   emptyRecord,
   encodeSession,
   isEnded,
@@ -257,10 +256,9 @@ export class SessionReplica implements Replication {
     const contradicted: Uint8Array[] = [];
     let i = 0;
     for (const bytes of readBatch(message.deltas)) {
-      const decoding = decodeSession(bytes);
-      if ("malformed" in decoding) this.totals.malformed++;
+      const result = this.#ports.view.joinRemoteBytes(bytes);
+      if (result === undefined) this.totals.malformed++;
       else {
-        const result = this.#ports.view.joinRemote(decoding.delta);
         if (result.covered) covered[i >> 3] = (covered[i >> 3] as number) | (1 << (i & 7));
         if (result.contradicted) contradicted.push(bytes.slice(0, 16));
         this.totals.joined++;

@@ -18,7 +18,7 @@ export interface ReplicationSettings {
   readonly releaseLimitMs: number;
   /** How long `ask` waits at most. */
   readonly askLimitMs: number;
-  /** A member that misses others at its start is ready, and allocates NAT ports, after this long. */
+  /** A member that misses others at its start, and hears nobody who has caught up, is ready after this long. */
   readonly startWaitMs: number;
   readonly allocateWaitMs: number;
   /** Deltas of one batch to the view, and batches that it has not confirmed: bounds a turn of its event loop. */
