@@ -19,7 +19,8 @@ packages=(
   tcpdump          # captures of the lab
   nftables         # the benchmarks' comparison
   procps           # process figures
-  openssl          # the cluster's certificate authority
+  openssl          # test certificates that the daemon must refuse
+  systemd          # systemd-analyze checks the unit file
 )
 missing=()
 for package in "${packages[@]}"; do

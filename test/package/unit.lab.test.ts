@@ -1,0 +1,75 @@
+// The systemd unit: well-formed, and its capabilities are enough for the daemon, and no more than it needs.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Cluster, HOLDFAST_PROGRAM, until } from "@holdfast/testkit";
+
+const UNIT = "deploy/systemd/holdfast.service";
+const text = readFileSync(UNIT, "utf8");
+const capabilities = (/^CapabilityBoundingSet=(.*)$/m.exec(text)?.[1] ?? "")
+  .split(" ")
+  .map((name) => name.replace("CAP_", "").toLowerCase());
+
+test("systemd finds nothing wrong with the unit", () => {
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-unit-"));
+  try {
+    // The program is not installed here: any that exists stands in for it.
+    const file = join(directory, "holdfast.service");
+    writeFileSync(file, text.replaceAll("/usr/bin/holdfast", "/bin/true"));
+    const { status, stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", file], {
+      encoding: "utf8",
+    });
+    const ours = stderr.split("\n").filter((line) => line.includes("holdfast.service"));
+    assert.deepEqual(ours, []);
+    assert.equal(status, 0, stderr);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test("the unit's capabilities are enough for BPF, announcements and an association", async () => {
+  assert.ok(capabilities.length > 1);
+  const cluster = new Cluster({ fastPath: "tc" });
+  try {
+    const [member] = cluster.members;
+    assert.ok(member);
+    const list = capabilities.map((name) => `+${name}`).join(",");
+    const daemon = member.host.spawn(
+      "setpriv",
+      [
+        `--bounding-set=-all,${list}`,
+        `--inh-caps=-all,${list}`,
+        `--ambient-caps=-all,${list}`,
+        "--no-new-privs",
+        process.execPath,
+        "--disable-warning=ExperimentalWarning",
+        HOLDFAST_PROGRAM,
+        "run",
+        "--config",
+        member.configFile,
+      ],
+      { stdio: ["ignore", "pipe", "pipe"] },
+    );
+    let log = "";
+    daemon.stdout?.on("data", (data) => {
+      log += data;
+    });
+    daemon.stderr?.on("data", (data) => {
+      log += data;
+    });
+    await until("the daemon to be ready", async () => {
+      if (daemon.exitCode !== null) throw new Error(log);
+      return (await member.fetch("GET", "/v1/health/ready")).status === 200;
+    });
+    assert.match(log, /"fastPath":"tc"/);
+    await cluster.startEndpoint();
+    const client = await cluster.startClient(0);
+    await client.established(1);
+    await until("an echo", async () => ((await client.associations())[0]?.echoes ?? 0) > 0);
+  } finally {
+    await cluster.close();
+  }
+});
