@@ -19,7 +19,6 @@ packages=(
   tcpdump          # captures of the lab
   nftables         # the benchmarks' comparison
   procps           # process figures
-  openssl          # test certificates that the daemon must refuse
   systemd          # systemd-analyze checks the unit file
 )
 missing=()
