@@ -295,7 +295,7 @@ export interface EngineLink<Out, In> {
 
 export interface EngineState {
   readonly incarnation: Actor;
-  /** Caught up with every configured member, or with all that are there after `startWaitMs`. */
+  /** Caught up with all that are there: every member, one that had caught up, or whoever came in `startWaitMs`. */
   readonly ready: boolean;
   /** Heard every configured member since the start, or waited long enough: NAT ports may be allocated. */
   readonly mayAllocate: boolean;

@@ -67,7 +67,14 @@ export class Peers {
   }
 
   add(identity: PeerIdentity): Peer {
-    const peer: Peer = { identity, incarnation: undefined, connected: [], caughtUp: false, wants: [], goals: [] };
+    const peer: Peer = {
+      identity,
+      incarnation: undefined,
+      connected: [],
+      caughtUp: false,
+      wants: [],
+      goals: [],
+    };
     this.#peers.set(identity.number, peer);
     return peer;
   }
@@ -181,12 +188,12 @@ export class Peers {
     peer.goals = peer.goals.filter((want) => !isIt(want));
   }
 
-  /** Everything that the connected peers had when they last said so is joined. */
   /** Somebody in reach holds what the cluster holds, those who are out of reach included. */
   isAnyCaughtUp(): boolean {
     return [...this.#peers.values()].some((peer) => peer.caughtUp);
   }
 
+  /** Everything that the connected peers had when they last said so is joined. */
   isCaughtUp(): boolean {
     for (const peer of this.#peers.values()) {
       if (peer.incarnation === undefined) return false;
