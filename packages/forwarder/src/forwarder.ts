@@ -118,7 +118,12 @@ export interface Forwarder {
   /** Health verdicts of this member, to be shared. */
   onVerdict(listener: (change: VerdictChange) => void): () => void;
   /** This member's own verdict, from its prober. */
-  setVerdict(endpoint: { address: Address; port: number }, verdict: Verdict, reason: string): void;
+  setVerdict(
+    endpoint: { address: Address; port: number },
+    verdict: Verdict,
+    reason: string,
+    gone?: boolean,
+  ): void;
   /** A verdict of another member; undefined when that has none any more. */
   setOtherVerdict(
     member: MemberName,
@@ -326,8 +331,13 @@ class SlowPathForwarder implements Forwarder {
     return this.#core.health.onVerdict(listener);
   }
 
-  setVerdict(endpoint: { address: Address; port: number }, verdict: Verdict, reason: string): void {
-    this.#core.health.setOwn(endpoint, verdict, reason, this.#core.clock.nowMs());
+  setVerdict(
+    endpoint: { address: Address; port: number },
+    verdict: Verdict,
+    reason: string,
+    gone = false,
+  ): void {
+    this.#core.health.setOwn(endpoint, verdict, reason, this.#core.clock.nowMs(), gone);
   }
 
   setOtherVerdict(
@@ -437,7 +447,7 @@ class SlowPathForwarder implements Forwarder {
       clock: options.clock,
       random: options.random,
       ...(settings === undefined ? {} : { settings }),
-      verdict: (endpoint, verdict, reason) => this.setVerdict(endpoint, verdict, reason),
+      verdict: (endpoint, verdict, reason, gone) => this.setVerdict(endpoint, verdict, reason, gone),
     });
   }
 

@@ -72,6 +72,8 @@ export interface ForwarderLimits {
   readonly fragmentTimeoutMs: number;
   /** An endpoint down for so long without a sign of life is dead: its clients are told. */
   readonly endpointDeathMs: number;
+  /** … and after so long when its host says that nobody there speaks SCTP. */
+  readonly endpointGoneMs: number;
 }
 
 export const LIMITS_DEFAULT: ForwarderLimits = {
@@ -112,6 +114,7 @@ export const LIMITS_DEFAULT: ForwarderLimits = {
   fragmentCountMaxPerPacket: 64,
   fragmentTimeoutMs: 5_000,
   endpointDeathMs: 3_000,
+  endpointGoneMs: 200,
 };
 
 /** The defaults with all protocol times divided by `factor`: tests in the lab run 1:20. Counts and rates stay. */

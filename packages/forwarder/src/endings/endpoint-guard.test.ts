@@ -136,3 +136,18 @@ test("a multi-homed endpoint: its answers are taken from any address, and anothe
   rig.forwarder.setVerdict(PLACE, "up", "test");
   assert.equal((await rig.one(client.data(UP))).destination, ENDPOINT);
 });
+
+test("clients of an endpoint whose host has no SCTP any more are told in a fraction of a second", async () => {
+  const rig = new Rig();
+  const { client, record } = await rig.establish();
+  rig.clock.advance(5_000);
+  rig.forwarder.setVerdict(PLACE, "down", "refused", false);
+  rig.clock.advance(100);
+  rig.forwarder.setVerdict(PLACE, "down", "refused", true);
+  assert.deepEqual(rig.taken(), []);
+  rig.clock.advance(300);
+  const told = rig.taken();
+  assert.ok(told.length > 0);
+  for (const seen of told) assert.deepEqual([seen.types, seen.tag], [[CHUNK.ABORT], client.tag]);
+  assert.equal(rig.table.get(record.id)?.end?.cause, "endpointDown");
+});

@@ -13,7 +13,7 @@ import {
   type SessionId,
   type SessionRecord,
 } from "@holdfast/model";
-import { downSinceMs } from "../health/endpoint-addresses.ts";
+import { downSinceMs, isEndpointGone } from "../health/endpoint-addresses.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { abortClient, abortEndpoint } from "../slow-path/answers.ts";
 import type { Core } from "../slow-path/core.ts";
@@ -117,7 +117,9 @@ export class EndpointGuard {
         this.#told.delete(key);
         continue;
       }
-      if (this.#told.get(key) === sinceMs || nowMs - sinceMs < limits.endpointDeathMs) continue;
+      if (this.#told.get(key) === sinceMs) continue;
+      const waitMs = isEndpointGone(this.#core, endpoint) ? limits.endpointGoneMs : limits.endpointDeathMs;
+      if (nowMs - sinceMs < waitMs) continue;
       this.#told.set(key, sinceMs);
       const sessions = this.endSessionsOf([{ serviceId: undefined, address, port }], "endpointDown", sinceMs);
       logger.warn({ address, port, sessions }, "endpoint is dead: its clients are told");

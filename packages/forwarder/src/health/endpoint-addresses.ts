@@ -22,6 +22,13 @@ export function endpointAddress(core: Core, endpoint: Place, family: 4 | 6): Add
   return addresses.find((a) => core.health.isUp({ address: a, port })) ?? addresses[0];
 }
 
+/** Every address of the endpoint is one where nobody speaks SCTP any more. */
+export function isEndpointGone(core: Core, endpoint: Place): boolean {
+  return core.registry
+    .addressesOf(endpoint)
+    .every((address) => core.health.isGone({ address, port: endpoint.port }));
+}
+
 /** Since when every address of the endpoint has been down; undefined while one is not. */
 export function downSinceMs(core: Core, endpoint: Place): number | undefined {
   let sinceMs: number | undefined;

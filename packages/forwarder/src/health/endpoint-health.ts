@@ -16,6 +16,7 @@ interface State {
   readonly address: Address;
   readonly port: number;
   own: Verdict | undefined;
+  gone: boolean;
   reason: string;
   readonly others: Map<MemberName, Verdict>;
   /** Since when a majority says down. */
@@ -63,9 +64,13 @@ export class EndpointHealth {
     return verdicts;
   }
 
-  /** This member's verdict. Listeners hear of changes only. */
-  setOwn(endpoint: Place, verdict: Verdict, reason: string, nowMs: number): void {
+  /**
+   * This member's verdict. Listeners hear of changes only. `gone`: its host said, more than once, that nobody there
+   * speaks SCTP; that is no outage of a moment, and whatever associations it had it has no longer.
+   */
+  setOwn(endpoint: Place, verdict: Verdict, reason: string, nowMs: number, gone = false): void {
     const state = this.#state(endpoint);
+    state.gone = verdict === "down" && gone;
     if (state.own === verdict) return;
     this.#count(state.own, verdict);
     state.own = verdict;
@@ -83,6 +88,8 @@ export class EndpointHealth {
     if (verdict === undefined) state.others.delete(member);
     else state.others.set(member, verdict);
     this.#weigh(state, nowMs);
+    // What another member found, this one looks at itself: a majority then takes milliseconds, not periods.
+    if (verdict === "down" && state.own !== "down") this.unanswered(endpoint);
   }
 
   onVerdict(listener: (change: VerdictChange) => void): () => void {
@@ -111,6 +118,11 @@ export class EndpointHealth {
     return this.#states.get(keyOf(endpoint))?.downSinceMs;
   }
 
+  /** It is down, and its host has nobody that could have an association. */
+  isGone(endpoint: Place): boolean {
+    return this.#states.get(keyOf(endpoint))?.gone === true;
+  }
+
   /** Forgets endpoints that no service has any more. */
   retain(endpoints: readonly Place[]): void {
     const kept = new Set(endpoints.map(keyOf));
@@ -134,6 +146,7 @@ export class EndpointHealth {
         address: endpoint.address,
         port: endpoint.port,
         own: undefined,
+        gone: false,
         reason: "",
         others: new Map(),
         downSinceMs: undefined,

@@ -18,10 +18,10 @@ const ENDPOINT: ProbedEndpoint = { address: "192.0.2.20", port: 7_000 };
 class Wire implements ProbeChannel {
   readonly sent: { readonly to: Address; readonly bytes: Uint8Array }[] = [];
   /** What the endpoint does with a probe. */
-  answer: "initAck" | "abort" | "unreachable" | "silence" = "initAck";
+  answer: "initAck" | "abort" | "unreachable" | "refused" | "silence" = "initAck";
   closed = false;
   packet: (packet: Uint8Array) => void = () => {};
-  unreachable: (to: Address, quoted: Uint8Array) => void = () => {};
+  unreachable: (to: Address, quoted: Uint8Array, refused: boolean) => void = () => {};
 
   send(to: Address, bytes: Uint8Array): boolean {
     this.sent.push({ to, bytes });
@@ -43,16 +43,20 @@ class Wire implements ProbeChannel {
         this.packet(back(encodeAbort()));
         break;
       case "unreachable":
-        this.unreachable(to, bytes);
+        this.unreachable(to, bytes, false);
+        break;
+      case "refused":
+        this.unreachable(to, bytes, true);
         break;
       case "silence":
         // Somebody who cannot see the probe: wrong tag, reflected tag, eight bytes only.
         this.packet(back(encodeAbort(), (init.initiateTag + 1) >>> 0));
         this.packet(back(encodeAbort({ reflected: true })));
-        this.unreachable(to, bytes.subarray(0, 8));
+        this.unreachable(to, bytes.subarray(0, 8), true);
         this.unreachable(
           to,
           Uint8Array.from(bytes, (byte, i) => (i === 17 ? byte ^ 1 : byte)),
+          true,
         );
     }
     return true;
@@ -62,7 +66,7 @@ class Wire implements ProbeChannel {
     this.packet = listener;
   }
 
-  onUnreachable(listener: (to: Address, quoted: Uint8Array) => void): void {
+  onUnreachable(listener: (to: Address, quoted: Uint8Array, refused: boolean) => void): void {
     this.unreachable = listener;
   }
 
@@ -76,11 +80,13 @@ function prober() {
   const wire = new Wire();
   const verdicts: string[] = [];
   const reasons: string[] = [];
+  const signs: string[] = [];
   const health = new HealthProber({
     channel: wire,
     clock,
     random: seededRandom(1),
-    verdict: (_endpoint, verdict, reason) => {
+    verdict: (_endpoint, verdict, reason, gone) => {
+      signs.push(`${verdict}${gone ? " gone" : ""}`);
       if (verdicts.at(-1) !== verdict) {
         verdicts.push(verdict);
         reasons.push(reason);
@@ -88,7 +94,7 @@ function prober() {
     },
   });
   health.setEndpoints([ENDPOINT]);
-  return { clock, wire, verdicts, reasons, health };
+  return { clock, wire, verdicts, reasons, signs, health };
 }
 
 test("an endpoint that answers INIT with INIT-ACK is up, and hears nothing but INITs", () => {
@@ -108,6 +114,7 @@ test("ABORT and a proven ICMP error are down at once; silence after three probes
   for (const [answer, reason] of [
     ["abort", "ABORT to a probe"],
     ["unreachable", "unreachable (ICMP)"],
+    ["refused", "refused (ICMP)"],
   ] as const) {
     const { clock, wire, verdicts, reasons } = prober();
     clock.advance(3_000);
@@ -154,4 +161,18 @@ test("a passive sign brings the next probe forward", () => {
   clock.advance(1);
   assert.equal(wire.sent.length, sent + 1);
   assert.deepEqual(verdicts, ["up", "down"]);
+});
+
+test("gone is a host that refuses twice in a row, the second time soon; never one that is only unreachable", () => {
+  const { clock, wire, signs } = prober();
+  clock.advance(3_000);
+  wire.answer = "unreachable";
+  clock.advance(3_000);
+  assert.ok(signs.includes("down") && !signs.includes("down gone"));
+  const relapse = prober();
+  relapse.clock.advance(3_000);
+  relapse.signs.length = 0;
+  relapse.wire.answer = "refused";
+  relapse.clock.advance(1_150);
+  assert.deepEqual(relapse.signs, ["down", "down gone"]);
 });

@@ -21,8 +21,11 @@ export interface ProbeChannel {
   send(to: Address, packet: Uint8Array): boolean;
   /** Every SCTP packet that arrives for this node; the listener recognises its own. Valid only during the call. */
   onPacket(listener: (packet: Uint8Array) => void): void;
-  /** ICMP destination unreachable about a packet to `to`; `quoted` is its SCTP part, possibly cut off. */
-  onUnreachable(listener: (to: Address, quoted: Uint8Array) => void): void;
+  /**
+   * ICMP destination unreachable about a packet to `to`; `quoted` is its SCTP part, possibly cut off. `refused`: by the
+   * host itself, which has nobody that speaks SCTP (protocol or port unreachable); else by somebody on the way.
+   */
+  onUnreachable(listener: (to: Address, quoted: Uint8Array, refused: boolean) => void): void;
   close(): void;
 }
 
@@ -55,8 +58,8 @@ export interface HealthProberOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly settings?: Partial<ProbeSettings>;
-  /** Called for every verdict that follows from probes, changed or not. */
-  readonly verdict: (endpoint: ProbedEndpoint, verdict: Verdict, reason: string) => void;
+  /** Called for every verdict that follows from probes, changed or not. `gone`: see `EndpointHealth.setOwn`. */
+  readonly verdict: (endpoint: ProbedEndpoint, verdict: Verdict, reason: string, gone: boolean) => void;
 }
 
 export interface ProbedEndpoint {
@@ -74,6 +77,8 @@ interface Target {
   verdict: Verdict | undefined;
   missed: number;
   answered: number;
+  /** Probes in a row that the host itself refused. */
+  refused: number;
   upCount: number;
   upSinceMs: number;
 }
@@ -81,6 +86,10 @@ interface Target {
 /** Ports of probes: outside the usual ephemeral range of Linux (32,768 … 60,999). */
 const PROBE_PORT_FIRST = 61_000;
 const PROBE_PORT_COUNT = 4_000;
+/** Refusals in a row after which nobody is believed to be there any more … */
+const GONE_COUNT = 2;
+/** … the second of which is asked for this soon. */
+const CONFIRMATION_MS = 100;
 const PROOF_SIZE = 8;
 const INITIATE_TAG_OFFSET = 16;
 
@@ -101,7 +110,7 @@ export class HealthProber {
     }
     this.#nextPort = options.random.below(PROBE_PORT_COUNT);
     options.channel.onPacket((packet) => this.#received(packet));
-    options.channel.onUnreachable((to, quoted) => this.#unreachable(to, quoted));
+    options.channel.onUnreachable((to, quoted, refused) => this.#unreachable(to, quoted, refused));
   }
 
   /** Replaces what is probed. What stays keeps its verdict; the first probe of what is new goes out within a period. */
@@ -123,6 +132,7 @@ export class HealthProber {
         verdict: undefined,
         missed: 0,
         answered: 0,
+        refused: 0,
         upCount: this.#settings.upCount,
         upSinceMs: 0,
       };
@@ -192,14 +202,22 @@ export class HealthProber {
   }
 
   /** Only with proof that it is about a probe under way: its ports and, since an INIT has tag 0, its initiate tag. */
-  #unreachable(to: Address, quoted: Uint8Array): void {
+  #unreachable(to: Address, quoted: Uint8Array, refused: boolean): void {
     if (quoted.length < PROOF_SIZE) return;
     const target = this.#targets.get(`${to}|${read16(quoted, 2)}`);
     if (target === undefined || target.tag === 0 || read16(quoted, 0) !== target.sourcePort) return;
     const hasTag = quoted.length >= INITIATE_TAG_OFFSET + 4;
     // Eight quoted bytes prove too little to act at once; the probe runs into its time-out instead.
     if (!hasTag || read32(quoted, INITIATE_TAG_OFFSET) !== target.tag) return;
-    this.#down(target, "unreachable (ICMP)");
+    if (!refused) {
+      this.#down(target, "unreachable (ICMP)");
+      return;
+    }
+    target.refused += 1;
+    this.#down(target, "refused (ICMP)", target.refused >= GONE_COUNT);
+    if (target.refused < GONE_COUNT) {
+      this.#schedule(target, Math.min(CONFIRMATION_MS, this.#settings.periodMs));
+    }
   }
 
   #answered(target: Target): void {
@@ -214,18 +232,20 @@ export class HealthProber {
       target.verdict = "up";
       target.upSinceMs = nowMs;
     }
-    if (target.verdict === "up") verdict(target.endpoint, "up", "answers probes");
+    target.refused = 0;
+    if (target.verdict === "up") verdict(target.endpoint, "up", "answers probes", false);
   }
 
   #missed(target: Target, what: string): void {
     this.#finish(target);
     target.answered = 0;
+    target.refused = 0;
     target.missed += 1;
     if (target.missed < this.#settings.downCount) return;
     this.#down(target, `${target.missed} probes ${what}`);
   }
 
-  #down(target: Target, reason: string): void {
+  #down(target: Target, reason: string, gone = false): void {
     this.#finish(target);
     target.answered = 0;
     if (target.verdict === "up") {
@@ -233,7 +253,7 @@ export class HealthProber {
       target.upCount = Math.min(this.#settings.upCountMax, target.upCount * 2);
     }
     target.verdict = "down";
-    this.#options.verdict(target.endpoint, "down", reason);
+    this.#options.verdict(target.endpoint, "down", reason, gone);
   }
 
   #finish(target: Target): void {

@@ -96,7 +96,7 @@ test("protocol unreachable is down at once", async () => {
       { stdio: ["ignore", "pipe", "inherit"] },
     );
     const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
-    assert.deepEqual(JSON.parse(line), { verdict: "down", reason: "unreachable (ICMP)" });
+    assert.deepEqual(JSON.parse(line), { verdict: "down", reason: "refused (ICMP)" });
   } finally {
     for (const name of [near, far]) {
       try {

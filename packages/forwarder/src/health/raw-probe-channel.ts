@@ -17,8 +17,15 @@ const RECEIVE_SIZE = 65_536;
 /** Packets read in one turn of the event loop. */
 const TURN_COUNT_MAX = 64;
 const ICMP_HEADER_SIZE = 8;
+/** Destination unreachable; a host without SCTP says protocol (2) or port unreachable (3). */
 const ICMP_UNREACHABLE = 3;
+const ICMP_REFUSALS: ReadonlySet<number> = new Set([2, 3]);
+const ICMP_FRAGMENTATION_NEEDED = 4;
 const ICMPV6_UNREACHABLE = 1;
+const ICMPV6_PORT_UNREACHABLE = 4;
+/** RFC 4443 §3.4: what "protocol unreachable" is in IPv6. */
+const ICMPV6_PARAMETER_PROBLEM = 4;
+const ICMPV6_UNKNOWN_NEXT_HEADER = 1;
 
 interface Sockets {
   readonly sctp: number;
@@ -31,7 +38,7 @@ export class RawProbeChannel implements ProbeChannel {
   readonly #buffer = Buffer.alloc(RECEIVE_SIZE);
   readonly #polls: ReturnType<typeof koffi.node.poll>[] = [];
   #packetListener: ((packet: Uint8Array) => void) | undefined;
-  #unreachableListener: ((to: Address, quoted: Uint8Array) => void) | undefined;
+  #unreachableListener: ((to: Address, quoted: Uint8Array, refused: boolean) => void) | undefined;
 
   /** Throws RAW_SOCKET_REFUSED without CAP_NET_RAW. */
   constructor() {
@@ -46,10 +53,10 @@ export class RawProbeChannel implements ProbeChannel {
     this.#ipv6 = sctp6 === undefined || icmp6 === undefined ? undefined : { sctp: sctp6, icmp: icmp6 };
     // IPv4 raw sockets hand over the IP header, IPv6 ones do not.
     this.#listen(this.#ipv4.sctp, (bytes) => this.#sctp(afterIpv4Header(bytes)));
-    this.#listen(this.#ipv4.icmp, (bytes) => this.#icmp(afterIpv4Header(bytes), ICMP_UNREACHABLE));
+    this.#listen(this.#ipv4.icmp, (bytes) => this.#icmp(afterIpv4Header(bytes), 4));
     if (this.#ipv6 !== undefined) {
       this.#listen(this.#ipv6.sctp, (bytes) => this.#sctp(bytes));
-      this.#listen(this.#ipv6.icmp, (bytes) => this.#icmp(bytes, ICMPV6_UNREACHABLE));
+      this.#listen(this.#ipv6.icmp, (bytes) => this.#icmp(bytes, 6));
     }
   }
 
@@ -72,7 +79,7 @@ export class RawProbeChannel implements ProbeChannel {
     this.#packetListener = listener;
   }
 
-  onUnreachable(listener: (to: Address, quoted: Uint8Array) => void): void {
+  onUnreachable(listener: (to: Address, quoted: Uint8Array, refused: boolean) => void): void {
     this.#unreachableListener = listener;
   }
 
@@ -102,16 +109,27 @@ export class RawProbeChannel implements ProbeChannel {
   }
 
   /** Destination unreachable: the quoted packet says to whom. */
-  #icmp(bytes: Uint8Array, type: number): void {
-    if (bytes.length < ICMP_HEADER_SIZE || bytes[0] !== type) return;
+  #icmp(bytes: Uint8Array, version: 4 | 6): void {
+    if (bytes.length < ICMP_HEADER_SIZE) return;
+    const meaning = meaningOf(version, bytes[0] as number, bytes[1] as number);
+    if (meaning === undefined) return;
     const quoted = bytes.subarray(ICMP_HEADER_SIZE);
     const ip = new IpHeader();
     // The quoted packet may be cut off; its header must be whole, and an IPv4 one may claim more than is there.
     if (ip.read(quoted, Math.max(quoted.length, claimedSize(quoted))) !== undefined) return;
     if (ip.protocol !== PROTOCOL.SCTP || quoted.length <= ip.payloadOffset) return;
     const to = addressFromBytes(quoted, ip.destinationOffset, ip.addressSize);
-    this.#unreachableListener?.(to, quoted.subarray(ip.payloadOffset));
+    this.#unreachableListener?.(to, quoted.subarray(ip.payloadOffset), meaning === "refused");
   }
+}
+
+function meaningOf(version: 4 | 6, type: number, code: number): "refused" | "unreachable" | undefined {
+  if (version === 4) {
+    if (type !== ICMP_UNREACHABLE || code === ICMP_FRAGMENTATION_NEEDED) return undefined;
+    return ICMP_REFUSALS.has(code) ? "refused" : "unreachable";
+  }
+  if (type === ICMPV6_UNREACHABLE) return code === ICMPV6_PORT_UNREACHABLE ? "refused" : "unreachable";
+  return type === ICMPV6_PARAMETER_PROBLEM && code === ICMPV6_UNKNOWN_NEXT_HEADER ? "refused" : undefined;
 }
 
 /** Total length as the header says; the header itself must be there. */

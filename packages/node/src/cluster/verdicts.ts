@@ -6,6 +6,8 @@ import type { MemberDirectory } from "./members.ts";
 const TOPIC = "verdicts";
 /** Verdicts of one message: all endpoints of all services at most. */
 const VERDICT_COUNT_MAX = 4096;
+/** Of one message to one member; each waits for an answer. */
+const ATTEMPT_COUNT_MAX = 3;
 
 export interface SharedVerdict {
   readonly address: Address;
@@ -61,10 +63,18 @@ export class VerdictExchange {
   }
 
   async #send(verdicts: readonly SharedVerdict[], members: readonly number[]): Promise<void> {
-    if (verdicts.length === 0) return;
-    const body = new TextEncoder().encode(JSON.stringify(verdicts.slice(0, VERDICT_COUNT_MAX)));
-    // Unanswered ones are made good by the next connection, which sends them all.
-    await Promise.all(members.map((member) => this.#link.request(member, TOPIC, body)));
+    const keys = verdicts.slice(0, VERDICT_COUNT_MAX).map(keyOf);
+    await Promise.all(members.map((member) => this.#sendTo(member, keys)));
+  }
+
+  /** What is true now, each time it is tried. A connection that breaks is made good by the next one. */
+  async #sendTo(member: number, keys: readonly string[]): Promise<void> {
+    for (let i = 0; i < ATTEMPT_COUNT_MAX && this.#link.connected().includes(member); i++) {
+      const verdicts = keys.flatMap((key) => this.#own.get(key) ?? []);
+      if (verdicts.length === 0) return;
+      const body = new TextEncoder().encode(JSON.stringify(verdicts));
+      if ((await this.#link.request(member, TOPIC, body)) !== undefined) return;
+    }
   }
 }
 

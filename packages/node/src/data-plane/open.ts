@@ -19,7 +19,6 @@ import type { TraceHub } from "../trace/hub.ts";
 import type { DataPlane } from "./data-plane.ts";
 import { limitsOf } from "./limits.ts";
 import { sessionCounters } from "./session-counters.ts";
-import { shareVerdicts } from "./shared-verdicts.ts";
 
 export interface DataPlaneOptions {
   readonly configuration: Configuration;
@@ -44,18 +43,6 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
     deadAfterMs: configuration.coordinator.probeIntervalMs * configuration.coordinator.missedCountMax,
     logger: logger.child({ component: "fast-path" }),
   });
-  const { health } = configuration;
-  const probes = health.enabled
-    ? {
-        channel: new RawProbeChannel(),
-        settings: {
-          periodMs: health.intervalMs,
-          timeoutMs: health.timeoutMs,
-          downCount: health.downCount,
-          upCount: health.upCount,
-        },
-      }
-    : undefined;
   let forwarder: Forwarder;
   try {
     forwarder = createForwarder({
@@ -69,7 +56,6 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
       memberNumberCount: configuration.cluster.memberNumberCount,
       limits: limitsOf(configuration),
       isReady: () => link.mayAllocate(),
-      ...(probes !== undefined && { probes }),
       ...probesOf(configuration),
       verdictQuorum: quorumOf(configuration, own),
       memberAddresses: [
@@ -82,7 +68,6 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
     throw error;
   }
 
-  const verdicts = shareVerdicts(link, forwarder, clock);
   link.beforeAnswer((question) => forwarder.publish(question));
   trace.onActive((active) => {
     const publish = (reason: string, packet: Uint8Array | undefined, interfaceIndex: number) => {
@@ -144,7 +129,6 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
       forwarder.start();
     },
     async stop(keep) {
-      verdicts.cancel();
       forwarder.stop();
       await (keep ? fastPath.detach() : fastPath.uninstall());
     },
