@@ -24,6 +24,13 @@ export function sessionIdOf(
   return v5(`${serviceId}|${clientPort}|${initiateTag}|${smallest}`, SESSION_NAMESPACE);
 }
 
+const SESSION_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Whether text from outside could be an id: what is not must be refused before any table is asked. */
+export function isSessionId(text: string): text is SessionId {
+  return SESSION_ID.test(text);
+}
+
 /** The 16 bytes of an id. Throws on text that is no uuid: ids come from `sessionIdOf` or the codec only. */
 export function sessionIdToBytes(id: SessionId, target = new Uint8Array(16), offset = 0): Uint8Array {
   if (id.length !== 36) throw new RangeError(`not a session id: ${id}`);

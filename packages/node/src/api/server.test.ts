@@ -162,7 +162,14 @@ describe("the API", () => {
     assertSchema(SessionDetailSchema, detail);
     assert.equal(detail.paths[0]?.owner, "m0");
     assert.equal(detail.history.length, 1);
-    assert.equal(await codeOf(client.getSession("no-such")), "SESSION_NOT_FOUND");
+    for (const id of [
+      "no-such",
+      "toString",
+      "g".repeat(36),
+      "0".repeat(36),
+      "A0000000-0000-0000-0000-000000000000",
+    ])
+      assert.equal(await codeOf(client.getSession(id)), "SESSION_NOT_FOUND");
     const [service] = await client.listServices();
     assert.equal(service?.sessions, 250);
     await client.removeSession(ids[1] as string);
@@ -170,7 +177,8 @@ describe("the API", () => {
     assert.equal(removed.ended, "operator");
     assert.deepEqual(removed.history.at(-1)?.note, "operator");
     assert.equal((await client.listServices())[0]?.sessions, 249);
-    assert.equal(await codeOf(client.removeSession("no-such")), "SESSION_NOT_FOUND");
+    for (const id of ["no-such", "toString", "0".repeat(36)])
+      assert.equal(await codeOf(client.removeSession(id)), "SESSION_NOT_FOUND");
   });
 
   test("a walk over 20,000 sessions gives the event loop back", async () => {

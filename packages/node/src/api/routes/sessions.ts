@@ -6,7 +6,7 @@ import {
   SessionQuerySchema,
   type SessionSummary,
 } from "@holdfast/api";
-import { HoldfastError } from "@holdfast/model";
+import { HoldfastError, isSessionId } from "@holdfast/model";
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
 import { searchSessions } from "../../sessions/search.ts";
@@ -62,7 +62,7 @@ export function sessionRoutes(sources: ApiSources) {
         },
       },
       async (request) => {
-        const record = table.get(request.params.id);
+        const record = isSessionId(request.params.id) ? table.get(request.params.id) : undefined;
         if (record === undefined)
           throw new HoldfastError("SESSION_NOT_FOUND", { session: request.params.id });
         const [counters, replication] = await Promise.all([
@@ -91,7 +91,9 @@ export function sessionRoutes(sources: ApiSources) {
         },
       },
       async (request, reply) => {
-        sources.removeSession(request.params.id);
+        const { id } = request.params;
+        if (!isSessionId(id)) throw new HoldfastError("SESSION_NOT_FOUND", { session: id });
+        sources.removeSession(id);
         return reply.code(204).send();
       },
     );
