@@ -1,0 +1,118 @@
+// What members send each other: peer messages, the link's own, session records, journal changes and their payloads,
+// configuration entries and changes, probes. Totality, and one encoding for one message.
+import { decodeSession, encodeSession, type Random, seededRandom } from "@holdfast/model";
+import { decode as decodeProbe } from "../../../packages/coordinator/src/wire/decode.ts";
+import { encode as encodeProbe, tagOf } from "../../../packages/coordinator/src/wire/encode.ts";
+import { TAG_SIZE } from "../../../packages/coordinator/src/wire/message.ts";
+import { checkChange } from "../../../packages/sync/src/configuration/change.ts";
+import { decodeEntry } from "../../../packages/sync/src/configuration/entries.ts";
+import { actorOf, documentActorOf } from "../../../packages/sync/src/journal/actor.ts";
+import { encodeChange, verifyChange } from "../../../packages/sync/src/journal/change.ts";
+import { decodePayload, encodePayload } from "../../../packages/sync/src/journal/payload.ts";
+import { decodePeerMessage, encodePeerMessage } from "../../../packages/sync/src/messages/codec.ts";
+import { decodeLinkMessage, encodeLinkMessage } from "../../../packages/sync/src/messages/greeting.ts";
+import type { Corpus } from "../corpus.ts";
+import { mutate } from "../mutate.ts";
+import type { Target } from "../target.ts";
+
+const KEY = new Uint8Array(32).fill(7);
+const EMPTY = new Uint8Array(0);
+const ACTOR = actorOf(3, 1_790_000_000_000, seededRandom(1));
+const DOCUMENT_ACTOR = documentActorOf(ACTOR, 0);
+
+type Reader = (bytes: Uint8Array) => boolean;
+
+export class MessagesTarget implements Target {
+  readonly name = "messages";
+  last: Uint8Array = EMPTY;
+  readonly #corpus: Corpus;
+  readonly #taken: Record<string, number> = {};
+
+  constructor(corpus: Corpus) {
+    this.#corpus = corpus;
+  }
+
+  once(random: Random): void {
+    this.last = mutate(random, this.#corpus.pick(random), this.#corpus.pick(random));
+    this.check(this.last);
+  }
+
+  /** The bytes as every kind of message at once. */
+  check(bytes: Uint8Array): void {
+    for (const [name, read] of Object.entries(READERS)) {
+      if (read(bytes)) this.#taken[name] = (this.#taken[name] ?? 0) + 1;
+    }
+  }
+
+  keep(random: Random, input: Uint8Array): void {
+    this.#corpus.add(random, input);
+  }
+
+  figures() {
+    return { ...this.#taken, corpus: this.#corpus.size };
+  }
+}
+
+const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
+
+const READERS: Readonly<Record<string, Reader>> = {
+  peer(bytes) {
+    const decoded = decodePeerMessage(bytes);
+    if (!decoded.ok) return false;
+    if (!same(encodePeerMessage(decoded.message), bytes)) throw new Error("a peer message has two encodings");
+    return true;
+  },
+  link(bytes) {
+    const message = decodeLinkMessage(bytes);
+    if (message !== undefined) encodeLinkMessage(message);
+    return message !== undefined;
+  },
+  session(bytes) {
+    const decoded = decodeSession(bytes);
+    if ("malformed" in decoded) return false;
+    const again = decodeSession(encodeSession(decoded.delta));
+    if ("malformed" in again)
+      throw new Error(`a session that was taken does not come back: ${again.malformed}`);
+    return true;
+  },
+  payload(bytes) {
+    const entries = decodePayload(bytes);
+    if (entries === undefined) return false;
+    encodePayload(entries);
+    return true;
+  },
+  change(bytes) {
+    const verified = verifyChange(bytes, DOCUMENT_ACTOR, 0, EMPTY);
+    return typeof verified !== "string";
+  },
+  /** Right checksum around wrong contents, as a member that lies would make it. */
+  changeContents(bytes) {
+    const change = encodeChange(DOCUMENT_ACTOR, 0, EMPTY, bytes.length === 0 ? Uint8Array.of(1) : bytes);
+    if (typeof verifyChange(change.bytes, DOCUMENT_ACTOR, 0, EMPTY) === "string")
+      throw new Error("an own change is refused");
+    decodePayload(change.payload);
+    return true;
+  },
+  configuration(bytes) {
+    return typeof checkChange(bytes) !== "string";
+  },
+  entry(bytes) {
+    const text = Buffer.from(bytes).toString("latin1");
+    const cut = text.indexOf("\n");
+    return decodeEntry(text.slice(0, Math.max(cut, 0)), text.slice(cut + 1)) !== undefined;
+  },
+  probe(bytes) {
+    const decoded = decodeProbe(bytes, KEY);
+    if (decoded.ok) encodeProbe(decoded.message, KEY);
+    return decoded.ok;
+  },
+  /** A member that has the secret and lies: the tag is right, the contents are anything. */
+  probeContents(bytes) {
+    if (bytes.length < TAG_SIZE) return false;
+    const signed = bytes.slice();
+    signed.set(tagOf(signed.subarray(0, signed.length - TAG_SIZE), KEY), signed.length - TAG_SIZE);
+    const decoded = decodeProbe(signed, KEY);
+    if (decoded.ok) encodeProbe(decoded.message, KEY);
+    return decoded.ok;
+  },
+};
