@@ -22,9 +22,17 @@ export function validate<T>(
   schema: TSchema & { readonly static: T },
   value: unknown,
 ): { readonly value: T; readonly findings: readonly Finding[] } {
-  const filled = Value.Default(schema, value);
   const findings: Finding[] = [];
   const seen = new Set<string>();
+  // Filling in would merge a set of fields into a list's default, and the list would pass for an empty one.
+  for (const error of Value.Errors(schema, value)) {
+    if (findings.length >= FINDING_COUNT_MAX) break;
+    if (seen.has(error.path) || !isMergedAway(error)) continue;
+    seen.add(error.path);
+    findings.push(findingOf(error));
+  }
+  if (findings.length > 0) return { value: value as T, findings };
+  const filled = Value.Default(schema, value);
   for (const error of Value.Errors(schema, filled)) {
     if (seen.has(error.path)) continue;
     seen.add(error.path);
@@ -32,6 +40,14 @@ export function validate<T>(
     if (findings.length >= FINDING_COUNT_MAX) break;
   }
   return { value: filled as T, findings };
+}
+
+/** A list where the default is a set of fields, or the other way round. */
+function isMergedAway({ schema, value }: ValueError): boolean {
+  const byDefault: unknown = schema["default"];
+  if (typeof byDefault !== "object" || byDefault === null) return false;
+  if (typeof value !== "object" || value === null) return false;
+  return Array.isArray(byDefault) !== Array.isArray(value);
 }
 
 /** `services[0].endpoints[1].port`; "the document" for the root. */
