@@ -25,6 +25,8 @@ import type { Surroundings } from "./scenario.ts";
 
 /** Time-outs of tracker and NAT ports, so that a minute's wait is three seconds. */
 export const TIME_SCALE = 1 / 20;
+/** First chunk ABORT, or ICMP. */
+const ENDS_FILTER = "(ip proto 132 and ip[32] = 6) or (ip6 proto 132 and ip6[52] = 6) or icmp or icmp6";
 const EDGE_FILTER = "sctp or icmp or icmp6 or (ip[6:2] & 0x3fff != 0) or (ip6[6] = 44)";
 
 export interface StageOptions extends Omit<ClusterOptions, "vips" | "fastPath"> {
@@ -32,6 +34,8 @@ export interface StageOptions extends Omit<ClusterOptions, "vips" | "fastPath"> 
   readonly vipCount?: number;
   /** The VIPs themselves, when the family's are not wanted. */
   readonly vips?: readonly string[];
+  /** What is captured: everything, or only ABORTs and the like, where everything would be too much. */
+  readonly edges?: "everything" | "ends";
 }
 
 /** What a scenario breaks on purpose. */
@@ -86,7 +90,8 @@ export class Context {
 
   /** Starts the cluster; everything at its edges is captured from here on. */
   async open(options: StageOptions = {}): Promise<Cluster> {
-    const { vipCount = 4, vips = this.vipsOf(vipCount), ...rest } = options;
+    const { vipCount = 4, vips = this.vipsOf(vipCount), edges = "everything", ...rest } = options;
+    const filter = edges === "everything" ? EDGE_FILTER : ENDS_FILTER;
     const configuration = {
       ...rest.configuration,
       timers: { scale: TIME_SCALE, ...rest.configuration?.["timers"] },
@@ -97,10 +102,10 @@ export class Context {
     const { clients, endpoints, lab } = this.#cluster;
     const started = this.#cluster.start();
     const captures = [
-      ...endpoints.map((host) => startCapture(lab, host, "core", EDGE_FILTER)),
+      ...endpoints.map((host) => startCapture(lab, host, "core", filter)),
       ...clients.flatMap((host) =>
         PATH_NETWORKS.filter((network) => host.addresses(network).length > 0).map((network) =>
-          startCapture(lab, host, network, EDGE_FILTER),
+          startCapture(lab, host, network, filter),
         ),
       ),
     ];

@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import { SCENARIO_COUNT, type Scenario } from "./scenario.ts";
 import { endpoints } from "./scenarios/endpoints.ts";
 import { handshake } from "./scenarios/handshake.ts";
+import { hostile } from "./scenarios/hostile.ts";
 import { members } from "./scenarios/members.ts";
+import { network } from "./scenarios/network.ts";
 import { paths } from "./scenarios/paths.ts";
 import { ports } from "./scenarios/ports.ts";
 import { restarts } from "./scenarios/restart.ts";
+import { time } from "./scenarios/time.ts";
 
 export const scenarios: readonly Scenario[] = [
   ...paths,
@@ -15,7 +18,14 @@ export const scenarios: readonly Scenario[] = [
   ...endpoints,
   ...ports,
   ...members,
+  ...hostile,
+  ...network,
+  ...time,
 ].sort((a, b) => a.number - b.number);
 
 assert.equal(new Set(scenarios.map(({ number }) => number)).size, scenarios.length, "a number is used twice");
-assert.ok(scenarios.every(({ number }) => number >= 1 && number <= SCENARIO_COUNT));
+assert.equal(scenarios.length, SCENARIO_COUNT);
+assert.ok(
+  scenarios.every(({ number }, index) => number === index + 1),
+  "a number is missing",
+);
