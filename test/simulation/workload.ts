@@ -122,7 +122,8 @@ export class Workload {
     const record = at.life.view.get(association.id);
     const current = record && currentGeneration(record);
     const old = current?.candidates.get(record?.commit?.candidate ?? "");
-    if (current === undefined || old === undefined) return;
+    // Where the session timed out, the INIT begins another one: that is `open`.
+    if (record === undefined || isEnded(record) || current === undefined || old === undefined) return;
     const begunAtMs = this.#cluster.time.nowMs;
     const forwarded: Candidate = { ...old, endpointTag: 0, echoed: false };
     this.#apply(at.member, association, {
@@ -477,9 +478,13 @@ export class Workload {
 
   // -------------------------------------------------------------------------------------------------------------
 
-  /** A member in the association's half that knows it. */
+  /** A member that can carry the association, in its half if there is one. */
   #memberWith(association: Association): { member: SimulatedMember; life: Life } | undefined {
-    const knows = ({ life }: { life: Life }) => life.view.get(association.id) !== undefined;
+    // Whoever does not know the tag in force drops the packet; the client tries again until it meets one who does.
+    const knows = ({ life }: { life: Life }) => {
+      const record = life.view.get(association.id);
+      return record !== undefined && generationOf(record, association.clientTag) !== undefined;
+    };
     const near = this.#cluster.reachedFrom(association.anchor).filter(knows);
     const found = this.#cluster.pick(near) ?? this.#cluster.pick(this.#cluster.running().filter(knows));
     // Routers send it where it is carried from now on.
