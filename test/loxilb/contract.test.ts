@@ -259,6 +259,8 @@ describe("loxicmd", () => {
     ])
       assert.ok(metrics.text.includes(name), name);
     assert.deepEqual(await cli.get("/metrics/lbrulecount"), { lbRuleCount: 1 });
+    for (const name of ["nothing", "__proto__", "constructor"])
+      assert.equal((await cli.request("GET", `/metrics/${name}`)).status, 404);
     assert.equal(await cli.change("DELETE", "/config/metrics"), "Success");
     const off = await cli.request("GET", "/metrics");
     assert.deepEqual([off.status, off.text], [503, "Prometheus option is disabled."]);

@@ -223,7 +223,8 @@ export function metricRoutes(
       return reply.header("content-type", contentType).send(body);
     });
     app.get<{ Params: { view: string } }>("/metrics/:view", async (request, reply) => {
-      const view = views[request.params.view.toLowerCase()];
+      const name = request.params.view.toLowerCase();
+      const view = Object.hasOwn(views, name) ? views[name] : undefined;
       if (view === undefined) return reply.callNotFound();
       return sendJson(reply, 200, view(await snapshot()));
     });
