@@ -118,15 +118,14 @@ export class Stage {
   }
 
   #tell(client: Peer, { event, id, address, state }: PeerEvent): void {
+    // Hundreds of associations that go and come back: the story counts them.
+    if (this.options.killEndpoint) return;
     const who = `client ${client.host.name}`;
     if (event === "path" && state === "unreachable")
       this.screen.say(yellow(`${who}: path to ${address} is down`));
     else if (event === "path" && state === "reachable")
       this.screen.say(green(`${who}: path to ${address} is back`));
-    else if (
-      (event === "lost" || event === "restart" || event === "cannotStart") &&
-      !this.options.killEndpoint
-    )
+    else if (event === "lost" || event === "restart" || event === "cannotStart")
       this.screen.say(red(`${who}: association ${id} ${event}`));
   }
 

@@ -2,6 +2,7 @@
 #include "peer.h"
 
 #define ASSOCIATION_COUNT_MAX 65536
+#define RECONNECT_MS 20
 
 struct association {
 	struct socket *socket;
@@ -43,6 +44,8 @@ static void on_change(struct association *association, const struct sctp_assoc_c
 		association->up = association->connecting = false;
 		association->ended = true;
 		association->ended_ms = now_ms();
+		// An ABORT comes over every path: the stack still holds the association while it reads the copies.
+		association->reconnect_ms = association->ended_ms + RECONNECT_MS;
 	}
 	emit("{\"event\":\"%s\",\"id\":%u,\"port\":%u,\"atMs\":%.3f,\"error\":%u}", event, association->id, association->port, now_ms(),
 	     change->sac_error);
@@ -83,6 +86,10 @@ static void open_association(struct association *association)
 	struct sockaddr_storage remote;
 
 	association->socket = open_socket(SOCK_STREAM, association->port, receive, association);
+	if (!association->socket) {
+		if (!association->was_up) die("bind");
+		return; // tried again
+	}
 	association->connecting = true;
 	association->ended = false;
 	parse_address(options.remote, options.remote_port, &remote);
@@ -146,9 +153,9 @@ void client_turn(void)
 		if (association->up) send_due(association, now);
 		else if (association->ended && options.reconnect && now >= association->reconnect_ms) {
 			// The port is free for a new association only when the old socket is closed.
-			association->reconnect_ms = now + 20;
+			association->reconnect_ms = now + RECONNECT_MS;
 			association->retries++;
-			usrsctp_close(association->socket);
+			if (association->socket) usrsctp_close(association->socket);
 			open_association(association);
 		}
 	}

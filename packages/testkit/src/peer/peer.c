@@ -78,14 +78,18 @@ socklen_t address_length(const struct sockaddr_storage *address)
 	return address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 }
 
-static void bind_one(struct socket *socket, const char *text, uint16_t port)
+// false: the port is still another socket's.
+static bool bind_one(struct socket *socket, const char *text, uint16_t port)
 {
 	// usrsctp_bindx wants packed sockaddrs; one a call keeps mixed families simple.
 	struct sockaddr_storage address;
 
 	parse_address(text, port, &address);
-	if (usrsctp_bindx(socket, (struct sockaddr *)&address, 1, SCTP_BINDX_ADD_ADDR) != 0)
+	if (usrsctp_bindx(socket, (struct sockaddr *)&address, 1, SCTP_BINDX_ADD_ADDR) == 0)
+		return true;
+	if (errno != EADDRINUSE)
 		die("bind");
+	return false;
 }
 
 static bool has_v6(void)
@@ -96,7 +100,7 @@ static bool has_v6(void)
 	return options.remote && strchr(options.remote, ':');
 }
 
-// A socket bound to the local addresses, with the timers and events of the options.
+// A socket bound to the local addresses, with the timers and events of the options; NULL when the port is taken.
 struct socket *open_socket(int type, uint16_t port, int (*receive)(struct socket *, union sctp_sockstore, void *, size_t,
 		struct sctp_rcvinfo, int, void *), void *context)
 {
@@ -134,7 +138,10 @@ struct socket *open_socket(int type, uint16_t port, int (*receive)(struct socket
 	}
 	usrsctp_set_non_blocking(socket, 1);
 	for (int i = 0; i < options.local_count; i++)
-		bind_one(socket, options.local[i], port);
+		if (!bind_one(socket, options.local[i], port)) {
+			usrsctp_close(socket);
+			return NULL;
+		}
 	return socket;
 }
 

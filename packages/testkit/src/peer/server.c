@@ -91,6 +91,8 @@ static int receive(struct socket *socket, union sctp_sockstore from, void *data,
 void server_start(void)
 {
 	listener = open_socket(SOCK_SEQPACKET, options.port, receive, NULL);
+	if (!listener)
+		die("bind");
 	if (usrsctp_listen(listener, 4096) != 0) die("listen");
 }
 
