@@ -2,8 +2,10 @@
 // that it holds the association.
 import {
   type Address,
+  type Candidate,
   candidateKeyOf,
   commitOf,
+  currentCandidate,
   effectivePhase,
   endOf,
   familyOf,
@@ -16,7 +18,7 @@ import {
 import { CHUNK } from "@holdfast/sctp";
 import { chunkTypes, type SctpInput } from "../packet/input.ts";
 import { downDestinations } from "../path-mapping/flows.ts";
-import { type DownPath, matchDown, type TagMatch } from "../tracker/match.ts";
+import { type DownPath, isOnPath, matchDown, type TagMatch } from "../tracker/match.ts";
 import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
 import { abortEndpoint, answerDead, refuseAsconf } from "./answers.ts";
 import { type Core, drop } from "./core.ts";
@@ -155,11 +157,16 @@ function observe(
   let delta: SessionDelta | undefined;
   let urgent = false;
   const key = candidate && candidateKeyOf(candidate);
-  const inForce = record.commit?.clientTag === generation.clientTag && record.commit.candidate === key;
+  const present = currentCandidate(record);
+  const inForce =
+    record.commit?.clientTag === generation.clientTag &&
+    present !== undefined &&
+    candidateKeyOf(present) === key;
   const commits =
     transition.commits &&
     candidate !== undefined &&
     candidate.endpointTag !== 0 &&
+    !isAmbiguous(generation, candidate) &&
     !inForce &&
     (match.role !== "current" || isContradicted(core, record));
   if (commits) {
@@ -184,6 +191,19 @@ function observe(
   const joined = core.table.apply(delta, { urgent });
   if (commits) committed(core, record, joined);
   return joined;
+}
+
+/**
+ * Several INIT-ACKs came along one path, and which of them the client took is not known here yet: the endpoint's packets
+ * carry the client's tag, which fits them all.
+ */
+function isAmbiguous(generation: Generation, candidate: Candidate): boolean {
+  if (candidate.echoed) return false;
+  for (const other of generation.candidates.values()) {
+    if (other === candidate || other.endpointTag === 0 || !isOnPath(other, candidate)) continue;
+    return true;
+  }
+  return false;
 }
 
 function committed(core: Core, previous: SessionRecord, record: SessionRecord): undefined {

@@ -150,7 +150,7 @@ function observe(
   const { generation } = match;
   let delta: SessionDelta | undefined;
   let urgent = false;
-  const changed = changedGeneration(generation, match.candidate, transition);
+  const changed = changedGeneration(generation, reflected ? undefined : match.candidate, transition);
   if (transition.end !== undefined) {
     urgent = true;
     // An ABORT with a pending generation's tag ends that one, never the association that it wanted to replace.
@@ -213,7 +213,8 @@ function changedGeneration(
   candidate: Candidate | undefined,
   transition: PacketTransition,
 ): Generation | undefined {
-  const select = transition.selects && candidate !== undefined && !candidate.echoed;
+  // With a COOKIE-ECHO, or by using its tag for anything else, a client shows which INIT-ACK it took.
+  const select = candidate !== undefined && !candidate.echoed && candidate.endpointTag !== 0;
   if (transition.phase === generation.phase && !select) return undefined;
   if (transition.phase === "closed") return undefined;
   return {

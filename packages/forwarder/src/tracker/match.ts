@@ -81,7 +81,7 @@ function match(
   return undefined;
 }
 
-function isOnPath(candidate: Candidate, path: DownPath): boolean {
+export function isOnPath(candidate: Candidate, path: DownPath): boolean {
   return (
     candidate.natPort === path.natPort &&
     candidate.endpointPort === path.endpointPort &&

@@ -55,7 +55,7 @@ const generation: fc.Arbitrary<Generation> = fc.record(
     pairing: fc.array(address, { maxLength: 4 }),
     phase: fc.constantFrom(...PHASES),
     candidates: fc
-      .array(candidate, { maxLength: 7 })
+      .array(candidate, { maxLength: 14 })
       .map((all) => new Map(all.map((c) => [candidateKeyOf(c), c]))),
     aborted: fc.boolean(),
   },

@@ -17,13 +17,28 @@ export function currentGeneration(record: SessionRecord): Generation | undefined
   return record.commit === undefined ? undefined : generationOf(record, record.commit.clientTag);
 }
 
-/** The candidate in force; made from the commit's key when the candidate itself fell out of the bounds. */
+/**
+ * The candidate in force. An endpoint's packets do not say which of several INIT-ACKs the client took: a member that saw
+ * them before the COOKIE-ECHO's choice had arrived may have committed another one, and the choice is right.
+ * Made from the commit's key when the candidate itself fell out of the bounds.
+ */
 export function currentCandidate(record: SessionRecord): Candidate | undefined {
   if (record.commit === undefined) return undefined;
-  const known = currentGeneration(record)?.candidates.get(record.commit.candidate);
-  if (known !== undefined) return known;
+  const generation = currentGeneration(record);
+  const known = generation?.candidates.get(record.commit.candidate);
+  if (known?.echoed === true) return known;
+  const chosen = generation && chosenCandidate(generation);
+  if (chosen !== undefined || known !== undefined) return chosen ?? known;
   const identity = parseCandidateKey(record.commit.candidate);
   return identity === undefined ? undefined : { ...identity, endpointAddresses: [], echoed: true };
+}
+
+/** The one that a COOKIE-ECHO chose; the smallest key, should there be several. */
+function chosenCandidate(generation: Generation): Candidate | undefined {
+  let chosen: [string, Candidate] | undefined;
+  for (const entry of generation.candidates)
+    if (entry[1].echoed && (chosen === undefined || entry[0] < chosen[0])) chosen = entry;
+  return chosen?.[1];
 }
 
 /** Generations that may still replace the current one: not aborted and begun after it, the latest first. */

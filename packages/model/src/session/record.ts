@@ -33,7 +33,8 @@ export type Phase = (typeof PHASES)[number];
 export type CandidateKey = string;
 
 export const PENDING_GENERATION_COUNT_MAX = 4;
-export const CANDIDATE_COUNT_MAX_PER_MEMBER = 4;
+/** An INIT and its retransmissions (RFC 9260 §16, Max.Init.Retransmits 8): some stacks answer each with a new tag. */
+export const CANDIDATE_COUNT_MAX_PER_MEMBER = 9;
 /** Candidates of one generation over all members; the smallest keys stay. */
 export const CANDIDATE_COUNT_MAX = 32;
 /** Client addresses kept per session, RFC limits aside (sctp-rules §1.4: cap 8–16). */

@@ -2,6 +2,7 @@
 import { type PathCounters, type SessionDetail, type SessionSummary, tagText } from "@holdfast/api";
 import {
   type Candidate,
+  candidateKeyOf,
   currentCandidate,
   effectivePhase,
   type Generation,
@@ -130,6 +131,8 @@ export function sessionDetail(record: SessionRecord, sources: DetailSources): Se
 }
 
 function candidatesOf(generation: Generation, record: SessionRecord, memberNameOf: MemberNameOf) {
+  const present = currentCandidate(record);
+  const inForce = present && candidateKeyOf(present);
   return [...generation.candidates].map(([key, candidate]) => ({
     member: memberNameOf(candidate.member),
     endpoint: endpointKey(candidate.endpoint, candidate.endpointPort),
@@ -137,6 +140,6 @@ function candidatesOf(generation: Generation, record: SessionRecord, memberNameO
     natPort: candidate.natPort,
     endpointTag: tagText(candidate.endpointTag),
     echoed: candidate.echoed,
-    committed: record.commit?.candidate === key && record.commit.clientTag === generation.clientTag,
+    committed: key === inForce && record.commit?.clientTag === generation.clientTag,
   }));
 }
