@@ -13,9 +13,11 @@ import {
   endOf,
   type Generation,
   PROTOCOL_SCTP,
+  type Service,
   type SessionDelta,
   type SessionRecord,
   SessionView,
+  serviceIdOf,
   sessionIdOf,
   silentLogger,
   systemClock,
@@ -27,6 +29,7 @@ import type { Sync, SyncOptions } from "./sync.ts";
 import { until } from "./transport/compliance.ts";
 
 const HOST = "127.0.0.1";
+const VIPS = ["203.0.113.1", "203.0.113.2", "203.0.113.3"] as const;
 const SERVICE = "sctp/203.0.113.1:38412";
 
 function answered(member: number, serial: number): SessionDelta {
@@ -71,6 +74,32 @@ function established(record: SessionRecord): SessionDelta {
     generations: new Map([[generation.clientTag, { ...generation, phase: "established" }]]),
     commit: commitOf(record, generation.clientTag, candidate),
   };
+}
+
+function service(vip: string): Service {
+  return {
+    id: serviceIdOf(vip, 38_412),
+    name: vip,
+    protocol: PROTOCOL_SCTP,
+    vips: [vip],
+    port: 38_412,
+    selection: "leastAssociations",
+    endpoints: ["192.0.2.10", "192.0.2.11"].map((address) => ({
+      address,
+      port: 38_412,
+      weight: 1,
+      state: "active",
+    })),
+    idleTimeoutS: 900,
+    restartNewAddresses: "abort",
+    clientPrefixes: [],
+    withdrawWhenDown: false,
+  };
+}
+
+function contentOf(store: Sync["configuration"]): string {
+  const services = store.services().toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  return JSON.stringify([services, [...store.drainedMembers()].sort(), [...store.pins()].sort()]);
 }
 
 interface Node {
@@ -323,7 +352,42 @@ describe("three members over TLS, engines in threads", { concurrency: false }, (
     await cluster.equal(live);
   });
 
+  it("share the configuration: edits at any member, drains, deletions, also while an engine is down", async () => {
+    const stores = () => cluster.nodes.map(({ sync }) => sync.configuration);
+    const ids = () => stores().map((store) => store.services().map(({ id }) => id));
+    const agree = (what: string, holds: () => boolean) =>
+      until(what, () => new Set(stores().map(contentOf)).size === 1 && holds());
+    for (const [member, vip] of VIPS.entries()) node(member).sync.configuration.putService(service(vip));
+    const all = VIPS.map((vip) => service(vip).id);
+    await agree("three services everywhere", () => ids().every((list) => list.length === 3));
+    for (const list of ids()) assert.deepEqual([...list].sort(), [...all].sort());
+
+    const drained = service(VIPS[0]);
+    const [first, ...others] = drained.endpoints;
+    assert.ok(first !== undefined);
+    node(1).sync.configuration.putService({
+      ...drained,
+      endpoints: [{ ...first, state: "drain" }, ...others],
+    });
+    node(2).sync.configuration.setMemberDrained("m1", true);
+    // Nobody replicates at member 0; a new engine has to say what the old one could not.
+    await node(0).sync.crash();
+    node(0).sync.configuration.deleteService(all[1] as string);
+    node(0).sync.configuration.setPin(VIPS[2], "m2");
+    await cluster.meshed();
+    await agree("the deletion, the drains and the pin everywhere", () =>
+      stores().every(
+        (store) =>
+          store.service(all[1] as string) === undefined &&
+          store.service(all[0] as string)?.endpoints.some(({ state }) => state === "drain") === true &&
+          store.drainedMembers().has("m1") &&
+          store.pins().get(VIPS[2]) === "m2",
+      ),
+    );
+  });
+
   it("keep everything when all of them are stopped and started again, and the journal says so", async () => {
+    const content = contentOf(node(0).sync.configuration);
     await cluster.stop();
     const report = await journalReport(cluster.store(0), {
       session: [...node(0).view.values()][0]?.id ?? "",
@@ -337,6 +401,10 @@ describe("three members over TLS, engines in threads", { concurrency: false }, (
       for (const { refused } of segments) assert.equal(refused, undefined);
     await cluster.startAll();
     await cluster.equal(live);
+    for (const { sync } of cluster.nodes) {
+      assert.equal(contentOf(sync.configuration), content);
+      assert.equal(sync.configuration.services().length, 2);
+    }
   });
 });
 
