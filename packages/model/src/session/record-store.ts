@@ -86,9 +86,14 @@ export class RecordStore {
     return true;
   }
 
-  /** Stores a record in its slot, or in a new one. */
-  put(record: SessionRecord, slot = NO_SLOT): number {
-    const bytes = encodeSession(record);
+  /** The record's bytes where they lie: valid until the next `put` or `delete`. */
+  bytesAt(slot: number): Uint8Array {
+    const { page, offset } = this.#place(slot);
+    return page.subarray(offset, offset + (this.#lengths[slot] as number));
+  }
+
+  /** Stores a record in its slot, or in a new one. `bytes`: what decodes to the record, when it is at hand. */
+  put(record: SessionRecord, slot = NO_SLOT, bytes = encodeSession(record)): number {
     if (bytes.length > RECORD_BYTES_MAX) throw new Error(`a record of ${bytes.length} bytes`);
     const isNew = slot === NO_SLOT;
     const at = isNew ? this.#newSlot() : slot;

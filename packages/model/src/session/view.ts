@@ -124,19 +124,7 @@ export class SessionView implements SessionTable {
 
   /** Joins what another member says. */
   joinRemote(delta: SessionDelta): RemoteJoin {
-    const slot = this.#store.slotOf(delta.id);
-    const previous = slot === undefined ? undefined : this.#store.get(slot);
-    const base = previous ?? emptyRecord(delta.id);
-    const record = join(base, delta);
-    if (record !== base) {
-      this.#put(slot, previous, record);
-      this.#changed(previous, record, "remote");
-    }
-    return {
-      covered: covers(delta, record),
-      contradicted:
-        delta.end !== undefined && !isEnded(record) && isEnded(join(emptyRecord(delta.id), delta)),
-    };
+    return this.#joinRemote(delta, this.#store.slotOf(delta.id), undefined);
   }
 
   /** The same for the bytes of a delta; undefined when they are malformed. Most of what is written again is known. */
@@ -144,7 +132,28 @@ export class SessionView implements SessionTable {
     const slot = bytes.length < 16 ? undefined : this.#store.slotOfBytes(bytes);
     if (slot !== undefined && this.#store.equals(slot, bytes)) return KNOWN;
     const decoding = decodeSession(bytes);
-    return "malformed" in decoding ? undefined : this.joinRemote(decoding.delta);
+    return "malformed" in decoding ? undefined : this.#joinRemote(decoding.delta, slot, bytes);
+  }
+
+  /** `bytes`: of the delta. When it says all that is known, they are the record's, and nothing need be encoded. */
+  #joinRemote(delta: SessionDelta, slot: number | undefined, bytes: Uint8Array | undefined): RemoteJoin {
+    const previous = slot === undefined ? undefined : this.#store.get(slot);
+    const empty = emptyRecord(delta.id);
+    const theirs = join(empty, delta);
+    const base = previous ?? empty;
+    const record = previous === undefined ? theirs : join(previous, delta);
+    const isWhole = record === theirs || (delta.serviceId !== undefined && join(theirs, record) === theirs);
+    if (record !== base) {
+      this.#put(slot, previous, record, isWhole ? bytes : undefined);
+      this.#changed(previous, record, "remote");
+    }
+    const ended = isEnded(record);
+    // Whoever sent it holds all that this record says: the same facts, or for an ended one the same end.
+    const covered =
+      delta.end !== undefined && record.end !== undefined && ended
+        ? compareEnds(delta.end, record.end) === 0
+        : delta.serviceId !== undefined && isWhole;
+    return { covered, contradicted: delta.end !== undefined && !ended && isEnded(theirs) };
   }
 
   /** Forgets a record that nobody carries any longer. */
@@ -175,12 +184,23 @@ export class SessionView implements SessionTable {
     return slot === undefined ? undefined : this.#store.get(slot);
   }
 
+  /** The bytes of `known`, not to be changed, and valid until the view changes. */
+  bytesOf(id: SessionId): Uint8Array | undefined {
+    const slot = this.#store.slotOf(id);
+    return slot === undefined ? undefined : this.#store.bytesAt(slot);
+  }
+
   #is(slot: number, flag: number): boolean {
     return ((this.#flags[slot] as number) & flag) !== 0;
   }
 
-  #put(known: number | undefined, previous: SessionRecord | undefined, record: SessionRecord): void {
-    const slot = this.#store.put(record, known);
+  #put(
+    known: number | undefined,
+    previous: SessionRecord | undefined,
+    record: SessionRecord,
+    bytes?: Uint8Array,
+  ): void {
+    const slot = this.#store.put(record, known, bytes);
     if (slot >= this.#flags.length) this.#grow(slot);
     const isShown = isIdentified(record);
     const wasShown = previous !== undefined && isIdentified(previous);
@@ -262,16 +282,6 @@ export class SessionView implements SessionTable {
       this.#notifying = false;
     }
   }
-}
-
-/** Whether whoever sent the delta holds all that this record says: the same facts, or for an ended one the same end. */
-function covers(delta: SessionDelta, record: SessionRecord): boolean {
-  if (delta.end !== undefined && record.end !== undefined && isEnded(record)) {
-    return compareEnds(delta.end, record.end) === 0;
-  }
-  if (delta.serviceId === undefined) return false;
-  const theirs = join(emptyRecord(delta.id), delta);
-  return join(theirs, record) === theirs;
 }
 
 function hasSameClients(a: SessionRecord, b: SessionRecord): boolean {

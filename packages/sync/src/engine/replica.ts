@@ -47,10 +47,20 @@ export interface ReplicaPorts {
   readonly onOther?: (message: ToView) => void;
 }
 
+interface Pending {
+  readonly record: SessionRecord;
+  /** The whole record leaves as it then stands in the view: its bytes lie there. */
+  readonly whole: boolean;
+}
+
+type Release = Extract<ToEngine, { kind: "release" }>;
+
 export class SessionReplica implements Replication {
   readonly #ports: ReplicaPorts;
   /** Facts that wait to leave, joined per session. */
-  readonly #pending = new Map<SessionId, SessionRecord>();
+  readonly #pending = new Map<SessionId, Pending>();
+  /** Releases that wait for the facts to leave. */
+  #releases: Release[] = [];
   /** Local message in which a session was last spoken of; only those that the engine has not confirmed. */
   readonly #spokenOf = new Map<SessionId, number>();
   readonly #endedAtMs = new Map<SessionId, number>();
@@ -66,13 +76,14 @@ export class SessionReplica implements Replication {
   #timer: { readonly timer: Timer; readonly dueMs: number } | undefined;
   #lastFlushMs = Number.NEGATIVE_INFINITY;
   #turning = false;
+  #flushing = false;
 
   constructor(ports: ReplicaPorts) {
     this.#ports = ports;
     this.#lastMissingMs = ports.clock.nowMs();
     // Urgent facts (INIT-ACK, COOKIE-ACK) take the whole record with them: what another member said of the session may
     // not have reached everybody, and facts without it are of no use to whoever must forward the next packet.
-    ports.view.onLocal((delta, urgent, record) => this.#local(urgent ? record : delta, urgent));
+    ports.view.onLocal((delta, urgent, record) => this.#local(urgent ? record : delta, urgent, urgent));
     ports.view.subscribe(({ previous, record }) => {
       const id = (record ?? previous)?.id;
       if (id === undefined) return;
@@ -99,15 +110,13 @@ export class SessionReplica implements Replication {
   released(id: SessionId): Promise<boolean> {
     const record = this.#ports.view.get(id);
     if (this.#ports.release === "none") return Promise.resolve(true);
-    this.flush();
     const { promise, token } = this.#promise();
-    this.#ports.link.post({
-      kind: "release",
-      token,
-      id,
-      sequence: this.#sequence,
-      members: record === undefined ? [] : this.#ports.ownersOf(record),
-    });
+    const members = record === undefined ? [] : this.#ports.ownersOf(record);
+    if (this.#pending.has(id)) {
+      // Goes with the group: a flush for each handshake would make a tick of each.
+      this.#releases.push({ kind: "release", token, id, sequence: this.#sequence + 1, members });
+      this.#flushWithin(GROUP_COMMIT_MS);
+    } else this.#ports.link.post({ kind: "release", token, id, sequence: this.#sequence, members });
     return promise;
   }
 
@@ -132,8 +141,8 @@ export class SessionReplica implements Replication {
     if (this.#pending.size === 0) return;
     const writer = new BatchWriter();
     const sequence = ++this.#sequence;
-    for (const [id, delta] of this.#pending) {
-      writer.add(encodeSession(delta));
+    for (const [id, { record, whole }] of this.#pending) {
+      writer.add((whole ? this.#ports.view.bytesOf(id) : undefined) ?? encodeSession(record));
       // In the order of their messages.
       this.#spokenOf.delete(id);
       this.#spokenOf.set(id, sequence);
@@ -141,6 +150,9 @@ export class SessionReplica implements Replication {
     this.#pending.clear();
     this.#lastFlushMs = this.#ports.clock.nowMs();
     this.#ports.link.post({ kind: "local", sequence, urgent: true, deltas: writer.take() });
+    const releases = this.#releases;
+    this.#releases = [];
+    for (const release of releases) this.#ports.link.post(release);
   }
 
   /** The engine is gone: nobody answers what is under way. */
@@ -163,7 +175,7 @@ export class SessionReplica implements Replication {
       const end = Math.min(ids.length, next + RESTATE_COUNT_MAX);
       for (; next < end; next++) {
         const record = this.#ports.view.known(ids[next] as SessionId);
-        if (record !== undefined) this.#local(record, false);
+        if (record !== undefined) this.#local(record, false, true);
       }
       this.flush();
       if (next < ids.length) this.#ports.clock.after(TICK_MS, turn);
@@ -179,18 +191,34 @@ export class SessionReplica implements Replication {
     return { promise, token };
   }
 
-  #local(delta: SessionDelta, urgent: boolean): void {
-    const waiting = this.#pending.get(delta.id) ?? emptyRecord(delta.id);
-    this.#pending.set(delta.id, join(waiting, delta));
-    const nowMs = this.#ports.clock.nowMs();
-    const dueMs = urgent ? Math.max(nowMs, this.#lastFlushMs + GROUP_COMMIT_MS) : nowMs + TICK_MS;
-    if (dueMs <= nowMs) {
-      this.flush();
+  /** `whole`: the delta is all that the view knows. */
+  #local(delta: SessionDelta, urgent: boolean, whole: boolean): void {
+    const waiting = this.#pending.get(delta.id);
+    // Of a record that leaves whole the view has the facts already.
+    if (waiting?.whole !== true) {
+      const record = whole ? (delta as SessionRecord) : join(waiting?.record ?? emptyRecord(delta.id), delta);
+      this.#pending.set(delta.id, { record, whole });
+    }
+    if (!urgent) this.#flushWithin(TICK_MS);
+    else this.#flushWithin(Math.max(0, this.#lastFlushMs + GROUP_COMMIT_MS - this.#ports.clock.nowMs()));
+  }
+
+  #flushWithin(delayMs: number): void {
+    const { clock } = this.#ports;
+    const dueMs = clock.nowMs() + delayMs;
+    if (this.#timer !== undefined && this.#timer.dueMs <= dueMs) return;
+    if (delayMs > 0) {
+      this.#timer?.timer.cancel();
+      this.#timer = { timer: clock.after(delayMs, () => this.flush()), dueMs };
       return;
     }
-    if (this.#timer !== undefined && this.#timer.dueMs <= dueMs) return;
-    this.#timer?.timer.cancel();
-    this.#timer = { timer: this.#ports.clock.after(dueMs - nowMs, () => this.flush()), dueMs };
+    // At the end of this turn: all packets of one read are one tick.
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#ports.yieldTurn(() => {
+      this.#flushing = false;
+      this.flush();
+    });
   }
 
   #turn(): void {
@@ -323,9 +351,11 @@ export class SessionReplica implements Replication {
       if (this.#pending.has(id) || this.#spokenOf.has(id)) {
         // Facts about it are on their way: they need the rest of the record around them.
         if (!isEnded(record)) {
-          this.#local(record, true);
+          this.#local(record, true, true);
           continue;
         }
+        // Its bytes are about to go.
+        this.flush();
       }
       if (!isEnded(record)) this.totals.ghosts++;
       this.#ports.view.forget(id);
