@@ -34,7 +34,15 @@ export interface Fault {
   readonly namesBySource?: boolean;
 }
 
-class LastWriterView extends SessionView {
+/** A view whose every way to join is the faulty one. */
+abstract class FaultyView extends SessionView {
+  override joinRemoteBytes(bytes: Uint8Array) {
+    const decoding = decodeSession(bytes);
+    return "malformed" in decoding ? undefined : this.joinRemote(decoding.delta);
+  }
+}
+
+class LastWriterView extends FaultyView {
   override joinRemote(delta: SessionDelta) {
     if (delta.serviceId !== undefined) this.forget(delta.id);
     return super.joinRemote(delta);
@@ -42,7 +50,7 @@ class LastWriterView extends SessionView {
 }
 
 /** Takes what a commit says even when it knows a later one: the phase of a session falls back. */
-class FirstCommitView extends SessionView {
+class FirstCommitView extends FaultyView {
   override joinRemote(delta: SessionDelta) {
     const known: SessionRecord | undefined = this.known(delta.id);
     if (known?.commit === undefined || delta.commit === undefined) return super.joinRemote(delta);
