@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { encodeAbort } from "@holdfast/sctp";
+import {
+  ENDPOINT_PORT,
+  type Member,
+  monotonicMs,
+  pause,
+  RawHost,
+  SERVICE_PORT,
+  sctpPacket,
+  until,
+} from "@holdfast/testkit";
+import { EndpointScene } from "./scene.ts";
+
+const FLOOD_COUNT = 400;
+
+test("endpoints: cut for a moment, flooded with forgeries, killed, drained, removed", async (t) => {
+  await EndpointScene.play({ clients: [1, 2], endpoints: 3, associations: 12 }, async (scene) => {
+    await t.test("a flood of forged ABORTs and ICMP errors ends nothing", () => forge(scene));
+    await t.test("an endpoint that is unreachable for a moment loses nobody", () => cutForAMoment(scene));
+    await t.test("the clients of a killed endpoint are told and return, the others notice nothing", () =>
+      killOne(scene),
+    );
+    await t.test(
+      "a drained endpoint keeps its associations and gets no new ones; a removed one has its clients told",
+      () => drainAndRemove(scene),
+    );
+  });
+});
+
+/** Somebody who sees no traffic: right addresses and ports, tags that are guessed. */
+async function forge(scene: EndpointScene): Promise<void> {
+  const { cluster } = scene;
+  const [member] = cluster.members;
+  const sessions = await scene.sessions();
+  assert.equal(sessions.length, 24);
+  const droppedBefore = await droppedBy(member);
+  const attacker = new RawHost(cluster.clients[0] as never, { quiet: false });
+  const endpointAttacker = new RawHost(cluster.endpoints[2] as never, { quiet: false });
+  const vip = cluster.vips[0] as string;
+  const endpoint = cluster.endpoints[0]?.addresses("core")[0] as string;
+  const client = cluster.clientAddresses(0)[0] as string;
+  for (let i = 0; i < FLOOD_COUNT; i++) {
+    const tag = 0x1000 + i * 7919;
+    const clientPort = 36412 + (i % 12);
+    attacker.send(
+      sctpPacket(
+        { source: client, destination: vip, sourcePort: clientPort, destinationPort: SERVICE_PORT },
+        tag,
+        [encodeAbort({ causes: [] })],
+      ),
+    );
+    // As if the endpoint's host had no SCTP: about a packet that never was.
+    endpointAttacker.send(
+      protocolUnreachable(
+        endpoint,
+        vip,
+        sctpPacket(
+          { source: vip, destination: endpoint, sourcePort: clientPort, destinationPort: ENDPOINT_PORT },
+          tag,
+          [encodeAbort({ causes: [] })],
+        ),
+      ),
+      "core",
+    );
+    if (i % 50 === 49) await pause(10); // faster, and the flood would be the cables' loss
+  }
+  await scene.flowing();
+  assert.deepEqual([...scene.noticed()], []);
+  await scene.healthy(3);
+  await until(
+    "the forgeries to be counted",
+    async () => {
+      const dropped = await droppedBy(member);
+      return dropped - droppedBefore >= FLOOD_COUNT;
+    },
+    5_000,
+    100,
+  );
+}
+
+/** By both paths of packets: forged tags end in the fast one, ICMP in the slow one. */
+async function droppedBy(member: Member | undefined): Promise<number> {
+  const names = ["holdfast_fast_path_dropped_packets_total", "holdfast_slow_path_dropped_packets_total"];
+  const counts = await Promise.all(names.map((name) => member?.metric(name)));
+  return counts.reduce<number>((sum, count) => sum + (count ?? 0), 0);
+}
+
+function protocolUnreachable(source: string, destination: string, quoted: Uint8Array): Uint8Array {
+  const inner = quoted.subarray(0, 28);
+  const packet = Buffer.alloc(20 + 8 + inner.length);
+  packet.set([0x45, 0, 0, packet.length, 0, 1, 0, 0, 64, 1]);
+  packet.set(source.split(".").map(Number), 12);
+  packet.set(destination.split(".").map(Number), 16);
+  packet.set([3, 2], 20);
+  packet.set(inner, 28);
+  let sum = 0;
+  for (let i = 20; i < packet.length; i += 2) sum += packet.readUInt16BE(i);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  packet.writeUInt16BE(~sum & 0xffff, 22);
+  return packet;
+}
+
+async function cutForAMoment(scene: EndpointScene): Promise<void> {
+  scene.mark();
+  const host = scene.cluster.endpoints[1];
+  host?.cut("core");
+  await scene.healthy(2);
+  host?.heal("core");
+  await scene.healthy(3);
+  await scene.flowing();
+  assert.deepEqual([...scene.noticed()], []);
+}
+
+async function killOne(scene: EndpointScene): Promise<void> {
+  const [victim] = scene.servers;
+  assert.ok(victim);
+  const carried = await scene.carriedBy(victim);
+  assert.ok(carried.size >= 4, `${carried.size} associations at one of three endpoints`);
+  scene.mark();
+  const killedAtMs = monotonicMs();
+  await victim.kill();
+  await scene.back(carried);
+  // From the kill, not from the verdict: the numbers themselves are the demo's to show.
+  const lost = scene.events().filter(({ event }) => event === "lost");
+  assert.ok(lost.every(({ atMs }) => (atMs ?? 0) > killedAtMs));
+  await scene.flowing();
+  assert.deepEqual([...scene.noticed()].sort(), [...carried].sort());
+  const endpoint = victim.host.addresses("core")[0] as string;
+  assert.ok((await scene.sessions()).every((session) => session.endpoint?.includes(endpoint) !== true));
+}
+
+async function drainAndRemove(scene: EndpointScene): Promise<void> {
+  const { cluster } = scene;
+  const [member] = cluster.members;
+  const host = cluster.endpoints[1];
+  const address = host?.addresses("core")[0] as string;
+  const at = async () => (await scene.sessions()).filter((s) => s.endpoint?.includes(address) === true);
+  const before = await at();
+  assert.ok(before.length > 0);
+  const service = (await member?.get<{ items: { id: string; name: string }[] }>("/v1/services"))?.items[0];
+  const path = `/v1/services/${encodeURIComponent(service?.id ?? "")}/endpoints/${encodeURIComponent(`${address}:${ENDPOINT_PORT}`)}`;
+  const drained = await member?.fetch("POST", `${path}/drain`);
+  assert.equal(drained?.status, 200, drained?.body);
+  scene.mark();
+  await scene.flowing();
+  assert.deepEqual([...scene.noticed()], []);
+  assert.equal((await at()).length, before.length);
+  const ids = new Set(before.map(({ clients, clientPort }) => `${clients[0]} ${clientPort}`));
+  const removed = await member?.fetch("DELETE", path);
+  assert.ok(removed !== undefined && removed.status < 300, removed?.body);
+  await until("the clients of the removed endpoint to return elsewhere", async () => {
+    const now = await scene.sessions();
+    return now.length === 24 && now.every((s) => s.endpoint?.includes(address) !== true);
+  });
+  assert.equal(scene.noticed("lost").size, ids.size);
+}
