@@ -50,7 +50,13 @@ export const time: readonly Scenario[] = [
     seen: "No ABORT of ours, no association and no message lost.",
     limitMs: SOAK_MS + 5 * MINUTE_MS,
     async run(context) {
-      await context.open({ members: 3, clients: [1, 2, 3], vipCount: 3, edges: "ends" });
+      await context.open({
+        members: 3,
+        clients: [1, 2, 3],
+        vipCount: 3,
+        edges: "ends",
+        configuration: { timers: { scale: 1 } },
+      });
       const { cluster } = context;
       const quiet = { heartbeat: 5_000, rtoMax: 1_000, pathMaxRetrans: 4 };
       const server = await cluster.startEndpoint(0, { ...quiet, echo: false });

@@ -89,8 +89,10 @@ const NOT_ANSWERED: ReadonlySet<number> = new Set([
  * SHUTDOWN-ACK gets a SHUTDOWN-COMPLETE, others an ABORT, both with the T bit and the tag that came. Unknown
  * associations are never answered: a wrong ABORT kills a healthy one, a drop costs one retransmission.
  */
-export function answerDead(core: Core, input: SctpInput): undefined {
+export function answerDead(core: Core, input: SctpInput, record: SessionRecord): undefined {
   drop(core, "session-ended", input.bytes);
+  // A handshake that only timed out here may have been proven where this member did not see it.
+  if (record.commit === undefined && record.end?.absorbing !== true) return;
   const { chunks, verificationTag } = input.packet;
   if (input.copy || chunks.some((chunk) => NOT_ANSWERED.has(chunk.type))) return;
   if (!core.answerRate.take(core.clock.nowMs())) return;

@@ -44,7 +44,7 @@ export function handleDown(core: Core, input: SctpInput, endpoint: Address): und
   }
   if (dead !== undefined) {
     const revived = revive(core, dead, packet.verificationTag, "down");
-    if (revived === undefined) return answerDead(core, input);
+    if (revived === undefined) return answerDead(core, input, dead);
     const match = matchDown(revived, packet.verificationTag, reflected, path);
     if (match !== undefined) return pass(core, input, revived, match, path);
   }

@@ -18,8 +18,17 @@ import {
   parseCauses,
   parseParameters,
 } from "@holdfast/sctp";
-import { type EndpointHost, ipPacket } from "../testing/hosts.ts";
-import { CLIENT, CLIENT_2, CLIENT_PORT, ENDPOINT, Rig, SERVICE_PORT, VIPS } from "../testing/rig.ts";
+import { ClientHost, EndpointHost, ipPacket } from "../testing/hosts.ts";
+import {
+  CLIENT,
+  CLIENT_2,
+  CLIENT_PORT,
+  ENDPOINT,
+  ENDPOINT_PORT,
+  Rig,
+  SERVICE_PORT,
+  VIPS,
+} from "../testing/rig.ts";
 
 const [VIP0] = VIPS as [string, string];
 const UP = { source: CLIENT, destination: VIP0 };
@@ -211,4 +220,18 @@ test("idle: an association without traffic is forgotten, and comes back with its
   await rig.one(client.data(UP));
   assert.ok(isAlive(rig, record.id));
   await rig.one(endpoint.data(DOWN));
+});
+
+test("a handshake that only timed out is no proof of death: its packets are dropped, not answered", async () => {
+  const rig = new Rig();
+  const client = new ClientHost(CLIENT_PORT, SERVICE_PORT, 3);
+  const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 4);
+  client.acceptInitAck(await rig.one(endpoint.initAck(await rig.one(client.init(UP)))));
+  await rig.one(client.cookieEcho(UP));
+  // COOKIE-ACK passed at a member that this one does not hear.
+  rig.clock.advance(200_000);
+  const [record] = [...rig.table.values()];
+  assert.equal(record?.end?.cause, "handshakeTimeout");
+  assert.deepEqual(await rig.pass(client.data(UP)), []);
+  assert.ok((rig.drops()["session-ended"] ?? 0) > 0);
 });

@@ -40,7 +40,7 @@ export function handleUp(core: Core, input: SctpInput, entry: ServiceEntry, vip:
   }
   if (dead !== undefined) {
     const revived = revive(core, dead, packet.verificationTag, "up");
-    if (revived === undefined) return answerDead(core, input);
+    if (revived === undefined) return answerDead(core, input, dead);
     const match = matchUp(revived, packet.verificationTag, reflected);
     if (match !== undefined) return pass(core, input, entry, vip, revived, match, reflected);
   }
