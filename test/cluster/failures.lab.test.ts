@@ -14,7 +14,7 @@ test("three members: stopped, cut off, drained, killed; no association notices",
     });
     await t.test("the cluster network alone is cut: nobody moves", async () => {
       const owner = await scene.ownerOf(primary);
-      await staysPut(scene, () => owner.host.cut("cluster"));
+      await staysPut(scene, owner, () => owner.host.cut("cluster"));
       owner.host.heal("cluster");
       await scene.flowing(10);
     });

@@ -21,6 +21,8 @@ export interface SceneOptions extends ClusterOptions {
   readonly rate?: number;
   /** Associations of each client host, one by default. */
   readonly associations?: number;
+  /** New associations per second of each client host; all at once by default. */
+  readonly startRate?: number;
   /** tcpdump's filter at the edges; all of SCTP and ICMP by default. */
   readonly capture?: string;
   /** Failures in a row until a stack gives its association up; the stack's own default (10) by default. */
@@ -96,9 +98,16 @@ export class Scene {
     await started;
     const withStack = [...cluster.clients.keys()].filter((i) => options.withoutStack?.includes(i) !== true);
     const associations = options.associations ?? 1;
+    const pace = options.startRate === undefined ? {} : { startRate: options.startRate };
     for (const index of withStack) {
       this.clients.push(
-        await cluster.startClient(index, { rate: options.rate ?? 50, size: 200, associations, ...timers }),
+        await cluster.startClient(index, {
+          rate: options.rate ?? 50,
+          size: 200,
+          associations,
+          ...timers,
+          ...pace,
+        }),
       );
     }
     await Promise.all(this.clients.map((client) => client.established(associations, 60_000)));

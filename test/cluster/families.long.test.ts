@@ -1,0 +1,32 @@
+import { test } from "node:test";
+import { type ClusterOptions, VIPS_V4, VIPS_V6 } from "@holdfast/testkit";
+import { Scene } from "./scene.ts";
+import { bringBack, goneFrom } from "./trouble.ts";
+
+const MIXED = [VIPS_V4[0], VIPS_V6[1], VIPS_V4[2], VIPS_V6[3]];
+
+const CASES: readonly (ClusterOptions & { readonly name: string })[] = [
+  { name: "IPv6", vips: VIPS_V6 },
+  { name: "both families in one set of VIPs", vips: MIXED },
+  { name: "the userspace fast path", fastPath: "userspace" },
+  { name: "the userspace fast path, both families", fastPath: "userspace", vips: MIXED },
+  { name: "generic XDP", fastPath: "xdp-generic" },
+  { name: "native XDP, both families", fastPath: "xdp", vips: MIXED },
+];
+
+for (const { name, ...options } of CASES) {
+  test(`${name}: all paths, a death, a return`, async () => {
+    await Scene.play({ ...options, members: 3, clients: [3, 1, 2] }, async (scene) => {
+      await scene.confirmed();
+      await scene.flowing(20);
+      const owner = await scene.ownerOf();
+      await owner.killNode();
+      await goneFrom(scene, owner, scene.cluster.vips[0] as string);
+      await scene.flowing(20);
+      owner.host.plug();
+      await bringBack(scene, owner);
+      await scene.flowing(20);
+      await scene.judge();
+    });
+  });
+}
