@@ -190,6 +190,13 @@ export class SessionView implements SessionTable {
     return slot === undefined ? undefined : this.#store.bytesAt(slot);
   }
 
+  /** The bytes of a record that is shown and has not ended, by the 16 bytes of its id; as `bytesOf`, never decoded. */
+  liveBytesOf(idBytes: Uint8Array): Uint8Array | undefined {
+    const slot = this.#store.slotOfBytes(idBytes);
+    if (slot === undefined || !this.#is(slot, IDENTIFIED) || this.#is(slot, ENDED)) return undefined;
+    return this.#store.bytesAt(slot);
+  }
+
   #is(slot: number, flag: number): boolean {
     return ((this.#flags[slot] as number) & flag) !== 0;
   }

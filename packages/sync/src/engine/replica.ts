@@ -5,7 +5,6 @@ import {
   emptyRecord,
   encodeSession,
   isEnded,
-  isIdentified,
   join,
   type Replication,
   type SessionDelta,
@@ -305,11 +304,13 @@ export class SessionReplica implements Replication {
   #export(message: Extract<ToView, { kind: "export" }>): void {
     const writer = new BatchWriter();
     for (const bytes of readIds(message.ids)) {
+      const live = this.#ports.view.liveBytesOf(bytes);
+      if (live !== undefined) {
+        writer.add(live);
+        continue;
+      }
       const record = this.#ports.view.known(sessionIdFromBytes(bytes));
-      if (record === undefined) continue;
-      const fades = isEnded(record) || !isIdentified(record);
-      if (!fades) writer.add(encodeSession(record));
-      else if (!this.#isExpired(record.id)) {
+      if (record !== undefined && !this.#isExpired(record.id)) {
         writer.add(encodeSession(isEnded(record) ? tombstoneOf(record) : record));
       }
     }
