@@ -31,6 +31,8 @@ export interface ForwarderLimits {
   readonly replicatedEmbryosPerSecond: number;
   /** … and above this many replicated ones of a service that wait for a COOKIE-ECHO: those cannot be evicted. */
   readonly replicatedEmbryoCountMaxPerService: number;
+  /** … and of a source prefix: a quarter of its quota, or a flood would lock its neighbours out until they expire. */
+  readonly replicatedEmbryoCountMaxPerPrefix: number;
   /** Unanswered INITs of one client tag after which another endpoint is tried. */
   readonly unansweredInitCountMax: number;
   /** Packets held for members' answers, all sessions together; one more is dropped. */
@@ -92,6 +94,7 @@ export const LIMITS_DEFAULT: ForwarderLimits = {
   embryoCountMax: 65_536,
   replicatedEmbryosPerSecond: 10_000,
   replicatedEmbryoCountMaxPerService: 2_048,
+  replicatedEmbryoCountMaxPerPrefix: 512,
   unansweredInitCountMax: 2,
   heldPacketCountMax: 1_024,
   heldPacketCountMaxPerQuestion: 8,

@@ -154,3 +154,21 @@ test("a full flow table is a counter: packets still pass, by the slow path", asy
   assert.ok(rig.event("flow-table-full") > 0);
   assert.deepEqual(rig.drops(), {});
 });
+
+test("a flood from one prefix, answered, does not lock its neighbours out", async () => {
+  const prefixLimits = { embryoCountMaxPerPrefix: 100, replicatedEmbryoCountMaxPerPrefix: 25 };
+  const rig = new Rig({ limits: prefixLimits });
+  for (let i = 0; i < 200; i++) {
+    const flooder = new ClientHost(1_024 + i, SERVICE_PORT, 0x4000_0000 + i);
+    for (const init of await rig.pass(flooder.init({ source: "100.70.0.8", destination: VIP0 })))
+      await rig.pass(new EndpointHost(ENDPOINT_PORT, 0, 0x7000_0000 + i).initAck(init));
+  }
+  assert.ok((rig.drops()["embryo-quota"] ?? 0) > 0);
+  // As long as a stack waits before it sends its INIT again.
+  rig.clock.advance(1_100);
+  await rig.establish({
+    client: new ClientHost(20_000, SERVICE_PORT, 500),
+    endpoint: new EndpointHost(ENDPOINT_PORT, 0, 900),
+    source: "100.70.0.9",
+  });
+});

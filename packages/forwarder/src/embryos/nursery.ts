@@ -52,6 +52,8 @@ export class Nursery {
   readonly #byKey = new Map<string, Embryo>();
   readonly #byService = new Map<ServiceId, Crib>();
   readonly #countByPrefix = new Map<string, number>();
+  /** Replicated ones that still wait for their COOKIE-ECHO. */
+  readonly #publishedByPrefix = new Map<string, number>();
   /** Client tag and NAT port in one number: what an INIT-ACK brings. */
   readonly #byAnswer = new Map<number, Embryo>();
   readonly #byEndpointTag = new Map<Tag, Embryo>();
@@ -146,7 +148,7 @@ export class Nursery {
     embryo.published = true;
     const crib = this.#crib(embryo.entry.service.id);
     crib.evictable.delete(embryo.key);
-    if (!embryo.echoed) crib.publishedCount += 1;
+    if (!embryo.echoed) this.#countPublished(crib, embryo, 1);
   }
 
   /** Its cookie came back. */
@@ -155,7 +157,7 @@ export class Nursery {
     embryo.echoed = true;
     const crib = this.#crib(embryo.entry.service.id);
     crib.evictable.delete(embryo.key);
-    if (embryo.published) crib.publishedCount -= 1;
+    if (embryo.published) this.#countPublished(crib, embryo, -1);
   }
 
   /** Replicated ones of a service that still wait for their COOKIE-ECHO. */
@@ -163,12 +165,17 @@ export class Nursery {
     return this.#byService.get(serviceId)?.publishedCount ?? 0;
   }
 
+  /** … and of a source prefix. */
+  publishedCountOfPrefix(prefix: string): number {
+    return this.#publishedByPrefix.get(prefix) ?? 0;
+  }
+
   remove(embryo: Embryo): void {
     if (!this.#byKey.delete(embryo.key)) return;
     const crib = this.#crib(embryo.entry.service.id);
     crib.count -= 1;
     crib.evictable.delete(embryo.key);
-    if (embryo.published && !embryo.echoed) crib.publishedCount -= 1;
+    if (embryo.published && !embryo.echoed) this.#countPublished(crib, embryo, -1);
     const count = (this.#countByPrefix.get(embryo.prefix) ?? 1) - 1;
     if (count === 0) this.#countByPrefix.delete(embryo.prefix);
     else this.#countByPrefix.set(embryo.prefix, count);
@@ -176,6 +183,13 @@ export class Nursery {
     for (const tag of embryo.endpointTags) {
       if (this.#byEndpointTag.get(tag) === embryo) this.#byEndpointTag.delete(tag);
     }
+  }
+
+  #countPublished(crib: Crib, embryo: Embryo, by: 1 | -1): void {
+    crib.publishedCount += by;
+    const count = this.publishedCountOfPrefix(embryo.prefix) + by;
+    if (count === 0) this.#publishedByPrefix.delete(embryo.prefix);
+    else this.#publishedByPrefix.set(embryo.prefix, count);
   }
 
   #crib(serviceId: ServiceId): Crib {

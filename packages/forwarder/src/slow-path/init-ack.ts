@@ -76,6 +76,7 @@ function isFlooded(core: Core, embryo: Embryo): boolean {
   }
   return (
     core.nursery.publishedCount(embryo.entry.service.id) >= core.limits.replicatedEmbryoCountMaxPerService ||
+    core.nursery.publishedCountOfPrefix(embryo.prefix) >= core.limits.replicatedEmbryoCountMaxPerPrefix ||
     !core.publishRate.take(core.clock.nowMs())
   );
 }
