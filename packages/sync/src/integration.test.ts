@@ -408,14 +408,14 @@ describe("three members over TLS, engines in threads", { concurrency: false }, (
   });
 });
 
-describe("a member whose queue was dropped", () => {
+describe("a member that falls behind", () => {
   let cluster: Cluster;
   afterEach(async () => {
     await cluster.stop();
     await rm(cluster.directory, { recursive: true, force: true });
   });
 
-  it("gets what it missed from the segments", async () => {
+  it("gets what a dropped queue held from the segments", async () => {
     cluster = await newCluster();
     // Room for some segments, not for what one turn of the loop writes below.
     await cluster.startAll({
@@ -428,6 +428,21 @@ describe("a member whose queue was dropped", () => {
     await cluster.equal(8_000);
     const drops = (await first.sync.metrics()).host?.transport.queueDrops ?? 0;
     assert.ok(drops > 0, "a queue was dropped");
+  });
+
+  it("leaves live ticks to be fetched when its view does not keep up", async () => {
+    cluster = await newCluster();
+    await cluster.startAll({
+      storeDirectory: undefined,
+      settings: { batchDeltaMax: 8, batchCountMax: 1, deliveryPauseCount: 8, deliveryCountMax: 16 },
+    });
+    const [first, second] = cluster.nodes as [Node, Node];
+    for (let serial = 0; serial < 3_000; serial++) first.sync.table.apply(answered(0, serial));
+    await until("the first have arrived, most wait", () => second.view.size > 0);
+    for (let serial = 3_000; serial < 3_010; serial++)
+      first.sync.table.apply(answered(0, serial), { urgent: true });
+    await cluster.equal(3_010);
+    assert.ok(((await second.sync.metrics()).engine?.totals["putOff"] ?? 0) > 0);
   });
 });
 

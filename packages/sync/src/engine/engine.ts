@@ -370,6 +370,12 @@ export class ReplicationEngine implements Engine {
       this.#peers.want(peer, actor, segment, tick + 1);
       return;
     }
+    if (this.#deliveries.waiting >= this.#settings.deliveryCountMax) {
+      // The view does not keep up: what waits stays with its writer, and is fetched when there is room.
+      this.#count("putOff", 1);
+      this.#peers.want(peer, actor, segment, tick + 1);
+      return;
+    }
     this.#take(peer, journal, held, change, true);
   }
 

@@ -26,6 +26,8 @@ export interface ReplicationSettings {
   readonly batchCountMax: number;
   /** Deltas that wait for the view before fetching pauses. */
   readonly deliveryPauseCount: number;
+  /** Deltas that wait for the view before live ticks are left to be fetched: bounds the memory of a slow view. */
+  readonly deliveryCountMax: number;
   /** Fetches on their way per peer. */
   readonly fetchCountMax: number;
   /** Records asked of the view at once, to be written again. */
@@ -45,6 +47,7 @@ export const REPLICATION_DEFAULTS = {
   batchDeltaMax: 64,
   batchCountMax: 4,
   deliveryPauseCount: 20_000,
+  deliveryCountMax: 40_000,
   fetchCountMax: 4,
   exportCountMax: 128,
 } as const satisfies Omit<ReplicationSettings, "member" | "members">;
