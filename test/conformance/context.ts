@@ -36,6 +36,8 @@ export interface StageOptions extends Omit<ClusterOptions, "vips" | "fastPath"> 
   readonly vips?: readonly string[];
   /** What is captured: everything, or only ABORTs and the like, where everything would be too much. */
   readonly edges?: "everything" | "ends";
+  /** Client hosts that flood, and are not captured: tcpdump could not keep up. */
+  readonly flooding?: readonly number[];
 }
 
 /** What a scenario breaks on purpose. */
@@ -90,7 +92,13 @@ export class Context {
 
   /** Starts the cluster; everything at its edges is captured from here on. */
   async open(options: StageOptions = {}): Promise<Cluster> {
-    const { vipCount = 4, vips = this.vipsOf(vipCount), edges = "everything", ...rest } = options;
+    const {
+      vipCount = 4,
+      vips = this.vipsOf(vipCount),
+      edges = "everything",
+      flooding = [],
+      ...rest
+    } = options;
     const filter = edges === "everything" ? EDGE_FILTER : ENDS_FILTER;
     const configuration = {
       ...rest.configuration,
@@ -103,11 +111,13 @@ export class Context {
     const started = this.#cluster.start();
     const captures = [
       ...endpoints.map((host) => startCapture(lab, host, "core", filter)),
-      ...clients.flatMap((host) =>
-        PATH_NETWORKS.filter((network) => host.addresses(network).length > 0).map((network) =>
-          startCapture(lab, host, network, filter),
+      ...clients
+        .filter((_, index) => !flooding.includes(index))
+        .flatMap((host) =>
+          PATH_NETWORKS.filter((network) => host.addresses(network).length > 0).map((network) =>
+            startCapture(lab, host, network, filter),
+          ),
         ),
-      ),
     ];
     for (const capture of await Promise.all(captures)) {
       const { name } = capture.host;
@@ -118,16 +128,22 @@ export class Context {
     return this.#cluster;
   }
 
-  /** Everything seen so far at client `index`, in time. */
-  atClient(index = 0): CapturedPacket[] {
-    return this.#seenBy(this.cluster.clients[index]?.name);
+  /** Everything seen at client `index` until now, in time. */
+  atClient(index = 0): Promise<CapturedPacket[]> {
+    return this.#seen(this.cluster.clients[index]?.name);
   }
 
-  atEndpoint(index = 0): CapturedPacket[] {
-    return this.#seenBy(this.cluster.endpoints[index]?.name);
+  atEndpoint(index = 0): Promise<CapturedPacket[]> {
+    return this.#seen(this.cluster.endpoints[index]?.name);
   }
 
-  #seenBy(name = ""): CapturedPacket[] {
+  /** Waits for the captures first: what is not in them has not happened. */
+  async #seen(name = ""): Promise<CapturedPacket[]> {
+    await Promise.all((this.#captures.get(name) ?? []).map((capture) => capture.flush()));
+    return this.#captured(name);
+  }
+
+  #captured(name = ""): CapturedPacket[] {
     return (this.#captures.get(name) ?? [])
       .flatMap((capture) => capture.packets())
       .sort((a, b) => a.wallMs - b.wallMs);
@@ -261,8 +277,8 @@ export class Context {
     const { clients, endpoints, vips, members } = this.cluster;
     for (const member of members) assert.ok(!member.crashed, `${member.name} ended by itself`);
     await Promise.all([...this.#captures.values()].flat().map((capture) => capture.stop()));
-    const clientSide = clients.flatMap((_, i) => this.atClient(i));
-    const endpointSide = endpoints.flatMap((_, i) => this.atEndpoint(i));
+    const clientSide = clients.flatMap(({ name }) => this.#captured(name));
+    const endpointSide = endpoints.flatMap(({ name }) => this.#captured(name));
     const clientAddresses = clients.flatMap((_, i) => this.cluster.clientAddresses(i));
     const endpointAddresses = endpoints.flatMap((host) => host.addresses("core"));
     if (!this.allowed.leaks) {

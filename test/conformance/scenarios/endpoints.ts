@@ -30,7 +30,7 @@ export const endpoints: readonly Scenario[] = [
       assert.equal(client.count("cannotStart"), 0);
       for (const session of await context.sessions())
         if (session.phase === "established") assert.equal(session.endpoint, endpointKey(context, 1));
-      const inits = context.atClient().filter((p) => hasChunk(p, CHUNK.INIT));
+      const inits = (await context.atClient()).filter((p) => hasChunk(p, CHUNK.INIT));
       for (let port = 36_412; port < 36_418; port++) {
         const count = inits.filter((p) => p.sctp?.sourcePort === port).length;
         assert.ok(count >= 1 && count <= 4, `port ${port} took ${count} INITs`);
@@ -63,9 +63,9 @@ export const endpoints: readonly Scenario[] = [
         "messages at the new server",
         async () => ((await second.receipts())[0]?.received ?? 0) >= 20,
       );
-      const abort = context
-        .atClient()
-        .find((p) => p.sctp?.chunks.some(({ type, flags }) => type === CHUNK.ABORT && (flags & T_BIT) !== 0));
+      const abort = (await context.atClient()).find((p) =>
+        p.sctp?.chunks.some(({ type, flags }) => type === CHUNK.ABORT && (flags & T_BIT) !== 0),
+      );
       assert.ok(abort, "an ABORT with the T bit at the client");
     },
   },

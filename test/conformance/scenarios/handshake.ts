@@ -24,7 +24,9 @@ import type { Scenario } from "../scenario.ts";
 
 /** The INIT that reached the endpoint. */
 async function initAtEndpoint(context: Context): Promise<CapturedPacket> {
-  return until("INIT at the endpoint", () => context.atEndpoint().findLast((p) => hasChunk(p, CHUNK.INIT)));
+  return until("INIT at the endpoint", async () =>
+    (await context.atEndpoint()).findLast((p) => hasChunk(p, CHUNK.INIT)),
+  );
 }
 
 /** Every parameter and the chunk itself have lengths that agree with the bytes. */
@@ -60,7 +62,7 @@ export const handshake: readonly Scenario[] = [
         const client = context.scripted(0, { port: 40_000 + index, tag: read32(chunk, 4) });
         client.send([chunk], { tag: 0 });
         client.take(await client.answer(CHUNK.INIT_ACK));
-        const arrived = context.atEndpoint().findLast((p) => initOf(p)?.initiateTag === client.tag);
+        const arrived = (await context.atEndpoint()).findLast((p) => initOf(p)?.initiateTag === client.tag);
         assert.ok(arrived);
         assertWellFormed(arrived);
         const types = (p: CapturedPacket) =>
@@ -171,7 +173,7 @@ export const handshake: readonly Scenario[] = [
       const client = await context.cluster.startClient(0, { auth: true, rate: 100 });
       await client.established(1);
       await context.flowing(server, 50);
-      for (const packet of [...context.atEndpoint(), ...context.atClient()].filter((p) =>
+      for (const packet of [...(await context.atEndpoint()), ...(await context.atClient())].filter((p) =>
         context.cluster.vips.includes(p.source),
       )) {
         const extensions = initOf(packet)?.supportedExtensions;
@@ -188,16 +190,16 @@ export const handshake: readonly Scenario[] = [
           .filter((p) => p.type >= PARAMETER.RANDOM && p.type <= PARAMETER.HMAC_ALGORITHMS)
           .map((p) => Buffer.from(p.bytes.subarray(p.offset, p.offset + p.length)).toString("hex"));
       };
-      const sent = keyMaterial(context.atClient(), CHUNK.INIT, false);
+      const sent = keyMaterial(await context.atClient(), CHUNK.INIT, false);
       assert.equal(sent.length, 3);
-      assert.deepEqual(keyMaterial(context.atEndpoint(), CHUNK.INIT, true), sent);
+      assert.deepEqual(keyMaterial(await context.atEndpoint(), CHUNK.INIT, true), sent);
       assert.deepEqual(
-        keyMaterial(context.atClient(), CHUNK.INIT_ACK, true),
-        keyMaterial(context.atEndpoint(), CHUNK.INIT_ACK, false),
+        keyMaterial(await context.atClient(), CHUNK.INIT_ACK, true),
+        keyMaterial(await context.atEndpoint(), CHUNK.INIT_ACK, false),
       );
-      const data = context
-        .atEndpoint()
-        .filter((p) => hasChunk(p, CHUNK.DATA) && context.cluster.vips.includes(p.source));
+      const data = (await context.atEndpoint()).filter(
+        (p) => hasChunk(p, CHUNK.DATA) && context.cluster.vips.includes(p.source),
+      );
       assert.ok(data.length > 0 && data.every((p) => hasChunk(p, CHUNK.AUTH)), "DATA travels behind AUTH");
       await context.intact([client], [server]);
     },
@@ -225,7 +227,7 @@ export const handshake: readonly Scenario[] = [
       assert.equal(causes[0]?.type, CAUSE.UNRECOGNIZED_CHUNK);
       client.sendData(Buffer.from("still here"));
       await client.answer(CHUNK.SACK);
-      assert.ok(context.atEndpoint().every((p) => !hasChunk(p, CHUNK.ASCONF)));
+      assert.ok((await context.atEndpoint()).every((p) => !hasChunk(p, CHUNK.ASCONF)));
       assert.equal(server.count("lost"), 0);
     },
   },
@@ -271,8 +273,7 @@ export const handshake: readonly Scenario[] = [
       client.behave();
       await client.echo(client.take(first));
       await until("the association at the endpoint", () => server.count("up") === 1);
-      const ports = context
-        .atEndpoint()
+      const ports = (await context.atEndpoint())
         .filter((p) => hasChunk(p, CHUNK.INIT))
         .map((p) => p.sctp?.sourcePort);
       assert.equal(ports.length, 2);
@@ -346,8 +347,7 @@ async function ownersOf(context: Context) {
 /** Every COOKIE-ECHO and DATA at the endpoint has one source port, and all members name it. */
 async function assertOnePort(context: Context): Promise<void> {
   const ports = new Set(
-    context
-      .atEndpoint()
+    (await context.atEndpoint())
       .filter(
         (p) =>
           hasChunk(p, CHUNK.COOKIE_ECHO) ||

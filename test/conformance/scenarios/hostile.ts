@@ -49,9 +49,10 @@ async function stillAlive(client: ScriptedClient): Promise<void> {
 }
 
 /** Which chunk types arrived at the endpoint from the service. */
-function arrived(context: Context, type: number): number {
-  return context.atEndpoint().filter((p) => context.cluster.vips.includes(p.source) && hasChunk(p, type))
-    .length;
+async function arrived(context: Context, type: number): Promise<number> {
+  return (await context.atEndpoint()).filter(
+    (p) => context.cluster.vips.includes(p.source) && hasChunk(p, type),
+  ).length;
 }
 
 /** Hardware address behind a VIP, as a host knows it. */
@@ -78,7 +79,7 @@ export const hostile: readonly Scenario[] = [
     everywhere: true,
     async run(context) {
       const client = await established(context);
-      const before = arrived(context, CHUNK.DATA);
+      const before = await arrived(context, CHUNK.DATA);
       const forged: [Uint8Array, number][] = [
         [encodeData({ tsn: client.tsn, data: Buffer.from("forged") }), client.peerTag ^ 1],
         [encodeAbort(), client.peerTag ^ 1],
@@ -92,9 +93,9 @@ export const hostile: readonly Scenario[] = [
       await context.dropped(["wrong-tag", "wrong-phase"], forged.length, () => {
         for (const [chunk, tag] of forged) client.send([chunk], { tag: tag >>> 0 });
       });
-      assert.equal(arrived(context, CHUNK.DATA), before);
+      assert.equal(await arrived(context, CHUNK.DATA), before);
       for (const type of [CHUNK.ABORT, CHUNK.SHUTDOWN_COMPLETE, CHUNK.ERROR])
-        assert.equal(arrived(context, type), 0);
+        assert.equal(await arrived(context, type), 0);
       await stillAlive(client);
       assert.equal((await context.session()).phase, "established");
     },
@@ -111,9 +112,12 @@ export const hostile: readonly Scenario[] = [
       client.send([encodeError([cause])]);
       for (const type of [0x3f, 0x7f, 0xbf, 0xff])
         client.send([encodeChunk(type, 0, Buffer.from("unknown!"))]);
-      await until("all at the endpoint", () =>
-        [CHUNK.ERROR, 0x3f, 0x7f, 0xbf, 0xff].every((type) => arrived(context, type) === 1),
-      );
+      await until("all at the endpoint", async () => {
+        const counts = await Promise.all(
+          [CHUNK.ERROR, 0x3f, 0x7f, 0xbf, 0xff].map((type) => arrived(context, type)),
+        );
+        return counts.every((count) => count === 1);
+      });
       await stillAlive(client);
       assert.equal((await context.session()).phase, "established");
     },
@@ -129,7 +133,7 @@ export const hostile: readonly Scenario[] = [
       const client = await established(context);
       client.silence();
       client.send([encodeSack(client.peerTsn), encodeAbort()]);
-      await until("ABORT at the endpoint", () => arrived(context, CHUNK.ABORT) === 1);
+      await until("ABORT at the endpoint", async () => (await arrived(context, CHUNK.ABORT)) === 1);
       await until("the session to be closed", async () =>
         (await context.sessions()).every(({ phase }) => phase === "closed"),
       );
@@ -144,7 +148,7 @@ export const hostile: readonly Scenario[] = [
     seen: "The established association loses no message; the newcomer comes up; the table of handshakes stays within its bounds.",
     limitMs: 90_000,
     async run(context) {
-      await context.open({ clients: [2, 1, 1] });
+      await context.open({ clients: [2, 1, 1], flooding: [1] });
       const { cluster } = context;
       const server = await cluster.startEndpoint();
       const client = await cluster.startClient(0, { rate: 100 });
@@ -187,12 +191,12 @@ export const hostile: readonly Scenario[] = [
     async run(context) {
       const client = await established(context);
       const stranger = client.options.addresses[0]?.includes(":") ? "fd01::6:66" : "198.18.1.66";
-      const before = context.atEndpoint().length;
+      const before = (await context.atEndpoint()).length;
       await context.dropped(["source-not-in-set", "no-session"], 2, () => {
         client.send([encodeData({ tsn: client.tsn, data: Buffer.from("stranger") })], { from: stranger });
         client.send([encodeChunk(CHUNK.HEARTBEAT, 0, Buffer.from("stranger"))], { from: stranger });
       });
-      const fresh = context.atEndpoint().slice(before);
+      const fresh = (await context.atEndpoint()).slice(before);
       assert.ok(fresh.every((p) => !Buffer.from(p.bytes).includes("stranger")));
       await stillAlive(client);
     },
@@ -227,7 +231,7 @@ export const hostile: readonly Scenario[] = [
       await stillAlive(client);
       // The right one only: neither of the corrupt ones was taken for a message.
       assert.equal(client.answers(CHUNK.SACK).length, count + 1);
-      const corrupt = context.atEndpoint().filter((p) => Buffer.from(p.bytes).includes("corrupt, "));
+      const corrupt = (await context.atEndpoint()).filter((p) => Buffer.from(p.bytes).includes("corrupt, "));
       assert.equal(wrongChecksumsOf(corrupt).length, corrupt.length);
     },
   },
@@ -239,7 +243,7 @@ export const hostile: readonly Scenario[] = [
     seen: "The daemon lives; the association loses nothing; a new one comes up.",
     everywhere: true,
     async run(context) {
-      await context.open({ clients: [2, 1] });
+      await context.open({ clients: [2, 1], flooding: [1] });
       const { cluster } = context;
       const server = await cluster.startEndpoint();
       const client = await cluster.startClient(0, { rate: 50 });

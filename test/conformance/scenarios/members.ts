@@ -75,6 +75,7 @@ export const members: readonly Scenario[] = [
       // The dead daemon's data plane is no trap for newcomers.
       const fresh = await context.cluster.startClient(EARLY_COUNT, { rate: 50 });
       await fresh.established(1);
+      await context.flowing(server);
       await context.intact([...clients, fresh], [server]);
       await assertGaps(server);
     },
@@ -108,8 +109,7 @@ export const members: readonly Scenario[] = [
       client.sendData(Buffer.from("up"));
       await client.answer(CHUNK.SACK);
       const ports = new Set(
-        context
-          .atEndpoint()
+        (await context.atEndpoint())
           .filter((p) => context.cluster.vips.includes(p.source))
           .map((p) => p.sctp?.sourcePort),
       );
@@ -272,7 +272,7 @@ export const members: readonly Scenario[] = [
       for (const { host } of cluster.members) host.heal("path-b");
       await context.confirmed([client, server], 3);
       await context.intact([client], [server]);
-      assert.ok(context.atClient().every((p) => !hasChunk(p, CHUNK.ABORT)));
+      assert.ok((await context.atClient()).every((p) => !hasChunk(p, CHUNK.ABORT)));
       await assertGaps(server);
     },
   },

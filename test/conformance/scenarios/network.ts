@@ -106,9 +106,13 @@ export const network: readonly Scenario[] = [
       };
       await context.dropped(["icmp-unrelated"], 1, () => tooBig((client.tag ^ 1) >>> 0));
       const isError = (p: CapturedPacket) => p.protocol === (v6 ? 58 : 1) && p.payload[0] === (v6 ? 2 : 3);
-      assert.equal(context.atEndpoint().filter(isError).length, 0);
+      assert.equal((await context.atEndpoint()).filter(isError).length, 0);
       tooBig(client.tag);
-      const error = await until("the error at the endpoint", () => context.atEndpoint().find(isError), 3_000);
+      const error = await until(
+        "the error at the endpoint",
+        async () => (await context.atEndpoint()).find(isError),
+        3_000,
+      );
       const inner = Buffer.from(error.payload.subarray(8));
       const [source, destination] = v6 ? [8, 24] : [12, 16];
       const size = v6 ? 16 : 4;
@@ -223,21 +227,21 @@ export const network: readonly Scenario[] = [
         client.send([encodeHeartbeat(Buffer.from(mark))], {
           ip: { trafficClass: (46 << 2) | ecn, hopLimit: 61 },
         });
-        const packet = await until(`${mark} at the endpoint`, () =>
-          context
-            .atEndpoint()
-            .find((p) => Buffer.from(p.bytes).includes(mark) && hasChunk(p, CHUNK.HEARTBEAT)),
+        const packet = await until(`${mark} at the endpoint`, async () =>
+          (await context.atEndpoint()).find(
+            (p) => Buffer.from(p.bytes).includes(mark) && hasChunk(p, CHUNK.HEARTBEAT),
+          ),
         );
         assert.equal(packet.trafficClass, (46 << 2) | ecn);
         assert.equal(packet.ttl, 60);
       }
-      const sent = context
-        .atEndpoint()
-        .findLast((p) => hasChunk(p, CHUNK.HEARTBEAT_ACK) && !context.cluster.vips.includes(p.source));
-      const received = await until("the answer", () =>
-        context
-          .atClient()
-          .findLast((p) => hasChunk(p, CHUNK.HEARTBEAT_ACK) && context.cluster.vips.includes(p.source)),
+      const sent = (await context.atEndpoint()).findLast(
+        (p) => hasChunk(p, CHUNK.HEARTBEAT_ACK) && !context.cluster.vips.includes(p.source),
+      );
+      const received = await until("the answer", async () =>
+        (await context.atClient()).findLast(
+          (p) => hasChunk(p, CHUNK.HEARTBEAT_ACK) && context.cluster.vips.includes(p.source),
+        ),
       );
       assert.equal(received.ttl, (sent?.ttl ?? 0) - 1);
       await context.dropped(
@@ -245,7 +249,7 @@ export const network: readonly Scenario[] = [
         1,
         () => client.send([encodeHeartbeat(Buffer.from("too far"))], { ip: { hopLimit: 1 } }) && undefined,
       );
-      assert.ok(context.atEndpoint().every((p) => !Buffer.from(p.bytes).includes("too far")));
+      assert.ok((await context.atEndpoint()).every((p) => !Buffer.from(p.bytes).includes("too far")));
       await stillAlive(client);
     },
   },

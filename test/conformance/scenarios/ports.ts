@@ -6,9 +6,9 @@ import type { Context } from "../context.ts";
 import type { Scenario } from "../scenario.ts";
 
 /** Source ports of the INITs that the endpoint got, by initiate tag. */
-function natPorts(context: Context): number[] {
+async function natPorts(context: Context): Promise<number[]> {
   const ports = new Map<number, number>();
-  for (const packet of context.atEndpoint()) {
+  for (const packet of await context.atEndpoint()) {
     const chunk = packet.sctp?.chunks[0];
     if (packet.sctp === undefined || chunk?.type !== CHUNK.INIT) continue;
     ports.set(Buffer.from(chunk.bytes).readUInt32BE(4), packet.sctp.sourcePort);
@@ -31,7 +31,7 @@ export const ports: readonly Scenario[] = [
       const clients = await Promise.all(cluster.clients.map((_, i) => cluster.startClient(i, { rate: 20 })));
       for (const client of clients) await client.established(1);
       await context.flowing(server);
-      assert.equal(new Set(natPorts(context)).size, 10);
+      assert.equal(new Set(await natPorts(context)).size, 10);
       assert.equal(server.count("up"), 10);
       assert.equal(server.count("restart"), 0);
       await context.intact(clients, [server]);
@@ -54,7 +54,7 @@ export const ports: readonly Scenario[] = [
       );
       for (const client of clients) await client.established(1);
       await context.flowing(server);
-      assert.equal(new Set(natPorts(context)).size, 9);
+      assert.equal(new Set(await natPorts(context)).size, 9);
       const allocators = new Set((await context.sessions()).map(({ member }) => member));
       assert.ok(allocators.size > 1, `allocated by ${[...allocators]}`);
       assert.equal(server.count("restart"), 0);
@@ -83,10 +83,10 @@ export const ports: readonly Scenario[] = [
           if (n % 50 === 0) await new Promise(setImmediate);
         }
       });
-      assert.ok(natPorts(context).length <= 1_025);
+      assert.ok((await natPorts(context)).length <= 1_025);
       await context.flowing(server);
       await context.intact([client], [server]);
-      assert.equal(context.atEndpoint().filter((p) => hasChunk(p, CHUNK.ABORT)).length, 0);
+      assert.equal((await context.atEndpoint()).filter((p) => hasChunk(p, CHUNK.ABORT)).length, 0);
     },
   },
 ];

@@ -52,7 +52,7 @@ export const restarts: readonly Scenario[] = [
       await context.confirmed([second], 4);
       await until("the session to be the new one", async () => !(await context.session()).pending);
       assert.equal((await context.session()).natPort, natPort);
-      const inits = context.atEndpoint().filter((p) => hasChunk(p, CHUNK.INIT));
+      const inits = (await context.atEndpoint()).filter((p) => hasChunk(p, CHUNK.INIT));
       assert.ok(inits.length >= 2);
       for (const init of inits) {
         assert.equal(init.sctp?.sourcePort, natPort);
@@ -87,7 +87,7 @@ export const restarts: readonly Scenario[] = [
       const causes = parseCauses(findChunk(packet, CHUNK.ABORT) as Chunk);
       assert.ok(Array.isArray(causes));
       assert.equal(causes[0]?.type, CAUSE.RESTART_WITH_NEW_ADDRESSES);
-      assert.equal(context.atEndpoint().filter((p) => hasChunk(p, CHUNK.INIT)).length, 1);
+      assert.equal((await context.atEndpoint()).filter((p) => hasChunk(p, CHUNK.INIT)).length, 1);
       client.sendData(Buffer.from("alive"));
       await client.answer(CHUNK.SACK);
       assert.equal(server.count("lost") + server.count("restart"), 0);
@@ -113,7 +113,7 @@ export const restarts: readonly Scenario[] = [
         await pause(10);
       }
       assert.ok(
-        context.atEndpoint().filter((p) => hasChunk(p, CHUNK.INIT)).length > 1,
+        (await context.atEndpoint()).filter((p) => hasChunk(p, CHUNK.INIT)).length > 1,
         "forged INITs arrive",
       );
       await pause(PENDING_MS);

@@ -35,7 +35,7 @@ export const time: readonly Scenario[] = [
       for (const server of servers) await context.flowing(server);
       for (const client of clients) client.command("rate 0");
       await pause(14 * MINUTE_MS * TIME_SCALE);
-      const quietSince = context.atEndpoint(1).at(-1)?.wallMs ?? 0;
+      const quietSince = (await context.atEndpoint(1)).at(-1)?.wallMs ?? 0;
       assert.ok(Date.now() - quietSince > 10 * MINUTE_MS * TIME_SCALE, "the silent association was silent");
       for (const client of clients) client.command("rate 50");
       for (const server of servers) await context.flowing(server);

@@ -1,14 +1,19 @@
 // Captures in the lab: tcpdump on a host's interface, and what tests ask of the packets.
 import type { ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Host } from "../lab/host.ts";
 import type { Lab } from "../lab/lab.ts";
+import { icmpPacket } from "../packets/build.ts";
+import { OffloadSocket } from "../raw/offload-socket.ts";
 import { until } from "../wait.ts";
 import { type CapturedPacket, readPacket } from "./packet.ts";
 import { parsePcap } from "./pcap.ts";
 
 let captureCount = 0;
+/** RFC 7600's dummy address: nobody has it. */
+const MARK_DESTINATION = "192.0.0.8";
 
 export class Capture {
   readonly file: string;
@@ -17,6 +22,7 @@ export class Capture {
   readonly #child: ChildProcess;
   #error = "";
   #exited = false;
+  #markers: OffloadSocket | undefined;
 
   constructor(lab: Lab, host: Host, network: string, filter: string) {
     this.file = join(lab.directory, `${captureCount++}-${host.name}-${network}.pcap`);
@@ -61,12 +67,24 @@ export class Capture {
 
   /** Every packet so far. IPv4 and IPv6 only. */
   packets(): CapturedPacket[] {
-    return parsePcap(readFileSync(this.file)).flatMap((frame) => readPacket(frame) ?? []);
+    return parsePcap(readFileSync(this.file))
+      .flatMap((frame) => readPacket(frame) ?? [])
+      .filter(({ destination }) => destination !== MARK_DESTINATION);
   }
 
   /** Whole frames, for byte searches. */
   frames(): Uint8Array[] {
     return parsePcap(readFileSync(this.file)).map((frame) => frame.bytes);
+  }
+
+  /** Waits until everything that has passed the interface so far is in the file. */
+  async flush(): Promise<void> {
+    this.#markers ??= new OffloadSocket(this.host, this.network);
+    const mark = Buffer.from(`capture mark ${randomUUID()}`);
+    this.#markers.send(markFrame(mark));
+    await until(`the capture on ${this.host.name} ${this.network} to catch up`, () =>
+      readFileSync(this.file).includes(mark),
+    );
   }
 
   async stop(): Promise<void> {
@@ -79,6 +97,12 @@ export class Capture {
       throw new Error(`the capture on ${this.host.name} is not complete: ${this.#error}`);
     }
   }
+}
+
+/** An ICMP echo reply from nobody to nobody: any filter that lets ICMP pass shows it, no host takes it. */
+function markFrame(mark: Uint8Array): Uint8Array {
+  const packet = icmpPacket({ source: "0.0.0.0", destination: MARK_DESTINATION }, 0, 0, mark);
+  return new Uint8Array([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, ...packet]);
 }
 
 export function startCapture(lab: Lab, host: Host, network: string, filter = ""): Promise<Capture> {

@@ -40,6 +40,12 @@ export class OffloadSocket {
     host.onEnd(() => this.close());
   }
 
+  /** A frame as it is, nothing left to do. */
+  send(frame: Uint8Array): void {
+    const bytes = new Uint8Array([...new Uint8Array(VNET_HEADER_SIZE), ...frame]);
+    checked("sendto", libc().sendto(this.#fd, bytes, bytes.length, 0, this.#address, 20));
+  }
+
   /** `sctpOffset`: where the SCTP header starts in the frame. */
   sendPartial(frame: Uint8Array, sctpOffset: number): void {
     const bytes = Buffer.alloc(VNET_HEADER_SIZE + frame.length);
