@@ -129,7 +129,7 @@ export const endpoints: readonly Scenario[] = [
       await context.flowing(servers[index] as never, 100);
       await context.intact([first], [servers[index] as never]);
       await first.kill();
-      const second = await cluster.startClient(0, { rate: 100, id: 500 });
+      const second = await cluster.startClient(0, { rate: 100, id: 500, blackhole: true });
       await second.established(1);
       await until("the session to move", async () => {
         const session = (await context.sessions()).find((s) => s.phase === "established" && !s.pending);

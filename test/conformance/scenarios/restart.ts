@@ -46,7 +46,8 @@ export const restarts: readonly Scenario[] = [
       await context.flowing(server);
       const { natPort } = await context.session();
       await first.kill();
-      const second = await context.cluster.startClient(0, { rate: 100, id: 500 });
+      // A stack that starts would answer what the dead one left with ABORTs, and the endpoint forget: not a restart.
+      const second = await context.cluster.startClient(0, { rate: 100, id: 500, blackhole: true });
       await second.established(1);
       await until("the endpoint to report the restart", () => server.count("restart") === 1);
       await context.confirmed([second], 4);

@@ -6,6 +6,7 @@
 // addresses out of INIT (scoping), and nothing would be multi-homed.
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { parseAddress } from "@holdfast/model";
 import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { runSync } from "../lab/shell.ts";
@@ -85,7 +86,7 @@ export class Cluster {
     for (let n = 0; n < (this.options.endpoints ?? 1); n++) {
       const addresses = Array.from({ length: this.options.endpointAddresses ?? 1 }, (_, k) =>
         // An endpoint has one family or two, as the VIPs need it: toward it, VIPs are the sources.
-        both(`198.19.${k}.${100 + n}/16`, `fd09::${k}:${(100 + n).toString(16)}/64`),
+        both(`198.19.${k}.${100 + n}/16`, `${parseAddress(`fd09::${k}:${(100 + n).toString(16)}`)}/64`),
       ).flat();
       const endpoint = lab.host(`e${n + 1}`, { core: addresses });
       for (const vip of this.vips) endpoint.onLink(vip, "core");

@@ -25,6 +25,8 @@ export interface PeerOptions {
   readonly delayedSack?: number;
   readonly noHeartbeat?: boolean;
   readonly noAsconf?: boolean;
+  /** The stack answers nothing that belongs to no association of its own: no ABORT for what a dead process left. */
+  readonly blackhole?: boolean;
   /** DATA must be authenticated (RFC 4895); both sides need it to have an effect in both directions. */
   readonly auth?: boolean;
 }
@@ -115,6 +117,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   noHeartbeat: "no-heartbeat",
   noAsconf: "no-asconf",
   auth: "auth",
+  blackhole: "blackhole",
   echo: "echo",
   remote: "remote",
   remotePort: "remote-port",

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CHUNK, encodeAbort } from "@holdfast/sctp";
+import { startCapture } from "../capture/capture.ts";
+import { hasChunk } from "../capture/judge.ts";
+import type { CapturedPacket } from "../capture/packet.ts";
 import { Lab } from "../lab/lab.ts";
 import { startServer } from "../peer/peer.ts";
 import { until } from "../wait.ts";
@@ -21,6 +24,7 @@ for (const [family, client, endpoint] of [
         port: 5000,
       });
       const raw = new RawHost(host);
+      const capture = await startCapture(lab, host, "a", "sctp or icmp");
       const scripted = new ScriptedClient(raw, {
         port: 40_000,
         servicePort: 5000,
@@ -37,6 +41,8 @@ for (const [family, client, endpoint] of [
         raw.heard.some((p) => p.outgoing && p.sctp?.chunks[0]?.type === CHUNK.HEARTBEAT_ACK),
       );
       scripted.send([encodeAbort()]);
+      await capture.flush();
+      assert.ok(hasChunk(capture.packets().at(-1) as CapturedPacket, CHUNK.ABORT));
       await until("the endpoint to lose it", () => server.count("lost") === 1);
       const unreachable = family === "IPv4" ? 3 : 4; // RFC 792; RFC 4443 §3.4
       const icmp = raw.heard.filter((p) => p.protocol === 1 || p.protocol === 58);

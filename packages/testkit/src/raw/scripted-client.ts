@@ -56,6 +56,8 @@ export interface Answer {
 
 const ANSWER_PERIOD_MS = 2;
 const ANSWER_LIMIT_MS = 3_000;
+const INIT_RETRANSMISSION_MS = 1_000;
+const INIT_COUNT_MAX = 4;
 
 export class ScriptedClient {
   readonly raw: RawHost;
@@ -131,11 +133,17 @@ export class ScriptedClient {
     );
   }
 
-  /** INIT, and the INIT-ACK that came back; its tag is the peer's from now on. */
+  /** INIT, and the INIT-ACK that came back; its tag is the peer's from now on. T1-init: sent again after a second. */
   async init(fields: Partial<InitFields> = {}, way: Way = {}): Promise<Init> {
     const count = this.answers(CHUNK.INIT_ACK).length + 1;
-    this.sendInit(fields, way);
-    return this.take(await this.answer(CHUNK.INIT_ACK, { count }));
+    for (let attempt = 1; ; attempt++) {
+      this.sendInit(fields, way);
+      try {
+        return this.take(await this.answer(CHUNK.INIT_ACK, { count, limitMs: INIT_RETRANSMISSION_MS }));
+      } catch (error) {
+        if (attempt === INIT_COUNT_MAX) throw error;
+      }
+    }
   }
 
   /** Takes an INIT-ACK as the one to go on with. */
