@@ -80,7 +80,9 @@ test("a rule of loxicmd at one member carries an association over all three addr
         VIPS.slice(1).map((secondaryIP) => ({ secondaryIP })),
       );
       assert.match(
-        String((rules[0]?.["endpoints"] as unknown as Record<string, unknown>[])[0]?.["counter"]),
+        String(
+          (rules[0]?.["endpoints"] as unknown as Record<string, unknown>[] | undefined)?.[0]?.["counter"],
+        ),
         /^[1-9]\d*:[1-9]\d*$/,
       );
 

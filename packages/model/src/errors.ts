@@ -314,7 +314,8 @@ export const ERROR_CATALOGUE = {
   CLUSTER_SECRET_INVALID: {
     status: 500,
     message: "The cluster's secret {file} cannot be used: {reason}.",
-    remedy: "Copy cluster.secret from where 'holdfast certificates init' made it; it is the same at every member.",
+    remedy:
+      "Copy cluster.secret from where 'holdfast certificates init' made it; it is the same at every member.",
   },
   CERTIFICATE_OF_ANOTHER_MEMBER: {
     status: 400,
@@ -392,7 +393,8 @@ export const ERROR_CATALOGUE = {
   DAEMON_RUNNING: {
     status: 409,
     message: "Another holdfast runs here already, with the data plane at {pinDirectory}.",
-    remedy: "Stop it first ('systemctl stop holdfast'), or give this one a dataPlane.pinDirectory of its own.",
+    remedy:
+      "Stop it first ('systemctl stop holdfast'), or give this one a dataPlane.pinDirectory of its own.",
   },
 } as const satisfies Record<string, ErrorEntry>;
 
