@@ -63,6 +63,8 @@ export interface CoordinatorOptions {
   readonly random?: Random;
   /** Loaded by the probe thread; see SignOfLifeModule. Beaten every 20 ms while this member may answer for VIPs. */
   readonly signOfLife?: { readonly moduleUrl: string; readonly data: unknown };
+  /** Runs the probes in place of the thread: a simulation's. */
+  readonly prober?: (data: ThreadData) => Prober;
   /** The probe thread ended by a bug of ours. Default: throws, so that the process stops; the data plane goes on. */
   readonly onFatal?: (error: Error) => void;
 }
@@ -172,20 +174,45 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     mainPulse,
     signOfLife: options.signOfLife,
   };
+  const coordinator = new RunningCoordinator(
+    options,
+    (options.prober ?? startProbeThread)(data),
+    new Int32Array(mainPulse),
+  );
+  await coordinator.started;
+  return coordinator;
+}
+
+/** The probe thread as the facade sees it. */
+export interface Prober {
+  command(command: Command): void;
+  /** Called once. `failed`: it ended by itself. */
+  listen(listeners: { report(report: Report): void; failed(error: Error): void }): void;
+  /** Ends what is left of it; it has said "closed" before. */
+  end(): Promise<unknown>;
+}
+
+function startProbeThread(data: ThreadData): Prober {
   const worker = new Worker(new URL("./probe-thread/thread.ts", import.meta.url), {
     workerData: data,
     name: "probe",
   });
-  const coordinator = new RunningCoordinator(options, worker, new Int32Array(mainPulse));
-  await coordinator.started;
-  return coordinator;
+  return {
+    command: (command) => worker.postMessage(command),
+    listen({ report, failed }) {
+      worker.on("message", report);
+      worker.on("error", failed);
+      worker.on("exit", (code) => failed(new Error(`the probe thread ended with code ${code}`)));
+    },
+    end: () => worker.terminate(),
+  };
 }
 
 class RunningCoordinator implements Coordinator {
   readonly started: Promise<void>;
   private readonly clock: Clock;
   private readonly logger: Logger;
-  private readonly worker: Worker;
+  private readonly prober: Prober;
   private readonly pulse: { cancel(): void };
   private readonly moves = new MoveClock();
   private readonly dutiesListeners: DutiesListener[] = [];
@@ -207,10 +234,10 @@ class RunningCoordinator implements Coordinator {
   /** VIPs that we announce and another present member claims. */
   private contested = new Map<Address, MemberName>();
 
-  constructor(options: CoordinatorOptions, worker: Worker, mainPulse: Int32Array) {
+  constructor(options: CoordinatorOptions, prober: Prober, mainPulse: Int32Array) {
     this.clock = options.clock ?? systemClock;
     this.logger = (options.logger ?? silentLogger).child({ component: "coordinator" });
-    this.worker = worker;
+    this.prober = prober;
     this.placement = {
       ...EMPTY_PLACEMENT,
       minimumMembers: options.minimumMembers ?? EMPTY_PLACEMENT.minimumMembers,
@@ -219,9 +246,7 @@ class RunningCoordinator implements Coordinator {
     this.ownership = new Ownership(this.placement);
     this.current = { self: options.self, members: [], confirmed: true };
     Atomics.add(mainPulse, 0, 1);
-    const timer = setInterval(() => Atomics.add(mainPulse, 0, 1), PULSE_PERIOD_MS);
-    timer.unref();
-    this.pulse = { cancel: () => clearInterval(timer) };
+    this.pulse = this.clock.every(PULSE_PERIOD_MS, () => void Atomics.add(mainPulse, 0, 1));
     const fatal =
       options.onFatal ??
       ((error: Error) => {
@@ -232,22 +257,19 @@ class RunningCoordinator implements Coordinator {
       settle = resolve;
     });
     this.started = new Promise((resolve, reject) => {
-      worker.on("message", (report: Report) => {
-        if (report.kind === "closed") settle();
-        else {
-          this.receive(report);
-          resolve();
-        }
-      });
-      worker.on("error", (error: Error) => {
-        reject(error);
-        if (!this.ending) fatal(error);
-      });
-      worker.on("exit", (code) => {
-        settle();
-        const error = new Error(`the probe thread ended with code ${code}`);
-        reject(error);
-        if (!this.ending) fatal(error);
+      prober.listen({
+        report: (report) => {
+          if (report.kind === "closed") settle();
+          else {
+            this.receive(report);
+            resolve();
+          }
+        },
+        failed: (error) => {
+          settle();
+          reject(error);
+          if (!this.ending) fatal(error);
+        },
       });
     });
     // A failure after the start goes to `fatal` alone.
@@ -364,11 +386,11 @@ class RunningCoordinator implements Coordinator {
   private async end(): Promise<void> {
     await this.closed;
     this.pulse.cancel();
-    await this.worker.terminate();
+    await this.prober.end();
   }
 
   private command(command: Command): void {
-    this.worker.postMessage(command);
+    this.prober.command(command);
   }
 
   private receive(report: Report & { kind: "view" }): void {

@@ -14,6 +14,7 @@ export {
   type CoordinatorOptions,
   type DutiesListener,
   type PlacementOptions,
+  type Prober,
   type Readiness,
   startCoordinator,
 } from "./coordinator.ts";

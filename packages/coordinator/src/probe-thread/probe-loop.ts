@@ -1,0 +1,202 @@
+// The probe thread's work without its thread: membership fed with datagrams, ticks and commands; views and notices
+// reported; the sign of life beaten. Time, sockets and the way to the main loop are parameters, so that a simulation
+// runs the same code.
+import { deadAfterMs, type MemberConfiguration, type Timing } from "../configuration.ts";
+import { createMembership, type Membership, type MembershipEvent, viewOf } from "../membership/state.ts";
+import { nextTickAtMs, step } from "../membership/step.ts";
+import { decode } from "../wire/decode.ts";
+import { encode } from "../wire/encode.ts";
+import type { Refusal } from "../wire/message.ts";
+import type { Command, Notice, Report, ThreadData } from "./messages.ts";
+
+/** The data plane's sign of life is beaten this often; it is stale after a death verdict (150 ms). */
+const BEAT_PERIOD_MS = 20;
+/** Without a change the main thread gets a view this often, for its figures. */
+const VIEW_PERIOD_MS = 500;
+/** The goodbye is repeated, since a datagram may be lost. */
+const LEAVE_COUNT = 3;
+const LEAVE_SPACING_MS = 20;
+
+export interface ProbePorts {
+  readonly data: Pick<ThreadData, "self" | "members" | "timing" | "key" | "boot" | "incarnation">;
+  /** Monotonic milliseconds with a fraction. */
+  nowMs(): number;
+  /** Runs `action` once, at least `delayMs` from now and after the datagrams that have come by then. */
+  afterSockets(delayMs: number, action: () => void): { cancel(): void };
+  after(delayMs: number, action: () => void): void;
+  every(periodMs: number, action: () => void): { cancel(): void };
+  /** Over every network that joins us with `member`. */
+  send(bytes: Uint8Array, member: MemberConfiguration): void;
+  /** Counts up while the main loop is alive. */
+  pulse(): number;
+  report(report: Report): void;
+  beat(): void;
+  socketCounters(): {
+    readonly sent: number;
+    readonly sendFailures: number;
+    readonly closedNetworks: Readonly<Record<string, string>>;
+  };
+  /** Called once, when everything else has stopped. */
+  closed(): void;
+}
+
+export class ProbeLoop {
+  private readonly ports: ProbePorts;
+  private readonly timing: Timing;
+  private readonly membership: Membership;
+  private readonly refused: Partial<Record<Refusal, number>> = {};
+  private received = 0;
+  private lastPulse: number;
+  private pulsedAtMs: number;
+  private epoch = 0;
+  private appliedEpoch = 0;
+  private changed = true;
+  private notices: Notice[] = [];
+  private viewedAtMs = 0;
+  private timer: { cancel(): void } | undefined;
+  private beatTimer: { cancel(): void } | undefined;
+  private closing = false;
+
+  constructor(ports: ProbePorts) {
+    this.ports = ports;
+    this.timing = ports.data.timing;
+    this.membership = createMembership({ ...ports.data, nowMs: ports.nowMs() });
+    this.lastPulse = ports.pulse();
+    this.pulsedAtMs = ports.nowMs();
+  }
+
+  /** Our addresses, one a network. */
+  get addresses(): MemberConfiguration["addresses"] {
+    return this.membership.self.addresses;
+  }
+
+  start(): void {
+    this.beatTimer = this.ports.every(BEAT_PERIOD_MS, () => this.beat());
+    this.tick();
+  }
+
+  /** A datagram, with the id of the network that it came over. */
+  receive(bytes: Uint8Array, network: number): void {
+    this.received++;
+    const decoded = decode(bytes, this.ports.data.key);
+    if (decoded.ok) this.advance({ kind: "message", message: decoded.message, network });
+    else this.refused[decoded.refusal] = (this.refused[decoded.refusal] ?? 0) + 1;
+  }
+
+  command(message: Command): void {
+    switch (message.kind) {
+      case "facts": {
+        const { kind: _, networks, ...rest } = message;
+        this.advance({
+          kind: "facts",
+          facts:
+            networks === undefined
+              ? rest
+              : { ...rest, networks: new Map(networks.map((fact) => [fact.network, fact])) },
+        });
+        return;
+      }
+      case "hint": {
+        const peer = [...this.membership.peers.values()].find(
+          ({ configuration }) => configuration.name === message.member,
+        );
+        if (peer === undefined) return;
+        this.advance({ kind: "hint", member: peer.configuration.number });
+        this.schedule();
+        return;
+      }
+      case "applied":
+        this.appliedEpoch = message.epoch;
+        return;
+      case "leave":
+        this.goodbye(LEAVE_COUNT);
+        return;
+      case "close":
+        this.close();
+    }
+  }
+
+  private advance(event: MembershipEvent): void {
+    const atMs = this.ports.nowMs();
+    for (const effect of step(this.membership, event, atMs)) {
+      switch (effect.kind) {
+        case "send": {
+          const peer = this.membership.peers.get(effect.message.to);
+          if (peer !== undefined)
+            this.ports.send(encode(effect.message, this.ports.data.key), peer.configuration);
+          break;
+        }
+        case "refused":
+          this.refused[effect.refusal] = (this.refused[effect.refusal] ?? 0) + 1;
+          break;
+        case "changed":
+          this.changed = true;
+          break;
+        default:
+          // After a freeze of the whole process the main loop needs a moment as well: it was stopped, not silent.
+          if (effect.kind === "frozen") this.pulsedAtMs += effect.forMs;
+          if (effect.kind === "frozen" || (effect.kind === "accused" && effect.displaced)) this.epoch++;
+          this.notices.push(effect);
+      }
+    }
+    if (this.changed || this.notices.length > 0 || atMs - this.viewedAtMs >= VIEW_PERIOD_MS)
+      this.report(atMs);
+  }
+
+  private report(atMs: number): void {
+    const { notices, epoch, received, refused } = this;
+    const counters = { ...this.ports.socketCounters(), received, refused };
+    this.ports.report({ kind: "view", view: viewOf(this.membership, atMs), notices, epoch, counters });
+    this.changed = false;
+    this.notices = [];
+    this.viewedAtMs = atMs;
+  }
+
+  private mainIsAlive(): boolean {
+    const current = this.ports.pulse();
+    if (current !== this.lastPulse) {
+      this.lastPulse = current;
+      this.pulsedAtMs = this.ports.nowMs();
+    }
+    return this.ports.nowMs() - this.pulsedAtMs < this.timing.mainSilentMaxMs;
+  }
+
+  private tick(): void {
+    if (this.closing) return;
+    this.advance({ kind: "tick" });
+    const mainAlive = this.mainIsAlive();
+    if (mainAlive !== this.membership.facts.mainAlive) this.advance({ kind: "facts", facts: { mainAlive } });
+    this.schedule();
+  }
+
+  private schedule(): void {
+    this.timer?.cancel();
+    if (this.closing) return;
+    const delayMs = Math.max(0, Math.ceil(nextTickAtMs(this.membership) - this.ports.nowMs()));
+    this.timer = this.ports.afterSockets(delayMs, () => this.tick());
+  }
+
+  private beat(): void {
+    // Late ourselves, or not yet told what happened while we were: a sign of life would make a zombie answer for VIPs.
+    if (this.ports.nowMs() - this.membership.tickedAtMs > deadAfterMs(this.timing)) return;
+    if (!this.membership.confirmed || this.appliedEpoch < this.epoch || !this.mainIsAlive()) return;
+    this.ports.beat();
+  }
+
+  private goodbye(count: number): void {
+    if (count === 0) {
+      this.close();
+      return;
+    }
+    this.advance({ kind: "leave" });
+    this.ports.after(LEAVE_SPACING_MS, () => this.goodbye(count - 1));
+  }
+
+  private close(): void {
+    if (this.closing) return;
+    this.closing = true;
+    this.timer?.cancel();
+    this.beatTimer?.cancel();
+    this.ports.closed();
+  }
+}
