@@ -1,42 +1,37 @@
 // The composition root: puts the parts together for one configuration, and takes them apart again.
 import { randomBytes } from "node:crypto";
 import type { Announcer } from "@holdfast/announcer";
-import { type Coordinator, type CoordinatorEvent, startCoordinator } from "@holdfast/coordinator";
-import { type Clock, HoldfastError, type SessionRecord, systemClock, type VipDuty } from "@holdfast/model";
+import { type Coordinator, startCoordinator } from "@holdfast/coordinator";
+import { type Clock, HoldfastError, type SessionRecord, systemClock } from "@holdfast/model";
 import { type ApiListeners, readToken, startApi } from "./api/listen.ts";
 import type { ApiSources } from "./api/sources.ts";
-import { announceOnly, openAnnouncer } from "./cluster/announcer.ts";
+import { openAnnouncer } from "./cluster/announcer.ts";
 import { CounterExchange } from "./cluster/counters.ts";
 import type { ClusterLink } from "./cluster/link.ts";
 import { MemberDirectory } from "./cluster/members.ts";
 import { openLink } from "./cluster/open-link.ts";
 import { readSecret } from "./cluster/secret.ts";
-import { clusterNetworks, placedMembers, placementOf, type Topology } from "./cluster/topology.ts";
-import { VerdictExchange } from "./cluster/verdicts.ts";
+import { clusterNetworks, placedMembers, type Topology } from "./cluster/topology.ts";
 import { type OwnMember, otherMembers, ownMember } from "./config/check.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { checkReload } from "./config/reload.ts";
 import type { Configuration } from "./config/schema.ts";
 import type { DataPlane } from "./data-plane/data-plane.ts";
 import { openDataPlane } from "./data-plane/open.ts";
-import { SuccessorHops } from "./data-plane/successors.ts";
 import { createEventBus } from "./events/bus.ts";
 import { lockDataPlane } from "./lock.ts";
 import { createLogger, type DaemonLogger } from "./log.ts";
 import { Deletions } from "./loxilb/deletions.ts";
 import { startLoxilb } from "./loxilb/server.ts";
+import { joinMember } from "./member.ts";
 import { createMetrics } from "./metrics/registry.ts";
 import { workingInterfaces } from "./network/interfaces.ts";
 import { NetworkWatch } from "./network/watch.ts";
 import { Readiness } from "./readiness.ts";
 import { createServiceRegistry } from "./services/registry.ts";
-import { endpointKey } from "./services/specification.ts";
 import { SessionCatalogue } from "./sessions/catalogue.ts";
 import { createTraceHub } from "./trace/hub.ts";
 import { HOLDFAST_VERSION } from "./version.ts";
-
-/** Carrier and next hops of successors are looked at so often. */
-const OBSERVE_PERIOD_MS = 200;
 
 export interface Daemon {
   readonly own: OwnMember;
@@ -154,7 +149,6 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     let left = false;
     closers.push(() => (left ? undefined : coordinator.close()));
 
-    const hops = new SuccessorHops(dataPlane, members, topology);
     const counters = new CounterExchange(link, dataPlane, directory);
 
     metrics = createMetrics({
@@ -178,158 +172,25 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     });
     closers.push(() => metrics.close());
 
-    // Ownership made true: announced and answered before the others see the claim.
-    let duties: readonly VipDuty[] = [];
-    const treatVips = () =>
-      dataPlane.setVips(
-        duties.map((duty) => ({
-          vip: duty.vip,
-          owned: duty.owned,
-          successor: duty.successor === undefined ? undefined : hops.towards(duty.successor, duty.vip),
-        })),
-      );
-    coordinator.onDuties(async (next) => {
-      duties = next;
-      treatVips();
-      announceOnly(
-        announcer,
-        next.filter((duty) => duty.owned).map((duty) => duty.vip),
-      );
-      tellOwners();
+    const member = joinMember({
+      configuration: () => configuration,
+      own,
+      topology,
+      members,
+      directory,
+      network,
+      link,
+      registry,
+      dataPlane,
+      announcer,
+      coordinator,
+      readiness,
+      events,
+      clock,
+      logger,
+      tookOver: (cause, durationMs) => metrics.takeOver(cause, durationMs),
     });
-    // An INIT-ACK waits for the owners of the service's other VIPs: the endpoint's first HEARTBEAT meets them.
-    const tellOwners = () => {
-      const owners = new Map(coordinator.vips().map(({ vip, announcer: owner }) => [vip, owner]));
-      for (const service of registry.list()) {
-        const numbers = service.vips
-          .map((vip) => owners.get(vip))
-          .map((owner) => (owner === undefined ? undefined : directory.numberOf(owner)))
-          .filter((number) => number !== undefined);
-        link.setOwners(service.id, [...new Set(numbers)]);
-      }
-    };
-    coordinator.onEvent((event) => {
-      tell(event);
-      if (event.kind === "vipMoved") tellOwners();
-      // The other one may have answered ARP for it until now.
-      if (event.kind === "vipUncontested") announcer.announce(event.vip);
-    });
-
-    function tell(event: CoordinatorEvent): void {
-      switch (event.kind) {
-        case "vipMoved":
-          if (event.to === own.name && event.cause !== "first")
-            metrics.takeOver(event.cause, event.cause === "death" ? event.durationMs : undefined);
-          events.emit({
-            type: "ownership",
-            vip: event.vip,
-            ...(event.from !== undefined && { from: event.from }),
-            to: event.to,
-            cause: event.cause,
-            message: `VIP ${event.vip} ${event.from === undefined ? "is" : `moved from ${event.from} and is`} with ${event.to} now (${event.cause}, ${Math.round(event.durationMs)} ms).`,
-          });
-          break;
-        case "memberPhase":
-          events.emit({
-            type: "membership",
-            from: event.from,
-            to: event.to,
-            message: `Member ${event.member} is ${event.to} (was ${event.from}), silent for ${Math.round(event.silentMs)} ms.`,
-          });
-          break;
-        case "accused":
-          events.emit({ type: "membership", message: `${event.by} held this member for dead; it was not.` });
-          break;
-        case "frozen":
-          events.emit({
-            type: "membership",
-            message: `This process stood still for ${Math.round(event.forMs)} ms; it announces nothing until it knows what happened.`,
-          });
-          break;
-        case "confirmed":
-          events.emit({ type: "membership", message: "This member knows again what happened." });
-          break;
-      }
-    }
-
-    const verdicts = new VerdictExchange(link, directory, dataPlane);
-    // Services: from the shared configuration to forwarder and coordinator.
-    const applyServices = () => {
-      const services = registry.list();
-      const everywhere = configuration.clientPrefixes;
-      dataPlane.setServices(
-        everywhere.length === 0
-          ? services
-          : services.map((service) => ({
-              ...service,
-              clientPrefixes: [...service.clientPrefixes, ...everywhere],
-            })),
-      );
-      verdicts.retain(services.flatMap((service) => service.endpoints));
-      coordinator.setServices(
-        services.map((service) => placementOf(service, topology, withdrawnReason(service.id))),
-        {
-          pins: [...link.store.pins()].map(([vip, member]) => ({ vip, member })),
-          drains: [...link.store.drainedMembers()],
-        },
-      );
-    };
-    const withdrawnReason = (id: string): string | undefined => {
-      const service = link.store.service(id);
-      if (service?.withdrawWhenDown !== true || service.endpoints.length === 0) return undefined;
-      const up = service.endpoints.some(
-        ({ address, port }) =>
-          dataPlane.endpointHealth(id, `${address.includes(":") ? `[${address}]` : address}:${port}`)
-            .health !== "down",
-      );
-      return up ? undefined : "no endpoint is healthy";
-    };
-    registry.applyFile(configuration.services);
-    applyServices();
-    const unsubscribe = link.store.subscribe(applyServices);
-    closers.push(unsubscribe);
-    dataPlane.onHealth((place, up, reason) => {
-      const endpoint = endpointKey(place.address, place.port);
-      verdicts.tell({ ...place, verdict: up ? "up" : "down" });
-      events.emit({
-        type: "service",
-        message: `Endpoint ${endpoint} is ${up ? "up" : "down"}: ${reason}.`,
-        cause: reason,
-      });
-      if (registry.list().some((service) => service.withdrawWhenDown)) applyServices();
-    });
-
-    // Readiness: what this member may be trusted with.
-    const observe = () => {
-      const now = network.interfaces();
-      readiness.set("dataPlane", true, `${dataPlane.mode} is attached`);
-      readiness.set(
-        "replication",
-        link.caughtUp(),
-        link.caughtUp() ? "this member holds what the others hold" : "it still catches up with the others",
-      );
-      const down = topology.interfaces.filter(({ name }) => !now.has(name)).map(({ name }) => name);
-      readiness.set(
-        "interfaces",
-        topology.interfaces.length === 0 || down.length < topology.interfaces.length,
-        down.length === 0 ? "all are up" : `${down.join(", ")}: down or without carrier`,
-      );
-      coordinator.setReadiness({
-        ready: readiness.ready,
-        caughtUp: link.caughtUp(),
-        networks: topology.interfaces.map(({ name, network }) => ({ network, carrier: now.has(name) })),
-      });
-      if (hops.changed()) treatVips();
-    };
-    const observer = clock.every(OBSERVE_PERIOD_MS, observe);
-    closers.push(() => observer.cancel());
-    network.onChange(observe);
-    link.onState(observe);
-    link.onDisconnect((number) => {
-      const name = directory.nameOf(number);
-      logger.info({ peer: name }, "replication link closed");
-      coordinator.hint(name);
-    });
+    closers.push(() => member.close());
 
     await dataPlane.start();
 
@@ -418,7 +279,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       );
       closers.push(() => loxilb.close());
     }
-    observe();
+    member.observe();
     logger.info(
       {
         version: HOLDFAST_VERSION,
@@ -436,7 +297,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         const nextToken = readToken(next.configuration.api);
         registry.applyFile(next.configuration.services);
         configuration = next.configuration;
-        applyServices();
+        member.applyServices();
         token = nextToken;
         logger.setLevel(configuration.log.level);
         logger.info({ fields }, fields.length === 0 ? "reload: nothing changed" : "reload: applied");

@@ -34,6 +34,7 @@ const CERTIFICATE_CHECK_PERIOD_MS = 86_400_000;
  */
 export async function startSync(options: SyncOptions): Promise<Sync> {
   checkIdentity(options);
+  const { host, yieldTurn = (action) => void setImmediate(action) } = options;
   const { view, clock, logger } = options;
   const settings = { ...REPLICATION_DEFAULTS, ...options.settings };
   const others = options.members.filter((member) => member.name !== options.memberName);
@@ -59,7 +60,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     view,
     link,
     clock,
-    yieldTurn: (action) => void setImmediate(action),
+    yieldTurn,
     memoryMs: settings.memoryMs,
     release: options.release ?? "peer",
     ownersOf: (record: SessionRecord) =>
@@ -98,24 +99,26 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     queueBytesMax: options.queueBytesMax,
   };
   const runner =
-    options.thread === "inline"
-      ? await runInline(hostOptions, options, link)
-      : await runThread(hostOptions, options, link, {
-          unlinked: () => {
-            replica.abandon();
-            requests.abandon();
-            status = undefined;
-            changeState(undefined);
-          },
-          restarted: () => {
-            replica.restate();
-            configuration.restate();
-          },
-          failed: (error) => {
-            logger.error({ code: error.code, remedy: error.remedy }, error.message);
-            for (const listener of listeners.failed) listener(error);
-          },
-        });
+    host !== undefined
+      ? await runHosted(host, link)
+      : options.thread === "inline"
+        ? await runInline(hostOptions, options, link)
+        : await runThread(hostOptions, options, link, {
+            unlinked: () => {
+              replica.abandon();
+              requests.abandon();
+              status = undefined;
+              changeState(undefined);
+            },
+            restarted: () => {
+              replica.restate();
+              configuration.restate();
+            },
+            failed: (error) => {
+              logger.error({ code: error.code, remedy: error.remedy }, error.message);
+              for (const listener of listeners.failed) listener(error);
+            },
+          });
 
   const statusOf = (id?: SessionId): Promise<EngineStatus | undefined> =>
     limited(replica.status(id), STATUS_LIMIT_MS, undefined);
@@ -260,6 +263,19 @@ async function runInline(hostOptions: HostOptions, options: SyncOptions, link: R
       viewEnd.close();
       engineEnd.close();
     },
+  };
+}
+
+/** The engine runs where the caller wants it. */
+async function runHosted(host: NonNullable<SyncOptions["host"]>, link: RelayLink): Promise<Runner> {
+  const engine = await host((target) => link.attach(target));
+  return {
+    listening: [],
+    counters: () => Promise.resolve(undefined),
+    restartCount: () => 0,
+    crash: () => Promise.resolve(),
+    kill: () => engine.stop(),
+    stop: () => engine.stop(),
   };
 }
 

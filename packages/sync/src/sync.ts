@@ -15,7 +15,7 @@ import type {
 } from "@holdfast/model";
 import type { MemberTls } from "./certificates/verify.ts";
 import type { ReplicationSettings } from "./engine/settings.ts";
-import type { EngineStatus } from "./ports.ts";
+import type { EngineLink, EngineStatus, ToEngine, ToView } from "./ports.ts";
 import type { ConfiguredMember, HostPort, LinkTiming } from "./transport/settings.ts";
 import type { HostCounters } from "./worker/protocol.ts";
 
@@ -47,6 +47,15 @@ export interface SyncOptions {
   readonly queueBytesMax?: number;
   /** Default "worker". "inline" runs everything in the calling thread, for tests that look inside. */
   readonly thread?: "worker" | "inline";
+  /**
+   * Runs the engine in place of a thread of its own: a simulation's, with its own transport, store and journals.
+   * Gives the view's end of the link to `attach`, then starts; transport, TLS and store of these options lie idle.
+   */
+  readonly host?: (
+    attach: (link: EngineLink<ToEngine, ToView>) => void,
+  ) => Promise<{ stop(): Promise<void> }>;
+  /** Runs `action` after whatever else waits for its turn. Default `setImmediate`. */
+  readonly yieldTurn?: (action: () => void) => void;
 }
 
 /** The configuration that all members share: services, drained members, pins. Every change is local first. */

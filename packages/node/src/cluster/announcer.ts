@@ -1,5 +1,5 @@
 // The announcer on this member's interfaces.
-import { type Announcer, createAnnouncer } from "@holdfast/announcer";
+import { type Announcer, type AnnouncerOptions, createAnnouncer } from "@holdfast/announcer";
 import type { Address, Clock, Logger } from "@holdfast/model";
 import type { Configuration } from "../config/schema.ts";
 import { servingInterfaces } from "../network/interfaces.ts";
@@ -9,16 +9,19 @@ import type { Topology } from "./topology.ts";
 export function openAnnouncer(options: {
   readonly configuration: Configuration;
   readonly topology: Topology;
-  readonly network: NetworkWatch;
+  readonly network: Pick<NetworkWatch, "link" | "onChange">;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Default: the machine's interfaces. */
+  readonly sender?: AnnouncerOptions["sender"];
 }): Announcer {
-  const { configuration, topology, network, clock, logger } = options;
+  const { configuration, topology, network, clock, logger, sender } = options;
   const names = servingInterfaces(topology.interfaces).map(({ name }) => name);
   return createAnnouncer({
     kind: configuration.announcer.kind,
     clock,
     logger,
+    ...(sender !== undefined && { sender }),
     interfaces: {
       list: () =>
         names.flatMap((name) => {

@@ -85,7 +85,8 @@ async function ownTls({ configuration, own, logger }: LinkOptions) {
   return tls;
 }
 
-function replicatedLink(sync: Sync, view: PublishingView, configuration: Configuration): ClusterLink {
+/** Replication as the daemon sees it. */
+export function replicatedLink(sync: Sync, view: PublishingView, configuration: Configuration): ClusterLink {
   const nameOf = new Map(configuration.members.map((member) => [member.number, member.name]));
   return {
     table: sync.table,

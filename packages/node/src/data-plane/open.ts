@@ -3,11 +3,13 @@ import {
   createForwarder,
   type FastPath,
   type Forwarder,
+  type ForwarderLimits,
   type ForwarderOptions,
   openFastPath,
+  type ProbeChannel,
   RawProbeChannel,
 } from "@holdfast/forwarder";
-import { type Clock, type Logger, parseAddress, systemRandom } from "@holdfast/model";
+import { type Clock, type Logger, parseAddress, type Random, systemRandom } from "@holdfast/model";
 import type { ClusterLink } from "../cluster/link.ts";
 import type { Topology } from "../cluster/topology.ts";
 import { addressOf, type OwnMember } from "../config/check.ts";
@@ -24,7 +26,7 @@ export interface DataPlaneOptions {
   readonly configuration: Configuration;
   readonly own: OwnMember;
   readonly topology: Topology;
-  readonly network: NetworkWatch;
+  readonly network: Pick<NetworkWatch, "hopTo">;
   readonly link: ClusterLink;
   readonly trace: TraceHub;
   readonly clock: Clock;
@@ -32,7 +34,7 @@ export interface DataPlaneOptions {
 }
 
 export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
-  const { configuration, own, topology, network, link, trace, clock, logger } = options;
+  const { configuration, topology, logger } = options;
   const settings = configuration.dataPlane;
   const fastPath: FastPath = await openFastPath({
     mode: settings.mode,
@@ -43,30 +45,43 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
     deadAfterMs: configuration.coordinator.probeIntervalMs * configuration.coordinator.missedCountMax,
     logger: logger.child({ component: "fast-path" }),
   });
-  let forwarder: Forwarder;
   try {
-    forwarder = createForwarder({
-      fastPath,
-      table: link.table,
-      replication: link.replication,
-      clock,
-      random: systemRandom(),
-      logger: logger.child({ component: "forwarder" }),
-      memberNumber: own.number,
-      memberNumberCount: configuration.cluster.memberNumberCount,
-      limits: limitsOf(configuration),
-      isReady: () => link.mayAllocate(),
-      ...probesOf(configuration),
-      verdictQuorum: quorumOf(configuration, own),
-      memberAddresses: [
-        ...configuration.members.flatMap((member) => member.addresses.map(addressOf)),
-        ...[...topology.system.values()].flatMap(({ addresses }) => addresses.map(({ address }) => address)),
-      ].map(parseAddress),
-    });
+    return composeDataPlane({ ...options, fastPath, probeChannel: () => new RawProbeChannel() });
   } catch (error) {
     await fastPath.detach();
     throw error;
   }
+}
+
+/** The slow path over a fast path that is open, and both as the daemon sees them. */
+export function composeDataPlane(
+  options: DataPlaneOptions & {
+    readonly fastPath: FastPath;
+    readonly probeChannel: () => ProbeChannel;
+    readonly random?: Random;
+    /** Changes to the limits that follow from the configuration. */
+    readonly limits?: Partial<ForwarderLimits>;
+  },
+): DataPlane & { readonly forwarder: Forwarder } {
+  const { configuration, own, topology, network, link, trace, clock, logger, fastPath } = options;
+  const forwarder = createForwarder({
+    fastPath,
+    table: link.table,
+    replication: link.replication,
+    clock,
+    random: options.random ?? systemRandom(),
+    logger: logger.child({ component: "forwarder" }),
+    memberNumber: own.number,
+    memberNumberCount: configuration.cluster.memberNumberCount,
+    limits: { ...limitsOf(configuration), ...options.limits },
+    isReady: () => link.mayAllocate(),
+    ...probesOf(configuration, options.probeChannel),
+    verdictQuorum: quorumOf(configuration, own),
+    memberAddresses: [
+      ...configuration.members.flatMap((member) => member.addresses.map(addressOf)),
+      ...[...topology.system.values()].flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+    ].map(parseAddress),
+  });
 
   link.beforeAnswer((question) => forwarder.publish(question));
   trace.onActive((active) => {
@@ -83,6 +98,7 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
   });
 
   return {
+    forwarder,
     mode: fastPath.mode,
     signOfLife: fastPath.signOfLifeModule,
     setServices: (services) => forwarder.setServices(services),
@@ -142,12 +158,12 @@ function quorumOf({ members }: Configuration, own: OwnMember): number {
 }
 
 /** Health probes from this node's own address. */
-function probesOf({ health }: Configuration): Pick<ForwarderOptions, "probes"> {
+function probesOf({ health }: Configuration, channel: () => ProbeChannel): Pick<ForwarderOptions, "probes"> {
   if (!health.enabled) return {};
   const { intervalMs: periodMs, timeoutMs, downCount, upCount } = health;
   return {
     probes: {
-      channel: new RawProbeChannel(),
+      channel: channel(),
       // A probe is over before the next one goes out.
       settings: { periodMs, timeoutMs: Math.min(timeoutMs, periodMs - 1), downCount, upCount },
     },

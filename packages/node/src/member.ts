@@ -1,0 +1,219 @@
+// What makes parts into a member: ownership made true, services handed around, verdicts shared, readiness observed.
+// Everything here works on ports and a clock that are parameters: the daemon gives it the machine, a simulation its own.
+import type { Announcer } from "@holdfast/announcer";
+import type { Coordinator, CoordinatorEvent, MemberConfiguration } from "@holdfast/coordinator";
+import type { Clock, Logger, VipDuty } from "@holdfast/model";
+import { announceOnly } from "./cluster/announcer.ts";
+import type { ClusterLink } from "./cluster/link.ts";
+import type { MemberDirectory } from "./cluster/members.ts";
+import { placementOf, type Topology } from "./cluster/topology.ts";
+import { VerdictExchange } from "./cluster/verdicts.ts";
+import type { OwnMember } from "./config/check.ts";
+import type { Configuration } from "./config/schema.ts";
+import type { DataPlane } from "./data-plane/data-plane.ts";
+import { SuccessorHops } from "./data-plane/successors.ts";
+import type { EventBus } from "./events/bus.ts";
+import type { NetworkWatch } from "./network/watch.ts";
+import type { Readiness } from "./readiness.ts";
+import type { ServiceRegistry } from "./services/registry.ts";
+import { endpointKey } from "./services/specification.ts";
+
+/** Carrier and next hops of successors are looked at so often. */
+const OBSERVE_PERIOD_MS = 200;
+
+export interface MemberParts {
+  /** As it is now: a reload replaces it. */
+  readonly configuration: () => Configuration;
+  readonly own: OwnMember;
+  readonly topology: Topology;
+  /** All members, this one included. */
+  readonly members: readonly MemberConfiguration[];
+  readonly directory: MemberDirectory;
+  readonly network: Pick<NetworkWatch, "interfaces" | "onChange">;
+  readonly link: ClusterLink;
+  readonly registry: ServiceRegistry;
+  readonly dataPlane: DataPlane;
+  readonly announcer: Announcer;
+  readonly coordinator: Coordinator;
+  readonly readiness: Readiness;
+  readonly events: EventBus;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** This member announces a VIP that another one had. */
+  readonly tookOver?: (cause: "death" | "planned", durationMs: number | undefined) => void;
+}
+
+export interface JoinedMember {
+  /** Looks at readiness now; it is looked at on every change and every 200 ms, too. */
+  observe(): void;
+  /** Hands services to forwarder and coordinator anew: the configuration changed. */
+  applyServices(): void;
+  close(): void;
+}
+
+/** Takes the file's services in; the data plane is not started yet when this returns. */
+export function joinMember(parts: MemberParts): JoinedMember {
+  const { own, topology, members, directory, network, link, registry } = parts;
+  const { dataPlane, announcer, coordinator, readiness, events, clock, logger } = parts;
+  const hops = new SuccessorHops(dataPlane, members, topology);
+
+  // Ownership made true: announced and answered before the others see the claim.
+  let duties: readonly VipDuty[] = [];
+  const treatVips = () =>
+    dataPlane.setVips(
+      duties.map((duty) => ({
+        vip: duty.vip,
+        owned: duty.owned,
+        successor: duty.successor === undefined ? undefined : hops.towards(duty.successor, duty.vip),
+      })),
+    );
+  coordinator.onDuties(async (next) => {
+    duties = next;
+    treatVips();
+    announceOnly(
+      announcer,
+      next.filter((duty) => duty.owned).map((duty) => duty.vip),
+    );
+    tellOwners();
+  });
+  // An INIT-ACK waits for the owners of the service's other VIPs: the endpoint's first HEARTBEAT meets them.
+  const tellOwners = () => {
+    const owners = new Map(coordinator.vips().map(({ vip, announcer: owner }) => [vip, owner]));
+    for (const service of registry.list()) {
+      const numbers = service.vips
+        .map((vip) => owners.get(vip))
+        .map((owner) => (owner === undefined ? undefined : directory.numberOf(owner)))
+        .filter((number) => number !== undefined);
+      link.setOwners(service.id, [...new Set(numbers)]);
+    }
+  };
+  coordinator.onEvent((event) => {
+    tell(event);
+    if (event.kind === "vipMoved") tellOwners();
+    // The other one may have answered ARP for it until now.
+    if (event.kind === "vipUncontested") announcer.announce(event.vip);
+  });
+
+  function tell(event: CoordinatorEvent): void {
+    switch (event.kind) {
+      case "vipMoved":
+        if (event.to === own.name && event.cause !== "first")
+          parts.tookOver?.(event.cause, event.cause === "death" ? event.durationMs : undefined);
+        events.emit({
+          type: "ownership",
+          vip: event.vip,
+          ...(event.from !== undefined && { from: event.from }),
+          to: event.to,
+          cause: event.cause,
+          message: `VIP ${event.vip} ${event.from === undefined ? "is" : `moved from ${event.from} and is`} with ${event.to} now (${event.cause}, ${Math.round(event.durationMs)} ms).`,
+        });
+        break;
+      case "memberPhase":
+        events.emit({
+          type: "membership",
+          from: event.from,
+          to: event.to,
+          message: `Member ${event.member} is ${event.to} (was ${event.from}), silent for ${Math.round(event.silentMs)} ms.`,
+        });
+        break;
+      case "accused":
+        events.emit({ type: "membership", message: `${event.by} held this member for dead; it was not.` });
+        break;
+      case "frozen":
+        events.emit({
+          type: "membership",
+          message: `This process stood still for ${Math.round(event.forMs)} ms; it announces nothing until it knows what happened.`,
+        });
+        break;
+      case "confirmed":
+        events.emit({ type: "membership", message: "This member knows again what happened." });
+        break;
+    }
+  }
+
+  const verdicts = new VerdictExchange(link, directory, dataPlane);
+  // Services: from the shared configuration to forwarder and coordinator.
+  const applyServices = () => {
+    const services = registry.list();
+    const everywhere = parts.configuration().clientPrefixes;
+    dataPlane.setServices(
+      everywhere.length === 0
+        ? services
+        : services.map((service) => ({
+            ...service,
+            clientPrefixes: [...service.clientPrefixes, ...everywhere],
+          })),
+    );
+    verdicts.retain(services.flatMap((service) => service.endpoints));
+    coordinator.setServices(
+      services.map((service) => placementOf(service, topology, withdrawnReason(service.id))),
+      {
+        pins: [...link.store.pins()].map(([vip, member]) => ({ vip, member })),
+        drains: [...link.store.drainedMembers()],
+      },
+    );
+  };
+  const withdrawnReason = (id: string): string | undefined => {
+    const service = link.store.service(id);
+    if (service?.withdrawWhenDown !== true || service.endpoints.length === 0) return undefined;
+    const up = service.endpoints.some(
+      ({ address, port }) =>
+        dataPlane.endpointHealth(id, `${address.includes(":") ? `[${address}]` : address}:${port}`).health !==
+        "down",
+    );
+    return up ? undefined : "no endpoint is healthy";
+  };
+  registry.applyFile(parts.configuration().services);
+  applyServices();
+  const unsubscribe = link.store.subscribe(applyServices);
+  dataPlane.onHealth((place, up, reason) => {
+    const endpoint = endpointKey(place.address, place.port);
+    verdicts.tell({ ...place, verdict: up ? "up" : "down" });
+    events.emit({
+      type: "service",
+      message: `Endpoint ${endpoint} is ${up ? "up" : "down"}: ${reason}.`,
+      cause: reason,
+    });
+    if (registry.list().some((service) => service.withdrawWhenDown)) applyServices();
+  });
+
+  // Readiness: what this member may be trusted with.
+  const observe = () => {
+    const now = network.interfaces();
+    readiness.set("dataPlane", true, `${dataPlane.mode} is attached`);
+    readiness.set(
+      "replication",
+      link.caughtUp(),
+      link.caughtUp() ? "this member holds what the others hold" : "it still catches up with the others",
+    );
+    const down = topology.interfaces.filter(({ name }) => !now.has(name)).map(({ name }) => name);
+    readiness.set(
+      "interfaces",
+      topology.interfaces.length === 0 || down.length < topology.interfaces.length,
+      down.length === 0 ? "all are up" : `${down.join(", ")}: down or without carrier`,
+    );
+    coordinator.setReadiness({
+      ready: readiness.ready,
+      caughtUp: link.caughtUp(),
+      networks: topology.interfaces.map(({ name, network: of }) => ({ network: of, carrier: now.has(name) })),
+    });
+    if (hops.changed()) treatVips();
+  };
+  const observer = clock.every(OBSERVE_PERIOD_MS, observe);
+  network.onChange(observe);
+  link.onState(observe);
+  link.onDisconnect((number) => {
+    const name = directory.nameOf(number);
+    logger.info({ peer: name }, "replication link closed");
+    coordinator.hint(name);
+  });
+
+  return {
+    observe,
+    applyServices,
+    close() {
+      observer.cancel();
+      unsubscribe();
+    },
+  };
+}
