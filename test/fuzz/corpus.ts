@@ -27,7 +27,7 @@ export class Corpus {
 
   /** `kind` names the committed files: `<kind>-<hash>.hex`. */
   constructor(kind: string, seeds: readonly Uint8Array[]) {
-    this.#seeds = [...seeds, ...committed(kind)];
+    this.#seeds = [...seeds, ...committedInputs(kind)];
   }
 
   get foundCount(): number {
@@ -58,7 +58,8 @@ export function packetSeeds(): Uint8Array[] {
   return vectorPackets().map((sctp) => ipPacket(ENDS, sctp));
 }
 
-function committed(kind: string): Uint8Array[] {
+/** Inputs in the repository, by name. */
+export function committedInputs(kind: string): Uint8Array[] {
   if (!existsSync(DIRECTORY)) return [];
   return readdirSync(DIRECTORY)
     .filter((name) => name.startsWith(`${kind}-`) && name.endsWith(".hex"))

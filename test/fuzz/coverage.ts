@@ -34,18 +34,27 @@ export class BlockCoverage {
   }
 
   /** Blocks that ran since the last call and never before. */
-  take(): number {
-    const before = this.#seen.size;
+  take(): string[] {
+    const fresh: string[] = [];
+    for (const block of this.ran()) {
+      if (this.#seen.has(block)) continue;
+      this.#seen.add(block);
+      fresh.push(block);
+    }
+    return fresh;
+  }
+
+  /** Blocks that ran since the last call of this or of `take`. */
+  *ran(): Generator<string> {
     const { result } = this.#post("Profiler.takePreciseCoverage") as Result;
     for (const { url, functions } of result) {
       if (!WATCHED.test(url)) continue;
       for (const { ranges } of functions) {
         for (const { startOffset, endOffset, count } of ranges) {
-          if (count > 0) this.#seen.add(`${url}:${startOffset}:${endOffset}`);
+          if (count > 0) yield `${url}:${startOffset}:${endOffset}`;
         }
       }
     }
-    return this.#seen.size - before;
   }
 
   close(): void {

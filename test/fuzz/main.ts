@@ -2,11 +2,21 @@
 //
 //   npm run fuzz -- --packets 1e6 [--seed N] [--only TARGET] [--blind] [--commit N] [--json]
 //
-// --commit writes up to N inputs that reached new code into test/fuzz/corpus. The exit code is 1 when anything was found.
+// --commit writes up to N inputs that reached new code into test/fuzz/corpus, and the input of a finding. The exit code is
+// 1 when anything was found. With --json the last line of the output is the result; how far it is goes to standard error.
 import { parseArgs } from "node:util";
 import { commitInputs } from "./corpus.ts";
 import { fuzz } from "./run.ts";
 import { Finding, type TargetReport } from "./target.ts";
+import { Watch } from "./watch.ts";
+
+/** Which corpus a target's inputs go to. */
+const CORPUS_OF: Readonly<Record<string, string>> = {
+  codec: "packet",
+  "slow-path": "packet",
+  "fast-path": "packet",
+  messages: "message",
+};
 
 const { values } = parseArgs({
   options: {
@@ -32,12 +42,18 @@ say(`seed ${seed}`);
 if (process.getuid?.() !== 0) say("not root: the BPF programs are left out");
 const startedMs = performance.now();
 let finding: string | undefined;
+const watch = new Watch(`seed ${seed}, --packets ${values.packets}`);
 const reports: TargetReport[] = [];
 try {
   await fuzz({
     packets,
     seed,
     guided: !values.blind,
+    watch,
+    onProgress(target, inputs, count) {
+      const seconds = Math.round((performance.now() - startedMs) / 1_000);
+      console.error(`${target}: ${inputs} of ${count}, ${seconds} s since the start`);
+    },
     ...(values.only === undefined ? {} : { only: values.only }),
     onReport(report) {
       reports.push(report);
@@ -56,8 +72,11 @@ try {
 } catch (error) {
   if (!(error instanceof Finding)) throw error;
   finding = error.message;
+  const kind = CORPUS_OF[error.target];
+  if (values.commit !== undefined && kind !== undefined) commitInputs(kind, [error.input], 1);
   console.error(`FOUND (seed ${seed}): ${finding}\n${(error.cause as Error).stack}`);
 }
+await watch.close();
 const seconds = Math.round((performance.now() - startedMs) / 100) / 10;
 const inputs = reports.reduce((sum, report) => sum + report.inputs, 0);
 say(`${inputs} inputs in ${seconds} s; ${finding === undefined ? "nothing found" : "one finding"}`);

@@ -11,7 +11,8 @@ const INTERESTING_WORDS = [0, 1, 3, 4, 5, 7, 8, 12, 16, 20, 0x8000, 0x8008, 0xc0
 /** A damaged copy; `other` is spliced in at times. */
 export function mutate(random: Random, input: Uint8Array, other: Uint8Array): Uint8Array {
   let bytes = new Uint8Array(input);
-  const edits = 1 + random.below(EDIT_COUNT_MAX);
+  // What many edits break, one may only bend.
+  const edits = random.below(2) === 0 ? 1 : 1 + random.below(EDIT_COUNT_MAX);
   for (let i = 0; i < edits; i++) bytes = edited(random, bytes, other);
   return bytes.length > SIZE_MAX ? bytes.slice(0, SIZE_MAX) : bytes;
 }
@@ -72,6 +73,49 @@ function joined(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 }
 
 const header = new IpHeader();
+const SCTP_HEADER_SIZE = 12;
+const TLV_HEADER_SIZE = 4;
+/** Of INIT and INIT-ACK, before their parameters. */
+const INIT_FIXED_SIZE = 20;
+
+/**
+ * Lengths of chunks, and of an INIT's parameters, that reach beyond what holds them are cut to it: damage that would be
+ * refused at the first length gets further.
+ */
+export function refit(bytes: Uint8Array): Uint8Array {
+  if (header.read(bytes) !== undefined || header.fragment || header.protocol !== 132) return bytes;
+  fitted(bytes, header.payloadOffset + SCTP_HEADER_SIZE, header.end, (start, end) => {
+    const type = bytes[start];
+    if (type === 1 || type === 2) fitted(bytes, start + INIT_FIXED_SIZE, end, () => {});
+  });
+  return bytes;
+}
+
+/** Walks things of type, flags or type, and length in bytes[from, to). */
+function fitted(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  visit: (start: number, end: number) => void,
+): void {
+  for (let at = from; at + TLV_HEADER_SIZE <= to; ) {
+    let length = ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
+    if (length < TLV_HEADER_SIZE || at + length > to) {
+      length = to - at;
+      bytes.set([length >>> 8, length & 255], at + 2);
+    }
+    visit(at, at + length);
+    at += (length + 3) & ~3;
+  }
+}
+
+/** Repaired, most of the time in all that would have it refused at the door. */
+export function repairSome(random: Random, bytes: Uint8Array): Uint8Array {
+  const choice = random.below(8);
+  if (choice === 0) return bytes;
+  repair(bytes);
+  return choice < 4 ? bytes : repair(refit(bytes));
+}
 
 /** IP length and checksums as a sender would have them, where there is room; else the bytes as they are. */
 export function repair(bytes: Uint8Array): Uint8Array {

@@ -16,6 +16,7 @@ import { ConfigurationTarget } from "./targets/configuration.ts";
 import { MessagesTarget } from "./targets/messages.ts";
 import { OracleTarget } from "./targets/oracle.ts";
 import { SlowPathTarget } from "./targets/slow-path.ts";
+import type { Watch } from "./watch.ts";
 
 export interface FuzzOptions {
   readonly packets: number;
@@ -24,13 +25,16 @@ export interface FuzzOptions {
   readonly only?: string;
   /** Guided by block coverage (default), or blind, which is faster. */
   readonly guided?: boolean;
+  /** Sees how far it is, each 100,000 inputs of a target. */
+  readonly onProgress?: (target: string, inputs: number, count: number) => void;
+  readonly watch?: Watch;
   readonly onReport?: (report: TargetReport) => void;
   /** Takes the inputs that reached new code. */
   readonly onFound?: (kind: string, inputs: readonly Uint8Array[]) => void;
 }
 
 /** Shares of `packets` that are packets; the rest come on top, since they are not. */
-const SHARES = { codec: 0.4, "slow-path": 0.3, "fast-path": 0.3 } as const;
+const SHARES = { codec: 0.2, "slow-path": 0.3, "fast-path": 0.5 } as const;
 const MESSAGE_SHARE = 0.2;
 const API_SHARE = 0.01;
 const CONFIGURATION_SHARE = 0.005;
@@ -38,11 +42,13 @@ const CONFIGURATION_SHARE = 0.005;
 export async function fuzz(options: FuzzOptions): Promise<TargetReport[]> {
   const { packets, seed } = options;
   const packetCorpus = new Corpus("packet", packetSeeds());
+  // Of its own: it keeps whole batches, since what an input does there depends on those before it.
+  const slowPathCorpus = new Corpus("packet", packetSeeds());
   const messageCorpus = new Corpus("message", messageSeeds(seededRandom(seed)));
   const root = process.getuid?.() === 0;
   const plan: readonly (readonly [string, number, () => Target])[] = [
     ["codec", packets * SHARES.codec, () => new CodecTarget(packetCorpus)],
-    ["slow-path", packets * (root ? SHARES["slow-path"] : 0.6), () => new SlowPathTarget(packetCorpus)],
+    ["slow-path", packets * (root ? SHARES["slow-path"] : 0.8), () => new SlowPathTarget(slowPathCorpus)],
     ["messages", packets * MESSAGE_SHARE, () => new MessagesTarget(messageCorpus)],
     ["api", packets * API_SHARE, () => new ApiTarget("api")],
     ["loxilb-api", packets * API_SHARE, () => new ApiTarget("loxilb-api")],
@@ -58,12 +64,13 @@ export async function fuzz(options: FuzzOptions): Promise<TargetReport[]> {
     for (const [name, share, make] of plan) {
       if (options.only !== undefined && !name.includes(options.only)) continue;
       if (name === "fast-path") coverage?.close();
-      const report = await runTarget(
-        make(),
-        Math.max(1, Math.round(share)),
-        seededRandom(seed + name.length),
-        name === "fast-path" ? undefined : coverage,
-      );
+      const report = await runTarget(make(), {
+        count: Math.max(1, Math.round(share)),
+        random: seededRandom(seed + name.length),
+        coverage: name === "fast-path" ? undefined : coverage,
+        watch: options.watch,
+        onProgress: options.onProgress,
+      });
       reports.push(report);
       options.onReport?.(report);
     }
@@ -75,7 +82,7 @@ export async function fuzz(options: FuzzOptions): Promise<TargetReport[]> {
   return reports;
 }
 
-function messageSeeds(random: Random): Uint8Array[] {
+export function messageSeeds(random: Random): Uint8Array[] {
   const view = new SessionView();
   addSession(view, {
     primary: "203.0.113.1",

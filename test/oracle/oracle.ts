@@ -44,8 +44,9 @@ export class Oracle {
   readonly #header = new IpHeader();
   readonly compared = { forwarded: 0, punted: 0, dropped: 0, passed: 0, answered: 0 };
 
-  constructor(world: PacketWorld) {
-    this.#engines = { xdp: this.#engine(world), tc: this.#engine(world) };
+  /** `told`: what the reference has instead of the world. */
+  constructor(world: PacketWorld, told: PacketWorld = world) {
+    this.#engines = { xdp: this.#engine(told), tc: this.#engine(told) };
     this.#runners = { xdp: runner(world), tc: runner(world) };
     this.#counters = {
       xdp: new CounterMap(this.#runners.xdp.plane.maps.hf_counters),

@@ -16,28 +16,38 @@ import {
   verifyChecksum,
 } from "@holdfast/sctp";
 import type { Corpus } from "../corpus.ts";
-import { mutate, repair } from "../mutate.ts";
-import type { Target } from "../target.ts";
+import { mutate, repairSome } from "../mutate.ts";
+import { Target } from "../target.ts";
 
 const VIPS = [Uint8Array.of(203, 0, 113, 1), Uint8Array.of(198, 51, 100, 1), new Uint8Array(16).fill(0x20)];
 const IPV4_HEADER_SIZE = 20;
 
-export class CodecTarget implements Target {
-  readonly name = "codec";
-  last: Uint8Array = new Uint8Array(0);
+export class CodecTarget extends Target {
+  override readonly stateless = true;
+  override readonly name = "codec";
   readonly #corpus: Corpus;
   readonly #ip = new IpHeader();
+  /** Not what runs again to find out what it reached. */
+  #counts = true;
   #parsed = 0;
   #rewritten = 0;
 
   constructor(corpus: Corpus) {
+    super();
     this.#corpus = corpus;
   }
 
-  once(random: Random): void {
+  override once(random: Random): void {
     const mutated = mutate(random, this.#corpus.pick(random), this.#corpus.pick(random));
-    this.last = random.below(4) === 0 ? mutated : repair(mutated);
+    this.last = repairSome(random, mutated);
     this.check(this.last);
+  }
+
+  override replay(input: Uint8Array): void {
+    this.last = input;
+    this.#counts = false;
+    this.check(input);
+    this.#counts = true;
   }
 
   /** One IP packet, or any bytes. */
@@ -48,7 +58,7 @@ export class CodecTarget implements Target {
     if (start > end || end > bytes.length) throw new Error(`IP payload ${start}..${end} of ${bytes.length}`);
     const packet = parsePacket(bytes, start, end);
     if (isMalformed(packet)) return;
-    this.#parsed++;
+    if (this.#counts) this.#parsed++;
     verifyChecksum(bytes, packet.start, packet.end);
     bundlingFault(packet);
     let at = packet.start;
@@ -80,7 +90,7 @@ export class CodecTarget implements Target {
       families: { ipv4: true, ipv6: true },
     });
     if (isMalformed(result)) return;
-    this.#rewritten++;
+    if (this.#counts) this.#rewritten++;
     const { packet } = result;
     if (!verifyChecksum(packet, 0, packet.length)) throw new Error("a rewritten INIT has a wrong checksum");
     const parsed = parsePacket(packet);
@@ -93,11 +103,11 @@ export class CodecTarget implements Target {
     if (again.initiateTag !== init.initiateTag) throw new Error("a rewritten INIT has another tag");
   }
 
-  keep(random: Random, input: Uint8Array): void {
+  override keep(random: Random, input: Uint8Array): void {
     this.#corpus.add(random, input);
   }
 
-  figures() {
+  override figures() {
     return { parsed: this.#parsed, rewritten: this.#rewritten, corpus: this.#corpus.size };
   }
 }

@@ -5,7 +5,7 @@ import type { Random } from "@holdfast/model";
 import { HoldfastError } from "@holdfast/model";
 import { parseConfiguration } from "../../../packages/node/src/config/load.ts";
 import { mutate } from "../mutate.ts";
-import type { Target } from "../target.ts";
+import { Target } from "../target.ts";
 
 const EXAMPLES = [
   "deploy/examples/cluster.yaml",
@@ -39,14 +39,13 @@ const TOKENS = [
   "2001:db8::/200",
 ] as const;
 
-export class ConfigurationTarget implements Target {
-  readonly name = "configuration";
-  last: Uint8Array = new Uint8Array(0);
+export class ConfigurationTarget extends Target {
+  override readonly name = "configuration";
   readonly #examples = EXAMPLES.map((file) => readFileSync(new URL(`../../../${file}`, import.meta.url)));
   #accepted = 0;
   #refused = 0;
 
-  once(random: Random): void {
+  override once(random: Random): void {
     const example = this.#examples[random.below(this.#examples.length)] as Buffer;
     let text = Buffer.from(example).toString();
     if (random.below(2) === 0) {
@@ -75,7 +74,7 @@ export class ConfigurationTarget implements Target {
     }
   }
 
-  figures() {
+  override figures() {
     return { accepted: this.#accepted, refused: this.#refused };
   }
 }

@@ -13,7 +13,7 @@ import { decodePeerMessage, encodePeerMessage } from "../../../packages/sync/src
 import { decodeLinkMessage, encodeLinkMessage } from "../../../packages/sync/src/messages/greeting.ts";
 import type { Corpus } from "../corpus.ts";
 import { mutate } from "../mutate.ts";
-import type { Target } from "../target.ts";
+import { Target } from "../target.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 const EMPTY = new Uint8Array(0);
@@ -22,33 +22,43 @@ const DOCUMENT_ACTOR = documentActorOf(ACTOR, 0);
 
 type Reader = (bytes: Uint8Array) => boolean;
 
-export class MessagesTarget implements Target {
-  readonly name = "messages";
-  last: Uint8Array = EMPTY;
+export class MessagesTarget extends Target {
+  override readonly stateless = true;
+  override readonly name = "messages";
   readonly #corpus: Corpus;
+  /** Not what runs again to find out what it reached. */
+  #counts = true;
   readonly #taken: Record<string, number> = {};
 
   constructor(corpus: Corpus) {
+    super();
     this.#corpus = corpus;
   }
 
-  once(random: Random): void {
+  override once(random: Random): void {
     this.last = mutate(random, this.#corpus.pick(random), this.#corpus.pick(random));
     this.check(this.last);
+  }
+
+  override replay(input: Uint8Array): void {
+    this.last = input;
+    this.#counts = false;
+    this.check(input);
+    this.#counts = true;
   }
 
   /** The bytes as every kind of message at once. */
   check(bytes: Uint8Array): void {
     for (const [name, read] of Object.entries(READERS)) {
-      if (read(bytes)) this.#taken[name] = (this.#taken[name] ?? 0) + 1;
+      if (read(bytes) && this.#counts) this.#taken[name] = (this.#taken[name] ?? 0) + 1;
     }
   }
 
-  keep(random: Random, input: Uint8Array): void {
+  override keep(random: Random, input: Uint8Array): void {
     this.#corpus.add(random, input);
   }
 
-  figures() {
+  override figures() {
     return { ...this.#taken, corpus: this.#corpus.size };
   }
 }

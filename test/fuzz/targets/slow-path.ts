@@ -1,7 +1,6 @@
 // The slow path over a simulated fast path: an attacker with every address and port, and with the tags of an association
 // of its own in any phase of its life, but not with those of the witness. The witness must not notice.
 import assert from "node:assert/strict";
-import { SLOW_PATH_EVENTS } from "@holdfast/forwarder";
 import type { Seen } from "@holdfast/forwarder/internal/testing/hosts";
 import { ClientHost, EndpointHost, type Route } from "@holdfast/forwarder/internal/testing/hosts";
 import {
@@ -42,11 +41,12 @@ import {
   PARAMETER,
   parseInit,
   parsePacket,
+  write16,
 } from "@holdfast/sctp";
 import { icmpPacket, ipPacket, sctpPacket } from "@holdfast/testkit";
 import type { Corpus } from "../corpus.ts";
-import { mutate, repair } from "../mutate.ts";
-import type { Target } from "../target.ts";
+import { mutate, repair, repairSome } from "../mutate.ts";
+import { Target } from "../target.ts";
 
 const WITNESS: Address = "100.80.3.3";
 /** Differs from the attacker's port in both bytes. */
@@ -80,10 +80,10 @@ interface World {
   readonly commit: string;
 }
 
-export class SlowPathTarget implements Target {
-  readonly name = "slow-path";
-  last: Uint8Array = new Uint8Array(0);
+export class SlowPathTarget extends Target {
+  override readonly name = "slow-path";
   readonly #corpus: Corpus;
+  readonly #sabotage: ((rig: Rig, witness: string) => void) | undefined;
   readonly #ip = new IpHeader();
   #world: World | undefined;
   #left = 0;
@@ -92,14 +92,17 @@ export class SlowPathTarget implements Target {
   readonly #drops = new Map<string, number>();
   readonly #figures = { dropped: 0, forwarded: 0, punted: 0, answered: 0, passed: 0 };
 
-  constructor(corpus: Corpus) {
+  /** `sabotage` plants a fault in each world, for the test that such a fault is found. */
+  constructor(corpus: Corpus, sabotage?: (rig: Rig, witness: string) => void) {
+    super();
     this.#corpus = corpus;
+    this.#sabotage = sabotage;
   }
 
-  async once(random: Random): Promise<void> {
+  override async once(random: Random): Promise<void> {
     if (this.#left === 0) {
       await this.#endWorld();
-      this.#world = await makeWorld(PHASES[this.#turn++ % PHASES.length] as LifePhase);
+      this.#world = await makeWorld(PHASES[this.#turn++ % PHASES.length] as LifePhase, this.#sabotage);
       this.#left = PACKETS_PER_WORLD;
     }
     this.#left--;
@@ -107,11 +110,27 @@ export class SlowPathTarget implements Target {
     let packet = attack(random, world);
     if (random.below(3) > 0) {
       packet = mutate(random, packet, this.#corpus.pick(random));
-      if (random.below(8) > 0) packet = repair(packet);
+      packet = repairSome(random, packet);
     }
     this.last = packet;
     await this.#inject(world, packet);
     if (random.below(16) === 0) world.rig.clock.advance(random.below(300));
+  }
+
+  /** The packets in every phase, as they are and as the attacker's own association would send them. */
+  async replayAll(inputs: readonly Uint8Array[]): Promise<void> {
+    for (const phase of PHASES) {
+      await this.#endWorld();
+      this.#world = await makeWorld(phase, this.#sabotage);
+      for (const input of inputs) {
+        for (const packet of [input, asOwn(input)]) {
+          this.last = packet;
+          await this.#inject(this.#world, packet);
+        }
+      }
+    }
+    await this.#endWorld();
+    this.#left = 0;
   }
 
   async #inject(world: World, packet: Uint8Array): Promise<void> {
@@ -166,10 +185,11 @@ export class SlowPathTarget implements Target {
 
   /** A number that changes with every counter but `punts`. */
   #effects(rig: Rig): number {
-    const { drops } = rig.forwarder.counters();
+    // One look: each makes a copy of the fast path's totals.
+    const { drops, events } = rig.forwarder.counters();
     let sum = 0;
     for (const count of drops.values()) sum += count;
-    for (const event of SLOW_PATH_EVENTS) if (event !== "punts") sum += rig.event(event);
+    for (const [event, count] of events) if (event !== "punts") sum += count;
     return sum;
   }
 
@@ -205,11 +225,11 @@ export class SlowPathTarget implements Target {
     assert.ok(later !== undefined && isLiving(later), `${where}: the witness ended with time`);
   }
 
-  keep(random: Random, input: Uint8Array): void {
+  override keep(random: Random, input: Uint8Array): void {
     this.#corpus.add(random, input);
   }
 
-  figures() {
+  override figures() {
     return {
       ...this.#figures,
       worlds: this.#worlds,
@@ -218,7 +238,7 @@ export class SlowPathTarget implements Target {
     };
   }
 
-  close(): Promise<void> {
+  override close(): Promise<void> {
     return this.#endWorld();
   }
 }
@@ -227,7 +247,7 @@ function plain(key: string, value: unknown): unknown {
   return key === "entry" || key === "destination" ? undefined : value;
 }
 
-async function makeWorld(phase: LifePhase): Promise<World> {
+async function makeWorld(phase: LifePhase, sabotage?: (rig: Rig, witness: string) => void): Promise<World> {
   const rig = new Rig({
     flowCountMax: FLOW_COUNT_MAX,
     limits: {
@@ -246,6 +266,7 @@ async function makeWorld(phase: LifePhase): Promise<World> {
   const client = new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x1111_0001);
   const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 0x2222_0001);
   await live(rig, phase, client, endpoint);
+  sabotage?.(rig, witness.record.id);
   return {
     rig,
     phase,
@@ -278,6 +299,18 @@ async function live(rig: Rig, phase: LifePhase, client: ClientHost, endpoint: En
     await rig.one(endpoint.packet(down, [encodeShutdownAck()]));
   }
   if (phase === "closed") await rig.one(client.packet(up, [encodeShutdownComplete()]));
+}
+
+/** The packet with the addresses and ports of the attacker's own association, where it has any. */
+function asOwn(input: Uint8Array): Uint8Array {
+  const packet = input.slice();
+  const ip = new IpHeader();
+  if (ip.read(packet) !== undefined || ip.addressSize !== 4 || ip.end - ip.payloadOffset < 4) return packet;
+  packet.set(addressBytes(CLIENT), ip.sourceOffset);
+  packet.set(addressBytes(VIPS[0] as Address), ip.destinationOffset);
+  write16(packet, ip.payloadOffset, CLIENT_PORT);
+  write16(packet, ip.payloadOffset + 2, SERVICE_PORT);
+  return repair(packet);
 }
 
 // ---- what an attacker sends
