@@ -4,7 +4,17 @@ import { join } from "node:path";
 import { HoldfastError, type Logger } from "@holdfast/model";
 import { LIMITS, STATE } from "./abi.ts";
 import { pinnedNames, preparePinDirectory, removePins } from "./bpffs.ts";
-import { errno, errnoName, libbpf, libc, type Pointer, viewOf, withLibbpfLog } from "./native.ts";
+import {
+  ERRNO,
+  errno,
+  errnoName,
+  libbpf,
+  libc,
+  type Pointer,
+  viewOf,
+  withLibbpfLog,
+  withoutSignals,
+} from "./native.ts";
 import { BPF_OBJECT_FILE } from "./object-file.ts";
 import { fillTables } from "./powers.ts";
 
@@ -48,6 +58,8 @@ export interface DataPlaneOptions {
   readonly objectFile?: string;
 }
 
+/** The verifier gives up, and asks for another try, when a signal comes or memory is short for a moment. */
+const LOAD_ATTEMPT_COUNT_MAX = 5;
 const INFO_SIZE = 256;
 const INFO_MAX_ENTRIES_OFFSET = 16;
 
@@ -117,7 +129,34 @@ interface Sizes {
   readonly puntRingBytes: number;
 }
 
+type LoadResult =
+  | { readonly object: Pointer }
+  | { readonly error: number; readonly lines: readonly string[] };
+
 function load(file: string, mapDirectory: string | undefined, sizes: Sizes, xdp: boolean): Pointer {
+  const loaded = retried(() => loadOnce(file, mapDirectory, sizes, xdp));
+  if ("object" in loaded) return loaded.object;
+  const { error, lines } = loaded;
+  const name = errnoName(error);
+  if (name === "EPERM" && !lines.some((line) => line.includes("processed"))) {
+    throw new HoldfastError("BPF_NOT_PERMITTED", { reason: name });
+  }
+  throw new HoldfastError("BPF_LOAD_FAILED", { reason: `${name}: ${lines.slice(-12).join("; ")}` });
+}
+
+/** Tries again while the kernel says EAGAIN or EINTR, `LOAD_ATTEMPT_COUNT_MAX` times at most. */
+export function retried<T extends { readonly object: unknown } | { readonly error: number }>(
+  attempt: () => T,
+): T {
+  for (let left = LOAD_ATTEMPT_COUNT_MAX; ; left--) {
+    const result = attempt();
+    if (!("error" in result) || left <= 1) return result;
+    const error = Math.abs(result.error);
+    if (error !== ERRNO["EAGAIN"] && error !== ERRNO["EINTR"]) return result;
+  }
+}
+
+function loadOnce(file: string, mapDirectory: string | undefined, sizes: Sizes, xdp: boolean): LoadResult {
   const bpf = libbpf();
   const opened = withLibbpfLog(() => bpf.objectOpen(file, null));
   const object = opened.result;
@@ -137,14 +176,11 @@ function load(file: string, mapDirectory: string | undefined, sizes: Sizes, xdp:
   const size = Buffer.alloc(8);
   const rodata = bpf.mapInitialValue(bpf.findMap(object, ".rodata"), size);
   fillTables(viewOf(rodata, size.readUInt32LE(0)));
-  const { result, lines } = withLibbpfLog(() => bpf.objectLoad(object));
-  if (result === 0) return object;
+  // A profiler signals its threads every millisecond, and verifying takes longer.
+  const { result, lines } = withoutSignals(() => withLibbpfLog(() => bpf.objectLoad(object)));
+  if (result === 0) return { object };
   bpf.objectClose(object);
-  const name = errnoName(result);
-  if (name === "EPERM" && !lines.some((line) => line.includes("processed"))) {
-    throw new HoldfastError("BPF_NOT_PERMITTED", { reason: name });
-  }
-  throw new HoldfastError("BPF_LOAD_FAILED", { reason: `${name}: ${lines.slice(-12).join("; ")}` });
+  return { error: result, lines };
 }
 
 /** The sizes of pinned maps; undefined when nothing is pinned. */

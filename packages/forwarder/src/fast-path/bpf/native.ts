@@ -1,5 +1,6 @@
 // libbpf and libc through koffi. Sync calls take Buffers as they are; addresses that the kernel keeps beyond a call
 // come from mmap only, so that the garbage collector has no say in them.
+import { constants } from "node:os";
 import koffi from "koffi";
 
 /** A C pointer, as koffi hands it out. */
@@ -86,6 +87,7 @@ interface Libc {
   ) => number;
   readonly recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number;
   readonly vsnprintf: (bytes: Uint8Array, size: number, format: Pointer, list: Pointer) => number;
+  readonly signalMask: (how: number, set: Uint8Array, before: Uint8Array | null) => number;
 }
 
 let loadedLibbpf: Libbpf | undefined;
@@ -150,6 +152,7 @@ export function libc(): Libc {
     sendto: f("int64_t sendto(int fd, void *bytes, size_t length, int flags, void *address, uint size)"),
     recv: f("int64_t recv(int fd, void *bytes, size_t length, int flags)"),
     vsnprintf: f("int vsnprintf(void *bytes, size_t size, void *format, void *list)"),
+    signalMask: f("int pthread_sigmask(int how, void *set, void *before)"),
   };
   return loadedLibc;
 }
@@ -203,6 +206,29 @@ export function withLibbpfLog<T>(action: () => T): { result: T; lines: readonly 
   } finally {
     bpf.setPrint(previous);
     koffi.unregister(callback);
+  }
+}
+
+const SIG_BLOCK = 0;
+const SIG_SETMASK = 2;
+/** sigset_t of glibc. */
+const SIGNAL_SET_SIZE = 128;
+/** What an instruction raises itself: the kernel ends a process that blocks these and then raises one. */
+const SYNCHRONOUS_SIGNALS = ["SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV"] as const;
+
+/** Runs `action` with this thread's signals put off, for calls that the kernel gives up when one comes. */
+export function withoutSignals<T>(action: () => T): T {
+  const set = Buffer.alloc(SIGNAL_SET_SIZE, 0xff);
+  for (const name of SYNCHRONOUS_SIGNALS) {
+    const bit = constants.signals[name] - 1;
+    set[bit >>> 3] = (set[bit >>> 3] as number) & ~(1 << (bit & 7));
+  }
+  const before = Buffer.alloc(SIGNAL_SET_SIZE);
+  libc().signalMask(SIG_BLOCK, set, before);
+  try {
+    return action();
+  } finally {
+    libc().signalMask(SIG_SETMASK, before, null);
   }
 }
 
