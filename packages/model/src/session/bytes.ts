@@ -1,7 +1,10 @@
 // Writing and reading the compact form of records: bytes, varints, addresses. Reading is total: it never throws, and
 // once it ran over the end it says so in `failed` and returns zeros.
 import { type Address, addressBytes, addressFromBytes, IPV6_ADDRESS_SIZE } from "../address.ts";
+import { sessionIdFromBytes } from "./identity.ts";
+import type { SessionId } from "./record.ts";
 
+const SESSION_ID_SIZE = 16;
 const INITIAL_SIZE = 256;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -76,6 +79,13 @@ export class ByteWriter {
     this.bytes(bytes);
   }
 
+  /** Puts what was written into `target`. Nothing is allocated: most callers have a place for it. */
+  copyTo(target: Uint8Array, at: number): void {
+    const bytes = this.#bytes;
+    const length = this.#length;
+    for (let i = 0; i < length; i++) target[at + i] = bytes[i] as number;
+  }
+
   /** A copy of what was written since `from`. */
   copy(from = 0): Uint8Array {
     return this.#bytes.slice(from, this.#length);
@@ -144,6 +154,16 @@ export class ByteReader {
     const at = this.offset;
     this.offset += count;
     return this.#bytes.subarray(at, this.offset);
+  }
+
+  sessionId(): SessionId {
+    if (this.left < SESSION_ID_SIZE) {
+      this.fail();
+      return "";
+    }
+    const at = this.offset;
+    this.offset += SESSION_ID_SIZE;
+    return sessionIdFromBytes(this.#bytes, at);
   }
 
   ipv6(): Address {

@@ -101,10 +101,11 @@ export function sameEntries<K, V>(a: ReadonlyMap<K, V>, b: ReadonlyMap<K, V>): b
 /** Sorted, bounded, without what is dominated. */
 export function boundCandidates(all: Candidates): Candidates {
   if (all.size === 0) return all;
-  const [only] = all;
-  if (all.size === 1 && only !== undefined) {
-    const normal = normalCandidate(only[1]);
-    return normal === only[1] ? all : new Map([[only[0], normal]]);
+  if (all.size === 1) {
+    for (const [key, only] of all) {
+      const normal = normalCandidate(only);
+      return normal === only ? all : new Map([[key, normal]]);
+    }
   }
   const answered = new Set<string>();
   for (const candidate of all.values()) {

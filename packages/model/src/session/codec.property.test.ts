@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { arbitraryDelta, arbitraryRecord, arbitrarySessionId } from "./arbitrary.ts";
-import { decodeSession, encodeSession } from "./codec.ts";
+import { ByteWriter } from "./bytes.ts";
+import { decodeSession, encodeSession, writeWithEnd } from "./codec.ts";
 import { emptyRecord, join } from "./join.ts";
 import type { SessionRecord } from "./record.ts";
 
@@ -22,6 +23,19 @@ test("a record comes back as it was, and its bytes are canonical", () => {
       const again = decoded(bytes);
       assert.deepEqual(again, a);
       assert.deepEqual(encodeSession(again), bytes);
+    }),
+    RUNS,
+  );
+});
+
+test("the bytes of a record without an end and its end make those of the record with it", () => {
+  fc.assert(
+    fc.property(record, record, (a, { end }) => {
+      if (end === undefined) return;
+      const out = new ByteWriter();
+      out.u8(7);
+      writeWithEnd(out, encodeSession({ ...a, end: undefined }), end);
+      assert.deepEqual(out.copy(1), encodeSession({ ...a, end }));
     }),
     RUNS,
   );

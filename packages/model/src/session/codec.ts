@@ -16,7 +16,7 @@ import { PROTOCOL_SCTP, serviceIdOf } from "../service.ts";
 import { ByteReader, ByteWriter, ipv4Of, ipv4Text, ipv6Of } from "./bytes.ts";
 import { type CandidateIdentity, candidateKeyOf, parseCandidateKey } from "./candidate.ts";
 import { joinGeneration, ordinalOf } from "./generation.ts";
-import { sessionIdFromBytes, sessionIdToBytes } from "./identity.ts";
+import { sessionIdToBytes } from "./identity.ts";
 import { compareText } from "./order.ts";
 import {
   CANDIDATE_COUNT_MAX,
@@ -49,6 +49,7 @@ const CAUSES: readonly EndCause[] = [
   "handshakeTimeout",
 ];
 
+const FLAGS_OFFSET = 16;
 const HAS_IDENTITY = 1;
 const HAS_CREATED = 2;
 const HAS_CLIENTS = 4;
@@ -103,20 +104,24 @@ export function writeSession(out: ByteWriter, delta: SessionDelta): void {
   }
   if (delta.clients !== undefined && delta.clients.size > 0) {
     flags |= HAS_CLIENTS;
-    const clients = [...delta.clients]
-      .sort(([a], [b]) => compareText(a, b))
-      .slice(0, CLIENT_ADDRESS_COUNT_MAX);
-    out.u8(clients.length);
-    for (const [address, verified] of clients) {
+    const clients = sortedKeys(delta.clients);
+    const count = Math.min(clients.length, CLIENT_ADDRESS_COUNT_MAX);
+    out.u8(count);
+    for (let i = 0; i < count; i++) {
+      const address = clients[i] as Address;
       writeAddress(out, address, addresses);
-      out.u8(verified ? 1 : 0);
+      out.u8(delta.clients.get(address) === true ? 1 : 0);
     }
   }
   if (delta.generations !== undefined && delta.generations.size > 0) {
     flags |= HAS_GENERATIONS;
-    const generations = [...delta.generations.values()].sort((a, b) => a.clientTag - b.clientTag);
-    out.u8(generations.length);
-    for (const generation of generations) writeGeneration(out, generation, addresses);
+    out.u8(delta.generations.size);
+    if (delta.generations.size === 1) {
+      for (const generation of delta.generations.values()) writeGeneration(out, generation, addresses);
+    } else {
+      const generations = [...delta.generations.values()].sort((a, b) => a.clientTag - b.clientTag);
+      for (const generation of generations) writeGeneration(out, generation, addresses);
+    }
   }
   if (delta.commit !== undefined) {
     flags |= HAS_COMMIT;
@@ -139,18 +144,44 @@ export function writeSession(out: ByteWriter, delta: SessionDelta): void {
   }
   if (delta.end !== undefined) {
     flags |= HAS_END;
-    const { cause, absorbing, epochSeen, phaseSeen, activitySeen } = delta.end;
-    out.u8(CAUSES.indexOf(cause));
-    out.u8((PHASES.indexOf(phaseSeen) << 1) | (absorbing ? 1 : 0));
-    out.varint(epochSeen);
-    out.varint(activitySeen);
+    writeEnd(out, delta.end);
   }
   out.patch(flagsAt, flags);
 }
 
+function writeEnd(out: ByteWriter, { cause, absorbing, epochSeen, phaseSeen, activitySeen }: End): void {
+  out.u8(CAUSES.indexOf(cause));
+  out.u8((PHASES.indexOf(phaseSeen) << 1) | (absorbing ? 1 : 0));
+  out.varint(epochSeen);
+  out.varint(activitySeen);
+}
+
+/** Appends what `bytes`, a record without an end, become with one: the end is the last thing of a record. */
+export function writeWithEnd(out: ByteWriter, bytes: Uint8Array, end: End): void {
+  const at = out.length;
+  out.bytes(bytes);
+  out.patch(at + FLAGS_OFFSET, (bytes[FLAGS_OFFSET] as number) | HAS_END);
+  writeEnd(out, end);
+}
+
 const ID_SCRATCH = new Uint8Array(16);
 
+/** Services are few and records many: what was written last is mostly written again. */
+let lastServiceId = "";
+let lastServiceBytes: Uint8Array = new Uint8Array(0);
+
 function writeService(out: ByteWriter, serviceId: string): void {
+  if (serviceId !== lastServiceId) {
+    const at = out.length;
+    writeServiceAnew(out, serviceId);
+    lastServiceId = serviceId;
+    lastServiceBytes = out.copy(at);
+    return;
+  }
+  out.bytes(lastServiceBytes);
+}
+
+function writeServiceAnew(out: ByteWriter, serviceId: string): void {
   const match = /^sctp\/(?:\[([0-9a-f:]+)\]|([0-9.]+)):([1-9][0-9]{0,4})$/.exec(serviceId);
   const port = Number(match?.[3]);
   if (match !== null && port <= 65535) {
@@ -205,8 +236,14 @@ function writeList(out: ByteWriter, list: readonly Address[], written: Address[]
   for (let i = 0; i < count; i++) writeAddress(out, list[i] as Address, written);
 }
 
-function sortedCandidates(generation: Generation): Candidate[] {
-  return [...generation.candidates].sort(([a], [b]) => compareText(a, b)).map(([, candidate]) => candidate);
+function sortedKeys(map: ReadonlyMap<string, unknown>): string[] {
+  const keys: string[] = [];
+  let isSorted = true;
+  for (const key of map.keys()) {
+    if (keys.length > 0 && compareText(keys[keys.length - 1] as string, key) > 0) isSorted = false;
+    keys.push(key);
+  }
+  return isSorted ? keys : keys.sort(compareText);
 }
 
 function writeGeneration(out: ByteWriter, generation: Generation, written: Address[]): void {
@@ -217,9 +254,9 @@ function writeGeneration(out: ByteWriter, generation: Generation, written: Addre
   writeAddress(out, generation.source, written);
   writeList(out, generation.listed, written);
   writeList(out, generation.pairing, written);
-  const candidates = sortedCandidates(generation);
-  out.u8(candidates.length);
-  for (const candidate of candidates) {
+  out.u8(generation.candidates.size);
+  for (const key of sortedKeys(generation.candidates)) {
+    const candidate = generation.candidates.get(key) as Candidate;
     writeIdentity(out, candidate, written);
     out.u8(candidate.echoed ? 1 : 0);
     writeList(out, candidate.endpointAddresses, written);
@@ -243,8 +280,10 @@ function writeCommit(
   out.varint(commit.epoch);
   out.u32(commit.clientTag);
   const own = commit.generation;
-  const candidates = own === undefined ? [] : sortedCandidates(own);
-  const index = candidates.findIndex((candidate) => candidateKeyOf(candidate) === commit.candidate);
+  const index =
+    own?.candidates.has(commit.candidate) === true
+      ? sortedKeys(own.candidates).indexOf(commit.candidate)
+      : -1;
   const same = own !== undefined && listed !== undefined && sameGeneration(own, listed);
   out.u8(own === undefined ? 0 : same ? 1 : 2);
   if (own !== undefined && !same) writeGeneration(out, own, written);
@@ -295,9 +334,8 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 /** undefined: a bound was broken. Check `input.failed` too. */
 function readSession(input: ByteReader): SessionDelta | undefined {
   const addresses: Address[] = [];
-  const idBytes = input.take(16);
-  if (input.failed) return { id: "" };
-  const delta: Writable<SessionDelta> = { id: sessionIdFromBytes(idBytes) };
+  const delta: Writable<SessionDelta> = { id: input.sessionId() };
+  if (input.failed) return delta;
   const flags = input.u8();
   if (flags & HAS_IDENTITY) {
     if (input.u8() !== PROTOCOL_SCTP) return undefined;
@@ -467,9 +505,9 @@ function readCommit(
   if (index === COMMIT_EXPLICIT) candidate = candidateKeyOf(readIdentity(input, read));
   else if (index === COMMIT_TEXT) candidate = input.text(TEXT_LENGTH_MAX);
   else {
-    const known = generation === undefined ? undefined : sortedCandidates(generation)[index];
+    const known = generation === undefined ? undefined : sortedKeys(generation.candidates)[index];
     if (known === undefined) return undefined;
-    candidate = candidateKeyOf(known);
+    candidate = known;
   }
   return generation === undefined
     ? { epoch, clientTag, candidate }

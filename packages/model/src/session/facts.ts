@@ -114,19 +114,30 @@ export function commitOf(record: SessionRecord, clientTag: Tag, candidate: Candi
   return { epoch: epochOf(record) + 1, clientTag, candidate: key };
 }
 
+/** Whether two candidates hold the same NAT port at the same endpoint. */
+export function isSamePort(a: CandidateIdentity, b: CandidateIdentity): boolean {
+  return a.natPort === b.natPort && a.endpointPort === b.endpointPort && a.endpoint === b.endpoint;
+}
+
 /** Every (endpoint, port, NAT port) that the record holds, the committed one first. */
 export function natPortsOf(record: SessionRecord): CandidateIdentity[] {
-  const held = new Map<string, CandidateIdentity>();
-  const add = (c: CandidateIdentity) => {
-    const key = `${c.endpoint}/${c.endpointPort}/${c.natPort}`;
-    if (!held.has(key)) held.set(key, c);
-  };
+  // A handful at most: comparing beats a map.
+  const held: CandidateIdentity[] = [];
   const current = currentCandidate(record);
-  if (current !== undefined) add(current);
-  const generation = record.commit?.generation;
-  if (generation !== undefined) for (const c of generation.candidates.values()) add(c);
-  for (const g of record.generations.values()) for (const c of g.candidates.values()) add(c);
-  return [...held.values()];
+  if (current !== undefined) held.push(current);
+  const committed = record.commit?.generation;
+  if (committed !== undefined) addPorts(held, committed);
+  for (const generation of record.generations.values())
+    if (generation !== committed) addPorts(held, generation);
+  return held;
+}
+
+function addPorts(held: CandidateIdentity[], { candidates }: Generation): void {
+  for (const candidate of candidates.values()) {
+    let isHeld = false;
+    for (const other of held) isHeld ||= other === candidate || isSamePort(other, candidate);
+    if (!isHeld) held.push(candidate);
+  }
 }
 
 /**

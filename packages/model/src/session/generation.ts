@@ -46,6 +46,7 @@ type Generations = ReadonlyMap<Tag, Generation>;
  */
 export function joinGenerations(a: Generations, b: Generations): Generations {
   if (a === b) return a;
+  if (a.size === 0 && b.size <= PENDING_GENERATION_COUNT_MAX && isNormal(b)) return b.size === 0 ? a : b;
   let all: Map<Tag, Generation> | undefined;
   for (const [tag, theirs] of b) {
     const ours = a.get(tag);
@@ -61,6 +62,12 @@ export function joinGenerations(a: Generations, b: Generations): Generations {
   return sameEntries(a, bounded) ? a : bounded;
 }
 
+function isNormal(generations: Generations): boolean {
+  for (const generation of generations.values())
+    if (normalGeneration(generation) !== generation) return false;
+  return true;
+}
+
 function boundGenerations(all: Map<Tag, Generation>): Generations {
   if (all.size <= PENDING_GENERATION_COUNT_MAX) return all;
   const sorted = [...all].sort(([aTag, x], [bTag, y]) => ordinalOf(y) - ordinalOf(x) || bTag - aTag);
@@ -70,5 +77,7 @@ function boundGenerations(all: Map<Tag, Generation>): Generations {
 /** With its candidates within their bounds. */
 export function normalGeneration(generation: Generation): Generation {
   const candidates = boundCandidates(generation.candidates);
-  return sameEntries(candidates, generation.candidates) ? generation : { ...generation, candidates };
+  return candidates === generation.candidates || sameEntries(candidates, generation.candidates)
+    ? generation
+    : { ...generation, candidates };
 }

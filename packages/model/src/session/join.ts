@@ -100,6 +100,7 @@ function joinClients(
   a: ReadonlyMap<Address, boolean>,
   b: ReadonlyMap<Address, boolean>,
 ): ReadonlyMap<Address, boolean> {
+  if (a.size === 0 && b.size <= CLIENT_ADDRESS_COUNT_MAX) return b.size === 0 ? a : b;
   let changed = false;
   for (const [address, verified] of b) {
     const ours = a.get(address);

@@ -1,22 +1,25 @@
 // Records at rest: their canonical bytes in pages, found by id. A session takes some 200 bytes here with all its
 // indices, and 2,500 as objects; the garbage collector sees pages instead of a million maps. Records used lately stay
 // decoded as well.
-import { decodeSession, encodeSession, RECORD_BYTES_MAX } from "./codec.ts";
+import { ByteWriter } from "./bytes.ts";
+import { decodeSession, RECORD_BYTES_MAX, writeSession, writeWithEnd } from "./codec.ts";
 import { sessionIdFromBytes, sessionIdToBytes } from "./identity.ts";
 import { emptyRecord, join } from "./join.ts";
-import type { SessionId, SessionRecord } from "./record.ts";
+import type { End, SessionId, SessionRecord } from "./record.ts";
 import { SlotIndex } from "./slot-index.ts";
 
 /** Blocks are multiples of this; the multiple is the block's class. */
 const GRAIN = 16;
 const PAGE_SIZE = 1024 * 1024;
+const PAGE_GRAINS = PAGE_SIZE / GRAIN;
 const CLASS_COUNT = RECORD_BYTES_MAX / GRAIN + 1;
 const INITIAL_SLOT_COUNT = 1024;
-/** Records kept decoded. */
+/** Records kept decoded, a power of two: the last one used of all slots that share a place. */
 const DECODED_COUNT_MAX = 2048;
 const NO_SLOT = -1;
 
 const idBytes = new Uint8Array(16);
+const scratch = new ByteWriter();
 
 export class RecordStore {
   readonly #pages: Uint8Array[] = [];
@@ -30,7 +33,9 @@ export class RecordStore {
   readonly #freeSlots: number[] = [];
   #slotCount = 0;
   readonly #byId = new SlotIndex();
-  readonly #decoded = new Map<number, SessionRecord>();
+  /** By slot modulo their number. An array, not a map in the order of use: it is touched several times a change. */
+  readonly #decoded: (SessionRecord | undefined)[] = new Array<undefined>(DECODED_COUNT_MAX).fill(undefined);
+  readonly #decodedSlots = new Int32Array(DECODED_COUNT_MAX).fill(NO_SLOT);
 
   /** Records held. */
   get size(): number {
@@ -53,8 +58,11 @@ export class RecordStore {
 
   /** By the first 16 bytes of a record. */
   slotOfBytes(bytes: Uint8Array): number | undefined {
-    for (const slot of this.#byId.find(hashOf(bytes, 0))) {
-      const { page, offset } = this.#place(slot);
+    const hash = hashOf(bytes, 0);
+    for (let place = this.#byId.seek(hash); place >= 0; place = this.#byId.seek(hash, place)) {
+      const slot = this.#byId.slotAt(place);
+      const page = this.#pageOf(slot);
+      const offset = this.#offsetOf(slot);
       let same = true;
       for (let i = 0; i < 16 && same; i++) same = page[offset + i] === bytes[i];
       if (same) return slot;
@@ -63,10 +71,10 @@ export class RecordStore {
   }
 
   get(slot: number): SessionRecord {
-    const known = this.#decoded.get(slot);
-    if (known !== undefined) return known;
-    const { page, offset } = this.#place(slot);
-    const decoding = decodeSession(page, offset, offset + (this.#lengths[slot] as number));
+    const place = slot & (DECODED_COUNT_MAX - 1);
+    if (this.#decodedSlots[place] === slot) return this.#decoded[place] as SessionRecord;
+    const offset = this.#offsetOf(slot);
+    const decoding = decodeSession(this.#pageOf(slot), offset, offset + (this.#lengths[slot] as number));
     if (!("delta" in decoding)) throw new Error("a stored record does not decode");
     const record = join(emptyRecord(decoding.delta.id), decoding.delta);
     this.#remember(slot, record);
@@ -81,64 +89,82 @@ export class RecordStore {
   /** Whether the record is these bytes exactly. */
   equals(slot: number, bytes: Uint8Array): boolean {
     if (this.#lengths[slot] !== bytes.length) return false;
-    const { page, offset } = this.#place(slot);
+    const page = this.#pageOf(slot);
+    const offset = this.#offsetOf(slot);
     for (let i = 0; i < bytes.length; i++) if (page[offset + i] !== bytes[i]) return false;
     return true;
   }
 
   /** The record's bytes where they lie: valid until the next `put` or `delete`. */
   bytesAt(slot: number): Uint8Array {
-    const { page, offset } = this.#place(slot);
-    return page.subarray(offset, offset + (this.#lengths[slot] as number));
+    const offset = this.#offsetOf(slot);
+    return this.#pageOf(slot).subarray(offset, offset + (this.#lengths[slot] as number));
   }
 
   /** Stores a record in its slot, or in a new one. `bytes`: what decodes to the record, when it is at hand. */
-  put(record: SessionRecord, slot = NO_SLOT, bytes = encodeSession(record)): number {
-    if (bytes.length > RECORD_BYTES_MAX) throw new Error(`a record of ${bytes.length} bytes`);
+  put(record: SessionRecord, slot = NO_SLOT, bytes?: Uint8Array): number {
+    scratch.clear();
+    if (bytes === undefined) writeSession(scratch, record);
+    else scratch.bytes(bytes);
+    return this.#store(record, slot);
+  }
+
+  /** Stores a record that is the one in the slot, which has no end, with an end. */
+  putEnd(record: SessionRecord, slot: number, end: End): void {
+    scratch.clear();
+    writeWithEnd(scratch, this.bytesAt(slot), end);
+    this.#store(record, slot);
+  }
+
+  /** What stands in `scratch`. */
+  #store(record: SessionRecord, slot: number): number {
+    const { length } = scratch;
+    if (length > RECORD_BYTES_MAX) throw new Error(`a record of ${length} bytes`);
     const isNew = slot === NO_SLOT;
     const at = isNew ? this.#newSlot() : slot;
-    const grains = classOf(bytes.length);
+    const grains = classOf(length);
     if (isNew || classOf(this.#lengths[at] as number) !== grains) {
       if (!isNew) this.#release(at);
       this.#starts[at] = this.#allocate(grains);
     }
-    this.#lengths[at] = bytes.length;
-    const { page, offset } = this.#place(at);
-    page.set(bytes, offset);
-    if (isNew) this.#byId.add(hashOf(bytes, 0), at);
+    this.#lengths[at] = length;
+    const page = this.#pageOf(at);
+    const offset = this.#offsetOf(at);
+    scratch.copyTo(page, offset);
+    if (isNew) this.#byId.add(hashOf(page, offset), at);
     this.#remember(at, record);
     return at;
   }
 
   delete(slot: number): void {
-    const { page, offset } = this.#place(slot);
-    this.#byId.remove(hashOf(page, offset), slot);
+    this.#byId.remove(hashOf(this.#pageOf(slot), this.#offsetOf(slot)), slot);
     this.#release(slot);
     this.#lengths[slot] = 0;
-    this.#decoded.delete(slot);
+    const place = slot & (DECODED_COUNT_MAX - 1);
+    if (this.#decodedSlots[place] === slot) {
+      this.#decodedSlots[place] = NO_SLOT;
+      this.#decoded[place] = undefined;
+    }
     this.#freeSlots.push(slot);
   }
 
   /** The id in a slot, without decoding the rest. */
   idAt(slot: number): SessionId {
-    const { page, offset } = this.#place(slot);
-    return sessionIdFromBytes(page, offset);
+    return sessionIdFromBytes(this.#pageOf(slot), this.#offsetOf(slot));
   }
 
   #remember(slot: number, record: SessionRecord): void {
-    // The map is in the order of use: the oldest goes first.
-    this.#decoded.delete(slot);
-    this.#decoded.set(slot, record);
-    if (this.#decoded.size <= DECODED_COUNT_MAX) return;
-    for (const oldest of this.#decoded.keys()) {
-      this.#decoded.delete(oldest);
-      break;
-    }
+    const place = slot & (DECODED_COUNT_MAX - 1);
+    this.#decodedSlots[place] = slot;
+    this.#decoded[place] = record;
   }
 
-  #place(slot: number): { page: Uint8Array; offset: number } {
-    const start = (this.#starts[slot] as number) * GRAIN;
-    return { page: this.#pages[Math.floor(start / PAGE_SIZE)] as Uint8Array, offset: start % PAGE_SIZE };
+  #pageOf(slot: number): Uint8Array {
+    return this.#pages[Math.floor((this.#starts[slot] as number) / PAGE_GRAINS)] as Uint8Array;
+  }
+
+  #offsetOf(slot: number): number {
+    return ((this.#starts[slot] as number) % PAGE_GRAINS) * GRAIN;
   }
 
   #newSlot(): number {

@@ -297,6 +297,7 @@ test("deltas as bytes give what deltas as objects give, and the bytes at rest ar
         const read = decodeSession(atRest);
         assert.ok("delta" in read);
         assert.deepEqual(encodeSession(join(emptyRecord(id), read.delta)), encodeSession(record));
+        assert.deepEqual(encodeSession(fromBytes.known(id) ?? { id }), encodeSession(record));
         const idBytes = bytes.subarray(0, 16);
         const isShown = isIdentified(record) && !isEnded(record);
         assert.deepEqual(fromBytes.liveBytesOf(idBytes), isShown ? atRest : undefined);

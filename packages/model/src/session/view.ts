@@ -5,11 +5,11 @@ import type { ServiceId } from "../service.ts";
 import type { CandidateIdentity } from "./candidate.ts";
 import { decodeSession } from "./codec.ts";
 import { complete } from "./complete.ts";
-import { comparePrecedence, currentCandidate, isEnded, natPortsOf } from "./facts.ts";
+import { comparePrecedence, currentCandidate, isEnded, isSamePort, natPortsOf } from "./facts.ts";
 import { compareEnds, emptyRecord, isIdentified, join } from "./join.ts";
-import type { SessionDelta, SessionId, SessionRecord } from "./record.ts";
+import type { End, SessionDelta, SessionId, SessionRecord } from "./record.ts";
 import { RecordStore } from "./record-store.ts";
-import { hashText, SlotIndex } from "./slot-index.ts";
+import { HASH_START, hashEnd, hashNumber, hashText, SlotIndex } from "./slot-index.ts";
 import type { Origin, SessionChange, SessionQuestion, SessionTable } from "./table.ts";
 
 export interface RemoteJoin {
@@ -140,10 +140,15 @@ export class SessionView implements SessionTable {
     const previous = slot === undefined ? undefined : this.#store.get(slot);
     const empty = emptyRecord(delta.id);
     const theirs = join(empty, delta);
-    const base = previous ?? empty;
-    const record = previous === undefined ? theirs : join(previous, delta);
-    const isWhole = record === theirs || (delta.serviceId !== undefined && join(theirs, record) === theirs);
-    if (record !== base) {
+    let record = theirs;
+    let isWhole = true;
+    if (previous !== undefined) {
+      // Mostly a whole record that says all that the older one said: finding that out makes no third record. Bytes
+      // that differ say something new; should a peer not write them canonically, listeners hear of it once too often.
+      isWhole = delta.serviceId !== undefined && join(theirs, previous) === theirs;
+      if (!isWhole || bytes === undefined) record = join(previous, theirs);
+    }
+    if (record !== (previous ?? empty)) {
       this.#put(slot, previous, record, isWhole ? bytes : undefined);
       this.#changed(previous, record, "remote");
     }
@@ -207,7 +212,16 @@ export class SessionView implements SessionTable {
     record: SessionRecord,
     bytes?: Uint8Array,
   ): void {
-    const slot = this.#store.put(record, known, bytes);
+    let slot: number;
+    if (
+      known !== undefined &&
+      bytes === undefined &&
+      previous !== undefined &&
+      isOnlyEnded(previous, record)
+    ) {
+      slot = known;
+      this.#store.putEnd(record, known, record.end as End);
+    } else slot = this.#store.put(record, known, bytes);
     if (slot >= this.#flags.length) this.#grow(slot);
     const isShown = isIdentified(record);
     const wasShown = previous !== undefined && isIdentified(previous);
@@ -222,13 +236,11 @@ export class SessionView implements SessionTable {
     }
     if (!wasShown || previous.generations !== record.generations || previous.commit !== record.commit) {
       const ports = natPortsOf(record);
-      reindex(
-        this.#byNatPort,
-        slot,
-        wasShown ? natPortHashesOf(natPortsOf(previous)) : [],
-        natPortHashesOf(ports),
-      );
-      this.#endpoints[slot] = this.#endpointNumberOf(ports);
+      const portsBefore = wasShown ? natPortsOf(previous) : [];
+      if (!wasShown || !hasSamePorts(portsBefore, ports)) {
+        reindex(this.#byNatPort, slot, natPortHashesOf(portsBefore), natPortHashesOf(ports));
+        this.#endpoints[slot] = this.#endpointNumberOf(ports);
+      }
     }
   }
 
@@ -267,8 +279,8 @@ export class SessionView implements SessionTable {
 
   #lookUp(index: SlotIndex, hash: number, holds: (record: SessionRecord) => boolean): SessionRecord[] {
     const found: SessionRecord[] = [];
-    for (const slot of index.find(hash)) {
-      const record = this.#store.at(slot);
+    for (let place = index.seek(hash); place >= 0; place = index.seek(hash, place)) {
+      const record = this.#store.at(index.slotAt(place));
       if (record !== undefined && holds(record)) found.push(record);
     }
     return found;
@@ -291,30 +303,64 @@ export class SessionView implements SessionTable {
   }
 }
 
+/** Whether an end is all that is new. */
+function isOnlyEnded(a: SessionRecord, b: SessionRecord): boolean {
+  return (
+    a.end === undefined &&
+    b.end !== undefined &&
+    a.serviceId === b.serviceId &&
+    a.clientPort === b.clientPort &&
+    a.createdAtMs === b.createdAtMs &&
+    a.clients === b.clients &&
+    a.generations === b.generations &&
+    a.commit === b.commit &&
+    a.heard === b.heard &&
+    a.activity === b.activity
+  );
+}
+
+/** Whether both are found under the same keys; which of the addresses are verified does not matter. */
 function hasSameClients(a: SessionRecord, b: SessionRecord): boolean {
-  return a.clients === b.clients && a.clientPort === b.clientPort && a.serviceId === b.serviceId;
+  if (a.clientPort !== b.clientPort || a.serviceId !== b.serviceId) return false;
+  if (a.clients === b.clients) return true;
+  if (a.clients.size !== b.clients.size) return false;
+  for (const client of b.clients.keys()) if (!a.clients.has(client)) return false;
+  return true;
 }
 
 function clientHash(serviceId: ServiceId, client: Address, clientPort: number): number {
-  return hashText(`${client}|${clientPort}|${serviceId}`);
+  return hashEnd(hashText(hashNumber(hashText(HASH_START, client), clientPort), serviceId));
 }
 
 function clientHashesOf(record: SessionRecord): number[] {
-  return [...record.clients.keys()].map((client) => clientHash(record.serviceId, client, record.clientPort));
+  const hashes: number[] = [];
+  for (const client of record.clients.keys())
+    hashes.push(clientHash(record.serviceId, client, record.clientPort));
+  return hashes;
 }
 
 function natPortHash(endpoint: Address, endpointPort: number, natPort: number): number {
-  return hashText(`${endpoint}|${endpointPort}|${natPort}`);
+  return hashEnd(hashNumber(hashText(HASH_START, endpoint), endpointPort * 0x1_0000 + natPort));
 }
 
 function natPortHashesOf(ports: readonly CandidateIdentity[]): number[] {
   return ports.map((c) => natPortHash(c.endpoint, c.endpointPort, c.natPort));
 }
 
+function hasSamePorts(a: readonly CandidateIdentity[], b: readonly CandidateIdentity[]): boolean {
+  if (a.length !== b.length) return false;
+  for (const [i, ours] of a.entries()) {
+    const theirs = b[i] as CandidateIdentity;
+    if (ours !== theirs && !isSamePort(ours, theirs)) return false;
+  }
+  return true;
+}
+
 function reindex(index: SlotIndex, slot: number, before: readonly number[], after: readonly number[]): void {
   for (const hash of before) if (!after.includes(hash)) index.remove(hash, slot);
   // Two keys of one record may share a hash: once is enough.
-  for (const [i, hash] of after.entries()) {
+  for (let i = 0; i < after.length; i++) {
+    const hash = after[i] as number;
     if (!before.includes(hash) && after.indexOf(hash) === i) index.add(hash, slot);
   }
 }
