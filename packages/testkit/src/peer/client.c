@@ -161,6 +161,13 @@ void client_turn(void)
 	}
 }
 
+struct socket *client_socket(uint16_t local_port)
+{
+	int index = local_port - options.port;
+
+	return index >= 0 && index < started && associations[index].up ? associations[index].socket : NULL;
+}
+
 void client_rate(double rate)
 {
 	options.rate = rate;

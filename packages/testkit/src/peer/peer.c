@@ -92,7 +92,7 @@ static bool bind_one(struct socket *socket, const char *text, uint16_t port)
 	return false;
 }
 
-static bool has_v6(void)
+bool has_v6(void)
 {
 	for (int i = 0; i < options.local_count; i++)
 		if (strchr(options.local[i], ':'))
@@ -122,11 +122,15 @@ struct socket *open_socket(int type, uint16_t port, int (*receive)(struct socket
 		if (usrsctp_setsockopt(socket, IPPROTO_SCTP, SCTP_EVENT, &event, sizeof(event)) != 0)
 			die("event");
 	}
-	if (options.no_heartbeat || options.pmtud_off) {
+	if (options.no_heartbeat || options.path_mtu) {
 		struct sctp_paddrparams parameters = {.spp_assoc_id = SCTP_FUTURE_ASSOC};
 
 		if (options.no_heartbeat)
 			parameters.spp_flags |= SPP_HB_DISABLE;
+		if (options.path_mtu) {
+			parameters.spp_flags |= SPP_PMTUD_DISABLE;
+			parameters.spp_pathmtu = options.path_mtu;
+		}
 		usrsctp_setsockopt(socket, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &parameters, sizeof(parameters));
 	}
 	if (options.auth) {
@@ -215,7 +219,7 @@ static void parse_options(int count, char **words)
 {
 	enum { FIRST = 256, ROLE, LOCAL, PORT, REMOTE, REMOTE_PORT, ASSOCIATIONS, ID, RTO_INITIAL, RTO_MIN, RTO_MAX, HEARTBEAT,
 	       PATH_MAX, ASSOC_MAX, INIT_MAX, RATE, SIZE, START_RATE, ECHO_BACK, RECONNECT, NO_HEARTBEAT, NO_ASCONF, BLACKHOLE,
-	       SACK, PMTUD_OFF, AUTH };
+	       SACK, PATH_MTU, AUTH };
 	static const struct option names[] = {
 		{"role", 1, 0, ROLE}, {"local", 1, 0, LOCAL}, {"port", 1, 0, PORT}, {"remote", 1, 0, REMOTE},
 		{"remote-port", 1, 0, REMOTE_PORT}, {"associations", 1, 0, ASSOCIATIONS}, {"id", 1, 0, ID},
@@ -224,7 +228,7 @@ static void parse_options(int count, char **words)
 		{"init-max-retrans", 1, 0, INIT_MAX}, {"rate", 1, 0, RATE}, {"size", 1, 0, SIZE}, {"start-rate", 1, 0, START_RATE},
 		{"echo", 0, 0, ECHO_BACK}, {"reconnect", 0, 0, RECONNECT}, {"no-heartbeat", 0, 0, NO_HEARTBEAT},
 		{"no-asconf", 0, 0, NO_ASCONF}, {"blackhole", 0, 0, BLACKHOLE}, {"delayed-sack", 1, 0, SACK},
-		{"auth", 0, 0, AUTH}, {0},
+		{"auth", 0, 0, AUTH}, {"path-mtu", 1, 0, PATH_MTU}, {0},
 	};
 
 	for (int key; (key = getopt_long(count, words, "", names, NULL)) != -1;) {
@@ -255,6 +259,7 @@ static void parse_options(int count, char **words)
 		case BLACKHOLE: options.blackhole = 2; break;
 		case AUTH: options.auth = true; break;
 		case SACK: options.delayed_sack = number; break;
+		case PATH_MTU: options.path_mtu = number; break;
 		default: errno = EINVAL; die("option");
 		}
 	}
@@ -300,6 +305,7 @@ int main(int count, char **words)
 	set_timers();
 	if (options.server) server_start();
 	else client_start();
+	icmp_start();
 	emit("{\"event\":\"ready\",\"pid\":%d,\"atMs\":%.3f}", getpid(), now_ms());
 	while (!stopping) {
 		int ready = poll(&input, 1, options.server ? 50 : 2);

@@ -27,7 +27,7 @@
 #define MESSAGE_MAGIC 0x484f4c44u /* "HOLD" */
 
 struct options {
-	bool server, echo, reconnect, no_heartbeat, no_asconf, pmtud_off, auth;
+	bool server, echo, reconnect, no_heartbeat, no_asconf, auth;
 	char *local[LOCAL_COUNT_MAX];
 	int local_count;
 	uint16_t port, remote_port;
@@ -37,6 +37,7 @@ struct options {
 	int rto_initial, rto_min, rto_max, heartbeat, path_max_retrans, assoc_max_retrans, init_max_retrans, delayed_sack;
 	double rate; /* messages per second and association */
 	int size;
+	uint32_t path_mtu; /* of every path, without IP and SCTP headers; 0: the interface's */
 	int start_rate; /* associations per second, 0: all at once */
 };
 
@@ -54,11 +55,17 @@ void emit(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void die(const char *what) __attribute__((noreturn));
 const char *address_text(const struct sockaddr *address, char *text);
 void parse_address(const char *text, uint16_t port, struct sockaddr_storage *address);
+bool has_v6(void);
 socklen_t address_length(const struct sockaddr_storage *address);
 struct socket *open_socket(int type, uint16_t port, int (*receive)(struct socket *, union sctp_sockstore, void *, size_t,
 	struct sctp_rcvinfo, int, void *), void *context);
 void emit_paths(struct socket *socket, sctp_assoc_t association, uint32_t id, const char *event);
 void emit_path_change(uint32_t id, const struct sctp_paddr_change *change);
+
+/* ICMP said that packets of `local_port` to `remote` (address and port) must be at most `mtu` bytes long. */
+void icmp_start(void);
+struct socket *server_socket(uint16_t local_port);
+struct socket *client_socket(uint16_t local_port);
 
 void server_start(void);
 void server_stats(const char *event);

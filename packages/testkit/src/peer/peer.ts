@@ -29,6 +29,8 @@ export interface PeerOptions {
   readonly blackhole?: boolean;
   /** DATA must be authenticated (RFC 4895); both sides need it to have an effect in both directions. */
   readonly auth?: boolean;
+  /** Bytes that every path carries, without IP and SCTP headers, until ICMP says less. The interface's by default. */
+  readonly pathMtu?: number;
 }
 
 export interface ServerOptions extends PeerOptions {
@@ -117,6 +119,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   noHeartbeat: "no-heartbeat",
   noAsconf: "no-asconf",
   auth: "auth",
+  pathMtu: "path-mtu",
   blackhole: "blackhole",
   echo: "echo",
   remote: "remote",

@@ -96,6 +96,11 @@ void server_start(void)
 	if (usrsctp_listen(listener, 4096) != 0) die("listen");
 }
 
+struct socket *server_socket(uint16_t local_port)
+{
+	return local_port == options.port ? listener : NULL;
+}
+
 void server_stats(const char *event)
 {
 	pthread_mutex_lock(&lock);
