@@ -91,6 +91,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     const members = placedMembers(configuration, topology);
     const directory = new MemberDirectory(members, own);
     const readiness = new Readiness(logger);
+    // A member that owns a VIP can be asked: no VIP before the API listens.
+    readiness.set("api", false, "the API does not listen yet");
 
     const link: ClusterLink = await openLink({ configuration, own, network, clock, logger });
     closers.push(() => link.stop());
@@ -279,6 +281,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       );
       closers.push(() => loxilb.close());
     }
+    readiness.set("api", true, "the API listens");
     member.observe();
     logger.info(
       {

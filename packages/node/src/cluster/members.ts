@@ -47,6 +47,8 @@ export class MemberDirectory {
       const view = seen.get(member.name);
       const self = member.name === this.#own.name;
       const peer = peers.get(member.name);
+      // What a member said last it says no longer once it is silent or gone.
+      const present = view?.phase === "alive" || view?.phase === "suspect";
       const reason = reasonOf(view, self || peer === undefined ? undefined : peer.connected);
       return {
         name: member.name,
@@ -54,10 +56,10 @@ export class MemberDirectory {
         zone: member.zone ?? "",
         self,
         phase: view === undefined ? "unknown" : view.phase === "left" ? "dead" : view.phase,
-        ready: view?.ready === true && view.caughtUp,
-        draining: drained.has(member.name) || view?.draining === true,
+        ready: present && view.ready && view.caughtUp,
+        draining: drained.has(member.name) || (present && view.draining),
         addresses: member.addresses.map(({ address }) => address),
-        vips: (view?.claims ?? []).map((claim) => claim.vip).filter((vip) => served.has(vip)),
+        vips: present ? view.claims.map((claim) => claim.vip).filter((vip) => served.has(vip)) : [],
         ...(self && { sessions: link.table.size, version: HOLDFAST_VERSION }),
         ...(peer !== undefined && { lagMs: peer.lagMs, queue: peer.queuedBytes }),
         ...(view !== undefined && view.incarnation > 0 && { incarnation: String(view.incarnation) }),
