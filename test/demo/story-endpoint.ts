@@ -1,5 +1,6 @@
 // A server dies: its clients are told with an ABORT that carries their own tag, and return to another server.
-import { monotonicMs, type Peer, pause, until } from "@holdfast/testkit";
+import { monotonicMs, pause, until } from "@holdfast/testkit";
+import { downVerdictAtMs } from "../endpoints/verdicts.ts";
 import { bold, green, yellow } from "./screen.ts";
 import type { Stage } from "./stage.ts";
 import { FLOW_MS } from "./story-paths.ts";
@@ -16,23 +17,6 @@ export interface EndpointFigures {
 /** Changes of an association that its application sees. */
 const NOTICED: ReadonlySet<string> = new Set(["lost", "restart", "cannotStart", "up"]);
 const WAIT_MS = 30_000;
-
-/** When the first member called an endpoint down, on the clock of `monotonicMs()`; from the members' logs. */
-function verdictAtMs(stage: Stage, victim: Peer, sinceMs: number): number | undefined {
-  const addresses = victim.host.addresses("core");
-  const offsetMs = monotonicMs() - Date.now();
-  const times = stage.cluster.members.flatMap((member) =>
-    member
-      .log()
-      .split("\n")
-      .filter((line) => line.includes('"verdict":"down"'))
-      .map((line) => JSON.parse(line) as { time: string; address: string })
-      .filter(({ address }) => addresses.includes(address))
-      .map(({ time }) => Date.parse(time) + offsetMs)
-      .filter((atMs) => atMs >= sinceMs - 1),
-  );
-  return times.length === 0 ? undefined : Math.min(...times);
-}
 
 export async function killEndpoint(stage: Stage): Promise<EndpointFigures> {
   const { screen, servers, clients } = stage;
@@ -67,7 +51,9 @@ export async function killEndpoint(stage: Stage): Promise<EndpointFigures> {
   };
   await everyone("every client of the dead endpoint to be told", "lost");
   await everyone("every one of them to return", "up");
-  const verdict = await until("a member's verdict", () => verdictAtMs(stage, victim, killedAtMs));
+  const verdict = await until("a member's verdict", () =>
+    downVerdictAtMs(stage.cluster.members, victim.host, killedAtMs),
+  );
   const told = first("lost");
   const toldMs = [...carried]
     .map((id) => Math.round((told.get(id) as number) - verdict))

@@ -1,5 +1,14 @@
 // Real stacks behind several endpoints, small and quick: what tests of endpoints that come and go share.
-import { Cluster, type ClusterOptions, type Peer, type PeerEvent, until } from "@holdfast/testkit";
+import {
+  type ClientOptions,
+  Cluster,
+  type ClusterOptions,
+  monotonicMs,
+  type Peer,
+  type PeerEvent,
+  until,
+} from "@holdfast/testkit";
+import { downVerdictAtMs, healthyAt } from "./verdicts.ts";
 
 /** Changes of an association that its application sees. */
 const NOTICED: ReadonlySet<string> = new Set(["lost", "restart", "cannotStart", "up", "shutdown"]);
@@ -10,6 +19,15 @@ export const QUICK_PROBES = { health: { intervalMs: 250, timeoutMs: 200, downCou
 export interface EndpointSceneOptions extends ClusterOptions {
   /** Of each client host. */
   readonly associations: number;
+  /** Of clients and endpoints, beside what a scene sets itself. */
+  readonly peers?: Partial<ClientOptions>;
+}
+
+/** What the restart of an endpoint was for the associations that it carried. */
+export interface Restart {
+  readonly carried: ReadonlySet<number>;
+  /** By association: from the first member's verdict to its client's notice, ms. */
+  readonly toldMs: readonly number[];
 }
 
 export interface SessionItem {
@@ -25,8 +43,10 @@ export class EndpointScene {
   readonly servers: Peer[] = [];
   readonly clients: Peer[] = [];
   readonly #marks = new Map<Peer, number>();
+  readonly #peers: Partial<ClientOptions>;
 
   private constructor(options: EndpointSceneOptions) {
+    this.#peers = options.peers ?? {};
     this.cluster = new Cluster({ configuration: QUICK_PROBES, withService: false, ...options });
   }
 
@@ -42,8 +62,9 @@ export class EndpointScene {
       // Through the API: what comes from a file is changed there only.
       const made = await cluster.members[0]?.fetch("POST", "/v1/services", cluster.serviceSpec());
       if (made?.status !== 201) throw new Error(`the service was refused: ${made?.status} ${made?.body}`);
+      await cluster.settled();
       for (const index of cluster.endpoints.keys())
-        scene.servers.push(await cluster.startEndpoint(index, { echo: true }));
+        scene.servers.push(await cluster.startEndpoint(index, { echo: true, ...options.peers }));
       await scene.healthy(cluster.endpoints.length);
       for (const index of cluster.clients.keys()) {
         scene.clients.push(
@@ -52,10 +73,11 @@ export class EndpointScene {
             size: 200,
             associations: options.associations,
             reconnect: true,
+            ...options.peers,
           }),
         );
       }
-      await Promise.all(scene.clients.map((client) => client.established(options.associations)));
+      await Promise.all(scene.clients.map((client) => client.established(options.associations, 60_000)));
       scene.mark();
       await story(scene);
     } catch (error) {
@@ -68,23 +90,11 @@ export class EndpointScene {
 
   /** So many endpoints are healthy, as every running member says. */
   async healthy(count: number): Promise<void> {
-    await until(`${count} healthy endpoints`, async () => {
-      for (const member of this.cluster.members.filter((m) => m.running)) {
-        const verdicts = new Map<string, string>();
-        for (const line of member
-          .log()
-          .split("\n")
-          .filter((l) => l.includes('"verdict":'))) {
-          const { address, verdict } = JSON.parse(line) as { address: string; verdict: string };
-          verdicts.set(address, verdict);
-        }
-        const up = this.cluster.endpoints.filter((host) =>
-          host.addresses("core").some((address) => verdicts.get(address) === "up"),
-        );
-        if (up.length !== count) return false;
-      }
-      return true;
-    });
+    await until(`${count} healthy endpoints`, () =>
+      this.cluster.members
+        .filter((member) => member.running)
+        .every((member) => healthyAt(member, this.cluster.endpoints).length === count),
+    );
   }
 
   /** From here on `noticed` counts. */
@@ -140,5 +150,27 @@ export class EndpointScene {
       const [lost, up] = [this.noticed("lost"), this.noticed("up")];
       return [...ids].every((id) => lost.has(id) && up.has(id));
     });
+  }
+
+  /**
+   * Kills the server of an endpoint, waits until everybody whom it carried was told and is back elsewhere, and starts it
+   * again. Marks first: whoever noticed anything has noticed it since.
+   */
+  async restart(index: number): Promise<Restart> {
+    const victim = this.servers[index] as Peer;
+    const carried = await this.carriedBy(victim);
+    this.mark();
+    const killedAtMs = monotonicMs();
+    await victim.kill();
+    await this.back(carried);
+    const verdictAtMs = await until("a verdict", () =>
+      downVerdictAtMs(this.cluster.members, victim.host, killedAtMs),
+    );
+    const told = new Map<number, number>();
+    for (const { event, id, atMs } of this.events())
+      if (event === "lost" && id !== undefined && !told.has(id)) told.set(id, atMs as number);
+    this.servers[index] = await this.cluster.startEndpoint(index, { echo: true, ...this.#peers });
+    await this.healthy(this.cluster.endpoints.length);
+    return { carried, toldMs: [...carried].map((id) => (told.get(id) as number) - verdictAtMs) };
   }
 }

@@ -208,10 +208,10 @@ export class Cluster {
     };
   }
 
-  /** Starts all members at once, and waits until every VIP has an owner that everybody names. */
+  /** Starts all members at once, and waits until every VIP of the file's service has an owner that everybody names. */
   async start(): Promise<void> {
     await Promise.all(this.members.map((member) => member.start()));
-    if (this.members.length > 1) await this.settled();
+    if (this.members.length > 1 && this.options.withService !== false) await this.settled();
   }
 
   /** VIP → owner, as one member sees it. */

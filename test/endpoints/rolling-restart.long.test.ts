@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EndpointScene } from "./scene.ts";
+
+const CLIENT_COUNT = 3;
+const ASSOCIATION_COUNT = 167;
+/** What a client may wait from the verdict on its endpoint to the ABORT that tells it. */
+const TOLD_MS_MAX = 1_000;
+
+test("a rolling restart of all endpoints under 500 associations: their clients are told within a second and return, the others notice nothing", async (t) => {
+  await EndpointScene.play(
+    {
+      members: 3,
+      clients: [1, 2, 3],
+      endpoints: 3,
+      associations: ASSOCIATION_COUNT,
+      // Two cores carry the stacks, too: HEARTBEATs over four paths of 501 associations would be most of the traffic.
+      peers: { rate: 2, startRate: 100, heartbeat: 2_000 },
+    },
+    async (scene) => {
+      assert.equal((await scene.sessions()).length, CLIENT_COUNT * ASSOCIATION_COUNT);
+      for (const [index, { host }] of [...scene.servers].entries()) {
+        await t.test(`endpoint ${host.name} is restarted`, async () => {
+          const { carried, toldMs } = await scene.restart(index);
+          assert.ok(carried.size >= ASSOCIATION_COUNT / 4, `it carried ${carried.size}`);
+          assert.ok(
+            Math.max(...toldMs) < TOLD_MS_MAX,
+            `told ${toldMs.map(Math.round).sort((a, b) => a - b)} ms after the verdict`,
+          );
+          await scene.flowing(2);
+          assert.deepEqual([...scene.noticed()].sort(), [...carried].sort());
+          t.diagnostic(
+            `${carried.size} told ${Math.round(Math.min(...toldMs))} … ${Math.round(Math.max(...toldMs))} ms after the verdict`,
+          );
+        });
+      }
+    },
+  );
+});
