@@ -10,6 +10,7 @@ import {
 } from "@holdfast/model";
 import type { ForwarderLimits } from "../limits.ts";
 import { bytesOf } from "../packet/translate.ts";
+import { endpointKey } from "../selection/associations.ts";
 import type { Embryo } from "./embryo.ts";
 
 type NurseryLimits = Pick<
@@ -52,6 +53,7 @@ export class Nursery {
   readonly #byKey = new Map<string, Embryo>();
   readonly #byService = new Map<ServiceId, Crib>();
   readonly #countByPrefix = new Map<string, number>();
+  readonly #countByEndpoint = new Map<string, number>();
   /** Replicated ones that still wait for their COOKIE-ECHO. */
   readonly #publishedByPrefix = new Map<string, number>();
   /** Client tag and NAT port in one number: what an INIT-ACK brings. */
@@ -78,6 +80,11 @@ export class Nursery {
   /** The embryo whose INIT-ACK carried this tag; only where replication was put off. */
   byEndpointTag(tag: Tag): Embryo | undefined {
     return this.#byEndpointTag.get(tag);
+  }
+
+  /** Embryos of an endpoint: many INITs at once must not all go to the one that had the fewest associations before. */
+  countOf(endpoint: Pick<Endpoint, "address" | "port">): number {
+    return this.#countByEndpoint.size === 0 ? 0 : (this.#countByEndpoint.get(endpointKey(endpoint)) ?? 0);
   }
 
   values(): IterableIterator<Embryo> {
@@ -127,12 +134,15 @@ export class Nursery {
     crib.count += 1;
     crib.evictable.set(embryo.key, embryo);
     this.#countByPrefix.set(embryo.prefix, (this.#countByPrefix.get(embryo.prefix) ?? 0) + 1);
+    this.#countEndpoint(embryo.endpoint, 1);
     this.#byAnswer.set(answerKey(embryo.clientTag, embryo.natPort), embryo);
   }
 
   /** Another endpoint or NAT port was chosen: a late answer of the first finds nothing any more. */
   move(embryo: Embryo, endpoint: Endpoint, natPort: number): void {
     this.#forgetAnswer(embryo);
+    this.#countEndpoint(embryo.endpoint, -1);
+    this.#countEndpoint(endpoint, 1);
     embryo.endpoint = endpoint;
     embryo.natPort = natPort;
     this.#byAnswer.set(answerKey(embryo.clientTag, natPort), embryo);
@@ -179,10 +189,18 @@ export class Nursery {
     const count = (this.#countByPrefix.get(embryo.prefix) ?? 1) - 1;
     if (count === 0) this.#countByPrefix.delete(embryo.prefix);
     else this.#countByPrefix.set(embryo.prefix, count);
+    this.#countEndpoint(embryo.endpoint, -1);
     this.#forgetAnswer(embryo);
     for (const tag of embryo.endpointTags) {
       if (this.#byEndpointTag.get(tag) === embryo) this.#byEndpointTag.delete(tag);
     }
+  }
+
+  #countEndpoint(endpoint: Endpoint, by: 1 | -1): void {
+    const key = endpointKey(endpoint);
+    const count = (this.#countByEndpoint.get(key) ?? 0) + by;
+    if (count === 0) this.#countByEndpoint.delete(key);
+    else this.#countByEndpoint.set(key, count);
   }
 
   #countPublished(crib: Crib, embryo: Embryo, by: 1 | -1): void {

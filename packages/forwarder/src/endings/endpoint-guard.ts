@@ -82,16 +82,11 @@ export class EndpointGuard {
   endSessionsOf(lost: readonly LostEndpoint[], cause: EndCause, downSinceMs?: number): number {
     if (lost.length === 0) return 0;
     const before = this.#waiting.length;
-    for (const record of this.#core.table.values()) {
-      if (record.commit === undefined || !isLiving(record)) continue;
-      const candidate = currentCandidate(record);
-      const hit = lost.some(
-        (endpoint) =>
-          endpoint.address === candidate?.endpoint &&
-          endpoint.port === candidate.endpointPort &&
-          (endpoint.serviceId === undefined || endpoint.serviceId === record.serviceId),
-      );
-      if (hit) this.#waiting.push({ id: record.id, cause, downSinceMs });
+    for (const { serviceId, address, port } of lost) {
+      for (const record of this.#livingAt(address, port)) {
+        if (serviceId !== undefined && serviceId !== record.serviceId) continue;
+        this.#waiting.push({ id: record.id, cause, downSinceMs });
+      }
     }
     const count = this.#waiting.length - before;
     if (before === 0) this.#turn();
@@ -129,17 +124,22 @@ export class EndpointGuard {
 
   /** A verdict about one of an endpoint's addresses: sessions use another while the configured one is down. */
   moveAddresses(place: { readonly address: Address; readonly port: number }): void {
-    const { registry, table } = this.#core;
+    const { registry } = this.#core;
     const address = registry.endpointAddress(place.address, place.port);
     if (address === undefined || registry.addressesOf({ address, port: place.port }).length === 1) return;
     const before = this.#moving.length;
-    for (const record of table.values()) {
+    for (const record of this.#livingAt(address, place.port))
+      if ((currentCandidate(record)?.endpointAddresses.length ?? 0) > 0) this.#moving.push(record.id);
+    if (before === 0) this.#moveTurn();
+  }
+
+  /** Living, committed sessions whose association is with this endpoint. */
+  *#livingAt(address: Address, port: number): Generator<SessionRecord> {
+    for (const record of this.#core.table.byEndpoint(address, port)) {
       if (record.commit === undefined || !isLiving(record)) continue;
       const candidate = currentCandidate(record);
-      if (candidate?.endpoint !== address || candidate.endpointPort !== place.port) continue;
-      if (candidate.endpointAddresses.length > 0) this.#moving.push(record.id);
+      if (candidate?.endpoint === address && candidate.endpointPort === port) yield record;
     }
-    if (before === 0) this.#moveTurn();
   }
 
   #moveTurn(): void {

@@ -36,7 +36,7 @@ export class Associations {
   }
 
   count(endpoint: Pick<Endpoint, "address" | "port">): number {
-    return this.#counts.size === 0 ? 0 : (this.#counts.get(keyOf(endpoint)) ?? 0);
+    return this.#counts.size === 0 ? 0 : (this.#counts.get(endpointKey(endpoint)) ?? 0);
   }
 
   /** An endpoint that a living session of the service with this client address has. */
@@ -67,7 +67,7 @@ export class Associations {
 /** Services keep their endpoint objects, and every INIT asks for all of them. */
 const keys = new WeakMap<object, string>();
 
-function keyOf(endpoint: Pick<Endpoint, "address" | "port">): string {
+export function endpointKey(endpoint: Pick<Endpoint, "address" | "port">): string {
   let key = keys.get(endpoint);
   if (key === undefined) {
     key = `${endpoint.address}|${endpoint.port}`;

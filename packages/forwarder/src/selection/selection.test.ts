@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Endpoint, SelectionMode } from "@holdfast/model";
-import { serviceOf } from "../testing/rig.ts";
+import { ClientHost, EndpointHost } from "../testing/hosts.ts";
+import { CLIENT, Rig, SERVICE_PORT, serviceOf, VIPS } from "../testing/rig.ts";
 import { type SelectionInput, selectEndpoint } from "./selection.ts";
 
 const endpoint = (n: number, weight = 1, state: Endpoint["state"] = "active"): Endpoint => ({
@@ -98,4 +99,32 @@ test("persist: any address of the client leads to the endpoint that one of them 
     );
     assert.equal(chosen?.address, home.address);
   }
+});
+
+test("INITs that come at once are spread, too: embryos count until they are over", async () => {
+  const rig = new Rig({ services: [serviceOf({ endpoints: [endpoint(1), endpoint(2)] })] });
+  const counts = new Map<string, number>();
+  for (let port = 36_000; port < 36_100; port++) {
+    const client = new ClientHost(port, SERVICE_PORT, port);
+    const seen = await rig.one(client.init({ source: CLIENT, destination: VIPS[0] as string }));
+    counts.set(seen.destination, (counts.get(seen.destination) ?? 0) + 1);
+  }
+  assert.deepEqual([...counts.values()], [50, 50]);
+  rig.clock.advance(20_000);
+  assert.equal(rig.forwarder.counters().embryos, 0);
+  // One that is established counts once.
+  const first = new EndpointHost(7_000, 0, 0x77);
+  const client = new ClientHost(40_000, SERVICE_PORT, 1);
+  const init = await rig.one(client.init({ source: CLIENT, destination: VIPS[0] as string }));
+  client.acceptInitAck(await rig.one(first.initAck(init)));
+  await rig.one(client.cookieEcho({ source: CLIENT, destination: VIPS[0] as string }));
+  await rig.one(first.cookieAck({ source: init.destination, destination: init.source }));
+  const next: string[] = [];
+  for (let port = 41_000; port < 41_003; port++) {
+    const seen = await rig.one(
+      new ClientHost(port, SERVICE_PORT, port).init({ source: CLIENT, destination: VIPS[0] as string }),
+    );
+    next.push(seen.destination);
+  }
+  assert.equal(next.filter((address) => address === init.destination).length, 1);
 });

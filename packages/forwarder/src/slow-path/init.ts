@@ -203,7 +203,7 @@ function choose(
       service,
       clientAddresses: clients,
       isUp,
-      countOf: (e) => core.associations.count(e),
+      countOf: (e) => core.associations.count(e) + core.nursery.countOf(e),
       persisted: (client) => {
         const home = core.associations.homeOf(service.id, client);
         return home && service.endpoints.find((e) => e.address === home.address && e.port === home.port);

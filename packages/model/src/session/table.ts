@@ -21,6 +21,8 @@ export interface SessionTable {
   byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly SessionRecord[];
   /** Sessions that hold this NAT port at this endpoint (address and port), the committed first. */
   byNatPort(endpoint: Address, endpointPort: number, natPort: number): readonly SessionRecord[];
+  /** Sessions that hold a NAT port at this endpoint, in no order; costs what they are, not what all are. */
+  byEndpoint(endpoint: Address, endpointPort: number): Iterable<SessionRecord>;
   values(): IterableIterator<SessionRecord>;
   /**
    * Joins facts that this member observed, and hands them to replication. `urgent` asks for a flush at once
