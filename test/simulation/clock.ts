@@ -92,6 +92,8 @@ export class SimulatedClock implements Clock {
   readonly #originMs: number;
   #wallOffsetMs = 0;
   #stopped = false;
+  /** What came due while the clock's owner stood still. */
+  #deferred: (() => void)[] | undefined;
 
   constructor(time: SimulatedTime, originMs = 0, wallOffsetMs = 0) {
     this.#time = time;
@@ -116,12 +118,33 @@ export class SimulatedClock implements Clock {
     this.#stopped = true;
   }
 
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Its owner stands still: SIGSTOP, or a busy event loop. Time goes on. */
+  freeze(): void {
+    this.#deferred ??= [];
+  }
+
+  /** What is overdue runs now, in its order. */
+  thaw(): void {
+    const deferred = this.#deferred ?? [];
+    this.#deferred = undefined;
+    for (const action of deferred) this.#time.at(this.#time.nowMs, action);
+  }
+
   after(delayMs: number, action: () => void): Timer {
-    const event = this.#time.at(this.#time.nowMs + delayMs, () => {
-      if (!this.#stopped) action();
-    });
+    let cancelled = false;
+    const run = () => {
+      if (this.#stopped || cancelled) return;
+      if (this.#deferred === undefined) action();
+      else this.#deferred.push(run);
+    };
+    const event = this.#time.at(this.#time.nowMs + delayMs, run);
     return {
       cancel: () => {
+        cancelled = true;
         event.cancelled = true;
       },
     };

@@ -1,0 +1,62 @@
+// The configuration of a simulated member: the product's own schema with its defaults, and the world's addresses.
+import { validate } from "../../../packages/api/src/index.ts";
+import { type Configuration, ConfigurationSchema } from "../../../packages/node/src/config/schema.ts";
+import {
+  FORWARDER_LIMITS,
+  MEMBER_NUMBER_COUNT,
+  memberAddress,
+  NETWORKS,
+  type Network,
+  SERVICES,
+  VIP_PREFIXES,
+} from "./world.ts";
+
+export const INTERFACES: readonly { readonly name: string; readonly index: number; readonly network: Network }[] =
+  [
+    { name: "pa", index: 1, network: "path-a" },
+    { name: "pb", index: 2, network: "path-b" },
+    { name: "co", index: 3, network: "core" },
+    { name: "cl", index: 4, network: "cluster" },
+  ];
+
+const ROLES: Readonly<Record<Network, "path" | "core" | "cluster">> = {
+  "path-a": "path",
+  "path-b": "path",
+  core: "core",
+  cluster: "cluster",
+};
+
+export const memberName = (number: number) => `m${number}`;
+
+let defaults: Configuration | undefined;
+
+export function configurationOf(number: number, memberCount: number): Configuration {
+  defaults ??= validate<Configuration>(ConfigurationSchema, {}).value;
+  return {
+    ...defaults,
+    cluster: { ...defaults.cluster, memberNumberCount: MEMBER_NUMBER_COUNT, secret: "a simulated cluster" },
+    member: { ...defaults.member, name: memberName(number), number },
+    members: Array.from({ length: memberCount }, (_, other) => ({
+      name: memberName(other),
+      number: other,
+      addresses: NETWORKS.map((network) => ({ network, address: memberAddress(network, other) })),
+    })),
+    interfaces: INTERFACES.map(({ name, network }) => {
+      const prefix = VIP_PREFIXES[network];
+      return { name, role: ROLES[network], network, ...(prefix !== undefined && { vips: [prefix] }) };
+    }),
+    health: { ...defaults.health, intervalMs: 150, timeoutMs: 100 },
+    dataPlane: {
+      ...defaults.dataPlane,
+      embryoCountMaxPerService: FORWARDER_LIMITS.embryoCountMaxPerService,
+      embryoCountMaxPerPrefix: FORWARDER_LIMITS.embryoCountMaxPerPrefix,
+    },
+    services: SERVICES.map((service) => ({
+      ...service,
+      vips: [...service.vips],
+      clientPrefixes: [],
+      endpoints: service.endpoints.map((endpoint) => ({ ...endpoint })),
+      protocol: "sctp" as const,
+    })),
+  };
+}

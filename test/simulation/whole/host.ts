@@ -1,0 +1,136 @@
+// What a client and an endpoint have in common: ports on segments, a neighbour table on each, packets in and out.
+import {
+  type Address,
+  addressBytes,
+  addressFromBytes,
+  type Random,
+} from "../../../packages/model/src/index.ts";
+import {
+  type Chunk,
+  encodeIp,
+  encodePacket,
+  IpHeader,
+  isMalformed,
+  type Packet,
+  parsePacket,
+  verifyChecksum,
+} from "../../../packages/sctp/src/index.ts";
+import type { SimulatedClock } from "../clock.ts";
+import type { Ledger } from "./ledger.ts";
+import { Neighbours } from "./neighbours.ts";
+import type { Port, Wire } from "./wire.ts";
+import { ALL_VIPS, type Network, networkOf } from "./world.ts";
+
+export interface Surroundings {
+  readonly clock: SimulatedClock;
+  readonly random: Random;
+  readonly wire: Wire;
+  readonly ledger: Ledger;
+  /** Address → MAC of whoever has it for good; VIPs are not here. */
+  readonly macs: Map<Address, number>;
+  /** Associations send messages. */
+  isTalking(): boolean;
+}
+
+/** A packet that a host received, taken apart. */
+export interface Received {
+  readonly source: Address;
+  readonly destination: Address;
+  readonly packet: Packet;
+  readonly chunks: readonly Chunk[];
+  readonly tag: number;
+}
+
+let lastMac = 0;
+export function nextMac(): number {
+  return ++lastMac;
+}
+/** Every run counts its MACs anew. */
+export function resetMacs(): void {
+  lastMac = 0;
+}
+
+const VIPS = new Set(ALL_VIPS);
+const header = new IpHeader();
+
+export abstract class Host {
+  readonly name: string;
+  protected readonly around: Surroundings;
+  readonly #neighbours = new Map<Network, Neighbours>();
+  readonly #ports = new Map<Network, Port>();
+
+  constructor(name: string, addresses: readonly Address[], around: Surroundings) {
+    this.name = name;
+    this.around = around;
+    for (const network of new Set(addresses.map(networkOf))) {
+      if (network === undefined) throw new Error(`an address of ${name} is on no network`);
+      const mac = nextMac();
+      const port: Port = {
+        host: name,
+        network,
+        mac,
+        receive: (frame) => {
+          if (frame.kind === "arp") this.#neighbours.get(network)?.heard(frame.address, frame.mac);
+          if (frame.kind === "ip") this.#receive(frame.packet);
+        },
+      };
+      around.wire.plug(port);
+      this.#neighbours.set(network, new Neighbours(around.clock, around.wire, port));
+      this.#ports.set(network, port);
+      for (const address of addresses) if (networkOf(address) === network) around.macs.set(address, mac);
+    }
+  }
+
+  protected abstract received(received: Received): void;
+
+  protected send(
+    source: Address,
+    destination: Address,
+    ports: { readonly source: number; readonly destination: number },
+    tag: number,
+    chunks: readonly Uint8Array[],
+  ): void {
+    const packet = ipPacket(source, destination, ports, tag, chunks);
+    const network = networkOf(source);
+    const port = network && this.#ports.get(network);
+    if (network === undefined || port === undefined) return;
+    // Members' own addresses do not move: they are known. VIPs are resolved.
+    const mac = this.around.macs.get(destination);
+    if (mac !== undefined) this.around.wire.send(port, mac, { kind: "ip", packet });
+    else this.#neighbours.get(network)?.send(destination, { kind: "ip", packet });
+  }
+
+  #receive(bytes: Uint8Array): void {
+    const { ledger } = this.around;
+    if (header.read(bytes) !== undefined) return ledger.violate(`${this.name} received a bad IP packet`);
+    const packet = parsePacket(bytes, header.payloadOffset, header.end);
+    if (isMalformed(packet))
+      return ledger.violate(`${this.name} received a malformed packet: ${packet.malformed}`);
+    if (!verifyChecksum(bytes, packet.start, packet.end))
+      return ledger.violate(`${this.name} received a packet with a wrong checksum`);
+    const source = addressFromBytes(bytes, header.sourceOffset, header.addressSize);
+    const destination = addressFromBytes(bytes, header.destinationOffset, header.addressSize);
+    if (!VIPS.has(source) && networkOf(source) !== "core")
+      return ledger.violate(`${this.name} received a packet from ${source}`);
+    this.received({ source, destination, packet, chunks: packet.chunks, tag: packet.verificationTag });
+  }
+}
+
+export function ipPacket(
+  source: Address,
+  destination: Address,
+  ports: { readonly source: number; readonly destination: number },
+  tag: number,
+  chunks: readonly Uint8Array[],
+): Uint8Array {
+  return encodeIp({
+    source: addressBytes(source),
+    destination: addressBytes(destination),
+    payload: encodePacket({
+      sourcePort: ports.source,
+      destinationPort: ports.destination,
+      verificationTag: tag,
+      chunks,
+    }),
+  });
+}

@@ -1,0 +1,294 @@
+// One life of a daemon on a simulated machine: the node's own composition (sync, data plane, announcer, coordinator,
+// and what joins them) on simulated clocks. Three threads, three clocks: main loop, engine, probes.
+import type { Announcer } from "../../../packages/announcer/src/index.ts";
+import type { Coordinator } from "../../../packages/coordinator/src/index.ts";
+import { startCoordinator } from "../../../packages/coordinator/src/index.ts";
+import type { Forwarder } from "../../../packages/forwarder/src/index.ts";
+import { type Random, silentLogger } from "../../../packages/model/src/index.ts";
+import { openAnnouncer } from "../../../packages/node/src/cluster/announcer.ts";
+import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";
+import { MemberDirectory } from "../../../packages/node/src/cluster/members.ts";
+import { replicatedLink } from "../../../packages/node/src/cluster/open-link.ts";
+import { clusterNetworks, placedMembers, type Topology } from "../../../packages/node/src/cluster/topology.ts";
+import { ownMember } from "../../../packages/node/src/config/check.ts";
+import type { Configuration } from "../../../packages/node/src/config/schema.ts";
+import type { DataPlane } from "../../../packages/node/src/data-plane/data-plane.ts";
+import { composeDataPlane } from "../../../packages/node/src/data-plane/open.ts";
+import { createEventBus } from "../../../packages/node/src/events/bus.ts";
+import { type JoinedMember, joinMember } from "../../../packages/node/src/member.ts";
+import { workingInterfaces } from "../../../packages/node/src/network/interfaces.ts";
+import { Readiness } from "../../../packages/node/src/readiness.ts";
+import { createServiceRegistry } from "../../../packages/node/src/services/registry.ts";
+import { PublishingView } from "../../../packages/node/src/sessions/publishing-view.ts";
+import { createTraceHub } from "../../../packages/node/src/trace/hub.ts";
+import { ReplicationEngine } from "../../../packages/sync/src/engine/engine.ts";
+import type { JournalFactory } from "../../../packages/sync/src/journal/segment.ts";
+import type { EngineLink, ToEngine, ToView } from "../../../packages/sync/src/ports.ts";
+import { startSync } from "../../../packages/sync/src/start-sync.ts";
+import type { Sync } from "../../../packages/sync/src/sync.ts";
+import type { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";
+import type { SimulatedClock } from "../clock.ts";
+import type { FaultContext, WholeFault } from "./faults.ts";
+import type { Machine } from "./machine.ts";
+import { SimulatedProber } from "./prober.ts";
+import type { SimulatedDisk } from "./slow-disk.ts";
+import type { Greetings, Version } from "./versions.ts";
+import { FORWARDER_LIMITS, MEMBER_NUMBER_COUNT, TIMES } from "./world.ts";
+
+/** From one thread to the other. */
+const THREAD_MS = 0.05;
+/** Members that are waited for at a start, and before NAT ports are allocated; in proportion to M. */
+const START_WAIT_MS = 300;
+const ALLOCATE_WAIT_MS = 600;
+
+export interface LifeOptions {
+  readonly machine: Machine;
+  readonly configuration: Configuration;
+  readonly version: Version;
+  readonly disk: SimulatedDisk;
+  readonly links: MemoryNetwork;
+  readonly greetings: Greetings;
+  readonly journals: JournalFactory;
+  readonly random: Random;
+  readonly fault: WholeFault | undefined;
+  /** A new clock of the machine. */
+  readonly clock: () => SimulatedClock;
+}
+
+export class Life {
+  readonly view = new PublishingView();
+  readonly main: SimulatedClock;
+  readonly #clocks: readonly SimulatedClock[];
+  readonly #options: LifeOptions;
+  readonly #probes: SimulatedClock;
+  readonly #engineClock: SimulatedClock;
+  #engine: ReplicationEngine | undefined;
+  #sync: Sync | undefined;
+  #prober: SimulatedProber | undefined;
+  #member: JoinedMember | undefined;
+  #announcer: Announcer | undefined;
+  link: ClusterLink | undefined;
+  coordinator: Coordinator | undefined;
+  dataPlane: (DataPlane & { readonly forwarder: Forwarder }) | undefined;
+  isOver = false;
+
+  constructor(options: LifeOptions) {
+    this.#options = options;
+    this.main = options.clock();
+    this.#engineClock = options.clock();
+    this.#probes = options.clock();
+    this.#clocks = [this.main, this.#engineClock, this.#probes];
+  }
+
+  get engine(): ReplicationEngine | undefined {
+    return this.#engine;
+  }
+
+  get prober(): SimulatedProber | undefined {
+    return this.#prober;
+  }
+
+  get isComposed(): boolean {
+    return this.#member !== undefined;
+  }
+
+  async start(): Promise<void> {
+    const { machine, configuration, random, fault } = this.#options;
+    const { main, view } = this;
+    const own = ownMember(configuration);
+    const context: FaultContext = { number: own.number, view };
+    this.#sync = await startSync({
+      memberName: own.name,
+      memberNumber: own.number,
+      memberNumberCount: MEMBER_NUMBER_COUNT,
+      clusterId: configuration.cluster.id,
+      listen: [],
+      members: configuration.members.map(({ name, number }) => ({ name, number, addresses: [] })),
+      tls: "plain",
+      storeDirectory: undefined,
+      release: configuration.replication.release,
+      settings: { memoryMs: this.#options.version.replication.memoryMs },
+      clock: main,
+      random,
+      logger: silentLogger,
+      view,
+      yieldTurn: (action) => void main.after(0, action),
+      host: (attach) => this.#host(attach),
+    });
+    if (this.isOver) return;
+    const realLink = replicatedLink(this.#sync, view, configuration);
+    const link = fault?.link?.(realLink, context) ?? realLink;
+    this.link = link;
+    const network = machine.network;
+    const system = network.interfaces();
+    const topology: Topology = { interfaces: workingInterfaces(configuration, system), system: machine.system };
+    const members = placedMembers(configuration, topology);
+    const directory = new MemberDirectory(members, own);
+    const events = createEventBus(own.name, main);
+    const attached = machine.fastPath.attach(main);
+    const dataPlane = composeDataPlane({
+      configuration: fault?.loneVerdicts === true ? { ...configuration, members: [] } : configuration,
+      own: fault?.memberNumber === undefined ? own : { ...own, number: fault.memberNumber(own.number) },
+      topology,
+      network,
+      link,
+      trace: createTraceHub(),
+      clock: main,
+      logger: silentLogger,
+      fastPath: fault?.fastPath?.(attached, context) ?? attached,
+      probeChannel: () => machine.probeChannel(main),
+      random,
+      limits: { ...FORWARDER_LIMITS, ...fault?.limits },
+    });
+    this.dataPlane = dataPlane;
+    const announcer = openAnnouncer({
+      configuration,
+      topology,
+      network,
+      clock: main,
+      logger: silentLogger,
+      sender: machine.frameSender(main),
+    });
+    this.#announcer = fault?.announcer?.(announcer) ?? announcer;
+    const coordinator = await startCoordinator({
+      self: own.name,
+      members,
+      secret: configuration.cluster.secret ?? "",
+      minimumMembers: configuration.coordinator.minimumMembers,
+      clusterNetworks: clusterNetworks(topology.interfaces),
+      timing: { settleMs: 400, settleMaxMs: 1_200, mainSilentMaxMs: 2_000 },
+      clock: main,
+      random,
+      prober: (data) => {
+        this.#prober = new SimulatedProber(data, {
+          clock: this.#probes,
+          main,
+          send: (bytes, member) => machine.sendProbe(bytes, member),
+          beat: () => machine.fastPath.beat(),
+        });
+        return this.#prober;
+      },
+    });
+    if (this.isOver) return;
+    this.coordinator = fault?.coordinator?.(coordinator) ?? coordinator;
+    this.#member = joinMember({
+      configuration: () => configuration,
+      own,
+      topology,
+      members,
+      directory,
+      network,
+      link,
+      registry: createServiceRegistry(link.store, own.name),
+      dataPlane,
+      announcer: this.#announcer,
+      coordinator: this.coordinator,
+      readiness: new Readiness(silentLogger),
+      events,
+      clock: main,
+      logger: silentLogger,
+    });
+    await dataPlane.start();
+    this.#member.observe();
+  }
+
+  async #host(attach: (link: EngineLink<ToEngine, ToView>) => void): Promise<{ stop(): Promise<void> }> {
+    const { configuration, version, disk, links, greetings, journals, random } = this.#options;
+    const own = ownMember(configuration);
+    const identity = { name: own.name, number: own.number };
+    const clock = this.#engineClock;
+    const pair = threadLink(this.main, clock);
+    attach(pair.view);
+    const transport = greetings.admit(links.transport(identity), identity, version, random.bytes(16));
+    const store = disk.open(clock);
+    const engine = new ReplicationEngine({
+      settings: {
+        ...version.replication,
+        member: identity,
+        members: configuration.members.map(({ name, number }) => ({ name, number })),
+        maintenancePeriodMs: TIMES.memoryMs / 5,
+        startWaitMs: START_WAIT_MS,
+        allocateWaitMs: ALLOCATE_WAIT_MS,
+      },
+      clock,
+      random,
+      logger: silentLogger,
+      transport,
+      store,
+      journals,
+      link: pair.engine,
+      memberNumberCount: MEMBER_NUMBER_COUNT,
+    });
+    this.#engine = engine;
+    await engine.start();
+    return {
+      stop: async () => {
+        await engine.stop();
+        await transport.stop();
+        await store.close();
+      },
+    };
+  }
+
+  /** SIGSTOP: all of it stands still. `main` alone: a busy event loop. */
+  freeze(what: "all" | "main"): void {
+    for (const clock of what === "all" ? this.#clocks : [this.main]) clock.freeze();
+  }
+
+  thaw(): void {
+    for (const clock of this.#clocks) clock.thaw();
+  }
+
+  jump(byMs: number): void {
+    for (const clock of this.#clocks) clock.jump(byMs);
+  }
+
+  /** kill -9. */
+  crash(): void {
+    this.isOver = true;
+    for (const clock of this.#clocks) clock.stop();
+    this.#engine?.abandon();
+  }
+
+  /** SIGTERM: hands over, says goodbye, stops; as the daemon does. */
+  async stop(): Promise<void> {
+    await this.coordinator?.drain({ timeoutMs: 800 });
+    await this.coordinator?.leave();
+    this.#member?.close();
+    await this.#announcer?.stop();
+    await this.dataPlane?.stop(true);
+    await this.#sync?.stop();
+    this.isOver = true;
+    for (const clock of this.#clocks) clock.stop();
+  }
+}
+
+/** Messages between main loop and engine: later, as plain data, run by the clock of whoever receives them. */
+function threadLink(
+  main: SimulatedClock,
+  engine: SimulatedClock,
+): { readonly engine: EngineLink<ToView, ToEngine>; readonly view: EngineLink<ToEngine, ToView> } {
+  const toView = lane<ToView>(main);
+  const toEngine = lane<ToEngine>(engine);
+  return {
+    engine: { post: toView.post, listen: toEngine.listen },
+    view: { post: toEngine.post, listen: toView.listen },
+  };
+}
+
+function lane<Message>(clock: SimulatedClock) {
+  let listener: ((message: Message) => void) | undefined;
+  const early: Message[] = [];
+  return {
+    post: (message: Message) => {
+      clock.after(THREAD_MS, () => {
+        if (listener === undefined) early.push(message);
+        else listener(message);
+      });
+    },
+    listen: (given: (message: Message) => void) => {
+      listener = given;
+      for (const message of early.splice(0)) given(message);
+    },
+  };
+}

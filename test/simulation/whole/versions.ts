@@ -1,0 +1,124 @@
+// Members of different versions in one cluster: what each says in its greeting, judged by the product's own admission,
+// and what a version may have changed: sizes, periods, how long journals remember.
+import { PROTOCOL_VERSION } from "../../../packages/sync/src/messages/greeting.ts";
+import {
+  decodeLinkMessage,
+  encodeLinkMessage,
+  type Greeting,
+} from "../../../packages/sync/src/messages/greeting.ts";
+import type { PeerIdentity, Transport, TransportHandlers } from "../../../packages/sync/src/ports.ts";
+import { refusalOf } from "../../../packages/sync/src/transport/admission.ts";
+import { MEMBER_NUMBER_COUNT, TIMES } from "./world.ts";
+
+export interface Version {
+  readonly lowest: number;
+  readonly highest: number;
+  /** Fields of the greeting that only later versions know. */
+  readonly greetingTail: number;
+  readonly replication: {
+    readonly memoryMs: number;
+    readonly segmentTickMax: number;
+    readonly segmentDeltaMax: number;
+    readonly summaryPeriodMs: number;
+  };
+}
+
+const P = PROTOCOL_VERSION;
+
+/** Each can talk to its neighbours in this list; the first and the last refuse each other. */
+export const VERSIONS: readonly Version[] = [
+  {
+    lowest: P,
+    highest: P,
+    greetingTail: 0,
+    replication: {
+      memoryMs: TIMES.memoryMs,
+      segmentTickMax: 24,
+      segmentDeltaMax: 64,
+      summaryPeriodMs: TIMES.memoryMs / 2,
+    },
+  },
+  {
+    lowest: P,
+    highest: P + 1,
+    greetingTail: 7,
+    replication: {
+      memoryMs: TIMES.memoryMs * 1.4,
+      segmentTickMax: 12,
+      segmentDeltaMax: 24,
+      summaryPeriodMs: TIMES.memoryMs / 3,
+    },
+  },
+  {
+    lowest: P + 1,
+    highest: P + 2,
+    greetingTail: 40,
+    replication: {
+      memoryMs: TIMES.memoryMs * 0.8,
+      segmentTickMax: 32,
+      segmentDeltaMax: 48,
+      summaryPeriodMs: TIMES.memoryMs / 2,
+    },
+  },
+];
+
+/** Greetings of the members that run, as bytes on the wire. */
+export class Greetings {
+  readonly #bytes = new Map<number, Uint8Array>();
+  readonly #configured: ReadonlyMap<string, number>;
+  refusals = 0;
+
+  constructor(members: readonly PeerIdentity[]) {
+    this.#configured = new Map(members.map(({ name, number }) => [name, number]));
+  }
+
+  /** The transport of a member of that version: only whom it admits is shown to the engine. */
+  admit(transport: Transport, identity: PeerIdentity, version: Version, instance: Uint8Array): Transport {
+    const own: Greeting = {
+      versionLowest: version.lowest,
+      versionHighest: version.highest,
+      clusterId: "holdfast",
+      memberName: identity.name,
+      memberNumber: identity.number,
+      memberNumberCount: MEMBER_NUMBER_COUNT,
+      instance,
+    };
+    const encoded = encodeLinkMessage({ kind: "greeting", greeting: own });
+    const bytes = new Uint8Array(encoded.length + version.greetingTail).fill(0xa5);
+    bytes.set(encoded);
+    this.#bytes.set(identity.number, bytes);
+    const admitted = new Set<number>();
+    const judged = (handlers: TransportHandlers): TransportHandlers => ({
+      connected: (peer) => {
+        const heard = this.#bytes.get(peer.number);
+        const message = heard && decodeLinkMessage(heard);
+        if (message?.kind !== "greeting") throw new Error(`${identity.name} cannot read a greeting`);
+        const context = { own, certified: undefined, expected: peer.name, configured: this.#configured };
+        if (refusalOf(message.greeting, context) !== undefined) {
+          this.refusals++;
+          transport.refuse(peer.number, "version");
+          return;
+        }
+        admitted.add(peer.number);
+        handlers.connected(peer);
+      },
+      disconnected: (peer, reason) => {
+        if (admitted.delete(peer.number)) handlers.disconnected(peer, reason);
+      },
+      message: (peer, message) => {
+        if (admitted.has(peer.number)) handlers.message(peer, message);
+      },
+      dropped: (peer) => {
+        if (admitted.has(peer.number)) handlers.dropped(peer);
+      },
+    });
+    return {
+      start: (handlers) => transport.start(judged(handlers)),
+      peers: () => transport.peers().filter(({ number }) => admitted.has(number)),
+      send: (peer, message) => admitted.has(peer) && transport.send(peer, message),
+      queuedBytes: (peer) => transport.queuedBytes(peer),
+      refuse: (peer, reason) => transport.refuse(peer, reason),
+      stop: () => transport.stop(),
+    };
+  }
+}
