@@ -17,6 +17,9 @@ const OUT_SIZE_MAX = 8192;
 const LOOPBACK_INDEX = 1;
 const NEXTHOP_INDEX = 1;
 const RING_BYTES = 1 << 20;
+/** struct __sk_buff up to and with gso_segs. */
+const CONTEXT_SIZE = 168;
+const CONTEXT_GSO_SEGMENTS_OFFSET = 164;
 
 export type TestProgram = "xdp" | "tc";
 
@@ -49,6 +52,7 @@ export class TestRunner {
   readonly #options = options(OPTIONS_SIZE);
   readonly #in = Buffer.alloc(OUT_SIZE_MAX);
   readonly #out = Buffer.alloc(OUT_SIZE_MAX);
+  readonly #context = Buffer.alloc(CONTEXT_SIZE);
   readonly #rings: readonly Ring[];
 
   constructor(settings: {
@@ -96,14 +100,21 @@ export class TestRunner {
     putAddress(this.#options, 16, this.#out);
   }
 
-  /** Runs the program on an IP packet of at most some 3,500 bytes, in a frame to the interface's own MAC. */
-  run(program: TestProgram, packet: Uint8Array): TestRunResult {
+  /**
+   * Runs the program on an IP packet of at most some 3,500 bytes, in a frame to the interface's own MAC. `segments`: the
+   * packets that segmentation offload would make of it, TC only.
+   */
+  run(program: TestProgram, packet: Uint8Array, segments?: number): TestRunResult {
     const size = ETH_HEADER_SIZE + packet.length;
     this.#in.fill(0, 0, 12);
     this.#in.writeUInt16BE((packet[0] as number) >>> 4 === 6 ? 0x86dd : 0x0800, 12);
     this.#in.set(packet, ETH_HEADER_SIZE);
     this.#options.writeUInt32LE(size, 24);
     this.#options.writeUInt32LE(OUT_SIZE_MAX, 28);
+    this.#context.writeUInt32LE(segments ?? 0, CONTEXT_GSO_SEGMENTS_OFFSET);
+    if (segments === undefined) this.#options.writeBigUInt64LE(0n, 32);
+    else putAddress(this.#options, 32, this.#context);
+    this.#options.writeUInt32LE(segments === undefined ? 0 : CONTEXT_SIZE, 48);
     const fd = program === "xdp" ? this.plane.xdpProgram : this.plane.tcProgram;
     const result = libbpf().testRun(fd as number, this.#options);
     if (result !== 0) throw new Error(`running ${program} failed with ${errnoName(result)}`);
