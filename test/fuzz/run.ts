@@ -118,7 +118,12 @@ export function messageSeeds(random: Random): Uint8Array[] {
     encodePeerMessage({ kind: "tick", actor, segment: 0, tick: 0, change }),
     encodePeerMessage({ kind: "fetch", actor, segment: 1, fromTick: 3 }),
     encodePeerMessage({ kind: "segment", actor, segment: 1, fromTick: 0, changes: [change], sealed: true }),
-    encodePeerMessage({ kind: "acknowledge", actor, segment: 1, ticks: 4 }),
+    encodePeerMessage({
+      kind: "acknowledge",
+      actor,
+      held: { segment: 1, ticks: 4 },
+      joined: { segment: 1, ticks: 3 },
+    }),
     encodePeerMessage({ kind: "base", actor, base: 2 }),
     encodePeerMessage({
       kind: "ask",

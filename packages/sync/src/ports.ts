@@ -49,6 +49,12 @@ export interface SegmentSummary {
   readonly sealed: boolean;
 }
 
+/** A place in a journal: everything of the segments before, and this many ticks of this one. */
+export interface JournalPosition {
+  readonly segment: number;
+  readonly ticks: number;
+}
+
 /** What a member holds of one actor's journal. */
 export interface JournalSummary {
   readonly actor: Actor;
@@ -97,8 +103,16 @@ export type PeerMessage =
       readonly changes: readonly Uint8Array[];
       readonly sealed: boolean;
     }
-  /** The receiver joined everything of this segment below `ticks` into its view. Cumulative. */
-  | { readonly kind: "acknowledge"; readonly actor: Actor; readonly segment: number; readonly ticks: number }
+  /**
+   * How far the sender is with a journal of the receiver's; both cumulative. `held`: verified and kept in the sender's
+   * own copy, which it relays, writes to its store and joins. `joined`: its view shows it.
+   */
+  | {
+      readonly kind: "acknowledge";
+      readonly actor: Actor;
+      readonly held: JournalPosition;
+      readonly joined: JournalPosition;
+    }
   /** The writer seals a segment / advances its base (a hint; the journal itself says so too). */
   | { readonly kind: "base"; readonly actor: Actor; readonly base: number }
   | { readonly kind: "ask"; readonly question: number; readonly about: SessionQuestion }
@@ -247,8 +261,13 @@ export type ToEngine =
   | { readonly kind: "status"; readonly token: number; readonly id?: SessionId };
 
 export type ToView =
-  /** Deltas of other members, to be joined in order. */
-  | { readonly kind: "deliver"; readonly batch: number; readonly deltas: DeltaBatch }
+  /** Deltas of other members, to be joined in order. `sequence`: the last `local` message that was taken in. */
+  | {
+      readonly kind: "deliver";
+      readonly batch: number;
+      readonly sequence: number;
+      readonly deltas: DeltaBatch;
+    }
   /** Send what must be written again of each id. */
   | {
       readonly kind: "export";

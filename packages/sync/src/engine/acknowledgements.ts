@@ -1,17 +1,19 @@
-// Who has joined how much of the own journal: releases of held-back INIT-ACKs, the lag, the state of one session.
+// Who holds and who has joined how much of the own journal. What is held releases INIT-ACKs: it is with a second member,
+// whose view will show it, and whoever needs it sooner asks for it. What is joined tells the lag and the state of one
+// session.
 import type { Clock, Timer } from "@holdfast/model";
-import type { ToView } from "../ports.ts";
-import { comparePositions, type Position } from "./own-journal.ts";
+import type { JournalPosition, ToView } from "../ports.ts";
+import { comparePositions } from "./own-journal.ts";
 import { type ReplicationSettings, WAITING_COUNT_MAX } from "./settings.ts";
 
-interface Flush extends Position {
+interface Flush extends JournalPosition {
   readonly atMs: number;
   readonly serial: number;
 }
 
 interface Waiting {
   readonly token: number;
-  readonly position: Position;
+  readonly position: JournalPosition;
   /** All of these, or when empty any one. */
   readonly members: readonly number[];
   readonly timer: Timer;
@@ -25,7 +27,8 @@ export class Acknowledgements {
   readonly #clock: Clock;
   readonly #settings: ReplicationSettings;
   readonly #post: (message: ToView) => void;
-  readonly #positions = new Map<number, Position>();
+  readonly #held = new Map<number, JournalPosition>();
+  readonly #joined = new Map<number, JournalPosition>();
   readonly #lastLagMs = new Map<number, number>();
   readonly #waiting = new Set<Waiting>();
   #flushes: Flush[] = [];
@@ -39,16 +42,28 @@ export class Acknowledgements {
     this.#post = post;
   }
 
-  flushed(position: Position): void {
+  flushed(position: JournalPosition): void {
     this.#serial++;
     this.#flushes.push({ ...position, atMs: this.#clock.nowMs(), serial: this.#serial });
     if (this.#flushes.length > FLUSH_COUNT_MAX) this.#flushes = this.#flushes.slice(FLUSH_COUNT_MAX / 2);
   }
 
-  acknowledged(peer: number, position: Position): void {
-    const before = this.#positions.get(peer);
+  acknowledged(peer: number, held: JournalPosition, joined: JournalPosition): void {
+    this.#advanceJoined(peer, joined);
+    const before = this.#held.get(peer);
+    if (before !== undefined && comparePositions(held, before) <= 0) return;
+    this.#held.set(peer, held);
+    for (const waiting of this.#waiting) {
+      // They wait in the order of their positions; this acknowledgement says nothing about later ones.
+      if (comparePositions(waiting.position, held) > 0) break;
+      this.#settle(waiting);
+    }
+  }
+
+  #advanceJoined(peer: number, position: JournalPosition): void {
+    const before = this.#joined.get(peer);
     if (before !== undefined && comparePositions(position, before) <= 0) return;
-    this.#positions.set(peer, position);
+    this.#joined.set(peer, position);
     const nowMs = this.#clock.nowMs();
     // Newest first: only what this acknowledgement added.
     for (let i = this.#flushes.length - 1; i >= 0; i--) {
@@ -57,30 +72,34 @@ export class Acknowledgements {
       if (comparePositions(flush, position) > 0) continue;
       this.#observe(peer, nowMs - flush.atMs);
     }
-    for (const waiting of this.#waiting) {
-      // They wait in the order of their positions; this acknowledgement says nothing about later ones.
-      if (comparePositions(waiting.position, position) > 0) break;
-      this.#settle(waiting);
-    }
   }
 
   /** A new connection or a new own incarnation: nothing is acknowledged until the peer says so. */
   forget(peer: number): void {
-    this.#positions.delete(peer);
+    this.#held.delete(peer);
+    this.#joined.delete(peer);
   }
 
   reset(): void {
-    this.#positions.clear();
+    this.#held.clear();
+    this.#joined.clear();
     this.#flushes = [];
   }
 
-  holds(peer: number, position: Position): boolean {
-    const acknowledged = this.#positions.get(peer);
-    return acknowledged !== undefined && comparePositions(acknowledged, position) >= 0;
+  /** The peer keeps it. */
+  holds(peer: number, position: JournalPosition): boolean {
+    const held = this.#held.get(peer);
+    return held !== undefined && comparePositions(held, position) >= 0;
+  }
+
+  /** The peer's view shows it. */
+  shows(peer: number, position: JournalPosition): boolean {
+    const joined = this.#joined.get(peer);
+    return joined !== undefined && comparePositions(joined, position) >= 0;
   }
 
   lagTicks(peer: number): number {
-    const position = this.#positions.get(peer);
+    const position = this.#joined.get(peer);
     for (let i = this.#flushes.length - 1; i >= 0 && position !== undefined; i--) {
       const flush = this.#flushes[i] as Flush;
       if (comparePositions(flush, position) <= 0) return this.#serial - flush.serial;
@@ -93,7 +112,12 @@ export class Acknowledgements {
   }
 
   /** Answers "released" when the members hold `position`; false after the limit, or when nobody is there. */
-  release(token: number, position: Position, members: readonly number[], connected: readonly number[]): void {
+  release(
+    token: number,
+    position: JournalPosition,
+    members: readonly number[],
+    connected: readonly number[],
+  ): void {
     const wanted = members.filter((member) => connected.includes(member));
     if (connected.length === 0 || this.#waiting.size >= WAITING_COUNT_MAX) {
       this.totals.releaseAlone++;
@@ -123,7 +147,7 @@ export class Acknowledgements {
     const held =
       members.length > 0
         ? members.every((member) => this.holds(member, position))
-        : [...this.#positions.keys()].some((member) => this.holds(member, position));
+        : [...this.#held.keys()].some((member) => this.holds(member, position));
     if (!held) return;
     this.#waiting.delete(waiting);
     timer.cancel();

@@ -1,5 +1,6 @@
 // Deltas on their way to the view: batches with credit, so that a catch-up of a hundred thousand sessions never takes
-// more than its share of the view's event loop. Live ticks overtake what is fetched: the join does not mind.
+// more than its share of the view's event loop. Answers, for which a packet waits, overtake live ticks, and these what is
+// fetched: the join does not mind.
 import type { ToEngine, ToView } from "../ports.ts";
 import { BatchWriter, readIds } from "./batch.ts";
 import type { IdTable } from "./id-table.ts";
@@ -13,8 +14,12 @@ interface Item {
   /** Ticks of the segment that are joined with this one. */
   readonly ticks: number;
   readonly deltas: readonly Uint8Array[];
+  /** The index (id-table) of each; empty when no journal brought them. */
+  readonly indices: readonly number[];
   next: number;
 }
+
+export type Urgency = "answer" | "live" | "fetched";
 
 interface Sent {
   /** Per delta: index, its life, journal, segment. */
@@ -26,6 +31,8 @@ export interface DeliveryPorts {
   readonly settings: ReplicationSettings;
   readonly ids: IdTable;
   readonly post: (message: ToView) => void;
+  /** The last `local` message that was taken in. */
+  readonly sequence: () => number;
   /** The view has joined this segment up to `ticks`. */
   readonly joined: (journal: HeldJournal, held: HeldSegment) => void;
   readonly contradicted: (ids: Uint8Array[]) => void;
@@ -35,8 +42,8 @@ export interface DeliveryPorts {
 
 export class Deliveries {
   readonly #ports: DeliveryPorts;
-  readonly #live: Item[] = [];
-  readonly #fetched: Item[] = [];
+  /** In the order in which they are emptied. */
+  readonly #queues: Record<Urgency, Item[]> = { answer: [], live: [], fetched: [] };
   readonly #sent = new Map<number, Sent>();
   #nextBatch = 1;
   #waiting = 0;
@@ -54,14 +61,16 @@ export class Deliveries {
     return this.#waiting === 0 && this.#sent.size === 0;
   }
 
+  /** One tick's deltas. `indices` as in `Item`. */
   add(
     journal: HeldJournal | undefined,
     held: HeldSegment | undefined,
-    ticks: number,
     deltas: readonly Uint8Array[],
-    live: boolean,
+    indices: readonly number[],
+    urgency: Urgency,
   ): void {
-    (live ? this.#live : this.#fetched).push({ journal, held, ticks, deltas, next: 0 });
+    const ticks = held?.segment.ticks ?? 0;
+    this.#queues[urgency].push({ journal, held, ticks, deltas, indices, next: 0 });
     this.#waiting += deltas.length;
     this.#pump();
   }
@@ -71,15 +80,12 @@ export class Deliveries {
     if (sent === undefined) return;
     this.#sent.delete(message.batch);
     const { ids, joined, contradicted, drained, settings } = this.#ports;
-    for (let i = 0; i * 4 < sent.marks.length; i++) {
+    const { marks } = sent;
+    for (let i = 0, at = 0; at < marks.length; i++, at += 4) {
       if (((message.covered[i >> 3] ?? 0) & (1 << (i & 7))) === 0) continue;
-      const [index, life, journal, segment] = sent.marks.slice(i * 4, i * 4 + 4) as [
-        number,
-        number,
-        number,
-        number,
-      ];
-      if (journal >= 0 && ids.life(index) === life) ids.cover(index, journal, segment);
+      const index = marks[at] as number;
+      if (index >= 0 && ids.life(index) === marks[at + 1])
+        ids.cover(index, marks[at + 2] as number, marks[at + 3] as number);
     }
     for (const { journal, held, ticks } of sent.completed) {
       if (journal === undefined || held === undefined) continue;
@@ -91,15 +97,22 @@ export class Deliveries {
     if (this.#waiting < settings.deliveryPauseCount) drained();
   }
 
+  #next(): Item[] | undefined {
+    const { answer, live, fetched } = this.#queues;
+    if (answer.length > 0) return answer;
+    if (live.length > 0) return live;
+    return fetched.length > 0 ? fetched : undefined;
+  }
+
   #pump(): void {
-    const { settings, post } = this.#ports;
-    while (this.#sent.size < settings.batchCountMax && (this.#live.length > 0 || this.#fetched.length > 0)) {
+    const { settings, post, sequence } = this.#ports;
+    while (this.#sent.size < settings.batchCountMax && this.#next() !== undefined) {
       const sent: Sent = { marks: [], completed: [] };
       const writer = new BatchWriter();
       while (writer.count < settings.batchDeltaMax) {
-        const queue = this.#live.length > 0 ? this.#live : this.#fetched;
-        const item = queue[0];
-        if (item === undefined) break;
+        const queue = this.#next();
+        const item = queue?.[0];
+        if (queue === undefined || item === undefined) break;
         this.#fill(writer, sent, item);
         if (item.next < item.deltas.length) break;
         queue.shift();
@@ -108,7 +121,7 @@ export class Deliveries {
       const batch = this.#nextBatch++;
       this.#sent.set(batch, sent);
       this.#waiting -= writer.count;
-      post({ kind: "deliver", batch, deltas: writer.take() });
+      post({ kind: "deliver", batch, sequence: sequence(), deltas: writer.take() });
     }
   }
 
@@ -117,10 +130,10 @@ export class Deliveries {
     const journal = item.journal?.index ?? -1;
     const segment = item.held?.segment.number ?? -1;
     while (item.next < item.deltas.length && writer.count < settings.batchDeltaMax) {
-      const delta = item.deltas[item.next++] as Uint8Array;
-      writer.add(delta);
-      const index = ids.find(delta) ?? -1;
-      sent.marks.push(index, index < 0 ? -1 : ids.life(index), index < 0 ? -1 : journal, segment);
+      const at = item.next++;
+      const index = item.indices[at] ?? -1;
+      writer.add(item.deltas[at] as Uint8Array);
+      sent.marks.push(index, index < 0 ? -1 : ids.life(index), journal, segment);
     }
   }
 }

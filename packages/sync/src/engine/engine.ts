@@ -16,6 +16,7 @@ import {
   type EngineLink,
   type EngineState,
   type EngineStatus,
+  type JournalPosition,
   type PeerIdentity,
   type PeerMessage,
   SEGMENT_MESSAGE_BYTES_AIM,
@@ -32,9 +33,10 @@ import { Deliveries } from "./deliveries.ts";
 import { Floors } from "./floors.ts";
 import { IdTable } from "./id-table.ts";
 import { Loose } from "./loose.ts";
-import { OwnJournal, type Position } from "./own-journal.ts";
+import { OwnJournal } from "./own-journal.ts";
 import { type Peer, Peers } from "./peers.ts";
 import { Questions } from "./questions.ts";
+import { Receipts } from "./receipts.ts";
 import { Retirement } from "./retirement.ts";
 import { Rewriter } from "./rewriter.ts";
 import { REPLICATION_DEFAULTS, type ReplicationSettings } from "./settings.ts";
@@ -61,6 +63,7 @@ export class ReplicationEngine implements Engine {
   readonly #peers: Peers;
   readonly #deliveries: Deliveries;
   readonly #acknowledgements: Acknowledgements;
+  readonly #receipts: Receipts;
   readonly #questions: Questions;
   readonly #rewriter: Rewriter;
   readonly #retirement: Retirement;
@@ -101,6 +104,7 @@ export class ReplicationEngine implements Engine {
       settings,
       ids: this.#ids,
       post,
+      sequence: () => this.#sequence,
       joined: (journal) => this.#joined(journal),
       contradicted: (ids) => this.#contradicted(ids),
       drained: () => {
@@ -108,6 +112,12 @@ export class ReplicationEngine implements Engine {
       },
     });
     this.#acknowledgements = new Acknowledgements(clock, settings, post);
+    this.#receipts = new Receipts({
+      clock,
+      send,
+      isHeard: (journal) => this.#peers.get(journal.member)?.incarnation === journal.actor,
+      isIdle: () => this.#deliveries.idle,
+    });
     this.#questions = new Questions({
       clock,
       settings,
@@ -115,7 +125,7 @@ export class ReplicationEngine implements Engine {
       send,
       deliver: (records) => {
         for (const record of records) this.#loose.add(record, this.#ids.find(record) !== undefined);
-        this.#deliveries.add(undefined, undefined, 0, records, true);
+        this.#deliveries.add(undefined, undefined, records, [], "answer");
       },
     });
     this.#rewriter = new Rewriter({
@@ -169,6 +179,7 @@ export class ReplicationEngine implements Engine {
     this.#stopped = true;
     for (const timer of this.#timers) timer.cancel();
     this.#acknowledgements.stop();
+    this.#receipts.stop();
     this.#questions.stop();
     await this.#ports.transport.stop();
     await this.#ports.store.flush();
@@ -179,6 +190,7 @@ export class ReplicationEngine implements Engine {
   abandon(): void {
     this.#stopped = true;
     for (const timer of this.#timers) timer.cancel();
+    this.#receipts.stop();
     void this.#ports.transport.stop();
     this.#shelf.free();
   }
@@ -301,7 +313,7 @@ export class ReplicationEngine implements Engine {
         break;
       case "acknowledge":
         if (message.actor === this.#ownJournal().actor) {
-          this.#acknowledgements.acknowledged(identity.number, message);
+          this.#acknowledgements.acknowledged(identity.number, message.held, message.joined);
         }
         break;
       case "base":
@@ -430,6 +442,7 @@ export class ReplicationEngine implements Engine {
     }
     if (peer !== undefined) {
       this.#ports.store.append(journal.actor, held.segment.number, verified.tick, verified.bytes);
+      this.#receipts.held(journal);
     }
     this.#read(journal, held, entries, live);
     return true;
@@ -437,6 +450,7 @@ export class ReplicationEngine implements Engine {
 
   #read(journal: HeldJournal, held: HeldSegment, entries: readonly Entry[], live: boolean): void {
     const deltas: Uint8Array[] = [];
+    const indices: number[] = [];
     const { number } = held.segment;
     for (const entry of entries) {
       switch (entry.kind) {
@@ -446,6 +460,7 @@ export class ReplicationEngine implements Engine {
           held.mentions.push(index);
           this.#loose.carried(entry.bytes);
           deltas.push(entry.bytes);
+          indices.push(index);
           break;
         }
         case "header": {
@@ -469,7 +484,7 @@ export class ReplicationEngine implements Engine {
       }
     }
     this.#count("remoteDeltas", deltas.length);
-    this.#deliveries.add(journal, held, held.segment.ticks, deltas, live);
+    this.#deliveries.add(journal, held, deltas, indices, live ? "live" : "fetched");
     this.#obey(journal);
   }
 
@@ -529,7 +544,7 @@ export class ReplicationEngine implements Engine {
     return this.#ownWriter().journal;
   }
 
-  #write(entries: readonly Entry[], full: boolean): Position {
+  #write(entries: readonly Entry[], full: boolean): JournalPosition {
     return this.#ownWriter().write(entries, full);
   }
 
@@ -609,14 +624,8 @@ export class ReplicationEngine implements Engine {
   // -------------------------------------------------------------------------------------------------------------
   // What the view says about deliveries.
 
-  /** Acknowledges what is joined of a journal without a gap before it. */
   #joined(journal: HeldJournal): void {
-    if (this.#peers.get(journal.member)?.incarnation === journal.actor) {
-      const position = joinedPosition(journal);
-      if (position !== undefined) {
-        this.#send(journal.member, { kind: "acknowledge", actor: journal.actor, ...position });
-      }
-    }
+    this.#receipts.joined(journal);
     if (!this.#ready) this.#changedState();
   }
 
@@ -742,7 +751,7 @@ export class ReplicationEngine implements Engine {
   #heldBy(others: readonly PeerIdentity[]): Record<number, boolean> {
     const { position } = this.#ownWriter();
     return Object.fromEntries(
-      others.map(({ number }) => [number, this.#acknowledgements.holds(number, position)]),
+      others.map(({ number }) => [number, this.#acknowledgements.shows(number, position)]),
     );
   }
 
@@ -781,20 +790,6 @@ export class ReplicationEngine implements Engine {
   #count(name: string, by: number): void {
     this.#totals[name] = (this.#totals[name] ?? 0) + by;
   }
-}
-
-/** How far the view has joined a journal without a gap. */
-function joinedPosition(journal: HeldJournal): Position | undefined {
-  let number = Math.max(journal.joinedSegment, journal.base);
-  let held = journal.segments.get(number);
-  while (held?.sealedTicks !== undefined && held.joined >= held.sealedTicks) {
-    const next = journal.segments.get(number + 1);
-    if (next === undefined || next.joined === 0) break;
-    held = next;
-    number++;
-  }
-  journal.joinedSegment = number;
-  return held === undefined || held.joined === 0 ? undefined : { segment: number, ticks: held.joined };
 }
 
 function readCounter(value: Uint8Array | undefined): number {

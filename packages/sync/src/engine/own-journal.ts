@@ -2,18 +2,12 @@
 import type { Clock } from "@holdfast/model";
 import type { VerifiedChange } from "../journal/change.ts";
 import { type Entry, encodePayload, type Floor } from "../journal/payload.ts";
-import { type Actor, CHANGE_BYTES_MAX } from "../ports.ts";
+import { type Actor, CHANGE_BYTES_MAX, type JournalPosition } from "../ports.ts";
 import type { IdTable } from "./id-table.ts";
 import { type ReplicationSettings, SEAL_SHARE } from "./settings.ts";
 import type { HeldJournal, HeldSegment, Shelf } from "./shelf.ts";
 
-/** A place in a journal: everything of the segments before, and this many ticks of this one. */
-export interface Position {
-  readonly segment: number;
-  readonly ticks: number;
-}
-
-export function comparePositions(a: Position, b: Position): number {
+export function comparePositions(a: JournalPosition, b: JournalPosition): number {
   return a.segment - b.segment || a.ticks - b.ticks;
 }
 
@@ -37,7 +31,7 @@ export class OwnJournal {
   readonly #ports: OwnJournalPorts;
   #open: HeldSegment | undefined;
   #nextSegment = 0;
-  #position: Position = { segment: 0, ticks: 0 };
+  #position: JournalPosition = { segment: 0, ticks: 0 };
 
   constructor(actor: Actor, ports: OwnJournalPorts) {
     this.journal = ports.shelf.open(actor);
@@ -45,12 +39,12 @@ export class OwnJournal {
   }
 
   /** The end of what was written. */
-  get position(): Position {
+  get position(): JournalPosition {
     return this.#position;
   }
 
   /** Writes entries, as one tick or, when they are many, as several. `full`: its deltas are whole records. */
-  write(entries: readonly Entry[], full: boolean): Position {
+  write(entries: readonly Entry[], full: boolean): JournalPosition {
     const { segmentDeltaMax } = this.#ports.settings;
     let tick: Entry[] = [];
     let size = 0;

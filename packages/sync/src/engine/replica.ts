@@ -88,9 +88,14 @@ export class SessionReplica implements Replication {
       if (id === undefined) return;
       if (record !== undefined && isEnded(record)) {
         if (!this.#endedAtMs.has(id)) this.#endedAtMs.set(id, ports.clock.nowMs());
-      } else this.#endedAtMs.delete(id);
+      } else if (previous === undefined || isEnded(previous)) this.#endedAtMs.delete(id);
     });
     ports.link.listen((message) => {
+      // An INIT-ACK waits for it; nothing that stands before it matters to it.
+      if (message.kind === "released") {
+        this.#settle(message.token, message.ok);
+        return;
+      }
       this.#inbox.push(message);
       this.#turn();
     });
@@ -190,6 +195,12 @@ export class SessionReplica implements Replication {
     return { promise, token };
   }
 
+  #settle(token: number, ok: boolean): void {
+    const resolve = this.#promises.get(token);
+    this.#promises.delete(token);
+    resolve?.(ok);
+  }
+
   /** `whole`: the delta is all that the view knows. */
   #local(delta: SessionDelta, urgent: boolean, whole: boolean): void {
     const waiting = this.#pending.get(delta.id);
@@ -247,13 +258,9 @@ export class SessionReplica implements Replication {
       case "forget":
         this.#forget(message);
         break;
-      case "released":
-      case "answered": {
-        const resolve = this.#promises.get(message.token);
-        this.#promises.delete(message.token);
-        resolve?.(message.kind === "answered" || message.ok);
+      case "answered":
+        this.#settle(message.token, true);
         break;
-      }
       case "lookup":
         this.#ports.link.post({
           kind: "found",
@@ -279,6 +286,7 @@ export class SessionReplica implements Replication {
   }
 
   #join(message: Extract<ToView, { kind: "deliver" }>): void {
+    this.#confirmed(message.sequence);
     const covered = new Uint8Array((message.deltas.count + 7) >> 3);
     const contradicted: Uint8Array[] = [];
     let i = 0;

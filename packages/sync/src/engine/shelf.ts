@@ -39,6 +39,8 @@ export interface HeldJournal {
   controls: Control[];
   /** The base that the last control named. */
   saidBase: number;
+  /** Every segment before it is held to its end. */
+  heldSegment: number;
   /** Every segment before it is joined. */
   joinedSegment: number;
 }
@@ -90,6 +92,7 @@ export class Shelf {
       base: 0,
       controls: [],
       saidBase: 0,
+      heldSegment: 0,
       joinedSegment: 0,
     };
     this.#byIndex[index] = journal;

@@ -47,6 +47,7 @@ const question = fc.oneof(
   fc.record({ kind: fc.constant("natPort" as const), endpoint: address, endpointPort: port, natPort: port }),
 );
 const id = fc.maxSafeNat();
+const position = fc.record({ segment: counter, ticks: counter });
 const message: fc.Arbitrary<PeerMessage> = fc.oneof(
   fc.record({ kind: fc.constantFrom("hello" as const, "summary" as const), summary }),
   fc.record({ kind: fc.constant("tick" as const), actor, segment: counter, tick: counter, change: bytes }),
@@ -59,7 +60,7 @@ const message: fc.Arbitrary<PeerMessage> = fc.oneof(
     changes: fc.array(bytes, { maxLength: 6 }),
     sealed: fc.boolean(),
   }),
-  fc.record({ kind: fc.constant("acknowledge" as const), actor, segment: counter, ticks: counter }),
+  fc.record({ kind: fc.constant("acknowledge" as const), actor, held: position, joined: position }),
   fc.record({ kind: fc.constant("base" as const), actor, base: counter }),
   fc.record({ kind: fc.constant("ask" as const), question: id, about: question }),
   fc.record({

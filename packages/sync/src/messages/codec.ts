@@ -7,6 +7,7 @@ import {
   type Actor,
   ANSWER_RECORD_COUNT_MAX,
   CHANGE_BYTES_MAX,
+  type JournalPosition,
   type JournalSummary,
   MEMBER_COUNT_MAX,
   PEER_MESSAGE_BYTES_MAX,
@@ -26,13 +27,14 @@ const KIND = {
   tick: 18,
   fetch: 19,
   segment: 20,
-  acknowledge: 21,
+  // 21 was an acknowledgement of what was joined only, in version 1.
   base: 22,
   ask: 23,
   answer: 24,
   configuration: 25,
   request: 26,
   response: 27,
+  acknowledge: 28,
 } as const satisfies Record<PeerMessage["kind"], number>;
 
 const QUESTION_KIND = { client: 1, natPort: 2 } as const satisfies Record<SessionQuestion["kind"], number>;
@@ -78,7 +80,8 @@ export function encodePeerMessage(message: PeerMessage): Uint8Array {
       break;
     case "acknowledge":
       writeActor(writer, message.actor);
-      writer.varint(message.segment).varint(message.ticks);
+      writer.varint(message.held.segment).varint(message.held.ticks);
+      writer.varint(message.joined.segment).varint(message.joined.ticks);
       break;
     case "base":
       writeActor(writer, message.actor);
@@ -156,8 +159,8 @@ function readMessage(reader: ByteReader): PeerMessage | undefined {
       return {
         kind: "acknowledge",
         actor: readActor(reader),
-        segment: reader.varint(COUNTER_MAX),
-        ticks: reader.varint(COUNTER_MAX),
+        held: readPosition(reader),
+        joined: readPosition(reader),
       };
     case KIND.base:
       return { kind: "base", actor: readActor(reader), base: reader.varint(COUNTER_MAX) };
@@ -239,6 +242,10 @@ function readSegmentSummary(reader: ByteReader): SegmentSummary {
   const ticks = reader.varint(COUNTER_MAX);
   const head = ticks > 0 ? reader.raw(HASH_BYTES) : new Uint8Array(0);
   return { segment, ticks, head, sealed: reader.flag() };
+}
+
+function readPosition(reader: ByteReader): JournalPosition {
+  return { segment: reader.varint(COUNTER_MAX), ticks: reader.varint(COUNTER_MAX) };
 }
 
 function writeQuestion(writer: ByteWriter, about: SessionQuestion): void {

@@ -8,9 +8,9 @@ import { MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 
 /** Version of the peer messages. Raised when an older member could not understand a newer one. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** The oldest version that this member still speaks. */
-export const PROTOCOL_VERSION_LOWEST = 1;
+export const PROTOCOL_VERSION_LOWEST = 2;
 const VERSION_MAX = 65_535;
 
 const LINK_KIND = { greeting: 1, accepted: 2, refused: 3 } as const;

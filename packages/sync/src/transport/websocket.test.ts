@@ -7,7 +7,12 @@ import { WebSocket } from "ws";
 import { createAuthority, issueMemberCertificate, type KeyPair } from "../certificates/authority.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import { encodePeerMessage } from "../messages/codec.ts";
-import { decodeLinkMessage, encodeLinkMessage, type Greeting } from "../messages/greeting.ts";
+import {
+  decodeLinkMessage,
+  encodeLinkMessage,
+  type Greeting,
+  PROTOCOL_VERSION,
+} from "../messages/greeting.ts";
 import { PEER_MESSAGE_BYTES_MAX } from "../ports.ts";
 import {
   COMPLIANCE_QUEUE_BYTES_MAX,
@@ -157,8 +162,8 @@ describe("a hostile or broken peer", () => {
     encodeLinkMessage({
       kind: "greeting",
       greeting: {
-        versionLowest: 1,
-        versionHighest: 1,
+        versionLowest: PROTOCOL_VERSION,
+        versionHighest: PROTOCOL_VERSION,
         clusterId: "alpha",
         memberName: "m2",
         memberNumber: 2,
@@ -216,7 +221,7 @@ describe("a hostile or broken peer", () => {
   });
 
   it("of another version, cluster, name or number count hears which", async () => {
-    assert.equal(await greet({ versionLowest: 2, versionHighest: 3 }), "version");
+    assert.equal(await greet({ versionLowest: PROTOCOL_VERSION + 1, versionHighest: PROTOCOL_VERSION + 2 }), "version");
     assert.equal(await greet({ clusterId: "beta" }), "cluster");
     assert.equal(await greet({ memberName: "m3", memberNumber: 3 }), "certificate-name");
     assert.equal(await greet({ memberNumber: 3 }), "certificate-name");
@@ -414,8 +419,8 @@ describe("the mesh", () => {
           encodeLinkMessage({
             kind: "greeting",
             greeting: {
-              versionLowest: 1,
-              versionHighest: 1,
+              versionLowest: PROTOCOL_VERSION,
+              versionHighest: PROTOCOL_VERSION,
               clusterId: "alpha",
               memberName: "m1",
               memberNumber: 1,
