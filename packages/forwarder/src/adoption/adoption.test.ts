@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { currentCandidate, isLiving, SessionView } from "@holdfast/model";
+import { currentCandidate, endOf, isLiving, SessionView } from "@holdfast/model";
 import { ClientHost, EndpointHost } from "../testing/hosts.ts";
 import {
   CLIENT,
@@ -105,6 +105,19 @@ test("flows of services that are gone are removed after the grace", async () => 
   assert.ok(next.fastPath.flowCount > 0);
   next.clock.advance(10_000);
   assert.equal(next.fastPath.flowCount, 0);
+});
+
+test("a NAT port that flows kept is given back when their session turns out to have ended meanwhile", async () => {
+  const { rig, record } = await killed();
+  // It ended while this member had no daemon; its tombstone is known before the flows are looked at.
+  const table = new SessionView();
+  table.joinRemote({ ...record, end: endOf(record, "shutdown") });
+  const next = new Rig({ table, fastPath: rig.fastPath, clock: rig.clock, seed: 9 });
+  assert.equal(next.forwarder.counters().natPortsUsed, 1);
+  next.clock.advance(10_000);
+  assert.equal(next.fastPath.flowCount, 0);
+  const { natPortsUsed, natPortsResting } = next.forwarder.counters();
+  assert.deepEqual([natPortsUsed, natPortsResting], [0, 1]);
 });
 
 test("old INITs in the ring are discarded", async () => {

@@ -99,6 +99,7 @@ export class Adoption {
       if (record === undefined || (known !== undefined && !isLiving(known))) {
         this.#forget(handle, flows);
         for (const flow of flows) this.#core.fastPath.remove(flow.key);
+        this.#giveBack(flows, nowMs);
         continue;
       }
       this.#core.counters.count("sessions-adopted");
@@ -138,6 +139,17 @@ export class Adoption {
       if (flow.direction !== "down") continue;
       const { source, sourcePort, destinationPort } = flow.key;
       this.#byDown.delete(`${source}|${sourcePort}|${destinationPort}|${flow.tag >>> 0}`);
+    }
+  }
+
+  /** The NAT ports that the flows kept from being given away; nobody saw how their sessions ended. */
+  #giveBack(flows: readonly Flow[], nowMs: number): void {
+    const { table, natPorts } = this.#core;
+    for (const { direction, key } of flows) {
+      if (direction !== "down") continue;
+      const { source, sourcePort, destinationPort } = key;
+      if (table.byNatPort(source, sourcePort, destinationPort).some(isLiving)) continue;
+      natPorts.release(source, sourcePort, destinationPort, "unseen", nowMs);
     }
   }
 

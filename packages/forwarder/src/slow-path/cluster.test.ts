@@ -168,3 +168,28 @@ test("a member that knows nothing of a session that another saw end answers nobo
   for (const rig of cluster.rigs) assert.ok(![...rig.table.values()].some(isLiving));
   assert.equal(cluster.rig(0).fastPath.flowCount, 0);
 });
+
+test("a client that restarted in the other half of a partition may restart again: its ghost keeps nobody out", async () => {
+  const cluster = new Cluster(2);
+  cluster.connected = false;
+  const listed = [CLIENT, CLIENT_2];
+  const ghost = await cluster.rig(0).establish({ listed });
+  await cluster.rig(0).one(ghost.client.data({ source: CLIENT_2, destination: VIP1 }));
+  const living = await cluster.rig(1).establish({
+    client: new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x61),
+    endpoint: new EndpointHost(ENDPOINT_PORT, 0, 0x62),
+    listed,
+  });
+  await cluster.rig(1).one(living.client.data({ source: CLIENT_2, destination: VIP1 }));
+  // The one that is used has the later word.
+  cluster.rig(1).table.apply({ id: living.record.id, activity: 1 });
+  cluster.deliver();
+  cluster.connected = true;
+  const again = new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x71);
+  for (const rig of cluster.rigs) {
+    const init = await rig.one(again.init(UP, listed));
+    assert.deepEqual(init.types, [CHUNK.INIT]);
+    assert.equal(init.packet.sourcePort, living.natPort);
+    assert.equal(rig.drops()["init-two-associations"], undefined);
+  }
+});

@@ -4,6 +4,7 @@ import {
   type Address,
   addressFromBytes,
   type Candidate,
+  comparePrecedence,
   currentCandidate,
   currentGeneration,
   type Endpoint,
@@ -93,7 +94,23 @@ function findKnown(core: Core, context: InitContext): Known {
   };
   look(input.source);
   for (const address of listed) look(address);
-  return known;
+  return { duplicate: known.duplicate, restarts: withoutRivals(known.restarts) };
+}
+
+/**
+ * Two sessions that share a proven client address and the port cannot both be that client's: it restarted before the
+ * members had talked about it, or in one half of a partition. The rule of the table says which one is meant; the other
+ * is a ghost, and must not keep the client out until it is idle.
+ */
+function withoutRivals(restarts: readonly SessionRecord[]): SessionRecord[] {
+  const kept: SessionRecord[] = [];
+  for (const record of [...restarts].sort(comparePrecedence)) {
+    const isRival = kept.some((other) =>
+      [...record.clients].some(([address, proven]) => proven && other.clients.get(address) === true),
+    );
+    if (!isRival) kept.push(record);
+  }
+  return kept;
 }
 
 function hasTag(record: SessionRecord, clientTag: number): boolean {
