@@ -102,6 +102,8 @@ test("a rule of loxicmd at one member carries an association over all three addr
       assert.ok(entries.some((e) => String(e["conntrackAct"]).startsWith("fsnat-")));
       const endpoints = ask(member, "GET", "/config/endpoint/all").body["Attr"] as Record<string, unknown>[];
       assert.equal(endpoints[0]?.["hostName"], endpoint);
+      for (const delay of ["minDelay", "avgDelay", "maxDelay"])
+        assert.match(String(endpoints[0]?.[delay]), /^[0-9.]+(µs|ms)$/, delay);
       const states = ask(member, "GET", "/config/cistate/all").body["Attr"] as Record<string, unknown>[];
       assert.match(String(states[0]?.["state"]), /^(MASTER|BACKUP)$/);
     }

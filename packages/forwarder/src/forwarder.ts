@@ -23,8 +23,9 @@ import { Nursery } from "./embryos/nursery.ts";
 import { EndpointGuard } from "./endings/endpoint-guard.ts";
 import type { FastPath, Punt } from "./fast-path/port.ts";
 import { Reassembly } from "./fragments/reassembly.ts";
+import { isEndpointUp } from "./health/endpoint-addresses.ts";
 import { EndpointHealth, type Verdict, type VerdictChange } from "./health/endpoint-health.ts";
-import { HealthProber, type ProbeChannel, type ProbeSettings } from "./health/prober.ts";
+import { HealthProber, type ProbeChannel, type ProbeDelays, type ProbeSettings } from "./health/prober.ts";
 import { Housekeeping } from "./housekeeping/housekeeping.ts";
 import { type ForwarderLimits, LIMITS_DEFAULT } from "./limits.ts";
 import { NatPorts } from "./nat-ports/allocator.ts";
@@ -131,6 +132,10 @@ export interface Forwarder {
     verdict: Verdict | undefined,
   ): void;
   readonly health: EndpointHealth;
+  /** Up at its configured address or at one that its INIT-ACKs told of. */
+  isEndpointUp(endpoint: { readonly address: Address; readonly port: number }): boolean;
+  /** How long this member's probes take; undefined: none was answered. */
+  probeDelays(endpoint: { readonly address: Address; readonly port: number }): ProbeDelays | undefined;
   /** Ends a session as its operator wishes; client and endpoint are told. false: there is no such living session. */
   removeSession(id: SessionId): boolean;
   /** Before a member that asks is answered: what this member has forwarded but not shown yet goes into the table. */
@@ -243,6 +248,14 @@ class SlowPathForwarder implements Forwarder {
 
   get health(): EndpointHealth {
     return this.#core.health;
+  }
+
+  isEndpointUp(endpoint: { readonly address: Address; readonly port: number }): boolean {
+    return isEndpointUp(this.#core, endpoint);
+  }
+
+  probeDelays(endpoint: { readonly address: Address; readonly port: number }): ProbeDelays | undefined {
+    return this.#prober?.delaysOf(endpoint);
   }
 
   setServices(services: readonly Service[]): void {

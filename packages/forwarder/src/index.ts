@@ -32,6 +32,7 @@ export {
   type HealthProberOptions,
   PROBE_SETTINGS_DEFAULT,
   type ProbeChannel,
+  type ProbeDelays,
   type ProbedEndpoint,
   type ProbeSettings,
 } from "./health/prober.ts";

@@ -23,8 +23,12 @@ class Wire implements ProbeChannel {
   packet: (packet: Uint8Array) => void = () => {};
   unreachable: (to: Address, quoted: Uint8Array, refused: boolean) => void = () => {};
 
+  /** Lets time pass before the answer. */
+  delay: () => void = () => {};
+
   send(to: Address, bytes: Uint8Array): boolean {
     this.sent.push({ to, bytes });
+    this.delay();
     const packet = parsePacket(bytes) as Packet;
     const init = parseInit(packet.chunks[0] as Chunk) as { initiateTag: number };
     assert.equal(packet.verificationTag, 0);
@@ -175,4 +179,26 @@ test("gone is a host that refuses twice in a row, the second time soon; never on
   relapse.wire.answer = "refused";
   relapse.clock.advance(1_150);
   assert.deepEqual(relapse.signs, ["down", "down gone"]);
+});
+
+test("how long answers took: the latest ones, and nothing while it is down", () => {
+  const clock = new ManualClock();
+  const wire = new Wire();
+  const health = new HealthProber({ channel: wire, clock, random: seededRandom(1), verdict: () => {} });
+  health.setEndpoints([ENDPOINT]);
+  assert.equal(health.delaysOf(ENDPOINT), undefined);
+  const delaysMs = [4, 2, 9];
+  let count = 0;
+  wire.delay = () => clock.advance(delaysMs[count++ % delaysMs.length] as number);
+  clock.advance(2_900);
+  assert.equal(count, 3);
+  assert.deepEqual(health.delaysOf(ENDPOINT), { minMs: 2, averageMs: 5, maxMs: 9 });
+  // Old ones are forgotten.
+  wire.delay = () => clock.advance(1);
+  clock.advance(40_000);
+  assert.deepEqual(health.delaysOf(ENDPOINT), { minMs: 1, averageMs: 1, maxMs: 1 });
+  wire.answer = "abort";
+  clock.advance(1_500);
+  assert.equal(health.delaysOf(ENDPOINT), undefined);
+  assert.equal(health.delaysOf({ address: "192.0.2.99", port: 1 }), undefined);
 });

@@ -67,6 +67,13 @@ export interface ProbedEndpoint {
   readonly port: number;
 }
 
+/** How long the latest answers took, ms. */
+export interface ProbeDelays {
+  readonly minMs: number;
+  readonly averageMs: number;
+  readonly maxMs: number;
+}
+
 interface Target {
   readonly endpoint: ProbedEndpoint;
   readonly sourcePort: number;
@@ -81,6 +88,9 @@ interface Target {
   refused: number;
   upCount: number;
   upSinceMs: number;
+  sentMs: number;
+  /** Of the latest answers, at most DELAY_COUNT_MAX; empty while it is down. */
+  delaysMs: number[];
 }
 
 /** Ports of probes: outside the usual ephemeral range of Linux (32,768 … 60,999). */
@@ -90,6 +100,7 @@ const PROBE_PORT_COUNT = 4_000;
 const GONE_COUNT = 2;
 /** … the second of which is asked for this soon. */
 const CONFIRMATION_MS = 100;
+const DELAY_COUNT_MAX = 32;
 const PROOF_SIZE = 8;
 const INITIATE_TAG_OFFSET = 16;
 
@@ -135,6 +146,8 @@ export class HealthProber {
         refused: 0,
         upCount: this.#settings.upCount,
         upSinceMs: 0,
+        sentMs: 0,
+        delaysMs: [],
       };
       this.#targets.set(key, target);
       // Spread over the period, so that many endpoints are not probed in one burst; the first one soon.
@@ -150,6 +163,18 @@ export class HealthProber {
     const target = this.#targets.get(keyOf(endpoint));
     if (target === undefined || target.tag !== 0) return;
     this.#schedule(target, 0);
+  }
+
+  /** undefined: it is not probed, or has not answered. */
+  delaysOf(endpoint: ProbedEndpoint): ProbeDelays | undefined {
+    const delaysMs = this.#targets.get(keyOf(endpoint))?.delaysMs;
+    if (delaysMs === undefined || delaysMs.length === 0) return undefined;
+    const sum = delaysMs.reduce((total, ms) => total + ms, 0);
+    return {
+      minMs: Math.min(...delaysMs),
+      averageMs: sum / delaysMs.length,
+      maxMs: Math.max(...delaysMs),
+    };
   }
 
   stop(): void {
@@ -170,6 +195,7 @@ export class HealthProber {
     let tag = random.uint32();
     while (tag === 0 || this.#byTag.has(tag)) tag = random.uint32();
     target.tag = tag;
+    target.sentMs = clock.nowMs();
     this.#byTag.set(tag, target);
     target.timeout = clock.after(this.#settings.timeoutMs, () => this.#missed(target, "unanswered"));
     const packet = encodePacket({
@@ -224,6 +250,8 @@ export class HealthProber {
     this.#finish(target);
     const { clock, verdict } = this.#options;
     const nowMs = clock.nowMs();
+    target.delaysMs.push(nowMs - target.sentMs);
+    if (target.delaysMs.length > DELAY_COUNT_MAX) target.delaysMs.shift();
     target.missed = 0;
     target.answered += 1;
     if (target.verdict === "up") {
@@ -248,6 +276,7 @@ export class HealthProber {
   #down(target: Target, reason: string, gone = false): void {
     this.#finish(target);
     target.answered = 0;
+    target.delaysMs = [];
     if (target.verdict === "up") {
       // Each relapse has to be lived down longer: no flapping.
       target.upCount = Math.min(this.#settings.upCountMax, target.upCount * 2);

@@ -19,6 +19,8 @@ import type { TraceHub } from "../trace/hub.ts";
 export interface EndpointHealthView {
   readonly health: "up" | "down" | "unknown";
   readonly reason?: string;
+  /** Of this member's latest answered probes. */
+  readonly delays?: { readonly minMs: number; readonly averageMs: number; readonly maxMs: number };
 }
 
 export interface ApiSources {

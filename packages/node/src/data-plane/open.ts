@@ -114,9 +114,14 @@ export function composeDataPlane(
     endpointHealth(_service, endpoint) {
       const place = parseEndpointKey(endpoint);
       if (place?.port === undefined || !configuration.health.enabled) return { health: "unknown" };
-      const verdict = forwarder.health.verdictOf({ address: place.address, port: place.port });
+      const { address, port } = place;
+      const verdict = forwarder.health.verdictOf({ address, port });
       if (verdict === undefined) return { health: "unknown" };
-      return { health: verdict.verdict, ...(verdict.verdict === "down" && { reason: verdict.reason }) };
+      // An endpoint with several addresses is up while one of them answers.
+      if (verdict.verdict === "down" && !forwarder.isEndpointUp({ address, port }))
+        return { health: "down", reason: verdict.reason };
+      const delays = forwarder.probeDelays({ address, port });
+      return { health: "up", ...(delays !== undefined && { delays }) };
     },
     onHealth: (listener) => {
       forwarder.onVerdict(({ address, port, verdict, reason }) =>

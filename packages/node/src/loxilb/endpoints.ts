@@ -3,6 +3,7 @@ import { parseAddress } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { endpointKey } from "../services/specification.ts";
 import type { LoxilbContext } from "./context.ts";
+import { durationText } from "./duration.ts";
 import { foldKeys, numberOf, objectOf, textOf } from "./fold.ts";
 import { LoxilbError, omitEmpty, SchemaViolation, SUCCESS, sendJson } from "./reply.ts";
 
@@ -34,9 +35,9 @@ export function endpointRoutes(context: LoxilbContext) {
             probeResp: "",
             probeDuration: Math.max(1, Math.round(health.intervalMs / 1000)),
             probePort: port,
-            minDelay: "",
-            avgDelay: "",
-            maxDelay: "",
+            minDelay: durationText(verdict.delays?.minMs),
+            avgDelay: durationText(verdict.delays?.averageMs),
+            maxDelay: durationText(verdict.delays?.maxMs),
             currState: state === "drain" ? "red(host-state)" : verdict.health === "down" ? "nok" : "ok",
           }),
         );

@@ -39,9 +39,11 @@ export function serviceRoutes(sources: ApiSources) {
       selection: service.selection,
       endpoints: service.endpoints.map((endpoint) => {
         const key = endpointKey(endpoint.address, endpoint.port);
+        const { health, reason } = sources.endpointHealth(service.id, key);
         return {
           ...endpoint,
-          ...sources.endpointHealth(service.id, key),
+          health,
+          ...(reason !== undefined && { reason }),
           sessions: catalogue.countOfEndpoint(service.id, key),
         };
       }),
