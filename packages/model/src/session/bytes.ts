@@ -113,6 +113,11 @@ export class ByteReader {
     this.offset = this.#end;
   }
 
+  skip(count: number): void {
+    if (count > this.left) this.fail();
+    else this.offset += count;
+  }
+
   u8(): number {
     if (this.offset >= this.#end) {
       this.fail();

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { arbitraryDelta, arbitraryRecord, arbitrarySessionId } from "./arbitrary.ts";
 import { ByteWriter } from "./bytes.ts";
-import { decodeSession, encodeSession, writeWithEnd } from "./codec.ts";
+import { decodeSession, encodeSession, isSession, writeWithEnd } from "./codec.ts";
 import { emptyRecord, join } from "./join.ts";
 import type { SessionRecord } from "./record.ts";
 
@@ -41,6 +41,19 @@ test("the bytes of a record without an end and its end make those of the record 
   );
 });
 
+test("what is checked is what is decoded, whichever byte is another", () => {
+  fc.assert(
+    fc.property(record, fc.nat(300), fc.nat(255), fc.nat(3), (a, at, value, cut) => {
+      const bytes = encodeSession(a).slice();
+      assert.ok(isSession(bytes));
+      bytes[at % bytes.length] = value;
+      const edited = cut === 0 ? bytes.subarray(0, at % bytes.length) : bytes;
+      assert.equal(isSession(edited), "delta" in decodeSession(edited));
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
 test("joining in any order gives the same bytes", () => {
   fc.assert(
     fc.property(
@@ -65,7 +78,9 @@ test("any bytes decode to a delta or a reason, never to an exception", () => {
       (a, edits, cut) => {
         const bytes = encodeSession(a).slice();
         for (const [at, value] of edits) if (at < bytes.length) bytes[at] = value;
-        const decoding = decodeSession(bytes.subarray(0, bytes.length - (cut % (bytes.length + 1))));
+        const edited = bytes.subarray(0, bytes.length - (cut % (bytes.length + 1)));
+        const decoding = decodeSession(edited);
+        assert.equal(isSession(edited), "delta" in decoding);
         if ("delta" in decoding) encodeSession(join(emptyRecord(decoding.delta.id), decoding.delta));
       },
     ),
@@ -73,7 +88,7 @@ test("any bytes decode to a delta or a reason, never to an exception", () => {
   );
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-      decodeSession(bytes);
+      assert.equal(isSession(bytes), "delta" in decodeSession(bytes));
     }),
     { numRuns: 2000 },
   );

@@ -6,7 +6,7 @@
 //   chunk    = magic(4) checksum(4) type(1) length contents          hash = SHA-256(type length contents)
 //   contents = deps actor seq startOp time message otherActors columns data
 // Lengths and counts are LEB128 (https://automerge.org/automerge-binary-format-spec, §Change chunks).
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { CHANGE_BYTES_MAX } from "../ports.ts";
 
 const MAGIC = [0x85, 0x6f, 0x4a, 0x83] as const;
@@ -122,9 +122,14 @@ export function encodeChange(
   const payloadAt = out.at;
   out.put(payload);
   out.byte(LITERAL_ONE, 0);
-  const hash = createHash("sha256").update(out.bytes.subarray(TYPE_OFFSET)).digest();
-  out.bytes.set(hash.subarray(0, 4), CHECKSUM_OFFSET);
-  return { bytes: out.bytes, hash, payload: out.bytes.subarray(payloadAt, payloadAt + payload.length), tick };
+  const digest = hash("sha256", out.bytes.subarray(TYPE_OFFSET), "buffer");
+  out.bytes.set(digest.subarray(0, 4), CHECKSUM_OFFSET);
+  return {
+    bytes: out.bytes,
+    hash: digest,
+    payload: out.bytes.subarray(payloadAt, payloadAt + payload.length),
+    tick,
+  };
 }
 
 /** Checks a chunk from elsewhere against everything that is known about it. Never throws. */
@@ -150,8 +155,8 @@ export function verifyChange(
     return -1;
   };
   if (leb() !== bytes.length - at) return "wrong-length";
-  const hash = createHash("sha256").update(bytes.subarray(TYPE_OFFSET)).digest();
-  for (let i = 0; i < 4; i++) if (bytes[CHECKSUM_OFFSET + i] !== hash[i]) return "wrong-hash";
+  const digest = hash("sha256", bytes.subarray(TYPE_OFFSET), "buffer");
+  for (let i = 0; i < 4; i++) if (bytes[CHECKSUM_OFFSET + i] !== digest[i]) return "wrong-hash";
 
   const contentsAt = at;
   if (leb() !== (previous.length === 0 ? 0 : 1)) return "wrong-dependencies";
@@ -170,7 +175,7 @@ export function verifyChange(
   if (payloadAt + payloadSize + 2 !== bytes.length) return "wrong-shape";
   if (!compareAt(bytes, contentsAt, head)) return "wrong-shape";
   if (bytes[bytes.length - 2] !== LITERAL_ONE || bytes[bytes.length - 1] !== 0) return "wrong-shape";
-  return { bytes, hash, payload: bytes.subarray(payloadAt, payloadAt + payloadSize), tick };
+  return { bytes, hash: digest, payload: bytes.subarray(payloadAt, payloadAt + payloadSize), tick };
 }
 
 function compareAt(bytes: Uint8Array, at: number, expected: Uint8Array): boolean {

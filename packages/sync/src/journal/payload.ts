@@ -8,7 +8,7 @@
 //   4 floor:  member, counter, count, (counter, segment, ticks)…: incarnations of the member below `counter` are retired:
 //             what lived in them, up to these positions, has been written again
 // Numbers without a width are varints. Kinds are append-only.
-import { ByteReader, ByteWriter, decodeSession, RECORD_BYTES_MAX } from "@holdfast/model";
+import { ByteReader, ByteWriter, isSession, RECORD_BYTES_MAX } from "@holdfast/model";
 import { MEMBER_COUNT_MAX } from "../ports.ts";
 
 const KIND_DELTA = 1;
@@ -95,7 +95,7 @@ function readEntry(input: ByteReader): Entry | undefined {
       const length = input.varint();
       if (length > RECORD_BYTES_MAX) return undefined;
       const bytes = input.take(length);
-      return "delta" in decodeSession(bytes) ? { kind: "delta", bytes } : undefined;
+      return isSession(bytes) ? { kind: "delta", bytes } : undefined;
     }
     case KIND_HEADER:
       return { kind: "header", previousTicks: input.varint(), base: input.varint() };
