@@ -2,8 +2,9 @@
 // this member; replication hears of it at INIT-ACK, or under a flood at COOKIE-ECHO.
 import { type Address, type Endpoint, type SessionId, sessionIdOf, type Tag } from "@holdfast/model";
 import type { ServiceEntry } from "../services/registry.ts";
+import type { Aged } from "./age-list.ts";
 
-export interface Embryo {
+export interface Embryo extends Aged<Embryo> {
   /** Tag, port, smallest address and service: the same for its retransmissions, whatever they come from. */
   readonly key: string;
   /** Smallest address of the INIT before the filter. */

@@ -11,6 +11,7 @@ import {
 import type { ForwarderLimits } from "../limits.ts";
 import { bytesOf } from "../packet/translate.ts";
 import { endpointKey } from "../selection/associations.ts";
+import { AgeList } from "./age-list.ts";
 import type { Embryo } from "./embryo.ts";
 
 type NurseryLimits = Pick<
@@ -30,17 +31,17 @@ class Crib {
   /** Replicated ones that still wait for their COOKIE-ECHO. */
   publishedCount = 0;
   /** Those that may be evicted, in the order of their age: neither in the table nor come back with a cookie. */
-  readonly evictable = new Map<string, Embryo>();
+  readonly evictable = new AgeList<Embryo>();
 
   /** The oldest, when it had its time. */
   oldest(beforeMs: number): Embryo | undefined {
-    const first = this.evictable.values().next().value;
+    const first = this.evictable.oldest;
     return first !== undefined && first.createdMs <= beforeMs ? first : undefined;
   }
 
   oldestOf(prefix: string, beforeMs: number): Embryo | undefined {
     let scanned = 0;
-    for (const embryo of this.evictable.values()) {
+    for (const embryo of this.evictable) {
       if (embryo.createdMs > beforeMs || ++scanned > PREFIX_SCAN_COUNT_MAX) return undefined;
       if (embryo.prefix === prefix) return embryo;
     }
@@ -132,7 +133,7 @@ export class Nursery {
     this.#byKey.set(embryo.key, embryo);
     const crib = this.#crib(embryo.entry.service.id);
     crib.count += 1;
-    crib.evictable.set(embryo.key, embryo);
+    crib.evictable.add(embryo);
     this.#countByPrefix.set(embryo.prefix, (this.#countByPrefix.get(embryo.prefix) ?? 0) + 1);
     this.#countEndpoint(embryo.endpoint, 1);
     this.#byAnswer.set(answerKey(embryo.clientTag, embryo.natPort), embryo);
@@ -157,7 +158,7 @@ export class Nursery {
     if (embryo.published) return;
     embryo.published = true;
     const crib = this.#crib(embryo.entry.service.id);
-    crib.evictable.delete(embryo.key);
+    crib.evictable.delete(embryo);
     if (!embryo.echoed) this.#countPublished(crib, embryo, 1);
   }
 
@@ -166,7 +167,7 @@ export class Nursery {
     if (embryo.echoed) return;
     embryo.echoed = true;
     const crib = this.#crib(embryo.entry.service.id);
-    crib.evictable.delete(embryo.key);
+    crib.evictable.delete(embryo);
     if (embryo.published) this.#countPublished(crib, embryo, -1);
   }
 
@@ -184,7 +185,7 @@ export class Nursery {
     if (!this.#byKey.delete(embryo.key)) return;
     const crib = this.#crib(embryo.entry.service.id);
     crib.count -= 1;
-    crib.evictable.delete(embryo.key);
+    crib.evictable.delete(embryo);
     if (embryo.published && !embryo.echoed) this.#countPublished(crib, embryo, -1);
     const count = (this.#countByPrefix.get(embryo.prefix) ?? 1) - 1;
     if (count === 0) this.#countByPrefix.delete(embryo.prefix);

@@ -197,6 +197,8 @@ function admit(
     echoed: false,
     published: false,
     tried: undefined,
+    older: undefined,
+    younger: undefined,
   };
   core.nursery.add(embryo);
   return embryo;
