@@ -39,7 +39,14 @@ import { Questions } from "./questions.ts";
 import { Receipts } from "./receipts.ts";
 import { Retirement } from "./retirement.ts";
 import { Rewriter } from "./rewriter.ts";
-import { REPLICATION_DEFAULTS, type ReplicationSettings } from "./settings.ts";
+import {
+  INCARNATION_LEAD_MAX_MS,
+  REINCARNATION_SHARE,
+  REPLICATION_DEFAULTS,
+  type ReplicationSettings,
+  WAITING_COUNT_MAX,
+  WALL_CLOCK_MIN_MS,
+} from "./settings.ts";
 import { type HeldJournal, type HeldSegment, isContiguous, Shelf } from "./shelf.ts";
 
 export interface EnginePorts {
@@ -79,6 +86,8 @@ export class ReplicationEngine implements Engine {
   #mayAllocate = false;
   #stateText = "";
   #stopped = false;
+  /** When a member's word last made this one begin a new incarnation. */
+  readonly #reincarnatedAtMs = new Map<number, number>();
   /** Members whose hello was taken in since the start. */
   readonly #greeted = new Set<number>();
 
@@ -241,18 +250,13 @@ export class ReplicationEngine implements Engine {
       case "keep":
         this.#ports.store.put(message.name, message.value);
         break;
-      case "request":
-        if (
-          !this.#send(message.member, {
-            kind: "request",
-            id: message.token,
-            topic: message.topic,
-            body: message.body,
-          })
-        ) {
-          this.#ports.link.post({ kind: "response", token: message.token, body: undefined });
-        }
+      case "request": {
+        const { token, member, topic, body } = message;
+        if (this.#send(member, { kind: "request", id: token, topic, body })) {
+          keepNewest(this.#asked, token, member);
+        } else this.#ports.link.post({ kind: "response", token, body: undefined });
         break;
+      }
       case "response":
         this.#respond(message.token, message.body);
         break;
@@ -265,6 +269,8 @@ export class ReplicationEngine implements Engine {
   /** Requests of other members under way in the node: our token → who asked, and its id. */
   readonly #requests = new Map<number, { readonly peer: number; readonly id: number }>();
   #nextRequest = 1;
+  /** Requests of our node: token → the member that was asked, and may answer. */
+  readonly #asked = new Map<number, number>();
 
   #respond(token: number, body: Uint8Array): void {
     const request = this.#requests.get(token);
@@ -335,12 +341,16 @@ export class ReplicationEngine implements Engine {
         break;
       case "request": {
         const token = this.#nextRequest++;
-        this.#requests.set(token, { peer: identity.number, id: message.id });
+        // The node does not answer everything.
+        keepNewest(this.#requests, token, { peer: identity.number, id: message.id });
         const { topic, body } = message;
         this.#ports.link.post({ kind: "request", token, from: identity.number, topic, body });
         break;
       }
       case "response":
+        // Nobody answers for another.
+        if (this.#asked.get(message.id) !== identity.number) break;
+        this.#asked.delete(message.id);
         this.#ports.link.post({ kind: "response", token: message.id, body: message.body });
         break;
     }
@@ -352,15 +362,18 @@ export class ReplicationEngine implements Engine {
       return;
     }
     const own = this.#ownJournal();
+    let counterMin = 0;
     for (const [member, counter] of summary.floors) {
-      if (member === own.member && counter > own.counter) this.#reincarnate(counter);
+      if (member === own.member && counter > own.counter && !this.#isLie(counter))
+        counterMin = Math.max(counterMin, counter);
     }
     // Two incarnations of one member, or a clock that went back: the later start needs the greater counter.
     for (const { actor } of summary.journals) {
-      if (memberOf(actor) === own.member && actor !== this.#ownJournal().actor) {
-        if (counterOf(actor) >= this.#ownJournal().counter) this.#reincarnate(counterOf(actor) + 1);
-      }
+      const counter = counterOf(actor);
+      if (memberOf(actor) !== own.member || actor === own.actor || this.#isLie(counter)) continue;
+      if (counter >= own.counter) counterMin = Math.max(counterMin, counter + 1);
     }
+    if (counterMin > 0) this.#reincarnate(counterMin, peer.identity.number);
     this.#greeted.add(peer.identity.number);
     this.#peers.summarized(peer, summary);
     this.#changedState();
@@ -397,7 +410,13 @@ export class ReplicationEngine implements Engine {
     const held = this.#shelf.journals.get(actor)?.segments.get(segment);
     const journal = this.#shelf.journals.get(actor);
     if (held === undefined || journal === undefined) return;
-    if (held.fetching?.peer === peer.identity.number) held.fetching = undefined;
+    const asked = held.fetching?.peer === peer.identity.number;
+    if (asked) held.fetching = undefined;
+    // While the writer is there, its journal comes from nobody else; a late answer is one that was asked for.
+    else if (!this.#peers.provides(peer, journal)) {
+      this.#count("unasked", 1);
+      return;
+    }
     if (fromTick > held.segment.ticks) return;
     for (const change of changes.slice(held.segment.ticks - fromTick)) {
       if (!this.#take(peer, journal, held, change, false)) return;
@@ -423,13 +442,13 @@ export class ReplicationEngine implements Engine {
     const verified = held.segment.verify(change);
     if (typeof verified === "string") {
       this.#count(`refused.${verified}`, 1);
-      if (peer !== undefined) this.#refuse(peer, `change ${verified}`);
+      this.#refuseChange(peer, journal, held, `change ${verified}`);
       return false;
     }
     const entries = decodePayload(verified.payload);
     if (entries === undefined) {
       this.#count("refused.payload", 1);
-      if (peer !== undefined) this.#refuse(peer, "change with a malformed payload");
+      this.#refuseChange(peer, journal, held, "change with a malformed payload");
       return false;
     }
     try {
@@ -437,7 +456,7 @@ export class ReplicationEngine implements Engine {
     } catch (error) {
       this.#count("refused.unapplicable", 1);
       this.#ports.logger.error({ error, actor: journal.actor }, "a verified change could not be applied");
-      if (peer !== undefined) this.#refuse(peer, "change that cannot be applied");
+      this.#refuseChange(peer, journal, held, "change that cannot be applied");
       return false;
     }
     if (peer !== undefined) {
@@ -446,6 +465,12 @@ export class ReplicationEngine implements Engine {
     }
     this.#read(journal, held, entries, live);
     return true;
+  }
+
+  /** A writer that tells each member something else is no fault of those who hand on what it told them. */
+  #refuseChange(peer: Peer | undefined, journal: HeldJournal, held: HeldSegment, reason: string): void {
+    if (peer?.identity.number === journal.member) this.#refuse(peer, reason);
+    else if (peer !== undefined) this.#peers.unwant(peer, journal.actor, held.segment.number);
   }
 
   #read(journal: HeldJournal, held: HeldSegment, entries: readonly Entry[], live: boolean): void {
@@ -497,7 +522,7 @@ export class ReplicationEngine implements Engine {
         left.push(control);
         continue;
       }
-      if (control.floor !== undefined) this.#lower(control.floor);
+      if (control.floor !== undefined) this.#lower(control.floor, journal.member);
       else if (control.base > journal.base) this.#drop(journal, control.base);
     }
     // Of many bases that wait the last one is enough.
@@ -506,14 +531,25 @@ export class ReplicationEngine implements Engine {
   }
 
   /** Another member has written again what lived in older incarnations of a member. */
-  #lower(floor: Floor): void {
+  #lower(floor: Floor, by: number): void {
+    if (this.#isLie(floor.counter)) return;
     // While the store is read nothing is dropped: what stands there has to be compared with the others first.
     if (this.#own === undefined) return;
     if (this.#floors.raise(floor.member, floor.counter))
       this.#ports.store.put("floors", this.#floors.encode());
     const own = this.#ownJournal();
-    if (floor.member === own.member && floor.counter > own.counter) this.#reincarnate(floor.counter);
-    this.#retirement.lowered(floor);
+    if (floor.member === own.member && floor.counter > own.counter) this.#reincarnate(floor.counter, by);
+    if (!this.#isThere(floor)) this.#retirement.lowered(floor);
+  }
+
+  /**
+   * Whom this member talks with nobody else gives up, and what it carried itself it writes again itself: a floor that is
+   * left out costs room for a while, one that is believed wrongly costs sessions.
+   */
+  #isThere({ member, counter }: Floor): boolean {
+    if (member === this.#ownJournal().member) return true;
+    const current = this.#peers.get(member)?.incarnation;
+    return current !== undefined && counterOf(current) < counter;
   }
 
   #serve(peer: Peer, message: Extract<PeerMessage, { kind: "fetch" }>): void {
@@ -587,8 +623,26 @@ export class ReplicationEngine implements Engine {
     this.#acknowledgements.reset();
   }
 
-  /** The others have given this incarnation up: begin another; the old one's sessions are written again. */
-  #reincarnate(counterMin: number): void {
+  /** Nobody's clock is that wrong: a counter that leaves no room above it would end a member's incarnations for good. */
+  #isLie(counter: number): boolean {
+    const nowMs = Math.max(this.#ports.clock.wallMs(), WALL_CLOCK_MIN_MS);
+    if (counter <= nowMs + INCARNATION_LEAD_MAX_MS) return false;
+    this.#count("lies", 1);
+    return true;
+  }
+
+  /**
+   * The others have given this incarnation up: begin another; the old one's sessions are written again. `by`: who says so.
+   * One member's word does it once in a while: the others hold so many incarnations of one member and no more.
+   */
+  #reincarnate(counterMin: number, by: number): void {
+    const nowMs = this.#ports.clock.nowMs();
+    const sinceMs = nowMs - (this.#reincarnatedAtMs.get(by) ?? Number.NEGATIVE_INFINITY);
+    if (sinceMs < this.#settings.memoryMs * REINCARNATION_SHARE) {
+      this.#count("reincarnationsPutOff", 1);
+      return;
+    }
+    this.#reincarnatedAtMs.set(by, nowMs);
     this.#count("reincarnations", 1);
     this.#ports.logger.warn(
       { counterMin },
@@ -773,7 +827,9 @@ export class ReplicationEngine implements Engine {
     if (sealed && changes.length > 0) held.sealedTicks ??= held.segment.ticks;
   }
 
+  /** Nobody may write under this name, any more or yet. */
   #isRetired(actor: Actor): boolean {
+    if (this.#isLie(counterOf(actor))) return true;
     return this.#floors.retires(memberOf(actor), counterOf(actor)) && !this.#shelf.journals.has(actor);
   }
 
@@ -789,6 +845,16 @@ export class ReplicationEngine implements Engine {
 
   #count(name: string, by: number): void {
     this.#totals[name] = (this.#totals[name] ?? 0) + by;
+  }
+}
+
+/** Sets, and lets the oldest entry go when there are too many. */
+function keepNewest<K, V>(map: Map<K, V>, key: K, value: V): void {
+  map.set(key, value);
+  if (map.size <= WAITING_COUNT_MAX) return;
+  for (const oldest of map.keys()) {
+    map.delete(oldest);
+    break;
   }
 }
 

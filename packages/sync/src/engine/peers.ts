@@ -127,7 +127,7 @@ export class Peers {
     for (const listed of summary.journals) {
       if (listed.actor === ownActor() || isRetired(listed.actor)) continue;
       const journal = shelf.journal(listed.actor);
-      if (journal === undefined || !this.#provides(peer, journal)) continue;
+      if (journal === undefined || !this.provides(peer, journal)) continue;
       if (journal.segments.size === 0 && listed.base > journal.base) journal.base = listed.base;
       for (const { segment, ticks, head, sealed } of listed.segments) {
         if (segment < journal.base || segment < listed.base || ticks === 0) continue;
@@ -209,7 +209,7 @@ export class Peers {
   }
 
   /** A journal comes from its writer, or when that is out of reach from whoever has it. */
-  #provides(peer: Peer, journal: HeldJournal): boolean {
+  provides(peer: Peer, journal: HeldJournal): boolean {
     if (peer.identity.number === journal.member) return true;
     const writer = this.#peers.get(journal.member);
     return writer?.incarnation !== journal.actor;

@@ -58,6 +58,14 @@ export const RETIRE_SHARE = 0.6;
 export const SEAL_SHARE = 0.2;
 /** Tombstones are kept this many M. */
 export const TOMBSTONE_SHARE = 2;
+/** Share of M in which one member's word makes another begin a new incarnation once at most. */
+export const REINCARNATION_SHARE = 0.5;
+/**
+ * Incarnation counters are wall clock milliseconds at first. A hundred years ahead is no clock; the own one may have been
+ * reset, so that years are counted from this one at the earliest.
+ */
+export const INCARNATION_LEAD_MAX_MS = 100 * 365 * 86_400_000;
+export const WALL_CLOCK_MIN_MS = Date.UTC(2026, 0, 1);
 /** Segments held of one actor; a writer that has more is refused. */
 export const SEGMENT_COUNT_MAX = 2048;
 /** Unretired incarnations held of one member. */
