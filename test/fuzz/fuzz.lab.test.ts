@@ -20,13 +20,15 @@ test("damaged and hostile input, a little of everything", { skip: obstacle }, as
   const reports = await fuzz({ packets: PACKET_COUNT, seed: SEED, guided: false });
   const figure = (target: string, name: string) =>
     reports.find((report) => report.target === target)?.figures[name] ?? 0;
-  assert.equal(reports.length, 7);
+  assert.equal(reports.length, 8);
   // What is refused at the door proves nothing about the house.
   assert.ok(figure("codec", "rewritten") > PACKET_COUNT / 200);
   assert.ok(figure("slow-path", "punted") > PACKET_COUNT / 20);
   assert.ok(figure("slow-path", "dropReasons") > 15);
   assert.ok(figure("fast-path", "forwarded") > PACKET_COUNT / 20);
   assert.ok(figure("messages", "peer") > PACKET_COUNT / 500);
+  assert.ok(figure("peers", "refused") > 0);
+  assert.ok(figure("peers", "worlds") > 4);
   assert.ok(figure("api", "status201") > 0);
   assert.ok(figure("configuration", "accepted") > 0);
 });

@@ -15,6 +15,7 @@ import { CodecTarget } from "./targets/codec.ts";
 import { ConfigurationTarget } from "./targets/configuration.ts";
 import { MessagesTarget } from "./targets/messages.ts";
 import { OracleTarget } from "./targets/oracle.ts";
+import { PeersTarget } from "./targets/peers.ts";
 import { SlowPathTarget } from "./targets/slow-path.ts";
 import type { Watch } from "./watch.ts";
 
@@ -36,6 +37,7 @@ export interface FuzzOptions {
 /** Shares of `packets` that are packets; the rest come on top, since they are not. */
 const SHARES = { codec: 0.2, "slow-path": 0.3, "fast-path": 0.5 } as const;
 const MESSAGE_SHARE = 0.2;
+const PEER_SHARE = 0.1;
 const API_SHARE = 0.01;
 const CONFIGURATION_SHARE = 0.005;
 
@@ -50,6 +52,7 @@ export async function fuzz(options: FuzzOptions): Promise<TargetReport[]> {
     ["codec", packets * SHARES.codec, () => new CodecTarget(packetCorpus)],
     ["slow-path", packets * (root ? SHARES["slow-path"] : 0.8), () => new SlowPathTarget(slowPathCorpus)],
     ["messages", packets * MESSAGE_SHARE, () => new MessagesTarget(messageCorpus)],
+    ["peers", packets * PEER_SHARE, () => new PeersTarget(seed)],
     ["api", packets * API_SHARE, () => new ApiTarget("api")],
     ["loxilb-api", packets * API_SHARE, () => new ApiTarget("loxilb-api")],
     ["configuration", packets * CONFIGURATION_SHARE, () => new ConfigurationTarget()],
