@@ -21,14 +21,25 @@ export class PortKeeper {
   changed({ previous, record }: SessionChange, nowMs: number): void {
     const was = previous !== undefined && isLiving(previous);
     const is = record !== undefined && isLiving(record);
-    if (was && is && previous.generations === record.generations && previous.commit === record.commit) return;
+    const same = previous?.generations === record?.generations && previous?.commit === record?.commit;
+    if (was === is && same) return;
     const after = is ? natPortsOf(record) : [];
     for (const port of after) this.#natPorts.reserve(port.endpoint, port.endpointPort, port.natPort);
-    if (!was) return;
-    const reason = is ? "unseen" : releaseReason(previous, record);
-    for (const port of natPortsOf(previous)) {
-      if (!this.#natPorts.isOwn(port.natPort) || after.some((other) => samePlace(port, other))) continue;
-      if (this.#isUsedByAnother(port, previous)) continue;
+    if (previous !== undefined)
+      this.#release(previous, after, was && is ? "unseen" : releaseReason(previous, record), nowMs);
+    // A restart that came too late: its port was allocated for a session that has ended.
+    if (record !== undefined && !is) this.#release(record, after, "unseen", nowMs);
+  }
+
+  #release(
+    record: SessionRecord,
+    kept: readonly CandidateIdentity[],
+    reason: ReleaseReason,
+    nowMs: number,
+  ): void {
+    for (const port of natPortsOf(record)) {
+      if (!this.#natPorts.isOwn(port.natPort) || kept.some((other) => samePlace(port, other))) continue;
+      if (this.#isUsedByAnother(port, record)) continue;
       this.#natPorts.release(port.endpoint, port.endpointPort, port.natPort, reason, nowMs);
     }
   }

@@ -6,11 +6,9 @@ import {
   candidateKeyOf,
   commitOf,
   currentCandidate,
-  effectivePhase,
   endOf,
   familyOf,
   type Generation,
-  isEnded,
   isLiving,
   type SessionDelta,
   type SessionRecord,
@@ -23,7 +21,7 @@ import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
 import { abortEndpoint, answerDead, refuseAsconf } from "./answers.ts";
 import { type Core, drop } from "./core.ts";
 import { forward } from "./forward.ts";
-import { isLingering, revive } from "./lingering.ts";
+import { isLingering, isRestarting, phaseFor, revive } from "./lingering.ts";
 import { aborted, isReflected } from "./up.ts";
 
 /** `endpoint` is the configured address; the packet may come from another of its addresses. */
@@ -39,7 +37,8 @@ export function handleDown(core: Core, input: SctpInput, endpoint: Address): und
   for (const record of core.table.byNatPort(endpoint, packet.sourcePort, packet.destinationPort)) {
     const match = matchDown(record, packet.verificationTag, reflected, path);
     if (match === undefined) continue;
-    if (isLiving(record) || isLingering(core, record)) return pass(core, input, record, match, path);
+    if (isLiving(record) || isLingering(core, record) || isRestarting(record, match))
+      return pass(core, input, record, match, path);
     dead ??= record;
   }
   if (dead !== undefined) {
@@ -99,7 +98,7 @@ function pass(
   if (entry === undefined || vip === undefined) return drop(core, "no-service", input.bytes);
   if (match.role === "superseded" && !isContradicted(core, record))
     return drop(core, "wrong-tag", input.bytes);
-  const phase = match.role === "current" || isEnded(record) ? effectivePhase(record) : match.generation.phase;
+  const phase = phaseFor(record, match);
   const transition = trackPacket("down", chunkTypes(input.packet), phase);
   if (!transition.forward) {
     if (input.packet.chunks.some((c) => c.type === CHUNK.ASCONF || c.type === CHUNK.ASCONF_ACK)) {

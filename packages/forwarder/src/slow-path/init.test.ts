@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { currentCandidate, isLiving } from "@holdfast/model";
+import { currentCandidate, endOf, isLiving } from "@holdfast/model";
 import { CAUSE, CHUNK, type Chunk, encodeParameter, PARAMETER, parseCauses } from "@holdfast/sctp";
 import { ClientHost, EndpointHost, ipPacket, listedIn, type Seen } from "../testing/hosts.ts";
 import {
@@ -321,4 +321,61 @@ test("listed addresses that are nobody's, ours or unreachable are not believed",
     ],
   });
   assert.deepEqual([...record.clients.keys()].sort(), [CLIENT, CLIENT_2].sort());
+});
+
+test("an INIT that others have asked about and that moves to another endpoint gives both ports back in the end", async () => {
+  const rig = new Rig({ services: [two()] });
+  const client = newClient(1);
+  const first = await rig.one(client.init(UP));
+  rig.forwarder.publish({
+    kind: "natPort",
+    endpoint: first.destination,
+    endpointPort: ENDPOINT_PORT,
+    natPort: first.packet.sourcePort,
+  });
+  await rig.one(client.init(UP));
+  const moved = await rig.one(client.init(UP));
+  assert.notEqual(moved.destination, first.destination);
+  assert.equal(rig.forwarder.counters().natPortsUsed, 2);
+  rig.clock.advance(200_000);
+  const { natPortsUsed, embryos } = rig.forwarder.counters();
+  assert.deepEqual([natPortsUsed, embryos], [0, 0]);
+});
+
+test("a restart whose session times out meanwhile comes up all the same", async () => {
+  const rig = new Rig();
+  const { record } = await rig.establish();
+  const again = newClient(2);
+  const restarted = newEndpoint(0x44);
+  const init = await rig.one(again.init(UP));
+  again.acceptInitAck(await rig.one(restarted.initAck(init)));
+  rig.table.apply({ id: record.id, end: endOf(rig.table.get(record.id) as typeof record, "idle") });
+  rig.clock.advance(31_000);
+  await rig.one(again.cookieEcho(UP));
+  await rig.one(restarted.cookieAck(DOWN));
+  const after = rig.table.get(record.id) as typeof record;
+  assert.ok(isLiving(after));
+  assert.equal(after.commit?.clientTag, again.tag);
+  assert.equal((await rig.one(again.data(UP))).tag, restarted.tag);
+});
+
+test("a restart of a session that has ended gives its own NAT port back", async () => {
+  const rig = new Rig({ services: [two()] });
+  const { record } = await rig.establish();
+  // Its endpoint drains: the restart goes elsewhere, with a port of its own.
+  rig.forwarder.setServices([
+    two({
+      endpoints: [
+        { address: ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "drain" },
+        { address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" },
+      ],
+    }),
+  ]);
+  const again = newClient(2);
+  const init = await rig.one(again.init(UP));
+  assert.equal(init.destination, OTHER_ENDPOINT);
+  rig.table.apply({ id: record.id, end: endOf(rig.table.get(record.id) as typeof record, "idle") });
+  await rig.one(newEndpoint(0x44).initAck(init));
+  rig.clock.advance(200_000);
+  assert.equal(rig.forwarder.counters().natPortsUsed, 0);
 });

@@ -25,6 +25,7 @@ import { selectEndpoint } from "../selection/selection.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { refuseHostName, refuseRestart } from "./answers.ts";
 import { type Core, drop, send } from "./core.ts";
+import { publish } from "./init-ack.ts";
 
 /** One INIT while it is handled. */
 interface InitContext {
@@ -282,6 +283,8 @@ function reselect(core: Core, embryo: Embryo): undefined {
   core.nursery.move(embryo, place.endpoint, place.natPort);
   embryo.ownsPort = true;
   embryo.initCount = 0;
+  // Another member has asked for it: the table learns the new port, or nobody would ever give that back.
+  if (embryo.published) publish(core, embryo);
 }
 
 /** An INIT of a generation that the table knows: a retransmission to another member, or a late copy. Nothing changes. */

@@ -1,5 +1,15 @@
 // After the end: packets pass through a linger, time-outs are undone by tag-valid traffic, the rest is dead.
-import { currentCandidate, currentGeneration, isLiving, type SessionRecord, type Tag } from "@holdfast/model";
+import {
+  currentCandidate,
+  currentGeneration,
+  effectivePhase,
+  isEnded,
+  isLiving,
+  type Phase,
+  type SessionRecord,
+  type Tag,
+} from "@holdfast/model";
+import type { TagMatch } from "../tracker/match.ts";
 import type { Direction } from "../tracker/transitions.ts";
 import type { Core } from "./core.ts";
 
@@ -11,6 +21,20 @@ export function isLingering(core: Core, record: SessionRecord): boolean {
     endedMs !== undefined &&
     core.clock.nowMs() - endedMs < core.limits.lingerMs
   );
+}
+
+/**
+ * The end was of an earlier generation: the client had begun again before it, and its handshake goes on. Its commit
+ * outlives the end.
+ */
+export function isRestarting(record: SessionRecord, match: TagMatch): boolean {
+  return match.role === "pending" && record.commit !== undefined;
+}
+
+/** The phase that a packet of this generation meets. */
+export function phaseFor(record: SessionRecord, match: TagMatch): Phase {
+  if (match.role === "current") return effectivePhase(record);
+  return isEnded(record) && !isRestarting(record, match) ? "closed" : match.generation.phase;
 }
 
 /**

@@ -4,11 +4,9 @@ import {
   type Candidate,
   candidateKeyOf,
   commitOf,
-  effectivePhase,
   endOf,
   familyOf,
   type Generation,
-  isEnded,
   isLiving,
   type SessionDelta,
   type SessionRecord,
@@ -25,7 +23,7 @@ import { type Core, drop } from "./core.ts";
 import { forward } from "./forward.ts";
 import { heardDelta, noteHeard } from "./heard.ts";
 import { publish } from "./init-ack.ts";
-import { isLingering, revive } from "./lingering.ts";
+import { isLingering, isRestarting, phaseFor, revive } from "./lingering.ts";
 
 export function handleUp(core: Core, input: SctpInput, entry: ServiceEntry, vip: number): undefined {
   const { source, packet } = input;
@@ -34,7 +32,7 @@ export function handleUp(core: Core, input: SctpInput, entry: ServiceEntry, vip:
   for (const record of core.table.byClient(entry.service.id, source, packet.sourcePort)) {
     const match = matchUp(record, packet.verificationTag, reflected);
     if (match === undefined) continue;
-    if (isLiving(record) || isLingering(core, record))
+    if (isLiving(record) || isLingering(core, record) || isRestarting(record, match))
       return pass(core, input, entry, vip, record, match, reflected);
     dead ??= record;
   }
@@ -104,7 +102,7 @@ function pass(
   if (!isClientAddress(record, match.generation, input.source)) {
     return drop(core, "source-not-in-set", input.bytes);
   }
-  const phase = match.role === "current" || isEnded(record) ? effectivePhase(record) : match.generation.phase;
+  const phase = phaseFor(record, match);
   const transition = trackPacket("up", chunkTypes(input.packet), phase);
   if (!transition.forward) {
     if (isAsconf(input)) return refuseAsconf(core, input, match.generation.clientTag);
