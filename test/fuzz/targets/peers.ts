@@ -172,7 +172,7 @@ export class PeersTarget extends Target {
     if (random.below(6) > 0) return bytes;
     // Damage that still decodes; what does not is another target's matter, and ends the link each time.
     const damaged = mutate(random, bytes, bytes);
-    return decodePeerMessage(damaged).ok && !mentions(damaged, world.witness) ? damaged : bytes;
+    return isAllowed(damaged, world) ? damaged : bytes;
   }
 
   async #endWorld(): Promise<void> {
@@ -216,6 +216,15 @@ function commitText(record: SessionRecord | undefined): string {
 // ---- what a liar says
 
 const pick = <T>(random: Random, items: readonly T[]): T => items[random.below(items.length)] as T;
+
+/** Damage must not make one kind of liar another: a journal whose writer began anew may be continued by anybody. */
+function isAllowed(damaged: Uint8Array, world: World): boolean {
+  const decoded = decodePeerMessage(damaged);
+  if (!decoded.ok) return false;
+  const { kind } = decoded.message;
+  if (world.kind === "impersonator") return kind !== "hello" && kind !== "summary";
+  return !mentions(damaged, world.witness);
+}
 
 function mentions(bytes: Uint8Array, id: SessionId): boolean {
   return Buffer.from(bytes).includes(Buffer.from(id.replaceAll("-", ""), "hex"));
