@@ -6,6 +6,7 @@ import { CounterMap } from "@holdfast/forwarder/internal/fast-path/bpf/counters"
 import { type TestProgram, TestRunner } from "@holdfast/forwarder/internal/fast-path/bpf/test-run";
 import { Engine } from "@holdfast/forwarder/internal/fast-path/reference/engine";
 import type { Verdict } from "@holdfast/forwarder/internal/fast-path/reference/verdict";
+import { addressFromBytes } from "@holdfast/model";
 import { IpHeader, PROTOCOL } from "@holdfast/sctp";
 import type { PacketWorld } from "@holdfast/testkit";
 
@@ -30,6 +31,9 @@ const RATES_UNLIMITED = Object.fromEntries(
 
 const V6_SOLICITATION = 135;
 const V6_ADVERTISEMENT = 136;
+/** RFC 4861 §4.3: type, code, checksum, reserved, target. */
+const V6_DISCOVERY_SIZE_MIN = 24;
+const V6_TARGET_OFFSET = 48;
 
 /** A pair of tables with the same contents, and the programs. */
 export class Oracle {
@@ -42,10 +46,12 @@ export class Oracle {
     tc: { reference: new Map<string, number>(), bpf: new Map<string, number>() },
   };
   readonly #header = new IpHeader();
+  readonly #local: ReadonlySet<string>;
   readonly compared = { forwarded: 0, punted: 0, dropped: 0, passed: 0, answered: 0 };
 
   /** `told`: what the reference has instead of the world. */
   constructor(world: PacketWorld, told: PacketWorld = world) {
+    this.#local = new Set(world.local.map(({ address }) => address));
     this.#engines = { xdp: this.#engine(told), tc: this.#engine(told) };
     this.#runners = { xdp: runner(world), tc: runner(world) };
     this.#counters = {
@@ -134,14 +140,23 @@ export class Oracle {
   }
 
   /**
-   * The reference decides a solicitation by the packet's destination, the programs by the target that it asks for,
-   * which is what matters on a wire. Here only: both keep it from the host, or both leave it to the host.
+   * The reference decides neighbour discovery by the packet's destination, the programs by the target that it is about,
+   * which is what matters on a wire. Here only: what is for or about a local address is kept from the host by both, and
+   * all else left to it.
    */
   #compareDiscovery(program: TestProgram, verdict: Verdict, packet: Uint8Array): string | undefined {
     const { action } = this.#runBpfAlone(program, packet);
     if (verdict.action === "drop") this.#ignore(program, "reference", `drop.${verdict.reason}`, 1);
-    if ((action === "pass") === (verdict.action === "pass")) return undefined;
+    const kept = verdict.action !== "pass" || this.#isAboutLocal(packet);
+    if (kept === (action !== "pass")) return undefined;
     return `neighbour discovery: reference ${verdict.action}, BPF ${action}`;
+  }
+
+  #isAboutLocal(packet: Uint8Array): boolean {
+    const payloadSize = ((packet[4] as number) << 8) | (packet[5] as number);
+    if (packet[6] !== PROTOCOL.ICMPV6 || payloadSize < V6_DISCOVERY_SIZE_MIN) return false;
+    const target = addressFromBytes(packet, V6_TARGET_OFFSET, 16);
+    return this.#local.has(target);
   }
 
   /** What the programs count here the reference has not counted. */
