@@ -395,6 +395,14 @@ class SlowPathForwarder implements Forwarder {
     if (local !== undefined && record !== undefined)
       this.#housekeeping.changed(local, previous, record, nowMs);
     if (this.#guard.isNewEnd(previous, record)) {
+      if (change.origin === "remote" && this.#guard.denies(record as SessionRecord)) {
+        this.#counters.count("endpoint-deaths-denied");
+        this.#core.table.apply(
+          { id: (record as SessionRecord).id, activity: (record as SessionRecord).activity + 1 },
+          { urgent: true },
+        );
+        return;
+      }
       this.#counters.count("sessions-ended");
       if (record?.commit === undefined) this.#stillborn(record as SessionRecord);
       this.#guard.ended(record as SessionRecord, entry);

@@ -35,6 +35,7 @@ export const SLOW_PATH_EVENTS = [
   "fragments-reassembled",
   "endpoint-aliases-learned",
   "sessions-adopted",
+  "endpoint-deaths-denied",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];
 

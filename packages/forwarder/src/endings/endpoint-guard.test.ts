@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isLiving } from "@holdfast/model";
 import { CAUSE, CHUNK, type Chunk, parseCauses } from "@holdfast/sctp";
+import { Cluster } from "../testing/cluster.ts";
 import { ClientHost, EndpointHost } from "../testing/hosts.ts";
 import {
   CLIENT,
@@ -150,4 +151,39 @@ test("clients of an endpoint whose host has no SCTP any more are told in a fract
   assert.ok(told.length > 0);
   for (const seen of told) assert.deepEqual([seen.types, seen.tag], [[CHUNK.ABORT], client.tag]);
   assert.equal(rig.table.get(record.id)?.end?.cause, "endpointDown");
+});
+
+test("an endpoint that one half of a partition calls dead and the other hears keeps its associations when they meet", async () => {
+  const cluster = new Cluster(2);
+  const [far, near] = [cluster.rig(0), cluster.rig(1)];
+  const { client, endpoint, record } = await near.establish();
+  near.forwarder.setVerdict(PLACE, "up", "test");
+  cluster.connected = false;
+  far.forwarder.setVerdict(PLACE, "down", "test");
+  cluster.clock.advance(10_000);
+  assert.equal(far.table.get(record.id)?.end?.cause, "endpointDown");
+  far.taken();
+  cluster.deliver();
+  cluster.deliver();
+  assert.deepEqual(near.taken(), [], "nobody is told");
+  assert.equal(near.event("endpoint-deaths-denied"), 1);
+  for (const rig of cluster.rigs) {
+    assert.ok(isLiving(rig.table.get(record.id) as typeof record));
+    assert.equal((await rig.one(client.data(UP))).tag, endpoint.tag);
+    assert.equal((await rig.one(endpoint.data(DOWN))).tag, client.tag);
+  }
+});
+
+test("a client whose endpoint is dead does not bring the session back, and hears of it again; the endpoint does", async () => {
+  const rig = new Rig();
+  const { client, endpoint, record } = await rig.establish();
+  rig.clock.advance(5_000);
+  rig.forwarder.setVerdict(PLACE, "down", "test");
+  rig.clock.advance(4_000);
+  assert.ok(rig.taken().length > 0);
+  const again = await rig.one(client.data(UP));
+  assert.deepEqual([again.types, again.destination], [[CHUNK.ABORT], CLIENT]);
+  assert.ok(!isLiving(rig.table.get(record.id) as typeof record));
+  assert.equal((await rig.one(endpoint.data(DOWN))).tag, client.tag);
+  assert.ok(isLiving(rig.table.get(record.id) as typeof record));
 });

@@ -164,6 +164,20 @@ export class EndpointGuard {
     return record !== undefined && previous !== undefined && isLiving(previous) && isEnded(record);
   }
 
+  /**
+   * Others hold the endpoint for dead, and this member hears it: they were cut off from it, or this one was cut off from
+   * them. The session lives on, and what this member says now tells them.
+   */
+  denies(record: SessionRecord): boolean {
+    const candidate = currentCandidate(record);
+    if (record.end?.cause !== "endpointDown" || candidate === undefined) return false;
+    const { registry, health } = this.#core;
+    const { endpoint: address, endpointPort: port } = candidate;
+    return registry
+      .addressesOf({ address, port })
+      .some((each) => health.verdictOf({ address: each, port })?.verdict === "up");
+  }
+
   /** Whoever ended it: the members that own the VIPs tell both ends. */
   ended(record: SessionRecord, entry: ServiceEntry | undefined): void {
     const cause = record.end?.cause;

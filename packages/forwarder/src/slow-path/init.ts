@@ -239,13 +239,13 @@ function choose(
   if (endpoint === undefined) return "no-endpoint";
   const nowMs = core.clock.nowMs();
   const probe = `${clients[0]}|${clientPort}|${service.id}`;
-  let natPort = core.natPorts.allocate(endpoint.address, endpoint.port, clientPort, probe, nowMs);
-  if (natPort === undefined) {
-    // A flood of embryos holds the ports: the oldest that had its second makes room for a later one.
-    const oldest = core.nursery.evictableOf(service.id, nowMs);
+  // A flood of embryos holds the ports: the oldest that had its second makes room for a later one. Not only when nothing is
+  // left, since its port rests before anybody has it.
+  if (core.natPorts.isScarce(endpoint.address, endpoint.port)) {
+    const oldest = core.nursery.evictableOf(service.id, endpoint, nowMs);
     if (oldest !== undefined) evict(core, oldest);
-    natPort = core.natPorts.allocate(endpoint.address, endpoint.port, clientPort, probe, nowMs);
   }
+  const natPort = core.natPorts.allocate(endpoint.address, endpoint.port, clientPort, probe, nowMs);
   return natPort === undefined ? "nat-ports-exhausted" : { endpoint, natPort };
 }
 

@@ -39,7 +39,8 @@ export function phaseFor(record: SessionRecord, match: TagMatch): Phase {
 
 /**
  * A time-out never absorbs: traffic with the tag in force shows that it was wrong (the silent half of a partition, an
- * idle limit that was too short). Not when the NAT port has a new owner meanwhile. undefined: it stays dead.
+ * idle limit that was too short). Not when the NAT port has a new owner meanwhile; and that an endpoint was down only the
+ * endpoint itself can deny: its client was told, and must not hang on. undefined: it stays dead.
  */
 export function revive(
   core: Core,
@@ -48,6 +49,7 @@ export function revive(
   direction: Direction,
 ): SessionRecord | undefined {
   if (record.end === undefined || record.end.absorbing || record.commit === undefined) return undefined;
+  if (record.end.cause === "endpointDown" && direction === "up") return undefined;
   const candidate = currentCandidate(record);
   const inForce = direction === "up" ? candidate?.endpointTag : currentGeneration(record)?.clientTag;
   if (candidate === undefined || inForce !== tag) return undefined;

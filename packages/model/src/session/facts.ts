@@ -85,13 +85,15 @@ export function effectivePhase(record: SessionRecord): Phase {
   return isEnded(record) ? "closed" : phaseReached(record);
 }
 
-/** Tag-verified ends and an operator's removal; the rest are time-outs. */
+/**
+ * Tag-verified ends and an operator's removal; the rest are time-outs. So is the silence of an endpoint: in the other half
+ * of a partition it may be answering.
+ */
 const ABSORBING: ReadonlySet<EndCause> = new Set([
   "shutdown",
   "abortByClient",
   "abortByEndpoint",
   "operator",
-  "endpointDown",
   "endpointRemoved",
   "superseded",
 ]);
@@ -121,10 +123,9 @@ export function isSamePort(a: CandidateIdentity, b: CandidateIdentity): boolean 
 
 /** Every (endpoint, port, NAT port) that the record holds, the committed one first. */
 export function natPortsOf(record: SessionRecord): CandidateIdentity[] {
-  // A handful at most: comparing beats a map.
-  const held: CandidateIdentity[] = [];
+  // Mostly one, and a handful at most: comparing beats a map.
   const current = currentCandidate(record);
-  if (current !== undefined) held.push(current);
+  const held: CandidateIdentity[] = current === undefined ? [] : [current];
   const committed = record.commit?.generation;
   if (committed !== undefined) addPorts(held, committed);
   for (const generation of record.generations.values())
