@@ -62,10 +62,10 @@ export class EndpointScene {
       // Through the API: what comes from a file is changed there only.
       const made = await cluster.members[0]?.fetch("POST", "/v1/services", cluster.serviceSpec());
       if (made?.status !== 201) throw new Error(`the service was refused: ${made?.status} ${made?.body}`);
-      await cluster.settled();
       for (const index of cluster.endpoints.keys())
         scene.servers.push(await cluster.startEndpoint(index, { echo: true, ...options.peers }));
       await scene.healthy(cluster.endpoints.length);
+      await cluster.settled();
       for (const index of cluster.clients.keys()) {
         scene.clients.push(
           await cluster.startClient(index, {

@@ -21,16 +21,6 @@ const ENDLESS_COUNT = 1_200;
 const ENDLESS_HELD_MAX = 1_024;
 const TAG = 0x1234_5678;
 
-async function drops(member: Member, reason: string): Promise<number> {
-  const { body } = await member.fetch("GET", "/v1/metrics");
-  let sum = 0;
-  for (const [, value] of body.matchAll(
-    new RegExp(`^holdfast_(?:fast|slow)_path_dropped_packets_total\\{reason="${reason}"\\} (\\d+)`, "gm"),
-  ))
-    sum += Number(value);
-  return sum;
-}
-
 /** So many more drops for the reason while `action` runs and shortly after. */
 async function dropped(
   member: Member,
@@ -39,13 +29,13 @@ async function dropped(
   action: () => void,
   limitMs = 3_000,
 ): Promise<void> {
-  const before = await drops(member, reason);
+  const before = await member.drops(reason);
   action();
   let now = before;
   await until(
     `${count} drops for ${reason}`,
     async () => {
-      now = await drops(member, reason);
+      now = await member.drops(reason);
       return now >= before + count;
     },
     limitMs,
@@ -147,14 +137,14 @@ export async function forgeFragments(routed: Routed, member: Member): Promise<vo
     for (let id = 21; id <= 30; id++) piece(id, 0, 8, true);
   });
   // First fragments whose rest never comes: bounded, then forgotten (one family waits for that: it takes seconds).
-  const forgotten = await drops(member, "fragment-timeout");
+  const forgotten = await member.drops("fragment-timeout");
   await dropped(member, "fragment-limit", ENDLESS_COUNT - ENDLESS_HELD_MAX, () => {
     for (let id = 1_000; id < 1_000 + ENDLESS_COUNT; id++) piece(id, 0, 512, true);
   });
   if (v6) return;
   await until(
     "what never became whole to be forgotten",
-    async () => (await drops(member, "fragment-timeout")) >= forgotten + ENDLESS_HELD_MAX,
+    async () => (await member.drops("fragment-timeout")) >= forgotten + ENDLESS_HELD_MAX,
     10_000,
     200,
   );

@@ -191,4 +191,13 @@ export class Member {
     }
     return sum;
   }
+
+  /** Packets that fast and slow path together dropped for a reason. */
+  async drops(reason: string): Promise<number> {
+    const { body } = await this.fetch("GET", "/v1/metrics");
+    const counts = /^holdfast_(?:fast|slow)_path_dropped_packets_total\{reason="([^"]+)"\} (\d+)/gm;
+    let sum = 0;
+    for (const [, name, value] of body.matchAll(counts)) if (name === reason) sum += Number(value);
+    return sum;
+  }
 }
