@@ -122,6 +122,18 @@ test("NAT ports run out: INITs are dropped with the reason, established associat
   await rig.one(spoofed(9_001));
 });
 
+test("INITs at a rate that the ports bear, each for a second and its rest, are never refused", async () => {
+  const rig = new Rig();
+  const perTick = 500;
+  for (let i = 0; i < 100 * perTick; i++) {
+    if (i % perTick === 0) rig.clock.advance(100);
+    rig.fastPath.inject(spoofed(i));
+    rig.fastPath.takeOutgoing();
+  }
+  assert.deepEqual(rig.drops(), {});
+  assert.ok(rig.event("embryos-evicted") > 0);
+});
+
 test("embryos that nobody finishes are forgotten, here and in the table, and their ports come back", async () => {
   const rig = new Rig();
   const client = new ClientHost(40_000, SERVICE_PORT, 1);

@@ -22,8 +22,8 @@ type NurseryLimits = Pick<
 /** Above this many embryos questions of other members are not searched for. */
 const MATCHED_COUNT_MAX = 4_096;
 
-/** How many of the oldest are searched for one of a prefix that is over its quota. */
-const PREFIX_SCAN_COUNT_MAX = 256;
+/** How many of the oldest are searched for one of a prefix that is over its quota, or of an endpoint without ports. */
+const SCAN_COUNT_MAX = 256;
 
 /** A service's embryos. */
 class Crib {
@@ -39,11 +39,12 @@ class Crib {
     return first !== undefined && first.createdMs <= beforeMs ? first : undefined;
   }
 
-  oldestOf(prefix: string, beforeMs: number): Embryo | undefined {
+  /** The oldest that is of some kind. */
+  oldestOf(isOne: (embryo: Embryo) => boolean, beforeMs: number): Embryo | undefined {
     let scanned = 0;
     for (const embryo of this.evictable) {
-      if (embryo.createdMs > beforeMs || ++scanned > PREFIX_SCAN_COUNT_MAX) return undefined;
-      if (embryo.prefix === prefix) return embryo;
+      if (embryo.createdMs > beforeMs || ++scanned > SCAN_COUNT_MAX) return undefined;
+      if (isOne(embryo)) return embryo;
     }
     return undefined;
   }
@@ -117,16 +118,19 @@ export class Nursery {
     const crib = this.#byService.get(serviceId);
     let evict: Embryo | undefined;
     if ((this.#countByPrefix.get(prefix) ?? 0) >= embryoCountMaxPerPrefix)
-      evict = crib?.oldestOf(prefix, beforeMs);
+      evict = crib?.oldestOf((embryo) => embryo.prefix === prefix, beforeMs);
     else if ((crib?.count ?? 0) >= embryoCountMaxPerService) evict = crib?.oldest(beforeMs);
     else if (this.#byKey.size >= embryoCountMax) evict = this.#oldestOfAll(beforeMs);
     else return {};
     return evict && { evict };
   }
 
-  /** The oldest embryo of a service that may go, for its NAT port. */
-  evictableOf(serviceId: ServiceId, nowMs: number): Embryo | undefined {
-    return this.#byService.get(serviceId)?.oldest(nowMs - this.#limits.embryoEvictableMs);
+  /** The oldest embryo of a service that may go, for its NAT port toward the endpoint. */
+  evictableOf(serviceId: ServiceId, endpoint: Endpoint, nowMs: number): Embryo | undefined {
+    const beforeMs = nowMs - this.#limits.embryoEvictableMs;
+    return this.#byService.get(serviceId)?.oldestOf(({ endpoint: { address, port }, ownsPort }) => {
+      return ownsPort && address === endpoint.address && port === endpoint.port;
+    }, beforeMs);
   }
 
   add(embryo: Embryo): void {

@@ -8,6 +8,9 @@ import { RestQueue } from "./rest-queue.ts";
 const PORT_MIN = 1_024;
 const PORT_COUNT = 65_536;
 
+/** Fewer free ports than this part of all are scarce. */
+const SCARCE_SHARE = 4;
+
 /** Why a port came back; it decides how long it rests. */
 export type ReleaseReason = "verified" | "unseen" | "evicted";
 
@@ -95,6 +98,12 @@ export class NatPorts {
     space.resting.delete(natPort);
     space.state[natPort] = USED;
     space.usedCount += 1;
+  }
+
+  /** Fewer than a quarter of the ports toward the endpoint have never been used or are fully rested. */
+  isScarce(endpoint: Address, endpointPort: number): boolean {
+    const space = this.#spaces.get(spaceKey(endpoint, endpointPort));
+    return space !== undefined && space.freeCount * SCARCE_SHARE < (PORT_COUNT - PORT_MIN) / this.#stride;
   }
 
   isUsed(endpoint: Address, endpointPort: number, natPort: number): boolean {
