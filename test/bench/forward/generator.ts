@@ -18,7 +18,8 @@ import { fillTables } from "@holdfast/forwarder/internal/fast-path/bpf/powers";
 const OBJECT = fileURLToPath(new URL("../../../packages/forwarder/build/generator.bpf.o", import.meta.url));
 const HEAD_SIZE = 46;
 const HEAD_OFFSET = 20;
-const SETTINGS_SIZE = 68;
+const SETTINGS_SIZE = 72;
+const SOURCE_MASK_OFFSET = 68;
 const LIVE_FRAMES = 2;
 const BATCH_SIZE = 64;
 const BPF_XDP = 37;
@@ -36,6 +37,11 @@ export interface Traffic {
   readonly sourcePort: number;
   /** A whole frame of the first flow, checksums right. */
   readonly frame: Buffer;
+  /**
+   * The frame is an INIT with initiate tag 0, and each packet that of another client: with one of so many addresses, a
+   * power of two, from `source` on, then with the next port, and always with a tag of its own.
+   */
+  readonly initSourceCount?: number;
 }
 
 export class Generator {
@@ -44,6 +50,7 @@ export class Generator {
   readonly #progressFd: number;
   readonly #options = options(80);
   #frame = Buffer.alloc(0);
+  #program = "generate";
 
   constructor() {
     const bpf = libbpf();
@@ -71,7 +78,9 @@ export class Generator {
   prepare(traffic: Traffic): void {
     const { frame } = traffic;
     this.#frame = Buffer.from(frame);
+    this.#program = traffic.initSourceCount === undefined ? "generate" : "generate_inits";
     const settings = Buffer.alloc(SETTINGS_SIZE);
+    settings.writeUInt32LE((traffic.initSourceCount ?? 1) - 1, SOURCE_MASK_OFFSET);
     settings.writeUInt32LE(traffic.interfaceIndex, 0);
     settings.writeUInt32LE(traffic.flowCount, 4);
     settings.writeUInt32LE(traffic.source, 8);
@@ -101,11 +110,16 @@ export class Generator {
     settings.writeInt32LE(count, 60);
     settings.writeUInt32LE(LIVE_FRAMES, 68);
     settings.writeUInt32LE(BATCH_SIZE, 76);
-    const program = libbpf().programFd(libbpf().findProgram(this.#object, "generate"));
+    const program = libbpf().programFd(libbpf().findProgram(this.#object, this.#program));
     const result = libbpf().testRun(program, settings);
     // A signal ends the run early; what counts is what arrives.
     if (result !== 0 && -result !== ERRNO["EINTR"])
       throw new Error(`sending failed with ${errnoName(result)}`);
+  }
+
+  /** Packets sent since `prepare`. */
+  sent(): number {
+    return this.#progress("read").sent;
   }
 
   /** Packets that sinks have seen since `prepare`. */

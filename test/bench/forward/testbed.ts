@@ -19,9 +19,9 @@ export const FLOW_COUNT_MAX = 50_000;
 
 const setns = koffi.load("libc.so.6").func("int setns(int fd, int type)");
 
-/** Runs `action` with the main thread in the namespace. */
+/** Runs `action` with this thread in the namespace. */
 export function inside<T>(namespace: string, action: () => T): T {
-  const home = openSync("/proc/self/ns/net", "r");
+  const home = openSync("/proc/thread-self/ns/net", "r");
   const there = openSync(`/run/netns/${namespace}`, "r");
   try {
     if (setns(there, CLONE_NEWNET) !== 0) throw new Error(`cannot enter ${namespace}`);

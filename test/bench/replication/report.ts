@@ -18,7 +18,11 @@ export function print(bench: string, rows: readonly Row[], json: boolean): void 
       `${row.case.padEnd(widest)}  ${row.value.toLocaleString("en").padStart(12)} ${row.unit}${versus}`,
     );
   }
-  if (!json) return;
+  if (json) printJson(bench, rows);
+}
+
+/** The last line of a benchmark's output with `--json`. */
+export function printJson(bench: string, rows: readonly Row[]): void {
   const environment = {
     cores: cpus().length,
     processor: cpus()[0]?.model ?? "unknown",

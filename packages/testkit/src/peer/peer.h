@@ -84,7 +84,11 @@ struct receipt {
 	uint32_t received, duplicates, out_of_order, corrupt, highest, room;
 	uint8_t *seen;
 	double first_ms, last_ms, longest_gap_ms, longest_gap_at_ms;
+	float *gaps; /* ms, since they were last asked for */
+	uint32_t gap_count, gap_room;
 };
 void receipt_note(struct receipt *receipt, uint32_t number);
+/* Emits the times between messages since the last call, which begins to keep them. */
+void receipt_gaps(struct receipt *receipt, uint32_t client);
 uint32_t receipt_missing(const struct receipt *receipt, uint32_t sent);
 #endif

@@ -86,6 +86,16 @@ export interface Receipt {
   readonly lastMs: number;
 }
 
+/** Times between the messages of one sender, ms. */
+export interface Gaps {
+  readonly client: number;
+  readonly count: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** The silence at its end counts. */
+  readonly longestMs: number;
+}
+
 export interface AssociationFigures {
   readonly id: number;
   readonly port: number;
@@ -220,6 +230,12 @@ export class Peer extends EventEmitter<{ event: [PeerEvent] }> {
   async receipts(): Promise<Receipt[]> {
     const lines = await this.#ask("stats", "statsEnd");
     return lines.filter((line) => line.event === "receipt") as unknown as Receipt[];
+  }
+
+  /** Server: the gaps since the last call, by sender; the first call begins to keep them, and returns nothing. */
+  async gaps(): Promise<Gaps[]> {
+    const lines = await this.#ask("gaps", "gapsEnd");
+    return lines.filter((line) => line.event === "gaps") as unknown as Gaps[];
   }
 
   async serverFigures(): Promise<{

@@ -120,6 +120,15 @@ void server_stats(const char *event)
 	pthread_mutex_unlock(&lock);
 }
 
+static void gaps(void)
+{
+	pthread_mutex_lock(&lock);
+	for (uint32_t client = 0; client < SENDER_COUNT_MAX; client++)
+		if (senders[client]) receipt_gaps(senders[client], client);
+	emit("{\"event\":\"gapsEnd\"}");
+	pthread_mutex_unlock(&lock);
+}
+
 void server_paths(void)
 {
 	pthread_mutex_lock(&lock);
@@ -128,13 +137,17 @@ void server_paths(void)
 	emit("{\"event\":\"pathsEnd\"}");
 }
 
-// connect and abort from the endpoint's side
+// abort and shutdown from the endpoint's side; gaps
 void server_command(const char *word, long a, long b, long c)
 {
 	struct sctp_sndinfo send = {.snd_flags = SCTP_ABORT};
 
 	(void)b;
 	(void)c;
+	if (!strcmp(word, "gaps")) {
+		gaps();
+		return;
+	}
 	if (!strcmp(word, "shutdown")) send.snd_flags = SCTP_EOF;
 	else if (strcmp(word, "abort")) return;
 	pthread_mutex_lock(&lock);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 //
-// The benchmark's packet generator and sinks. `generate` runs as a live-frame test run: each run sends one packet of
-// the next flow out of an interface, its checksums right.
+// The benchmark's packet generator and sinks. `generate` and `generate_inits` run as live-frame test runs: each run sends
+// one packet out of an interface, its checksums right; of the next flow, or an INIT of the next client.
 #include <stdbool.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -12,6 +12,10 @@
 #include "../program/checksum.h"
 
 #define HEAD_SIZE 46
+/* Of the initiate tag in an SCTP packet that begins with an INIT. */
+#define TAG_OFFSET 16
+/* Clients of one address: ports from the first one on. */
+#define PORT_COUNT 32768
 
 struct hf_generator {
 	__u32 ifindex;
@@ -23,6 +27,8 @@ struct hf_generator {
 	/* Ethernet, IPv4 and SCTP headers of a packet whose source is zero and whose source port is the first. */
 	__u8 head[HEAD_SIZE];
 	__u16 spare;
+	/* INITs only: how many addresses there are, a power of two, less one. */
+	__u32 source_mask;
 };
 
 struct {
@@ -88,6 +94,46 @@ int generate(struct xdp_md *ctx)
 	wanted = bpf_htons(settings->source_port + flow);
 	*checksum ^= checksum_change(wanted ^ *port, settings->sctp_length);
 	*port = wanted;
+	return bpf_redirect(settings->ifindex, 0);
+}
+
+/* Client n has address n modulo the addresses, then the next port, and tag n. The head's source port is the first one, the
+ * frame's initiate tag is zero, and so are both in its checksum's sum.
+ */
+SEC("xdp")
+int generate_inits(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 zero = 0, client, source, tag;
+	struct hf_generator *settings = bpf_map_lookup_elem(&hf_generator, &zero);
+	struct hf_progress *own = progress();
+	struct iphdr *ip = data + ETH_HLEN;
+	__be16 *port = data + ETH_HLEN + 20;
+	__u32 *checksum = data + ETH_HLEN + 28;
+	__u32 *initiate_tag = data + ETH_HLEN + 20 + TAG_OFFSET;
+	__be16 wanted;
+
+	if (!settings || !own || data + ETH_HLEN + 20 + TAG_OFFSET + 4 > end)
+		return XDP_ABORTED;
+	if (own->sent % CLOCK_PERIOD == 0) {
+		own->last_ns = bpf_ktime_get_ns();
+		if (!own->sent)
+			own->first_ns = own->last_ns;
+	}
+	own->sent++;
+	/* Processors count for themselves; their clients are others'. */
+	client = own->next_flow++ + (bpf_get_smp_processor_id() << 26);
+	__builtin_memcpy(data, settings->head, HEAD_SIZE);
+	source = bpf_htonl(settings->source + (client & settings->source_mask));
+	ip->saddr = source;
+	ip->check = apply_delta(ip->check, (source & 0xffff) + (source >> 16));
+	wanted = bpf_htons(settings->source_port + (client / (settings->source_mask + 1) & (PORT_COUNT - 1)));
+	*checksum ^= checksum_change(wanted ^ *port, settings->sctp_length);
+	*port = wanted;
+	/* Never zero, which no tag is. */
+	tag = bpf_htonl(0x40000000 + (client & 0x3fffffff));
+	*checksum ^= checksum_change(tag, settings->sctp_length - TAG_OFFSET);
+	*initiate_tag = tag;
 	return bpf_redirect(settings->ifindex, 0);
 }
 
