@@ -8,6 +8,10 @@
 // Commands: start COUNT | rate PER_SECOND | hold | paths | stats | abort N | shutdown N | send N COUNT SIZE | stop
 #include "peer.h"
 
+#define RAW_SOCKET_ROOM (16 * 1024 * 1024)
+// usrsctp opens its sockets first thing: their numbers are low.
+#define RAW_SOCKET_FD_END 64
+
 struct options options = {
 	.rto_initial = 300, .rto_min = 100, .rto_max = 400, .heartbeat = 500, .path_max_retrans = 2,
 	.assoc_max_retrans = 10, .init_max_retrans = 8, .rate = 10, .size = 100, .start_rate = 0, .associations = 1,
@@ -187,6 +191,23 @@ void emit_path_change(uint32_t id, const struct sctp_paddr_change *change)
 	     address_text((const struct sockaddr *)&change->spc_aaddr, text), state);
 }
 
+// usrsctp's raw sockets have room for some 200 packets. When a busy machine keeps the stack from reading for some
+// milliseconds, a thousand associations send more; and Linux (6.16 and later) answers a packet that finds every raw
+// socket full with "protocol unreachable", as if nobody here spoke SCTP.
+static void widen_raw_sockets(void)
+{
+	const int room = RAW_SOCKET_ROOM;
+
+	for (int fd = 3; fd < RAW_SOCKET_FD_END; fd++) {
+		int type = 0, protocol = 0;
+		socklen_t length = sizeof(int);
+
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_RAW) continue;
+		if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) != 0 || protocol != IPPROTO_SCTP) continue;
+		if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) != 0) die("receive buffer");
+	}
+}
+
 static void set_timers(void)
 {
 	usrsctp_sysctl_set_sctp_no_csum_on_loopback(0);
@@ -302,6 +323,7 @@ int main(int count, char **words)
 	dup2(sink, 2);
 	signal(SIGPIPE, SIG_IGN);
 	usrsctp_init(0, NULL, NULL);
+	widen_raw_sockets();
 	set_timers();
 	if (options.server) server_start();
 	else client_start();
