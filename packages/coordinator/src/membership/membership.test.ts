@@ -170,6 +170,27 @@ suite("membership", () => {
     assert.equal(living.phase(1, 0), "alive");
   });
 
+  test("a member that lies about our incarnation does not use up the incarnations above it", () => {
+    const bench = new Bench(3);
+    bench.run(START_MS + 500);
+    const said = bench.sent.findLast(
+      ({ kind, from, to }) => kind === "probe" && from === 2 && to === 0,
+    ) as Message;
+    assert(said.kind === "probe");
+    const lie = (opinionIncarnation: number) =>
+      bench.deliver({ ...said, sequence: said.sequence + 1, opinion: "dead", opinionIncarnation });
+    const before = bench.host(0).membership.incarnation;
+    lie(Number.MAX_SAFE_INTEGER);
+    assert.equal(bench.host(0).membership.incarnation, before);
+    assert.deepEqual(bench.refusals(0), ["malformed"]);
+    // What a clock that was wrong may have left behind is outdone.
+    lie(before + 1_000_000);
+    assert.equal(bench.host(0).membership.incarnation, before + 1_000_001);
+    bench.run(START_MS + 2_000);
+    assert.equal(bench.phase(0, 1), "alive");
+    assert.equal(bench.phase(1, 0), "alive");
+  });
+
   test("who is held for dead refutes it with a new incarnation, and settles when nobody says otherwise", () => {
     const bench = new Bench(2);
     bench.run(START_MS + 500);

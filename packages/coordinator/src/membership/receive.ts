@@ -90,6 +90,9 @@ function considerOpinion(
 ): MembershipEffect[] {
   if (membership.leaving) return [];
   if (message.opinionIncarnation > membership.incarnation) {
+    // No clock is that wrong: a lie that would leave no incarnation above it.
+    if (message.opinionIncarnation > incarnationMaxOf(membership, nowMs))
+      return [{ kind: "refused", refusal: "malformed" }];
     // An earlier run of ours had a clock ahead of now.
     enterIncarnation(membership, message.opinionIncarnation + 1);
     return [{ kind: "changed" }];
@@ -109,6 +112,17 @@ function considerOpinion(
   }
   const by = peer.configuration.name;
   return [{ kind: "accused", by, displaced: !supported, settleMs }, { kind: "changed" }];
+}
+
+/** Incarnations are wall clock milliseconds times 1,024 at first. The own clock may have been reset before this year. */
+const INCARNATIONS_PER_MS = 1_024;
+const WALL_CLOCK_MIN_MS = Date.UTC(2026, 0, 1);
+const INCARNATION_LEAD_MAX_MS = 100 * 365 * 86_400_000;
+
+function incarnationMaxOf(membership: Membership, nowMs: number): number {
+  const atStart = Math.max(membership.firstIncarnation, WALL_CLOCK_MIN_MS * INCARNATIONS_PER_MS);
+  const sinceMs = nowMs - membership.startedAtMs;
+  return atStart + (sinceMs + INCARNATION_LEAD_MAX_MS) * INCARNATIONS_PER_MS;
 }
 
 /** The others forget what they had of us, so all of it is sent again. */

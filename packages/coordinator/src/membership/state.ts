@@ -74,6 +74,8 @@ export interface Membership {
   dirty: boolean;
   leaving: boolean;
   startedAtMs: number;
+  /** The one that it started with. */
+  readonly firstIncarnation: number;
   tickedAtMs: number;
   probeAtMs: number;
   probeRound: number;
@@ -164,6 +166,7 @@ export function createMembership(options: MembershipOptions): Membership {
     dirty: true,
     leaving: false,
     startedAtMs: options.nowMs,
+    firstIncarnation: options.incarnation,
     tickedAtMs: options.nowMs,
     probeAtMs: options.nowMs,
     probeRound: 0,
