@@ -124,12 +124,22 @@ static void send_due(struct association *association, double now)
 		message->client = htonl(association->id);
 		message->number = htonl(association->sent + 1);
 		message->size = htonl(size);
-		if (usrsctp_sendv(association->socket, payload, size, NULL, 0, &send, sizeof(send), SCTP_SENDV_SNDINFO, 0) < 0)
+		if (gated_send(association->socket, payload, size, &send) < 0)
 			return; // no room, or gone: the same number is tried again
 		association->sent++;
 		if (burst) association->burst--;
 		else association->due_ms += 1000 / options.rate;
 	}
+}
+
+// A socket whose association is over. Without a lingering time of zero the stack may wait for what the association still
+// had to send, and holds the port for ever.
+static void drop_socket(struct socket *socket)
+{
+	const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+	usrsctp_setsockopt(socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	usrsctp_close(socket);
 }
 
 void client_turn(void)
@@ -155,7 +165,7 @@ void client_turn(void)
 			// The port is free for a new association only when the old socket is closed.
 			association->reconnect_ms = now + RECONNECT_MS;
 			association->retries++;
-			if (association->socket) usrsctp_close(association->socket);
+			if (association->socket) drop_socket(association->socket);
 			open_association(association);
 		}
 	}
@@ -209,7 +219,7 @@ static void end_one(struct association *association, uint16_t flag)
 
 	if (!association->up) return;
 	if (flag == SCTP_EOF) usrsctp_shutdown(association->socket, SHUT_WR);
-	else usrsctp_sendv(association->socket, NULL, 0, NULL, 0, &send, sizeof(send), SCTP_SENDV_SNDINFO, 0);
+	else gated_send(association->socket, NULL, 0, &send);
 }
 
 static void set_primary(struct association *association, long index)

@@ -62,6 +62,9 @@ struct socket *open_socket(int type, uint16_t port, int (*receive)(struct socket
 void emit_paths(struct socket *socket, sctp_assoc_t association, uint32_t id, const char *event);
 void emit_path_change(uint32_t id, const struct sctp_paddr_change *change);
 
+/* usrsctp_sendv, never at the same time as the stack's timers; see gate.c. */
+ssize_t gated_send(struct socket *socket, const void *data, size_t size, struct sctp_sndinfo *send);
+
 /* ICMP said that packets of `local_port` to `remote` (address and port) must be at most `mtu` bytes long. */
 void icmp_start(void);
 struct socket *server_socket(uint16_t local_port);

@@ -81,7 +81,7 @@ static int receive(struct socket *socket, union sctp_sockstore from, void *data,
 		if (options.echo) {
 			struct sctp_sndinfo send = {.snd_sid = info.rcv_sid, .snd_ppid = info.rcv_ppid, .snd_assoc_id = info.rcv_assoc_id};
 
-			usrsctp_sendv(socket, data, length, NULL, 0, &send, sizeof(send), SCTP_SENDV_SNDINFO, 0);
+			gated_send(socket, data, length, &send);
 		}
 	}
 	free(data);
@@ -159,6 +159,6 @@ void server_command(const char *word, long a, long b, long c)
 	for (int i = 0; i < count; i++)
 		if (a == 0 || chosen[i] == (sctp_assoc_t)a) {
 			send.snd_assoc_id = chosen[i];
-			usrsctp_sendv(listener, NULL, 0, NULL, 0, &send, sizeof(send), SCTP_SENDV_SNDINFO, 0);
+			gated_send(listener, NULL, 0, &send);
 		}
 }
