@@ -1,0 +1,45 @@
+// Keeps the stack's timers out of its send call.
+//
+// In usrsctp 0.9.5 the heartbeat timer checks the stream scheduler whenever the association has bytes to send and nothing in
+// flight (sctp_audit_stream_queues_for_size), under another lock than usrsctp_sendv adds to it. When the timer comes between
+// the counting of a message and the listing of its stream, it makes an empty list; the stream believes to be on the list and
+// never gets there again. The association then lives on in heartbeats, accepts messages, and sends none for ever: one message
+// in some hundred thousand, more on a busy machine.
+//
+// The timer thread does its work between two calls of nanosleep(3), which is therefore ours: it holds the gate while it is
+// not asleep, and whoever sends holds it too.
+#include "peer.h"
+
+// A thread of the stack that sends from its callback may hold what a timer waits for.
+#define CALLBACK_WAIT_MS 50
+
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static __thread bool holds;
+
+int nanosleep(const struct timespec *wanted, struct timespec *left)
+{
+	int failure;
+
+	if (holds) pthread_mutex_unlock(&gate);
+	failure = clock_nanosleep(CLOCK_MONOTONIC, 0, wanted, left);
+	pthread_mutex_lock(&gate);
+	holds = true;
+	errno = failure;
+	return failure ? -1 : 0;
+}
+
+ssize_t gated_send(struct socket *socket, const void *data, size_t size, struct sctp_sndinfo *send)
+{
+	struct timespec end;
+	ssize_t sent;
+	bool locked;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_nsec += CALLBACK_WAIT_MS * 1000000L;
+	end.tv_sec += end.tv_nsec / 1000000000L;
+	end.tv_nsec %= 1000000000L;
+	locked = !holds && pthread_mutex_timedlock(&gate, &end) == 0;
+	sent = usrsctp_sendv(socket, data, size, NULL, 0, send, sizeof(*send), SCTP_SENDV_SNDINFO, 0);
+	if (locked) pthread_mutex_unlock(&gate);
+	return sent;
+}
