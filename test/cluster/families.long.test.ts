@@ -8,7 +8,6 @@ const MIXED = [VIPS_V4[0], VIPS_V6[1], VIPS_V4[2], VIPS_V6[3]];
 const CASES: readonly (ClusterOptions & { readonly name: string })[] = [
   { name: "IPv6", vips: VIPS_V6 },
   { name: "both families in one set of VIPs", vips: MIXED },
-  { name: "the userspace fast path", fastPath: "userspace" },
   { name: "the userspace fast path, both families", fastPath: "userspace", vips: MIXED },
   { name: "generic XDP", fastPath: "xdp-generic" },
   { name: "native XDP, both families", fastPath: "xdp", vips: MIXED },
