@@ -117,8 +117,7 @@ export class Association {
   abort(): void {
     if (this.state === "closed") return;
     const cause = encodeUserInitiatedAbort("done");
-    for (const { address } of this.#destinations)
-      this.#transmit(address, [encodeAbort({ causes: [cause] })]);
+    for (const { address } of this.#destinations) this.#transmit(address, [encodeAbort({ causes: [cause] })]);
     this.close();
   }
 
@@ -246,10 +245,7 @@ export class Association {
     const advance = (tsn - this.#acknowledged) >>> 0;
     if (advance === 0 || advance > 64) return;
     this.#acknowledged = tsn;
-    while (
-      this.#outstanding.length > 0 &&
-      ((tsn - (this.#outstanding[0]?.tsn ?? 0)) | 0) >= 0
-    )
+    while (this.#outstanding.length > 0 && ((tsn - (this.#outstanding[0]?.tsn ?? 0)) | 0) >= 0)
       this.#outstanding.shift();
     this.#rtoMs = TIMES.retransmitMs;
     this.#retransmission?.cancel();

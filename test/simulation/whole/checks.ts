@@ -3,12 +3,13 @@ import {
   canonicalForm,
   currentCandidate,
   isLiving,
+  memberNumberOfPort,
   natPortsOf,
   type SessionRecord,
 } from "../../../packages/model/src/index.ts";
 import type { Instance } from "./ledger.ts";
 import type { WholeSimulation } from "./simulation.ts";
-import { ALL_VIPS } from "./world.ts";
+import { ALL_VIPS, MEMBER_NUMBER_COUNT } from "./world.ts";
 
 /** Segments that all journals of a member may hold when nothing but idle talk goes on. */
 const SEGMENT_COUNT_MAX_PER_MEMBER = 32;
@@ -52,7 +53,8 @@ export function checkNow(simulation: WholeSimulation): string[] {
     const counters = life.dataPlane.forwarder.counters();
     if (counters.embryos > 0) violations.push(`${name} still has ${counters.embryos} embryos`);
     if (counters.heldPackets > 0) violations.push(`${name} still holds ${counters.heldPackets} packets`);
-    const own = living.reduce((count, record) => count + ownPorts(record, machine.number), 0);
+    const slot = simulation.fault?.memberNumber?.(machine.number) ?? machine.number;
+    const own = living.reduce((count, record) => count + ownPorts(record, slot), 0);
     if (counters.natPortsUsed > own)
       violations.push(`${name} holds ${counters.natPortsUsed} NAT ports for ${own} in use`);
     for (const member of life.coordinator.view().members)
@@ -71,7 +73,9 @@ function checkOwners({ machines }: WholeSimulation): string[] {
   for (const vip of ALL_VIPS) {
     const owners = machines.filter(({ fastPath }) => fastPath.isAlive && fastPath.owns(vip));
     if (owners.length !== 1)
-      violations.push(`${vip} is answered for by ${owners.map(({ name }) => name).join(" and ") || "nobody"}`);
+      violations.push(
+        `${vip} is answered for by ${owners.map(({ name }) => name).join(" and ") || "nobody"}`,
+      );
     for (const { name, life } of machines) {
       const announcer = life?.coordinator?.vips().find((ownership) => ownership.vip === vip)?.announcer;
       if (announcer !== owners[0]?.name)
@@ -114,16 +118,22 @@ function checkSessions(
     seen.add(instance.clientTag);
     const natPort = currentCandidate(record)?.natPort;
     if (natPort !== instance.natPort)
-      violations.push(`${name}: a${instance.id} has NAT port ${instance.natPort}, the record says ${natPort}`);
+      violations.push(
+        `${name}: a${instance.id} has NAT port ${instance.natPort}, the record says ${natPort}`,
+      );
   }
   for (const instance of byTag.values())
-    if (!seen.has(instance.clientTag)) violations.push(`${name} has no session of a${instance.id}, which lives`);
+    if (!seen.has(instance.clientTag))
+      violations.push(`${name} has no session of a${instance.id}, which lives`);
   return violations;
 }
 
 function checkFlows(
   name: string,
-  flows: readonly { readonly direction: string; readonly key: { readonly sourcePort: number; readonly destinationPort: number; readonly source: string } }[],
+  flows: readonly {
+    readonly direction: string;
+    readonly key: { readonly sourcePort: number; readonly destinationPort: number; readonly source: string };
+  }[],
   living: readonly SessionRecord[],
 ): string[] {
   const violations: string[] = [];
@@ -141,12 +151,18 @@ function checkFlows(
   }
   for (const record of living) {
     const natPort = currentCandidate(record)?.natPort;
-    if (record.commit !== undefined && !flows.some((f) => f.direction === "down" && f.key.destinationPort === natPort))
+    if (
+      record.commit !== undefined &&
+      !flows.some((f) => f.direction === "down" && f.key.destinationPort === natPort)
+    )
       violations.push(`${name} has no flows of ${record.id}`);
   }
   return violations;
 }
 
 function ownPorts(record: SessionRecord, member: number): number {
-  return natPortsOf(record).filter((candidate) => candidate.member === member).length;
+  // A restart keeps the port that an earlier generation was given, by whichever member: the slot says whose it is.
+  return natPortsOf(record).filter(
+    ({ natPort }) => memberNumberOfPort(natPort, MEMBER_NUMBER_COUNT) === member,
+  ).length;
 }

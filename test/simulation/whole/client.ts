@@ -182,7 +182,7 @@ export class Client extends Host {
     if (chosen === undefined) return;
     if (opening.tries >= COOKIE_TRIES_MAX) {
       // It begins anew, as its user would.
-      opening.instance.state = "over";
+      this.around.ledger.failed(opening.instance);
       this.#opening = undefined;
       this.open(opening.service, opening.vip + 1);
       return;
@@ -298,12 +298,6 @@ export class Client extends Host {
 
   #send(source: Address, destination: Address, tag: number, chunks: readonly Uint8Array[]): void {
     if (networkOf(source) === undefined) return;
-    this.send(
-      source,
-      destination,
-      { source: this.options.port, destination: SERVICE_PORT },
-      tag,
-      chunks,
-    );
+    this.send(source, destination, { source: this.options.port, destination: SERVICE_PORT }, tag, chunks);
   }
 }

@@ -11,13 +11,16 @@ import {
   VIP_PREFIXES,
 } from "./world.ts";
 
-export const INTERFACES: readonly { readonly name: string; readonly index: number; readonly network: Network }[] =
-  [
-    { name: "pa", index: 1, network: "path-a" },
-    { name: "pb", index: 2, network: "path-b" },
-    { name: "co", index: 3, network: "core" },
-    { name: "cl", index: 4, network: "cluster" },
-  ];
+export const INTERFACES: readonly {
+  readonly name: string;
+  readonly index: number;
+  readonly network: Network;
+}[] = [
+  { name: "pa", index: 1, network: "path-a" },
+  { name: "pb", index: 2, network: "path-b" },
+  { name: "co", index: 3, network: "core" },
+  { name: "cl", index: 4, network: "cluster" },
+];
 
 const ROLES: Readonly<Record<Network, "path" | "core" | "cluster">> = {
   "path-a": "path",

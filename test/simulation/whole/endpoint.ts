@@ -1,9 +1,6 @@
 // An endpoint: stateless until the cookie comes back, then one association by (address, port) of the other end, with the
 // rules for restarts and duplicates of RFC 9260 §5.2.
-import {
-  type Address,
-  addressFromBytes,
-} from "../../../packages/model/src/index.ts";
+import { type Address, addressFromBytes } from "../../../packages/model/src/index.ts";
 import {
   CHUNK,
   type Chunk,
@@ -180,7 +177,11 @@ export class Endpoint extends Host {
         );
       return;
     }
-    if ((before.state === "alive" || before.state === "opening") && before !== now && before.excused === undefined)
+    if (
+      (before.state === "alive" || before.state === "opening") &&
+      before !== now &&
+      before.excused === undefined
+    )
       this.around.ledger.violate(`${nameOf(before)} was restarted by ${nameOf(now)}, and its client lives`);
   }
 
@@ -200,8 +201,7 @@ export class Endpoint extends Host {
         sourceFor: () => this.address,
         localTsn: cookie.ownTag,
         remoteTsn: cookie.peerTag,
-        send: (source, destination, tag, chunks) =>
-          this.#send(source, destination, cookie.port, tag, chunks),
+        send: (source, destination, tag, chunks) => this.#send(source, destination, cookie.port, tag, chunks),
         closed: () => {
           for (const key of keys)
             if (this.#associations.get(key) === association) this.#associations.delete(key);

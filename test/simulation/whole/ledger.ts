@@ -87,6 +87,13 @@ export class Ledger {
     instance.state = "over";
   }
 
+  /** The INIT-ACK came, and no COOKIE-ECHO was ever answered. */
+  failed(instance: Instance): void {
+    if (instance.state === "opening" && !instance.endpointLost && instance.excused === undefined)
+      this.violate(`${nameOf(instance)}: its handshake failed after the INIT-ACK`);
+    instance.state = "over";
+  }
+
   /** INIT and INIT-ACK list the complete set of VIPs, and nothing else. */
   checkList(
     instance: Instance | undefined,

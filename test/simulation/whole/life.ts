@@ -4,12 +4,16 @@ import type { Announcer } from "../../../packages/announcer/src/index.ts";
 import type { Coordinator } from "../../../packages/coordinator/src/index.ts";
 import { startCoordinator } from "../../../packages/coordinator/src/index.ts";
 import type { Forwarder } from "../../../packages/forwarder/src/index.ts";
-import { type Random, silentLogger } from "../../../packages/model/src/index.ts";
+import { type Address, type Random, silentLogger } from "../../../packages/model/src/index.ts";
 import { openAnnouncer } from "../../../packages/node/src/cluster/announcer.ts";
 import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";
 import { MemberDirectory } from "../../../packages/node/src/cluster/members.ts";
 import { replicatedLink } from "../../../packages/node/src/cluster/open-link.ts";
-import { clusterNetworks, placedMembers, type Topology } from "../../../packages/node/src/cluster/topology.ts";
+import {
+  clusterNetworks,
+  placedMembers,
+  type Topology,
+} from "../../../packages/node/src/cluster/topology.ts";
 import { ownMember } from "../../../packages/node/src/config/check.ts";
 import type { Configuration } from "../../../packages/node/src/config/schema.ts";
 import type { DataPlane } from "../../../packages/node/src/data-plane/data-plane.ts";
@@ -53,6 +57,8 @@ export interface LifeOptions {
   readonly fault: WholeFault | undefined;
   /** A new clock of the machine. */
   readonly clock: () => SimulatedClock;
+  /** This member begins to own a VIP. */
+  readonly took: (vip: Address, caughtUp: boolean) => void;
 }
 
 export class Life {
@@ -121,13 +127,16 @@ export class Life {
     this.link = link;
     const network = machine.network;
     const system = network.interfaces();
-    const topology: Topology = { interfaces: workingInterfaces(configuration, system), system: machine.system };
+    const topology: Topology = {
+      interfaces: workingInterfaces(configuration, system),
+      system: machine.system,
+    };
     const members = placedMembers(configuration, topology);
     const directory = new MemberDirectory(members, own);
     const events = createEventBus(own.name, main);
     const attached = machine.fastPath.attach(main);
     const dataPlane = composeDataPlane({
-      configuration: fault?.loneVerdicts === true ? { ...configuration, members: [] } : configuration,
+      configuration,
       own: fault?.memberNumber === undefined ? own : { ...own, number: fault.memberNumber(own.number) },
       topology,
       network,
@@ -187,6 +196,12 @@ export class Life {
       events,
       clock: main,
       logger: silentLogger,
+    });
+    let owned = new Set<Address>();
+    this.coordinator.onDuties((duties) => {
+      const before = owned;
+      owned = new Set(duties.filter((duty) => duty.owned).map(({ vip }) => vip));
+      for (const vip of owned) if (!before.has(vip)) this.#options.took(vip, realLink.caughtUp());
     });
     await dataPlane.start();
     this.#member.observe();

@@ -4,11 +4,7 @@ import type { FrameSender } from "../../../packages/announcer/src/l2/packet-sock
 import type { MemberConfiguration } from "../../../packages/coordinator/src/configuration.ts";
 import type { ProbeChannel } from "../../../packages/forwarder/src/index.ts";
 import type { Link } from "../../../packages/forwarder/src/netlink/messages.ts";
-import {
-  type Address,
-  addressBytes,
-  addressFromBytes,
-} from "../../../packages/model/src/index.ts";
+import { type Address, addressBytes, addressFromBytes } from "../../../packages/model/src/index.ts";
 import type { SystemInterface } from "../../../packages/node/src/network/interfaces.ts";
 import { encodeIp, IpHeader, PROTOCOL } from "../../../packages/sctp/src/index.ts";
 import type { SimulatedClock } from "../clock.ts";

@@ -1,6 +1,6 @@
 // The data plane of one machine: the reference engine as the kernel would hold it. It outlives the daemon: what it
 // matches goes on, and what it would have punted goes to the VIP's successor once the sign of life is stale.
-import type { Address } from "../../../packages/model/src/index.ts";
+
 import type {
   FastPath,
   Flow,
@@ -9,6 +9,7 @@ import type {
   Punt,
 } from "../../../packages/forwarder/src/fast-path/port.ts";
 import { Engine } from "../../../packages/forwarder/src/fast-path/reference/engine.ts";
+import type { Address } from "../../../packages/model/src/index.ts";
 import type { SimulatedClock } from "../clock.ts";
 import { TIMES } from "./world.ts";
 
@@ -41,6 +42,11 @@ export class PinnedFastPath {
   /** The daemon answers for VIPs, or did a moment ago. */
   get isAlive(): boolean {
     return this.#machine.nowMs() - this.#aliveMs <= TIMES.deadAfterMs;
+  }
+
+  /** Packets that were punted for want of a flow. */
+  get missCount(): number {
+    return this.#engine.totals.get("punt.miss") ?? 0;
   }
 
   owns(vip: Address): boolean {

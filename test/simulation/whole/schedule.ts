@@ -1,7 +1,7 @@
 // What happens in one seed, as a plain list: so that a failing one can be cut down, kept and read.
 import { type Random, seededRandom } from "../../../packages/model/src/index.ts";
 import type { SourcePolicy } from "./client.ts";
-import { CLIENT_PORT_MIN, ENDPOINT_COUNT, type Network, NETWORKS, SERVICES, TIMES } from "./world.ts";
+import { CLIENT_PORT_MIN, ENDPOINT_COUNT, NETWORKS, type Network, SERVICES, TIMES } from "./world.ts";
 
 export interface ClientSpec {
   /** Networks of its addresses, in their order. */
@@ -41,7 +41,12 @@ export type Happening =
   | { readonly kind: "killOnInitAck"; readonly forMs: number }
   | { readonly kind: "killAll"; readonly what: "daemon" | "machine"; readonly forMs: number }
   /** `all`: SIGSTOP; `main`: a busy event loop. */
-  | { readonly kind: "freeze"; readonly member: number; readonly what: "all" | "main"; readonly forMs: number }
+  | {
+      readonly kind: "freeze";
+      readonly member: number;
+      readonly what: "all" | "main";
+      readonly forMs: number;
+    }
   | {
       readonly kind: "cut";
       readonly member: number;
@@ -111,7 +116,7 @@ const UPGRADE_EVERY = 4;
 const LONG_SPLIT_MS = TIMES.idleMs + 1_500;
 /** After one trouble that takes members or paths away, before the next one does. */
 const RECOVERY_MS = 700;
-const SECRET_KINDS_EVERY_MS = 420;
+const FORGERY_PERIOD_MS = 420;
 
 export function scheduleOf(seed: number): Schedule {
   const random = seededRandom(seed ^ 0x2545f491);
@@ -157,7 +162,7 @@ export function scheduleOf(seed: number): Schedule {
   );
   every(800, (atMs) => add(atMs, { kind: "restartClient", client: client() }));
   every(2_200, (atMs) => add(atMs, { kind: "vanish", client: client() }));
-  every(SECRET_KINDS_EVERY_MS, (atMs) =>
+  every(FORGERY_PERIOD_MS, (atMs) =>
     add(atMs, {
       kind: "forge",
       client: client(),
@@ -190,7 +195,9 @@ export function scheduleOf(seed: number): Schedule {
           forMs,
         },
         { kind: "cutCluster", members: sideOf(memberCount, random), forMs },
-        from === to ? { kind: "break", from, to: (to + 1) % memberCount } : { kind: "stall", from, to, forMs },
+        from === to
+          ? { kind: "break", from, to: (to + 1) % memberCount }
+          : { kind: "stall", from, to, forMs },
         { kind: "slowLinks", forMs },
         { kind: "break", from, to: from === to ? (to + 1) % memberCount : to },
         { kind: "slowDisk", member, forMs },
@@ -260,7 +267,7 @@ function troubleOf(
 ): { readonly happening: Happening; readonly forMs: number } {
   const member = random.below(memberCount);
   const forMs = 60 + random.below(900);
-  switch (random.below(9)) {
+  switch (random.below(10)) {
     case 0:
     case 1:
     case 2: {
@@ -270,13 +277,17 @@ function troubleOf(
       return { happening: { kind: "kill", member, what, disk, forMs: downMs }, forMs: downMs };
     }
     case 3:
+    case 9:
       return { happening: { kind: "killOnInitAck", forMs }, forMs: forMs + 300 };
     case 4:
       return { happening: { kind: "freeze", member, what: "all", forMs }, forMs };
     case 5:
     case 6: {
       const network = NETWORKS[random.below(3)] as Network;
-      return { happening: { kind: "cut", member, network, carrier: random.below(2) === 0, forMs }, forMs };
+      // Some for so long that one member's probes call every endpoint dead.
+      const cutMs = random.below(4) === 0 ? forMs + 1_500 : forMs;
+      const carrier = random.below(2) === 0;
+      return { happening: { kind: "cut", member, network, carrier, forMs: cutMs }, forMs: cutMs };
     }
     case 7:
       return random.below(3) === 0

@@ -62,9 +62,14 @@ export interface WholeResult {
 /** Peace before anything is looked at: members return, settle, and hosts find their paths again. */
 const PEACE_MS = 1_600;
 const PROGRESS_MS = 900;
+/** After a member was away, slow or cut off: others may still prefer somebody else for so long. */
+const DOUBT_MS = 1_500;
+/** In that time: paths that are used for the first time. */
+const MISS_COUNT_MAX = 40;
 /** Ghosts are idle first, then tombstones, then journals forget; again for what came late. */
 const SETTLE_MAX_MS = 16_000;
 const SETTLE_STEP_MS = 500;
+const LOOK_STEP_MS = 200;
 /** A member that dies takes nothing with it that it has had for so long, while the others can be reached. */
 const REPLICATION_MS = 300;
 /** … and what it has had for so long is on its disk, however slow. */
@@ -92,12 +97,16 @@ export class WholeSimulation {
   readonly #telling: boolean;
   readonly #attacker: Port;
   readonly #macs = new Map<Address, number>();
+  readonly #frozen = new Set<number>();
+  readonly #stalls = new Map<string, number>();
   #talking = true;
   #slow = false;
   #killOnInitAckMs: number | undefined;
   /** Since when nothing has been cut, stopped or slowed. */
   #quietSinceMs = 0;
   #troubles = 0;
+  /** By member: until then others may have had reason to prefer somebody else. */
+  readonly #doubtedUntilMs: number[] = [];
 
   constructor(options: WholeOptions) {
     const { schedule, fault } = options;
@@ -198,9 +207,9 @@ export class WholeSimulation {
     };
     time.at(100, giveUp);
     for (const event of schedule.events) time.at(event.atMs, () => this.#happen(event));
-    await time.run(schedule.peaceAtMs);
-    await this.#peace();
-    const violations = await this.#judge();
+    await this.#runUntil(schedule.peaceAtMs);
+    if (this.ledger.violations.length === 0) await this.#peace();
+    const violations = this.ledger.violations.length > 0 ? this.ledger.violations : await this.#judge();
     for (const { life } of this.machines) life?.crash();
     return {
       seed: schedule.seed,
@@ -224,10 +233,21 @@ export class WholeSimulation {
     this.tell("peace");
     this.#killOnInitAckMs = undefined;
     // Troubles end by themselves; the last ones began before peace.
-    await time.run(time.nowMs + PEACE_MS);
+    await this.#runUntil(time.nowMs + PEACE_MS);
     for (const machine of this.machines) if (machine.life === undefined) this.#start(machine);
     while (this.#troubles > 0) await time.run(time.nowMs + 100);
-    await time.run(time.nowMs + PEACE_MS);
+    await this.#runUntil(time.nowMs + PEACE_MS);
+  }
+
+  /** Not on and on, once something has been seen that must not be. */
+  async #runUntil(untilMs: number): Promise<void> {
+    const { time, ledger } = this;
+    while (time.nowMs < untilMs && ledger.violations.length === 0)
+      await time.run(Math.min(untilMs, time.nowMs + LOOK_STEP_MS));
+  }
+
+  #missCount(): number {
+    return this.machines.reduce((sum, { fastPath }) => sum + fastPath.missCount, 0);
   }
 
   async #judge(): Promise<readonly string[]> {
@@ -237,9 +257,13 @@ export class WholeSimulation {
         (state === "alive" || state === "opening") && excused === undefined && !endpointLost,
     );
     for (const instance of expected)
-      if (instance.state === "opening") ledger.violate(`a${instance.id} of ${instance.client} does not come up`);
+      if (instance.state === "opening")
+        ledger.violate(`a${instance.id} of ${instance.client} does not come up`);
     const before = expected.map(({ delivered }) => ({ ...delivered }));
+    const missesBefore = this.#missCount();
     await time.run(time.nowMs + PROGRESS_MS);
+    const misses = this.#missCount() - missesBefore;
+    if (misses > MISS_COUNT_MAX) ledger.violate(`${misses} packets of what lives were punted as unknown`);
     for (const [i, instance] of expected.entries()) {
       if (instance.state !== "alive") continue;
       for (const side of ["client", "endpoint"] as const)
@@ -266,10 +290,15 @@ export class WholeSimulation {
     this.totals[name] = (this.totals[name] ?? 0) + 1;
   }
 
-  /** Something is wrong until `end` is called. */
-  #trouble(what: string, forMs: number, end: () => void): void {
+  /** Something is wrong until `end` is called. `whom`: others may hold these members for worse than they are. */
+  #trouble(what: string, forMs: number, whom: readonly Machine[], end: () => void): void {
     this.tell(what);
     this.#troubles++;
+    for (const { number } of whom)
+      this.#doubtedUntilMs[number] = Math.max(
+        this.#doubtedUntilMs[number] ?? 0,
+        this.time.nowMs + forMs + DOUBT_MS,
+      );
     this.#quietSinceMs = Number.POSITIVE_INFINITY;
     this.time.at(this.time.nowMs + forMs, () => {
       this.#troubles--;
@@ -295,6 +324,7 @@ export class WholeSimulation {
       random: seededRandom(this.schedule.seed * 64 + number * 7 + 131 * (this.#lives[number] as number)),
       fault: this.fault,
       clock: () => this.clockOf(number),
+      took: (vip, caughtUp) => this.#took(machine, vip, caughtUp),
     });
     this.#lives[number] = (this.#lives[number] as number) + 1;
     machine.life = life;
@@ -302,6 +332,22 @@ export class WholeSimulation {
     void life.start().catch((error: unknown) => {
       this.ledger.violate(`${machine.name} does not start: ${String(error)}`);
     });
+  }
+
+  /** A returning member takes nothing from one that is well before it has caught up. */
+  #took(machine: Machine, vip: Address, caughtUp: boolean): void {
+    this.tell(`${machine.name} owns ${vip}`);
+    this.count("takeovers");
+    if (caughtUp) return;
+    const well = this.machines.find(
+      (other) =>
+        other !== machine &&
+        other.fastPath.isAlive &&
+        other.fastPath.owns(vip) &&
+        (this.#doubtedUntilMs[other.number] ?? 0) < this.time.nowMs,
+    );
+    if (well !== undefined)
+      this.ledger.violate(`${machine.name} took ${vip} from ${well.name} before it had caught up`);
   }
 
   #kill(machine: Machine, what: "daemon" | "machine", disk: "kept" | "lost", forMs: number): void {
@@ -318,7 +364,7 @@ export class WholeSimulation {
       machine.fastPath.wipe();
       this.#origins[machine.number] = this.#random.below(1_000_000);
     }
-    this.#trouble(`${machine.name}: its ${what} dies, disk ${disk}`, forMs, () => {
+    this.#trouble(`${machine.name}: its ${what} dies, disk ${disk}`, forMs, [machine], () => {
       if (machine.life === undefined) this.#start(machine);
     });
   }
@@ -370,7 +416,7 @@ export class WholeSimulation {
         const endpoint = this.endpoints[event.endpoint];
         if (endpoint === undefined || endpoint.isDown) return;
         endpoint.crash();
-        this.#trouble(`${endpoint.name} is down`, event.forMs, () => endpoint.start());
+        this.#trouble(`${endpoint.name} is down`, event.forMs, [], () => endpoint.start());
         return;
       }
       case "kill": {
@@ -399,8 +445,11 @@ export class WholeSimulation {
         // Links prefer no network: they break and come back over another one.
         for (const a of event.members)
           for (const b of this.machines) if (!event.members.includes(b.number)) this.links.break(a, b.number);
-        this.#trouble(`the cluster network is cut off ${event.members.join(", ")}`, event.forMs, () =>
-          this.wire.split("cluster", undefined),
+        this.#trouble(
+          `the cluster network is cut off ${event.members.join(", ")}`,
+          event.forMs,
+          this.machines,
+          () => this.wire.split("cluster", undefined),
         );
         return;
       }
@@ -410,21 +459,25 @@ export class WholeSimulation {
       case "noise": {
         const { loss, duplication, reorder, forMs } = event;
         Object.assign(this.wire.faults, { loss, duplication, reorder });
-        this.#trouble(`noise: ${loss} lost, ${duplication} twice, ${reorder} late`, forMs, () => {
-          Object.assign(this.wire.faults, { loss: 0, duplication: 0, reorder: 0 });
-        });
+        this.#trouble(
+          `noise: ${loss} lost, ${duplication} twice, ${reorder} late`,
+          forMs,
+          this.machines,
+          () => {
+            Object.assign(this.wire.faults, { loss: 0, duplication: 0, reorder: 0 });
+          },
+        );
         return;
       }
       case "stall":
-        this.links.stall(event.from, event.to, true);
-        this.#trouble(`the link from m${event.from} to m${event.to} stalls`, event.forMs, () => {
-          const isFrozen = this.#frozen.has(event.from) || this.#frozen.has(event.to);
-          if (!isFrozen) this.links.stall(event.from, event.to, false);
-        });
+        this.#stall(event.from, event.to, true);
+        this.#trouble(`the link from m${event.from} to m${event.to} stalls`, event.forMs, [], () =>
+          this.#stall(event.from, event.to, false),
+        );
         return;
       case "slowLinks":
         this.#slow = true;
-        this.#trouble("slow links", event.forMs, () => {
+        this.#trouble("slow links", event.forMs, [], () => {
           this.#slow = false;
         });
         return;
@@ -436,7 +489,7 @@ export class WholeSimulation {
       case "slowDisk":
         if (machine === undefined) return;
         machine.disk.isSlow = true;
-        this.#trouble(`the disk of ${machine.name} is slow`, event.forMs, () => {
+        this.#trouble(`the disk of ${machine.name} is slow`, event.forMs, [], () => {
           machine.disk.isSlow = false;
         });
         return;
@@ -472,7 +525,13 @@ export class WholeSimulation {
     else this.endpoints.find(({ name }) => name === instance.endpoint)?.[how](instance);
   }
 
-  readonly #frozen = new Set<number>();
+  /** Reasons add up. */
+  #stall(from: number, to: number, isStalled: boolean): void {
+    const key = `${from} ${to}`;
+    const count = (this.#stalls.get(key) ?? 0) + (isStalled ? 1 : -1);
+    this.#stalls.set(key, count);
+    this.links.stall(from, to, count > 0);
+  }
 
   #freeze(machine: Machine, what: "all" | "main", forMs: number): void {
     const { life, number } = machine;
@@ -480,12 +539,12 @@ export class WholeSimulation {
     const stall = (isStalled: boolean) => {
       if (what === "all")
         for (const other of this.machines)
-          if (other !== machine) this.links.stall(other.number, number, isStalled);
+          if (other !== machine) this.#stall(other.number, number, isStalled);
     };
     this.#frozen.add(number);
     life.freeze(what);
     stall(true);
-    this.#trouble(`${machine.name} stands still (${what})`, forMs, () => {
+    this.#trouble(`${machine.name} stands still (${what})`, forMs, [machine], () => {
       this.#frozen.delete(number);
       stall(false);
       life.thaw();
@@ -495,42 +554,46 @@ export class WholeSimulation {
   #cut(machine: Machine, network: Network, carrier: boolean, forMs: number): void {
     this.wire.cut(machine.name, network, true);
     if (carrier) machine.setCarrier(network, false);
-    this.#trouble(`${machine.name} is cut off ${network}${carrier ? ", no carrier" : ""}`, forMs, () => {
-      this.wire.cut(machine.name, network, false);
-      if (carrier) machine.setCarrier(network, true);
-    });
+    this.#trouble(
+      `${machine.name} is cut off ${network}${carrier ? ", no carrier" : ""}`,
+      forMs,
+      [machine],
+      () => {
+        this.wire.cut(machine.name, network, false);
+        if (carrier) machine.setCarrier(network, true);
+      },
+    );
   }
 
   #split(event: Extract<Happening, { kind: "split" }>): void {
-    const { time, ledger } = this;
+    const { ledger } = this;
     const sides = new Map([
       ...event.members.map((i): [string, number] => [memberName(i), 1]),
       ...event.clients.map((i): [string, number] => [`c${i}`, 1]),
       ...event.endpoints.map((i): [string, number] => [`e${i}`, 1]),
     ]);
-    const beganAtMs = time.nowMs;
     for (const network of NETWORKS) if (network !== "cluster") this.wire.split(network, sides);
     this.wire.split("cluster", sides);
     const others = this.machines.map(({ number }) => number).filter((n) => !event.members.includes(n));
     this.links.partition([...event.members], others);
     const crosses = (client: string, endpoint: string | undefined) =>
       endpoint === undefined || (sides.get(client) ?? 0) !== (sides.get(endpoint) ?? 0);
+    // What no packet can reach for longer than the idle limit is idle, and clients are told of an endpoint out of reach.
+    const excuse = () => {
+      if (event.forMs < SPLIT_SHORT_MS) return;
+      for (const instance of ledger.instances)
+        if (instance.state !== "over" && crosses(instance.client, instance.endpoint))
+          instance.excused ??= "its ends were parted for longer than the idle limit";
+    };
+    excuse();
     this.#trouble(
       `split: ${[...sides.keys()].join(" ")} against the rest, ${event.forMs} ms`,
       event.forMs,
+      this.machines,
       () => {
         for (const network of NETWORKS) this.wire.split(network, undefined);
         this.links.healAll();
-        // What no packet could reach for longer than the idle limit is idle.
-        if (event.forMs < SPLIT_SHORT_MS) return;
-        for (const instance of ledger.instances)
-          if (
-            instance.state !== "over" &&
-            instance.begunAtMs < time.nowMs &&
-            beganAtMs < time.nowMs &&
-            crosses(instance.client, instance.endpoint)
-          )
-            instance.excused ??= "its ends were parted for longer than the idle limit";
+        excuse();
       },
     );
   }
@@ -539,7 +602,7 @@ export class WholeSimulation {
     const store = machine.life?.link?.store;
     if (store === undefined || machine.life?.isComposed !== true) return;
     store.setMemberDrained(machine.name, true);
-    this.#trouble(`${machine.name} drains`, forMs, () => {
+    this.#trouble(`${machine.name} drains`, forMs, [machine], () => {
       // Said at any member: at one that runs.
       const speaker = this.machines.find(({ life }) => life?.isComposed === true);
       speaker?.life?.link?.store.setMemberDrained(machine.name, false);
@@ -553,10 +616,12 @@ export class WholeSimulation {
     this.count("upgrades");
     this.tell(`${machine.name} stops, to return as version ${version}`);
     this.#troubles++;
+    this.#doubtedUntilMs[number] = Number.POSITIVE_INFINITY;
     this.#quietSinceMs = Number.POSITIVE_INFINITY;
     void life.stop().then(() => {
       this.#troubles--;
       if (this.#troubles === 0) this.#quietSinceMs = this.time.nowMs;
+      this.#doubtedUntilMs[number] = this.time.nowMs + DOUBT_MS;
       if (machine.life !== life) return;
       machine.forgetDaemon();
       this.tell(`${machine.name} starts as version ${version}`);
@@ -571,7 +636,10 @@ export class WholeSimulation {
       if (!machine.fastPath.owns(vip)) continue;
       const mac = machine.network.link("pa")?.mac;
       if (mac !== undefined)
-        this.wire.send(this.#attacker, ((mac[4] as number) << 8) | (mac[5] as number), { kind: "ip", packet });
+        this.wire.send(this.#attacker, ((mac[4] as number) << 8) | (mac[5] as number), {
+          kind: "ip",
+          packet,
+        });
     }
   }
 
@@ -634,4 +702,3 @@ function holdsTag(life: Life | undefined, clientTag: number): boolean {
 export function simulateWhole(options: WholeOptions): Promise<WholeResult> {
   return new WholeSimulation(options).run();
 }
-

@@ -1,10 +1,10 @@
 // Members of different versions in one cluster: what each says in its greeting, judged by the product's own admission,
 // and what a version may have changed: sizes, periods, how long journals remember.
-import { PROTOCOL_VERSION } from "../../../packages/sync/src/messages/greeting.ts";
 import {
   decodeLinkMessage,
   encodeLinkMessage,
   type Greeting,
+  PROTOCOL_VERSION,
 } from "../../../packages/sync/src/messages/greeting.ts";
 import type { PeerIdentity, Transport, TransportHandlers } from "../../../packages/sync/src/ports.ts";
 import { refusalOf } from "../../../packages/sync/src/transport/admission.ts";

@@ -105,8 +105,7 @@ export class Wire {
     if (loss + duplication + reorder > 0) {
       const chance = this.#random.uint32() / 2 ** 32;
       if (chance < loss) return;
-      if (chance < loss + duplication)
-        this.#deliver(from, to, frame, delayMs + ((noise >>> 8) & 0xff) / 64);
+      if (chance < loss + duplication) this.#deliver(from, to, frame, delayMs + ((noise >>> 8) & 0xff) / 64);
       else if (chance < loss + duplication + reorder)
         delayMs += ((noise >>> 8) & 0xffff) * (REORDER_MS / 0x10000);
     }
