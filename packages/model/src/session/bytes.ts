@@ -213,8 +213,18 @@ export function ipv4Of(text: string): number {
   return octets === 4 ? value : -1;
 }
 
+/** Texts made lately, by a hash of the address: each address of a session is read several times in some milliseconds. */
+const IPV4_TEXT_COUNT = 4096;
+const ipv4Values = new Float64Array(IPV4_TEXT_COUNT).fill(-1);
+const ipv4Texts: Address[] = new Array<Address>(IPV4_TEXT_COUNT).fill("");
+
 export function ipv4Text(value: number): Address {
-  return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+  const at = (value ^ (value >>> 12)) & (IPV4_TEXT_COUNT - 1);
+  if (ipv4Values[at] === value) return ipv4Texts[at] as Address;
+  const text = `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+  ipv4Values[at] = value;
+  ipv4Texts[at] = text;
+  return text;
 }
 
 /** The 16 bytes of an IPv6 address whose text is canonical, or undefined. */

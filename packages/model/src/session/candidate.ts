@@ -15,9 +15,29 @@ export type CandidateIdentity = Pick<
   "member" | "endpoint" | "endpointPort" | "natPort" | "endpointTag"
 >;
 
+/** Keys made lately, by tag: one candidate is read several times within milliseconds, and its text is long. */
+const KEY_COUNT = 1024;
+const keyOwners: (CandidateIdentity | undefined)[] = new Array<undefined>(KEY_COUNT).fill(undefined);
+const keys: CandidateKey[] = new Array<CandidateKey>(KEY_COUNT).fill("");
+
 export function candidateKeyOf(candidate: CandidateIdentity): CandidateKey {
   const { member, endpoint, endpointPort, natPort, endpointTag } = candidate;
-  return `${member}/${endpoint}/${endpointPort}/${natPort}/${endpointTag}`;
+  const at = (endpointTag ^ (endpointTag >>> 10) ^ natPort) & (KEY_COUNT - 1);
+  const owner = keyOwners[at];
+  if (
+    owner !== undefined &&
+    owner.endpointTag === endpointTag &&
+    owner.natPort === natPort &&
+    owner.endpointPort === endpointPort &&
+    owner.member === member &&
+    owner.endpoint === endpoint
+  ) {
+    return keys[at] as CandidateKey;
+  }
+  const key = `${member}/${endpoint}/${endpointPort}/${natPort}/${endpointTag}`;
+  keyOwners[at] = { member, endpoint, endpointPort, natPort, endpointTag };
+  keys[at] = key;
+  return key;
 }
 
 /** What a key says, or undefined when it is none. */

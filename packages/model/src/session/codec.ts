@@ -237,11 +237,12 @@ function writeList(out: ByteWriter, list: readonly Address[], written: Address[]
 }
 
 function sortedKeys(map: ReadonlyMap<string, unknown>): string[] {
-  const keys: string[] = [];
+  const keys = new Array<string>(map.size);
+  let count = 0;
   let isSorted = true;
   for (const key of map.keys()) {
-    if (keys.length > 0 && compareText(keys[keys.length - 1] as string, key) > 0) isSorted = false;
-    keys.push(key);
+    if (count > 0 && compareText(keys[count - 1] as string, key) > 0) isSorted = false;
+    keys[count++] = key;
   }
   return isSorted ? keys : keys.sort(compareText);
 }
@@ -455,11 +456,12 @@ function readGeneration(input: ByteReader, read: Address[]): Generation | undefi
   if (count > CANDIDATE_COUNT_MAX) return undefined;
   const candidates = new Map<string, Candidate>();
   for (let i = 0; i < count; i++) {
-    const identity = readIdentity(input, read);
+    const { member, endpoint, endpointPort, natPort, endpointTag } = readIdentity(input, read);
     const echoed = input.u8() === 1;
     const endpointAddresses = readList(input, ENDPOINT_ADDRESS_COUNT_MAX, read);
     if (endpointAddresses === undefined) return undefined;
-    candidates.set(candidateKeyOf(identity), { ...identity, endpointAddresses, echoed });
+    const candidate = { member, endpoint, endpointPort, natPort, endpointTag, endpointAddresses, echoed };
+    candidates.set(candidateKeyOf(candidate), candidate);
   }
   return {
     clientTag,

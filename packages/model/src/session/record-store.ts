@@ -14,8 +14,11 @@ const PAGE_SIZE = 1024 * 1024;
 const PAGE_GRAINS = PAGE_SIZE / GRAIN;
 const CLASS_COUNT = RECORD_BYTES_MAX / GRAIN + 1;
 const INITIAL_SLOT_COUNT = 1024;
-/** Records kept decoded, a power of two: the last one used of all slots that share a place. */
-const DECODED_COUNT_MAX = 2048;
+/**
+ * Records kept decoded, a power of two: the last one used of all slots that share a place. Few: a record is used several
+ * times within milliseconds, and objects that outlive those are what the garbage collector stops for.
+ */
+const DECODED_COUNT_MAX = 256;
 const NO_SLOT = -1;
 
 const idBytes = new Uint8Array(16);

@@ -290,11 +290,18 @@ export class SessionView implements SessionTable {
   #changed(previous: SessionRecord | undefined, record: SessionRecord | undefined, origin: Origin): void {
     if (record !== undefined && !isIdentified(record)) return;
     const shown = previous !== undefined && isIdentified(previous) ? previous : undefined;
-    this.#changes.push({ previous: shown, record, origin });
-    if (this.#notifying) return;
+    const first: SessionChange = { previous: shown, record, origin };
+    if (this.#notifying) {
+      this.#changes.push(first);
+      return;
+    }
     this.#notifying = true;
     try {
-      for (let change = this.#changes.shift(); change !== undefined; change = this.#changes.shift()) {
+      for (
+        let change: SessionChange | undefined = first;
+        change !== undefined;
+        change = this.#changes.shift()
+      ) {
         for (const listener of this.#listeners) listener(change);
       }
     } finally {
@@ -333,9 +340,10 @@ function clientHash(serviceId: ServiceId, client: Address, clientPort: number): 
 }
 
 function clientHashesOf(record: SessionRecord): number[] {
-  const hashes: number[] = [];
+  const hashes = new Array<number>(record.clients.size);
+  let at = 0;
   for (const client of record.clients.keys())
-    hashes.push(clientHash(record.serviceId, client, record.clientPort));
+    hashes[at++] = clientHash(record.serviceId, client, record.clientPort);
   return hashes;
 }
 

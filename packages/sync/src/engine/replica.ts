@@ -17,6 +17,7 @@ import {
 } from "@holdfast/model";
 import type { EngineLink, EngineState, EngineStatus, ToEngine, ToView } from "../ports.ts";
 import { BatchWriter, readBatch, readIds } from "./batch.ts";
+import { EndedTimes } from "./ended-times.ts";
 import { TOMBSTONE_SHARE } from "./settings.ts";
 
 /** Urgent facts leave at once, and again after this long: a burst is one tick. */
@@ -62,7 +63,7 @@ export class SessionReplica implements Replication {
   #releases: Release[] = [];
   /** Local message in which a session was last spoken of; only those that the engine has not confirmed. */
   readonly #spokenOf = new Map<SessionId, number>();
-  readonly #endedAtMs = new Map<SessionId, number>();
+  readonly #ended = new EndedTimes();
   readonly #inbox: ToView[] = [];
   readonly #promises = new Map<number, (ok: boolean) => void>();
   readonly #statusPromises = new Map<number, (status: EngineStatus) => void>();
@@ -87,8 +88,8 @@ export class SessionReplica implements Replication {
       const id = (record ?? previous)?.id;
       if (id === undefined) return;
       if (record !== undefined && isEnded(record)) {
-        if (!this.#endedAtMs.has(id)) this.#endedAtMs.set(id, ports.clock.nowMs());
-      } else if (previous === undefined || isEnded(previous)) this.#endedAtMs.delete(id);
+        if (previous === undefined || !isEnded(previous)) this.#ended.note(id, ports.clock.nowMs());
+      } else if (previous === undefined || isEnded(previous)) this.#ended.delete(id);
     });
     ports.link.listen((message) => {
       // An INIT-ACK waits for it; nothing that stands before it matters to it.
@@ -108,7 +109,7 @@ export class SessionReplica implements Replication {
 
   /** Ended sessions that are still remembered. */
   get tombstoneCount(): number {
-    return this.#endedAtMs.size;
+    return this.#ended.size;
   }
 
   released(id: SessionId): Promise<boolean> {
@@ -330,13 +331,13 @@ export class SessionReplica implements Replication {
    * that member would bring the session back, and its NAT port might be in other hands by then.
    */
   #isExpired(id: SessionId): boolean {
-    let endedAtMs = this.#endedAtMs.get(id);
+    let endedAtMs = this.#ended.of(id);
     if (endedAtMs === undefined) {
       // Never shown by the view: a tombstone, or stray facts, of a session whose identity has not come.
       endedAtMs = this.#ports.clock.nowMs();
-      this.#endedAtMs.set(id, endedAtMs);
+      this.#ended.note(id, endedAtMs);
     }
-    if (this.#endedAtMs.size > TOMBSTONE_COUNT_MAX && this.#isAmongOldest(endedAtMs)) {
+    if (this.#ended.size > TOMBSTONE_COUNT_MAX && this.#isAmongOldest(endedAtMs)) {
       this.totals.tombstonesDropped++;
       return true;
     }
@@ -345,10 +346,8 @@ export class SessionReplica implements Replication {
     return nowMs - Math.max(endedAtMs, this.#lastMissingMs) > this.#ports.memoryMs * TOMBSTONE_SHARE;
   }
 
-  /** The map is in order of ending: the first one tells where the oldest are. */
   #isAmongOldest(endedAtMs: number): boolean {
-    const [oldestMs = 0] = this.#endedAtMs.values();
-    return endedAtMs - oldestMs < this.#ports.memoryMs;
+    return endedAtMs - (this.#ended.oldestMs() ?? endedAtMs) < this.#ports.memoryMs;
   }
 
   #forget(message: Extract<ToView, { kind: "forget" }>): void {
@@ -368,7 +367,7 @@ export class SessionReplica implements Replication {
       }
       if (!isEnded(record)) this.totals.ghosts++;
       this.#ports.view.forget(id);
-      this.#endedAtMs.delete(id);
+      this.#ended.delete(id);
     }
   }
 
