@@ -86,6 +86,8 @@ export class ReplicationEngine implements Engine {
   #mayAllocate = false;
   #stateText = "";
   #stopped = false;
+  /** Incarnations that this engine itself wrote as: nobody has more of them than it. */
+  readonly #ownActors = new Set<Actor>();
   /** When a member's word last made this one begin a new incarnation. */
   readonly #reincarnatedAtMs = new Map<number, number>();
   /** Members whose hello was taken in since the start. */
@@ -107,7 +109,7 @@ export class ReplicationEngine implements Engine {
       nowMs: () => clock.nowMs(),
       paused: () => this.#deliveries.waiting >= settings.deliveryPauseCount,
       isRetired: (actor) => this.#isRetired(actor),
-      ownActor: () => this.#ownJournal().actor,
+      isOwn: (actor) => this.#ownActors.has(actor),
     });
     this.#deliveries = new Deliveries({
       settings,
@@ -406,7 +408,7 @@ export class ReplicationEngine implements Engine {
 
   #fetched(peer: Peer, message: Extract<PeerMessage, { kind: "segment" }>): void {
     const { actor, segment, fromTick, changes, sealed } = message;
-    if (this.#isRetired(actor) || actor === this.#ownJournal().actor) return;
+    if (this.#isRetired(actor) || this.#ownActors.has(actor)) return;
     const held = this.#shelf.journals.get(actor)?.segments.get(segment);
     const journal = this.#shelf.journals.get(actor);
     if (held === undefined || journal === undefined) return;
@@ -539,17 +541,16 @@ export class ReplicationEngine implements Engine {
       this.#ports.store.put("floors", this.#floors.encode());
     const own = this.#ownJournal();
     if (floor.member === own.member && floor.counter > own.counter) this.#reincarnate(floor.counter, by);
-    if (!this.#isThere(floor)) this.#retirement.lowered(floor);
+    if (!this.#isThere(floor, by)) this.#retirement.lowered(floor);
   }
 
   /**
-   * Whom this member talks with nobody else gives up, and what it carried itself it writes again itself: a floor that is
-   * left out costs room for a while, one that is believed wrongly costs sessions.
+   * Who is there looks after its own old incarnations, and so does this member: nobody else's word drops them. A floor
+   * that is left out costs room for a while, one that is believed wrongly costs sessions.
    */
-  #isThere({ member, counter }: Floor): boolean {
+  #isThere({ member }: Floor, by: number): boolean {
     if (member === this.#ownJournal().member) return true;
-    const current = this.#peers.get(member)?.incarnation;
-    return current !== undefined && counterOf(current) < counter;
+    return by !== member && this.#peers.get(member)?.incarnation !== undefined;
   }
 
   #serve(peer: Peer, message: Extract<PeerMessage, { kind: "fetch" }>): void {
@@ -609,6 +610,7 @@ export class ReplicationEngine implements Engine {
     let counter = Math.max(counterMin, Math.floor(clock.wallMs()), this.#floors.of(member));
     for (const journal of this.#shelf.of(member)) counter = Math.max(counter, journal.counter + 1);
     const actor = actorOf(member, counter, random);
+    this.#ownActors.add(actor);
     store.put("incarnation", new TextEncoder().encode(String(counter + 1)));
     this.#ids.forgetOwn();
     this.#own = new OwnJournal(actor, {

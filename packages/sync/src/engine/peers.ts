@@ -34,7 +34,8 @@ export interface PeersPorts {
   /** Fetching pauses while the view is behind. */
   readonly paused: () => boolean;
   readonly isRetired: (actor: Actor) => boolean;
-  readonly ownActor: () => Actor;
+  /** Whether this engine itself wrote as this incarnation. */
+  readonly isOwn: (actor: Actor) => boolean;
 }
 
 export class Peers {
@@ -116,7 +117,7 @@ export class Peers {
 
   /** Takes in a hello or summary: notes what to fetch. */
   summarized(peer: Peer, summary: Summary): void {
-    const { shelf, isRetired, ownActor, nowMs } = this.#ports;
+    const { shelf, isRetired, isOwn, nowMs } = this.#ports;
     peer.incarnation = summary.incarnation;
     peer.connected = summary.connected;
     peer.caughtUp = summary.caughtUp;
@@ -125,7 +126,7 @@ export class Peers {
     peer.wants = [];
     peer.goals = [];
     for (const listed of summary.journals) {
-      if (listed.actor === ownActor() || isRetired(listed.actor)) continue;
+      if (isOwn(listed.actor) || isRetired(listed.actor)) continue;
       const journal = shelf.journal(listed.actor);
       if (journal === undefined || !this.provides(peer, journal)) continue;
       if (journal.segments.size === 0 && listed.base > journal.base) journal.base = listed.base;
