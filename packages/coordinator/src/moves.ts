@@ -1,6 +1,7 @@
 // Who announces each VIP, as the claims tell, and the clock of every move. Pure but for what it remembers.
 import type { Address, MemberName } from "@holdfast/model";
-import { type ClusterView, isPresent } from "./view.ts";
+import { GRADE_HANDING_OVER } from "./tenure/tenure.ts";
+import { type ClusterView, isPresent, type MemberView } from "./view.ts";
 import type { Claim } from "./wire/message.ts";
 
 export interface VipMove {
@@ -32,13 +33,13 @@ export class MoveClock {
 
   /** Takes the view at `nowMs` with what this member itself announces; returns what moved since the last call. */
   observe(view: ClusterView, own: readonly Claim[], nowMs: number): VipMove[] {
-    const now = new Map<Address, { by: MemberName; claim: Claim }>();
+    const now = new Map<Address, { by: MemberName; stands: number }>();
     for (const member of view.members) {
       if (!member.isSelf && !isPresent(member)) continue;
       for (const claim of member.isSelf ? own : member.claims) {
         const known = now.get(claim.vip);
-        if (known === undefined || stands(claim) < stands(known.claim))
-          now.set(claim.vip, { by: member.name, claim });
+        const stands = standingOf(member, claim);
+        if (known === undefined || stands < known.stands) now.set(claim.vip, { by: member.name, stands });
       }
     }
     for (const [vip, { by }] of this.announced) {
@@ -86,6 +87,8 @@ export class MoveClock {
   }
 }
 
-function stands(claim: Claim): number {
-  return claim.grade * 256 + claim.rank;
+/** Where a claim stands, 0 is best. Who may not own hands over at most, whatever it says. */
+function standingOf(member: MemberView, claim: Claim): number {
+  const grade = member.isSelf || (member.ready && member.caughtUp) ? claim.grade : GRADE_HANDING_OVER;
+  return grade * 256 + claim.rank;
 }
