@@ -3,6 +3,7 @@
 
 #define ASSOCIATION_COUNT_MAX 65536
 #define RECONNECT_MS 20
+#define GET_SNDBUF_USE 0x00001101 /* SCTP_GET_SNDBUF_USE of netinet/sctp.h */
 
 struct association {
 	struct socket *socket;
@@ -184,22 +185,34 @@ void client_rate(double rate)
 	for (int i = 0; i < started; i++) associations[i].due_ms = 0;
 }
 
+// Messages that the stack still holds: in flight, or not sent yet. SCTP_STATUS has only the first (its "pending" ones are
+// received); of the rest the stack tells the bytes, under a name that usrsctp.h leaves out.
+static int held_messages(const struct association *association)
+{
+	struct sctp_status status = {0};
+	struct { sctp_assoc_t association; uint32_t to_send, to_read; } bytes = {0};
+	socklen_t length = sizeof(status);
+
+	if (!association->up || usrsctp_getsockopt(association->socket, IPPROTO_SCTP, SCTP_STATUS, &status, &length) != 0)
+		return -1;
+	length = sizeof(bytes);
+	if (usrsctp_getsockopt(association->socket, IPPROTO_SCTP, GET_SNDBUF_USE, &bytes, &length) != 0) return -1;
+	if (status.sstat_unackdata > 0) return status.sstat_unackdata;
+	return bytes.to_send > 0;
+}
+
 void client_stats(const char *event)
 {
 	emit("{\"event\":\"%s\",\"atMs\":%.3f,\"started\":%d}", event, now_ms(), started);
 	for (int i = 0; i < started; i++) {
 		const struct association *association = &associations[i];
-		struct sctp_status status = {0};
-		socklen_t length = sizeof(status);
-		bool known = association->up &&
-			usrsctp_getsockopt(association->socket, IPPROTO_SCTP, SCTP_STATUS, &status, &length) == 0;
 
 		emit("{\"event\":\"association\",\"id\":%u,\"port\":%u,\"up\":%s,\"ups\":%u,\"lost\":%u,\"restarts\":%u,\"shutdowns\":%u,"
 		     "\"cannotStart\":%u,\"retries\":%u,\"sent\":%u,\"unacknowledged\":%d,\"echoes\":%u,\"echoMissing\":%u,\"echoDuplicates\":%u,"
 		     "\"longestEchoGapMs\":%.1f,\"endedMs\":%.3f,\"upMs\":%.3f}",
 		     association->id, association->port, association->up ? "true" : "false", association->ups, association->losts,
 		     association->restarts, association->shutdowns, association->cannot_start, association->retries, association->sent,
-		     known ? status.sstat_unackdata + status.sstat_penddata : -1, association->echoes.received,
+		     held_messages(association), association->echoes.received,
 		     receipt_missing(&association->echoes, association->sent), association->echoes.duplicates,
 		     association->echoes.longest_gap_ms, association->ended_ms, association->connected_ms);
 	}
