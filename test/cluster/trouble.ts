@@ -58,7 +58,7 @@ export async function bringBack(scene: Scene, member: Member): Promise<void> {
     const views = await Promise.all(others.map((other) => scene.cluster.owners(other)));
     return views.some((view) => [...view.values()].includes(member.name));
   });
-  const held = await until(`${member.name} to answer`, () => scene.sessions(member));
+  const held = await scene.sessions(member);
   assert.deepEqual(held.map(({ id }) => id).sort(), ids);
   await member.ready();
   await scene.cluster.settled();
