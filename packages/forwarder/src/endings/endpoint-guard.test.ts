@@ -187,3 +187,54 @@ test("a client whose endpoint is dead does not bring the session back, and hears
   assert.equal((await rig.one(endpoint.data(DOWN))).tag, client.tag);
   assert.ok(isLiving(rig.table.get(record.id) as typeof record));
 });
+
+test("a host that refuses probes but speaks to some of its clients is overloaded, and costs nobody an association", async () => {
+  const rig = new Rig();
+  const { record: silent } = await rig.establish();
+  const { endpoint, record: loud } = await rig.establish({
+    client: new ClientHost(CLIENT_PORT, SERVICE_PORT, 3),
+    endpoint: new EndpointHost(ENDPOINT_PORT, 0, 4),
+    source: CLIENT_2,
+  });
+  const down = async () => {
+    await rig.one(endpoint.data(DOWN));
+    rig.clock.advance(100);
+  };
+  rig.clock.advance(5_000);
+  rig.forwarder.setVerdict(PLACE, "down", "refused", false);
+  for (let i = 0; i < 20; i++) {
+    await down();
+    // Its socket is full now and then, and full at each probe.
+    rig.forwarder.setVerdict(PLACE, "down", "refused", true);
+  }
+  for (const { id } of [silent, loud]) assert.ok(isLiving(rig.table.get(id) as typeof silent));
+  assert.deepEqual(rig.taken(), []);
+  // Then nothing is heard of it any more. Who has heard it since the verdict fell may hear it again.
+  rig.clock.advance(400);
+  assert.equal(rig.table.get(silent.id)?.end?.cause, "endpointDown");
+  assert.ok(rig.taken().length > 0);
+});
+
+test("a member that hears an endpoint denies its death even when its own probes are refused", async () => {
+  const cluster = new Cluster(2);
+  const [deaf, near] = [cluster.rig(0), cluster.rig(1)];
+  const { endpoint, record } = await near.establish();
+  cluster.deliver();
+  cluster.clock.advance(5_000);
+  for (const [rig, other] of [
+    [deaf, "b"],
+    [near, "a"],
+  ] as const) {
+    rig.forwarder.setVerdict(PLACE, "down", "refused", true);
+    rig.forwarder.setOtherVerdict(other, PLACE, "down");
+  }
+  for (let i = 0; i < 10; i++) {
+    cluster.clock.advance(50);
+    await near.one(endpoint.data(DOWN));
+  }
+  assert.equal(deaf.table.get(record.id)?.end?.cause, "endpointDown", "it carries none of the traffic");
+  cluster.deliver();
+  cluster.deliver();
+  for (const rig of cluster.rigs) assert.ok(isLiving(rig.table.get(record.id) as typeof record));
+  assert.equal(near.event("endpoint-deaths-denied"), 1);
+});

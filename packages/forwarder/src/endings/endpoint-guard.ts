@@ -21,6 +21,8 @@ import type { Core } from "../slow-path/core.ts";
 /** Sessions ended in one turn of the event loop. */
 const ENDED_COUNT_MAX_PER_TURN = 256;
 const TURN_PAUSE_MS = 1;
+/** Sessions of an endpoint asked whether it still speaks. */
+const ASKED_COUNT_MAX = 512;
 
 /** An endpoint of one service that takes no part any more. */
 export interface LostEndpoint {
@@ -114,7 +116,8 @@ export class EndpointGuard {
       }
       if (this.#told.get(key) === sinceMs) continue;
       const waitMs = isEndpointGone(this.#core, endpoint) ? limits.endpointGoneMs : limits.endpointDeathMs;
-      if (nowMs - sinceMs < waitMs) continue;
+      if (nowMs - sinceMs < waitMs || this.#speaks(address, port, Math.max(sinceMs, nowMs - waitMs)))
+        continue;
       this.#told.set(key, sinceMs);
       const sessions = this.endSessionsOf([{ serviceId: undefined, address, port }], "endpointDown", sinceMs);
       logger.warn({ address, port, sessions }, "endpoint is dead: its clients are told");
@@ -173,9 +176,10 @@ export class EndpointGuard {
     if (record.end?.cause !== "endpointDown" || candidate === undefined) return false;
     const { registry, health } = this.#core;
     const { endpoint: address, endpointPort: port } = candidate;
-    return registry
-      .addressesOf({ address, port })
-      .some((each) => health.verdictOf({ address: each, port })?.verdict === "up");
+    const places = registry.addressesOf({ address, port }).map((each) => ({ address: each, port }));
+    if (places.some((place) => health.verdictOf(place)?.verdict === "up")) return true;
+    const sinceMs = downSinceMs(this.#core, { address, port });
+    return sinceMs !== undefined && this.#hasSpokenSince(record.id, sinceMs);
   }
 
   /** Whoever ended it: the members that own the VIPs tell both ends. */
@@ -194,6 +198,20 @@ export class EndpointGuard {
       this.endSession(id, cause);
     }
     if (this.#waiting.length > 0) this.#core.clock.after(TURN_PAUSE_MS, () => this.#turn());
+  }
+
+  /**
+   * A host that refuses probes, or leaves them unanswered, may be overloaded: Linux says "protocol unreachable" for a
+   * stack in user space whose socket is full. While it speaks to anybody it is not dead.
+   */
+  #speaks(address: Address, port: number, sinceMs: number): boolean {
+    let asked = 0;
+    for (const { id } of this.#livingAt(address, port)) {
+      if (this.#hasSpokenSince(id, sinceMs)) return true;
+      asked += 1;
+      if (asked >= ASKED_COUNT_MAX) return false;
+    }
+    return false;
   }
 
   /** The probes may be lost where the traffic is not. */
