@@ -8,6 +8,9 @@ import { killTwo } from "./story-cluster.ts";
 import { killEndpoint } from "./story-endpoint.ts";
 import { cutAndHeal, FLOW_MS, killAndAdopt } from "./story-paths.ts";
 
+/** From the verdict on an endpoint to its clients' ABORT. */
+const TOLD_MS_MAX = 1000;
+
 const options = readOptions();
 const screen = new Screen();
 const stage = new Stage(screen, options);
@@ -27,7 +30,11 @@ async function tell(): Promise<{ line: object; good: boolean }> {
     await stage.open({ reconnect: true });
     await pause(FLOW_MS);
     const figures = await killEndpoint(stage);
-    return { line: figures, good: figures.disturbed === 0 && figures.returned === figures.toldMs.length };
+    const told = figures.toldMs.every((ms) => ms < TOLD_MS_MAX);
+    return {
+      line: figures,
+      good: told && figures.disturbed === 0 && figures.returned === figures.toldMs.length,
+    };
   }
   await stage.open();
   await pause(FLOW_MS);

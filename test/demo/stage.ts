@@ -2,6 +2,7 @@
 import {
   type Capture,
   Cluster,
+  monotonicMs,
   PATH_NETWORKS,
   type Peer,
   type PeerEvent,
@@ -29,10 +30,15 @@ export interface Figures {
   readonly longestGapMs: readonly number[];
 }
 
+/** What a server had of a client when it was asked last. */
 interface Watched {
   readonly received: number;
   readonly gapMs: number;
+  readonly lastMs: number;
 }
+
+/** An association that a server has heard within this time is with it. */
+const HEARD_MS = 1000;
 
 export class Stage {
   readonly screen: Screen;
@@ -41,7 +47,8 @@ export class Stage {
   readonly servers: Peer[] = [];
   readonly clients: Peer[] = [];
   readonly edges: Capture[] = [];
-  readonly #watched = new Map<number, Watched>();
+  /** By server, then by sender. Of a server that died what was seen last stays. */
+  readonly #watched = new Map<Peer, Map<number, Watched>>();
   #owners = new Map<string, string>();
   #sessions = 0;
   #watch: NodeJS.Timeout | undefined;
@@ -132,14 +139,21 @@ export class Stage {
   async #look(): Promise<void> {
     try {
       for (const server of this.servers.filter((s) => s.running)) {
-        for (const receipt of await server.receipts())
-          this.#watched.set(receipt.client, { received: receipt.received, gapMs: receipt.longestGapMs });
+        const receipts = await server.receipts();
+        this.#watched.set(
+          server,
+          new Map(
+            receipts.map((r) => [
+              r.client,
+              { received: r.received, gapMs: r.longestGapMs, lastMs: r.lastMs },
+            ]),
+          ),
+        );
       }
       const member = this.cluster.members.find((m) => m.running);
       if (member !== undefined) {
         this.#owners = await this.cluster.owners(member);
-        const metric = await member.metric("holdfast_sessions");
-        this.#sessions = metric;
+        this.#sessions = await member.metric('holdfast_sessions{phase="established"}');
       }
     } catch {
       // A member that dies while it is asked: the next look asks another.
@@ -155,9 +169,9 @@ export class Stage {
       .map((vip) => `${vip} ${dim("→")} ${this.#owners.get(vip) ?? "?"}`)
       .join("   ");
     const rows = this.clients.flatMap((client) => {
-      const mine = [...this.#watched].filter(
-        ([id]) => Math.floor(id / 1000) === this.clients.indexOf(client),
-      );
+      const mine = [...this.#watched.values()]
+        .flatMap((senders) => [...senders])
+        .filter(([id]) => Math.floor(id / 1000) === this.clients.indexOf(client));
       const received = mine.reduce((sum, [, w]) => sum + w.received, 0);
       const gap = Math.max(0, ...mine.map(([, w]) => w.gapMs));
       const addresses = cluster.clientAddresses(this.clients.indexOf(client)).length;
@@ -165,7 +179,27 @@ export class Stage {
         `  ${client.host.name} ${dim(`${addresses} address${addresses > 1 ? "es" : " "}`)}  received ${String(received).padStart(6)}  longest gap ${gap.toFixed(0).padStart(5)} ms`,
       ];
     });
-    return [dim("─".repeat(72)), `  ${members}    ${this.#sessions} sessions`, `  ${owners}`, ...rows];
+    return [
+      dim("─".repeat(72)),
+      `  ${members}    ${this.#sessions} sessions`,
+      `  ${owners}`,
+      ...(this.servers.length > 1 ? [`  ${this.#endpointBoard()}`] : []),
+      ...rows,
+    ];
+  }
+
+  /** Endpoints and how many associations each carries. */
+  #endpointBoard(): string {
+    const heardSinceMs = monotonicMs() - HEARD_MS;
+    return this.servers
+      .map((server) => {
+        const { name } = server.host;
+        if (!server.running) return red(`○ ${name}   0`);
+        const senders = [...(this.#watched.get(server)?.values() ?? [])];
+        const carried = senders.filter(({ lastMs }) => lastMs > heardSinceMs).length;
+        return `${green(`● ${name}`)} ${String(carried).padStart(3)} ${dim("associations")}`;
+      })
+      .join("   ");
   }
 
   /** Stops the numbers, waits until the stacks hold nothing, and counts at the receivers and in the captures. */
