@@ -1,11 +1,13 @@
 // What this member keeps about a session beside the replicated record: its handle, what it has heard itself, times.
-import type { Address, SessionId, SessionRecord } from "@holdfast/model";
+import type { Address, SessionId } from "@holdfast/model";
 import type { LocalPaths } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 
-/** Everything from which the installed flows were made, so that they can be told from the wanted ones. */
+/**
+ * From what, beside the record, the installed flows were made, so that they can be told from the wanted ones. The record
+ * is the table's, or what a change replaced: kept here it would be most of a member's memory.
+ */
 export interface Installed {
-  readonly record: SessionRecord;
   readonly entry: ServiceEntry;
   readonly paths: LocalPaths;
 }

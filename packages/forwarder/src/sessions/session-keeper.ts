@@ -66,13 +66,13 @@ export class SessionKeeper {
     const { previous, record } = change;
     if (record === undefined) {
       const local = previous && this.#byId.get(previous.id);
-      if (local !== undefined) this.drop(local);
+      if (local !== undefined) this.drop(local, previous);
       return undefined;
     }
     if (record.commit === undefined) return this.#byId.get(record.id);
     if (!isLiving(record) && !this.#byId.has(record.id)) return undefined;
     const local = this.ensure(record.id);
-    if (!sameForFlows(local, record)) this.refresh(local, record);
+    if (!sameForFlows(local, previous, record)) this.refresh(local, record, previous);
     return local;
   }
 
@@ -82,18 +82,21 @@ export class SessionKeeper {
     this.refresh(local, record);
   }
 
-  /** Installs what is wanted and missing or different, removes what is not wanted any more. */
-  refresh(local: LocalSession, record: SessionRecord): undefined {
+  /**
+   * Installs what is wanted and missing or different, removes what is not wanted any more. `before`: the record from which
+   * the installed flows were made, when it is another.
+   */
+  refresh(local: LocalSession, record: SessionRecord, before: SessionRecord = record): undefined {
     const { fastPath, registry, counters } = this.#options;
     const entry = registry.get(record.serviceId);
-    const before = installedFlows(local);
+    const installed = installedFlows(local, before);
     const wanted = entry === undefined ? [] : flowsOf(record, entry, local.paths);
     const wantedByKey = new Map<string, Flow>();
     for (const flow of wanted) {
       if (flow.direction === "up" && !this.#isFirst(record, flow.key.source)) continue;
       wantedByKey.set(flowKeyText(flow.key), flow);
     }
-    for (const [key, flow] of before) {
+    for (const [key, flow] of installed) {
       const next = wantedByKey.get(key);
       if (next === undefined) this.#remove(flow);
       else if (sameFlow(flow, next)) wantedByKey.delete(key);
@@ -103,8 +106,7 @@ export class SessionKeeper {
       // A full table is a normal event: the packets of this flow are punted, and forwarded by the slow path.
       if (!fastPath.install(flow)) counters.count("flow-table-full");
     }
-    local.installed =
-      entry === undefined || wanted.length === 0 ? undefined : { record, entry, paths: local.paths };
+    local.installed = entry === undefined || wanted.length === 0 ? undefined : { entry, paths: local.paths };
   }
 
   /** Installs a session's flows once more: services changed, or a learning flow has to be armed again. */
@@ -115,12 +117,12 @@ export class SessionKeeper {
       if (flow.direction === "up" && !this.#isFirst(record, flow.key.source)) continue;
       if (!this.#options.fastPath.install(flow)) this.#options.counters.count("flow-table-full");
     }
-    local.installed = { record, entry, paths: local.paths };
+    local.installed = { entry, paths: local.paths };
   }
 
-  /** Forgets the local side and its flows. */
-  drop(local: LocalSession): undefined {
-    for (const flow of installedFlows(local).values()) this.#remove(flow);
+  /** Forgets the local side and its flows. `record`: the last one, when the table has forgotten it already. */
+  drop(local: LocalSession, record = this.#options.table.get(local.id)): undefined {
+    for (const flow of installedFlows(local, record).values()) this.#remove(flow);
     local.installed = undefined;
     this.#byId.delete(local.id);
     this.#byHandle.delete(local.handle);
@@ -128,7 +130,7 @@ export class SessionKeeper {
 
   /** The flows that are installed, by key text. */
   flows(local: LocalSession): Flow[] {
-    return [...installedFlows(local).values()];
+    return [...installedFlows(local, this.#options.table.get(local.id)).values()];
   }
 
   /** Two sessions of one client address and port have one flow key: it belongs to the winner of the table's rule. */
@@ -168,25 +170,29 @@ export class SessionKeeper {
   }
 }
 
-function installedFlows(local: LocalSession): Map<string, Flow> {
+function installedFlows(local: LocalSession, record: SessionRecord | undefined): Map<string, Flow> {
   const flows = new Map<string, Flow>();
-  if (local.installed === undefined) return flows;
-  const { record, entry, paths } = local.installed;
+  if (local.installed === undefined || record === undefined) return flows;
+  const { entry, paths } = local.installed;
   for (const flow of flowsOf(record, entry, paths)) flows.set(flowKeyText(flow.key), flow);
   return flows;
 }
 
 /** Nothing that flows are made from has changed since they were installed. */
-function sameForFlows(local: LocalSession, record: SessionRecord): boolean {
-  const installed = local.installed;
-  if (installed === undefined) return false;
-  const before = installed.record;
+function sameForFlows(
+  local: LocalSession,
+  before: SessionRecord | undefined,
+  record: SessionRecord,
+): boolean {
   return (
-    installed.paths === local.paths &&
+    local.installed !== undefined &&
+    local.installed.paths === local.paths &&
+    before !== undefined &&
     before.commit === record.commit &&
     before.clients === record.clients &&
     before.heard === record.heard &&
     before.generations === record.generations &&
+    isLiving(before) &&
     isLiving(record)
   );
 }
