@@ -147,7 +147,8 @@ export class Scene {
         return late.length === 0;
       },
       limitMs,
-      50,
+      // The answer has a line for each association: a thousand of them are not to be asked for twenty times a second.
+      Math.max(50, living.length / 2),
     ).catch((error: unknown) => {
       throw new Error(`${(error as Error).message}: none from ${late.join(", ")}`);
     });

@@ -144,11 +144,22 @@ const FLAGS: Readonly<Record<string, string>> = {
 
 /** Events kept; a soak makes more, and the oldest go. */
 const EVENT_COUNT_MAX = 200_000;
+/** Lines of answers: a thousand associations that are asked often would push all else out. */
+const ANSWERS: ReadonlySet<string> = new Set([
+  "association",
+  "receipt",
+  "paths",
+  "pathsEnd",
+  "stats",
+  "statsEnd",
+]);
 
 export class Peer extends EventEmitter<{ event: [PeerEvent] }> {
   readonly host: Host;
   readonly role: "server" | "client";
+  /** What happened; lines that only answer a question are not among them. */
   readonly events: PeerEvent[] = [];
+  readonly #counts = new Map<string, number>();
   readonly #child: ChildProcess;
   #exited = false;
   #asked = Promise.resolve();
@@ -172,7 +183,8 @@ export class Peer extends EventEmitter<{ event: [PeerEvent] }> {
     if (this.#child.stdout === null) throw new Error("the peer has no stdout");
     createInterface({ input: this.#child.stdout }).on("line", (line) => {
       const event = JSON.parse(line) as PeerEvent;
-      this.events.push(event);
+      this.#counts.set(event.event, this.count(event.event) + 1);
+      if (!ANSWERS.has(event.event)) this.events.push(event);
       if (this.events.length > EVENT_COUNT_MAX) this.events.splice(0, EVENT_COUNT_MAX / 2);
       this.emit("event", event);
     });
@@ -196,7 +208,7 @@ export class Peer extends EventEmitter<{ event: [PeerEvent] }> {
   }
 
   count(event: string): number {
-    return this.events.filter((one) => one.event === event).length;
+    return this.#counts.get(event) ?? 0;
   }
 
   /** Lines between the command and its `…End`, one question at a time. */
