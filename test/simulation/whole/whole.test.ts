@@ -6,7 +6,7 @@ import { WHOLE_FAULTS, type WholeFault } from "./faults.ts";
 import { scheduleOf } from "./schedule.ts";
 import { simulateWhole } from "./simulation.ts";
 
-const SEED_COUNT = 16;
+const SEED_COUNT = 12;
 const AUTOMERGE_SEED = 5_001;
 /** Seeds after which a fault that showed nothing counts as missed. */
 const FAULT_SEED_COUNT_MAX = 48;
