@@ -328,6 +328,7 @@ int main(int count, char **words)
 	if (options.server) server_start();
 	else client_start();
 	icmp_start();
+	gate_check();
 	emit("{\"event\":\"ready\",\"pid\":%d,\"atMs\":%.3f}", getpid(), now_ms());
 	while (!stopping) {
 		int ready = poll(&input, 1, options.server ? 50 : 2);

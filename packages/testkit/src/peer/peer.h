@@ -64,6 +64,8 @@ void emit_path_change(uint32_t id, const struct sctp_paddr_change *change);
 
 /* usrsctp_sendv, never at the same time as the stack's timers; see gate.c. */
 ssize_t gated_send(struct socket *socket, const void *data, size_t size, struct sctp_sndinfo *send);
+/* Once the stack runs: its timers do pass the gate, or this process ends with an error. */
+void gate_check(void);
 
 /* ICMP said that packets of `local_port` to `remote` (address and port) must be at most `mtu` bytes long. */
 void icmp_start(void);
