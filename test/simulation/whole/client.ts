@@ -239,6 +239,7 @@ export class Client extends Host {
         cookie: init.stateCookie.slice(),
         vips: listed.length > 0 ? listed : [received.source],
       };
+      opening.instance.endpointTag = init.initiateTag;
       opening.timer?.cancel();
       opening.tries = 0;
       this.#cookieEcho(opening);

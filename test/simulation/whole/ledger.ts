@@ -20,11 +20,12 @@ export interface Instance {
   endpoint: string | undefined;
   natPort: number;
   aliveSinceMs: number;
+  /** Of the INIT-ACK that the client took; 0 before. */
+  endpointTag: number;
   /** Its endpoint lost its memory. */
   endpointLost: boolean;
   /** Why nothing is expected of it. */
   excused: string | undefined;
-  /** The other end is gone, or never was: hosts give it up. */
   readonly sent: Record<Side, number>;
   /** By the side that sent them. */
   readonly delivered: Record<Side, number>;
@@ -52,6 +53,7 @@ export class Ledger {
       endpoint: undefined,
       natPort: 0,
       aliveSinceMs: 0,
+      endpointTag: 0,
       endpointLost: false,
       excused: undefined,
       sent: { client: 0, endpoint: 0 },

@@ -1,6 +1,6 @@
 // One seed of a whole cluster: machines with daemons, clients and endpoints on one wire; the schedule happens; then
 // peace, and the checks.
-import { type Address, seededRandom } from "../../../packages/model/src/index.ts";
+import { type Address, generationOf, seededRandom } from "../../../packages/model/src/index.ts";
 import {
   CHUNK,
   encodeAbort,
@@ -19,7 +19,7 @@ import { configurationOf, memberName } from "./configuration.ts";
 import { Endpoint } from "./endpoint.ts";
 import type { WholeFault } from "./faults.ts";
 import { ipPacket, nextMac, resetMacs, type Surroundings } from "./host.ts";
-import { Ledger } from "./ledger.ts";
+import { type Instance, Ledger } from "./ledger.ts";
 import { Life } from "./life.ts";
 import { Machine } from "./machine.ts";
 import type { Happening, Schedule } from "./schedule.ts";
@@ -185,7 +185,8 @@ export class WholeSimulation {
       if (read8(frame.packet, 32) !== CHUNK.INIT_ACK) return;
       const forMs = this.#killOnInitAckMs;
       this.#killOnInitAckMs = undefined;
-      this.#kill(machine, "machine", "kept", forMs);
+      // Once the client has it.
+      this.time.at(this.time.nowMs, () => this.#kill(machine, "machine", "kept", forMs));
     };
   }
 
@@ -376,7 +377,7 @@ export class WholeSimulation {
     const wasQuiet = time.nowMs - this.#quietSinceMs >= REPLICATION_MS;
     for (const instance of ledger.instances) {
       if (instance.state === "over" || instance.excused !== undefined) continue;
-      const holders = others.filter(({ life }) => holdsTag(life, instance.clientTag));
+      const holders = others.filter(({ life }) => holds(life, instance));
       if (holders.length > 0) continue;
       // From the INIT-ACK on, no single death loses a handshake; before it, the INIT is simply sent again.
       if (wasQuiet && others.length > 0) continue;
@@ -693,9 +694,15 @@ export class WholeSimulation {
 /** Splits up to here are shorter than every limit that could end something. */
 const SPLIT_SHORT_MS = 1_500;
 
-function holdsTag(life: Life | undefined, clientTag: number): boolean {
-  for (const record of life?.view.values() ?? [])
-    if (record.generations.has(clientTag) || record.commit?.clientTag === clientTag) return true;
+/** Its generation, with the INIT-ACK that the client took. */
+function holds(life: Life | undefined, { clientTag, endpointTag }: Instance): boolean {
+  for (const record of life?.view.values() ?? []) {
+    const generation = generationOf(record, clientTag);
+    if (generation === undefined) continue;
+    if (endpointTag === 0) return true;
+    for (const candidate of generation.candidates.values())
+      if (candidate.endpointTag === endpointTag) return true;
+  }
   return false;
 }
 
