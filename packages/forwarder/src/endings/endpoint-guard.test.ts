@@ -238,3 +238,18 @@ test("a member that hears an endpoint denies its death even when its own probes 
   for (const rig of cluster.rigs) assert.ok(isLiving(rig.table.get(record.id) as typeof record));
   assert.equal(near.event("endpoint-deaths-denied"), 1);
 });
+
+test("while a member is out of reach, no client of an endpoint that is called dead is answered with an ABORT", async () => {
+  let isWhole = false;
+  const replication = { released: async () => true, ask: async () => {}, isWhole: () => isWhole };
+  const rig = new Rig({ replication });
+  const { client } = await rig.establish();
+  rig.clock.advance(5_000);
+  rig.forwarder.setVerdict(PLACE, "down", "test");
+  rig.clock.advance(4_000);
+  rig.taken();
+  assert.deepEqual(await rig.pass(client.data(UP)), []);
+  assert.equal(rig.drops()["session-ended"], 1);
+  isWhole = true;
+  assert.deepEqual((await rig.one(client.data(UP))).types, [CHUNK.ABORT]);
+});
