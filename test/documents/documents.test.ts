@@ -3,6 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { ERROR_CATALOGUE, type ErrorEntry } from "../../packages/model/src/errors.ts";
 import { DOCUMENTS, isCurrent } from "./documents.ts";
+import { undocumented } from "./reasons.ts";
 
 for (const file of Object.keys(DOCUMENTS)) {
   test(`${file} says what the source says`, async () => {
@@ -17,6 +18,10 @@ test("every error has a sentence, a remedy, and a status that HTTP knows", () =>
     assert.match(entry.message, /\.$/, `${code}: the message is a sentence`);
     assert.match(entry.remedy, /[.}]$/, `${code}: the remedy is a sentence`);
   }
+});
+
+test("every reason and event of the BPF programs is described", () => {
+  assert.deepEqual(undocumented(), []);
 });
 
 test("every code of the catalogue is used somewhere", () => {

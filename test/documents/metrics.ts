@@ -1,7 +1,14 @@
 // docs/metrics.md, from the registry of a node.
-import { systemClock } from "../../packages/model/src/index.ts";
 import { fakeNode } from "../../packages/node/src/api/testing/fake-node.ts";
 import { createMetrics } from "../../packages/node/src/metrics/registry.ts";
+import {
+  FAST_PATH_DROPS,
+  FAST_PATH_EVENTS,
+  LENGTH_REASONS,
+  PUNTS,
+  SLOW_PATH_DROPS,
+  SLOW_PATH_EVENTS,
+} from "./reasons.ts";
 import { GENERATED, table } from "./table.ts";
 
 export async function metricsText(): Promise<string> {
@@ -35,21 +42,54 @@ export async function metricsText(): Promise<string> {
       (metrics.registry.getSingleMetric(name) as unknown as { labelNames?: string[] } | undefined)
         ?.labelNames ?? []
     ).join(", ");
-  metrics.close();
-  void systemClock;
   const rows = (ours: boolean) =>
     found
       .filter(({ name }) => name.startsWith("holdfast_") === ours)
       .map(({ name, type, help }) => [`\`${name}\``, type, labels(name), help]);
+  const [own, others] = [rows(true), rows(false)];
+  // Closing empties the registry.
+  metrics.close();
+  const meanings = (reasons: Readonly<Record<string, string>>) =>
+    Object.entries(reasons).map(([name, meaning]) => [`\`${name}\``, meaning]);
   return `${GENERATED}
 # Metrics
 
 \`GET /v1/metrics\`, in Prometheus's text format. Alert rules and a dashboard that use them are in \`deploy/\`.
 
-${table(["Metric", "Type", "Labels", "Meaning"], rows(true))}
+${table(["Metric", "Type", "Labels", "Meaning"], own)}
+
+## Reasons of drops, fast path
+
+\`holdfast_fast_path_dropped_packets_total{reason}\`. ${LENGTH_REASONS}.
+
+${table(["Reason", "Meaning"], meanings(FAST_PATH_DROPS))}
+
+## Reasons of drops, slow path
+
+\`holdfast_slow_path_dropped_packets_total{reason}\`
+
+${table(["Reason", "Meaning"], meanings(SLOW_PATH_DROPS))}
+
+## Reasons of punts
+
+\`holdfast_fast_path_punts_total{reason}\`
+
+${table(["Reason", "Meaning"], meanings(PUNTS))}
+
+## Events
+
+\`holdfast_slow_path_events_total{event}\`
+
+${table(["Event", "Meaning"], meanings(SLOW_PATH_EVENTS))}
+
+\`holdfast_fast_path_events_total\`
+
+${table(["Event", "Meaning"], meanings(FAST_PATH_EVENTS))}
+
+## The process
 
 Of the process, by prom-client's and Prometheus's own names:
 
-${table(["Metric", "Type", "Labels", "Meaning"], rows(false))}
+${table(["Metric", "Type", "Labels", "Meaning"], others)}
 `;
 }

@@ -1,0 +1,174 @@
+// What drop and punt reasons mean, for docs/metrics.md. The types hold the lists complete.
+
+import {
+  type DROP_REASON,
+  DROP_REASON as DROP_REASONS,
+  EVENT,
+} from "../../packages/forwarder/src/fast-path/bpf/abi.ts";
+import { dropName, eventName } from "../../packages/forwarder/src/fast-path/bpf/names.ts";
+import type { PuntReason } from "../../packages/forwarder/src/fast-path/port.ts";
+import type { DropReason } from "../../packages/forwarder/src/fast-path/reference/verdict.ts";
+import type { SlowPathDropReason, SlowPathEvent } from "../../packages/forwarder/src/index.ts";
+
+type BpfName = Exclude<keyof typeof DROP_REASON, "REASON_COUNT">;
+type Dashed<Text extends string> = Text extends `${infer Head}_${infer Tail}`
+  ? `${Lowercase<Head>}-${Dashed<Tail>}`
+  : Lowercase<Text>;
+
+/** The codec's, of lengths and headers: one line for all of them. */
+export const LENGTH_REASONS =
+  "Lengths and headers that cannot be: `ip-…`, `packet-…`, `port-zero`, `no-chunk`, `chunk-…`, `parameter-…`, `cause-…`, `init-tag`, `initiate-tag-zero`, `fixed-part-truncated`";
+
+type OfTheCodec = Extract<DropReason, `${"ip" | "packet" | "chunk" | "parameter" | "cause"}-${string}`>;
+type Other = "port-zero" | "no-chunk" | "init-tag" | "initiate-tag-zero" | "fixed-part-truncated";
+
+export const FAST_PATH_DROPS: Readonly<
+  Record<Exclude<DropReason | Dashed<BpfName>, Exclude<OfTheCodec, "ip-checksum"> | Other>, string>
+> = {
+  "ip-checksum": "The IPv4 header's checksum is wrong; userspace fast path only.",
+  "not-sctp": "Something else than SCTP and ICMP to a VIP.",
+  "icmp-other": "ICMP that says nothing about an association.",
+  "not-owned": "ARP, neighbour solicitation or ping for a VIP of another member.",
+  "port-not-served": "No service on this port of the VIP, and no endpoint behind it.",
+  "wrong-tag": "The verification tag is not the association's.",
+  "unverified-destination": "DATA for a client address that never proved itself: only HEARTBEATs go there.",
+  "punt-rate": "More punts of this kind, or from this prefix, than the budget allows.",
+  "punt-queue": "The ring to the daemon was full.",
+  "punt-size": "Too long for the ring to the daemon.",
+  "no-successor": "The daemon is dead and nobody is to take its VIP over.",
+  "ttl-expired": "The TTL ended on the way to the dead daemon's successor.",
+  unreadable: "The kernel could not hand the packet's bytes over.",
+  "foreign-claim": "Somebody else says by ARP or neighbour advertisement that the VIP is his.",
+  "send-failed": "The interface did not take the packet.",
+};
+
+export const PUNTS: Readonly<Record<PuntReason, string>> = {
+  init: "An INIT.",
+  initAck: "An INIT-ACK.",
+  control: "ABORT, SHUTDOWN and its answers, ERROR: the phase may change.",
+  handshake: "COOKIE-ECHO or COOKIE-ACK.",
+  miss: "No flow for these addresses and ports.",
+  wrongTag: "The tag is not the flow's, and another may have been committed since.",
+  learn: "Forwarded, and a copy given: something can be learned from it.",
+  icmp: "An ICMP error: about packets that were sent from a VIP, perhaps.",
+  fragment: "A part of a packet.",
+  asconf: "A change of addresses (RFC 5061).",
+  noNextHop: "The way out has no link-layer address yet.",
+  ttlExpired: "The TTL ended here.",
+  tooBig: "Longer than the MTU of the way out.",
+  ndp: "A neighbour solicitation that the fast path does not answer itself.",
+};
+
+export const SLOW_PATH_DROPS: Readonly<Record<SlowPathDropReason, string>> = {
+  malformed: "Lengths of IP, SCTP, chunks or parameters that cannot be.",
+  "bad-checksum": "CRC32c is wrong.",
+  "bad-bundling": "Chunks that may not travel together, an INIT with a tag, another chunk without one.",
+  "not-sctp": "Something else than SCTP.",
+  "source-not-unicast": "From an address that nobody can have.",
+  "no-service": "No service on this VIP and port.",
+  "no-session": "No member knows an association with these addresses and ports.",
+  "session-ended": "The association has ended.",
+  "wrong-tag": "The verification tag is not the association's: forged, or very late.",
+  "source-not-in-set": "The right tag, from an address that the association does not have.",
+  "wrong-phase": "A chunk that the phase does not allow.",
+  "no-endpoint": "The service has no endpoint that takes associations.",
+  "nat-ports-exhausted": "Every NAT port that this member may use toward the endpoint is taken.",
+  "embryo-quota": "Too many unfinished handshakes of one prefix or service.",
+  "embryo-evicted": "An unfinished handshake made room for a newer one.",
+  "no-candidate": "COOKIE-ECHO with a tag that no INIT-ACK carried.",
+  "init-too-old": "A repeated INIT of a handshake that has gone on since.",
+  "init-host-name": "An INIT with a host name, which RFC 9260 forbids.",
+  "init-restart-new-addresses": "A restart that brings new addresses (`restartNewAddresses: abort`).",
+  "init-two-associations": "An INIT whose addresses belong to two associations.",
+  "init-no-usable-address": "An INIT without an address that could be served.",
+  "init-rate": "More INITs than are taken in.",
+  "not-ready": "This member does not know yet which NAT ports are taken.",
+  "init-ack-unexpected": "An INIT-ACK that nothing was asked for.",
+  "unverified-address": "For a client address that never proved itself.",
+  "held-too-many": "Too many packets wait for an answer of another member.",
+  "question-rate": "More questions to other members than are asked.",
+  asconf: "A change of addresses (RFC 5061): refused with an ERROR.",
+  "icmp-unrelated": "An ICMP error about a packet that no association sent.",
+  "icmp-unsupported": "An ICMP message that is not translated.",
+  "icmp-rate": "More ICMP errors than are sent.",
+  "fragment-limit": "Too many parts wait for the rest of their packets.",
+  "fragment-overlap": "Parts that overlap.",
+  "fragment-too-small": "A part too small to be one.",
+  "fragment-timeout": "The rest of a packet never came.",
+  "ttl-expired": "The TTL ended here.",
+  "too-big": "Longer than the MTU of the way out, and may not be cut.",
+  "no-path": "No way to the destination.",
+  "send-failed": "The interface did not take the packet.",
+  "error-causes": "An ERROR of which nothing was left that may be handed on.",
+  "endpoint-init-unmatched": "An endpoint's INIT to a NAT port that is nobody's.",
+};
+
+export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
+  punts: "Packets from the fast path.",
+  forwarded: "Packets sent on.",
+  inits: "First INITs.",
+  "init-retransmissions": "INITs that came again.",
+  "init-reselections": "INITs that came again and went to another endpoint.",
+  "init-acks": "INIT-ACKs handed to clients.",
+  "init-ack-release-timeouts": "INIT-ACKs that left before another member had their record.",
+  "replication-deferred":
+    "Records whose replication waits: their prefix has its share of unfinished handshakes.",
+  "sessions-committed": "Associations that came up.",
+  "restarts-committed": "Associations that restarted.",
+  "sessions-ended": "Associations that ended.",
+  "generations-aborted": "Handshakes or restarts that their ends gave up.",
+  "embryos-evicted": "Unfinished handshakes that made room.",
+  "embryos-expired": "Handshakes that nobody went on with.",
+  "sessions-idle": "Associations that were silent for too long.",
+  "flow-installs": "Flows given to the fast path.",
+  "flow-table-full": "Flows that found no room: their packets go through the slow path.",
+  "flows-learned": "Flows made because a packet proved them.",
+  "addresses-verified": "Client addresses that proved themselves.",
+  fallbacks: "Packets that went to an address heard before, the paired one being unproven.",
+  questions: "Questions to other members about an unknown packet.",
+  "questions-answered": "… that brought the association.",
+  held: "Packets that waited for such an answer.",
+  relayed: "Packets of other members' NAT ports that were handed on.",
+  "aborts-sent": "ABORTs of Holdfast's own: an endpoint is gone, an operator removed a session.",
+  "shutdown-completes-sent": "SHUTDOWN-COMPLETEs for an association that is known to be over.",
+  "errors-sent": "ERRORs of Holdfast's own.",
+  "icmp-translated": "ICMP errors handed to the association that they are about.",
+  "icmp-sent": "ICMP errors of Holdfast's own.",
+  "fragments-reassembled": "Packets put together from parts.",
+  "endpoint-aliases-learned": "Further addresses of endpoints, from their INIT-ACKs.",
+  "sessions-adopted": "Associations found in the data plane of an earlier daemon.",
+  "inits-again": "INITs that were let through under pressure because they came again.",
+  "endpoint-deaths-denied": "Verdicts on an endpoint that did not end an association, since it was heard.",
+};
+
+export const FAST_PATH_EVENTS: Readonly<
+  Record<
+    | "answer.echo"
+    | "answer.neighbour"
+    | "answer.arp"
+    | "divert.packets"
+    | "defer.packets"
+    | "resolve.packets",
+    string
+  >
+> = {
+  "answer.echo": "Pings answered.",
+  "answer.neighbour": "Neighbour solicitations answered.",
+  "answer.arp": "ARP requests answered.",
+  "divert.packets": "Packets sent to a VIP's successor because the daemon is dead.",
+  "defer.packets": "Packets that XDP left to the TC program.",
+  "resolve.packets": "Packets whose next hop the kernel has to look up.",
+};
+
+/** Reasons and events of the BPF programs that have no line above. */
+export function undocumented(): string[] {
+  const drops = Object.keys(DROP_REASONS)
+    .filter((name) => name !== "REASON_COUNT")
+    .map(dropName)
+    .filter((name) => !(name in FAST_PATH_DROPS) && !/^(ip|packet|chunk)-|^port-zero$|^no-chunk$/.test(name));
+  const events = Object.keys(EVENT)
+    .filter((name) => name !== "COUNT")
+    .map(eventName)
+    .filter((name) => !(name in FAST_PATH_EVENTS));
+  return [...drops, ...events];
+}
