@@ -140,7 +140,6 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
   const replication: Replication = {
     released: (id) => limited(replica.released(id), settings.releaseLimitMs + RELEASE_GRACE_MS, false),
     ask: (question) => limited(replica.ask(question), settings.askLimitMs + RELEASE_GRACE_MS, undefined),
-    isWhole: () => others.every(({ number }) => state?.connected.includes(number) === true),
   };
 
   return {

@@ -174,15 +174,16 @@ test("an endpoint that one half of a partition calls dead and the other hears ke
   }
 });
 
-test("a client whose endpoint is dead does not bring the session back, and hears of it again; the endpoint does", async () => {
+test("a client whose endpoint is dead does not bring the session back, and is not killed for it; the endpoint does", async () => {
   const rig = new Rig();
   const { client, endpoint, record } = await rig.establish();
   rig.clock.advance(5_000);
   rig.forwarder.setVerdict(PLACE, "down", "test");
   rig.clock.advance(4_000);
   assert.ok(rig.taken().length > 0);
-  const again = await rig.one(client.data(UP));
-  assert.deepEqual([again.types, again.destination], [[CHUNK.ABORT], CLIENT]);
+  // It may be one of those that another member serves, whom nobody could ask.
+  assert.deepEqual(await rig.pass(client.data(UP)), []);
+  assert.equal(rig.drops()["session-ended"], 1);
   assert.ok(!isLiving(rig.table.get(record.id) as typeof record));
   assert.equal((await rig.one(endpoint.data(DOWN))).tag, client.tag);
   assert.ok(isLiving(rig.table.get(record.id) as typeof record));
@@ -237,19 +238,4 @@ test("a member that hears an endpoint denies its death even when its own probes 
   cluster.deliver();
   for (const rig of cluster.rigs) assert.ok(isLiving(rig.table.get(record.id) as typeof record));
   assert.equal(near.event("endpoint-deaths-denied"), 1);
-});
-
-test("while a member is out of reach, no client of an endpoint that is called dead is answered with an ABORT", async () => {
-  let isWhole = false;
-  const replication = { released: async () => true, ask: async () => {}, isWhole: () => isWhole };
-  const rig = new Rig({ replication });
-  const { client } = await rig.establish();
-  rig.clock.advance(5_000);
-  rig.forwarder.setVerdict(PLACE, "down", "test");
-  rig.clock.advance(4_000);
-  rig.taken();
-  assert.deepEqual(await rig.pass(client.data(UP)), []);
-  assert.equal(rig.drops()["session-ended"], 1);
-  isWhole = true;
-  assert.deepEqual((await rig.one(client.data(UP))).types, [CHUNK.ABORT]);
 });

@@ -96,7 +96,7 @@ function pass(
   const entry = core.registry.get(record.serviceId);
   const vip = entry?.vipIndex.get(input.destination);
   if (entry === undefined || vip === undefined) return drop(core, "no-service", input.bytes);
-  if (match.role === "superseded" && !isContradicted(core, record))
+  if (match.role === "superseded" && !(isAtSamePlace(record, match) && isContradicted(core, record)))
     return drop(core, "wrong-tag", input.bytes);
   const phase = phaseFor(record, match);
   const transition = trackPacket("down", chunkTypes(input.packet), phase);
@@ -122,6 +122,21 @@ function pass(
     learnEndpointAddress(core, input, joined, path);
   }
   if (transition.end !== undefined && phase !== "closed") core.events.ended(joined);
+}
+
+/**
+ * A restart that moved to another endpoint, or NAT port, leaves a ghost where it came from when the ABORT to it is lost.
+ * What that says of an association that it had is no word about the one in force.
+ */
+function isAtSamePlace(record: SessionRecord, { candidate }: TagMatch): boolean {
+  const current = currentCandidate(record);
+  return (
+    current === undefined ||
+    candidate === undefined ||
+    (current.endpoint === candidate.endpoint &&
+      current.endpointPort === candidate.endpointPort &&
+      current.natPort === candidate.natPort)
+  );
 }
 
 /**

@@ -379,3 +379,26 @@ test("a restart of a session that has ended gives its own NAT port back", async 
   rig.clock.advance(200_000);
   assert.equal(rig.forwarder.counters().natPortsUsed, 0);
 });
+
+test("the ghost that a moved restart leaves at its old endpoint does not bring the old association back", async () => {
+  const rig = new Rig({ services: [two()] });
+  const { endpoint, record } = await rig.establish();
+  rig.forwarder.setServices([
+    two({
+      endpoints: [
+        { address: ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "drain" },
+        { address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" },
+      ],
+    }),
+  ]);
+  const again = newClient(2);
+  const moved = newEndpoint(0x44);
+  again.acceptInitAck(await rig.one(moved.initAck(await rig.one(again.init(UP)))));
+  await rig.one(again.cookieEcho(UP));
+  // The ABORT to the old endpoint is lost; the new one has nothing to say for a while.
+  await rig.pass(moved.cookieAck({ source: OTHER_ENDPOINT, destination: VIP0 }));
+  rig.clock.advance(10_000);
+  assert.deepEqual(await rig.pass(endpoint.heartbeat(DOWN)), []);
+  assert.equal(rig.table.get(record.id)?.commit?.clientTag, again.tag);
+  assert.equal((await rig.one(again.data(UP))).destination, OTHER_ENDPOINT);
+});

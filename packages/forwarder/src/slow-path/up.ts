@@ -39,13 +39,10 @@ export function handleUp(core: Core, input: SctpInput, entry: ServiceEntry, vip:
   if (dead !== undefined) {
     const revived = revive(core, dead, packet.verificationTag, "up");
     if (revived === undefined) {
+      if (dead.end?.cause !== "endpointDown") return answerDead(core, input, dead);
       // Its client may be one that was told and did not hear it, or one that reaches the endpoint through a member that
       // could not be asked when it was called dead. The first can wait; an ABORT would kill the other.
-      if (dead.end?.cause === "endpointDown") {
-        if (!input.asked) return miss(core, input, entry);
-        if (core.replication.isWhole?.() === false) return drop(core, "session-ended", input.bytes);
-      }
-      return answerDead(core, input, dead);
+      return input.asked ? drop(core, "session-ended", input.bytes) : miss(core, input, entry);
     }
     const match = matchUp(revived, packet.verificationTag, reflected);
     if (match !== undefined) return pass(core, input, entry, vip, revived, match, reflected);

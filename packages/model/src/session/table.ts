@@ -56,8 +56,6 @@ export interface Replication {
   released(id: SessionId): Promise<boolean>;
   /** Asks the slot's member, or all. Resolves when answers were joined, at most 50 ms later. */
   ask(question: SessionQuestion): Promise<void>;
-  /** Every configured member can be asked. Absent: there is nobody else. */
-  isWhole?(): boolean;
 }
 
 /** A single member: nothing to wait for, nobody to ask. */
