@@ -19,6 +19,7 @@ import { Adoption } from "./adoption/adoption.ts";
 import { Counters } from "./counters/counters.ts";
 import type { SlowPathDropReason } from "./counters/drop-reasons.ts";
 import { TokenBucket } from "./counters/token-bucket.ts";
+import { Knocks } from "./embryos/knocks.ts";
 import { Nursery } from "./embryos/nursery.ts";
 import { EndpointGuard } from "./endings/endpoint-guard.ts";
 import type { FastPath, Punt } from "./fast-path/port.ts";
@@ -207,6 +208,7 @@ class SlowPathForwarder implements Forwarder {
       counters,
       registry,
       nursery,
+      knocks: new Knocks(random, limits),
       natPorts,
       associations: new Associations((id) => registry.get(id)?.service.selection === "persist"),
       sessions,

@@ -21,6 +21,12 @@ export interface ForwarderLimits {
   readonly natPortRestEvictedLeastMs: number;
   /** An embryo that was not replicated, without COOKIE-ECHO, may be evicted at this age. */
   readonly embryoEvictableMs: number;
+  /** One that an INIT which comes again may displace when there is no other room. */
+  readonly embryoDisplaceableMs: number;
+  /** A refused INIT comes again as a client's does: after this, … */
+  readonly initAgainLeastMs: number;
+  /** … and before this. */
+  readonly initAgainMostMs: number;
   /** Embryos of one service at one member. At the maximum the oldest evictable one goes, or the INIT is dropped. */
   readonly embryoCountMaxPerService: number;
   /** … of one source prefix (/24, /48). */
@@ -89,6 +95,9 @@ export const LIMITS_DEFAULT: ForwarderLimits = {
   natPortRestEvictedMs: 75_000,
   natPortRestEvictedLeastMs: 250,
   embryoEvictableMs: 1_000,
+  embryoDisplaceableMs: 250,
+  initAgainLeastMs: 100,
+  initAgainMostMs: 10_000,
   embryoCountMaxPerService: 32_768,
   embryoCountMaxPerPrefix: 2_048,
   embryoCountMax: 65_536,

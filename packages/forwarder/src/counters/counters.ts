@@ -35,6 +35,8 @@ export const SLOW_PATH_EVENTS = [
   "fragments-reassembled",
   "endpoint-aliases-learned",
   "sessions-adopted",
+  /** INITs that were let through under pressure because they came again. */
+  "inits-again",
   "endpoint-deaths-denied",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];

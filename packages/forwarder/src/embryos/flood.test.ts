@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { encodeAbort } from "@holdfast/sctp";
 import { ClientHost, EndpointHost } from "../testing/hosts.ts";
 import { CLIENT, ENDPOINT, ENDPOINT_PORT, Rig, SERVICE_PORT, VIPS } from "../testing/rig.ts";
 
@@ -108,18 +109,67 @@ test("a deferred embryo establishes with its cookie", async () => {
   assert.equal(rig.event("replication-deferred"), 1);
 });
 
-test("NAT ports run out: INITs are dropped with the reason, established associations go on, evicted ports come back", async () => {
+test("NAT ports run out under a flood: what is left is for INITs that come again, established associations go on", async () => {
   const rig = new Rig({ limits: { embryoCountMaxPerPrefix: 100_000 } });
   const established = await rig.establish();
   for (let i = 0; i < 8_100; i++) rig.fastPath.inject(spoofed(i));
   rig.fastPath.takeOutgoing();
-  assert.ok((rig.drops()["nat-ports-exhausted"] ?? 0) > 0);
+  assert.ok((rig.drops()["init-rate"] ?? 0) > 1_000);
   await rig.one(established.client.data(UP));
-  rig.clock.advance(1_200);
-  // The first frees a port, which rests for a moment.
-  await rig.pass(spoofed(9_000));
+  const client = new ClientHost(20_000, SERVICE_PORT, 500);
+  const route = { source: "100.70.0.9", destination: VIP0 };
+  assert.deepEqual(await rig.pass(client.init(route)), [], "a first INIT looks like the flood's");
   rig.clock.advance(300);
-  await rig.one(spoofed(9_001));
+  client.acceptInitAck(
+    await rig.one(new EndpointHost(ENDPOINT_PORT, 0, 900).initAck(await rig.one(client.init(route)))),
+  );
+  assert.equal(rig.event("inits-again"), 1);
+  // The flood's embryos have had their second: newcomers are as good as any again.
+  rig.clock.advance(1_000);
+  let forwarded = 0;
+  for (let i = 10_000; i < 11_000; i++) {
+    rig.fastPath.inject(spoofed(i));
+    forwarded += rig.taken().length;
+  }
+  assert.ok(forwarded > 900, `${forwarded} of 1,000`);
+});
+
+test("a prefix that is over its quota lets a client in whose INIT comes again", async () => {
+  const rig = new Rig({ limits: { embryoCountMaxPerPrefix: 10 } });
+  for (let i = 0; i < 30; i++) {
+    const source = `100.80.5.${i + 1}`;
+    rig.fastPath.inject(new ClientHost(2_000 + i, SERVICE_PORT, 10 + i).init({ source, destination: VIP0 }));
+  }
+  rig.taken();
+  const client = new ClientHost(3_000, SERVICE_PORT, 77);
+  const route = { source: "100.80.5.99", destination: VIP0 };
+  assert.deepEqual(await rig.pass(client.init(route)), []);
+  rig.clock.advance(300);
+  await rig.one(client.init(route));
+});
+
+test("associations hold all NAT ports: INITs are dropped with the reason, and once one has ended and rested there is room", async () => {
+  // 63 ports of this member's, 62 above the first 1,024.
+  const rig = new Rig({ memberNumberCount: 1_024 });
+  const established = [];
+  for (let i = 0; i < 63; i++) {
+    const client = new ClientHost(30_000 + i, SERVICE_PORT, 0x1000 + i);
+    established.push(
+      await rig.establish({ client, endpoint: new EndpointHost(ENDPOINT_PORT, 0, 0x2000 + i) }),
+    );
+  }
+  const late = new ClientHost(40_001, SERVICE_PORT, 0x3000);
+  assert.deepEqual(await rig.pass(late.init(UP)), []);
+  assert.deepEqual(rig.drops(), { "nat-ports-exhausted": 1 });
+  const [first, second] = established;
+  if (first === undefined || second === undefined) throw new Error("nobody is established");
+  await rig.one(second.client.data(UP));
+  await rig.one(first.client.packet(UP, [encodeAbort()]));
+  assert.deepEqual(await rig.pass(late.init(UP)), [], "the port rests");
+  rig.clock.advance(31_000);
+  const [init] = await rig.pass(late.init(UP));
+  assert.equal(init?.packet.sourcePort, first.natPort);
+  await rig.one(second.client.data(UP));
 });
 
 test("INITs at a rate that the ports bear, each for a second and its rest, are never refused", async () => {

@@ -16,7 +16,11 @@ import type { Embryo } from "./embryo.ts";
 
 type NurseryLimits = Pick<
   ForwarderLimits,
-  "embryoEvictableMs" | "embryoCountMaxPerService" | "embryoCountMaxPerPrefix" | "embryoCountMax"
+  | "embryoEvictableMs"
+  | "embryoDisplaceableMs"
+  | "embryoCountMaxPerService"
+  | "embryoCountMaxPerPrefix"
+  | "embryoCountMax"
 >;
 
 /** Above this many embryos questions of other members are not searched for. */
@@ -109,20 +113,35 @@ export class Nursery {
 
   /**
    * Whether there is room for one more of this service and source prefix; undefined: there is none. With `evict` when
-   * that one goes first: it had its second, did not come back with a cookie, and is in nobody's table.
+   * that one goes first: it had its second, did not come back with a cookie, and is in nobody's table. For an INIT that
+   * comes again a quarter of that is enough.
    */
-  room(serviceId: ServiceId, prefix: string, nowMs: number): { readonly evict?: Embryo } | undefined {
-    const { embryoEvictableMs, embryoCountMaxPerPrefix, embryoCountMaxPerService, embryoCountMax } =
-      this.#limits;
-    const beforeMs = nowMs - embryoEvictableMs;
-    const crib = this.#byService.get(serviceId);
-    let evict: Embryo | undefined;
-    if ((this.#countByPrefix.get(prefix) ?? 0) >= embryoCountMaxPerPrefix)
-      evict = crib?.oldestOf((embryo) => embryo.prefix === prefix, beforeMs);
-    else if ((crib?.count ?? 0) >= embryoCountMaxPerService) evict = crib?.oldest(beforeMs);
-    else if (this.#byKey.size >= embryoCountMax) evict = this.#oldestOfAll(beforeMs);
-    else return {};
+  room(
+    serviceId: ServiceId,
+    prefix: string,
+    nowMs: number,
+    comesAgain: () => boolean,
+  ): { readonly evict?: Embryo } | undefined {
+    const { embryoEvictableMs, embryoDisplaceableMs } = this.#limits;
+    const oldest = this.#oldestInTheWay(serviceId, prefix);
+    if (oldest === undefined) return {};
+    let evict = oldest(nowMs - embryoEvictableMs);
+    if (evict === undefined && comesAgain()) evict = oldest(nowMs - embryoDisplaceableMs);
     return evict && { evict };
+  }
+
+  /** When a quota is used up: finds the oldest embryo that it counts and that is older than a time. */
+  #oldestInTheWay(
+    serviceId: ServiceId,
+    prefix: string,
+  ): ((beforeMs: number) => Embryo | undefined) | undefined {
+    const { embryoCountMaxPerPrefix, embryoCountMaxPerService, embryoCountMax } = this.#limits;
+    const crib = this.#byService.get(serviceId);
+    if ((this.#countByPrefix.get(prefix) ?? 0) >= embryoCountMaxPerPrefix)
+      return (beforeMs) => crib?.oldestOf((embryo) => embryo.prefix === prefix, beforeMs);
+    if ((crib?.count ?? 0) >= embryoCountMaxPerService) return (beforeMs) => crib?.oldest(beforeMs);
+    if (this.#byKey.size >= embryoCountMax) return (beforeMs) => this.#oldestOfAll(beforeMs);
+    return undefined;
   }
 
   /** The oldest embryo of a service that may go, for its NAT port toward the endpoint. */

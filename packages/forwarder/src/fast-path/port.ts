@@ -60,6 +60,8 @@ export interface Punt {
   readonly copy: boolean;
   /** `tooBig` only: the MTU that it did not fit, bytes, when the fast path knows. */
   readonly mtu?: number;
+  /** `init` only: the fast path has refused it before. It comes again as a client's does, and a flood's does not. */
+  readonly again?: boolean;
 }
 
 export type PuntReason =

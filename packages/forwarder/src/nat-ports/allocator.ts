@@ -8,9 +8,6 @@ import { RestQueue } from "./rest-queue.ts";
 const PORT_MIN = 1_024;
 const PORT_COUNT = 65_536;
 
-/** Fewer free ports than this part of all are scarce. */
-const SCARCE_SHARE = 4;
-
 /** Why a port came back; it decides how long it rests. */
 export type ReleaseReason = "verified" | "unseen" | "evicted";
 
@@ -22,12 +19,15 @@ type NatPortLimits = Pick<
 const FREE = 0;
 const USED = 1;
 const RESTING = 2;
+/** Resting, and taken earlier when there is nothing else. */
+const EVICTED = 3;
 
 interface PortSpace {
-  /** FREE, USED or RESTING by port. */
+  /** FREE, USED, RESTING or EVICTED by port. */
   readonly state: Uint8Array;
   freeCount: number;
   usedCount: number;
+  evictedCount: number;
   /** Which entry of the queues is a resting port's: one that was reserved meanwhile leaves a stale entry behind. */
   readonly resting: Map<number, number>;
   /** Where the next search without a preference begins: rotation keeps freed ports unused for as long as can be. */
@@ -95,15 +95,16 @@ export class NatPorts {
     const state = space.state[natPort];
     if (state === USED) return;
     if (state === FREE && natPort >= PORT_MIN) space.freeCount -= 1;
+    if (state === EVICTED) space.evictedCount -= 1;
     space.resting.delete(natPort);
     space.state[natPort] = USED;
     space.usedCount += 1;
   }
 
-  /** Fewer than a quarter of the ports toward the endpoint have never been used or are fully rested. */
-  isScarce(endpoint: Address, endpointPort: number): boolean {
+  /** Ports toward the endpoint that newcomers may get: free ones, and those of evicted embryos, rested or not. */
+  available(endpoint: Address, endpointPort: number): number {
     const space = this.#spaces.get(spaceKey(endpoint, endpointPort));
-    return space !== undefined && space.freeCount * SCARCE_SHARE < (PORT_COUNT - PORT_MIN) / this.#stride;
+    return space === undefined ? PORT_COUNT / this.#stride : space.freeCount + space.evictedCount;
   }
 
   isUsed(endpoint: Address, endpointPort: number, natPort: number): boolean {
@@ -120,8 +121,9 @@ export class NatPorts {
   ): void {
     const space = this.#spaces.get(spaceKey(endpoint, endpointPort));
     if (space === undefined || space.state[natPort] !== USED) return;
-    space.state[natPort] = RESTING;
+    space.state[natPort] = reason === "evicted" ? EVICTED : RESTING;
     space.usedCount -= 1;
+    if (reason === "evicted") space.evictedCount += 1;
     space.resting.set(natPort, ++this.#restSequence);
     space.rests[reason].add(natPort, this.#restSequence, nowMs);
   }
@@ -145,6 +147,7 @@ export class NatPorts {
         state: new Uint8Array(PORT_COUNT),
         freeCount: (PORT_COUNT - PORT_MIN) / this.#stride,
         usedCount: 0,
+        evictedCount: 0,
         next: 0,
         resting: new Map(),
         rests: { verified: new RestQueue(), unseen: new RestQueue(), evicted: new RestQueue() },
@@ -197,6 +200,7 @@ export class NatPorts {
     for (let rest = queue.takeOlderThan(beforeMs); rest !== undefined; rest = queue.takeOlderThan(beforeMs)) {
       if (space.resting.get(rest.port) !== rest.sequence) continue;
       space.resting.delete(rest.port);
+      if (space.state[rest.port] === EVICTED) space.evictedCount -= 1;
       return rest.port;
     }
     return undefined;

@@ -24,6 +24,8 @@ export interface SctpInput {
   readonly checksumPartial: boolean;
   /** Forwarded already; only to learn from. */
   readonly copy: boolean;
+  /** An INIT that the fast path has refused before. */
+  readonly again: boolean;
   /** Set when other members were asked: not a second time. */
   readonly asked: boolean;
   /** Reassembled: leaves in fragments of at most this many bytes. */
@@ -55,7 +57,7 @@ export function addressAt(bytes: Uint8Array, offset: number, size: number): Addr
  * source that no host can have, a checksum that does not fit (nothing may be learned from, or made of, such a packet).
  */
 export function readInput(
-  punt: Pick<Punt, "packet" | "interfaceIndex" | "checksumPartial" | "copy">,
+  punt: Pick<Punt, "packet" | "interfaceIndex" | "checksumPartial" | "copy" | "again">,
   ip: IpHeader,
   fragmentSize?: number,
 ): SctpInput | SlowPathDropReason {
@@ -75,6 +77,7 @@ export function readInput(
     interfaceIndex: punt.interfaceIndex,
     checksumPartial: punt.checksumPartial,
     copy: punt.copy,
+    again: punt.again ?? false,
     asked: false,
     fragmentSize,
   };

@@ -27,6 +27,9 @@ import { refuseHostName, refuseRestart } from "./answers.ts";
 import { type Core, drop, send } from "./core.ts";
 import { publish } from "./init-ack.ts";
 
+/** Ports that are kept for INITs that come again: one for so many embryos of the endpoint. */
+const RESERVE_SHARE = 3;
+
 /** One INIT while it is handled. */
 interface InitContext {
   readonly input: SctpInput;
@@ -161,13 +164,14 @@ function admit(
     return undefined;
   }
   const prefix = sourcePrefix(source);
-  const room = core.nursery.room(entry.service.id, prefix, nowMs);
+  const comesAgain = knockOf(core, context);
+  const room = core.nursery.room(entry.service.id, prefix, nowMs, comesAgain);
   if (room === undefined) {
     drop(core, "embryo-quota", input.bytes);
     return undefined;
   }
   if (room.evict !== undefined) evict(core, room.evict);
-  const place = fixed ?? choose(core, entry, vip, source, listed, packet.sourcePort, undefined);
+  const place = fixed ?? choose(core, entry, vip, source, listed, packet.sourcePort, undefined, comesAgain);
   if (typeof place === "string") {
     drop(core, place, input.bytes);
     return undefined;
@@ -205,6 +209,17 @@ function admit(
   return embryo;
 }
 
+/** Whether the INIT was refused before; asked for only where there is no room for all. */
+function knockOf(core: Core, { input, key }: InitContext): () => boolean {
+  let known: boolean | undefined;
+  return () => {
+    if (known !== undefined) return known;
+    known = core.knocks.again(key, core.clock.nowMs()) || input.again;
+    if (known) core.counters.count("inits-again");
+    return known;
+  };
+}
+
 /** An endpoint, and a NAT port toward it. */
 function choose(
   core: Core,
@@ -214,7 +229,8 @@ function choose(
   listed: readonly Address[],
   clientPort: number,
   avoid: ReadonlySet<Endpoint> | undefined,
-): { endpoint: Endpoint; natPort: number } | "no-endpoint" | "nat-ports-exhausted" {
+  comesAgain: () => boolean,
+): { endpoint: Endpoint; natPort: number } | "no-endpoint" | "nat-ports-exhausted" | "init-rate" {
   const { service } = entry;
   const family = familyOf(service.vips[vip] as Address);
   const clients = listed.length === 0 ? [source] : [source, ...listed].sort();
@@ -241,9 +257,13 @@ function choose(
   const probe = `${clients[0]}|${clientPort}|${service.id}`;
   // A flood of embryos holds the ports: the oldest that had its second makes room for a later one. Not only when nothing is
   // left, since its port rests before anybody has it.
-  if (core.natPorts.isScarce(endpoint.address, endpoint.port)) {
+  const available = core.natPorts.available(endpoint.address, endpoint.port);
+  const embryos = core.nursery.countOf(endpoint);
+  if (available < embryos) {
     const oldest = core.nursery.evictableOf(service.id, endpoint, nowMs);
     if (oldest !== undefined) evict(core, oldest);
+    // What is left is for those who come again.
+    if (available > 0 && available * RESERVE_SHARE < embryos && !comesAgain()) return "init-rate";
   }
   const natPort = core.natPorts.allocate(endpoint.address, endpoint.port, clientPort, probe, nowMs);
   return natPort === undefined ? "nat-ports-exhausted" : { endpoint, natPort };
@@ -266,7 +286,7 @@ function reselect(core: Core, embryo: Embryo): undefined {
   embryo.tried.add(embryo.endpoint);
   core.events.endpointUnanswered(embryo.endpoint);
   const { entry, lastVip, source, listed, clientPort } = embryo;
-  const place = choose(core, entry, lastVip, source, listed, clientPort, embryo.tried);
+  const place = choose(core, entry, lastVip, source, listed, clientPort, embryo.tried, () => true);
   if (typeof place === "string") return;
   if (place.endpoint === embryo.endpoint) {
     core.natPorts.release(

@@ -46,6 +46,7 @@ export interface RigOptions {
   readonly limits?: Partial<ForwarderLimits>;
   readonly replication?: Replication;
   readonly memberNumber?: number;
+  readonly memberNumberCount?: number;
   readonly table?: SessionView;
   readonly fastPath?: SimulatedFastPath;
   readonly clock?: ManualClock;
@@ -88,6 +89,7 @@ export class Rig {
       random: seededRandom(options.seed ?? 1),
       logger: silentLogger,
       memberNumber: options.memberNumber ?? 0,
+      ...(options.memberNumberCount === undefined ? {} : { memberNumberCount: options.memberNumberCount }),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       ...(options.isReady === undefined ? {} : { isReady: options.isReady }),
     });

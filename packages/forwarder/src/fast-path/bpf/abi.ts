@@ -11,7 +11,8 @@ export const BUDGET = {
   BULK: 7,
   PREFIX: 8,
   FLOW: 9,
-  COUNT: 10,
+  INIT_AGAIN: 10,
+  COUNT: 11,
   SLOT_COUNT: 16,
 } as const;
 
@@ -80,6 +81,10 @@ export const LIMITS = {
   POWER_COUNT: 16384,
   FINE_SHIFT: 10,
   USED_PERIOD: 64,
+  KNOCK_COUNT: 1048576,
+  KNOCK_SHIFT: 20,
+  KNOCK_AGE_MIN: 95,
+  KNOCK_AGE_MAX: 10000,
 } as const;
 
 export const LOCAL_FLAG = {
@@ -102,6 +107,7 @@ export const PUNT_FLAG = {
   CHECKSUM_PARTIAL: 1,
   COPY: 2,
   PROVEN: 4,
+  AGAIN: 8,
 } as const;
 
 export const PUNT_REASON = {
@@ -210,6 +216,13 @@ export const INTERFACE = {
   ifindex: 0,
   mac: 4,
   spare: 10,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const KNOCK = {
+  SIZE: 8,
+  mark: 0,
+  at: 4,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */

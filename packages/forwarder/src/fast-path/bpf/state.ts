@@ -29,6 +29,8 @@ export const PUNT_BUDGETS_DEFAULT: PuntBudgets = {
   BULK: { perSecond: 50_000, burst: 5_000 },
   PREFIX: { perSecond: 30_000, burst: 3_000 },
   FLOW: { perSecond: 1_000, burst: 100 },
+  /** What comes again beyond the budget of INITs. */
+  INIT_AGAIN: { perSecond: 10_000, burst: 1_000 },
 };
 
 export interface StateSettings {

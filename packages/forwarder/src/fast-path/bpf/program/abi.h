@@ -31,6 +31,14 @@ enum hf_limits {
 	HF_FINE_SHIFT = 10,
 	/* Jiffies between two writes of a next hop's last use. */
 	HF_USED_PERIOD = 64,
+	/* INITs that were refused and are remembered; a power of two. */
+	HF_KNOCK_COUNT = 1048576,
+	/* An INIT that comes again after so long, and not longer, is a client's that waits for its answer: fine clock of
+	 * 2^20 ns, some 0.1 and 10 s.
+	 */
+	HF_KNOCK_SHIFT = 20,
+	HF_KNOCK_AGE_MIN = 95,
+	HF_KNOCK_AGE_MAX = 10000,
 };
 
 /* Why a packet was dropped. Names become kebab-case: drop.wrong-tag. */
@@ -143,6 +151,8 @@ enum hf_punt_flag {
 	HF_PUNT_COPY = 2,
 	/* The packet had the tag of its flow, or came from an endpoint: the ring that no flood reaches. */
 	HF_PUNT_PROVEN = 4,
+	/* An INIT beyond the budget that was refused before, and came again as a client's does and a flood's does not. */
+	HF_PUNT_AGAIN = 8,
 };
 
 /* Budgets of punts. Each has its own rate, so that a flood of one leaves the others alone. */
@@ -159,7 +169,9 @@ enum hf_budget {
 	HF_BUDGET_PREFIX = 8,
 	/* Of one flow. */
 	HF_BUDGET_FLOW = 9,
-	HF_BUDGET_COUNT = 10,
+	/* Of INITs that come again. */
+	HF_BUDGET_INIT_AGAIN = 10,
+	HF_BUDGET_COUNT = 11,
 	/* A power of two, so that a mask is a bound. */
 	HF_BUDGET_SLOT_COUNT = 16,
 };
@@ -277,6 +289,14 @@ struct hf_state {
 	__u32 abi_version;
 	__u32 flow_count_max;
 	struct hf_budget_rate rates[HF_BUDGET_SLOT_COUNT];
+};
+
+/* An INIT that was refused. */
+struct hf_knock {
+	/* Of addresses, port and initiate tag; 0: nobody. */
+	__u32 mark;
+	/* Nanoseconds >> HF_KNOCK_SHIFT. */
+	__u32 at;
 };
 
 /* What the program hf_clock writes at the start of its packet: the same moment by both clocks. */

@@ -31,6 +31,13 @@ struct sctp_chunk {
 	__be16 length;
 };
 
+/* SCTP header and the beginning of an INIT. */
+struct hf_init_head {
+	struct sctp_header sctp;
+	struct sctp_chunk chunk;
+	__be32 initiate_tag;
+};
+
 /* Only the field that is read; CO-RE finds it in the running kernel. */
 struct sk_buff___hf {
 	__u8 ip_summed : 2;

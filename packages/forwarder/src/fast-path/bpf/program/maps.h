@@ -75,7 +75,15 @@ struct {
 	__type(value, __u64);
 } hf_buckets SEC(".maps");
 
-/* Punts that a flood cannot forge, and the rest: a full ring of the second leaves the first alone. */
+/* Refused INITs, at a place that follows from what they are; another one takes the place over. Not pinned. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HF_KNOCK_COUNT);
+	__type(key, __u32);
+	__type(value, struct hf_knock);
+} hf_knocks SEC(".maps");
+
+/* Punts that a flood cannot forge, INITs that come again, and the rest: a full ring of the second leaves the first alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 << 20);

@@ -61,6 +61,56 @@ static __always_inline __u32 NAME(prefix)(CONTEXT *ctx)
 	return mixed >> 13 ^ mixed;
 }
 
+/* An INIT beyond the budget: whether it was refused before, not just now and not long ago. A client sends its INIT again,
+ * a flood sends others: so a client gets in, with its second INIT, whatever the flood.
+ */
+__noinline bool NAME(knocks_again)(CONTEXT *ctx, __u64 time_ns)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct ethhdr *eth = data;
+	struct iphdr *ip = data + IP_OFFSET;
+	struct ipv6hdr *ip6 = data + IP_OFFSET;
+	__u32 offset, mark, slot, age, now = time_ns >> HF_KNOCK_SHIFT, zero = 0;
+	/* Not on the stack, which all nested calls share. */
+	struct hf_scratch *scratch = bpf_map_lookup_elem(&hf_scratch, &zero);
+	struct hf_init_head *head;
+	struct hf_knock *knock;
+
+	if (!scratch || (void *)(ip + 1) > end)
+		return false;
+	head = (struct hf_init_head *)scratch->packet;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		offset = IP_OFFSET + (*(__u8 *)ip & 15) * 4;
+		mark = ip->saddr;
+	} else {
+		/* Behind extension headers it is nobody's. */
+		if ((void *)(ip6 + 1) > end || ip6->nexthdr != IPPROTO_SCTP_NUMBER)
+			return false;
+		offset = IP_OFFSET + sizeof(*ip6);
+		mark = ip6->saddr.in6_u.u6_addr32[0] * 0x9e3779b1 ^ ip6->saddr.in6_u.u6_addr32[1];
+		mark = mark * 0x9e3779b1 ^ ip6->saddr.in6_u.u6_addr32[2];
+		mark = mark * 0x9e3779b1 ^ ip6->saddr.in6_u.u6_addr32[3];
+	}
+	if (load_bytes(ctx, offset, head, sizeof(*head)))
+		return false;
+	mark = (mark ^ head->sctp.source_port) * 0x85ebca6b;
+	mark = (mark >> 15 ^ mark ^ head->initiate_tag) * 0xc2b2ae35;
+	mark = (mark >> 13 ^ mark) | 1;
+	slot = (mark >> 1) & (HF_KNOCK_COUNT - 1);
+	knock = bpf_map_lookup_elem(&hf_knocks, &slot);
+	if (!knock)
+		return false;
+	age = now - knock->at;
+	if (knock->mark == mark && age < HF_KNOCK_AGE_MIN)
+		return false;
+	/* The next time counts from this one, so that repeating one INIT for ever gains nothing. */
+	knock->at = now;
+	if (knock->mark == mark)
+		return age <= HF_KNOCK_AGE_MAX;
+	knock->mark = mark;
+	return false;
+}
+
 /* The daemon is dead: the packet goes to the VIP's successor as it came, one hop older, so that two dead members
  * cannot loop it for ever.
  */
@@ -115,8 +165,11 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 
 		return refusal(HF_DROP_UNREADABLE);
 	if (!(flags & HF_PUNT_PROVEN) && !take_prefix(state, now, NAME(prefix)(ctx)))
 		return refusal(HF_DROP_PUNT_RATE);
-	if (!take(state, now, budget_of(reason, flags)))
-		return refusal(HF_DROP_PUNT_RATE);
+	if (!take(state, now, budget_of(reason, flags))) {
+		if (reason != HF_PUNT_INIT || !NAME(knocks_again)(ctx, now) || !take(state, now, HF_BUDGET_INIT_AGAIN))
+			return refusal(HF_DROP_PUNT_RATE);
+		flags |= HF_PUNT_AGAIN;
+	}
 	length = NAME(packet_length)(ctx);
 	/* The barrier keeps clang from testing a copy that the verifier does not follow. */
 	asm volatile("" : "+r"(length));
@@ -135,7 +188,7 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 
 	scratch->head.flags = flags;
 	scratch->head.mtu = mtu;
 	scratch->head.spare = 0;
-	if (flags & HF_PUNT_PROVEN)
+	if (flags & (HF_PUNT_PROVEN | HF_PUNT_AGAIN))
 		full = bpf_ringbuf_output(&hf_proven, scratch, sizeof(struct hf_punt) + length, 0);
 	else
 		full = bpf_ringbuf_output(&hf_unproven, scratch, sizeof(struct hf_punt) + length, 0);
