@@ -6,6 +6,10 @@
 //   --kills N            default 20
 //   --associations N     default 20
 //   --keepalived-kills N default 5; each takes some 15 s. 0 leaves it out
+//   --busy N             default 1: so many processors are kept busy by something else meanwhile
+//
+// A kill and the return of the member take some six seconds: a hundred take ten minutes.
+import { type ChildProcess, spawn } from "node:child_process";
 import { Cluster } from "@holdfast/testkit";
 import { numberOf, print, type Row, rounded } from "./replication/report.ts";
 import { KEEPALIVED_OBSERVATION_MS, measureKeepalived } from "./takeover/keepalived.ts";
@@ -17,6 +21,8 @@ const RATE = 50;
 export async function run(options: { readonly json: boolean; readonly args: string[] }): Promise<void> {
   const kills = numberOf(options.args, "kills", 20);
   const associations = numberOf(options.args, "associations", 20);
+  const busy = numberOf(options.args, "busy", 1);
+  const burners = Array.from({ length: busy }, burner);
   const cluster = new Cluster({ members: 3, clients: [2], vips: ["203.0.113.1", "198.51.100.1"] });
   try {
     await cluster.start();
@@ -43,10 +49,19 @@ export async function run(options: { readonly json: boolean; readonly args: stri
     const theirs = numberOf(options.args, "keepalived-kills", 5);
     await cluster.close();
     if (theirs > 0) await compare(theirs, associations, rows);
+    rows.push({ case: "processors kept busy by something else", value: busy, unit: "" });
     print("takeover", rows, options.json);
   } finally {
+    for (const one of burners) one.kill("SIGKILL");
     await cluster.close();
   }
+}
+
+/** Something else that wants a processor, as much as it can get. It ends with this process at the latest. */
+function burner(): ChildProcess {
+  const program = `setInterval(() => process.ppid === ${process.pid} || process.exit(), 100);
+    setImmediate(function burn() { const end = Date.now() + 50; while (Date.now() < end); setImmediate(burn); });`;
+  return spawn(process.execPath, ["-e", program], { stdio: "ignore" });
 }
 
 const THEM = "keepalived, nftables, conntrackd";

@@ -4,7 +4,8 @@
 //
 // An interrupt ends the storm early; everything is judged and removed all the same. The exit code is 1 when anything
 // did not hold. The seed decides what strikes and in which order; how far each blow has got when the next one falls is
-// the machine's business, so that a seed repeats a storm only nearly.
+// the machine's business, so that a seed repeats a storm only nearly. With HOLDFAST_KEEP_LAB set, the captures of the last
+// stretch stay when something did not hold.
 import { parseArgs } from "node:util";
 import { chaos } from "./run.ts";
 
