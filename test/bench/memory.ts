@@ -1,5 +1,6 @@
 // `npm run bench -- memory`: resident memory of a member with so many living sessions, beside an empty one, right after
-// they were made and again when every journal segment of that time has retired. Three members as processes.
+// they were made and again when every journal segment of that time has retired. Three members as processes, each with
+// what a daemon hangs on its table: the forwarder (its BPF maps apart) and the catalogue of the API.
 //
 //   --live N   living sessions of the cluster, default 100,000
 //   --hold N   seconds until the second look, default 60
@@ -13,6 +14,7 @@ interface Memory {
   readonly rss: number;
   readonly heapUsed: number;
   readonly external: number;
+  readonly flowCount: number;
 }
 
 export async function run(options: { readonly json: boolean; readonly args: string[] }): Promise<void> {
@@ -20,13 +22,18 @@ export async function run(options: { readonly json: boolean; readonly args: stri
   const holdMs = numberOf(options.args, "hold", 60) * 1_000;
   const each = Math.floor(live / MEMBER_COUNT);
   const rows: Row[] = [];
-  const cluster = await BenchCluster.open("crdt");
+  const cluster = await BenchCluster.open("crdt", { whole: true });
   const look = async (when: string): Promise<number> => {
     const members = await cluster.all<Memory>({ name: "memory" });
     const most = (of: (memory: Memory) => number) => rounded(Math.max(...members.map(of)) / 2 ** 20);
     rows.push(
       { case: `${when}: resident`, value: most((m) => m.rss), unit: "MiB" },
       { case: `${when}: main heap in use`, value: most((m) => m.heapUsed), unit: "MiB" },
+      {
+        case: `${when}: flows in the maps`,
+        value: Math.max(...members.map((m) => m.flowCount)),
+        unit: "flows",
+      },
     );
     return Math.max(...members.map((memory) => memory.rss));
   };

@@ -78,10 +78,11 @@ export class BenchCluster {
   readonly #tls: readonly (MemberTls | "plain")[];
   readonly #directory: string;
   readonly #stored: boolean;
+  readonly #whole: boolean;
 
   static async open(
     kind: MemberOptions["kind"],
-    options: { readonly count?: number; readonly stored?: boolean } = {},
+    options: { readonly count?: number; readonly stored?: boolean; readonly whole?: boolean } = {},
   ): Promise<BenchCluster> {
     const count = options.count ?? 3;
     const ports = await freePorts(count);
@@ -102,7 +103,7 @@ export class BenchCluster {
       addresses: [{ host: HOST, port }],
     }));
     const directory = await mkdtemp(join(tmpdir(), "holdfast-bench-"));
-    const cluster = new BenchCluster(kind, configured, tls, directory, options.stored ?? true);
+    const cluster = new BenchCluster(kind, configured, tls, directory, options);
     try {
       for (let number = 0; number < count; number++) await cluster.startMember(number);
       await cluster.connected();
@@ -118,13 +119,14 @@ export class BenchCluster {
     configured: readonly ConfiguredMember[],
     tls: readonly (MemberTls | "plain")[],
     directory: string,
-    stored: boolean,
+    options: { readonly stored?: boolean; readonly whole?: boolean },
   ) {
     this.kind = kind;
     this.#configured = configured;
     this.#tls = tls;
     this.#directory = directory;
-    this.#stored = stored;
+    this.#stored = options.stored ?? true;
+    this.#whole = options.whole ?? false;
   }
 
   /** Starts a member, or starts it again; resolves when it listens. */
@@ -142,6 +144,7 @@ export class BenchCluster {
         members: this.#configured,
         tls: this.#tls[number] as MemberTls | "plain",
         storeDirectory,
+        whole: this.#whole,
       },
     });
     return member;

@@ -3,6 +3,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { type SessionRecord, SessionView, silentLogger, systemClock } from "@holdfast/model";
 import { type ConfiguredMember, type MemberTls, type Sync, startSync } from "@holdfast/sync";
 import { LastWriterMap } from "./last-writer.ts";
+import { type Listeners, listen } from "./listeners.ts";
 import {
   ageMs,
   answered,
@@ -20,6 +21,8 @@ export interface MemberOptions {
   readonly members: readonly ConfiguredMember[];
   readonly tls: MemberTls | "plain";
   readonly storeDirectory: string | undefined;
+  /** With what a daemon hangs on its table: flows and catalogue. */
+  readonly whole: boolean;
 }
 
 export interface RunResult {
@@ -72,6 +75,7 @@ const RELEASE_SAMPLE = 8;
 
 let table: Table;
 let own = 0;
+let listeners: Listeners | undefined;
 let serial = 0;
 const living = new SessionQueue();
 const lag = new Histogram();
@@ -84,13 +88,13 @@ const onRemote = (record: { readonly generations: SessionRecord["generations"] }
 
 async function start(options: MemberOptions): Promise<void> {
   own = options.number;
-  const listen = options.members.find((member) => member.number === own)?.addresses ?? [];
+  const addresses = options.members.find((member) => member.number === own)?.addresses ?? [];
   const common = {
     clusterId: "bench",
     memberName: `m${own}`,
     memberNumber: own,
     memberNumberCount: 8,
-    listen,
+    listen: addresses,
     members: options.members,
     tls: options.tls,
     clock: systemClock,
@@ -101,6 +105,7 @@ async function start(options: MemberOptions): Promise<void> {
     return;
   }
   const view = new SessionView();
+  if (options.whole) listeners = listen(view, own);
   const sync: Sync = await startSync({ ...common, storeDirectory: options.storeDirectory, view });
   view.subscribe((change) => {
     if (change.origin === "remote" && change.previous === undefined && change.record !== undefined)
@@ -226,7 +231,7 @@ async function handle(command: Command): Promise<unknown> {
     }
     case "memory": {
       globalThis.gc?.();
-      return { ...process.memoryUsage(), size: table.size };
+      return { ...process.memoryUsage(), size: table.size, flowCount: listeners?.flowCount ?? 0 };
     }
     case "metrics":
       return table.metrics();

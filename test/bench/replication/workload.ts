@@ -14,7 +14,13 @@ import {
   sessionIdOf,
 } from "@holdfast/model";
 
-export const SERVICE_ID = "sctp/203.0.113.1:38412";
+export const SERVICE_PORT = 38_412;
+export const VIPS: readonly Address[] = ["203.0.113.1", "198.51.100.1"];
+export const SERVICE_ID = `sctp/${VIPS[0]}:${SERVICE_PORT}`;
+/** As many as a service may have. */
+export const ENDPOINTS: readonly Address[] = Array.from({ length: 32 }, (_, i) => `192.0.2.${1 + i}`);
+/** NAT ports of one member at one endpoint, every eighth being its own. */
+const NAT_PORT_COUNT = 7_900;
 
 /** Microseconds, modulo 2^32 (71 minutes), never 0. */
 export function stampNow(): number {
@@ -32,13 +38,12 @@ export function answered(member: number, serial: number): SessionDelta {
   const clientPort = 1_024 + (serial % 60_000);
   const source = `10.${member}.${(serial >> 8) & 0xff}.${serial & 0xff}` as Address;
   const second = `10.${member + 100}.${(serial >> 8) & 0xff}.${serial & 0xff}` as Address;
-  // 8,000 ports of each endpoint are this member's.
-  const endpoint = `192.0.2.${1 + (Math.floor(serial / 7_900) % 250)}` as Address;
+  const endpoint = ENDPOINTS[Math.floor(serial / NAT_PORT_COUNT) % ENDPOINTS.length] as Address;
   const candidate = {
     member,
     endpoint,
-    endpointPort: 38_412,
-    natPort: 1_024 + (serial % 7_900) * 8 + member,
+    endpointPort: SERVICE_PORT,
+    natPort: 1_024 + (serial % NAT_PORT_COUNT) * 8 + member,
     endpointTag: (clientTag ^ 0x5bd1e995) >>> 0 || 1,
     endpointAddresses: [endpoint],
     echoed: false,

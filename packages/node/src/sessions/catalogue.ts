@@ -3,7 +3,10 @@
 import {
   type Clock,
   currentCandidate,
+  type EndCause,
   effectivePhase,
+  type Origin,
+  PHASES,
   type Phase,
   type ServiceId,
   type SessionChange,
@@ -16,6 +19,9 @@ import { SessionOrder } from "./order.ts";
 
 /** Changes of phase kept per session; the first and the latest stay. */
 export const HISTORY_COUNT_MAX = 16;
+
+/** Texts of endpoints kept to be shared; beyond, all are forgotten and made again. */
+const ENDPOINT_TEXT_COUNT_MAX = 4096;
 
 export interface HistoryEntry {
   readonly wallMs: number;
@@ -34,7 +40,40 @@ interface Known {
   phase: Phase;
   service: ServiceId;
   endpoint: string | undefined;
-  readonly history: HistoryEntry[];
+  /** Two numbers an entry: wall ms, and what happened (`codeOf`). As objects histories would be half of the catalogue. */
+  history: readonly number[];
+}
+
+const NUMBERS_PER_ENTRY = 2;
+/** What an entry's code is made of: phase, origin, and 1 + the cause of an end, or 0. */
+const PHASE_COUNT = 16;
+const ORIGINS = ["local", "remote"] as const;
+const CAUSES = Object.keys({
+  shutdown: 0,
+  abortByClient: 0,
+  abortByEndpoint: 0,
+  operator: 0,
+  endpointDown: 0,
+  endpointRemoved: 0,
+  superseded: 0,
+  idle: 0,
+  handshakeTimeout: 0,
+} satisfies Record<EndCause, 0>);
+
+function codeOf(record: SessionRecord, phase: Phase, origin: Origin): number {
+  const cause = phase === "closed" && record.end !== undefined ? 1 + CAUSES.indexOf(record.end.cause) : 0;
+  return PHASES.indexOf(phase) + PHASE_COUNT * (ORIGINS.indexOf(origin) + ORIGINS.length * cause);
+}
+
+function entryOf(wallMs: number, code: number): HistoryEntry {
+  const rest = Math.floor(code / PHASE_COUNT);
+  const note = CAUSES[Math.floor(rest / ORIGINS.length) - 1];
+  return {
+    wallMs,
+    phase: PHASES[code % PHASE_COUNT] as Phase,
+    origin: ORIGINS[rest % ORIGINS.length] as Origin,
+    ...(note !== undefined && { note }),
+  };
 }
 
 export class SessionCatalogue {
@@ -43,6 +82,7 @@ export class SessionCatalogue {
   readonly #byPhase = new Map<Phase, number>();
   readonly #byService = new Map<ServiceId, number>();
   readonly #byEndpoint = new Map<string, number>();
+  readonly #endpointTexts = new Map<string, string>();
   readonly #clock: Clock;
   readonly #listener: CatalogueListener;
   readonly #unsubscribe: () => void;
@@ -73,7 +113,11 @@ export class SessionCatalogue {
   }
 
   historyOf(id: SessionId): readonly HistoryEntry[] {
-    return this.#known.get(id)?.history ?? [];
+    const history = this.#known.get(id)?.history ?? [];
+    const entries: HistoryEntry[] = [];
+    for (let at = 0; at < history.length; at += NUMBERS_PER_ENTRY)
+      entries.push(entryOf(history[at] as number, history[at + 1] as number));
+    return entries;
   }
 
   #change({ record, previous, origin }: SessionChange): void {
@@ -89,14 +133,13 @@ export class SessionCatalogue {
     }
     const phase = effectivePhase(record);
     const candidate = currentCandidate(record);
-    const endpoint =
-      candidate === undefined ? undefined : endpointKey(candidate.endpoint, candidate.endpointPort);
+    const endpoint = candidate && this.#endpointText(endpointKey(candidate.endpoint, candidate.endpointPort));
     if (known === undefined) {
       const made: Known = {
         phase,
         service: record.serviceId,
         endpoint,
-        history: [this.#entry(record, phase, origin)],
+        history: [this.#clock.wallMs(), codeOf(record, phase, origin)],
       };
       this.#known.set(id, made);
       this.order.add(id);
@@ -112,14 +155,25 @@ export class SessionCatalogue {
     this.#count(known, 1);
     if (before === phase) return;
     // The first entry says how it began: the second gives way.
-    if (known.history.length >= HISTORY_COUNT_MAX) known.history.splice(1, 1);
-    known.history.push(this.#entry(record, phase, origin));
+    const { history } = known;
+    const isFull = history.length >= HISTORY_COUNT_MAX * NUMBERS_PER_ENTRY;
+    known.history = [
+      ...(isFull
+        ? [...history.slice(0, NUMBERS_PER_ENTRY), ...history.slice(2 * NUMBERS_PER_ENTRY)]
+        : history),
+      this.#clock.wallMs(),
+      codeOf(record, phase, origin),
+    ];
     if (phase === "closed") this.#listener.ended?.(record);
   }
 
-  #entry(record: SessionRecord, phase: Phase, origin: "local" | "remote"): HistoryEntry {
-    const note = phase === "closed" ? record.end?.cause : undefined;
-    return { wallMs: this.#clock.wallMs(), phase, origin, ...(note !== undefined && { note }) };
+  /** One text for each endpoint, not one for each session. */
+  #endpointText(text: string): string {
+    const known = this.#endpointTexts.get(text);
+    if (known !== undefined) return known;
+    if (this.#endpointTexts.size >= ENDPOINT_TEXT_COUNT_MAX) this.#endpointTexts.clear();
+    this.#endpointTexts.set(text, text);
+    return text;
   }
 
   #count(known: Known, by: 1 | -1): void {
