@@ -47,9 +47,12 @@ test("what others keep is released, though their views are behind", async () => 
     others.map(({ view }) => view.size),
     [0, 0],
   );
-  const { totals, session } = first.engine.status([...first.view.values()][0]?.id);
+  const { totals, peers } = first.engine.status();
   assert.equal(totals["releaseTimeouts"], 0);
-  assert.deepEqual(session, { 1: false, 2: false });
+  assert.ok(
+    peers.every(({ lagTicks }) => lagTicks > 0),
+    "kept is not shown",
+  );
   for (const { engine } of lives) engine.abandon();
 });
 

@@ -11,7 +11,7 @@ export { type CandidateIdentity, candidateKeyOf, parseCandidateKey } from "./ses
 export * from "./session/codec.ts";
 export * from "./session/facts.ts";
 export * from "./session/identity.ts";
-export { emptyRecord, isIdentified, join } from "./session/join.ts";
+export { compareEnds, emptyRecord, isIdentified, join } from "./session/join.ts";
 export * from "./session/record.ts";
 export * from "./session/table.ts";
 export { type LocalListener, type RemoteJoin, SessionView } from "./session/view.ts";

@@ -267,16 +267,28 @@ describe("three members over TLS, engines in threads", { concurrency: false }, (
       "both hold it",
       () => node(1).view.get(record.id) !== undefined && node(2).view.get(record.id) !== undefined,
     );
-    let state = await node(0).sync.replicationState(record.id);
-    for (let tries = 0; [...state.values()].some((s) => s !== "holds") && tries < 100; tries++)
-      state = await node(0).sync.replicationState(record.id);
+    // Also at those who learned of it, while others are busy with other sessions.
+    create(0, 200, 3_000);
+    for (const [asked, others] of [
+      [0, [1, 2]],
+      [1, [0, 2]],
+      [2, [0, 1]],
+    ] as const) {
+      assert.deepEqual(
+        [...(await node(asked).sync.replicationState(record.id))],
+        others.map((other) => [other, "holds"]),
+      );
+    }
+    const missing = "00000000-0000-5000-8000-00000000abcd";
+    node(0).view.joinRemote({ ...record, id: missing });
     assert.deepEqual(
-      [...state],
+      [...(await node(0).sync.replicationState(missing))],
       [
-        [1, "holds"],
-        [2, "holds"],
+        [1, "behind"],
+        [2, "behind"],
       ],
     );
+    node(0).view.forget(missing);
     assert.equal(await node(0).sync.replication.released(record.id), true);
   });
 

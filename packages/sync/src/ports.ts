@@ -258,7 +258,7 @@ export type ToEngine =
       readonly body: Uint8Array;
     }
   | { readonly kind: "response"; readonly token: number; readonly body: Uint8Array }
-  | { readonly kind: "status"; readonly token: number; readonly id?: SessionId };
+  | { readonly kind: "status"; readonly token: number };
 
 export type ToView =
   /** Deltas of other members, to be joined in order. `sequence`: the last `local` message that was taken in. */
@@ -344,8 +344,6 @@ export interface EngineStatus {
   readonly totals: Readonly<Record<string, number>>;
   /** Histogram of replication lag (flush to acknowledgement), upper bounds in ms and counts. */
   readonly lagHistogram: { readonly boundsMs: readonly number[]; readonly counts: readonly number[] };
-  /** For the session asked about: by member number, whether it has acknowledged everything written here about it. */
-  readonly session?: Readonly<Record<number, boolean>>;
 }
 
 /** The engine as its host (worker thread or simulation) sees it. */

@@ -4,13 +4,15 @@ import {
   HoldfastError,
   type Replication,
   type ServiceId,
-  type SessionId,
   type SessionRecord,
+  sessionIdFromBytes,
+  sessionIdToBytes,
   systemRandom,
 } from "@holdfast/model";
 import { verifyMemberCertificate } from "./certificates/verify.ts";
 import { ConfigurationLink } from "./configuration/shared-configuration.ts";
 import { SessionReplica } from "./engine/replica.ts";
+import { compareReplica } from "./engine/replica-state.ts";
 import { REPLICATION_DEFAULTS } from "./engine/settings.ts";
 import { NodeRequests } from "./node-requests.ts";
 import type { EngineLink, EngineState, EngineStatus, ToEngine, ToView } from "./ports.ts";
@@ -25,6 +27,11 @@ const STATUS_PERIOD_MS = 1_000;
 const STATUS_LIMIT_MS = 2_000;
 /** What a busy thread may take beyond the release limit before the caller goes on without it. */
 const RELEASE_GRACE_MS = 10;
+/** How long a stop waits for the engine to take in what was flushed. */
+const STOP_FLUSH_LIMIT_MS = 1_000;
+/** "Your record of this session": the id, answered by the record's bytes, none when it is not known. */
+const RECORD_TOPIC = "sync-record";
+const SESSION_ID_SIZE = 16;
 const CERTIFICATE_CHECK_PERIOD_MS = 86_400_000;
 
 /**
@@ -120,8 +127,8 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
             },
           });
 
-  const statusOf = (id?: SessionId): Promise<EngineStatus | undefined> =>
-    limited(replica.status(id), STATUS_LIMIT_MS, undefined);
+  const statusOf = (limitMs = STATUS_LIMIT_MS): Promise<EngineStatus | undefined> =>
+    limited(replica.status(), limitMs, undefined);
   const limited = <Value>(promise: Promise<Value>, limitMs: number, otherwise: Value): Promise<Value> =>
     new Promise((resolve) => {
       const timer = clock.after(limitMs, () => resolve(otherwise));
@@ -141,6 +148,13 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     released: (id) => limited(replica.released(id), settings.releaseLimitMs + RELEASE_GRACE_MS, false),
     ask: (question) => limited(replica.ask(question), settings.askLimitMs + RELEASE_GRACE_MS, undefined),
   };
+
+  // What a member holds of a session only that member knows: acknowledgements speak of journals, and of own ones alone.
+  requests.onRequest(RECORD_TOPIC, (_from, body) =>
+    body.length === SESSION_ID_SIZE
+      ? (view.bytesOf(sessionIdFromBytes(body)) ?? new Uint8Array(0))
+      : new Uint8Array(0),
+  );
 
   return {
     table: view,
@@ -164,13 +178,12 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
         };
       }),
     async replicationState(id) {
-      const asked = await statusOf(id);
-      return new Map(
-        others.map(({ number }): [number, ReplicaState] => {
-          const holds = state?.connected.includes(number) === true ? asked?.session?.[number] : undefined;
-          return [number, holds === undefined ? "unknown" : holds ? "holds" : "behind"];
-        }),
-      );
+      const states = others.map(async ({ number }): Promise<[number, ReplicaState]> => {
+        if (state?.connected.includes(number) !== true) return [number, "unknown"];
+        const theirs = await requests.request(number, RECORD_TOPIC, sessionIdToBytes(id));
+        return [number, theirs === undefined ? "unknown" : compareReplica(view.known(id), theirs)];
+      });
+      return new Map(await Promise.all(states));
     },
     async metrics() {
       const [engine, host] = await Promise.all([statusOf(), runner.counters()]);
@@ -202,6 +215,8 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
       certificateCheck.cancel();
       replica.flush();
       configuration.flush();
+      // Its answer says that the engine has taken in what was flushed: the order to stop goes another way.
+      if (state !== undefined) await statusOf(STOP_FLUSH_LIMIT_MS);
       await runner.stop();
       replica.abandon();
       requests.abandon();

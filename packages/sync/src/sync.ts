@@ -87,7 +87,7 @@ export interface MemberSyncState {
   readonly queuedBytes: number;
 }
 
-/** "holds": acknowledged everything that this member wrote about it; "unknown": not connected. */
+/** "holds": its record says all that this member's says, or more; "unknown": not connected, or it did not answer. */
 export type ReplicaState = "holds" | "behind" | "unknown";
 
 export interface SyncMetrics {
@@ -127,7 +127,7 @@ export interface Sync {
   connected(): readonly number[];
   /** The other configured members; at most a second old, `connected` is as of now. */
   members(): readonly MemberSyncState[];
-  /** By member number, for the other configured members: who holds the session as it is here. */
+  /** By member number, for the other configured members: who holds the session as it is here. Asks them. */
   replicationState(id: SessionId): Promise<ReadonlyMap<number, ReplicaState>>;
   metrics(): Promise<SyncMetrics>;
   /** Numbers of the members that own a service's VIPs; `released` waits for the others among them. */

@@ -1,6 +1,5 @@
 // Who holds and who has joined how much of the own journal. What is held releases INIT-ACKs: it is with a second member,
-// whose view will show it, and whoever needs it sooner asks for it. What is joined tells the lag and the state of one
-// session.
+// whose view will show it, and whoever needs it sooner asks for it. What is joined tells the lag.
 import type { Clock, Timer } from "@holdfast/model";
 import type { JournalPosition, ToView } from "../ports.ts";
 import { comparePositions } from "./own-journal.ts";
@@ -90,12 +89,6 @@ export class Acknowledgements {
   holds(peer: number, position: JournalPosition): boolean {
     const held = this.#held.get(peer);
     return held !== undefined && comparePositions(held, position) >= 0;
-  }
-
-  /** The peer's view shows it. */
-  shows(peer: number, position: JournalPosition): boolean {
-    const joined = this.#joined.get(peer);
-    return joined !== undefined && comparePositions(joined, position) >= 0;
   }
 
   lagTicks(peer: number): number {

@@ -263,7 +263,7 @@ export class ReplicationEngine implements Engine {
         this.#respond(message.token, message.body);
         break;
       case "status":
-        this.#ports.link.post({ kind: "status", token: message.token, status: this.status(message.id) });
+        this.#ports.link.post({ kind: "status", token: message.token, status: this.status() });
         break;
     }
   }
@@ -771,8 +771,8 @@ export class ReplicationEngine implements Engine {
     };
   }
 
-  /** For the API and the metrics. `id`: also who holds everything written here about this session. */
-  status(id?: string): EngineStatus {
+  /** For the API and the metrics. */
+  status(): EngineStatus {
     const { members, member } = this.#settings;
     const { transport } = this.#ports;
     const others = members.filter(({ number }) => number !== member.number);
@@ -800,15 +800,7 @@ export class ReplicationEngine implements Engine {
         waiting: this.#deliveries.waiting,
       },
       lagHistogram: { boundsMs: LAG_BOUNDS_MS, counts: [...this.#acknowledgements.lagCounts] },
-      ...(id === undefined ? {} : { session: this.#heldBy(others) }),
     };
-  }
-
-  #heldBy(others: readonly PeerIdentity[]): Record<number, boolean> {
-    const { position } = this.#ownWriter();
-    return Object.fromEntries(
-      others.map(({ number }) => [number, this.#acknowledgements.shows(number, position)]),
-    );
   }
 
   // -------------------------------------------------------------------------------------------------------------

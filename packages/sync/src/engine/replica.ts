@@ -131,11 +131,11 @@ export class SessionReplica implements Replication {
     await promise;
   }
 
-  status(id?: SessionId): Promise<EngineStatus> {
+  status(): Promise<EngineStatus> {
     const token = this.#nextBatchToken++;
     return new Promise((resolve) => {
       this.#statusPromises.set(token, resolve);
-      this.#ports.link.post(id === undefined ? { kind: "status", token } : { kind: "status", token, id });
+      this.#ports.link.post({ kind: "status", token });
     });
   }
 

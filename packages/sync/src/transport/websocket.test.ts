@@ -221,7 +221,10 @@ describe("a hostile or broken peer", () => {
   });
 
   it("of another version, cluster, name or number count hears which", async () => {
-    assert.equal(await greet({ versionLowest: PROTOCOL_VERSION + 1, versionHighest: PROTOCOL_VERSION + 2 }), "version");
+    assert.equal(
+      await greet({ versionLowest: PROTOCOL_VERSION + 1, versionHighest: PROTOCOL_VERSION + 2 }),
+      "version",
+    );
     assert.equal(await greet({ clusterId: "beta" }), "cluster");
     assert.equal(await greet({ memberName: "m3", memberNumber: 3 }), "certificate-name");
     assert.equal(await greet({ memberNumber: 3 }), "certificate-name");
