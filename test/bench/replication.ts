@@ -6,7 +6,7 @@
 //   --seconds N  of each measurement, default 10
 import { BenchCluster } from "./replication/cluster.ts";
 import type { MemberOptions, RunResult } from "./replication/member.ts";
-import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { machineSeconds, numberOf, print, type Row, rounded } from "./replication/report.ts";
 
 const MEMBER_COUNT = 3;
 
@@ -17,6 +17,8 @@ interface Measured {
   readonly lagMaxMs: number;
   readonly arrivedShare: number;
   readonly cores: number;
+  /** What everything else on the machine took meanwhile: the figures hold only where that is little. */
+  readonly otherCores: number;
   readonly bytesPerSession: number;
   readonly releaseP50Ms: number;
   readonly releaseP99Ms: number;
@@ -65,6 +67,7 @@ export async function run(options: { readonly json: boolean; readonly args: stri
         versus,
         ratio: rounded(b.cores / a.cores, 2),
       },
+      { case: `${name}: processor, others on the machine`, value: rounded(a.otherCores, 2), unit: "cores" },
       {
         case: `${name}: sent per session`,
         value: Math.round(a.bytesPerSession),
@@ -93,8 +96,11 @@ async function measure(
     await cluster.settled(each * MEMBER_COUNT);
     const measured: Measured[] = [];
     for (const perSecond of rates) {
+      const before = machineSeconds();
+      const startedMs = performance.now();
       const results = await cluster.all<RunResult>({ name: "run", perSecond, seconds, live: each });
-      measured.push(summary(results));
+      const wallSeconds = (performance.now() - startedMs) / 1_000;
+      measured.push(summary(results, (machineSeconds() - before) / wallSeconds));
       await cluster.settled(each * MEMBER_COUNT);
     }
     return measured;
@@ -103,7 +109,7 @@ async function measure(
   }
 }
 
-function summary(results: readonly RunResult[]): Measured {
+function summary(results: readonly RunResult[], machineCores: number): Measured {
   const sum = (of: (result: RunResult) => number) => results.reduce((total, result) => total + of(result), 0);
   const most = (of: (result: RunResult) => number) => Math.max(...results.map(of));
   const created = sum((r) => r.created);
@@ -115,6 +121,7 @@ function summary(results: readonly RunResult[]): Measured {
     lagMaxMs: most((r) => r.lagMaxMs),
     arrivedShare: sum((r) => r.lagCount) / (created * (results.length - 1)),
     cores: sum((r) => r.cores),
+    otherCores: Math.max(0, machineCores - sum((r) => r.cores)),
     bytesPerSession: sum((r) => r.sentBytes) / created,
     releaseP50Ms: most((r) => r.releaseP50Ms),
     releaseP99Ms: most((r) => r.releaseP99Ms),

@@ -1,4 +1,5 @@
 // The one shape in which a benchmark says what it measured.
+import { readFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 
 export interface Row {
@@ -31,6 +32,14 @@ export function printJson(bench: string, rows: readonly Row[]): void {
     memoryGiB: Math.round(totalmem() / 2 ** 30),
   };
   console.log(JSON.stringify({ bench, rows, environment }));
+}
+
+/** Processor seconds that the whole machine has spent on anything, since its start; idle and stolen time apart. */
+export function machineSeconds(): number {
+  const [, user = 0, nice = 0, system = 0, , , interrupt = 0, softInterrupt = 0] =
+    readFileSync("/proc/stat", "utf8").split("\n", 1)[0]?.split(/\s+/).map(Number) ?? [];
+  const TICKS_PER_SECOND = 100;
+  return (user + nice + system + interrupt + softInterrupt) / TICKS_PER_SECOND;
 }
 
 export function rounded(value: number, digits = 1): number {
