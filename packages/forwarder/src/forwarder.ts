@@ -194,8 +194,7 @@ class SlowPathForwarder implements Forwarder {
       nowMs,
       retry: (input) => this.#dispatcher.sctp(input),
     });
-    const isOwn = (address: Address) =>
-      registry.isVip(address) || this.#memberAddresses.has(address) || registry.isEndpointAddress(address);
+    const isOwn = (address: Address) => registry.isVip(address) || this.#memberAddresses.has(address);
     this.#core = {
       fastPath,
       table,

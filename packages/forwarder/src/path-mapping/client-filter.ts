@@ -32,7 +32,7 @@ const PRIVATE: readonly Prefix[] = [
 ].map((text) => parsePrefix(text) as Prefix);
 
 export interface ClientFilterOptions {
-  /** VIPs, endpoints, addresses of members. */
+  /** VIPs and addresses of members. */
   readonly isOwn: (address: Address) => boolean;
   /** Whether a route other than the default leads to a private address. Absent: every private address is reachable. */
   readonly isRoutable?: (address: Address) => boolean;
@@ -45,7 +45,8 @@ export function isUnicast(bytes: Uint8Array): boolean {
 
 /**
  * The believed ones of the addresses that an INIT lists, in their order, without duplicates and without the source;
- * with the source at most CLIENT_ADDRESS_COUNT_MAX.
+ * with the source at most CLIENT_ADDRESS_COUNT_MAX. Not those of the service's own endpoints; an endpoint of another
+ * service may be this one's client, by any of its addresses.
  */
 export function filterListed(
   listed: readonly Uint8Array[],
@@ -60,6 +61,7 @@ export function filterListed(
     if (!isUnicast(bytes)) continue;
     const address = addressFromBytes(bytes);
     if (address === source || kept.includes(address) || options.isOwn(address)) continue;
+    if (entry.service.endpoints.some((endpoint) => endpoint.address === address)) continue;
     if (
       options.isRoutable !== undefined &&
       PRIVATE.some((prefix) => prefixContains(prefix, bytes)) &&

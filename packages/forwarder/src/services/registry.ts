@@ -20,7 +20,6 @@ export class ServiceRegistry {
   #byVipPort = new Map<string, ServiceEntry>();
   #vips = new Set<Address>();
   #endpoints = new Map<string, Endpoint>();
-  #endpointAddresses = new Set<Address>();
   /** "alias|port" → the configured endpoint's address. */
   readonly #aliases = new Map<string, Address>();
 
@@ -29,7 +28,6 @@ export class ServiceRegistry {
     this.#byVipPort = new Map();
     this.#vips = new Set();
     this.#endpoints = new Map();
-    this.#endpointAddresses = new Set();
     for (const service of services) {
       const entry = entryOf(service);
       this.#entries.set(service.id, entry);
@@ -39,7 +37,6 @@ export class ServiceRegistry {
       }
       for (const endpoint of service.endpoints) {
         this.#endpoints.set(addressPort(endpoint.address, endpoint.port), endpoint);
-        this.#endpointAddresses.add(endpoint.address);
       }
     }
     for (const [key, address] of this.#aliases) {
@@ -86,10 +83,6 @@ export class ServiceRegistry {
   /** Every configured endpoint once, whatever services have it. */
   get endpoints(): IterableIterator<Endpoint> {
     return this.#endpoints.values();
-  }
-
-  isEndpointAddress(address: Address): boolean {
-    return this.#endpointAddresses.has(address);
   }
 
   /** Remembers a further address of an endpoint. false: nothing new, or no room. */

@@ -48,6 +48,7 @@ export function handleInit(core: Core, input: SctpInput, entry: ServiceEntry, vi
   if (isMalformed(init)) return drop(core, "malformed", input.bytes);
   if (init.hostName !== undefined) return refuseHostName(core, input, init.initiateTag, init.hostName);
   const { source, packet } = input;
+  // An endpoint of one service may be a client of another, or of its own: its address is one that clients can have.
   if (core.clientFilter.isOwn(source)) return drop(core, "source-not-unicast", input.bytes);
   const unfiltered = init.addresses.map((bytes) => addressFromBytes(bytes));
   // Before the filter: two members with different ideas of what is private must still name the session alike.
