@@ -18,10 +18,12 @@ test("the own verdict decides where there is one, the majority of the others whe
   assert.equal(health.downSinceMs(E), undefined);
   health.setOwn(E, "down", "silent", 5);
   assert.equal(health.isUp(E), false);
-  assert.equal(health.downSinceMs(E), 5);
-  health.setOther("d", E, undefined, 6);
-  assert.equal(health.downSinceMs(E), 5, "two of three");
-  health.setOther("b", E, "up", 7);
+  assert.equal(health.downSinceMs(E), undefined, "c reaches it");
+  health.setOther("c", E, "down", 6);
+  assert.equal(health.downSinceMs(E), 6);
+  health.setOther("d", E, undefined, 7);
+  assert.equal(health.downSinceMs(E), 6);
+  health.setOther("b", E, "up", 8);
   assert.equal(health.downSinceMs(E), undefined);
   health.retain([]);
   assert.ok(health.isUp(E));

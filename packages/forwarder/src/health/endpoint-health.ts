@@ -19,7 +19,7 @@ interface State {
   gone: boolean;
   reason: string;
   readonly others: Map<MemberName, Verdict>;
-  /** Since when a majority says down. */
+  /** Since when a majority of the members says down, and nobody says up. */
   downSinceMs: number | undefined;
 }
 
@@ -113,7 +113,7 @@ export class EndpointHealth {
     for (const listener of this.#suspicionListeners) listener(endpoint);
   }
 
-  /** Since when a majority has called it down without a break; undefined: it does not. */
+  /** Since when a majority has called it down without a break, and nobody up; undefined: it does not. */
   downSinceMs(endpoint: Place): number | undefined {
     return this.#states.get(keyOf(endpoint))?.downSinceMs;
   }
@@ -158,8 +158,10 @@ export class EndpointHealth {
 
   #weigh(state: State, nowMs: number): void {
     const { down, all } = tally(state);
-    // Without an own verdict of "down" this member tells nobody: it may be the others that are cut off.
-    if (state.own === "down" && down * 2 > all && down >= this.#quorum) state.downSinceMs ??= nowMs;
+    // Without an own verdict of "down" this member tells nobody: it may be the others that are cut off. Nor does it while
+    // anybody reaches the endpoint: associations that pass there would be ended with the rest, as after a partition in
+    // which the endpoint was on the smaller side.
+    if (state.own === "down" && down === all && down >= this.#quorum) state.downSinceMs ??= nowMs;
     else state.downSinceMs = undefined;
   }
 }
