@@ -261,9 +261,7 @@ class SlowPathForwarder implements Forwarder {
 
   setServices(services: readonly Service[]): void {
     const { registry, health, sessions, table, associations } = this.#core;
-    const removed = this.#guard.removedEndpoints(services);
-    // Clients of removed endpoints are told while their service is still known.
-    this.#guard.endSessionsOf(removed, "endpointRemoved");
+    this.#guard.beforeServices(services);
     registry.set(services);
     health.retain(registry.endpointList());
     this.#place();

@@ -13,16 +13,20 @@ import {
   type SessionId,
   type SessionRecord,
 } from "@holdfast/model";
+import { sessionIdOfEmbryo } from "../embryos/embryo.ts";
 import { downSinceMs, isEndpointGone } from "../health/endpoint-addresses.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { abortClient, abortEndpoint } from "../slow-path/answers.ts";
 import type { Core } from "../slow-path/core.ts";
+import { releasePort } from "../slow-path/init.ts";
 
 /** Sessions ended in one turn of the event loop. */
 const ENDED_COUNT_MAX_PER_TURN = 256;
 const TURN_PAUSE_MS = 1;
 /** Sessions of an endpoint asked whether it still speaks. */
 const ASKED_COUNT_MAX = 512;
+/** How long a removed service is remembered, for ends of its sessions that come in turns or from other members. */
+const LEAVING_MS = 10_000;
 
 /** An endpoint of one service that takes no part any more. */
 export interface LostEndpoint {
@@ -38,6 +42,13 @@ type GuardEvent = {
   readonly port: number;
   readonly sessions: number;
 };
+
+/** A service that was removed, as it was then. */
+interface Leaving {
+  readonly entry: ServiceEntry;
+  readonly owned: ReadonlySet<Address>;
+  readonly sinceMs: number;
+}
 
 interface Waiting {
   readonly id: SessionId;
@@ -57,6 +68,7 @@ export class EndpointGuard {
   readonly #emit: (event: GuardEvent) => void;
   #waiting: Waiting[] = [];
   #moving: SessionId[] = [];
+  readonly #leaving = new Map<string, Leaving>();
   /** Dead endpoints whose clients were told, with the time since when they are down. */
   readonly #told = new Map<string, number>();
 
@@ -78,6 +90,37 @@ export class EndpointGuard {
       }
     }
     return lost;
+  }
+
+  /** Before services are replaced: clients of what goes are told while it is still known, by those that own its VIPs now. */
+  beforeServices(services: readonly Service[]): void {
+    const { registry, clock } = this.#core;
+    const kept = new Set(services.map(({ id }) => id));
+    for (const id of kept) this.#leaving.delete(id);
+    for (const entry of registry.entries) {
+      if (kept.has(entry.service.id)) continue;
+      const owned = new Set(entry.service.vips.filter((vip) => this.#core.ownsVip(vip)));
+      this.#leaving.set(entry.service.id, { entry, owned, sinceMs: clock.nowMs() });
+    }
+    const lost = this.removedEndpoints(services);
+    this.#endHandshakes(lost);
+    this.endSessionsOf(lost, "endpointRemoved");
+  }
+
+  /** INITs that nobody answered begin anew elsewhere when they come again; whoever got an INIT-ACK is told. */
+  #endHandshakes(lost: readonly LostEndpoint[]): void {
+    const { nursery, table } = this.#core;
+    if (lost.length === 0 || nursery.size === 0) return;
+    const places = new Set(lost.map((place) => `${place.serviceId}|${place.address}|${place.port}`));
+    for (const embryo of [...nursery.values()]) {
+      const { address, port } = embryo.endpoint;
+      if (!places.has(`${embryo.entry.service.id}|${address}|${port}`)) continue;
+      nursery.remove(embryo);
+      releasePort(this.#core, embryo);
+      const id = sessionIdOfEmbryo(embryo);
+      const record = embryo.published ? table.get(id) : undefined;
+      if (record !== undefined && record.commit === undefined) this.endSession(id, "endpointRemoved");
+    }
   }
 
   /** Ends all sessions of these endpoints, the first ones before this returns, the rest in turns. */
@@ -106,6 +149,9 @@ export class EndpointGuard {
   /** Housekeeping: endpoints all of whose addresses have been down for long enough; each is told once. */
   tick(nowMs: number): void {
     const { registry, limits, logger } = this.#core;
+    for (const [id, { sinceMs }] of this.#leaving) {
+      if (this.#waiting.length === 0 && nowMs - sinceMs >= LEAVING_MS) this.#leaving.delete(id);
+    }
     for (const endpoint of registry.endpoints) {
       const { address, port } = endpoint;
       const key = `${address}|${port}`;
@@ -183,12 +229,15 @@ export class EndpointGuard {
   }
 
   /** Whoever ended it: the members that own the VIPs tell both ends. */
-  ended(record: SessionRecord, entry: ServiceEntry | undefined): void {
+  ended(record: SessionRecord, known: ServiceEntry | undefined): void {
     const cause = record.end?.cause;
     const reason = cause === undefined ? undefined : REASONS[cause];
+    const leaving = this.#leaving.get(record.serviceId);
+    const entry = leaving?.entry ?? known;
     if (entry === undefined || reason === undefined) return;
-    abortClient(this.#core, record, entry, reason);
-    if (cause !== "endpointDown") abortEndpoint(this.#core, record, entry);
+    const owns = leaving === undefined ? this.#core.ownsVip : (vip: Address) => leaving.owned.has(vip);
+    abortClient(this.#core, record, entry, { reason, owns });
+    if (cause !== "endpointDown") abortEndpoint(this.#core, record, entry, { owns });
   }
 
   #turn(): void {

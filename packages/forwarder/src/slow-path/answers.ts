@@ -110,22 +110,31 @@ export function answerDead(core: Core, input: SctpInput, record: SessionRecord):
  * Tells the client that its association is over: an ABORT with its own tag (T bit 0) to every verified address, from
  * every VIP that this member owns. The client comes back in milliseconds instead of after its retransmission limit.
  */
-export function abortClient(core: Core, record: SessionRecord, entry: ServiceEntry, reason: string): number {
-  const generation = currentGeneration(record);
-  if (generation === undefined) return 0;
-  const payload = encodePacket({
-    sourcePort: entry.service.port,
-    destinationPort: record.clientPort,
-    verificationTag: generation.clientTag,
-    chunks: [encodeAbort({ causes: [encodeUserInitiatedAbort(reason)] })],
-  });
+export function abortClient(
+  core: Core,
+  record: SessionRecord,
+  entry: ServiceEntry,
+  { reason, owns }: { readonly reason: string; readonly owns: (vip: Address) => boolean },
+): number {
+  const current = currentGeneration(record);
   let sent = 0;
-  for (const vip of entry.service.vips) {
-    if (!core.ownsVip(vip)) continue;
-    for (const [client, verified] of record.clients) {
-      if (!verified || familyOf(client) !== familyOf(vip)) continue;
-      const packet = ownPacket(vip, client, payload);
-      if (packet !== undefined && core.fastPath.send(packet)) sent += 1;
+  // A handshake has nothing proven but the source of its INIT, to which the INIT-ACK went.
+  const generations = current === undefined ? record.generations.values() : [current];
+  for (const generation of generations) {
+    const payload = encodePacket({
+      sourcePort: entry.service.port,
+      destinationPort: record.clientPort,
+      verificationTag: generation.clientTag,
+      chunks: [encodeAbort({ causes: [encodeUserInitiatedAbort(reason)] })],
+    });
+    for (const vip of entry.service.vips) {
+      if (!owns(vip)) continue;
+      for (const [client, verified] of record.clients) {
+        const proven = verified || (current === undefined && client === generation.source);
+        if (!proven || familyOf(client) !== familyOf(vip)) continue;
+        const packet = ownPacket(vip, client, payload);
+        if (packet !== undefined && core.fastPath.send(packet)) sent += 1;
+      }
     }
   }
   core.counters.count("aborts-sent", sent);
@@ -137,9 +146,10 @@ export function abortEndpoint(
   core: Core,
   record: SessionRecord,
   entry: ServiceEntry,
-  options: { readonly previous?: SessionRecord } = {},
+  options: { readonly previous?: SessionRecord; readonly owns?: (vip: Address) => boolean } = {},
 ): undefined {
   const of = options.previous ?? record;
+  const owns = options.owns ?? core.ownsVip;
   const candidate = currentCandidate(of);
   if (candidate === undefined || candidate.endpointTag === 0) return;
   const payload = encodePacket({
@@ -150,7 +160,7 @@ export function abortEndpoint(
   });
   for (const vip of entry.service.vips) {
     const endpoint = endpointAddressFor(candidate, familyOf(vip), undefined);
-    if (endpoint === undefined || !core.ownsVip(vip)) continue;
+    if (endpoint === undefined || !owns(vip)) continue;
     const packet = ownPacket(vip, endpoint, payload);
     if (packet !== undefined && core.fastPath.send(packet)) core.counters.count("aborts-sent");
     return;

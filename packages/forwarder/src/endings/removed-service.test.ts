@@ -1,0 +1,74 @@
+// What a removal of a whole service means to its associations, however many they are and wherever they stand.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Address } from "@holdfast/model";
+import { CHUNK } from "@holdfast/sctp";
+import { ClientHost, EndpointHost } from "../testing/hosts.ts";
+import {
+  CLIENT,
+  ENDPOINT,
+  ENDPOINT_PORT,
+  OTHER_ENDPOINT,
+  Rig,
+  SERVICE_PORT,
+  serviceOf,
+  VIPS,
+} from "../testing/rig.ts";
+
+const VIP0 = VIPS[0] as Address;
+
+test("all clients of a removed service are told, also when they are more than one turn holds", async () => {
+  const rig = new Rig();
+  rig.forwarder.setOwnership(VIPS.map((vip) => ({ vip, owned: true })));
+  const count = 300;
+  const tags = new Set<number>();
+  for (let i = 0; i < count; i++) {
+    const client = new ClientHost(10_000 + i, SERVICE_PORT, 0x1000_0000 + i);
+    tags.add(client.tag);
+    await rig.establish({ client, endpoint: new EndpointHost(ENDPOINT_PORT, 0, 0x2000_0000 + i) });
+  }
+  rig.taken();
+  rig.forwarder.setServices([]);
+  // Nobody owns what no service has.
+  rig.forwarder.setOwnership([]);
+  rig.clock.advance(100);
+  const left = rig.taken();
+  const told = new Set(left.filter((seen) => seen.destination === CLIENT).map((seen) => seen.tag));
+  assert.equal(told.size, count);
+  assert.ok([...told].every((tag) => tags.has(tag)));
+  assert.equal(left.filter((seen) => seen.destination === ENDPOINT).length, count);
+  assert.ok(left.every((seen) => seen.types[0] === CHUNK.ABORT));
+});
+
+test("a handshake with an endpoint that is removed meanwhile is refused, not left hanging", async () => {
+  const rig = new Rig();
+  const client = new ClientHost(36_000, SERVICE_PORT, 0x1111_0001);
+  const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 0x2222_0001);
+  const route = { source: CLIENT, destination: VIP0 };
+  client.acceptInitAck(await rig.one(endpoint.initAck(await rig.one(client.init(route)))));
+  await rig.one(client.cookieEcho(route));
+  rig.forwarder.setServices([
+    serviceOf({ endpoints: [{ address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" }] }),
+  ]);
+  rig.clock.advance(100);
+  const told = rig.taken().filter((seen) => seen.destination === CLIENT);
+  assert.deepEqual(
+    told.map((seen) => [seen.tag, seen.types[0]]),
+    VIPS.map(() => [client.tag, CHUNK.ABORT]),
+  );
+  // A new beginning, at an endpoint that is there.
+  const again = await rig.one(new ClientHost(36_000, SERVICE_PORT, 0x1111_0002).init(route));
+  assert.equal(again.destination, OTHER_ENDPOINT);
+});
+
+test("an unanswered INIT moves on when its endpoint is removed", async () => {
+  const rig = new Rig();
+  const client = new ClientHost(36_000, SERVICE_PORT, 0x1111_0001);
+  const route = { source: CLIENT, destination: VIP0 };
+  await rig.one(client.init(route));
+  rig.forwarder.setServices([
+    serviceOf({ endpoints: [{ address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" }] }),
+  ]);
+  rig.taken();
+  assert.equal((await rig.one(client.init(route))).destination, OTHER_ENDPOINT);
+});
