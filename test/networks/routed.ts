@@ -6,6 +6,7 @@ import {
   type CapturedPacket,
   type ClientOptions,
   Cluster,
+  type ClusterOptions,
   ENDPOINT_PORT,
   type Host,
   type Peer,
@@ -18,6 +19,7 @@ import {
 } from "@holdfast/testkit";
 
 export type Family = "IPv4" | "IPv6";
+export type FastPathMode = NonNullable<ClusterOptions["fastPath"]>;
 
 /** Bytes that both routers' outer networks carry. */
 export const NARROW_MTU = 1280;
@@ -61,12 +63,13 @@ export class Routed {
   readonly clientRouter: Host;
   readonly endpointRouter: Host;
 
-  constructor(family: Family) {
+  constructor(family: Family, fastPath: FastPathMode) {
     this.family = family;
     const places = PLACES[family];
     this.places = places;
     const { bits, far, behind, path, core } = places;
     this.cluster = new Cluster({
+      fastPath,
       clients: [],
       endpoints: 0,
       vips: family === "IPv4" ? VIPS_V4.slice(0, 2) : VIPS_V6.slice(0, 2),
