@@ -87,6 +87,9 @@ describe("holdfast against a node", () => {
       new RegExp(`${id} +other +established +192\\.0\\.2\\.1 +5000`),
     );
     assert.equal((await at("get", "sessions", "--client", "192.0.2.2")).out.trim().split("\n").length, 1);
+    assert.equal((await at("get", "sessions", "--service", "nope")).code, 4);
+    assert.equal((await at("get", "sessions", "--owner", "m9")).code, 4);
+    assert.equal((await at("get", "sessions", "--member", "m9")).code, 4);
     const full = await at("get", "session", id);
     assert.match(full.out, /phase: +established/);
     assert.match(full.out, /generations\n +ROLE/);
@@ -111,6 +114,11 @@ describe("holdfast against a node", () => {
     assert.match(nobody.error, /No node answers at http:\/\/127\.0\.0\.1:1/);
     assert.equal((await at("--help")).code, 0);
   });
+});
+
+test("the version, and every command's help with the options of all", async () => {
+  assert.match((await run("--version")).out, /^\d+\.\d+\.\d+\n$/);
+  assert.match((await run("get", "sessions", "--help")).out, /Global Options:\n +--api/);
 });
 
 test("config check and show say what is wrong and what is in force", async () => {

@@ -19,6 +19,8 @@ export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
 export interface ClientOptions {
   /** `http://127.0.0.1:7080`, `https://…`; for a unix socket anything, the transport ignores the host. */
   readonly url: string;
+  /** What errors call the node; default: the url. */
+  readonly name?: string;
   readonly token?: string;
   readonly fetch?: FetchLike;
   /** Longest wait for an answer's head, ms; default 10,000. Event streams have no limit after it. */
@@ -118,12 +120,12 @@ export function createClient(options: ClientOptions): ApiClient {
       });
     } catch (cause) {
       if (extra.signal?.aborted === true) throw cause;
-      throw new ApiError(unreachable(base, cause), cause);
+      throw new ApiError(unreachable(options.name ?? base, cause), cause);
     } finally {
       clearTimeout(timer);
     }
     if (!response.ok && extra.accept?.includes(response.status) !== true)
-      throw await problemOf(response, base);
+      throw await problemOf(response, options.name ?? base);
     return response;
   }
 

@@ -93,7 +93,11 @@ function findingOf(error: ValueError): Finding {
     path,
     kind: "wrong",
     reason: `must be ${expectation(schema)}, not ${display(error.value)}`,
-    remedy: description !== undefined ? `Correct it: ${description}` : "Correct it.",
+    // Of a list the reason names all words; what the field means corrects none of them.
+    remedy:
+      description !== undefined && schema["enum"] === undefined
+        ? `Correct it: ${description}`
+        : "Correct it.",
   };
 }
 

@@ -39,6 +39,7 @@ export function connect(options: ConnectionOptions, environment: Environment = p
   if (where.startsWith("unix:"))
     return createClient({
       url: "http://localhost",
+      name: where,
       ...common,
       fetch: nodeFetch({ socketPath: where.slice(5) }),
     });

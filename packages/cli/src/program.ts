@@ -1,4 +1,5 @@
 // The commands, put together.
+import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { addGetCommands } from "./commands/get.ts";
 import { addNodeCommands } from "./commands/node.ts";
@@ -43,6 +44,7 @@ export function createProgram(streams: Streams = processStreams): Command {
     .addOption(new Option("-o, --output <format>", "how to print").choices(OUTPUT_FORMATS).default("table"))
     .configureOutput({ writeOut: streams.out, writeErr: streams.error })
     .showSuggestionAfterError()
+    .version(version(), "-V, --version", "print Holdfast's version")
     .addHelpText("after", EXIT_HELP)
     .exitOverride();
   addNodeCommands(program, context);
@@ -54,10 +56,16 @@ export function createProgram(streams: Streams = processStreams): Command {
   return program;
 }
 
+/** This package's; all packages have the same. */
+function version(): string {
+  const file = new URL("../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}
+
 /** Global options may stand behind the command as well, as everybody types them. */
 function inherit(command: Command): void {
   for (const child of command.commands) {
-    child.exitOverride();
+    child.exitOverride().configureHelp({ showGlobalOptions: true });
     inherit(child);
   }
 }

@@ -203,7 +203,7 @@ export const ERROR_CATALOGUE = {
   SERVICE_EXISTS: {
     status: 409,
     message: "Service {service} exists already and is different.",
-    remedy: "Replace it with PUT /v1/services/ID, or delete it first.",
+    remedy: "Replace it with PUT /v1/services/ID or 'holdfast create service --replace', or delete it first.",
   },
   SERVICE_CHANGED: {
     status: 412,

@@ -1,4 +1,4 @@
-import type { SessionQuery, SessionSummary } from "@holdfast/api";
+import { ApiError, type SessionQuery, type SessionSummary } from "@holdfast/api";
 import type { Command } from "commander";
 import { type Context, printJson } from "../context.ts";
 import {
@@ -14,6 +14,22 @@ import { integer } from "./arguments.ts";
 
 /** Sessions shown without --limit: a screenful, and the hint that there are more. */
 const SESSION_COUNT_SHOWN = 100;
+
+/** No session because of a wrong name is a mistake to be told. */
+async function mustExist(context: Context, { service, owner, member }: Partial<SessionQuery>): Promise<void> {
+  if (service !== undefined) await context.client().getService(service);
+  const wanted = [owner, member].filter((name) => name !== undefined && !/^\d+$/.test(name));
+  if (wanted.length === 0) return;
+  const names = new Set((await context.client().listMembers()).map(({ name }) => name));
+  for (const name of wanted)
+    if (name !== undefined && !names.has(name))
+      throw new ApiError({
+        code: "MEMBER_NOT_FOUND",
+        status: 404,
+        title: `There is no member ${name}.`,
+        detail: "List the members with 'holdfast get members'.",
+      });
+}
 
 export function addGetCommands(program: Command, context: Context): void {
   const get = program.command("get").description("show services, endpoints, sessions, VIPs or members");
@@ -95,6 +111,7 @@ export function addGetCommands(program: Command, context: Context): void {
         sessions.push(...page.items);
         cursor = page.next;
       } while (cursor !== undefined && sessions.length < wanted);
+      if (sessions.length === 0) await mustExist(context, query);
       show(sessions, sessionColumns(context.nowMs()));
       if (cursor !== undefined && limit === undefined && context.format() !== "json")
         context.warn(`only the first ${sessions.length}; --all shows all, filters show fewer`);
