@@ -14,6 +14,8 @@ export interface Association {
   /** In force since COOKIE-ACK. */
   natPort: number;
   candidate: Candidate | undefined;
+  /** The INIT-ACK that the client has taken, by its candidate's key. */
+  taken: { readonly clientTag: number; readonly candidate: string } | undefined;
   /**
    * `opening`: no COOKIE-ACK yet. `alive`: data flows. `ended`: somebody closed it, and the cluster saw it. `gone`: the
    * client vanished without a word, or the handshake failed.

@@ -92,6 +92,7 @@ export class Workload {
       clientTag,
       natPort: 0,
       candidate: undefined,
+      taken: undefined,
       state: "opening",
       anchor: first.member.number,
       uncertain: false,
@@ -307,6 +308,10 @@ export class Workload {
     tries = 0,
   ): void {
     if (this.#isOver(association)) return;
+    // A client takes one INIT-ACK, the first, and drops the others (RFC 9260 §5.2.3).
+    const key = candidateKeyOf(candidate);
+    if (association.taken?.clientTag === clientTag && association.taken.candidate !== key) return;
+    association.taken = { clientTag, candidate: key };
     const at = this.#cluster.pick(this.#cluster.reachedFrom(association.anchor));
     const generation = at && this.#generationAt(at.life, association, clientTag);
     const known = generation?.candidates.get(candidateKeyOf(candidate));
