@@ -56,7 +56,7 @@ export function parseConfiguration(
   environment: Readonly<Record<string, string | undefined>> = {},
 ): LoadedConfiguration {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
   throwIfAny(
     document.errors.map(
       (error) =>
