@@ -1,6 +1,7 @@
 // What a scenario works with: a cluster with captures at every edge, peers, scripted clients; and what must hold at the
 // end of every scenario, whatever it was about.
 import assert from "node:assert/strict";
+import { CHUNK } from "@holdfast/sctp";
 import {
   type Capture,
   type CapturedPacket,
@@ -26,7 +27,14 @@ import type { Surroundings } from "./scenario.ts";
 /** Time-outs of tracker and NAT ports, so that a minute's wait is three seconds. */
 export const TIME_SCALE = 1 / 20;
 /** First chunk ABORT, or ICMP. */
-const ENDS_FILTER = "(ip proto 132 and ip[32] = 6) or (ip6 proto 132 and ip6[52] = 6) or icmp or icmp6";
+const ENDS = "(ip proto 132 and ip[32] = 6) or (ip6 proto 132 and ip6[52] = 6) or icmp or icmp6";
+/** … INIT and INIT-ACK, which list addresses, and whatever comes from or goes to the other side's networks. */
+const LISTS =
+  "(ip proto 132 and (ip[32] = 1 or ip[32] = 2)) or (ip6 proto 132 and (ip6[52] = 1 or ip6[52] = 2))";
+const strangers = (...networks: string[]) =>
+  `${ENDS} or ${LISTS} or (sctp and (${networks.map((network) => `net ${network}`).join(" or ")}))`;
+const ENDS_AT_CLIENT = strangers("198.19.0.0/16", "fd09::/16");
+const ENDS_AT_ENDPOINT = strangers("198.18.0.0/16", "fd01::/16", "fd02::/16", "fd03::/16");
 const EDGE_FILTER = "sctp or icmp or icmp6 or (ip[6:2] & 0x3fff != 0) or (ip6[6] = 44)";
 
 export interface StageOptions extends Omit<ClusterOptions, "vips" | "fastPath"> {
@@ -34,7 +42,7 @@ export interface StageOptions extends Omit<ClusterOptions, "vips" | "fastPath"> 
   readonly vipCount?: number;
   /** The VIPs themselves, when the family's are not wanted. */
   readonly vips?: readonly string[];
-  /** What is captured: everything, or only ABORTs and the like, where everything would be too much. */
+  /** What is captured: everything, or only ABORTs, address lists and leaks, where everything would be too much. */
   readonly edges?: "everything" | "ends";
   /** Client hosts that flood, and are not captured: tcpdump could not keep up. */
   readonly flooding?: readonly number[];
@@ -99,7 +107,7 @@ export class Context {
       flooding = [],
       ...rest
     } = options;
-    const filter = edges === "everything" ? EDGE_FILTER : ENDS_FILTER;
+    const all = edges === "everything";
     const configuration = {
       ...rest.configuration,
       timers: { scale: TIME_SCALE, ...rest.configuration?.["timers"] },
@@ -110,12 +118,12 @@ export class Context {
     const { clients, endpoints, lab } = this.#cluster;
     const started = this.#cluster.start();
     const captures = [
-      ...endpoints.map((host) => startCapture(lab, host, "core", filter)),
+      ...endpoints.map((host) => startCapture(lab, host, "core", all ? EDGE_FILTER : ENDS_AT_ENDPOINT)),
       ...clients
         .filter((_, index) => !flooding.includes(index))
         .flatMap((host) =>
           PATH_NETWORKS.filter((network) => host.addresses(network).length > 0).map((network) =>
-            startCapture(lab, host, network, filter),
+            startCapture(lab, host, network, all ? EDGE_FILTER : ENDS_AT_CLIENT),
           ),
         ),
     ];
@@ -304,15 +312,37 @@ export class Context {
     await this.#cluster?.close();
   }
 
+  /** The last packets at every edge, for a report of what failed. Never throws. */
+  excerpt(count = 12): string {
+    return [...this.#captures]
+      .map(([name]) => {
+        try {
+          const packets = this.#captured(name);
+          const start = packets[0]?.wallMs ?? 0;
+          const lines = packets
+            .slice(-count)
+            .map((p) => `  ${((p.wallMs - start) / 1000).toFixed(3).padStart(8)} s  ${brief(p)}`);
+          return [`--- last of ${packets.length} packets at ${name}`, ...lines].join("\n");
+        } catch (error) {
+          return `--- no capture at ${name}: ${(error as Error).message}`;
+        }
+      })
+      .join("\n");
+  }
+
   /** Ends of the members' logs, for a report of what failed. */
   logs(): string {
     return (this.#cluster?.members ?? []).map((m) => `--- ${m.name}\n${m.log().slice(-3000)}`).join("\n");
   }
 }
 
+const CHUNK_NAMES = new Map(Object.entries(CHUNK).map(([name, type]) => [type as number, name]));
+
 /** A packet in one line. */
 export function brief(packet: CapturedPacket): string {
-  const chunks = packet.sctp?.chunks.map(({ type }) => type).join("+") ?? `protocol ${packet.protocol}`;
-  const tag = packet.sctp?.verificationTag.toString(16) ?? "";
-  return `${packet.source} > ${packet.destination} [${chunks}] ${tag}`;
+  const { sctp } = packet;
+  if (sctp === undefined) return `${packet.source} > ${packet.destination} protocol ${packet.protocol}`;
+  const chunks = sctp.chunks.map(({ type }) => CHUNK_NAMES.get(type) ?? `chunk ${type}`).join(" ");
+  const tag = sctp.verificationTag.toString(16).padStart(8, "0");
+  return `${packet.source}:${sctp.sourcePort} > ${packet.destination}:${sctp.destinationPort} tag ${tag} ${chunks}`;
 }

@@ -45,7 +45,6 @@ export const endpoints: readonly Scenario[] = [
     rfc: "9260 §8.4",
     done: "The server's process is killed and started again; the client may reconnect.",
     seen: "The new server's ABORT, with the T bit, reaches the client; its next INIT comes up.",
-    everywhere: true,
     async run(context) {
       await context.open({ clients: [2] });
       const { cluster } = context;
@@ -75,7 +74,6 @@ export const endpoints: readonly Scenario[] = [
     rfc: "9260 §3.3.10.12, §9.1",
     done: "The operator removes one of two endpoints from the service; clients may reconnect.",
     seen: "Its clients get an ABORT with their own tag within a second and are back at the other endpoint; the others notice nothing.",
-    everywhere: true,
     async run(context) {
       context.allowed.ownAborts = true;
       await context.open({ endpoints: 2, clients: [2], withService: false });

@@ -14,10 +14,12 @@ import {
 import {
   type CapturedPacket,
   ENDPOINT_PORT,
+  type Host,
   hasChunk,
   icmpPacket,
   OffloadSocket,
   type Peer,
+  RawHost,
   type ScriptedClient,
   sctpPacket,
   until,
@@ -126,6 +128,34 @@ export const network: readonly Scenario[] = [
       const header = v6 ? 40 : 20;
       assert.equal(inner.readUInt16BE(header), ENDPOINT_PORT);
       assert.equal(inner.readUInt16BE(header + 2), natPort);
+      // And from the endpoint's side, about what goes there.
+      const core = new RawHost(context.cluster.endpoints[0] as Host);
+      const tooBigForCore = (tag: number) => {
+        const refused = sctpPacket(
+          { source: vip, destination: endpoint, sourcePort: natPort, destinationPort: ENDPOINT_PORT },
+          tag,
+          [encodeData({ tsn: 1, data: Buffer.alloc(1_400) })],
+        );
+        const rest = new Uint8Array([0, 0, 5, 0, ...refused.subarray(0, v6 ? 1_180 : 28)]);
+        const ends = { source: v6 ? "fd09::5:fe" : "198.19.5.254", destination: vip };
+        core.send(v6 ? icmpPacket(ends, 2, 0, rest) : icmpPacket(ends, 3, 4, rest));
+      };
+      const atClient = async () =>
+        (await context.atClient()).filter((p) => isError(p) && addresses.includes(p.destination));
+      await context.dropped(["icmp-unrelated"], 1, () => tooBigForCore((client.peerTag ^ 1) >>> 0));
+      assert.equal((await atClient()).length, 0);
+      tooBigForCore(client.peerTag);
+      const told = await until("the error at the client", async () => (await atClient())[0], 3_000);
+      const about = Buffer.from(told.payload.subarray(8));
+      assert.equal(told.source, vip);
+      assert.ok(
+        about.subarray(source, (source as number) + size).equals(Buffer.from(addressBytes(told.destination))),
+      );
+      assert.ok(
+        about.subarray(destination, (destination as number) + size).equals(Buffer.from(addressBytes(vip))),
+      );
+      assert.equal(about.readUInt16BE(header), port);
+      assert.equal(about.readUInt16BE(header + 2), servicePort);
       await stillAlive(client);
     },
   },
@@ -217,11 +247,12 @@ export const network: readonly Scenario[] = [
     number: 46,
     name: "DSCP, ECN and TTL",
     rfc: "3168 §5, 2474, 791, TS 38.412 §5",
-    done: "DATA with DSCP 46 and each ECN codepoint; then one with TTL 1.",
-    seen: "Traffic class unchanged and TTL one less at the endpoint, both ways; TTL 1 goes no further.",
+    done: "HEARTBEATs with DSCP 46 and each ECN codepoint from either side; then one with TTL 1.",
+    seen: "Traffic class unchanged and TTL one less at the other side, both ways; TTL 1 goes no further.",
     everywhere: true,
     async run(context) {
-      const { client } = await established(context);
+      const { client, endpoint, natPort } = await established(context);
+      const core = new RawHost(context.cluster.endpoints[0] as Host);
       for (const ecn of [0, 1, 2, 3]) {
         const mark = `codepoint ${ecn}`;
         client.send([encodeHeartbeat(Buffer.from(mark))], {
@@ -234,6 +265,27 @@ export const network: readonly Scenario[] = [
         );
         assert.equal(packet.trafficClass, (46 << 2) | ecn);
         assert.equal(packet.ttl, 60);
+        const back = `back, codepoint ${ecn}`;
+        core.send(
+          sctpPacket(
+            {
+              source: endpoint,
+              destination: context.cluster.vips[0] as string,
+              sourcePort: ENDPOINT_PORT,
+              destinationPort: natPort,
+            },
+            client.tag,
+            [encodeHeartbeat(Buffer.from(back))],
+            { trafficClass: (46 << 2) | ecn, hopLimit: 61 },
+          ),
+        );
+        const returned = await until(`${back} at the client`, async () =>
+          (await context.atClient()).find(
+            (p) => Buffer.from(p.bytes).includes(back) && hasChunk(p, CHUNK.HEARTBEAT),
+          ),
+        );
+        assert.equal(returned.trafficClass, (46 << 2) | ecn);
+        assert.equal(returned.ttl, 60);
       }
       const sent = (await context.atEndpoint()).findLast(
         (p) => hasChunk(p, CHUNK.HEARTBEAT_ACK) && !context.cluster.vips.includes(p.source),

@@ -72,7 +72,6 @@ export const restarts: readonly Scenario[] = [
     rfc: "9260 §5.2.2",
     done: "INIT with a new tag on a living association lists one address more.",
     seen: "ABORT with cause 11 and the new tag; the endpoint sees nothing of it; the old association lives.",
-    everywhere: true,
     async run(context) {
       context.allowed.ownAborts = true;
       await context.open({ clients: [2] });
@@ -100,7 +99,6 @@ export const restarts: readonly Scenario[] = [
     rfc: "9260 §5.2.2, §12.2.4",
     done: "Somebody else sends INITs with a client's address and port, thirty of them, and never a cookie.",
     seen: "Messages flow on without a loss; so they do when the time of a cookie is over.",
-    everywhere: true,
     async run(context) {
       await context.open({ clients: [2, 1] });
       const { cluster } = context;
@@ -129,7 +127,6 @@ export const restarts: readonly Scenario[] = [
     rfc: "9260 §8.4, §8.5.1",
     done: "Forged INITs; the client's host answers the INIT-ACKs with ABORT, with and without the T bit.",
     seen: "Only the pending generation dies; the association lives.",
-    everywhere: true,
     async run(context) {
       await context.open({ clients: [2] });
       const server = await context.cluster.startEndpoint();

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { systemRandom } from "@holdfast/model";
-import { type Peer, pause, until } from "@holdfast/testkit";
+import { CHUNK } from "@holdfast/sctp";
+import { hasChunk, type Peer, pause, until } from "@holdfast/testkit";
 import { TIME_SCALE } from "../context.ts";
 import type { Scenario } from "../scenario.ts";
 
@@ -34,7 +35,14 @@ export const time: readonly Scenario[] = [
       const clients = [first, second];
       for (const server of servers) await context.flowing(server);
       for (const client of clients) client.command("rate 0");
+      const quietFrom = Date.now();
       await pause(14 * MINUTE_MS * TIME_SCALE);
+      const during = (await context.atEndpoint(0)).filter((p) => p.wallMs >= quietFrom + 1_000);
+      assert.ok(during.filter((p) => hasChunk(p, CHUNK.HEARTBEAT)).length >= 10, "HEARTBEATs in between");
+      assert.ok(
+        during.every((p) => !hasChunk(p, CHUNK.DATA)),
+        "nothing but HEARTBEATs",
+      );
       const quietSince = (await context.atEndpoint(1)).at(-1)?.wallMs ?? 0;
       assert.ok(Date.now() - quietSince > 10 * MINUTE_MS * TIME_SCALE, "the silent association was silent");
       for (const client of clients) client.command("rate 50");
@@ -47,7 +55,7 @@ export const time: readonly Scenario[] = [
     name: `${SOAK_ASSOCIATIONS.toLocaleString("en")} associations, members die all the time`,
     rfc: "9260 §8.1, §8.2",
     done: "For five minutes messages flow on a thousand associations, while every few seconds a member's daemon or whole host dies and returns cold.",
-    seen: "No ABORT of ours, no association and no message lost.",
+    seen: "No ABORT of ours, no association and no message lost, no client address at the endpoint and no endpoint address at a client.",
     limitMs: SOAK_MS + 5 * MINUTE_MS,
     async run(context) {
       await context.open({
@@ -96,6 +104,7 @@ export const time: readonly Scenario[] = [
         const lost = clients.reduce((sum, client) => sum + client.count("lost"), 0);
         assert.equal(lost, 0, `${lost} associations lost after ${deaths} deaths`);
       }
+      assert.ok(deaths >= SOAK_MS / 60_000, `${deaths} deaths only`);
       await until("sessions everywhere", async () => {
         const counts = await Promise.all(cluster.members.map((m) => m.metric("holdfast_service_sessions")));
         return counts.every((count) => count === SOAK_ASSOCIATIONS);

@@ -1,0 +1,16 @@
+// The dozen on native XDP, the userspace fast path, IPv6, and VIPs of both families.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ELSEWHERE, planOf } from "./plan.ts";
+import { scenarios } from "./registry.ts";
+import { runScenario } from "./run.ts";
+import { pathName } from "./scenario.ts";
+
+for (const path of ELSEWHERE)
+  for (const [scenario, place] of planOf(scenarios, { full: false, path })) {
+    if (scenario.everywhere !== true) continue;
+    test(`${pathName(place)}, ${scenario.number}: ${scenario.name}`, async () => {
+      const { passed, reason } = await runScenario(scenario, place);
+      assert.ok(passed, reason);
+    });
+  }

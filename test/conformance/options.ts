@@ -1,0 +1,66 @@
+// What the command line of the conformance suite says, checked.
+import { parseArgs } from "node:util";
+import { SCENARIO_COUNT } from "./registry.ts";
+import { FAMILIES, FAST_PATHS, pathName, type Surroundings } from "./scenario.ts";
+
+export const USAGE = `npm run conformance -- [OPTIONS]
+                     all scenarios on tcx and IPv4, a dozen on the other fast paths and families
+  --only N[,N…]      these scenarios alone, on tcx and IPv4
+  --path PATH/FAMILY here alone; PATH of ${FAST_PATHS.join(", ")}; FAMILY of ${FAMILIES.join(", ")}
+  --full             everything everywhere
+  --json             the last line is {"scenarios":[{"number","name","passed","path"},…]}
+  --verbose          a failure shows the members' logs
+  --write            writes docs/conformance.md and runs nothing`;
+
+export interface Options {
+  readonly only?: readonly number[];
+  readonly path?: Surroundings;
+  readonly full: boolean;
+  readonly json: boolean;
+  readonly verbose: boolean;
+  readonly write: boolean;
+  readonly help: boolean;
+}
+
+/** Reads the words behind the program's name. Throws an Error that says which word is wrong, and what would be right. */
+export function readOptions(words: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...words],
+    options: {
+      json: { type: "boolean", default: false },
+      only: { type: "string" },
+      path: { type: "string" },
+      full: { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
+      verbose: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  const { only, path, ...flags } = values;
+  if (flags.full && path !== undefined)
+    throw new Error("--full runs everywhere, --path in one place: give one of them");
+  return {
+    ...flags,
+    ...(only !== undefined && { only: numbersOf(only) }),
+    ...(path !== undefined && { path: surroundingsOf(path) }),
+  };
+}
+
+function numbersOf(text: string): number[] {
+  return text.split(",").map((word) => {
+    const number = /^\d+$/.test(word.trim()) ? Number(word) : 0;
+    if (number < 1 || number > SCENARIO_COUNT)
+      throw new Error(
+        `--only takes numbers from 1 to ${SCENARIO_COUNT}, with commas between them; '${word}' is none`,
+      );
+    return number;
+  });
+}
+
+function surroundingsOf(text: string): Surroundings {
+  for (const fastPath of FAST_PATHS)
+    for (const family of FAMILIES) if (pathName({ fastPath, family }) === text) return { fastPath, family };
+  throw new Error(
+    `--path takes PATH/FAMILY, such as xdp/ipv6, of ${FAST_PATHS.join(", ")} and ${FAMILIES.join(", ")}; '${text}' is none`,
+  );
+}

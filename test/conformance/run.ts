@@ -1,0 +1,41 @@
+// One scenario in one place: its lab, its limit, and what is shown of a failure.
+import { Context } from "./context.ts";
+import { type Outcome, pathName, type Scenario, type Surroundings } from "./scenario.ts";
+
+const LIMIT_MS = 60_000;
+
+/** Never throws: a failure is an outcome with its reason and an excerpt of the captures. */
+export async function runScenario(
+  scenario: Scenario,
+  surroundings: Surroundings,
+  options: { readonly verbose?: boolean } = {},
+): Promise<Outcome> {
+  const startedAt = performance.now();
+  const context = new Context(surroundings);
+  const base = { number: scenario.number, name: scenario.name, path: pathName(surroundings) };
+  const limitMs = scenario.limitMs ?? LIMIT_MS;
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const done = scenario.run(context).then(() => context.judge());
+    done.catch(() => {}); // after the limit nobody listens any more
+    await Promise.race([
+      done,
+      new Promise((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`not done after ${limitMs} ms`)), limitMs);
+      }),
+    ]);
+    return { ...base, passed: true, durationMs: performance.now() - startedAt };
+  } catch (error) {
+    const { stack = String(error), cause } = error as Error;
+    const reason = [
+      options.verbose === true ? stack : stack.split("\n").slice(0, 12).join("\n"),
+      ...(cause instanceof Error ? [`because of ${cause.message}`] : []),
+      context.excerpt(),
+      ...(options.verbose === true ? [context.logs()] : []),
+    ].join("\n");
+    return { ...base, passed: false, durationMs: performance.now() - startedAt, reason };
+  } finally {
+    clearTimeout(timer);
+    await context.close();
+  }
+}
