@@ -31,6 +31,7 @@ import { Housekeeping } from "./housekeeping/housekeeping.ts";
 import { type ForwarderLimits, LIMITS_DEFAULT } from "./limits.ts";
 import { NatPorts } from "./nat-ports/allocator.ts";
 import { PortKeeper } from "./nat-ports/port-keeper.ts";
+import { moveVips } from "./path-mapping/moved-vips.ts";
 import { Associations } from "./selection/associations.ts";
 import { ServiceRegistry } from "./services/registry.ts";
 import { describeSession, type SessionDescription } from "./sessions/description.ts";
@@ -269,7 +270,10 @@ class SlowPathForwarder implements Forwarder {
     for (const local of [...sessions.values()]) {
       const record = table.get(local.id);
       if (record === undefined) sessions.drop(local);
-      else sessions.refresh(local, record);
+      else {
+        moveVips(local, record, registry.get(record.serviceId));
+        sessions.refresh(local, record);
+      }
     }
     for (const record of table.values()) {
       this.#adoption.learnAliases(undefined, record);

@@ -140,7 +140,7 @@ function originOfUp(core: Core, inner: Inner, endpoint: Address): Origin | undef
     const generation = provenGeneration(record, inner, "up");
     if (generation === undefined) continue;
     const local = core.sessions.get(record.id)?.paths;
-    const to = downDestinations(record, generation, vip, inner.source, local)?.reply;
+    const to = downDestinations(record, generation, vip, entry.service.vips, local)?.reply;
     if (to === undefined || record.clients.get(to) !== true) continue;
     return toClient(entry, inner, to, record.clientPort);
   }

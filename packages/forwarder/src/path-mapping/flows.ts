@@ -68,12 +68,15 @@ export function downDestinations(
   record: SessionRecord,
   generation: Generation,
   vip: number,
-  vipAddress: Address,
+  vips: readonly Address[],
   local: LocalPaths | undefined,
 ): DownDestinations | undefined {
-  const family = familyOf(vipAddress);
+  const family = familyOf(vips[vip] as Address);
   const heard = heardOn(record, local, vip);
-  const path = local?.fallback?.[vip] ?? generation.pairing[vip] ?? generation.source;
+  const paired = generation.pairing[vip];
+  // The service has other VIPs than at the INIT: which is paired with what nobody can say, but where the client speaks.
+  const believed = generation.pairing.length === vips.length ? paired : (heard ?? paired);
+  const path = local?.fallback?.[vip] ?? believed ?? generation.source;
   if (familyOf(path) !== family) {
     return heard !== undefined && familyOf(heard) === family
       ? { path: heard, reply: heard, pathVerified: isVerified(record, heard) }
@@ -109,7 +112,7 @@ export function flowsOf(record: SessionRecord, entry: ServiceEntry, local: Local
     const endpoint = endpointAddressFor(candidate, family, local);
     if (endpoint === undefined) continue;
     const heard = heardOn(record, local, vip);
-    const destinations = downDestinations(record, generation, vip, vipAddress, local);
+    const destinations = downDestinations(record, generation, vip, vips, local);
     if (destinations !== undefined) {
       const sources = new Set<Address>([endpoint, ...(local.learnedEndpoints ?? [])]);
       if (familyOf(candidate.endpoint) === family) sources.add(candidate.endpoint);

@@ -108,7 +108,7 @@ function pass(
   }
   const joined = phase === "closed" ? record : observe(core, input, record, match, transition);
   if (input.copy) return;
-  const destination = destinationOf(core, input, joined, match.generation, vip);
+  const destination = destinationOf(core, input, joined, match.generation, vip, entry.service.vips);
   if (destination === undefined) return drop(core, "unverified-address", input.bytes);
   forward(core, input, entry, {
     newSource: input.destination,
@@ -252,9 +252,10 @@ function destinationOf(
   record: SessionRecord,
   generation: Generation,
   vip: number,
+  vips: readonly Address[],
 ): Address | undefined {
   const local = core.sessions.get(record.id)?.paths;
-  const destinations = downDestinations(record, generation, vip, input.destination, local);
+  const destinations = downDestinations(record, generation, vip, vips, local);
   if (destinations === undefined) return undefined;
   const { chunks } = input.packet;
   const heartbeatOnly = chunks.every((chunk) => chunk.type === CHUNK.HEARTBEAT);

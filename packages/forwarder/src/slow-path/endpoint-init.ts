@@ -32,7 +32,7 @@ export function handleEndpointInit(core: Core, input: SctpInput, endpoint: Addre
     const generation = currentGeneration(record);
     const local = core.sessions.get(record.id);
     if (generation === undefined || local === undefined) continue;
-    const destination = downDestinations(record, generation, vip, input.destination, local.paths)?.reply;
+    const destination = downDestinations(record, generation, vip, entry.service.vips, local.paths)?.reply;
     // An INIT goes to proven addresses only: it is no probe.
     if (destination === undefined || record.clients.get(destination) !== true) continue;
     local.endpointInitTag = init.initiateTag;

@@ -145,6 +145,9 @@ function restart(core: Core, context: InitContext, record: SessionRecord): undef
     candidate !== undefined &&
     endpoint !== undefined &&
     endpoint.state === "active" &&
+    // With VIPs added since its INIT, the endpoint would refuse the restart for its new addresses (RFC 9260 §5.2.2): from
+    // another NAT port it is another association, and the earlier one is aborted when that is there.
+    currentGeneration(record)?.pairing.length === entry.service.vips.length &&
     isEndpointUp(core, endpoint);
   const made = admit(core, context, record.id, stays ? { endpoint, natPort: candidate.natPort } : undefined);
   if (made !== undefined) forwardInit(core, input, init, made);
