@@ -125,7 +125,7 @@ async function settled(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 }
 
-test("an endpoint is dead when a majority says so; a member that disagrees tells nobody", async () => {
+test("an endpoint is dead when a majority says so and nobody reaches it", async () => {
   const cluster = new Cluster();
   const suspected: string[] = [];
   for (const [n, health] of cluster.healths.entries())
@@ -140,13 +140,11 @@ test("an endpoint is dead when a majority says so; a member that disagrees tells
     "selection follows what a member sees itself",
   );
   await cluster.say(1, "down");
-  assert.deepEqual(cluster.dead(), [true, true, false]);
-  const sinceMs = cluster.healths[0]?.downSinceMs(ENDPOINT);
+  assert.deepEqual(cluster.dead(), [false, false, false], "associations pass through c");
   await cluster.say(2, "down");
   assert.deepEqual(cluster.dead(), [true, true, true]);
-  assert.equal(cluster.healths[0]?.downSinceMs(ENDPOINT), sinceMs, "a third voice is no new death");
   await cluster.say(1, "up");
-  assert.deepEqual(cluster.dead(), [true, false, true], "it answers one of them: that one tells nobody");
+  assert.deepEqual(cluster.dead(), [false, false, false], "it answers one of them: nobody is told");
 });
 
 test("a member that is cut off counts no more, and says what it thinks when it is back", async () => {
@@ -166,7 +164,7 @@ test("a member that is cut off counts no more, and says what it thinks when it i
   cluster.wires.heal(0, 1);
   cluster.wires.heal(0, 2);
   await settled();
-  assert.deepEqual(cluster.dead(), [false, true, true]);
+  assert.deepEqual(cluster.dead(), [false, false, false], "and that one reaches it");
   await cluster.say(0, "down");
   assert.deepEqual(cluster.dead(), [true, true, true]);
 });
