@@ -276,6 +276,7 @@ class SlowPathForwarder implements Forwarder {
       }
     }
     for (const record of table.values()) {
+      this.#guard.noteStray(record);
       this.#adoption.learnAliases(undefined, record);
       if (
         record.commit !== undefined &&
@@ -382,6 +383,7 @@ class SlowPathForwarder implements Forwarder {
     if (record !== undefined) this.#adoption.learnAliases(previous, record);
     if (record?.commit !== undefined) {
       this.#adoption.claim(record);
+      if (previous?.commit !== record.commit) this.#guard.noteStray(record);
       if (previous?.commit?.epoch !== record.commit.epoch) this.#born(record);
     }
     const before = record && sessions.get(record.id);

@@ -38,6 +38,8 @@ export const SLOW_PATH_EVENTS = [
   /** INITs that were let through under pressure because they came again. */
   "inits-again",
   "endpoint-deaths-denied",
+  /** Sessions ended because no service here has their endpoint. */
+  "sessions-stray",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];
 

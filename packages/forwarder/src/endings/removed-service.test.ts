@@ -1,7 +1,7 @@
 // What a removal of a whole service means to its associations, however many they are and wherever they stand.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Address } from "@holdfast/model";
+import type { Address, Service } from "@holdfast/model";
 import { CHUNK } from "@holdfast/sctp";
 import { ClientHost, EndpointHost } from "../testing/hosts.ts";
 import {
@@ -71,4 +71,44 @@ test("an unanswered INIT moves on when its endpoint is removed", async () => {
   ]);
   rig.taken();
   assert.equal((await rig.one(client.init(route))).destination, OTHER_ENDPOINT);
+});
+
+/** A member that starts anew, with the records of an earlier run and another configuration. */
+async function restarted(services: readonly Service[]) {
+  const rig = new Rig();
+  const { client, record } = await rig.establish();
+  rig.forwarder.stop();
+  const next = new Rig({ table: rig.table, clock: rig.clock, services });
+  assert.equal(next.forwarder.counters().natPortsUsed, 1);
+  return { next, client, record };
+}
+
+test("a service that went while nobody ran leaves no sessions and no NAT ports behind", async () => {
+  const { next, record } = await restarted([]);
+  next.clock.advance(20_000);
+  assert.equal(next.table.get(record.id)?.end, undefined, "its configuration may be on its way");
+  next.clock.advance(20_000);
+  assert.equal(next.table.get(record.id)?.end?.cause, "endpointRemoved");
+  const { natPortsUsed, natPortsResting } = next.forwarder.counters();
+  assert.deepEqual([natPortsUsed, natPortsResting], [0, 1]);
+});
+
+test("the client of an endpoint that went while nobody ran is told", async () => {
+  const { next, client, record } = await restarted([
+    serviceOf({ endpoints: [{ address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" }] }),
+  ]);
+  next.clock.advance(40_000);
+  assert.equal(next.table.get(record.id)?.end?.cause, "endpointRemoved");
+  const told = next.taken().filter((seen) => seen.destination === CLIENT);
+  assert.ok(
+    told.length > 0 && told.every((seen) => seen.tag === client.tag && seen.types[0] === CHUNK.ABORT),
+  );
+});
+
+test("a configuration that comes late costs nobody an association", async () => {
+  const { next, record } = await restarted([]);
+  next.clock.advance(25_000);
+  next.forwarder.setServices([serviceOf()]);
+  next.clock.advance(60_000);
+  assert.equal(next.table.get(record.id)?.end, undefined);
 });
