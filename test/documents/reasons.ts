@@ -139,6 +139,8 @@ export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
   "sessions-adopted": "Associations found in the data plane of an earlier daemon.",
   "inits-again": "INITs that were let through under pressure because they came again.",
   "endpoint-deaths-denied": "Verdicts on an endpoint that did not end an association, since it was heard.",
+  "sessions-stray":
+    "Sessions ended because no service has their endpoint any more (it went while nobody ran).",
 };
 
 export const FAST_PATH_EVENTS: Readonly<
