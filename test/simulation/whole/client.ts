@@ -229,8 +229,10 @@ export class Client extends Host {
     if (first.type === CHUNK.INIT_ACK) {
       if (opening.chosen !== undefined) return;
       const init = parseInit(first);
-      if (isMalformed(init) || init.stateCookie === undefined)
-        return this.around.ledger.violate(`${nameOf(opening.instance)} was given a malformed INIT-ACK`);
+      if (isMalformed(init) || init.stateCookie === undefined) {
+        this.around.ledger.violate(`${nameOf(opening.instance)} was given a malformed INIT-ACK`);
+        return;
+      }
       const listed = init.addresses.map((bytes) => addressFromBytes(bytes));
       this.around.ledger.checkList(opening.instance, "client", listed, opening.service);
       opening.chosen = {

@@ -95,17 +95,20 @@ export class Endpoint extends Host {
     const { packet, chunks, source } = received;
     if (this.isDown || packet.destinationPort !== ENDPOINT_PORT) return;
     const first = chunks[0] as Chunk;
-    if (first.type === CHUNK.INIT) return this.#init(received, first);
-    if (first.type === CHUNK.COOKIE_ECHO) return this.#cookieEcho(received, first);
     const association = this.#associations.get(`${source}|${packet.sourcePort}`);
-    if (association !== undefined) association.receive(received);
+    if (first.type === CHUNK.INIT) this.#init(received, first);
+    else if (first.type === CHUNK.COOKIE_ECHO) this.#cookieEcho(received, first);
+    else if (association !== undefined) association.receive(received);
     else this.#outOfTheBlue(received);
   }
 
   #init(received: Received, chunk: Chunk): void {
     const { clock, random, ledger } = this.around;
     const init = parseInit(chunk);
-    if (isMalformed(init)) return ledger.violate(`${this.name} received a malformed INIT`);
+    if (isMalformed(init)) {
+      ledger.violate(`${this.name} received a malformed INIT`);
+      return;
+    }
     const { source, packet } = received;
     const listed = init.addresses.map((bytes) => addressFromBytes(bytes));
     // A member's health probe comes from its own address.
@@ -140,7 +143,10 @@ export class Endpoint extends Host {
     // RFC 9260 §5.1.5: the cookie is of this port and tag, and young.
     if (cookie.ownTag !== tag || cookie.port !== packet.sourcePort) return;
     const instance = ledger.byTag(cookie.peerTag);
-    if (instance === undefined) return ledger.violate(`${this.name} received a cookie of nobody's INIT`);
+    if (instance === undefined) {
+      ledger.violate(`${this.name} received a cookie of nobody's INIT`);
+      return;
+    }
     const known = this.#associations.get(`${source}|${packet.sourcePort}`);
     if (known === undefined || known.localTag !== cookie.ownTag)
       if (clock.nowMs() - cookie.atMs > TIMES.cookieLifeMs) return;

@@ -101,19 +101,22 @@ export abstract class Host {
   }
 
   #receive(bytes: Uint8Array): void {
-    const { ledger } = this.around;
-    if (header.read(bytes) !== undefined) return ledger.violate(`${this.name} received a bad IP packet`);
-    const packet = parsePacket(bytes, header.payloadOffset, header.end);
-    if (isMalformed(packet))
-      return ledger.violate(`${this.name} received a malformed packet: ${packet.malformed}`);
-    if (!verifyChecksum(bytes, packet.start, packet.end))
-      return ledger.violate(`${this.name} received a packet with a wrong checksum`);
-    const source = addressFromBytes(bytes, header.sourceOffset, header.addressSize);
-    const destination = addressFromBytes(bytes, header.destinationOffset, header.addressSize);
-    if (!VIPS.has(source) && networkOf(source) !== "core")
-      return ledger.violate(`${this.name} received a packet from ${source}`);
-    this.received({ source, destination, packet, chunks: packet.chunks, tag: packet.verificationTag });
+    const received = read(bytes);
+    if (typeof received === "string") this.around.ledger.violate(`${this.name} received ${received}`);
+    else this.received(received);
   }
+}
+
+/** What a packet is to its receiver; what is wrong with it when nobody may send it. */
+function read(bytes: Uint8Array): Received | string {
+  if (header.read(bytes) !== undefined) return "a bad IP packet";
+  const packet = parsePacket(bytes, header.payloadOffset, header.end);
+  if (isMalformed(packet)) return `a malformed packet: ${packet.malformed}`;
+  if (!verifyChecksum(bytes, packet.start, packet.end)) return "a packet with a wrong checksum";
+  const source = addressFromBytes(bytes, header.sourceOffset, header.addressSize);
+  const destination = addressFromBytes(bytes, header.destinationOffset, header.addressSize);
+  if (!VIPS.has(source) && networkOf(source) !== "core") return `a packet from ${source}`;
+  return { source, destination, packet, chunks: packet.chunks, tag: packet.verificationTag };
 }
 
 export function ipPacket(
