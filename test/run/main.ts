@@ -5,8 +5,9 @@
 //   npm test -- --stress         also the stress stage: a thousand associations under kills, on a quiet machine of some cores
 //   npm test -- --only TEXT      only the files whose path contains TEXT
 //
-// Stages by file name: `*.lab.test.ts` needs root, namespaces and BPF and runs one file at a time;
-// `*.long.test.ts` runs in the long stage, `*.stress.test.ts` in the stress stage; every other `*.test.ts` is a unit test.
+// Stages by file name: `*.lab.test.ts` needs root, namespaces and BPF; those of the packages mostly wait for the kernel and run
+// side by side, those in test/ run whole clusters, one file at a time. `*.long.test.ts` runs in the long stage,
+// `*.stress.test.ts` in the stress stage; every other `*.test.ts` is a unit test.
 //
 // A file that fails is run once more, alone: machines are shared, and a lab that lost its processor for a second shows it. Both
 // tries are printed, and what needed the second is listed at the end, so that nothing hides behind it.
@@ -36,6 +37,7 @@ const files = globSync(["packages/*/src/**/*.test.ts", "test/**/*.test.ts"])
 const isLong = (file: string) => file.endsWith(".long.test.ts");
 const isStress = (file: string) => file.endsWith(".stress.test.ts");
 const isLab = (file: string) => file.endsWith(".lab.test.ts");
+const isOfPackage = (file: string) => file.startsWith("packages/");
 const stages: Stage[] = [
   {
     name: "unit",
@@ -43,7 +45,18 @@ const stages: Stage[] = [
     concurrency: 2,
     timeoutMs: 300_000,
   },
-  { name: "lab", files: files.filter(isLab), concurrency: 1, timeoutMs: 300_000 },
+  {
+    name: "kernel",
+    files: files.filter((f) => isLab(f) && isOfPackage(f)),
+    concurrency: 2,
+    timeoutMs: 300_000,
+  },
+  {
+    name: "lab",
+    files: files.filter((f) => isLab(f) && !isOfPackage(f)),
+    concurrency: 1,
+    timeoutMs: 300_000,
+  },
   { name: "long", files: full ? files.filter(isLong) : [], concurrency: 1, timeoutMs: 1_800_000 },
   {
     name: "stress",
