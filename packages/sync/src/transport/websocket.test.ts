@@ -389,11 +389,12 @@ describe("the mesh", () => {
     const transports = await Promise.all([0, 1, 2, 3].map((number) => cluster.member(number, { timing })));
     const recorders = transports.map((transport) => record(transport));
     await until("settled", () => recorders.every(({ transport }) => transport.peers().length === 3));
-    for (const [i, { transport }] of recorders.entries())
-      for (const peer of transport.peers()) transport.send(peer.number, response(i));
-    await until("every pair talks", () =>
-      recorders.every(({ messages }) => new Set(messages.map(({ from }) => from)).size === 3),
-    );
+    // A link may still give way to the one that both keep, and what it carried goes with it.
+    await until("every pair talks", () => {
+      for (const [i, { transport }] of recorders.entries())
+        for (const peer of transport.peers()) transport.send(peer.number, response(i));
+      return recorders.every(({ messages }) => new Set(messages.map(({ from }) => from)).size === 3);
+    });
   });
 
   it("uses any address that works", async () => {
