@@ -193,3 +193,51 @@ test("a client that restarted in the other half of a partition may restart again
     assert.equal(rig.drops()["init-two-associations"], undefined);
   }
 });
+
+/** A client restarts twice, and the second INIT meets a member that has not heard of the first. */
+async function restartedTwice() {
+  const cluster = new Cluster(2);
+  await cluster.rig(0).establish();
+  cluster.connected = false;
+  const first = await cluster.rig(0).establish({
+    client: new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x61),
+    endpoint: new EndpointHost(ENDPOINT_PORT, 0, 0x62),
+  });
+  const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 0x72);
+  const second = new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x71);
+  const seen = await cluster.rig(1).one(second.init(UP));
+  const [initAck] = await cluster.rig(1).pass(endpoint.initAck(seen));
+  assert.ok(initAck);
+  second.acceptInitAck(initAck);
+  cluster.deliver();
+  cluster.connected = true;
+  return { cluster, first, second, endpoint };
+}
+
+for (const number of [0, 1])
+  test(`two restarts that two members saw at once: the cookie at member ${number} says which is the later`, async () => {
+    const { cluster, first, second, endpoint } = await restartedTwice();
+    const echo = await cluster.rig(number).one(second.cookieEcho(UP));
+    assert.deepEqual(echo.types, [CHUNK.COOKIE_ECHO]);
+    await cluster.rig(1 - number).one(endpoint.cookieAck(DOWN));
+    for (const rig of cluster.rigs) {
+      const [record] = [...rig.table.values()];
+      assert.equal(record?.commit?.clientTag, second.tag);
+      await rig.one(second.data(UP));
+      // What was in force once says nothing any more, neither a late cookie nor a late COOKIE-ACK.
+      assert.deepEqual(await rig.pass(first.client.cookieEcho(UP)), []);
+      assert.deepEqual(await rig.pass(first.endpoint.cookieAck(DOWN)), []);
+      assert.equal([...rig.table.values()][0]?.commit?.clientTag, second.tag);
+    }
+  });
+
+test("before its cookie is back, a restart that was seen at once with the one in force changes nothing", async () => {
+  const { cluster, first, second, endpoint } = await restartedTwice();
+  const { encodeAbort } = await import("@holdfast/sctp");
+  for (const rig of cluster.rigs) {
+    assert.deepEqual(await rig.pass(second.packet(UP, [encodeAbort()])), []);
+    assert.deepEqual(await rig.pass(endpoint.packet(DOWN, [encodeAbort()])), []);
+    assert.equal([...rig.table.values()].filter(isLiving).length, 1);
+    await rig.one(first.client.data(UP));
+  }
+});

@@ -96,7 +96,8 @@ function pass(
   const entry = core.registry.get(record.serviceId);
   const vip = entry?.vipIndex.get(input.destination);
   if (entry === undefined || vip === undefined) return drop(core, "no-service", input.bytes);
-  if (match.role === "superseded" && !(isAtSamePlace(record, match) && isContradicted(core, record)))
+  const isEarlier = match.role === "superseded" || match.role === "concurrent";
+  if (isEarlier && !(isAtSamePlace(record, match) && isContradicted(core, record)))
     return drop(core, "wrong-tag", input.bytes);
   const phase = phaseFor(record, match);
   const transition = trackPacket("down", chunkTypes(input.packet), phase);

@@ -28,7 +28,7 @@ export function isLingering(core: Core, record: SessionRecord): boolean {
  * outlives the end.
  */
 export function isRestarting(record: SessionRecord, match: TagMatch): boolean {
-  return match.role === "pending" && record.commit !== undefined;
+  return (match.role === "pending" || match.role === "concurrent") && record.commit !== undefined;
 }
 
 /** The phase that a packet of this generation meets. */

@@ -8,6 +8,7 @@ import {
   familyOf,
   type Generation,
   isLiving,
+  latestOrdinal,
   type SessionDelta,
   type SessionRecord,
 } from "@holdfast/model";
@@ -91,7 +92,11 @@ function miss(core: Core, input: SctpInput, entry: ServiceEntry): undefined {
 
 /** A COOKIE-ECHO with an unknown tag is the one case where the tag names a candidate. */
 function wrongTagReason(input: SctpInput): "no-candidate" | "wrong-tag" {
-  return input.packet.chunks[0]?.type === CHUNK.COOKIE_ECHO ? "no-candidate" : "wrong-tag";
+  return isCookieEcho(input) ? "no-candidate" : "wrong-tag";
+}
+
+function isCookieEcho(input: SctpInput): boolean {
+  return input.packet.chunks[0]?.type === CHUNK.COOKIE_ECHO;
 }
 
 function pass(
@@ -103,7 +108,8 @@ function pass(
   match: TagMatch,
   reflected: boolean,
 ): undefined {
-  if (match.role === "superseded") return drop(core, "wrong-tag", input.bytes);
+  if (match.role === "superseded" || (match.role === "concurrent" && !isCookieEcho(input)))
+    return drop(core, "wrong-tag", input.bytes);
   if (!isClientAddress(record, match.generation, input.source)) {
     return drop(core, "source-not-in-set", input.bytes);
   }
@@ -153,11 +159,14 @@ function observe(
   const { generation } = match;
   let delta: SessionDelta | undefined;
   let urgent = false;
-  const changed = changedGeneration(generation, reflected ? undefined : match.candidate, transition);
+  const changed =
+    match.role === "concurrent"
+      ? laterGeneration(record, match, transition)
+      : changedGeneration(generation, reflected ? undefined : match.candidate, transition);
   if (transition.end !== undefined) {
     urgent = true;
     // An ABORT with a pending generation's tag ends that one, never the association that it wanted to replace.
-    if (match.role === "pending" && record.commit !== undefined) {
+    if (match.role !== "current" && record.commit !== undefined) {
       core.counters.count("generations-aborted");
       delta = aborted(record, generation);
     } else {
@@ -227,6 +236,20 @@ function changedGeneration(
       ? new Map([[candidateKeyOf(candidate), { ...candidate, echoed: true }]])
       : generation.candidates,
   };
+}
+
+/**
+ * Of two INITs that were seen at once the later one is the one whose cookie comes back last: the client has begun anew.
+ * Should this cookie be an old one that was late, the endpoint knows (RFC 9260 §5.2.4), and nothing of it is committed.
+ */
+function laterGeneration(
+  record: SessionRecord,
+  { generation, candidate }: TagMatch,
+  transition: PacketTransition,
+): Generation {
+  const candidates = new Map(generation.candidates);
+  if (candidate !== undefined) candidates.set(candidateKeyOf(candidate), { ...candidate, echoed: true });
+  return { ...generation, ordinal: latestOrdinal(record) + 1, phase: transition.phase, candidates };
 }
 
 export function aborted(record: SessionRecord, generation: Generation): SessionDelta {

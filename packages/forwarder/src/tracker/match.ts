@@ -5,6 +5,7 @@ import {
   currentCandidate,
   currentGeneration,
   type Generation,
+  hasBeenInForce,
   type SessionRecord,
   type Tag,
 } from "@holdfast/model";
@@ -13,8 +14,11 @@ export interface TagMatch {
   readonly generation: Generation;
   /** The candidate by whose tag, or toward whom, the packet travels; undefined while none has answered. */
   readonly candidate: Candidate | undefined;
-  /** `superseded`: was in force or pending once, and a later generation was committed. */
-  readonly role: "current" | "pending" | "superseded";
+  /**
+   * `superseded`: was in force or pending once, and a later generation was committed. `concurrent`: two members saw two
+   * INITs at once, and one of them is in force by now. Nobody knows which was the later; this one has not been in force.
+   */
+  readonly role: "current" | "pending" | "concurrent" | "superseded";
 }
 
 /** What a down packet came through, to tell candidates apart: the endpoint's configured address, its port, the NAT port. */
@@ -75,10 +79,17 @@ function match(
     if (generation.clientTag === current?.clientTag) continue;
     const found = find(generation);
     if (found === undefined) continue;
-    const role = ordinalOf(generation) > after && !generation.aborted ? "pending" : "superseded";
-    return { generation, candidate: found ?? undefined, role };
+    return { generation, candidate: found ?? undefined, role: roleOf(generation, after) };
   }
   return undefined;
+}
+
+/** `after`: the ordinal of the generation in force, 0 when there is none. */
+function roleOf(generation: Generation, after: number): TagMatch["role"] {
+  const ordinal = ordinalOf(generation);
+  if (generation.aborted || ordinal < after) return "superseded";
+  if (ordinal > after) return "pending";
+  return hasBeenInForce(generation) ? "superseded" : "concurrent";
 }
 
 export function isOnPath(candidate: Candidate, path: DownPath): boolean {

@@ -1,5 +1,6 @@
 // What `SessionTable.apply` adds to a delta before it is joined and replicated, so that observers need not know it:
 // the ordinal of a new generation, and the committed generation inside the commit.
+import { latestOrdinal } from "./facts.ts";
 import { joinGeneration, normalGeneration, ordinalOf } from "./generation.ts";
 import { compareCommits } from "./join.ts";
 import type { Commit, Generation, SessionDelta, SessionRecord, Tag } from "./record.ts";
@@ -23,7 +24,9 @@ function withOrdinals(
   for (const [tag, generation] of generations) {
     const known = record.generations.get(tag) ?? committed(record, tag);
     const ordinal =
-      known === undefined ? (generation.ordinal ?? latestOrdinal(record) + 1) : ordinalOf(known);
+      known === undefined
+        ? (generation.ordinal ?? latestOrdinal(record) + 1)
+        : Math.max(ordinalOf(known), generation.ordinal ?? 0);
     result.set(tag, generation.ordinal === ordinal ? generation : { ...generation, ordinal });
   }
   return result;
@@ -31,12 +34,6 @@ function withOrdinals(
 
 function committed(record: SessionRecord, tag: Tag): Generation | undefined {
   return record.commit?.clientTag === tag ? record.commit.generation : undefined;
-}
-
-function latestOrdinal(record: SessionRecord): number {
-  let latest = record.commit?.generation === undefined ? 0 : ordinalOf(record.commit.generation);
-  for (const generation of record.generations.values()) latest = Math.max(latest, ordinalOf(generation));
-  return latest;
 }
 
 /** A commit carries its generation; new facts about the committed generation go with the commit too. */

@@ -50,6 +50,18 @@ export function pendingGenerations(record: SessionRecord): Generation[] {
     .sort((a, b) => ordinalOf(b) - ordinalOf(a) || b.clientTag - a.clientTag);
 }
 
+/** The ordinal of the latest INIT that is known of the session; 0 when none is. */
+export function latestOrdinal(record: SessionRecord): number {
+  let latest = record.commit?.generation === undefined ? 0 : ordinalOf(record.commit.generation);
+  for (const generation of record.generations.values()) latest = Math.max(latest, ordinalOf(generation));
+  return latest;
+}
+
+/** Whether the endpoint has ever shown that it holds the association of this INIT. */
+export function hasBeenInForce(generation: Generation): boolean {
+  return phaseRank(generation.phase) >= phaseRank("established");
+}
+
 /** The commit epoch in force; 0 for an embryo. */
 export function epochOf(record: SessionRecord): number {
   return record.commit?.epoch ?? 0;

@@ -62,8 +62,9 @@ export interface Generation {
   readonly clientTag: Tag;
   /**
    * Which INIT of this session it was: 1 + the greatest that its creator knew of; absent is 1. `SessionTable.apply`
-   * fills it in. Of more than PENDING_GENERATION_COUNT_MAX generations the greatest (ordinal, tag) stay; of two
-   * observations of one tag the one with the greater ordinal stays, equal ones are joined.
+   * fills it in, and of two INITs that two members saw at once, and gave the same one, a COOKIE-ECHO makes the later.
+   * Of more than PENDING_GENERATION_COUNT_MAX generations the greatest (ordinal, tag) stay; of two observations of one
+   * tag the one with the greater ordinal stays, equal ones are joined.
    */
   readonly ordinal?: number;
   /** Which VIP the INIT arrived on (0 … 3) and from where; of two observations the smaller pair wins. */
