@@ -40,7 +40,8 @@ export const restarts: readonly Scenario[] = [
     everywhere: true,
     async run(context) {
       await context.open({ clients: [2] });
-      const server = await context.cluster.startEndpoint();
+      // Ten unanswered heartbeats on four paths are three seconds: an endpoint that gives up by then sees no restart.
+      const server = await context.cluster.startEndpoint(0, { assocMaxRetrans: 200 });
       const first = await context.cluster.startClient(0, { rate: 100 });
       await context.confirmed([first, server], 4);
       await context.flowing(server);

@@ -1,4 +1,4 @@
-// Keeps the stack's timers out of its send call.
+// Keeps the stack's timers out of its send call, and the network out until the stack has its options.
 //
 // In usrsctp 0.9.5 the heartbeat timer checks the stream scheduler whenever the association has bytes to send and nothing in
 // flight (sctp_audit_stream_queues_for_size), under another lock than usrsctp_sendv adds to it. When the timer comes between
@@ -8,7 +8,11 @@
 //
 // The timer thread does its work between two calls of nanosleep(3), which is therefore ours: it holds the gate while it is
 // not asleep, and whoever sends holds it too.
+//
+// usrsctp opens its raw sockets and begins to read before its options can be set: on a busy machine it lived for some
+// milliseconds with others, and answered what it should be silent to. It reads with recvmsg(2), which is ours too.
 #include "peer.h"
+#include <sys/syscall.h>
 
 // A thread of the stack that sends from its callback may hold what a timer waits for.
 #define CALLBACK_WAIT_MS 50
@@ -16,7 +20,7 @@
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static __thread bool holds;
-static volatile bool timers_pass;
+static volatile bool timers_pass, open_to_network;
 
 int nanosleep(const struct timespec *wanted, struct timespec *left)
 {
@@ -45,6 +49,17 @@ ssize_t gated_send(struct socket *socket, const void *data, size_t size, struct 
 	sent = usrsctp_sendv(socket, data, size, NULL, 0, send, sizeof(*send), SCTP_SENDV_SNDINFO, 0);
 	if (locked) pthread_mutex_unlock(&gate);
 	return sent;
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+	while (!open_to_network) poll(NULL, 0, 1);
+	return syscall(SYS_recvmsg, fd, message, flags);
+}
+
+void gate_open(void)
+{
+	open_to_network = true;
 }
 
 // A stack that sleeps by another call would pass by the gate, and nobody would know.

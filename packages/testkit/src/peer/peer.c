@@ -325,6 +325,7 @@ int main(int count, char **words)
 	usrsctp_init(0, NULL, NULL);
 	widen_raw_sockets();
 	set_timers();
+	gate_open();
 	if (options.server) server_start();
 	else client_start();
 	icmp_start();

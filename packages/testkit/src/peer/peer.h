@@ -64,6 +64,8 @@ void emit_path_change(uint32_t id, const struct sctp_paddr_change *change);
 
 /* usrsctp_sendv, never at the same time as the stack's timers; see gate.c. */
 ssize_t gated_send(struct socket *socket, const void *data, size_t size, struct sctp_sndinfo *send);
+/* The stack has its options: it may read what arrived, and arrives. */
+void gate_open(void);
 /* Once the stack runs: its timers do pass the gate, or this process ends with an error. */
 void gate_check(void);
 
