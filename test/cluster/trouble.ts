@@ -53,11 +53,14 @@ export async function aloneOn(scene: Scene, vip: string): Promise<void> {
 export async function bringBack(scene: Scene, member: Member): Promise<void> {
   const others = scene.cluster.members.filter((other) => other.running && other !== member);
   const ids = (await scene.sessions(others[0])).map(({ id }) => id).sort();
-  member.launch();
-  await until(`${member.name} to own a VIP again`, async () => {
+  const namedBy = async () => {
     const views = await Promise.all(others.map((other) => scene.cluster.owners(other)));
-    return views.some((view) => [...view.values()].includes(member.name));
-  });
+    return views.filter((view) => [...view.values()].includes(member.name)).length;
+  };
+  // Until its death is known it is named for what it was.
+  await until(`${member.name} to be missed`, async () => (await namedBy()) === 0);
+  member.launch();
+  await until(`${member.name} to own a VIP again`, async () => (await namedBy()) > 0);
   const held = await scene.sessions(member);
   assert.deepEqual(held.map(({ id }) => id).sort(), ids);
   await member.ready();
