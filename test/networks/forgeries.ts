@@ -16,9 +16,9 @@ import { KEPT_PORT, type Routed } from "./routed.ts";
 
 const FORGED_MTU = 600;
 const FORGED_COUNT = 50;
-/** More packets than reassembly holds at once. */
+/** More packets than reassembly holds at once of one source and destination. */
 const ENDLESS_COUNT = 1_200;
-const ENDLESS_HELD_MAX = 1_024;
+const ENDLESS_HELD_MAX = 128;
 const TAG = 0x1234_5678;
 
 /** So many more drops for the reason while `action` runs and shortly after. */

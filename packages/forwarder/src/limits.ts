@@ -73,9 +73,10 @@ export interface ForwarderLimits {
   readonly initAgeMaxMs: number;
   /** After start, adopted flows that no record claims become records of their own. */
   readonly adoptionGraceMs: number;
-  /** Reassembly: bytes held for all incomplete packets, packets, and time. */
+  /** Reassembly: bytes held for all incomplete packets, packets (of all, and of one source and destination), and time. */
   readonly fragmentBytesMax: number;
   readonly fragmentPacketCountMax: number;
+  readonly fragmentPacketCountMaxPerPair: number;
   readonly fragmentCountMaxPerPacket: number;
   readonly fragmentTimeoutMs: number;
   /** An endpoint down for so long without a sign of life is dead: its clients are told. */
@@ -123,6 +124,7 @@ export const LIMITS_DEFAULT: ForwarderLimits = {
   adoptionGraceMs: 5_000,
   fragmentBytesMax: 4 * 1024 * 1024,
   fragmentPacketCountMax: 1_024,
+  fragmentPacketCountMaxPerPair: 128,
   fragmentCountMaxPerPacket: 64,
   fragmentTimeoutMs: 5_000,
   endpointDeathMs: 3_000,

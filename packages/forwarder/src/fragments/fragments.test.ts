@@ -70,7 +70,7 @@ test("fragments in any order, twice each, make the packet again", () => {
   );
 });
 
-test("overlaps, tiny first fragments and floods are refused; what is incomplete is forgotten", () => {
+test("overlaps, tiny first fragments and too many are refused; what is incomplete is forgotten", () => {
   const limits = {
     ...LIMITS_DEFAULT,
     fragmentPacketCountMax: 3,
@@ -79,7 +79,7 @@ test("overlaps, tiny first fragments and floods are refused; what is incomplete 
   };
   const reassembly = new Reassembly(limits);
   const packet = packetOf(UP, 2_000);
-  const [first, second, third] = fragmentPacket(packet, 804, 1) as [Uint8Array, Uint8Array, Uint8Array];
+  const [first, , third] = fragmentPacket(packet, 804, 1) as [Uint8Array, Uint8Array, Uint8Array];
   const add = (bytes: Uint8Array, nowMs = 0) => reassembly.add(bytes, header(bytes), nowMs);
   assert.equal(add(first), undefined);
   // The same place with other content.
@@ -95,12 +95,60 @@ test("overlaps, tiny first fragments and floods are refused; what is incomplete 
   assert.equal(add(tiny), "fragment-too-small");
   for (let i = 0; i < 3; i++)
     assert.equal(add(fragmentPacket(packet, 804, 10 + i)[0] as Uint8Array, i), undefined);
-  assert.equal(add(second), "fragment-limit");
-  assert.equal(reassembly.expire(LIMITS_DEFAULT.fragmentTimeoutMs), 1);
+  // One more, and the oldest gives way.
+  assert.equal(add(fragmentPacket(packet, 804, 13)[0] as Uint8Array, 3), undefined);
+  assert.equal(reassembly.takeDisplaced(), 1);
+  assert.equal(reassembly.takeDisplaced(), 0);
+  assert.equal(reassembly.size, 3);
+  assert.equal(reassembly.expire(LIMITS_DEFAULT.fragmentTimeoutMs + 1), 1);
   assert.equal(reassembly.expire(LIMITS_DEFAULT.fragmentTimeoutMs + 10), 2);
   assert.equal(reassembly.size, 0);
   for (const piece of fragmentPacket(packet, 300, 77).slice(0, 4)) assert.equal(add(piece), undefined);
   assert.equal(add(fragmentPacket(packet, 300, 77)[4] as Uint8Array), "fragment-limit");
+});
+
+for (const [name, stranger] of [
+  ["the client's own address", () => UP.source],
+  ["everybody's", (i: number) => `100.64.${(i >>> 8) & 255}.${i & 255}`],
+] as const) {
+  test(`packets that never become whole, from ${name}, displace each other and no genuine one`, () => {
+    const reassembly = new Reassembly(LIMITS_DEFAULT);
+    const packet = packetOf(UP, 5_000);
+    const genuine = fragmentPacket(packet, 1_280, 0x1234);
+    let stored = 0;
+    let displaced = 0;
+    const flood = (count: number) => {
+      for (let i = 0; i < count; i++, stored++) {
+        const route = { ...UP, source: stranger(stored) };
+        const [piece] = fragmentPacket(packetOf(route, 1_500), 804, 0x8000 | (stored & 0x7fff));
+        assert.equal(reassembly.add(piece as Uint8Array, header(piece as Uint8Array), 0), undefined);
+        displaced += reassembly.takeDisplaced();
+      }
+    };
+    flood(3_000);
+    const results = genuine.map((fragment) => {
+      flood(20);
+      return reassembly.add(fragment, header(fragment), 0);
+    });
+    const whole = results.at(-1);
+    assert.ok(typeof whole === "object");
+    assert.deepEqual(content(whole.packet), content(packet));
+    assert.ok(reassembly.size <= LIMITS_DEFAULT.fragmentPacketCountMax);
+    assert.equal(displaced, stored - reassembly.size);
+  });
+}
+
+test("bytes are bounded: the oldest give way, a packet that cannot fit at all is refused", () => {
+  const reassembly = new Reassembly({ ...LIMITS_DEFAULT, fragmentBytesMax: 2_000 });
+  const pieces = (id: number) => fragmentPacket(packetOf(UP, 3_000), 804, id);
+  const add = (bytes: Uint8Array | undefined) =>
+    reassembly.add(bytes as Uint8Array, header(bytes as Uint8Array), 0);
+  assert.equal(add(pieces(1)[0]), undefined);
+  assert.equal(add(pieces(2)[0]), undefined);
+  assert.equal(add(pieces(2)[1]), undefined);
+  assert.equal(reassembly.takeDisplaced(), 1);
+  assert.equal(add(pieces(2)[2]), "fragment-limit");
+  assert.equal(reassembly.size, 0);
 });
 
 for (const [name, route, endpointAddress] of [

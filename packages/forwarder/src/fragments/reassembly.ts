@@ -1,6 +1,9 @@
 // Reassembly (RFC 791 §3.2, RFC 8200 §4.5), bounded in bytes, packets, fragments and time. A later fragment has no
 // ports, and a changed port changes a checksum over the whole, so nothing less will do. Overlaps are never resolved:
 // the packet is dropped (RFC 8200 §4.5; for IPv4 as well).
+//
+// At a bound the oldest gives way: the fragments of a genuine packet come within milliseconds of each other, those
+// of a flood never become whole. Who sends more than its share displaces its own.
 import {
   IPV4_FRAGMENT_OFFSET,
   IPV4_TOTAL_LENGTH_OFFSET,
@@ -20,7 +23,11 @@ const PACKET_SIZE_MAX = 65_535;
 
 type ReassemblyLimits = Pick<
   ForwarderLimits,
-  "fragmentBytesMax" | "fragmentPacketCountMax" | "fragmentCountMaxPerPacket" | "fragmentTimeoutMs"
+  | "fragmentBytesMax"
+  | "fragmentPacketCountMax"
+  | "fragmentPacketCountMaxPerPair"
+  | "fragmentCountMaxPerPacket"
+  | "fragmentTimeoutMs"
 >;
 
 interface Piece {
@@ -30,6 +37,8 @@ interface Piece {
 
 interface Partial {
   readonly key: string;
+  /** Source and destination. */
+  readonly pair: string;
   readonly startedMs: number;
   readonly pieces: Piece[];
   /** Header of the first fragment (offset 0); undefined until it is there. */
@@ -51,7 +60,10 @@ export class Reassembly {
   readonly #limits: ReassemblyLimits;
   /** In the order of their first fragment. */
   readonly #partials = new Map<string, Partial>();
+  /** The same by source and destination, in the same order. */
+  readonly #pairs = new Map<string, Set<Partial>>();
   #bytes = 0;
+  #displaced = 0;
 
   constructor(limits: ReassemblyLimits) {
     this.#limits = limits;
@@ -61,6 +73,13 @@ export class Reassembly {
     return this.#partials.size;
   }
 
+  /** How many incomplete packets have given way to others since the last call. */
+  takeDisplaced(): number {
+    const count = this.#displaced;
+    this.#displaced = 0;
+    return count;
+  }
+
   /** undefined: more is to come. A drop reason: this fragment, and what belongs to it, is gone. */
   add(bytes: Uint8Array, ip: IpHeader, nowMs: number): Reassembled | undefined | SlowPathDropReason {
     const payload = bytes.subarray(ip.payloadOffset, ip.end);
@@ -68,27 +87,17 @@ export class Reassembly {
     if (payload.length === 0 || (ip.moreFragments && payload.length % 8 !== 0)) return "malformed";
     if (offset === 0 && payload.length < FIRST_FRAGMENT_SIZE_MIN) return "fragment-too-small";
     if (offset + payload.length > PACKET_SIZE_MAX - IPV6_HEADER_SIZE) return "malformed";
-    const key = keyOf(bytes, ip);
-    let partial = this.#partials.get(key);
-    if (partial === undefined) {
-      if (this.#partials.size >= this.#limits.fragmentPacketCountMax) return "fragment-limit";
-      partial = {
-        key,
-        startedMs: nowMs,
-        pieces: [],
-        header: undefined,
-        total: undefined,
-        received: 0,
-        fragmentSize: 0,
-      };
-      this.#partials.set(key, partial);
-    }
-    if (
-      this.#bytes + payload.length > this.#limits.fragmentBytesMax ||
-      partial.pieces.length >= this.#limits.fragmentCountMaxPerPacket
-    ) {
+    const pair = pairOf(bytes, ip);
+    const key = `${ip.identification}/${ip.version === 4 ? ip.protocol : 0}/${pair}`;
+    const partial = this.#partials.get(key) ?? this.#begin(key, pair, nowMs);
+    if (partial.pieces.length >= this.#limits.fragmentCountMaxPerPacket) {
       this.#forget(partial);
       return "fragment-limit";
+    }
+    while (this.#bytes + payload.length > this.#limits.fragmentBytesMax) {
+      this.#displace(this.#partials.values());
+      // It was the oldest itself.
+      if (!this.#partials.has(key)) return "fragment-limit";
     }
     const end = offset + payload.length;
     const same = partial.pieces.find(
@@ -128,16 +137,50 @@ export class Reassembly {
     return count;
   }
 
+  #begin(key: string, pair: string, nowMs: number): Partial {
+    const { fragmentPacketCountMax, fragmentPacketCountMaxPerPair } = this.#limits;
+    const own = this.#pairs.get(pair);
+    if (own !== undefined && own.size >= fragmentPacketCountMaxPerPair) this.#displace(own.values());
+    else if (this.#partials.size >= fragmentPacketCountMax) this.#displace(this.#partials.values());
+    const partial: Partial = {
+      key,
+      pair,
+      startedMs: nowMs,
+      pieces: [],
+      header: undefined,
+      total: undefined,
+      received: 0,
+      fragmentSize: 0,
+    };
+    this.#partials.set(key, partial);
+    const ofPair = this.#pairs.get(pair);
+    if (ofPair === undefined) this.#pairs.set(pair, new Set([partial]));
+    else ofPair.add(partial);
+    return partial;
+  }
+
+  /** The first of `partials`, the oldest, gives way. */
+  #displace(partials: Iterator<Partial>): void {
+    const { value } = partials.next();
+    if (value === undefined) return;
+    this.#forget(value);
+    this.#displaced += 1;
+  }
+
   #forget(partial: Partial): void {
-    if (this.#partials.delete(partial.key)) this.#bytes -= partial.received;
+    if (!this.#partials.delete(partial.key)) return;
+    this.#bytes -= partial.received;
+    const ofPair = this.#pairs.get(partial.pair);
+    ofPair?.delete(partial);
+    if (ofPair?.size === 0) this.#pairs.delete(partial.pair);
   }
 }
 
-function keyOf(bytes: Uint8Array, ip: IpHeader): string {
-  let key = `${ip.identification}/${ip.version === 4 ? ip.protocol : 0}/`;
+function pairOf(bytes: Uint8Array, ip: IpHeader): string {
+  let pair = "";
   for (let i = 0; i < 2 * ip.addressSize; i++)
-    key += String.fromCharCode(bytes[ip.sourceOffset + i] as number);
-  return key;
+    pair += String.fromCharCode(bytes[ip.sourceOffset + i] as number);
+  return pair;
 }
 
 /** The header that the whole packet gets: as in the first fragment, without what makes it one. */

@@ -90,6 +90,7 @@ export class Dispatcher {
   #fragment(punt: Punt, ip: IpHeader): undefined {
     const core = this.#core;
     const result = this.#reassembly.add(punt.packet, ip, core.clock.nowMs());
+    for (let i = this.#reassembly.takeDisplaced(); i > 0; i--) drop(core, "fragment-limit");
     if (typeof result === "string") return drop(core, result, punt.packet);
     if (result === undefined) return;
     core.counters.count("fragments-reassembled");
