@@ -5,7 +5,13 @@ import type { PeerIdentity } from "../../packages/sync/src/ports.ts";
 import { MemoryNetwork } from "../../packages/sync/src/transport/memory.ts";
 import { SimulatedClock, SimulatedTime } from "./clock.ts";
 import type { Fault } from "./faults.ts";
-import { type Life, SimulatedMember } from "./member.ts";
+import { type Life, MEMORY_MS, SimulatedMember } from "./member.ts";
+
+/**
+ * Share of M after which a link that stands still is closed. What a member alone carries may be forgotten by whoever has
+ * not heard of it for 0.4 M (retiring less sealing); links in use close after a tenth of M.
+ */
+const SILENCE_SHARE = 0.25;
 
 export interface ClusterOptions {
   readonly seed: number;
@@ -35,6 +41,7 @@ export class Cluster {
       random: networkRandom,
       delayMs: () => (this.#slow ? 5 + networkRandom.below(100) : 0.2 + networkRandom.below(800) / 1000),
       detectMs: 100,
+      silenceMs: (memoryMs ?? MEMORY_MS) * SILENCE_SHARE,
       reconnectMs: 20,
       refusalPauseMs: 100,
       queueBytesMax: 64 * 1024,

@@ -72,4 +72,23 @@ describe("the simulated network", () => {
     await a.transport.stop();
     await b.transport.stop();
   });
+
+  it("closes a link that stands still for too long, and brings it back when it flows", async () => {
+    const memory = network({ silenceMs: 40 });
+    const a = record(memory.transport({ name: "m0", number: 0 }));
+    const b = record(memory.transport({ name: "m1", number: 1 }));
+    await until("connected", () => a.connected.length === 1 && b.connected.length === 1);
+    memory.stall(0, 1, true);
+    await until("noticed", () => a.disconnected.length === 1 && b.disconnected.length === 1);
+    assert.deepEqual(b.disconnected, [{ number: 0, reason: "silence" }]);
+    assert.deepEqual(
+      [a.connected.length, b.connected.length],
+      [1, 1],
+      "who cannot be greeted is not connected",
+    );
+    memory.stall(0, 1, false);
+    await until("connected again", () => a.connected.length === 2 && b.connected.length === 2);
+    await a.transport.stop();
+    await b.transport.stop();
+  });
 });

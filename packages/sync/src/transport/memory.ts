@@ -20,6 +20,8 @@ export interface MemoryNetworkOptions {
   readonly breakChance?: number;
   /** How long both ends take to notice that a path is cut. Default 200 ms. */
   readonly detectMs?: number;
+  /** A receiver closes a link on which nothing came for this long, and none comes up meanwhile. Default: never. */
+  readonly silenceMs?: number;
   /** How long a pair takes to connect again. Default 50 ms. */
   readonly reconnectMs?: number;
   /** How long a refused peer stays away. Default 5,000 ms. */
@@ -38,6 +40,8 @@ interface Lane {
   head: number;
   queuedBytes: number;
   timer: Timer | undefined;
+  /** Until a stall counts as silence. */
+  silence: Timer | undefined;
   stalled: boolean;
 }
 
@@ -107,12 +111,32 @@ export class MemoryNetwork {
   /** A slow receiver: nothing from `from` arrives at `to` until `stalled` is false; the queue fills. */
   stall(from: number, to: number, stalled: boolean): void {
     const key = `${from}>${to}`;
+    const pair = pairKey(from, to);
     if (stalled) this.#stalls.add(key);
-    else this.#stalls.delete(key);
-    const lane = this.#links.get(pairKey(from, to))?.lanes.get(from);
-    if (lane === undefined) return;
-    lane.stalled = stalled || this.#cuts.has(pairKey(from, to));
+    else if (this.#stalls.delete(key) && !this.#links.has(pair)) this.#reconnect(from, to);
+    const link = this.#links.get(pair);
+    const lane = link?.lanes.get(from);
+    if (link === undefined || lane === undefined) return;
+    lane.stalled = stalled || this.#cuts.has(pair);
+    if (stalled) this.#closeWhenSilent(link, lane);
     this.#pump(from, to);
+  }
+
+  #closeWhenSilent(link: Link, lane: Lane): void {
+    const { silenceMs } = this.#options;
+    if (silenceMs === undefined) return;
+    lane.silence?.cancel();
+    lane.silence = this.clock.after(silenceMs, () => {
+      if (lane.stalled) this.#close(link, "silence", "silence");
+    });
+  }
+
+  /** Members greet each other before a link is up. */
+  #canGreet(a: number, b: number): boolean {
+    return (
+      this.#options.silenceMs === undefined ||
+      !(this.#stalls.has(`${a}>${b}`) || this.#stalls.has(`${b}>${a}`))
+    );
   }
 
   /** Raw bytes as if `from` had sent them: a broken or hostile member. */
@@ -168,11 +192,13 @@ export class MemoryNetwork {
       const first = this.#members.get(a);
       const second = this.#members.get(b);
       if (first === undefined || second === undefined || this.#cuts.has(key) || this.#links.has(key)) return;
+      if (!this.#canGreet(a, b)) return;
       const lane = (from: number, to: number): Lane => ({
         parcels: [],
         head: 0,
         queuedBytes: 0,
         timer: undefined,
+        silence: undefined,
         stalled: this.#stalls.has(`${from}>${to}`),
       });
       const lanes = new Map([
@@ -195,6 +221,7 @@ export class MemoryNetwork {
     this.#links.delete(key);
     for (const lane of link.lanes.values()) {
       lane.timer?.cancel();
+      lane.silence?.cancel();
       lane.parcels = [];
     }
     this.#reconnect(a, b, pauseMs);
