@@ -150,6 +150,17 @@ __noinline int NAME(divert)(CONTEXT *ctx)
 	return bpf_redirect(local->successor_ifindex, 0);
 }
 
+/* A flood as large as the budget of INITs would fill the ring when the slow path is short of processor, and COOKIE-ECHOs
+ * wait behind a second's worth of it: INITs get no more than this share, some 5,000 of them.
+ */
+#define INIT_RING_SHARE 8
+
+static __always_inline bool NAME(has_room_for)(__u32 reason)
+{
+	return reason != HF_PUNT_INIT || bpf_ringbuf_query(&hf_unproven, BPF_RB_AVAIL_DATA) * INIT_RING_SHARE <
+						 bpf_ringbuf_query(&hf_unproven, BPF_RB_RING_SIZE);
+}
+
 /* Writes the record, if the budgets allow. `detail`: the reason, and flags of enum hf_punt_flag from bit 16 on.
  * Returns 0, or a refusal.
  */
@@ -165,7 +176,7 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 
 		return refusal(HF_DROP_UNREADABLE);
 	if (!(flags & HF_PUNT_PROVEN) && !take_prefix(state, now, NAME(prefix)(ctx)))
 		return refusal(HF_DROP_PUNT_RATE);
-	if (!take(state, now, budget_of(reason, flags))) {
+	if (!NAME(has_room_for)(reason) || !take(state, now, budget_of(reason, flags))) {
 		if (reason != HF_PUNT_INIT || !NAME(knocks_again)(ctx, now) || !take(state, now, HF_BUDGET_INIT_AGAIN))
 			return refusal(HF_DROP_PUNT_RATE);
 		flags |= HF_PUNT_AGAIN;
