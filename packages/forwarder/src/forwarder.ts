@@ -14,7 +14,12 @@ import type {
   SessionRecord,
   SessionTable,
 } from "@holdfast/model";
-import { currentCandidate, MEMBER_NUMBER_COUNT_DEFAULT, memberNumberOfPort } from "@holdfast/model";
+import {
+  currentCandidate,
+  MEMBER_NUMBER_COUNT_DEFAULT,
+  memberNumberOfPort,
+  natPortsOf,
+} from "@holdfast/model";
 import { Adoption } from "./adoption/adoption.ts";
 import { Counters } from "./counters/counters.ts";
 import type { SlowPathDropReason } from "./counters/drop-reasons.ts";
@@ -40,6 +45,7 @@ import type { Core } from "./slow-path/core.ts";
 import { Dispatcher } from "./slow-path/dispatcher.ts";
 import { settleHeard } from "./slow-path/heard.ts";
 import { Held } from "./slow-path/held.ts";
+import { releasePort } from "./slow-path/init.ts";
 import { publish } from "./slow-path/init-ack.ts";
 
 export interface ForwarderOptions {
@@ -418,20 +424,30 @@ class SlowPathForwarder implements Forwarder {
   /** The handshake of a generation is done, whoever saw its last packet. */
   #born(record: SessionRecord): void {
     const natPort = currentCandidate(record)?.natPort;
-    if (natPort !== undefined) this.#removeEmbryo(record.commit?.clientTag ?? 0, natPort);
+    if (natPort !== undefined) this.#removeEmbryo(record, record.commit?.clientTag ?? 0, natPort);
   }
 
   /** A handshake that ended before it was done. */
   #stillborn(record: SessionRecord): void {
     for (const generation of record.generations.values()) {
       for (const { natPort } of generation.candidates.values())
-        this.#removeEmbryo(generation.clientTag, natPort);
+        this.#removeEmbryo(record, generation.clientTag, natPort);
     }
   }
 
-  #removeEmbryo(clientTag: number, natPort: number): void {
+  #removeEmbryo(record: SessionRecord, clientTag: number, natPort: number): void {
     const embryo = this.#core.nursery.byAnswer(clientTag, natPort);
-    if (embryo !== undefined) this.#core.nursery.remove(embryo);
+    if (embryo === undefined) return;
+    this.#core.nursery.remove(embryo);
+    // Another member finished the handshake, while the INIT had moved to another endpoint here.
+    const { endpoint } = embryo;
+    const isHeld = natPortsOf(record).some(
+      (held) =>
+        held.natPort === embryo.natPort &&
+        held.endpoint === endpoint.address &&
+        held.endpointPort === endpoint.port,
+    );
+    if (!isHeld) releasePort(this.#core, embryo);
   }
 
   #place(): void {

@@ -10,7 +10,9 @@ import {
   CLIENT_PORT,
   ENDPOINT,
   ENDPOINT_PORT,
+  OTHER_ENDPOINT,
   SERVICE_PORT,
+  serviceOf,
   VIPS,
 } from "../testing/rig.ts";
 
@@ -240,4 +242,40 @@ test("before its cookie is back, a restart that was seen at once with the one in
     assert.equal([...rig.table.values()].filter(isLiving).length, 1);
     await rig.one(first.client.data(UP));
   }
+});
+
+test("an INIT that moved to another endpoint gives that port back when another member finishes the first", async () => {
+  const services = [
+    serviceOf({
+      endpoints: [ENDPOINT, OTHER_ENDPOINT].map((address) => ({
+        address,
+        port: ENDPOINT_PORT,
+        weight: 1,
+        state: "active" as const,
+      })),
+    }),
+  ];
+  const cluster = new Cluster(2, { services });
+  const { natPort, record } = await cluster.rig(0).establish();
+  // The client's own port, which is free at either endpoint.
+  assert.equal(natPort, CLIENT_PORT);
+  cluster.connected = false;
+  const again = new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x71);
+  const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 0x72);
+  const home = currentCandidate(record)?.endpoint as string;
+  for (let tries = 0; tries < 2; tries++)
+    assert.equal((await cluster.rig(0).one(again.init(UP))).destination, home);
+  const moved = await cluster.rig(0).one(again.init(UP));
+  assert.notEqual(moved.destination, home);
+  assert.equal(moved.packet.sourcePort, CLIENT_PORT);
+  assert.equal(cluster.rig(0).forwarder.counters().natPortsUsed, 2);
+  const [initAck] = await cluster.rig(1).pass(endpoint.initAck(await cluster.rig(1).one(again.init(UP))));
+  assert.ok(initAck);
+  again.acceptInitAck(initAck);
+  await cluster.rig(1).one(again.cookieEcho(UP));
+  await cluster.rig(1).one(endpoint.cookieAck({ source: home, destination: VIP0 }));
+  cluster.connected = true;
+  cluster.deliver();
+  const { natPortsUsed, natPortsResting, embryos } = cluster.rig(0).forwarder.counters();
+  assert.deepEqual([natPortsUsed, natPortsResting, embryos], [1, 1, 0]);
 });
