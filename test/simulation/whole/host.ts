@@ -10,8 +10,10 @@ import {
   encodeIp,
   encodePacket,
   IpHeader,
+  internetChecksum,
   isMalformed,
   type Packet,
+  PROTOCOL,
   parsePacket,
   verifyChecksum,
 } from "../../../packages/sctp/src/index.ts";
@@ -50,6 +52,9 @@ export function resetMacs(): void {
   lastMac = 0;
 }
 
+/** RFC 792. */
+const ICMP_TIME_EXCEEDED = 11;
+const ICMP_HEADER_SIZE = 8;
 const VIPS = new Set(ALL_VIPS);
 const header = new IpHeader();
 
@@ -103,13 +108,14 @@ export abstract class Host {
   #receive(bytes: Uint8Array): void {
     const received = read(bytes);
     if (typeof received === "string") this.around.ledger.violate(`${this.name} received ${received}`);
-    else this.received(received);
+    else if (received !== undefined) this.received(received);
   }
 }
 
-/** What a packet is to its receiver; what is wrong with it when nobody may send it. */
-function read(bytes: Uint8Array): Received | string {
+/** What a packet is to its receiver; what is wrong with it when nobody may send it. undefined: nothing to act upon. */
+function read(bytes: Uint8Array): Received | string | undefined {
   if (header.read(bytes) !== undefined) return "a bad IP packet";
+  if (header.protocol === PROTOCOL.ICMP) return readError(bytes);
   const packet = parsePacket(bytes, header.payloadOffset, header.end);
   if (isMalformed(packet)) return `a malformed packet: ${packet.malformed}`;
   if (!verifyChecksum(bytes, packet.start, packet.end)) return "a packet with a wrong checksum";
@@ -117,6 +123,21 @@ function read(bytes: Uint8Array): Received | string {
   const destination = addressFromBytes(bytes, header.destinationOffset, header.addressSize);
   if (!VIPS.has(source) && networkOf(source) !== "core") return `a packet from ${source}`;
   return { source, destination, packet, chunks: packet.chunks, tag: packet.verificationTag };
+}
+
+/**
+ * Two members whose daemons are dead send a newcomer's packet to each other, until its hops are used up or one of them is
+ * alive again, and tells the sender. Stacks take no notice of it.
+ */
+function readError(bytes: Uint8Array): string | undefined {
+  const { payloadOffset, end, destinationOffset, addressSize } = header;
+  if (internetChecksum(bytes, payloadOffset, end) !== 0) return "an ICMP message with a wrong checksum";
+  if (bytes[payloadOffset] !== ICMP_TIME_EXCEEDED) return `an ICMP message of type ${bytes[payloadOffset]}`;
+  const to = addressFromBytes(bytes, destinationOffset, addressSize);
+  const quoted = bytes.subarray(payloadOffset + ICMP_HEADER_SIZE, end);
+  if (header.read(quoted) !== undefined) return "an ICMP message about no packet";
+  const from = addressFromBytes(quoted, header.sourceOffset, header.addressSize);
+  return from === to ? undefined : `an ICMP message about a packet of ${from}`;
 }
 
 export function ipPacket(

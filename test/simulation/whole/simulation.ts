@@ -1,6 +1,6 @@
 // One seed of a whole cluster: machines with daemons, clients and endpoints on one wire; the schedule happens; then
 // peace, and the checks.
-import { type Address, generationOf, seededRandom } from "../../../packages/model/src/index.ts";
+import { type Address, generationOf, isLiving, seededRandom } from "../../../packages/model/src/index.ts";
 import {
   CHUNK,
   encodeAbort,
@@ -682,7 +682,8 @@ export class WholeSimulation {
       const [record] = [...life.view.values()].filter(
         (each) => each.commit?.clientTag === instance.clientTag,
       );
-      if (record === undefined) continue;
+      // In the other half it may have been called dead: there is nothing to remove.
+      if (record === undefined || !isLiving(record)) continue;
       instance.state = "closing";
       this.tell(`an operator removes a${instance.id}`);
       life.dataPlane.removeSession(record.id);
