@@ -32,7 +32,8 @@ export const FAST_PATH_DROPS: Readonly<
   "port-not-served": "No service on this port of the VIP, and no endpoint behind it.",
   "wrong-tag": "The verification tag is not the association's.",
   "unverified-destination": "DATA for a client address that never proved itself: only HEARTBEATs go there.",
-  "punt-rate": "More punts of this kind, or from this prefix, than the budget allows.",
+  "punt-rate":
+    "More punts of this kind, or from this prefix, than the budget allows; or INITs that would have waited too long.",
   "punt-queue": "The ring to the daemon was full.",
   "punt-size": "Too long for the ring to the daemon.",
   "no-successor": "The daemon is dead and nobody is to take its VIP over.",
