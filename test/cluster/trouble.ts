@@ -49,6 +49,9 @@ export async function aloneOn(scene: Scene, vip: string): Promise<void> {
   await scene.flowing(10);
 }
 
+/** Longer than the longest time that a member takes nothing after it was held for dead while it lived (30 s). */
+const RETURN_MS_MAX = 60_000;
+
 /** The daemon starts and owns a VIP again; what its API says first, it held when it took the VIP. */
 export async function bringBack(scene: Scene, member: Member): Promise<void> {
   const others = scene.cluster.members.filter((other) => other.running && other !== member);
@@ -60,7 +63,7 @@ export async function bringBack(scene: Scene, member: Member): Promise<void> {
   // Until its death is known it is named for what it was.
   await until(`${member.name} to be missed`, async () => (await namedBy()) === 0);
   member.launch();
-  await until(`${member.name} to own a VIP again`, async () => (await namedBy()) > 0);
+  await until(`${member.name} to own a VIP again`, async () => (await namedBy()) > 0, RETURN_MS_MAX);
   const held = await scene.sessions(member);
   assert.deepEqual(held.map(({ id }) => id).sort(), ids);
   await member.ready();
