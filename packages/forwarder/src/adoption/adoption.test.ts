@@ -1,6 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { currentCandidate, endOf, isLiving, SessionView } from "@holdfast/model";
+import {
+  type Candidate,
+  commitOf,
+  currentCandidate,
+  currentGeneration,
+  endOf,
+  type Generation,
+  isLiving,
+  type Replication,
+  type SessionDelta,
+  type SessionRecord,
+  SessionView,
+  sessionIdOf,
+} from "@holdfast/model";
 import { ClientHost, EndpointHost } from "../testing/hosts.ts";
 import {
   CLIENT,
@@ -11,12 +24,20 @@ import {
   Rig,
   SERVICE_PORT,
   serviceOf,
+  settled,
   VIPS,
 } from "../testing/rig.ts";
 
 const [VIP0, VIP1] = VIPS as [string, string];
 const UP = { source: CLIENT, destination: VIP0 };
 const DOWN = { source: ENDPOINT, destination: VIP0 };
+
+/** The grace passes, the others are asked, and answer. */
+async function adopt(rig: Rig): Promise<void> {
+  rig.clock.advance(10_000);
+  await settled();
+  rig.clock.advance(1_000);
+}
 
 async function killed() {
   const rig = new Rig();
@@ -52,7 +73,7 @@ test("without a store the sessions are made from the flows, and their NAT ports 
   );
   assert.notEqual(init.packet.sourcePort, natPort);
   await next.one(client.data(UP));
-  next.clock.advance(10_000);
+  await adopt(next);
   assert.equal(next.event("sessions-adopted"), 1);
   const record = [...next.table.values()].find((r) => r.commit !== undefined);
   assert.ok(record && isLiving(record));
@@ -79,7 +100,7 @@ test("the true record takes the place of one that was made from flows", async ()
   alive.forwarder.stop();
   const table = new SessionView();
   const next = new Rig({ table, fastPath: rig.fastPath, clock: rig.clock, seed: 9 });
-  next.clock.advance(10_000);
+  await adopt(next);
   const made = [...table.values()].find((r) => r.commit !== undefined);
   assert.ok(made);
   assert.notEqual(made.id, record.id);
@@ -115,10 +136,67 @@ test("a NAT port that flows kept is given back when their session turns out to h
   const next = new Rig({ table, fastPath: rig.fastPath, clock: rig.clock, seed: 9 });
   const before = next.forwarder.counters();
   assert.equal(before.natPortsUsed + before.natPortsResting, 1, "while flows carry it nobody gets it");
-  next.clock.advance(10_000);
+  await adopt(next);
   assert.equal(next.fastPath.flowCount, 0);
   const { natPortsUsed, natPortsResting } = next.forwarder.counters();
   assert.deepEqual([natPortsUsed, natPortsResting], [0, 1]);
+});
+
+/** A daemon without a store over the flows of one that was killed; the others know `answer`. */
+async function adoptedAmong(
+  answer: (record: SessionRecord) => SessionDelta,
+): Promise<{ readonly next: Rig; readonly flowCount: number; readonly questions: number }> {
+  const { rig, record } = await killed();
+  const flowCount = rig.fastPath.flowCount;
+  const table = new SessionView();
+  let questions = 0;
+  const replication: Replication = {
+    released: () => Promise.resolve(true),
+    ask: (question) => {
+      questions++;
+      assert.equal(question.kind, "natPort");
+      // Its name is of an address that no flow here knows.
+      const id = sessionIdOf(record.serviceId, record.clientPort, 1, "1.2.3.4", []);
+      table.joinRemote({ ...answer(record), id });
+      return Promise.resolve();
+    },
+  };
+  const next = new Rig({ table, fastPath: rig.fastPath, clock: rig.clock, replication, seed: 9 });
+  assert.equal(next.fastPath.flowCount, flowCount);
+  await adopt(next);
+  return { next, flowCount, questions };
+}
+
+test("a session that ended meanwhile is not made again, whatever its name", async () => {
+  const { next, questions } = await adoptedAmong((record) => ({ ...record, end: endOf(record, "shutdown") }));
+  assert.equal(questions, 1);
+  assert.equal(next.event("sessions-adopted"), 0);
+  assert.deepEqual([...next.table.values()].filter(isLiving), []);
+  assert.equal(next.fastPath.flowCount, 0);
+});
+
+test("flows of a generation that was superseded meanwhile go; its session has its own", async () => {
+  const { next } = await adoptedAmong((record) => {
+    const before = currentGeneration(record) as Generation;
+    const later = { ...before, clientTag: 0x99, ordinal: 2 };
+    return {
+      ...record,
+      generations: new Map([before, later].map((generation) => [generation.clientTag, generation])),
+      commit: { ...commitOf(record, 0x99, currentCandidate(record) as Candidate), generation: later },
+    };
+  });
+  assert.equal(next.event("sessions-adopted"), 0);
+  const [record, ...others] = [...next.table.values()];
+  assert.deepEqual(others, []);
+  assert.equal(record?.commit?.clientTag, 0x99);
+  assert.ok(next.fastPath.flowCount > 0);
+});
+
+test("a session that only another member knows claims its flows with the answer", async () => {
+  const { next, flowCount } = await adoptedAmong((record) => record);
+  assert.equal(next.event("sessions-adopted"), 0);
+  assert.equal(next.table.size, 1);
+  assert.equal(next.fastPath.flowCount, flowCount);
 });
 
 test("old INITs in the ring are discarded", async () => {

@@ -1,6 +1,7 @@
 // After a restart of the daemon the fast path still holds the flows of an earlier run, and forwards. They are adopted:
-// first their NAT ports and handles are marked as taken, then records from the store or from other members claim them,
-// and what nobody claims becomes a record of its own, made from the flows.
+// first their NAT ports and handles are marked as taken, then records from the store or from other members claim them.
+// Of what nobody claims the others are asked, since a session that ended meanwhile leaves a tombstone that names no port;
+// and what nobody knows becomes a record of its own, made from the flows.
 import {
   type Address,
   type Candidate,
@@ -9,6 +10,7 @@ import {
   currentGeneration,
   endOf,
   type Generation,
+  generationOf,
   isLiving,
   memberNumberOfPort,
   type SessionRecord,
@@ -22,12 +24,21 @@ import { learnAliases } from "../slow-path/init-ack.ts";
 
 /** Orphans made into records in one turn. */
 const ADOPTED_COUNT_MAX_PER_TURN = 256;
+/** Orphans that the others are asked about at once; the rest wait for their turn. */
+const ASKED_COUNT_MAX = 1_024;
+
+/** An orphan that the others are asked about, and what its flows say. */
+interface Asked {
+  readonly record: SessionRecord;
+  isAnswered: boolean;
+}
 
 export class Adoption {
   readonly #core: Core;
   readonly #memberNumberCount: number;
   /** Flows of the earlier run by handle, not yet claimed. */
   readonly #orphans = new Map<number, Flow[]>();
+  readonly #asked = new Map<number, Asked>();
   /** "endpoint|port|NAT port|client's tag" → handle. */
   readonly #byDown = new Map<string, number>();
   /** Records made from flows: should the true one arrive later, it takes over. By NAT port and tag as above. */
@@ -93,13 +104,19 @@ export class Adoption {
     if (!this.#core.isReady()) return;
     let count = 0;
     for (const [handle, flows] of this.#orphans) {
+      const asked = this.#asked.get(handle);
+      if (asked === undefined) {
+        if (this.#asked.size >= ASKED_COUNT_MAX || ++count > ADOPTED_COUNT_MAX_PER_TURN) return;
+        const record = recordOf(this.#core, flows, this.#memberNumberCount);
+        if (record === undefined) this.#discard(handle, flows, nowMs);
+        else this.#ask(handle, record);
+        continue;
+      }
+      if (!asked.isAnswered) continue;
       if (++count > ADOPTED_COUNT_MAX_PER_TURN) return;
-      const record = recordOf(this.#core, flows, this.#memberNumberCount);
-      const known = record && this.#core.table.get(record.id);
-      if (record === undefined || (known !== undefined && !isLiving(known))) {
-        this.#forget(handle, flows);
-        for (const flow of flows) this.#core.fastPath.remove(flow.key);
-        this.#giveBack(flows, nowMs);
+      const { record } = asked;
+      if (this.#isOver(record)) {
+        this.#discard(handle, flows, nowMs);
         continue;
       }
       this.#core.counters.count("sessions-adopted");
@@ -109,6 +126,55 @@ export class Adoption {
       this.#core.table.apply(record);
       this.#forget(handle, flows);
     }
+  }
+
+  #ask(handle: number, record: SessionRecord): void {
+    const candidate = currentCandidate(record);
+    if (candidate === undefined) return;
+    const asked: Asked = { record, isAnswered: false };
+    this.#asked.set(handle, asked);
+    const answered = () => {
+      asked.isAnswered = true;
+    };
+    const { endpoint, endpointPort, natPort } = candidate;
+    this.#core.replication.ask({ kind: "natPort", endpoint, endpointPort, natPort }).then(answered, answered);
+  }
+
+  /**
+   * The session has ended, or has begun anew with other tags: under a name that the flows do not tell when they do not
+   * know all of its addresses. A living one with these tags would have claimed them.
+   */
+  #isOver(record: SessionRecord): boolean {
+    const { table } = this.#core;
+    const known = table.get(record.id);
+    if (known !== undefined && !isLiving(known)) return true;
+    const candidate = currentCandidate(record);
+    const clientTag = record.commit?.clientTag;
+    if (candidate === undefined || clientTag === undefined) return true;
+    return table
+      .byNatPort(candidate.endpoint, candidate.endpointPort, candidate.natPort)
+      .some((other) => other.id !== record.id && generationOf(other, clientTag) !== undefined);
+  }
+
+  #discard(handle: number, flows: readonly Flow[], nowMs: number): void {
+    this.#forget(handle, flows);
+    const wanted = this.#wantedKeys(flows);
+    for (const { key } of flows) if (!wanted.has(flowKeyText(key))) this.#core.fastPath.remove(key);
+    this.#giveBack(flows, nowMs);
+  }
+
+  /** Of the flows of whoever holds their NAT ports now: a flow has one key, whatever its tags are. */
+  #wantedKeys(flows: readonly Flow[]): ReadonlySet<string> {
+    const { table, sessions } = this.#core;
+    const keys = new Set<string>();
+    for (const { direction, key } of flows) {
+      if (direction !== "down") continue;
+      for (const { id } of table.byNatPort(key.source, key.sourcePort, key.destinationPort)) {
+        const local = sessions.get(id);
+        for (const flow of local === undefined ? [] : sessions.flows(local)) keys.add(flowKeyText(flow.key));
+      }
+    }
+    return keys;
   }
 
   /** Endpoint addresses that another member learned: packets from them must be punted here, too. */
@@ -135,6 +201,7 @@ export class Adoption {
 
   #forget(handle: number, flows: readonly Flow[]): void {
     this.#orphans.delete(handle);
+    this.#asked.delete(handle);
     for (const flow of flows) {
       if (flow.direction !== "down") continue;
       const { source, sourcePort, destinationPort } = flow.key;
