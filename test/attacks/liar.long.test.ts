@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { MemberView } from "@holdfast/api";
 import { type Member, until } from "@holdfast/testkit";
 import { Scene } from "../cluster/scene.ts";
-import { goneFrom } from "../cluster/trouble.ts";
+import { goneFrom, RETURN_MS_MAX } from "../cluster/trouble.ts";
 
 const LIAR_PROGRAM = fileURLToPath(new URL("liar.ts", import.meta.url));
 const CONNECTIONS_MIN = 4;
@@ -88,10 +88,11 @@ test("a member that lies is believed in nothing about the others", async (t) => 
       "the true member comes back in its place, owns VIPs again, and answers at once",
       async () => {
         liar.launch();
-        await until(`${liar.name} to own a VIP again`, async () => {
+        const owns = async () => {
           const views = await Promise.all(honest.map((at) => cluster.owners(at)));
           return views.some((view) => [...view.values()].includes(liar.name));
-        });
+        };
+        await until(`${liar.name} to own a VIP again`, owns, RETURN_MS_MAX);
         const held = (await scene.sessions(liar)).map(({ id }) => id);
         for (const id of ids) assert.ok(held.includes(id), `${liar.name} does not know ${id}`);
         await cluster.settled();

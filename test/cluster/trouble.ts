@@ -50,7 +50,7 @@ export async function aloneOn(scene: Scene, vip: string): Promise<void> {
 }
 
 /** Longer than the longest time that a member takes nothing after it was held for dead while it lived (30 s). */
-const RETURN_MS_MAX = 60_000;
+export const RETURN_MS_MAX = 60_000;
 
 /** The daemon starts and owns a VIP again; what its API says first, it held when it took the VIP. */
 export async function bringBack(scene: Scene, member: Member): Promise<void> {
