@@ -2,12 +2,11 @@
 //
 //   npm test                     everyday: unit, property, lab
 //   npm test -- --full           also the long stage (CI does: CI=true)
-//   npm test -- --stress         also the stress stage: a thousand associations under kills, on a quiet machine of some cores
 //   npm test -- --only TEXT      only the files whose path contains TEXT
 //
 // Stages by file name: `*.lab.test.ts` needs root, namespaces and BPF; those of the packages mostly wait for the kernel and run
-// side by side, those in test/ run whole clusters, one file at a time. `*.long.test.ts` runs in the long stage,
-// `*.stress.test.ts` in the stress stage; every other `*.test.ts` is a unit test.
+// side by side, those in test/ run whole clusters, one file at a time. `*.long.test.ts` runs in the long stage, every other
+// `*.test.ts` is a unit test.
 //
 // A file that fails is run once more, alone: machines are shared, and a lab that lost its processor for a second shows it. Both
 // tries are printed, and what needed the second is listed at the end, so that nothing hides behind it.
@@ -18,7 +17,6 @@ import { type FileResult, runFile } from "./file.ts";
 const { values: options } = parseArgs({
   options: {
     full: { type: "boolean", default: false },
-    stress: { type: "boolean", default: false },
     only: { type: "string", default: "" },
   },
 });
@@ -35,13 +33,12 @@ const files = globSync(["packages/*/src/**/*.test.ts", "test/**/*.test.ts"])
   .filter((file) => file.includes(options.only))
   .sort();
 const isLong = (file: string) => file.endsWith(".long.test.ts");
-const isStress = (file: string) => file.endsWith(".stress.test.ts");
 const isLab = (file: string) => file.endsWith(".lab.test.ts");
 const isOfPackage = (file: string) => file.startsWith("packages/");
 const stages: Stage[] = [
   {
     name: "unit",
-    files: files.filter((f) => !isLong(f) && !isLab(f) && !isStress(f)),
+    files: files.filter((f) => !isLong(f) && !isLab(f)),
     concurrency: 2,
     timeoutMs: 300_000,
   },
@@ -58,12 +55,6 @@ const stages: Stage[] = [
     timeoutMs: 300_000,
   },
   { name: "long", files: full ? files.filter(isLong) : [], concurrency: 1, timeoutMs: 1_800_000 },
-  {
-    name: "stress",
-    files: options.stress ? files.filter(isStress) : [],
-    concurrency: 1,
-    timeoutMs: 1_800_000,
-  },
 ];
 
 let passed = 0;
