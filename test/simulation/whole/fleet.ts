@@ -1,0 +1,229 @@
+// The machines' daemons: they start, die, stand still, drain and return as another version; and what a death may take
+// with it.
+import { type Address, generationOf, type Random, seededRandom } from "../../../packages/model/src/index.ts";
+import type { JournalFactory } from "../../../packages/sync/src/journal/segment.ts";
+import type { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";
+import { SimulatedClock, type SimulatedTime } from "../clock.ts";
+import { configurationOf, memberName } from "./configuration.ts";
+import type { WholeFault } from "./faults.ts";
+import type { Instance, Ledger } from "./ledger.ts";
+import { Life } from "./life.ts";
+import { Machine } from "./machine.ts";
+import type { Schedule } from "./schedule.ts";
+import type { Troubles } from "./troubles.ts";
+import { Greetings, VERSIONS } from "./versions.ts";
+import type { Wire } from "./wire.ts";
+
+/** A member that dies takes nothing with it that it has had for so long, while the others can be reached. */
+const REPLICATION_MS = 300;
+/** … and what it has had for so long is on its disk, however slow. */
+const DISK_MS = 1_200;
+
+export interface FleetPorts {
+  readonly time: SimulatedTime;
+  readonly random: Random;
+  readonly wire: Wire;
+  readonly macs: Map<Address, number>;
+  readonly links: MemoryNetwork;
+  readonly ledger: Ledger;
+  readonly troubles: Troubles;
+  readonly schedule: Schedule;
+  readonly fault: WholeFault | undefined;
+  readonly journals: JournalFactory;
+  readonly tell: (what: string) => void;
+  readonly count: (name: string) => void;
+  /** Nothing of one member's links to another arrives; reasons add up. */
+  readonly stall: (from: number, to: number, isStalled: boolean) => void;
+}
+
+export class Fleet {
+  readonly machines: readonly Machine[];
+  readonly #ports: FleetPorts;
+  readonly #greetings: Greetings;
+  readonly #origins: number[];
+  readonly #wallOffsets: number[];
+  readonly #versions: number[];
+  readonly #lives: number[];
+  readonly #frozen = new Set<number>();
+
+  constructor(ports: FleetPorts) {
+    this.#ports = ports;
+    const { random, schedule, fault, time, wire, macs } = ports;
+    const numbers = Array.from({ length: schedule.memberCount }, (_, number) => number);
+    this.#greetings = new Greetings(numbers.map((number) => ({ number, name: memberName(number) })));
+    this.#origins = numbers.map(() => random.below(1_000_000));
+    this.#wallOffsets = numbers.map(() => 0);
+    this.#versions = numbers.map(() => schedule.version);
+    this.#lives = numbers.map(() => 0);
+    this.machines = numbers.map(
+      (number) =>
+        new Machine({
+          number,
+          wire,
+          macs,
+          nowMs: () => time.nowMs + (this.#origins[number] as number),
+          outgoing: (packet, machine) => {
+            const view = machine.life?.view;
+            return view === undefined ? packet : (fault?.outgoing?.(packet, { number, view }) ?? packet);
+          },
+          incoming: (packet, machine) => {
+            const view = machine.life?.view;
+            return view === undefined ? packet : (fault?.incoming?.(packet, { number, view }) ?? packet);
+          },
+        }),
+    );
+  }
+
+  start(machine: Machine): void {
+    const { schedule, links, journals, fault, ledger, time, count } = this.#ports;
+    const { number } = machine;
+    machine.isOn = true;
+    const life = new Life({
+      machine,
+      configuration: configurationOf(number, schedule.memberCount),
+      version: VERSIONS[this.#versions[number] as number] as (typeof VERSIONS)[number],
+      disk: machine.disk,
+      links,
+      greetings: this.#greetings,
+      journals,
+      random: seededRandom(schedule.seed * 64 + number * 7 + 131 * (this.#lives[number] as number)),
+      fault,
+      clock: () => new SimulatedClock(time, this.#origins[number], this.#wallOffsets[number]),
+      took: (vip, caughtUp) => this.#took(machine, vip, caughtUp),
+    });
+    this.#lives[number] = (this.#lives[number] as number) + 1;
+    machine.life = life;
+    count("starts");
+    void life.start().catch((error: unknown) => {
+      ledger.violate(`${machine.name} does not start: ${String(error)}`);
+    });
+  }
+
+  startAll(): void {
+    for (const machine of this.machines) if (machine.life === undefined) this.start(machine);
+  }
+
+  kill(machine: Machine, what: "daemon" | "machine", disk: "kept" | "lost", forMs: number): void {
+    const { random, troubles, count } = this.#ports;
+    const { life } = machine;
+    if (life === undefined) return;
+    this.#excuse(machine, disk);
+    count(`kills.${what}`);
+    machine.life = undefined;
+    life.crash();
+    machine.forgetDaemon();
+    machine.disk.crash(disk);
+    if (what === "machine") {
+      machine.isOn = false;
+      machine.fastPath.wipe();
+      this.#origins[machine.number] = random.below(1_000_000);
+    }
+    troubles.begin(`${machine.name}: its ${what} dies, disk ${disk}`, forMs, [machine], () => {
+      if (machine.life === undefined) this.start(machine);
+    });
+  }
+
+  /** One of several. Two losses at once lose data by right; so does one while the others cannot be reached. */
+  killOne(machine: Machine, what: "daemon" | "machine", disk: "kept" | "lost", forMs: number): void {
+    if (machine.life === undefined) return;
+    const isSafe = this.#ports.troubles.quietMs >= REPLICATION_MS;
+    if (this.machines.filter(({ life }) => life !== undefined).length < 2) return;
+    this.kill(machine, what, isSafe ? disk : "kept", forMs);
+  }
+
+  freeze(machine: Machine, what: "all" | "main", forMs: number): void {
+    const { life, number } = machine;
+    if (life === undefined || this.#frozen.has(number)) return;
+    const stall = (isStalled: boolean) => {
+      if (what === "all")
+        for (const other of this.machines)
+          if (other !== machine) this.#ports.stall(other.number, number, isStalled);
+    };
+    this.#frozen.add(number);
+    life.freeze(what);
+    stall(true);
+    this.#ports.troubles.begin(`${machine.name} stands still (${what})`, forMs, [machine], () => {
+      this.#frozen.delete(number);
+      stall(false);
+      life.thaw();
+    });
+  }
+
+  /** The wall clock. */
+  jump(machine: Machine, byMs: number): void {
+    this.#ports.tell(`the clock of ${machine.name} jumps by ${byMs} ms`);
+    this.#wallOffsets[machine.number] = (this.#wallOffsets[machine.number] as number) + byMs;
+    machine.life?.jump(byMs);
+  }
+
+  drain(machine: Machine, forMs: number): void {
+    const store = machine.life?.link?.store;
+    if (store === undefined || machine.life?.isComposed !== true) return;
+    store.setMemberDrained(machine.name, true);
+    this.#ports.troubles.begin(`${machine.name} drains`, forMs, [machine], () => {
+      // Said at any member: at one that runs.
+      const speaker = this.machines.find(({ life }) => life?.isComposed === true);
+      speaker?.life?.link?.store.setMemberDrained(machine.name, false);
+    });
+  }
+
+  upgrade(machine: Machine, version: number): void {
+    const { troubles, tell, count } = this.#ports;
+    const { life, number } = machine;
+    if (life?.isComposed !== true) return;
+    this.#versions[number] = version;
+    count("upgrades");
+    tell(`${machine.name} stops, to return as version ${version}`);
+    const over = troubles.absence(machine);
+    void life.stop().then(() => {
+      over();
+      if (machine.life !== life) return;
+      machine.forgetDaemon();
+      tell(`${machine.name} starts as version ${version}`);
+      this.start(machine);
+    });
+  }
+
+  /** A returning member takes nothing from one that is well before it has caught up. */
+  #took(machine: Machine, vip: Address, caughtUp: boolean): void {
+    const { ledger, troubles, tell, count } = this.#ports;
+    tell(`${machine.name} owns ${vip}`);
+    count("takeovers");
+    if (caughtUp) return;
+    const well = this.machines.find(
+      (other) =>
+        other !== machine && other.fastPath.isAlive && other.fastPath.owns(vip) && !troubles.isDoubted(other),
+    );
+    if (well !== undefined)
+      ledger.violate(`${machine.name} took ${vip} from ${well.name} before it had caught up`);
+  }
+
+  /** What only the dying member knew, when nobody could be told, is nobody's fault. */
+  #excuse(victim: Machine, disk: "kept" | "lost"): void {
+    const { time, ledger, troubles } = this.#ports;
+    const others = this.machines.filter((machine) => machine !== victim && machine.life !== undefined);
+    const wasQuiet = troubles.quietMs >= REPLICATION_MS;
+    for (const instance of ledger.instances) {
+      if (instance.state === "over" || instance.excused !== undefined) continue;
+      const holders = others.filter(({ life }) => holds(life, instance));
+      if (holders.length > 0) continue;
+      // From the INIT-ACK on, no single death loses a handshake; before it, the INIT is simply sent again.
+      if (wasQuiet && others.length > 0) continue;
+      const isOld = instance.state === "alive" && time.nowMs - instance.aliveSinceMs >= DISK_MS;
+      if (others.length === 0 && disk === "kept" && isOld) continue;
+      instance.excused = `${victim.name} alone knew of it`;
+    }
+  }
+}
+
+/** Its generation, with the INIT-ACK that the client took. */
+function holds(life: Life | undefined, { clientTag, endpointTag }: Instance): boolean {
+  for (const record of life?.view.values() ?? []) {
+    const generation = generationOf(record, clientTag);
+    if (generation === undefined) continue;
+    if (endpointTag === 0) return true;
+    for (const candidate of generation.candidates.values())
+      if (candidate.endpointTag === endpointTag) return true;
+  }
+  return false;
+}
