@@ -182,14 +182,20 @@ export const loxilb: readonly Scenario[] = [
       assert.ok((await dataOver(context, dead)).up > 0, "the path was in use");
       const deadBack = await vipPairedWith(context, cluster.clients[0]?.addresses("path-a")[0] as string);
       cluster.clients[0]?.cut("path-a", "carrier");
-      await until("both sides to give the path up", async () => {
-        const gaveUp = async (peer: Peer, vip: string) => {
+      for (const [peer, vip] of [
+        [client, dead],
+        [server, deadBack],
+      ] as const) {
+        let seen: unknown;
+        await until(`the ${peer.role} to give up its path to ${vip}`, async () => {
           const views = [...(await peer.paths()).values()];
           const states = views.map((paths) => paths.find(({ address }) => address === vip)?.state);
+          seen = views;
           return states.length === ASSOCIATION_COUNT && states.every((state) => state === "inactive");
-        };
-        return (await gaveUp(client, dead)) && (await gaveUp(server, deadBack));
-      });
+        }).catch((error: Error) => {
+          throw new Error(`${error.message}; it sees ${JSON.stringify(seen)}`);
+        });
+      }
       const since = Date.now() + 50;
       await context.flowing(server, 100);
       assert.equal((await dataOver(context, dead, since)).up, 0, "DATA on the client's dead path");
