@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { currentCandidate, endOf, isLiving } from "@holdfast/model";
+import { CANDIDATE_COUNT_MAX_PER_MEMBER, currentCandidate, endOf, isLiving } from "@holdfast/model";
 import { CAUSE, CHUNK, type Chunk, encodeParameter, PARAMETER, parseCauses } from "@holdfast/sctp";
 import { ClientHost, EndpointHost, ipPacket, listedIn, type Seen } from "../testing/hosts.ts";
 import {
@@ -337,6 +337,24 @@ test("an INIT that others have asked about and that moves to another endpoint gi
   const moved = await rig.one(client.init(UP));
   assert.notEqual(moved.destination, first.destination);
   assert.equal(rig.forwarder.counters().natPortsUsed, 2);
+  rig.clock.advance(200_000);
+  const { natPortsUsed, embryos } = rig.forwarder.counters();
+  assert.deepEqual([natPortsUsed, embryos], [0, 0]);
+});
+
+test("an INIT that others have asked about holds a handful of ports, however often it comes", async () => {
+  const rig = new Rig({ services: [two()] });
+  const client = newClient(1);
+  const first = await rig.one(client.init(UP));
+  rig.forwarder.publish({
+    kind: "natPort",
+    endpoint: first.destination,
+    endpointPort: ENDPOINT_PORT,
+    natPort: first.packet.sourcePort,
+  });
+  for (let i = 0; i < 200; i++) await rig.pass(client.init(UP));
+  assert.ok(rig.event("init-reselections") > CANDIDATE_COUNT_MAX_PER_MEMBER);
+  assert.ok(rig.forwarder.counters().natPortsUsed <= CANDIDATE_COUNT_MAX_PER_MEMBER);
   rig.clock.advance(200_000);
   const { natPortsUsed, embryos } = rig.forwarder.counters();
   assert.deepEqual([natPortsUsed, embryos], [0, 0]);

@@ -4,12 +4,14 @@ import {
   type Address,
   addressFromBytes,
   type Candidate,
+  type CandidateIdentity,
   comparePrecedence,
   currentCandidate,
   currentGeneration,
   type Endpoint,
   familyOf,
   isLiving,
+  natPortsOf,
   type SessionId,
   type SessionRecord,
 } from "@holdfast/model";
@@ -308,7 +310,24 @@ function reselect(core: Core, embryo: Embryo): undefined {
   embryo.ownsPort = true;
   embryo.initCount = 0;
   // Another member has asked for it: the table learns the new port, or nobody would ever give that back.
-  if (embryo.published) publish(core, embryo);
+  if (!embryo.published) return;
+  const record = publish(core, embryo);
+  // A record keeps so many candidates: what it does not take up nobody would ever give back.
+  if (!natPortsOf(record).some((held) => isAt(held, place)))
+    core.natPorts.release(
+      place.endpoint.address,
+      place.endpoint.port,
+      place.natPort,
+      "evicted",
+      core.clock.nowMs(),
+    );
+}
+
+function isAt(held: CandidateIdentity, place: { readonly endpoint: Endpoint; readonly natPort: number }) {
+  const { endpoint, natPort } = place;
+  return (
+    held.natPort === natPort && held.endpoint === endpoint.address && held.endpointPort === endpoint.port
+  );
 }
 
 /** An INIT of a generation that the table knows: a retransmission to another member, or a late copy. Nothing changes. */
