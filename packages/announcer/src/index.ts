@@ -9,4 +9,5 @@ export {
 } from "./announcer.ts";
 export { type AnnouncerOptions, createAnnouncer } from "./create.ts";
 export type { AnnouncerInterface, InterfacePort } from "./interfaces.ts";
+export { solicitationFrame } from "./l2/frames.ts";
 export { type FrameSender, openPacketSocket } from "./l2/packet-socket.ts";

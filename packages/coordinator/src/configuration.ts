@@ -70,6 +70,9 @@ export function unheardAfterMs(timing: Timing): number {
   return timing.probeIntervalMs * (timing.missedProbesMax + 1);
 }
 
+/** `routerHeard` of a member's readiness: a router, or any host that is no member, answered within so many milliseconds. */
+export const ROUTER_EVIDENCE_MS = 300;
+
 const networkIds = new Map<string, number>();
 
 /** 16-bit name of a network on the wire. Names come from the configuration, so they are few. */

@@ -114,6 +114,7 @@ export interface Readiness {
   readonly networks?: readonly {
     readonly network: string;
     readonly carrier: boolean;
+    /** A host that is no member answered there within the last `ROUTER_EVIDENCE_MS`. Default: false. */
     readonly routerHeard?: boolean;
   }[];
 }
@@ -244,7 +245,7 @@ class RunningCoordinator implements Coordinator {
       clusterNetworks: options.clusterNetworks ?? EMPTY_PLACEMENT.clusterNetworks,
     };
     this.ownership = new Ownership(this.placement);
-    this.current = { self: options.self, members: [], confirmed: true };
+    this.current = { self: options.self, members: [], unheardNetworks: [], confirmed: true };
     Atomics.add(mainPulse, 0, 1);
     this.pulse = this.clock.every(PULSE_PERIOD_MS, () => void Atomics.add(mainPulse, 0, 1));
     const fatal =

@@ -6,6 +6,7 @@ export {
   deadAfterMs,
   type MemberAddress,
   type MemberConfiguration,
+  ROUTER_EVIDENCE_MS,
   type Timing,
 } from "./configuration.ts";
 export {
@@ -21,4 +22,10 @@ export {
 export type { VipMove } from "./moves.ts";
 export type { Pin, ServicePlacement, VipPlacement } from "./ownership/placement.ts";
 export type { ProbeCounters, SignOfLife, SignOfLifeModule } from "./probe-thread/messages.ts";
-export type { ClusterView, MemberNetworkView, MemberPhase, MemberView } from "./view.ts";
+export {
+  type ClusterView,
+  isPresent,
+  type MemberNetworkView,
+  type MemberPhase,
+  type MemberView,
+} from "./view.ts";

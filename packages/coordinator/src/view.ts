@@ -41,6 +41,8 @@ export interface ClusterView {
   readonly self: MemberName;
   /** Every configured member, by name. */
   readonly members: readonly MemberView[];
+  /** Networks of this member on which it hears no other member. */
+  readonly unheardNetworks: readonly string[];
   /** false: this member was frozen and has not yet heard what happened meanwhile; it must not announce. */
   readonly confirmed: boolean;
 }

@@ -26,6 +26,7 @@ import { startLoxilb } from "./loxilb/server.ts";
 import { joinMember } from "./member.ts";
 import { createMetrics } from "./metrics/registry.ts";
 import { workingInterfaces } from "./network/interfaces.ts";
+import { openRouterWatch } from "./network/router-watch.ts";
 import { NetworkWatch } from "./network/watch.ts";
 import { Readiness } from "./readiness.ts";
 import { createServiceRegistry } from "./services/registry.ts";
@@ -174,6 +175,9 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     });
     closers.push(() => metrics.close());
 
+    const routers = openRouterWatch({ members, registry, network, clock, logger });
+    closers.push(() => routers?.close());
+
     const member = joinMember({
       configuration: () => configuration,
       own,
@@ -181,6 +185,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       members,
       directory,
       network,
+      ...(routers !== undefined && { routers }),
       link,
       registry,
       dataPlane,

@@ -1,7 +1,13 @@
 // What makes parts into a member: ownership made true, services handed around, verdicts shared, readiness observed.
 // Everything here works on ports and a clock that are parameters: the daemon gives it the machine, a simulation its own.
 import type { Announcer } from "@holdfast/announcer";
-import type { Coordinator, CoordinatorEvent, MemberConfiguration } from "@holdfast/coordinator";
+import {
+  type ClusterView,
+  type Coordinator,
+  type CoordinatorEvent,
+  isPresent,
+  type MemberConfiguration,
+} from "@holdfast/coordinator";
 import type { Clock, Logger, VipDuty } from "@holdfast/model";
 import { announceOnly } from "./cluster/announcer.ts";
 import type { ClusterLink } from "./cluster/link.ts";
@@ -13,6 +19,7 @@ import type { Configuration } from "./config/schema.ts";
 import type { DataPlane } from "./data-plane/data-plane.ts";
 import { SuccessorHops } from "./data-plane/successors.ts";
 import type { EventBus } from "./events/bus.ts";
+import type { RouterWatch } from "./network/router-watch.ts";
 import type { NetworkWatch } from "./network/watch.ts";
 import type { Readiness } from "./readiness.ts";
 import type { ServiceRegistry } from "./services/registry.ts";
@@ -30,6 +37,8 @@ export interface MemberParts {
   readonly members: readonly MemberConfiguration[];
   readonly directory: MemberDirectory;
   readonly network: Pick<NetworkWatch, "interfaces" | "onChange">;
+  /** Without it only members tell whether a network reaches anybody. */
+  readonly routers?: Pick<RouterWatch, "need" | "isHeard">;
   readonly link: ClusterLink;
   readonly registry: ServiceRegistry;
   readonly dataPlane: DataPlane;
@@ -54,7 +63,7 @@ export interface JoinedMember {
 /** Takes the file's services in; the data plane is not started yet when this returns. */
 export function joinMember(parts: MemberParts): JoinedMember {
   const { own, topology, members, directory, network, link, registry } = parts;
-  const { dataPlane, announcer, coordinator, readiness, events, clock, logger } = parts;
+  const { dataPlane, announcer, coordinator, readiness, events, clock, logger, routers } = parts;
   const hops = new SuccessorHops(dataPlane, members, topology);
 
   // Ownership made true: announced and answered before the others see the claim.
@@ -192,10 +201,15 @@ export function joinMember(parts: MemberParts): JoinedMember {
       topology.interfaces.length === 0 || down.length < topology.interfaces.length,
       down.length === 0 ? "all are up" : `${down.join(", ")}: down or without carrier`,
     );
+    routers?.need(isLonely(coordinator.view()));
     coordinator.setReadiness({
       ready: readiness.ready,
       caughtUp: link.caughtUp(),
-      networks: topology.interfaces.map(({ name, network: of }) => ({ network: of, carrier: now.has(name) })),
+      networks: topology.interfaces.map(({ name, network: of }) => ({
+        network: of,
+        carrier: now.has(name),
+        routerHeard: routers?.isHeard(name) ?? false,
+      })),
     });
     if (hops.changed()) treatVips();
   };
@@ -216,4 +230,9 @@ export function joinMember(parts: MemberParts): JoinedMember {
       unsubscribe();
     },
   };
+}
+
+/** Somewhere no other member is heard, though others live: whose cable it is only strangers can tell. */
+function isLonely({ members, unheardNetworks }: ClusterView): boolean {
+  return unheardNetworks.length > 0 && members.some((member) => !member.isSelf && isPresent(member));
 }

@@ -1,4 +1,5 @@
-// The frames that move a neighbour's cache entry to us. Pure: addresses in, bytes out.
+// The frames that move a neighbour's cache entry to us, and those that ask one whether it is there. Pure: addresses in,
+// bytes out.
 import { type Address, familyOf } from "@holdfast/model";
 import { addressToBytes } from "./address-bytes.ts";
 
@@ -15,9 +16,12 @@ const ARP_REQUEST = 1;
 const ARP_REPLY = 2;
 const IPV6_HEADER_SIZE = 40;
 const NEXT_HEADER_ICMPV6 = 58;
-const ADVERTISEMENT_SIZE = 32;
+/** Solicitation and advertisement with one option. */
+const NEIGHBOUR_MESSAGE_SIZE = 32;
+const NEIGHBOUR_SOLICITATION = 135;
 const NEIGHBOUR_ADVERTISEMENT = 136;
 const FLAG_OVERRIDE = 0x20;
+const OPTION_SOURCE_LINK_LAYER = 1;
 const OPTION_TARGET_LINK_LAYER = 2;
 
 /**
@@ -38,17 +42,32 @@ export function announcementFrames(vip: Address, mac: Uint8Array): Uint8Array[] 
  *  22 sender MAC | 28 sender address | 32 target MAC | 38 target address
  */
 export function gratuitousArp(vip: Address, mac: Uint8Array, form: "request" | "reply"): Uint8Array {
-  const frame = ethernet(BROADCAST, mac, ETHERTYPE_ARP, ARP_SIZE);
+  const address = addressToBytes(vip);
+  const operation = form === "request" ? ARP_REQUEST : ARP_REPLY;
+  const frame = arp(BROADCAST, { operation, senderMac: mac, sender: address, target: address });
+  if (form === "reply") frame.set(mac, 32);
+  return frame;
+}
+
+function arp(
+  to: Uint8Array,
+  message: {
+    readonly operation: number;
+    readonly senderMac: Uint8Array;
+    readonly sender: Uint8Array;
+    readonly target: Uint8Array;
+  },
+): Uint8Array {
+  const frame = ethernet(to, message.senderMac, ETHERTYPE_ARP, ARP_SIZE);
   const view = new DataView(frame.buffer);
   view.setUint16(14, 1);
   view.setUint16(16, 0x0800);
   view.setUint8(18, 6);
   view.setUint8(19, 4);
-  view.setUint16(20, form === "request" ? ARP_REQUEST : ARP_REPLY);
-  frame.set(mac, 22);
-  frame.set(addressToBytes(vip), 28);
-  if (form === "reply") frame.set(mac, 32);
-  frame.set(addressToBytes(vip), 38);
+  view.setUint16(20, message.operation);
+  frame.set(message.senderMac, 22);
+  frame.set(message.sender, 28);
+  frame.set(message.target, 38);
   return frame;
 }
 
@@ -58,21 +77,58 @@ export function gratuitousArp(vip: Address, mac: Uint8Array, form: "request" | "
  *  14 IPv6 header | 54 type 136 | 55 code | 56 checksum | 58 flags | 62 target | 78 option 2, length 1 | 80 MAC
  */
 export function unsolicitedAdvertisement(vip: Address, mac: Uint8Array): Uint8Array {
-  const frame = ethernet(ALL_NODES_MAC, mac, ETHERTYPE_IPV6, IPV6_HEADER_SIZE + ADVERTISEMENT_SIZE);
-  const view = new DataView(frame.buffer);
   const target = addressToBytes(vip);
+  return neighbourMessage(
+    { destination: ALL_NODES, mac: ALL_NODES_MAC },
+    { address: target, mac },
+    { type: NEIGHBOUR_ADVERTISEMENT, flags: FLAG_OVERRIDE, target, option: OPTION_TARGET_LINK_LAYER },
+  );
+}
+
+/**
+ * Asks the neighbour at `mac` whether it still has `address`: an ARP request (RFC 826; unicast, RFC 1122 §2.3.2.1) or a
+ * neighbour solicitation (RFC 4861 §7.2.2). The answer confirms the kernel's entry for it. `source` is an address of the
+ * interface, of the same family.
+ */
+export function solicitationFrame(
+  neighbour: { readonly address: Address; readonly mac: Uint8Array },
+  own: { readonly address: Address; readonly mac: Uint8Array },
+): Uint8Array {
+  const target = addressToBytes(neighbour.address);
+  const source = addressToBytes(own.address);
+  if (familyOf(neighbour.address) === 6)
+    return neighbourMessage(
+      { destination: target, mac: neighbour.mac },
+      { address: source, mac: own.mac },
+      { type: NEIGHBOUR_SOLICITATION, flags: 0, target, option: OPTION_SOURCE_LINK_LAYER },
+    );
+  return arp(neighbour.mac, { operation: ARP_REQUEST, senderMac: own.mac, sender: source, target });
+}
+
+function neighbourMessage(
+  to: { readonly destination: Uint8Array; readonly mac: Uint8Array },
+  from: { readonly address: Uint8Array; readonly mac: Uint8Array },
+  message: {
+    readonly type: number;
+    readonly flags: number;
+    readonly target: Uint8Array;
+    readonly option: number;
+  },
+): Uint8Array {
+  const frame = ethernet(to.mac, from.mac, ETHERTYPE_IPV6, IPV6_HEADER_SIZE + NEIGHBOUR_MESSAGE_SIZE);
+  const view = new DataView(frame.buffer);
   view.setUint8(14, 0x60);
-  view.setUint16(18, ADVERTISEMENT_SIZE);
+  view.setUint16(18, NEIGHBOUR_MESSAGE_SIZE);
   view.setUint8(20, NEXT_HEADER_ICMPV6);
   view.setUint8(21, 255);
-  frame.set(target, 22);
-  frame.set(ALL_NODES, 38);
-  view.setUint8(54, NEIGHBOUR_ADVERTISEMENT);
-  view.setUint8(58, FLAG_OVERRIDE);
-  frame.set(target, 62);
-  view.setUint8(78, OPTION_TARGET_LINK_LAYER);
+  frame.set(from.address, 22);
+  frame.set(to.destination, 38);
+  view.setUint8(54, message.type);
+  view.setUint8(58, message.flags);
+  frame.set(message.target, 62);
+  view.setUint8(78, message.option);
   view.setUint8(79, 1);
-  frame.set(mac, 80);
+  frame.set(from.mac, 80);
   view.setUint16(56, icmpv6Checksum(frame));
   return frame;
 }
@@ -93,7 +149,7 @@ function ethernet(
 /** RFC 4443 §2.3 over the pseudo-header of RFC 8200 §8.1; the checksum field is still 0. */
 function icmpv6Checksum(frame: Uint8Array): number {
   const view = new DataView(frame.buffer);
-  let sum = ADVERTISEMENT_SIZE + NEXT_HEADER_ICMPV6;
+  let sum = NEIGHBOUR_MESSAGE_SIZE + NEXT_HEADER_ICMPV6;
   // Source and destination stand right before the message.
   for (let offset = 22; offset < frame.length; offset += 2) sum += view.getUint16(offset);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { DEFAULT_TIMING, deadAfterMs, networkIdOf, suspectAfterMs } from "../configuration.ts";
+import {
+  DEFAULT_TIMING,
+  deadAfterMs,
+  networkIdOf,
+  ROUTER_EVIDENCE_MS,
+  suspectAfterMs,
+  unheardAfterMs,
+} from "../configuration.ts";
 import { membersOf } from "../simulation/scenario.ts";
 import type { Message } from "../wire/message.ts";
 import { createMembership, type Membership, type MembershipEffect, viewOf } from "./state.ts";
@@ -285,5 +292,50 @@ suite("membership", () => {
       viewOf(bench.host(1).membership, bench.nowMs).members.find(({ number }) => number === 0)?.ready,
       true,
     );
+  });
+
+  suite("a cut between the last two members", () => {
+    const heardAt = (bench: Bench, at: number) =>
+      viewOf(bench.host(at).membership, bench.nowMs).members.find(({ isSelf }) => isSelf)?.networks[0]?.heard;
+    const say = (bench: Bench, at: number, routerHeard: boolean) =>
+      bench.step(at, {
+        kind: "facts",
+        facts: { networks: new Map([["path-a", { carrier: true, routerHeard }]]) },
+      });
+    const cut = () => {
+      const bench = new Bench(2);
+      bench.run(START_MS + 500);
+      assert.deepEqual([heardAt(bench, 0), heardAt(bench, 1)], [true, true]);
+      bench.carries = () => false;
+      return bench;
+    };
+
+    test("who is answered by a router is heard, who is not is not", () => {
+      const bench = cut();
+      bench.run(START_MS + 1_000);
+      assert.deepEqual([heardAt(bench, 0), heardAt(bench, 1)], [false, false]);
+      assert.deepEqual(viewOf(bench.host(0).membership, bench.nowMs).unheardNetworks, ["path-a"]);
+      bench.run(START_MS + 1_200);
+      say(bench, 0, true);
+      say(bench, 1, false);
+      assert.deepEqual([heardAt(bench, 0), heardAt(bench, 1)], [true, false]);
+      // That a router answers does not hide that no member does: it must be asked on.
+      assert.deepEqual(viewOf(bench.host(0).membership, bench.nowMs).unheardNetworks, ["path-a"]);
+      say(bench, 0, false);
+      assert.equal(heardAt(bench, 0), false);
+    });
+
+    test("an answer from before the silence proves nothing", () => {
+      const bench = cut();
+      const cutAtMs = bench.nowMs;
+      say(bench, 0, true);
+      bench.run(cutAtMs + unheardAfterMs(DEFAULT_TIMING) + 50);
+      assert.equal(heardAt(bench, 0), false);
+      say(bench, 0, true);
+      assert.equal(heardAt(bench, 0), false);
+      bench.run(bench.nowMs + ROUTER_EVIDENCE_MS);
+      say(bench, 0, true);
+      assert.equal(heardAt(bench, 0), true);
+    });
   });
 });

@@ -68,6 +68,12 @@ export interface Membership {
   incarnation: number;
   sequence: number;
   facts: LocalFacts;
+  /** When the daemon last said something of the networks. */
+  networkFactsAtMs: number;
+  /** By wire id of a network: when a member was last heard there. */
+  readonly membersHeardAtMs: Map<number, number>;
+  /** Names of networks on which no member is heard. */
+  unheardNetworks: readonly string[];
   advertised: AdvertisedState;
   stateVersion: number;
   /** The advertised state has changed and was not sent yet. */
@@ -161,6 +167,9 @@ export function createMembership(options: MembershipOptions): Membership {
     incarnation: options.incarnation,
     sequence: 0,
     facts,
+    networkFactsAtMs: options.nowMs,
+    membersHeardAtMs: new Map(),
+    unheardNetworks: [],
     advertised: { ...facts, settling: false, networks: [], claims: [] },
     stateVersion: 0,
     dirty: true,
@@ -210,7 +219,8 @@ export function viewOf(membership: Membership, nowMs: number): ClusterView {
   const members: MemberView[] = [ownView(membership, nowMs)];
   for (const peer of membership.peers.values()) members.push(peerView(membership, peer, nowMs));
   members.sort((a, b) => (a.name < b.name ? -1 : 1));
-  return { self: membership.self.name, members, confirmed: membership.confirmed };
+  const { self, unheardNetworks, confirmed } = membership;
+  return { self: self.name, members, unheardNetworks, confirmed };
 }
 
 function ownView(membership: Membership, nowMs: number): MemberView {

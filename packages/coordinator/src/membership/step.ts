@@ -1,7 +1,7 @@
 // One step of membership: an event at a time, effects out. No clock, no socket, no chance: the same events at the
 // same times give the same effects. `membership` itself is brought forward in place; a copy per probe would cost
 // more than everything else at hundreds of members.
-import { deadAfterMs, unheardAfterMs } from "../configuration.ts";
+import { deadAfterMs, ROUTER_EVIDENCE_MS, unheardAfterMs } from "../configuration.ts";
 import type { AdvertisedState } from "../wire/message.ts";
 import { receive } from "./receive.ts";
 import { leave, probeRound } from "./send.ts";
@@ -28,6 +28,7 @@ function react(membership: Membership, event: MembershipEvent, nowMs: number): M
       return hint(membership, event.member, nowMs);
     case "facts":
       membership.facts = { ...membership.facts, ...event.facts };
+      if (event.facts.networks !== undefined) membership.networkFactsAtMs = nowMs;
       return pushState(membership, nowMs, refresh(membership, nowMs));
     case "leave":
       membership.leaving = true;
@@ -112,6 +113,7 @@ function hint(membership: Membership, number: number, nowMs: number): Membership
 /** Brings what we say of ourselves up to date. */
 function refresh(membership: Membership, nowMs: number): MembershipEffect[] {
   const { facts, advertised } = membership;
+  const unheard: string[] = [];
   const next: AdvertisedState = {
     ready: facts.ready,
     caughtUp: facts.caughtUp,
@@ -120,15 +122,20 @@ function refresh(membership: Membership, nowMs: number): MembershipEffect[] {
     settling: nowMs < membership.settlingUntilMs,
     networks: [...membership.networkNames].map(([id, name]) => {
       const fact = facts.networks.get(name);
+      const isMemberHeard = isHeard(membership, id, nowMs);
+      if (!isMemberHeard) unheard.push(name);
       return {
         id,
         carrier: fact?.carrier ?? true,
-        heard: (fact?.routerHeard ?? false) || isHeard(membership, id, nowMs),
+        heard: isMemberHeard || (fact?.routerHeard === true && isRouterHeard(membership, id)),
       };
     }),
     claims: facts.claims,
   };
-  if (equals(next, advertised)) return [];
+  const before = membership.unheardNetworks;
+  const same = unheard.length === before.length && unheard.every((name, index) => name === before[index]);
+  if (!same) membership.unheardNetworks = unheard;
+  if (equals(next, advertised)) return same ? [] : [{ kind: "changed" }];
   membership.advertised = next;
   membership.stateVersion++;
   membership.dirty = true;
@@ -141,9 +148,21 @@ function isHeard(membership: Membership, id: number, nowMs: number): boolean {
   for (const peer of membership.peers.values()) {
     if (peer.phase !== "alive" && peer.phase !== "suspect") continue;
     const link = peer.links.get(id);
-    if (link !== undefined && link.heardAtMs > sinceMs && link.hearsUsAtMs > sinceMs) return true;
+    if (link !== undefined && link.heardAtMs > sinceMs && link.hearsUsAtMs > sinceMs) {
+      membership.membersHeardAtMs.set(id, nowMs);
+      return true;
+    }
   }
   return false;
+}
+
+/**
+ * What a router said before the members fell silent proves nothing now: with it a member whose cable is cut would stay
+ * where it is for longer than without.
+ */
+function isRouterHeard(membership: Membership, id: number): boolean {
+  const lostAtMs = membership.membersHeardAtMs.get(id) ?? Number.NEGATIVE_INFINITY;
+  return membership.networkFactsAtMs - lostAtMs >= ROUTER_EVIDENCE_MS;
 }
 
 function equals(a: AdvertisedState, b: AdvertisedState): boolean {

@@ -31,6 +31,7 @@ const member = (name: string, change: Partial<MemberView> = {}): MemberView => (
 const view = (members: readonly MemberView[]): ClusterView => ({
   self: members[0]?.name ?? "",
   members,
+  unheardNetworks: [],
   confirmed: true,
 });
 const names = (count: number) => Array.from({ length: count }, (_, index) => `m${index}`);

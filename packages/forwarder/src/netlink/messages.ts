@@ -39,7 +39,9 @@ const LINK_INFO_KIND = 1;
 const ADDRESS_ATTRIBUTE = { ADDRESS: 1, LOCAL: 2 } as const;
 const ROUTE_ATTRIBUTE = { DESTINATION: 1, INTERFACE: 4, GATEWAY: 5, METRICS: 8, VIA: 18 } as const;
 const METRIC_MTU = 2;
-const NEIGHBOUR_ATTRIBUTE = { DESTINATION: 1, LINK_ADDRESS: 2 } as const;
+const NEIGHBOUR_ATTRIBUTE = { DESTINATION: 1, LINK_ADDRESS: 2, CACHE_INFO: 3 } as const;
+/** The kernel tells ages in hundredths of a second (USER_HZ). */
+const TICK_MS = 10;
 const ROUTE_TYPE_UNICAST = 1;
 
 /** NUD states in which the link-layer address may be used. */
@@ -84,6 +86,8 @@ export interface Neighbour {
   /** undefined: not resolved, or failed. */
   readonly mac: Uint8Array | undefined;
   readonly stale: boolean;
+  /** Milliseconds since it was last heard from, in steps of 10; undefined: the kernel does not say. */
+  readonly confirmedForMs: number | undefined;
 }
 
 /** One message out of a datagram: its body without the netlink header. */
@@ -129,13 +133,19 @@ export function routeBody(destination: Address): Buffer {
   return Buffer.concat([body, attribute(ROUTE_ATTRIBUTE.DESTINATION, bytes)]);
 }
 
-/** Asks the kernel to resolve the address, or to confirm it when it is stale, as if a packet went there. */
-export function useNeighbourBody(interfaceIndex: number, address: Address): Buffer {
+/** One neighbour, by interface and address. */
+export function neighbourBody(interfaceIndex: number, address: Address): Buffer {
   const body = Buffer.alloc(NEIGHBOUR_SIZE);
   body[0] = familyOf(address) === 4 ? AF_INET : AF_INET6;
   body.writeInt32LE(interfaceIndex, 4);
-  body[10] = NTF_USE;
   return Buffer.concat([body, attribute(NEIGHBOUR_ATTRIBUTE.DESTINATION, addressBytes(address))]);
+}
+
+/** Asks the kernel to resolve the address, or to confirm it when it is stale, as if a packet went there. */
+export function useNeighbourBody(interfaceIndex: number, address: Address): Buffer {
+  const body = neighbourBody(interfaceIndex, address);
+  body[10] = NTF_USE;
+  return body;
 }
 
 export function linkOf(body: Buffer): Link | undefined {
@@ -199,11 +209,15 @@ export function neighbourOf(body: Buffer): Neighbour | undefined {
   if (address === undefined) return undefined;
   const state = body.readUInt16LE(8);
   const mac = attributes.get(NEIGHBOUR_ATTRIBUTE.LINK_ADDRESS);
+  const info = attributes.get(NEIGHBOUR_ATTRIBUTE.CACHE_INFO);
+  const confirmed = info !== undefined && info.length >= 4 ? info.readUInt32LE() : undefined;
   return {
     interfaceIndex: body.readInt32LE(4),
     address: addressFromBytes(address),
     mac: mac?.length === 6 && state & NEIGHBOUR_VALID ? Uint8Array.from(mac) : undefined,
     stale: state === NEIGHBOUR_STALE,
+    // struct nda_cacheinfo: confirmed, used, updated, reference count.
+    confirmedForMs: confirmed === undefined ? undefined : confirmed * TICK_MS,
   };
 }
 

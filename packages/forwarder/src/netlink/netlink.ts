@@ -14,6 +14,7 @@ import {
   type Message,
   messagesOf,
   type Neighbour,
+  neighbourBody,
   neighbourOf,
   type Route,
   request,
@@ -66,6 +67,14 @@ export class Netlink {
 
   neighbours(): Neighbour[] {
     return this.#dump(MESSAGE.GET_NEIGHBOUR, neighbourOf);
+  }
+
+  /** undefined: the kernel does not know it. */
+  neighbour(interfaceIndex: number, address: Address): Neighbour | undefined {
+    const body = neighbourBody(interfaceIndex, address);
+    for (const message of this.#ask(MESSAGE.GET_NEIGHBOUR, 0, body))
+      if (message.type === MESSAGE.NEW_NEIGHBOUR) return neighbourOf(message.body);
+    return undefined;
   }
 
   /** Which way a packet to the destination goes; undefined: none, or it is this host's own address. */

@@ -1,5 +1,10 @@
 // The machine's interfaces, addresses and neighbours, kept as the kernel tells of changes.
-import { type Link, type InterfaceAddress as LinkAddress, Netlink } from "@holdfast/forwarder";
+import {
+  type Link,
+  type InterfaceAddress as LinkAddress,
+  type Neighbour,
+  Netlink,
+} from "@holdfast/forwarder";
 import { type Address, addressBytes, type Clock, type Logger } from "@holdfast/model";
 import type { InterfaceAddress, SystemInterface } from "./interfaces.ts";
 
@@ -90,6 +95,15 @@ export class NetworkWatch {
       this.#logger.debug({ address: next, err: error }, "neighbour cannot be resolved");
     }
     return undefined;
+  }
+
+  /** All that the kernel knows now. */
+  neighbours(): readonly Neighbour[] {
+    return this.#netlink.neighbours();
+  }
+
+  neighbour(interfaceIndex: number, address: Address): Neighbour | undefined {
+    return this.#netlink.neighbour(interfaceIndex, address);
   }
 
   /** Whether a route leads there. */
