@@ -70,7 +70,11 @@ for (const stage of stages) {
   const before = passed;
   const again: string[] = [];
   await pool(stage.files, stage.concurrency, async (file) => {
+    const fileStartedAt = performance.now();
     const result = await runFile(file, stage.timeoutMs);
+    // The long ones take minutes each: say how far it is.
+    if (stage.name === "long")
+      console.log(`${((performance.now() - fileStartedAt) / 1000).toFixed(0).padStart(5)} s  ${file}`);
     if (result.failures.length === 0) return count(file, result);
     again.push(file);
     report("failed  ", file, result);
