@@ -29,6 +29,7 @@ export interface ClusterOptions {
   /** Core addresses of each endpoint; 1 by default. */
   readonly endpointAddresses?: number;
   readonly vips?: readonly string[];
+  /** Default: what `auto` chooses, and that must be BPF; `auto` itself may fall back to userspace. */
   readonly fastPath?: "auto" | "tc" | "xdp" | "xdp-generic" | "userspace";
   readonly mtu?: number;
   /** Merged over the configuration that every member gets, section by section. */
@@ -211,6 +212,11 @@ export class Cluster {
   /** Starts all members at once, and waits until every VIP of the file's service has an owner that everybody names. */
   async start(): Promise<void> {
     await Promise.all(this.members.map((member) => member.start()));
+    if (this.options.fastPath === undefined) {
+      const without = this.members.find((member) => member.log().includes('"fastPath":"userspace"'));
+      if (without !== undefined)
+        throw new Error(`${without.name} could not load its BPF programs:\n${without.log().slice(0, 4_000)}`);
+    }
     if (this.members.length > 1 && this.options.withService !== false) await this.settled();
   }
 
