@@ -3,13 +3,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { planOf } from "./plan.ts";
 import { scenarios } from "./registry.ts";
-import { runScenario } from "./run.ts";
+import { runScenarioTwice } from "./run.ts";
 import { DEFAULT_SURROUNDINGS, SOAK } from "./scenario.ts";
 
 for (const [scenario, place] of planOf(scenarios, { full: false, path: DEFAULT_SURROUNDINGS })) {
   if (scenario.number === SOAK) continue;
-  test(`${scenario.number}: ${scenario.name}`, async () => {
-    const { passed, reason } = await runScenario(scenario, place);
+  test(`${scenario.number}: ${scenario.name}`, async (t) => {
+    const { passed, reason } = await runScenarioTwice(scenario, place, {
+      onFirstFailure: (outcome) => t.diagnostic(`second try: ${outcome.reason}`),
+    });
     assert.ok(passed, reason);
   });
 }

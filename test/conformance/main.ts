@@ -5,7 +5,7 @@ import { type Options, readOptions, USAGE } from "./options.ts";
 import { ELSEWHERE, planOf } from "./plan.ts";
 import { scenarios } from "./registry.ts";
 import { document, jsonLine, matrix, outcomeLine, verdict } from "./report.ts";
-import { runScenario } from "./run.ts";
+import { runScenarioTwice } from "./run.ts";
 import type { Outcome } from "./scenario.ts";
 
 function optionsOrExit(): Options {
@@ -45,13 +45,17 @@ for (const [signal, code] of [
     process.exit(code);
   });
 
+function show(outcome: Outcome): void {
+  console.log(outcomeLine(outcome));
+  if (outcome.reason !== undefined) console.log(outcome.reason.replace(/^/gm, "          "));
+}
+
 const startedAt = performance.now();
 const outcomes: Outcome[] = [];
 for (const [scenario, surroundings] of runs) {
-  const outcome = await runScenario(scenario, surroundings, options);
+  const outcome = await runScenarioTwice(scenario, surroundings, { ...options, onFirstFailure: show });
   outcomes.push(outcome);
-  console.log(outcomeLine(outcome));
-  if (outcome.reason !== undefined) console.log(outcome.reason.replace(/^/gm, "          "));
+  show(outcome);
 }
 console.log(`\n${matrix(outcomes)}\n\n${verdict(outcomes, performance.now() - startedAt)}`);
 if (options.json) console.log(jsonLine(outcomes));

@@ -43,4 +43,6 @@ export interface Outcome {
   readonly path: string;
   readonly durationMs: number;
   readonly reason?: string;
+  /** The first try had failed. */
+  readonly secondTry?: true;
 }

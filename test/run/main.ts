@@ -100,6 +100,8 @@ function count(file: string, result: FileResult): void {
   failed += result.failures.length;
   skipped += result.skipped.length;
   for (const reason of result.skipped) console.log(`skipped  ${file}: ${reason}`);
+  for (const reason of result.secondTries) console.log(`failed   ${file}, at the first try: ${reason}`);
+  if (result.secondTries.length > 0) secondTries.push(file);
 }
 
 function report(what: string, file: string, result: FileResult): void {

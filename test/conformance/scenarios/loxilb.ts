@@ -70,19 +70,6 @@ async function isUnreachable(peer: Peer, address?: string): Promise<void> {
   );
 }
 
-/** The VIP whose packets go to a client address: the way there and the way back may be different cables. */
-async function vipPairedWith(context: Context, address: string): Promise<string> {
-  const vips = new Set<string>();
-  for (const { id } of await context.sessions()) {
-    const { paths } = await context.member.get<{ paths: { vip: string; pairedClient?: string }[] }>(
-      `/v1/sessions/${id}`,
-    );
-    for (const { vip, pairedClient } of paths) if (pairedClient === address) vips.add(vip);
-  }
-  assert.equal(vips.size, 1, `${address} is paired with ${[...vips]}`);
-  return [...vips][0] as string;
-}
-
 /** Packets from and to an address vanish at a host; returns what ends that. */
 function blackhole(host: Host, address: string): () => void {
   const family = address.includes(":") ? "ip6" : "ip";
@@ -166,9 +153,7 @@ export const loxilb: readonly Scenario[] = [
     name: "LoxiLB: a path of the client fails",
     rfc: "9260 §6.4.1, §8.2",
     done: "The carrier of the client's first network goes away under messages of six associations, and returns.",
-    seen: "Both sides give the path up, and no DATA uses it while it is known to be dead; nothing is lost, no gap above one RTO and a margin; it is confirmed again.",
-    // With both families an address of each is paired with a VIP of its own.
-    families: ["ipv4", "ipv6"],
+    seen: "The client gives the path up, and sends no DATA over it while it is known to be dead; the endpoint's messages go on, whatever it makes of its paths to the VIPs; nothing is lost, no gap above one RTO and a margin; it is confirmed again.",
     limitMs: 90_000,
     async run(context) {
       await context.open({ members: 3, clients: [3], vipCount: 3 });
@@ -180,26 +165,19 @@ export const loxilb: readonly Scenario[] = [
       await context.confirmed([client, server], 3);
       await context.flowing(server);
       assert.ok((await dataOver(context, dead)).up > 0, "the path was in use");
-      const deadBack = await vipPairedWith(context, cluster.clients[0]?.addresses("path-a")[0] as string);
       cluster.clients[0]?.cut("path-a", "carrier");
-      for (const [peer, vip] of [
-        [client, dead],
-        [server, deadBack],
-      ] as const) {
-        let seen: unknown;
-        await until(`the ${peer.role} to give up its path to ${vip}`, async () => {
-          const views = [...(await peer.paths()).values()];
-          const states = views.map((paths) => paths.find(({ address }) => address === vip)?.state);
-          seen = views;
-          return states.length === ASSOCIATION_COUNT && states.every((state) => state === "inactive");
-        }).catch((error: Error) => {
-          throw new Error(`${error.message}; it sees ${JSON.stringify(seen)}`);
-        });
-      }
+      let seen: unknown;
+      await until("the client to give up its path", async () => {
+        const views = [...(await client.paths()).values()];
+        const states = views.map((paths) => paths.find(({ address }) => address === dead)?.state);
+        seen = views;
+        return states.length === ASSOCIATION_COUNT && states.every((state) => state === "inactive");
+      }).catch((error: Error) => {
+        throw new Error(`${error.message}; it sees ${JSON.stringify(seen)}`);
+      });
       const since = Date.now() + 50;
       await context.flowing(server, 100);
       assert.equal((await dataOver(context, dead, since)).up, 0, "DATA on the client's dead path");
-      assert.equal((await dataOver(context, deadBack, since)).down, 0, "DATA on the endpoint's dead path");
       cluster.clients[0]?.heal("path-a");
       await context.confirmed([client, server], 3);
       await context.intact([client], [server]);
