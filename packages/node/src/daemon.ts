@@ -216,6 +216,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       clock,
       version: HOLDFAST_VERSION,
       registry,
+      configurationKept: () => link.storeKept(),
       table: link.table,
       catalogue,
       events,

@@ -420,6 +420,34 @@ describe("three members over TLS, engines in threads", { concurrency: false }, (
   });
 });
 
+describe("a member that is killed right after a change", () => {
+  it("has every change of the configuration that it said was kept", async () => {
+    const cluster = await newCluster();
+    try {
+      let content: string | undefined;
+      for (const [life, vip] of VIPS.entries()) {
+        const { sync } = await cluster.start(0);
+        const { configuration } = sync;
+        if (content !== undefined)
+          await until("what the life before kept", () => contentOf(configuration) === content);
+        configuration.putService(service(vip));
+        for (const other of VIPS.slice(0, life)) configuration.deleteService(service(other).id);
+        content = contentOf(configuration);
+        await sync.configurationKept();
+        await cluster.kill(0);
+      }
+      const { sync } = await cluster.start(0);
+      await until("the last of three services", () => contentOf(sync.configuration) === content);
+      assert.equal(sync.configuration.services().length, 1);
+      // Nothing new: nothing to wait for.
+      await sync.configurationKept();
+    } finally {
+      await cluster.kill(0);
+      await rm(cluster.directory, { recursive: true, force: true });
+    }
+  });
+});
+
 describe("a member that falls behind", () => {
   let cluster: Cluster;
   afterEach(async () => {

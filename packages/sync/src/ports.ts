@@ -183,7 +183,7 @@ export interface StoredState {
 
 /**
  * What survives a restart. Written behind: calls return at once and are applied in order; a crash may lose the last
- * moments, never tear what is older. Implementations: lmdb; in memory.
+ * moments, never tear what is older. Implementations: files; in memory.
  */
 export interface Store {
   load(): Promise<StoredState>;
@@ -248,8 +248,13 @@ export type ToEngine =
       readonly heads: readonly string[];
       readonly changes: readonly Uint8Array[];
     }
-  /** Keeps a small named value in the store. */
-  | { readonly kind: "keep"; readonly name: string; readonly value: Uint8Array }
+  /** Keeps a small named value in the store; with a token, `stored` says when it is on disk. */
+  | {
+      readonly kind: "keep";
+      readonly name: string;
+      readonly value: Uint8Array;
+      readonly token: number | undefined;
+    }
   | {
       readonly kind: "request";
       readonly token: number;
@@ -293,6 +298,8 @@ export type ToView =
       readonly values: ReadonlyMap<string, Uint8Array>;
       readonly damaged: readonly string[];
     }
+  /** What `keep` with this token gave is on disk. */
+  | { readonly kind: "stored"; readonly token: number }
   | {
       readonly kind: "request";
       readonly token: number;

@@ -160,6 +160,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     table: view,
     replication,
     configuration: configuration.document,
+    configurationKept: () => configuration.kept(),
     listening: runner.listening,
     ready: () => state?.ready ?? false,
     mayAllocate: () => state?.mayAllocate ?? false,

@@ -117,6 +117,11 @@ export interface Sync {
   readonly table: SessionTable;
   readonly replication: Replication;
   readonly configuration: SharedConfiguration;
+  /**
+   * Resolves when every change of the configuration so far is on this member's disk. After KEPT_LIMIT_MS in any case: a
+   * broken disk stops no operator, and the other members have the change, too.
+   */
+  configurationKept(): Promise<void>;
   /** Where it listens, ports filled in. */
   readonly listening: readonly HostPort[];
   /** This member holds what the others hold (or waited long enough for them). */

@@ -40,6 +40,44 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
   return error.code;
 }
 
+describe("a change", () => {
+  for (const [method, url, status, waits] of [
+    ["POST", "/v1/services", 201, 1],
+    ["GET", "/v1/services", 200, 0],
+    ["DELETE", "/v1/services/nothing", 404, 0],
+  ] as const)
+    test(`${method} ${url} is answered once it is kept, if there is anything to keep`, async () => {
+      const node = fakeNode();
+      let waited = 0;
+      let answered = false;
+      let release = () => {};
+      const sources: typeof node.sources = {
+        ...node.sources,
+        configurationKept: () => {
+          waited++;
+          return new Promise((resolve) => {
+            release = resolve;
+          });
+        },
+      };
+      const app = await buildServer(sources, { authorization: { token: () => undefined, socket: false } });
+      const reply = app
+        .inject({ method, url, ...(method === "POST" && { payload: SPEC }) })
+        .then((answer) => {
+          answered = true;
+          return answer;
+        });
+      if (waits > 0) {
+        while (waited === 0) await new Promise(setImmediate);
+        assert.equal(answered, false);
+        release();
+      }
+      assert.equal((await reply).statusCode, status);
+      assert.equal(waited, waits);
+      await app.close();
+    });
+});
+
 describe("the API", () => {
   const node = fakeNode();
   let app: FastifyInstance;

@@ -28,6 +28,8 @@ export interface ApiSources {
   readonly clock: Clock;
   readonly version: string;
   readonly registry: ServiceRegistry;
+  /** Resolves when the shared configuration is on this member's disk, or that takes too long. */
+  configurationKept(): Promise<void>;
   readonly table: SessionTable;
   readonly catalogue: SessionCatalogue;
   readonly events: EventBus;

@@ -24,6 +24,8 @@ export interface ClusterLink {
   readonly table: SessionTable;
   readonly replication: Replication;
   readonly store: ConfigurationStore;
+  /** Resolves when what `store` was told is on this member's disk, or that takes too long. */
+  storeKept(): Promise<void>;
   /** This member holds what the others hold. */
   caughtUp(): boolean;
   /** NAT ports may be allocated: everything that lives in this member's slots is known. */
@@ -53,6 +55,7 @@ export function createLoneLink(): ClusterLink {
     table: new SessionView(),
     replication: noReplication,
     store: createLocalConfigurationStore(),
+    storeKept: async () => {},
     caughtUp: () => true,
     mayAllocate: () => true,
     onState: () => {},

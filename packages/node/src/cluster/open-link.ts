@@ -92,6 +92,7 @@ export function replicatedLink(sync: Sync, view: PublishingView, configuration: 
     table: sync.table,
     replication: sync.replication,
     store: sync.configuration,
+    storeKept: () => sync.configurationKept(),
     caughtUp: () => sync.ready(),
     mayAllocate: () => sync.mayAllocate(),
     onState: (listener) => {

@@ -3,6 +3,7 @@ import { parseListenAddress } from "@holdfast/api";
 import { HoldfastError } from "@holdfast/model";
 import Fastify, { type FastifyInstance } from "fastify";
 import { sameToken } from "../api/authorization.ts";
+import { keepConfiguration } from "../api/kept.ts";
 import { reasonOf } from "../api/listen.ts";
 import { isLoopbackListen } from "../config/check.ts";
 import { bgpRoutes } from "./bgp.ts";
@@ -64,6 +65,8 @@ export function buildLoxilbServer(context: LoxilbContext, totals: LoxilbTotals):
     // The raw token, without "Bearer".
     if (!sameToken(request.headers.authorization ?? "", expected)) throw new LoxilbError("invalid token");
   });
+
+  app.addHook("onSend", keepConfiguration(context.sources));
 
   const refusedAt = new Map<string, number>();
   app.setErrorHandler((error, request, reply) => {

@@ -7,6 +7,8 @@ import { ConfigurationDocument } from "./configuration-document.ts";
 const KEPT_NAME = "configuration";
 /** Edits in a row are kept once. */
 const KEEP_DELAY_MS = 100;
+/** A disk that is slow or broken holds up no operator for longer; the other members have the change, too. */
+export const KEPT_LIMIT_MS = 2_000;
 
 export class ConfigurationLink {
   readonly document: ConfigurationDocument;
@@ -14,15 +16,22 @@ export class ConfigurationLink {
   readonly #logger: Logger;
   #save: (() => Uint8Array) | undefined;
   #timer: Timer | undefined;
+  /** Changes so far, and how many of them are known to be on disk. */
+  #changeCount = 0;
+  #keptCount = 0;
+  readonly #waiting = new Set<{ readonly count: number; readonly resolve: () => void }>();
+  readonly #clock: Clock;
 
   constructor(post: (message: ToEngine) => void, clock: Clock, random: Random, logger: Logger) {
     this.#post = post;
     this.#logger = logger;
+    this.#clock = clock;
     this.document = new ConfigurationDocument({
       random,
       send: (to, heads, changes) => post({ kind: "configuration", to, heads, changes }),
       keep: (save) => {
         this.#save = save;
+        this.#changeCount++;
         this.#timer ??= clock.after(KEEP_DELAY_MS, () => this.flush());
       },
       refused: (from, reason) => logger.warn({ from, reason }, "refused a configuration change"),
@@ -33,6 +42,11 @@ export class ConfigurationLink {
   handle(message: ToView): boolean {
     if (message.kind === "configuration") {
       this.document.receive(message.from, message.heads, message.changes);
+      return true;
+    }
+    if (message.kind === "stored") {
+      this.#keptCount = Math.max(this.#keptCount, message.token);
+      for (const { count, resolve } of [...this.#waiting]) if (count <= this.#keptCount) resolve();
       return true;
     }
     if (message.kind !== "kept") return false;
@@ -58,10 +72,33 @@ export class ConfigurationLink {
 
   /** Keeps what waits now. */
   flush(): void {
+    this.#keep(undefined);
+  }
+
+  /** Resolves when every change so far is on this member's disk; after KEPT_LIMIT_MS in any case. */
+  kept(): Promise<void> {
+    const count = this.#changeCount;
+    if (count === this.#keptCount) return Promise.resolve();
+    // It may have been handed over already, without the question when it is written.
+    this.#save ??= () => this.document.save();
+    return new Promise((resolve) => {
+      const settle = () => {
+        timer.cancel();
+        this.#waiting.delete(waiting);
+        resolve();
+      };
+      const timer = this.#clock.after(KEPT_LIMIT_MS, settle);
+      const waiting = { count, resolve: settle };
+      this.#waiting.add(waiting);
+      this.#keep(count);
+    });
+  }
+
+  #keep(token: number | undefined): void {
     this.#timer?.cancel();
     this.#timer = undefined;
     const save = this.#save;
     this.#save = undefined;
-    if (save !== undefined) this.#post({ kind: "keep", name: KEPT_NAME, value: save() });
+    if (save !== undefined) this.#post({ kind: "keep", name: KEPT_NAME, value: save(), token });
   }
 }

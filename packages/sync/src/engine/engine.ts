@@ -79,6 +79,15 @@ export class ReplicationEngine implements Engine {
     return statusOf(this.#parts);
   }
 
+  #keep(name: string, value: Uint8Array, token: number | undefined): void {
+    const { store, link } = this.#ports;
+    store.put(name, value);
+    if (token === undefined) return;
+    void store.flush().then(() => {
+      if (!this.#stopped) link.post({ kind: "stored", token });
+    });
+  }
+
   #fromView(message: ToEngine): void {
     if (this.#stopped) return;
     const parts = this.#parts;
@@ -116,7 +125,7 @@ export class ReplicationEngine implements Engine {
         break;
       }
       case "keep":
-        this.#ports.store.put(message.name, message.value);
+        this.#keep(message.name, message.value, message.token);
         break;
       case "request":
         parts.requests.ask(message);

@@ -44,6 +44,7 @@ export function fakeNode(
     clock: systemClock,
     version: "0.0.0-test",
     registry,
+    configurationKept: async () => {},
     table: view,
     catalogue,
     events,
