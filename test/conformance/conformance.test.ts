@@ -54,6 +54,8 @@ test("a wrong option is answered with what would be right", () => {
   assert.throws(() => readOptions(["--only", ""]), /''/);
   assert.throws(() => readOptions(["--only", "1,x"]), /'x'/);
   assert.throws(() => readOptions(["--path", "tcx/ipv4"]), /tc, xdp.*'tcx\/ipv4'/);
+  assert.throws(() => readOptions(["--jobs", "0"]), /1 to 16.*'0'/);
+  assert.equal(readOptions(["--jobs", "2"]).jobs, 2);
   assert.throws(() => readOptions(["--full", "--path", "tc/ipv4"]), /one of them/);
   assert.throws(() => readOptions(["--fulll"]), /--fulll/);
   assert.throws(() => readOptions(["17"]), /17/);

@@ -5,7 +5,7 @@ import { type Options, readOptions, USAGE } from "./options.ts";
 import { ELSEWHERE, planOf } from "./plan.ts";
 import { scenarios } from "./registry.ts";
 import { document, jsonLine, matrix, outcomeLine, verdict } from "./report.ts";
-import { runScenarioTwice } from "./run.ts";
+import { runAll } from "./run.ts";
 import type { Outcome } from "./scenario.ts";
 
 function optionsOrExit(): Options {
@@ -51,12 +51,7 @@ function show(outcome: Outcome): void {
 }
 
 const startedAt = performance.now();
-const outcomes: Outcome[] = [];
-for (const [scenario, surroundings] of runs) {
-  const outcome = await runScenarioTwice(scenario, surroundings, { ...options, onFirstFailure: show });
-  outcomes.push(outcome);
-  show(outcome);
-}
+const outcomes = await runAll(runs, { ...options, onOutcome: show });
 console.log(`\n${matrix(outcomes)}\n\n${verdict(outcomes, performance.now() - startedAt)}`);
 if (options.json) console.log(jsonLine(outcomes));
 process.exitCode = outcomes.every(({ passed }) => passed) ? 0 : 1;

@@ -3,11 +3,15 @@ import { parseArgs } from "node:util";
 import { SCENARIO_COUNT } from "./registry.ts";
 import { FAMILIES, FAST_PATHS, pathName, type Surroundings } from "./scenario.ts";
 
+/** Stacks with timers of tenths of a second share the processors. */
+const JOB_COUNT_MAX = 16;
+
 export const USAGE = `npm run conformance -- [OPTIONS]
                      all scenarios on tcx and IPv4, a dozen on the other fast paths and families
   --only N[,N…]      these scenarios alone, on tcx and IPv4
   --path PATH/FAMILY here alone; PATH of ${FAST_PATHS.join(", ")}; FAMILY of ${FAMILIES.join(", ")}
   --full             everything everywhere
+  --jobs N           so many scenarios side by side (default 1, at most ${JOB_COUNT_MAX}); what fails is tried again alone
   --json             the last line is {"scenarios":[{"number","name","passed","path"},…]}
   --verbose          a failure shows the members' logs
   --write            writes docs/conformance.md and runs nothing`;
@@ -16,6 +20,7 @@ export interface Options {
   readonly only?: readonly number[];
   readonly path?: Surroundings;
   readonly full: boolean;
+  readonly jobs: number;
   readonly json: boolean;
   readonly verbose: boolean;
   readonly write: boolean;
@@ -31,16 +36,18 @@ export function readOptions(words: readonly string[]): Options {
       only: { type: "string" },
       path: { type: "string" },
       full: { type: "boolean", default: false },
+      jobs: { type: "string", default: "1" },
       write: { type: "boolean", default: false },
       verbose: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
-  const { only, path, ...flags } = values;
+  const { only, path, jobs, ...flags } = values;
   if (flags.full && path !== undefined)
     throw new Error("--full runs everywhere, --path in one place: give one of them");
   return {
     ...flags,
+    jobs: jobsOf(jobs),
     ...(only !== undefined && { only: numbersOf(only) }),
     ...(path !== undefined && { path: surroundingsOf(path) }),
   };
@@ -55,6 +62,13 @@ function numbersOf(text: string): number[] {
       );
     return number;
   });
+}
+
+function jobsOf(text: string): number {
+  const count = /^\d+$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > JOB_COUNT_MAX)
+    throw new Error(`--jobs takes a number from 1 to ${JOB_COUNT_MAX}; '${text}' is none`);
+  return count;
 }
 
 function surroundingsOf(text: string): Surroundings {

@@ -1,5 +1,6 @@
 // One scenario in one place: its lab, its limit, and what is shown of a failure.
 import { Context } from "./context.ts";
+import type { Run } from "./plan.ts";
 import { type Outcome, pathName, type Scenario, SOAK, type Surroundings } from "./scenario.ts";
 
 const LIMIT_MS = 60_000;
@@ -50,8 +51,43 @@ export async function runScenarioTwice(
   options: { readonly verbose?: boolean; readonly onFirstFailure: (outcome: Outcome) => void },
 ): Promise<Outcome> {
   const first = await runScenario(scenario, surroundings, options);
-  // Number 50 takes as long as all the others.
-  if (first.passed || scenario.number === SOAK) return first;
+  if (first.passed || !isTriedAgain(scenario)) return first;
   options.onFirstFailure(first);
   return { ...(await runScenario(scenario, surroundings, options)), secondTry: true };
+}
+
+/** All runs, `jobs` at a time; what fails is tried again when it has the machine for itself. Outcomes in the plan's order. */
+export async function runAll(
+  runs: readonly Run[],
+  options: {
+    readonly jobs: number;
+    readonly verbose?: boolean;
+    /** Of every try. */
+    readonly onOutcome: (outcome: Outcome) => void;
+  },
+): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  const waiting = [...runs.entries()];
+  const again: typeof waiting = [];
+  const lane = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [index, [scenario, surroundings]] = next;
+      const outcome = await runScenario(scenario, surroundings, options);
+      options.onOutcome(outcome);
+      outcomes[index] = outcome;
+      if (!outcome.passed && isTriedAgain(scenario)) again.push(next);
+    }
+  };
+  await Promise.all(Array.from({ length: options.jobs }, lane));
+  for (const [index, [scenario, surroundings]] of again) {
+    const outcome = { ...(await runScenario(scenario, surroundings, options)), secondTry: true as const };
+    options.onOutcome(outcome);
+    outcomes[index] = outcome;
+  }
+  return outcomes;
+}
+
+/** Number 50 takes as long as all the others. */
+function isTriedAgain(scenario: Scenario): boolean {
+  return scenario.number !== SOAK;
 }
