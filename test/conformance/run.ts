@@ -51,12 +51,16 @@ export async function runScenarioTwice(
   options: { readonly verbose?: boolean; readonly onFirstFailure: (outcome: Outcome) => void },
 ): Promise<Outcome> {
   const first = await runScenario(scenario, surroundings, options);
-  if (first.passed || !isTriedAgain(scenario)) return first;
+  // Number 50 takes as long as all the others.
+  if (first.passed || scenario.number === SOAK) return first;
   options.onFirstFailure(first);
   return { ...(await runScenario(scenario, surroundings, options)), secondTry: true };
 }
 
-/** All runs, `jobs` at a time; what fails is tried again when it has the machine for itself. Outcomes in the plan's order. */
+/**
+ * All runs, `jobs` at a time, those of minutes last, where only their like run beside them; what fails is tried again when it
+ * has the machine for itself. Outcomes in the plan's order.
+ */
 export async function runAll(
   runs: readonly Run[],
   options: {
@@ -67,7 +71,8 @@ export async function runAll(
   },
 ): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  const waiting = [...runs.entries()];
+  const isSoak = ([, [{ number }]]: [number, Run]) => number === SOAK;
+  const waiting = [...runs.entries()].sort((a, b) => Number(isSoak(a)) - Number(isSoak(b)));
   const again: typeof waiting = [];
   const lane = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
@@ -75,7 +80,7 @@ export async function runAll(
       const outcome = await runScenario(scenario, surroundings, options);
       options.onOutcome(outcome);
       outcomes[index] = outcome;
-      if (!outcome.passed && isTriedAgain(scenario)) again.push(next);
+      if (!outcome.passed) again.push(next);
     }
   };
   await Promise.all(Array.from({ length: options.jobs }, lane));
@@ -85,9 +90,4 @@ export async function runAll(
     outcomes[index] = outcome;
   }
   return outcomes;
-}
-
-/** Number 50 takes as long as all the others. */
-function isTriedAgain(scenario: Scenario): boolean {
-  return scenario.number !== SOAK;
 }
