@@ -24,6 +24,7 @@ import { Adoption } from "./adoption/adoption.ts";
 import { Counters } from "./counters/counters.ts";
 import type { SlowPathDropReason } from "./counters/drop-reasons.ts";
 import { TokenBucket } from "./counters/token-bucket.ts";
+import { InitSources } from "./embryos/init-sources.ts";
 import { Knocks } from "./embryos/knocks.ts";
 import { Nursery } from "./embryos/nursery.ts";
 import { EndpointGuard } from "./endings/endpoint-guard.ts";
@@ -215,6 +216,7 @@ class SlowPathForwarder implements Forwarder {
       registry,
       nursery,
       knocks: new Knocks(random, limits),
+      initSources: new InitSources(),
       natPorts,
       associations: new Associations((id) => registry.get(id)?.service.selection === "persist"),
       sessions,

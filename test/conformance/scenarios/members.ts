@@ -110,7 +110,7 @@ export const members: readonly Scenario[] = [
       await client.answer(CHUNK.SACK);
       const ports = new Set(
         (await context.atEndpoint())
-          .filter((p) => context.cluster.vips.includes(p.source))
+          .filter((p) => p.sctp !== undefined && context.cluster.vips.includes(p.source))
           .map((p) => p.sctp?.sourcePort),
       );
       assert.equal(ports.size, 1);

@@ -58,6 +58,19 @@ test("each step of the handshake at another member", async () => {
   }
 });
 
+test("an INIT that comes again at another member, from another address: its INIT-ACK goes back there", async () => {
+  const cluster = new Cluster(2);
+  const { client, endpoint } = hosts();
+  const [a, b] = [cluster.rig(0), cluster.rig(1)];
+  const init = await a.one(client.init(UP, [CLIENT_2]));
+  assert.equal((await a.one(endpoint.initAck(init))).destination, CLIENT);
+  // The record is everywhere now: the other member passes the INIT on as it stands there.
+  const again = await b.one(client.init({ source: CLIENT_2, destination: VIP1 }, [CLIENT]));
+  assert.equal(again.packet.sourcePort, init.packet.sourcePort);
+  const answer = await b.one(new EndpointHost(ENDPOINT_PORT, 0, 0x53).initAck(again));
+  assert.deepEqual([answer.source, answer.destination], [VIP1, CLIENT_2]);
+});
+
 test("one INIT at two members: both allocate, the cookie decides, the association works everywhere", async () => {
   const cluster = new Cluster(3);
   const { client } = hosts();

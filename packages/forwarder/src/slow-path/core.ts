@@ -12,6 +12,7 @@ import type {
 import type { Counters } from "../counters/counters.ts";
 import type { SlowPathDropReason } from "../counters/drop-reasons.ts";
 import type { TokenBucket } from "../counters/token-bucket.ts";
+import type { InitSources } from "../embryos/init-sources.ts";
 import type { Knocks } from "../embryos/knocks.ts";
 import type { Nursery } from "../embryos/nursery.ts";
 import type { FastPath } from "../fast-path/port.ts";
@@ -39,6 +40,7 @@ export interface Core {
   readonly registry: ServiceRegistry;
   readonly nursery: Nursery;
   readonly knocks: Knocks;
+  readonly initSources: InitSources;
   readonly natPorts: NatPorts;
   readonly associations: Associations;
   readonly sessions: SessionKeeper;

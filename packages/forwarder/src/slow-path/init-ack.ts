@@ -44,7 +44,8 @@ function answerEmbryo(core: Core, input: SctpInput, init: Init, embryo: Embryo):
   const { entry } = embryo;
   const vip = entry.vipIndex.get(input.destination);
   if (vip === undefined) return drop(core, "init-ack-unexpected", input.bytes);
-  const packet = forClient(core, input, init, entry, embryo.lastSource, embryo.clientPort);
+  const client = vip === embryo.lastVip ? embryo.lastSource : embryo.source;
+  const packet = forClient(core, input, init, entry, client, embryo.clientPort);
   if (packet === undefined) return;
   embryo.answeredMs ??= core.clock.nowMs();
   const addresses = endpointAddresses(core, input, init, embryo.endpoint.address);
@@ -155,7 +156,9 @@ function answerRecord(core: Core, input: SctpInput, init: Init): undefined {
     if (generation === undefined || !isLiving(record)) continue;
     const entry = core.registry.get(record.serviceId);
     if (entry === undefined || !entry.vipIndex.has(input.destination)) continue;
-    const packet = forClient(core, input, init, entry, generation.source, record.clientPort);
+    const passed = { clientTag: verificationTag, natPort: destinationPort, vip: input.destination };
+    const client = core.initSources.of(passed) ?? generation.source;
+    const packet = forClient(core, input, init, entry, client, record.clientPort);
     if (packet === undefined) return;
     const known = [...generation.candidates.values()].find((c) => c.natPort === destinationPort);
     const candidate: Candidate = {

@@ -336,6 +336,8 @@ function forwardDuplicate(core: Core, context: InitContext, record: SessionRecor
   const { input, init, entry } = context;
   const candidate = candidateOf(record, init.initiateTag);
   if (candidate === undefined) return drop(core, "no-candidate", input.bytes);
+  const { natPort } = candidate;
+  core.initSources.passed({ clientTag: init.initiateTag, natPort, vip: input.destination }, input.source);
   rewriteAndSend(core, input, init, entry, {
     address: candidate.endpoint,
     port: candidate.endpointPort,

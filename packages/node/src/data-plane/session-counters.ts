@@ -1,7 +1,7 @@
 // What this member's fast path counted for one session.
 import type { PathCounters } from "@holdfast/api";
 import type { FastPath, FlowCounters } from "@holdfast/forwarder";
-import type { MemberName, Service, SessionRecord } from "@holdfast/model";
+import { type Address, familyOf, type MemberName, type Service, type SessionRecord } from "@holdfast/model";
 import { shownCandidate } from "../sessions/view.ts";
 
 const NOTHING: FlowCounters = { packets: 0, bytes: 0, lastSeenMs: 0 };
@@ -29,15 +29,21 @@ export function sessionCounters(
   ].at(-1)?.pairing;
   const rows: PathCounters[] = [];
   for (const [index, vip] of service.vips.entries()) {
+    const isOfFamily = (address: Address) => familyOf(address) === familyOf(vip);
     const down =
       candidate &&
-      fastPath.counters({
-        source: candidate.endpoint,
-        destination: vip,
-        sourcePort: candidate.endpointPort,
-        destinationPort: candidate.natPort,
-      });
-    const ups = [...record.clients.keys()].flatMap((client) => {
+      sum(
+        // Of a multi-homed endpoint each address has a flow of its own.
+        [candidate.endpoint, ...candidate.endpointAddresses].filter(isOfFamily).map((source) =>
+          fastPath.counters({
+            source,
+            destination: vip,
+            sourcePort: candidate.endpointPort,
+            destinationPort: candidate.natPort,
+          }),
+        ),
+      );
+    const ups = [...record.clients.keys()].filter(isOfFamily).flatMap((client) => {
       const up = fastPath.counters({
         source: client,
         destination: vip,
@@ -60,4 +66,17 @@ export function sessionCounters(
       rows.push({ member, vip, client: downClient, up: view(NOTHING), down: view(down) });
   }
   return rows;
+}
+
+/** undefined when there is no flow at all. */
+function sum(flows: readonly (FlowCounters | undefined)[]): FlowCounters | undefined {
+  let total: FlowCounters | undefined;
+  for (const flow of flows)
+    if (flow !== undefined)
+      total = {
+        packets: (total?.packets ?? 0) + flow.packets,
+        bytes: (total?.bytes ?? 0) + flow.bytes,
+        lastSeenMs: Math.max(total?.lastSeenMs ?? 0, flow.lastSeenMs),
+      };
+  return total;
 }

@@ -29,7 +29,7 @@ import type { HeardPacket, RawHost } from "./raw-host.ts";
 export interface ScriptedOptions {
   readonly port: number;
   readonly servicePort: number;
-  /** The client's addresses; the first is the default source. */
+  /** The client's addresses; the first of the destination's family is the default source. */
   readonly addresses: readonly Address[];
   /** The service's; the first is the default destination. */
   readonly vips: readonly Address[];
@@ -84,10 +84,11 @@ export class ScriptedClient {
   /** Puts the chunks into one packet and sends it. Returns the packet. */
   send(chunks: readonly Uint8Array[], way: Way = {}): Uint8Array {
     const { options } = this;
+    const destination = way.to ?? (options.vips[0] as Address);
     const packet = sctpPacket(
       {
-        source: way.from ?? (options.addresses[0] as Address),
-        destination: way.to ?? (options.vips[0] as Address),
+        source: way.from ?? this.#sourceFor(destination),
+        destination,
         sourcePort: way.port ?? options.port,
         destinationPort: options.servicePort,
       },
@@ -97,6 +98,13 @@ export class ScriptedClient {
     );
     this.raw.send(packet, way.network);
     return packet;
+  }
+
+  /** The first address of the destination's family. */
+  #sourceFor(destination: Address): Address {
+    const { addresses } = this.options;
+    const isV6 = destination.includes(":");
+    return addresses.find((address) => address.includes(":") === isV6) ?? (addresses[0] as Address);
   }
 
   /** An INIT; lists all addresses unless `fields` has parameters of its own. */
