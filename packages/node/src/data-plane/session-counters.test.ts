@@ -11,16 +11,11 @@ import {
   SessionView,
   sessionIdOf,
 } from "@holdfast/model";
-import { serviceOf } from "../services/specification.ts";
 import { sessionCounters } from "./session-counters.ts";
 
 const V4: Address = "203.0.113.1";
 const V6: Address = "2001:db8:b::1";
-const SERVICE = serviceOf({
-  vips: [V4, V6],
-  port: 38_412,
-  endpoints: [{ address: "198.19.0.100", port: 38_412, weight: 1, state: "active" }],
-});
+const SERVICE = { id: "sctp/203.0.113.1:38412", vips: [V4, V6], port: 38_412 };
 const CANDIDATE = {
   member: 1,
   endpoint: "198.19.0.100",

@@ -12,7 +12,7 @@ const NOTHING: FlowCounters = { packets: 0, bytes: 0, lastSeenMs: 0 };
  */
 export function sessionCounters(
   record: SessionRecord,
-  service: Service,
+  service: Pick<Service, "vips" | "port">,
   fastPath: Pick<FastPath, "counters" | "nowMs">,
   member: MemberName,
 ): readonly PathCounters[] {

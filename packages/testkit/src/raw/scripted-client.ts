@@ -163,12 +163,18 @@ export class ScriptedClient {
     return init;
   }
 
-  /** COOKIE-ECHO, and waits for the COOKIE-ACK. */
+  /** COOKIE-ECHO, and waits for the COOKIE-ACK. T1-cookie: sent again after a second. */
   async echo(init: Init, way: Way = {}): Promise<Answer> {
     if (init.stateCookie === undefined) throw new Error("the INIT-ACK has no cookie");
     const count = this.answers(CHUNK.COOKIE_ACK).length + 1;
-    this.send([encodeCookieEcho(init.stateCookie)], { tag: init.initiateTag, ...way });
-    return this.answer(CHUNK.COOKIE_ACK, { count });
+    for (let attempt = 1; ; attempt++) {
+      this.send([encodeCookieEcho(init.stateCookie)], { tag: init.initiateTag, ...way });
+      try {
+        return await this.answer(CHUNK.COOKIE_ACK, { count, limitMs: INIT_RETRANSMISSION_MS });
+      } catch (error) {
+        if (attempt === INIT_COUNT_MAX) throw error;
+      }
+    }
   }
 
   /** The whole handshake. */
