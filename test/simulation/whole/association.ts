@@ -26,6 +26,8 @@ import { TIMES } from "./world.ts";
 const OUTSTANDING_COUNT_MAX = 4;
 /** Consecutive errors of a destination after which it is inactive (Path.Max.Retrans). */
 const PATH_ERRORS_MAX = 2;
+/** RFC 9260 §9.2, Association.Max.Retrans: so often SHUTDOWN-ACK is sent again, then the association is gone. */
+const SHUTDOWN_ACK_COUNT_MAX = 10;
 const MESSAGE_SIZE = 12;
 
 export type AssociationState =
@@ -289,6 +291,8 @@ export class Association {
     this.#retransmission = this.#around.clock.after(this.#rtoMs, () => this.#expired());
   }
 
+  #shutdownAckCount = 0;
+
   /** T3: the destination has failed once more, the next one carries it. */
   #expired(): void {
     this.#retransmission = undefined;
@@ -301,7 +305,13 @@ export class Association {
         this.#outstanding.map((message) => encodeData(message)),
       );
     else if (this.state === "shutdownSent") this.#transmit(address, [encodeShutdown(this.#cumulative)]);
-    else if (this.state === "shutdownAckSent") this.#transmit(address, [encodeShutdownAck()]);
+    else if (this.state === "shutdownAckSent") {
+      if (++this.#shutdownAckCount > SHUTDOWN_ACK_COUNT_MAX) {
+        this.#over();
+        return;
+      }
+      this.#transmit(address, [encodeShutdownAck()]);
+    }
     this.#arm();
   }
 
