@@ -1,6 +1,13 @@
 // The machines' daemons: they start, die, stand still, drain and return as another version; and what a death may take
 // with it.
-import { type Address, generationOf, type Random, seededRandom } from "../../../packages/model/src/index.ts";
+import {
+  type Address,
+  generationOf,
+  PENDING_GENERATION_COUNT_MAX,
+  pendingGenerations,
+  type Random,
+  seededRandom,
+} from "../../../packages/model/src/index.ts";
 import type { JournalFactory } from "../../../packages/sync/src/journal/segment.ts";
 import type { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";
 import { SimulatedClock, type SimulatedTime } from "../clock.ts";
@@ -208,12 +215,29 @@ export class Fleet {
       const holders = others.filter(({ life }) => holds(life, instance));
       if (holders.length > 0) continue;
       // From the INIT-ACK on, no single death loses a handshake; before it, the INIT is simply sent again.
-      if (wasQuiet && others.length > 0) continue;
+      if (wasQuiet && others.length > 0 && !others.some(({ life }) => isForgedAt(life, instance, ledger)))
+        continue;
       const isOld = instance.state === "alive" && time.nowMs - instance.aliveSinceMs >= DISK_MS;
       if (others.length === 0 && disk === "kept" && isOld) continue;
       instance.excused = `${victim.name} alone knew of it`;
     }
   }
+}
+
+/**
+ * A restart of a session that has forged restarts pending: those came from the client's own address, and a record keeps few.
+ * The client's INIT-ACK is replicated only once its cookie is back, or forgers could push it out (docs/limits.md).
+ */
+function isForgedAt(life: Life | undefined, instance: Instance, ledger: Ledger): boolean {
+  if (instance.state !== "opening") return false;
+  for (const record of life?.view.values() ?? []) {
+    if (record.serviceId !== instance.service.id) continue;
+    const isOfClient = [...record.generations.keys(), record.commit?.clientTag ?? 0].some(
+      (tag) => ledger.byTag(tag)?.client === instance.client,
+    );
+    if (isOfClient && pendingGenerations(record).length >= PENDING_GENERATION_COUNT_MAX / 2) return true;
+  }
+  return false;
 }
 
 /** Its generation, with the INIT-ACK that the client took. */
