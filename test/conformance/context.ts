@@ -313,7 +313,7 @@ export class Context {
   }
 
   /** The last packets at every edge, for a report of what failed. Never throws. */
-  excerpt(count = Number(process.env["EX"] ?? 12)): string {
+  excerpt(count = 12): string {
     return [...this.#captures]
       .map(([name]) => {
         try {
