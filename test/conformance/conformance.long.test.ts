@@ -1,17 +1,11 @@
 // Every scenario once, on tcx and IPv4. Number 50 has a file of its own: it takes as long as the others together.
-import assert from "node:assert/strict";
 import { test } from "node:test";
+import { assertConforms } from "./as-test.ts";
 import { planOf } from "./plan.ts";
 import { scenarios } from "./registry.ts";
-import { runScenarioTwice } from "./run.ts";
 import { DEFAULT_SURROUNDINGS, SOAK } from "./scenario.ts";
 
 for (const [scenario, place] of planOf(scenarios, { full: false, path: DEFAULT_SURROUNDINGS })) {
   if (scenario.number === SOAK) continue;
-  test(`${scenario.number}: ${scenario.name}`, async (t) => {
-    const { passed, reason } = await runScenarioTwice(scenario, place, {
-      onFirstFailure: (outcome) => t.diagnostic(`second try: ${outcome.reason}`),
-    });
-    assert.ok(passed, reason);
-  });
+  test(`${scenario.number}: ${scenario.name}`, (t) => assertConforms(t, [scenario, place]));
 }

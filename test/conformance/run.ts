@@ -42,31 +42,15 @@ export async function runScenario(
 }
 
 /**
- * A scenario that fails is run once more: machines are shared, and stacks with timers of tenths of a second show it when one
- * loses its processor. `onFirstFailure` hears of it, and the outcome says that it took two.
- */
-export async function runScenarioTwice(
-  scenario: Scenario,
-  surroundings: Surroundings,
-  options: { readonly verbose?: boolean; readonly onFirstFailure: (outcome: Outcome) => void },
-): Promise<Outcome> {
-  const first = await runScenario(scenario, surroundings, options);
-  // Number 50 takes as long as all the others.
-  if (first.passed || scenario.number === SOAK) return first;
-  options.onFirstFailure(first);
-  return { ...(await runScenario(scenario, surroundings, options)), secondTry: true };
-}
-
-/**
- * All runs, `jobs` at a time, those of minutes last, where only their like run beside them; what fails is tried again when it
- * has the machine for itself. Outcomes in the plan's order.
+ * All runs, `jobs` at a time, those of minutes last, where only their like run beside them. What fails is run once more when it
+ * has the machine for itself: machines are shared, and stacks with timers of tenths of a second show it when one loses its
+ * processor. `onOutcome` hears of both tries. Outcomes in the plan's order; they say what took two.
  */
 export async function runAll(
   runs: readonly Run[],
   options: {
     readonly jobs: number;
     readonly verbose?: boolean;
-    /** Of every try. */
     readonly onOutcome: (outcome: Outcome) => void;
   },
 ): Promise<Outcome[]> {

@@ -306,6 +306,7 @@ export const handshake: readonly Scenario[] = [
         client.sendInit({}, { to: vip1 });
         await until("an INIT-ACK from the second", () => answerFrom(vip1), 1_000).catch(() => {});
       }
+      await client.answer(CHUNK.INIT_ACK, { count: 2 });
       const chosen = answerFrom(vip1);
       assert.ok(chosen, "no INIT-ACK came from the second");
       client.behave();

@@ -178,7 +178,7 @@ export const hostile: readonly Scenario[] = [
       }
       const genuine = await newcomer;
       assert.ok(genuine);
-      await genuine.established(1, 30_000);
+      await genuine.established(1, 15_000);
       const { body } = await context.member.fetch("GET", "/v1/metrics");
       const embryos = Number(/holdfast_slow_path_size\{table="embryos"\} (\d+)/.exec(body)?.[1]);
       assert.ok(embryos <= 32_768, `${embryos} embryos`);

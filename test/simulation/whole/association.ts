@@ -77,6 +77,7 @@ export class Association {
   /** The last TSN received in order. */
   #cumulative: number;
   readonly #early = new Map<number, Uint8Array>();
+  #shutdownAckCount = 0;
   #rtoMs: number = TIMES.retransmitMs;
   #retransmission: Timer | undefined;
   readonly #timers: Timer[] = [];
@@ -290,8 +291,6 @@ export class Association {
     if (!waits || this.#retransmission !== undefined || this.state === "closed") return;
     this.#retransmission = this.#around.clock.after(this.#rtoMs, () => this.#expired());
   }
-
-  #shutdownAckCount = 0;
 
   /** T3: the destination has failed once more, the next one carries it. */
   #expired(): void {

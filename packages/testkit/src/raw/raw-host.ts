@@ -1,5 +1,4 @@
 // A host of the lab without an SCTP stack: sends any bytes as IP packets or frames, and hears everything on its cables.
-
 import { networkInterfaces } from "node:os";
 import koffi from "koffi";
 import { type CapturedPacket, readPacket } from "../capture/packet.ts";

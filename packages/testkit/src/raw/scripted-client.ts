@@ -1,6 +1,6 @@
 // An SCTP client that does what a test says, packet by packet, and nothing else unless it is told to answer.
 import type { Address } from "@holdfast/model";
-import { addressBytes } from "@holdfast/model";
+import { addressBytes, familyOf } from "@holdfast/model";
 import {
   CHUNK,
   type Chunk,
@@ -56,8 +56,8 @@ export interface Answer {
 
 const ANSWER_PERIOD_MS = 2;
 const ANSWER_LIMIT_MS = 3_000;
-const INIT_RETRANSMISSION_MS = 1_000;
-const INIT_COUNT_MAX = 4;
+const RETRANSMISSION_MS = 1_000;
+const SEND_COUNT_MAX = 4;
 
 export class ScriptedClient {
   readonly raw: RawHost;
@@ -103,8 +103,8 @@ export class ScriptedClient {
   /** The first address of the destination's family. */
   #sourceFor(destination: Address): Address {
     const { addresses } = this.options;
-    const isV6 = destination.includes(":");
-    return addresses.find((address) => address.includes(":") === isV6) ?? (addresses[0] as Address);
+    const family = familyOf(destination);
+    return addresses.find((address) => familyOf(address) === family) ?? (addresses[0] as Address);
   }
 
   /** An INIT; lists all addresses unless `fields` has parameters of its own. */
@@ -143,15 +143,7 @@ export class ScriptedClient {
 
   /** INIT, and the INIT-ACK that came back; its tag is the peer's from now on. T1-init: sent again after a second. */
   async init(fields: Partial<InitFields> = {}, way: Way = {}): Promise<Init> {
-    const count = this.answers(CHUNK.INIT_ACK).length + 1;
-    for (let attempt = 1; ; attempt++) {
-      this.sendInit(fields, way);
-      try {
-        return this.take(await this.answer(CHUNK.INIT_ACK, { count, limitMs: INIT_RETRANSMISSION_MS }));
-      } catch (error) {
-        if (attempt === INIT_COUNT_MAX) throw error;
-      }
-    }
+    return this.take(await this.#untilAnswered(CHUNK.INIT_ACK, () => this.sendInit(fields, way)));
   }
 
   /** Takes an INIT-ACK as the one to go on with. */
@@ -166,13 +158,19 @@ export class ScriptedClient {
   /** COOKIE-ECHO, and waits for the COOKIE-ACK. T1-cookie: sent again after a second. */
   async echo(init: Init, way: Way = {}): Promise<Answer> {
     if (init.stateCookie === undefined) throw new Error("the INIT-ACK has no cookie");
-    const count = this.answers(CHUNK.COOKIE_ACK).length + 1;
+    const echo = encodeCookieEcho(init.stateCookie);
+    return this.#untilAnswered(CHUNK.COOKIE_ACK, () => this.send([echo], { tag: init.initiateTag, ...way }));
+  }
+
+  /** RFC 9260 §5.1, T1: sends, and sends again, until one more chunk of `type` has come. */
+  async #untilAnswered(type: number, send: () => void): Promise<Answer> {
+    const count = this.answers(type).length + 1;
     for (let attempt = 1; ; attempt++) {
-      this.send([encodeCookieEcho(init.stateCookie)], { tag: init.initiateTag, ...way });
+      send();
       try {
-        return await this.answer(CHUNK.COOKIE_ACK, { count, limitMs: INIT_RETRANSMISSION_MS });
+        return await this.answer(type, { count, limitMs: RETRANSMISSION_MS });
       } catch (error) {
-        if (attempt === INIT_COUNT_MAX) throw error;
+        if (attempt === SEND_COUNT_MAX) throw error;
       }
     }
   }
