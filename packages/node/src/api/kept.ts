@@ -2,10 +2,14 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ApiSources } from "./sources.ts";
 
+/** Whether a request asks and changes nothing. */
+export function isRead(method: string): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
 /** An `onSend` hook. A GET waits for nothing, and neither does a refusal. */
 export function keepConfiguration(sources: Pick<ApiSources, "configurationKept">) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const reads = request.method === "GET" || request.method === "HEAD";
-    if (!reads && reply.statusCode < 400) await sources.configurationKept();
+    if (!isRead(request.method) && reply.statusCode < 400) await sources.configurationKept();
   };
 }

@@ -15,6 +15,7 @@ import {
 import type { TSchema } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import type { FastifyInstance } from "fastify";
+import { pino } from "pino";
 import { buildServer } from "./server.ts";
 import { addSession, fakeNode } from "./testing/fake-node.ts";
 
@@ -44,15 +45,18 @@ describe("a change", () => {
   for (const [method, url, status, waits] of [
     ["POST", "/v1/services", 201, 1],
     ["GET", "/v1/services", 200, 0],
+    ["HEAD", "/v1/services", 200, 0],
     ["DELETE", "/v1/services/nothing", 404, 0],
   ] as const)
-    test(`${method} ${url} is answered once it is kept, if there is anything to keep`, async () => {
+    test(`${method} ${url} is answered once it is kept and logged as a change, if it is one`, async () => {
       const node = fakeNode();
       let waited = 0;
       let answered = false;
       let release = () => {};
+      const logged: string[] = [];
       const sources: typeof node.sources = {
         ...node.sources,
+        logger: pino({ level: "info" }, { write: (line: string) => void logged.push(line) }),
         configurationKept: () => {
           waited++;
           return new Promise((resolve) => {
@@ -75,6 +79,7 @@ describe("a change", () => {
       assert.equal((await reply).statusCode, status);
       assert.equal(waited, waits);
       await app.close();
+      assert.equal(logged.join().includes("API change"), waits > 0);
     });
 });
 

@@ -9,7 +9,7 @@ import type { TSchema } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import Fastify, { type FastifyInstance } from "fastify";
 import { type AuthorizationOptions, authorize } from "./authorization.ts";
-import { keepConfiguration } from "./kept.ts";
+import { isRead, keepConfiguration } from "./kept.ts";
 import { codedError, RequestInvalid, sendProblem } from "./problem.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -73,7 +73,7 @@ export async function buildServer(sources: ApiSources, options: ServerOptions): 
   app.addHook("onRequest", async (request) => authorize(request, options.authorization));
   app.addHook("onSend", keepConfiguration(sources));
   app.addHook("onResponse", async (request, reply) => {
-    const change = request.method !== "GET" && reply.statusCode < 400;
+    const change = !isRead(request.method) && reply.statusCode < 400;
     const fields = {
       requestId: request.id,
       method: request.method,
