@@ -2,7 +2,9 @@
 // indices, and 2,500 as objects; the garbage collector sees pages instead of a million maps. Records used lately stay
 // decoded as well.
 import { ByteWriter } from "./bytes.ts";
-import { decodeSession, RECORD_BYTES_MAX, writeSession, writeWithEnd } from "./codec.ts";
+import { RECORD_BYTES_MAX } from "./codec/format.ts";
+import { decodeSession } from "./codec/read.ts";
+import { writeSession, writeWithEnd } from "./codec/write.ts";
 import { sessionIdFromBytes, sessionIdToBytes } from "./identity.ts";
 import { emptyRecord, join } from "./join.ts";
 import type { End, SessionId, SessionRecord } from "./record.ts";

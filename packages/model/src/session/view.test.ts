@@ -3,7 +3,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { arbitraryDelta, arbitrarySessionId } from "./arbitrary.ts";
 import { candidateKeyOf } from "./candidate.ts";
-import { canonicalForm, decodeSession, encodeSession } from "./codec.ts";
+import { decodeSession } from "./codec/read.ts";
+import { canonicalForm, encodeSession } from "./codec/write.ts";
 import {
   commitOf,
   currentGeneration,

@@ -3,7 +3,7 @@
 import type { Address } from "../address.ts";
 import type { ServiceId } from "../service.ts";
 import type { CandidateIdentity } from "./candidate.ts";
-import { decodeSession } from "./codec.ts";
+import { decodeSession } from "./codec/read.ts";
 import { complete } from "./complete.ts";
 import { comparePrecedence, currentCandidate, isEnded, isSamePort, natPortsOf } from "./facts.ts";
 import { compareEnds, emptyRecord, isIdentified, join } from "./join.ts";

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { arbitraryDelta, arbitraryRecord, arbitrarySessionId } from "./arbitrary.ts";
-import { ByteWriter } from "./bytes.ts";
-import { decodeSession, encodeSession, isSession, writeWithEnd } from "./codec.ts";
-import { emptyRecord, join } from "./join.ts";
-import type { SessionRecord } from "./record.ts";
+import { arbitraryDelta, arbitraryRecord, arbitrarySessionId } from "../arbitrary.ts";
+import { ByteWriter } from "../bytes.ts";
+import { emptyRecord, join } from "../join.ts";
+import type { SessionRecord } from "../record.ts";
+import { isSession } from "./check.ts";
+import { decodeSession } from "./read.ts";
+import { encodeSession, writeWithEnd } from "./write.ts";
 
 const record = arbitraryRecord(arbitrarySessionId);
 const RUNS = { numRuns: 400 };
