@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { CHUNK } from "@holdfast/sctp";
 import {
+  brief,
   type CapturedPacket,
   leaksOf,
   ownAbortsOf,
@@ -11,7 +12,7 @@ import {
   SERVICE_PORT,
   until,
 } from "@holdfast/testkit";
-import { brief, Scene, type SceneOptions } from "../cluster/scene.ts";
+import { Scene, type SceneOptions } from "../cluster/scene.ts";
 
 /** Index of the attacker's host. */
 export const ATTACKER = 1;

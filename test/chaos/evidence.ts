@@ -1,5 +1,6 @@
 // What the captures at all edges say, whatever happened to the members.
 import {
+  brief,
   type Capture,
   type CapturedPacket,
   initOf,
@@ -9,7 +10,7 @@ import {
   startCapture,
   wrongChecksumsOf,
 } from "@holdfast/testkit";
-import { brief, type Scene } from "../cluster/scene.ts";
+import type { Scene } from "../cluster/scene.ts";
 
 const EXAMPLE_COUNT_MAX = 10;
 const FILTER = "sctp or icmp or icmp6";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Member } from "@holdfast/testkit";
-import { brief, Scene } from "./scene.ts";
+import { brief, type Member } from "@holdfast/testkit";
+import { Scene } from "./scene.ts";
 import { aloneOn, bringBack, goneFrom, staysPut } from "./trouble.ts";
 
 test("three members: stopped, cut off, drained, killed; no association notices", async (t) => {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type Member, until } from "@holdfast/testkit";
-import { brief, Scene } from "./scene.ts";
+import { brief, type Member, until } from "@holdfast/testkit";
+import { Scene } from "./scene.ts";
 import { bringBack, staysPut } from "./trouble.ts";
 
 /**

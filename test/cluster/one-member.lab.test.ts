@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CHUNK, encodeHeartbeat } from "@holdfast/sctp";
-import { hasChunk, type Peer, RawHost, SERVICE_PORT, sctpPacket, until } from "@holdfast/testkit";
-import { brief, Scene } from "./scene.ts";
+import { brief, hasChunk, type Peer, RawHost, SERVICE_PORT, sctpPacket, until } from "@holdfast/testkit";
+import { Scene } from "./scene.ts";
 
 /** One with two addresses, one with three, and enough with one that ten use the same port toward one endpoint. */
 const CLIENTS = [1, 2, 3, 1, 1, 1, 1, 1, 1, 1];

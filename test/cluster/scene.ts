@@ -2,6 +2,7 @@
 // whatever was done to the members meanwhile.
 import assert from "node:assert/strict";
 import {
+  brief,
   type Capture,
   type CapturedPacket,
   Cluster,
@@ -262,10 +263,4 @@ export class Scene {
       .map((member) => `--- ${member.name}\n${member.log().slice(-2500)}`)
       .join("\n");
   }
-}
-
-export function brief(packet: CapturedPacket): string {
-  const chunks = packet.sctp?.chunks.map(({ type }) => type).join("+") ?? `protocol ${packet.protocol}`;
-  const tag = packet.sctp?.verificationTag.toString(16) ?? "";
-  return `${Math.round(packet.wallMs)} ${packet.source} > ${packet.destination} [${chunks}] ${tag}`;
 }

@@ -1,8 +1,8 @@
 // What a scenario works with: a cluster with captures at every edge, peers, scripted clients; and what must hold at the
 // end of every scenario, whatever it was about.
 import assert from "node:assert/strict";
-import { CHUNK } from "@holdfast/sctp";
 import {
+  brief,
   type Capture,
   type CapturedPacket,
   Cluster,
@@ -35,6 +35,8 @@ const strangers = (...networks: string[]) =>
   `${ENDS} or ${LISTS} or (sctp and (${networks.map((network) => `net ${network}`).join(" or ")}))`;
 const ENDS_AT_CLIENT = strangers("198.19.0.0/16", "fd09::/16");
 const ENDS_AT_ENDPOINT = strangers("198.18.0.0/16", "fd01::/16", "fd02::/16", "fd03::/16");
+/** Events of each peer in the report of a failure. */
+const EVENT_COUNT = 12;
 const EDGE_FILTER = "sctp or icmp or icmp6 or (ip[6:2] & 0x3fff != 0) or (ip6[6] = 44)";
 
 export interface StageOptions extends Omit<ClusterOptions, "vips" | "fastPath"> {
@@ -313,36 +315,25 @@ export class Context {
   }
 
   /** The last packets at every edge, for a report of what failed. Never throws. */
-  excerpt(count = 12): string {
-    return [...this.#captures]
-      .map(([name]) => {
-        try {
-          const packets = this.#captured(name);
-          const start = packets[0]?.wallMs ?? 0;
-          const lines = packets
-            .slice(-count)
-            .map((p) => `  ${((p.wallMs - start) / 1000).toFixed(3).padStart(8)} s  ${brief(p)}`);
-          return [`--- last of ${packets.length} packets at ${name}`, ...lines].join("\n");
-        } catch (error) {
-          return `--- no capture at ${name}: ${(error as Error).message}`;
-        }
-      })
-      .join("\n");
+  excerpt(count = 20): string {
+    const captures = [...this.#captures].map(([name]) => {
+      try {
+        const packets = this.#captured(name);
+        const lines = packets.slice(-count).map((packet) => `  ${brief(packet)}`);
+        return [`--- last of ${packets.length} packets at ${name}`, ...lines].join("\n");
+      } catch (error) {
+        return `--- no capture at ${name}: ${(error as Error).message}`;
+      }
+    });
+    const events = (this.#cluster?.peers ?? []).map(({ role, host, events }) => {
+      const lines = events.slice(-EVENT_COUNT).map((event) => `  ${JSON.stringify(event)}`);
+      return [`--- last of ${events.length} events of the ${role} on ${host.name}`, ...lines].join("\n");
+    });
+    return [...captures, ...events].join("\n");
   }
 
   /** Ends of the members' logs, for a report of what failed. */
   logs(): string {
     return (this.#cluster?.members ?? []).map((m) => `--- ${m.name}\n${m.log().slice(-3000)}`).join("\n");
   }
-}
-
-const CHUNK_NAMES = new Map(Object.entries(CHUNK).map(([name, type]) => [type as number, name]));
-
-/** A packet in one line. */
-export function brief(packet: CapturedPacket): string {
-  const { sctp } = packet;
-  if (sctp === undefined) return `${packet.source} > ${packet.destination} protocol ${packet.protocol}`;
-  const chunks = sctp.chunks.map(({ type }) => CHUNK_NAMES.get(type) ?? `chunk ${type}`).join(" ");
-  const tag = sctp.verificationTag.toString(16).padStart(8, "0");
-  return `${packet.source}:${sctp.sourcePort} > ${packet.destination}:${sctp.destinationPort} tag ${tag} ${chunks}`;
 }

@@ -1,4 +1,5 @@
 // simulated clock and network, packet builder, lab
+export * from "./capture/brief.ts";
 export * from "./capture/capture.ts";
 export * from "./capture/judge.ts";
 export * from "./capture/packet.ts";

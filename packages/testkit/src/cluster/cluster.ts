@@ -51,6 +51,8 @@ export class Cluster {
   readonly members: Member[] = [];
   readonly clients: Host[] = [];
   readonly endpoints: Host[] = [];
+  /** Those that were started, in that order. */
+  readonly peers: Peer[] = [];
   readonly vips: readonly string[];
 
   constructor(options: ClusterOptions = {}) {
@@ -284,25 +286,35 @@ export class Cluster {
     options: { readonly echo?: boolean } & Partial<ClientOptions> = {},
   ): Promise<Peer> {
     const host = this.endpoints[index] as Host;
-    return startServer(host, {
-      local: this.#sctpAddresses(host.addresses("core")),
-      port: ENDPOINT_PORT,
-      echo: true,
-      ...options,
-    });
+    return this.#noted(
+      startServer(host, {
+        local: this.#sctpAddresses(host.addresses("core")),
+        port: ENDPOINT_PORT,
+        echo: true,
+        ...options,
+      }),
+    );
   }
 
   /** Associations of client host `index` with the primary VIP. */
   startClient(index = 0, options: Partial<ClientOptions> = {}): Promise<Peer> {
     const host = this.clients[index] as Host;
-    return startClient(host, {
-      local: this.clientAddresses(index),
-      port: 36412,
-      remote: this.vips[0] as string,
-      remotePort: SERVICE_PORT,
-      id: index * 1000,
-      ...options,
-    });
+    return this.#noted(
+      startClient(host, {
+        local: this.clientAddresses(index),
+        port: 36412,
+        remote: this.vips[0] as string,
+        remotePort: SERVICE_PORT,
+        id: index * 1000,
+        ...options,
+      }),
+    );
+  }
+
+  async #noted(starting: Promise<Peer>): Promise<Peer> {
+    const peer = await starting;
+    this.peers.push(peer);
+    return peer;
   }
 
   clientAddresses(index: number): string[] {
