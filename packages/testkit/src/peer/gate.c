@@ -11,6 +11,10 @@
 //
 // usrsctp opens its raw sockets and begins to read before its options can be set: on a busy machine it lived for some
 // milliseconds with others, and answered what it should be silent to. It reads with recvmsg(2), which is ours too.
+//
+// It reads IPv4 and IPv6 in a thread each. When both bring data of one association, it may forget to give room back that a
+// message took: the window shrinks to zero and stays there, and the sender, who probes it in vain, ends the association. So one
+// of them at a time has a packet in hand; it is done with it when it reads again.
 #include "peer.h"
 #include <sys/syscall.h>
 
@@ -19,7 +23,8 @@
 #define TIMERS_WAIT_MS 5000
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-static __thread bool holds;
+static pthread_mutex_t receiving = PTHREAD_MUTEX_INITIALIZER;
+static __thread bool holds, receives;
 static volatile bool timers_pass, open_to_network;
 
 int nanosleep(const struct timespec *wanted, struct timespec *left)
@@ -53,8 +58,14 @@ ssize_t gated_send(struct socket *socket, const void *data, size_t size, struct 
 
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
+	ssize_t length;
+
+	if (receives) pthread_mutex_unlock(&receiving);
 	while (!open_to_network) poll(NULL, 0, 1);
-	return syscall(SYS_recvmsg, fd, message, flags);
+	length = syscall(SYS_recvmsg, fd, message, flags);
+	pthread_mutex_lock(&receiving);
+	receives = true;
+	return length;
 }
 
 void gate_open(void)
