@@ -43,10 +43,11 @@ static void on_change(struct association *association, const struct sctp_assoc_c
 	}
 	if (change->sac_state == SCTP_COMM_LOST || change->sac_state == SCTP_SHUTDOWN_COMP || change->sac_state == SCTP_CANT_STR_ASSOC) {
 		association->up = association->connecting = false;
-		association->ended = true;
 		association->ended_ms = now_ms();
 		// An ABORT comes over every path: the stack still holds the association while it reads the copies.
 		association->reconnect_ms = association->ended_ms + RECONNECT_MS;
+		// Last: from here on the main thread may begin anew.
+		__atomic_store_n(&association->ended, true, __ATOMIC_RELEASE);
 	}
 	emit("{\"event\":\"%s\",\"id\":%u,\"port\":%u,\"atMs\":%.3f,\"error\":%u}", event, association->id, association->port, now_ms(),
 	     change->sac_error);
@@ -162,7 +163,7 @@ void client_turn(void)
 		struct association *association = &associations[i];
 
 		if (association->up) send_due(association, now);
-		else if (association->ended && options.reconnect && now >= association->reconnect_ms) {
+		else if (__atomic_load_n(&association->ended, __ATOMIC_ACQUIRE) && options.reconnect && now >= association->reconnect_ms) {
 			// The port is free for a new association only when the old socket is closed.
 			association->reconnect_ms = now + RECONNECT_MS;
 			association->retries++;

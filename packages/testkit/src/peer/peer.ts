@@ -196,11 +196,16 @@ export class Peer extends EventEmitter<{ event: [PeerEvent] }> {
 
   async ready(): Promise<this> {
     await until(`${this.role} on ${this.host.name} to start`, () => {
-      const error = this.events.find((event) => event.event === "error");
-      if (error !== undefined) throw new Error(`peer: ${JSON.stringify(error)}`);
+      this.#complain();
       return this.events.some((event) => event.event === "ready");
     });
     return this;
+  }
+
+  /** Throws what the peer said before it gave up. */
+  #complain(): void {
+    const error = this.events.find((event) => event.event === "error");
+    if (error !== undefined) throw new Error(`peer: ${JSON.stringify(error)}`);
   }
 
   command(line: string): void {
@@ -278,7 +283,14 @@ export class Peer extends EventEmitter<{ event: [PeerEvent] }> {
 
   /** Client: all associations up. */
   async established(count: number, limitMs = 30_000): Promise<void> {
-    await until(`${count} associations of ${this.host.name}`, () => this.count("up") >= count, limitMs);
+    await until(
+      `${count} associations of ${this.host.name}`,
+      () => {
+        this.#complain();
+        return this.count("up") >= count;
+      },
+      limitMs,
+    );
   }
 
   /** Client: stop the numbers and wait until the stack holds nothing unacknowledged. Returns the figures. */
