@@ -35,9 +35,11 @@ const strangers = (...networks: string[]) =>
   `${ENDS} or ${LISTS} or (sctp and (${networks.map((network) => `net ${network}`).join(" or ")}))`;
 const ENDS_AT_CLIENT = strangers("198.19.0.0/16", "fd09::/16");
 const ENDS_AT_ENDPOINT = strangers("198.18.0.0/16", "fd01::/16", "fd02::/16", "fd03::/16");
-/** Events of each peer in the report of a failure. */
-const EVENT_COUNT = 12;
 const EDGE_FILTER = "sctp or icmp or icmp6 or (ip[6:2] & 0x3fff != 0) or (ip6[6] = 44)";
+
+/** Packets of each edge, and events of each peer, in the report of a failure. */
+const PACKET_COUNT = 20;
+const EVENT_COUNT = 12;
 
 export interface StageOptions extends Omit<ClusterOptions, "vips" | "fastPath"> {
   /** How many VIPs the service has; 4 when absent. */
@@ -236,6 +238,14 @@ export class Context {
     return living[0] as SessionSummary;
   }
 
+  /** Waits until every session is closed, as these members see it. */
+  async closed(members: readonly Member[] = [this.member]): Promise<void> {
+    await until(`sessions to be closed at ${members.map(({ name }) => name)}`, async () => {
+      const lists = await Promise.all(members.map((member) => this.sessions(member)));
+      return lists.flat().every(({ phase }) => phase === "closed");
+    });
+  }
+
   /** Packets that the members dropped, by reason, in fast and slow path together. */
   async drops(): Promise<Map<string, number>> {
     const sums = new Map<string, number>();
@@ -314,12 +324,12 @@ export class Context {
     await this.#cluster?.close();
   }
 
-  /** The last packets at every edge, for a report of what failed. Never throws. */
-  excerpt(count = 20): string {
+  /** The last packets at every edge and the last events of every peer, for a report of what failed. Never throws. */
+  excerpt(): string {
     const captures = [...this.#captures].map(([name]) => {
       try {
         const packets = this.#captured(name);
-        const lines = packets.slice(-count).map((packet) => `  ${brief(packet)}`);
+        const lines = packets.slice(-PACKET_COUNT).map((packet) => `  ${brief(packet)}`);
         return [`--- last of ${packets.length} packets at ${name}`, ...lines].join("\n");
       } catch (error) {
         return `--- no capture at ${name}: ${(error as Error).message}`;

@@ -133,9 +133,7 @@ export const hostile: readonly Scenario[] = [
       client.silence();
       client.send([encodeSack(client.peerTsn), encodeAbort()]);
       await until("ABORT at the endpoint", async () => (await arrived(context, CHUNK.ABORT)) === 1);
-      await until("the session to be closed", async () =>
-        (await context.sessions()).every(({ phase }) => phase === "closed"),
-      );
+      await context.closed();
       assert.match((await context.sessions())[0]?.ended ?? "", /abort/i);
     },
   },

@@ -307,10 +307,7 @@ export const loxilb: readonly Scenario[] = [
       await until("the endpoint to see them go", () => server.count("shutdown") === 3);
       await Promise.all(clients.map((client) => client.kill()));
       // A member that has not heard yet would tell them that their service is gone.
-      await until("every member to know that they ended", async () => {
-        const lists = await Promise.all(cluster.members.map((member) => context.sessions(member)));
-        return lists.flat().every(({ phase }) => phase === "closed");
-      });
+      await context.closed(cluster.members);
       const { status, body } = await context.member.fetch("DELETE", service);
       assert.ok(status < 300, `${status} ${body}`);
       await until("no member to have a VIP", async () => {

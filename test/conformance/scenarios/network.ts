@@ -321,9 +321,7 @@ export const network: readonly Scenario[] = [
       const { heard } = await client.answer(CHUNK.SHUTDOWN_ACK);
       context.cluster.endpoints[0]?.cut("core");
       client.send([encodeShutdownComplete()]);
-      await until("the session to be closed", async () =>
-        (await context.sessions()).every(({ phase }) => phase === "closed"),
-      );
+      await context.closed();
       const count = client.answers(CHUNK.SHUTDOWN_ACK).length;
       context.cluster.endpoints[0]?.heal("core");
       await client.answer(CHUNK.SHUTDOWN_ACK, { count: count + 1 });

@@ -37,9 +37,7 @@ export const paths: readonly Scenario[] = [
         "both to see the shutdown",
         () => client.count("shutdown") + server.count("shutdown") === 2,
       );
-      await until("the session to be gone", async () =>
-        (await context.sessions()).every(({ phase }) => phase === "closed"),
-      );
+      await context.closed();
       await until("its NAT port to be out of use", async () => {
         const { body } = await context.member.fetch("GET", "/v1/metrics");
         return body.includes('holdfast_slow_path_size{table="nat-ports-used"} 0');

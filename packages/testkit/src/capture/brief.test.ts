@@ -34,5 +34,5 @@ test("a packet is told in one line: TSNs, what is acknowledged, why it was abort
 
 test("what is cut short or unknown is told by its name", () => {
   assert.equal(brief(captured(encodeChunk(CHUNK.DATA, 3, Buffer.from([1])))), `${WHERE} DATA`);
-  assert.equal(brief(captured(encodeChunk(200, 0))), `${WHERE} chunk 200`);
+  assert.equal(brief(captured(encodeChunk(200, 0))), `${WHERE} CHUNK_200`);
 });

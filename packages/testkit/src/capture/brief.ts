@@ -1,8 +1,6 @@
 // A captured packet in one line, for people who look for what went wrong.
-import { CHUNK } from "@holdfast/sctp";
+import { CHUNK, chunkName, read16, read32 } from "@holdfast/sctp";
 import type { CapturedChunk, CapturedPacket } from "./packet.ts";
-
-const NAMES = new Map(Object.entries(CHUNK).map(([name, type]) => [type as number, name]));
 
 /** Time of day (UTC), addresses, ports, tag and chunks, with TSNs of DATA, what SACKs acknowledge, and the cause of an ABORT. */
 export function brief({ wallMs, sctp, source, destination, protocol }: CapturedPacket): string {
@@ -14,13 +12,12 @@ export function brief({ wallMs, sctp, source, destination, protocol }: CapturedP
 }
 
 function briefChunk({ type, bytes }: CapturedChunk): string {
-  const name = NAMES.get(type) ?? `chunk ${type}`;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (type === CHUNK.DATA && bytes.length >= 16) return `${name} ${view.getUint32(4)}`;
+  const name = chunkName(type);
+  if (type === CHUNK.DATA && bytes.length >= 16) return `${name} ${read32(bytes, 4)}`;
   if (type === CHUNK.SACK && bytes.length >= 16) {
-    const gaps = view.getUint16(12);
-    return `${name} ${view.getUint32(4)} (window ${view.getUint32(8)}${gaps > 0 ? `, ${gaps} gap blocks` : ""})`;
+    const gaps = read16(bytes, 12);
+    return `${name} ${read32(bytes, 4)} (window ${read32(bytes, 8)}${gaps > 0 ? `, ${gaps} gap blocks` : ""})`;
   }
-  if (type === CHUNK.ABORT && bytes.length >= 6) return `${name} (cause ${view.getUint16(4)})`;
+  if (type === CHUNK.ABORT && bytes.length >= 6) return `${name} (cause ${read16(bytes, 4)})`;
   return name;
 }
