@@ -2,14 +2,14 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ApiSources } from "./sources.ts";
 
-/** Whether a request asks and changes nothing. */
-export function isRead(method: string): boolean {
-  return method === "GET" || method === "HEAD";
+/** Whether a request changed something: it was no question, and was not refused. */
+export function isChange(request: FastifyRequest, reply: FastifyReply): boolean {
+  return request.method !== "GET" && request.method !== "HEAD" && reply.statusCode < 400;
 }
 
-/** An `onSend` hook. A GET waits for nothing, and neither does a refusal. */
+/** An `onSend` hook. A question waits for nothing, and neither does a refusal. */
 export function keepConfiguration(sources: Pick<ApiSources, "configurationKept">) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    if (!isRead(request.method) && reply.statusCode < 400) await sources.configurationKept();
+    if (isChange(request, reply)) await sources.configurationKept();
   };
 }

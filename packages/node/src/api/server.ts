@@ -9,7 +9,7 @@ import type { TSchema } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import Fastify, { type FastifyInstance } from "fastify";
 import { type AuthorizationOptions, authorize } from "./authorization.ts";
-import { isRead, keepConfiguration } from "./kept.ts";
+import { isChange, keepConfiguration } from "./kept.ts";
 import { codedError, RequestInvalid, sendProblem } from "./problem.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -73,14 +73,13 @@ export async function buildServer(sources: ApiSources, options: ServerOptions): 
   app.addHook("onRequest", async (request) => authorize(request, options.authorization));
   app.addHook("onSend", keepConfiguration(sources));
   app.addHook("onResponse", async (request, reply) => {
-    const change = !isRead(request.method) && reply.statusCode < 400;
     const fields = {
       requestId: request.id,
       method: request.method,
       url: request.url,
       status: reply.statusCode,
     };
-    if (change) logger.info(fields, "API change");
+    if (isChange(request, reply)) logger.info(fields, "API change");
     else logger.debug(fields, "API request");
   });
   app.setErrorHandler((error, request, reply) =>
