@@ -3,8 +3,7 @@
 import {
   type Address,
   generationOf,
-  PENDING_GENERATION_COUNT_MAX,
-  pendingGenerations,
+  isCrowded,
   type Random,
   seededRandom,
 } from "../../../packages/model/src/index.ts";
@@ -225,8 +224,8 @@ export class Fleet {
 }
 
 /**
- * A restart of a session that has forged restarts pending: those came from the client's own address, and a record keeps few.
- * The client's INIT-ACK is replicated only once its cookie is back, or forgers could push it out (docs/limits.md).
+ * A restart of a session that is crowded with forged ones: they came from the client's own address. The client's INIT-ACK is
+ * replicated only once its cookie is back (docs/limits.md).
  */
 function isForgedAt(life: Life | undefined, instance: Instance, ledger: Ledger): boolean {
   if (instance.state !== "opening") return false;
@@ -235,7 +234,7 @@ function isForgedAt(life: Life | undefined, instance: Instance, ledger: Ledger):
     const isOfClient = [...record.generations.keys(), record.commit?.clientTag ?? 0].some(
       (tag) => ledger.byTag(tag)?.client === instance.client,
     );
-    if (isOfClient && pendingGenerations(record).length >= PENDING_GENERATION_COUNT_MAX / 2) return true;
+    if (isOfClient && isCrowded(record)) return true;
   }
   return false;
 }

@@ -7,9 +7,8 @@ import {
   ENDPOINT_ADDRESS_COUNT_MAX,
   familyOf,
   type Generation,
+  isCrowded,
   isLiving,
-  PENDING_GENERATION_COUNT_MAX,
-  pendingGenerations,
   type SessionDelta,
   type SessionRecord,
 } from "@holdfast/model";
@@ -66,14 +65,12 @@ function answerEmbryo(core: Core, input: SctpInput, init: Init, embryo: Embryo):
 
 /**
  * Whether replication waits until the cookie is back. Too many handshakes are under way: what is replicated cannot be
- * evicted. Or the session has pending restarts enough: a record keeps only the latest few, and INITs that anybody may
- * have forged must not crowd out the client's own.
+ * evicted. Or the session is crowded with restarts already.
  */
 function isFlooded(core: Core, embryo: Embryo): boolean {
   if (embryo.restartOf !== undefined) {
     const record = core.table.get(embryo.restartOf);
-    if (record !== undefined && pendingGenerations(record).length >= PENDING_GENERATION_COUNT_MAX / 2)
-      return true;
+    if (record !== undefined && isCrowded(record)) return true;
   }
   return (
     core.nursery.publishedCount(embryo.entry.service.id) >= core.limits.replicatedEmbryoCountMaxPerService ||

@@ -2,7 +2,17 @@
 import { type CandidateIdentity, candidateKeyOf, parseCandidateKey } from "./candidate.ts";
 import { joinGeneration, laterPhase, ordinalOf, phaseRank } from "./generation.ts";
 import { compareText } from "./order.ts";
-import type { Candidate, Commit, End, EndCause, Generation, Phase, SessionRecord, Tag } from "./record.ts";
+import {
+  type Candidate,
+  type Commit,
+  type End,
+  type EndCause,
+  type Generation,
+  PENDING_GENERATION_COUNT_MAX,
+  type Phase,
+  type SessionRecord,
+  type Tag,
+} from "./record.ts";
 
 /** The generation of a client tag as far as it is known: pending, committed, or both. */
 export function generationOf(record: SessionRecord, clientTag: Tag): Generation | undefined {
@@ -48,6 +58,14 @@ export function pendingGenerations(record: SessionRecord): Generation[] {
   return [...record.generations.values()]
     .filter((g) => g.clientTag !== record.commit?.clientTag && !g.aborted && ordinalOf(g) > after)
     .sort((a, b) => ordinalOf(b) - ordinalOf(a) || b.clientTag - a.clientTag);
+}
+
+/**
+ * Whether the record has pending restarts enough. It keeps only the latest few: INITs that anybody may have forged must not
+ * crowd out the client's own, so further ones are replicated only once their cookies are back.
+ */
+export function isCrowded(record: SessionRecord): boolean {
+  return pendingGenerations(record).length >= PENDING_GENERATION_COUNT_MAX / 2;
 }
 
 /** The ordinal of the latest INIT that is known of the session; 0 when none is. */

@@ -52,7 +52,6 @@ export const VIP_INDEX_MAX = 3;
 export const LIST_COUNT_MAX = 64;
 /** Bytes of one record. Longer ones are malformed. */
 export const RECORD_BYTES_MAX = 16 * 1024;
-export const NEVER = Number.MAX_SAFE_INTEGER;
 
 /** Keys in the one order in which they are written, and by which a commit's index counts. */
 export function sortedKeys(map: ReadonlyMap<string, unknown>): string[] {

@@ -35,9 +35,10 @@ import {
   HAS_HEARD,
   HAS_IDENTITY,
   LIST_COUNT_MAX,
-  NEVER,
   sortedKeys,
 } from "./format.ts";
+
+const NEVER = Number.MAX_SAFE_INTEGER;
 
 const scratch = new ByteWriter();
 
