@@ -34,9 +34,9 @@ export const FAST_PATH_DROPS: Readonly<
   "unverified-destination": "DATA for a client address that never proved itself: only HEARTBEATs go there.",
   "punt-rate":
     "More punts of this kind, or from this prefix, than the budget allows; or INITs that would have waited too long.",
-  "punt-queue": "The ring to the daemon was full.",
+  "punt-queue": "The ring to the daemon was full: it is starved, or dead and nobody is to take its VIP over.",
   "punt-size": "Too long for the ring to the daemon.",
-  "no-successor": "The daemon is dead and nobody is to take its VIP over.",
+  "no-successor": "Of earlier versions: a dead daemon's packets without a successor wait in the ring now.",
   "ttl-expired": "The TTL ended on the way to the dead daemon's successor.",
   unreadable: "The kernel could not hand the packet's bytes over.",
   "foreign-claim": "Somebody else says by ARP or neighbour advertisement that the VIP is his.",
@@ -102,6 +102,7 @@ export const SLOW_PATH_DROPS: Readonly<Record<SlowPathDropReason, string>> = {
   "send-failed": "The interface did not take the packet.",
   "error-causes": "An ERROR of which nothing was left that may be handed on.",
   "endpoint-init-unmatched": "An endpoint's INIT to a NAT port that is nobody's.",
+  "icmp-unproven": "An ICMP error about an address that was listed and never proved itself.",
 };
 
 export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {

@@ -81,10 +81,8 @@ export class PinnedFastPath {
     const bytes = packet.slice();
     if (!this.isAlive) {
       const { action } = this.#engine.translator.decide(bytes, bytes.length);
-      if (action === "punt") {
-        this.#divert(bytes);
-        return true;
-      }
+      // Nobody else could take it: it waits in the ring, the daemon may be starved and not dead.
+      if (action === "punt" && this.#divert(bytes)) return true;
     }
     const verdict = this.#engine.process({
       bytes,
@@ -97,14 +95,15 @@ export class PinnedFastPath {
     return verdict.action !== "pass";
   }
 
-  /** IPv4 only: the simulated world has no other. */
-  #divert(bytes: Uint8Array): void {
+  /** IPv4 only: the simulated world has no other. false: there is no successor. */
+  #divert(bytes: Uint8Array): boolean {
     const destination = `${bytes[16]}.${bytes[17]}.${bytes[18]}.${bytes[19]}`;
     const successor = this.#locals.get(destination)?.successor;
+    if (successor === undefined) return false;
     const timeToLive = bytes[8] as number;
-    if (successor === undefined || timeToLive <= 1) {
+    if (timeToLive <= 1) {
       this.totals.undeliverable++;
-      return;
+      return true;
     }
     bytes[8] = timeToLive - 1;
     // RFC 1141: one less in the high byte of the word is one more there in the checksum, with its carry.
@@ -114,6 +113,7 @@ export class PinnedFastPath {
     bytes[11] = folded & 0xff;
     this.totals.diverted++;
     this.#machine.divert(successor.interfaceIndex, successor.mac, bytes);
+    return true;
   }
 
   /** For one life of the daemon; what an earlier life had is cut off. */

@@ -50,5 +50,7 @@ export const SLOW_PATH_DROP_REASONS = [
   "send-failed",
   "error-causes",
   "endpoint-init-unmatched",
+  /** An ICMP error about a packet to an address that never proved itself. */
+  "icmp-unproven",
 ] as const;
 export type SlowPathDropReason = (typeof SLOW_PATH_DROP_REASONS)[number];

@@ -195,6 +195,50 @@ test("forged errors take nothing away: wrong tag, reflected tag, alien addresses
   await rig.one(endpoint.data(DOWN));
 });
 
+test("what is said about an address that was listed and never proved itself stops here", async () => {
+  const rig = new Rig();
+  const VIP1 = VIPS[1] as Address;
+  const listed = "172.17.0.1";
+  const { client, endpoint } = await rig.establish({ listed: [listed] });
+  // Whoever has that address answers the probe with protocol unreachable, which RFC 9260 §10 lets end an association.
+  const probe = await rig.one(endpoint.heartbeat({ source: ENDPOINT, destination: VIP1 }));
+  assert.equal(probe.destination, listed);
+  for (const [type, code] of [
+    [3, 2],
+    [3, 1],
+    [3, 4],
+    [11, 0],
+  ] as const)
+    assert.deepEqual(await pass(rig, about(probe.bytes, VIP1, type, code, 0, listed)), []);
+  assert.equal(rig.drops()["icmp-unproven"], 4);
+  // With a packet from it the address is the client's, and what is said about it counts.
+  await rig.pass(client.heartbeat({ source: listed, destination: VIP1 }));
+  const [error] = await pass(rig, about(probe.bytes, VIP1, 3, 1, 0, listed));
+  assert.deepEqual([error?.source, error?.destination, error?.code], [VIP1, ENDPOINT, 1]);
+});
+
+test("an endpoint's listed address, too; but what is said about the size of packets counts", async () => {
+  const VIP6 = "2001:db8:ffff::1";
+  const client6 = "2001:db8:1::10";
+  const listed = "2001:db8:2::20";
+  const rig = new Rig({ services: [serviceOf({ vips: [VIP0, VIP6] })] });
+  const client = new ClientHost(CLIENT_PORT, SERVICE_PORT, 5);
+  const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 6);
+  const init = await rig.one(client.init(UP, [client6]));
+  client.acceptInitAck(await rig.one(endpoint.initAck(init, { source: ENDPOINT, listed: [listed] })));
+  const echo = await rig.one(client.cookieEcho(UP));
+  await rig.one(endpoint.cookieAck({ source: echo.destination, destination: echo.source }));
+  const sent = await rig.one(client.heartbeat({ source: client6, destination: VIP6 }));
+  assert.equal(sent.destination, listed);
+  assert.deepEqual(await pass(rig, about(sent.bytes, VIP6, 4, 1, 0, listed)), []);
+  assert.equal(rig.drops()["icmp-unproven"], 1);
+  const [tooBig] = await pass(rig, about(sent.bytes, VIP6, 2, 0, 1_400, "2001:db8:2::1"));
+  assert.deepEqual([tooBig?.type, tooBig?.word, tooBig?.destination], [2, 1_400, client6]);
+  await rig.one(endpoint.heartbeatAck({ source: listed, destination: VIP6 }));
+  const [error] = await pass(rig, about(sent.bytes, VIP6, 4, 1, 0, listed));
+  assert.deepEqual([error?.type, error?.code, error?.destination], [4, 1, client6]);
+});
+
 test("a flood of errors that prove themselves is rated", async () => {
   const rig = new Rig({ limits: { icmpTranslatedPerSecond: 10 } });
   const { endpoint } = await rig.establish();

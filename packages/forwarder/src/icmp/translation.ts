@@ -1,6 +1,10 @@
 // ICMP and ICMPv6 errors about packets that Holdfast sent (RFC 5508 §4 in spirit, RFC 9260 §10 in what must be proven):
 // translated outer and inner to the host whose packet caused them, if the inner packet proves that it is of a session.
 //
+// An address that never proved itself is the client's or endpoint's claim: whoever sits there knows nothing of the
+// association, and what its stack or its routers say would, for some stacks, end it (protocol unreachable, RFC 9260 §10).
+// Such errors stop here (docs/decisions/0250).
+//
 // Eight bytes of SCTP carry ports and verification tag; that suffices. An INIT has tag 0: then the initiate tag must
 // be there, and fit. Nobody who cannot see the traffic knows either.
 import { type Address, currentCandidate, familyOf, isLiving, type SessionRecord } from "@holdfast/model";
@@ -20,7 +24,7 @@ import {
 import type { Punt } from "../fast-path/port.ts";
 import { addressAt } from "../packet/input.ts";
 import { bytesOf } from "../packet/translate.ts";
-import { downDestinations, endpointAddressFor } from "../path-mapping/flows.ts";
+import { downDestinations, endpointAddressFor, isVerified } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { type Core, drop } from "../slow-path/core.ts";
 import { matchDown, matchUp } from "../tracker/match.ts";
@@ -57,6 +61,9 @@ interface Inner {
 
 /** Where the error goes, and what its inner packet was before translation. */
 interface Origin {
+  readonly direction: "up" | "down";
+  /** undefined: an INIT that no record knows yet. */
+  readonly record: SessionRecord | undefined;
   readonly to: Address;
   readonly source: Address;
   readonly destination: Address;
@@ -76,6 +83,8 @@ export function handleIcmp(core: Core, punt: Punt, ip: IpHeader): undefined {
   if (inner === undefined || inner.source !== vip) return drop(core, "icmp-unrelated", packet);
   const origin = originOf(core, inner);
   if (origin === undefined) return drop(core, "icmp-unrelated", packet);
+  if (!isAboutProven(core, origin, inner, isTooBig(ip.version, type, packet[start + 1] as number)))
+    return drop(core, "icmp-unproven", packet);
   if (!core.icmpTranslatedRate.take(core.clock.nowMs())) return drop(core, "icmp-rate", packet);
   const error = encodeIcmp({
     version: ip.version,
@@ -125,6 +134,32 @@ function padded(quoted: Uint8Array, version: 4 | 6): Uint8Array | undefined {
   return whole;
 }
 
+/** RFC 792 code 4, RFC 4443 type 2: about the way, whoever lives at its end. */
+function isTooBig(version: 4 | 6, type: number, code: number): boolean {
+  return version === 4 ? type === 3 && code === 4 : type === 2;
+}
+
+/**
+ * Whether the address that the packet went to has shown that the association's end lives there. A client's by a tag-valid
+ * packet; an endpoint's by being configured, or by a packet from it. Packets of full size go to a client's unproven
+ * address never, to an endpoint's sometimes: the word on their size counts.
+ */
+function isAboutProven(core: Core, origin: Origin, inner: Inner, tooBig: boolean): boolean {
+  const { direction, record } = origin;
+  if (record === undefined) return true;
+  if (direction === "down") return isVerified(record, inner.destination);
+  const configured = core.registry.endpointAddress(inner.destination, inner.destinationPort);
+  if (tooBig || configured === inner.destination) return true;
+  // The way back of the packet that the error quotes.
+  const heard = core.fastPath.counters({
+    source: inner.destination,
+    destination: inner.source,
+    sourcePort: inner.destinationPort,
+    destinationPort: inner.sourcePort,
+  });
+  return heard !== undefined && heard.packets > 0;
+}
+
 function originOf(core: Core, inner: Inner): Origin | undefined {
   const endpoint = core.registry.endpointAddress(inner.destination, inner.destinationPort);
   const up = endpoint === undefined ? undefined : originOfUp(core, inner, endpoint);
@@ -142,18 +177,26 @@ function originOfUp(core: Core, inner: Inner, endpoint: Address): Origin | undef
     const local = core.sessions.get(record.id)?.paths;
     const to = downDestinations(record, generation, vip, entry.service.vips, local)?.reply;
     if (to === undefined || record.clients.get(to) !== true) continue;
-    return toClient(entry, inner, to, record.clientPort);
+    return toClient(entry, inner, to, record.clientPort, record);
   }
   if (inner.tag !== 0 || inner.initiateTag === undefined) return undefined;
   const embryo = core.nursery.byAnswer(inner.initiateTag, inner.sourcePort);
   if (embryo === undefined || embryo.endpoint.address !== endpoint) return undefined;
   core.health.unanswered(embryo.endpoint);
   if (familyOf(embryo.lastSource) !== inner.version) return undefined;
-  return toClient(embryo.entry, inner, embryo.lastSource, embryo.clientPort);
+  return toClient(embryo.entry, inner, embryo.lastSource, embryo.clientPort, undefined);
 }
 
-function toClient(entry: ServiceEntry, inner: Inner, client: Address, clientPort: number): Origin {
+function toClient(
+  entry: ServiceEntry,
+  inner: Inner,
+  client: Address,
+  clientPort: number,
+  record: SessionRecord | undefined,
+): Origin {
   return {
+    direction: "up",
+    record,
     to: client,
     source: client,
     destination: inner.source,
@@ -173,6 +216,8 @@ function originOfDown(core: Core, inner: Inner): Origin | undefined {
     const to = endpointAddressFor(candidate, inner.version, core.sessions.get(record.id)?.paths);
     if (to === undefined) continue;
     return {
+      direction: "down",
+      record,
       to,
       source: to,
       destination: inner.source,

@@ -67,7 +67,7 @@ enum hf_drop_reason {
 	/* The ring was full. */
 	HF_DROP_PUNT_QUEUE = 19,
 	HF_DROP_PUNT_SIZE = 20,
-	/* The daemon is dead and the VIP has no successor. */
+	/* Of earlier versions: without a successor a packet waits in the ring. */
 	HF_DROP_NO_SUCCESSOR = 21,
 	/* Would go to the successor of a dead daemon, but its TTL is used up. */
 	HF_DROP_TTL_EXPIRED = 22,

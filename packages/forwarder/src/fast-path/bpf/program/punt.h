@@ -111,8 +111,11 @@ __noinline bool NAME(knocks_again)(CONTEXT *ctx, __u64 time_ns)
 	return false;
 }
 
+/* Not an action: nobody else could take the packet. */
+#define NO_SUCCESSOR 256
+
 /* The daemon is dead: the packet goes to the VIP's successor as it came, one hop older, so that two dead members
- * cannot loop it for ever.
+ * cannot loop it for ever. NO_SUCCESSOR when there is none.
  */
 __noinline int NAME(divert)(CONTEXT *ctx)
 {
@@ -129,7 +132,7 @@ __noinline int NAME(divert)(CONTEXT *ctx)
 		map_address4(&address, ip->daddr);
 		local = bpf_map_lookup_elem(&hf_local, &address);
 		if (!local || !(local->flags & HF_LOCAL_SUCCESSOR))
-			return NAME(drop)(HF_DROP_NO_SUCCESSOR);
+			return NO_SUCCESSOR;
 		if (ip->ttl <= 1)
 			return NAME(drop)(HF_DROP_TTL_EXPIRED);
 		ip->check = apply_delta(ip->check, TTL_DELTA);
@@ -140,7 +143,7 @@ __noinline int NAME(divert)(CONTEXT *ctx)
 		__builtin_memcpy(&address, &ip6->daddr, 16);
 		local = bpf_map_lookup_elem(&hf_local, &address);
 		if (!local || !(local->flags & HF_LOCAL_SUCCESSOR))
-			return NAME(drop)(HF_DROP_NO_SUCCESSOR);
+			return NO_SUCCESSOR;
 		if (ip6->hop_limit <= 1)
 			return NAME(drop)(HF_DROP_TTL_EXPIRED);
 		ip6->hop_limit--;
@@ -209,7 +212,9 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 
 	return 0;
 }
 
-/* Gives the packet to the slow path, or to the successor when nobody would read it. */
+/* Gives the packet to the slow path, or to the successor when nobody would read it. A daemon that is silent may be starved
+ * of its processor and not dead: what nobody else could take waits for it in the ring.
+ */
 __noinline int NAME(punt_with_mtu)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 mtu)
 {
 	__u32 zero = 0, refused;
@@ -217,8 +222,12 @@ __noinline int NAME(punt_with_mtu)(CONTEXT *ctx, __u32 detail, __u32 session, __
 
 	if (!state)
 		return NAME(drop)(HF_DROP_UNREADABLE);
-	if (!alive(state, bpf_ktime_get_ns()))
-		return NAME(divert)(ctx);
+	if (!alive(state, bpf_ktime_get_ns())) {
+		int action = NAME(divert)(ctx);
+
+		if (action != NO_SUCCESSOR)
+			return action;
+	}
 	refused = NAME(deliver)(ctx, detail, session, mtu);
 	if (refused)
 		return NAME(drop)((refused >> 16) - 1);
