@@ -2,6 +2,7 @@
 export * from "./address.ts";
 export * from "./clock.ts";
 export * from "./errors.ts";
+export * from "./health-check.ts";
 export * from "./logger.ts";
 export * from "./ownership.ts";
 export * from "./random.ts";

@@ -1,5 +1,6 @@
 // A service: VIPs, port, protocol, selection, endpoints. What the operator configures and all members share.
 import type { Address } from "./address.ts";
+import type { HealthCheck } from "./health-check.ts";
 
 /** IANA protocol number. SCTP is 132; TCP (6) and UDP (17) services come later on the same records. */
 export type Protocol = 132;
@@ -22,6 +23,8 @@ export interface Endpoint {
   readonly weight: number;
   /** `drain`: living associations stay, restarts and new ones go elsewhere. */
   readonly state: "active" | "drain";
+  /** How this one is asked whether it lives; the service's check when absent. */
+  readonly healthCheck?: HealthCheck;
 }
 
 export interface Service {
@@ -41,6 +44,8 @@ export interface Service {
   readonly clientPrefixes: readonly string[];
   /** Withdraw the VIPs while no endpoint is healthy. */
   readonly withdrawWhenDown: boolean;
+  /** How its endpoints are asked whether they live; an SCTP probe when absent. */
+  readonly healthCheck?: HealthCheck;
 }
 
 export function serviceIdOf(primary: Address, port: number): ServiceId {

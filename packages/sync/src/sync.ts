@@ -72,6 +72,9 @@ export interface SharedConfiguration {
   pins(): ReadonlyMap<Address, MemberName>;
   /** undefined removes the pin. */
   setPin(vip: Address, member: MemberName | undefined): void;
+  /** What parts of the daemon want all members to know, beside the configuration proper. */
+  notes(): ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+  setNote(name: string, note: Readonly<Record<string, unknown>> | undefined): void;
   /** Called after every change, also those made at other members. */
   subscribe(listener: () => void): () => void;
 }

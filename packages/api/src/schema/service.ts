@@ -11,6 +11,38 @@ export const PortSchema = Type.Integer({ minimum: 1, maximum: 65535, description
 
 export const SELECTION_MODES = ["leastAssociations", "roundRobin", "weighted", "hash", "persist"] as const;
 
+const healthNumber = (minimum: number, maximum: number, description: string) =>
+  Type.Optional(Type.Integer({ minimum, maximum, description }));
+const healthText = (description: string) => Type.Optional(Type.String({ maxLength: 255, description }));
+
+// The same kinds and bounds as the model's `healthCheckProblem`, which is asked for whatever does not pass here.
+export const HealthCheckSchema = Type.Object(
+  {
+    kind: oneOf(["none", "ping", "sctp", "tcp", "udp", "http", "https"], {
+      description:
+        "sctp: INIT and INIT-ACK; ping; tcp: a connection; udp: no refusal; http, https: a status below 400; none: not asked, always healthy.",
+    }),
+    port: healthNumber(1, 65535, "Where to ask when it is not the endpoint's own port."),
+    path: healthText("http, https: what to ask for. / when absent."),
+    send: healthText("tcp, udp: what to send first."),
+    expect: healthText("tcp, udp, http, https: text that the answer must contain."),
+    intervalMs: healthNumber(100, 86_400_000, "Between two probes. health.intervalMs when absent."),
+    timeoutMs: healthNumber(
+      50,
+      60_000,
+      "Until a probe counts as unanswered, less than the interval. health.timeoutMs when absent.",
+    ),
+    downCount: healthNumber(1, 100, "Unanswered probes until down. health.downCount when absent."),
+    upCount: healthNumber(1, 100, "Answered probes until up. health.upCount when absent."),
+  },
+  {
+    ...closed,
+    description:
+      "How endpoints are asked whether they live; an SCTP probe when absent. Living associations are ended only when SCTP is silent, too.",
+  },
+);
+export type HealthCheckSpec = Static<typeof HealthCheckSchema>;
+
 export const EndpointSpecSchema = Type.Object(
   {
     address: AddressSchema,
@@ -25,6 +57,7 @@ export const EndpointSpecSchema = Type.Object(
       default: "active",
       description: "drain: living associations stay, restarts and new ones go elsewhere.",
     }),
+    healthCheck: Type.Optional(HealthCheckSchema),
   },
   closed,
 );
@@ -69,6 +102,7 @@ export const ServiceSpecSchema = Type.Object(
       default: false,
       description: "Withdraw the VIPs while no endpoint is healthy.",
     }),
+    healthCheck: Type.Optional(HealthCheckSchema),
   },
   closed,
 );

@@ -1,7 +1,7 @@
 // What the schema cannot say: fields that must agree with each other. Pure; the findings carry the field's path.
 import { hostname } from "node:os";
 import { parseListenAddress } from "@holdfast/api";
-import type { ErrorCode } from "@holdfast/model";
+import { type ErrorCode, healthCheckProblem } from "@holdfast/model";
 import type { Configuration } from "./schema.ts";
 
 export interface CheckFinding {
@@ -201,8 +201,10 @@ function checkServices(configuration: Configuration): CheckFinding[] {
           remedy: "A VIP belongs to no host: use an address that nobody has.",
         });
     }
+    findings.push(...checkHealthCheck(["services", index], service.healthCheck));
     const endpoints = new Set<string>();
     for (const [at, endpoint] of service.endpoints.entries()) {
+      findings.push(...checkHealthCheck(["services", index, "endpoints", at], endpoint.healthCheck));
       const key = `${endpoint.address} ${endpoint.port}`;
       if (endpoints.has(key))
         findings.push({
@@ -220,6 +222,14 @@ function checkServices(configuration: Configuration): CheckFinding[] {
     }
   }
   return findings;
+}
+
+function checkHealthCheck(path: CheckFinding["path"], check: unknown): CheckFinding[] {
+  const problem = check === undefined ? undefined : healthCheckProblem(check);
+  if (problem === undefined) return [];
+  const [, field, reason] = /^healthCheck\.(\w+) (.+)$/.exec(problem) ?? [];
+  if (field === undefined || reason === undefined) return [];
+  return [{ path: [...path, "healthCheck", field], reason, remedy: "Correct it, or leave it out." }];
 }
 
 function checkHealth({ health }: Configuration): CheckFinding[] {

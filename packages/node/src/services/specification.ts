@@ -1,11 +1,14 @@
 // Between what an operator writes (ServiceSpec) and the domain's Service. Addresses become canonical here.
 import { createHash } from "node:crypto";
-import type { ServiceSpec } from "@holdfast/api";
+import type { HealthCheckSpec, ServiceSpec } from "@holdfast/api";
 import {
   type Address,
+  canonicalHealth,
   type Endpoint,
   familyOf,
+  type HealthCheck,
   HoldfastError,
+  healthCheckProblem,
   PROTOCOL_SCTP,
   parseAddress,
   type Service,
@@ -21,7 +24,7 @@ export function serviceOf(spec: ServiceSpec): Service {
     throw new HoldfastError("SERVICE_INVALID", { reason: "a VIP is there twice" });
   const id = serviceIdOf(primary, spec.port);
   const endpoints = new Map<string, Endpoint>();
-  for (const { address: text, port, weight, state } of spec.endpoints) {
+  for (const { address: text, port, weight, state, healthCheck } of spec.endpoints) {
     const address = parseAddress(text);
     const key = endpointKey(address, port);
     if (endpoints.has(key))
@@ -32,7 +35,7 @@ export function serviceOf(spec: ServiceSpec): Service {
       throw new HoldfastError("SERVICE_INVALID", {
         reason: `endpoint ${key} is IPv${familyOf(address)}, and no VIP is`,
       });
-    endpoints.set(key, { address, port, weight, state });
+    endpoints.set(key, { address, port, weight, state, ...healthCheckOf(healthCheck) });
   }
   return {
     id,
@@ -46,7 +49,16 @@ export function serviceOf(spec: ServiceSpec): Service {
     restartNewAddresses: spec.restartNewAddresses,
     clientPrefixes: spec.clientPrefixes,
     withdrawWhenDown: spec.withdrawWhenDown,
+    ...healthCheckOf(spec.healthCheck),
   };
+}
+
+/** The field of a service or an endpoint, or nothing. Throws SERVICE_INVALID. */
+function healthCheckOf(spec: HealthCheckSpec | undefined): { healthCheck?: HealthCheck } {
+  if (spec === undefined) return {};
+  const reason = healthCheckProblem(spec);
+  if (reason !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason });
+  return { healthCheck: canonicalHealth(spec as HealthCheck) };
 }
 
 /** `ADDRESS:PORT`, `[ADDRESS]:PORT` for IPv6: how an endpoint is named everywhere. */
@@ -67,6 +79,8 @@ export function parseEndpointKey(text: string): { address: Address; port: number
   }
 }
 
+const listed = (check: HealthCheck | undefined) => (check === undefined ? [] : [canonicalHealth(check)]);
+
 /** Short text that changes with the service: its ETag. The same at every member. */
 export function revisionOf(service: Service): string {
   const canonical = JSON.stringify([
@@ -75,11 +89,12 @@ export function revisionOf(service: Service): string {
     service.vips,
     service.port,
     service.selection,
-    service.endpoints.map((e) => [e.address, e.port, e.weight, e.state]),
+    service.endpoints.map((e) => [e.address, e.port, e.weight, e.state, ...listed(e.healthCheck)]),
     service.idleTimeoutS,
     service.restartNewAddresses,
     service.clientPrefixes,
     service.withdrawWhenDown,
+    ...listed(service.healthCheck),
   ]);
   return createHash("sha256").update(canonical).digest("base64url").slice(0, 16);
 }

@@ -2,6 +2,8 @@
 // configuration document. The store converges; rules about what may be stored are the registry's.
 import type { Address, MemberName, Service, ServiceId } from "@holdfast/model";
 
+export type Note = Readonly<Record<string, unknown>>;
+
 export interface ConfigurationStore {
   services(): readonly Service[];
   service(id: ServiceId): Service | undefined;
@@ -14,6 +16,9 @@ export interface ConfigurationStore {
   /** VIP → member that an operator pinned it to. */
   pins(): ReadonlyMap<Address, MemberName>;
   setPin(vip: Address, member: MemberName | undefined): void;
+  /** What a way in (LoxiLB's API) wants all members to know of a service beyond the service: small JSON objects. */
+  notes(): ReadonlyMap<string, Note>;
+  setNote(name: string, note: Note | undefined): void;
   /** Called after every change, also those made at other members. */
   subscribe(listener: () => void): () => void;
 }
@@ -26,6 +31,7 @@ export function createLocalConfigurationStore(): ConfigurationStore {
   const services = new Map<ServiceId, Service>();
   const drained = new Set<MemberName>();
   const pins = new Map<Address, MemberName>();
+  const notes = new Map<string, Note>();
   const listeners = new Set<() => void>();
   const changed = () => {
     for (const listener of [...listeners]) listener();
@@ -50,6 +56,13 @@ export function createLocalConfigurationStore(): ConfigurationStore {
     setPin(vip, member) {
       if (member === undefined) pins.delete(vip);
       else pins.set(vip, member);
+      changed();
+    },
+    notes: () => notes,
+    setNote(name, note) {
+      if (note === undefined) {
+        if (!notes.delete(name)) return;
+      } else notes.set(name, note);
       changed();
     },
     subscribe(listener) {

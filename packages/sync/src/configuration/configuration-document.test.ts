@@ -90,8 +90,17 @@ const endpoint = (address: string, weight = 1) => ({ address, port: 9999, weight
 
 test("a service made at one member is at all, and survives a restart", () => {
   const cluster = new Cluster(3);
-  const made = service("203.0.113.1", { endpoints: [endpoint("10.0.0.1"), endpoint("10.0.0.2", 3)] });
+  const made = service("203.0.113.1", {
+    endpoints: [
+      { ...endpoint("10.0.0.1"), healthCheck: { kind: "http", path: "/up" } },
+      endpoint("10.0.0.2", 3),
+    ],
+    healthCheck: { kind: "tcp", port: 7, expect: "yes" },
+  });
   cluster.documents[1]?.putService(made);
+  cluster.documents[1]?.setNote("a", { posted: [1, "x"] });
+  cluster.documents[1]?.setNote("b", { gone: true });
+  cluster.documents[1]?.setNote("b", undefined);
   cluster.documents[1]?.setPin("203.0.113.1", "m2");
   cluster.documents[2]?.setMemberDrained("m0", true);
   cluster.deliver();
@@ -99,7 +108,13 @@ test("a service made at one member is at all, and survives a restart", () => {
     assert.deepEqual(document.services(), [made]);
     assert.deepEqual([...document.pins()], [["203.0.113.1", "m2"]]);
     assert.deepEqual([...document.drainedMembers()], ["m0"]);
+    assert.deepEqual([...document.notes()], [["a", { posted: [1, "x"] }]]);
   }
+  assert.throws(() => cluster.documents[0]?.setNote("a", { long: "x".repeat(5000) }), /too long/);
+  assert.throws(
+    () => cluster.documents[0]?.putService({ ...made, healthCheck: { kind: "ping", port: 7 } }),
+    /no meaning for ping/,
+  );
   const again = cluster.make(7, 99);
   assert.equal(again.load(cluster.kept[0]?.() as Uint8Array), true);
   assert.equal(again.version(), cluster.documents[0]?.version());

@@ -26,6 +26,8 @@ import {
   type Entry,
   encodeEntry,
   endpointKey,
+  isNote,
+  noteKey,
   pinKey,
   type ServiceValue,
   serviceKey,
@@ -60,6 +62,9 @@ interface Epoch {
   readonly root: string;
 }
 
+/** Small, of JSON's types. */
+export type Note = Readonly<Record<string, unknown>>;
+
 /** A service that cannot be served as another one holds its VIP and port; both were created at once. */
 export interface Shadowed {
   readonly service: Service;
@@ -77,6 +82,7 @@ export class ConfigurationDocument {
   #shadowed: readonly Shadowed[] = [];
   #drained: ReadonlySet<MemberName> = new Set();
   #pins: ReadonlyMap<Address, MemberName> = new Map();
+  #notes: ReadonlyMap<string, Note> = new Map();
   #version = "";
 
   constructor(ports: ConfigurationPorts) {
@@ -112,6 +118,10 @@ export class ConfigurationDocument {
 
   pins(): ReadonlyMap<Address, MemberName> {
     return this.#pins;
+  }
+
+  notes(): ReadonlyMap<string, Note> {
+    return this.#notes;
   }
 
   /** Changes with the content, and with nothing else: equal at all members that agree. */
@@ -151,8 +161,8 @@ export class ConfigurationDocument {
     const { endpoints, ...value } = service;
     const puts = new Map<string, unknown>([[serviceKey(service.id), value]]);
     for (const key of this.#endpointKeys(service.id)) puts.set(key, undefined);
-    for (const { address, port, weight, state } of endpoints) {
-      puts.set(endpointKey(service.id, address, port), { weight, state });
+    for (const { address, port, ...value } of endpoints) {
+      puts.set(endpointKey(service.id, address, port), value);
     }
     this.#put(puts);
   }
@@ -170,6 +180,13 @@ export class ConfigurationDocument {
   /** undefined removes the pin. */
   setPin(vip: Address, member: MemberName | undefined): void {
     this.#put(new Map([[pinKey(vip), member]]));
+  }
+
+  /** undefined removes the note. */
+  setNote(name: string, note: Note | undefined): void {
+    if (note !== undefined && !isNote(name, note))
+      throw new HoldfastError("SERVICE_INVALID", { reason: `the note ${name.slice(0, 80)} is too long` });
+    this.#put(new Map([[noteKey(name), note]]));
   }
 
   // -------------------------------------------------------------------------------------------------------------
@@ -357,12 +374,14 @@ export class ConfigurationDocument {
     const endpoints = new Map<ServiceId, Endpoint[]>();
     const drained = new Set<MemberName>();
     const pins = new Map<Address, MemberName>();
+    const notes = new Map<string, Note>();
     for (const [key, { value }] of [...this.#entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
       if (value === undefined) continue;
       const [kind, name] = splitKey(key);
       if (kind === "service") values.set(name, value as ServiceValue);
       else if (kind === "drain") drained.add(name);
       else if (kind === "pin") pins.set(name, value as MemberName);
+      else if (kind === "note") notes.set(name, value as Note);
       else {
         const [id = "", address = "", port = ""] = name.split("|");
         const list = endpoints.get(id) ?? [];
@@ -389,7 +408,8 @@ export class ConfigurationDocument {
     this.#shadowed = shadowed;
     this.#drained = drained;
     this.#pins = pins;
-    this.#version = digestOf(canonicalText([services, shadowed, [...drained], [...pins]]));
+    this.#notes = notes;
+    this.#version = digestOf(canonicalText([services, shadowed, [...drained], [...pins], [...notes]]));
   }
 }
 

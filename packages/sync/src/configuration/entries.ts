@@ -5,6 +5,7 @@
 //   endpoint/ID|ADDRESS|PORT    weight and state of one endpoint
 //   drain/MEMBER                the member is drained
 //   pin/VIP                     the member that the VIP is pinned to
+//   note/NAME                   what a part of the daemon wants all members to know; nothing here reads it
 //
 // A value is JSON: {"r": revision, "v": value}; a deleted key keeps {"r": revision}, or a member that was away would
 // bring it back. Of concurrent values the one that `compareEntries` puts last stays: a pure function of all of them.
@@ -22,13 +23,18 @@ export interface Entry {
 export const ENTRY_COUNT_MAX = 16_384;
 export const ENTRY_BYTES_MAX = 8_192;
 
+export const NOTE_NAME_LENGTH_MAX = 512;
+/** As JSON text. */
+export const NOTE_LENGTH_MAX = 4_096;
+
 export type ServiceValue = Omit<Service, "endpoints">;
-export type EndpointValue = Pick<Endpoint, "weight" | "state">;
+export type EndpointValue = Pick<Endpoint, "weight" | "state" | "healthCheck">;
 
 export const serviceKey = (id: ServiceId) => `service/${id}`;
 export const endpointKey = (id: ServiceId, address: Address, port: number) =>
   `endpoint/${id}|${address}|${port}`;
 export const drainKey = (member: string) => `drain/${member}`;
+export const noteKey = (name: string) => `note/${name}`;
 export const pinKey = (vip: Address) => `pin/${vip}`;
 
 /** JSON with sorted keys: equal values have equal text. */
@@ -72,11 +78,24 @@ function isValueOf(key: string, value: unknown): boolean {
       return name.split("|").length === 3 && isEndpointValue(value);
     case "drain":
       return value === true;
+    case "note":
+      return isNote(name, value);
     case "pin":
       return typeof value === "string" && value.length > 0 && value.length <= 63;
     default:
       return false;
   }
+}
+
+export function isNote(name: string, value: unknown): boolean {
+  return (
+    name.length > 0 &&
+    name.length <= NOTE_NAME_LENGTH_MAX &&
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    canonicalText(value).length <= NOTE_LENGTH_MAX
+  );
 }
 
 export function splitKey(key: string): [kind: string, name: string] {

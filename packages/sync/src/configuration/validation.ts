@@ -1,6 +1,8 @@
 // What may stand in the configuration. Checked before a member's own edit is written and before a peer's is applied.
 import {
   ENDPOINT_COUNT_MAX,
+  type Endpoint,
+  healthCheckProblem,
   PROTOCOL_SCTP,
   parseAddress,
   type SelectionMode,
@@ -39,10 +41,10 @@ export function serviceProblem(service: Service): string | undefined {
   if (problem !== undefined) return problem;
   if (endpoints.length > ENDPOINT_COUNT_MAX) return `more than ${ENDPOINT_COUNT_MAX} endpoints`;
   const seen = new Set<string>();
-  for (const { address, port, weight, state } of endpoints) {
+  for (const { address, port, ...value } of endpoints) {
     const name = `${address} port ${port}`;
     if (!isAddress(address) || !isPort(port)) return `the endpoint ${name} has no valid address and port`;
-    if (!isEndpointValue({ weight, state })) return `the endpoint ${name} has no valid weight and state`;
+    if (!isEndpointValue(value)) return `the endpoint ${name} has no valid weight, state and health check`;
     if (seen.has(name)) return `the endpoint ${name} stands twice`;
     seen.add(name);
   }
@@ -79,16 +81,17 @@ function serviceValueProblem(id: string, value: object): string | undefined {
     return `clientPrefixes must be at most ${PREFIX_COUNT_MAX} prefixes`;
   }
   if (typeof service.withdrawWhenDown !== "boolean") return "withdrawWhenDown must be true or false";
-  return undefined;
+  return service.healthCheck === undefined ? undefined : healthCheckProblem(service.healthCheck);
 }
 
 export function isEndpointValue(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
-  const { weight, state } = value as { weight?: unknown; state?: unknown };
+  const { weight, state, healthCheck } = value as Partial<Record<keyof Endpoint, unknown>>;
   return (
     Number.isInteger(weight) &&
     (weight as number) >= 0 &&
     (weight as number) <= WEIGHT_MAX &&
-    (state === "active" || state === "drain")
+    (state === "active" || state === "drain") &&
+    (healthCheck === undefined || healthCheckProblem(healthCheck) === undefined)
   );
 }

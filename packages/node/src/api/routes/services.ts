@@ -51,6 +51,7 @@ export function serviceRoutes(sources: ApiSources) {
       restartNewAddresses: service.restartNewAddresses,
       clientPrefixes: [...service.clientPrefixes],
       withdrawWhenDown: service.withdrawWhenDown,
+      ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
       source: registry.isFromFile(service.id) ? "file" : "api",
       sessions: catalogue.countOfService(service.id),
       revision: revisionOf(service),
@@ -244,6 +245,7 @@ export function specOf(service: Service): ServiceSpec {
     restartNewAddresses: service.restartNewAddresses,
     clientPrefixes: [...service.clientPrefixes],
     withdrawWhenDown: service.withdrawWhenDown,
+    ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
   };
 }
 

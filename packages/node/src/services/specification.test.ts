@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { HealthCheckSchema, type HealthCheckSpec, type ServiceSpec, validate } from "@holdfast/api";
+import { HEALTH_BOUNDS, HEALTH_KINDS, HEALTH_TEXT_LENGTH_MAX, healthCheckProblem } from "@holdfast/model";
+import { specOf } from "../api/routes/services.ts";
+import { revisionOf, serviceOf } from "./specification.ts";
+
+const SPEC: ServiceSpec = {
+  name: "",
+  protocol: "sctp",
+  vips: ["203.0.113.1"],
+  port: 38412,
+  selection: "roundRobin",
+  endpoints: [{ address: "198.51.100.1", port: 38412, weight: 1, state: "active" }],
+  idleTimeoutS: 900,
+  restartNewAddresses: "abort",
+  clientPrefixes: [],
+  withdrawWhenDown: false,
+};
+
+const withCheck = (healthCheck: HealthCheckSpec): ServiceSpec => ({ ...SPEC, healthCheck });
+
+test("the schema of health checks and the model's rule know the same kinds and bounds", () => {
+  const { properties } = HealthCheckSchema;
+  assert.deepEqual(properties.kind["enum"], HEALTH_KINDS);
+  for (const [name, bounds] of Object.entries(HEALTH_BOUNDS)) {
+    const field = properties[name as keyof typeof HEALTH_BOUNDS];
+    assert.deepEqual([field.minimum, field.maximum], bounds, name);
+  }
+  for (const name of ["path", "send", "expect"] as const)
+    assert.equal(properties[name].maxLength, HEALTH_TEXT_LENGTH_MAX);
+});
+
+test("a service without a health check keeps the revision that it has always had", () => {
+  assert.ok(!("healthCheck" in serviceOf(SPEC)));
+  assert.notEqual(revisionOf(serviceOf(withCheck({ kind: "ping" }))), revisionOf(serviceOf(SPEC)));
+});
+
+test("checks of a service and of one endpoint come back as they were given", () => {
+  const spec = {
+    ...withCheck({ kind: "http", path: "/ready", expect: "ok", port: 8080 }),
+    endpoints: [{ ...SPEC.endpoints[0], healthCheck: { kind: "none" } }],
+  } as ServiceSpec;
+  const back = specOf(serviceOf(spec));
+  assert.deepEqual(back, spec);
+  // The order of fields means nothing.
+  const other = withCheck({ port: 8080, expect: "ok", path: "/ready", kind: "http" });
+  assert.equal(
+    revisionOf(serviceOf(other)),
+    revisionOf(serviceOf(withCheck({ kind: "http", path: "/ready", expect: "ok", port: 8080 }))),
+  );
+});
+
+test("what a kind has no use for, and what contradicts itself, is refused", () => {
+  const wrong: [HealthCheckSpec, RegExp][] = [
+    [{ kind: "ping", port: 7 }, /port has no meaning for ping/],
+    [{ kind: "none", expect: "x" }, /expect has no meaning for none/],
+    [{ kind: "sctp", send: "x" }, /send has no meaning for sctp/],
+    [{ kind: "tcp", path: "/" }, /path has no meaning for tcp/],
+    [{ kind: "http", path: "ready" }, /path must begin with/],
+    [{ kind: "http", path: "/a b" }, /path must begin with/],
+    [{ kind: "tcp", intervalMs: 1000, timeoutMs: 1000 }, /timeoutMs must be less/],
+  ];
+  for (const [check, text] of wrong) {
+    assert.deepEqual(validate(HealthCheckSchema, structuredClone(check)).findings, []);
+    assert.match(healthCheckProblem(check) ?? "", text);
+    assert.throws(() => serviceOf(withCheck(check)), text);
+  }
+  assert.match(healthCheckProblem({ kind: "sctp", surprise: 1 }) ?? "", /not known/);
+  assert.match(healthCheckProblem({ kind: "tcp", port: 1.5 }) ?? "", /integer/);
+  assert.match(healthCheckProblem([]) ?? "", /must be an object/);
+});
