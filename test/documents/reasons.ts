@@ -103,6 +103,8 @@ export const SLOW_PATH_DROPS: Readonly<Record<SlowPathDropReason, string>> = {
   "error-causes": "An ERROR of which nothing was left that may be handed on.",
   "endpoint-init-unmatched": "An endpoint's INIT to a NAT port that is nobody's.",
   "icmp-unproven": "An ICMP error about an address that was listed and never proved itself.",
+  "vip-not-accepted":
+    "A reflected ABORT or SHUTDOWN-COMPLETE on a VIP, or from an address, on which its sender never took part in the association: it knows it on other VIPs only (mixed scopes).",
 };
 
 export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {

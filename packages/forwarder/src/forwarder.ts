@@ -45,6 +45,7 @@ import { SessionKeeper } from "./sessions/session-keeper.ts";
 import type { Core } from "./slow-path/core.ts";
 import { Dispatcher } from "./slow-path/dispatcher.ts";
 import { settleHeard } from "./slow-path/heard.ts";
+import { Unaccepted } from "./slow-path/acceptance.ts";
 import { Held } from "./slow-path/held.ts";
 import { releasePort } from "./slow-path/init.ts";
 import { publish } from "./slow-path/init-ack.ts";
@@ -222,6 +223,7 @@ class SlowPathForwarder implements Forwarder {
       sessions,
       health: new EndpointHealth(options.verdictQuorum ?? 1),
       held,
+      unaccepted: new Unaccepted(),
       clientFilter: options.isRoutable === undefined ? { isOwn } : { isOwn, isRoutable: options.isRoutable },
       answerRate: new TokenBucket(limits.answersPerSecond),
       icmpRate: new TokenBucket(limits.icmpPerSecond),

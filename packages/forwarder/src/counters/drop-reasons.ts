@@ -52,5 +52,7 @@ export const SLOW_PATH_DROP_REASONS = [
   "endpoint-init-unmatched",
   /** An ICMP error about a packet to an address that never proved itself. */
   "icmp-unproven",
+  /** A reflected ABORT or SHUTDOWN-COMPLETE from where its sender never took part in the association. */
+  "vip-not-accepted",
 ] as const;
 export type SlowPathDropReason = (typeof SLOW_PATH_DROP_REASONS)[number];

@@ -34,6 +34,9 @@ export interface LocalSession {
   pendingMs: number;
   /** Initiate tag of the endpoint's own latest INIT (RFC 9260 §5.2); 0: none was seen here. */
   endpointInitTag: number;
+  /** Generation (the client's tag) and VIPs (bit by index) of which this member knows that the endpoint spoke there. */
+  spokenTag: number;
+  spokenVips: number;
   /** By VIP: when a last-heard address was handed to replication, and whether a newer one waits. */
   heardAtMs: number[] | undefined;
   heardDirty: boolean;
@@ -70,6 +73,8 @@ export function newLocalSession(id: SessionId, handle: number, nowMs: number): L
     endedMs: undefined,
     pendingMs: 0,
     endpointInitTag: 0,
+    spokenTag: 0,
+    spokenVips: 0,
     heardAtMs: undefined,
     heardDirty: false,
     silence: undefined,

@@ -25,6 +25,7 @@ import type { ClientFilterOptions } from "../path-mapping/client-filter.ts";
 import type { Associations } from "../selection/associations.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
 import type { SessionKeeper } from "../sessions/session-keeper.ts";
+import type { Unaccepted } from "./acceptance.ts";
 import type { Held } from "./held.ts";
 
 export interface Core {
@@ -46,6 +47,7 @@ export interface Core {
   readonly sessions: SessionKeeper;
   readonly health: EndpointHealth;
   readonly held: Held;
+  readonly unaccepted: Unaccepted;
   readonly clientFilter: ClientFilterOptions;
   readonly answerRate: TokenBucket;
   readonly icmpRate: TokenBucket;

@@ -18,6 +18,7 @@ import { chunkTypes, type SctpInput } from "../packet/input.ts";
 import { downDestinations } from "../path-mapping/flows.ts";
 import { type DownPath, isOnPath, matchDown, type TagMatch } from "../tracker/match.ts";
 import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
+import { dropUnaccepted, hasEndpointSpoken, noteEndpointSpoke } from "./acceptance.ts";
 import { abortEndpoint, answerDead, refuseAsconf } from "./answers.ts";
 import { type Core, drop } from "./core.ts";
 import { forward } from "./forward.ts";
@@ -100,6 +101,9 @@ function pass(
   if (isEarlier && !(isAtSamePlace(record, match) && isContradicted(core, record)))
     return drop(core, "wrong-tag", input.bytes);
   const phase = phaseFor(record, match);
+  const doubted = isReflected(input) && (match.role === "current" || record.commit === undefined);
+  if (doubted && phase !== "closed" && !hasEndpointSpoken(core, record, match.generation, vip))
+    return dropUnaccepted(core, input, entry, input.source);
   const transition = trackPacket("down", chunkTypes(input.packet), phase);
   if (!transition.forward) {
     if (input.packet.chunks.some((c) => c.type === CHUNK.ASCONF || c.type === CHUNK.ASCONF_ACK)) {
@@ -120,6 +124,9 @@ function pass(
   const local = core.sessions.get(record.id);
   if (local !== undefined) {
     local.lastSeenMs = core.clock.nowMs();
+    const { clientTag } = match.generation;
+    if (transition.end === undefined && joined.commit?.clientTag === clientTag)
+      noteEndpointSpoke(local, clientTag, vip);
     learnEndpointAddress(core, input, joined, path);
   }
   if (transition.end !== undefined && phase !== "closed") core.events.ended(joined);

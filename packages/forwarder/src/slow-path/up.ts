@@ -19,6 +19,7 @@ import { endpointAddressFor } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { matchUp, type TagMatch } from "../tracker/match.ts";
 import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
+import { dropUnaccepted, hasClientSpoken } from "./acceptance.ts";
 import { answerDead, refuseAsconf } from "./answers.ts";
 import { type Core, drop } from "./core.ts";
 import { forward } from "./forward.ts";
@@ -114,6 +115,9 @@ function pass(
     return drop(core, "source-not-in-set", input.bytes);
   }
   const phase = phaseFor(record, match);
+  const doubted = reflected && (match.role === "current" || record.commit === undefined);
+  if (doubted && phase !== "closed" && !hasClientSpoken(core, record, match.generation, vip, input.source))
+    return dropUnaccepted(core, input, entry, input.source);
   const transition = trackPacket("up", chunkTypes(input.packet), phase);
   if (!transition.forward) {
     if (isAsconf(input)) return refuseAsconf(core, input, match.generation.clientTag);
