@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isLiving } from "@holdfast/model";
 import { CHUNK, encodeAbort, encodeShutdown, encodeShutdownComplete } from "@holdfast/sctp";
-import { type Established, Rig, VIPS } from "../testing/rig.ts";
-import { CLIENT, CLIENT_2, ENDPOINT } from "../testing/rig.ts";
+import { CLIENT, CLIENT_2, ENDPOINT, type Established, Rig, VIPS } from "../testing/rig.ts";
 
 const [VIP0, VIP1] = VIPS as [string, string];
 const REFLECTED = encodeAbort({ reflected: true });
