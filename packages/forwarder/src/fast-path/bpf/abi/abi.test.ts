@@ -7,6 +7,7 @@ import { BPF_OBJECT_FILE } from "../object-file.ts";
 import { readBtf } from "./btf.ts";
 import { ElfObject } from "./elf.ts";
 import { abiText } from "./generate.ts";
+import { FRAME_COUNT_MAX, STACK_BYTES_MAX, stackUse } from "./stack.ts";
 
 // Compiles when a source is newer: the test is about the sources as they are.
 execFileSync("bash", [fileURLToPath(new URL("../../../../build.sh", import.meta.url))]);
@@ -39,4 +40,25 @@ test("numbers of every enum are distinct, so that none was given twice", () => {
     assert.ok(values.length > 2, name);
     assert.equal(new Set(values.map(({ value }) => value)).size, values.length, name);
   }
+});
+
+test("the programs' stacks fit as the verifiers of Linux 5.15 to 6.8 count them", () => {
+  for (const program of ["holdfast_tc", "holdfast_xdp"]) {
+    const { deepest, longest } = stackUse(new ElfObject(object), program);
+    assert.ok(longest.chain.length > 4, "calls are followed");
+    assert.ok(longest.chain.length <= FRAME_COUNT_MAX, longest.chain.join(" → "));
+    assert.ok(deepest.bytes <= STACK_BYTES_MAX, `${deepest.bytes} bytes: ${deepest.chain.join(" → ")}`);
+  }
+});
+
+/** struct htab_elem before the key, and what the allocator of maps adds. */
+const HASH_ELEMENT_OVERHEAD = 48 + 8;
+const KMALLOC_192 = 192;
+
+test("an element of hf_flows6 comes out of kmalloc-192: one byte more would take 256", () => {
+  const size = (bytes: number) => Math.ceil(bytes / 8) * 8;
+  const { structs } = readBtf(new ElfObject(object).section(".BTF") as Buffer);
+  const sizeOf = (wanted: string) => structs.find(({ name }) => name === wanted)?.size ?? Number.NaN;
+  const element = HASH_ELEMENT_OVERHEAD + size(sizeOf("hf_flow6_key")) + size(sizeOf("hf_flow6"));
+  assert.ok(element <= KMALLOC_192, `${element} bytes`);
 });

@@ -2,12 +2,16 @@
 
 const SECTION_HEADER_SIZE = 64;
 const SYMBOL_SIZE = 24;
+const SYMBOL_FUNCTION = 2;
+const RELOCATION_SIZE = 16;
 
 export interface ElfSymbol {
   readonly name: string;
   readonly sectionIndex: number;
+  readonly isFunction: boolean;
   /** Offset in its section. */
   readonly value: number;
+  readonly size: number;
 }
 
 export class ElfObject {
@@ -53,11 +57,25 @@ export class ElfObject {
     for (let i = 0; i + SYMBOL_SIZE <= table.length; i += SYMBOL_SIZE) {
       symbols.push({
         name: this.#text(names.offset + table.readUInt32LE(i)),
+        isFunction: ((table[i + 4] as number) & 15) === SYMBOL_FUNCTION,
         sectionIndex: table.readUInt16LE(i + 6),
         value: Number(table.readBigUInt64LE(i + 8)),
+        size: Number(table.readBigUInt64LE(i + 16)),
       });
     }
     return symbols;
+  }
+
+  /** Names of the symbols that places of a section refer to, by the place's offset. */
+  relocations(section: string): Map<number, string> {
+    const table = this.section(`.rel${section}`);
+    const symbols = this.symbols();
+    const found = new Map<number, string>();
+    for (let i = 0; table !== undefined && i + RELOCATION_SIZE <= table.length; i += RELOCATION_SIZE) {
+      const name = symbols[table.readUInt32LE(i + 12)]?.name;
+      if (name !== undefined) found.set(Number(table.readBigUInt64LE(i)), name);
+    }
+    return found;
   }
 
   #text(offset: number): string {

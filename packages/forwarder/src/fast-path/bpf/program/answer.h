@@ -118,7 +118,6 @@ __noinline int NAME(neighbour)(CONTEXT *ctx)
 	struct nd_message *message = (void *)(ip + 1);
 	struct hf_interface *interface;
 	struct hf_address address;
-	struct nd_pseudo pseudo;
 	struct hf_local *local;
 	__u32 payload;
 	__s64 sum;
@@ -156,12 +155,9 @@ __noinline int NAME(neighbour)(CONTEXT *ctx)
 	message->flags = ND_SOLICITED_OVERRIDE;
 	message->option_type = ND_OPTION_TARGET;
 	__builtin_memcpy(message->mac, interface->mac, 6);
-	__builtin_memcpy(pseudo.source, &ip->saddr, 16);
-	__builtin_memcpy(pseudo.destination, &ip->daddr, 16);
-	pseudo.length = bpf_htonl(sizeof(*message));
-	pseudo.next = bpf_htonl(IPPROTO_ICMPV6);
-	__builtin_memcpy(&pseudo.message, message, sizeof(*message));
-	sum = bpf_csum_diff(0, 0, (__be32 *)&pseudo, sizeof(pseudo), 0);
+	/* The pseudo header (RFC 8200 §8.1) is the addresses, which stand before the message, the length and the protocol. */
+	sum = bpf_csum_diff(0, 0, (__be32 *)&ip->saddr, 2 * sizeof(ip->saddr) + sizeof(*message),
+			    bpf_htonl(sizeof(*message)) + bpf_htonl(IPPROTO_ICMPV6));
 	message->checksum = ~fold((__u32)sum);
 	count(HF_COUNTER_EVENT + HF_EVENT_ANSWER_NEIGHBOUR);
 	return NAME(reflect)(ctx);

@@ -65,12 +65,4 @@ struct nd_message {
 	__u8 mac[6];
 };
 
-struct nd_pseudo {
-	__u8 source[16];
-	__u8 destination[16];
-	__be32 length;
-	__be32 next;
-	struct nd_message message;
-};
-
 #endif
