@@ -44,8 +44,21 @@ test("--only and --path choose", () => {
   const names = (words: string[]) =>
     planOf(scenarios, readOptions(words)).map(([{ number }, at]) => `${number} ${at.fastPath}/${at.family}`);
   assert.deepEqual(names(["--only", "17, 3"]), ["3 tc/ipv4", "17 tc/ipv4"]);
+  assert.deepEqual(names(["--only", "8", "--profile", "lab"]), ["8 tc/ipv4"]);
   assert.deepEqual(names(["--only", "17", "--path", "xdp-generic/mixed"]), ["17 xdp-generic/mixed"]);
   assert.deepEqual(names(["--only", "8", "--path", "tc/ipv6"]), [], "8 is about a service of IPv4");
+});
+
+test("--profile field runs everything once, with --full everywhere", () => {
+  const plan = planOf(scenarios, readOptions(["--profile", "field"]));
+  assert.deepEqual(
+    plan.map(([{ number }, { profile }]) => [number, profile]),
+    scenarios.map(({ number }) => [number, "field"]),
+  );
+  assert.equal(
+    planOf(scenarios, readOptions(["--profile", "field", "--full"])).length,
+    planOf(scenarios, readOptions(["--full"])).length,
+  );
 });
 
 test("a wrong option is answered with what would be right", () => {
@@ -54,6 +67,7 @@ test("a wrong option is answered with what would be right", () => {
   assert.throws(() => readOptions(["--only", ""]), /''/);
   assert.throws(() => readOptions(["--only", "1,x"]), /'x'/);
   assert.throws(() => readOptions(["--path", "tcx/ipv4"]), /tc, xdp.*'tcx\/ipv4'/);
+  assert.throws(() => readOptions(["--profile", "tight"]), /lab or field.*'tight'/);
   assert.throws(() => readOptions(["--jobs", "0"]), /1 to 16.*'0'/);
   assert.equal(readOptions(["--jobs", "2"]).jobs, 2);
   assert.throws(() => readOptions(["--full", "--path", "tc/ipv4"]), /one of them/);

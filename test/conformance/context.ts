@@ -12,29 +12,25 @@ import {
   ownAbortsOf,
   PATH_NETWORKS,
   type Peer,
+  PROFILES,
+  type Profile,
   RawHost,
   ScriptedClient,
   type ScriptedOptions,
   SERVICE_PORT,
   startCapture,
   until,
-  VIPS_V4,
-  VIPS_V6,
   wrongChecksumsOf,
 } from "@holdfast/testkit";
 import type { Surroundings } from "./scenario.ts";
 
-/** Time-outs of tracker and NAT ports, so that a minute's wait is three seconds. */
-export const TIME_SCALE = 1 / 20;
 /** First chunk ABORT, or ICMP. */
 const ENDS = "(ip proto 132 and ip[32] = 6) or (ip6 proto 132 and ip6[52] = 6) or icmp or icmp6";
 /** … INIT and INIT-ACK, which list addresses, and whatever comes from or goes to the other side's networks. */
 const LISTS =
   "(ip proto 132 and (ip[32] = 1 or ip[32] = 2)) or (ip6 proto 132 and (ip6[52] = 1 or ip6[52] = 2))";
-const strangers = (...networks: string[]) =>
+const strangers = (networks: readonly string[]) =>
   `${ENDS} or ${LISTS} or (sctp and (${networks.map((network) => `net ${network}`).join(" or ")}))`;
-const ENDS_AT_CLIENT = strangers("198.19.0.0/16", "fd09::/16");
-const ENDS_AT_ENDPOINT = strangers("198.18.0.0/16", "fd01::/16", "fd02::/16", "fd03::/16");
 const EDGE_FILTER = "sctp or icmp or icmp6 or (ip[6:2] & 0x3fff != 0) or (ip6[6] = 44)";
 
 /** Packets of each edge, and events of each peer, in the report of a failure. */
@@ -76,12 +72,24 @@ export interface SessionSummary {
 
 export class Context {
   readonly surroundings: Surroundings;
+  readonly profile: Profile;
   readonly allowed: Exceptions = {};
   readonly #captures = new Map<string, Capture[]>();
   #cluster: Cluster | undefined;
 
   constructor(surroundings: Surroundings) {
     this.surroundings = surroundings;
+    this.profile = PROFILES[surroundings.profile ?? "lab"];
+  }
+
+  /** Of Holdfast's own protocol times: a minute's wait is `timeScale` minutes. */
+  get timeScale(): number {
+    return this.profile.timeScale;
+  }
+
+  /** A telecom stack's options for a scenario of the lab; in the field stacks keep the timers that they have. */
+  inLab<T extends object>(options: T): Partial<T> {
+    return this.profile.name === "lab" ? options : {};
   }
 
   get cluster(): Cluster {
@@ -96,10 +104,11 @@ export class Context {
   /** VIPs of the family under test. */
   vipsOf(count: number): string[] {
     const { family } = this.surroundings;
-    if (family === "ipv4") return VIPS_V4.slice(0, count);
-    if (family === "ipv6") return VIPS_V6.slice(0, count);
+    const { ipv4, ipv6 } = this.profile.vips;
+    if (family === "ipv4") return ipv4.slice(0, count);
+    if (family === "ipv6") return ipv6.slice(0, count);
     // The primary of one family, the next of the other, and so on.
-    return Array.from({ length: count }, (_, i) => (i % 2 === 0 ? VIPS_V4 : VIPS_V6)[i] as string);
+    return Array.from({ length: count }, (_, i) => (i % 2 === 0 ? ipv4 : ipv6)[i] as string);
   }
 
   /** Starts the cluster; everything at its edges is captured from here on. */
@@ -114,20 +123,23 @@ export class Context {
     const all = edges === "everything";
     const configuration = {
       ...rest.configuration,
-      timers: { scale: TIME_SCALE, ...rest.configuration?.["timers"] },
+      timers: { scale: this.timeScale, ...rest.configuration?.["timers"] },
       health: { enabled: false, ...rest.configuration?.["health"] },
       ...((rest.members ?? 1) === 1 && { store: { directory: "", ...rest.configuration?.["store"] } }),
     };
-    this.#cluster = new Cluster({ ...rest, vips, fastPath: this.surroundings.fastPath, configuration });
+    const { profile, surroundings } = this;
+    this.#cluster = new Cluster({ ...rest, vips, fastPath: surroundings.fastPath, configuration, profile });
     const { clients, endpoints, lab } = this.#cluster;
     const started = this.#cluster.start();
     const captures = [
-      ...endpoints.map((host) => startCapture(lab, host, "core", all ? EDGE_FILTER : ENDS_AT_ENDPOINT)),
+      ...endpoints.map((host) =>
+        startCapture(lab, host, "core", all ? EDGE_FILTER : strangers(profile.clientPrefixes)),
+      ),
       ...clients
         .filter((_, index) => !flooding.includes(index))
         .flatMap((host) =>
           PATH_NETWORKS.filter((network) => host.addresses(network).length > 0).map((network) =>
-            startCapture(lab, host, network, all ? EDGE_FILTER : ENDS_AT_CLIENT),
+            startCapture(lab, host, network, all ? EDGE_FILTER : strangers(profile.corePrefixes)),
           ),
         ),
     ];
@@ -167,10 +179,12 @@ export class Context {
   scripted(index = 0, options: Partial<ScriptedOptions> = {}): ScriptedClient {
     const host = this.cluster.clients[index];
     assert.ok(host);
-    return new ScriptedClient(new RawHost(host), {
+    const addresses = this.cluster.clientAddresses(index);
+    const routed = this.profile.router === undefined ? {} : { routedBySource: addresses };
+    return new ScriptedClient(new RawHost(host, routed), {
       port: 36_412,
       servicePort: SERVICE_PORT,
-      addresses: this.cluster.clientAddresses(index),
+      addresses,
       vips: this.cluster.vips,
       ...options,
     });

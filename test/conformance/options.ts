@@ -1,5 +1,6 @@
 // What the command line of the conformance suite says, checked.
 import { parseArgs } from "node:util";
+import { PROFILE_NAMES, type ProfileName } from "@holdfast/testkit";
 import { SCENARIO_COUNT } from "./registry.ts";
 import { FAMILIES, FAST_PATHS, pathName, type Surroundings } from "./scenario.ts";
 
@@ -11,6 +12,7 @@ export const USAGE = `npm run conformance -- [OPTIONS]
   --only N[,N…]      these scenarios alone, on tcx and IPv4
   --path PATH/FAMILY here alone; PATH of ${FAST_PATHS.join(", ")}; FAMILY of ${FAMILIES.join(", ")}
   --full             everything everywhere
+  --profile NAME     ${PROFILE_NAMES.join(" or ")} (default lab); field: stock timers, private addresses, routers; all scenarios once
   --jobs N           so many scenarios side by side (default 1, at most ${JOB_COUNT_MAX}); what fails is tried again alone
   --json             the last line is {"scenarios":[{"number","name","passed","path"},…]}
   --verbose          a failure shows the members' logs
@@ -19,6 +21,7 @@ export const USAGE = `npm run conformance -- [OPTIONS]
 export interface Options {
   readonly only?: readonly number[];
   readonly path?: Surroundings;
+  readonly profile?: ProfileName;
   readonly full: boolean;
   readonly jobs: number;
   readonly json: boolean;
@@ -35,6 +38,7 @@ export function readOptions(words: readonly string[]): Options {
       json: { type: "boolean", default: false },
       only: { type: "string" },
       path: { type: "string" },
+      profile: { type: "string" },
       full: { type: "boolean", default: false },
       jobs: { type: "string", default: "1" },
       write: { type: "boolean", default: false },
@@ -42,13 +46,14 @@ export function readOptions(words: readonly string[]): Options {
       help: { type: "boolean", default: false },
     },
   });
-  const { only, path, jobs, ...flags } = values;
+  const { only, path, jobs, profile, ...flags } = values;
   if (flags.full && path !== undefined)
     throw new Error("--full runs everywhere, --path in one place: give one of them");
   return {
     ...flags,
     jobs: jobsOf(jobs),
     ...(only !== undefined && { only: numbersOf(only) }),
+    ...(profile !== undefined && { profile: profileOf(profile) }),
     ...(path !== undefined && { path: surroundingsOf(path) }),
   };
 }
@@ -69,6 +74,13 @@ function jobsOf(text: string): number {
   if (count < 1 || count > JOB_COUNT_MAX)
     throw new Error(`--jobs takes a number from 1 to ${JOB_COUNT_MAX}; '${text}' is none`);
   return count;
+}
+
+function profileOf(text: string): ProfileName {
+  const profile = PROFILE_NAMES.find((name) => name === text);
+  if (profile === undefined)
+    throw new Error(`--profile takes ${PROFILE_NAMES.join(" or ")}; '${text}' is neither`);
+  return profile;
 }
 
 function surroundingsOf(text: string): Surroundings {

@@ -1,4 +1,5 @@
 // Which scenario runs where.
+import type { ProfileName } from "@holdfast/testkit";
 import type { Options } from "./options.ts";
 import { DEFAULT_SURROUNDINGS, FAMILIES, FAST_PATHS, type Scenario, type Surroundings } from "./scenario.ts";
 
@@ -15,16 +16,19 @@ export type Run = readonly [scenario: Scenario, surroundings: Surroundings];
 /** The runs that the options ask for, place by place. Empty when what was asked for means nothing there. */
 export function planOf(
   scenarios: readonly Scenario[],
-  options: Pick<Options, "only" | "path" | "full">,
+  options: Pick<Options, "only" | "path" | "full"> & { readonly profile?: ProfileName },
 ): Run[] {
   const wanted = scenarios.filter(({ number }) => options.only?.includes(number) ?? true);
   const at = (place: Surroundings, list = wanted) =>
-    list.filter((s) => s.families?.includes(place.family) ?? true).map((s): Run => [s, place]);
+    list
+      .filter((s) => s.families?.includes(place.family) ?? true)
+      .map((s): Run => [s, options.profile === undefined ? place : { ...place, profile: options.profile }]);
   if (options.path !== undefined) return at(options.path);
   if (options.full)
     return FAST_PATHS.flatMap((fastPath) => FAMILIES.flatMap((family) => at({ fastPath, family })));
   const first = at(DEFAULT_SURROUNDINGS);
-  if (options.only !== undefined) return first;
+  // The field's stacks take their time: the dozen meets the other fast paths in the lab.
+  if (options.only !== undefined || options.profile === "field") return first;
   const dozen = wanted.filter(({ everywhere }) => everywhere === true);
   return [...first, ...ELSEWHERE.flatMap((place) => at(place, dozen))];
 }

@@ -1,4 +1,5 @@
 // One scenario in one place: its lab, its limit, and what is shown of a failure.
+import { setPatience } from "@holdfast/testkit";
 import { Context } from "./context.ts";
 import type { Run } from "./plan.ts";
 import { type Outcome, pathName, type Scenario, SOAK, type Surroundings } from "./scenario.ts";
@@ -14,7 +15,9 @@ export async function runScenario(
   const startedAt = performance.now();
   const context = new Context(surroundings);
   const base = { number: scenario.number, name: scenario.name, path: pathName(surroundings) };
-  const limitMs = scenario.limitMs ?? LIMIT_MS;
+  const { patience } = context.profile;
+  setPatience(patience);
+  const limitMs = (scenario.limitMs ?? LIMIT_MS) * patience;
   let timer: NodeJS.Timeout | undefined;
   try {
     const done = scenario.run(context).then(() => context.judge());

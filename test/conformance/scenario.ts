@@ -1,4 +1,5 @@
 // What a scenario of the conformance suite is: one row of the matrix, and the code that shows it.
+import type { ProfileName } from "@holdfast/testkit";
 import type { Context } from "./context.ts";
 
 /** The number whose five minutes CI gives a place of their own. */
@@ -11,12 +12,14 @@ export const FAMILIES = ["ipv4", "ipv6", "mixed"] as const;
 export interface Surroundings {
   readonly fastPath: (typeof FAST_PATHS)[number];
   readonly family: (typeof FAMILIES)[number];
+  /** Timers, addresses and routers; `lab` when absent. */
+  readonly profile?: ProfileName;
 }
 
 export const DEFAULT_SURROUNDINGS: Surroundings = { fastPath: "tc", family: "ipv4" };
 
-export function pathName({ fastPath, family }: Surroundings): string {
-  return `${fastPath}/${family}`;
+export function pathName({ fastPath, family, profile = "lab" }: Surroundings): string {
+  return `${profile === "lab" ? "" : `${profile}:`}${fastPath}/${family}`;
 }
 
 export interface Scenario {

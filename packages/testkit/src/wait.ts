@@ -1,5 +1,12 @@
 // Waiting for a condition, with a limit: the tests' replacement for sleeping.
 
+let patience = 1;
+
+/** Every limit of `until` is so many times as long from now on: where stacks have slower timers. */
+export function setPatience(factor: number): void {
+  patience = factor;
+}
+
 /** Resolves with the first value that is neither undefined nor false; throws with `what` after `limitMs`. */
 export async function until<T>(
   what: string,
@@ -7,7 +14,7 @@ export async function until<T>(
   limitMs = 30_000,
   pauseMs = 10,
 ): Promise<T> {
-  const end = performance.now() + limitMs;
+  const end = performance.now() + limitMs * patience;
   let failure: unknown;
   for (;;) {
     try {
@@ -18,7 +25,7 @@ export async function until<T>(
       failure = error;
     }
     if (performance.now() > end) {
-      throw new Error(`waited ${limitMs} ms in vain for ${what}`, { cause: failure });
+      throw new Error(`waited ${limitMs * patience} ms in vain for ${what}`, { cause: failure });
     }
     await pause(pauseMs);
   }

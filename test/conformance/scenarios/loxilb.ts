@@ -15,15 +15,17 @@ import {
 import type { Context } from "../context.ts";
 import type { Scenario } from "../scenario.ts";
 
-/** Longest silence at a receiver: take-over 250 ms, one RTO of 400 ms, and a busy machine. */
-const GAP_MS = 1_500;
 const MESSAGES_PER_PATH = 1_000;
 /** LoxiLB's -c 6. */
 const ASSOCIATION_COUNT = 6;
 const INIT_COUNT = 3;
 
 /** Every message was also sent back and arrived, and neither direction was silent for long. */
-async function bothWays(clients: readonly Peer[], servers: readonly Peer[]): Promise<void> {
+async function bothWays(
+  { profile }: Context,
+  clients: readonly Peer[],
+  servers: readonly Peer[],
+): Promise<void> {
   for (const client of clients) {
     const figures = await until("all echoes", async () => {
       const list = await client.associations();
@@ -31,12 +33,15 @@ async function bothWays(clients: readonly Peer[], servers: readonly Peer[]): Pro
     });
     for (const { id, echoMissing, longestEchoGapMs } of figures) {
       assert.equal(echoMissing, 0, `association ${id}: echoes lost`);
-      assert.ok(longestEchoGapMs <= GAP_MS, `association ${id} heard no echo for ${longestEchoGapMs} ms`);
+      assert.ok(
+        longestEchoGapMs <= profile.gapMs,
+        `association ${id} heard no echo for ${longestEchoGapMs} ms`,
+      );
     }
   }
   for (const server of servers)
     for (const { client, longestGapMs } of await server.receipts())
-      assert.ok(longestGapMs <= GAP_MS, `sender ${client} was silent for ${longestGapMs} ms`);
+      assert.ok(longestGapMs <= profile.gapMs, `sender ${client} was silent for ${longestGapMs} ms`);
 }
 
 /** One message is one DATA chunk here; packets may carry several. */
@@ -116,7 +121,7 @@ export const loxilb: readonly Scenario[] = [
       for (const packet of (await context.atClient()).filter((p) => hasChunk(p, CHUNK.INIT_ACK)))
         assert.deepEqual(listedAddresses(packet).sort(), vips);
       await context.intact([client], [server]);
-      await bothWays([client], [server]);
+      await bothWays(context, [client], [server]);
     },
   },
   {
@@ -137,7 +142,7 @@ export const loxilb: readonly Scenario[] = [
         await context.flowing(server, MESSAGES_PER_PATH);
       }
       await context.intact([client], [server]);
-      await bothWays([client], [server]);
+      await bothWays(context, [client], [server]);
       const sent = (await context.atClient()).filter((p) => hasChunk(p, CHUNK.DATA));
       for (const vip of cluster.vips) {
         const left = chunksOfData(sent.filter((p) => p.destination === vip));
@@ -181,7 +186,7 @@ export const loxilb: readonly Scenario[] = [
       cluster.clients[0]?.heal("path-a");
       await context.confirmed([client, server], 3);
       await context.intact([client], [server]);
-      await bothWays([client], [server]);
+      await bothWays(context, [client], [server]);
     },
   },
   {
@@ -221,7 +226,7 @@ export const loxilb: readonly Scenario[] = [
       for (const paths of (await client.paths()).values())
         assert.ok(paths.length === 3 && paths.every(({ address }) => cluster.vips.includes(address)));
       await context.intact([client], [server]);
-      await bothWays([client], [server]);
+      await bothWays(context, [client], [server]);
     },
   },
   {
@@ -248,7 +253,7 @@ export const loxilb: readonly Scenario[] = [
         await context.flowing(server);
       }
       await context.intact([client], [server]);
-      await bothWays([client], [server]);
+      await bothWays(context, [client], [server]);
     },
   },
   {
@@ -275,7 +280,7 @@ export const loxilb: readonly Scenario[] = [
       await context.flowing(server);
       await context.confirmed([client, server], 3);
       await context.intact([client], [server]);
-      await bothWays([client], [server]);
+      await bothWays(context, [client], [server]);
     },
   },
   {
@@ -302,7 +307,7 @@ export const loxilb: readonly Scenario[] = [
       await context.confirmed([...clients, server], 3);
       await context.flowing(server);
       await context.intact(clients, [server]);
-      await bothWays(clients, [server]);
+      await bothWays(context, clients, [server]);
       for (const client of clients) client.command("shutdown -1");
       await until("the endpoint to see them go", () => server.count("shutdown") === 3);
       await Promise.all(clients.map((client) => client.kill()));
@@ -352,7 +357,7 @@ export const loxilb: readonly Scenario[] = [
       mend();
       await context.confirmed([client, server], 3);
       await context.intact([client], [server]);
-      await bothWays([client], [server]);
+      await bothWays(context, [client], [server]);
     },
   },
 ];

@@ -24,7 +24,7 @@ import {
   sctpPacket,
   until,
 } from "@holdfast/testkit";
-import { type Context, type StageOptions, TIME_SCALE } from "../context.ts";
+import type { Context, StageOptions } from "../context.ts";
 import type { Scenario } from "../scenario.ts";
 
 const isV6 = (address: string) => address.includes(":");
@@ -92,7 +92,7 @@ export const network: readonly Scenario[] = [
       const { addresses, vips, port, servicePort } = client.options;
       const [own, vip] = [addresses[0] as string, vips[0] as string];
       const v6 = isV6(vip);
-      const router = v6 ? "fd01::1:fe" : "198.18.1.254";
+      const router = context.cluster.stranger(254);
       const tooBig = (tag: number) => {
         const inner = sctpPacket(
           { source: vip, destination: own, sourcePort: servicePort, destinationPort: port },
@@ -137,7 +137,8 @@ export const network: readonly Scenario[] = [
           [encodeData({ tsn: 1, data: Buffer.alloc(1_400) })],
         );
         const rest = new Uint8Array([0, 0, 5, 0, ...refused.subarray(0, v6 ? 1_180 : 28)]);
-        const ends = { source: v6 ? "fd09::5:fe" : "198.19.5.254", destination: vip };
+        const { ipv4, ipv6 } = context.profile.coreStranger;
+        const ends = { source: v6 ? ipv6 : ipv4, destination: vip };
         core.send(v6 ? icmpPacket(ends, 2, 0, rest) : icmpPacket(ends, 3, 4, rest));
       };
       const atClient = async () =>
@@ -253,6 +254,8 @@ export const network: readonly Scenario[] = [
     async run(context) {
       const { client, endpoint, natPort } = await established(context);
       const core = new RawHost(context.cluster.endpoints[0] as Host);
+      // Of the routers on the way, Holdfast itself not counted.
+      const { hopCount } = context.profile;
       for (const ecn of [0, 1, 2, 3]) {
         const mark = `codepoint ${ecn}`;
         client.send([encodeHeartbeat(Buffer.from(mark))], {
@@ -264,7 +267,7 @@ export const network: readonly Scenario[] = [
           ),
         );
         assert.equal(packet.trafficClass, (46 << 2) | ecn);
-        assert.equal(packet.ttl, 60);
+        assert.equal(packet.ttl, 60 - hopCount);
         const back = `back, codepoint ${ecn}`;
         core.send(
           sctpPacket(
@@ -285,7 +288,7 @@ export const network: readonly Scenario[] = [
           ),
         );
         assert.equal(returned.trafficClass, (46 << 2) | ecn);
-        assert.equal(returned.ttl, 60);
+        assert.equal(returned.ttl, 60 - hopCount);
       }
       const sent = (await context.atEndpoint()).findLast(
         (p) => hasChunk(p, CHUNK.HEARTBEAT_ACK) && !context.cluster.vips.includes(p.source),
@@ -295,11 +298,13 @@ export const network: readonly Scenario[] = [
           (p) => hasChunk(p, CHUNK.HEARTBEAT_ACK) && context.cluster.vips.includes(p.source),
         ),
       );
-      assert.equal(received.ttl, (sent?.ttl ?? 0) - 1);
+      assert.equal(received.ttl, (sent?.ttl ?? 0) - 1 - hopCount);
       await context.dropped(
         ["ttl-expired"],
         1,
-        () => client.send([encodeHeartbeat(Buffer.from("too far"))], { ip: { hopLimit: 1 } }) && undefined,
+        () =>
+          client.send([encodeHeartbeat(Buffer.from("too far"))], { ip: { hopLimit: 1 + hopCount } }) &&
+          undefined,
       );
       assert.ok((await context.atEndpoint()).every((p) => !Buffer.from(p.bytes).includes("too far")));
       await stillAlive(client);
@@ -314,7 +319,7 @@ export const network: readonly Scenario[] = [
     async run(context) {
       // The linger must outlast the endpoint's next retransmission.
       const { client, server } = await established(context, {
-        configuration: { timers: { closedLingerS: 3 / TIME_SCALE } },
+        configuration: { timers: { closedLingerS: 3 / context.timeScale } },
       });
       client.silence();
       client.send([encodeShutdown(client.peerTsn)]);

@@ -24,11 +24,10 @@ import {
   ScriptedClient,
   until,
 } from "@holdfast/testkit";
-import { TIME_SCALE } from "../context.ts";
 import type { Scenario } from "../scenario.ts";
 
-/** Longest life of an unproven restart, as the lab scales it. */
-const PENDING_MS = 75_000 * TIME_SCALE;
+/** Longest life of an unproven restart, before it is scaled. */
+const PENDING_MS = 75_000;
 
 export const restarts: readonly Scenario[] = [
   {
@@ -80,7 +79,7 @@ export const restarts: readonly Scenario[] = [
       const client = context.scripted();
       client.behave();
       await client.establish();
-      const more = (client.options.addresses[0] as string).includes(":") ? "fd03::1:99" : "198.18.129.99";
+      const more = context.cluster.stranger(99, "path-c");
       const tag = 0x0bad_cafe;
       const parameters = [...client.options.addresses, more].map((a) => encodeAddress(addressBytes(a)));
       client.send([encodeInit({ initiateTag: tag, parameters })], { tag: 0 });
@@ -116,7 +115,7 @@ export const restarts: readonly Scenario[] = [
         (await context.atEndpoint()).filter((p) => hasChunk(p, CHUNK.INIT)).length > 1,
         "forged INITs arrive",
       );
-      await pause(PENDING_MS);
+      await pause(PENDING_MS * context.timeScale);
       await context.flowing(server);
       await context.intact([client], [server]);
       assert.equal(server.count("restart") + server.count("lost"), 0);
@@ -154,7 +153,11 @@ export const restarts: readonly Scenario[] = [
         client.sendData(Buffer.from("alive"));
         await client.answer(CHUNK.SACK, { count: index + 1 });
       }
-      await until("nothing to be pending", async () => !(await context.session()).pending, 2 * PENDING_MS);
+      await until(
+        "nothing to be pending",
+        async () => !(await context.session()).pending,
+        2 * PENDING_MS * context.timeScale,
+      );
       assert.equal((await context.session()).phase, "established");
       client.sendData(Buffer.from("alive"));
       await client.answer(CHUNK.SACK, { count: 3 });

@@ -1,27 +1,31 @@
 // The lab's cluster: members on path networks a, b, c, a core network with endpoints, a cluster network; clients on as many
 // path networks as they have addresses. VIPs lie outside every network; hosts reach them by on-link routes, so that the
-// owner answers ARP and neighbour discovery for them.
-//
-// The networks are 198.18.0.0/15 (RFC 2544), not private ones: toward a public VIP real stacks leave their private
-// addresses out of INIT (scoping), and nothing would be multi-homed.
+// owner answers ARP and neighbour discovery for them; in the profile `field` a router stands in between (profile.ts).
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { parseAddress } from "@holdfast/model";
 import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { runSync } from "../lab/shell.ts";
 import { type ClientOptions, type Peer, startClient, startServer } from "../peer/peer.ts";
 import { until } from "../wait.ts";
 import { HOLDFAST_PROGRAM, Member } from "./member.ts";
+import { LAB_PROFILE, type Profile, type TwoFamilies } from "./profile.ts";
 
 export const PATH_NETWORKS = ["path-a", "path-b", "path-c"] as const;
 export const SERVICE_PORT = 38412;
 export const ENDPOINT_PORT = 38412;
-/** Documentation prefixes (RFC 5737, RFC 3849); the fourth VIP shares path-a with the primary. */
-export const VIPS_V4 = ["203.0.113.1", "198.51.100.1", "192.0.2.1", "203.0.113.129"] as const;
-export const VIPS_V6 = ["2001:db8:a::1", "2001:db8:b::1", "2001:db8:c::1", "2001:db8:a::129"] as const;
+/** Own numbers of the first client and endpoint, as the addresses have them. */
+const CLIENT_NUMBER = 16;
+const CLIENT_NUMBER_V4 = 10;
+const ENDPOINT_NUMBER = 100;
+/** Of addresses that are nobody's. */
+const STRANGER_FIRST = 1_024;
+/** Routing tables of clients, one for each of their addresses. */
+const TABLE_FIRST = 1;
 
 export interface ClusterOptions {
+  /** Timers, addresses and routers; the lab's own by default. */
+  readonly profile?: Profile;
   readonly members?: number;
   /** One entry a client host: on how many path networks it has an address (1 … 3). */
   readonly clients?: readonly number[];
@@ -44,6 +48,8 @@ export interface ClusterOptions {
 
 /** Family of the lab's addresses follows the VIPs'. */
 const isV6 = (address: string) => address.includes(":");
+/** The clients' side of a path network behind a router. */
+const accessOf = (network: string) => network.replace("path", "access");
 
 export class Cluster {
   readonly lab: Lab;
@@ -51,13 +57,17 @@ export class Cluster {
   readonly members: Member[] = [];
   readonly clients: Host[] = [];
   readonly endpoints: Host[] = [];
+  /** One a path network, where the profile has them. */
+  readonly routers: Host[] = [];
   /** Those that were started, in that order. */
   readonly peers: Peer[] = [];
   readonly vips: readonly string[];
+  readonly profile: Profile;
 
   constructor(options: ClusterOptions = {}) {
     this.options = options;
-    this.vips = options.vips ?? VIPS_V4;
+    this.profile = options.profile ?? LAB_PROFILE;
+    this.vips = options.vips ?? this.profile.vips.ipv4;
     this.lab = new Lab(options.mtu === undefined ? {} : { mtu: options.mtu });
     try {
       this.#build();
@@ -82,44 +92,33 @@ export class Cluster {
   #build(): void {
     const { lab } = this;
     for (const network of [...PATH_NETWORKS, "core", "cluster"]) lab.network(network);
-    const count = this.options.members ?? 1;
-    const v6 = this.vips.some(isV6);
-    const v4 = this.vips.some((vip) => !isV6(vip));
-    const both = (ipv4: string, ipv6: string) => [...(v4 ? [ipv4] : []), ...(v6 ? [ipv6] : [])];
+    const { profile } = this;
     for (let n = 0; n < (this.options.endpoints ?? 1); n++) {
       const addresses = Array.from({ length: this.options.endpointAddresses ?? 1 }, (_, k) =>
         // An endpoint has one family or two, as the VIPs need it: toward it, VIPs are the sources.
-        both(`198.19.${k}.${100 + n}/16`, `${parseAddress(`fd09::${k}:${(100 + n).toString(16)}`)}/64`),
+        this.#addresses(profile.endpoint(ENDPOINT_NUMBER + n, k), profile.coreBits),
       ).flat();
       const endpoint = lab.host(`e${n + 1}`, { core: addresses });
       for (const vip of this.vips) endpoint.onLink(vip, "core");
       this.endpoints.push(endpoint);
     }
-    for (const [index, pathCount] of (this.options.clients ?? [1]).entries()) {
-      const client = lab.host(
-        `c${index + 1}`,
-        Object.fromEntries(
-          PATH_NETWORKS.slice(0, pathCount).map((network, k) => [
-            network,
-            both(`198.18.${k * 64 + 1}.${index + 10}/18`, `fd0${k + 1}::1:${(index + 16).toString(16)}/64`),
-          ]),
-        ),
-      );
-      for (const vip of this.vips) client.onLink(vip, this.networkOf(vip, pathCount));
-      this.clients.push(client);
-    }
+    if (profile.router !== undefined) this.#buildRouters();
+    for (const [index, pathCount] of (this.options.clients ?? [1]).entries())
+      this.clients.push(this.#buildClient(index, pathCount));
+    const count = this.options.members ?? 1;
     const hosts = Array.from({ length: count }, (_, n) =>
       lab.host(`m${n + 1}`, {
         ...Object.fromEntries(
           PATH_NETWORKS.map((network, k) => [
             network,
-            both(`198.18.${k * 64}.${n + 1}/18`, `fd0${k + 1}::${n + 1}/64`),
+            this.#addresses(profile.member(k, n + 1), profile.memberBits),
           ]),
         ),
-        core: both(`198.19.255.${n + 1}/16`, `fd09::ff:${n + 1}/64`),
+        core: this.#addresses(profile.coreMember(n + 1), profile.coreBits),
         cluster: [`10.8.0.${n + 1}/24`],
       }),
     );
+    for (const host of hosts) this.#routeBack(host);
     const certificates = count > 1 ? this.#makeCertificates(hosts) : () => ({});
     for (const [n, host] of hosts.entries()) {
       const pinDirectory = `/sys/fs/bpf/${lab.id}-${host.name}`;
@@ -131,6 +130,114 @@ export class Cluster {
         }),
       );
     }
+  }
+
+  /** An address with its prefix length, of the families that the VIPs have. */
+  #addresses(address: TwoFamilies, bits: { readonly ipv4: number; readonly ipv6: number }): string[] {
+    const v6 = this.vips.some(isV6);
+    const v4 = this.vips.some((vip) => !isV6(vip));
+    return [...(v4 ? [`${address.ipv4}/${bits.ipv4}`] : []), ...(v6 ? [`${address.ipv6}/${bits.ipv6}`] : [])];
+  }
+
+  #buildClient(index: number, pathCount: number): Host {
+    const { profile, lab } = this;
+    const networks = PATH_NETWORKS.slice(0, pathCount);
+    const addressOf = (k: number): TwoFamilies => ({
+      ipv4: profile.client(k, CLIENT_NUMBER_V4 + index).ipv4,
+      ipv6: profile.client(k, CLIENT_NUMBER + index).ipv6,
+    });
+    const client = lab.host(
+      `c${index + 1}`,
+      Object.fromEntries(
+        networks.map((network, k) => [network, this.#addresses(addressOf(k), profile.clientBits)]),
+      ),
+      profile.router === undefined
+        ? {}
+        : Object.fromEntries(networks.map((network) => [network, accessOf(network)])),
+    );
+    for (const vip of this.vips) this.route(client, vip, this.networkOf(vip, pathCount));
+    if (profile.router !== undefined) this.#routeBySource(client, networks);
+    return client;
+  }
+
+  /** What a multi-homed host is told to do by every guide: packets from A1 leave by A1's gateway. */
+  #routeBySource(client: Host, networks: readonly string[], addresses?: readonly string[]): void {
+    for (const network of networks)
+      for (const address of addresses ?? client.addresses(network)) {
+        const gateway = this.gateway(address, network);
+        if (gateway === undefined) continue;
+        const table = TABLE_FIRST + PATH_NETWORKS.indexOf(network as never);
+        const family = isV6(address) ? "-6 " : "";
+        client.ip(`${family}route replace default via ${gateway} dev ${network} table ${table}`);
+        client.ip(`${family}rule add from ${address} lookup ${table}`);
+      }
+  }
+
+  /** One router a path network: clients on one side, members on the other, sources checked on both (RFC 3704). */
+  #buildRouters(): void {
+    const { profile, lab } = this;
+    const { router } = profile;
+    if (router === undefined) return;
+    for (const [k, network] of PATH_NETWORKS.entries()) {
+      const access = accessOf(network);
+      lab.network(access);
+      const host = lab.host(`r${k + 1}`, {
+        [access]: this.#addresses(router.client(k), profile.clientBits),
+        [network]: this.#addresses(router.member(k), profile.memberBits),
+      });
+      host.run("sysctl", [
+        "-q",
+        "-w",
+        "net.ipv4.ip_forward=1",
+        "net.ipv6.conf.all.forwarding=1",
+        ...[access, network, "all"].map((name) => `net.ipv4.conf.${name}.rp_filter=1`),
+      ]);
+      for (const vip of this.vips) host.onLink(vip, network);
+      this.routers.push(host);
+    }
+  }
+
+  /** Members reach clients through the routers. */
+  #routeBack(member: Host): void {
+    const { profile } = this;
+    if (profile.router === undefined) return;
+    for (const [k, network] of PATH_NETWORKS.entries())
+      for (const prefix of this.#sctpAddresses(Object.values(profile.router.clients(k)))) {
+        const { ipv4, ipv6 } = profile.router.member(k);
+        member.ip(`route replace ${prefix} via ${isV6(prefix) ? ipv6 : ipv4} dev ${network}`);
+      }
+  }
+
+  /** The router that a client's packets to a VIP go to on `network`; undefined where the VIP is on the link. */
+  gateway(vip: string, network: string): string | undefined {
+    const address = this.profile.router?.client(PATH_NETWORKS.indexOf(network as never));
+    return isV6(vip) ? address?.ipv6 : address?.ipv4;
+  }
+
+  /** A client's packets to a VIP leave by `network`. */
+  route(client: Host, vip: string, network: string): void {
+    const gateway = this.gateway(vip, network);
+    if (gateway === undefined) client.onLink(vip, network);
+    else client.ip(`route replace ${vip}/${isV6(vip) ? 128 : 32} via ${gateway} dev ${network}`);
+  }
+
+  /** One more address for a client, of its side of a path network. */
+  addAddress(client: Host, network: string, address: string): void {
+    const { ipv4, ipv6 } = this.profile.clientBits;
+    const v6 = isV6(address);
+    client.ip(`addr add ${address}/${v6 ? ipv6 : ipv4} dev ${network}${v6 ? " nodad" : ""}`);
+    this.#routeBySource(client, [network], [address]);
+  }
+
+  /** Whose hardware address a client's packets to a VIP bear. */
+  neighbourOf(vip: string, network: string): string {
+    return this.gateway(vip, network) ?? vip;
+  }
+
+  /** An address of the clients' side of a path network that is no client's, of the VIPs' first family. */
+  stranger(n: number, network: string = PATH_NETWORKS[0]): string {
+    const { ipv4, ipv6 } = this.profile.client(PATH_NETWORKS.indexOf(network as never), STRANGER_FIRST + n);
+    return isV6(this.vips[0] as string) ? ipv6 : ipv4;
   }
 
   #makeCertificates(hosts: readonly Host[]): (n: number) => object {
@@ -206,7 +313,8 @@ export class Cluster {
               number: n,
               addresses: ["cluster", ...PATH_NETWORKS, "core"].map((network) => other.addresses(network)[0]),
             })),
-      clientPrefixes: ["fd00::/8"],
+      // Where routers lead to the clients, the routes say what is believed.
+      clientPrefixes: this.profile.router === undefined ? ["fd00::/8"] : [],
       services: this.options.withService === false ? [] : [this.serviceSpec()],
     };
   }
@@ -291,6 +399,7 @@ export class Cluster {
         local: this.#sctpAddresses(host.addresses("core")),
         port: ENDPOINT_PORT,
         echo: true,
+        ...this.profile.peer("server", index),
         ...options,
       }),
     );
@@ -306,6 +415,7 @@ export class Cluster {
         remote: this.vips[0] as string,
         remotePort: SERVICE_PORT,
         id: index * 1000,
+        ...this.profile.peer("client", index),
         ...options,
       }),
     );

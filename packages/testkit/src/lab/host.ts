@@ -5,6 +5,8 @@ import { ipBatch, runInside, spawnInside } from "./shell.ts";
 
 export interface Attachment {
   readonly network: string;
+  /** The network that it is plugged into. */
+  readonly cable: string;
   /** The switch's end of the cable. */
   readonly port: string;
   readonly addresses: readonly string[];
@@ -15,6 +17,7 @@ export class Host {
   readonly namespace: string;
   readonly #lab: Lab;
   readonly #addresses: Readonly<Record<string, readonly string[]>>;
+  readonly #cables: Readonly<Record<string, string>>;
   #attachments = new Map<string, Attachment>();
   readonly #processes = new Set<ChildProcess>();
   readonly #routes: string[] = [];
@@ -24,18 +27,23 @@ export class Host {
     name: string,
     namespace: string,
     addresses: Readonly<Record<string, readonly string[]>>,
+    cables: Readonly<Record<string, string>> = {},
   ) {
     this.#lab = lab;
     this.name = name;
     this.namespace = namespace;
     this.#addresses = addresses;
+    this.#cables = cables;
   }
 
   /** Every cable in (again); routes that were added come back. */
   plug(): void {
     for (const [network, addresses] of Object.entries(this.#addresses)) {
       if (!this.#attachments.has(network)) {
-        this.#attachments.set(network, this.#lab.attach(this.namespace, network, addresses));
+        this.#attachments.set(
+          network,
+          this.#lab.attach(this.namespace, network, addresses, this.#cables[network]),
+        );
       }
     }
     ipBatch(this.namespace, this.#routes);
@@ -86,8 +94,8 @@ export class Host {
   }
 
   heal(network: string): void {
-    const { port } = this.#attachment(network);
-    const bridge = this.#lab.networks.get(network)?.bridge;
+    const { port, cable } = this.#attachment(network);
+    const bridge = this.#lab.networks.get(cable)?.bridge;
     ipBatch(this.#lab.switchNamespace, [`link set dev ${port} master ${bridge}`, `link set dev ${port} up`]);
   }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { startCapture } from "../capture/capture.ts";
-import { startClient, startServer } from "../peer/peer.ts";
+import { STOCK_TIMERS, startClient, startServer } from "../peer/peer.ts";
 import { until } from "../wait.ts";
 import { Lab } from "./lab.ts";
 
@@ -82,6 +82,35 @@ test("a peer notices that nobody is there, and does not try again", async () => 
     });
     await until("the refusal", () => peer.count("cannotStart") === 1);
     assert.equal((await peer.associations())[0]?.up, false);
+  } finally {
+    await lab.close();
+  }
+});
+
+test("a stack on a clock that is ten times as fast gives up that much sooner, with the same timers", async () => {
+  const lab = new Lab();
+  try {
+    lab.network("a");
+    const host = lab.host("c", { a: ["10.1.0.10/24"] });
+    const timers = { ...STOCK_TIMERS, rtoInitial: 2_000, rtoMax: 2_000, initMaxRetrans: 1 };
+    const call = (port: number, clock: number) =>
+      startClient(host, {
+        local: ["10.1.0.10"],
+        port,
+        remote: "10.1.0.20",
+        remotePort: 5000,
+        ...timers,
+        clock,
+      });
+    const [slow, fast] = await Promise.all([call(40_000, 1), call(41_000, 10)]);
+    const tookMs = async (peer: typeof slow) => {
+      await until("the refusal", () => peer.count("cannotStart") === 1);
+      const at = (name: string) => peer.events.find(({ event }) => event === name)?.atMs ?? Number.NaN;
+      return at("cannotStart") - at("ready");
+    };
+    // Two INITs, each unanswered for two seconds of the stack's own.
+    assert.ok((await tookMs(fast)) * 3 < (await tookMs(slow)));
+    assert.ok((await tookMs(fast)) > 300);
   } finally {
     await lab.close();
   }

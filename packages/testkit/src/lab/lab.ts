@@ -62,19 +62,32 @@ export class Lab {
     return network;
   }
 
-  /** A host with one interface per network, named as the network: `{ "path-a": ["10.1.0.11/24"] }`. */
-  host(name: string, addresses: Readonly<Record<string, readonly string[]>>): Host {
+  /**
+   * A host with one interface per network, named as the network: `{ "path-a": ["10.1.0.11/24"] }`. `cables`: what the host
+   * calls a network may be plugged in somewhere else.
+   */
+  host(
+    name: string,
+    addresses: Readonly<Record<string, readonly string[]>>,
+    cables: Readonly<Record<string, string>> = {},
+  ): Host {
     const namespace = `${this.id}-${name}`;
     addNamespace(namespace);
-    const host = new Host(this, name, namespace, addresses);
+    const host = new Host(this, name, namespace, addresses, cables);
     this.hosts.set(name, host);
     host.plug();
     return host;
   }
 
-  attach(namespace: string, networkName: string, addresses: readonly string[]): Attachment {
-    const network = this.networks.get(networkName);
-    if (network === undefined) throw new Error(`the lab has no network ${networkName}`);
+  /** An interface in `namespace` that is called `networkName` and plugged into that network, or into `cable`. */
+  attach(
+    namespace: string,
+    networkName: string,
+    addresses: readonly string[],
+    cable = networkName,
+  ): Attachment {
+    const network = this.networks.get(cable);
+    if (network === undefined) throw new Error(`the lab has no network ${cable}`);
     const port = `p${this.#portCount++}`;
     ipBatch("", [
       `link add name ${networkName} netns ${namespace} mtu ${network.mtu} type veth peer name ${port} netns ${this.switchNamespace} mtu ${network.mtu}`,
@@ -89,7 +102,7 @@ export class Lab {
       `link set dev ${networkName} up`,
       ...addresses.map((a) => `addr add ${a} dev ${networkName}${a.includes(":") ? " nodad" : ""}`),
     ]);
-    return { network: networkName, port, addresses };
+    return { network: networkName, cable, port, addresses };
   }
 
   /** `ending` runs when the lab is removed, whatever removes it: it must not wait for anything. */

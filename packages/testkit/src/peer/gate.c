@@ -32,7 +32,7 @@ int nanosleep(const struct timespec *wanted, struct timespec *left)
 	int failure;
 
 	if (holds) pthread_mutex_unlock(&gate);
-	failure = clock_nanosleep(CLOCK_MONOTONIC, 0, wanted, left);
+	failure = clock_sleep(wanted, left);
 	pthread_mutex_lock(&gate);
 	holds = true;
 	timers_pass = true;

@@ -15,7 +15,7 @@
 struct options options = {
 	.rto_initial = 300, .rto_min = 100, .rto_max = 400, .heartbeat = 500, .path_max_retrans = 2,
 	.assoc_max_retrans = 10, .init_max_retrans = 8, .rate = 10, .size = 100, .start_rate = 0, .associations = 1,
-	.delayed_sack = 20,
+	.delayed_sack = 20, .clock = 1, .heartbeat_burst = 16,
 };
 static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *output;
@@ -223,7 +223,7 @@ static void set_timers(void)
 	usrsctp_sysctl_set_sctp_assoc_rtx_max_default(options.assoc_max_retrans);
 	usrsctp_sysctl_set_sctp_init_rtx_max_default(options.init_max_retrans);
 	usrsctp_sysctl_set_sctp_delayed_sack_time_default(options.delayed_sack);
-	usrsctp_sysctl_set_sctp_hb_maxburst(16);
+	usrsctp_sysctl_set_sctp_hb_maxburst(options.heartbeat_burst);
 	usrsctp_sysctl_set_sctp_nr_outgoing_streams_default(2);
 	// Room for a thousand associations and more in one process.
 	usrsctp_sysctl_set_sctp_max_chunks_on_queue(4096);
@@ -240,7 +240,7 @@ static void parse_options(int count, char **words)
 {
 	enum { FIRST = 256, ROLE, LOCAL, PORT, REMOTE, REMOTE_PORT, ASSOCIATIONS, ID, RTO_INITIAL, RTO_MIN, RTO_MAX, HEARTBEAT,
 	       PATH_MAX, ASSOC_MAX, INIT_MAX, RATE, SIZE, START_RATE, ECHO_BACK, RECONNECT, NO_HEARTBEAT, NO_ASCONF, BLACKHOLE,
-	       SACK, PATH_MTU, AUTH };
+	       SACK, PATH_MTU, AUTH, CLOCK, SOURCE_BY_ROUTE, HEARTBEAT_BURST };
 	static const struct option names[] = {
 		{"role", 1, 0, ROLE}, {"local", 1, 0, LOCAL}, {"port", 1, 0, PORT}, {"remote", 1, 0, REMOTE},
 		{"remote-port", 1, 0, REMOTE_PORT}, {"associations", 1, 0, ASSOCIATIONS}, {"id", 1, 0, ID},
@@ -249,7 +249,8 @@ static void parse_options(int count, char **words)
 		{"init-max-retrans", 1, 0, INIT_MAX}, {"rate", 1, 0, RATE}, {"size", 1, 0, SIZE}, {"start-rate", 1, 0, START_RATE},
 		{"echo", 0, 0, ECHO_BACK}, {"reconnect", 0, 0, RECONNECT}, {"no-heartbeat", 0, 0, NO_HEARTBEAT},
 		{"no-asconf", 0, 0, NO_ASCONF}, {"blackhole", 0, 0, BLACKHOLE}, {"delayed-sack", 1, 0, SACK},
-		{"auth", 0, 0, AUTH}, {"path-mtu", 1, 0, PATH_MTU}, {0},
+		{"auth", 0, 0, AUTH}, {"path-mtu", 1, 0, PATH_MTU}, {"clock", 1, 0, CLOCK},
+		{"source-by-route", 0, 0, SOURCE_BY_ROUTE}, {"heartbeat-burst", 1, 0, HEARTBEAT_BURST}, {0},
 	};
 
 	for (int key; (key = getopt_long(count, words, "", names, NULL)) != -1;) {
@@ -281,12 +282,19 @@ static void parse_options(int count, char **words)
 		case AUTH: options.auth = true; break;
 		case SACK: options.delayed_sack = number; break;
 		case PATH_MTU: options.path_mtu = number; break;
+		case CLOCK: options.clock = number; break;
+		case SOURCE_BY_ROUTE: options.source_by_route = true; break;
+		case HEARTBEAT_BURST: options.heartbeat_burst = number; break;
 		default: errno = EINVAL; die("option");
 		}
 	}
 	if (options.local_count == 0 || options.port == 0 || (!options.server && (!options.remote || !options.remote_port))) {
 		errno = EINVAL;
 		die("--local and --port are needed, a client needs --remote and --remote-port too");
+	}
+	if (options.clock < 1 || options.clock > 100) {
+		errno = EINVAL;
+		die("--clock takes 1 to 100");
 	}
 	if (options.size < (int)sizeof(struct message)) options.size = sizeof(struct message);
 	if (options.size > SIZE_MAX_BYTES) options.size = SIZE_MAX_BYTES;
@@ -322,6 +330,7 @@ int main(int count, char **words)
 	dup2(sink, 1);
 	dup2(sink, 2);
 	signal(SIGPIPE, SIG_IGN);
+	clock_start();
 	usrsctp_init(0, NULL, NULL);
 	widen_raw_sockets();
 	set_timers();

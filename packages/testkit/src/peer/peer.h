@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 #include <usrsctp.h>
@@ -39,6 +40,9 @@ struct options {
 	int size;
 	uint32_t path_mtu; /* of every path, without IP and SCTP headers; 0: the interface's */
 	int start_rate; /* associations per second, 0: all at once */
+	int clock; /* the stack's seconds in one of ours */
+	bool source_by_route;
+	int heartbeat_burst;
 };
 
 /* The head of each numbered message, network byte order. */
@@ -68,6 +72,10 @@ ssize_t gated_send(struct socket *socket, const void *data, size_t size, struct 
 void gate_open(void);
 /* Once the stack runs: its timers do pass the gate, or this process ends with an error. */
 void gate_check(void);
+
+/* The stack's clock: nanosleep(3) at its pace. See clock.c. */
+int clock_sleep(const struct timespec *wanted, struct timespec *left);
+void clock_start(void);
 
 /* ICMP said that packets of `local_port` to `remote` (address and port) must be at most `mtu` bytes long. */
 void icmp_start(void);

@@ -12,6 +12,19 @@ const PROGRAM = fileURLToPath(new URL("../../build/peer", import.meta.url));
 /** SCTP timers of a fixed-timer telecom stack, ms. */
 export const TELECOM_TIMERS = { rtoInitial: 300, rtoMin: 100, rtoMax: 400, heartbeat: 500 } as const;
 
+/** SCTP timers as stacks are delivered (RFC 9260 §16; Linux and older ones have RTO.Initial 3 s), ms of the stack's clock. */
+export const STOCK_TIMERS = {
+  rtoInitial: 1_000,
+  rtoMin: 1_000,
+  rtoMax: 60_000,
+  heartbeat: 30_000,
+  pathMaxRetrans: 5,
+  assocMaxRetrans: 10,
+  initMaxRetrans: 8,
+  delayedSack: 200,
+  heartbeatBurst: 4,
+} as const;
+
 export interface PeerOptions {
   readonly local: readonly string[];
   readonly port: number;
@@ -29,6 +42,12 @@ export interface PeerOptions {
   readonly blackhole?: boolean;
   /** DATA must be authenticated (RFC 4895); both sides need it to have an effect in both directions. */
   readonly auth?: boolean;
+  /** The stack's seconds in one of ours: it keeps stock timers, and a minute of them takes 60/clock s. */
+  readonly clock?: number;
+  /** Linux's choice of source addresses, by the route to the destination, in the place of the stack's own. */
+  readonly sourceByRoute?: boolean;
+  /** HEARTBEATs at once to unconfirmed paths. */
+  readonly heartbeatBurst?: number;
   /** Bytes that every path carries, without IP and SCTP headers, until ICMP says less. The interface's by default. */
   readonly pathMtu?: number;
 }
@@ -131,6 +150,9 @@ const FLAGS: Readonly<Record<string, string>> = {
   auth: "auth",
   pathMtu: "path-mtu",
   blackhole: "blackhole",
+  clock: "clock",
+  sourceByRoute: "source-by-route",
+  heartbeatBurst: "heartbeat-burst",
   echo: "echo",
   remote: "remote",
   remotePort: "remote-port",

@@ -11,6 +11,7 @@ function bind() {
   return {
     setns: libc.func("int setns(int fd, int kind)"),
     socket: libc.func("int socket(int domain, int type, int protocol)"),
+    bind: libc.func("int bind(int fd, void *address, uint32_t length)"),
     setsockopt: libc.func("int setsockopt(int fd, int level, int name, void *value, uint32_t length)"),
     sendto: libc.func(
       "int64_t sendto(int fd, void *bytes, uint64_t length, int flags, void *address, uint32_t addressLength)",

@@ -1,5 +1,6 @@
 // A host of the lab without an SCTP stack: sends any bytes as IP packets or frames, and hears everything on its cables.
 import { networkInterfaces } from "node:os";
+import { addressBytes, addressFromBytes } from "@holdfast/model";
 import koffi from "koffi";
 import { type CapturedPacket, readPacket } from "../capture/packet.ts";
 import type { Host } from "../lab/host.ts";
@@ -47,11 +48,21 @@ export class RawHost {
   readonly #fromLength = Buffer.alloc(4);
   readonly #address4 = Buffer.alloc(16);
   readonly #address6 = Buffer.alloc(28);
+  /** Addresses of the host, when each is routed by itself. */
+  readonly #bySource: ReadonlySet<string>;
   #closed = false;
 
   /** `quiet` (default): the kernel believes that somebody speaks SCTP here, and sends no ICMP for it. */
-  constructor(host: Host, options: { readonly quiet?: boolean } = {}) {
+  constructor(
+    host: Host,
+    options: {
+      readonly quiet?: boolean;
+      /** Packets from these addresses of the host leave by the route for that source (`ip rule from`), as a stack's do. */
+      readonly routedBySource?: readonly string[];
+    } = {},
+  ) {
     this.host = host;
+    this.#bySource = new Set(options.routedBySource);
     this.#address4.writeUInt16LE(AF_INET);
     this.#address6.writeUInt16LE(AF_INET6);
     this.#link = inNamespace(host.namespace, () => {
@@ -71,8 +82,9 @@ export class RawHost {
 
   /** Routed by the host's kernel; `network` forces the cable. The source may be anybody's. */
   send(packet: Uint8Array, network = ""): void {
-    const sender = this.#sender(network);
-    if ((packet[0] as number) >>> 4 === 4) {
+    const v4 = (packet[0] as number) >>> 4 === 4;
+    const sender = this.#sender(network, this.#bySource.size === 0 ? "" : this.#routedSource(packet, v4));
+    if (v4) {
       this.#address4.set(packet.subarray(16, 20), 4);
       checked("sendto", libc().sendto(sender.ipv4, packet, packet.length, 0, this.#address4, 16));
     } else {
@@ -124,8 +136,14 @@ export class RawHost {
     for (const fd of [this.#link, ...this.#guards, ...senders]) libc().close(fd);
   }
 
-  #sender(network: string): { readonly ipv4: number; readonly ipv6: number } {
-    const known = this.#senders.get(network);
+  #routedSource(packet: Uint8Array, v4: boolean): string {
+    const source = addressFromBytes(v4 ? packet.subarray(12, 16) : packet.subarray(8, 24));
+    return this.#bySource.has(source) ? source : "";
+  }
+
+  #sender(network: string, source: string): { readonly ipv4: number; readonly ipv6: number } {
+    const key = `${network} ${source}`;
+    const known = this.#senders.get(key);
     if (known !== undefined) return known;
     const made = inNamespace(this.host.namespace, () => {
       const sockets = { ipv4: open(AF_INET, IPPROTO_RAW), ipv6: open(AF_INET6, IPPROTO_RAW) };
@@ -135,11 +153,21 @@ export class RawHost {
         const name = Buffer.from(`${network}\0`);
         checked("SO_BINDTODEVICE", libc().setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, name.length));
       }
+      if (source.includes(":")) bindTo(sockets.ipv6, AF_INET6, source);
+      else if (source !== "") bindTo(sockets.ipv4, AF_INET, source);
       return sockets;
     });
-    this.#senders.set(network, made);
+    this.#senders.set(key, made);
     return made;
   }
+}
+
+/** The kernel then asks for the route of this source. */
+function bindTo(fd: number, family: number, source: string): void {
+  const address = Buffer.alloc(family === AF_INET ? 16 : 28);
+  address.writeUInt16LE(family);
+  address.set(addressBytes(source), family === AF_INET ? 4 : 8);
+  checked("bind", libc().bind(fd, address, address.length));
 }
 
 function open(domain: number, protocol: number): number {
