@@ -269,7 +269,7 @@ describe("loxicmd", () => {
   test("what this node does not do is refused in the form that every client notices", async () => {
     const refused = [
       await cli.createLb({ ...LB, port: 80, protocol: "tcp", secondaries: [] }),
-      await cli.createLb({ ...LB, port: 81, mode: 0 }),
+      await cli.createLb({ ...LB, port: 81, mode: 3 }),
       await cli.createLb({ ...LB, port: 82, mode: 4, secondaries: [] }),
       await cli.createLb({ ...LB, port: 83, sel: 6 }),
       await cli.change("POST", "/config/loadbalancer", {

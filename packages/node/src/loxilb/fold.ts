@@ -50,3 +50,9 @@ export function flagOf(source: Folded, key: string): boolean {
   if (typeof value !== "boolean") throw new SchemaViolation(601, `${key} in body must be of type boolean`);
   return value;
 }
+
+/** The client said something, be it zero. */
+export function hasKey(source: Folded, key: string): boolean {
+  const value = source[key.toLowerCase()];
+  return value !== undefined && value !== null;
+}

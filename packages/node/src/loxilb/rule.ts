@@ -1,22 +1,32 @@
-// Between a LoxiLB rule and a service.
-import { addressFamily, type ServiceSpec } from "@holdfast/api";
-import { type Address, addressBytes, parseAddress, type SelectionMode, type Service } from "@holdfast/model";
+// What a posted rule says. A field that the post leaves out, or that its client cannot leave out and fills with zero, says
+// nothing; what that means depends on whether the rule is known (post.ts).
+import { addressFamily } from "@holdfast/api";
+import {
+  type Address,
+  addressBytes,
+  type HealthCheck,
+  parseAddress,
+  type SelectionMode,
+} from "@holdfast/model";
 import { endpointKey } from "../services/specification.ts";
-import { type Folded, flagOf, listOf, numberOf, objectOf, textOf } from "./fold.ts";
-import { LoxilbError, omitEmpty, Refusal, SchemaViolation } from "./reply.ts";
+import { type Folded, flagOf, hasKey, listOf, numberOf, objectOf, textOf } from "./fold.ts";
+import { healthCheckOf, ruleProbeWords } from "./probe.ts";
+import { LoxilbError, Refusal, SchemaViolation } from "./reply.ts";
 
 const ENDPOINT_COUNT_MAX = 32;
 const SECONDARY_COUNT_MAX = 3;
-const IDLE_DEFAULT_S = 900;
 /** Below, living associations of stacks with default timers would be forgotten (HEARTBEAT every 30 s and back-off). */
 const IDLE_LEAST_S = 210;
 const IDLE_MOST_S = 86_400;
+const MARK_MOST = 0xffff_ffff;
 
 const PROTOCOLS = ["tcp", "udp", "sctp", "icmp"];
-const MODE_FULLNAT = 2;
-const MODES = ["dnat", "onearm", "fullnat", "dsr", "fullproxy", "hostonearm"];
+export const MODE_FULLNAT = 2;
+const MODES = ["default", "onearm", "fullnat", "dsr", "fullproxy", "hostonearm"] as const;
+/** Translation of another kind: fullNAT does all that they promise a client. The others take the node out of the path. */
+const MODES_AS_FULLNAT: readonly string[] = ["default", "onearm", "hostonearm"];
 const SELECTIONS = ["rr", "hash", "priority", "persist", "lc", "n2", "n3"];
-const SELECTION_OF: readonly (SelectionMode | undefined)[] = [
+export const SELECTION_OF: readonly (SelectionMode | undefined)[] = [
   "roundRobin",
   "hash",
   "weighted",
@@ -25,12 +35,43 @@ const SELECTION_OF: readonly (SelectionMode | undefined)[] = [
   undefined,
   undefined,
 ];
+/** What every source is inside. */
+const EVERYBODY = ["0.0.0.0/0", "::/0"];
 
 export type Operation = "create" | "attach" | "detach";
 
+/** What a rule carries for LoxiLB's clients alone: kept at every member and shown. */
+export interface PostedFields {
+  readonly mode: number;
+  readonly bgp: boolean;
+  /** loxicmd's --mark. */
+  readonly block: number;
+  readonly managed: boolean;
+}
+
+export interface PostedEndpoint {
+  readonly address: Address;
+  readonly port: number;
+  /** As it was posted. */
+  readonly weight: number;
+}
+
 export interface ParsedRule {
-  readonly spec: ServiceSpec;
   readonly operation: Operation;
+  readonly primary: Address;
+  readonly port: number;
+  /** undefined, here and below: the post says nothing of it. */
+  readonly secondaries: readonly Address[] | undefined;
+  readonly endpoints: readonly PostedEndpoint[] | undefined;
+  readonly name: string | undefined;
+  readonly selection: SelectionMode | undefined;
+  readonly idleTimeoutS: number | undefined;
+  readonly healthCheck: HealthCheck | undefined;
+  readonly posted: Partial<PostedFields>;
+  /** Everything that a client fills with zero is zero: `loxicmd apply` posts addresses and endpoints alone. */
+  readonly isBare: boolean;
+  /** Taken, though not as it stands. */
+  readonly warnings: readonly string[];
 }
 
 function addressIn(text: string, error: string): Address {
@@ -60,51 +101,97 @@ export function parseRule(body: unknown): ParsedRule {
   const primary = addressIn(external, "malformed-service error");
   refuseOthers(service, protocol, port);
   if (port < 1 || port > 65535) throw new LoxilbError("serv-port-args range error");
+  const operation = (["create", "attach", "detach"] as const)[numberOf(service, "oper")];
+  if (operation === undefined) throw new LoxilbError("service-args error");
+  refuseSources(rule);
 
-  const secondaries = [
-    ...new Set(
-      listOf(rule["secondaryips"], "secondaryIPs").map((entry) =>
-        addressIn(textOf(objectOf(entry, "secondaryIPs"), "secondaryIP"), "malformed-secIP error"),
-      ),
-    ),
-  ]
-    .filter((address) => address !== primary)
-    .sort(compareAddresses);
-  if (secondaries.length > SECONDARY_COUNT_MAX) throw new LoxilbError("secondaryIP-args len error");
+  const warnings: string[] = [];
+  const mode = parseMode(service, warnings);
+  const selection = parseSelection(service);
+  const idleTimeoutS = parseIdle(service, warnings);
+  const block = numberOf(service, "block");
+  if (block < 0 || block > MARK_MOST) throw new LoxilbError("service-args error: block range");
+  const name = textOf(service, "name").slice(0, 253);
+  const healthCheck = healthCheckOf(ruleProbeWords(service), "sctp");
+  const [bgp, managed] = [flagOf(service, "bgp"), flagOf(service, "managed")];
+  const isBare =
+    mode === 0 &&
+    numberOf(service, "sel") === 0 &&
+    idleTimeoutS === undefined &&
+    block === 0 &&
+    name === "" &&
+    healthCheck === undefined &&
+    !bgp &&
+    !managed &&
+    !flagOf(service, "monitor");
+  return {
+    operation,
+    primary,
+    port,
+    secondaries: parseSecondaries(rule, primary),
+    endpoints: parseEndpoints(rule),
+    name: name === "" ? undefined : name,
+    selection: hasKey(service, "sel") ? selection : undefined,
+    idleTimeoutS,
+    healthCheck,
+    posted: {
+      ...(hasKey(service, "mode") && { mode }),
+      ...(hasKey(service, "bgp") && { bgp }),
+      // `loxicmd apply` always posts these two as zero.
+      ...(block > 0 && { block }),
+      ...(managed && { managed }),
+    },
+    isBare,
+    warnings,
+  };
+}
+
+function parseMode(service: Folded, warnings: string[]): number {
   const mode = numberOf(service, "mode");
-  if (MODES[mode] === undefined) throw new LoxilbError("service-args error");
-  if (mode > MODE_FULLNAT || (secondaries.length > 0 && mode !== MODE_FULLNAT))
-    throw new Refusal(
-      `mode ${MODES[mode]} is not offered${secondaries.length > 0 ? " for SCTP multi-homing" : ""}: use fullnat`,
-    );
-  const sources = listOf(rule["allowedsources"], "allowedSources");
-  if (sources.length > 0)
-    throw new Refusal("allowedSources is not offered: filter sources before this node, or leave it out");
+  const name = MODES[mode];
+  if (name === undefined) throw new LoxilbError("service-args error");
+  if (mode === MODE_FULLNAT || !hasKey(service, "mode")) return mode;
+  if (!MODES_AS_FULLNAT.includes(name)) throw new Refusal(`mode ${name} is not offered: use fullnat`);
+  warnings.push(`mode ${name} works as fullnat here: the server sees the service's addresses`);
+  return mode;
+}
 
+function parseSelection(service: Folded): SelectionMode {
   const sel = numberOf(service, "sel");
   if (SELECTIONS[sel] === undefined) throw new LoxilbError("service-args error");
   const selection = SELECTION_OF[sel];
   if (selection === undefined)
     throw new Refusal(`selection ${SELECTIONS[sel]} is not offered: use lc, rr, hash, priority or persist`);
+  return selection;
+}
+
+/** undefined: 0, which is how its clients leave it out. */
+function parseIdle(service: Folded, warnings: string[]): number | undefined {
   const idle = numberOf(service, "inactiveTimeOut");
   if (idle < 0 || idle > IDLE_MOST_S) throw new LoxilbError("service-args error: inactiveTimeOut range");
-  const operation = (["create", "attach", "detach"] as const)[numberOf(service, "oper")];
-  if (operation === undefined) throw new LoxilbError("service-args error");
-  return {
-    operation,
-    spec: {
-      name: textOf(service, "name").slice(0, 253),
-      protocol: "sctp",
-      vips: [primary, ...secondaries],
-      port,
-      selection,
-      endpoints: parseEndpoints(rule),
-      idleTimeoutS: idle === 0 ? IDLE_DEFAULT_S : Math.max(IDLE_LEAST_S, idle),
-      restartNewAddresses: "abort",
-      clientPrefixes: [],
-      withdrawWhenDown: false,
-    },
-  };
+  if (idle === 0) return undefined;
+  if (idle < IDLE_LEAST_S)
+    warnings.push(`inactiveTimeOut ${idle} is raised to ${IDLE_LEAST_S}: HEARTBEATs may be as far apart`);
+  return Math.max(IDLE_LEAST_S, idle);
+}
+
+function parseSecondaries(rule: Folded, primary: Address): readonly Address[] | undefined {
+  const posted = rule["secondaryips"];
+  if (posted === undefined || posted === null) return undefined;
+  const addresses = listOf(posted, "secondaryIPs").map((entry) =>
+    addressIn(textOf(objectOf(entry, "secondaryIPs"), "secondaryIP"), "malformed-secIP error"),
+  );
+  const secondaries = [...new Set(addresses)].filter((address) => address !== primary).sort(compareAddresses);
+  if (secondaries.length > SECONDARY_COUNT_MAX) throw new LoxilbError("secondaryIP-args len error");
+  return secondaries;
+}
+
+function refuseSources(rule: Folded): void {
+  const sources = listOf(rule["allowedsources"], "allowedSources").map((entry) =>
+    textOf(objectOf(entry, "allowedSources"), "prefix"),
+  );
+  if (sources.some((prefix) => !EVERYBODY.includes(prefix)))
+    throw new Refusal("allowedSources is not offered: filter sources before this node, or leave it out");
 }
 
 /** What LoxiLB does and this node does not, each with the text that says so. */
@@ -126,10 +213,12 @@ function refuseOthers(service: Folded, protocol: string, port: number): void {
     throw new Refusal("privateIP is not offered: clients see the external address");
 }
 
-function parseEndpoints(rule: Folded): ServiceSpec["endpoints"] {
-  const list = listOf(rule["endpoints"], "endpoints");
+function parseEndpoints(rule: Folded): readonly PostedEndpoint[] | undefined {
+  const posted = rule["endpoints"];
+  if (posted === undefined || posted === null) return undefined;
+  const list = listOf(posted, "endpoints");
   if (list.length > ENDPOINT_COUNT_MAX) throw new LoxilbError("endpoints-range error");
-  const endpoints = new Map<string, ServiceSpec["endpoints"][number]>();
+  const endpoints = new Map<string, PostedEndpoint>();
   for (const entry of list) {
     const endpoint = objectOf(entry, "endpoints");
     const address = addressIn(textOf(endpoint, "endpointIP"), "malformed-lbep error");
@@ -137,60 +226,7 @@ function parseEndpoints(rule: Folded): ServiceSpec["endpoints"] {
     if (port < 1 || port > 65535) throw new LoxilbError("malformed-lbep error: targetPort range");
     const weight = numberOf(endpoint, "weight");
     if (weight < 0 || weight > 65535) throw new LoxilbError("malformed-lbep error: weight range");
-    // A weight that was left out is the same share for everybody.
-    endpoints.set(endpointKey(address, port), {
-      address,
-      port,
-      weight: weight === 0 ? 1 : weight,
-      state: "active",
-    });
+    endpoints.set(endpointKey(address, port), { address, port, weight });
   }
   return [...endpoints.values()];
-}
-
-export interface EndpointFigures {
-  readonly up: boolean;
-  readonly packets: number;
-  readonly bytes: number;
-}
-
-/** A service as `GET /config/loadbalancer/all` lists it. */
-export function ruleView(
-  service: Service,
-  figuresOf: (endpoint: string) => EndpointFigures,
-): Record<string, unknown> {
-  const [primary, ...secondaries] = service.vips;
-  return {
-    serviceArguments: omitEmpty(
-      {
-        externalIP: primary,
-        port: service.port,
-        protocol: "sctp",
-        sel: selectionNumber(service.selection),
-        mode: MODE_FULLNAT,
-        // Endpoints are always watched.
-        monitor: true,
-        inactiveTimeOut: service.idleTimeoutS,
-        name: service.name === service.id ? "" : service.name,
-      },
-      ["externalIP", "port"],
-    ),
-    secondaryIPs: secondaries.length === 0 ? null : secondaries.map((secondaryIP) => ({ secondaryIP })),
-    allowedSources: null,
-    endpoints: service.endpoints.map(({ address, port, weight, state }) => {
-      const { up, packets, bytes } = figuresOf(endpointKey(address, port));
-      return {
-        endpointIP: address,
-        targetPort: port,
-        weight,
-        state: up && state === "active" ? "active" : "inactive",
-        counter: `${packets}:${bytes}`,
-      };
-    }),
-  };
-}
-
-function selectionNumber(selection: SelectionMode): number {
-  const number = SELECTION_OF.indexOf(selection);
-  return Math.max(0, number);
 }

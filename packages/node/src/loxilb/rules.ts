@@ -1,12 +1,15 @@
 // /config/loadbalancer: rules are services.
 import { HoldfastError, parseAddress, type Service, serviceIdOf } from "@holdfast/model";
 import type { FastifyInstance, FastifyReply } from "fastify";
-import { endpointKey } from "../services/specification.ts";
 import type { LoxilbContext } from "./context.ts";
 import { endpointFigureKey, type FigureKeeper } from "./figures.ts";
 import { foldKeys } from "./fold.ts";
+import { RuleNotes } from "./notes.ts";
+import { serviceAfter } from "./post.ts";
 import { LoxilbError, Refusal, SUCCESS, sendJson } from "./reply.ts";
-import { parseRule, ruleView } from "./rule.ts";
+import { parseRule } from "./rule.ts";
+import { ruleView } from "./rule-view.ts";
+import { Told } from "./told.ts";
 
 interface RuleParameters {
   readonly ip: string;
@@ -17,47 +20,39 @@ interface RuleParameters {
 }
 
 export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
-  const { sources, deletions } = context;
+  const { sources, deletions, logger } = context;
   const { registry } = sources;
+  const notes = new RuleNotes(context.link.store);
+  const told = new Told(sources.clock);
 
   /** The rule's service, changed by this post; throws what LoxiLB's clients understand. */
-  function post(body: unknown): void {
-    const { spec, operation } = parseRule(foldKeys(body));
-    const id = serviceIdOf(parseAddress(spec.vips[0] ?? ""), spec.port);
-    const before = registry.list().find((service) => service.id === id);
-    let endpoints = spec.endpoints;
-    if (operation !== "create") {
-      if (before === undefined) throw new LoxilbError("lbrule not-exists error");
-      const named = new Set(spec.endpoints.map((e) => endpointKey(e.address, e.port)));
-      const others = before.endpoints.filter((e) => !named.has(endpointKey(e.address, e.port)));
-      endpoints = operation === "attach" ? [...others, ...spec.endpoints] : [...others];
-    } else {
-      // What an operator drained stays drained: the clients post the same list again and again.
-      const drained = new Set(
-        before?.endpoints.filter((e) => e.state === "drain").map((e) => endpointKey(e.address, e.port)),
-      );
-      endpoints = endpoints.map((e) =>
-        drained.has(endpointKey(e.address, e.port)) ? { ...e, state: "drain" } : e,
-      );
+  function post(body: unknown): readonly string[] {
+    const rule = parseRule(foldKeys(body));
+    const id = serviceIdOf(rule.primary, rule.port);
+    const service = registry.list().find((other) => other.id === id);
+    const before = service && { service, isKnown: !deletions.isDeleted(id) };
+    // Nothing to detach from: done already.
+    if (rule.operation === "detach" && before?.isKnown !== true) return [];
+    const spec = serviceAfter(rule, before);
+    if (spec === undefined) {
+      remove((other) => other.id === id);
+      return [];
     }
-    const vips = operation === "create" || before === undefined ? spec.vips : [...before.vips];
     try {
-      registry.put({
-        ...spec,
-        // What the rule does not speak of stays as it is.
-        ...(before !== undefined && {
-          restartNewAddresses: before.restartNewAddresses,
-          clientPrefixes: [...before.clientPrefixes],
-          withdrawWhenDown: before.withdrawWhenDown,
-        }),
-        vips,
-        endpoints,
-      });
+      registry.put(spec);
     } catch (error) {
       if (error instanceof HoldfastError) throw new Refusal(`${error.message} ${error.remedy}`);
       throw error;
     }
+    if (before?.isKnown !== true) notes.set(id, rule.posted);
+    else if (rule.operation === "create" && !rule.isBare) notes.set(id, { ...notes.of(id), ...rule.posted });
     deletions.keep(id);
+    // Of a post that says nothing of the mode there is nothing to say.
+    const warnings = before?.isKnown === true && rule.isBare ? [] : rule.warnings;
+    for (const warning of warnings)
+      if (told.isDue(`${id} ${warning}`))
+        logger.warn({ service: id, warning }, "rule taken, not as it stands");
+    return warnings;
   }
 
   /** Deleting what is not there is done already. */
@@ -99,7 +94,7 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
         .list()
         .filter((service) => !deletions.isDeleted(service.id))
         .map((service) =>
-          ruleView(service, (endpoint) => {
+          ruleView(service, notes.of(service.id), (endpoint) => {
             const traffic = byEndpoint.get(endpointFigureKey(service.id, endpoint));
             return {
               up: sources.endpointHealth(service.id, endpoint).health !== "down",
@@ -111,8 +106,8 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
       return sendJson(reply, 200, { lbAttr });
     });
     app.post("/config/loadbalancer", async (request, reply) => {
-      post(request.body);
-      return sendJson(reply, 200, SUCCESS);
+      const warnings = post(request.body);
+      return sendJson(reply, 200, warnings.length === 0 ? SUCCESS : { ...SUCCESS, warnings });
     });
     app.delete("/config/loadbalancer/all", async (_request, reply) => {
       remove((service) => !registry.isFromFile(service.id));

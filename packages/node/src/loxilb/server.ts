@@ -16,15 +16,13 @@ import { type LoxilbTotals, metricRoutes } from "./metrics.ts";
 import { LoxilbError, Refusal, SchemaViolation, sendError, sendJson, sendRefusal } from "./reply.ts";
 import { ruleRoutes } from "./rules.ts";
 import { systemRoutes } from "./system.ts";
+import { Told } from "./told.ts";
 
 export const PREFIX = "/netlox/v1";
 /** A rule has at most 4 addresses and 32 endpoints; names of pods come in bulk. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Clients keep connections between health checks that are two seconds apart. */
 const KEEP_ALIVE_MS = 65_000;
-/** Refusals of one text are logged so often: a client may retry for ever. */
-const REFUSAL_LOG_PERIOD_MS = 60_000;
-const REFUSAL_TEXT_COUNT_MAX = 256;
 
 /** Paths that never ask for a token. */
 const OPEN_PATHS = [PREFIX, `${PREFIX}/`, `${PREFIX}/version`, `${PREFIX}/meta`];
@@ -68,22 +66,18 @@ export function buildLoxilbServer(context: LoxilbContext, totals: LoxilbTotals):
 
   app.addHook("onSend", keepConfiguration(context.sources));
 
-  const refusedAt = new Map<string, number>();
+  // A client may retry for ever.
+  const told = new Told(clock);
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof SchemaViolation)
       return sendJson(reply, 422, { code: error.code, message: error.message });
     if (error instanceof LoxilbError) return sendError(reply, error);
     if (error instanceof Refusal) {
-      const nowMs = clock.nowMs();
-      const last = refusedAt.get(error.message);
-      if (last === undefined || nowMs - last > REFUSAL_LOG_PERIOD_MS) {
-        if (refusedAt.size >= REFUSAL_TEXT_COUNT_MAX) refusedAt.clear();
-        refusedAt.set(error.message, nowMs);
+      if (told.isDue(error.message))
         logger.warn(
           { url: request.url, reason: error.message },
           "a client of LoxiLB's API asks for what is not offered",
         );
-      }
       return sendRefusal(reply, error);
     }
     if (error instanceof HoldfastError)

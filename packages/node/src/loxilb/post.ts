@@ -1,0 +1,80 @@
+// What a posted rule makes of a service. For a rule that is known, what the post does not speak of stays as it is: after
+// `loxicmd save` and `apply`, which posts addresses, port and endpoints alone, a service is what it was.
+import { type ServiceSpec, ServiceSpecSchema, validate } from "@holdfast/api";
+import type { Service } from "@holdfast/model";
+import { specOf } from "../api/routes/services.ts";
+import { endpointKey } from "../services/specification.ts";
+import type { ParsedRule, PostedEndpoint } from "./rule.ts";
+import { shownWeights } from "./rule-view.ts";
+
+type EndpointSpec = ServiceSpec["endpoints"][number];
+
+export interface Before {
+  readonly service: Service;
+  /** false: deleted as far as LoxiLB's clients know; only what they never see of it goes on. */
+  readonly isKnown: boolean;
+}
+
+/** The service after the post; undefined: no endpoint is left of those that it had, which deletes the rule. */
+export function serviceAfter(rule: ParsedRule, before: Before | undefined): ServiceSpec | undefined {
+  const known = before?.isKnown === true ? specOf(before.service) : undefined;
+  const endpoints = endpointsAfter(rule, before, known?.endpoints ?? []);
+  if (rule.operation === "detach" && known !== undefined && known.endpoints.length > 0)
+    if (endpoints.length === 0) return undefined;
+  const base = known ?? forgotten(rule, before?.service);
+  const speaks = rule.operation === "create" && !(known !== undefined && rule.isBare);
+  return {
+    ...base,
+    ...(speaks && {
+      vips: rule.secondaries === undefined ? base.vips : [rule.primary, ...rule.secondaries],
+      ...(rule.name !== undefined && { name: rule.name }),
+      ...(rule.selection !== undefined && { selection: rule.selection }),
+      ...(rule.idleTimeoutS !== undefined && { idleTimeoutS: rule.idleTimeoutS }),
+      ...(rule.healthCheck !== undefined && { healthCheck: rule.healthCheck }),
+    }),
+    endpoints,
+  };
+}
+
+/** A new service; of one that was deleted a moment ago the fields that LoxiLB's clients never see. */
+function forgotten(rule: ParsedRule, deleted: Service | undefined): ServiceSpec {
+  const fresh = validate(ServiceSpecSchema, {
+    vips: [rule.primary, ...(rule.secondaries ?? [])],
+    port: rule.port,
+    name: rule.name ?? "",
+    selection: rule.selection ?? "roundRobin",
+    ...(rule.idleTimeoutS !== undefined && { idleTimeoutS: rule.idleTimeoutS }),
+    ...(rule.healthCheck !== undefined && { healthCheck: rule.healthCheck }),
+  }).value;
+  if (deleted === undefined) return fresh;
+  const { healthCheck: _, ...kept } = specOf(deleted);
+  const { name, vips, selection, idleTimeoutS, healthCheck } = fresh;
+  return { ...kept, name, vips, selection, idleTimeoutS, ...(healthCheck !== undefined && { healthCheck }) };
+}
+
+function endpointsAfter(
+  rule: ParsedRule,
+  before: Before | undefined,
+  known: readonly EndpointSpec[],
+): EndpointSpec[] {
+  const posted = (rule.endpoints ?? []).map((endpoint) => endpointAfter(endpoint, before?.service));
+  const named = new Set(posted.map((e) => endpointKey(e.address, e.port)));
+  const others = known.filter((e) => !named.has(endpointKey(e.address, e.port)));
+  if (rule.operation === "attach") return [...others, ...posted];
+  if (rule.operation === "detach") return others;
+  return rule.endpoints === undefined ? [...known] : posted;
+}
+
+/** Of one that was there the weight alone can be new: what an operator drained stays drained. */
+function endpointAfter(endpoint: PostedEndpoint, before: Service | undefined): EndpointSpec {
+  const { address, port, weight } = endpoint;
+  const at = before?.endpoints.findIndex((e) => e.address === address && e.port === port) ?? -1;
+  const known = before?.endpoints[at];
+  // A weight that was left out is the same share for everybody.
+  if (before === undefined || known === undefined)
+    return { address, port, weight: weight === 0 ? 1 : weight, state: "active" };
+  // What was shown and comes back means what it was shown for.
+  const isShown = shownWeights(before.endpoints)[at] === weight;
+  const spec = specOf(before).endpoints[at] as EndpointSpec;
+  return { ...spec, weight: isShown ? known.weight : weight === 0 ? 1 : weight };
+}

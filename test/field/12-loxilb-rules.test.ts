@@ -1,0 +1,201 @@
+// LoxiLB's clients as they are: what they post is taken, what is meant is done, and what they leave out stays as it is.
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { ServiceSpecSchema, validate } from "../../packages/api/src/index.ts";
+import { until } from "../../packages/testkit/src/index.ts";
+import { ARTICLE_V088, kubeHead, LOXICMD_CREATE, loxicmdApply, loxicmdApplyOld } from "../loxilb/bodies.ts";
+import { type RigMember, startRig } from "../loxilb/rig.ts";
+
+const VIP = "123.123.123.1";
+const ID = `sctp/${VIP}:55002`;
+const VIPS = [VIP, "124.124.124.1", "125.125.125.1"];
+
+interface Rule {
+  serviceArguments: Record<string, unknown>;
+  secondaryIPs: { secondaryIP: string }[] | null;
+  endpoints: { endpointIP: string; targetPort: number; weight: number }[];
+}
+
+describe("rules of LoxiLB's clients", () => {
+  let rig: Awaited<ReturnType<typeof startRig>>;
+  let members: RigMember[];
+  before(async () => {
+    rig = await startRig({ members: 2, graceMs: 150 });
+    members = rig.members;
+  });
+  after(() => rig.stop());
+  beforeEach(async () => {
+    for (const service of registry().list()) registry().remove(service.id);
+    for (const name of [...store().notes().keys()]) store().setNote(name, undefined);
+  });
+
+  const member = (index: number) => members[index] as RigMember;
+  const registry = () => member(0).node.registry;
+  const store = () => member(0).node.store;
+  const service = () => registry().find(ID);
+
+  async function post(body: string, at = 0): Promise<{ result: string; warnings?: string[] }> {
+    const response = await fetch(`${member(at).url}/netlox/v1/config/loadbalancer`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
+    assert.equal(response.status, 200);
+    return (await response.json()) as { result: string };
+  }
+  async function remove(at = 0): Promise<void> {
+    const path = `config/loadbalancer/externalipaddress/${VIP}/port/55002/protocol/sctp?bgp=true&block=0`;
+    const response = await fetch(`${member(at).url}/netlox/v1/${path}`, {
+      method: "DELETE",
+      headers: { "content-type": "application/json" },
+      body: kubeHead(),
+    });
+    assert.deepEqual(await response.json(), { result: "Success" });
+  }
+  async function list(at = 0): Promise<Rule[]> {
+    const response = await fetch(`${member(at).url}/netlox/v1/config/loadbalancer/all`);
+    return ((await response.json()) as { lbAttr: Rule[] }).lbAttr;
+  }
+  const shown = async (at = 0): Promise<Rule> => {
+    const [rule, ...others] = await list(at);
+    assert.ok(rule !== undefined && others.length === 0, "one rule");
+    return rule;
+  };
+
+  test("the article's own example runs: mode 0 with secondaries is fullNAT, shown as it was posted", async () => {
+    const { result, warnings } = await post(ARTICLE_V088);
+    assert.equal(result, "Success");
+    assert.match(warnings?.join() ?? "", /mode default works as fullnat/);
+    assert.deepEqual(service().vips, VIPS);
+    for (const at of [0, 1]) {
+      const rule = await shown(at);
+      assert.equal(rule.serviceArguments["mode"], undefined, "0 is absent, as in Go");
+      assert.equal(rule.serviceArguments["bgp"], true);
+      assert.equal(rule.secondaryIPs?.length, 2);
+    }
+    // The same again is the same; kube-loxilb posts it every minute.
+    assert.equal((await post(ARTICLE_V088, 1)).result, "Success");
+    assert.deepEqual(service().vips, VIPS);
+  });
+
+  test("one-armed modes work as fullNAT and say so; modes that go past the node are refused", async () => {
+    for (const mode of [0, 1, 5]) {
+      const { result, warnings } = await post(kubeHead({ mode }));
+      assert.deepEqual([result, warnings?.length], ["Success", 1], `mode ${mode}`);
+      assert.equal((await shown()).serviceArguments["mode"] ?? 0, mode);
+    }
+    assert.equal((await post(kubeHead({ mode: 2 }))).warnings, undefined);
+    for (const mode of [3, 4]) assert.match((await post(kubeHead({ mode }))).result, /^Error: mode/);
+    assert.equal((await shown()).serviceArguments["mode"], 2, "a refused post changes nothing");
+  });
+
+  test("fields that only LoxiLB's clients read are kept at every member, and shown", async () => {
+    await post(LOXICMD_CREATE);
+    const { serviceArguments } = await shown(1);
+    assert.equal(serviceArguments["block"], 7);
+    assert.equal(serviceArguments["bgp"], true);
+    assert.equal(serviceArguments["inactiveTimeOut"], 600);
+    await post(kubeHead());
+    assert.equal((await shown(1)).serviceArguments["managed"], true);
+  });
+
+  for (const [name, apply] of [
+    ["apply", loxicmdApply],
+    ["apply of older versions", loxicmdApplyOld],
+  ] as const)
+    test(`save and ${name} on a running cluster change nothing`, async () => {
+      await post(LOXICMD_CREATE);
+      registry().setEndpointState(ID, "31.31.31.1:9999", "drain");
+      const [before, rule] = [service(), await shown()];
+      const saved = JSON.parse(JSON.stringify(rule)) as Rule;
+      assert.equal((await post(apply(saved), 1)).result, "Success");
+      assert.deepEqual(service(), before);
+      assert.deepEqual(await shown(1), rule);
+    });
+
+  test("after a DELETE what was said before is forgotten, but what LoxiLB's clients never see", async () => {
+    await post(LOXICMD_CREATE);
+    registry().put({
+      ...validate(ServiceSpecSchema, { vips: VIPS, port: 55002, restartNewAddresses: "accept" }).value,
+    });
+    await remove();
+    await post(
+      '{"serviceArguments":{"externalIP":"123.123.123.1","port":55002,"protocol":"sctp","sel":4,"mode":2},"secondaryIPs":null,"endpoints":[]}',
+    );
+    assert.deepEqual(service().vips, [VIP]);
+    assert.equal(service().name, ID);
+    assert.equal(service().restartNewAddresses, "accept");
+    assert.equal((await shown()).serviceArguments["block"], undefined);
+  });
+
+  test("weights above 255 are shown as the same shares, and come back as what they were", async () => {
+    await post(LOXICMD_CREATE);
+    const endpoints = [600, 300, 1, 0].map((weight, index) => ({
+      address: `31.31.31.${index + 1}`,
+      port: 9999,
+      weight,
+      state: "active" as const,
+    }));
+    registry().put(validate(ServiceSpecSchema, { vips: VIPS, port: 55002, endpoints }).value);
+    const rule = await shown();
+    assert.deepEqual(
+      rule.endpoints.map(({ weight }) => weight),
+      [255, 128, 1, 0],
+    );
+    await post(loxicmdApply(rule));
+    assert.deepEqual(
+      service().endpoints.map(({ weight }) => weight),
+      [600, 300, 1, 0],
+    );
+  });
+
+  test("oper 1 for a rule that is not there makes it; oper 2 of the last endpoint deletes it", async () => {
+    assert.equal((await post(kubeHead({ oper: 1 }))).result, "Success");
+    assert.deepEqual(service().vips, VIPS);
+    assert.equal((await post(kubeHead({ oper: 1, endpoints: ["192.168.80.11"] }), 1)).result, "Success");
+    assert.equal((await shown()).endpoints.length, 2);
+    assert.equal((await post(kubeHead({ oper: 2, endpoints: ["192.168.80.10"] }))).result, "Success");
+    assert.deepEqual(
+      (await shown()).endpoints.map(({ endpointIP }) => endpointIP),
+      ["192.168.80.11"],
+    );
+    assert.equal((await post(kubeHead({ oper: 2, endpoints: ["192.168.80.11"] }))).result, "Success");
+    assert.deepEqual(await list(), [], "the rule is deleted");
+    // Nothing to detach from is no error: every member is told, and one was first.
+    assert.equal((await post(kubeHead({ oper: 2, endpoints: ["192.168.80.11"] }), 1)).result, "Success");
+    await until("the service is gone", () => registry().list().length === 0);
+  });
+
+  test("an attach within the grace of a deletion is a change: the association's endpoint never left", async () => {
+    await post(kubeHead());
+    assert.equal((await post(kubeHead({ oper: 2 }))).result, "Success");
+    assert.equal((await post(kubeHead({ oper: 1 }))).result, "Success");
+    assert.equal((await shown()).endpoints[0]?.endpointIP, "192.168.80.10");
+    const settled = performance.now() + 300;
+    await until("the grace is over", () => performance.now() > settled);
+    assert.equal(service().endpoints.length, 1);
+  });
+
+  test("probe fields become the service's health check, and are shown", async () => {
+    await post(kubeHead({ probe: { type: "http", port: 8080, request: "ready" } }));
+    assert.deepEqual(service().healthCheck, { kind: "http", port: 8080, path: "/ready" });
+    const { serviceArguments } = await shown(1);
+    assert.deepEqual(
+      ["probetype", "probeport", "probereq"].map((name) => serviceArguments[name]),
+      ["http", 8080, "/ready"],
+    );
+    // A post without probe fields says nothing of them.
+    await post(kubeHead());
+    assert.equal(service().healthCheck?.kind, "http");
+    await remove();
+    await post(kubeHead());
+    assert.equal(service().healthCheck, undefined);
+  });
+
+  test("sources that are everybody are no filter; others are refused", async () => {
+    const withSources = (prefix: string) =>
+      kubeHead().replace('"allowedSources":[]', `"allowedSources":[{"prefix":"${prefix}"}]`);
+    assert.equal((await post(withSources("0.0.0.0/0"))).result, "Success");
+    assert.match((await post(withSources("10.0.0.0/8"))).result, /^Error: allowedSources/);
+  });
+});
