@@ -332,7 +332,11 @@ describe("loxicmd", () => {
       assert.match(reply.text, text);
       assert.equal((JSON.parse(reply.text) as { code: number }).code >= 400, true);
     }
-    const broken = await fetch(`${member.url}/netlox/v1/config/loadbalancer`, { method: "POST", body: "{" });
+    const broken = await fetch(`${member.url}/netlox/v1/config/loadbalancer`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: "{",
+    });
     assert.equal(broken.status, 400);
     await broken.body?.cancel();
   });

@@ -36,6 +36,8 @@ export interface RigOptions {
   readonly members?: number;
   readonly graceMs?: number;
   readonly token?: string;
+  /** Further fields of the configuration's section. */
+  readonly loxilb?: Readonly<Record<string, unknown>>;
 }
 
 export async function startRig(
@@ -45,7 +47,13 @@ export async function startRig(
   const store = createLocalConfigurationStore();
   const handlers: Map<string, RequestHandler>[] = Array.from({ length: count }, () => new Map());
   const { configuration } = parseConfiguration(
-    `loxilb: { changeGraceMs: ${options.graceMs ?? 200}${options.token === undefined ? "" : `, token: ${options.token}`} }`,
+    JSON.stringify({
+      loxilb: {
+        changeGraceMs: options.graceMs ?? 200,
+        ...(options.token !== undefined && { token: options.token }),
+        ...options.loxilb,
+      },
+    }),
     "rig.yaml",
   );
   const placed = Array.from({ length: count }, (_, number) => ({

@@ -36,6 +36,11 @@ export function isPrefix(text: string): boolean {
   return family !== 0 && /^\d{1,3}$/.test(length) && Number(length) <= (family === 4 ? 32 : 128);
 }
 
+/** One host, or many. */
+export function isAddressOrPrefix(text: string): boolean {
+  return addressFamily(text) !== 0 || isPrefix(text);
+}
+
 /** Where a server listens: `ADDRESS:PORT`, `[IPV6]:PORT` or `unix:/PATH`. */
 export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
@@ -56,6 +61,7 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
 export const FORMAT_WORDS: Readonly<Record<string, string>> = {
   "ip-address": "an IP address such as 192.0.2.1 or 2001:db8::1, without a prefix length",
   "ip-prefix": "a prefix such as 10.0.0.0/8 or 2001:db8::/32",
+  "address-or-prefix": "an IP address or a prefix such as 192.0.2.7 or 10.0.0.0/8",
   "listen-address": "ADDRESS:PORT, [IPV6]:PORT or unix:/PATH",
 };
 
@@ -63,6 +69,7 @@ export const FORMAT_WORDS: Readonly<Record<string, string>> = {
 export function registerFormats(): void {
   FormatRegistry.Set("ip-address", (text) => addressFamily(text) !== 0);
   FormatRegistry.Set("ip-prefix", isPrefix);
+  FormatRegistry.Set("address-or-prefix", isAddressOrPrefix);
   FormatRegistry.Set("listen-address", (text) => parseListenAddress(text) !== undefined);
 }
 registerFormats();

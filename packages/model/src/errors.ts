@@ -68,9 +68,10 @@ export const ERROR_CATALOGUE = {
   },
   LOXILB_NOT_PROTECTED: {
     status: 400,
-    message: "LoxiLB's API would listen on {listen}, beyond the loopback, where its clients need no token.",
+    message:
+      "LoxiLB's API would listen on {listen}, beyond the loopback, without {missing} and without a list of clients.",
     remedy:
-      "Listen on 127.0.0.1, or set loxilb.allowRemote: true where only those clients can reach the port.",
+      "List its clients' addresses in loxilb.allowRemote, or set loxilb.tokenFile and loxilb.tls, or listen on 127.0.0.1.",
   },
   CERTIFICATE_NAME_INVALID: {
     status: 400,

@@ -39,10 +39,18 @@ export function authorize(request: FastifyRequest, { token, socket }: Authorizat
  * Browsers tell on them: the first carries a foreign Origin, the second a foreign Host.
  */
 function refuseForeignPages(request: FastifyRequest, hasToken: boolean): void {
-  const { host = "", origin } = request.headers;
+  refuseForeignOrigin(request);
+  if (!hasToken && !hasLiteralHost(request))
+    throw new HoldfastError("ORIGIN_REFUSED", { origin: request.headers.host ?? "" });
+}
+
+export function refuseForeignOrigin({ headers: { host = "", origin } }: FastifyRequest): void {
   if (origin !== undefined && origin.replace(/^https?:\/\//, "") !== host)
     throw new HoldfastError("ORIGIN_REFUSED", { origin });
+}
+
+/** The request names this machine by an address, not by a name that anybody may point at it. */
+export function hasLiteralHost({ headers: { host = "" } }: FastifyRequest): boolean {
   const name = host.replace(/:\d+$/, "");
-  const literal = /^(localhost|\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])?$/.test(name);
-  if (!hasToken && !literal) throw new HoldfastError("ORIGIN_REFUSED", { origin: host });
+  return /^(localhost|\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])?$/.test(name);
 }

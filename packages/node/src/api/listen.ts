@@ -1,5 +1,6 @@
 // Listeners of the API. Refuses to be reachable from outside without a token and TLS.
 import { chmodSync, readFileSync, rmSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { parseListenAddress } from "@holdfast/api";
 import { HoldfastError, type Logger } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
@@ -10,8 +11,8 @@ import type { ApiSources } from "./sources.ts";
 
 const TOKEN_LENGTH_MIN = 16;
 
-/** The API's token: of the file when there is one. Throws API_TOKEN_INVALID. */
-export function readToken(api: Configuration["api"]): string | undefined {
+/** A listener's token: of the file when there is one. Throws API_TOKEN_INVALID. */
+export function readToken(api: Pick<Configuration["api"], "token" | "tokenFile">): string | undefined {
   if (api.tokenFile === undefined) return api.token;
   let token: string;
   try {
@@ -74,7 +75,10 @@ export async function startApi(
           await app.listen({ path: where.path });
           chmodSync(where.path, 0o660);
           addresses.push(listen);
-        } else addresses.push(await app.listen(where));
+        } else {
+          await app.listen(where);
+          addresses.push(listenedAt(app, tls !== undefined));
+        }
       } catch (cause) {
         throw new HoldfastError("API_LISTEN_FAILED", { listen, reason: reasonOf(cause) }, { cause });
       }
@@ -85,6 +89,13 @@ export async function startApi(
   }
   logger.info({ addresses, token: token() !== undefined, tls: api.tls !== undefined }, "API listens");
   return { addresses, close };
+}
+
+/** URL of where it listens; fastify says 127.0.0.1 for every address. */
+export function listenedAt(app: FastifyInstance, tls: boolean): string {
+  const at = app.server.address() as AddressInfo;
+  const host = at.address.includes(":") ? `[${at.address}]` : at.address;
+  return `${tls ? "https" : "http"}://${host}:${at.port}`;
 }
 
 export function reasonOf(cause: unknown): string {

@@ -27,6 +27,13 @@ export interface ServerOptions {
   readonly tls?: { readonly certificate: string; readonly key: string };
 }
 
+/** fastify's option for a listener with TLS, or none. */
+export function httpsOf(tls: ServerOptions["tls"]): { https?: never } {
+  if (tls === undefined) return {};
+  const [cert, key] = [readFileSync(tls.certificate), readFileSync(tls.key)];
+  return { https: { cert, key, minVersion: "TLSv1.2" } as never };
+}
+
 /** Builds the application; the caller listens. */
 export async function buildServer(sources: ApiSources, options: ServerOptions): Promise<FastifyInstance> {
   const { logger } = sources;
@@ -36,13 +43,7 @@ export async function buildServer(sources: ApiSources, options: ServerOptions): 
     genReqId: () => randomBytes(6).toString("hex"),
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 512 },
-    ...(options.tls !== undefined && {
-      https: {
-        cert: readFileSync(options.tls.certificate),
-        key: readFileSync(options.tls.key),
-        minVersion: "TLSv1.2",
-      } as never,
-    }),
+    ...httpsOf(options.tls),
   });
 
   // An empty body under a JSON content type is what many clients send with DELETE: it is no body.

@@ -243,6 +243,16 @@ function checkHealth({ health }: Configuration): CheckFinding[] {
   ];
 }
 
+/** What LoxiLB's API lacks beyond the loopback: without a list of clients it wants what the node's own API wants. */
+export function missingProtection(loxilb: Configuration["loxilb"]): string | undefined {
+  if (isLoopbackListen(loxilb.listen) || loxilb.allowRemote.length > 0) return undefined;
+  const missing = [
+    ...(loxilb.token === undefined && loxilb.tokenFile === undefined ? ["a token"] : []),
+    ...(loxilb.tls === undefined ? ["TLS"] : []),
+  ];
+  return missing.length === 0 ? undefined : missing.join(" and ");
+}
+
 function checkListeners(configuration: Configuration): CheckFinding[] {
   const findings: CheckFinding[] = [];
   const { api, loxilb } = configuration;
@@ -261,11 +271,12 @@ function checkListeners(configuration: Configuration): CheckFinding[] {
         remedy: "Set a token and TLS.",
       });
   }
-  if (loxilb.enabled && !loxilb.allowRemote && loxilb.token === undefined && !isLoopbackListen(loxilb.listen))
+  const missing = missingProtection(loxilb);
+  if (loxilb.enabled && missing !== undefined)
     findings.push({
       path: ["loxilb", "listen"],
       code: "LOXILB_NOT_PROTECTED",
-      details: { listen: loxilb.listen },
+      details: { listen: loxilb.listen, missing },
       reason: "is not protected",
       remedy: "Set loxilb.allowRemote.",
     });

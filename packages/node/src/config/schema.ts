@@ -248,13 +248,30 @@ export const ConfigurationSchema = Type.Object(
     loxilb: section("LoxiLB's REST API, so that loxicmd and kube-loxilb drive this node unchanged.", {
       enabled: Type.Boolean({ default: false, description: "Serve it." }),
       listen: listen("Where.", { default: "127.0.0.1:11111" }),
-      allowRemote: Type.Boolean({
-        default: false,
-        description:
-          "LoxiLB's clients know no token: beyond the loopback anybody who reaches the port may configure.",
-      }),
+      allowRemote: Type.Array(
+        Type.String({
+          format: "address-or-prefix",
+          description: "Address or prefix of clients that may come from beyond the loopback.",
+        }),
+        {
+          maxItems: 256,
+          default: [],
+          description:
+            "Addresses and prefixes of clients beyond the loopback. Empty: everybody with the token, over TLS; both are required then.",
+        },
+      ),
       token: Type.Optional(
-        Type.String({ minLength: 1, description: "When set, required as the raw Authorization header." }),
+        Type.String({
+          minLength: 16,
+          description: "Required as the raw Authorization header when set. Better: tokenFile.",
+        }),
+      ),
+      tokenFile: Type.Optional(file("File with that token, at least 16 characters.")),
+      tls: Type.Optional(
+        Type.Object(
+          { certificate: file("PEM file."), key: file("PEM file.") },
+          { ...closed, description: "TLS for this listener; clients use https." },
+        ),
       ),
       changeGraceMs: milliseconds(
         5000,

@@ -2,6 +2,8 @@
 // charset, which one of them compares as text; errors with a status that follows from their text.
 import type { FastifyReply } from "fastify";
 
+export const PREFIX = "/netlox/v1";
+
 export const SUCCESS = { result: "Success" } as const;
 
 /** An error in LoxiLB's words; the status follows from the text (handler/common.go). */
@@ -22,6 +24,16 @@ export class SchemaViolation extends Error {
  * the only refusal that every version of every client notices (some take any other status for success).
  */
 export class Refusal extends Error {}
+
+/** Not for this caller, or not in this form: an HTTP status of its own. */
+export class Denied extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
 
 const SUBSTRINGS: readonly (readonly [status: number, message: string, parts: readonly string[]])[] = [
   [
@@ -86,6 +98,10 @@ export function sendError(reply: FastifyReply, error: LoxilbError): FastifyReply
 
 export function sendRefusal(reply: FastifyReply, error: Refusal): FastifyReply {
   return sendJson(reply, 200, { result: `Error: ${error.message}` });
+}
+
+export function sendDenial(reply: FastifyReply, { status, message }: Denied): FastifyReply {
+  return sendJson(reply, status, { code: status, message, result: message, fields: null });
 }
 
 /** Go's omitempty: zero, false, "" and null are absent; the keys of `always` stay. */

@@ -2,30 +2,37 @@
 import { parseListenAddress } from "@holdfast/api";
 import { HoldfastError } from "@holdfast/model";
 import Fastify, { type FastifyInstance } from "fastify";
-import { sameToken } from "../api/authorization.ts";
 import { keepConfiguration } from "../api/kept.ts";
-import { reasonOf } from "../api/listen.ts";
-import { isLoopbackListen } from "../config/check.ts";
+import { listenedAt, reasonOf } from "../api/listen.ts";
+import { httpsOf } from "../api/server.ts";
+import { missingProtection } from "../config/check.ts";
 import { bgpRoutes } from "./bgp.ts";
 import { conntrackRoutes } from "./conntrack.ts";
 import type { LoxilbContext } from "./context.ts";
 import { endpointRoutes } from "./endpoints.ts";
 import { FigureKeeper } from "./figures.ts";
+import { guard } from "./guard.ts";
 import { highAvailabilityRoutes } from "./high-availability.ts";
 import { type LoxilbTotals, metricRoutes } from "./metrics.ts";
-import { LoxilbError, Refusal, SchemaViolation, sendError, sendJson, sendRefusal } from "./reply.ts";
+import {
+  Denied,
+  LoxilbError,
+  PREFIX,
+  Refusal,
+  SchemaViolation,
+  sendDenial,
+  sendError,
+  sendJson,
+  sendRefusal,
+} from "./reply.ts";
 import { ruleRoutes } from "./rules.ts";
 import { systemRoutes } from "./system.ts";
 import { Told } from "./told.ts";
 
-export const PREFIX = "/netlox/v1";
 /** A rule has at most 4 addresses and 32 endpoints; names of pods come in bulk. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Clients keep connections between health checks that are two seconds apart. */
 const KEEP_ALIVE_MS = 65_000;
-
-/** Paths that never ask for a token. */
-const OPEN_PATHS = [PREFIX, `${PREFIX}/`, `${PREFIX}/version`, `${PREFIX}/meta`];
 
 export function buildLoxilbServer(context: LoxilbContext, totals: LoxilbTotals): FastifyInstance {
   const { logger, configuration } = context;
@@ -36,34 +43,12 @@ export function buildLoxilbServer(context: LoxilbContext, totals: LoxilbTotals):
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: true,
     // kube-loxilb writes its paths in lower case.
+    ...httpsOf(configuration().loxilb.tls),
     routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 512 },
   });
 
-  // Whatever the content type says: a body is JSON, an empty one is none.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", { parseAs: "string" }, (request, body, done) => {
-    if (body === "" || request.method === "DELETE") {
-      try {
-        return done(null, body === "" ? undefined : JSON.parse(body as string));
-      } catch {
-        return done(null, undefined);
-      }
-    }
-    try {
-      done(null, JSON.parse(body as string));
-    } catch {
-      done(new LoxilbError("parse error: the body is not JSON"));
-    }
-  });
-
-  app.addHook("onRequest", async (request) => {
-    const expected = configuration().loxilb.token;
-    const path = request.url.split("?", 1)[0] ?? "";
-    if (expected === undefined || OPEN_PATHS.includes(path)) return;
-    // The raw token, without "Bearer".
-    if (!sameToken(request.headers.authorization ?? "", expected)) throw new LoxilbError("invalid token");
-  });
-
+  takeJsonAlone(app);
+  guard(app, context);
   app.addHook("onSend", keepConfiguration(context.sources));
 
   // A client may retry for ever.
@@ -80,6 +65,7 @@ export function buildLoxilbServer(context: LoxilbContext, totals: LoxilbTotals):
         );
       return sendRefusal(reply, error);
     }
+    if (error instanceof Denied) return sendDenial(reply, error);
     if (error instanceof HoldfastError)
       return sendRefusal(reply, new Refusal(`${error.message} ${error.remedy}`));
     const status = (error as { statusCode?: number }).statusCode;
@@ -104,31 +90,56 @@ export function buildLoxilbServer(context: LoxilbContext, totals: LoxilbTotals):
   return app;
 }
 
+/** LoxiLB's clients all say application/json. A body of another type is what a web page elsewhere can send unasked. */
+function takeJsonAlone(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
+    // An empty body is none; with DELETE come whole rules, which mean nothing.
+    if (body === "" || request.method === "DELETE") return done(null, undefined);
+    try {
+      done(null, JSON.parse(body as string));
+    } catch {
+      done(new LoxilbError("parse error: the body is not JSON"));
+    }
+  });
+  app.addContentTypeParser("*", (_request, _body, done) => {
+    done(new Denied(415, "the body's content type must be application/json"));
+  });
+}
+
 export interface LoxilbListener {
   readonly address: string;
   close(): Promise<void>;
 }
 
-/** Throws LOXILB_NOT_PROTECTED or API_LISTEN_FAILED. */
+/** Throws LOXILB_NOT_PROTECTED, API_TOKEN_INVALID, API_TLS_INVALID or API_LISTEN_FAILED. */
 export async function startLoxilb(context: LoxilbContext, totals: LoxilbTotals): Promise<LoxilbListener> {
-  const { listen, allowRemote, token } = context.configuration().loxilb;
-  if (!isLoopbackListen(listen) && !allowRemote && token === undefined)
-    throw new HoldfastError("LOXILB_NOT_PROTECTED", { listen });
+  const { loxilb } = context.configuration();
+  const { listen, tls } = loxilb;
+  const missing = missingProtection(loxilb);
+  if (missing !== undefined) throw new HoldfastError("LOXILB_NOT_PROTECTED", { listen, missing });
   const where = parseListenAddress(listen);
   if (where === undefined) throw new HoldfastError("API_LISTEN_FAILED", { listen, reason: "no such form" });
-  const app = buildLoxilbServer(context, totals);
+  let app: FastifyInstance;
   try {
-    const address = await app.listen(where);
-    context.logger.info({ address }, "LoxiLB's API listens");
-    return {
-      address,
-      async close() {
-        context.deletions.close();
-        await app.close();
-      },
-    };
+    app = buildLoxilbServer(context, totals);
+  } catch (cause) {
+    if (tls === undefined || cause instanceof HoldfastError) throw cause;
+    throw new HoldfastError("API_TLS_INVALID", { reason: reasonOf(cause) }, { cause });
+  }
+  try {
+    await app.listen(where);
   } catch (cause) {
     await app.close();
     throw new HoldfastError("API_LISTEN_FAILED", { listen, reason: reasonOf(cause) }, { cause });
   }
+  const address = "path" in where ? listen : listenedAt(app, tls !== undefined);
+  context.logger.info({ address }, "LoxiLB's API listens");
+  return {
+    address,
+    async close() {
+      context.deletions.close();
+      await app.close();
+    },
+  };
 }
