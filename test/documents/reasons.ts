@@ -57,6 +57,7 @@ export const PUNTS: Readonly<Record<PuntReason, string>> = {
   noNextHop: "The way out has no link-layer address yet.",
   ttlExpired: "The TTL ended here.",
   tooBig: "Longer than the MTU of the way out.",
+  probe: "HEARTBEATs for a client address that never proved itself: the next may be another address's.",
   ndp: "A neighbour solicitation that the fast path does not answer itself.",
 };
 
@@ -128,7 +129,7 @@ export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
   "flow-table-full": "Flows that found no room: their packets go through the slow path.",
   "flows-learned": "Flows made because a packet proved them.",
   "addresses-verified": "Client addresses that proved themselves.",
-  fallbacks: "Packets that went to an address heard before, the paired one being unproven.",
+  fallbacks: "Paths that went over to another address, since the one paired with the VIP did not answer.",
   questions: "Questions to other members about an unknown packet.",
   "questions-answered": "… that brought the association.",
   held: "Packets that waited for such an answer.",

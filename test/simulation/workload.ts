@@ -28,6 +28,8 @@ const SLOT_SIZE = 3;
 /** A freed NAT port rests this long at its member. */
 const LINGER_MS = 200;
 /** A client repeats what is not answered. */
+/** Some generations have a path or two whose client address did not answer. */
+const PROBED_VIPS_MASK = 0b0110;
 const RETRY_MS = 60;
 const RETRY_COUNT_MAX = 4;
 
@@ -358,7 +360,9 @@ export class Workload {
       association,
       {
         id: association.id,
-        generations: new Map([[clientTag, { ...generation, phase: "established" }]]),
+        generations: new Map([
+          [clientTag, { ...generation, phase: "established", probedVips: clientTag & PROBED_VIPS_MASK }],
+        ]),
         commit: commitOf(record, clientTag, candidate),
       },
       true,

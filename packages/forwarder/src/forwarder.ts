@@ -38,6 +38,7 @@ import { type ForwarderLimits, LIMITS_DEFAULT } from "./limits.ts";
 import { NatPorts } from "./nat-ports/allocator.ts";
 import { PortKeeper } from "./nat-ports/port-keeper.ts";
 import { moveVips } from "./path-mapping/moved-vips.ts";
+import { ProbeOutcomes } from "./path-mapping/probes.ts";
 import { Associations } from "./selection/associations.ts";
 import { ServiceRegistry } from "./services/registry.ts";
 import { describeSession, type SessionDescription } from "./sessions/description.ts";
@@ -224,6 +225,7 @@ class SlowPathForwarder implements Forwarder {
       health: new EndpointHealth(options.verdictQuorum ?? 1),
       held,
       unaccepted: new Unaccepted(),
+      probes: new ProbeOutcomes(),
       clientFilter: options.isRoutable === undefined ? { isOwn } : { isOwn, isRoutable: options.isRoutable },
       answerRate: new TokenBucket(limits.answersPerSecond),
       icmpRate: new TokenBucket(limits.icmpPerSecond),

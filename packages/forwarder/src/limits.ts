@@ -63,10 +63,12 @@ export interface ForwarderLimits {
   readonly learnedFlowCountMax: number;
   /** Changes of the last-heard address are replicated at most this often per VIP. */
   readonly heardPeriodMs: number;
-  /** Path packets that a VIP's pairing may leave unanswered for this long before another address is tried. */
+  /** Path packets that a proven address may leave unanswered for this long before a spare one is tried. */
   readonly fallbackMs: number;
   /** … at this many of them at least. */
   readonly fallbackPacketCount: number;
+  /** A first HEARTBEAT to an unproven address that was not answered for so long is told to the other members. */
+  readonly probeAnswerMs: number;
   /** Endpoint traffic of a generation that was superseded counts as a contradiction only after this silence. */
   readonly contradictionMs: number;
   /** Punted INITs older than this are discarded (after a restart the ring is full of them). */
@@ -119,6 +121,7 @@ export const LIMITS_DEFAULT: ForwarderLimits = {
   heardPeriodMs: 1_000,
   fallbackMs: 1_000,
   fallbackPacketCount: 2,
+  probeAnswerMs: 100,
   contradictionMs: 2_000,
   initAgeMaxMs: 2_000,
   adoptionGraceMs: 5_000,

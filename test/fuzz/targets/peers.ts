@@ -474,6 +474,7 @@ function answered(member: number, serial: number): SessionDelta {
     phase: "initAck",
     candidates: new Map([[candidateKeyOf(candidate), candidate]]),
     aborted: false,
+    probedVips: 1 + (serial % 15),
   };
   return {
     id: sessionIdOf(SERVICE, 5_000, clientTag, source, []),

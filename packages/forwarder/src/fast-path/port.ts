@@ -27,8 +27,9 @@ export interface Flow {
   /** A generation is pending: punt a wrong tag (rate-limited) instead of dropping it. */
   readonly pending: boolean;
   /**
-   * Only packets of HEARTBEAT chunks may be sent to `newDestination`: an unverified client address (no reflection).
-   * All others, path packets too, go to `replyDestination`, or nowhere when there is none.
+   * Only packets of HEARTBEAT chunks may be sent to `newDestination`: an unverified client address (no reflection). They are
+   * punted as `probe`, since the next one may be another address's. All others, path packets too, go to
+   * `replyDestination`, or nowhere when there is none.
    */
   readonly heartbeatOnly: boolean;
   /** Set on up flows whose source is not yet verified or not the last heard: the first packet is punted as a copy. */
@@ -78,7 +79,8 @@ export type PuntReason =
   | "noNextHop"
   | "ttlExpired"
   | "tooBig"
-  | "ndp";
+  | "ndp"
+  | "probe";
 
 export interface LocalAddress {
   readonly address: Address;

@@ -15,7 +15,7 @@ import type { Adoption } from "../adoption/adoption.ts";
 import { type Embryo, sessionIdOfEmbryo } from "../embryos/embryo.ts";
 import type { EndpointGuard } from "../endings/endpoint-guard.ts";
 import type { Flow, FlowCounters } from "../fast-path/port.ts";
-import { noteDownPackets, noteUpTraffic, retryPairing } from "../path-mapping/fallback.ts";
+import { noteDownPackets, noteUpTraffic } from "../path-mapping/fallback.ts";
 import type { LocalSession } from "../sessions/local-session.ts";
 import type { Core } from "../slow-path/core.ts";
 import type { Dispatcher } from "../slow-path/dispatcher.ts";
@@ -62,6 +62,7 @@ export class Housekeeping {
     this.#visitSessions(nowMs);
     this.#visitEmbryos(nowMs);
     this.#visitUnproven(nowMs);
+    this.#core.probes.tick(this.#core, nowMs);
     this.#guard.tick(nowMs);
     this.#adoption.tick(nowMs);
     this.#dispatcher.expireFragments(nowMs);
@@ -169,7 +170,6 @@ export class Housekeeping {
       sessions.update(local, record, { pending: false });
     }
     flushHeard(this.#core, local, record, nowMs);
-    retryPairing(this.#core, local, record, nowMs);
     if (local.shutdownMs !== undefined) {
       const quietMs = nowMs - Math.max(local.shutdownMs, local.lastSeenMs);
       if (quietMs >= limits.shutdownTimeoutMs) {

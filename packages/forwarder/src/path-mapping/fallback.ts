@@ -1,14 +1,12 @@
-// An address that was paired with a VIP at INIT and never proven, or that went silent while the client has more
-// addresses than there are VIPs: after a while path packets try another one (sctp-rules §2).
+// A proven address that went silent on its VIP while the client has more addresses than there are VIPs: after a while path
+// packets try another one (sctp-rules §2). What answers stays until the paired address speaks again; what does not
+// gives way to the next. Addresses that never proved themselves are the business of probes.ts.
 import { type Address, currentGeneration, familyOf, type SessionRecord } from "@holdfast/model";
 import type { Flow } from "../fast-path/port.ts";
 import type { LocalSession } from "../sessions/local-session.ts";
 import { withEntry } from "../sessions/local-session.ts";
 import type { Core } from "../slow-path/core.ts";
 import { heardOn, isVerified } from "./flows.ts";
-
-/** The paired address gets another chance after this many fallback periods. */
-const RETRY_PERIODS = 10;
 
 /** A sweep saw a down flow's counter. */
 export function noteDownPackets(
@@ -29,14 +27,14 @@ export function noteDownPackets(
     local.silence[vip] = { packets, sinceMs: nowMs };
     return;
   }
-  if (local.paths.fallback?.[vip] !== undefined) return;
   const { fallbackMs, fallbackPacketCount } = core.limits;
   if (packets - silence.packets < fallbackPacketCount || nowMs - silence.sinceMs < fallbackMs) return;
-  const other = alternative(record, local, vip, flow.newDestination);
-  if (other === undefined) return;
+  const next = nextAfter(record, local, vip, flow.newDestination);
+  if (next === undefined) return;
   core.counters.count("fallbacks");
   local.silence[vip] = { packets, sinceMs: nowMs };
-  core.sessions.update(local, record, { fallback: withEntry(local.paths.fallback, vip, other) });
+  const fallback = next === currentGeneration(record)?.pairing[vip] ? undefined : next;
+  core.sessions.update(local, record, { fallback: withEntry(local.paths.fallback, vip, fallback) });
 }
 
 /** A sweep saw that the client spoke on a VIP: its silence begins anew. */
@@ -56,41 +54,28 @@ export function noteUpTraffic(core: Core, local: LocalSession, flow: Flow, lastS
   }
 }
 
-/** Housekeeping: the pairing is tried again. */
-export function retryPairing(core: Core, local: LocalSession, record: SessionRecord, nowMs: number): void {
-  const { fallback } = local.paths;
-  if (fallback === undefined) return;
-  for (let vip = 0; vip < fallback.length; vip++) {
-    const silence = local.silence?.[vip];
-    if (fallback[vip] === undefined) continue;
-    if (silence !== undefined && nowMs - silence.sinceMs < RETRY_PERIODS * core.limits.fallbackMs) continue;
-    if (local.silence !== undefined) local.silence[vip] = undefined;
-    core.sessions.update(local, record, { fallback: withEntry(local.paths.fallback, vip, undefined) });
-  }
-}
-
-/** Proven pairings of clients with no address to spare fail over natively: the endpoint sees the path die. */
+/** Clients with no address to spare fail over natively: the endpoint sees the path die. */
 function mayFallBack(record: SessionRecord, vipCount: number, vip: number): boolean {
   const paired = currentGeneration(record)?.pairing[vip];
-  return paired !== undefined && (!isVerified(record, paired) || record.clients.size > vipCount);
+  return paired !== undefined && isVerified(record, paired) && record.clients.size > vipCount;
 }
 
-function alternative(
+/** The proven address to try after the one in use; undefined: there is no other. */
+function nextAfter(
   record: SessionRecord,
   local: LocalSession,
   vip: number,
   present: Address,
 ): Address | undefined {
+  const pairing = currentGeneration(record)?.pairing ?? [];
+  const verified = [...record.clients].filter(([, isProven]) => isProven).map(([address]) => address);
+  // Reserve addresses before those that belong to other VIPs.
+  const reserve = verified.filter((address) => !pairing.includes(address));
+  const candidates = [pairing[vip], heardOn(record, local.paths, vip), ...reserve, ...verified];
   const family = familyOf(present);
-  const heard = heardOn(record, local.paths, vip);
-  if (heard !== undefined && heard !== present && familyOf(heard) === family) return heard;
-  const paired = new Set(currentGeneration(record)?.pairing);
-  let other: Address | undefined;
-  for (const [address, verified] of record.clients) {
-    if (!verified || address === present || familyOf(address) !== family) continue;
-    // A reserve address first: the others belong to other VIPs.
-    if (!paired.has(address)) return address;
-    other ??= address;
-  }
-  return other;
+  const order = [...new Set(candidates)].filter(
+    (address) => address !== undefined && familyOf(address) === family && isVerified(record, address),
+  );
+  const next = order[(order.indexOf(present) + 1) % order.length];
+  return next === present ? undefined : next;
 }

@@ -9,6 +9,7 @@ import {
   type Generation,
   isLiving,
   type SessionRecord,
+  wasProbed,
 } from "@holdfast/model";
 import type { Flow, FlowKey } from "../fast-path/port.ts";
 import type { ServiceEntry } from "../services/registry.ts";
@@ -76,7 +77,8 @@ export function downDestinations(
   const paired = generation.pairing[vip];
   // The service has other VIPs than at the INIT: which is paired with what nobody can say, but where the client speaks.
   const believed = generation.pairing.length === vips.length ? paired : (heard ?? paired);
-  const path = local?.fallback?.[vip] ?? believed ?? generation.source;
+  const path =
+    settledOn(record, generation, vip, heard, local?.fallback?.[vip] ?? believed) ?? generation.source;
   if (familyOf(path) !== family) {
     return heard !== undefined && familyOf(heard) === family
       ? { path: heard, reply: heard, pathVerified: isVerified(record, heard) }
@@ -86,6 +88,23 @@ export function downDestinations(
   let reply = heard;
   if (reply === undefined && !pathVerified) reply = verifiedAddress(record, generation, family);
   return { path, reply: reply ?? path, pathVerified };
+}
+
+/**
+ * A partner that had its HEARTBEAT and never proved itself gives way to the address that speaks on the VIP, for good: it gets the
+ * path back when it speaks itself.
+ */
+function settledOn(
+  record: SessionRecord,
+  generation: Generation,
+  vip: number,
+  heard: Address | undefined,
+  path: Address | undefined,
+): Address | undefined {
+  if (path === undefined || heard === undefined || !wasProbed(generation, vip)) return path;
+  const givesWay =
+    !isVerified(record, path) && isVerified(record, heard) && familyOf(heard) === familyOf(path);
+  return givesWay ? heard : path;
 }
 
 /** The INIT's source when it is of the family and verified, else any verified address. */

@@ -1,6 +1,7 @@
 // What this member keeps about a session beside the replicated record: its handle, what it has heard itself, times.
 import type { Address, SessionId } from "@holdfast/model";
 import type { LocalPaths } from "../path-mapping/flows.ts";
+import type { SentProbes } from "../path-mapping/probes.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 
 /**
@@ -42,6 +43,8 @@ export interface LocalSession {
   heardDirty: boolean;
   /** By VIP: traffic since the client was last heard there (path-mapping/fallback.ts). */
   silence: (PathSilence | undefined)[] | undefined;
+  /** HEARTBEATs to addresses that never proved themselves (path-mapping/probes.ts). */
+  probes: SentProbes | undefined;
 }
 
 export interface PathSilence {
@@ -78,6 +81,7 @@ export function newLocalSession(id: SessionId, handle: number, nowMs: number): L
     heardAtMs: undefined,
     heardDirty: false,
     silence: undefined,
+    probes: undefined,
   };
 }
 

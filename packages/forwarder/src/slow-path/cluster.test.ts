@@ -292,3 +292,23 @@ test("an INIT that moved to another endpoint gives that port back when another m
   const { natPortsUsed, natPortsResting, embryos } = cluster.rig(0).forwarder.counters();
   assert.deepEqual([natPortsUsed, natPortsResting, embryos], [1, 1, 0]);
 });
+
+test("the member that takes a VIP over goes on with the second HEARTBEAT, and with what was found", async () => {
+  const cluster = new Cluster(3);
+  const [a, b, c] = [cluster.rig(0), cluster.rig(1), cluster.rig(2)];
+  const listed = ["172.17.0.1"];
+  const probe = { source: ENDPOINT, destination: VIP1 };
+  const { client, endpoint } = await a.establish({ listed });
+  assert.equal((await a.one(endpoint.heartbeat(probe))).destination, listed[0]);
+  // Nobody has answered for a while: that is the others' business now.
+  cluster.clock.advance(1_000);
+  assert.equal((await b.one(endpoint.heartbeat(probe))).destination, CLIENT);
+  await b.one(client.heartbeatAck({ source: CLIENT, destination: VIP1 }));
+  const punts = c.event("punts");
+  for (let i = 0; i < 3; i++) {
+    assert.equal((await c.one(endpoint.heartbeat(probe))).destination, CLIENT);
+    assert.equal((await c.one(endpoint.data(probe))).destination, CLIENT);
+    cluster.clock.advance(30_000);
+  }
+  assert.equal(c.event("punts"), punts, "in the fast path");
+});

@@ -22,6 +22,7 @@ import type { ForwarderLimits } from "../limits.ts";
 import type { NatPorts } from "../nat-ports/allocator.ts";
 import type { SctpInput } from "../packet/input.ts";
 import type { ClientFilterOptions } from "../path-mapping/client-filter.ts";
+import type { ProbeOutcomes } from "../path-mapping/probes.ts";
 import type { Associations } from "../selection/associations.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
 import type { SessionKeeper } from "../sessions/session-keeper.ts";
@@ -48,6 +49,7 @@ export interface Core {
   readonly health: EndpointHealth;
   readonly held: Held;
   readonly unaccepted: Unaccepted;
+  readonly probes: ProbeOutcomes;
   readonly clientFilter: ClientFilterOptions;
   readonly answerRate: TokenBucket;
   readonly icmpRate: TokenBucket;

@@ -16,6 +16,7 @@ import {
 import { CHUNK } from "@holdfast/sctp";
 import { chunkTypes, type SctpInput } from "../packet/input.ts";
 import { downDestinations } from "../path-mapping/flows.ts";
+import { probeDestination } from "../path-mapping/probes.ts";
 import { type DownPath, isOnPath, matchDown, type TagMatch } from "../tracker/match.ts";
 import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
 import { dropUnaccepted, hasEndpointSpoken, noteEndpointSpoke } from "./acceptance.ts";
@@ -262,14 +263,16 @@ function destinationOf(
   vip: number,
   vips: readonly Address[],
 ): Address | undefined {
-  const local = core.sessions.get(record.id)?.paths;
-  const destinations = downDestinations(record, generation, vip, vips, local);
+  const local = core.sessions.get(record.id);
+  const destinations = downDestinations(record, generation, vip, vips, local?.paths);
   if (destinations === undefined) return undefined;
+  const { path, pathVerified } = destinations;
   const { chunks } = input.packet;
   const heartbeatOnly = chunks.every((chunk) => chunk.type === CHUNK.HEARTBEAT);
-  if (heartbeatOnly) return destinations.path;
+  if (heartbeatOnly)
+    return pathVerified ? path : probeDestination(core, local, record, generation, vip, path);
   const isPath = chunks.some((chunk) => PATH_CHUNKS.has(chunk.type));
-  const chosen = isPath && destinations.pathVerified ? destinations.path : destinations.reply;
+  const chosen = isPath && pathVerified ? path : destinations.reply;
   // Until something tag-valid came from an address, nothing but probes goes there. The INIT's source is as good as
   // verified for what answers its handshake: it is where the INIT-ACK went.
   if (record.clients.get(chosen) === true || chosen === generation.source) return chosen;

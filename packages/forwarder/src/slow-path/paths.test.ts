@@ -76,28 +76,90 @@ test("changes of the address last heard are replicated at a bounded rate, the la
   assert.equal(rig.table.get(record.id)?.heard.get(0)?.address, CLIENT_2);
 });
 
-test("fallback: probes of an unproven address that nobody answers try the one heard, and the pairing again later", async () => {
+const HEARTBEAT_INTERVAL_MS = 30_000;
+
+/** Where the endpoint's HEARTBEATs for VIP1 go, one an interval; `answer` is what the client does about each. */
+async function probes(
+  rig: Rig,
+  endpoint: EndpointHost,
+  count: number,
+  answer: (destination: string) => Promise<unknown> = async () => {},
+): Promise<string[]> {
+  const seen: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const { destination } = await rig.one(endpoint.heartbeat(down(VIP1)));
+    seen.push(destination);
+    await answer(destination);
+    rig.clock.advance(HEARTBEAT_INTERVAL_MS);
+  }
+  return seen;
+}
+
+test("an unproven partner gets the first HEARTBEAT, the address that speaks on the VIP all others", async () => {
   const rig = new Rig();
-  const { client, endpoint } = await rig.establish({ listed: [CLIENT, CLIENT_2] });
-  // The client speaks on VIP1 from its first address only; its second is not reachable.
+  const { client, endpoint } = await rig.establish({ listed: [CLIENT, "198.51.77.1"] });
+  // The client speaks on VIP1 from its first address only; the other leads nowhere.
   await rig.one(client.heartbeat({ source: CLIENT, destination: VIP1 }));
-  rig.clock.advance(1_100);
-  const seen = new Set<string>();
-  for (let i = 0; i < 6; i++) {
-    seen.add((await rig.one(endpoint.heartbeat(down(VIP1)))).destination);
-    rig.clock.advance(600);
-  }
-  assert.deepEqual([...seen], [CLIENT_2, CLIENT]);
+  assert.deepEqual(await probes(rig, endpoint, 5), ["198.51.77.1", CLIENT, CLIENT, CLIENT, CLIENT]);
   assert.equal(rig.event("fallbacks"), 1);
-  rig.clock.advance(15_000);
-  assert.equal((await rig.one(endpoint.heartbeat(down(VIP1)))).destination, CLIENT_2);
-  // The paired address speaks: no more fallback.
+  assert.equal((await rig.one(endpoint.data(down(VIP1)))).destination, CLIENT);
+  // Should it prove itself after all, it has its path back.
+  await rig.pass(client.heartbeat({ source: "198.51.77.1", destination: VIP1 }));
+  assert.deepEqual(await probes(rig, endpoint, 2), ["198.51.77.1", "198.51.77.1"]);
+  assert.equal((await rig.one(endpoint.data(down(VIP1)))).destination, "198.51.77.1");
+});
+
+test("where nobody speaks on the VIP the source of the INIT gets the second, and keeps the path when it answers", async () => {
+  const rig = new Rig();
+  const { client, endpoint } = await rig.establish({ listed: [CLIENT, "198.51.77.1"] });
+  const answer = async (destination: string) => {
+    if (destination === CLIENT) await rig.one(client.heartbeatAck({ source: CLIENT, destination: VIP1 }));
+  };
+  assert.deepEqual(await probes(rig, endpoint, 4, answer), ["198.51.77.1", CLIENT, CLIENT, CLIENT]);
+  // The fast path has it now.
+  const punts = rig.event("punts");
+  await rig.one(endpoint.heartbeat(down(VIP1)));
+  assert.equal(rig.event("punts"), punts);
+});
+
+test("while nobody answers, the partner and the source of the INIT take turns", async () => {
+  const rig = new Rig();
+  const { endpoint } = await rig.establish({ listed: [CLIENT, "198.51.77.1"] });
+  const turns = ["198.51.77.1", CLIENT, "198.51.77.1", CLIENT];
+  assert.deepEqual(await probes(rig, endpoint, 4), turns);
+});
+
+test("HEARTBEATs that follow one another at once take turns, too", async () => {
+  const rig = new Rig();
+  const { client, endpoint } = await rig.establish({ listed: [CLIENT, "198.51.77.1"] });
+  await rig.one(client.heartbeat({ source: CLIENT, destination: VIP1 }));
+  assert.equal((await rig.one(endpoint.heartbeat(down(VIP1)))).destination, "198.51.77.1");
+  assert.equal((await rig.one(endpoint.heartbeat(down(VIP1)))).destination, CLIENT);
+});
+
+test("a partner that answers within the time of a probe is nobody's news", async () => {
+  const rig = new Rig();
+  const { client, endpoint, record } = await rig.establish({ listed: [CLIENT, CLIENT_2] });
+  await rig.one(endpoint.heartbeat(down(VIP1)));
   await rig.one(client.heartbeatAck({ source: CLIENT_2, destination: VIP1 }));
-  for (let i = 0; i < 4; i++) {
-    assert.equal((await rig.one(endpoint.heartbeat(down(VIP1)))).destination, CLIENT_2);
-    await rig.one(client.heartbeatAck({ source: CLIENT_2, destination: VIP1 }));
-    rig.clock.advance(600);
-  }
+  rig.clock.advance(1_000);
+  assert.equal(rig.table.get(record.id)?.commit?.generation?.probedVips, undefined);
+  assert.equal(rig.event("fallbacks"), 0);
+});
+
+test("a proven address that went silent gives way to a spare one, and that to the next, until somebody answers", async () => {
+  const third = "100.82.3.10";
+  const fourth = "100.83.4.10";
+  const rig = new Rig();
+  const { client, endpoint } = await rig.establish({ listed: [CLIENT, CLIENT_2, third, fourth] });
+  for (const source of [CLIENT_2, third, fourth])
+    await rig.one(client.heartbeat({ source, destination: VIP1 }));
+  await rig.one(client.heartbeat({ source: CLIENT_2, destination: VIP1 }));
+  const seen = await probes(rig, endpoint, 16, async (destination) => {
+    if (destination === fourth) await rig.one(client.heartbeatAck({ source: fourth, destination: VIP1 }));
+  });
+  assert.deepEqual([...new Set(seen)], [CLIENT_2, third, fourth]);
+  assert.deepEqual(seen.slice(-8), Array(8).fill(fourth));
 });
 
 test("a single-homed client reaches every VIP", async () => {

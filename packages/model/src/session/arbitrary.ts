@@ -58,8 +58,22 @@ const generation: fc.Arbitrary<Generation> = fc.record(
       .array(candidate, { maxLength: 14 })
       .map((all) => new Map(all.map((c) => [candidateKeyOf(c), c]))),
     aborted: fc.boolean(),
+    probedVips: fc.integer({ min: 1, max: 15 }),
   },
-  PLAIN,
+  {
+    ...PLAIN,
+    requiredKeys: [
+      "clientTag",
+      "ordinal",
+      "arrivalVip",
+      "source",
+      "listed",
+      "pairing",
+      "phase",
+      "candidates",
+      "aborted",
+    ],
+  },
 );
 
 const commit: fc.Arbitrary<Commit> = fc

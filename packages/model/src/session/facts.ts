@@ -75,6 +75,11 @@ export function latestOrdinal(record: SessionRecord): number {
   return latest;
 }
 
+/** Whether the address paired with a VIP has had its HEARTBEAT and did not prove itself by it. */
+export function wasProbed({ probedVips = 0 }: Generation, vip: number): boolean {
+  return ((probedVips >>> vip) & 1) === 1;
+}
+
 /** Whether the endpoint has ever shown that it holds the association of this INIT. */
 export function hasBeenInForce(generation: Generation): boolean {
   return phaseRank(generation.phase) >= phaseRank("established");

@@ -15,6 +15,10 @@ export function ordinalOf(generation: Generation): number {
   return generation.ordinal ?? 1;
 }
 
+export function probedVipsOf(generation: Generation): number {
+  return generation.probedVips ?? 0;
+}
+
 /** Of two observations of one INIT the smaller (VIP, source, list, pairing) stays. */
 function compareObservations(a: Generation, b: Generation): number {
   return (
@@ -34,8 +38,18 @@ export function joinGeneration(a: Generation, b: Generation): Generation {
   const candidates = joinCandidates(a.candidates, b.candidates);
   const phase = laterPhase(a.phase, b.phase);
   const aborted = a.aborted || b.aborted;
-  if (observed === a && candidates === a.candidates && phase === a.phase && aborted === a.aborted) return a;
-  return { ...observed, candidates, phase, aborted };
+  const probedVips = probedVipsOf(a) | probedVipsOf(b);
+  if (
+    observed === a &&
+    candidates === a.candidates &&
+    phase === a.phase &&
+    aborted === a.aborted &&
+    probedVips === probedVipsOf(a)
+  ) {
+    return a;
+  }
+  const joined: Generation = { ...observed, candidates, phase, aborted };
+  return probedVips === probedVipsOf(observed) ? joined : { ...joined, probedVips };
 }
 
 type Generations = ReadonlyMap<Tag, Generation>;

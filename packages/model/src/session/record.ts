@@ -78,6 +78,11 @@ export interface Generation {
   readonly candidates: ReadonlyMap<CandidateKey, Candidate>;
   /** Tag-verified ABORT of this generation alone. */
   readonly aborted: boolean;
+  /**
+   * Bits by VIP index: the address paired with the VIP has had a HEARTBEAT and did not prove itself, so that the next one
+   * goes elsewhere, whichever member forwards it. Union; absent is 0.
+   */
+  readonly probedVips?: number;
 }
 
 /** Which generation and candidate the endpoint has shown to be in force. The greater (epoch, tag, key) wins. */

@@ -125,7 +125,8 @@ export const PUNT_REASON = {
   TTL_EXPIRED: 11,
   TOO_BIG: 12,
   NDP: 13,
-  REASON_COUNT: 14,
+  PROBE: 14,
+  REASON_COUNT: 15,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */

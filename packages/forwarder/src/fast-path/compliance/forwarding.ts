@@ -16,7 +16,7 @@ import { echoReply } from "../answer/echo.ts";
 import type { WithRig } from "../compliance.ts";
 import type { Flow } from "../port.ts";
 import { echoRequest } from "./icmp.ts";
-import { hex, type Rig, recordPunts, total, until } from "./rig.ts";
+import { hex, type KeptPunt, type Rig, recordPunts, total, until } from "./rig.ts";
 import {
   arriving,
   CORE_MTU,
@@ -24,6 +24,7 @@ import {
   FAMILIES,
   IPV4,
   leaving,
+  SESSION,
   type Side,
   upFlow,
   type WorldFamily,
@@ -112,20 +113,41 @@ function describeFamily(withRig: WithRig, family: WorldFamily): void {
     }
   });
 
-  withRig(name("an unverified address gets HEARTBEATs only"), async (rig) => {
-    const alone = downFlow(family, { heartbeatOnly: true });
-    assert.ok(rig.fastPath.install(alone));
-    await expectForward(rig, "core", arriving(alone, [heartbeat]), leaving(alone, [heartbeat]));
-    for (const chunks of [[data(1)], [encodeSack(1)], [heartbeat, data(1)]]) {
-      await expectDrop(rig, "core", arriving(alone, chunks), "unverified-destination");
-    }
-    const flow = downFlow(family, { heartbeatOnly: true, replyDestination: family.client2 });
-    assert.ok(rig.fastPath.install(flow));
-    await expectForward(rig, "core", arriving(flow, [heartbeat]), leaving(flow, [heartbeat]));
-    for (const chunks of [[data(1)], [encodeSack(1)], [heartbeat, data(1)]]) {
-      await expectForward(rig, "core", arriving(flow, chunks), leaving(flow, chunks, { to: family.client2 }));
-    }
-  });
+  withRig(
+    name("for an unverified address there are HEARTBEATs only, and the slow path has those"),
+    async (rig) => {
+      const punts = recordPunts(rig.fastPath);
+      rig.fastPath.start();
+      const expectProbe = async (packet: Uint8Array) => {
+        const [count, sent] = [punts.length, rig.received("client").length];
+        rig.inject("core", packet);
+        await until("a probe", () => punts.length > count);
+        const { reason, session, copy } = punts[count] as KeptPunt;
+        assert.deepEqual(
+          [reason, session, copy, hex(punts[count]?.packet)],
+          ["probe", SESSION, false, hex(packet)],
+        );
+        assert.equal(rig.received("client").length, sent);
+      };
+      const alone = downFlow(family, { heartbeatOnly: true });
+      assert.ok(rig.fastPath.install(alone));
+      await expectProbe(arriving(alone, [heartbeat]));
+      for (const chunks of [[data(1)], [encodeSack(1)], [heartbeat, data(1)]]) {
+        await expectDrop(rig, "core", arriving(alone, chunks), "unverified-destination");
+      }
+      const flow = downFlow(family, { heartbeatOnly: true, replyDestination: family.client2 });
+      assert.ok(rig.fastPath.install(flow));
+      await expectProbe(arriving(flow, [heartbeat, heartbeat]));
+      for (const chunks of [[data(1)], [encodeSack(1)], [heartbeat, data(1)]]) {
+        await expectForward(
+          rig,
+          "core",
+          arriving(flow, chunks),
+          leaving(flow, chunks, { to: family.client2 }),
+        );
+      }
+    },
+  );
 
   withRig(
     name("a wrong tag, an unserved port and other protocols are dropped, and the host is silent"),

@@ -169,7 +169,8 @@ export class Translator {
     const toPath = flow.heartbeatOnly ? this.#chunks.heartbeatOnly : this.#chunks.path;
     const reply = flow.replyDestination !== undefined && !toPath;
     // The address last heard is verified by having been heard.
-    if (flow.heartbeatOnly && !reply && !this.#chunks.heartbeatOnly) return drop("unverified-destination");
+    if (flow.heartbeatOnly && !reply)
+      return this.#chunks.heartbeatOnly ? punt("probe", flow.session) : drop("unverified-destination");
     const header = this.#header;
     if (header.hopLimit <= 1) return punt("ttlExpired", flow.session);
     const destination = reply ? entry.replyDestination : entry.newDestination;

@@ -28,6 +28,8 @@ import {
   HAS_HEARD,
   HAS_IDENTITY,
   LIST_COUNT_MAX,
+  PHASE_MASK,
+  PHASE_SHIFT,
   RECORD_BYTES_MAX,
   TEXT_LENGTH_MAX,
   VIP_INDEX_MAX,
@@ -73,7 +75,7 @@ function checkSession(input: ByteReader): Check {
   const generation = (): number => {
     listedTag = input.u32();
     input.varint();
-    const phase = input.u8() >>> 1;
+    const phase = (input.u8() >>> PHASE_SHIFT) & PHASE_MASK;
     const arrivalVip = input.u8();
     address();
     const listed = input.u8();

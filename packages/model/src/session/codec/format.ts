@@ -5,7 +5,7 @@
 //   identity   = protocol(1) service clientPort(2)
 //   service    = 4 ipv4(4) port(2) | 6 ipv6(16) port(2) | 0 text
 //   address    = 0 text | 4 ipv4(4) | 6 ipv6(16) | 16+i: the i-th address written in full before (i < 224)
-//   generation = tag(4) ordinal flags(1: phase, aborted) arrivalVip(1) source listed pairing candidates
+//   generation = tag(4) ordinal flags(1: aborted, phase in 3 bits, probed VIPs in 4) arrivalVip(1) source listed pairing candidates
 //   candidate  = member flags(1: echoed) endpoint endpointPort(2) natPort(2) tag(4) addresses
 //   commit     = epoch tag(4) candidate(index | 255 identity | 254 text) (0 | 1: as listed | 2 generation)
 // Numbers without a width are varints; lists have a count byte before them. Numbers of kinds are append-only.
@@ -45,6 +45,11 @@ export const ADDRESS_BACK_COUNT_MAX = 224;
 
 export const COMMIT_EXPLICIT = 255;
 export const COMMIT_TEXT = 254;
+
+/** Of a generation's flags: the phase's place and width, and where the bits of the probed VIPs begin. */
+export const PHASE_SHIFT = 1;
+export const PHASE_MASK = 7;
+export const PROBED_SHIFT = 4;
 
 export const TEXT_LENGTH_MAX = 255;
 export const VIP_INDEX_MAX = 3;

@@ -36,6 +36,9 @@ import {
   HAS_HEARD,
   HAS_IDENTITY,
   LIST_COUNT_MAX,
+  PHASE_MASK,
+  PHASE_SHIFT,
+  PROBED_SHIFT,
   RECORD_BYTES_MAX,
   sortedKeys,
   TEXT_LENGTH_MAX,
@@ -171,7 +174,8 @@ function readGeneration(input: ByteReader, read: Address[]): Generation | undefi
   const clientTag = input.u32();
   const ordinal = input.varint();
   const flags = input.u8();
-  const phase = readPhase(flags >>> 1);
+  const phase = readPhase((flags >>> PHASE_SHIFT) & PHASE_MASK);
+  const probedVips = flags >>> PROBED_SHIFT;
   const arrivalVip = input.u8();
   const source = readAddress(input, read);
   const listed = readList(input, LIST_COUNT_MAX, read);
@@ -199,6 +203,7 @@ function readGeneration(input: ByteReader, read: Address[]): Generation | undefi
     phase,
     candidates,
     aborted: (flags & 1) === 1,
+    ...(probedVips === 0 ? {} : { probedVips }),
   };
 }
 

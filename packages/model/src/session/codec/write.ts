@@ -3,7 +3,7 @@ import type { Address } from "../../address.ts";
 import { PROTOCOL_SCTP } from "../../service.ts";
 import { ByteWriter, ipv4Of, ipv6Of } from "../bytes.ts";
 import { type CandidateIdentity, parseCandidateKey } from "../candidate.ts";
-import { joinGeneration, ordinalOf } from "../generation.ts";
+import { joinGeneration, ordinalOf, probedVipsOf } from "../generation.ts";
 import { sessionIdToBytes } from "../identity.ts";
 import { compareText } from "../order.ts";
 import {
@@ -35,6 +35,8 @@ import {
   HAS_HEARD,
   HAS_IDENTITY,
   LIST_COUNT_MAX,
+  PHASE_SHIFT,
+  PROBED_SHIFT,
   sortedKeys,
 } from "./format.ts";
 
@@ -203,7 +205,11 @@ function writeList(out: ByteWriter, list: readonly Address[], written: Address[]
 function writeGeneration(out: ByteWriter, generation: Generation, written: Address[]): void {
   out.u32(generation.clientTag);
   out.varint(ordinalOf(generation));
-  out.u8((PHASES.indexOf(generation.phase) << 1) | (generation.aborted ? 1 : 0));
+  out.u8(
+    (probedVipsOf(generation) << PROBED_SHIFT) |
+      (PHASES.indexOf(generation.phase) << PHASE_SHIFT) |
+      (generation.aborted ? 1 : 0),
+  );
   out.u8(generation.arrivalVip);
   writeAddress(out, generation.source, written);
   writeList(out, generation.listed, written);

@@ -94,7 +94,9 @@ enum hf_punt_reason {
 	HF_PUNT_TTL_EXPIRED = 11,
 	HF_PUNT_TOO_BIG = 12,
 	HF_PUNT_NDP = 13,
-	HF_PUNT_REASON_COUNT = 14,
+	/* HEARTBEATs that would go to an address which never proved itself. */
+	HF_PUNT_PROBE = 14,
+	HF_PUNT_REASON_COUNT = 15,
 };
 
 /* Other totals. Names become two words with a dot: forward.packets. */

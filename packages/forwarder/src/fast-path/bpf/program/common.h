@@ -192,6 +192,7 @@ static __always_inline __u32 budget_of(__u32 reason, __u32 flags)
 		return HF_BUDGET_INIT_ACK;
 	case HF_PUNT_HANDSHAKE:
 	case HF_PUNT_LEARN:
+	case HF_PUNT_PROBE:
 		return HF_BUDGET_HANDSHAKE;
 	case HF_PUNT_WRONG_TAG:
 	case HF_PUNT_CONTROL:

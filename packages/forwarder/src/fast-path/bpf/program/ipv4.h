@@ -113,8 +113,16 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	/* What an unverified address may not have goes to the one last heard, too. */
 	reply = flow->flags & HF_FLOW_REPLY &&
 		(!(parts & PART_PATH) || (flow->flags & HF_FLOW_HEARTBEAT_ONLY && parts & PART_NOT_HEARTBEAT));
-	if (flow->flags & HF_FLOW_HEARTBEAT_ONLY && !reply && parts & PART_NOT_HEARTBEAT)
-		return NAME(drop)(HF_DROP_UNVERIFIED_DESTINATION);
+	if (flow->flags & HF_FLOW_HEARTBEAT_ONLY && !reply) {
+		__u32 flags = partial ? HF_PUNT_CHECKSUM_PARTIAL : 0;
+
+		if (parts & PART_NOT_HEARTBEAT)
+			return NAME(drop)(HF_DROP_UNVERIFIED_DESTINATION);
+		/* The slow path knows whose turn it is. */
+		if (take_flow(&flow->punt_at))
+			flags |= HF_PUNT_PROVEN;
+		return NAME(punt)(ctx, HF_PUNT_PROBE | flags << 16, flow->session);
+	}
 	if (ip->ttl <= 1)
 		return NAME(punt)(ctx, HF_PUNT_TTL_EXPIRED | (HF_PUNT_PROVEN | partial) << 16, flow->session);
 	slot = reply ? flow->reply_nexthop : flow->nexthop;
