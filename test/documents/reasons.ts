@@ -140,7 +140,8 @@ export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
   "icmp-translated": "ICMP errors handed to the association that they are about.",
   "icmp-sent": "ICMP errors of Holdfast's own.",
   "fragments-reassembled": "Packets put together from parts.",
-  "endpoint-aliases-learned": "Further addresses of endpoints, from their INIT-ACKs.",
+  "init-acks-of-other-endpoint":
+    "INIT-ACKs from another endpoint of the service than the INIT went to: one server with two addresses; the session is that endpoint's.",
   "sessions-adopted": "Associations found in the data plane of an earlier daemon.",
   "inits-again": "INITs that were let through under pressure because they came again.",
   "endpoint-deaths-denied": "Verdicts on an endpoint that did not end an association, since it was heard.",

@@ -30,7 +30,7 @@ import { Nursery } from "./embryos/nursery.ts";
 import { EndpointGuard } from "./endings/endpoint-guard.ts";
 import type { FastPath, Punt } from "./fast-path/port.ts";
 import { Reassembly } from "./fragments/reassembly.ts";
-import { isEndpointUp } from "./health/endpoint-addresses.ts";
+import { addressesDown, isEndpointUp } from "./health/endpoint-addresses.ts";
 import { EndpointHealth, type Verdict, type VerdictChange } from "./health/endpoint-health.ts";
 import { HealthProber, type ProbeChannel, type ProbeDelays, type ProbeSettings } from "./health/prober.ts";
 import { Housekeeping } from "./housekeeping/housekeeping.ts";
@@ -143,8 +143,12 @@ export interface Forwarder {
     verdict: Verdict | undefined,
   ): void;
   readonly health: EndpointHealth;
-  /** Up at its configured address or at one that its INIT-ACKs told of. */
+  /** Up at one of its configured addresses, or of those of endpoints that are the same server. */
   isEndpointUp(endpoint: { readonly address: Address; readonly port: number }): boolean;
+  /** All configured addresses of an endpoint, its identity first. */
+  addressesOf(endpoint: { readonly address: Address; readonly port: number }): readonly Address[];
+  /** Identities of other endpoints that are the same server, as its own answers to probes say. */
+  sameServerAs(endpoint: { readonly address: Address; readonly port: number }): readonly Address[];
   /** How long this member's probes take; undefined: none was answered. */
   probeDelays(endpoint: { readonly address: Address; readonly port: number }): ProbeDelays | undefined;
   /** Ends a session as its operator wishes; client and endpoint are told. false: there is no such living session. */
@@ -196,6 +200,7 @@ class SlowPathForwarder implements Forwarder {
       counters,
       nowMs,
       firstHandle: random.uint32(),
+      endpointsDown: (candidate, entry) => addressesDown(this.#core.health, candidate, entry),
     });
     const held = new Held({
       replication: options.replication,
@@ -234,7 +239,6 @@ class SlowPathForwarder implements Forwarder {
       isReady: options.isReady ?? (() => true),
       nextTurn: () => this.#turn++,
       ownsVip: (vip) => this.#owned === undefined || this.#owned.has(vip),
-      endpointsChanged: () => this.#placeEndpoints(),
       events: {
         committed: (record, restart) => this.#emit({ kind: "sessionCommitted", record, restart }),
         ended: () => {},
@@ -268,6 +272,14 @@ class SlowPathForwarder implements Forwarder {
     return isEndpointUp(this.#core, endpoint);
   }
 
+  addressesOf(endpoint: { readonly address: Address; readonly port: number }): readonly Address[] {
+    return this.#core.registry.addressesOf(endpoint);
+  }
+
+  sameServerAs(endpoint: { readonly address: Address; readonly port: number }): readonly Address[] {
+    return this.#core.registry.twinsOf(endpoint);
+  }
+
   probeDelays(endpoint: { readonly address: Address; readonly port: number }): ProbeDelays | undefined {
     return this.#prober?.delaysOf(endpoint);
   }
@@ -289,7 +301,6 @@ class SlowPathForwarder implements Forwarder {
     }
     for (const record of table.values()) {
       this.#guard.noteStray(record);
-      this.#adoption.learnAliases(undefined, record);
       if (
         record.commit !== undefined &&
         sessions.get(record.id) === undefined &&
@@ -392,7 +403,6 @@ class SlowPathForwarder implements Forwarder {
     associations.changed(change.previous, change.record);
     this.#portKeeper.changed(change, nowMs);
     const { previous, record } = change;
-    if (record !== undefined) this.#adoption.learnAliases(previous, record);
     if (record?.commit !== undefined) {
       this.#adoption.claim(record);
       if (previous?.commit !== record.commit) this.#guard.noteStray(record);

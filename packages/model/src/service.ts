@@ -14,9 +14,14 @@ export type SelectionMode = "leastAssociations" | "roundRobin" | "weighted" | "h
 /** One primary and at most three secondaries. */
 export const VIP_COUNT_MAX = 4;
 export const ENDPOINT_COUNT_MAX = 32;
+/** Addresses of one endpoint. */
+export const ADDRESS_COUNT_MAX_PER_ENDPOINT = 8;
 
 export interface Endpoint {
+  /** Its identity: what sessions, verdicts and counts name it by. */
   readonly address: Address;
+  /** All addresses of the server, the identity first. Absent: the identity is the only one. */
+  readonly addresses?: readonly Address[];
   /** SCTP port at the endpoint, 1 … 65535. */
   readonly port: number;
   /** 1 … 65535; shares of new associations. 0 takes none. */
@@ -46,6 +51,16 @@ export interface Service {
   readonly withdrawWhenDown: boolean;
   /** How its endpoints are asked whether they live; an SCTP probe when absent. */
   readonly healthCheck?: HealthCheck;
+}
+
+/** All configured addresses of an endpoint, its identity first. */
+export function addressesOfEndpoint(endpoint: Pick<Endpoint, "address" | "addresses">): readonly Address[] {
+  return endpoint.addresses ?? [endpoint.address];
+}
+
+/** The field as an endpoint has it: absent when the identity is the only address. */
+export function withAddresses(addresses: readonly Address[]): Pick<Endpoint, "addresses"> {
+  return addresses.length > 1 ? { addresses } : {};
 }
 
 export function serviceIdOf(primary: Address, port: number): ServiceId {

@@ -8,7 +8,7 @@ import {
   isPresent,
   type MemberConfiguration,
 } from "@holdfast/coordinator";
-import type { Clock, Logger, VipDuty } from "@holdfast/model";
+import { addressesOfEndpoint, type Clock, type Logger, type VipDuty } from "@holdfast/model";
 import { announceOnly } from "./cluster/announcer.ts";
 import type { ClusterLink } from "./cluster/link.ts";
 import type { MemberDirectory } from "./cluster/members.ts";
@@ -153,7 +153,13 @@ export function joinMember(parts: MemberParts): JoinedMember {
             clientPrefixes: [...service.clientPrefixes, ...everywhere],
           })),
     );
-    verdicts.retain(services.flatMap((service) => service.endpoints));
+    verdicts.retain(
+      services.flatMap(({ endpoints }) =>
+        endpoints.flatMap((endpoint) =>
+          addressesOfEndpoint(endpoint).map((address) => ({ address, port: endpoint.port })),
+        ),
+      ),
+    );
     coordinator.setServices(
       services.map((service) => placementOf(service, topology, withdrawnReason(service.id))),
       {

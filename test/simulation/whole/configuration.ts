@@ -58,7 +58,10 @@ export function configurationOf(number: number, memberCount: number): Configurat
       ...service,
       vips: [...service.vips],
       clientPrefixes: [],
-      endpoints: service.endpoints.map((endpoint) => ({ ...endpoint })),
+      endpoints: service.endpoints.map(({ addresses, ...endpoint }) => ({
+        ...endpoint,
+        ...(addresses !== undefined && { addresses: [...addresses] }),
+      })),
       protocol: "sctp" as const,
     })),
   };

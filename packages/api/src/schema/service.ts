@@ -45,7 +45,16 @@ export type HealthCheckSpec = Static<typeof HealthCheckSchema>;
 
 export const EndpointSpecSchema = Type.Object(
   {
-    address: AddressSchema,
+    address: Type.Optional(AddressSchema),
+    addresses: Type.Optional(
+      Type.Array(AddressSchema, {
+        minItems: 1,
+        maxItems: 8,
+        uniqueItems: true,
+        description:
+          "Addresses of one server with several, instead of address; the first is its identity. Probed each: the server is up while one answers.",
+      }),
+    ),
     port: PortSchema,
     weight: Type.Integer({
       minimum: 0,
@@ -62,6 +71,11 @@ export const EndpointSpecSchema = Type.Object(
   closed,
 );
 export type EndpointSpec = Static<typeof EndpointSpecSchema>;
+
+/** The addresses that an endpoint's specification names, its identity first; none when it names none. */
+export function addressesOfSpec({ address, addresses }: EndpointSpec): readonly string[] {
+  return addresses ?? (address === undefined ? [] : [address]);
+}
 
 export const ServiceSpecSchema = Type.Object(
   {
@@ -116,8 +130,28 @@ export const EndpointHealthSchema = oneOf(["up", "down", "unknown"], {
 export const EndpointViewSchema = Type.Object(
   {
     ...EndpointSpecSchema.properties,
+    address: AddressSchema,
     health: EndpointHealthSchema,
     reason: Type.Optional(Type.String({ description: "Why it is down." })),
+    addressHealth: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            address: AddressSchema,
+            health: EndpointHealthSchema,
+            reason: Type.Optional(Type.String({ description: "Why it is down." })),
+          },
+          closed,
+        ),
+        { description: "Of a server with several addresses: which of them answer." },
+      ),
+    ),
+    sameServerAs: Type.Optional(
+      Type.Array(Type.String(), {
+        description:
+          "Other endpoints (ADDRESS:PORT) that are this same server: each lists the other in its answers to probes. Counted and judged as one.",
+      }),
+    ),
     sessions: Type.Integer({ description: "Living sessions that it carries." }),
   },
   closed,

@@ -98,7 +98,10 @@ export const CandidateSchema = Type.Object(
   {
     member: Type.String(),
     endpoint: Type.String(),
-    endpointAddresses: Type.Array(AddressSchema),
+    endpointAddresses: Type.Array(AddressSchema, {
+      description:
+        "The endpoint's addresses in this association, as its INIT-ACKs told; empty: the configured one.",
+    }),
     natPort: Type.Integer(),
     endpointTag: TagSchema,
     echoed: Type.Boolean({ description: "A COOKIE-ECHO carried its tag." }),

@@ -20,7 +20,6 @@ import type { Flow } from "../fast-path/port.ts";
 import { flowKeyText } from "../path-mapping/flows.ts";
 import { withLearned } from "../sessions/local-session.ts";
 import type { Core } from "../slow-path/core.ts";
-import { learnAliases } from "../slow-path/init-ack.ts";
 
 /** Orphans made into records in one turn. */
 const ADOPTED_COUNT_MAX_PER_TURN = 256;
@@ -177,18 +176,6 @@ export class Adoption {
     return keys;
   }
 
-  /** Endpoint addresses that another member learned: packets from them must be punted here, too. */
-  learnAliases(previous: SessionRecord | undefined, record: SessionRecord): void {
-    if (previous?.generations === record.generations && previous?.commit === record.commit) return;
-    for (const generation of record.generations.values()) {
-      for (const candidate of generation.candidates.values()) {
-        if (candidate.endpointAddresses.length === 0) continue;
-        const endpoint = { address: candidate.endpoint, port: candidate.endpointPort };
-        learnAliases(this.#core, endpoint, candidate.endpointAddresses);
-      }
-    }
-  }
-
   #collect(flow: Flow): void {
     const flows = this.#orphans.get(flow.session);
     if (flows === undefined) this.#orphans.set(flow.session, [flow]);
@@ -243,7 +230,9 @@ function recordOf(core: Core, flows: readonly Flow[], memberNumberCount: number)
   const [firstUp, firstDown] = [up[0], down[0]];
   if (firstUp === undefined || firstDown === undefined) return undefined;
   const entry = core.registry.byVip(firstDown.newSource, firstDown.newSourcePort);
-  const endpoint = core.registry.endpointAddress(firstDown.key.source, firstDown.key.sourcePort);
+  const endpoint = down
+    .map(({ key }) => core.registry.endpointAddress(key.source, key.sourcePort))
+    .find((address) => address !== undefined);
   if (entry === undefined || endpoint === undefined) return undefined;
   const clients = new Map<Address, boolean>();
   for (const flow of down) {
@@ -254,13 +243,14 @@ function recordOf(core: Core, flows: readonly Flow[], memberNumberCount: number)
   const verified = [...clients].find(([, proven]) => proven)?.[0];
   const source = verified ?? firstUp.key.source;
   const natPort = firstDown.key.destinationPort;
+  const sources = [...new Set(down.map((flow) => flow.key.source))];
   const candidate: Candidate = {
     member: memberNumberOfPort(natPort, memberNumberCount),
     endpoint,
     endpointPort: firstDown.key.sourcePort,
     natPort,
     endpointTag: firstUp.tag >>> 0,
-    endpointAddresses: [...new Set(down.map((flow) => flow.key.source))].filter((a) => a !== endpoint).sort(),
+    endpointAddresses: sources.length === 1 && sources[0] === endpoint ? [] : sources.sort(),
     echoed: true,
   };
   const clientTag = firstDown.tag >>> 0;

@@ -33,7 +33,7 @@ export const SLOW_PATH_EVENTS = [
   "icmp-translated",
   "icmp-sent",
   "fragments-reassembled",
-  "endpoint-aliases-learned",
+  "init-acks-of-other-endpoint",
   "sessions-adopted",
   /** INITs that were let through under pressure because they came again. */
   "inits-again",

@@ -2,7 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodeAbort } from "@holdfast/sctp";
 import { ClientHost, EndpointHost } from "../testing/hosts.ts";
-import { CLIENT, ENDPOINT, ENDPOINT_PORT, Rig, SERVICE_PORT, VIPS } from "../testing/rig.ts";
+import {
+  CLIENT,
+  ENDPOINT,
+  ENDPOINT_PORT,
+  OTHER_ENDPOINT,
+  Rig,
+  SERVICE_PORT,
+  serviceOf,
+  VIPS,
+} from "../testing/rig.ts";
 
 const VIP0 = VIPS[0] as string;
 const UP = { source: CLIENT, destination: VIP0 };
@@ -233,4 +242,28 @@ test("a flood from one prefix, answered, does not lock its neighbours out", asyn
     endpoint: new EndpointHost(ENDPOINT_PORT, 0, 900),
     source: "100.70.0.9",
   });
+});
+
+test("one endpoint's NAT ports are used up: the next client gets in at another one", async () => {
+  const endpoints = [ENDPOINT, OTHER_ENDPOINT].map((address, index) => ({
+    address,
+    port: ENDPOINT_PORT,
+    // Whoever can goes to the first.
+    weight: index === 0 ? 65_535 : 1,
+    state: "active" as const,
+  }));
+  const rig = new Rig({ memberNumberCount: 1_024, services: [serviceOf({ endpoints })] });
+  const used = new Map<string, number>();
+  for (let i = 0; i < 70; i++) {
+    const client = new ClientHost(30_000 + i, SERVICE_PORT, 0x1000 + i);
+    const init = await rig.one(client.init(UP));
+    const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 0x2000 + i);
+    client.acceptInitAck(await rig.one(endpoint.initAck(init)));
+    await rig.one(client.cookieEcho(UP));
+    await rig.one(endpoint.cookieAck({ source: init.destination, destination: VIP0 }));
+    used.set(init.destination, (used.get(init.destination) ?? 0) + 1);
+  }
+  assert.deepEqual(rig.drops(), {});
+  assert.equal(used.get(ENDPOINT), 63);
+  assert.equal(used.get(OTHER_ENDPOINT), 7);
 });

@@ -110,30 +110,45 @@ test("five hundred associations of a dead endpoint are told within a second", as
   assert.equal(rig.fastPath.flowCount, 0);
 });
 
-test("a multi-homed endpoint: its answers are taken from any address, and another is used when one is down", async () => {
-  const alias = "192.0.2.120";
-  const rig = new Rig();
+test("a multi-homed endpoint: each VIP has its own address, and another is used when one is down", async () => {
+  const second = "192.0.2.120";
+  const addresses = [ENDPOINT, second];
+  const rig = new Rig({
+    services: [
+      serviceOf({
+        endpoints: [{ address: ENDPOINT, addresses, port: ENDPOINT_PORT, weight: 1, state: "active" }],
+      }),
+    ],
+  });
   const client = new ClientHost(CLIENT_PORT, SERVICE_PORT, 1);
   const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 2);
-  const init = await rig.one(client.init(UP));
-  const ack = await rig.one(endpoint.initAck(init, { source: alias, listed: [ENDPOINT, alias] }));
-  assert.deepEqual([ack.source, ack.destination], [VIP0, CLIENT]);
-  client.acceptInitAck(ack);
+  const init = await rig.one(client.init(UP, [CLIENT_2]));
+  assert.equal(init.destination, ENDPOINT);
+  client.acceptInitAck(await rig.one(endpoint.initAck(init, { source: second, listed: addresses })));
   await rig.one(client.cookieEcho(UP));
-  await rig.one(endpoint.cookieAck({ source: alias, destination: VIP0 }));
-  const punts = () => rig.event("punts");
-  await rig.one(endpoint.data({ source: alias, destination: VIP0 }));
-  const before = punts();
-  assert.equal((await rig.one(endpoint.data({ source: alias, destination: VIP0 }))).destination, CLIENT);
-  assert.equal((await rig.one(endpoint.data(DOWN))).destination, CLIENT);
-  assert.equal(punts(), before, "flows of both addresses are installed");
-  rig.forwarder.setVerdict({ address: alias, port: ENDPOINT_PORT }, "up", "test");
+  await rig.one(endpoint.cookieAck({ source: second, destination: VIP0 }));
+  const punts = rig.event("punts");
+  for (const source of addresses)
+    assert.equal((await rig.one(endpoint.data({ source, destination: VIP0 }))).destination, CLIENT);
+  assert.equal((await rig.one(client.data(UP))).destination, ENDPOINT);
+  assert.equal(rig.event("punts"), punts, "flows of both addresses are installed");
+  const UP1 = { source: CLIENT_2, destination: VIPS[1] as string };
+  assert.equal(
+    (await rig.one(client.heartbeat(UP1))).destination,
+    second,
+    "the second VIP has the second address",
+  );
+  rig.forwarder.setVerdict({ address: second, port: ENDPOINT_PORT }, "up", "test");
   rig.forwarder.setVerdict(PLACE, "down", "test");
-  assert.equal((await rig.one(client.data(UP))).destination, alias);
-  // It is not dead while one address answers.
+  assert.equal((await rig.one(client.data(UP))).destination, second);
+  // It is not dead while one address answers; who begins now begins there, and knows it.
   rig.clock.advance(30_000);
-  assert.equal((await rig.one(client.data(UP))).destination, alias);
-  assert.equal((await rig.one(new ClientHost(40_000, SERVICE_PORT, 9).init(UP))).destination, alias);
+  assert.equal((await rig.one(client.data(UP))).destination, second);
+  const newcomer = await rig.establish({
+    client: new ClientHost(40_000, SERVICE_PORT, 9),
+    endpoint: new EndpointHost(ENDPOINT_PORT, 0, 10),
+  });
+  assert.equal((await rig.one(newcomer.client.data(UP))).destination, second);
   rig.forwarder.setVerdict(PLACE, "up", "test");
   assert.equal((await rig.one(client.data(UP))).destination, ENDPOINT);
 });

@@ -6,7 +6,6 @@ import {
   type EndCause,
   type Endpoint,
   endOf,
-  familyOf,
   isEnded,
   isLiving,
   type Service,
@@ -14,7 +13,7 @@ import {
   type SessionRecord,
 } from "@holdfast/model";
 import { sessionIdOfEmbryo } from "../embryos/embryo.ts";
-import { downSinceMs, isEndpointGone } from "../health/endpoint-addresses.ts";
+import { addressesDown, downSinceMs, isEndpointGone } from "../health/endpoint-addresses.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { abortClient, abortEndpoint } from "../slow-path/answers.ts";
 import type { Core } from "../slow-path/core.ts";
@@ -210,14 +209,13 @@ export class EndpointGuard {
     }
   }
 
-  /** A verdict about one of an endpoint's addresses: sessions use another while the configured one is down. */
-  moveAddresses(place: { readonly address: Address; readonly port: number }): void {
-    const { registry } = this.#core;
-    const address = registry.endpointAddress(place.address, place.port);
-    if (address === undefined || registry.addressesOf({ address, port: place.port }).length === 1) return;
+  /** A verdict about a configured address: sessions that have several leave it alone while it is down. */
+  moveAddresses({ address, port }: { readonly address: Address; readonly port: number }): void {
     const before = this.#moving.length;
-    for (const record of this.#livingAt(address, place.port))
-      if ((currentCandidate(record)?.endpointAddresses.length ?? 0) > 0) this.#moving.push(record.id);
+    for (const identity of this.#core.registry.identitiesBeside(address, port))
+      for (const record of this.#livingAt(identity, port))
+        if (currentCandidate(record)?.endpointAddresses.includes(address) === true)
+          this.#moving.push(record.id);
     if (before === 0) this.#moveTurn();
   }
 
@@ -231,19 +229,17 @@ export class EndpointGuard {
   }
 
   #moveTurn(): void {
-    const { table, sessions, health, clock } = this.#core;
+    const { table, sessions, health, clock, registry } = this.#core;
     for (const id of this.#moving.splice(0, ENDED_COUNT_MAX_PER_TURN)) {
       const record = table.get(id);
       const local = sessions.get(id);
       const candidate = record && currentCandidate(record);
       if (record === undefined || local === undefined || candidate === undefined) continue;
-      const port = candidate.endpointPort;
-      const isUp = (address: Address) => health.isUp({ address, port });
-      const family = familyOf(candidate.endpoint);
-      const endpointInUse = isUp(candidate.endpoint)
-        ? undefined
-        : candidate.endpointAddresses.find((address) => familyOf(address) === family && isUp(address));
-      if (endpointInUse !== local.paths.endpointInUse) sessions.update(local, record, { endpointInUse });
+      const entry = registry.get(record.serviceId);
+      if (entry === undefined) continue;
+      const endpointsDown = addressesDown(health, candidate, entry);
+      if (!sameList(endpointsDown, local.paths.endpointsDown))
+        sessions.update(local, record, { endpointsDown });
     }
     if (this.#moving.length > 0) clock.after(TURN_PAUSE_MS, () => this.#moveTurn());
   }
@@ -315,4 +311,8 @@ export class EndpointGuard {
       return counters !== undefined && counters.packets > 0 && counters.lastSeenMs + skewMs > sinceMs;
     });
   }
+}
+
+function sameList(a: readonly Address[] = [], b: readonly Address[] = []): boolean {
+  return a.length === b.length && a.every((address, index) => address === b[index]);
 }

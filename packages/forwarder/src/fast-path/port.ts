@@ -104,7 +104,10 @@ export interface FastPath {
   /** The fast path's clock in ms. */
   nowMs(): number;
   setLocal(addresses: readonly LocalAddress[]): void;
-  /** Endpoint addresses (address, port): packets from them to a VIP without a flow are punted as misses. */
+  /**
+   * Configured endpoint addresses (address, port). Packets from an endpoint's port to a VIP without a flow are punted as
+   * misses: from these addresses as proven where they are INIT-ACKs, from any other since a session may have its own.
+   */
   setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void;
   /** Inserts or replaces. false: the table is full (a counter says so); established flows are not touched. */
   install(flow: Flow): boolean;

@@ -1,25 +1,42 @@
-// An endpoint with several addresses (learned from its INIT-ACKs): it is up while one of them is, and that one is used.
-import { type Address, familyOf } from "@holdfast/model";
+// An endpoint with several addresses: it is up while one of them is, and that one is used. Only configured addresses count,
+// its own and those of endpoints that are the same server (twins.ts): what INIT-ACKs tell is of their sessions alone.
+import { type Address, type Candidate, familyOf } from "@holdfast/model";
+import { configuredAddresses } from "../path-mapping/endpoint-addresses.ts";
+import type { ServiceEntry } from "../services/registry.ts";
 import type { Core } from "../slow-path/core.ts";
+import type { EndpointHealth } from "./endpoint-health.ts";
 
 interface Place {
   readonly address: Address;
   readonly port: number;
 }
 
-export function isEndpointUp(core: Core, endpoint: Place): boolean {
-  if (core.health.isUp(endpoint)) return true;
-  return core.registry
-    .addressesOf(endpoint)
-    .some((address) => core.health.isUp({ address, port: endpoint.port }));
+export function isEndpointUp(
+  { health, registry }: Pick<Core, "health" | "registry">,
+  endpoint: Place,
+): boolean {
+  const { port } = endpoint;
+  return (
+    health.isUp(endpoint) || registry.addressesOf(endpoint).some((address) => health.isUp({ address, port }))
+  );
 }
 
-/** The address for new packets of a family: the configured one while it is up, else one that is, else any. */
-export function endpointAddress(core: Core, endpoint: Place, family: 4 | 6): Address | undefined {
-  const { address, port } = endpoint;
-  if (familyOf(address) === family && core.health.isUp(endpoint)) return address;
-  const addresses = core.registry.addressesOf(endpoint).filter((a) => familyOf(a) === family);
-  return addresses.find((a) => core.health.isUp({ address: a, port })) ?? addresses[0];
+/**
+ * The address for a new packet of a family: one that is up, else any. `turn`: which of several, so that VIPs differ and
+ * an INIT that comes again tries another.
+ */
+export function endpointAddress(
+  core: Core,
+  endpoint: Place,
+  family: 4 | 6,
+  turn: number,
+): Address | undefined {
+  const { port } = endpoint;
+  const all = core.registry.addressesOf(endpoint).filter((address) => familyOf(address) === family);
+  if (all.length <= 1) return all[0];
+  const up = all.filter((address) => core.health.isUp({ address, port }));
+  const choices = up.length > 0 ? up : all;
+  return choices[turn % choices.length];
 }
 
 /** Every address of the endpoint is one where nobody speaks SCTP any more. */
@@ -38,4 +55,16 @@ export function downSinceMs(core: Core, endpoint: Place): number | undefined {
     sinceMs = Math.max(sinceMs ?? one, one);
   }
   return sinceMs;
+}
+
+/** Configured addresses of an association's endpoint that are down; undefined: none is. */
+export function addressesDown(
+  health: EndpointHealth,
+  candidate: Candidate,
+  entry: ServiceEntry,
+): readonly Address[] | undefined {
+  if (candidate.endpointAddresses.length <= 1) return undefined;
+  const port = candidate.endpointPort;
+  const down = configuredAddresses(candidate, entry).filter((address) => !health.isUp({ address, port }));
+  return down.length === 0 ? undefined : down;
 }

@@ -24,9 +24,11 @@ import {
 import type { Punt } from "../fast-path/port.ts";
 import { addressAt } from "../packet/input.ts";
 import { bytesOf } from "../packet/translate.ts";
-import { downDestinations, endpointAddressFor, isVerified } from "../path-mapping/flows.ts";
+import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
+import { downDestinations, isVerified } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { type Core, drop } from "../slow-path/core.ts";
+import { sessionsAt } from "../slow-path/origin.ts";
 import { matchDown, matchUp } from "../tracker/match.ts";
 import { encodeIcmp } from "./own-errors.ts";
 
@@ -161,14 +163,13 @@ function isAboutProven(core: Core, origin: Origin, inner: Inner, tooBig: boolean
 }
 
 function originOf(core: Core, inner: Inner): Origin | undefined {
-  const endpoint = core.registry.endpointAddress(inner.destination, inner.destinationPort);
-  const up = endpoint === undefined ? undefined : originOfUp(core, inner, endpoint);
-  return up ?? originOfDown(core, inner);
+  return originOfUp(core, inner) ?? originOfDown(core, inner);
 }
 
 /** A packet from a client to its endpoint: the client is told. */
-function originOfUp(core: Core, inner: Inner, endpoint: Address): Origin | undefined {
-  for (const record of core.table.byNatPort(endpoint, inner.destinationPort, inner.sourcePort)) {
+function originOfUp(core: Core, inner: Inner): Origin | undefined {
+  const { destination, destinationPort, source, sourcePort } = inner;
+  for (const { record } of sessionsAt(core, destination, destinationPort, source, sourcePort)) {
     const entry = core.registry.get(record.serviceId);
     const vip = entry?.vipIndex.get(inner.source);
     if (entry === undefined || vip === undefined || !isLiving(record)) continue;
@@ -181,7 +182,10 @@ function originOfUp(core: Core, inner: Inner, endpoint: Address): Origin | undef
   }
   if (inner.tag !== 0 || inner.initiateTag === undefined) return undefined;
   const embryo = core.nursery.byAnswer(inner.initiateTag, inner.sourcePort);
-  if (embryo === undefined || embryo.endpoint.address !== endpoint) return undefined;
+  const isItsEndpoint =
+    embryo?.endpoint.port === destinationPort &&
+    core.registry.addressesOf(embryo.endpoint).includes(destination);
+  if (embryo === undefined || !isItsEndpoint) return undefined;
   core.health.unanswered(embryo.endpoint);
   if (familyOf(embryo.lastSource) !== inner.version) return undefined;
   return toClient(embryo.entry, inner, embryo.lastSource, embryo.clientPort, undefined);
@@ -213,7 +217,11 @@ function originOfDown(core: Core, inner: Inner): Origin | undefined {
     if (!isLiving(record) || provenGeneration(record, inner, "down") === undefined) continue;
     const candidate = currentCandidate(record) ?? firstCandidate(record);
     if (candidate === undefined) continue;
-    const to = endpointAddressFor(candidate, inner.version, core.sessions.get(record.id)?.paths);
+    const vip = entry.vipIndex.get(inner.source);
+    const to =
+      vip === undefined
+        ? undefined
+        : endpointAddressFor(candidate, entry, vip, core.sessions.get(record.id)?.paths);
     if (to === undefined) continue;
     return {
       direction: "down",

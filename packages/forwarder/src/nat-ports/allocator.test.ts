@@ -79,3 +79,28 @@ test("others' ports are neither reserved nor released", () => {
   assert.equal(natPorts.isUsed(E, 7_000, 36_001), false);
   assert.deepEqual(natPorts.counts(), { used: 0, resting: 0 });
 });
+
+test("endpoints that are one server never have a port twice; those that may be, not while others are free", () => {
+  const natPorts = ports(0, 1_024);
+  const [second, third, fourth] = ["192.0.2.21", "192.0.2.22", "192.0.2.23"];
+  // How many this member has toward anybody, one after the other.
+  const all = new Set<number>();
+  for (;;) {
+    const port = natPorts.allocate(fourth, 7_000, 36_001, `${all.size}`, 0);
+    if (port === undefined) break;
+    all.add(port);
+  }
+  assert.ok(all.size > 1);
+  const first = natPorts.allocate(E, 7_000, 36_001, "a", 0) as number;
+  const rather = natPorts.allocate(third, 7_000, 36_001, "b", 0, { never: [], rather: [E] });
+  assert.notEqual(rather, first);
+  const never = { never: [E], rather: [] };
+  const given = new Set([first]);
+  for (let i = 1; i < all.size; i++) {
+    const port = natPorts.allocate(second, 7_000, 36_001, `${i}`, 0, never);
+    assert.ok(port !== undefined && !given.has(port));
+    given.add(port);
+  }
+  assert.equal(natPorts.allocate(second, 7_000, 36_001, "z", 0, never), undefined);
+  assert.notEqual(natPorts.allocate(second, 7_000, 36_001, "z", 0, { never: [], rather: [E] }), undefined);
+});

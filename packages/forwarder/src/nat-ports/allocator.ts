@@ -35,6 +35,18 @@ interface PortSpace {
   readonly rests: Readonly<Record<ReleaseReason, RestQueue>>;
 }
 
+/** Other endpoints that matter for a port, by the address under which their sessions are known. */
+export interface NatPortNeighbours {
+  /** They share an address with the endpoint, or are the same server: a port in use there is in use here. */
+  readonly never: readonly Address[];
+  /** They may turn out to be the same server (RFC 9260 knows it by its addresses): a port that they have not is better. */
+  readonly rather: readonly Address[];
+}
+
+const NO_NEIGHBOURS: NatPortNeighbours = { never: [], rather: [] };
+/** Ports looked at for one that no neighbour has. */
+const RATHER_COUNT_MAX = 64;
+
 export interface NatPortOptions {
   readonly memberNumber: number;
   /** A power of two, the same at every member. */
@@ -73,19 +85,34 @@ export class NatPorts {
     clientPort: number,
     probeKey: string,
     nowMs: number,
+    neighbours: NatPortNeighbours = NO_NEIGHBOURS,
   ): number | undefined {
     const space = this.#space(endpoint, endpointPort);
     this.#wake(space, nowMs);
-    if (this.isOwn(clientPort) && space.state[clientPort] === FREE) return this.#take(space, clientPort);
-    const port = this.#search(space, probeKey);
+    const never = this.#spacesOf(neighbours.never, endpointPort);
+    for (const neighbour of never) this.#wake(neighbour, nowMs);
+    const isFree = (port: number) => space.state[port] === FREE && isFreeAt(never, port);
+    if (this.isOwn(clientPort) && isFree(clientPort)) return this.#take(space, clientPort);
+    const rather = this.#spacesOf(neighbours.rather, endpointPort);
+    const port =
+      (rather.length === 0
+        ? undefined
+        : this.#search(space, probeKey, (p) => isFree(p) && isFreeAt(rather, p), RATHER_COUNT_MAX)) ??
+      this.#search(space, probeKey, isFree, PORT_COUNT);
     if (port !== undefined) return port;
     // Nothing is left: evicted embryos' ports are the least bad, those that are old enough at least.
     const before = nowMs - this.#limits.natPortRestEvictedLeastMs;
-    const evicted = this.#takeRested(space, space.rests.evicted, before);
-    if (evicted === undefined) return undefined;
-    space.state[evicted] = USED;
-    space.usedCount += 1;
-    return evicted;
+    for (;;) {
+      const evicted = this.#takeRested(space, space.rests.evicted, before);
+      if (evicted === undefined) return undefined;
+      if (isFreeAt(never, evicted)) {
+        space.state[evicted] = USED;
+        space.usedCount += 1;
+        return evicted;
+      }
+      space.state[evicted] = FREE;
+      if (evicted >= PORT_MIN) space.freeCount += 1;
+    }
   }
 
   /** Marks a port as used: rebuilt from flows and replicas after a restart. Other members' ports are ignored. */
@@ -157,14 +184,24 @@ export class NatPorts {
     return space;
   }
 
-  #search(space: PortSpace, probeKey: string): number | undefined {
+  /** What is kept of other endpoints; nothing of those that have no ports in use. */
+  #spacesOf(endpoints: readonly Address[], port: number): PortSpace[] {
+    return endpoints.flatMap((endpoint) => this.#spaces.get(spaceKey(endpoint, port)) ?? []);
+  }
+
+  #search(
+    space: PortSpace,
+    probeKey: string,
+    isFree: (port: number) => boolean,
+    stepCountMax: number,
+  ): number | undefined {
     if (space.freeCount === 0) return undefined;
     const count = (PORT_COUNT - PORT_MIN) / this.#stride;
     const first = PORT_MIN + this.#memberNumber;
     let index = (keyedHash(this.#seed, probeKey) + space.next) % count;
-    for (let step = 0; step < count; step++) {
+    for (let step = 0; step < Math.min(count, stepCountMax); step++) {
       const port = first + index * this.#stride;
-      if (space.state[port] === FREE) {
+      if (isFree(port)) {
         space.next = (space.next + 1) % count;
         return this.#take(space, port);
       }
@@ -205,6 +242,10 @@ export class NatPorts {
     }
     return undefined;
   }
+}
+
+function isFreeAt(spaces: readonly PortSpace[], port: number): boolean {
+  return spaces.every(({ state }) => state[port] === FREE);
 }
 
 function spaceKey(endpoint: Address, endpointPort: number): string {

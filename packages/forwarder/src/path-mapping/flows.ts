@@ -2,7 +2,6 @@
 // same from the same record, whether it saw the INIT or not.
 import {
   type Address,
-  type Candidate,
   currentCandidate,
   currentGeneration,
   familyOf,
@@ -13,6 +12,7 @@ import {
 } from "@holdfast/model";
 import type { Flow, FlowKey } from "../fast-path/port.ts";
 import type { ServiceEntry } from "../services/registry.ts";
+import { configuredAddresses, endpointAddressFor } from "./endpoint-addresses.ts";
 
 /** What this member knows beside the record. By VIP index where it says so. */
 export interface LocalPaths {
@@ -22,12 +22,12 @@ export interface LocalPaths {
   readonly heard: readonly (Address | undefined)[] | undefined;
   /** Client addresses heard on a VIP that is not the one paired with them; by VIP. */
   readonly learnedClients: readonly (readonly Address[] | undefined)[] | undefined;
-  /** Addresses of the endpoint, other than the configured one, from which packets came. */
+  /** Addresses of the endpoint, other than the configured ones, from which packets came. */
   readonly learnedEndpoints: readonly Address[] | undefined;
   /** Where path packets go while the paired address does not answer; by VIP. */
   readonly fallback: readonly (Address | undefined)[] | undefined;
-  /** The endpoint's address in use, when its configured one is dead. */
-  readonly endpointInUse: Address | undefined;
+  /** Configured addresses of the endpoint that are down. */
+  readonly endpointsDown: readonly Address[] | undefined;
   /** A restart is under way: wrong tags are looked at instead of dropped. */
   readonly pending: boolean;
 }
@@ -42,18 +42,6 @@ export function heardOn(
 
 export function isVerified(record: SessionRecord, client: Address): boolean {
   return record.clients.get(client) === true;
-}
-
-/** The endpoint's address for packets of a family; undefined when it has none. */
-export function endpointAddressFor(
-  candidate: Candidate,
-  family: 4 | 6,
-  local: LocalPaths | undefined,
-): Address | undefined {
-  const inUse = local?.endpointInUse;
-  if (inUse !== undefined && familyOf(inUse) === family) return inUse;
-  if (familyOf(candidate.endpoint) === family) return candidate.endpoint;
-  return candidate.endpointAddresses.find((address) => familyOf(address) === family);
 }
 
 /** Where packets from the endpoint to a VIP go (sctp-rules §2). */
@@ -128,13 +116,16 @@ export function flowsOf(record: SessionRecord, entry: ServiceEntry, local: Local
   for (let vip = 0; vip < vips.length; vip++) {
     const vipAddress = vips[vip] as Address;
     const family = familyOf(vipAddress);
-    const endpoint = endpointAddressFor(candidate, family, local);
+    const endpoint = endpointAddressFor(candidate, entry, vip, local);
     if (endpoint === undefined) continue;
     const heard = heardOn(record, local, vip);
     const destinations = downDestinations(record, generation, vip, vips, local);
     if (destinations !== undefined) {
-      const sources = new Set<Address>([endpoint, ...(local.learnedEndpoints ?? [])]);
-      if (familyOf(candidate.endpoint) === family) sources.add(candidate.endpoint);
+      const sources = new Set<Address>([
+        endpoint,
+        ...configuredAddresses(candidate, entry),
+        ...(local.learnedEndpoints ?? []),
+      ]);
       for (const source of sources) {
         if (familyOf(source) !== family) continue;
         flows.push({

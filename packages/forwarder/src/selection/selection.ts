@@ -13,15 +13,20 @@ export interface SelectionInput {
   readonly persisted: (client: Address) => Endpoint | undefined;
   /** Endpoints that did not answer this client's INITs; used again only when there is no other. */
   readonly avoid?: ReadonlySet<Endpoint>;
+  /** Two endpoints that are one server take one share; what is counted of the one is counted of the other. */
+  readonly isSame?: (a: Endpoint, b: Endpoint) => boolean;
   /** Rotates round robin and weighted round robin; starts elsewhere at every member. */
   readonly turn: number;
 }
 
 /** undefined: no endpoint takes new associations. Never one that drains, has weight 0, or is down. */
 export function selectEndpoint(input: SelectionInput): Endpoint | undefined {
-  const usable = input.service.endpoints.filter(
-    (endpoint) => endpoint.state === "active" && endpoint.weight > 0 && input.isUp(endpoint),
-  );
+  const { isSame } = input;
+  const usable: Endpoint[] = [];
+  for (const endpoint of input.service.endpoints) {
+    if (endpoint.state !== "active" || endpoint.weight === 0 || !input.isUp(endpoint)) continue;
+    if (isSame === undefined || !usable.some((other) => isSame(other, endpoint))) usable.push(endpoint);
+  }
   if (usable.length === 0) return undefined;
   const avoid = input.avoid;
   const fresh = avoid === undefined ? usable : usable.filter((endpoint) => !avoid.has(endpoint));
@@ -98,7 +103,10 @@ function persisted(choices: readonly Endpoint[], input: SelectionInput): Endpoin
   for (const client of input.clientAddresses) {
     const endpoint = input.persisted(client);
     if (endpoint === undefined) continue;
-    const same = choices.find((c) => c.address === endpoint.address && c.port === endpoint.port);
+    const same = choices.find(
+      (c) =>
+        (c.address === endpoint.address && c.port === endpoint.port) || input.isSame?.(c, endpoint) === true,
+    );
     if (same !== undefined) return same;
   }
   return undefined;

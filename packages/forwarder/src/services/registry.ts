@@ -1,9 +1,18 @@
 // The services as the slow path looks them up: by VIP and port, by endpoint, by id.
-import { type Address, addressBytes, type Endpoint, type Service, type ServiceId } from "@holdfast/model";
+import {
+  type Address,
+  addressBytes,
+  addressesOfEndpoint,
+  type Endpoint,
+  type Service,
+  type ServiceId,
+} from "@holdfast/model";
 import { type Prefix, parsePrefix } from "./prefix.ts";
 
 export interface ServiceEntry {
   readonly service: Service;
+  /** "port" → all configured addresses of its endpoints with that port. */
+  readonly endpointAddresses: ReadonlyMap<number, readonly Address[]>;
   /** In the service's order: index 0 is the primary. */
   readonly vipBytes: readonly Uint8Array[];
   readonly vipIndex: ReadonlyMap<Address, number>;
@@ -12,35 +21,58 @@ export interface ServiceEntry {
   readonly hasIpv6: boolean;
 }
 
-/** Aliases learned from INIT-ACKs of one endpoint (its further addresses) are bounded with the record's list. */
-const ALIAS_COUNT_MAX = 4_096;
+type Place = Pick<Endpoint, "address" | "port">;
+
+const NONE: readonly Address[] = [];
 
 export class ServiceRegistry {
   #entries = new Map<ServiceId, ServiceEntry>();
   #byVipPort = new Map<string, ServiceEntry>();
-  #vips = new Set<Address>();
-  #endpoints = new Map<string, Endpoint>();
-  /** "alias|port" → the configured endpoint's address. */
-  readonly #aliases = new Map<string, Address>();
+  #byVip = new Map<Address, ServiceEntry[]>();
+  /** "identity|port" → the endpoint and all of its addresses, in whatever services it is. */
+  #endpoints = new Map<string, { readonly endpoint: Endpoint; readonly addresses: Address[] }>();
+  /** "address|port" → identities of the endpoints that have this address: one, or what services do not agree about. */
+  #identities = new Map<string, Address[]>();
+  #ports = new Set<number>();
+  /** "identity|port" → identities of other endpoints that are the same server, as its own answers say. */
+  #twins: ReadonlyMap<string, readonly Address[]> = new Map();
 
   set(services: readonly Service[]): void {
     this.#entries = new Map();
     this.#byVipPort = new Map();
-    this.#vips = new Set();
+    this.#byVip = new Map();
     this.#endpoints = new Map();
+    this.#identities = new Map();
+    this.#ports = new Set();
     for (const service of services) {
       const entry = entryOf(service);
       this.#entries.set(service.id, entry);
       for (const vip of service.vips) {
-        this.#vips.add(vip);
         this.#byVipPort.set(addressPort(vip, service.port), entry);
+        const sharing = this.#byVip.get(vip);
+        if (sharing === undefined) this.#byVip.set(vip, [entry]);
+        else sharing.push(entry);
       }
-      for (const endpoint of service.endpoints) {
-        this.#endpoints.set(addressPort(endpoint.address, endpoint.port), endpoint);
-      }
+      for (const endpoint of service.endpoints) this.#addEndpoint(endpoint);
     }
-    for (const [key, address] of this.#aliases) {
-      if (!this.#endpoints.has(addressPort(address, portOfKey(key)))) this.#aliases.delete(key);
+  }
+
+  #addEndpoint(endpoint: Endpoint): void {
+    const { address: identity, port } = endpoint;
+    this.#ports.add(port);
+    const key = addressPort(identity, port);
+    const known = this.#endpoints.get(key) ?? { endpoint, addresses: [] };
+    this.#endpoints.set(key, known);
+    for (const address of addressesOfEndpoint(endpoint)) {
+      if (!known.addresses.includes(address)) known.addresses.push(address);
+      const at = addressPort(address, port);
+      const identities = this.#identities.get(at);
+      if (identities === undefined) this.#identities.set(at, [identity]);
+      else if (!identities.includes(identity)) {
+        // Whose identity it is comes first.
+        if (identity === address) identities.unshift(identity);
+        else identities.push(identity);
+      }
     }
   }
 
@@ -53,61 +85,114 @@ export class ServiceRegistry {
   }
 
   isVip(address: Address): boolean {
-    return this.#vips.has(address);
+    return this.#byVip.has(address);
   }
 
-  get vips(): ReadonlySet<Address> {
-    return this.#vips;
+  get vips(): Iterable<Address> {
+    return this.#byVip.keys();
   }
 
   get entries(): IterableIterator<ServiceEntry> {
     return this.#entries.values();
   }
 
-  /** An endpoint of any service, or an alias of one: its configured address. */
+  /** The identity of the endpoint, of whatever service, that has this address; undefined: nobody configured it. */
   endpointAddress(address: Address, port: number): Address | undefined {
-    const key = addressPort(address, port);
-    return this.#endpoints.has(key) ? address : this.#aliases.get(key);
+    return this.#identities.get(addressPort(address, port))?.[0];
   }
 
-  /** The configured address of an endpoint, then its aliases. */
-  addressesOf(endpoint: { readonly address: Address; readonly port: number }): Address[] {
-    const addresses = [endpoint.address];
-    for (const [key, address] of this.#aliases) {
-      if (address !== endpoint.address || portOfKey(key) !== endpoint.port) continue;
-      addresses.push(key.slice(0, key.lastIndexOf("|")));
+  /** Identities under which sessions of the server at this address may be known: its own, then those of its twins. */
+  identitiesOf(address: Address, port: number): readonly Address[] {
+    const identities = this.#identities.get(addressPort(address, port));
+    if (identities === undefined) return NONE;
+    if (this.#twins.size === 0) return identities;
+    const all = new Set(identities);
+    for (const identity of identities)
+      for (const twin of this.twinsOf({ address: identity, port })) all.add(twin);
+    return [...all];
+  }
+
+  /** Whether some endpoint has this port. */
+  isEndpointPort(port: number): boolean {
+    return this.#ports.has(port);
+  }
+
+  /** Identities of the endpoints with this port behind a VIP: a session's endpoint may speak from an address of its own. */
+  *identitiesBehind(vip: Address, port: number): Generator<Address> {
+    for (const { service } of this.#byVip.get(vip) ?? [])
+      for (const endpoint of service.endpoints) if (endpoint.port === port) yield endpoint.address;
+  }
+
+  /** Identities of all endpoints that are in a service with the one at this address: its sessions may have the address. */
+  identitiesBeside(address: Address, port: number): ReadonlySet<Address> {
+    const identities = new Set<Address>();
+    for (const { service, endpointAddresses } of this.#entries.values()) {
+      if (endpointAddresses.get(port)?.includes(address) !== true) continue;
+      for (const endpoint of service.endpoints) if (endpoint.port === port) identities.add(endpoint.address);
     }
-    return addresses;
+    return identities;
+  }
+
+  /** All configured addresses of the server, the identity first; of its twins, too. */
+  addressesOf(endpoint: Place): readonly Address[] {
+    const own = this.#endpoints.get(addressPort(endpoint.address, endpoint.port))?.addresses ?? [
+      endpoint.address,
+    ];
+    const twins = this.twinsOf(endpoint);
+    if (twins.length === 0) return own;
+    const all = new Set(own);
+    for (const twin of twins)
+      for (const address of this.#endpoints.get(addressPort(twin, endpoint.port))?.addresses ?? NONE)
+        all.add(address);
+    return [...all];
+  }
+
+  /** Identities whose NAT ports must differ from this endpoint's: they share an address, or are one server. */
+  sharingPorts(endpoint: Place): readonly Address[] {
+    const own = this.#endpoints.get(addressPort(endpoint.address, endpoint.port))?.addresses ?? NONE;
+    const others = new Set(this.twinsOf(endpoint));
+    for (const address of own)
+      for (const identity of this.#identities.get(addressPort(address, endpoint.port)) ?? NONE)
+        if (identity !== endpoint.address) others.add(identity);
+    return others.size === 0 ? NONE : [...others];
+  }
+
+  /** Identities of the other endpoints that are this one's server. */
+  twinsOf(endpoint: Place): readonly Address[] {
+    if (this.#twins.size === 0) return NONE;
+    return this.#twins.get(addressPort(endpoint.address, endpoint.port)) ?? NONE;
+  }
+
+  /** By "identity|port"; what is not an endpoint is left out by whoever asks. */
+  setTwins(twins: ReadonlyMap<string, readonly Address[]>): void {
+    this.#twins = twins;
   }
 
   /** Every configured endpoint once, whatever services have it. */
-  get endpoints(): IterableIterator<Endpoint> {
-    return this.#endpoints.values();
+  get endpoints(): readonly Endpoint[] {
+    return [...this.#endpoints.values()].map(({ endpoint }) => endpoint);
   }
 
-  /** Remembers a further address of an endpoint. false: nothing new, or no room. */
-  addAlias(alias: Address, port: number, endpoint: Address): boolean {
-    const key = addressPort(alias, port);
-    if (this.#endpoints.has(key) || this.#aliases.get(key) === endpoint) return false;
-    if (this.#aliases.size >= ALIAS_COUNT_MAX || this.#vips.has(alias)) return false;
-    this.#aliases.set(key, endpoint);
-    return true;
-  }
-
-  /** Endpoints and their aliases, for the fast path. */
+  /** All configured addresses of all endpoints, for the fast path and for probes. */
   endpointList(): { address: Address; port: number }[] {
-    const list = [...this.#endpoints.values()].map(({ address, port }) => ({ address, port }));
-    for (const key of this.#aliases.keys()) {
-      list.push({ address: key.slice(0, key.lastIndexOf("|")), port: portOfKey(key) });
-    }
-    return list;
+    return [...this.#identities.keys()].map((key) => ({
+      address: key.slice(0, key.lastIndexOf("|")),
+      port: Number(key.slice(key.lastIndexOf("|") + 1)),
+    }));
   }
 }
 
 function entryOf(service: Service): ServiceEntry {
   const vipBytes = service.vips.map((vip) => addressBytes(vip));
+  const endpointAddresses = new Map<number, Address[]>();
+  for (const endpoint of service.endpoints) {
+    const list = endpointAddresses.get(endpoint.port) ?? [];
+    list.push(...addressesOfEndpoint(endpoint));
+    endpointAddresses.set(endpoint.port, list);
+  }
   return {
     service,
+    endpointAddresses,
     vipBytes,
     vipIndex: new Map(service.vips.map((vip, index) => [vip, index])),
     clientPrefixes: service.clientPrefixes.map((text) => parsePrefix(text)).filter((p) => p !== undefined),
@@ -116,10 +201,6 @@ function entryOf(service: Service): ServiceEntry {
   };
 }
 
-function addressPort(address: Address, port: number): string {
+export function addressPort(address: Address, port: number): string {
   return `${address}|${port}`;
-}
-
-function portOfKey(key: string): number {
-  return Number(key.slice(key.lastIndexOf("|") + 1));
 }

@@ -58,7 +58,7 @@ const NO_PATHS: Omit<LocalPaths, "handle"> = {
   learnedClients: undefined,
   learnedEndpoints: undefined,
   fallback: undefined,
-  endpointInUse: undefined,
+  endpointsDown: undefined,
   pending: false,
 };
 

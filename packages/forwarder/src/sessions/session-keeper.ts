@@ -1,6 +1,8 @@
 // Keeps the fast path's flows what the table says: every change of a record, local or from another member, ends here.
 import {
   type Address,
+  type Candidate,
+  currentCandidate,
   isLiving,
   type SessionChange,
   type SessionId,
@@ -10,7 +12,7 @@ import {
 import type { Counters } from "../counters/counters.ts";
 import type { FastPath, Flow } from "../fast-path/port.ts";
 import { flowKeyText, flowsOf, type LocalPaths, sameFlow } from "../path-mapping/flows.ts";
-import type { ServiceRegistry } from "../services/registry.ts";
+import type { ServiceEntry, ServiceRegistry } from "../services/registry.ts";
 import { type LocalSession, newLocalSession } from "./local-session.ts";
 
 export interface SessionKeeperOptions {
@@ -21,6 +23,8 @@ export interface SessionKeeperOptions {
   readonly nowMs: () => number;
   /** Where handles begin; random, so that handles of an earlier run are not met by chance. */
   readonly firstHandle: number;
+  /** Configured addresses of an association's endpoint that are down. */
+  readonly endpointsDown: (candidate: Candidate, entry: ServiceEntry) => readonly Address[] | undefined;
 }
 
 export class SessionKeeper {
@@ -72,8 +76,17 @@ export class SessionKeeper {
     if (record.commit === undefined) return this.#byId.get(record.id);
     if (!isLiving(record) && !this.#byId.has(record.id)) return undefined;
     const local = this.ensure(record.id);
+    if (previous?.commit !== record.commit) this.#noteEndpoint(local, record);
     if (!sameForFlows(local, previous, record)) this.refresh(local, record, previous);
     return local;
+  }
+
+  /** Another endpoint, or the first: which of its addresses are down is known already. */
+  #noteEndpoint(local: LocalSession, record: SessionRecord): undefined {
+    const entry = this.#options.registry.get(record.serviceId);
+    const candidate = currentCandidate(record);
+    const down = entry && candidate && this.#options.endpointsDown(candidate, entry);
+    if (down !== local.paths.endpointsDown) local.paths = { ...local.paths, endpointsDown: down };
   }
 
   /** Changes what this member knows of the paths, and the flows with it. */

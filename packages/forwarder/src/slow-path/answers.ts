@@ -15,7 +15,7 @@ import {
 } from "@holdfast/sctp";
 import type { SctpInput } from "../packet/input.ts";
 import { bytesOf, ownPacket } from "../packet/translate.ts";
-import { endpointAddressFor } from "../path-mapping/flows.ts";
+import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { type Core, drop } from "./core.ts";
 
@@ -158,8 +158,8 @@ export function abortEndpoint(
     verificationTag: candidate.endpointTag,
     chunks: [encodeAbort({ causes: [encodeUserInitiatedAbort()] })],
   });
-  for (const vip of entry.service.vips) {
-    const endpoint = endpointAddressFor(candidate, familyOf(vip), undefined);
+  for (const [index, vip] of entry.service.vips.entries()) {
+    const endpoint = endpointAddressFor(candidate, entry, index, core.sessions.get(of.id)?.paths);
     if (endpoint === undefined || !owns(vip)) continue;
     const packet = ownPacket(vip, endpoint, payload);
     if (packet !== undefined && core.fastPath.send(packet)) core.counters.count("aborts-sent");

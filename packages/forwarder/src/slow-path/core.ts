@@ -60,8 +60,6 @@ export interface Core {
   nextTurn(): number;
   /** VIPs that this member owns; all of them while nobody has said. */
   ownsVip(vip: Address): boolean;
-  /** Learned a further address of an endpoint. */
-  endpointsChanged(): void;
   readonly events: ForwarderEventSink;
 }
 

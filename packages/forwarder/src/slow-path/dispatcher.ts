@@ -10,6 +10,7 @@ import { handleDown } from "./down.ts";
 import { handleClientInitAck, handleEndpointInit } from "./endpoint-init.ts";
 import { handleInit } from "./init.ts";
 import { handleInitAck } from "./init-ack.ts";
+import { sessionsFrom } from "./origin.ts";
 import { handleUp } from "./up.ts";
 
 export class Dispatcher {
@@ -54,15 +55,8 @@ export class Dispatcher {
     const { registry } = core;
     const { packet, source, destination } = input;
     const first = packet.chunks[0]?.type;
-    const endpoint = registry.endpointAddress(source, packet.sourcePort);
     const entry = registry.byVip(destination, packet.destinationPort);
-    // A NAT port may equal a service's port, and an endpoint may be another service's client: what the endpoint is
-    // known to hold decides.
-    const down =
-      endpoint !== undefined &&
-      (entry === undefined ||
-        core.table.byNatPort(endpoint, packet.sourcePort, packet.destinationPort).length > 0 ||
-        core.nursery.byAnswer(packet.verificationTag, packet.destinationPort) !== undefined);
+    const down = isFromEndpoint(core, input, entry !== undefined);
     if (first === CHUNK.INIT_ACK) {
       // To a service's port from somebody who is no endpoint: a client answers its endpoint's INIT. All others may come
       // from an address of the endpoint that nobody knows yet.
@@ -73,8 +67,8 @@ export class Dispatcher {
       return isClients ? handleClientInitAck(core, input, entry) : handleInitAck(core, input);
     }
     if (down) {
-      if (first === CHUNK.INIT) return handleEndpointInit(core, input, endpoint);
-      return handleDown(core, input, endpoint);
+      if (first === CHUNK.INIT) return handleEndpointInit(core, input);
+      return handleDown(core, input);
     }
     const vip = entry?.vipIndex.get(destination);
     if (entry === undefined || vip === undefined) return drop(core, "no-service", input.bytes);
@@ -111,4 +105,17 @@ export class Dispatcher {
   #isTooOld(punt: Punt): boolean {
     return this.#core.fastPath.nowMs() - punt.timeMs > this.#core.limits.initAgeMaxMs;
   }
+}
+
+/**
+ * A NAT port may equal a service's port, and an endpoint may be another service's client: what the endpoint is known to
+ * hold decides.
+ */
+function isFromEndpoint(core: Core, input: SctpInput, isService: boolean): boolean {
+  const { packet, source } = input;
+  const isConfigured = core.registry.endpointAddress(source, packet.sourcePort) !== undefined;
+  if (isConfigured && !isService) return true;
+  if (!core.registry.isEndpointPort(packet.sourcePort)) return false;
+  for (const _ of sessionsFrom(core, input)) return true;
+  return isConfigured && core.nursery.byAnswer(packet.verificationTag, packet.destinationPort) !== undefined;
 }

@@ -15,56 +15,57 @@ import {
 } from "@holdfast/model";
 import { CHUNK } from "@holdfast/sctp";
 import { chunkTypes, type SctpInput } from "../packet/input.ts";
+import { associationAddresses, configuredAddresses } from "../path-mapping/endpoint-addresses.ts";
 import { downDestinations } from "../path-mapping/flows.ts";
 import { probeDestination } from "../path-mapping/probes.ts";
-import { type DownPath, isOnPath, matchDown, type TagMatch } from "../tracker/match.ts";
+import type { ServiceEntry } from "../services/registry.ts";
+import { isOnPath, matchDown, type TagMatch } from "../tracker/match.ts";
 import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
 import { dropUnaccepted, hasEndpointSpoken, noteEndpointSpoke } from "./acceptance.ts";
 import { abortEndpoint, answerDead, refuseAsconf } from "./answers.ts";
 import { type Core, drop } from "./core.ts";
 import { forward } from "./forward.ts";
 import { isLingering, isRestarting, phaseFor, revive } from "./lingering.ts";
+import { type Origin, sessionsFrom } from "./origin.ts";
 import { aborted, isReflected } from "./up.ts";
 
-/** `endpoint` is the configured address; the packet may come from another of its addresses. */
-export function handleDown(core: Core, input: SctpInput, endpoint: Address): undefined {
-  const { packet } = input;
+/** From an address that is configured, or that the session's INIT-ACK told. */
+export function handleDown(core: Core, input: SctpInput): undefined {
+  const { verificationTag } = input.packet;
   const reflected = isReflected(input);
-  const path: DownPath = {
-    endpoint,
-    endpointPort: packet.sourcePort,
-    natPort: packet.destinationPort,
-  };
-  let dead: SessionRecord | undefined;
-  for (const record of core.table.byNatPort(endpoint, packet.sourcePort, packet.destinationPort)) {
-    const match = matchDown(record, packet.verificationTag, reflected, path);
+  let dead: Origin | undefined;
+  for (const origin of sessionsFrom(core, input)) {
+    const { record, path } = origin;
+    const match = matchDown(record, verificationTag, reflected, path);
     if (match === undefined) continue;
     if (isLiving(record) || isLingering(core, record) || isRestarting(record, match))
-      return pass(core, input, record, match, path);
-    dead ??= record;
+      return pass(core, input, record, match);
+    dead ??= origin;
   }
   if (dead !== undefined) {
-    const revived = revive(core, dead, packet.verificationTag, "down");
-    if (revived === undefined) return answerDead(core, input, dead);
-    const match = matchDown(revived, packet.verificationTag, reflected, path);
-    if (match !== undefined) return pass(core, input, revived, match, path);
+    const revived = revive(core, dead.record, verificationTag, "down");
+    if (revived === undefined) return answerDead(core, input, dead.record);
+    const match = matchDown(revived, verificationTag, reflected, dead.path);
+    if (match !== undefined) return pass(core, input, revived, match);
   }
-  if (refusesEmbryo(core, input, endpoint)) return;
-  miss(core, input, path);
+  if (refusesEmbryo(core, input)) return;
+  miss(core, input);
 }
 
 /** An ABORT with the tag of an embryo that is in nobody's table yet: the endpoint refuses the INIT. */
-function refusesEmbryo(core: Core, input: SctpInput, endpoint: Address): boolean {
+function refusesEmbryo(core: Core, input: SctpInput): boolean {
   const { packet } = input;
   const embryo = core.nursery.byAnswer(packet.verificationTag, packet.destinationPort);
-  if (embryo === undefined || embryo.published || embryo.endpoint.address !== endpoint) return false;
+  if (embryo === undefined || embryo.published || embryo.endpoint.port !== packet.sourcePort) return false;
+  if (!core.registry.addressesOf(embryo.endpoint).includes(input.source)) return false;
   if (!packet.chunks.some((chunk) => chunk.type === CHUNK.ABORT) || isReflected(input)) return false;
   const { entry } = embryo;
   core.counters.count("generations-aborted");
   core.health.refused(embryo.endpoint, core.clock.nowMs());
   core.nursery.remove(embryo);
   if (embryo.ownsPort) {
-    core.natPorts.release(endpoint, embryo.endpoint.port, embryo.natPort, "verified", core.clock.nowMs());
+    const { address, port } = embryo.endpoint;
+    core.natPorts.release(address, port, embryo.natPort, "verified", core.clock.nowMs());
   }
   if (familyOf(embryo.lastSource) !== familyOf(input.destination)) {
     drop(core, "no-path", input.bytes);
@@ -79,22 +80,19 @@ function refusesEmbryo(core: Core, input: SctpInput, endpoint: Address): boolean
   return true;
 }
 
-function miss(core: Core, input: SctpInput, path: DownPath): undefined {
+function miss(core: Core, input: SctpInput): undefined {
   if (input.copy) return;
-  if (input.asked) {
-    const known = core.table.byNatPort(path.endpoint, path.endpointPort, path.natPort);
-    return drop(core, known.some(isLiving) ? "wrong-tag" : "no-session", input.bytes);
+  const { sourcePort: endpointPort, destinationPort: natPort } = input.packet;
+  const endpoint = core.registry.endpointAddress(input.source, endpointPort);
+  // An address that nobody configured and no session names: the others are not asked for a stranger's sake.
+  if (input.asked || endpoint === undefined) {
+    const isKnown = [...sessionsFrom(core, input)].some(({ record }) => isLiving(record));
+    return drop(core, isKnown ? "wrong-tag" : "no-session", input.bytes);
   }
-  core.held.ask(input, { kind: "natPort", ...path });
+  core.held.ask(input, { kind: "natPort", endpoint, endpointPort, natPort });
 }
 
-function pass(
-  core: Core,
-  input: SctpInput,
-  record: SessionRecord,
-  match: TagMatch,
-  path: DownPath,
-): undefined {
+function pass(core: Core, input: SctpInput, record: SessionRecord, match: TagMatch): undefined {
   const entry = core.registry.get(record.serviceId);
   const vip = entry?.vipIndex.get(input.destination);
   if (entry === undefined || vip === undefined) return drop(core, "no-service", input.bytes);
@@ -128,7 +126,7 @@ function pass(
     const { clientTag } = match.generation;
     if (transition.end === undefined && joined.commit?.clientTag === clientTag)
       noteEndpointSpoke(local, clientTag, vip);
-    learnEndpointAddress(core, input, joined, path);
+    learnEndpointAddress(core, input, joined, entry);
   }
   if (transition.end !== undefined && phase !== "closed") core.events.ended(joined);
 }
@@ -279,18 +277,27 @@ function destinationOf(
   return undefined;
 }
 
-/** The packet came from another of the endpoint's addresses: its flow is installed, too. */
+/** The packet came from an address of the endpoint that nobody configured: its flow is installed, too. */
 function learnEndpointAddress(
   core: Core,
   input: SctpInput,
   record: SessionRecord,
-  path: DownPath,
+  entry: ServiceEntry,
 ): undefined {
-  if (input.source === path.endpoint) return;
+  const { source } = input;
+  const candidate = currentCandidate(record);
   const local = core.sessions.get(record.id);
-  if (local === undefined || local.paths.learnedEndpoints?.includes(input.source) === true) return;
-  const learned = [...(local.paths.learnedEndpoints ?? []), input.source];
-  if (learned.length > core.limits.learnedFlowCountMax) return;
+  if (local === undefined || candidate === undefined) return;
+  if (configuredAddresses(candidate, entry).includes(source)) return;
+  if (!associationAddresses(candidate).includes(source)) return;
+  if (local.paths.learnedEndpoints?.includes(source) === true) return;
+  // Another session has this flow: the port is in use at the endpoint whose address that is.
+  const { endpointPort, natPort } = candidate;
+  for (const other of sessionsFrom(core, input)) {
+    if (other.record.id !== record.id && isLiving(other.record) && other.path.natPort === natPort) return;
+  }
+  const learned = [...(local.paths.learnedEndpoints ?? []), source];
+  if (learned.length > core.limits.learnedFlowCountMax || endpointPort !== input.packet.sourcePort) return;
   core.counters.count("flows-learned");
   core.sessions.update(local, record, { learnedEndpoints: learned });
 }

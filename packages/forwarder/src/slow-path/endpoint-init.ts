@@ -3,12 +3,10 @@
 // the VIPs in the place of either side's addresses. What the endpoint then sends with the client's tag commits it, as
 // always.
 import {
-  type Address,
   type Candidate,
   candidateKeyOf,
   currentCandidate,
   currentGeneration,
-  familyOf,
   type Generation,
   isLiving,
   type SessionRecord,
@@ -16,16 +14,17 @@ import {
 import { type Chunk, type Init, isMalformed, offeredFamilies, parseInit, rewriteInit } from "@holdfast/sctp";
 import type { SctpInput } from "../packet/input.ts";
 import { replacePayload } from "../packet/translate.ts";
-import { downDestinations, endpointAddressFor } from "../path-mapping/flows.ts";
+import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
+import { downDestinations } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { type Core, drop, send } from "./core.ts";
+import { sessionsFrom } from "./origin.ts";
 
-/** Endpoint, `natPort` and tag are those of the endpoint's INIT; only this member has seen it. */
-export function handleEndpointInit(core: Core, input: SctpInput, endpoint: Address): undefined {
+/** NAT port and tag are those of the endpoint's INIT; only this member has seen it. */
+export function handleEndpointInit(core: Core, input: SctpInput): undefined {
   const init = parseInit(input.packet.chunks[0] as Chunk);
   if (isMalformed(init)) return drop(core, "malformed", input.bytes);
-  const { sourcePort, destinationPort } = input.packet;
-  for (const record of core.table.byNatPort(endpoint, sourcePort, destinationPort)) {
+  for (const { record } of sessionsFrom(core, input)) {
     const entry = core.registry.get(record.serviceId);
     const vip = entry?.vipIndex.get(input.destination);
     if (entry === undefined || vip === undefined || !isLiving(record)) continue;
@@ -53,10 +52,12 @@ export function handleClientInitAck(core: Core, input: SctpInput, entry: Service
   for (const record of core.table.byClient(entry.service.id, input.source, sourcePort)) {
     if (!isLiving(record) || core.sessions.get(record.id)?.endpointInitTag !== verificationTag) continue;
     const candidate = currentCandidate(record);
+    const vip = entry.vipIndex.get(input.destination);
     const endpoint =
       candidate &&
-      endpointAddressFor(candidate, familyOf(input.destination), core.sessions.get(record.id)?.paths);
-    if (candidate === undefined || endpoint === undefined) continue;
+      vip !== undefined &&
+      endpointAddressFor(candidate, entry, vip, core.sessions.get(record.id)?.paths);
+    if (candidate === undefined || !endpoint) continue;
     const payload = rewritten(core, input, init, entry, candidate.natPort, candidate.endpointPort);
     if (payload === undefined) return;
     noteGeneration(core, record, input, init, candidate);

@@ -19,6 +19,7 @@ import { replacePayload } from "../packet/translate.ts";
 import { isUnicast } from "../path-mapping/client-filter.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { type Core, drop, send } from "./core.ts";
+import { releasePort } from "./init.ts";
 
 export function handleInitAck(core: Core, input: SctpInput): undefined {
   core.counters.count("init-acks");
@@ -26,16 +27,47 @@ export function handleInitAck(core: Core, input: SctpInput): undefined {
   if (isMalformed(init)) return drop(core, "malformed", input.bytes);
   const { verificationTag, destinationPort, sourcePort } = input.packet;
   const embryo = core.nursery.byAnswer(verificationTag, destinationPort);
-  if (embryo !== undefined && embryo.endpoint.port === sourcePort && mayBe(core, input, embryo)) {
+  if (embryo !== undefined && embryo.endpoint.port === sourcePort && isFromItsServer(core, input, embryo)) {
     return answerEmbryo(core, input, init, embryo);
   }
   answerRecord(core, input, init);
 }
 
-/** From an address that is not known yet, yes; from another endpoint, no: one that was tried before and is late. */
-function mayBe(core: Core, input: SctpInput, embryo: Embryo): boolean {
-  const known = core.registry.endpointAddress(input.source, input.packet.sourcePort);
-  return known === undefined || known === embryo.endpoint.address;
+/**
+ * Tag, NAT port and port prove an INIT-ACK. From an address of its endpoint, or one that nobody configured, it is the
+ * embryo's; from another endpoint of the service the server has both addresses, and the session is that endpoint's from
+ * now on. Not from one that was tried before and is late, and not where that endpoint has the port in use.
+ */
+function isFromItsServer(core: Core, input: SctpInput, embryo: Embryo): boolean {
+  const { registry, natPorts } = core;
+  const { source } = input;
+  const { port, address } = embryo.endpoint;
+  const identities = registry.identitiesOf(source, port);
+  if (identities.length === 0 || identities.includes(address)) return true;
+  const isTaken = identities.some((identity) => isPortTaken(core, identity, embryo));
+  if (isTaken) return false;
+  const other = embryo.entry.service.endpoints.find(
+    (endpoint) => endpoint.port === port && identities.includes(endpoint.address),
+  );
+  // An endpoint of other services alone: the session stays where it is, and has that address.
+  if (other === undefined) return true;
+  if (embryo.tried?.has(other) === true) return false;
+  // A restart keeps its place, and so does what the others know already.
+  if (!embryo.ownsPort || embryo.published) return true;
+  core.counters.count("init-acks-of-other-endpoint");
+  releasePort(core, embryo);
+  natPorts.reserve(other.address, other.port, embryo.natPort);
+  core.nursery.move(embryo, other, embryo.natPort);
+  return true;
+}
+
+/** Another living association has the embryo's NAT port at the endpoint. */
+function isPortTaken(core: Core, identity: Address, embryo: Embryo): boolean {
+  const { natPort, endpoint } = embryo;
+  if (core.natPorts.isUsed(identity, endpoint.port, natPort)) return true;
+  return core.table
+    .byNatPort(identity, endpoint.port, natPort)
+    .some((record) => record.id !== embryo.restartOf && isLiving(record));
 }
 
 /** The usual case: this member forwarded the INIT. The tag and the NAT port prove whom it answers. */
@@ -47,9 +79,10 @@ function answerEmbryo(core: Core, input: SctpInput, init: Init, embryo: Embryo):
   const packet = forClient(core, input, init, entry, client, embryo.clientPort);
   if (packet === undefined) return;
   embryo.answeredMs ??= core.clock.nowMs();
-  const addresses = endpointAddresses(core, input, init, embryo.endpoint.address);
-  learnAliases(core, embryo.endpoint, addresses);
-  embryo.endpointAddresses = [...new Set([...embryo.endpointAddresses, ...addresses])];
+  const told = toldAddresses(core, input, init, embryo.endpoint, (identity) =>
+    isPortTaken(core, identity, embryo),
+  );
+  embryo.endpointAddresses = [...new Set([...embryo.endpointAddresses, ...told])];
   if (!embryo.endpointTags.includes(init.initiateTag)) {
     embryo.endpointTags.push(init.initiateTag);
     core.nursery.answered(embryo, init.initiateTag);
@@ -96,7 +129,7 @@ function deltaOf(core: Core, embryo: Embryo): SessionDelta {
       endpointPort: embryo.endpoint.port,
       natPort: embryo.natPort,
       endpointTag,
-      endpointAddresses: embryo.endpointAddresses.slice(0, ENDPOINT_ADDRESS_COUNT_MAX),
+      endpointAddresses: recorded(embryo.endpointAddresses, embryo.endpoint.address),
       echoed: false,
     };
     candidates.set(candidateKeyOf(candidate), candidate);
@@ -144,27 +177,29 @@ function release(core: Core, record: SessionRecord, packet: Uint8Array, input: S
 /** Another member forwarded the INIT, or it was a late copy of one: the table knows the generation. */
 function answerRecord(core: Core, input: SctpInput, init: Init): undefined {
   const { verificationTag, destinationPort, sourcePort } = input.packet;
-  const endpoint = core.registry.endpointAddress(input.source, sourcePort);
-  if (endpoint === undefined) return drop(core, "init-ack-unexpected", input.bytes);
-  for (const record of core.table.byNatPort(endpoint, sourcePort, destinationPort)) {
-    const generation =
-      record.generations.get(verificationTag) ??
-      (record.commit?.clientTag === verificationTag ? record.commit.generation : undefined);
-    if (generation === undefined || !isLiving(record)) continue;
+  for (const { record, generation, endpoint } of answered(core, input)) {
+    if (!isLiving(record)) continue;
     const entry = core.registry.get(record.serviceId);
     if (entry === undefined || !entry.vipIndex.has(input.destination)) continue;
     const passed = { clientTag: verificationTag, natPort: destinationPort, vip: input.destination };
     const client = core.initSources.of(passed) ?? generation.source;
     const packet = forClient(core, input, init, entry, client, record.clientPort);
     if (packet === undefined) return;
-    const known = [...generation.candidates.values()].find((c) => c.natPort === destinationPort);
+    const known = [...generation.candidates.values()].find(
+      (c) => c.natPort === destinationPort && c.endpoint === endpoint,
+    );
+    const isTaken = (identity: Address) =>
+      core.table
+        .byNatPort(identity, sourcePort, destinationPort)
+        .some((other) => other.id !== record.id && isLiving(other));
+    const told = toldAddresses(core, input, init, { address: endpoint, port: sourcePort }, isTaken);
     const candidate: Candidate = {
       member: known?.member ?? core.memberNumber,
       endpoint,
       endpointPort: sourcePort,
       natPort: destinationPort,
       endpointTag: init.initiateTag,
-      endpointAddresses: endpointAddresses(core, input, init, endpoint),
+      endpointAddresses: recorded(told, endpoint),
       echoed: false,
     };
     const next: Generation = {
@@ -179,7 +214,8 @@ function answerRecord(core: Core, input: SctpInput, init: Init): undefined {
     release(core, joined, packet, input);
     return;
   }
-  if (input.asked) return drop(core, "init-ack-unexpected", input.bytes);
+  const endpoint = core.registry.endpointAddress(input.source, sourcePort);
+  if (input.asked || endpoint === undefined) return drop(core, "init-ack-unexpected", input.bytes);
   core.held.ask(input, {
     kind: "natPort",
     endpoint,
@@ -216,28 +252,65 @@ function forClient(
   return replacePayload(input, input.destination, client, rewritten.packet);
 }
 
-/** Further addresses of the endpoint: where the INIT-ACK came from, and what it lists. */
-function endpointAddresses(core: Core, input: SctpInput, init: Init, endpoint: Address): Address[] {
-  const addresses: Address[] = [];
-  const add = (address: Address) => {
-    if (address !== endpoint && !core.registry.isVip(address) && !addresses.includes(address))
-      addresses.push(address);
-  };
-  add(input.source);
-  for (const bytes of init.addresses) if (isUnicast(bytes)) add(addressFromBytes(bytes));
-  return addresses.slice(0, ENDPOINT_ADDRESS_COUNT_MAX).sort();
+interface Answered {
+  readonly record: SessionRecord;
+  readonly generation: Generation;
+  /** The identity of the endpoint that the INIT went to. */
+  readonly endpoint: Address;
 }
 
-export function learnAliases(
-  core: Core,
-  endpoint: { readonly address: Address; readonly port: number },
-  aliases: readonly Address[],
-): undefined {
-  let changed = false;
-  for (const alias of aliases) {
-    if (!core.registry.addAlias(alias, endpoint.port, endpoint.address)) continue;
-    core.counters.count("endpoint-aliases-learned");
-    changed = true;
+/**
+ * Records with a generation of this tag whose INIT left with this NAT port for an endpoint with this port behind the VIP:
+ * the answer may come from any address of its server.
+ */
+function* answered(core: Core, input: SctpInput): Generator<Answered> {
+  const { verificationTag, destinationPort, sourcePort } = input.packet;
+  const { registry, table } = core;
+  const identities = new Set(registry.identitiesOf(input.source, sourcePort));
+  if (registry.isEndpointPort(sourcePort))
+    for (const identity of registry.identitiesBehind(input.destination, sourcePort)) identities.add(identity);
+  for (const endpoint of identities) {
+    for (const record of table.byNatPort(endpoint, sourcePort, destinationPort)) {
+      const generation =
+        record.generations.get(verificationTag) ??
+        (record.commit?.clientTag === verificationTag ? record.commit.generation : undefined);
+      if (generation !== undefined) yield { record, generation, endpoint };
+    }
   }
-  if (changed) core.endpointsChanged();
+}
+
+/**
+ * Addresses of the endpoint in this association (RFC 9260 §5.1.3): where the INIT-ACK came from, and what it lists.
+ * Nobody else's business, and not those where another association has the NAT port. Configured ones come first.
+ */
+function toldAddresses(
+  core: Core,
+  input: SctpInput,
+  init: Init,
+  endpoint: { readonly address: Address; readonly port: number },
+  isTaken: (identity: Address) => boolean,
+): Address[] {
+  const { registry } = core;
+  const addresses = new Set<Address>();
+  const add = (address: Address) => {
+    if (registry.isVip(address)) return;
+    const identities = registry.identitiesOf(address, endpoint.port);
+    if (identities.length > 0 && !identities.includes(endpoint.address) && identities.some(isTaken)) return;
+    addresses.add(address);
+  };
+  add(input.source);
+  const listed = init.addresses.filter(isUnicast).map((bytes) => addressFromBytes(bytes));
+  for (const address of listed)
+    if (registry.endpointAddress(address, endpoint.port) !== undefined) add(address);
+  for (const address of listed) {
+    if (addresses.size >= ENDPOINT_ADDRESS_COUNT_MAX) break;
+    add(address);
+  }
+  return [...addresses].slice(0, ENDPOINT_ADDRESS_COUNT_MAX);
+}
+
+/** As a candidate holds them: nothing, when the configured identity is the only one. */
+function recorded(told: readonly Address[], identity: Address): Address[] {
+  if (told.length === 0 || (told.length === 1 && told[0] === identity)) return [];
+  return told.slice(0, ENDPOINT_ADDRESS_COUNT_MAX).sort();
 }

@@ -12,6 +12,7 @@ import {
   familyOf,
   isLiving,
   natPortsOf,
+  type Service,
   type SessionId,
   type SessionRecord,
 } from "@holdfast/model";
@@ -245,7 +246,8 @@ function choose(
       service,
       clientAddresses: clients,
       isUp,
-      countOf: (e) => core.associations.count(e) + core.nursery.countOf(e),
+      countOf: (e) => countOf(core, e),
+      isSame: (a, b) => core.registry.twinsOf(a).includes(b.address) && a.port === b.port,
       persisted: (client) => {
         const home = core.associations.homeOf(service.id, client);
         return home && service.endpoints.find((e) => e.address === home.address && e.port === home.port);
@@ -253,14 +255,42 @@ function choose(
       ...(avoid === undefined ? {} : { avoid }),
       turn: core.nextTurn(),
     });
-  // When all are down the INIT goes to one of them all the same: a verdict is some probes old, an INIT costs a dead endpoint
-  // nothing, and one that is just back answers it before the next probe would have found out.
-  const endpoint =
-    choose((e) => isEndpointUp(core, e) && endpointAddress(core, e, family) !== undefined) ??
-    choose((e) => familyOf(e.address) === family);
-  if (endpoint === undefined) return "no-endpoint";
+  // Without a port toward one endpoint another one takes the client.
+  let refusal: "no-endpoint" | "nat-ports-exhausted" | "init-rate" = "no-endpoint";
+  const full = new Set<Endpoint>();
+  for (;;) {
+    const isUsable = (e: Endpoint) => !full.has(e) && endpointAddress(core, e, family, 0) !== undefined;
+    // When all are down the INIT goes to one of them all the same: a verdict is some probes old, an INIT costs a dead
+    // endpoint nothing, and one that is just back answers it before the next probe would have found out.
+    const endpoint = choose((e) => isUsable(e) && isEndpointUp(core, e)) ?? choose(isUsable);
+    if (endpoint === undefined) return refusal;
+    const probe = `${clients[0]}|${clientPort}|${service.id}`;
+    const natPort = portToward(core, service, endpoint, clientPort, probe, comesAgain);
+    if (typeof natPort === "number") return { endpoint, natPort };
+    refusal = natPort;
+    full.add(endpoint);
+  }
+}
+
+/** Associations and embryos of an endpoint, and of those that are the same server. */
+function countOf(core: Core, endpoint: Endpoint): number {
+  const { port } = endpoint;
+  let count = core.associations.count(endpoint) + core.nursery.countOf(endpoint);
+  for (const address of core.registry.twinsOf(endpoint))
+    count += core.associations.count({ address, port }) + core.nursery.countOf({ address, port });
+  return count;
+}
+
+/** A NAT port toward the endpoint, if there is one for this client. */
+function portToward(
+  core: Core,
+  service: Service,
+  endpoint: Endpoint,
+  clientPort: number,
+  probe: string,
+  comesAgain: () => boolean,
+): number | "nat-ports-exhausted" | "init-rate" {
   const nowMs = core.clock.nowMs();
-  const probe = `${clients[0]}|${clientPort}|${service.id}`;
   // A flood of embryos holds the ports: the oldest that had its second makes room for a later one. Not only when nothing is
   // left, since its port rests before anybody has it.
   const available = core.natPorts.available(endpoint.address, endpoint.port);
@@ -271,8 +301,14 @@ function choose(
     // What is left is for those who come again.
     if (available > 0 && available * RESERVE_SHARE < embryos && !comesAgain()) return "init-rate";
   }
-  const natPort = core.natPorts.allocate(endpoint.address, endpoint.port, clientPort, probe, nowMs);
-  return natPort === undefined ? "nat-ports-exhausted" : { endpoint, natPort };
+  const neighbours = {
+    never: core.registry.sharingPorts(endpoint),
+    rather: service.endpoints
+      .filter((e) => e.port === endpoint.port && e.address !== endpoint.address)
+      .map(({ address }) => address),
+  };
+  const { address, port } = endpoint;
+  return core.natPorts.allocate(address, port, clientPort, probe, nowMs, neighbours) ?? "nat-ports-exhausted";
 }
 
 /** The same INIT again: the same endpoint and port, until it has been silent too often. */
@@ -338,11 +374,18 @@ function forwardDuplicate(core: Core, context: InitContext, record: SessionRecor
   if (candidate === undefined) return drop(core, "no-candidate", input.bytes);
   const { natPort } = candidate;
   core.initSources.passed({ clientTag: init.initiateTag, natPort, vip: input.destination }, input.source);
-  rewriteAndSend(core, input, init, entry, {
-    address: candidate.endpoint,
-    port: candidate.endpointPort,
-    natPort: candidate.natPort,
-  });
+  rewriteAndSend(
+    core,
+    input,
+    init,
+    entry,
+    {
+      address: candidate.endpoint,
+      port: candidate.endpointPort,
+      natPort: candidate.natPort,
+    },
+    0,
+  );
 }
 
 function candidateOf(record: SessionRecord, clientTag: number): Candidate | undefined {
@@ -358,7 +401,8 @@ function candidateOf(record: SessionRecord, clientTag: number): Candidate | unde
 function forwardInit(core: Core, input: SctpInput, init: Init, embryo: Embryo): undefined {
   embryo.initCount += 1;
   const { endpoint, natPort, entry } = embryo;
-  rewriteAndSend(core, input, init, entry, { address: endpoint.address, port: endpoint.port, natPort });
+  const to = { address: endpoint.address, port: endpoint.port, natPort };
+  rewriteAndSend(core, input, init, entry, to, embryo.initCount - 1);
 }
 
 function rewriteAndSend(
@@ -367,8 +411,9 @@ function rewriteAndSend(
   init: Init,
   entry: ServiceEntry,
   to: { readonly address: Address; readonly port: number; readonly natPort: number },
+  attempt: number,
 ): undefined {
-  const address = endpointAddress(core, to, familyOf(input.destination));
+  const address = endpointAddress(core, to, familyOf(input.destination), turnOf(input, entry) + attempt);
   if (address === undefined) return drop(core, "no-path", input.bytes);
   const rewritten = rewriteInit({
     init,
@@ -380,6 +425,12 @@ function rewriteAndSend(
   });
   if (isMalformed(rewritten)) return drop(core, "malformed", input.bytes);
   send(core, replacePayload(input, input.destination, address, rewritten.packet), input);
+}
+
+/** Of an endpoint's addresses each VIP has its own (path-mapping/endpoint-addresses.ts). */
+function turnOf({ destination }: SctpInput, { service, vipIndex }: ServiceEntry): number {
+  const family = familyOf(destination);
+  return service.vips.slice(0, vipIndex.get(destination)).filter((vip) => familyOf(vip) === family).length;
 }
 
 /** Makes room: an embryo that had its time and is in nobody's table. Its cookie, should it come, finds nothing. */

@@ -5,7 +5,6 @@ import {
   candidateKeyOf,
   commitOf,
   endOf,
-  familyOf,
   type Generation,
   isLiving,
   latestOrdinal,
@@ -14,8 +13,9 @@ import {
 } from "@holdfast/model";
 import { CHUNK, T_BIT } from "@holdfast/sctp";
 import type { Embryo } from "../embryos/embryo.ts";
+import { addressesDown } from "../health/endpoint-addresses.ts";
 import { chunkTypes, type SctpInput } from "../packet/input.ts";
-import { endpointAddressFor } from "../path-mapping/flows.ts";
+import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { matchUp, type TagMatch } from "../tracker/match.ts";
 import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
@@ -129,7 +129,8 @@ function pass(
   const candidate = match.candidate;
   if (candidate === undefined) return drop(core, "no-candidate", input.bytes);
   const local = core.sessions.get(record.id);
-  const endpoint = endpointAddressFor(candidate, familyOf(input.destination), local?.paths);
+  const paths = local?.paths ?? { endpointsDown: addressesDown(core.health, candidate, entry) };
+  const endpoint = endpointAddressFor(candidate, entry, vip, paths);
   if (endpoint === undefined) return drop(core, "no-path", input.bytes);
   forward(core, input, entry, {
     newSource: input.destination,

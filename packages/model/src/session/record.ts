@@ -39,7 +39,7 @@ export const CANDIDATE_COUNT_MAX_PER_MEMBER = 9;
 export const CANDIDATE_COUNT_MAX = 32;
 /** Client addresses kept per session, RFC limits aside (sctp-rules §1.4: cap 8–16). */
 export const CLIENT_ADDRESS_COUNT_MAX = 16;
-/** Addresses of one endpoint learned from INIT-ACK. */
+/** Addresses of one endpoint in one association. */
 export const ENDPOINT_ADDRESS_COUNT_MAX = 8;
 
 /** One answer (INIT-ACK) of one endpoint to one INIT. Immutable once made, except `selected`, which only rises. */
@@ -51,7 +51,10 @@ export interface Candidate {
   readonly natPort: number;
   /** The endpoint's initiate tag from its INIT-ACK; 0 while only the INIT was forwarded. */
   readonly endpointTag: Tag;
-  /** Further source addresses of the endpoint (INIT-ACK source and list); union. */
+  /**
+   * The endpoint's addresses in this association, as its INIT-ACKs told (source and list); union. Empty: the one that it
+   * is configured with. They are this session's alone: nothing else follows from them.
+   */
   readonly endpointAddresses: readonly Address[];
   /** A COOKIE-ECHO carried this candidate's tag. */
   readonly echoed: boolean;

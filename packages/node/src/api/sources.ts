@@ -1,6 +1,7 @@
 // What the API reads and does. The daemon provides it; tests provide a small one.
 import type { Health, MemberView, NodeStatus, PathCounters, SessionDetail, VipView } from "@holdfast/api";
 import type {
+  Address,
   Clock,
   Logger,
   MemberName,
@@ -19,6 +20,14 @@ import type { TraceHub } from "../trace/hub.ts";
 export interface EndpointHealthView {
   readonly health: "up" | "down" | "unknown";
   readonly reason?: string;
+  /** Of an endpoint with several addresses: each of them. */
+  readonly addresses?: readonly {
+    readonly address: Address;
+    readonly health: "up" | "down" | "unknown";
+    readonly reason?: string;
+  }[];
+  /** Other endpoints that are the same server, as they tell themselves. */
+  readonly sameServerAs?: readonly string[];
   /** Of this member's latest answered probes. */
   readonly delays?: { readonly minMs: number; readonly averageMs: number; readonly maxMs: number };
 }

@@ -1,6 +1,6 @@
 // What the schema cannot say: fields that must agree with each other. Pure; the findings carry the field's path.
 import { hostname } from "node:os";
-import { parseListenAddress } from "@holdfast/api";
+import { addressesOfSpec, parseListenAddress } from "@holdfast/api";
 import { type ErrorCode, healthCheckProblem } from "@holdfast/model";
 import type { Configuration } from "./schema.ts";
 
@@ -202,21 +202,46 @@ function checkServices(configuration: Configuration): CheckFinding[] {
         });
     }
     findings.push(...checkHealthCheck(["services", index], service.healthCheck));
-    const endpoints = new Set<string>();
-    for (const [at, endpoint] of service.endpoints.entries()) {
-      findings.push(...checkHealthCheck(["services", index, "endpoints", at], endpoint.healthCheck));
-      const key = `${endpoint.address} ${endpoint.port}`;
-      if (endpoints.has(key))
+    findings.push(...checkEndpoints(service, index));
+  }
+  return findings;
+}
+
+function checkEndpoints(
+  { endpoints, vips }: Configuration["services"][number],
+  index: number,
+): CheckFinding[] {
+  const findings: CheckFinding[] = [];
+  const taken = new Set<string>();
+  for (const [at, endpoint] of endpoints.entries()) {
+    const path = ["services", index, "endpoints", at];
+    findings.push(...checkHealthCheck(path, endpoint.healthCheck));
+    const addresses = addressesOfSpec(endpoint);
+    if (addresses.length === 0)
+      findings.push({
+        path,
+        reason: "has neither address nor addresses",
+        remedy: "Name the server's address, or all of them when it has several.",
+      });
+    else if (endpoint.address !== undefined && endpoint.address !== addresses[0])
+      findings.push({
+        path: [...path, "address"],
+        reason: `is ${endpoint.address}, but its addresses begin with ${addresses[0]}`,
+        remedy: "Leave address out: the first of addresses is the endpoint's identity.",
+      });
+    for (const address of addresses) {
+      const key = `${address} ${endpoint.port}`;
+      if (taken.has(key))
         findings.push({
-          path: ["services", index, "endpoints", at],
-          reason: `is ${endpoint.address} port ${endpoint.port} a second time`,
+          path,
+          reason: `is ${address} port ${endpoint.port} a second time`,
           remedy: "List it once and give it a weight.",
         });
-      endpoints.add(key);
-      if (service.vips.includes(endpoint.address))
+      taken.add(key);
+      if (vips.includes(address))
         findings.push({
-          path: ["services", index, "endpoints", at, "address"],
-          reason: `is ${endpoint.address}, a VIP of the same service`,
+          path: [...path, endpoint.addresses === undefined ? "address" : "addresses"],
+          reason: `is ${address}, a VIP of the same service`,
           remedy: "Name the server's own address.",
         });
     }

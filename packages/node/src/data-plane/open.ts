@@ -10,13 +10,14 @@ import {
   RawProbeChannel,
 } from "@holdfast/forwarder";
 import { type Clock, type Logger, parseAddress, type Random, systemRandom } from "@holdfast/model";
+import type { EndpointHealthView } from "../api/sources.ts";
 import type { ClusterLink } from "../cluster/link.ts";
 import type { Topology } from "../cluster/topology.ts";
 import { addressOf, type OwnMember } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
 import { servingInterfaces } from "../network/interfaces.ts";
 import type { NetworkWatch } from "../network/watch.ts";
-import { parseEndpointKey } from "../services/specification.ts";
+import { endpointKey, parseEndpointKey } from "../services/specification.ts";
 import type { TraceHub } from "../trace/hub.ts";
 import type { DataPlane } from "./data-plane.ts";
 import { limitsOf } from "./limits.ts";
@@ -115,13 +116,26 @@ export function composeDataPlane(
       const place = parseEndpointKey(endpoint);
       if (place?.port === undefined || !configuration.health.enabled) return { health: "unknown" };
       const { address, port } = place;
-      const verdict = forwarder.health.verdictOf({ address, port });
-      if (verdict === undefined) return { health: "unknown" };
+      const addresses = forwarder.addressesOf({ address, port }).map((each) => {
+        const verdict = forwarder.health.verdictOf({ address: each, port });
+        const health: EndpointHealthView["health"] = verdict?.verdict ?? "unknown";
+        return { address: each, health, ...(health === "down" && { reason: verdict?.reason ?? "" }) };
+      });
+      const twins = forwarder.sameServerAs({ address, port }).map((each) => endpointKey(each, port));
+      const details = {
+        ...(addresses.length > 1 && { addresses }),
+        ...(twins.length > 0 && { sameServerAs: twins }),
+      };
+      if (addresses.every(({ health }) => health === "unknown")) return { health: "unknown", ...details };
       // An endpoint with several addresses is up while one of them answers.
-      if (verdict.verdict === "down" && !forwarder.isEndpointUp({ address, port }))
-        return { health: "down", reason: verdict.reason };
+      if (!forwarder.isEndpointUp({ address, port })) {
+        const reasons = addresses.map(
+          (each) => (addresses.length > 1 ? `${each.address}: ` : "") + (each.reason ?? ""),
+        );
+        return { health: "down", reason: reasons.join("; "), ...details };
+      }
       const delays = forwarder.probeDelays({ address, port });
-      return { health: "up", ...(delays !== undefined && { delays }) };
+      return { health: "up", ...details, ...(delays !== undefined && { delays }) };
     },
     onHealth: (listener) => {
       forwarder.onVerdict(({ address, port, verdict, reason }) =>

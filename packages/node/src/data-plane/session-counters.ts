@@ -34,7 +34,7 @@ export function sessionCounters(
       candidate &&
       sum(
         // Of a multi-homed endpoint each address has a flow of its own.
-        [candidate.endpoint, ...candidate.endpointAddresses].filter(isOfFamily).map((source) =>
+        [...new Set([candidate.endpoint, ...candidate.endpointAddresses])].filter(isOfFamily).map((source) =>
           fastPath.counters({
             source,
             destination: vip,

@@ -1,5 +1,5 @@
 // /config/endpoint: endpoints of services with their health, and those that a client posted beside them.
-import { parseAddress } from "@holdfast/model";
+import { addressesOfEndpoint, parseAddress } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { endpointKey } from "../services/specification.ts";
 import type { LoxilbContext } from "./context.ts";
@@ -20,10 +20,19 @@ export function endpointRoutes(context: LoxilbContext) {
     const { health } = context.configuration();
     const seen = new Map<string, Record<string, unknown>>();
     for (const service of registry.list()) {
-      for (const { address, port, state } of service.endpoints) {
+      // A server with several addresses is a row for each, as LoxiLB probes them.
+      const places = service.endpoints.flatMap((endpoint) =>
+        addressesOfEndpoint(endpoint).map((address) => ({
+          ...endpoint,
+          address,
+          identity: endpoint.address,
+        })),
+      );
+      for (const { address, identity, port, state } of places) {
         const key = endpointKey(address, port);
         if (seen.has(key)) continue;
-        const verdict = sources.endpointHealth(service.id, key);
+        const whole = sources.endpointHealth(service.id, endpointKey(identity, port));
+        const verdict = { ...whole, ...whole.addresses?.find((each) => each.address === address) };
         seen.set(
           key,
           omitEmpty({

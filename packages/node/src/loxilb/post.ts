@@ -1,9 +1,9 @@
 // What a posted rule makes of a service. For a rule that is known, what the post does not speak of stays as it is: after
 // `loxicmd save` and `apply`, which posts addresses, port and endpoints alone, a service is what it was.
-import { type ServiceSpec, ServiceSpecSchema, validate } from "@holdfast/api";
+import { addressesOfSpec, type ServiceSpec, ServiceSpecSchema, validate } from "@holdfast/api";
 import type { Service } from "@holdfast/model";
 import { specOf } from "../api/routes/services.ts";
-import { endpointKey } from "../services/specification.ts";
+import { endpointKey, keyOfSpec } from "../services/specification.ts";
 import type { ParsedRule, PostedEndpoint } from "./rule.ts";
 import { shownWeights } from "./rule-view.ts";
 
@@ -57,12 +57,23 @@ function endpointsAfter(
   before: Before | undefined,
   known: readonly EndpointSpec[],
 ): EndpointSpec[] {
-  const posted = (rule.endpoints ?? []).map((endpoint) => endpointAfter(endpoint, before?.service));
-  const named = new Set(posted.map((e) => endpointKey(e.address, e.port)));
-  const others = known.filter((e) => !named.has(endpointKey(e.address, e.port)));
+  const named = new Set((rule.endpoints ?? []).map((e) => endpointKey(e.address, e.port)));
+  const posted = (rule.endpoints ?? []).map((endpoint) =>
+    withoutNamed(endpointAfter(endpoint, before?.service), named),
+  );
+  const others = known.filter((e) => !named.has(keyOfSpec(e))).map((e) => withoutNamed(e, named));
   if (rule.operation === "attach") return [...others, ...posted];
   if (rule.operation === "detach") return others;
   return rule.endpoints === undefined ? [...known] : posted;
+}
+
+/** A rule names one address of each endpoint: further ones stay, unless it makes them endpoints of their own. */
+function withoutNamed(spec: EndpointSpec, named: ReadonlySet<string>): EndpointSpec {
+  const { addresses, ...rest } = spec;
+  const [identity, ...further] = addressesOfSpec(spec);
+  const kept = further.filter((address) => !named.has(endpointKey(address, spec.port)));
+  if (identity === undefined || kept.length === further.length) return spec;
+  return { ...rest, address: identity, ...(kept.length > 0 && { addresses: [identity, ...kept] }) };
 }
 
 /** Of one that was there the weight alone can be new: what an operator drained stays drained. */

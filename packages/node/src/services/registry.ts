@@ -1,7 +1,7 @@
 // The rules of services: what may be created, replaced, removed, by whom. Stands between every way in (file, API,
 // LoxiLB's API) and the store.
 import type { ServiceSpec } from "@holdfast/api";
-import { HoldfastError, type Service, type ServiceId } from "@holdfast/model";
+import { addressesOfEndpoint, HoldfastError, type Service, type ServiceId } from "@holdfast/model";
 import { endpointKey, parseEndpointKey, revisionOf, serviceOf } from "./specification.ts";
 import { type ConfigurationStore, SERVICE_COUNT_MAX } from "./store.ts";
 
@@ -49,16 +49,16 @@ export function createServiceRegistry(store: ConfigurationStore, memberName: str
         throw new HoldfastError("SERVICE_VIP_TAKEN", { vip, port: service.port, service: other.id });
     }
     const vips = new Set(service.vips);
-    const endpoints = new Set(service.endpoints.map((endpoint) => endpoint.address));
+    const endpoints = new Set(service.endpoints.flatMap(addressesOfEndpoint));
     for (const other of store.services()) {
       if (other.id === service.id) continue;
       const clash = other.vips.find((vip) => endpoints.has(vip));
       if (clash !== undefined)
         throw new HoldfastError("SERVICE_INVALID", { reason: `endpoint ${clash} is a VIP of ${other.id}` });
-      const taken = other.endpoints.find((endpoint) => vips.has(endpoint.address));
+      const taken = other.endpoints.flatMap(addressesOfEndpoint).find((address) => vips.has(address));
       if (taken !== undefined)
         throw new HoldfastError("SERVICE_INVALID", {
-          reason: `VIP ${taken.address} is an endpoint of ${other.id}`,
+          reason: `VIP ${taken} is an endpoint of ${other.id}`,
         });
     }
   }

@@ -1,8 +1,9 @@
 // Between what an operator writes (ServiceSpec) and the domain's Service. Addresses become canonical here.
 import { createHash } from "node:crypto";
-import type { HealthCheckSpec, ServiceSpec } from "@holdfast/api";
+import { addressesOfSpec, type EndpointSpec, type HealthCheckSpec, type ServiceSpec } from "@holdfast/api";
 import {
   type Address,
+  addressesOfEndpoint,
   canonicalHealth,
   type Endpoint,
   familyOf,
@@ -13,6 +14,7 @@ import {
   parseAddress,
   type Service,
   serviceIdOf,
+  withAddresses,
 } from "@holdfast/model";
 
 /** The service that a specification means. Throws SERVICE_INVALID. */
@@ -23,19 +25,24 @@ export function serviceOf(spec: ServiceSpec): Service {
   if (new Set(vips).size !== vips.length)
     throw new HoldfastError("SERVICE_INVALID", { reason: "a VIP is there twice" });
   const id = serviceIdOf(primary, spec.port);
-  const endpoints = new Map<string, Endpoint>();
-  for (const { address: text, port, weight, state, healthCheck } of spec.endpoints) {
-    const address = parseAddress(text);
-    const key = endpointKey(address, port);
-    if (endpoints.has(key))
-      throw new HoldfastError("SERVICE_INVALID", { reason: `endpoint ${key} is there twice` });
-    if (vips.includes(address))
-      throw new HoldfastError("SERVICE_INVALID", { reason: `endpoint ${key} has the address of a VIP` });
-    if (!vips.some((vip) => familyOf(vip) === familyOf(address)))
+  const { endpoints: specs } = spec;
+  const endpoints: Endpoint[] = [];
+  const taken = new Set<string>();
+  for (const spec of specs) {
+    const endpoint = endpointOf(spec);
+    for (const address of addressesOfEndpoint(endpoint)) {
+      const key = endpointKey(address, endpoint.port);
+      if (taken.has(key))
+        throw new HoldfastError("SERVICE_INVALID", { reason: `endpoint ${key} is there twice` });
+      if (vips.includes(address))
+        throw new HoldfastError("SERVICE_INVALID", { reason: `endpoint ${key} has the address of a VIP` });
+      taken.add(key);
+    }
+    if (!addressesOfEndpoint(endpoint).some((a) => vips.some((vip) => familyOf(vip) === familyOf(a))))
       throw new HoldfastError("SERVICE_INVALID", {
-        reason: `endpoint ${key} is IPv${familyOf(address)}, and no VIP is`,
+        reason: `endpoint ${endpointKey(endpoint.address, endpoint.port)} is IPv${familyOf(endpoint.address)}, and no VIP is`,
       });
-    endpoints.set(key, { address, port, weight, state, ...healthCheckOf(healthCheck) });
+    endpoints.push(endpoint);
   }
   return {
     id,
@@ -44,7 +51,7 @@ export function serviceOf(spec: ServiceSpec): Service {
     vips,
     port: spec.port,
     selection: spec.selection,
-    endpoints: [...endpoints.values()],
+    endpoints,
     idleTimeoutS: spec.idleTimeoutS,
     restartNewAddresses: spec.restartNewAddresses,
     clientPrefixes: spec.clientPrefixes,
@@ -59,6 +66,30 @@ function healthCheckOf(spec: HealthCheckSpec | undefined): { healthCheck?: Healt
   const reason = healthCheckProblem(spec);
   if (reason !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason });
   return { healthCheck: canonicalHealth(spec as HealthCheck) };
+}
+
+/** The specification that an endpoint came from. */
+export function specOfEndpoint({ addresses, ...rest }: Endpoint): EndpointSpec {
+  return { ...rest, ...(addresses !== undefined && { addresses: [...addresses] }) };
+}
+
+/** `endpointKey` of what a specification means. */
+export function keyOfSpec(spec: EndpointSpec): string {
+  return endpointKey(addressesOfSpec(spec)[0] ?? "", spec.port);
+}
+
+/** The endpoint that a specification means. Throws SERVICE_INVALID. */
+function endpointOf(spec: EndpointSpec): Endpoint {
+  const { address: _, addresses: texts, healthCheck, ...rest } = spec;
+  const addresses = addressesOfSpec(spec).map(parseAddress);
+  const [identity] = addresses;
+  if (identity === undefined)
+    throw new HoldfastError("SERVICE_INVALID", { reason: "an endpoint has neither address nor addresses" });
+  if (spec.address !== undefined && parseAddress(spec.address) !== identity)
+    throw new HoldfastError("SERVICE_INVALID", {
+      reason: `endpoint ${spec.address} is not the first of its addresses, ${texts?.join(", ")}`,
+    });
+  return { address: identity, ...withAddresses(addresses), ...rest, ...healthCheckOf(healthCheck) };
 }
 
 /** `ADDRESS:PORT`, `[ADDRESS]:PORT` for IPv6: how an endpoint is named everywhere. */
@@ -89,7 +120,14 @@ export function revisionOf(service: Service): string {
     service.vips,
     service.port,
     service.selection,
-    service.endpoints.map((e) => [e.address, e.port, e.weight, e.state, ...listed(e.healthCheck)]),
+    service.endpoints.map((e) => [
+      e.address,
+      e.port,
+      e.weight,
+      e.state,
+      ...(e.addresses ?? []),
+      ...listed(e.healthCheck),
+    ]),
     service.idleTimeoutS,
     service.restartNewAddresses,
     service.clientPrefixes,

@@ -2,7 +2,7 @@
 // two endpoints of one service at two members both get what they asked for.
 //
 //   service/ID                  what a service is, without its endpoints
-//   endpoint/ID|ADDRESS|PORT    weight and state of one endpoint
+//   endpoint/ID|ADDRESS|PORT    weight, state and all addresses of one endpoint
 //   drain/MEMBER                the member is drained
 //   pin/VIP                     the member that the VIP is pinned to
 //   note/NAME                   what a part of the daemon wants all members to know; nothing here reads it
@@ -28,7 +28,7 @@ export const NOTE_NAME_LENGTH_MAX = 512;
 export const NOTE_LENGTH_MAX = 4_096;
 
 export type ServiceValue = Omit<Service, "endpoints">;
-export type EndpointValue = Pick<Endpoint, "weight" | "state" | "healthCheck">;
+export type EndpointValue = Omit<Endpoint, "address" | "port">;
 
 export const serviceKey = (id: ServiceId) => `service/${id}`;
 export const endpointKey = (id: ServiceId, address: Address, port: number) =>

@@ -1,5 +1,6 @@
 // What may stand in the configuration. Checked before a member's own edit is written and before a peer's is applied.
 import {
+  ADDRESS_COUNT_MAX_PER_ENDPOINT,
   ENDPOINT_COUNT_MAX,
   type Endpoint,
   healthCheckProblem,
@@ -44,9 +45,15 @@ export function serviceProblem(service: Service): string | undefined {
   for (const { address, port, ...value } of endpoints) {
     const name = `${address} port ${port}`;
     if (!isAddress(address) || !isPort(port)) return `the endpoint ${name} has no valid address and port`;
-    if (!isEndpointValue(value)) return `the endpoint ${name} has no valid weight, state and health check`;
-    if (seen.has(name)) return `the endpoint ${name} stands twice`;
-    seen.add(name);
+    if (!isEndpointValue(value))
+      return `the endpoint ${name} has no valid weight, state, addresses and health check`;
+    if (value.addresses !== undefined && value.addresses[0] !== address)
+      return `the endpoint ${name} is not the first of its addresses`;
+    for (const each of value.addresses ?? [address]) {
+      const place = `${each} port ${port}`;
+      if (seen.has(place)) return `the endpoint ${place} stands twice`;
+      seen.add(place);
+    }
   }
   return undefined;
 }
@@ -86,12 +93,23 @@ function serviceValueProblem(id: string, value: object): string | undefined {
 
 export function isEndpointValue(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
-  const { weight, state, healthCheck } = value as Partial<Record<keyof Endpoint, unknown>>;
+  const { weight, state, healthCheck, addresses } = value as Partial<Record<keyof Endpoint, unknown>>;
   return (
+    (addresses === undefined || isAddressList(addresses)) &&
     Number.isInteger(weight) &&
     (weight as number) >= 0 &&
     (weight as number) <= WEIGHT_MAX &&
     (state === "active" || state === "drain") &&
     (healthCheck === undefined || healthCheckProblem(healthCheck) === undefined)
+  );
+}
+
+function isAddressList(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    value.length > 1 &&
+    value.length <= ADDRESS_COUNT_MAX_PER_ENDPOINT &&
+    value.every(isAddress) &&
+    new Set(value).size === value.length
   );
 }

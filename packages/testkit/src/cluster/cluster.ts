@@ -270,7 +270,7 @@ export class Cluster {
       vips: this.vips,
       port: SERVICE_PORT,
       endpoints: this.endpoints.map((endpoint) => ({
-        address: endpoint.addresses("core")[0],
+        addresses: endpoint.addresses("core"),
         port: ENDPOINT_PORT,
       })),
       ...this.options.service,

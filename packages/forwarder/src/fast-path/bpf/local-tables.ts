@@ -4,6 +4,8 @@ import type { LocalAddress } from "../port.ts";
 import { LOCAL, LOCAL_FLAG, PORT_KEY, PORT_KIND } from "./abi.ts";
 import { errnoName, libbpf } from "./native.ts";
 
+/** Beside each endpoint: its port at any address. */
+const ANY_ADDRESS = Buffer.alloc(16);
 const VALUE_ONE = Buffer.from([1, 0, 0, 0]);
 
 /** Both families in 16 bytes, as the maps key on them. */
@@ -58,6 +60,7 @@ export class LocalTables {
     for (const { address, port } of endpoints) {
       const key = portKey(mappedAddress(address), port, PORT_KIND.ENDPOINT);
       this.#endpoints.set(key.toString("latin1"), VALUE_ONE);
+      this.#endpoints.set(portKey(ANY_ADDRESS, port, PORT_KIND.ENDPOINT).toString("latin1"), VALUE_ONE);
     }
     this.#setPorts();
   }

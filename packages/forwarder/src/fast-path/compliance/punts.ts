@@ -133,6 +133,11 @@ function describeFamily(withRig: WithRig, family: WorldFamily): void {
     await expectPunt(rig, punts, "core", arriving(alias, [encodeInitAck({ initiateTag: 1 })]), {
       reason: "initAck",
     });
+    // A session's endpoint may have told of an address that nobody configured; with another port it is nobody's.
+    const told: Flow = downFlow(family, { key: { ...down.key, source: family.client2 } });
+    await expectPunt(rig, punts, "core", arriving(told, [data]), { reason: "miss" });
+    rig.inject("core", arriving(alias, [data]));
+    await until("the drop", () => (rig.fastPath.totals().get("drop.port-not-served") ?? 0) > 0);
   });
 
   withRig(name("while a generation is pending, a wrong tag is punted"), async (rig) => {

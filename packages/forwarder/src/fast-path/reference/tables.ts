@@ -1,6 +1,5 @@
 // What the translator looks up: flows, local addresses, endpoints.
 import { type Address, addressBytes } from "@holdfast/model";
-import { write16 } from "@holdfast/sctp";
 import type { Flow, FlowCounters, FlowKey, LocalAddress } from "../port.ts";
 import { BytesMap } from "./bytes-map.ts";
 import { type FlowEntry, flowEntry, flowKeyBytes } from "./flow-entry.ts";
@@ -12,7 +11,8 @@ export const FLOW_COUNT_MAX_DEFAULT = 262_144;
 export class FlowTables {
   flows = new BytesMap<FlowEntry>();
   local = new BytesMap<LocalEntry>();
-  endpoints = new BytesMap<true>();
+  /** Ports of endpoints: a session's may speak from an address that is its own and that nobody configured. */
+  endpointPorts: ReadonlySet<number> = new Set();
   readonly #flowCountMax: number;
   readonly #nowMs: () => number;
 
@@ -31,15 +31,7 @@ export class FlowTables {
   }
 
   setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
-    const table = new BytesMap<true>();
-    for (const endpoint of endpoints) {
-      const address = addressBytes(endpoint.address);
-      const key = new Uint8Array(address.length + 2);
-      key.set(address);
-      write16(key, address.length, endpoint.port);
-      table.set(key, true);
-    }
-    this.endpoints = table;
+    this.endpointPorts = new Set(endpoints.map(({ port }) => port));
   }
 
   /** false: the table is full and the key is new. */
@@ -63,7 +55,7 @@ export class FlowTables {
   clear(): void {
     this.flows = new BytesMap();
     this.local = new BytesMap();
-    this.endpoints = new BytesMap();
+    this.endpointPorts = new Set();
   }
 
   /** See `FastPath.sweep`; the cursor is an entry number. */

@@ -146,17 +146,10 @@ export class Translator {
     // An INIT-ACK may come from another of the endpoint's addresses than the INIT went to (RFC 9260 §5.1.3 has the
     // client take them from the list), and this is the first that is heard of it.
     const admitted =
-      reason === "initAck" || local.ports.has(read16(bytes, start + 2)) || this.#isEndpoint(bytes, start);
+      reason === "initAck" ||
+      local.ports.has(read16(bytes, start + 2)) ||
+      this.#tables.endpointPorts.has(read16(bytes, start));
     return admitted ? punt(reason ?? "miss", 0) : drop("port-not-served");
-  }
-
-  #isEndpoint(bytes: Uint8Array, start: number): boolean {
-    const { sourceOffset, addressSize } = this.#header;
-    const key = this.#key;
-    for (let i = 0; i < addressSize; i++) key[i] = bytes[sourceOffset + i] as number;
-    key[addressSize] = bytes[start] as number;
-    key[addressSize + 1] = bytes[start + 1] as number;
-    return this.#tables.endpoints.get(key, 0, addressSize + 2) === true;
   }
 
   #decideHit(bytes: Uint8Array, start: number, entry: FlowEntry): Verdict {

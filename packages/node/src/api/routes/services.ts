@@ -1,4 +1,5 @@
 import {
+  addressesOfSpec,
   EndpointSpecSchema,
   oneOf,
   ProblemSchema,
@@ -11,7 +12,7 @@ import { parseAddress, type Service } from "@holdfast/model";
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { RevisionCheck } from "../../services/registry.ts";
-import { endpointKey, revisionOf } from "../../services/specification.ts";
+import { endpointKey, revisionOf, specOfEndpoint } from "../../services/specification.ts";
 import type { ApiSources } from "../sources.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -39,11 +40,14 @@ export function serviceRoutes(sources: ApiSources) {
       selection: service.selection,
       endpoints: service.endpoints.map((endpoint) => {
         const key = endpointKey(endpoint.address, endpoint.port);
-        const { health, reason } = sources.endpointHealth(service.id, key);
+        const { health, reason, addresses, sameServerAs } = sources.endpointHealth(service.id, key);
         return {
-          ...endpoint,
+          ...specOfEndpoint(endpoint),
+          address: endpoint.address,
           health,
           ...(reason !== undefined && { reason }),
+          ...(addresses !== undefined && { addressHealth: addresses.map((each) => ({ ...each })) }),
+          ...(sameServerAs !== undefined && { sameServerAs: [...sameServerAs] }),
           sessions: catalogue.countOfEndpoint(service.id, key),
         };
       }),
@@ -204,10 +208,10 @@ export function serviceRoutes(sources: ApiSources) {
       async (request, reply) => {
         const before = registry.find(request.params.id);
         const spec = request.body;
-        const address = parseAddress(spec.address);
-        const others = before.endpoints.filter((e) => e.address !== address || e.port !== spec.port);
+        const [address = ""] = addressesOfSpec(spec).map(parseAddress);
+        const others = specOf(before).endpoints.filter((e) => e.address !== address || e.port !== spec.port);
         const service = registry.replace(before.id, { ...specOf(before), endpoints: [...others, spec] });
-        told(`endpoint ${endpointKey(spec.address, spec.port)}: set`, service);
+        told(`endpoint ${endpointKey(address, spec.port)}: set`, service);
         return answer(reply, service);
       },
     );
@@ -240,7 +244,7 @@ export function specOf(service: Service): ServiceSpec {
     vips: [...service.vips],
     port: service.port,
     selection: service.selection,
-    endpoints: service.endpoints.map((endpoint) => ({ ...endpoint })),
+    endpoints: service.endpoints.map(specOfEndpoint),
     idleTimeoutS: service.idleTimeoutS,
     restartNewAddresses: service.restartNewAddresses,
     clientPrefixes: [...service.clientPrefixes],

@@ -226,6 +226,13 @@ static __always_inline bool port_known(const struct hf_address *address, __be16 
 	return bpf_map_lookup_elem(&hf_ports, &key) != 0;
 }
 
+/* Some endpoint has this port: a session's may speak from an address that is its own and that nobody configured. */
+static __always_inline bool endpoint_port(struct hf_address *scratch, __be16 port)
+{
+	__builtin_memset(scratch, 0, sizeof(*scratch));
+	return port_known(scratch, port, HF_PORT_ENDPOINT);
+}
+
 static __always_inline bool equal6(const void *a, const void *b)
 {
 	const __u64 *x = a, *y = b;

@@ -52,7 +52,7 @@ __noinline int NAME(other4)(CONTEXT *ctx)
 		if (port_known(&address, sctp->source_port, HF_PORT_ENDPOINT)) {
 			if (parts & PART_INIT_ACK)
 				detail |= HF_PUNT_PROVEN << 16;
-		} else if (punt_reason(parts) != HF_PUNT_INIT_ACK) {
+		} else if (punt_reason(parts) != HF_PUNT_INIT_ACK && !endpoint_port(&address, sctp->source_port)) {
 			return NAME(drop)(HF_DROP_PORT_NOT_SERVED);
 		}
 	}

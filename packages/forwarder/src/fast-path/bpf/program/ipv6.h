@@ -106,7 +106,7 @@ __noinline int NAME(other6)(CONTEXT *ctx, __u32 upper)
 		if (port_known(&address, sctp->source_port, HF_PORT_ENDPOINT)) {
 			if (parts & PART_INIT_ACK)
 				detail |= HF_PUNT_PROVEN << 16;
-		} else if (punt_reason(parts) != HF_PUNT_INIT_ACK) {
+		} else if (punt_reason(parts) != HF_PUNT_INIT_ACK && !endpoint_port(&address, sctp->source_port)) {
 			return NAME(drop)(HF_DROP_PORT_NOT_SERVED);
 		}
 	}
