@@ -30,6 +30,7 @@ import { Nursery } from "./embryos/nursery.ts";
 import { EndpointGuard } from "./endings/endpoint-guard.ts";
 import type { FastPath, Punt } from "./fast-path/port.ts";
 import { Reassembly } from "./fragments/reassembly.ts";
+import { probedEndpoints } from "./health/checks.ts";
 import { addressesDown, isEndpointUp } from "./health/endpoint-addresses.ts";
 import { EndpointHealth, type Verdict, type VerdictChange } from "./health/endpoint-health.ts";
 import { HealthProber, type ProbeChannel, type ProbeDelays, type ProbeSettings } from "./health/prober.ts";
@@ -132,15 +133,17 @@ export interface Forwarder {
   /** This member's own verdict, from its prober. */
   setVerdict(
     endpoint: { address: Address; port: number },
-    verdict: Verdict,
+    verdict: Verdict | undefined,
     reason: string,
     gone?: boolean,
+    speaks?: boolean,
   ): void;
   /** A verdict of another member; undefined when that has none any more. */
   setOtherVerdict(
     member: MemberName,
     endpoint: { address: Address; port: number },
     verdict: Verdict | undefined,
+    speaks?: boolean,
   ): void;
   readonly health: EndpointHealth;
   /** Up at one of its configured addresses, or of those of endpoints that are the same server. */
@@ -248,7 +251,7 @@ class SlowPathForwarder implements Forwarder {
     this.#portKeeper = new PortKeeper(natPorts, table);
     this.#prober = this.#proberOf(options);
     this.#core.health.onVerdict((change) => {
-      options.logger.info(change, `endpoint is ${change.verdict}`);
+      options.logger.info(change, `endpoint is ${change.verdict ?? "not asked any more"}`);
       this.#guard.moveAddresses(change);
     });
     this.#core.health.onSuspicion((endpoint) => this.#prober?.probeNow(endpoint));
@@ -373,19 +376,21 @@ class SlowPathForwarder implements Forwarder {
 
   setVerdict(
     endpoint: { address: Address; port: number },
-    verdict: Verdict,
+    verdict: Verdict | undefined,
     reason: string,
     gone = false,
+    speaks = false,
   ): void {
-    this.#core.health.setOwn(endpoint, verdict, reason, this.#core.clock.nowMs(), gone);
+    this.#core.health.setOwn(endpoint, verdict, reason, this.#core.clock.nowMs(), gone, speaks);
   }
 
   setOtherVerdict(
     member: MemberName,
     endpoint: { address: Address; port: number },
     verdict: Verdict | undefined,
+    speaks = false,
   ): void {
-    this.#core.health.setOther(member, endpoint, verdict, this.#core.clock.nowMs());
+    this.#core.health.setOther(member, endpoint, verdict, this.#core.clock.nowMs(), speaks);
   }
 
   removeSession(id: SessionId): boolean {
@@ -492,9 +497,9 @@ class SlowPathForwarder implements Forwarder {
   }
 
   #placeEndpoints(): void {
-    const endpoints = this.#core.registry.endpointList();
-    this.#core.fastPath.setEndpoints(endpoints);
-    if (!this.#stopped) this.#prober?.setEndpoints(endpoints);
+    const { registry, fastPath } = this.#core;
+    fastPath.setEndpoints(registry.endpointList());
+    if (!this.#stopped) this.#prober?.setEndpoints(probedEndpoints(registry));
   }
 
   #proberOf(options: ForwarderOptions): HealthProber | undefined {
@@ -505,7 +510,8 @@ class SlowPathForwarder implements Forwarder {
       clock: options.clock,
       random: options.random,
       ...(settings === undefined ? {} : { settings }),
-      verdict: (endpoint, verdict, reason, gone) => this.setVerdict(endpoint, verdict, reason, gone),
+      verdict: (endpoint, verdict, reason, gone, speaks) =>
+        this.setVerdict(endpoint, verdict, reason, gone, speaks),
     });
   }
 

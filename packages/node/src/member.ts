@@ -181,12 +181,14 @@ export function joinMember(parts: MemberParts): JoinedMember {
   registry.applyFile(parts.configuration().services);
   applyServices();
   const unsubscribe = link.store.subscribe(applyServices);
-  dataPlane.onHealth((place, up, reason) => {
-    const endpoint = endpointKey(place.address, place.port);
-    verdicts.tell({ ...place, verdict: up ? "up" : "down" });
+  dataPlane.onHealth(({ address, port, verdict, reason, speaks }) => {
+    const endpoint = endpointKey(address, port);
+    verdicts.tell({ address, port, verdict, speaks });
+    const state = verdict === undefined ? "" : ` ${verdict}:`;
+    const rest = speaks ? "; its SCTP answers, its associations go on" : "";
     events.emit({
       type: "service",
-      message: `Endpoint ${endpoint} is ${up ? "up" : "down"}: ${reason}.`,
+      message: `Endpoint ${endpoint} is${state} ${reason}${rest}.`,
       cause: reason,
     });
     if (registry.list().some((service) => service.withdrawWhenDown)) applyServices();

@@ -7,9 +7,17 @@ export type Verdict = "up" | "down";
 export interface VerdictChange {
   readonly address: Address;
   readonly port: number;
-  readonly verdict: Verdict;
+  /** undefined: it is not asked any more. */
+  readonly verdict: Verdict | undefined;
   /** Plain words: "3 probes unanswered", "ABORT to a probe". */
   readonly reason: string;
+  /** Down, but not for its SCTP: it takes nothing new, and its associations live on. */
+  readonly speaks: boolean;
+}
+
+interface OtherVerdict {
+  readonly verdict: Verdict;
+  readonly speaks: boolean;
 }
 
 interface State {
@@ -17,9 +25,10 @@ interface State {
   readonly port: number;
   own: Verdict | undefined;
   gone: boolean;
+  speaks: boolean;
   reason: string;
-  readonly others: Map<MemberName, Verdict>;
-  /** Since when a majority of the members says down, and nobody says up. */
+  readonly others: Map<MemberName, OtherVerdict>;
+  /** Since when a majority of the members says down, and nobody that it is up or its SCTP speaks. */
   downSinceMs: number | undefined;
 }
 
@@ -55,38 +64,45 @@ export class EndpointHealth {
     return state?.own === undefined ? undefined : { verdict: state.own, reason: state.reason };
   }
 
-  /** All own verdicts, to be shared. */
-  ownVerdicts(): { readonly address: Address; readonly port: number; readonly verdict: Verdict }[] {
-    const verdicts = [];
-    for (const { address, port, own } of this.#states.values()) {
-      if (own !== undefined) verdicts.push({ address, port, verdict: own });
-    }
-    return verdicts;
-  }
-
   /**
-   * This member's verdict. Listeners hear of changes only. `gone`: its host said, more than once, that nobody there
-   * speaks SCTP; that is no outage of a moment, and whatever associations it had it has no longer.
+   * This member's verdict; undefined when it has none any more. Listeners hear of changes only. `gone`: its host said, more
+   * than once, that nobody there speaks SCTP; that is no outage of a moment, and whatever associations it had it has no
+   * longer. `speaks`: something else than its SCTP called it down.
    */
-  setOwn(endpoint: Place, verdict: Verdict, reason: string, nowMs: number, gone = false): void {
+  setOwn(
+    endpoint: Place,
+    verdict: Verdict | undefined,
+    reason: string,
+    nowMs: number,
+    gone = false,
+    speaks = false,
+  ): void {
     const state = this.#state(endpoint);
     state.gone = verdict === "down" && gone;
-    if (state.own === verdict) return;
+    const speaksNow = verdict === "down" && speaks;
+    if (state.own === verdict && state.speaks === speaksNow) return;
     this.#count(state.own, verdict);
     state.own = verdict;
+    state.speaks = speaksNow;
     state.reason = reason;
     this.#weigh(state, nowMs);
     for (const listener of this.#listeners) {
-      listener({ address: state.address, port: state.port, verdict, reason });
+      listener({ address: state.address, port: state.port, verdict, reason, speaks: speaksNow });
     }
   }
 
   /** Another member's verdict; undefined when it has none any more (gone, or restarted). */
-  setOther(member: MemberName, endpoint: Place, verdict: Verdict | undefined, nowMs: number): void {
+  setOther(
+    member: MemberName,
+    endpoint: Place,
+    verdict: Verdict | undefined,
+    nowMs: number,
+    speaks = false,
+  ): void {
     const state = this.#state(endpoint);
-    this.#count(state.others.get(member), verdict);
+    this.#count(state.others.get(member)?.verdict, verdict);
     if (verdict === undefined) state.others.delete(member);
-    else state.others.set(member, verdict);
+    else state.others.set(member, { verdict, speaks: verdict === "down" && speaks });
     this.#weigh(state, nowMs);
     // What another member found, this one looks at itself: a majority then takes milliseconds, not periods.
     if (verdict === "down" && state.own !== "down") this.unanswered(endpoint);
@@ -147,6 +163,7 @@ export class EndpointHealth {
         port: endpoint.port,
         own: undefined,
         gone: false,
+        speaks: false,
         reason: "",
         others: new Map(),
         downSinceMs: undefined,
@@ -157,23 +174,22 @@ export class EndpointHealth {
   }
 
   #weigh(state: State, nowMs: number): void {
-    const { down, all } = tally(state);
+    const { silent, all } = tally(state);
     // Without an own verdict of "down" this member tells nobody: it may be the others that are cut off. Nor does it while
     // anybody reaches the endpoint: associations that pass there would be ended with the rest, as after a partition in
     // which the endpoint was on the smaller side.
-    if (state.own === "down" && down === all && down >= this.#quorum) state.downSinceMs ??= nowMs;
+    const isSilent = state.own === "down" && !state.speaks;
+    if (isSilent && silent === all && silent >= this.#quorum) state.downSinceMs ??= nowMs;
     else state.downSinceMs = undefined;
   }
 }
 
-function tally(state: State): { down: number; all: number } {
-  let down = state.own === "down" ? 1 : 0;
-  let all = state.own === undefined ? 0 : 1;
-  for (const verdict of state.others.values()) {
-    all += 1;
-    if (verdict === "down") down += 1;
-  }
-  return { down, all };
+/** Verdicts of anybody; `silent`: those that are down for want of SCTP. */
+function tally(state: State): { down: number; silent: number; all: number } {
+  const verdicts: OtherVerdict[] = [...state.others.values()];
+  if (state.own !== undefined) verdicts.push({ verdict: state.own, speaks: state.speaks });
+  const down = verdicts.filter(({ verdict }) => verdict === "down");
+  return { down: down.length, silent: down.filter(({ speaks }) => !speaks).length, all: verdicts.length };
 }
 
 function keyOf(endpoint: Place): string {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Address, seededRandom } from "@holdfast/model";
+import { type Address, type HealthCheck, seededRandom } from "@holdfast/model";
 import {
   type Chunk,
   encodeAbort,
@@ -11,6 +11,7 @@ import {
   parsePacket,
 } from "@holdfast/sctp";
 import { ManualClock } from "../testing/manual-clock.ts";
+import { ANSWERED, type Ask, type ProbeQuestion, UNANSWERED } from "./probe.ts";
 import { HealthProber, type ProbeChannel, type ProbedEndpoint } from "./prober.ts";
 
 const ENDPOINT: ProbedEndpoint = { address: "192.0.2.20", port: 7_000 };
@@ -21,6 +22,8 @@ class Wire implements ProbeChannel {
   answer: "initAck" | "abort" | "unreachable" | "refused" | "silence" = "initAck";
   closed = false;
   packet: (packet: Uint8Array) => void = () => {};
+  echo: (payload: Uint8Array) => void = () => {};
+  readonly pings: Uint8Array[] = [];
   unreachable: (to: Address, quoted: Uint8Array, refused: boolean) => void = () => {};
 
   /** Lets time pass before the answer. */
@@ -66,6 +69,18 @@ class Wire implements ProbeChannel {
     return true;
   }
 
+  ping(_to: Address, payload: Uint8Array): boolean {
+    this.pings.push(payload);
+    // A stranger's echo, and the right one.
+    this.echo(new Uint8Array(payload.length));
+    if (this.answer === "initAck") this.echo(payload);
+    return true;
+  }
+
+  onEcho(listener: (payload: Uint8Array) => void): void {
+    this.echo = listener;
+  }
+
   onPacket(listener: (packet: Uint8Array) => void): void {
     this.packet = listener;
   }
@@ -79,25 +94,26 @@ class Wire implements ProbeChannel {
   }
 }
 
-function prober() {
+function prober(check?: HealthCheck, ask?: Ask) {
   const clock = new ManualClock();
   const wire = new Wire();
-  const verdicts: string[] = [];
+  const verdicts: (string | undefined)[] = [];
   const reasons: string[] = [];
   const signs: string[] = [];
   const health = new HealthProber({
     channel: wire,
     clock,
     random: seededRandom(1),
-    verdict: (_endpoint, verdict, reason, gone) => {
-      signs.push(`${verdict}${gone ? " gone" : ""}`);
+    ...(ask !== undefined && { ask }),
+    verdict: (_endpoint, verdict, reason, gone, speaks) => {
+      signs.push(`${verdict ?? "none"}${gone ? " gone" : ""}${speaks ? " speaks" : ""}`);
       if (verdicts.at(-1) !== verdict) {
         verdicts.push(verdict);
         reasons.push(reason);
       }
     },
   });
-  health.setEndpoints([ENDPOINT]);
+  health.setEndpoints([check === undefined ? ENDPOINT : { ...ENDPOINT, check }]);
   return { clock, wire, verdicts, reasons, signs, health };
 }
 
@@ -201,4 +217,121 @@ test("how long answers took: the latest ones, and nothing while it is down", () 
   clock.advance(1_500);
   assert.equal(health.delaysOf(ENDPOINT), undefined);
   assert.equal(health.delaysOf({ address: "192.0.2.99", port: 1 }), undefined);
+});
+
+test("a ping is answered by its own bytes alone", () => {
+  const { clock, wire, verdicts } = prober({ kind: "ping" });
+  clock.advance(3_000);
+  assert.deepEqual(verdicts, ["up"]);
+  assert.equal(wire.sent.length, 0, "no INIT");
+  assert.notDeepEqual(wire.pings[0], wire.pings[1]);
+  wire.answer = "silence";
+  clock.advance(4_000);
+  assert.equal(verdicts.at(-1), "down");
+});
+
+test("a check's own interval, time-out, counts, port and texts are what is asked with", () => {
+  const asked: ProbeQuestion[] = [];
+  let outcome = ANSWERED;
+  const ask: Ask = (question, tell) => {
+    asked.push(question);
+    tell(outcome);
+    return { cancel: () => {}, atTimeout: UNANSWERED };
+  };
+  const check: HealthCheck = {
+    kind: "http",
+    port: 8080,
+    path: "/up",
+    expect: "ok",
+    intervalMs: 10_000,
+    downCount: 2,
+    upCount: 3,
+  };
+  const { clock, verdicts, reasons } = prober(check, ask);
+  clock.advance(30_000);
+  assert.equal(asked.length, 3);
+  assert.deepEqual(asked[0], {
+    kind: "http",
+    address: ENDPOINT.address,
+    port: 8080,
+    path: "/up",
+    send: "",
+    expect: "ok",
+  });
+  outcome = { kind: "missed", what: "answered with status 503" };
+  clock.advance(10_000);
+  assert.deepEqual(verdicts, ["up"]);
+  clock.advance(10_000);
+  assert.deepEqual(verdicts, ["up", "down"]);
+  assert.equal(reasons[1], "2 http probes answered with status 503");
+  outcome = ANSWERED;
+  clock.advance(50_000);
+  assert.deepEqual(verdicts, ["up", "down"], "after a relapse it takes twice the answers");
+  clock.advance(10_000);
+  assert.deepEqual(verdicts, ["up", "down", "up"]);
+});
+
+test("what is not asked over SCTP makes nobody dead while an INIT is answered", () => {
+  let isWell = true;
+  const ask: Ask = (_question, tell) => {
+    tell(isWell ? ANSWERED : UNANSWERED);
+    return { cancel: () => {}, atTimeout: UNANSWERED };
+  };
+  const { clock, wire, signs } = prober({ kind: "tcp" }, ask);
+  clock.advance(3_000);
+  assert.equal(wire.sent.length, 0, "while all is well nobody asks");
+  isWell = false;
+  clock.advance(10_000);
+  assert.ok(signs.includes("down speaks") && !signs.includes("down"), signs.join());
+  wire.answer = "silence";
+  clock.advance(10_000);
+  assert.equal(signs.at(-1), "down", "its SCTP is silent, too");
+  wire.answer = "initAck";
+  clock.advance(3_000);
+  assert.equal(signs.at(-1), "down speaks");
+  isWell = true;
+  clock.advance(8_000);
+  assert.equal(signs.at(-1), "up");
+  const sent = wire.sent.length;
+  clock.advance(10_000);
+  assert.equal(wire.sent.length, sent);
+});
+
+test("SCTP at another port is not what its associations live by", () => {
+  const { clock, wire, signs } = prober({ kind: "sctp", port: 7_001 });
+  clock.advance(3_000);
+  const ports = wire.sent.map(({ bytes }) => (parsePacket(bytes) as Packet).destinationPort);
+  assert.deepEqual([...new Set(ports)], [7_001]);
+  wire.answer = "refused";
+  clock.advance(2_000);
+  assert.ok(signs.includes("down speaks") && !signs.some((sign) => sign.includes("gone")), signs.join());
+});
+
+test("silence is an answer where the kind says so, and says nothing of how long one takes", () => {
+  const ask: Ask = () => ({ cancel: () => {}, atTimeout: ANSWERED });
+  const { clock, verdicts, health } = prober({ kind: "udp" }, ask);
+  clock.advance(3_000);
+  assert.deepEqual(verdicts, ["up"]);
+  assert.equal(health.delaysOf(ENDPOINT), undefined);
+});
+
+test("a check that changes begins anew with the verdict that was; none takes it away", () => {
+  const { clock, wire, signs, health } = prober();
+  clock.advance(3_000);
+  wire.answer = "silence";
+  clock.advance(5_000);
+  assert.equal(signs.at(-1), "down");
+  signs.length = 0;
+  health.setEndpoints([{ ...ENDPOINT, check: { kind: "ping" } }]);
+  clock.advance(900);
+  assert.deepEqual(signs, [], "no verdict before three misses of its own");
+  health.setEndpoints([{ ...ENDPOINT, check: { kind: "none" } }]);
+  assert.deepEqual(signs, ["none"]);
+  const sent = wire.sent.length + wire.pings.length;
+  clock.advance(10_000);
+  assert.equal(wire.sent.length + wire.pings.length, sent);
+  wire.answer = "initAck";
+  health.setEndpoints([ENDPOINT]);
+  clock.advance(2_000);
+  assert.equal(signs.at(-1), "up");
 });

@@ -1,33 +1,13 @@
-// Health probes: an INIT from the node's own address, never from a VIP, and never more: an endpoint that answers with
-// INIT-ACK has made no state (RFC 9260 §5.1), and its application sees nothing.
-import type { Address, Clock, Random, Timer } from "@holdfast/model";
-import {
-  CHUNK,
-  type Chunk,
-  encodeInit,
-  encodePacket,
-  isMalformed,
-  parsePacket,
-  read16,
-  read32,
-  T_BIT,
-  verifyChecksum,
-} from "@holdfast/sctp";
+// Health probes: who is asked when, with what, and what follows. Each endpoint is asked with one check: its own, its
+// service's, or an INIT. Where another check than SCTP calls it down, INITs say whether its associations may live.
+import type { Address, Clock, HealthCheck, Random, Timer } from "@holdfast/model";
+import { askOverSockets } from "./connect-probe.ts";
 import type { Verdict } from "./endpoint-health.ts";
+import { pingProbes } from "./ping-probe.ts";
+import type { Ask, ProbeAttempt, ProbeChannel, ProbeOutcome } from "./probe.ts";
+import { SctpProbes } from "./sctp-probe.ts";
 
-/** Where probes leave and answers arrive: SCTP packets, without IP header, from an address of this node. */
-export interface ProbeChannel {
-  /** false: there is no way to send there now. */
-  send(to: Address, packet: Uint8Array): boolean;
-  /** Every SCTP packet that arrives for this node; the listener recognises its own. Valid only during the call. */
-  onPacket(listener: (packet: Uint8Array) => void): void;
-  /**
-   * ICMP destination unreachable about a packet to `to`; `quoted` is its SCTP part, possibly cut off. `refused`: by the
-   * host itself, which has nobody that speaks SCTP (protocol or port unreachable); else by somebody on the way.
-   */
-  onUnreachable(listener: (to: Address, quoted: Uint8Array, refused: boolean) => void): void;
-  close(): void;
-}
+export type { ProbeChannel } from "./probe.ts";
 
 export interface ProbeSettings {
   /** Between two probes of one endpoint. */
@@ -58,13 +38,26 @@ export interface HealthProberOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly settings?: Partial<ProbeSettings>;
-  /** Called for every verdict that follows from probes, changed or not. `gone`: see `EndpointHealth.setOwn`. */
-  readonly verdict: (endpoint: ProbedEndpoint, verdict: Verdict, reason: string, gone: boolean) => void;
+  /** For tcp, udp, http and https; the kernel's sockets when absent. */
+  readonly ask?: Ask;
+  /**
+   * Called for every verdict that follows from probes, changed or not; with undefined when an endpoint is not asked any
+   * more. `gone` and `speaks`: see `EndpointHealth.setOwn`.
+   */
+  readonly verdict: (
+    endpoint: ProbedEndpoint,
+    verdict: Verdict | undefined,
+    reason: string,
+    gone: boolean,
+    speaks: boolean,
+  ) => void;
 }
 
 export interface ProbedEndpoint {
   readonly address: Address;
   readonly port: number;
+  /** An INIT at its port when absent. */
+  readonly check?: HealthCheck;
 }
 
 /** How long the latest answers took, ms. */
@@ -76,11 +69,17 @@ export interface ProbeDelays {
 
 interface Target {
   readonly endpoint: ProbedEndpoint;
+  readonly check: HealthCheck;
+  /** The check as text: one that changed begins anew. */
+  readonly checkText: string;
+  readonly settings: ProbeSettings;
   readonly sourcePort: number;
   timer: Timer | undefined;
   timeout: Timer | undefined;
-  /** Initiate tag of the probe under way; 0: none. */
-  tag: number;
+  attempt: ProbeAttempt | undefined;
+  /** INITs while another check than SCTP fails: the one under way, and how many in a row were not answered. */
+  opinion: ProbeAttempt | undefined;
+  silentCount: number;
   verdict: Verdict | undefined;
   missed: number;
   answered: number;
@@ -93,23 +92,19 @@ interface Target {
   delaysMs: number[];
 }
 
-/** Ports of probes: outside the usual ephemeral range of Linux (32,768 … 60,999). */
-const PROBE_PORT_FIRST = 61_000;
-const PROBE_PORT_COUNT = 4_000;
 /** Refusals in a row after which nobody is believed to be there any more … */
 const GONE_COUNT = 2;
 /** … the second of which is asked for this soon. */
 const CONFIRMATION_MS = 100;
 const DELAY_COUNT_MAX = 32;
-const PROOF_SIZE = 8;
-const INITIATE_TAG_OFFSET = 16;
+const SCTP: HealthCheck = { kind: "sctp" };
 
 export class HealthProber {
   readonly #options: HealthProberOptions;
   readonly #settings: ProbeSettings;
   readonly #targets = new Map<string, Target>();
-  readonly #byTag = new Map<number, Target>();
-  #nextPort: number;
+  readonly #sctp: SctpProbes;
+  readonly #ping: Ask;
   #stopped = false;
 
   constructor(options: HealthProberOptions) {
@@ -119,49 +114,40 @@ export class HealthProber {
     if (timeoutMs >= periodMs) {
       throw new RangeError(`a probe's timeout of ${timeoutMs} ms does not fit its period of ${periodMs} ms`);
     }
-    this.#nextPort = options.random.below(PROBE_PORT_COUNT);
-    options.channel.onPacket((packet) => this.#received(packet));
-    options.channel.onUnreachable((to, quoted, refused) => this.#unreachable(to, quoted, refused));
+    this.#sctp = new SctpProbes(options.channel, options.random);
+    this.#ping = pingProbes(options.channel, options.random);
   }
 
   /** Replaces what is probed. What stays keeps its verdict; the first probe of what is new goes out within a period. */
   setEndpoints(endpoints: readonly ProbedEndpoint[]): void {
-    const wanted = new Map(endpoints.map((endpoint) => [keyOf(endpoint), endpoint]));
+    const asked = endpoints.filter(({ check }) => check?.kind !== "none");
+    const wanted = new Map(asked.map((endpoint) => [keyOf(endpoint), endpoint]));
+    const all = new Map(endpoints.map((endpoint) => [keyOf(endpoint), endpoint]));
     for (const [key, target] of this.#targets) {
       if (wanted.has(key)) continue;
       this.#cancel(target);
       this.#targets.delete(key);
+      if (all.has(key) && target.verdict !== undefined)
+        this.#options.verdict(target.endpoint, undefined, "not asked any more", false, false);
     }
     for (const [key, endpoint] of wanted) {
-      if (this.#targets.has(key) || this.#stopped) continue;
-      const target: Target = {
-        endpoint: { address: endpoint.address, port: endpoint.port },
-        sourcePort: PROBE_PORT_FIRST + (this.#nextPort++ % PROBE_PORT_COUNT),
-        timer: undefined,
-        timeout: undefined,
-        tag: 0,
-        verdict: undefined,
-        missed: 0,
-        answered: 0,
-        refused: 0,
-        upCount: this.#settings.upCount,
-        upSinceMs: 0,
-        sentMs: 0,
-        delaysMs: [],
-      };
+      if (this.#stopped) return;
+      const check = endpoint.check ?? SCTP;
+      const before = this.#targets.get(key);
+      if (before?.checkText === JSON.stringify(check)) continue;
+      if (before !== undefined) this.#cancel(before);
+      const target = this.#targetOf(endpoint, check, before);
       this.#targets.set(key, target);
       // Spread over the period, so that many endpoints are not probed in one burst; the first one soon.
-      this.#schedule(
-        target,
-        this.#options.random.below(Math.max(1, Math.floor(this.#settings.periodMs / 4))),
-      );
+      const spreadMs = Math.min(target.settings.periodMs, this.#settings.periodMs) / 4;
+      this.#schedule(target, this.#options.random.below(Math.max(1, Math.floor(spreadMs))));
     }
   }
 
   /** Passive signs make a probe due now; a verdict follows from its answer only. */
   probeNow(endpoint: ProbedEndpoint): void {
     const target = this.#targets.get(keyOf(endpoint));
-    if (target === undefined || target.tag !== 0) return;
+    if (target === undefined || target.attempt !== undefined) return;
     this.#schedule(target, 0);
   }
 
@@ -184,119 +170,170 @@ export class HealthProber {
     this.#options.channel.close();
   }
 
+  #targetOf(endpoint: ProbedEndpoint, check: HealthCheck, before: Target | undefined): Target {
+    const settings = settingsOf(check, this.#settings);
+    return {
+      endpoint: { address: endpoint.address, port: endpoint.port },
+      check,
+      checkText: JSON.stringify(check),
+      settings,
+      sourcePort: before?.sourcePort ?? this.#sctp.takePort(),
+      timer: undefined,
+      timeout: undefined,
+      attempt: undefined,
+      opinion: undefined,
+      silentCount: 0,
+      verdict: before?.verdict,
+      missed: 0,
+      answered: 0,
+      refused: 0,
+      upCount: settings.upCount,
+      upSinceMs: before?.upSinceMs ?? 0,
+      sentMs: 0,
+      delaysMs: [],
+    };
+  }
+
   #schedule(target: Target, delayMs: number): void {
     target.timer?.cancel();
     target.timer = this.#options.clock.after(delayMs, () => this.#probe(target));
   }
 
   #probe(target: Target): void {
-    const { channel, clock, random } = this.#options;
-    this.#schedule(target, this.#settings.periodMs);
-    let tag = random.uint32();
-    while (tag === 0 || this.#byTag.has(tag)) tag = random.uint32();
-    target.tag = tag;
+    const { clock } = this.#options;
+    this.#schedule(target, target.settings.periodMs);
     target.sentMs = clock.nowMs();
-    this.#byTag.set(tag, target);
-    target.timeout = clock.after(this.#settings.timeoutMs, () => this.#missed(target, "unanswered"));
-    const packet = encodePacket({
-      sourcePort: target.sourcePort,
-      destinationPort: target.endpoint.port,
-      verificationTag: 0,
-      chunks: [encodeInit({ initiateTag: tag, initialTsn: tag })],
+    let isOver = false;
+    const tell = (outcome: ProbeOutcome) => {
+      isOver = true;
+      this.#finish(target);
+      this.#judge(target, outcome);
+    };
+    const attempt = this.#ask(target, tell);
+    if (isOver) return;
+    target.attempt = attempt;
+    target.timeout = clock.after(target.settings.timeoutMs, () => {
+      const { atTimeout } = attempt;
+      this.#finish(target);
+      // Silence may be an answer, but how long one took it does not say.
+      target.sentMs = Number.NaN;
+      this.#judge(target, atTimeout);
     });
-    if (!channel.send(target.endpoint.address, packet)) this.#missed(target, "not sent");
   }
 
-  /** INIT-ACK or ABORT with the tag of a probe under way; everything else is not ours, or forged. */
-  #received(bytes: Uint8Array): void {
-    const packet = parsePacket(bytes);
-    if (isMalformed(packet)) return;
-    const target = this.#byTag.get(packet.verificationTag);
-    // An endpoint may answer from another of its addresses; tag and ports say that it is the one.
-    if (
-      target === undefined ||
-      packet.sourcePort !== target.endpoint.port ||
-      packet.destinationPort !== target.sourcePort ||
-      !verifyChecksum(bytes, 0, bytes.length)
-    ) {
-      return;
-    }
-    const first = packet.chunks[0] as Chunk;
-    if (first.type === CHUNK.INIT_ACK) this.#answered(target);
-    else if (first.type === CHUNK.ABORT && (first.flags & T_BIT) === 0)
-      this.#down(target, "ABORT to a probe");
+  #ask(target: Target, tell: (outcome: ProbeOutcome) => void): ProbeAttempt {
+    const { kind, path = "/", send = "", expect = "" } = target.check;
+    const { address } = target.endpoint;
+    const port = target.check.port ?? target.endpoint.port;
+    if (!asksItsSctp(target) && (target.missed > 0 || target.verdict === "down")) this.#askOpinion(target);
+    if (kind === "sctp") return this.#sctp.ask({ address, port }, target.sourcePort, tell);
+    const question = { kind, address, port, path, send, expect };
+    return kind === "ping"
+      ? this.#ping(question, tell)
+      : (this.#options.ask ?? askOverSockets)(question, tell);
   }
 
-  /** Only with proof that it is about a probe under way: its ports and, since an INIT has tag 0, its initiate tag. */
-  #unreachable(to: Address, quoted: Uint8Array, refused: boolean): void {
-    if (quoted.length < PROOF_SIZE) return;
-    const target = this.#targets.get(`${to}|${read16(quoted, 2)}`);
-    if (target === undefined || target.tag === 0 || read16(quoted, 0) !== target.sourcePort) return;
-    const hasTag = quoted.length >= INITIATE_TAG_OFFSET + 4;
-    // Eight quoted bytes prove too little to act at once; the probe runs into its time-out instead.
-    if (!hasTag || read32(quoted, INITIATE_TAG_OFFSET) !== target.tag) return;
-    if (!refused) {
-      this.#down(target, "unreachable (ICMP)");
-      return;
+  /** Whether SCTP speaks where something else does not: one INIT for each probe, answered until the next. */
+  #askOpinion(target: Target): void {
+    if (target.opinion !== undefined) {
+      target.opinion.cancel();
+      target.silentCount += 1;
     }
-    target.refused += 1;
-    this.#down(target, "refused (ICMP)", target.refused >= GONE_COUNT);
-    if (target.refused < GONE_COUNT) {
-      this.#schedule(target, Math.min(CONFIRMATION_MS, this.#settings.periodMs));
+    let isOver = false;
+    const attempt = this.#sctp.ask(target.endpoint, target.sourcePort, (outcome) => {
+      isOver = true;
+      target.opinion = undefined;
+      target.silentCount = outcome.kind === "answered" ? 0 : target.silentCount + 1;
+    });
+    if (!isOver) target.opinion = attempt;
+  }
+
+  #judge(target: Target, outcome: ProbeOutcome): void {
+    if (outcome.kind === "answered") this.#answered(target);
+    else if (outcome.kind === "missed") this.#missed(target, outcome.what);
+    else if (!outcome.refused) this.#down(target, outcome.reason);
+    else {
+      target.refused += 1;
+      this.#down(target, outcome.reason, target.refused >= GONE_COUNT);
+      if (target.refused < GONE_COUNT)
+        this.#schedule(target, Math.min(CONFIRMATION_MS, target.settings.periodMs));
     }
   }
 
   #answered(target: Target): void {
-    this.#finish(target);
     const { clock, verdict } = this.#options;
     const nowMs = clock.nowMs();
-    target.delaysMs.push(nowMs - target.sentMs);
+    if (!Number.isNaN(target.sentMs)) target.delaysMs.push(nowMs - target.sentMs);
     if (target.delaysMs.length > DELAY_COUNT_MAX) target.delaysMs.shift();
     target.missed = 0;
     target.answered += 1;
     if (target.verdict === "up") {
-      if (nowMs - target.upSinceMs >= this.#settings.stableMs) target.upCount = this.#settings.upCount;
+      if (nowMs - target.upSinceMs >= target.settings.stableMs) target.upCount = target.settings.upCount;
     } else if (target.verdict === undefined || target.answered >= target.upCount) {
       target.verdict = "up";
       target.upSinceMs = nowMs;
     }
     target.refused = 0;
-    if (target.verdict === "up") verdict(target.endpoint, "up", "answers probes", false);
+    if (target.verdict !== "up") return;
+    target.opinion?.cancel();
+    target.opinion = undefined;
+    target.silentCount = 0;
+    verdict(target.endpoint, "up", "answers probes", false, false);
   }
 
   #missed(target: Target, what: string): void {
-    this.#finish(target);
     target.answered = 0;
     target.refused = 0;
     target.missed += 1;
-    if (target.missed < this.#settings.downCount) return;
-    this.#down(target, `${target.missed} probes ${what}`);
+    if (target.missed < target.settings.downCount) return;
+    const { kind } = target.check;
+    this.#down(target, `${target.missed} ${kind === "sctp" ? "" : `${kind} `}probes ${what}`);
   }
 
   #down(target: Target, reason: string, gone = false): void {
-    this.#finish(target);
     target.answered = 0;
     target.delaysMs = [];
     if (target.verdict === "up") {
       // Each relapse has to be lived down longer: no flapping.
-      target.upCount = Math.min(this.#settings.upCountMax, target.upCount * 2);
+      target.upCount = Math.min(target.settings.upCountMax, target.upCount * 2);
     }
     target.verdict = "down";
-    this.#options.verdict(target.endpoint, "down", reason, gone);
+    const isItsSctp = asksItsSctp(target);
+    const speaks = !isItsSctp && target.silentCount < target.settings.downCount;
+    this.#options.verdict(target.endpoint, "down", reason, gone && isItsSctp, speaks);
   }
 
   #finish(target: Target): void {
-    if (target.tag !== 0) this.#byTag.delete(target.tag);
-    target.tag = 0;
+    target.attempt?.cancel();
+    target.attempt = undefined;
     target.timeout?.cancel();
     target.timeout = undefined;
   }
 
   #cancel(target: Target): void {
     this.#finish(target);
+    target.opinion?.cancel();
+    target.opinion = undefined;
     target.timer?.cancel();
     target.timer = undefined;
   }
+}
+
+/** What is asked is what its associations live by; SCTP at another port is not. */
+function asksItsSctp({ check, endpoint }: Target): boolean {
+  return check.kind === "sctp" && (check.port ?? endpoint.port) === endpoint.port;
+}
+
+/** The check's numbers, the others as for everybody; a probe is over before the next one goes out. */
+function settingsOf(check: HealthCheck, settings: ProbeSettings): ProbeSettings {
+  const periodMs = check.intervalMs ?? Math.max(settings.periodMs, (check.timeoutMs ?? 0) + 1);
+  return {
+    ...settings,
+    periodMs,
+    timeoutMs: Math.min(check.timeoutMs ?? settings.timeoutMs, periodMs - 1),
+    downCount: check.downCount ?? settings.downCount,
+    upCount: check.upCount ?? settings.upCount,
+  };
 }
 
 function keyOf(endpoint: ProbedEndpoint): string {

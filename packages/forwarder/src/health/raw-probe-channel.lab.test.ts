@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { systemClock, systemRandom } from "@holdfast/model";
+import { type HealthCheck, systemClock, systemRandom } from "@holdfast/model";
 import {
   type Chunk,
   encodeInitAck,
@@ -24,7 +24,10 @@ const ENDPOINT_PORT = 7_431;
 const SETTINGS = { periodMs: 100, timeoutMs: 80 };
 const WAIT_MS = 10_000;
 
-function firstVerdict(address: string): Promise<{ verdict: string; reason: string }> {
+function firstVerdict(
+  address: string,
+  check: HealthCheck = { kind: "sctp" },
+): Promise<{ verdict: string | undefined; reason: string }> {
   const channel = new RawProbeChannel();
   return new Promise((resolve, reject) => {
     const limit = setTimeout(() => reject(new Error("no verdict")), WAIT_MS);
@@ -39,7 +42,7 @@ function firstVerdict(address: string): Promise<{ verdict: string; reason: strin
         resolve({ verdict, reason });
       },
     });
-    prober.setEndpoints([{ address, port: ENDPOINT_PORT }]);
+    prober.setEndpoints([{ address, port: ENDPOINT_PORT, check }]);
   });
 }
 
@@ -73,6 +76,12 @@ for (const address of ["127.0.0.1", "::1"]) {
     } finally {
       endpoint.close();
     }
+  });
+}
+
+for (const address of ["127.0.0.1", "::1"]) {
+  test(`a host that answers pings is up: ${address}`, async () => {
+    assert.equal((await firstVerdict(address, { kind: "ping" })).verdict, "up");
   });
 }
 

@@ -2,10 +2,10 @@
 // While such a socket is open, a kernel without SCTP does not answer INIT-ACKs with "protocol unreachable"; one with
 // SCTP answers ABORT, for which the endpoint has no association.
 import { type Address, addressBytes, addressFromBytes, familyOf, HoldfastError } from "@holdfast/model";
-import { IpHeader, PROTOCOL } from "@holdfast/sctp";
+import { IpHeader, internetChecksum, PROTOCOL } from "@holdfast/sctp";
 import koffi from "koffi";
 import { ERRNO, errno, errnoName, libc } from "../fast-path/bpf/native.ts";
-import type { ProbeChannel } from "./prober.ts";
+import type { ProbeChannel } from "./probe.ts";
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -21,6 +21,10 @@ const ICMP_HEADER_SIZE = 8;
 const ICMP_UNREACHABLE = 3;
 const ICMP_REFUSALS: ReadonlySet<number> = new Set([2, 3]);
 const ICMP_FRAGMENTATION_NEEDED = 4;
+const ICMP_ECHO = 8;
+const ICMP_ECHO_REPLY = 0;
+const ICMPV6_ECHO = 128;
+const ICMPV6_ECHO_REPLY = 129;
 const ICMPV6_UNREACHABLE = 1;
 const ICMPV6_PORT_UNREACHABLE = 4;
 /** RFC 4443 §3.4: what "protocol unreachable" is in IPv6. */
@@ -38,6 +42,7 @@ export class RawProbeChannel implements ProbeChannel {
   readonly #buffer = Buffer.alloc(RECEIVE_SIZE);
   readonly #polls: ReturnType<typeof koffi.node.poll>[] = [];
   #packetListener: ((packet: Uint8Array) => void) | undefined;
+  #echoListener: ((payload: Uint8Array) => void) | undefined;
   #unreachableListener: ((to: Address, quoted: Uint8Array, refused: boolean) => void) | undefined;
 
   /** Throws RAW_SOCKET_REFUSED without CAP_NET_RAW. */
@@ -61,18 +66,25 @@ export class RawProbeChannel implements ProbeChannel {
   }
 
   send(to: Address, packet: Uint8Array): boolean {
-    const bytes = addressBytes(to);
-    if (familyOf(to) === 4) {
-      const address = Buffer.alloc(16);
-      address.writeUInt16LE(AF_INET);
-      address.set(bytes, 4);
-      return sendTo(this.#ipv4.sctp, packet, address);
-    }
-    if (this.#ipv6 === undefined) return false;
-    const address = Buffer.alloc(28);
-    address.writeUInt16LE(AF_INET6);
-    address.set(bytes, 8);
-    return sendTo(this.#ipv6.sctp, packet, address);
+    const sockets = familyOf(to) === 4 ? this.#ipv4 : this.#ipv6;
+    return sockets !== undefined && sendTo(sockets.sctp, packet, socketAddress(to));
+  }
+
+  ping(to: Address, payload: Uint8Array): boolean {
+    const sockets = familyOf(to) === 4 ? this.#ipv4 : this.#ipv6;
+    if (sockets === undefined) return false;
+    const message = new Uint8Array(ICMP_HEADER_SIZE + payload.length);
+    message[0] = familyOf(to) === 4 ? ICMP_ECHO : ICMPV6_ECHO;
+    message.set(payload, ICMP_HEADER_SIZE);
+    // Of ICMPv6 the kernel fills it in.
+    const checksum = internetChecksum(message, 0, message.length);
+    message[2] = checksum >>> 8;
+    message[3] = checksum & 0xff;
+    return sendTo(sockets.icmp, message, socketAddress(to));
+  }
+
+  onEcho(listener: (payload: Uint8Array) => void): void {
+    this.#echoListener = listener;
   }
 
   onPacket(listener: (packet: Uint8Array) => void): void {
@@ -111,6 +123,10 @@ export class RawProbeChannel implements ProbeChannel {
   /** Destination unreachable: the quoted packet says to whom. */
   #icmp(bytes: Uint8Array, version: 4 | 6): void {
     if (bytes.length < ICMP_HEADER_SIZE) return;
+    if (bytes[0] === (version === 4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY)) {
+      this.#echoListener?.(bytes.subarray(ICMP_HEADER_SIZE));
+      return;
+    }
     const meaning = meaningOf(version, bytes[0] as number, bytes[1] as number);
     if (meaning === undefined) return;
     const quoted = bytes.subarray(ICMP_HEADER_SIZE);
@@ -143,6 +159,15 @@ function claimedSize(bytes: Uint8Array): number {
 function afterIpv4Header(bytes: Uint8Array): Uint8Array {
   const size = ((bytes[0] ?? 0) & 0x0f) * 4;
   return size >= 20 && bytes.length > size ? bytes.subarray(size) : bytes.subarray(bytes.length);
+}
+
+/** struct sockaddr_in or sockaddr_in6 without a port. */
+function socketAddress(to: Address): Uint8Array {
+  const isIpv4 = familyOf(to) === 4;
+  const address = Buffer.alloc(isIpv4 ? 16 : 28);
+  address.writeUInt16LE(isIpv4 ? AF_INET : AF_INET6);
+  address.set(addressBytes(to), isIpv4 ? 4 : 8);
+  return address;
 }
 
 function sendTo(fd: number, packet: Uint8Array, address: Uint8Array): boolean {

@@ -97,11 +97,11 @@ class Cluster {
       const health = new EndpointHealth(QUORUM);
       const { link } = new End(this.wires, n);
       const exchange = new VerdictExchange(link, directory, {
-        setOtherVerdict: (member, endpoint, verdict) =>
-          health.setOther(member, endpoint, verdict, this.clock.nowMs()),
+        setOtherVerdict: (member, endpoint, verdict, speaks) =>
+          health.setOther(member, endpoint, verdict, this.clock.nowMs(), speaks),
       });
       health.onVerdict((change) => {
-        this.told[n]?.push(change.verdict);
+        this.told[n]?.push(change.verdict ?? "none");
         exchange.tell(change);
       });
       this.healths.push(health);
@@ -109,9 +109,9 @@ class Cluster {
     }
   }
 
-  async say(n: number, verdict: "up" | "down"): Promise<void> {
+  async say(n: number, verdict: "up" | "down" | undefined, speaks = false): Promise<void> {
     this.clock.advance(1);
-    this.healths[n]?.setOwn(ENDPOINT, verdict, "so it seems", this.clock.nowMs());
+    this.healths[n]?.setOwn(ENDPOINT, verdict, "so it seems", this.clock.nowMs(), false, speaks);
     await settled();
   }
 
@@ -124,6 +124,24 @@ class Cluster {
 async function settled(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 }
+
+test("where SCTP answers somebody, no other check makes an endpoint dead; what is not asked any more has no say", async () => {
+  const cluster = new Cluster();
+  for (const n of NAMES.keys()) await cluster.say(n, "up");
+  for (const n of NAMES.keys()) await cluster.say(n, "down", true);
+  assert.deepEqual(cluster.dead(), [false, false, false]);
+  assert.ok(
+    cluster.healths.every((health) => !health.isUp(ENDPOINT)),
+    "it takes nothing new",
+  );
+  for (const n of [0, 1]) await cluster.say(n, "down", false);
+  assert.deepEqual(cluster.dead(), [false, false, false], "the third one's SCTP is answered");
+  await cluster.say(2, "down", false);
+  assert.deepEqual(cluster.dead(), [true, true, true]);
+  for (const n of NAMES.keys()) await cluster.say(n, undefined);
+  assert.deepEqual(cluster.dead(), [false, false, false]);
+  assert.ok(cluster.healths.every((health) => health.isUp(ENDPOINT)));
+});
 
 test("an endpoint is dead when a majority says so and nobody reaches it", async () => {
   const cluster = new Cluster();

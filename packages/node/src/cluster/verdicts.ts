@@ -1,4 +1,5 @@
 // Endpoint verdicts are shared: that an endpoint is dead, so that its clients are told, takes more than one member's word.
+import type { VerdictChange } from "@holdfast/forwarder";
 import type { Address, MemberName } from "@holdfast/model";
 import type { ClusterLink } from "./link.ts";
 import type { MemberDirectory } from "./members.ts";
@@ -12,7 +13,10 @@ const ATTEMPT_COUNT_MAX = 3;
 export interface SharedVerdict {
   readonly address: Address;
   readonly port: number;
-  readonly verdict: "up" | "down";
+  /** none: it is not asked any more. */
+  readonly verdict: "up" | "down" | "none";
+  /** Down, but not for its SCTP. */
+  readonly speaks?: boolean;
 }
 
 export interface VerdictSink {
@@ -20,6 +24,7 @@ export interface VerdictSink {
     member: MemberName,
     endpoint: { readonly address: Address; readonly port: number },
     verdict: "up" | "down" | undefined,
+    speaks: boolean,
   ): void;
 }
 
@@ -36,7 +41,8 @@ export class VerdictExchange {
       const known = new Map((this.#others.get(from) ?? []).map((verdict) => [keyOf(verdict), verdict]));
       for (const verdict of verdicts) {
         known.set(keyOf(verdict), verdict);
-        sink.setOtherVerdict(name, verdict, verdict.verdict);
+        const said = verdict.verdict === "none" ? undefined : verdict.verdict;
+        sink.setOtherVerdict(name, verdict, said, verdict.speaks === true);
       }
       this.#others.set(from, [...known.values()].slice(-VERDICT_COUNT_MAX));
       return new Uint8Array(0);
@@ -45,13 +51,14 @@ export class VerdictExchange {
     link.onDisconnect((member) => {
       // Who is not here has no say.
       for (const verdict of this.#others.get(member) ?? [])
-        sink.setOtherVerdict(directory.nameOf(member), verdict, undefined);
+        sink.setOtherVerdict(directory.nameOf(member), verdict, undefined, false);
       this.#others.delete(member);
     });
   }
 
   /** This member's verdict changed. */
-  tell(verdict: SharedVerdict): void {
+  tell({ address, port, verdict: own, speaks }: Omit<VerdictChange, "reason">): void {
+    const verdict: SharedVerdict = { address, port, verdict: own ?? "none", ...(speaks && { speaks }) };
     this.#own.set(keyOf(verdict), verdict);
     void this.#send([verdict], this.#link.connected());
   }
@@ -92,7 +99,8 @@ function decode(bytes: Uint8Array): SharedVerdict[] {
         (v): v is SharedVerdict =>
           typeof v?.address === "string" &&
           typeof v.port === "number" &&
-          (v.verdict === "up" || v.verdict === "down"),
+          (v.verdict === "up" || v.verdict === "down" || v.verdict === "none") &&
+          (v.speaks === undefined || typeof v.speaks === "boolean"),
       );
   } catch {
     return [];

@@ -1,5 +1,6 @@
 // What the daemon needs of the forwarder.
 import type { PathCounters } from "@holdfast/api";
+import type { VerdictChange } from "@holdfast/forwarder";
 import type { Address, MemberName, Service, SessionId, SessionRecord } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
 import type { Totals } from "../metrics/registry.ts";
@@ -21,18 +22,13 @@ export interface DataPlane {
   nextHop(address: Address): { readonly interfaceIndex: number; readonly mac: Uint8Array } | undefined;
   endpointHealth(service: string, endpoint: string): EndpointHealthView;
   /** Called when this member's verdict of an endpoint changes. */
-  onHealth(
-    listener: (
-      endpoint: { readonly address: Address; readonly port: number },
-      up: boolean,
-      reason: string,
-    ) => void,
-  ): void;
+  onHealth(listener: (change: VerdictChange) => void): void;
   /** Another member's verdict; undefined: it has none any more. */
   setOtherVerdict(
     member: MemberName,
     endpoint: { readonly address: Address; readonly port: number },
     verdict: "up" | "down" | undefined,
+    speaks: boolean,
   ): void;
   /** Ends a session; client and endpoint are told. false: there is no such living session. */
   removeSession(id: SessionId): boolean;

@@ -138,11 +138,10 @@ export function composeDataPlane(
       return { health: "up", ...details, ...(delays !== undefined && { delays }) };
     },
     onHealth: (listener) => {
-      forwarder.onVerdict(({ address, port, verdict, reason }) =>
-        listener({ address, port }, verdict === "up", reason),
-      );
+      forwarder.onVerdict(listener);
     },
-    setOtherVerdict: (member, endpoint, verdict) => forwarder.setOtherVerdict(member, endpoint, verdict),
+    setOtherVerdict: (member, endpoint, verdict, speaks) =>
+      forwarder.setOtherVerdict(member, endpoint, verdict, speaks),
     removeSession: (id) => forwarder.removeSession(id),
     fastPathTotals: () => fastPath.totals(),
     slowPathEvents: () => forwarder.counters().events,

@@ -1,0 +1,41 @@
+// Which check an endpoint is asked with. An endpoint has one verdict, whatever services have it: its own check goes before
+// that of a service, a check before none, and of equals that of the service whose id comes first, at every member the same.
+import type { Address, HealthCheck, Service } from "@holdfast/model";
+import type { ProbedEndpoint } from "./prober.ts";
+
+interface Endpoints {
+  readonly entries: Iterable<{ readonly service: Service }>;
+  endpointList(): readonly { readonly address: Address; readonly port: number }[];
+  /** The configured address of the endpoint that has this one. */
+  endpointAddress(address: Address, port: number): Address | undefined;
+}
+
+interface Choice {
+  readonly check: HealthCheck;
+  readonly isOwn: boolean;
+  readonly serviceId: string;
+}
+
+/** Every address of every endpoint with its check. */
+export function probedEndpoints(registry: Endpoints): ProbedEndpoint[] {
+  const choices = new Map<string, Choice>();
+  for (const { service } of registry.entries) {
+    for (const { address, port, healthCheck } of service.endpoints) {
+      const check = healthCheck ?? service.healthCheck;
+      if (check === undefined) continue;
+      const choice = { check, isOwn: healthCheck !== undefined, serviceId: service.id };
+      const key = `${address}|${port}`;
+      const known = choices.get(key);
+      if (known === undefined || precedes(choice, known)) choices.set(key, choice);
+    }
+  }
+  return registry.endpointList().map(({ address, port }) => {
+    const check = choices.get(`${registry.endpointAddress(address, port) ?? address}|${port}`)?.check;
+    return { address, port, ...(check !== undefined && { check }) };
+  });
+}
+
+function precedes(a: Choice, b: Choice): boolean {
+  if (a.isOwn !== b.isOwn) return a.isOwn;
+  return a.serviceId < b.serviceId;
+}

@@ -1,0 +1,120 @@
+// Probes over real sockets, against servers on the loopback that answer in every way.
+import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
+import { test } from "node:test";
+import type { HealthKind } from "@holdfast/model";
+import { askOverSockets } from "./connect-probe.ts";
+import type { ProbeOutcome, ProbeQuestion } from "./probe.ts";
+
+const LIMIT_MS = 10_000;
+
+/** The outcome, or "silence" when nothing came of it until `until` resolves. */
+function ask(
+  question: Partial<ProbeQuestion> & { readonly kind: HealthKind; readonly port: number },
+  until?: Promise<unknown>,
+): Promise<ProbeOutcome | "silence"> {
+  return new Promise((resolve, reject) => {
+    const limit = setTimeout(() => reject(new Error("no outcome")), LIMIT_MS);
+    const settle = (outcome: ProbeOutcome | "silence") => {
+      clearTimeout(limit);
+      resolve(outcome);
+    };
+    const full = { address: "127.0.0.1", path: "/", send: "", expect: "", ...question };
+    const attempt = askOverSockets(full, settle);
+    void until?.then(() => {
+      attempt.cancel();
+      settle("silence");
+    });
+  });
+}
+
+const ANSWERED = { kind: "answered" };
+const missed = (what: string) => ({ kind: "missed", what });
+
+test("tcp: a connection, or the answer that is expected", async () => {
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.on("data", (data) => socket.end(data.toString() === "PING" ? "PO" : "no"));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  try {
+    assert.deepEqual(await ask({ kind: "tcp", port }), ANSWERED);
+    assert.deepEqual(await ask({ kind: "tcp", port, send: "PING", expect: "PO" }), ANSWERED);
+    assert.deepEqual(
+      await ask({ kind: "tcp", port, send: "QUIT", expect: "PO" }),
+      missed("answered with something else"),
+    );
+  } finally {
+    server.close();
+    await once(server, "close");
+  }
+  assert.deepEqual(await ask({ kind: "tcp", port }), missed("refused"));
+});
+
+test("udp: a refusal is a miss, silence is an answer unless one is expected", async () => {
+  const server = createSocket("udp4");
+  let heard: () => void = () => {};
+  server.on("message", (data, { port, address }) => {
+    heard();
+    if (data.toString() === "PING") server.send("PONG", port, address);
+  });
+  server.bind(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  assert.deepEqual(await ask({ kind: "udp", port, send: "PING", expect: "PO" }), ANSWERED);
+  const quiet = new Promise<void>((resolve) => {
+    heard = resolve;
+  });
+  assert.equal(await ask({ kind: "udp", port, send: "x" }, quiet), "silence");
+  const question = { kind: "udp", address: "127.0.0.1", port, path: "/", send: "", expect: "" } as const;
+  for (const [expect, kind] of [
+    ["", "answered"],
+    ["PO", "missed"],
+  ] as const) {
+    const attempt = askOverSockets({ ...question, expect }, () => {});
+    assert.equal(attempt.atTimeout.kind, kind);
+    attempt.cancel();
+  }
+  server.close();
+  await once(server, "close");
+  assert.deepEqual(await ask({ kind: "udp", port }), missed("refused"));
+});
+
+test("http: a status below 400, and the text that is expected in the body", async () => {
+  const server = createHttpServer((request, response) => {
+    if (request.url === "/broken") response.writeHead(503).end("ok");
+    else if (request.url === "/cut") {
+      response.writeHead(200, { "content-length": "100" }).write("half");
+      response.destroy();
+    } else
+      response.writeHead(request.url === "/moved" ? 302 : 200).end(`all is ok at ${request.headers.host}`);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  try {
+    assert.deepEqual(await ask({ kind: "http", port, path: "/ready" }), ANSWERED);
+    assert.deepEqual(await ask({ kind: "http", port, path: "/moved" }), ANSWERED);
+    assert.deepEqual(await ask({ kind: "http", port, expect: `ok at 127.0.0.1:${port}` }), ANSWERED);
+    assert.deepEqual(
+      await ask({ kind: "http", port, expect: "bad" }),
+      missed("answered with something else"),
+    );
+    assert.deepEqual(
+      await ask({ kind: "http", port, path: "/broken", expect: "ok" }),
+      missed("answered with status 503"),
+    );
+    assert.equal(
+      ((await ask({ kind: "http", port, path: "/cut", expect: "other" })) as ProbeOutcome).kind,
+      "missed",
+    );
+    // Nobody speaks TLS there.
+    assert.equal(((await ask({ kind: "https", port })) as ProbeOutcome).kind, "missed");
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});

@@ -1,0 +1,140 @@
+// Probes over the kernel's own sockets: TCP, UDP, HTTP. The kernel picks the source, which is an address of this node, since
+// no VIP is on any of its interfaces.
+import { createSocket } from "node:dgram";
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { connect } from "node:net";
+import { type Address, familyOf } from "@holdfast/model";
+import { ANSWERED, type Ask, type ProbeAttempt, type ProbeQuestion, UNANSWERED } from "./probe.ts";
+
+/** Bytes of an answer in which the expected text must stand. */
+const ANSWER_BYTES_MAX = 65_536;
+const STATUS_FAILED = 400;
+
+type Tell = Parameters<Ask>[1];
+
+/** Asks with sockets of this process's network namespace. */
+export const askOverSockets: Ask = (question, tell) => {
+  switch (question.kind) {
+    case "tcp":
+      return askTcp(question, tell);
+    case "udp":
+      return askUdp(question, tell);
+    case "http":
+    case "https":
+      return askHttp(question, tell);
+    default:
+      throw new Error(`assertion: ${question.kind} is not asked over a socket`);
+  }
+};
+
+/** Why a socket failed, in a word: "refused", "unreachable", or the kernel's code. */
+function failure(error: Error): string {
+  const code = (error as NodeJS.ErrnoException).code ?? error.message;
+  const words: Readonly<Record<string, string>> = {
+    ECONNREFUSED: "refused",
+    ECONNRESET: "reset",
+    EHOSTUNREACH: "unreachable",
+    ENETUNREACH: "unreachable",
+  };
+  return words[code] ?? code;
+}
+
+/** Tells once; nothing after `close`. */
+function once(tell: Tell, close: () => void): { readonly tell: Tell; readonly attempt: ProbeAttempt } {
+  let isOver = false;
+  return {
+    tell(outcome) {
+      if (isOver) return;
+      isOver = true;
+      close();
+      tell(outcome);
+    },
+    attempt: {
+      cancel() {
+        if (isOver) return;
+        isOver = true;
+        close();
+      },
+      atTimeout: UNANSWERED,
+    },
+  };
+}
+
+/** Collects an answer until the expected text stands in it. */
+function collector(expect: string): (part: Buffer) => boolean {
+  let text = "";
+  return (part) => {
+    text = (text + part.toString("latin1")).slice(0, ANSWER_BYTES_MAX);
+    return text.includes(Buffer.from(expect, "utf8").toString("latin1"));
+  };
+}
+
+function askTcp({ address, port, send, expect }: ProbeQuestion, told: Tell): ProbeAttempt {
+  const socket = connect({ host: address, port });
+  const { tell, attempt } = once(told, () => socket.destroy());
+  const hasCome = collector(expect);
+  socket.on("connect", () => {
+    if (send !== "") socket.write(send);
+    if (expect === "") tell(ANSWERED);
+  });
+  socket.on("data", (part) => {
+    if (expect !== "" && hasCome(part)) tell(ANSWERED);
+  });
+  socket.on("error", (error) => tell({ kind: "missed", what: failure(error) }));
+  socket.on("close", () => tell({ kind: "missed", what: "answered with something else" }));
+  return attempt;
+}
+
+/** Without an expected answer silence is one: only a host that refuses says anything. */
+function askUdp({ address, port, send, expect }: ProbeQuestion, told: Tell): ProbeAttempt {
+  const socket = createSocket(familyOf(address) === 6 ? "udp6" : "udp4");
+  const { tell, attempt } = once(told, () => socket.close());
+  const hasCome = collector(expect);
+  socket.on("error", (error) => tell({ kind: "missed", what: failure(error) }));
+  socket.on("message", (part) => {
+    if (expect === "" || hasCome(part)) tell(ANSWERED);
+  });
+  // Connected, so that the kernel hands on a refusal.
+  socket.connect(port, address, (error?: Error) => {
+    if (error !== undefined && error !== null) return tell({ kind: "missed", what: failure(error) });
+    try {
+      socket.send(send);
+    } catch {
+      // Closed meanwhile.
+    }
+  });
+  return { cancel: () => attempt.cancel(), atTimeout: expect === "" ? ANSWERED : UNANSWERED };
+}
+
+function askHttp({ kind, address, port, path, expect }: ProbeQuestion, told: Tell): ProbeAttempt {
+  const options = {
+    host: address,
+    port,
+    path,
+    agent: false as const,
+    headers: { host: hostHeader(address, port), "user-agent": "holdfast", connection: "close" },
+    // What is asked is whether it lives, not who it is.
+    rejectUnauthorized: false,
+  };
+  const request = kind === "https" ? httpsRequest(options) : httpRequest(options);
+  const { tell, attempt } = once(told, () => request.destroy());
+  request.on("error", (error) => tell({ kind: "missed", what: failure(error) }));
+  request.on("response", (response: IncomingMessage) => {
+    const status = response.statusCode ?? 0;
+    if (status >= STATUS_FAILED) return tell({ kind: "missed", what: `answered with status ${status}` });
+    if (expect === "") return tell(ANSWERED);
+    const hasCome = collector(expect);
+    response.on("data", (part: Buffer) => {
+      if (hasCome(part)) tell(ANSWERED);
+    });
+    response.on("error", (error) => tell({ kind: "missed", what: failure(error) }));
+    response.on("close", () => tell({ kind: "missed", what: "answered with something else" }));
+  });
+  request.end();
+  return attempt;
+}
+
+function hostHeader(address: Address, port: number): string {
+  return familyOf(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+}
