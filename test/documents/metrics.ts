@@ -31,6 +31,7 @@ export async function metricsText(): Promise<string> {
     membersAlive: () => 1,
     membersConfigured: () => 1,
     replication: async () => undefined,
+    disk: () => ({ failure: undefined, brokenCount: 0 }),
   });
   const found = (await metrics.registry.getMetricsAsJSON()) as unknown as {
     readonly name: string;

@@ -38,6 +38,8 @@ export interface RigOptions {
   readonly token?: string;
   /** Further fields of the configuration's section. */
   readonly loxilb?: Readonly<Record<string, unknown>>;
+  /** Default: at once. */
+  readonly kept?: () => Promise<void>;
 }
 
 export async function startRig(
@@ -105,7 +107,10 @@ export async function startRig(
     });
     const app = buildLoxilbServer(
       {
-        sources: node.sources,
+        sources: {
+          ...node.sources,
+          ...(options.kept !== undefined && { configurationKept: options.kept }),
+        },
         link,
         counters,
         deletions,

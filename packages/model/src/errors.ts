@@ -272,13 +272,24 @@ export const ERROR_CATALOGUE = {
     status: 500,
     message: "A file of the store in {directory} is damaged: {reason}.",
     remedy:
-      "Nothing needs to be done: what is missing comes from the other members. If it happens again, check the disk.",
+      "What is missing comes from the other members; a member alone has lost it, unless the disk reads again: then stop the daemon, take '.broken-TIME' off the file's name and start it. Remove what is put aside when you need it no longer.",
   },
   STORE_WRITE_FAILED: {
     status: 507,
     message: "The store in {directory} cannot be written: {reason}.",
     remedy:
       "Make room on the disk, or replace it. Forwarding and replication go on; until then a restart of the whole cluster would lose the newest sessions.",
+  },
+  CONFIGURATION_NOT_KEPT: {
+    status: 507,
+    message: "The change is in force, but not on this member's disk: {reason}.",
+    remedy:
+      "Make room on the store's disk, or replace it: the change is tried again every few seconds, and GET /v1/health/ready says when it is written. Until then a restart of this member takes it from the others, and of all members may lose it.",
+  },
+  STORE_IN_USE: {
+    status: 409,
+    message: "Another holdfast runs with the store in {directory}.",
+    remedy: "Stop it first ('systemctl stop holdfast'), or give this one a store.directory of its own.",
   },
   ANNOUNCER_NOT_PERMITTED: {
     status: 500,

@@ -19,7 +19,7 @@ import type { Configuration } from "./config/schema.ts";
 import type { DataPlane } from "./data-plane/data-plane.ts";
 import { openDataPlane } from "./data-plane/open.ts";
 import { createEventBus } from "./events/bus.ts";
-import { lockDataPlane } from "./lock.ts";
+import { lockDataPlane, lockStore } from "./lock.ts";
 import { createLogger, type DaemonLogger } from "./log.ts";
 import { Deletions } from "./loxilb/deletions.ts";
 import { startLoxilb } from "./loxilb/server.ts";
@@ -78,7 +78,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
   }
 
   async function compose(): Promise<Daemon> {
-    closers.push(await lockDataPlane(configuration.dataPlane.pinDirectory));
+    closers.push(lockDataPlane(configuration.dataPlane.pinDirectory));
+    closers.push(lockStore(configuration.store.directory));
     let token = readToken(configuration.api);
     for (const variable of loaded.unknownVariables)
       logger.warn({ variable }, "this environment variable names no field of the configuration");
@@ -172,6 +173,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         coordinator.view().members.filter((m) => m.phase === "alive" || m.phase === "suspect").length,
       membersConfigured: () => members.length,
       replication: () => link.metrics(),
+      disk: () => link.disk(),
     });
     closers.push(() => metrics.close());
 

@@ -203,6 +203,14 @@ export function joinMember(parts: MemberParts): JoinedMember {
       link.caughtUp(),
       link.caughtUp() ? "this member holds what the others hold" : "it still catches up with the others",
     );
+    const { failure } = link.disk();
+    readiness.advise(
+      "store",
+      failure === undefined,
+      failure === undefined
+        ? "what must be kept is on disk"
+        : `it cannot be written, and is tried again (${failure})`,
+    );
     const down = topology.interfaces.filter(({ name }) => !now.has(name)).map(({ name }) => name);
     readiness.set(
       "interfaces",

@@ -2,8 +2,14 @@
 import type { Health } from "@holdfast/api";
 import type { Logger } from "@holdfast/model";
 
+interface Check {
+  readonly ok: boolean;
+  readonly required: boolean;
+  readonly detail: string;
+}
+
 export class Readiness {
-  readonly #checks = new Map<string, { ok: boolean; detail: string }>();
+  readonly #checks = new Map<string, Check>();
   readonly #logger: Logger;
   #ready = false;
 
@@ -15,15 +21,33 @@ export class Readiness {
     return this.#ready;
   }
 
+  /** Without it the member is not ready. */
   set(name: string, ok: boolean, detail: string): void {
-    const before = this.#checks.get(name);
-    this.#checks.set(name, { ok, detail });
-    if (before?.ok !== ok && before !== undefined)
-      this.#logger.info({ check: name, ok, detail }, "readiness check changed");
-    const ready = [...this.#checks.values()].every((check) => check.ok);
+    this.#note(name, { ok, required: true, detail });
+    const ready = [...this.#checks.values()].every((check) => check.ok || !check.required);
     if (ready === this.#ready) return;
     this.#ready = ready;
     this.#logger.info({ ready, check: name, detail }, ready ? "member is ready" : "member is not ready");
+  }
+
+  /** Worth an operator's look; the member is ready all the same. */
+  advise(name: string, ok: boolean, detail: string): void {
+    this.#note(name, { ok, required: false, detail });
+  }
+
+  /** What is required and not so, the first of them in words. */
+  get missing(): string | undefined {
+    for (const [name, { ok, required, detail }] of this.#checks)
+      if (required && !ok) return `${name}: ${detail}`;
+    return undefined;
+  }
+
+  #note(name: string, check: Check): void {
+    const before = this.#checks.get(name);
+    this.#checks.set(name, check);
+    const { ok, detail, required } = check;
+    if (before === undefined ? ok || required : before.ok === ok) return;
+    this.#logger[ok ? "info" : "warn"]({ check: name, ok, detail }, "readiness check changed");
   }
 
   health(member: string, version: string): Health {
@@ -31,7 +55,7 @@ export class Readiness {
       status: this.#ready ? "ok" : "notReady",
       member,
       version,
-      checks: [...this.#checks].map(([name, { ok, detail }]) => ({ name, ok, detail })),
+      checks: [...this.#checks].map(([name, check]) => ({ name, ...check })),
     };
   }
 }

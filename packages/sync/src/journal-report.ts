@@ -64,7 +64,7 @@ export async function journalReport(
   storeDirectory: string,
   options: { readonly session?: SessionId } = {},
 ): Promise<JournalReport> {
-  const state = await readStore(storeDirectory, false).catch((cause: unknown) => {
+  const state = await readStore(storeDirectory).catch((cause: unknown) => {
     const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
     throw new HoldfastError("STORE_DIRECTORY_UNUSABLE", { directory: storeDirectory, reason }, { cause });
   });

@@ -192,9 +192,19 @@ export interface Store {
   /** Drops the actor's segments below `base`; all of them when `base` is Infinity. */
   drop(actor: Actor, base: number): void;
   put(name: string, value: Uint8Array): void;
-  /** Resolves when everything before is on disk. */
-  flush(): Promise<void>;
+  /**
+   * Resolves when everything before is on disk: then to undefined; or when a value was tried and is not, which goes on
+   * being tried: then to the reason.
+   */
+  flush(): Promise<string | undefined>;
   close(): Promise<void>;
+}
+
+export interface StoreState {
+  /** What keeps the store from being written, in words; undefined: nothing. */
+  readonly failure: string | undefined;
+  /** Broken files that were put aside, at this start and earlier ones. */
+  readonly brokenCount: number;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -298,8 +308,10 @@ export type ToView =
       readonly values: ReadonlyMap<string, Uint8Array>;
       readonly damaged: readonly string[];
     }
-  /** What `keep` with this token gave is on disk. */
-  | { readonly kind: "stored"; readonly token: number }
+  /** What `keep` with this token gave is on disk; with a failure: it is not yet, and goes on being tried. */
+  | { readonly kind: "stored"; readonly token: number; readonly failure: string | undefined }
+  /** How the store on disk is; after its start, and when it changes. */
+  | { readonly kind: "store"; readonly state: StoreState }
   | {
       readonly kind: "request";
       readonly token: number;

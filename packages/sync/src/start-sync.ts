@@ -15,7 +15,7 @@ import { SessionReplica } from "./engine/replica.ts";
 import { compareReplica } from "./engine/replica-state.ts";
 import { REPLICATION_DEFAULTS } from "./engine/settings.ts";
 import { NodeRequests } from "./node-requests.ts";
-import type { EngineLink, EngineState, EngineStatus, ToEngine, ToView } from "./ports.ts";
+import type { EngineLink, EngineState, EngineStatus, StoreState, ToEngine, ToView } from "./ports.ts";
 import type { MemberSyncState, ReplicaState, Sync, SyncEvents, SyncOptions } from "./sync.ts";
 import { type EngineHost, hostEngine } from "./worker/engine-host.ts";
 import { ENGINE_SLICE_MS, PortLink, VIEW_SLICE_MS } from "./worker/port-link.ts";
@@ -54,6 +54,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
   const owners = new Map<ServiceId, readonly number[]>();
   let status: EngineStatus | undefined;
   let state: EngineState | undefined;
+  let store: StoreState = { failure: undefined, brokenCount: 0 };
 
   const link = new RelayLink();
   const requests = new NodeRequests((message) => link.post(message), clock, logger);
@@ -74,7 +75,10 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
       (owners.get(record.serviceId) ?? []).filter((owner) => owner !== options.memberNumber),
     onState: (next) => changeState(next),
     onOther: (message) => {
-      if (!configuration.handle(message)) requests.handle(message);
+      if (message.kind === "store") {
+        store = message.state;
+        for (const listener of listeners.state) listener();
+      } else if (!configuration.handle(message)) requests.handle(message);
     },
   });
 
@@ -195,6 +199,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
         view: { ...replica.totals, tombstones: replica.tombstoneCount },
       };
     },
+    store: () => store,
     setOwners(serviceId, numbers) {
       if (numbers.length === 0) owners.delete(serviceId);
       else owners.set(serviceId, numbers);

@@ -15,7 +15,7 @@ import type {
 } from "@holdfast/model";
 import type { MemberTls } from "./certificates/verify.ts";
 import type { ReplicationSettings } from "./engine/settings.ts";
-import type { EngineLink, EngineStatus, ToEngine, ToView } from "./ports.ts";
+import type { EngineLink, EngineStatus, StoreState, ToEngine, ToView } from "./ports.ts";
 import type { ConfiguredMember, HostPort, LinkTiming } from "./transport/settings.ts";
 import type { HostCounters } from "./worker/protocol.ts";
 
@@ -108,7 +108,7 @@ export interface SyncMetrics {
 export type RequestHandler = (from: number, body: Uint8Array) => Promise<Uint8Array> | Uint8Array;
 
 export interface SyncEvents {
-  /** `ready`, `mayAllocate` or the set of connected members changed. */
+  /** `ready`, `mayAllocate`, the set of connected members or the store's state changed. */
   state: () => void;
   connected: (member: number) => void;
   disconnected: (member: number) => void;
@@ -121,8 +121,8 @@ export interface Sync {
   readonly replication: Replication;
   readonly configuration: SharedConfiguration;
   /**
-   * Resolves when every change of the configuration so far is on this member's disk. After KEPT_LIMIT_MS in any case: a
-   * broken disk stops no operator, and the other members have the change, too.
+   * Resolves when every change of the configuration so far is on this member's disk. Throws CONFIGURATION_NOT_KEPT when it
+   * is not, after KEPT_LIMIT_MS at the latest: the change is in force all the same, and goes on being written.
    */
   configurationKept(): Promise<void>;
   /** Where it listens, ports filled in. */
@@ -138,6 +138,8 @@ export interface Sync {
   /** By member number, for the other configured members: who holds the session as it is here. Asks them. */
   replicationState(id: SessionId): Promise<ReadonlyMap<number, ReplicaState>>;
   metrics(): Promise<SyncMetrics>;
+  /** How the store on disk is; nothing fails and nothing is broken where there is none. */
+  store(): StoreState;
   /** Numbers of the members that own a service's VIPs; `released` waits for the others among them. */
   setOwners(serviceId: ServiceId, owners: readonly number[]): void;
   /** Asks a member; undefined when it is not connected, has no handler or does not answer within a second. */

@@ -80,7 +80,15 @@ export const HealthSchema = Type.Object(
     member: Type.String(),
     version: Type.String(),
     checks: Type.Array(
-      Type.Object({ name: Type.String(), ok: Type.Boolean(), detail: Type.String() }, closed),
+      Type.Object(
+        {
+          name: Type.String(),
+          ok: Type.Boolean(),
+          required: Type.Boolean({ description: "false: the member is ready all the same, but look at it." }),
+          detail: Type.String(),
+        },
+        closed,
+      ),
     ),
   },
   closed,

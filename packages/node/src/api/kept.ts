@@ -7,9 +7,19 @@ export function isChange(request: FastifyRequest, reply: FastifyReply): boolean 
   return request.method !== "GET" && request.method !== "HEAD" && reply.statusCode < 400;
 }
 
-/** An `onSend` hook. A question waits for nothing, and neither does a refusal. */
+/**
+ * An `onSend` hook. A question waits for nothing, and neither does a refusal. What could not be kept is answered with
+ * CONFIGURATION_NOT_KEPT, in each dialect's words; those are not looked at again.
+ */
 export function keepConfiguration(sources: Pick<ApiSources, "configurationKept">) {
+  const refused = new WeakSet<FastifyRequest>();
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    if (isChange(request, reply)) await sources.configurationKept();
+    if (!isChange(request, reply) || refused.has(request)) return;
+    try {
+      await sources.configurationKept();
+    } catch (error) {
+      refused.add(request);
+      throw error;
+    }
   };
 }

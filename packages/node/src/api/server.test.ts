@@ -12,6 +12,7 @@ import {
   SessionPageSchema,
   VipSchema,
 } from "@holdfast/api";
+import { HoldfastError } from "@holdfast/model";
 import type { TSchema } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import type { FastifyInstance } from "fastify";
@@ -42,6 +43,29 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 }
 
 describe("a change", () => {
+  test("that the disk did not take is answered with an error that says so, and is in force", async () => {
+    const node = fakeNode();
+    let asked = 0;
+    const sources: typeof node.sources = {
+      ...node.sources,
+      configurationKept: async () => {
+        asked++;
+        throw new HoldfastError("CONFIGURATION_NOT_KEPT", { reason: "configuration: ENOSPC" });
+      },
+    };
+    const app = await buildServer(sources, { authorization: { token: () => undefined, socket: false } });
+    const answer = await app.inject({ method: "POST", url: "/v1/services", payload: SPEC });
+    assert.equal(answer.statusCode, 507);
+    assert.match(String(answer.headers["content-type"]), /problem\+json/);
+    const problem = answer.json();
+    assertSchema(ProblemSchema, problem);
+    assert.equal(problem.code, "CONFIGURATION_NOT_KEPT");
+    assert.match(problem.title, /in force.*ENOSPC/);
+    assert.equal(asked, 1);
+    assert.equal((await app.inject({ url: `/v1/services/${encodeURIComponent(ID)}` })).statusCode, 200);
+    await app.close();
+  });
+
   for (const [method, url, status, waits] of [
     ["POST", "/v1/services", 201, 1],
     ["GET", "/v1/services", 200, 0],

@@ -20,12 +20,21 @@ export interface ReplicaState {
   readonly lagMs?: number;
 }
 
+export interface DiskState {
+  /** What keeps the store from being written, in words; undefined: nothing. */
+  readonly failure: string | undefined;
+  /** Broken files that were put aside. */
+  readonly brokenCount: number;
+}
+
 export interface ClusterLink {
   readonly table: SessionTable;
   readonly replication: Replication;
   readonly store: ConfigurationStore;
-  /** Resolves when what `store` was told is on this member's disk, or that takes too long. */
+  /** Resolves when what `store` was told is on this member's disk. Throws CONFIGURATION_NOT_KEPT when it is not. */
   storeKept(): Promise<void>;
+  /** How the disk of the store is. */
+  disk(): DiskState;
   /** This member holds what the others hold. */
   caughtUp(): boolean;
   /** NAT ports may be allocated: everything that lives in this member's slots is known. */
@@ -56,6 +65,7 @@ export function createLoneLink(): ClusterLink {
     replication: noReplication,
     store: createLocalConfigurationStore(),
     storeKept: async () => {},
+    disk: () => ({ failure: undefined, brokenCount: 0 }),
     caughtUp: () => true,
     mayAllocate: () => true,
     onState: () => {},

@@ -93,6 +93,7 @@ export function replicatedLink(sync: Sync, view: PublishingView, configuration: 
     replication: sync.replication,
     store: sync.configuration,
     storeKept: () => sync.configurationKept(),
+    disk: () => sync.store(),
     caughtUp: () => sync.ready(),
     mayAllocate: () => sync.mayAllocate(),
     onState: (listener) => {
@@ -115,6 +116,7 @@ export function replicatedLink(sync: Sync, view: PublishingView, configuration: 
       for (const [name, value] of Object.entries(engine?.totals ?? {})) totals[name] = value;
       for (const [name, value] of Object.entries(host ?? {}))
         if (typeof value === "number") totals[`host.${name}`] = value;
+      for (const [name, value] of Object.entries(host?.store ?? {})) totals[`store.${name}`] = value;
       return {
         totals,
         peers: sync.members().map((member) => ({

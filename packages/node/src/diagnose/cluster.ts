@@ -5,6 +5,13 @@ import type { DiagnoseFinding } from "./findings.ts";
 /** Replication lag above this is worth a look, ms. */
 const LAG_WARNING_MS = 100;
 
+/** By check that readiness does not need. */
+const ADVICE: Readonly<Record<string, string>> = {
+  store: "Make room on the store's disk or replace it; until then a restart of all members may lose changes.",
+  certificate:
+    "holdfast certificates issue NAME, and put certificate and key in their place: the member takes them without a restart.",
+};
+
 export async function diagnoseCluster(client: ApiClient): Promise<DiagnoseFinding[]> {
   try {
     const [status, health, members, vips, services] = await Promise.all([
@@ -21,14 +28,18 @@ export async function diagnoseCluster(client: ApiClient): Promise<DiagnoseFindin
         detail: `Member ${status.member} of ${status.cluster} runs, ${status.fastPath}, ${status.sessions} sessions.`,
       },
     ];
-    for (const { name, ok, detail } of health.checks)
+    for (const { name, ok, required, detail } of health.checks)
       if (!ok)
-        findings.push({
-          subject: `ready: ${name}`,
-          level: "fail",
-          detail,
-          remedy: "See docs/operating.md, not ready.",
-        });
+        findings.push(
+          required
+            ? {
+                subject: `ready: ${name}`,
+                level: "fail",
+                detail,
+                remedy: "See docs/operating.md, not ready.",
+              }
+            : { subject: name, level: "fail", detail, remedy: ADVICE[name] ?? "See docs/operating.md." },
+        );
     for (const member of members) {
       const subject = `member ${member.name}`;
       if (member.phase !== "alive")

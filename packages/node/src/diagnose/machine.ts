@@ -1,7 +1,7 @@
 // Checks of this machine: kernel, capabilities, bpffs, BTF, interfaces and their offloads, rp_filter, clock. Looks
 // through a port, so that tests can describe a machine.
 import { execFileSync } from "node:child_process";
-import { accessSync, constants, readFileSync, statfsSync } from "node:fs";
+import { accessSync, constants, readdirSync, readFileSync, statfsSync } from "node:fs";
 import type { Configuration } from "../config/schema.ts";
 import type { DiagnoseFinding } from "./findings.ts";
 
@@ -30,6 +30,8 @@ export interface Machine {
   writable(path: string): boolean;
   /** Bytes that are free at a path. */
   freeBytes(path: string): number | undefined;
+  /** Names in a directory; none when it cannot be listed. */
+  names(path: string): readonly string[];
 }
 
 export const thisMachine: Machine = {
@@ -68,6 +70,13 @@ export const thisMachine: Machine = {
       return true;
     } catch {
       return false;
+    }
+  },
+  names(path) {
+    try {
+      return readdirSync(path);
+    } catch {
+      return [];
     }
   },
   freeBytes(path) {
@@ -289,7 +298,18 @@ function checkStore(configuration: Configuration, machine: Machine): DiagnoseFin
       subject,
       level: "fail",
       detail: `Only ${Math.floor(free / 1024 / 1024)} MiB are free at ${directory}.`,
-      remedy: "Make room: the member runs on without its store, and says so in the log.",
+      remedy: "Make room: when it is full, changes through the API are answered with CONFIGURATION_NOT_KEPT.",
+    };
+  const broken = ["journals", "values"].flatMap((part) =>
+    machine.names(`${directory}/${part}`).filter((name) => name.includes(".broken-")),
+  );
+  if (broken.length > 0)
+    return {
+      subject,
+      level: "warn",
+      detail: `${broken.length} broken files are put aside in ${directory}: ${broken.slice(0, 3).join(", ")}${broken.length > 3 ? ", …" : ""}.`,
+      remedy:
+        "The log says what was wrong with each. What is missing came from the other members: look at the disk, then remove them.",
     };
   return { subject, level: "ok", detail: `${directory} can be written.` };
 }

@@ -43,6 +43,7 @@ export interface MetricSources {
   membersAlive(): number;
   membersConfigured(): number;
   replication(): Promise<ReplicationMetrics | undefined>;
+  disk(): { readonly failure: string | undefined; readonly brokenCount: number };
 }
 
 export interface NodeMetrics {
@@ -96,6 +97,23 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
       const [alive, configured] = [sources.membersAlive(), sources.membersConfigured()];
       this.set({ state: "alive" }, alive);
       this.set({ state: "missing" }, Math.max(0, configured - alive));
+    },
+  });
+
+  new Gauge({
+    name: "holdfast_store_writable",
+    help: "0 while the store's disk takes nothing: it is full, failing or read-only. 1 also without a store.",
+    registers,
+    collect() {
+      this.set(sources.disk().failure === undefined ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "holdfast_store_broken_files",
+    help: "Files of the store that could not be read and were put aside under NAME.broken-TIME.",
+    registers,
+    collect() {
+      this.set(sources.disk().brokenCount);
     },
   });
 

@@ -1,5 +1,5 @@
 // The configuration document on the link to the engine: what is kept, what is sent, whom it meets.
-import type { Clock, Logger, Random, Timer } from "@holdfast/model";
+import { type Clock, HoldfastError, type Logger, type Random, type Timer } from "@holdfast/model";
 import type { ToEngine, ToView } from "../ports.ts";
 import { ConfigurationDocument } from "./configuration-document.ts";
 
@@ -7,7 +7,7 @@ import { ConfigurationDocument } from "./configuration-document.ts";
 const KEPT_NAME = "configuration";
 /** Edits in a row are kept once. */
 const KEEP_DELAY_MS = 100;
-/** A disk that is slow or broken holds up no operator for longer; the other members have the change, too. */
+/** A disk that takes longer is an error to whoever waits. */
 export const KEPT_LIMIT_MS = 2_000;
 
 export class ConfigurationLink {
@@ -19,7 +19,7 @@ export class ConfigurationLink {
   /** Changes so far, and how many of them are known to be on disk. */
   #changeCount = 0;
   #keptCount = 0;
-  readonly #waiting = new Set<{ readonly count: number; readonly resolve: () => void }>();
+  readonly #waiting = new Set<{ readonly count: number; readonly settle: (failure?: string) => void }>();
   readonly #clock: Clock;
 
   constructor(post: (message: ToEngine) => void, clock: Clock, random: Random, logger: Logger) {
@@ -45,19 +45,26 @@ export class ConfigurationLink {
       return true;
     }
     if (message.kind === "stored") {
-      this.#keptCount = Math.max(this.#keptCount, message.token);
-      for (const { count, resolve } of [...this.#waiting]) if (count <= this.#keptCount) resolve();
+      const { token, failure } = message;
+      if (failure === undefined) this.#keptCount = Math.max(this.#keptCount, token);
+      for (const { count, settle } of [...this.#waiting]) if (count <= token) settle(failure);
       return true;
     }
     if (message.kind !== "kept") return false;
     const kept = message.values.get(KEPT_NAME);
-    if (kept !== undefined && !this.document.load(kept)) {
-      this.#logger.error(
-        {},
-        "the stored configuration is damaged and was left out; the other members have it",
-      );
-    }
+    if (kept !== undefined && !this.document.load(kept)) this.#putAside(kept);
     return true;
+  }
+
+  /** What cannot be read would be written over by the next change. */
+  #putAside(value: Uint8Array): void {
+    const stamp = new Date(this.#clock.wallMs()).toISOString().replace(/[-:]|\.\d+/g, "");
+    const name = `${KEPT_NAME}-broken-${stamp}`;
+    this.#post({ kind: "keep", name, value, token: undefined });
+    this.#logger.error(
+      { keptAs: name },
+      "the stored configuration is damaged and was left out: it comes from the other members, and with none from the file",
+    );
   }
 
   connected(member: number): void {
@@ -75,20 +82,26 @@ export class ConfigurationLink {
     this.#keep(undefined);
   }
 
-  /** Resolves when every change so far is on this member's disk; after KEPT_LIMIT_MS in any case. */
+  /**
+   * Resolves when every change so far is on this member's disk. Throws CONFIGURATION_NOT_KEPT when the disk did not take
+   * it, or not within KEPT_LIMIT_MS; it goes on being tried.
+   */
   kept(): Promise<void> {
     const count = this.#changeCount;
     if (count === this.#keptCount) return Promise.resolve();
     // It may have been handed over already, without the question when it is written.
     this.#save ??= () => this.document.save();
-    return new Promise((resolve) => {
-      const settle = () => {
+    return new Promise((resolve, reject) => {
+      const settle = (failure?: string) => {
         timer.cancel();
         this.#waiting.delete(waiting);
-        resolve();
+        if (failure === undefined) resolve();
+        else reject(new HoldfastError("CONFIGURATION_NOT_KEPT", { reason: failure }));
       };
-      const timer = this.#clock.after(KEPT_LIMIT_MS, settle);
-      const waiting = { count, resolve: settle };
+      const timer = this.#clock.after(KEPT_LIMIT_MS, () =>
+        settle(`the disk did not answer within ${KEPT_LIMIT_MS} ms`),
+      );
+      const waiting = { count, settle };
       this.#waiting.add(waiting);
       this.#keep(count);
     });

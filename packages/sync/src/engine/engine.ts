@@ -29,12 +29,11 @@ export class ReplicationEngine implements Engine {
   }
 
   async start(): Promise<void> {
-    const { clock, store, link, transport, logger } = this.#ports;
+    const { clock, store, link, transport } = this.#ports;
     const { settings, readiness, floors, intake, incarnations, broadcast } = this.#parts;
     readiness.start();
     const stored = await store.load();
     if (this.#stopped) return;
-    for (const what of stored.damaged) logger.warn({ what }, "left out of the store: damaged");
     floors.load(stored.values.get("floors"));
     for (const segment of stored.segments) intake.stored(segment);
     incarnations.beginAfter(stored.values.get("incarnation"));
@@ -83,8 +82,8 @@ export class ReplicationEngine implements Engine {
     const { store, link } = this.#ports;
     store.put(name, value);
     if (token === undefined) return;
-    void store.flush().then(() => {
-      if (!this.#stopped) link.post({ kind: "stored", token });
+    void store.flush().then((failure) => {
+      if (!this.#stopped) link.post({ kind: "stored", token, failure });
     });
   }
 

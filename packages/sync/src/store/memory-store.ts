@@ -36,7 +36,7 @@ export class MemoryDisk {
         this.#pending.push(() => this.#values.set(name, copy));
       },
       flush: () => this.#flush(),
-      close: () => this.#flush(),
+      close: async () => void (await this.#flush()),
     };
   }
 
@@ -57,9 +57,9 @@ export class MemoryDisk {
     this.#pending = [];
   }
 
-  #flush(): Promise<void> {
+  #flush(): Promise<undefined> {
     this.settle();
-    return Promise.resolve();
+    return Promise.resolve(undefined);
   }
 
   #append(actor: Actor, segment: number, tick: number, change: Uint8Array): void {

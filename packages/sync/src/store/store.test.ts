@@ -55,7 +55,7 @@ describe("a damaged store", () => {
     const warnings: string[] = [];
     const logger: Logger = {
       ...silentLogger,
-      warn: (fields, message) => void warnings.push(JSON.stringify(fields) + message),
+      error: (fields, message) => void warnings.push(JSON.stringify(fields) + message),
     };
     const store = await openAt(directory, logger);
     const state = await store.load();

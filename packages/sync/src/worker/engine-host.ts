@@ -32,7 +32,12 @@ export async function hostEngine(
   warmUp();
   let fileStore: FileStore | undefined;
   if (options.storeDirectory !== undefined)
-    fileStore = await FileStore.open({ directory: options.storeDirectory, clock, logger });
+    fileStore = await FileStore.open({
+      directory: options.storeDirectory,
+      clock,
+      logger,
+      changed: (state) => link.post({ kind: "store", state }),
+    });
   const store: Store = fileStore ?? new MemoryDisk().open();
   const { clusterId, memberName, memberNumber, memberNumberCount, listen, members, tls, timing } = options;
   const transport = await WsTransport.open({

@@ -53,12 +53,17 @@ export function unpin(path: string): void {
 
 /** Removes every pin below, and the directories. */
 export function removePins(directory: string): void {
+  clearPins(directory);
+  if (existsSync(directory)) rmdirSync(directory);
+}
+
+/** Everything below a directory; the directory itself stays, with whoever holds a lock on it. */
+export function clearPins(directory: string): void {
   for (const name of pinnedNames(directory)) {
     const path = join(directory, name);
     if (pinnedNames(path).length > 0 || isDirectory(path)) removePins(path);
     else unpin(path);
   }
-  if (existsSync(directory)) rmdirSync(directory);
 }
 
 function isDirectory(path: string): boolean {

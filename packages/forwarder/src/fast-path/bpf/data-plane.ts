@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { HoldfastError, type Logger } from "@holdfast/model";
 import { LIMITS, STATE } from "./abi.ts";
-import { pinnedNames, preparePinDirectory, removePins } from "./bpffs.ts";
+import { clearPins, pinnedNames, preparePinDirectory } from "./bpffs.ts";
 import {
   ERRNO,
   errno,
@@ -83,7 +83,7 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
         { pinDirectory: options.pinDirectory },
         "the pinned data plane is of another version: its flows are given up, the replicas bring them back",
       );
-      removePins(options.pinDirectory);
+      clearPins(options.pinDirectory);
       preparePinDirectory(mapDirectory);
     } else if (found !== undefined) {
       adopted = true;

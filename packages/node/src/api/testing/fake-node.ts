@@ -64,7 +64,7 @@ export function fakeNode(
       status: ready ? "ok" : "notReady",
       member: "m0",
       version: "0.0.0-test",
-      checks: [{ name: "test", ok: ready, detail: "as the test says" }],
+      checks: [{ name: "test", ok: ready, required: true, detail: "as the test says" }],
     }),
     ownerships: () =>
       [...new Set(registry.list().flatMap((service) => service.vips))]
