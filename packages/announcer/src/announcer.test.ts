@@ -33,11 +33,17 @@ class RecordingSender implements FrameSender {
     this.closed = true;
   }
 
-  about(vip: Address): number {
+  /** A neighbour's cache points here: the last repeat is no older than its period, or the VIP is withdrawn. */
+  leads(vip: Address): 0 | undefined {
+    const last = this.about(vip).at(-1);
+    return last !== undefined && this.clock.nowMs() - last.atMs <= REPEAT_PERIOD_MS ? 0 : undefined;
+  }
+
+  about(vip: Address): { readonly atMs: number }[] {
     const wanted = Buffer.from(addressToBytes(vip));
     // ARP: sender address at 28; NA: target at 62.
     const at = wanted.length === 4 ? 28 : 62;
-    return this.frames.filter(({ frame }) => wanted.equals(frame.subarray(at, at + wanted.length))).length;
+    return this.frames.filter(({ frame }) => wanted.equals(frame.subarray(at, at + wanted.length)));
   }
 }
 
@@ -84,7 +90,9 @@ announcerCompliance("l2", () => {
     announcer,
     kind: "l2",
     elapse: (ms) => clock.elapse(ms),
-    heard: (vip) => sender.about(vip),
+    leads: (vip) => sender.leads(vip),
+    ranked: false,
+    mute: false,
     isHolding: () => !sender.closed || clock.timerCount() > 0 || interfaces.listenerCount() > 0,
   };
 });
@@ -95,7 +103,9 @@ announcerCompliance("none", () => {
     announcer: createAnnouncer({ kind: "none", clock }),
     kind: "none",
     elapse: (ms) => clock.elapse(ms),
-    heard: () => undefined,
+    leads: () => undefined,
+    ranked: false,
+    mute: true,
     isHolding: () => clock.timerCount() > 0,
   };
 });
@@ -104,7 +114,7 @@ suite("l2 announcer", () => {
   test("a burst goes out at its times on every segment, then a repeat each period", () => {
     const { clock, sender, announcer } = l2(PATH_A, CORE);
     const startMs = clock.nowMs();
-    announcer.announce("203.0.113.1");
+    void announcer.announce([{ vip: "203.0.113.1", rank: 0 }]);
     clock.elapse((BURST_DELAYS_MS.at(-1) as number) + REPEAT_PERIOD_MS);
     const expected = [...BURST_DELAYS_MS, (BURST_DELAYS_MS.at(-1) as number) + REPEAT_PERIOD_MS];
     // Both ARP forms on both segments each time.
@@ -117,13 +127,13 @@ suite("l2 announcer", () => {
         [atMs, 5],
       ]),
     );
-    assert.deepEqual(announcer.announced()[0]?.interfaces, ["path-a", "core"]);
+    assert.deepEqual(announcer.announced()[0]?.places, ["path-a", "core"]);
     assert.equal(announcer.announced()[0]?.messageCount, expected.length * 4);
   });
 
   test("a segment without carrier is left out; when it comes, everything is announced anew", () => {
     const { clock, sender, interfaces, announcer } = l2({ ...PATH_A, carrier: false });
-    announcer.announce("2001:db8:113::1");
+    void announcer.announce([{ vip: "2001:db8:113::1", rank: 0 }]);
     assert.equal(sender.frames.length, 0);
     assert.equal(announcer.announced()[0]?.trouble, "no interface has carrier");
     clock.elapse(60_000);
@@ -140,7 +150,7 @@ suite("l2 announcer", () => {
 
   test("a process that was stopped does not claim its VIPs on its return before it knows whose they are", () => {
     const { clock, sender, announcer } = l2(PATH_A);
-    announcer.announce("203.0.113.1");
+    void announcer.announce([{ vip: "203.0.113.1", rank: 0 }]);
     const before = sender.frames.length;
     clock.jump(60_000);
     clock.elapse(POSTPONEMENT_MS - 1);
@@ -150,7 +160,7 @@ suite("l2 announcer", () => {
     assert(sender.frames.length > before, "still the owner: the repeats go on");
     clock.jump(60_000);
     clock.elapse(10);
-    announcer.withdraw("203.0.113.1");
+    void announcer.announce([]);
     const after = sender.frames.length;
     clock.elapse(60_000);
     assert.equal(sender.frames.length, after);
@@ -159,7 +169,7 @@ suite("l2 announcer", () => {
   test("a frame that the kernel refuses is counted and repeated", () => {
     const { clock, sender, announcer } = l2(PATH_A);
     sender.refusing = true;
-    announcer.announce("203.0.113.1");
+    void announcer.announce([{ vip: "203.0.113.1", rank: 0 }]);
     assert.deepEqual(announcer.counters(), { sent: 0, sendFailures: 2, postponed: 0 });
     sender.refusing = false;
     clock.elapse(BURST_DELAYS_MS[1] as number);

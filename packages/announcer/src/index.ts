@@ -3,9 +3,15 @@ export {
   ANNOUNCED_VIP_COUNT_MAX,
   ANNOUNCER_KINDS,
   type Announced,
+  type AnnouncedRank,
+  type Announcement,
   type Announcer,
   type AnnouncerCounters,
   type AnnouncerKind,
+  type RouteAttributes,
+  type RouterRoute,
+  type RouterStatus,
+  type SessionState,
 } from "./announcer.ts";
 export { type AnnouncerOptions, createAnnouncer } from "./create.ts";
 export type { AnnouncerInterface, InterfacePort } from "./interfaces.ts";

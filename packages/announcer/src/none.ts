@@ -3,37 +3,53 @@ import type { Address, Clock } from "@holdfast/model";
 import {
   ANNOUNCED_VIP_COUNT_MAX,
   type Announced,
+  type AnnouncedRank,
+  type Announcement,
   type Announcer,
   type AnnouncerCounters,
+  type RouterStatus,
 } from "./announcer.ts";
 
 export class NoneAnnouncer implements Announcer {
   readonly kind = "none";
   private readonly clock: Clock;
-  private readonly since = new Map<Address, number>();
+  private kept = new Map<Address, { readonly rank: AnnouncedRank; readonly sinceMs: number }>();
   private stopped = false;
 
   constructor(clock: Clock) {
     this.clock = clock;
   }
 
-  announce(vip: Address): void {
-    if (this.stopped || this.since.has(vip) || this.since.size >= ANNOUNCED_VIP_COUNT_MAX) return;
-    this.since.set(vip, this.clock.nowMs());
+  announce(announcements: readonly Announcement[]): Promise<void> {
+    const before = this.kept;
+    if (this.stopped) return Promise.resolve();
+    this.kept = new Map();
+    for (const { vip, rank } of announcements.filter(({ rank }) => rank === 0)) {
+      if (this.kept.size >= ANNOUNCED_VIP_COUNT_MAX) break;
+      this.kept.set(vip, before.get(vip) ?? { rank, sinceMs: this.clock.nowMs() });
+    }
+    return Promise.resolve();
   }
 
-  withdraw(vip: Address): void {
-    this.since.delete(vip);
-  }
+  renew(): void {}
 
   announced(): readonly Announced[] {
-    return [...this.since].map(([vip, sinceMs]) => ({
+    return [...this.kept].map(([vip, { rank, sinceMs }]) => ({
       vip,
+      rank,
       sinceMs,
-      interfaces: [],
+      places: [],
       messageCount: 0,
       trouble: undefined,
     }));
+  }
+
+  routers(): readonly RouterStatus[] {
+    return [];
+  }
+
+  onStatus(): () => void {
+    return () => {};
   }
 
   counters(): AnnouncerCounters {
@@ -42,6 +58,6 @@ export class NoneAnnouncer implements Announcer {
 
   async stop(): Promise<void> {
     this.stopped = true;
-    this.since.clear();
+    this.kept = new Map();
   }
 }

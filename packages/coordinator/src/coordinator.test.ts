@@ -66,6 +66,9 @@ test("three coordinators share VIPs, one is closed, the others take over; it ret
       );
       return owner !== undefined && more.length === 0 && agreed;
     }) === true && owners("203.0.113.1")[0] !== owners("203.0.114.1")[0];
+  /** Of every VIP, in the order of the members. */
+  const ranks = (vip: string) =>
+    [...running.keys()].map((name) => duties.get(name)?.find((duty) => duty.vip === vip)?.rank);
   try {
     for (const { name } of members) await start(name);
     await until("every member sees three", () =>
@@ -81,6 +84,9 @@ test("three coordinators share VIPs, one is closed, the others take over; it ret
       ),
     );
     await until("each VIP has one owner, and not the same", settled);
+    await until("each VIP has one member of each rank", () =>
+      ["203.0.113.1", "203.0.114.1"].every((vip) => [...ranks(vip)].sort().join() === "0,1,2"),
+    );
     const [victim] = owners("203.0.113.1");
     assert(victim !== undefined);
 
@@ -106,6 +112,7 @@ test("three coordinators share VIPs, one is closed, the others take over; it ret
     await until("the VIP is back", () => owners("203.0.113.1").join() === victim);
     assert.equal(await running.get(victim)?.drain(), "drained");
     await until("somebody else has it", settled);
+    await until("it stands last, as the last resort", () => ranks("203.0.113.1")[2] === 2);
     await running.get(victim)?.leave();
     running.delete(victim);
     await until("it has left", () =>

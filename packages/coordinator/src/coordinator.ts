@@ -492,9 +492,17 @@ function dutiesOf(assignment: Assignment, tenure: Tenure, self: MemberName): Vip
     ([vip, { candidates }]: [Address, { candidates: readonly { member: MemberName }[] }]) => ({
       vip,
       owned: tenure.owned.has(vip),
+      rank: tenure.owned.has(vip)
+        ? 0
+        : rankBehindOwner(candidates.findIndex(({ member }) => member === self)),
       successor: candidates.find(({ member }) => member !== self)?.member,
     }),
   );
+}
+
+/** Who should own it but does not yet (the owner lets go in a moment) stands right behind the owner. */
+function rankBehindOwner(place: number): number | undefined {
+  return place < 0 ? undefined : Math.max(place, 1);
 }
 
 function sameDuties(a: readonly VipDuty[], b: readonly VipDuty[]): boolean {
@@ -502,7 +510,12 @@ function sameDuties(a: readonly VipDuty[], b: readonly VipDuty[]): boolean {
     a.length === b.length &&
     a.every((duty, index) => {
       const other = b[index];
-      return duty.vip === other?.vip && duty.owned === other.owned && duty.successor === other.successor;
+      return (
+        duty.vip === other?.vip &&
+        duty.owned === other.owned &&
+        duty.rank === other.rank &&
+        duty.successor === other.successor
+      );
     })
   );
 }

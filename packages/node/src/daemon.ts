@@ -207,7 +207,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       const found = announcer.announced().find((announced) => announced.vip === vip);
       if (found === undefined) return [];
       const since = new Date(clock.wallMs() - (clock.nowMs() - found.sinceMs)).toISOString();
-      return (found.interfaces.length > 0 ? found.interfaces : ["-"]).map((name) => ({
+      return (found.places.length > 0 ? found.places : ["-"]).map((name) => ({
         interface: name,
         kind: announcer.kind,
         since,

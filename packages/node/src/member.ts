@@ -9,7 +9,7 @@ import {
   type MemberConfiguration,
 } from "@holdfast/coordinator";
 import { addressesOfEndpoint, type Clock, type Logger, type VipDuty } from "@holdfast/model";
-import { announceOnly } from "./cluster/announcer.ts";
+import { announcementsOf } from "./cluster/announcer.ts";
 import type { ClusterLink } from "./cluster/link.ts";
 import type { MemberDirectory } from "./cluster/members.ts";
 import { placementOf, type Topology } from "./cluster/topology.ts";
@@ -79,10 +79,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
   coordinator.onDuties(async (next) => {
     duties = next;
     treatVips();
-    announceOnly(
-      announcer,
-      next.filter((duty) => duty.owned).map((duty) => duty.vip),
-    );
+    await announcer.announce(announcementsOf(next, isLeaving(coordinator.view())));
     tellOwners();
   });
   // An INIT-ACK waits for the owners of the service's other VIPs: the endpoint's first HEARTBEAT meets them.
@@ -100,7 +97,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
     tell(event);
     if (event.kind === "vipMoved") tellOwners();
     // The other one may have answered ARP for it until now.
-    if (event.kind === "vipUncontested") announcer.announce(event.vip);
+    if (event.kind === "vipUncontested") announcer.renew(event.vip);
   });
 
   function tell(event: CoordinatorEvent): void {
@@ -246,6 +243,11 @@ export function joinMember(parts: MemberParts): JoinedMember {
       unsubscribe();
     },
   };
+}
+
+/** This member drains or stops: it owns nothing new, and serves what still comes. */
+function isLeaving({ members }: ClusterView): boolean {
+  return members.some(({ isSelf, draining }) => isSelf && draining);
 }
 
 /** Somewhere no other member is heard, though others live: whose cable it is only strangers can tell. */

@@ -13,7 +13,7 @@ const announcer = createAnnouncer({
   kind: "l2",
   interfaces: { list: () => [port], onChange: () => () => {} },
 });
-for (const vip of vips) announcer.announce(vip);
+await announcer.announce(vips.map((vip) => ({ vip, rank: 0 })));
 console.log(JSON.stringify(announcer.counters()));
 for await (const _ of process.stdin);
 await announcer.stop();

@@ -4,8 +4,10 @@ import type { Address, Clock, Logger, Timer } from "@holdfast/model";
 import {
   ANNOUNCED_VIP_COUNT_MAX,
   type Announced,
+  type Announcement,
   type Announcer,
   type AnnouncerCounters,
+  type RouterStatus,
 } from "../announcer.ts";
 import type { AnnouncerInterface, InterfacePort } from "../interfaces.ts";
 import { announcementFrames } from "./frames.ts";
@@ -19,7 +21,7 @@ export interface L2Options {
   readonly sender: FrameSender;
 }
 
-interface Announcement {
+interface Burst {
   readonly vip: Address;
   readonly sinceMs: number;
   /** Rounds since the last beginning of a burst. */
@@ -31,7 +33,7 @@ interface Announcement {
 export class L2Announcer implements Announcer {
   readonly kind = "l2";
   private readonly options: L2Options;
-  private readonly announcements = new Map<Address, Announcement>();
+  private readonly announcements = new Map<Address, Burst>();
   private readonly unsubscribe: () => void;
   /** Interfaces with carrier as last seen, by index: their MAC as text. */
   private known = new Map<number, string>();
@@ -46,7 +48,26 @@ export class L2Announcer implements Announcer {
     this.unsubscribe = options.interfaces.onChange(() => this.interfacesChanged());
   }
 
-  announce(vip: Address): void {
+  announce(announcements: readonly Announcement[]): Promise<void> {
+    const owned = new Set(announcements.filter(({ rank }) => rank === 0).map(({ vip }) => vip));
+    for (const vip of [...this.announcements.keys()]) if (!owned.has(vip)) this.withdraw(vip);
+    for (const vip of owned) if (!this.announcements.has(vip)) this.begin(vip);
+    return Promise.resolve();
+  }
+
+  renew(vip: Address): void {
+    if (this.announcements.has(vip)) this.begin(vip);
+  }
+
+  routers(): readonly RouterStatus[] {
+    return [];
+  }
+
+  onStatus(): () => void {
+    return () => {};
+  }
+
+  private begin(vip: Address): void {
     if (this.stopped) return;
     let announcement = this.announcements.get(vip);
     if (announcement === undefined) {
@@ -61,7 +82,7 @@ export class L2Announcer implements Announcer {
     this.burst(announcement);
   }
 
-  withdraw(vip: Address): void {
+  private withdraw(vip: Address): void {
     this.announcements.get(vip)?.timer?.cancel();
     this.announcements.delete(vip);
   }
@@ -71,8 +92,9 @@ export class L2Announcer implements Announcer {
     const names = interfaces.map(({ name }) => name);
     return [...this.announcements.values()].map(({ vip, sinceMs, messageCount }) => ({
       vip,
+      rank: 0,
       sinceMs,
-      interfaces: names,
+      places: names,
       messageCount,
       trouble: names.length === 0 ? "no interface has carrier" : undefined,
     }));
@@ -90,13 +112,13 @@ export class L2Announcer implements Announcer {
     this.options.sender.close();
   }
 
-  private burst(announcement: Announcement): void {
+  private burst(announcement: Burst): void {
     announcement.timer?.cancel();
     announcement.round = 0;
     this.sendRound(announcement);
   }
 
-  private sendRound(announcement: Announcement): void {
+  private sendRound(announcement: Burst): void {
     for (const port of this.options.interfaces.list()) {
       if (!port.carrier) continue;
       for (const frame of announcementFrames(announcement.vip, port.mac)) {
@@ -110,7 +132,7 @@ export class L2Announcer implements Announcer {
     this.schedule(announcement, delayBeforeMs(announcement.round));
   }
 
-  private schedule(announcement: Announcement, delayMs: number): void {
+  private schedule(announcement: Burst, delayMs: number): void {
     const { clock } = this.options;
     const dueMs = clock.nowMs() + delayMs;
     announcement.timer = clock.after(delayMs, () => {

@@ -1,6 +1,11 @@
 // The announcer on this member's interfaces.
-import { type Announcer, type AnnouncerOptions, createAnnouncer } from "@holdfast/announcer";
-import type { Address, Clock, Logger } from "@holdfast/model";
+import {
+  type Announcement,
+  type Announcer,
+  type AnnouncerOptions,
+  createAnnouncer,
+} from "@holdfast/announcer";
+import type { Clock, Logger, VipDuty } from "@holdfast/model";
 import type { Configuration } from "../config/schema.ts";
 import { servingInterfaces } from "../network/interfaces.ts";
 import type { NetworkWatch } from "../network/watch.ts";
@@ -34,10 +39,10 @@ export function openAnnouncer(options: {
   });
 }
 
-/** Announces exactly these VIPs. */
-export function announceOnly(announcer: Announcer, vips: readonly Address[]): void {
-  const wanted = new Set(vips);
-  const now = new Set(announcer.announced().map(({ vip }) => vip));
-  for (const vip of now) if (!wanted.has(vip)) announcer.withdraw(vip);
-  for (const vip of wanted) if (!now.has(vip)) announcer.announce(vip);
+/** What the announcer is told for this member's duties. `leaving`: what it cannot own any more it still serves. */
+export function announcementsOf(duties: readonly VipDuty[], leaving: boolean): readonly Announcement[] {
+  return duties.flatMap(({ vip, rank }): Announcement[] => {
+    if (rank !== undefined && (rank === 0 || !leaving)) return [{ vip, rank }];
+    return leaving ? [{ vip, rank: "leaving" }] : [];
+  });
 }
