@@ -44,6 +44,10 @@ export function listen(view: SessionView, memberNumber: number): Listeners {
 class CountingFastPath implements FastPath, Listeners {
   readonly mode = "tc";
   flowCount = 0;
+  interfaces(): readonly [] {
+    return [];
+  }
+
   nowMs(): number {
     return systemClock.nowMs();
   }

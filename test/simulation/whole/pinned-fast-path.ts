@@ -125,6 +125,7 @@ export class PinnedFastPath {
     const isCurrent = () => this.#attached === attachment && !clock.stopped;
     return {
       mode: "tc",
+      interfaces: () => [],
       nowMs: () => this.#machine.nowMs(),
       setLocal: (addresses) => {
         if (!isCurrent()) return;

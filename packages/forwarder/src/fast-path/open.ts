@@ -2,7 +2,7 @@
 import { HoldfastError, silentLogger } from "@holdfast/model";
 import { Netlink } from "../netlink/netlink.ts";
 import { type BpfFastPath, type BpfFastPathOptions, openBpfFastPath } from "./bpf/bpf-fast-path.ts";
-import type { FastPath } from "./port.ts";
+import type { Fallback, FastPath } from "./port.ts";
 import { openUserspaceFastPath } from "./userspace/userspace-fast-path.ts";
 
 export interface OpenFastPathOptions extends Omit<BpfFastPathOptions, "mode"> {
@@ -27,6 +27,7 @@ export async function openFastPath(options: OpenFastPathOptions): Promise<FastPa
   const logger = options.logger ?? silentLogger;
   const interfaces = options.interfaces.length > 0 ? options.interfaces : usableInterfaces();
   if (interfaces.length === 0) throw new HoldfastError("INTERFACE_NONE", {});
+  let fellBack: Fallback | undefined;
   if (options.mode !== "userspace") {
     try {
       const fastPath = await openBpfFastPath({ ...options, interfaces, mode: options.mode });
@@ -39,8 +40,9 @@ export async function openFastPath(options: OpenFastPathOptions): Promise<FastPa
       const fallback =
         options.mode === "auto" && error instanceof HoldfastError && BPF_ABSENT.has(error.code);
       if (!fallback) throw error;
+      fellBack = { code: error.code, reason: error.message };
       logger.warn(
-        { code: error.code, reason: error.message },
+        fellBack,
         "no BPF here: packets go through the userspace fast path, which is slower and stops with the daemon",
       );
     }
@@ -48,6 +50,7 @@ export async function openFastPath(options: OpenFastPathOptions): Promise<FastPa
   return openUserspaceFastPath({
     interfaces,
     logger,
+    ...(fellBack !== undefined && { fallback: fellBack }),
     ...(options.flowCountMax === undefined ? {} : { flowCountMax: options.flowCountMax }),
     ...(options.guardTable === undefined ? {} : { guardTable: options.guardTable }),
   });

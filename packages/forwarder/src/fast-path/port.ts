@@ -4,6 +4,27 @@ import type { Address } from "@holdfast/model";
 
 export type FastPathMode = "xdp" | "xdp-generic" | "tc" | "userspace";
 
+/** How a program hangs on an interface; "ring" is the userspace fast path's. */
+export type Hook = "xdp" | "xdp-generic" | "tcx" | "clsact" | "ring";
+
+/** An interface that the fast path serves. */
+export interface FastPathInterface {
+  readonly name: string;
+  readonly index: number;
+  readonly hooks: readonly Hook[];
+  /** With XDP: whether it takes what XDP redirects to it. What would leave by one that does not goes by TC. */
+  readonly takesRedirected?: boolean;
+  /** Programs of others that see its packets first; absent: none. */
+  readonly programsBefore?: number;
+}
+
+/** What was tried before the mode in use, and why it is not it. */
+export interface Fallback {
+  /** Of the coded error. */
+  readonly code: string;
+  readonly reason: string;
+}
+
 /** What the fast path matches: the packet as it arrives. */
 export interface FlowKey {
   readonly source: Address;
@@ -101,6 +122,10 @@ export interface SignOfLifeModule {
 
 export interface FastPath {
   readonly mode: FastPathMode;
+  /** A faster one was wanted, and did not work here; absent: it is what the configuration says. */
+  readonly fallback?: Fallback | undefined;
+  /** Those that are served now. */
+  interfaces(): readonly FastPathInterface[];
   /** The fast path's clock in ms. */
   nowMs(): number;
   setLocal(addresses: readonly LocalAddress[]): void;

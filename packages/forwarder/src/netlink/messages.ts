@@ -16,6 +16,11 @@ export const MESSAGE = {
   NEW_NEIGHBOUR: 28,
   DEL_NEIGHBOUR: 29,
   GET_NEIGHBOUR: 30,
+  NEW_RULE: 32,
+  DEL_RULE: 33,
+  GET_RULE: 34,
+  NEW_NEXTHOP: 104,
+  DEL_NEXTHOP: 105,
 } as const;
 
 export const FLAG = { REQUEST: 1, ACK: 4, ROOT: 0x100, MATCH: 0x200, CREATE: 0x400 } as const;
@@ -28,6 +33,7 @@ const ROUTE_SIZE = 12;
 const NEIGHBOUR_SIZE = 12;
 const AF_INET = 2;
 const AF_INET6 = 10;
+const AF_BRIDGE = 7;
 const NTF_USE = 1;
 const ARPHRD_ETHER = 1;
 const IFF_UP = 1;
@@ -149,7 +155,8 @@ export function useNeighbourBody(interfaceIndex: number, address: Address): Buff
 }
 
 export function linkOf(body: Buffer): Link | undefined {
-  if (body.length < LINK_SIZE) return undefined;
+  // Of a bridge's port there are messages of another family: one that "deletes" says that it left the bridge.
+  if (body.length < LINK_SIZE || body[0] === AF_BRIDGE) return undefined;
   const attributes = attributesOf(body, LINK_SIZE);
   const flags = body.readUInt32LE(8);
   const info = attributes.get(LINK_ATTRIBUTE.LINK_INFO);
@@ -221,7 +228,7 @@ export function neighbourOf(body: Buffer): Neighbour | undefined {
   };
 }
 
-function attribute(type: number, value: Uint8Array): Buffer {
+export function attribute(type: number, value: Uint8Array): Buffer {
   const bytes = Buffer.alloc((4 + value.length + 3) & ~3);
   bytes.writeUInt16LE(4 + value.length);
   bytes.writeUInt16LE(type, 2);
@@ -230,7 +237,7 @@ function attribute(type: number, value: Uint8Array): Buffer {
 }
 
 /** Attributes from `at` on; the flags of nested and network byte order are taken off the type. */
-function attributesOf(body: Buffer, at: number): Map<number, Buffer> {
+export function attributesOf(body: Buffer, at: number): Map<number, Buffer> {
   const attributes = new Map<number, Buffer>();
   for (let offset = at; offset + 4 <= body.length; ) {
     const length = body.readUInt16LE(offset);
@@ -241,6 +248,6 @@ function attributesOf(body: Buffer, at: number): Map<number, Buffer> {
   return attributes;
 }
 
-function textOf(bytes: Buffer | undefined): string | undefined {
+export function textOf(bytes: Buffer | undefined): string | undefined {
   return bytes?.toString("latin1", 0, Math.max(0, bytes.indexOf(0) < 0 ? bytes.length : bytes.indexOf(0)));
 }

@@ -70,6 +70,10 @@ export const FLOW_FLAG = {
   DOWN: 16,
 } as const;
 
+export const INTERFACE_FLAG = {
+  XDP: 1,
+} as const;
+
 export const LIMITS = {
   ABI_VERSION: 1,
   CHUNK_COUNT_MAX: 64,
@@ -90,12 +94,14 @@ export const LIMITS = {
 export const LOCAL_FLAG = {
   OWNED: 1,
   SUCCESSOR: 2,
+  SUCCESSOR_XDP: 4,
 } as const;
 
 export const NEXTHOP_FLAG = {
   RESOLVED: 1,
   ROUTED: 2,
   V6: 4,
+  XDP: 8,
 } as const;
 
 export const PORT_KIND = {
@@ -216,7 +222,7 @@ export const INTERFACE = {
   SIZE: 12,
   ifindex: 0,
   mac: 4,
-  spare: 10,
+  flags: 10,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */

@@ -1,10 +1,11 @@
 // The fast path in the kernel: programs, maps, punts and next hops together, behind the port.
 import { join } from "node:path";
-import { type Address, HoldfastError, type Logger, silentLogger } from "@holdfast/model";
-import type { Link } from "../../netlink/messages.ts";
+import { type Address, type Logger, silentLogger } from "@holdfast/model";
 import { Netlink } from "../../netlink/netlink.ts";
 import type {
+  Fallback,
   FastPath,
+  FastPathInterface,
   FastPathMode,
   Flow,
   FlowCounters,
@@ -13,18 +14,16 @@ import type {
   Punt,
   SignOfLifeModule,
 } from "../port.ts";
-import { receiveAllMulticast } from "./all-multicast.ts";
 import { removePins } from "./bpffs.ts";
 import { CounterMap } from "./counters.ts";
 import { type DataPlane, loadDataPlane } from "./data-plane.ts";
 import { FlowTable } from "./flow-table.ts";
-import { selectLinks, writeInterfaces } from "./interfaces.ts";
 import { KernelClock } from "./kernel-clock.ts";
-import { Attachments } from "./links.ts";
 import { LocalTables } from "./local-tables.ts";
 import { NexthopTable } from "./nexthops.ts";
 import { PuntReader } from "./punt-reader.ts";
 import { RawSender } from "./raw-sender.ts";
+import { ServedInterfaces } from "./served-interfaces.ts";
 import type { SignOfLifeData } from "./sign-of-life.ts";
 import {
   beat,
@@ -37,13 +36,15 @@ import {
 
 export const FLOW_COUNT_MAX_DEFAULT = 1_048_576;
 export const PUNT_RING_BYTES_DEFAULT = 4 * 1024 * 1024;
+/** How often somebody looks whether programs are where they were put, and what devices can do. */
+const CHECK_PERIOD_MS = 1_000;
 /** How often stale neighbours in use are confirmed. The kernel keeps one reachable for some 30 s. */
 const CONFIRM_PERIOD_MS = 5_000;
 
 export interface BpfFastPathOptions {
   /** auto: native XDP with TC behind it on hardware, TC elsewhere. */
   readonly mode: "auto" | "xdp" | "xdp-generic" | "tc";
-  /** Names, in this network namespace. */
+  /** Names and patterns (`eth*`), in this network namespace; empty: every usable interface. */
   readonly interfaces: readonly string[];
   /** On a bpffs, which is mounted if /sys/fs/bpf is none. undefined: nothing outlives the process. */
   readonly pinDirectory?: string;
@@ -77,9 +78,8 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
   const log = options.logger ?? silentLogger;
   const netlink = new Netlink();
   let plane: DataPlane | undefined;
-  let attachments: Attachments | undefined;
+  let interfaces: ServedInterfaces | undefined;
   try {
-    const links = selectLinks(netlink.links(), options.interfaces);
     plane = loadDataPlane({
       flowCountMax: options.flowCountMax ?? FLOW_COUNT_MAX_DEFAULT,
       puntRingBytes: options.ringBytes ?? PUNT_RING_BYTES_DEFAULT,
@@ -92,38 +92,28 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
       deadAfterMs: options.deadAfterMs ?? DEAD_AFTER_MS_DEFAULT,
       budgets: { ...PUNT_BUDGETS_DEFAULT, ...options.puntBudgets },
     });
-    writeInterfaces(plane.maps.hf_interfaces, links);
-    attachments = new Attachments(plane, log);
-    for (const link of links) attach(attachments, link, options.mode);
-    attachments.removeOthers();
-    const { hooks } = attachments;
-    if (options.mode === "xdp" && !hooks.has("xdp")) {
-      throw new HoldfastError("BPF_XDP_UNAVAILABLE", { interfaces: options.interfaces.join(", ") });
-    }
-    const mode: FastPathMode = hooks.has("xdp") ? "xdp" : hooks.has("xdp-generic") ? "xdp-generic" : "tc";
-    return new KernelFastPath(mode, plane, attachments, netlink, options);
+    interfaces = new ServedInterfaces({
+      mode: options.mode,
+      interfaces: options.interfaces,
+      plane,
+      netlink,
+      log,
+    });
+    interfaces.open();
+    return new KernelFastPath(plane, interfaces, netlink, options);
   } catch (error) {
-    if (plane?.adopted) attachments?.close();
-    else attachments?.uninstall();
+    interfaces?.close(plane?.adopted === true);
     plane?.close();
     netlink.close();
     throw error;
   }
 }
 
-function attach(attachments: Attachments, link: Link, mode: BpfFastPathOptions["mode"]): void {
-  // TC is always there: behind XDP, for what XDP cannot do.
-  attachments.attachTc(link);
-  if (mode === "xdp" || (mode === "auto" && link.physical)) attachments.attachXdp(link, false);
-  else if (mode === "xdp-generic") attachments.attachXdp(link, true);
-}
-
 class KernelFastPath implements BpfFastPath {
-  readonly mode: FastPathMode;
   readonly adopted: boolean;
   readonly plane: DataPlane;
   readonly signOfLifeModule: SignOfLifeModule & { readonly data: SignOfLifeData };
-  readonly #attachments: Attachments;
+  readonly #interfaces: ServedInterfaces;
   readonly #netlink: Netlink;
   readonly #nexthops: NexthopTable;
   readonly #flows: FlowTable;
@@ -132,27 +122,17 @@ class KernelFastPath implements BpfFastPath {
   readonly #punts: PuntReader;
   readonly #sender = new RawSender();
   readonly #state: Buffer;
-  readonly #options: BpfFastPathOptions;
-  readonly #links = new Map<number, Uint8Array>();
-  #stopMulticast: () => void;
   readonly #confirmTimer: NodeJS.Timeout;
+  readonly #checkTimer: NodeJS.Timeout;
   #repointing = false;
   #repointAgain = false;
   #listener: (punt: Punt) => void = () => {};
   #closed = false;
 
-  constructor(
-    mode: FastPathMode,
-    plane: DataPlane,
-    attachments: Attachments,
-    netlink: Netlink,
-    options: BpfFastPathOptions,
-  ) {
-    this.mode = mode;
-    this.#options = options;
+  constructor(plane: DataPlane, interfaces: ServedInterfaces, netlink: Netlink, options: BpfFastPathOptions) {
     this.plane = plane;
     this.adopted = plane.adopted;
-    this.#attachments = attachments;
+    this.#interfaces = interfaces;
     this.#netlink = netlink;
     const { maps } = plane;
     this.signOfLifeModule = {
@@ -166,10 +146,13 @@ class KernelFastPath implements BpfFastPath {
     const clock = new KernelClock(plane.clockProgram);
     // Followed before anything is looked up, so that no change falls between.
     netlink.follow((event) => {
+      // First of all, so that a next hop knows what its interface can do.
+      if (!this.#closed) interfaces.handle(event);
       this.#nexthops.handle(event);
-      if (event.kind === "link" && !event.removed) this.#linkChanged(event.link);
     });
-    this.#nexthops = new NexthopTable(maps.hf_nexthops, netlink, clock, nowMs, plane.adopted);
+    this.#nexthops = new NexthopTable(maps.hf_nexthops, netlink, clock, nowMs, plane.adopted, (link) =>
+      interfaces.mayTransmit(link),
+    );
     this.#nexthops.onRoutesChanged = () => this.#repoint();
     this.#flows = new FlowTable(
       { flows4: maps.hf_flows4, flows6: maps.hf_flows6 },
@@ -177,21 +160,39 @@ class KernelFastPath implements BpfFastPath {
       clock,
       nowMs,
     );
-    this.#local = new LocalTables({ local: maps.hf_local, ports: maps.hf_ports }, (index) =>
-      this.#nexthops.macOf(index),
-    );
+    this.#local = new LocalTables({ local: maps.hf_local, ports: maps.hf_ports }, (index) => {
+      const link = this.#nexthops.link(index);
+      return link?.mac.length === 6 ? { mac: link.mac, xdp: interfaces.mayTransmit(link) } : undefined;
+    });
+    interfaces.onTransmitChanged = (index) => {
+      this.#nexthops.transmitChanged(index);
+      this.#local.refresh();
+    };
     this.#counters = new CounterMap(maps.hf_counters);
     this.#punts = new PuntReader(
       { proven: maps.hf_proven, unproven: maps.hf_unproven },
       plane.puntRingBytes,
       (punt) => this.#listener(punt),
     );
-    this.#stopMulticast = receiveAllMulticast(attachments.interfaceIndexes);
     this.#state = readState(maps.hf_state);
     this.#confirmTimer = setInterval(() => this.#nexthops.confirm(), CONFIRM_PERIOD_MS);
     this.#confirmTimer.unref();
+    this.#checkTimer = setInterval(() => interfaces.check(), CHECK_PERIOD_MS);
+    this.#checkTimer.unref();
     // Routes may have changed while no daemon looked.
     if (plane.adopted) this.#repointNow();
+  }
+
+  get mode(): FastPathMode {
+    return this.#interfaces.mode;
+  }
+
+  get fallback(): Fallback | undefined {
+    return this.#interfaces.fallback;
+  }
+
+  interfaces(): readonly FastPathInterface[] {
+    return this.#interfaces.list();
   }
 
   nowMs(): number {
@@ -254,44 +255,21 @@ class KernelFastPath implements BpfFastPath {
   }
 
   async detach(): Promise<void> {
-    this.#close(() => this.#attachments.close());
+    this.#close(true);
   }
 
   async uninstall(): Promise<void> {
-    this.#close(() => this.#attachments.uninstall());
+    this.#close(false);
     if (this.plane.pinDirectory !== undefined) removePins(this.plane.pinDirectory);
   }
 
-  /** An interface of ours has come (back), perhaps under another number, or has another MAC. */
-  #linkChanged(link: Link): void {
-    if (this.#closed || !this.#options.interfaces.includes(link.name) || link.mac.length !== 6) return;
-    const known = this.#links.get(link.index);
-    if (known !== undefined && Buffer.from(known).equals(link.mac)) return;
-    const logger = this.#options.logger ?? silentLogger;
-    this.#links.set(link.index, link.mac);
-    try {
-      writeInterfaces(this.plane.maps.hf_interfaces, [link]);
-      if (this.#attachments.interfaceIndexes.includes(link.index)) return;
-      attach(this.#attachments, link, this.#options.mode);
-      this.#stopMulticast();
-      this.#stopMulticast = receiveAllMulticast(this.#attachments.interfaceIndexes);
-      logger.info({ interface: link.name, index: link.index }, "interface came up: fast path attached");
-    } catch (error) {
-      if (!(error instanceof HoldfastError)) throw error;
-      logger.error(
-        { interface: link.name, code: error.code, reason: error.message },
-        "interface cannot be used",
-      );
-    }
-  }
-
-  #close(links: () => void): void {
+  #close(installed: boolean): void {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#confirmTimer);
-    this.#stopMulticast();
+    clearInterval(this.#checkTimer);
     this.#punts.close();
-    links();
+    this.#interfaces.close(installed);
     this.#netlink.close();
     this.#sender.close();
     this.plane.close();

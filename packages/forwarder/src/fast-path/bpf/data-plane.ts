@@ -45,6 +45,8 @@ export interface DataPlane {
   readonly clockProgram: number;
   /** undefined: the kernel refused it; the reason is in the log. */
   readonly xdpProgram: number | undefined;
+  /** Why there is no XDP program. */
+  readonly xdpRefused: string | undefined;
   readonly pinDirectory: string | undefined;
   close(): void;
 }
@@ -98,14 +100,14 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
   }
   // The verifier may know less than this one on older kernels: TC alone is enough to work.
   let object: Pointer;
-  let xdp = true;
+  let xdpRefused: string | undefined;
   try {
     object = load(file, mapDirectory, sizes, true);
   } catch (error) {
     if (!(error instanceof HoldfastError) || error.code !== "BPF_LOAD_FAILED") throw error;
     object = load(file, mapDirectory, sizes, false);
-    xdp = false;
-    options.log.warn({ reason: error.details["reason"] }, "this kernel refuses the XDP program: TC only");
+    xdpRefused = String(error.details["reason"]);
+    options.log.warn({ reason: xdpRefused }, "this kernel refuses the XDP program: TC only");
   }
   const bpf = libbpf();
   const maps = {} as Record<MapName, number>;
@@ -118,7 +120,8 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
     maps,
     tcProgram: program("holdfast_tc"),
     clockProgram: program("holdfast_clock"),
-    xdpProgram: xdp ? program("holdfast_xdp") : undefined,
+    xdpProgram: xdpRefused === undefined ? program("holdfast_xdp") : undefined,
+    xdpRefused,
     pinDirectory: options.pinDirectory,
     close: () => bpf.objectClose(object),
   };

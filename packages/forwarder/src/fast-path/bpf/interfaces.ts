@@ -4,37 +4,47 @@ import type { Link } from "../../netlink/messages.ts";
 import { INTERFACE, LIMITS } from "./abi.ts";
 import { libbpf } from "./native.ts";
 
-/** The links of the given names. Throws INTERFACE_MISSING, INTERFACE_NOT_ETHERNET. */
-export function selectLinks(links: readonly Link[], names: readonly string[]): Link[] {
-  return names.map((name) => {
-    const link = links.find((candidate) => candidate.name === name);
-    if (link === undefined) throw new HoldfastError("INTERFACE_MISSING", { interface: name });
-    if (!link.ethernet || link.mac.length !== 6) {
-      throw new HoldfastError("INTERFACE_NOT_ETHERNET", { interface: name });
-    }
-    return link;
-  });
-}
+export class InterfaceSlots {
+  readonly #fd: number;
+  readonly #taken = new Map<number, Link>();
 
-/** Throws INTERFACE_INDEX_CLASH when two interfaces share a slot. */
-export function writeInterfaces(fd: number, links: readonly Link[]): void {
-  const slots = new Map<number, Link>();
-  for (const link of links) {
-    const slot = link.index % LIMITS.INTERFACE_SLOT_COUNT;
-    const other = slots.get(slot);
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Throws INTERFACE_INDEX_CLASH when another interface has the slot. */
+  take(link: Link): void {
+    const slot = slotOf(link.index);
+    const other = this.#taken.get(slot);
     if (other !== undefined && other.index !== link.index) {
       throw new HoldfastError("INTERFACE_INDEX_CLASH", { interface: link.name, other: other.name });
     }
-    slots.set(slot, link);
+    this.#taken.set(slot, link);
   }
-  for (const [slot, link] of slots) writeInterface(fd, slot, link.index, link.mac);
+
+  /** Of an interface that has taken its slot. `flags` of enum hf_interface_flag. */
+  write(link: Link, flags: number): void {
+    const value = Buffer.alloc(INTERFACE.SIZE);
+    value.writeUInt32LE(link.index, INTERFACE.ifindex);
+    value.set(link.mac, INTERFACE.mac);
+    value.writeUInt16LE(flags, INTERFACE.flags);
+    libbpf().update(this.#fd, keyOf(slotOf(link.index)), value, 0);
+  }
+
+  leave(interfaceIndex: number): void {
+    const slot = slotOf(interfaceIndex);
+    if (this.#taken.get(slot)?.index !== interfaceIndex) return;
+    this.#taken.delete(slot);
+    libbpf().update(this.#fd, keyOf(slot), Buffer.alloc(INTERFACE.SIZE), 0);
+  }
 }
 
-export function writeInterface(fd: number, slot: number, index: number, mac: Uint8Array): void {
+function slotOf(interfaceIndex: number): number {
+  return interfaceIndex % LIMITS.INTERFACE_SLOT_COUNT;
+}
+
+function keyOf(slot: number): Buffer {
   const key = Buffer.alloc(4);
   key.writeUInt32LE(slot);
-  const value = Buffer.alloc(INTERFACE.SIZE);
-  value.writeUInt32LE(index, INTERFACE.ifindex);
-  value.set(mac, INTERFACE.mac);
-  libbpf().update(fd, key, value, 0);
+  return key;
 }

@@ -18,25 +18,34 @@ export function mappedAddress(address: Address): Buffer {
   return mapped;
 }
 
+/** An interface of this host as a way to a successor. */
+export interface WayOut {
+  readonly mac: Uint8Array;
+  /** XDP may send to it. */
+  readonly xdp: boolean;
+}
+
 export class LocalTables {
   readonly #local: SyncedMap;
   readonly #ports: SyncedMap;
-  readonly #macOf: (interfaceIndex: number) => Uint8Array | undefined;
+  readonly #wayOut: (interfaceIndex: number) => WayOut | undefined;
+  #given: readonly LocalAddress[] = [];
   #addresses: readonly Address[] = [];
   #services = new Map<string, Buffer>();
   #endpoints = new Map<string, Buffer>();
 
   constructor(
     fds: { readonly local: number; readonly ports: number },
-    macOf: (interfaceIndex: number) => Uint8Array | undefined,
+    wayOut: (interfaceIndex: number) => WayOut | undefined,
   ) {
     this.#local = new SyncedMap(fds.local, 16);
     this.#ports = new SyncedMap(fds.ports, PORT_KEY.SIZE);
-    this.#macOf = macOf;
+    this.#wayOut = wayOut;
   }
 
   /** Returns the addresses that are not local any more. */
   setLocal(addresses: readonly LocalAddress[]): Set<Address> {
+    this.#given = addresses;
     const gone = new Set(this.#addresses);
     this.#addresses = addresses.map(({ address }) => address);
     for (const address of this.#addresses) gone.delete(address);
@@ -53,6 +62,11 @@ export class LocalTables {
     this.#setPorts();
     this.#local.set(wanted);
     return gone;
+  }
+
+  /** The ways out have changed. */
+  refresh(): void {
+    this.setLocal(this.#given);
   }
 
   setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
@@ -72,12 +86,12 @@ export class LocalTables {
   #localValue(local: LocalAddress): Buffer {
     const value = Buffer.alloc(LOCAL.SIZE);
     let flags = local.owned ? LOCAL_FLAG.OWNED : 0;
-    const own = local.successor && this.#macOf(local.successor.interfaceIndex);
-    if (local.successor !== undefined && own !== undefined) {
-      flags |= LOCAL_FLAG.SUCCESSOR;
+    const way = local.successor && this.#wayOut(local.successor.interfaceIndex);
+    if (local.successor !== undefined && way !== undefined) {
+      flags |= LOCAL_FLAG.SUCCESSOR | (way.xdp ? LOCAL_FLAG.SUCCESSOR_XDP : 0);
       value.writeUInt32LE(local.successor.interfaceIndex, LOCAL.successorIfindex);
       value.set(local.successor.mac, LOCAL.successorMacs);
-      value.set(own, LOCAL.successorMacs + 6);
+      value.set(way.mac, LOCAL.successorMacs + 6);
     }
     value.writeUInt32LE(flags, LOCAL.flags);
     return value;

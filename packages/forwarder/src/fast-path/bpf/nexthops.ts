@@ -34,14 +34,23 @@ export class NexthopTable {
   readonly #netlink: Netlink;
   readonly #clock: KernelClock;
   readonly #nowMs: () => number;
+  readonly #mayTransmit: (link: Link) => boolean;
   readonly #links = new Map<number, Link>();
   readonly #entries = new Map<string, Entry>();
   readonly #neighbours = new Map<string, Neighbour>();
   readonly #destinations = new Map<Address, number>();
   #nextIndex = UNRESOLVED + 1;
 
-  /** `adopted`: the map holds what an earlier daemon wrote, and flows that point into it. */
-  constructor(fd: number, netlink: Netlink, clock: KernelClock, nowMs: () => number, adopted: boolean) {
+  /** `mayTransmit`: whether XDP may send to the interface. `adopted`: the map holds what an earlier daemon wrote, and flows that point into it. */
+  constructor(
+    fd: number,
+    netlink: Netlink,
+    clock: KernelClock,
+    nowMs: () => number,
+    adopted: boolean,
+    mayTransmit: (link: Link) => boolean,
+  ) {
+    this.#mayTransmit = mayTransmit;
     this.#fd = fd;
     this.#netlink = netlink;
     this.#clock = clock;
@@ -64,12 +73,6 @@ export class NexthopTable {
     return index;
   }
 
-  /** The MAC of one of this host's interfaces. */
-  macOf(interfaceIndex: number): Uint8Array | undefined {
-    const mac = this.#links.get(interfaceIndex)?.mac;
-    return mac?.length === 6 ? mac : undefined;
-  }
-
   handle(event: NetlinkEvent): void {
     switch (event.kind) {
       case "link":
@@ -88,6 +91,17 @@ export class NexthopTable {
         this.#routesChanged();
         break;
     }
+  }
+
+  /** `mayTransmit` answers otherwise now. */
+  transmitChanged(interfaceIndex: number): void {
+    for (const entry of this.#entries.values())
+      if (entry.interfaceIndex === interfaceIndex) this.#write(entry);
+  }
+
+  /** Of an interface of this host. */
+  link(interfaceIndex: number): Link | undefined {
+    return this.#links.get(interfaceIndex);
   }
 
   /** Asks for the neighbours that are stale or missing and in use. Call every few seconds. */
@@ -166,6 +180,7 @@ export class NexthopTable {
     if (link?.up) flags |= NEXTHOP_FLAG.ROUTED;
     if (link?.up && link.carrier && entry.mac !== undefined && link.mac.length === 6) {
       flags |= NEXTHOP_FLAG.RESOLVED;
+      if (this.#mayTransmit(link)) flags |= NEXTHOP_FLAG.XDP;
       value.set(entry.mac, NEXTHOP.macs);
       value.set(link.mac, NEXTHOP.macs + 6);
     }

@@ -1,6 +1,6 @@
 // Runs a program on one packet without a wire (bpf_prog_test_run): what the oracle test compares, and benchmarks time.
 import type { Punt } from "../port.ts";
-import { INTERFACE, LIMITS, NEXTHOP, NEXTHOP_FLAG } from "./abi.ts";
+import { INTERFACE, INTERFACE_FLAG, LIMITS, NEXTHOP, NEXTHOP_FLAG } from "./abi.ts";
 import { type DataPlane, loadDataPlane } from "./data-plane.ts";
 import { FlowTable } from "./flow-table.ts";
 import { KernelClock } from "./kernel-clock.ts";
@@ -80,13 +80,14 @@ export class TestRunner {
     slot.writeUInt32LE(LOOPBACK_INDEX % LIMITS.INTERFACE_SLOT_COUNT);
     const attached = Buffer.alloc(INTERFACE.SIZE);
     attached.writeUInt32LE(LOOPBACK_INDEX, INTERFACE.ifindex);
+    attached.writeUInt16LE(INTERFACE_FLAG.XDP, INTERFACE.flags);
     libbpf().update(maps.hf_interfaces, slot, attached, 0);
     const index = Buffer.alloc(4);
     index.writeUInt32LE(NEXTHOP_INDEX);
     const nexthop = Buffer.alloc(NEXTHOP.SIZE);
     nexthop.writeUInt32LE(LOOPBACK_INDEX, NEXTHOP.ifindex);
     nexthop.writeUInt32LE(settings.mtu ?? 0xffff_ffff, NEXTHOP.mtu);
-    nexthop.writeUInt32LE(NEXTHOP_FLAG.RESOLVED | NEXTHOP_FLAG.ROUTED, NEXTHOP.flags);
+    nexthop.writeUInt32LE(NEXTHOP_FLAG.RESOLVED | NEXTHOP_FLAG.ROUTED | NEXTHOP_FLAG.XDP, NEXTHOP.flags);
     libbpf().update(maps.hf_nexthops, index, nexthop, 0);
     this.flows = new FlowTable(
       { flows4: maps.hf_flows4, flows6: maps.hf_flows6 },

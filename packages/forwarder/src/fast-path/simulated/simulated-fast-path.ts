@@ -86,6 +86,10 @@ export class SimulatedFastPath implements FastPath {
     return this.#engine.tables.flows.size;
   }
 
+  interfaces(): readonly [] {
+    return [];
+  }
+
   nowMs(): number {
     return this.#ownNowMs === undefined ? this.#manualMs : this.#ownNowMs();
   }

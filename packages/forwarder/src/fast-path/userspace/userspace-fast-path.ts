@@ -4,7 +4,16 @@ import { IPV4_HEADER_SIZE, IpHeader, internetChecksum, read16, writeChecksum } f
 import { arpReply, type OwnsAddress } from "../answer/arp.ts";
 import { echoReply } from "../answer/echo.ts";
 import { isSolicitation, neighbourAdvertisement } from "../answer/neighbour.ts";
-import type { FastPath, Flow, FlowCounters, FlowKey, LocalAddress, Punt } from "../port.ts";
+import type {
+  Fallback,
+  FastPath,
+  FastPathInterface,
+  Flow,
+  FlowCounters,
+  FlowKey,
+  LocalAddress,
+  Punt,
+} from "../port.ts";
 import { Engine } from "../reference/engine.ts";
 import { PUNT_TURN_COUNT_MAX, type PuntRates } from "../reference/punt-queue.ts";
 import { EgressTable } from "./egress.ts";
@@ -28,6 +37,8 @@ export interface UserspaceFastPathOptions {
   /** The nftables table that keeps the host's stack from VIP packets; default "holdfast". */
   readonly guardTable?: string;
   readonly logger?: Logger;
+  /** What was tried before. */
+  readonly fallback?: Fallback;
 }
 
 /**
@@ -75,6 +86,7 @@ function openPort(name: string): Port {
 
 class UserspaceFastPath implements FastPath {
   readonly mode = "userspace";
+  readonly fallback?: Fallback;
   readonly #ports: readonly Port[];
   readonly #guard: HostGuard;
   readonly #engine: Engine;
@@ -95,6 +107,7 @@ class UserspaceFastPath implements FastPath {
 
   constructor(ports: readonly Port[], guard: HostGuard, options: UserspaceFastPathOptions, logger: Logger) {
     this.#ports = ports;
+    if (options.fallback !== undefined) this.fallback = options.fallback;
     this.#guard = guard;
     this.#egress = new EgressTable(() => this.nowMs());
     this.#sender = new Sender(() => this.#engine.countDrop("send-failed"));
@@ -115,6 +128,10 @@ class UserspaceFastPath implements FastPath {
         );
       },
     );
+  }
+
+  interfaces(): readonly FastPathInterface[] {
+    return this.#ports.map(({ facts: { name, index } }) => ({ name, index, hooks: ["ring"] }));
   }
 
   nowMs(): number {

@@ -59,7 +59,7 @@ function commonPrefix(names: readonly string[]): string {
   const parts = (names[0] ?? "").split("_");
   for (let count = parts.length - 1; count > 1; count--) {
     const prefix = `${parts.slice(0, count).join("_")}_`;
-    if (names.length > 1 && names.every((name) => name.startsWith(prefix))) return prefix;
+    if (names.every((name) => name.startsWith(prefix))) return prefix;
   }
   return CONSTANT_PREFIX;
 }

@@ -136,11 +136,20 @@ enum hf_nexthop_flag {
 	/* There is a route: the kernel can resolve `gateway` on `ifindex`. */
 	HF_NEXTHOP_ROUTED = 2,
 	HF_NEXTHOP_V6 = 4,
+	/* The interface takes what XDP redirects to it. Without it the TC program behind the XDP program sends. */
+	HF_NEXTHOP_XDP = 8,
 };
 
 enum hf_local_flag {
 	HF_LOCAL_OWNED = 1,
 	HF_LOCAL_SUCCESSOR = 2,
+	/* As HF_NEXTHOP_XDP, of the successor's interface. */
+	HF_LOCAL_SUCCESSOR_XDP = 4,
+};
+
+enum hf_interface_flag {
+	/* As HF_NEXTHOP_XDP: XDP may answer out of it. */
+	HF_INTERFACE_XDP = 1,
 };
 
 enum hf_port_kind {
@@ -272,7 +281,7 @@ struct hf_port_key {
 struct hf_interface {
 	__u32 ifindex;
 	__u8 mac[6];
-	__u16 spare;
+	__u16 flags;
 };
 
 struct hf_budget_rate {

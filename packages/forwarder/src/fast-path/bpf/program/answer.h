@@ -21,6 +21,16 @@ static __always_inline struct hf_interface *NAME(own_interface)(CONTEXT *ctx)
 	return interface && interface->ifindex == ifindex ? interface : 0;
 }
 
+#if HF_XDP
+/* Whether an answer can leave by the interface that the question came in by; else the TC program answers. */
+static __always_inline bool NAME(may_reflect)(CONTEXT *ctx)
+{
+	struct hf_interface *interface = NAME(own_interface)(ctx);
+
+	return interface && interface->flags & HF_INTERFACE_XDP;
+}
+#endif
+
 __noinline int NAME(arp)(CONTEXT *ctx)
 {
 	struct arp_frame *frame = NAME(start)(ctx);
@@ -46,6 +56,10 @@ __noinline int NAME(arp)(CONTEXT *ctx)
 	interface = NAME(own_interface)(ctx);
 	if (!interface || !NAME(answers)(local))
 		return NAME(drop)(HF_DROP_NOT_OWNED);
+#if HF_XDP
+	if (!NAME(may_reflect)(ctx))
+		return NAME(defer)();
+#endif
 	__builtin_memcpy(frame->eth.h_dest, frame->sender_mac, 6);
 	__builtin_memcpy(frame->eth.h_source, interface->mac, 6);
 	frame->operation = bpf_htons(ARP_REPLY);
@@ -95,6 +109,10 @@ __noinline int NAME(icmp4)(CONTEXT *ctx, __u32 header, __u32 total)
 	local = bpf_map_lookup_elem(&hf_local, &address);
 	if (!local || !NAME(answers)(local))
 		return NAME(drop)(HF_DROP_NOT_OWNED);
+#if HF_XDP
+	if (!NAME(may_reflect)(ctx))
+		return NAME(defer)();
+#endif
 	NAME(turn_round)(eth);
 	swap = ip->saddr;
 	ip->saddr = ip->daddr;
@@ -145,6 +163,10 @@ __noinline int NAME(neighbour)(CONTEXT *ctx)
 	if (payload < sizeof(*message) || (void *)(message + 1) > end || message->option_type != ND_OPTION_SOURCE ||
 	    message->option_size != 1)
 		return NAME(punt)(ctx, HF_PUNT_NDP, 0);
+#if HF_XDP
+	if (!NAME(may_reflect)(ctx))
+		return NAME(defer)();
+#endif
 	__builtin_memcpy(eth->h_dest, message->mac, 6);
 	__builtin_memcpy(eth->h_source, interface->mac, 6);
 	__builtin_memcpy(&ip->daddr, &ip->saddr, 16);
@@ -189,6 +211,10 @@ __noinline int NAME(icmp6)(CONTEXT *ctx, __u32 offset, __u32 size)
 	local = bpf_map_lookup_elem(&hf_local, &address);
 	if (!local || !NAME(answers)(local))
 		return NAME(drop)(HF_DROP_NOT_OWNED);
+#if HF_XDP
+	if (!NAME(may_reflect)(ctx))
+		return NAME(defer)();
+#endif
 	NAME(turn_round)(eth);
 	__builtin_memcpy(&swap, &ip->saddr, 16);
 	__builtin_memcpy(&ip->saddr, &address, 16);

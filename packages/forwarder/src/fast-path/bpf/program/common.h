@@ -17,6 +17,8 @@
 #define IP_OFFSET ETH_HLEN
 /* "TTL less one" as a summand of the header checksum, words as a little-endian host loads them. */
 #define TTL_DELTA 0xfffe
+/* What redirects to other devices fails unseen: the program counts a packet that nobody gets. */
+#define NEXTHOP_FOR_XDP (HF_NEXTHOP_RESOLVED | HF_NEXTHOP_XDP)
 
 struct sctp_header {
 	__be16 source_port;

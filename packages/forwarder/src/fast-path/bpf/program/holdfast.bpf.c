@@ -55,6 +55,7 @@ enum hf_counter_base hf_emit_counter_base;
 enum hf_flow_flag hf_emit_flow_flag;
 enum hf_nexthop_flag hf_emit_nexthop_flag;
 enum hf_local_flag hf_emit_local_flag;
+enum hf_interface_flag hf_emit_interface_flag;
 enum hf_port_kind hf_emit_port_kind;
 enum hf_punt_flag hf_emit_punt_flag;
 enum hf_budget hf_emit_budget;

@@ -128,7 +128,7 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	slot = reply ? flow->reply_nexthop : flow->nexthop;
 	nexthop = bpf_map_lookup_elem(&hf_nexthops, &slot);
 #if HF_XDP
-	if (!nexthop || !(nexthop->flags & HF_NEXTHOP_RESOLVED))
+	if (!nexthop || (nexthop->flags & NEXTHOP_FOR_XDP) != NEXTHOP_FOR_XDP)
 		return NAME(defer)();
 #else
 	if (!nexthop || !(nexthop->flags & (HF_NEXTHOP_RESOLVED | HF_NEXTHOP_ROUTED)))

@@ -133,6 +133,10 @@ __noinline int NAME(divert)(CONTEXT *ctx)
 		local = bpf_map_lookup_elem(&hf_local, &address);
 		if (!local || !(local->flags & HF_LOCAL_SUCCESSOR))
 			return NO_SUCCESSOR;
+#if HF_XDP
+		if (!(local->flags & HF_LOCAL_SUCCESSOR_XDP))
+			return NAME(defer)();
+#endif
 		if (ip->ttl <= 1)
 			return NAME(drop)(HF_DROP_TTL_EXPIRED);
 		ip->check = apply_delta(ip->check, TTL_DELTA);
@@ -144,6 +148,10 @@ __noinline int NAME(divert)(CONTEXT *ctx)
 		local = bpf_map_lookup_elem(&hf_local, &address);
 		if (!local || !(local->flags & HF_LOCAL_SUCCESSOR))
 			return NO_SUCCESSOR;
+#if HF_XDP
+		if (!(local->flags & HF_LOCAL_SUCCESSOR_XDP))
+			return NAME(defer)();
+#endif
 		if (ip6->hop_limit <= 1)
 			return NAME(drop)(HF_DROP_TTL_EXPIRED);
 		ip6->hop_limit--;
