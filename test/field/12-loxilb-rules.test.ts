@@ -192,6 +192,79 @@ describe("rules of LoxiLB's clients", () => {
     assert.equal(service().healthCheck, undefined);
   });
 
+  test("endpoints that are posted by themselves say how a host is asked, also for rules that come later", async () => {
+    const send = async (method: string, path: string, body?: object) => {
+      const response = await fetch(`${member(1).url}/netlox/v1/config/endpoint${path}`, {
+        method,
+        headers: { "content-type": "application/json" },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      });
+      return [response.status, ((await response.json()) as { result?: string }).result];
+    };
+    // loxicmd create ep 192.168.80.10 --probetype=http --probereq=ready --l4port=8080 --period=30 --retries=4
+    const ep = {
+      hostName: "192.168.80.10",
+      name: "",
+      inactiveReTries: 4,
+      probeType: "http",
+      probeReq: "ready",
+      probeResp: "",
+      probeDuration: 30,
+      probePort: 8080,
+    };
+    const check = { kind: "http", port: 8080, path: "/ready", intervalMs: 30_000, downCount: 4 };
+    await post(kubeHead({ endpoints: ["192.168.80.10", "192.168.80.11"] }));
+    assert.deepEqual(await send("POST", "", ep), [200, "Success"]);
+    assert.deepEqual(
+      service().endpoints.map(({ healthCheck }) => healthCheck),
+      [check, undefined],
+    );
+    const all = (await (await fetch(`${member(0).url}/netlox/v1/config/endpoint/all`)).json()) as {
+      Attr: Record<string, unknown>[];
+    };
+    const row = all.Attr.find(({ hostName }) => hostName === "192.168.80.10");
+    assert.deepEqual(
+      [
+        row?.["name"],
+        row?.["probeType"],
+        row?.["probePort"],
+        row?.["probeDuration"],
+        row?.["inactiveReTries"],
+      ],
+      ["192.168.80.10_http_8080", "http", 8080, 30, 4],
+    );
+    // A rule that comes, and one that comes again.
+    await remove();
+    await post(kubeHead());
+    assert.deepEqual(service().endpoints[0]?.healthCheck, check);
+    await post(kubeHead({ endpoints: ["192.168.80.12"] }));
+    await post(kubeHead({ oper: 1, endpoints: ["192.168.80.10"] }));
+    assert.deepEqual(service().endpoints.at(-1)?.healthCheck, check);
+    // By the name of one endpoint: that one alone.
+    const one = {
+      ...ep,
+      name: "192.168.80.12_sctp_30412",
+      hostName: "192.168.80.12",
+      probeType: "none",
+      probePort: 0,
+    };
+    assert.deepEqual(await send("POST", "", one), [200, "Success"]);
+    assert.deepEqual(service().endpoints[0]?.healthCheck, { kind: "none" });
+    assert.deepEqual(
+      await send("DELETE", "/epipaddress/192.168.80.10?name=&probe_port=8080&probe_type=http"),
+      [200, "Success"],
+    );
+    assert.equal(service().endpoints.at(-1)?.healthCheck, undefined);
+    for (const wrong of [
+      { ...ep, probeType: "gopher" },
+      { ...ep, hostName: "nobody" },
+      { ...ep, probePort: 70000 },
+    ])
+      assert.equal((await send("POST", "", wrong))[0], 400);
+    await send("DELETE", "/epipaddress/192.168.80.12?name=&probe_port=0&probe_type=");
+    assert.equal(store().notes().size, 1, "the rule's own note is left");
+  });
+
   test("sources that are everybody are no filter; others are refused", async () => {
     const withSources = (prefix: string) =>
       kubeHead().replace('"allowedSources":[]', `"allowedSources":[{"prefix":"${prefix}"}]`);

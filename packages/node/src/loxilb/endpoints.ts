@@ -5,16 +5,31 @@ import { endpointKey } from "../services/specification.ts";
 import type { LoxilbContext } from "./context.ts";
 import { durationText } from "./duration.ts";
 import { foldKeys, numberOf, objectOf, textOf } from "./fold.ts";
-import { LoxilbError, omitEmpty, SchemaViolation, SUCCESS, sendJson } from "./reply.ts";
+import { type PostedEndpoint, PostedEndpoints, parsePostedEndpoint } from "./posted-endpoints.ts";
+import { LoxilbError, omitEmpty, SUCCESS, sendJson } from "./reply.ts";
 
-/** Posted endpoints that are kept; the oldest goes first. */
-const POSTED_COUNT_MAX = 1024;
-const PROBES = ["tcp", "udp", "sctp", "ping", "http", "https", "none"];
+/** As it was posted. */
+function shown({ port: _, ...endpoint }: PostedEndpoint): Record<string, unknown> {
+  return { ...endpoint };
+}
+
+function sameAddress(address: string, text: string): boolean {
+  try {
+    return parseAddress(text) === address;
+  } catch {
+    return false;
+  }
+}
 
 export function endpointRoutes(context: LoxilbContext) {
   const { sources, logger } = context;
   const { registry } = sources;
-  const posted = new Map<string, Record<string, unknown>>();
+  const posted = new PostedEndpoints(context.link.store, registry);
+
+  /** As it was posted, or as LoxiLB names the endpoint of a rule. */
+  function nameOf(address: string, port: number, kind: string): string {
+    return posted.nameFor(address, port) ?? `${address}_${kind}_${port}`;
+  }
 
   function ofServices(): Record<string, unknown>[] {
     const { health } = context.configuration();
@@ -23,27 +38,30 @@ export function endpointRoutes(context: LoxilbContext) {
       // A server with several addresses is a row for each, as LoxiLB probes them.
       const places = service.endpoints.flatMap((endpoint) =>
         addressesOfEndpoint(endpoint).map((address) => ({
-          ...endpoint,
           address,
+          port: endpoint.port,
+          state: endpoint.state,
           identity: endpoint.address,
+          check: endpoint.healthCheck ?? service.healthCheck,
         })),
       );
-      for (const { address, identity, port, state } of places) {
+      for (const { address, identity, port, state, check } of places) {
         const key = endpointKey(address, port);
         if (seen.has(key)) continue;
         const whole = sources.endpointHealth(service.id, endpointKey(identity, port));
+        const kind = health.enabled ? (check?.kind ?? "sctp") : "none";
         const verdict = { ...whole, ...whole.addresses?.find((each) => each.address === address) };
         seen.set(
           key,
           omitEmpty({
             hostName: address,
-            name: `${address}_sctp_${port}`,
-            inactiveReTries: health.downCount,
-            probeType: health.enabled ? "sctp" : "none",
-            probeReq: "",
-            probeResp: "",
-            probeDuration: Math.max(1, Math.round(health.intervalMs / 1000)),
-            probePort: port,
+            name: nameOf(address, port, kind),
+            inactiveReTries: check?.downCount ?? health.downCount,
+            probeType: kind,
+            probeReq: check?.path ?? check?.send ?? "",
+            probeResp: check?.expect ?? "",
+            probeDuration: Math.max(1, Math.round((check?.intervalMs ?? health.intervalMs) / 1000)),
+            probePort: check?.port ?? port,
             minDelay: durationText(verdict.delays?.minMs),
             avgDelay: durationText(verdict.delays?.averageMs),
             maxDelay: durationText(verdict.delays?.maxMs),
@@ -58,35 +76,16 @@ export function endpointRoutes(context: LoxilbContext) {
   return async (app: FastifyInstance) => {
     app.get("/config/endpoint/all", async (_request, reply) => {
       const known = ofServices();
-      const names = new Set(known.map((endpoint) => endpoint["name"]));
-      const others = [...posted.values()].filter((endpoint) => !names.has(endpoint["name"]));
-      return sendJson(reply, 200, { Attr: [...known, ...others] });
+      const hosts = new Set(known.map((endpoint) => endpoint["hostName"]));
+      // Of a host that no service has nobody asks anything: its state is not known.
+      const others = posted.list().filter(({ hostName }) => !hosts.has(hostName));
+      return sendJson(reply, 200, {
+        Attr: [...known, ...others.map((endpoint) => omitEmpty(shown(endpoint)))],
+      });
     });
 
     app.post("/config/endpoint", async (request, reply) => {
-      const body = objectOf(foldKeys(request.body), "body");
-      const hostName = textOf(body, "hostName");
-      if (hostName === "") throw new SchemaViolation(602, "hostName in body is required");
-      const probeType = textOf(body, "probeType") || "ping";
-      if (!PROBES.includes(probeType)) throw new LoxilbError("host-args error: malformed probeType");
-      const probePort = numberOf(body, "probePort");
-      const name = textOf(body, "name") || `${hostName}_${probeType}${probePort > 0 ? `_${probePort}` : ""}`;
-      posted.delete(name);
-      if (posted.size >= POSTED_COUNT_MAX) posted.delete(posted.keys().next().value as string);
-      // Shown as it was posted; endpoints of services are probed in any case, others are not.
-      posted.set(
-        name,
-        omitEmpty({
-          hostName,
-          name,
-          inactiveReTries: numberOf(body, "inactiveReTries"),
-          probeType,
-          probeReq: textOf(body, "probeReq"),
-          probeResp: textOf(body, "probeResp"),
-          probeDuration: numberOf(body, "probeDuration"),
-          probePort,
-        }),
-      );
+      posted.set(parsePostedEndpoint(objectOf(foldKeys(request.body), "body")));
       return sendJson(reply, 200, SUCCESS);
     });
 
@@ -95,14 +94,13 @@ export function endpointRoutes(context: LoxilbContext) {
       async (request, reply) => {
         const query = objectOf(foldKeys(request.query), "query");
         const [name, type, port] = [query["name"], query["probe_type"], query["probe_port"]];
-        for (const [key, endpoint] of posted) {
-          const matches =
-            endpoint["hostName"] === request.params.ip &&
-            (!name || endpoint["name"] === name) &&
-            (!type || endpoint["probeType"] === type) &&
-            (!port || port === "0" || String(endpoint["probePort"]) === port);
-          if (matches) posted.delete(key);
-        }
+        posted.remove(
+          (endpoint) =>
+            sameAddress(endpoint.hostName, request.params.ip) &&
+            (!name || endpoint.name.toLowerCase() === String(name).toLowerCase()) &&
+            (!type || endpoint.probeType === type) &&
+            (!port || port === "0" || String(endpoint.probePort) === port),
+        );
         return sendJson(reply, 200, SUCCESS);
       },
     );

@@ -1,13 +1,16 @@
 // What a posted rule makes of a service. For a rule that is known, what the post does not speak of stays as it is: after
 // `loxicmd save` and `apply`, which posts addresses, port and endpoints alone, a service is what it was.
 import { addressesOfSpec, type ServiceSpec, ServiceSpecSchema, validate } from "@holdfast/api";
-import type { Service } from "@holdfast/model";
+import type { Address, HealthCheck, Service } from "@holdfast/model";
 import { specOf } from "../api/routes/services.ts";
 import { endpointKey, keyOfSpec } from "../services/specification.ts";
 import type { ParsedRule, PostedEndpoint } from "./rule.ts";
 import { shownWeights } from "./rule-view.ts";
 
 type EndpointSpec = ServiceSpec["endpoints"][number];
+
+/** How an endpoint is asked that was posted by itself before; undefined: as its service says. */
+export type CheckFor = (address: Address, port: number) => HealthCheck | undefined;
 
 export interface Before {
   readonly service: Service;
@@ -16,9 +19,13 @@ export interface Before {
 }
 
 /** The service after the post; undefined: no endpoint is left of those that it had, which deletes the rule. */
-export function serviceAfter(rule: ParsedRule, before: Before | undefined): ServiceSpec | undefined {
+export function serviceAfter(
+  rule: ParsedRule,
+  before: Before | undefined,
+  checkFor: CheckFor,
+): ServiceSpec | undefined {
   const known = before?.isKnown === true ? specOf(before.service) : undefined;
-  const endpoints = endpointsAfter(rule, before, known?.endpoints ?? []);
+  const endpoints = endpointsAfter(rule, before, known?.endpoints ?? [], checkFor);
   if (rule.operation === "detach" && known !== undefined && known.endpoints.length > 0)
     if (endpoints.length === 0) return undefined;
   const base = known ?? forgotten(rule, before?.service);
@@ -56,10 +63,11 @@ function endpointsAfter(
   rule: ParsedRule,
   before: Before | undefined,
   known: readonly EndpointSpec[],
+  checkFor: CheckFor,
 ): EndpointSpec[] {
   const named = new Set((rule.endpoints ?? []).map((e) => endpointKey(e.address, e.port)));
   const posted = (rule.endpoints ?? []).map((endpoint) =>
-    withoutNamed(endpointAfter(endpoint, before?.service), named),
+    withoutNamed(endpointAfter(endpoint, before?.service, checkFor), named),
   );
   const others = known.filter((e) => !named.has(keyOfSpec(e))).map((e) => withoutNamed(e, named));
   if (rule.operation === "attach") return [...others, ...posted];
@@ -77,13 +85,25 @@ function withoutNamed(spec: EndpointSpec, named: ReadonlySet<string>): EndpointS
 }
 
 /** Of one that was there the weight alone can be new: what an operator drained stays drained. */
-function endpointAfter(endpoint: PostedEndpoint, before: Service | undefined): EndpointSpec {
+function endpointAfter(
+  endpoint: PostedEndpoint,
+  before: Service | undefined,
+  checkFor: CheckFor,
+): EndpointSpec {
   const { address, port, weight } = endpoint;
   const at = before?.endpoints.findIndex((e) => e.address === address && e.port === port) ?? -1;
   const known = before?.endpoints[at];
   // A weight that was left out is the same share for everybody.
-  if (before === undefined || known === undefined)
-    return { address, port, weight: weight === 0 ? 1 : weight, state: "active" };
+  if (before === undefined || known === undefined) {
+    const healthCheck = checkFor(address, port);
+    return {
+      address,
+      port,
+      weight: weight === 0 ? 1 : weight,
+      state: "active",
+      ...(healthCheck !== undefined && { healthCheck }),
+    };
+  }
   // What was shown and comes back means what it was shown for.
   const isShown = shownWeights(before.endpoints)[at] === weight;
   const spec = specOf(before).endpoints[at] as EndpointSpec;

@@ -6,6 +6,7 @@ import { endpointFigureKey, type FigureKeeper } from "./figures.ts";
 import { foldKeys } from "./fold.ts";
 import { RuleNotes } from "./notes.ts";
 import { serviceAfter } from "./post.ts";
+import { PostedEndpoints } from "./posted-endpoints.ts";
 import { LoxilbError, Refusal, SUCCESS, sendJson } from "./reply.ts";
 import { parseRule } from "./rule.ts";
 import { ruleView } from "./rule-view.ts";
@@ -23,6 +24,7 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
   const { sources, deletions, logger } = context;
   const { registry } = sources;
   const notes = new RuleNotes(context.link.store);
+  const posted = new PostedEndpoints(context.link.store, registry);
   const told = new Told(sources.clock);
 
   /** The rule's service, changed by this post; throws what LoxiLB's clients understand. */
@@ -33,7 +35,7 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
     const before = service && { service, isKnown: !deletions.isDeleted(id) };
     // Nothing to detach from: done already.
     if (rule.operation === "detach" && before?.isKnown !== true) return [];
-    const spec = serviceAfter(rule, before);
+    const spec = serviceAfter(rule, before, (address, at) => posted.checkFor(address, at));
     if (spec === undefined) {
       remove((other) => other.id === id);
       return [];
