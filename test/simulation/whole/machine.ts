@@ -111,6 +111,7 @@ export class Machine {
         ? undefined
         : { interfaceIndex: entry.index, mac: macBytes(mac) };
     },
+    isRoutable: (address: Address): boolean => networkOf(address) !== undefined,
     onChange: (listener: () => void): (() => void) => {
       this.#watchers.add(listener);
       return () => this.#watchers.delete(listener);

@@ -110,7 +110,8 @@ export const ServiceSpecSchema = Type.Object(
     clientPrefixes: Type.Array(PrefixSchema, {
       maxItems: 64,
       default: [],
-      description: "Private prefixes that client addresses are accepted from, beside those with a route.",
+      description:
+        "Private prefixes in which addresses that clients list are believed, beside those with a route other than the default.",
     }),
     withdrawWhenDown: Type.Boolean({
       default: false,

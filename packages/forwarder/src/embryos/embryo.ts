@@ -21,6 +21,8 @@ export interface Embryo extends Aged<Embryo> {
   lastVip: number;
   /** After the filter. */
   readonly listed: readonly Address[];
+  /** Further addresses that it may send from (path-mapping/client-filter.ts). */
+  readonly unrouted: readonly Address[];
   readonly pairing: readonly Address[];
   readonly prefix: string;
   readonly createdMs: number;
@@ -42,6 +44,11 @@ export interface Embryo extends Aged<Embryo> {
   published: boolean;
   /** Endpoints that did not answer. */
   tried: Set<Endpoint> | undefined;
+}
+
+/** Whether the INIT named the address. */
+export function isClientOf({ source, listed, unrouted }: Embryo, address: Address): boolean {
+  return source === address || listed.includes(address) || unrouted.includes(address);
 }
 
 /** The session that it belongs to, or will. Not computed before it has to be: a flood's embryos never need it. */

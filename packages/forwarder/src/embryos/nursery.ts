@@ -12,7 +12,7 @@ import type { ForwarderLimits } from "../limits.ts";
 import { bytesOf } from "../packet/translate.ts";
 import { endpointKey } from "../selection/associations.ts";
 import { AgeList } from "./age-list.ts";
-import type { Embryo } from "./embryo.ts";
+import { type Embryo, isClientOf } from "./embryo.ts";
 
 type NurseryLimits = Pick<
   ForwarderLimits,
@@ -106,7 +106,7 @@ export class Nursery {
           ? embryo.natPort === question.natPort && embryo.endpoint.port === question.endpointPort
           : embryo.clientPort === question.clientPort &&
             embryo.entry.service.id === question.serviceId &&
-            (embryo.source === question.client || embryo.listed.includes(question.client));
+            isClientOf(embryo, question.client);
       if (matches) yield embryo;
     }
   }

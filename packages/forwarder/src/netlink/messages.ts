@@ -43,7 +43,19 @@ const IFF_LOWER_UP = 0x1_0000;
 const LINK_ATTRIBUTE = { ADDRESS: 1, NAME: 3, MTU: 4, MASTER: 10, LINK_INFO: 18, PARENT_DEVICE: 56 } as const;
 const LINK_INFO_KIND = 1;
 const ADDRESS_ATTRIBUTE = { ADDRESS: 1, LOCAL: 2 } as const;
-const ROUTE_ATTRIBUTE = { DESTINATION: 1, INTERFACE: 4, GATEWAY: 5, METRICS: 8, VIA: 18 } as const;
+const ROUTE_ATTRIBUTE = {
+  DESTINATION: 1,
+  INTERFACE: 4,
+  GATEWAY: 5,
+  METRICS: 8,
+  MULTIPATH: 9,
+  VIA: 18,
+} as const;
+/** struct rtmsg: flags, and the one that asks for the route itself instead of what a packet would meet. */
+const ROUTE_FLAGS_OFFSET = 8;
+const RTM_F_FIB_MATCH = 0x2000;
+/** struct rtnexthop: length, flags, hops, interface. */
+const MULTIPATH_HOP_SIZE = 8;
 const METRIC_MTU = 2;
 const NEIGHBOUR_ATTRIBUTE = { DESTINATION: 1, LINK_ADDRESS: 2, CACHE_INFO: 3 } as const;
 /** The kernel tells ages in hundredths of a second (USER_HZ). */
@@ -84,6 +96,14 @@ export interface Route {
   readonly gateway: Address | undefined;
   /** undefined: the interface's. */
   readonly mtu: number | undefined;
+}
+
+/** The entry of a routing table that a destination falls under. */
+export interface MatchedRoute {
+  /** 0: a default route. */
+  readonly prefixLength: number;
+  /** Several with several next hops. */
+  readonly interfaceIndexes: readonly number[];
 }
 
 export interface Neighbour {
@@ -137,6 +157,16 @@ export function routeBody(destination: Address): Buffer {
   body[0] = bytes.length === 4 ? AF_INET : AF_INET6;
   body[1] = bytes.length * 8;
   return Buffer.concat([body, attribute(ROUTE_ATTRIBUTE.DESTINATION, bytes)]);
+}
+
+/** Asks for the entry by which a destination is routed (Linux 4.13 on); `device`: the VRF whose table it is. */
+export function matchBody(destination: Address, device: number | undefined): Buffer {
+  const body = routeBody(destination);
+  body.writeUInt32LE(RTM_F_FIB_MATCH, ROUTE_FLAGS_OFFSET);
+  if (device === undefined) return body;
+  const index = Buffer.alloc(4);
+  index.writeUInt32LE(device);
+  return Buffer.concat([body, attribute(ROUTE_ATTRIBUTE.INTERFACE, index)]);
 }
 
 /** One neighbour, by interface and address. */
@@ -205,6 +235,23 @@ export function routeOf(body: Buffer): Route | undefined {
     gateway: gateway && addressFromBytes(gateway),
     mtu: metrics && attributesOf(metrics, 0).get(METRIC_MTU)?.readUInt32LE(),
   };
+}
+
+/** undefined: nothing that a packet could be sent by. */
+export function matchedRouteOf(body: Buffer): MatchedRoute | undefined {
+  if (body.length < ROUTE_SIZE || body[7] !== ROUTE_TYPE_UNICAST) return undefined;
+  const attributes = attributesOf(body, ROUTE_SIZE);
+  const interfaceIndexes: number[] = [];
+  const single = attributes.get(ROUTE_ATTRIBUTE.INTERFACE);
+  if (single !== undefined && single.length >= 4) interfaceIndexes.push(single.readUInt32LE());
+  const hops = attributes.get(ROUTE_ATTRIBUTE.MULTIPATH) ?? Buffer.alloc(0);
+  for (let at = 0; at + MULTIPATH_HOP_SIZE <= hops.length; ) {
+    const length = hops.readUInt16LE(at);
+    if (length < MULTIPATH_HOP_SIZE) break;
+    interfaceIndexes.push(hops.readUInt32LE(at + 4));
+    at += (length + 3) & ~3;
+  }
+  return { prefixLength: body[1] as number, interfaceIndexes };
 }
 
 export function neighbourOf(body: Buffer): Neighbour | undefined {

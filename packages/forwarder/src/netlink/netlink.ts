@@ -8,8 +8,11 @@ import {
   type InterfaceAddress,
   type Link,
   linkOf,
+  type MatchedRoute,
   MESSAGE,
   type Message,
+  matchBody,
+  matchedRouteOf,
   type Neighbour,
   neighbourBody,
   neighbourOf,
@@ -64,6 +67,14 @@ export class Netlink {
   route(destination: Address): Route | undefined {
     for (const message of this.#requests.ask(MESSAGE.GET_ROUTE, 0, routeBody(destination))) {
       if (message.type === MESSAGE.NEW_ROUTE) return routeOf(message.body);
+    }
+    return undefined;
+  }
+
+  /** The entry that the destination falls under; undefined: none that a packet could be sent by. */
+  matchedRoute(destination: Address, device?: number): MatchedRoute | undefined {
+    for (const message of this.#requests.ask(MESSAGE.GET_ROUTE, 0, matchBody(destination, device))) {
+      if (message.type === MESSAGE.NEW_ROUTE) return matchedRouteOf(message.body);
     }
     return undefined;
   }

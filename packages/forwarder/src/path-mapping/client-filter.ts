@@ -22,19 +22,21 @@ const MAPPED: Prefix = {
   bitCount: 96,
 };
 
-/** Private ranges (RFC 1918, RFC 4193, RFC 6598): only where the network reaches them. */
-const PRIVATE: readonly Prefix[] = [
-  "10.0.0.0/8",
-  "172.16.0.0/12",
-  "192.168.0.0/16",
-  "100.64.0.0/10",
-  "fc00::/7",
-].map((text) => parsePrefix(text) as Prefix);
+/**
+ * Private ranges (RFC 1918, RFC 4193): only where the network reaches them. Not 100.64.0.0/10 (RFC 6598): Linux counts that as
+ * global (`sctp_v4_scope`), lists it to everybody, and operators' transport networks have it behind default routes.
+ */
+const PRIVATE: readonly Prefix[] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"].map(
+  (text) => parsePrefix(text) as Prefix,
+);
+
+/** Questions to the kernel that one INIT may cost; a packet of 64 KiB lists some 8,000 addresses. */
+export const ROUTE_QUESTION_COUNT_MAX = 4 * CLIENT_ADDRESS_COUNT_MAX;
 
 export interface ClientFilterOptions {
   /** VIPs and addresses of members. */
   readonly isOwn: (address: Address) => boolean;
-  /** Whether a route other than the default leads to a private address. Absent: every private address is reachable. */
+  /** Whether a route other than the default leads to an address. Absent: every private address is reachable. */
   readonly isRoutable?: (address: Address) => boolean;
 }
 
@@ -43,34 +45,46 @@ export function isUnicast(bytes: Uint8Array): boolean {
   return !NEVER.some((prefix) => prefixContains(prefix, bytes)) && !prefixContains(MAPPED, bytes);
 }
 
+/** What is made of the addresses that an INIT lists: the first CLIENT_ADDRESS_COUNT_MAX, the source included. */
+export interface ListedAddresses {
+  /** Believed: packets may go there, HEARTBEATs first. In the client's order. */
+  readonly listed: readonly Address[];
+  /**
+   * Private, and no route but the default one leads there: nothing is ever sent to them unless they speak. As sources they
+   * are the client's, who named them.
+   */
+  readonly unrouted: readonly Address[];
+}
+
 /**
- * The believed ones of the addresses that an INIT lists, in their order, without duplicates and without the source;
- * with the source at most CLIENT_ADDRESS_COUNT_MAX. Not those of the service's own endpoints; an endpoint of another
- * service may be this one's client, by any of its addresses.
+ * Without duplicates and without the source. Not those of the service's own endpoints; an endpoint of another service may be
+ * this one's client, by any of its addresses.
  */
 export function filterListed(
-  listed: readonly Uint8Array[],
+  addresses: readonly Uint8Array[],
   source: Address,
   entry: ServiceEntry,
   options: ClientFilterOptions,
-): Address[] {
-  const kept: Address[] = [];
-  for (const bytes of listed) {
-    if (kept.length + 1 >= CLIENT_ADDRESS_COUNT_MAX) break;
+): ListedAddresses {
+  const listed: Address[] = [];
+  const unrouted: Address[] = [];
+  let questionCount = 0;
+  const isReached = (bytes: Uint8Array, address: Address): boolean => {
+    if (options.isRoutable === undefined || !PRIVATE.some((prefix) => prefixContains(prefix, bytes)))
+      return true;
+    if (entry.clientPrefixes.some((prefix) => prefixContains(prefix, bytes))) return true;
+    return questionCount++ < ROUTE_QUESTION_COUNT_MAX && options.isRoutable(address);
+  };
+  for (const bytes of addresses) {
+    if (listed.length + 1 >= CLIENT_ADDRESS_COUNT_MAX) break;
     if (bytes.length === 4 ? !entry.hasIpv4 : !entry.hasIpv6) continue;
     if (!isUnicast(bytes)) continue;
     const address = addressFromBytes(bytes);
-    if (address === source || kept.includes(address) || options.isOwn(address)) continue;
+    if (address === source || listed.includes(address) || unrouted.includes(address)) continue;
+    if (options.isOwn(address)) continue;
     if (entry.service.endpoints.some((endpoint) => endpoint.address === address)) continue;
-    if (
-      options.isRoutable !== undefined &&
-      PRIVATE.some((prefix) => prefixContains(prefix, bytes)) &&
-      !entry.clientPrefixes.some((prefix) => prefixContains(prefix, bytes)) &&
-      !options.isRoutable(address)
-    ) {
-      continue;
-    }
-    kept.push(address);
+    if (isReached(bytes, address)) listed.push(address);
+    else if (unrouted.length < CLIENT_ADDRESS_COUNT_MAX) unrouted.push(address);
   }
-  return kept;
+  return { listed, unrouted: unrouted.slice(0, CLIENT_ADDRESS_COUNT_MAX - 1 - listed.length) };
 }

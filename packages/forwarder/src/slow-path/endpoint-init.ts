@@ -11,10 +11,20 @@ import {
   isLiving,
   type SessionRecord,
 } from "@holdfast/model";
-import { type Chunk, type Init, isMalformed, offeredFamilies, parseInit, rewriteInit } from "@holdfast/sctp";
+import {
+  type AddressFamilies,
+  type Chunk,
+  commonFamilies,
+  type Init,
+  isMalformed,
+  offeredFamilies,
+  parseInit,
+  rewriteInit,
+} from "@holdfast/sctp";
 import type { SctpInput } from "../packet/input.ts";
 import { replacePayload } from "../packet/translate.ts";
 import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
+import { familiesOf } from "../path-mapping/families.ts";
 import { downDestinations } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { type Core, drop, send } from "./core.ts";
@@ -36,7 +46,11 @@ export function handleEndpointInit(core: Core, input: SctpInput): undefined {
     if (destination === undefined || record.clients.get(destination) !== true) continue;
     local.endpointInitTag = init.initiateTag;
     const { port } = entry.service;
-    const payload = rewritten(core, input, init, entry, port, record.clientPort);
+    const families = commonFamilies(
+      familiesOf([destination, generation.source, ...generation.listed]),
+      offeredFamilies(input.ip.addressSize, init.addresses),
+    );
+    const payload = rewritten(core, input, init, entry, families, port, record.clientPort);
     if (payload !== undefined)
       send(core, replacePayload(input, input.destination, destination, payload), input);
     return;
@@ -58,7 +72,8 @@ export function handleClientInitAck(core: Core, input: SctpInput, entry: Service
       vip !== undefined &&
       endpointAddressFor(candidate, entry, vip, core.sessions.get(record.id)?.paths);
     if (candidate === undefined || !endpoint) continue;
-    const payload = rewritten(core, input, init, entry, candidate.natPort, candidate.endpointPort);
+    const families = offeredFamilies(input.ip.addressSize, init.addresses);
+    const payload = rewritten(core, input, init, entry, families, candidate.natPort, candidate.endpointPort);
     if (payload === undefined) return;
     noteGeneration(core, record, input, init, candidate);
     send(core, replacePayload(input, input.destination, endpoint, payload), input);
@@ -102,6 +117,7 @@ function rewritten(
   input: SctpInput,
   init: Init,
   entry: ServiceEntry,
+  families: AddressFamilies,
   sourcePort: number,
   destinationPort: number,
 ): Uint8Array | undefined {
@@ -111,7 +127,7 @@ function rewritten(
     sourcePort,
     destinationPort,
     vips: entry.vipBytes,
-    families: offeredFamilies(input.ip.addressSize, init.addresses),
+    families,
   });
   if (!isMalformed(result)) return result.packet;
   drop(core, "malformed", input.bytes);

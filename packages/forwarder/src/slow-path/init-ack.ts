@@ -12,11 +12,21 @@ import {
   type SessionDelta,
   type SessionRecord,
 } from "@holdfast/model";
-import { type Chunk, type Init, isMalformed, offeredFamilies, parseInit, rewriteInit } from "@holdfast/sctp";
+import {
+  type AddressFamilies,
+  type Chunk,
+  commonFamilies,
+  type Init,
+  isMalformed,
+  offeredFamilies,
+  parseInit,
+  rewriteInit,
+} from "@holdfast/sctp";
 import { type Embryo, sessionIdOfEmbryo } from "../embryos/embryo.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { replacePayload } from "../packet/translate.ts";
 import { isUnicast } from "../path-mapping/client-filter.ts";
+import { familiesOf } from "../path-mapping/families.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { type Core, drop, send } from "./core.ts";
 import { releasePort } from "./init.ts";
@@ -76,7 +86,8 @@ function answerEmbryo(core: Core, input: SctpInput, init: Init, embryo: Embryo):
   const vip = entry.vipIndex.get(input.destination);
   if (vip === undefined) return drop(core, "init-ack-unexpected", input.bytes);
   const client = vip === embryo.lastVip ? embryo.lastSource : embryo.source;
-  const packet = forClient(core, input, init, entry, client, embryo.clientPort);
+  const offered = familiesOf([client, embryo.source, ...embryo.listed]);
+  const packet = forClient(core, input, init, entry, offered, client, embryo.clientPort);
   if (packet === undefined) return;
   embryo.answeredMs ??= core.clock.nowMs();
   const told = toldAddresses(core, input, init, embryo.endpoint, (identity) =>
@@ -120,7 +131,7 @@ export function publish(core: Core, embryo: Embryo): SessionRecord {
 }
 
 function deltaOf(core: Core, embryo: Embryo): SessionDelta {
-  const { entry, source, listed, restartOf } = embryo;
+  const { entry, source, listed, unrouted, restartOf } = embryo;
   const candidates = new Map<string, Candidate>();
   for (const endpointTag of embryo.endpointTags.length === 0 ? [0] : embryo.endpointTags) {
     const candidate: Candidate = {
@@ -156,7 +167,7 @@ function deltaOf(core: Core, embryo: Embryo): SessionDelta {
     serviceId: entry.service.id,
     clientPort: embryo.clientPort,
     createdAtMs: core.clock.wallMs(),
-    clients: new Map([source, ...listed].map((address) => [address, false])),
+    clients: new Map([source, ...listed, ...unrouted].map((address) => [address, false])),
   };
 }
 
@@ -183,7 +194,8 @@ function answerRecord(core: Core, input: SctpInput, init: Init): undefined {
     if (entry === undefined || !entry.vipIndex.has(input.destination)) continue;
     const passed = { clientTag: verificationTag, natPort: destinationPort, vip: input.destination };
     const client = core.initSources.of(passed) ?? generation.source;
-    const packet = forClient(core, input, init, entry, client, record.clientPort);
+    const offered = familiesOf([client, generation.source, ...generation.listed]);
+    const packet = forClient(core, input, init, entry, offered, client, record.clientPort);
     if (packet === undefined) return;
     const known = [...generation.candidates.values()].find(
       (c) => c.natPort === destinationPort && c.endpoint === endpoint,
@@ -230,6 +242,8 @@ function forClient(
   input: SctpInput,
   init: Init,
   entry: ServiceEntry,
+  /** Families in which the client said that it can be reached. */
+  offered: AddressFamilies,
   client: Address,
   clientPort: number,
 ): Uint8Array | undefined {
@@ -243,7 +257,7 @@ function forClient(
     sourcePort: entry.service.port,
     destinationPort: clientPort,
     vips: entry.vipBytes,
-    families: offeredFamilies(input.ip.addressSize, init.addresses),
+    families: commonFamilies(offered, offeredFamilies(input.ip.addressSize, init.addresses)),
   });
   if (isMalformed(rewritten)) {
     drop(core, "malformed", input.bytes);

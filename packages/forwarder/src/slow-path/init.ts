@@ -10,19 +10,28 @@ import {
   currentGeneration,
   type Endpoint,
   familyOf,
+  generationOf,
   isLiving,
   natPortsOf,
   type Service,
   type SessionId,
   type SessionRecord,
 } from "@holdfast/model";
-import { type Chunk, type Init, isMalformed, offeredFamilies, parseInit, rewriteInit } from "@holdfast/sctp";
+import {
+  type AddressFamilies,
+  type Chunk,
+  type Init,
+  isMalformed,
+  parseInit,
+  rewriteInit,
+} from "@holdfast/sctp";
 import type { Embryo } from "../embryos/embryo.ts";
 import { sourcePrefix } from "../embryos/nursery.ts";
 import { endpointAddress, isEndpointUp } from "../health/endpoint-addresses.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { replacePayload } from "../packet/translate.ts";
 import { filterListed } from "../path-mapping/client-filter.ts";
+import { familiesOf } from "../path-mapping/families.ts";
 import { pairAddresses } from "../path-mapping/pairing.ts";
 import { selectEndpoint } from "../selection/selection.ts";
 import type { ServiceEntry } from "../services/registry.ts";
@@ -43,6 +52,8 @@ interface InitContext {
   /** Of the source and all that it lists, before the filter: names the session. */
   readonly smallest: Address;
   readonly listed: readonly Address[];
+  /** Sources that it may use, and no destinations (path-mapping/client-filter.ts). */
+  readonly unrouted: readonly Address[];
 }
 
 export function handleInit(core: Core, input: SctpInput, entry: ServiceEntry, vip: number): undefined {
@@ -59,8 +70,8 @@ export function handleInit(core: Core, input: SctpInput, entry: ServiceEntry, vi
   const key = `${init.initiateTag}|${packet.sourcePort}|${smallest}|${entry.service.id}`;
   const embryo = core.nursery.get(key);
   if (embryo !== undefined) return repeatInit(core, input, init, embryo, vip);
-  const listed = filterListed(init.addresses, source, entry, core.clientFilter);
-  const context: InitContext = { input, entry, vip, init, key, smallest, listed };
+  const { listed, unrouted } = filterListed(init.addresses, source, entry, core.clientFilter);
+  const context: InitContext = { input, entry, vip, init, key, smallest, listed, unrouted };
   const known = findKnown(core, context);
   if (known.duplicate !== undefined) return forwardDuplicate(core, context, known.duplicate);
   if (known.restarts.length > 1) {
@@ -87,7 +98,7 @@ interface Known {
 
 /** RFC 9260 §5.2: found by every address that the client names, not by the source alone. */
 function findKnown(core: Core, context: InitContext): Known {
-  const { entry, input, init, listed } = context;
+  const { entry, input, init, listed, unrouted } = context;
   const known: Known = { duplicate: undefined, restarts: [] };
   const look = (address: Address) => {
     for (const record of core.table.byClient(entry.service.id, address, input.packet.sourcePort)) {
@@ -102,6 +113,7 @@ function findKnown(core: Core, context: InitContext): Known {
   };
   look(input.source);
   for (const address of listed) look(address);
+  for (const address of unrouted) look(address);
   return { duplicate: known.duplicate, restarts: withoutRivals(known.restarts) };
 }
 
@@ -163,7 +175,7 @@ function admit(
   restartOf: SessionId | undefined,
   fixed?: { readonly endpoint: Endpoint; readonly natPort: number },
 ): Embryo | undefined {
-  const { input, entry, vip, init, listed } = context;
+  const { input, entry, vip, init, listed, unrouted } = context;
   const { source, packet } = input;
   const nowMs = core.clock.nowMs();
   if (!core.isReady()) {
@@ -195,6 +207,7 @@ function admit(
     lastSource: source,
     lastVip: vip,
     listed,
+    unrouted,
     pairing: pairAddresses(entry.service.vips, vip, source, listed),
     prefix,
     createdMs: nowMs,
@@ -374,18 +387,13 @@ function forwardDuplicate(core: Core, context: InitContext, record: SessionRecor
   if (candidate === undefined) return drop(core, "no-candidate", input.bytes);
   const { natPort } = candidate;
   core.initSources.passed({ clientTag: init.initiateTag, natPort, vip: input.destination }, input.source);
-  rewriteAndSend(
-    core,
-    input,
-    init,
-    entry,
-    {
-      address: candidate.endpoint,
-      port: candidate.endpointPort,
-      natPort: candidate.natPort,
-    },
-    0,
-  );
+  const generation = generationOf(record, init.initiateTag) ?? currentGeneration(record);
+  const offered = familiesOf([
+    input.source,
+    ...(generation ? [generation.source, ...generation.listed] : []),
+  ]);
+  const { endpoint: address, endpointPort: port } = candidate;
+  rewriteAndSend(core, input, init, entry, offered, { address, port, natPort }, 0);
 }
 
 function candidateOf(record: SessionRecord, clientTag: number): Candidate | undefined {
@@ -401,8 +409,9 @@ function candidateOf(record: SessionRecord, clientTag: number): Candidate | unde
 function forwardInit(core: Core, input: SctpInput, init: Init, embryo: Embryo): undefined {
   embryo.initCount += 1;
   const { endpoint, natPort, entry } = embryo;
+  const offered = familiesOf([input.source, embryo.source, ...embryo.listed]);
   const to = { address: endpoint.address, port: endpoint.port, natPort };
-  rewriteAndSend(core, input, init, entry, to, embryo.initCount - 1);
+  rewriteAndSend(core, input, init, entry, offered, to, embryo.initCount - 1);
 }
 
 function rewriteAndSend(
@@ -410,6 +419,7 @@ function rewriteAndSend(
   input: SctpInput,
   init: Init,
   entry: ServiceEntry,
+  families: AddressFamilies,
   to: { readonly address: Address; readonly port: number; readonly natPort: number },
   attempt: number,
 ): undefined {
@@ -421,7 +431,7 @@ function rewriteAndSend(
     sourcePort: to.natPort,
     destinationPort: to.port,
     vips: entry.vipBytes,
-    families: offeredFamilies(input.ip.addressSize, init.addresses),
+    families,
   });
   if (isMalformed(rewritten)) return drop(core, "malformed", input.bytes);
   send(core, replacePayload(input, input.destination, address, rewritten.packet), input);

@@ -12,7 +12,7 @@ import {
   type SessionRecord,
 } from "@holdfast/model";
 import { CHUNK, T_BIT } from "@holdfast/sctp";
-import type { Embryo } from "../embryos/embryo.ts";
+import { type Embryo, isClientOf } from "../embryos/embryo.ts";
 import { addressesDown } from "../health/endpoint-addresses.ts";
 import { chunkTypes, type SctpInput } from "../packet/input.ts";
 import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
@@ -73,7 +73,7 @@ function echoedEmbryo(core: Core, input: SctpInput, entry: ServiceEntry): Embryo
   if (embryo === undefined || embryo.published || embryo.entry.service.id !== entry.service.id)
     return undefined;
   if (embryo.clientPort !== input.packet.sourcePort) return undefined;
-  return embryo.source === input.source || embryo.listed.includes(input.source) ? embryo : undefined;
+  return isClientOf(embryo, input.source) ? embryo : undefined;
 }
 
 function miss(core: Core, input: SctpInput, entry: ServiceEntry): undefined {

@@ -54,6 +54,7 @@ export interface RigOptions {
   readonly isReady?: () => boolean;
   readonly flowCountMax?: number;
   readonly egress?: (destination: Uint8Array) => { readonly mtu: number } | undefined;
+  readonly isRoutable?: (address: Address) => boolean;
 }
 
 export interface Established {
@@ -92,6 +93,7 @@ export class Rig {
       ...(options.memberNumberCount === undefined ? {} : { memberNumberCount: options.memberNumberCount }),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       ...(options.isReady === undefined ? {} : { isReady: options.isReady }),
+      ...(options.isRoutable === undefined ? {} : { isRoutable: options.isRoutable }),
     });
     this.forwarder.on((event) => this.events.push(event));
     this.forwarder.setServices(options.services ?? [serviceOf()]);

@@ -292,7 +292,7 @@ export const ConfigurationSchema = Type.Object(
     clientPrefixes: Type.Array(PrefixSchema, {
       maxItems: 64,
       default: [],
-      description: "Private prefixes that client addresses are accepted from, for every service.",
+      description: "Private prefixes in which addresses that clients list are believed, for every service.",
     }),
     timers: section("Time-outs of the tracker. Defaults are the recommended ones; scale is for tests.", {
       scale: Type.Number({

@@ -27,7 +27,7 @@ export interface DataPlaneOptions {
   readonly configuration: Configuration;
   readonly own: OwnMember;
   readonly topology: Topology;
-  readonly network: Pick<NetworkWatch, "hopTo">;
+  readonly network: Pick<NetworkWatch, "hopTo" | "isRoutable">;
   readonly link: ClusterLink;
   readonly trace: TraceHub;
   readonly clock: Clock;
@@ -77,6 +77,11 @@ export function composeDataPlane(
     limits: { ...limitsOf(configuration), ...options.limits },
     isReady: () => link.mayAllocate(),
     ...probesOf(configuration, options.probeChannel),
+    isRoutable: (address) =>
+      network.isRoutable(
+        address,
+        servingInterfaces(topology.interfaces).map(({ name }) => name),
+      ),
     verdictQuorum: quorumOf(configuration, own),
     memberAddresses: [
       ...configuration.members.flatMap((member) => member.addresses.map(addressOf)),

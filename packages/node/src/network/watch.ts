@@ -5,11 +5,19 @@ import {
   type Neighbour,
   Netlink,
 } from "@holdfast/forwarder";
-import { type Address, addressBytes, type Clock, type Logger } from "@holdfast/model";
+import { type Address, addressBytes, type Clock, familyOf, type Logger } from "@holdfast/model";
 import type { InterfaceAddress, SystemInterface } from "./interfaces.ts";
 
 /** Listeners hear of a burst of events once, so much later at most. */
 const SETTLE_MS = 5;
+/** Addresses whose route is remembered; at the maximum all are forgotten. */
+const ROUTED_COUNT_MAX = 4_096;
+/**
+ * Shorter prefixes are default routes, or halves of one (0.0.0.0/1, as VPNs have them): no private range is that large
+ * (10.0.0.0/8, fc00::/7).
+ */
+const PREFIX_LENGTH_LEAST_IPV4 = 8;
+const PREFIX_LENGTH_LEAST_IPV6 = 7;
 
 export class NetworkWatch {
   readonly #netlink = new Netlink();
@@ -20,6 +28,8 @@ export class NetworkWatch {
   #addresses: readonly LinkAddress[] = [];
   /** By interface index and address. */
   #neighbours = new Map<string, Uint8Array>();
+  /** Answers of `#routesTo`, until a route, link or address changes. */
+  readonly #routed = new Map<Address, readonly number[]>();
   #pending = false;
 
   /** Throws NETLINK_REFUSED. */
@@ -28,6 +38,7 @@ export class NetworkWatch {
     this.#logger = logger;
     this.#readAll();
     this.#netlink.follow((event) => {
+      if (event.kind !== "neighbour") this.#routed.clear();
       switch (event.kind) {
         case "link": {
           const before = this.#links.get(event.link.index);
@@ -106,9 +117,28 @@ export class NetworkWatch {
     return this.#netlink.neighbour(interfaceIndex, address);
   }
 
-  /** Whether a route leads there. */
-  isRoutable(address: Address): boolean {
-    return this.#netlink.route(address) !== undefined;
+  /**
+   * Whether a route leads there, out of one of the interfaces, that somebody made for such addresses: a default route leads
+   * everywhere, and says nothing about a private network.
+   */
+  isRoutable(address: Address, interfaces: readonly string[]): boolean {
+    let found = this.#routed.get(address);
+    if (found === undefined) {
+      if (this.#routed.size >= ROUTED_COUNT_MAX) this.#routed.clear();
+      found = this.#routesTo(address);
+      this.#routed.set(address, found);
+    }
+    return found.some((index) => interfaces.includes(this.#links.get(index)?.name ?? ""));
+  }
+
+  /** Interfaces by which the address is reached on purpose, in the main tables and those of VRFs. */
+  #routesTo(address: Address): readonly number[] {
+    const least = familyOf(address) === 4 ? PREFIX_LENGTH_LEAST_IPV4 : PREFIX_LENGTH_LEAST_IPV6;
+    const devices = [...this.#links.values()].filter(({ kind }) => kind === "vrf").map(({ index }) => index);
+    return [undefined, ...devices].flatMap((device) => {
+      const route = this.#netlink.matchedRoute(address, device);
+      return route === undefined || route.prefixLength < least ? [] : route.interfaceIndexes;
+    });
   }
 
   onChange(listener: () => void): () => void {

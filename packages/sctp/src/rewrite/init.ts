@@ -57,6 +57,11 @@ export function offeredFamilies(
   return families;
 }
 
+/** Families that both can use: a VIP of one that its receiver cannot reach is a path that never comes up. */
+export function commonFamilies(a: AddressFamilies, b: AddressFamilies): AddressFamilies {
+  return { ipv4: a.ipv4 && b.ipv4, ipv6: a.ipv6 && b.ipv6 };
+}
+
 /**
  * Builds the packet to send on: ports exchanged, addresses replaced by the VIPs (at the first removed address, else
  * right behind the fixed part), Supported Address Types narrowed to their families, ASCONF and packet drop reports
