@@ -212,6 +212,7 @@ for (const address of own.addresses) {
         mainAlive: true,
         networks: [],
         claims: services.flatMap(({ vips }) => vips.map((vip) => ({ vip, grade: 0, rank: 0 }))),
+        unserved: [],
       },
     } as const;
     socket.send(encode(lie, probeKey), from.port, from.address);

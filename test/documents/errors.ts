@@ -16,7 +16,7 @@ export function errorsText(): string {
 # Errors
 
 Every mistake that an operator can make has a stable code. It is the \`code\` of an API problem (RFC 9457), stands behind the
-command line's message, and is a field of the log line. Codes are only ever added. \`{name}\` stands for a detail.
+command line's message, and is a field of the log line. Those with 200 are warnings: nothing was refused. Codes are only ever added. \`{name}\` stands for a detail.
 
 ${table(["Code", "HTTP", "What happened", "What to do"], rows)}
 

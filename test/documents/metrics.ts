@@ -30,6 +30,7 @@ export async function metricsText(): Promise<string> {
     ownedVipCount: () => 0,
     membersAlive: () => 1,
     membersConfigured: () => 1,
+    vipClashes: () => new Map(),
     replication: async () => undefined,
     disk: () => ({ failure: undefined, brokenCount: 0 }),
   });

@@ -143,6 +143,8 @@ export interface Coordinator {
   /** Throws SERVICE_INVALID beyond 1,024 VIPs. */
   setServices(services: readonly ServicePlacement[], options?: PlacementOptions): void;
   setReadiness(readiness: Readiness): void;
+  /** VIPs that this member does not serve, since an interface of it has the address. */
+  setUnserved(vips: readonly Address[]): void;
   /** The replication link to a member closed: its death is looked for at once. */
   hint(member: MemberName): void;
   /** Hands this member's VIPs over. "alone": nobody else could take what is left. */
@@ -231,6 +233,7 @@ class RunningCoordinator implements Coordinator {
   private applyAgain = false;
   private ending = false;
   private latestCounters: ProbeCounters | undefined;
+  private unserved: readonly Address[] = [];
   private drainWaiters: (() => void)[] = [];
   /** VIPs that we announce and another present member claims. */
   private contested = new Map<Address, MemberName>();
@@ -335,6 +338,20 @@ class RunningCoordinator implements Coordinator {
     });
   }
 
+  setUnserved(vips: readonly Address[]): void {
+    this.unserved = vips;
+    this.command({ kind: "facts", unserved: vips });
+    // Own knowledge does not wait for the probe thread to say it back.
+    this.current = this.withUnserved(this.current);
+    this.decide(false);
+  }
+
+  private withUnserved(view: ClusterView): ClusterView {
+    const { unserved } = this;
+    const members = view.members.map((member) => (member.isSelf ? { ...member, unserved } : member));
+    return { ...view, members };
+  }
+
   hint(member: MemberName): void {
     this.command({ kind: "hint", member });
   }
@@ -395,7 +412,7 @@ class RunningCoordinator implements Coordinator {
   }
 
   private receive(report: Report & { kind: "view" }): void {
-    this.current = report.view;
+    this.current = this.unserved.length === 0 ? report.view : this.withUnserved(report.view);
     this.epoch = report.epoch;
     this.latestCounters = report.counters;
     for (const notice of report.notices) this.notify(notice);

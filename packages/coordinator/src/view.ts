@@ -1,5 +1,5 @@
 // What a member believes of the cluster at one moment. Plain data: ownership is a pure function of it.
-import type { MemberName } from "@holdfast/model";
+import type { Address, MemberName } from "@holdfast/model";
 import type { Claim } from "./wire/message.ts";
 
 /** dead covers "never heard" too; left said goodbye. */
@@ -31,6 +31,8 @@ export interface MemberView {
   readonly networks: readonly MemberNetworkView[];
   /** What it announces now. */
   readonly claims: readonly Claim[];
+  /** VIPs whose addresses are on its own interfaces: it serves none of them. */
+  readonly unserved: readonly Address[];
   /** Milliseconds since it was heard, directly or by a witness, when the view was made; undefined: never. 0 for self. */
   readonly silentMs: number | undefined;
   /** Milliseconds in this phase. */

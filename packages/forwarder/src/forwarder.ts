@@ -68,6 +68,8 @@ export interface ForwarderOptions {
   readonly isReady?: () => boolean;
   /** Addresses that no client can have beside VIPs and endpoints: members' own. */
   readonly memberAddresses?: readonly Address[];
+  /** The same of addresses that come and go. */
+  readonly isMemberAddress?: (address: Address) => boolean;
   /**
    * Verdicts of "down" that it takes to end a dead endpoint's sessions: a majority of all members, alive or not, so that
    * one that is cut off ends nothing. Default 1: a lone member.
@@ -115,6 +117,11 @@ export interface Forwarder {
   /** Replaces all services. Living associations of what stays are not touched; those of removed endpoints are told. */
   setServices(services: readonly Service[]): void;
   setOwnership(placements: readonly VipPlacement[]): void;
+  /**
+   * VIPs whose addresses this host has itself: their packets go to its own stack, but for those of living sessions, which
+   * have flows.
+   */
+  setUnserved(vips: ReadonlySet<Address>): void;
   /** Adopts what the fast path holds, then takes punts. */
   start(): void;
   /** Takes no more punts; the data plane goes on. */
@@ -175,6 +182,7 @@ class SlowPathForwarder implements Forwarder {
   readonly #listeners = new Set<(event: ForwarderEvent) => void>();
   readonly #memberAddresses: ReadonlySet<Address>;
   #placements: readonly VipPlacement[] = [];
+  #unserved: ReadonlySet<Address> = new Set();
   #owned: ReadonlySet<Address> | undefined;
   #turn: number;
   #unsubscribe: (() => void) | undefined;
@@ -212,7 +220,10 @@ class SlowPathForwarder implements Forwarder {
       nowMs,
       retry: (input) => this.#dispatcher.sctp(input),
     });
-    const isOwn = (address: Address) => registry.isVip(address) || this.#memberAddresses.has(address);
+    const isOwn = (address: Address) =>
+      registry.isVip(address) ||
+      this.#memberAddresses.has(address) ||
+      options.isMemberAddress?.(address) === true;
     this.#core = {
       fastPath,
       table,
@@ -313,6 +324,12 @@ class SlowPathForwarder implements Forwarder {
         sessions.changed({ previous: undefined, record, origin: "remote" });
       }
     }
+  }
+
+  setUnserved(vips: ReadonlySet<Address>): void {
+    if (vips.size === this.#unserved.size && [...vips].every((vip) => this.#unserved.has(vip))) return;
+    this.#unserved = vips;
+    this.#place();
   }
 
   setOwnership(placements: readonly VipPlacement[]): void {
@@ -476,6 +493,7 @@ class SlowPathForwarder implements Forwarder {
     const ports = new Map<Address, number[]>();
     for (const { service } of registry.entries) {
       for (const vip of service.vips) {
+        if (this.#unserved.has(vip)) continue;
         const list = ports.get(vip);
         if (list === undefined) ports.set(vip, [service.port]);
         else list.push(service.port);

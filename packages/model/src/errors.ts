@@ -221,6 +221,54 @@ export const ERROR_CATALOGUE = {
     message: "There are {limit} services already.",
     remedy: "Delete those that nobody uses.",
   },
+  VIP_NOT_UNICAST: {
+    status: 400,
+    message: "{vip} cannot be a VIP: it is {kind}.",
+    remedy: "Use a unicast address that no host has and that the network routes to the members.",
+  },
+  VIP_IS_MEMBER_ADDRESS: {
+    status: 409,
+    message: "{vip} cannot be a VIP: member {member} has it on {interface}.",
+    remedy:
+      "Use an address that no host has: whatever comes to a VIP and is not SCTP is dropped. Or take it off that interface first.",
+  },
+  VIP_IS_BROADCAST: {
+    status: 409,
+    message: "{vip} cannot be a VIP: it is a broadcast address of the network of {member}'s {interface}.",
+    remedy: "Use a host address of the network, or one outside it.",
+  },
+  VIP_IS_GATEWAY: {
+    status: 409,
+    message: "{vip} cannot be a VIP: member {member}'s default route goes to it, by {interface}.",
+    remedy: "Use an address that no host has.",
+  },
+  VIP_IS_ENDPOINT: {
+    status: 409,
+    message: "{vip} cannot be a VIP: it is an endpoint of {service}.",
+    remedy: "Use an address that no host has, or take the endpoint out of that service first.",
+  },
+  ENDPOINT_IS_VIP: {
+    status: 409,
+    message: "{endpoint} cannot be an endpoint: it is a VIP of {service}.",
+    remedy: "Name the server's own address.",
+  },
+  ENDPOINT_NOT_UNICAST: {
+    status: 400,
+    message: "{endpoint} cannot be an endpoint: it is {kind}.",
+    remedy: "Name the server's own address, one that the members have a route to.",
+  },
+  SERVICE_SCOPES_MIXED: {
+    status: 200,
+    message: "The VIPs of {service} differ in scope: {private} private, {global} public.",
+    remedy:
+      "A warning. Linux takes no private address of a peer that calls from a public one: such paths never come up. Use VIPs of one scope, or set net.sctp.addr_scope_policy to 0 at clients and endpoints.",
+  },
+  SERVICE_VIP_UNUSED: {
+    status: 200,
+    message: "Linux takes no SCTP address of these for usable: {vips} of {service}.",
+    remedy:
+      "A warning. 198.18.0.0/24 and 192.88.99.0/24 are refused by its SCTP in every list: use other addresses.",
+  },
   ENDPOINT_NOT_FOUND: {
     status: 404,
     message: "Service {service} has no endpoint {endpoint}.",

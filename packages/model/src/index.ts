@@ -7,6 +7,7 @@ export * from "./logger.ts";
 export * from "./ownership.ts";
 export * from "./random.ts";
 export * from "./service.ts";
+export * from "./service-rule.ts";
 export { ByteReader, ByteWriter } from "./session/bytes.ts";
 export { type CandidateIdentity, candidateKeyOf, parseCandidateKey } from "./session/candidate.ts";
 export * from "./session/codec/check.ts";

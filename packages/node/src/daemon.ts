@@ -2,17 +2,18 @@
 import { randomBytes } from "node:crypto";
 import type { Announcer } from "@holdfast/announcer";
 import { type Coordinator, startCoordinator } from "@holdfast/coordinator";
-import { type Clock, HoldfastError, type SessionRecord, systemClock } from "@holdfast/model";
+import { type Clock, HoldfastError, parseAddress, type SessionRecord, systemClock } from "@holdfast/model";
 import { type ApiListeners, readToken, startApi } from "./api/listen.ts";
 import type { ApiSources } from "./api/sources.ts";
 import { openAnnouncer } from "./cluster/announcer.ts";
 import { CounterExchange } from "./cluster/counters.ts";
 import type { ClusterLink } from "./cluster/link.ts";
+import { MemberAddresses } from "./cluster/member-addresses.ts";
 import { MemberDirectory } from "./cluster/members.ts";
 import { openLink } from "./cluster/open-link.ts";
 import { readSecret } from "./cluster/secret.ts";
 import { clusterNetworks, placedMembers, type Topology } from "./cluster/topology.ts";
-import { type OwnMember, otherMembers, ownMember } from "./config/check.ts";
+import { addressOf, type OwnMember, otherMembers, ownMember } from "./config/check.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { checkReload } from "./config/reload.ts";
 import type { Configuration } from "./config/schema.ts";
@@ -23,7 +24,7 @@ import { lockDataPlane, lockStore } from "./lock.ts";
 import { createLogger, type DaemonLogger } from "./log.ts";
 import { Deletions } from "./loxilb/deletions.ts";
 import { startLoxilb } from "./loxilb/server.ts";
-import { joinMember } from "./member.ts";
+import { type JoinedMember, joinMember } from "./member.ts";
 import { createMetrics } from "./metrics/registry.ts";
 import { workingInterfaces } from "./network/interfaces.ts";
 import { openRouterWatch } from "./network/router-watch.ts";
@@ -98,9 +99,22 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
 
     const link: ClusterLink = await openLink({ configuration, own, network, clock, logger });
     closers.push(() => link.stop());
-    const registry = createServiceRegistry(link.store, own.name);
+    const addresses = new MemberAddresses({
+      self: own.name,
+      network,
+      link,
+      directory,
+      configured: configuration.members.map((listed) => ({
+        name: listed.name,
+        addresses: listed.addresses.map(addressOf).map(parseAddress),
+      })),
+      clock,
+    });
+    closers.push(() => addresses.close());
+    const registry = createServiceRegistry(link.store, own.name, addresses);
 
     let metrics: ReturnType<typeof createMetrics>;
+    let member: JoinedMember | undefined;
     const catalogue = new SessionCatalogue(link.table, clock, {
       ended(record: SessionRecord) {
         const cause = record.end?.cause ?? "unknown";
@@ -123,6 +137,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       network,
       link,
       trace,
+      isMemberAddress: (address) => addresses.isMembers(address),
       clock,
       logger,
     });
@@ -174,13 +189,14 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       membersConfigured: () => members.length,
       replication: () => link.metrics(),
       disk: () => link.disk(),
+      vipClashes: () => member?.clashes().clashes ?? new Map(),
     });
     closers.push(() => metrics.close());
 
     const routers = openRouterWatch({ members, registry, network, clock, logger });
     closers.push(() => routers?.close());
 
-    const member = joinMember({
+    const joined = joinMember({
       configuration: () => configuration,
       own,
       topology,
@@ -192,6 +208,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       registry,
       dataPlane,
       announcer,
+      addresses,
       coordinator,
       readiness,
       events,
@@ -199,7 +216,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       logger,
       tookOver: (cause, durationMs) => metrics.takeOver(cause, durationMs),
     });
-    closers.push(() => member.close());
+    member = joined;
+    closers.push(() => joined.close());
 
     await dataPlane.start();
 
@@ -248,6 +266,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         return found === undefined ? undefined : { ...found, owner: found.announcer };
       },
       announcementsOf: (vip) => announcementsOf(vip),
+      clashes: () => joined.clashes(),
       members: () => directory.views(coordinator, link, registry),
       setMemberDrained(name, drained) {
         if (!members.some((member) => member.name === name))
@@ -290,7 +309,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       closers.push(() => loxilb.close());
     }
     readiness.set("api", true, "the API listens");
-    member.observe();
+    joined.observe();
     logger.info(
       {
         version: HOLDFAST_VERSION,
@@ -308,7 +327,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         const nextToken = readToken(next.configuration.api);
         registry.applyFile(next.configuration.services);
         configuration = next.configuration;
-        member.applyServices();
+        joined.applyServices();
         token = nextToken;
         logger.setLevel(configuration.log.level);
         logger.info({ fields }, fields.length === 0 ? "reload: nothing changed" : "reload: applied");

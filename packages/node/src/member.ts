@@ -8,9 +8,10 @@ import {
   isPresent,
   type MemberConfiguration,
 } from "@holdfast/coordinator";
-import { addressesOfEndpoint, type Clock, type Logger, type VipDuty } from "@holdfast/model";
+import { addressesOfEndpoint, type Clock, type Logger, type Service, type VipDuty } from "@holdfast/model";
 import { announcementsOf } from "./cluster/announcer.ts";
 import type { ClusterLink } from "./cluster/link.ts";
+import type { MemberAddresses } from "./cluster/member-addresses.ts";
 import type { MemberDirectory } from "./cluster/members.ts";
 import { placementOf, type Topology } from "./cluster/topology.ts";
 import { VerdictExchange } from "./cluster/verdicts.ts";
@@ -22,6 +23,8 @@ import type { EventBus } from "./events/bus.ts";
 import type { RouterWatch } from "./network/router-watch.ts";
 import type { NetworkWatch } from "./network/watch.ts";
 import type { Readiness } from "./readiness.ts";
+import { reportClashes, WarningReport } from "./services/clash-report.ts";
+import { ClashJudge, type Judgement } from "./services/clashes.ts";
 import type { ServiceRegistry } from "./services/registry.ts";
 import { endpointKey } from "./services/specification.ts";
 
@@ -43,6 +46,8 @@ export interface MemberParts {
   readonly registry: ServiceRegistry;
   readonly dataPlane: DataPlane;
   readonly announcer: Announcer;
+  /** Absent: nobody's addresses are known, and no VIP is one of them. */
+  readonly addresses?: Pick<MemberAddresses, "holderOf" | "ownHolderOf" | "onChange">;
   readonly coordinator: Coordinator;
   readonly readiness: Readiness;
   readonly events: EventBus;
@@ -57,6 +62,8 @@ export interface JoinedMember {
   observe(): void;
   /** Hands services to forwarder and coordinator anew: the configuration changed. */
   applyServices(): void;
+  /** VIPs that are somebody's address, and services that break the rule. */
+  clashes(): Judgement;
   close(): void;
 }
 
@@ -68,6 +75,17 @@ export function joinMember(parts: MemberParts): JoinedMember {
 
   // Ownership made true: announced and answered before the others see the claim.
   let duties: readonly VipDuty[] = [];
+  const judge = new ClashJudge({
+    nowMs: () => clock.nowMs(),
+    holderOf: (vip) => parts.addresses?.holderOf(vip),
+    ownHolderOf: (vip) => parts.addresses?.ownHolderOf(vip),
+    isAnnouncedElsewhere: (vip) =>
+      coordinator
+        .view()
+        .members.some((m) => !m.isSelf && isPresent(m) && m.claims.some((c) => c.vip === vip)),
+  });
+  let clashing: Judgement = judge.judge([]);
+  const warnings = new WarningReport();
   const treatVips = () =>
     dataPlane.setVips(
       duties.map((duty) => ({
@@ -76,10 +94,18 @@ export function joinMember(parts: MemberParts): JoinedMember {
         successor: duty.successor === undefined ? undefined : hops.towards(duty.successor, duty.vip),
       })),
     );
+  // The host keeps an address of its own from the moment that it has it, whoever takes the VIP over and when.
+  const announce = () =>
+    announcer.announce(
+      announcementsOf(
+        duties.filter(({ vip }) => !clashing.unserved.has(vip)),
+        isLeaving(coordinator.view()),
+      ),
+    );
   coordinator.onDuties(async (next) => {
     duties = next;
     treatVips();
-    await announcer.announce(announcementsOf(next, isLeaving(coordinator.view())));
+    await announce();
     tellOwners();
   });
   // An INIT-ACK waits for the owners of the service's other VIPs: the endpoint's first HEARTBEAT meets them.
@@ -140,7 +166,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
   const verdicts = new VerdictExchange(link, directory, dataPlane);
   // Services: from the shared configuration to forwarder and coordinator.
   const applyServices = () => {
-    const services = registry.list();
+    const services = judged();
     const everywhere = parts.configuration().clientPrefixes;
     dataPlane.setServices(
       everywhere.length === 0
@@ -165,6 +191,21 @@ export function joinMember(parts: MemberParts): JoinedMember {
       },
     );
   };
+  /** What is served of what is configured. */
+  const judged = (): readonly Service[] => {
+    const before = clashing;
+    const all = registry.list();
+    clashing = judge.judge(all);
+    reportClashes(parts, before, clashing);
+    warnings.report(parts, all);
+    const unserved = [...clashing.unserved].sort();
+    if (unserved.join() !== [...before.unserved].sort().join()) {
+      dataPlane.setUnserved(clashing.unserved);
+      coordinator.setUnserved(unserved);
+      void announce();
+    }
+    return clashing.refused.size === 0 ? all : all.filter(({ id }) => !clashing.refused.has(id));
+  };
   const withdrawnReason = (id: string): string | undefined => {
     const service = link.store.service(id);
     if (service?.withdrawWhenDown !== true || service.endpoints.length === 0) return undefined;
@@ -175,9 +216,10 @@ export function joinMember(parts: MemberParts): JoinedMember {
     );
     return up ? undefined : "no endpoint is healthy";
   };
-  registry.applyFile(parts.configuration().services);
+  registry.applyFile(parts.configuration().services, { starting: true });
   applyServices();
   const unsubscribe = link.store.subscribe(applyServices);
+  parts.addresses?.onChange(() => judged());
   dataPlane.onHealth(({ address, port, verdict, reason, speaks }) => {
     const endpoint = endpointKey(address, port);
     verdicts.tell({ address, port, verdict, speaks });
@@ -238,6 +280,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
   return {
     observe,
     applyServices,
+    clashes: () => clashing,
     close() {
       observer.cancel();
       unsubscribe();

@@ -20,6 +20,21 @@ export const VipSchema = Type.Object(
       ),
       { description: "Where this member announces it; empty at the others." },
     ),
+    clash: Type.Optional(
+      Type.Object(
+        {
+          code: Type.String({ description: "VIP_IS_MEMBER_ADDRESS, VIP_IS_GATEWAY or VIP_IS_BROADCAST." }),
+          member: Type.String({ description: "Whose address, gateway or network it is." }),
+          interface: Type.String({ description: "Empty when it is not known." }),
+          servedHere: Type.Boolean({
+            description:
+              "This member serves it all the same: it was in service before, and the address is another's.",
+          }),
+          message: Type.String({ description: "One sentence." }),
+        },
+        { ...closed, description: "The VIP is somebody's address." },
+      ),
+    ),
   },
   closed,
 );

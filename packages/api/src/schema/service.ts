@@ -159,6 +159,15 @@ export const EndpointViewSchema = Type.Object(
 );
 export type EndpointView = Static<typeof EndpointViewSchema>;
 
+export const NoteSchema = Type.Object(
+  {
+    code: Type.String({ description: "Stable; see docs/errors.md." }),
+    message: Type.String({ description: "One sentence." }),
+    remedy: Type.String({ description: "What to do." }),
+  },
+  closed,
+);
+
 export const ServiceViewSchema = Type.Object(
   {
     ...ServiceSpecSchema.properties,
@@ -167,6 +176,13 @@ export const ServiceViewSchema = Type.Object(
     source: oneOf(["file", "api"], { description: "file: it is in this member's configuration file." }),
     sessions: Type.Integer({ description: "Living sessions." }),
     revision: Type.String({ description: "As in the ETag; changes with the service." }),
+    warnings: Type.Array(NoteSchema, { description: "What is allowed, and likely not meant." }),
+    refused: Type.Optional(
+      Type.Object(NoteSchema.properties, {
+        ...closed,
+        description: "Why it is configured and not served: it came from another member and breaks the rule.",
+      }),
+    ),
   },
   closed,
 );

@@ -16,6 +16,12 @@ export const SERVICE_COLUMNS: readonly Column<ServiceView>[] = [
   { title: "IDLE", cell: (s) => `${s.idleTimeoutS}s`, wide: true, right: true },
   { title: "SOURCE", cell: (s) => s.source, wide: true },
   { title: "REVISION", cell: (s) => s.revision, wide: true },
+  {
+    title: "NOTES",
+    cell: (s) =>
+      [...(s.refused === undefined ? [] : [s.refused]), ...s.warnings].map((n) => n.code).join(","),
+    wide: true,
+  },
 ];
 
 export interface EndpointRow {
@@ -52,6 +58,14 @@ export function sessionColumns(nowMs: number): readonly Column<SessionSummary>[]
   ];
 }
 
+/** What the operator must know stands where the interfaces would. */
+function announcedText({ announcements, clash }: VipView): string {
+  const on = announcements.map((a) => a.interface).join(",");
+  if (clash === undefined) return on;
+  const where = clash.interface === "" ? clash.member : `${clash.member}/${clash.interface}`;
+  return clash.servedHere ? `${on} (clash: ${where})` : `no: clash with ${where}`;
+}
+
 export const VIP_COLUMNS: readonly Column<VipView>[] = [
   { title: "VIP", cell: (v) => v.vip },
   { title: "OWNER", cell: (v) => v.owner },
@@ -59,9 +73,13 @@ export const VIP_COLUMNS: readonly Column<VipView>[] = [
     title: "SUCCESSORS",
     cell: (v) => v.candidates.filter((candidate) => candidate !== v.owner).join(","),
   },
-  { title: "ANNOUNCED HERE", cell: (v) => v.announcements.map((a) => a.interface).join(",") },
+  { title: "ANNOUNCED HERE", cell: announcedText },
   { title: "SERVICES", cell: (v) => v.services.join(","), wide: true },
-  { title: "WHY", cell: (v) => v.reasons.join("; "), wide: true },
+  {
+    title: "WHY",
+    cell: (v) => [...(v.clash === undefined ? [] : [v.clash.message]), ...v.reasons].join("; "),
+    wide: true,
+  },
 ];
 
 export const MEMBER_COLUMNS: readonly Column<MemberView>[] = [

@@ -1,5 +1,5 @@
 // The state of membership, as one member has it. Only step.ts and what it calls change it.
-import type { MemberName } from "@holdfast/model";
+import type { Address, MemberName } from "@holdfast/model";
 import { type MemberConfiguration, networkIdOf, type Timing } from "../configuration.ts";
 import type { ClusterView, MemberPhase, MemberView } from "../view.ts";
 import type { AdvertisedState, Claim, Message, Refusal } from "../wire/message.ts";
@@ -56,6 +56,8 @@ export interface LocalFacts {
   /** By network name; a network that is not listed has carrier and no router. */
   readonly networks: ReadonlyMap<string, { readonly carrier: boolean; readonly routerHeard: boolean }>;
   readonly claims: readonly Claim[];
+  /** With the claims at most CLAIM_AND_UNSERVED_COUNT_MAX are told. */
+  readonly unserved: readonly Address[];
 }
 
 export interface Membership {
@@ -157,6 +159,7 @@ export function createMembership(options: MembershipOptions): Membership {
     mainAlive: true,
     networks: new Map(),
     claims: [],
+    unserved: [],
   };
   const membership: Membership = {
     self,
@@ -263,6 +266,7 @@ function flagsOf(state: AdvertisedState | undefined) {
     settling: state?.settling ?? false,
     mainAlive: state?.mainAlive ?? false,
     claims: state?.claims ?? [],
+    unserved: state?.unserved ?? [],
   };
 }
 

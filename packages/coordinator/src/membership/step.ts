@@ -2,10 +2,10 @@
 // same times give the same effects. `membership` itself is brought forward in place; a copy per probe would cost
 // more than everything else at hundreds of members.
 import { deadAfterMs, ROUTER_EVIDENCE_MS, unheardAfterMs } from "../configuration.ts";
-import type { AdvertisedState } from "../wire/message.ts";
+import { type AdvertisedState, CLAIM_AND_UNSERVED_COUNT_MAX } from "../wire/message.ts";
 import { receive } from "./receive.ts";
 import { leave, probeRound } from "./send.ts";
-import type { Membership, MembershipEffect, MembershipEvent } from "./state.ts";
+import type { LocalFacts, Membership, MembershipEffect, MembershipEvent } from "./state.ts";
 import { judge, nextVerdictAtMs } from "./verdict.ts";
 
 export function step(membership: Membership, event: MembershipEvent, nowMs: number): MembershipEffect[] {
@@ -131,6 +131,7 @@ function refresh(membership: Membership, nowMs: number): MembershipEffect[] {
       };
     }),
     claims: facts.claims,
+    unserved: fitting(facts),
   };
   const before = membership.unheardNetworks;
   const same = unheard.length === before.length && unheard.every((name, index) => name === before[index]);
@@ -140,6 +141,12 @@ function refresh(membership: Membership, nowMs: number): MembershipEffect[] {
   membership.stateVersion++;
   membership.dirty = true;
   return [{ kind: "changed" }];
+}
+
+/** While a VIP that is claimed yet is handed over the two lists may be too long together. */
+function fitting({ claims, unserved }: LocalFacts): LocalFacts["unserved"] {
+  const room = CLAIM_AND_UNSERVED_COUNT_MAX - claims.length;
+  return unserved.length <= room ? unserved : unserved.slice(0, room);
 }
 
 /** Somebody present hears us over this network, and we hear it. */
@@ -173,6 +180,8 @@ function equals(a: AdvertisedState, b: AdvertisedState): boolean {
     a.settling === b.settling &&
     a.mainAlive === b.mainAlive &&
     a.claims === b.claims &&
+    a.unserved.length === b.unserved.length &&
+    a.unserved.every((vip, index) => vip === b.unserved[index]) &&
     a.networks.length === b.networks.length &&
     a.networks.every((network, index) => {
       const other = b.networks[index];

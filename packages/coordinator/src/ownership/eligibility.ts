@@ -39,7 +39,15 @@ export function eligibilityOf(
     for (const { network, carrier, heard } of member.networks) if (carrier && heard) heardOn.add(network);
   }
   const known = new Map<string, ReadonlyMap<MemberName, Eligibility>>();
+  const unable = context.members.filter(({ unserved }) => unserved.length > 0);
   return (vip) => {
+    const onItsNetworks = eligibleOnNetworks(vip);
+    const holders = unable.filter(({ unserved }) => unserved.includes(vip.vip));
+    if (holders.length === 0) return onItsNetworks;
+    return new Map([...onItsNetworks, ...holders.map(({ name }) => [name, HOLDS_ADDRESS] as const)]);
+  };
+
+  function eligibleOnNetworks(vip: PlacedVip): ReadonlyMap<MemberName, Eligibility> {
     const key = [vip.network, ...vip.endpointsNetworks].join();
     let eligible = known.get(key);
     if (eligible === undefined) {
@@ -52,8 +60,13 @@ export function eligibilityOf(
       known.set(key, eligible);
     }
     return eligible;
-  };
+  }
 }
+
+const HOLDS_ADDRESS: Eligibility = {
+  grade: undefined,
+  reason: "an interface of it has the address",
+};
 
 function generalEligibility(member: MemberView, drains: readonly MemberName[]): Eligibility {
   const never = (reason: string): Eligibility => ({ grade: undefined, reason });

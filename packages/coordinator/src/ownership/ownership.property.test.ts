@@ -24,6 +24,7 @@ const member = (name: string, change: Partial<MemberView> = {}): MemberView => (
     heard: true,
   })),
   claims: [],
+  unserved: [],
   silentMs: 0,
   phaseForMs: 0,
   ...change,
@@ -57,6 +58,30 @@ const owners = (placed: Placement, members: readonly MemberView[]) =>
 const sizes = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 12 });
 
 suite("ownership", () => {
+  test("who has a VIP's address on an interface of its own never owns it; the others' places stay as they are", () => {
+    const placed = placement([2]);
+    const before = owners(
+      placed,
+      names(3).map((name) => member(name)),
+    );
+    for (const [vip, owner] of before) {
+      const holding = names(3).map((name) => member(name, name === owner ? { unserved: [vip] } : {}));
+      const ownership = new Ownership(placed);
+      const assignment = ownership.assign(view(holding));
+      assert.notEqual(assignment.vips.get(vip)?.owner, owner);
+      assert.ok(assignment.vips.get(vip)?.candidates.every(({ member: name }) => name !== owner));
+      const explained = ownership.explain(view(holding), assignment).find((v) => v.vip === vip);
+      assert.ok(
+        explained?.reasons.some(
+          (reason) => reason === `${owner} is passed over: an interface of it has the address`,
+        ),
+        explained?.reasons.join("; "),
+      );
+      const all = names(3).map((name) => member(name, { unserved: [vip] }));
+      assert.equal(owners(placed, all).get(vip), undefined);
+    }
+  });
+
   test("VIPs of one service are at different members whenever there are enough, in good days and bad", () => {
     fc.assert(
       fc.property(

@@ -1,5 +1,5 @@
 // What main thread and probe thread tell each other. Structured clones, so plain data only.
-import type { MemberName } from "@holdfast/model";
+import type { Address, MemberName } from "@holdfast/model";
 import type { MemberConfiguration, Timing } from "../configuration.ts";
 import type { MembershipEffect } from "../membership/state.ts";
 import type { ClusterView } from "../view.ts";
@@ -46,6 +46,7 @@ export type Command =
       readonly draining?: boolean;
       readonly networks?: readonly NetworkFact[];
       readonly claims?: readonly Claim[];
+      readonly unserved?: readonly Address[];
     }
   | { readonly kind: "hint"; readonly member: MemberName }
   /** The main thread has acted on the view of this epoch. */

@@ -80,13 +80,19 @@ function readState(reader: Reader): wire.AdvertisedState {
       heard: (bits & encoding.NETWORK_FLAG_HEARD) !== 0,
     };
   });
+  const readVip = (family: number) => {
+    if (family !== 4 && family !== 6) reader.broken = true;
+    return addressOfBytes(reader.bytesOf(family === 4 ? 4 : 16));
+  };
   const claims = reader.list(reader.count16(wire.CLAIM_COUNT_MAX), () => {
     const family = reader.u8();
     const grade = reader.u8();
     const rank = reader.u8();
-    if (family !== 4 && family !== 6) reader.broken = true;
-    return { vip: addressOfBytes(reader.bytesOf(family === 4 ? 4 : 16)), grade, rank };
+    return { vip: readVip(family), grade, rank };
   });
+  const unserved = reader.list(reader.count16(wire.CLAIM_AND_UNSERVED_COUNT_MAX - claims.length), () =>
+    readVip(reader.u8()),
+  );
   return {
     ready: (flags & encoding.STATE_FLAG_READY) !== 0,
     caughtUp: (flags & encoding.STATE_FLAG_CAUGHT_UP) !== 0,
@@ -95,6 +101,7 @@ function readState(reader: Reader): wire.AdvertisedState {
     mainAlive: (flags & encoding.STATE_FLAG_MAIN_ALIVE) !== 0,
     networks,
     claims,
+    unserved,
   };
 }
 

@@ -62,6 +62,8 @@ function sizeOf(message: wire.Message): number {
     let size =
       wire.HEADER_SIZE + PROBE_FIXED_SIZE + message.heardNetworks.length * 2 + 4 + state.networks.length * 3;
     for (const claim of state.claims) size += 3 + (familyOf(claim.vip) === 4 ? 4 : 16);
+    size += 2;
+    for (const vip of state.unserved) size += 1 + (familyOf(vip) === 4 ? 4 : 16);
     return size;
   }
   if (message.kind === "ask") return wire.HEADER_SIZE + 5 + message.subjects.length * 10;
@@ -102,6 +104,12 @@ function writeProbe(writer: Writer, probe: wire.Probe): void {
     writer.u8(claim.grade);
     writer.u8(Math.min(claim.rank, 0xff));
     writer.bytesOf(addressToBytes(claim.vip));
+  }
+  assert(state.claims.length + state.unserved.length <= wire.CLAIM_AND_UNSERVED_COUNT_MAX);
+  writer.u16(state.unserved.length);
+  for (const vip of state.unserved) {
+    writer.u8(familyOf(vip));
+    writer.bytesOf(addressToBytes(vip));
   }
 }
 

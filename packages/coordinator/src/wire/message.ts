@@ -37,7 +37,9 @@ export const KIND_LEAVE = 4;
 export const SUBJECT_COUNT_MAX = 128;
 export const NETWORK_COUNT_MAX = ADDRESS_COUNT_MAX;
 export const CLAIM_COUNT_MAX = CLUSTER_VIP_COUNT_MAX;
-/** Header, probe body, networks, 1,024 IPv6 claims and the tag are 19.6 KiB. Longer datagrams are refused unread. */
+/** Claims and VIPs that are not served, together: no member claims what it does not serve, but for a moment. */
+export const CLAIM_AND_UNSERVED_COUNT_MAX = CLAIM_COUNT_MAX;
+/** Header, probe body, networks, 1,024 IPv6 claims and the tag are 19.7 KiB. Longer datagrams are refused unread. */
 export const DATAGRAM_SIZE_MAX = 20_480;
 /** An age of this or more is "not heard". */
 export const AGE_NEVER_MS = 0xffff;
@@ -82,6 +84,8 @@ export interface AdvertisedState {
   readonly mainAlive: boolean;
   readonly networks: readonly NetworkState[];
   readonly claims: readonly Claim[];
+  /** VIPs that it cannot serve, whatever its networks: an interface of it has the address. No claim is among them. */
+  readonly unserved: readonly Address[];
 }
 
 export interface Probe extends Envelope {

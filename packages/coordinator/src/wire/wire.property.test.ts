@@ -32,6 +32,7 @@ const state: fc.Arbitrary<wire.AdvertisedState> = fc.record({
     maxLength: wire.NETWORK_COUNT_MAX,
   }),
   claims: fc.array(fc.record({ vip: address, grade: u8, rank: u8 }), { maxLength: 20 }),
+  unserved: fc.array(address, { maxLength: 20 }),
 });
 const message: fc.Arbitrary<wire.Message> = fc.oneof(
   fc.record({
@@ -157,6 +158,7 @@ suite("messages on the wire", () => {
         mainAlive: true,
         networks: new Array(wire.NETWORK_COUNT_MAX).fill({ id: 1, carrier: true, heard: true }),
         claims: new Array(wire.CLAIM_COUNT_MAX).fill({ vip, grade: 0, rank: 0 }),
+        unserved: [],
       },
     };
     const datagram = encode(longest, KEY);

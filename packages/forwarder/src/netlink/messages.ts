@@ -221,6 +221,28 @@ export function addressOf(body: Buffer): InterfaceAddress | undefined {
   };
 }
 
+/** Next hops of a default route, whichever table it is in; none for any other message. */
+export function defaultGatewaysOf(body: Buffer): { interfaceIndex: number; address: Address }[] {
+  if (body.length < ROUTE_SIZE || body[1] !== 0 || body[7] !== ROUTE_TYPE_UNICAST) return [];
+  const attributes = attributesOf(body, ROUTE_SIZE);
+  const hops: { interfaceIndex: number; address: Address }[] = [];
+  const add = (interfaceIndex: number | undefined, found: Map<number, Buffer>) => {
+    const gateway = found.get(ROUTE_ATTRIBUTE.GATEWAY) ?? found.get(ROUTE_ATTRIBUTE.VIA)?.subarray(2);
+    if (gateway?.length === 4 || gateway?.length === 16)
+      hops.push({ interfaceIndex: interfaceIndex ?? 0, address: addressFromBytes(gateway) });
+  };
+  add(attributes.get(ROUTE_ATTRIBUTE.INTERFACE)?.readUInt32LE(), attributes);
+  // struct rtnexthop: length, flags, weight, interface; attributes of its own.
+  const several = attributes.get(ROUTE_ATTRIBUTE.MULTIPATH);
+  for (let at = 0; several !== undefined && at + MULTIPATH_HOP_SIZE <= several.length; ) {
+    const length = several.readUInt16LE(at);
+    if (length < MULTIPATH_HOP_SIZE || at + length > several.length) break;
+    add(several.readInt32LE(at + 4), attributesOf(several.subarray(at, at + length), MULTIPATH_HOP_SIZE));
+    at += (length + 3) & ~3;
+  }
+  return hops;
+}
+
 /** undefined: nothing that a packet could be sent by. */
 export function routeOf(body: Buffer): Route | undefined {
   if (body.length < ROUTE_SIZE || body[7] !== ROUTE_TYPE_UNICAST) return undefined;

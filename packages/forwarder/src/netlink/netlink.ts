@@ -2,6 +2,7 @@
 import type { Address } from "@holdfast/model";
 import {
   addressOf,
+  defaultGatewaysOf,
   dumpBody,
   FLAG,
   FLAG_DUMP,
@@ -25,6 +26,8 @@ import { NETLINK_ROUTE, NetlinkEvents, NetlinkRequests } from "./socket.ts";
 
 /** linux/rtnetlink.h, enum rtnetlink_groups: links, neighbours, addresses, routes and rules of both families, next hops. */
 const EVENT_GROUPS = [1, 3, 5, 7, 8, 9, 11, 19, 32];
+/** Routes read in search of default routes. */
+const ROUTE_READ_COUNT_MAX = 8_192;
 
 export type NetlinkEvent =
   | { readonly kind: "link"; readonly link: Link; readonly removed: boolean }
@@ -77,6 +80,22 @@ export class Netlink {
       if (message.type === MESSAGE.NEW_ROUTE) return matchedRouteOf(message.body);
     }
     return undefined;
+  }
+
+  /**
+   * Next hops of all default routes, of every table. The kernel tells a table's default route first; a router's other
+   * million routes are not read to their end.
+   */
+  defaultGateways(): { readonly interfaceIndex: number; readonly address: Address }[] {
+    // A socket of its own: what is not read of the answer goes with it.
+    const requests = new NetlinkRequests(NETLINK_ROUTE);
+    try {
+      return requests
+        .ask(MESSAGE.GET_ROUTE, FLAG_DUMP, dumpBody(), ROUTE_READ_COUNT_MAX)
+        .flatMap(({ type, body }) => (type === MESSAGE.NEW_ROUTE ? defaultGatewaysOf(body) : []));
+    } finally {
+      requests.close();
+    }
   }
 
   /** Makes the kernel resolve or confirm a neighbour; the answer comes as an event. */

@@ -32,8 +32,11 @@ export class NetlinkRequests {
     this.#fd = open(protocol, 0);
   }
 
-  /** All messages of the answer. The kernel answers at once: the call blocks for its work only. */
-  ask(type: number, flags: number, body: Buffer): Message[] {
+  /**
+   * All messages of the answer. The kernel answers at once: the call blocks for its work only. After a dump that was cut
+   * at `countMax` messages the socket is good for nothing but to be closed.
+   */
+  ask(type: number, flags: number, body: Buffer, countMax = Number.POSITIVE_INFINITY): Message[] {
     const sequence = this.#sequence++;
     const bytes = request(type, flags, sequence, body);
     if (libc().sendto(this.#fd, bytes, bytes.length, 0, null, 0) < 0) return [];
@@ -46,7 +49,7 @@ export class NetlinkRequests {
         if (message.sequence !== sequence) continue;
         if (message.type === MESSAGE.DONE || message.type === MESSAGE.ERROR) return messages;
         messages.push(message);
-        if (!dump) return messages;
+        if (!dump || messages.length >= countMax) return messages;
       }
     }
   }

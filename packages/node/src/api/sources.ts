@@ -13,6 +13,7 @@ import type {
 } from "@holdfast/model";
 import type { Registry } from "prom-client";
 import type { EventBus } from "../events/bus.ts";
+import type { Judgement } from "../services/clashes.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
 import type { SessionCatalogue } from "../sessions/catalogue.ts";
 import type { TraceHub } from "../trace/hub.ts";
@@ -50,6 +51,8 @@ export interface ApiSources {
   ownershipOf(vip: string): VipOwnership | undefined;
   /** Where this member announces a VIP. */
   announcementsOf(vip: string): VipView["announcements"];
+  /** VIPs that are somebody's address, and services that are not served. */
+  clashes(): Pick<Judgement, "refused" | "clashes">;
   members(): Promise<readonly MemberView[]>;
   /** Throws MEMBER_NOT_FOUND. */
   setMemberDrained(name: MemberName, drained: boolean): void;

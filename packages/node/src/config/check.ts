@@ -1,7 +1,16 @@
 // What the schema cannot say: fields that must agree with each other. Pure; the findings carry the field's path.
 import { hostname } from "node:os";
 import { addressesOfSpec, parseListenAddress } from "@holdfast/api";
-import { type ErrorCode, healthCheckProblem } from "@holdfast/model";
+import {
+  type Address,
+  type ErrorCode,
+  endpointKindProblem,
+  HoldfastError,
+  healthCheckProblem,
+  holderProblem,
+  parseAddress,
+  vipKindProblem,
+} from "@holdfast/model";
 import type { Configuration } from "./schema.ts";
 
 export interface CheckFinding {
@@ -178,9 +187,14 @@ function checkInterfaces(configuration: Configuration): CheckFinding[] {
 function checkServices(configuration: Configuration): CheckFinding[] {
   const findings: CheckFinding[] = [];
   const taken = new Map<string, number>();
-  const memberAddresses = new Map(
+  const members = new Map(
     configuration.members.flatMap((member) =>
-      member.addresses.map((entry) => [addressOf(entry), member.name] as const),
+      member.addresses.map((entry) => [canonical(addressOf(entry)), member.name] as const),
+    ),
+  );
+  const vips = new Map(
+    configuration.services.flatMap((service) =>
+      service.vips.map((vip) => [canonical(vip), service.name || `port ${service.port}`] as const),
     ),
   );
   for (const [index, service] of configuration.services.entries()) {
@@ -193,23 +207,18 @@ function checkServices(configuration: Configuration): CheckFinding[] {
           remedy: "Use another VIP or another port.",
         });
       taken.set(`${vip} ${service.port}`, index);
-      const member = memberAddresses.get(vip);
-      if (member !== undefined)
-        findings.push({
-          path: ["services", index, "vips", at],
-          reason: `is ${vip}, an address of member ${member}`,
-          remedy: "A VIP belongs to no host: use an address that nobody has.",
-        });
+      findings.push(...coded(["services", index, "vips", at], vipProblem(vip, members)));
     }
     findings.push(...checkHealthCheck(["services", index], service.healthCheck));
-    findings.push(...checkEndpoints(service, index));
+    findings.push(...checkEndpoints(service, index, vips));
   }
   return findings;
 }
 
 function checkEndpoints(
-  { endpoints, vips }: Configuration["services"][number],
+  { endpoints }: Configuration["services"][number],
   index: number,
+  vips: ReadonlyMap<Address | undefined, string>,
 ): CheckFinding[] {
   const findings: CheckFinding[] = [];
   const taken = new Set<string>();
@@ -238,15 +247,50 @@ function checkEndpoints(
           remedy: "List it once and give it a weight.",
         });
       taken.add(key);
-      if (vips.includes(address))
-        findings.push({
-          path: [...path, endpoint.addresses === undefined ? "address" : "addresses"],
-          reason: `is ${address}, a VIP of the same service`,
-          remedy: "Name the server's own address.",
-        });
+      const field = endpoint.addresses === undefined ? "address" : "addresses";
+      findings.push(...coded([...path, field], endpointProblem(address, vips)));
     }
   }
   return findings;
+}
+
+/** undefined: it has no canonical form, as an IPv4-mapped one. */
+function canonical(text: string): Address | undefined {
+  try {
+    return parseAddress(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What the file alone shows; who has which address on an interface is asked when the service comes into force. */
+function vipProblem(
+  text: string,
+  members: ReadonlyMap<Address | undefined, string>,
+): HoldfastError | undefined {
+  const vip = canonical(text);
+  if (vip === undefined) return new HoldfastError("ADDRESS_INVALID", { text });
+  const member = members.get(vip);
+  const holder = member === undefined ? undefined : ({ member, as: "interface", interface: "" } as const);
+  return vipKindProblem(vip) ?? holderProblem(vip, holder);
+}
+
+function endpointProblem(
+  text: string,
+  vips: ReadonlyMap<Address | undefined, string>,
+): HoldfastError | undefined {
+  const endpoint = canonical(text);
+  if (endpoint === undefined) return new HoldfastError("ADDRESS_INVALID", { text });
+  const service = vips.get(endpoint);
+  if (service !== undefined) return new HoldfastError("ENDPOINT_IS_VIP", { endpoint, service });
+  return endpointKindProblem(endpoint);
+}
+
+/** A finding with a code of its own. */
+function coded(path: CheckFinding["path"], problem: HoldfastError | undefined): CheckFinding[] {
+  if (problem === undefined) return [];
+  const { code, details, message, remedy } = problem;
+  return [{ path, code, details, reason: message, remedy }];
 }
 
 function checkHealthCheck(path: CheckFinding["path"], check: unknown): CheckFinding[] {

@@ -93,6 +93,36 @@ const cases: { name: string; text: string; environment?: Record<string, string>;
     expect:
       /holdfast\.yaml:3: services\[1\]\.vips\[1\] is 203\.0\.113\.1, whose port 5 services\[0\] has already/,
   },
+  ...[
+    ["0.0.0.0", "unspecified"],
+    ["127.0.0.2", "a loopback address"],
+    ["224.0.0.1", "multicast"],
+    ["255.255.255.255", "the broadcast address"],
+    ["169.254.1.1", "link-local"],
+    ["'::'", "unspecified"],
+    ["'::1'", "a loopback address"],
+    ["'ff02::1'", "multicast"],
+    ["'fe80::1'", "link-local"],
+  ].map(([vip, kind]) => ({
+    name: `the VIP ${vip}`,
+    text: `services:\n  - { vips: [203.0.113.1, ${vip}], port: 5 }\n`,
+    expect: new RegExp(`^VIP_NOT_UNICAST .* cannot be a VIP: it is ${kind}`),
+  })),
+  {
+    name: "an IPv4-mapped VIP",
+    text: "services:\n  - { vips: ['::ffff:203.0.113.1'], port: 5 }\n",
+    expect: /^ADDRESS_INVALID /,
+  },
+  {
+    name: "a VIP that is a member's address",
+    text: "member: { name: a, number: 0 }\nmembers:\n  - { name: a, number: 0, addresses: [192.0.2.1] }\nservices:\n  - { vips: [192.0.2.1], port: 5 }\n",
+    expect: /^VIP_IS_MEMBER_ADDRESS 192\.0\.2\.1 cannot be a VIP: member a has it/,
+  },
+  {
+    name: "an endpoint that is another service's VIP",
+    text: "services:\n  - { vips: [203.0.113.1], port: 5 }\n  - { name: b, vips: [203.0.113.2], port: 5, endpoints: [{ address: 203.0.113.1, port: 5 }] }\n",
+    expect: /^ENDPOINT_IS_VIP 203\.0\.113\.1 cannot be an endpoint: it is a VIP of port 5/,
+  },
   {
     name: "members without certificates",
     text: "member: { name: a, number: 0 }\nmembers:\n  - { name: b, number: 1, addresses: [192.0.2.2] }\n",

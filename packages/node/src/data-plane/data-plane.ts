@@ -18,6 +18,8 @@ export interface DataPlane {
   readonly signOfLife: { readonly moduleUrl: string; readonly data: unknown } | undefined;
   setServices(services: readonly Service[]): void;
   setVips(vips: readonly VipTreatment[]): void;
+  /** VIPs that this host's own stack keeps. */
+  setUnserved(vips: ReadonlySet<Address>): void;
   /** Where a packet for this address leaves: interface and next hop's MAC; undefined while unresolved. */
   nextHop(address: Address): { readonly interfaceIndex: number; readonly mac: Uint8Array } | undefined;
   endpointHealth(service: string, endpoint: string): EndpointHealthView;

@@ -9,7 +9,14 @@ import {
   type ProbeChannel,
   RawProbeChannel,
 } from "@holdfast/forwarder";
-import { type Clock, type Logger, parseAddress, type Random, systemRandom } from "@holdfast/model";
+import {
+  type Address,
+  type Clock,
+  type Logger,
+  parseAddress,
+  type Random,
+  systemRandom,
+} from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
 import type { ClusterLink } from "../cluster/link.ts";
 import type { Topology } from "../cluster/topology.ts";
@@ -30,6 +37,8 @@ export interface DataPlaneOptions {
   readonly network: Pick<NetworkWatch, "hopTo" | "isRoutable">;
   readonly link: ClusterLink;
   readonly trace: TraceHub;
+  /** Whether an interface of some member has it now. */
+  readonly isMemberAddress?: (address: Address) => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -87,6 +96,7 @@ export function composeDataPlane(
       ...configuration.members.flatMap((member) => member.addresses.map(addressOf)),
       ...[...topology.system.values()].flatMap(({ addresses }) => addresses.map(({ address }) => address)),
     ].map(parseAddress),
+    ...(options.isMemberAddress !== undefined && { isMemberAddress: options.isMemberAddress }),
   });
 
   link.beforeAnswer((question) => forwarder.publish(question));
@@ -116,6 +126,7 @@ export function composeDataPlane(
           ...(successor !== undefined && { successor }),
         })),
       ),
+    setUnserved: (vips) => forwarder.setUnserved(vips),
     nextHop: (address) => network.hopTo(address),
     endpointHealth(_service, endpoint) {
       const place = parseEndpointKey(endpoint);

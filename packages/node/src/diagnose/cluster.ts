@@ -80,7 +80,23 @@ export async function diagnoseCluster(client: ApiClient): Promise<DiagnoseFindin
           detail: `Nobody owns it: ${vip.reasons.join("; ") || "no reason is known"}.`,
           remedy: "Bring a member back, undrain one, or look at coordinator.minimumMembers.",
         });
+    for (const { vip, clash } of vips)
+      if (clash !== undefined)
+        findings.push({
+          subject: `VIP ${vip}`,
+          level: clash.servedHere ? "warn" : "fail",
+          detail: clash.message,
+          remedy:
+            clash.code === "VIP_IS_MEMBER_ADDRESS"
+              ? `Take it off that interface ('ip addr del' at ${clash.member}), or give the service another VIP.`
+              : "Give the service another VIP.",
+        });
     for (const service of services) {
+      const { id, refused, warnings } = service;
+      if (refused !== undefined)
+        findings.push({ subject: id, level: "fail", detail: refused.message, remedy: refused.remedy });
+      for (const { message, remedy } of warnings)
+        findings.push({ subject: id, level: "warn", detail: message, remedy });
       const down = service.endpoints.filter((endpoint) => endpoint.health === "down");
       if (service.endpoints.length === 0)
         findings.push({

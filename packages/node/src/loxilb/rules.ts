@@ -43,7 +43,8 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
     try {
       registry.put(spec);
     } catch (error) {
-      if (error instanceof HoldfastError) throw new Refusal(`${error.message} ${error.remedy}`);
+      if (error instanceof HoldfastError)
+        throw new Refusal(`${error.message} ${error.remedy} (${error.code})`);
       throw error;
     }
     if (before?.isKnown !== true) notes.set(id, rule.posted);

@@ -67,7 +67,7 @@ export function buildLoxilbServer(context: LoxilbContext, totals: LoxilbTotals):
     }
     if (error instanceof Denied) return sendDenial(reply, error);
     if (error instanceof HoldfastError)
-      return sendRefusal(reply, new Refusal(`${error.message} ${error.remedy}`));
+      return sendRefusal(reply, new Refusal(`${error.message} ${error.remedy} (${error.code})`));
     const status = (error as { statusCode?: number }).statusCode;
     if (status !== undefined && status >= 400 && status < 500)
       return sendJson(reply, status, { code: status, message: (error as Error).message });

@@ -44,6 +44,8 @@ export interface MetricSources {
   membersConfigured(): number;
   replication(): Promise<ReplicationMetrics | undefined>;
   disk(): { readonly failure: string | undefined; readonly brokenCount: number };
+  /** By VIP. */
+  vipClashes(): ReadonlyMap<string, { readonly servedHere: boolean }>;
 }
 
 export interface NodeMetrics {
@@ -86,6 +88,17 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
     registers,
     collect() {
       this.set(sources.ownedVipCount());
+    },
+  });
+  new Gauge({
+    name: "holdfast_vip_clashes",
+    help: "VIPs that are the address of a member's interface, a gateway's or a network's broadcast address; served: whether this member serves it all the same.",
+    labelNames: ["vip", "served"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [vip, { servedHere }] of sources.vipClashes())
+        this.set({ vip, served: servedHere ? "yes" : "no" }, 1);
     },
   });
   new Gauge({

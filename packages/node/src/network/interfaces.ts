@@ -8,6 +8,19 @@ export interface InterfaceAddress {
   readonly prefix: Prefix;
 }
 
+/** An address of the host, on whatever interface. */
+export interface HostAddress {
+  readonly address: Address;
+  readonly prefixLength: number;
+  readonly interface: string;
+}
+
+/** Where a default route goes. */
+export interface HostGateway {
+  readonly address: Address;
+  readonly interface: string;
+}
+
 /** What the system says. An interface that is down, or has no carrier, is not there. */
 export interface SystemInterface {
   readonly name: string;

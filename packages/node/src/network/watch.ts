@@ -6,7 +6,7 @@ import {
   Netlink,
 } from "@holdfast/forwarder";
 import { type Address, addressBytes, type Clock, familyOf, type Logger } from "@holdfast/model";
-import type { InterfaceAddress, SystemInterface } from "./interfaces.ts";
+import type { HostAddress, HostGateway, InterfaceAddress, SystemInterface } from "./interfaces.ts";
 
 /** Listeners hear of a burst of events once, so much later at most. */
 const SETTLE_MS = 5;
@@ -18,6 +18,8 @@ const ROUTED_COUNT_MAX = 4_096;
  */
 const PREFIX_LENGTH_LEAST_IPV4 = 8;
 const PREFIX_LENGTH_LEAST_IPV6 = 7;
+/** A router's routes change all the time; its default routes are looked for so often at most. */
+const GATEWAYS_PERIOD_MS = 1_000;
 
 export class NetworkWatch {
   readonly #netlink = new Netlink();
@@ -30,6 +32,9 @@ export class NetworkWatch {
   #neighbours = new Map<string, Uint8Array>();
   /** Answers of `#routesTo`, until a route, link or address changes. */
   readonly #routed = new Map<Address, readonly number[]>();
+  #gateways: readonly { readonly interfaceIndex: number; readonly address: Address }[] = [];
+  #gatewaysAtMs = Number.NEGATIVE_INFINITY;
+  #routesChanged = true;
   #pending = false;
 
   /** Throws NETLINK_REFUSED. */
@@ -67,8 +72,10 @@ export class NetworkWatch {
           break;
         }
         case "route":
+          this.#routesChanged = true;
           break;
         case "overrun":
+          this.#routesChanged = true;
           this.#readAll();
           break;
       }
@@ -82,6 +89,29 @@ export class NetworkWatch {
     for (const link of this.#links.values())
       if (!link.loopback && link.up && link.carrier) found.set(link.name, this.#interfaceOf(link));
     return found;
+  }
+
+  /** Every address of this network namespace, on whatever interface in whatever state, loopback and VRFs included. */
+  hostAddresses(): HostAddress[] {
+    return this.#addresses.map(({ interfaceIndex, address, prefixLength }) => ({
+      address,
+      prefixLength,
+      interface: this.#links.get(interfaceIndex)?.name ?? "",
+    }));
+  }
+
+  /** Next hops of default routes, at most a second old. */
+  defaultGateways(): HostGateway[] {
+    const nowMs = this.#clock.nowMs();
+    if (this.#routesChanged && nowMs - this.#gatewaysAtMs >= GATEWAYS_PERIOD_MS) {
+      this.#routesChanged = false;
+      this.#gatewaysAtMs = nowMs;
+      this.#gateways = this.#netlink.defaultGateways();
+    }
+    return this.#gateways.map(({ interfaceIndex, address }) => ({
+      address,
+      interface: this.#links.get(interfaceIndex)?.name ?? "",
+    }));
   }
 
   /** Whatever its state; undefined: there is none of that name. */

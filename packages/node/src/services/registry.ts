@@ -1,7 +1,15 @@
 // The rules of services: what may be created, replaced, removed, by whom. Stands between every way in (file, API,
 // LoxiLB's API) and the store.
 import type { ServiceSpec } from "@holdfast/api";
-import { addressesOfEndpoint, HoldfastError, type Service, type ServiceId } from "@holdfast/model";
+import {
+  type Address,
+  type AddressBook,
+  EMPTY_ADDRESS_BOOK,
+  HoldfastError,
+  type Service,
+  type ServiceId,
+  serviceProblem,
+} from "@holdfast/model";
 import { endpointKey, parseEndpointKey, revisionOf, serviceOf } from "./specification.ts";
 import { type ConfigurationStore, SERVICE_COUNT_MAX } from "./store.ts";
 
@@ -23,14 +31,21 @@ export interface ServiceRegistry {
    * Makes the services of the configuration file so: creates, replaces, and removes those that an earlier call had
    * and this one has not. An endpoint that was drained meanwhile stays drained.
    */
-  applyFile(specs: readonly ServiceSpec[]): void;
+  applyFile(specs: readonly ServiceSpec[], options?: { readonly starting?: boolean }): void;
 }
 
 /** true when a revision is acceptable: `If-Match` lists several, or any. */
 export type RevisionCheck = (revision: string) => boolean;
 
-export function createServiceRegistry(store: ConfigurationStore, memberName: string): ServiceRegistry {
+/** `book`: whose addresses are no VIPs. */
+export function createServiceRegistry(
+  store: ConfigurationStore,
+  memberName: string,
+  book: AddressBook = EMPTY_ADDRESS_BOOK,
+): ServiceRegistry {
   let fromFile: ReadonlySet<ServiceId> = new Set();
+  /** The file is taken in at a start: its VIPs that are somebody's address are not served, which is no reason to stay away. */
+  let starting = false;
 
   function find(idOrName: string): Service {
     const byId = store.service(idOrName);
@@ -48,19 +63,11 @@ export function createServiceRegistry(store: ConfigurationStore, memberName: str
       if (vip !== undefined)
         throw new HoldfastError("SERVICE_VIP_TAKEN", { vip, port: service.port, service: other.id });
     }
-    const vips = new Set(service.vips);
-    const endpoints = new Set(service.endpoints.flatMap(addressesOfEndpoint));
-    for (const other of store.services()) {
-      if (other.id === service.id) continue;
-      const clash = other.vips.find((vip) => endpoints.has(vip));
-      if (clash !== undefined)
-        throw new HoldfastError("SERVICE_INVALID", { reason: `endpoint ${clash} is a VIP of ${other.id}` });
-      const taken = other.endpoints.flatMap(addressesOfEndpoint).find((address) => vips.has(address));
-      if (taken !== undefined)
-        throw new HoldfastError("SERVICE_INVALID", {
-          reason: `VIP ${taken} is an endpoint of ${other.id}`,
-        });
-    }
+    // A VIP that is in force already is not asked about again: who has its address since is no fault of this change.
+    const known = new Set(store.services().flatMap(({ vips }) => vips));
+    const holderOf = (vip: Address) => (known.has(vip) || starting ? undefined : book.holderOf(vip));
+    const problem = serviceProblem(service, store.services(), { holderOf });
+    if (problem !== undefined) throw problem;
   }
 
   function checkWritable(service: Service): void {
@@ -146,23 +153,32 @@ export function createServiceRegistry(store: ConfigurationStore, memberName: str
       const at = endpointIndex(service, endpoint);
       return put({ ...service, endpoints: service.endpoints.filter((_, index) => index !== at) });
     },
-    applyFile(specs) {
-      const services = specs.map(serviceOf);
-      const ids = new Set(services.map((service) => service.id));
-      for (const id of fromFile) if (!ids.has(id)) store.deleteService(id);
-      fromFile = ids;
-      for (const service of services) {
-        const before = store.service(service.id);
-        const drained = new Set(
-          before?.endpoints.filter((e) => e.state === "drain").map((e) => endpointKey(e.address, e.port)),
-        );
-        put({
-          ...service,
-          endpoints: service.endpoints.map((e) =>
-            drained.has(endpointKey(e.address, e.port)) ? { ...e, state: "drain" } : e,
-          ),
-        });
+    applyFile(specs, options = {}) {
+      starting = options.starting === true;
+      try {
+        apply(specs);
+      } finally {
+        starting = false;
       }
     },
   };
+
+  function apply(specs: readonly ServiceSpec[]): void {
+    const services = specs.map(serviceOf);
+    const ids = new Set(services.map((service) => service.id));
+    for (const id of fromFile) if (!ids.has(id)) store.deleteService(id);
+    fromFile = ids;
+    for (const service of services) {
+      const before = store.service(service.id);
+      const drained = new Set(
+        before?.endpoints.filter((e) => e.state === "drain").map((e) => endpointKey(e.address, e.port)),
+      );
+      put({
+        ...service,
+        endpoints: service.endpoints.map((e) =>
+          drained.has(endpointKey(e.address, e.port)) ? { ...e, state: "drain" } : e,
+        ),
+      });
+    }
+  }
 }

@@ -35,7 +35,7 @@ export function serviceOf(spec: ServiceSpec): Service {
       if (taken.has(key))
         throw new HoldfastError("SERVICE_INVALID", { reason: `endpoint ${key} is there twice` });
       if (vips.includes(address))
-        throw new HoldfastError("SERVICE_INVALID", { reason: `endpoint ${key} has the address of a VIP` });
+        throw new HoldfastError("ENDPOINT_IS_VIP", { endpoint: address, service: id });
       taken.add(key);
     }
     if (!addressesOfEndpoint(endpoint).some((a) => vips.some((vip) => familyOf(vip) === familyOf(a))))

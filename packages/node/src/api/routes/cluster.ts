@@ -9,6 +9,7 @@ import {
 import { HoldfastError } from "@holdfast/model";
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
+import { textOf } from "../../services/clash-report.ts";
 import type { ApiSources } from "../sources.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -27,7 +28,16 @@ export function clusterRoutes(sources: ApiSources) {
       candidates: [...ownership.candidates],
       reasons: [...ownership.reasons],
       announcements: sources.announcementsOf(ownership.vip),
+      ...clashOf(ownership.vip),
     }));
+  }
+
+  function clashOf(vip: string): Pick<VipView, "clash"> {
+    const clash = sources.clashes().clashes.get(vip);
+    if (clash === undefined) return {};
+    const { holder, servedHere, problem } = clash;
+    const { member, interface: name } = holder;
+    return { clash: { code: problem.code, member, interface: name, servedHere, message: textOf(clash) } };
   }
 
   return async (app: FastifyInstance) => {

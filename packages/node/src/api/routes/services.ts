@@ -8,7 +8,7 @@ import {
   type ServiceView,
   ServiceViewSchema,
 } from "@holdfast/api";
-import { parseAddress, type Service } from "@holdfast/model";
+import { type HoldfastError, parseAddress, type Service, serviceWarnings } from "@holdfast/model";
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { RevisionCheck } from "../../services/registry.ts";
@@ -30,7 +30,10 @@ const tags = ["services"];
 export function serviceRoutes(sources: ApiSources) {
   const { registry, catalogue, events } = sources;
 
+  const noteOf = ({ code, message, remedy }: HoldfastError) => ({ code, message, remedy });
+
   function view(service: Service): ServiceView {
+    const refused = sources.clashes().refused.get(service.id);
     return {
       id: service.id,
       name: service.name,
@@ -59,6 +62,8 @@ export function serviceRoutes(sources: ApiSources) {
       source: registry.isFromFile(service.id) ? "file" : "api",
       sessions: catalogue.countOfService(service.id),
       revision: revisionOf(service),
+      warnings: serviceWarnings(service).map(noteOf),
+      ...(refused !== undefined && { refused: noteOf(refused) }),
     };
   }
 

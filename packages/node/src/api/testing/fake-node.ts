@@ -13,6 +13,7 @@ import {
   sessionIdOf,
   silentLogger,
   systemClock,
+  unservableServices,
   type VipOwnership,
 } from "@holdfast/model";
 import { Registry } from "prom-client";
@@ -72,6 +73,7 @@ export function fakeNode(
         .filter((ownership) => ownership !== undefined),
     ownershipOf,
     announcementsOf: () => [],
+    clashes: () => ({ refused: unservableServices(registry.list()), clashes: new Map() }),
     members: async () => [
       {
         name: "m0",

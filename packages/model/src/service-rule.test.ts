@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { HoldfastError } from "./errors.ts";
+import type { Service } from "./service.ts";
+import {
+  type AddressHolder,
+  EMPTY_ADDRESS_BOOK,
+  scopeOf,
+  serviceProblem,
+  serviceWarnings,
+  unservableServices,
+  unusableKind,
+} from "./service-rule.ts";
+
+const service = (id: string, vips: readonly string[], endpoints: readonly string[] = []): Service => ({
+  id,
+  name: id,
+  protocol: 132,
+  vips,
+  port: 5,
+  selection: "roundRobin",
+  endpoints: endpoints.map((address) => ({ address, port: 9, weight: 1, state: "active" })),
+  idleTimeoutS: 900,
+  restartNewAddresses: "abort",
+  clientPrefixes: [],
+  withdrawWhenDown: false,
+});
+const codeOf = (problem: HoldfastError | undefined) => problem?.code;
+
+test("what is no unicast address of a network is neither VIP nor endpoint", () => {
+  const never = [
+    ...["0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.254", "169.254.9.9", "224.0.0.1", "239.255.255.255"],
+    ...["240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "febf::1", "ff02::1", "::ffff:a00:1"],
+    "::a00:1",
+  ];
+  for (const address of never) {
+    assert.notEqual(unusableKind(address), undefined, address);
+    const problem = serviceProblem(service("a", ["203.0.113.1", address]), [], EMPTY_ADDRESS_BOOK);
+    assert.equal(codeOf(problem), "VIP_NOT_UNICAST", address);
+    assert.ok(problem?.message.startsWith(`${address} cannot be a VIP`), problem?.message);
+    const endpoint = serviceProblem(service("a", ["203.0.113.1"], [address]), [], EMPTY_ADDRESS_BOOK);
+    assert.equal(codeOf(endpoint), "ENDPOINT_NOT_UNICAST", address);
+  }
+  for (const address of ["1.0.0.1", "10.0.0.1", "100.64.0.1", "223.255.255.1", "2001:db8::1", "fd00::1"])
+    assert.equal(unusableKind(address), undefined, address);
+});
+
+test("a VIP is nobody's address, and an endpoint is no VIP, whichever comes first", () => {
+  const first = service("a", ["203.0.113.1"], ["192.0.2.1"]);
+  const problem = (made: Service) => codeOf(serviceProblem(made, [first, made], EMPTY_ADDRESS_BOOK));
+  assert.equal(problem(service("b", ["203.0.113.2"], ["203.0.113.2"])), "ENDPOINT_IS_VIP");
+  assert.equal(problem(service("b", ["203.0.113.2"], ["203.0.113.1"])), "ENDPOINT_IS_VIP");
+  assert.equal(problem(service("b", ["203.0.113.2", "192.0.2.1"])), "VIP_IS_ENDPOINT");
+  assert.equal(problem(service("b", ["203.0.113.2"], ["192.0.2.1"])), undefined);
+  const kinds: [AddressHolder["as"], string][] = [
+    ["interface", "VIP_IS_MEMBER_ADDRESS"],
+    ["gateway", "VIP_IS_GATEWAY"],
+    ["broadcast", "VIP_IS_BROADCAST"],
+  ];
+  for (const [as, code] of kinds) {
+    const holderOf = (address: string): AddressHolder | undefined =>
+      address === "198.51.100.9" ? { member: "m2", as, interface: "eth7" } : undefined;
+    const found = serviceProblem(service("b", ["203.0.113.2", "198.51.100.9"]), [first], { holderOf });
+    assert.equal(codeOf(found), code);
+    assert.match(found?.message ?? "", /198\.51\.100\.9.*m2.*eth7/);
+  }
+});
+
+test("of replicated services that break the rule the same are left out everywhere", () => {
+  const good = service("a", ["203.0.113.1"], ["192.0.2.1"]);
+  const late = service("b", ["203.0.113.2"], ["203.0.113.1"]);
+  const taken = service("c", ["192.0.2.1"]);
+  const broken = service("d", ["224.0.0.1"]);
+  const fine = service("e", ["203.0.113.9"], ["192.0.2.1"]);
+  const refused = unservableServices([fine, taken, broken, late, good]);
+  assert.deepEqual([...refused].map(([id, { code }]) => [id, code]).sort(), [
+    ["b", "ENDPOINT_IS_VIP"],
+    ["c", "VIP_IS_ENDPOINT"],
+    ["d", "VIP_NOT_UNICAST"],
+  ]);
+  // What is refused itself takes no place from others.
+  assert.deepEqual(
+    [...unservableServices([service("a", ["224.0.0.1"], ["192.0.2.1"]), taken]).keys()],
+    ["a"],
+  );
+});
+
+test("scopes as Linux sees them, and the warning when they mix", () => {
+  for (const [address, scope] of [
+    ["10.1.2.3", "private"],
+    ["172.16.0.1", "private"],
+    ["172.32.0.1", "global"],
+    ["192.168.9.9", "private"],
+    ["100.64.0.1", "global"],
+    ["fd00::1", "global"],
+    ["fec0::1", "private"],
+    ["198.18.0.9", "unusable"],
+    ["198.18.1.9", "global"],
+  ] as const)
+    assert.equal(scopeOf(address), scope, address);
+  const codes = (...vips: string[]) => serviceWarnings(service("a", vips)).map(({ code }) => code);
+  assert.deepEqual(codes("203.0.113.1", "10.0.0.1"), ["SERVICE_SCOPES_MIXED"]);
+  assert.deepEqual(codes("2001:db8::1", "192.168.0.1"), ["SERVICE_SCOPES_MIXED"]);
+  assert.deepEqual(codes("203.0.113.1", "100.64.0.1"), []);
+  assert.deepEqual(codes("10.0.0.1", "192.168.0.1"), []);
+  assert.deepEqual(codes("198.18.0.1"), ["SERVICE_VIP_UNUSED"]);
+});
