@@ -4,7 +4,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { ServiceSpecSchema, validate } from "../../packages/api/src/index.ts";
 import { until } from "../../packages/testkit/src/index.ts";
 import { ARTICLE_V088, kubeHead, LOXICMD_CREATE, loxicmdApply, loxicmdApplyOld } from "../loxilb/bodies.ts";
-import { type RigMember, startRig } from "../loxilb/rig.ts";
+import { addSession, type RigMember, startRig } from "../loxilb/rig.ts";
 
 const VIP = "123.123.123.1";
 const ID = `sctp/${VIP}:55002`;
@@ -271,4 +271,65 @@ describe("rules of LoxiLB's clients", () => {
     assert.equal((await post(withSources("0.0.0.0/0"))).result, "Success");
     assert.match((await post(withSources("10.0.0.0/8"))).result, /^Error: allowedSources/);
   });
+});
+
+interface Conntrack {
+  sourceIP: string;
+  destinationIP: string;
+  conntrackAct: string;
+  packets?: number;
+}
+
+async function conntrack({ url }: RigMember): Promise<Conntrack[]> {
+  const response = await fetch(`${url}/netlox/v1/config/conntrack/all`);
+  return ((await response.json()) as { ctAttr: Conntrack[] }).ctAttr;
+}
+
+test("conntrack: pairs with traffic alone, and no count falls when a member dies or begins anew", async () => {
+  const rig = await startRig({ members: 3 });
+  try {
+    const [a, b, c] = rig.members as [RigMember, RigMember, RigMember];
+    await fetch(`${a.url}/netlox/v1/config/loadbalancer`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: LOXICMD_CREATE,
+    });
+    for (const { node } of rig.members)
+      addSession(node.view, {
+        primary: VIP,
+        port: 55002,
+        client: "1.1.1.1",
+        clientPort: 20000,
+        endpoint: "31.31.31.1",
+        natPort: 20008,
+      });
+    b.flow.packets = 4;
+    b.flow.bytes = 400;
+    const entries = await conntrack(a);
+    assert.deepEqual(
+      entries.map(({ destinationIP, sourceIP, packets }) => [destinationIP, sourceIP, packets]),
+      [
+        [VIP, "1.1.1.1", 25],
+        [VIP, "31.31.31.1", 25],
+      ],
+    );
+    assert.equal(entries[1]?.conntrackAct, `fsnat-${VIP},1.1.1.1:55002:w0`, "the port it leaves with");
+    const packets = async (member: RigMember) =>
+      (await conntrack(member)).find(({ sourceIP }) => sourceIP === "1.1.1.1")?.packets;
+    // Who was never asked itself knows as much as the one that was.
+    await until("the others know", async () => {
+      const [id] = [...c.node.view.values()].map((record) => record.id);
+      return c.counters.remembered(id as string, "m0").length > 0;
+    });
+    a.isDead = true;
+    assert.equal(await packets(c), 25);
+    b.flow.packets += 10;
+    assert.equal(await packets(c), 35);
+    // It returns with empty maps.
+    a.flow.packets = 1;
+    a.isDead = false;
+    assert.equal(await packets(c), 36);
+  } finally {
+    await rig.stop();
+  }
 });

@@ -126,7 +126,7 @@ describe("loxicmd", () => {
       const reverse = reply?.ctAttr.find(
         (ct) => ct["destinationIP"] === VIP && ct["sourceIP"] === "31.31.31.1",
       );
-      assert.equal(reverse?.["conntrackAct"], `fsnat-${VIP},1.1.1.1:20000:w0`);
+      assert.equal(reverse?.["conntrackAct"], `fsnat-${VIP},1.1.1.1:55002:w0`);
       assert.equal(reverse?.["destinationPort"], 20000);
     }
   });

@@ -30,6 +30,11 @@ export interface RigMember {
   readonly url: string;
   readonly node: ReturnType<typeof fakeNode>;
   readonly app: FastifyInstance;
+  readonly counters: CounterExchange;
+  /** What its fast path counted for each session: all zero but at m0. */
+  readonly flow: { packets: number; bytes: number };
+  /** Neither asks nor answers any more. */
+  isDead: boolean;
 }
 
 export interface RigOptions {
@@ -70,33 +75,37 @@ export async function startRig(
       ...createLoneLink(),
       table: node.view,
       store,
-      connected: () => placed.map(({ number }) => number).filter((number) => number !== self),
+      connected: () =>
+        placed
+          .map(({ number }) => number)
+          .filter((number) => number !== self && members[number]?.isDead !== true),
       request: async (member, topic, body) => {
         const handler = handlers[member]?.get(topic);
-        return handler === undefined ? undefined : handler(self, body);
+        const isDead = members[member]?.isDead === true || members[self]?.isDead === true;
+        return handler === undefined || isDead ? undefined : handler(self, body);
       },
       onRequest: (topic, handler) => {
         handlers[self]?.set(topic, handler);
       },
     };
     const directory = new MemberDirectory(placed, { name: `m${self}`, number: self, zone: "" });
-    const flow = { packets: 21, bytes: 2100, lastSeenMsAgo: 5 };
+    const flow = self === 0 ? { packets: 21, bytes: 2100 } : { packets: 0, bytes: 0 };
     const counters = new CounterExchange(
       link,
       {
-        // Only the first member has seen packets.
         countersOf: (record) =>
-          self !== 0
+          flow.packets === 0
             ? []
             : [...record.clients.keys()].map((client) => ({
-                member: "m0",
+                member: `m${self}`,
                 vip: "123.123.123.1",
                 client,
-                up: flow,
-                down: flow,
+                up: { ...flow, lastSeenMsAgo: 5 },
+                down: { ...flow, lastSeenMsAgo: 5 },
               })),
       },
       directory,
+      systemClock,
     );
     const deletions = new Deletions({
       registry: node.registry,
@@ -119,11 +128,13 @@ export async function startRig(
       },
       { events: () => new Map([["inits", 3]]), drops: () => new Map([["malformed", 2]]) },
     );
-    members.push({ url: await app.listen({ host: "127.0.0.1", port: 0 }), node, app });
+    const url = await app.listen({ host: "127.0.0.1", port: 0 });
+    members.push({ url, node, app, counters, flow, isDead: false });
   }
   return {
     members,
     async stop() {
+      for (const { counters } of members) counters.close();
       await Promise.all(members.map(({ app }) => app.close()));
     },
   };

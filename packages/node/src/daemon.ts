@@ -168,7 +168,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     let left = false;
     closers.push(() => (left ? undefined : coordinator.close()));
 
-    const counters = new CounterExchange(link, dataPlane, directory);
+    const counters = new CounterExchange(link, dataPlane, directory, clock);
+    closers.push(() => counters.close());
 
     metrics = createMetrics({
       version: HOLDFAST_VERSION,

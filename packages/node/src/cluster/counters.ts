@@ -1,15 +1,25 @@
-// Counters stay with the member that counts. The API asks them all when somebody wants to know.
+// Counters stay with the member that counts. The API asks them all when somebody wants to know; while somebody does, every
+// member keeps what the others counted, so that the death of one takes nothing back.
 import type { PathCounters } from "@holdfast/api";
-import type { SessionId, SessionRecord } from "@holdfast/model";
+import type { Clock, MemberName, SessionId, SessionRecord, Timer } from "@holdfast/model";
 import type { DataPlane } from "../data-plane/data-plane.ts";
+import { CounterMemory, REMEMBERED_COUNT_MAX } from "./counter-memory.ts";
 import type { ClusterLink } from "./link.ts";
 import type { MemberDirectory } from "./members.ts";
 
 const TOPIC = "counters";
+/** The same question, asked to remember: it is no sign that anybody looks. */
+const TOPIC_AGAIN = "counters-again";
 /** Sessions of one question: its answer stays below the limit of a response. */
 export const COUNTER_BATCH_COUNT = 128;
 /** Rows of one session that are taken from an answer: 4 VIPs and 16 client addresses. */
 const PATH_COUNT_MAX = 64;
+/** For so long after a question the counters are watched, … */
+const WATCH_MS = 60_000;
+/** … so often. */
+const WATCH_PERIOD_MS = 5_000;
+/** A question sooner after the last look needs no other. */
+const FRESH_MS = 1_000;
 
 type DataPlaneCounters = Pick<DataPlane, "countersOf">;
 
@@ -17,19 +27,32 @@ export class CounterExchange {
   readonly #link: ClusterLink;
   readonly #dataPlane: DataPlaneCounters;
   readonly #directory: MemberDirectory;
+  readonly #clock: Clock;
+  readonly #memory: CounterMemory;
+  #askedAtMs: number | undefined;
+  #timer: Timer | undefined;
+  #refreshedAtMs: number | undefined;
+  #isRefreshing = false;
 
-  constructor(link: ClusterLink, dataPlane: DataPlaneCounters, directory: MemberDirectory) {
+  constructor(link: ClusterLink, dataPlane: DataPlaneCounters, directory: MemberDirectory, clock: Clock) {
     this.#link = link;
     this.#dataPlane = dataPlane;
     this.#directory = directory;
-    link.onRequest(TOPIC, (_from, body) => {
+    this.#clock = clock;
+    this.#memory = new CounterMemory(() => clock.nowMs());
+    const answer = (body: Uint8Array) => {
       const ids = new TextDecoder().decode(body).split("\n").slice(0, COUNTER_BATCH_COUNT);
       const rows = ids.map((id) => {
         const record = link.table.get(id);
         return record === undefined ? [] : dataPlane.countersOf(record);
       });
       return new TextEncoder().encode(JSON.stringify(rows));
+    };
+    link.onRequest(TOPIC, (_from, body) => {
+      this.#watch();
+      return answer(body);
     });
+    link.onRequest(TOPIC_AGAIN, (_from, body) => answer(body));
   }
 
   async of(record: SessionRecord): Promise<readonly PathCounters[]> {
@@ -41,38 +64,96 @@ export class CounterExchange {
     return this.#dataPlane.countersOf(record);
   }
 
-  /** At most COUNTER_BATCH_COUNT sessions; of members that do not answer in time nothing is in it. */
-  async ofMany(records: readonly SessionRecord[]): Promise<ReadonlyMap<SessionId, readonly PathCounters[]>> {
+  /** At most COUNTER_BATCH_COUNT sessions; of a member that does not answer in time, what it said last. */
+  ofMany(records: readonly SessionRecord[]): Promise<ReadonlyMap<SessionId, readonly PathCounters[]>> {
+    this.#watch();
+    return this.#ask(records, TOPIC);
+  }
+
+  /** What another member said last, without asking. */
+  remembered(session: SessionId, member: MemberName): readonly PathCounters[] {
+    return this.#memory.of(session, member);
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#askedAtMs = undefined;
+  }
+
+  async #ask(
+    records: readonly SessionRecord[],
+    topic: string,
+  ): Promise<ReadonlyMap<SessionId, readonly PathCounters[]>> {
     const asked = records.slice(0, COUNTER_BATCH_COUNT);
+    const self = this.#directory.self;
     const rows = new Map<SessionId, PathCounters[]>(
-      asked.map((record) => [record.id, [...this.#dataPlane.countersOf(record)]]),
+      asked.map((record) => [
+        record.id,
+        [...this.#memory.note(record.id, self, this.#dataPlane.countersOf(record))],
+      ]),
     );
     const body = new TextEncoder().encode(asked.map(({ id }) => id).join("\n"));
     const connected = new Set(this.#link.connected());
     await Promise.all(
-      this.#directory.others
-        .filter(({ number }) => connected.has(number))
-        .map(async ({ name, number }) => {
-          const answer = await this.#link.request(number, TOPIC, body);
-          if (answer === undefined) return;
-          for (const [index, paths] of decode(answer).entries()) {
-            const record = asked[index];
-            if (record === undefined || !Array.isArray(paths)) continue;
-            const known = rows.get(record.id);
-            for (const path of paths.slice(0, PATH_COUNT_MAX)) known?.push({ ...path, member: name });
-          }
-        }),
+      this.#directory.others.map(async ({ name, number }) => {
+        const answer = connected.has(number) ? await this.#link.request(number, topic, body) : undefined;
+        const said = answer === undefined ? undefined : decode(answer);
+        for (const [index, record] of asked.entries()) {
+          const paths = said?.[index];
+          const now = Array.isArray(paths) ? paths.slice(0, PATH_COUNT_MAX).filter(isRow) : [];
+          rows.get(record.id)?.push(...this.#memory.note(record.id, name, now));
+        }
+      }),
     );
     return rows;
+  }
+
+  /** Somebody looks: for a while what the others count is kept here, too, as fresh as the question is. */
+  #watch(): void {
+    const nowMs = this.#clock.nowMs();
+    this.#askedAtMs = nowMs;
+    if (this.#refreshedAtMs !== undefined && nowMs - this.#refreshedAtMs < FRESH_MS) return;
+    this.#refreshedAtMs = nowMs;
+    this.#timer?.cancel();
+    this.#timer = this.#clock.after(0, () => void this.#refresh());
+  }
+
+  async #refresh(): Promise<void> {
+    const nowMs = this.#clock.nowMs();
+    this.#timer = undefined;
+    if (this.#askedAtMs === undefined || nowMs - this.#askedAtMs > WATCH_MS) return;
+    this.#refreshedAtMs = nowMs;
+    this.#timer = this.#clock.after(WATCH_PERIOD_MS, () => void this.#refresh());
+    const { table } = this.#link;
+    if (this.#isRefreshing || table.size > REMEMBERED_COUNT_MAX || this.#directory.others.length === 0)
+      return;
+    this.#isRefreshing = true;
+    try {
+      const records = [...table.values()];
+      for (let at = 0; at < records.length; at += COUNTER_BATCH_COUNT)
+        await this.#ask(records.slice(at, at + COUNTER_BATCH_COUNT), TOPIC_AGAIN);
+    } finally {
+      this.#isRefreshing = false;
+    }
   }
 }
 
 /** Another member's answer; one that is not understood counts as none. */
-function decode(bytes: Uint8Array): PathCounters[][] {
+function decode(bytes: Uint8Array): unknown[] | undefined {
   try {
-    const rows = JSON.parse(new TextDecoder().decode(bytes)) as PathCounters[][];
-    return Array.isArray(rows) ? rows : [];
+    const rows: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return Array.isArray(rows) ? rows : undefined;
   } catch {
-    return [];
+    return undefined;
   }
+}
+
+function isRow(row: unknown): row is PathCounters {
+  const { vip, client, up, down } = (row ?? {}) as Partial<Record<keyof PathCounters, unknown>>;
+  const isCount = (count: unknown) => {
+    const { packets, bytes } = (count ?? {}) as { packets?: unknown; bytes?: unknown };
+    return Number.isSafeInteger(packets) && Number.isSafeInteger(bytes);
+  };
+  return typeof vip === "string" && typeof client === "string" && isCount(up) && isCount(down);
 }

@@ -18,6 +18,10 @@ export class MemberDirectory {
     this.#names = new Map(members.map((member) => [member.number, member.name]));
   }
 
+  get self(): MemberName {
+    return this.#own.name;
+  }
+
   get others(): readonly MemberConfiguration[] {
     return this.#members.filter((member) => member.name !== this.#own.name);
   }

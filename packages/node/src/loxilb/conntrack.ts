@@ -1,4 +1,4 @@
-// GET /config/conntrack/all: each path of each session as LoxiLB's two entries, forward and reverse. Streamed: a
+// GET /config/conntrack/all: each path with traffic of each session as LoxiLB's two entries, forward and reverse. Streamed: a
 // hundred thousand sessions are some eight hundred thousand entries.
 import { Readable } from "node:stream";
 import type { PathCounters } from "@holdfast/api";
@@ -19,7 +19,10 @@ const STATES: Readonly<Record<Phase, string>> = {
   closed: "closed",
 };
 
-/** The entries of one session; packets are summed over the members that counted. */
+/**
+ * The entries of one session; packets are summed over the members that counted. As in LoxiLB an entry is there when a packet
+ * has passed; of a session that has had none, the path that its INIT came on.
+ */
 export function conntrackEntries(
   record: SessionRecord,
   service: Service | undefined,
@@ -30,17 +33,14 @@ export function conntrackEntries(
   const state = STATES[effectivePhase(record)];
   const common = { protocol: "sctp", conntrackState: state, ident: "0:0", servName: service.name };
   const generation = record.commit?.generation ?? [...record.generations.values()].at(-1);
+  const isUncounted = rows.every(({ up, down }) => up.packets === 0 && down.packets === 0);
   const entries: Record<string, unknown>[] = [];
   for (const [index, vip] of service.vips.entries()) {
     const ofVip = rows.filter((row) => row.vip === vip);
-    const paired = generation?.pairing[index];
-    // The paired address first, then others that were seen on this VIP.
-    const clients = [
-      ...new Set([
-        ...(paired === undefined ? [] : [paired]),
-        ...ofVip.filter((r) => r.up.packets > 0).map((r) => r.client),
-      ]),
-    ];
+    const paired = generation?.pairing[index] ?? record.clients.keys().next().value;
+    const isShown = isUncounted && index === (generation?.arrivalVip ?? 0);
+    const clients = new Set(ofVip.filter(({ up }) => up.packets > 0).map(({ client }) => client));
+    if (isShown && paired !== undefined) clients.add(paired);
     for (const client of clients) {
       const ups = ofVip.filter((row) => row.client === client);
       entries.push({
@@ -54,13 +54,16 @@ export function conntrackEntries(
         ...common,
       });
     }
+    const packets = sum(ofVip, ({ down }) => down.packets);
+    if (packets === 0 && !isShown) continue;
     entries.push({
       destinationIP: vip,
       sourceIP: candidate.endpoint,
       destinationPort: candidate.natPort,
       sourcePort: candidate.endpointPort,
-      conntrackAct: `fsnat-${vip},${paired ?? record.clients.keys().next().value}:${record.clientPort}:w0`,
-      packets: sum(ofVip, ({ down }) => down.packets),
+      // The port is the one that the packet leaves with: the service's.
+      conntrackAct: `fsnat-${vip},${paired}:${service.port}:w0`,
+      packets,
       bytes: sum(ofVip, ({ down }) => down.bytes),
       ...common,
     });

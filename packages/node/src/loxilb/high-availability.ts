@@ -1,11 +1,12 @@
 // /config/cistate and /config/bfd: who is master, and who watches whom. Holdfast decides both by itself; what clients
 // post is remembered and shown beside what is true.
 import { addressFamily } from "@holdfast/api";
-import { parseAddress } from "@holdfast/model";
+import { type Address, type MemberName, parseAddress, type Service } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import type { LoxilbContext } from "./context.ts";
 import { foldKeys, numberOf, objectOf, textOf } from "./fold.ts";
 import { LoxilbError, omitEmpty, SchemaViolation, SUCCESS, sendJson } from "./reply.ts";
+import { compareAddresses } from "./rule.ts";
 
 export const INSTANCE_DEFAULT = "llb-inst0";
 const INSTANCE_COUNT_MAX = 64;
@@ -30,29 +31,68 @@ function instanceName(text: string): string {
   return text === "" || text === "default" ? INSTANCE_DEFAULT : text;
 }
 
+interface Master {
+  readonly member: MemberName;
+  /** The VIP that makes it so. */
+  readonly vip: Address | undefined;
+}
+
+/** kube-loxilb writes the instance at the end of a rule's name: `default_service:llb-inst1`. */
+function instanceOf(service: Service): string {
+  return /:([A-Za-z0-9-]+-inst\d{1,3})$/.exec(service.name)?.[1] ?? INSTANCE_DEFAULT;
+}
+
+/**
+ * An instance has one master, though several members may announce VIPs: the owner of the instance's least primary VIP that
+ * has an owner, in the order of addresses. An instance without services goes with all of them.
+ */
+export function instanceMaster(
+  instance: string,
+  services: readonly Service[],
+  owners: ReadonlyMap<Address, MemberName | undefined>,
+): Master | undefined {
+  const own = services.filter((service) => instanceOf(service) === instance);
+  const primaries = (own.length > 0 ? own : services)
+    .map(({ vips }) => vips[0])
+    .filter((vip) => vip !== undefined);
+  for (const vip of primaries.sort(compareAddresses)) {
+    const member = owners.get(vip);
+    if (member !== undefined) return { member, vip };
+  }
+  return undefined;
+}
+
 export function highAvailabilityRoutes(context: LoxilbContext) {
   const { sources } = context;
   const vips = new Map<string, string>([[INSTANCE_DEFAULT, ""]]);
   const bfd = new Map<string, BfdSession>();
 
-  /** MASTER: this member announces at least one VIP. Several members may be, each for its own VIPs. */
-  function state(): string {
-    const { member } = sources.status();
-    if (sources.health().status !== "ok") return "FAULT";
-    return sources.ownerships().some(({ owner }) => owner === member) ? "MASTER" : "BACKUP";
+  /** What every member answers in the same way, for as long as they agree who owns what. */
+  async function masterOf(instance: string): Promise<Master | undefined> {
+    const owners = new Map(sources.ownerships().map(({ vip, owner }) => [vip, owner]));
+    const master = instanceMaster(instance, sources.registry.list(), owners);
+    if (master !== undefined) return master;
+    // Nothing is served: the first that could.
+    const ready = (await sources.members()).filter(({ phase, ready }) => phase === "alive" && ready);
+    const [first] = ready.sort((a, b) => a.number - b.number);
+    return first === undefined ? undefined : { member: first.name, vip: undefined };
   }
 
   return async (app: FastifyInstance) => {
     app.get("/config/cistate/all", async (_request, reply) => {
-      const now = state();
       const { member } = sources.status();
-      const first = sources.ownerships().find(({ owner }) => owner === member)?.vip;
-      const Attr = [...vips].map(([instance, vip]) => ({
-        instance,
-        state: now,
-        vip: vip !== "" && vip !== "0.0.0.0" ? vip : (first ?? (vip || "0.0.0.0")),
-        sync: 0,
-      }));
+      const isWell = sources.health().status === "ok";
+      const Attr = await Promise.all(
+        [...vips].map(async ([instance, posted]) => {
+          const master = await masterOf(instance);
+          return {
+            instance,
+            state: !isWell ? "FAULT" : master?.member === member ? "MASTER" : "BACKUP",
+            vip: posted !== "" && posted !== "0.0.0.0" ? posted : (master?.vip ?? "0.0.0.0"),
+            sync: 0,
+          };
+        }),
+      );
       return sendJson(reply, 200, { Attr });
     });
 

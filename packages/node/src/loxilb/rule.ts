@@ -80,7 +80,7 @@ function addressIn(text: string, error: string): Address {
 }
 
 /** Numerically, IPv4 before IPv6: the order in which LoxiLB keeps secondaries, so that every writer means the same. */
-function compareAddresses(a: Address, b: Address): number {
+export function compareAddresses(a: Address, b: Address): number {
   const [x, y] = [addressBytes(a), addressBytes(b)];
   return x.length - y.length || Buffer.compare(x, y);
 }
