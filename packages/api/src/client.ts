@@ -11,7 +11,13 @@ export type Loose<T extends TSchema> = Partial<Static<T>>;
 export type ServiceInput = Omit<Loose<typeof ServiceSpecSchema>, "endpoints"> & {
   readonly vips: string[];
   readonly port: number;
-  readonly endpoints?: { address: string; port: number; weight?: number; state?: "active" | "drain" }[];
+  readonly endpoints?: {
+    address?: string;
+    addresses?: string[];
+    port: number;
+    weight?: number;
+    state?: "active" | "drain";
+  }[];
 };
 
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;

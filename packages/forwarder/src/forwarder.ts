@@ -34,6 +34,7 @@ import { probedEndpoints } from "./health/checks.ts";
 import { addressesDown, isEndpointUp } from "./health/endpoint-addresses.ts";
 import { EndpointHealth, type Verdict, type VerdictChange } from "./health/endpoint-health.ts";
 import { HealthProber, type ProbeChannel, type ProbeDelays, type ProbeSettings } from "./health/prober.ts";
+import { Twins } from "./health/twins.ts";
 import { Housekeeping } from "./housekeeping/housekeeping.ts";
 import { type ForwarderLimits, LIMITS_DEFAULT } from "./limits.ts";
 import { NatPorts } from "./nat-ports/allocator.ts";
@@ -188,6 +189,7 @@ class SlowPathForwarder implements Forwarder {
   #unsubscribe: (() => void) | undefined;
   #stopped = false;
   readonly #prober: HealthProber | undefined;
+  readonly #twins = new Twins();
 
   constructor(options: ForwarderOptions) {
     const limits: ForwarderLimits = { ...LIMITS_DEFAULT, ...options.limits };
@@ -287,7 +289,7 @@ class SlowPathForwarder implements Forwarder {
   }
 
   addressesOf(endpoint: { readonly address: Address; readonly port: number }): readonly Address[] {
-    return this.#core.registry.addressesOf(endpoint);
+    return this.#core.registry.configuredOf(endpoint);
   }
 
   sameServerAs(endpoint: { readonly address: Address; readonly port: number }): readonly Address[] {
@@ -303,6 +305,8 @@ class SlowPathForwarder implements Forwarder {
     this.#guard.beforeServices(services);
     registry.set(services);
     health.retain(registry.endpointList());
+    this.#twins.retain(registry.endpointList());
+    this.#findTwins();
     this.#place();
     associations.rebuild(table.values());
     for (const local of [...sessions.values()]) {
@@ -310,6 +314,7 @@ class SlowPathForwarder implements Forwarder {
       if (record === undefined) sessions.drop(local);
       else {
         moveVips(local, record, registry.get(record.serviceId));
+        sessions.noteEndpoint(local, record);
         sessions.refresh(local, record);
       }
     }
@@ -530,7 +535,34 @@ class SlowPathForwarder implements Forwarder {
       ...(settings === undefined ? {} : { settings }),
       verdict: (endpoint, verdict, reason, gone, speaks) =>
         this.setVerdict(endpoint, verdict, reason, gone, speaks),
+      listed: (address, port, addresses) => {
+        if (this.#twins.answered({ address, port }, addresses)) this.#findTwins();
+      },
     });
+  }
+
+  /** Which endpoints are one server, by what they tell themselves; what changes is said once. */
+  #findTwins(): void {
+    const { registry, logger } = this.#core;
+    const twins = this.#twins.groups(
+      registry.endpoints.map(({ address: identity, port }) => ({
+        identity,
+        port,
+        addresses: registry.configuredOf({ address: identity, port }),
+      })),
+    );
+    for (const { address, port } of registry.endpoints) {
+      const before = registry.twinsOf({ address, port });
+      const after = twins.get(`${address}|${port}`) ?? [];
+      if (before.join() === after.join()) continue;
+      if (after.length === 0) logger.info({ address, port }, "endpoint is a server of its own again");
+      else
+        logger.warn(
+          { address, port, sameServerAs: after },
+          "endpoints are one server: they list each other, and are counted and judged as one; write one endpoint with all addresses",
+        );
+    }
+    registry.setTwins(twins);
   }
 
   #emit(event: ForwarderEvent): void {

@@ -11,11 +11,24 @@ export function collect(text: string, before: readonly string[] = []): readonly 
   return [...before, text];
 }
 
-/** `ADDRESS:PORT[*WEIGHT]`, `[IPV6]:PORT[*WEIGHT]`. */
-export function endpointArgument(text: string): { address: string; port: number; weight?: number } {
+/**
+ * `ADDRESS:PORT[*WEIGHT]`, `[IPV6]:PORT[*WEIGHT]`; of a server with several addresses `ADDRESS,ADDRESS:PORT`, its identity
+ * first, where `[ADDRESS,ADDRESS]:PORT` is the same and what IPv6 needs.
+ */
+export function endpointArgument(text: string): {
+  address?: string;
+  addresses?: string[];
+  port: number;
+  weight?: number;
+} {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})(?:\*(\d{1,5}))?$/.exec(text);
-  const address = match?.[1] ?? match?.[2];
-  if (match === null || address === undefined)
+  const addresses = (match?.[1] ?? match?.[2])?.split(",");
+  const [address] = addresses ?? [];
+  if (match === null || addresses === undefined || address === undefined)
     throw new InvalidArgumentError("write ADDRESS:PORT, [IPV6]:PORT, or with a weight ADDRESS:PORT*WEIGHT");
-  return { address, port: Number(match[3]), ...(match[4] !== undefined && { weight: Number(match[4]) }) };
+  return {
+    ...(addresses.length > 1 ? { addresses } : { address }),
+    port: Number(match[3]),
+    ...(match[4] !== undefined && { weight: Number(match[4]) }),
+  };
 }

@@ -24,7 +24,11 @@ export function addServiceCommands(program: Command, context: Context): void {
     .description("create a service; the same again is no error")
     .option("--vip <address>", "primary, then secondaries: give it up to four times", collect)
     .option("--port <port>", "SCTP port", integer)
-    .option("--endpoint <endpoint>", "ADDRESS:PORT or ADDRESS:PORT*WEIGHT, for each endpoint", collect)
+    .option(
+      "--endpoint <endpoint>",
+      "ADDRESS:PORT or ADDRESS:PORT*WEIGHT, for each endpoint; [ADDRESS,ADDRESS]:PORT for a server with several",
+      collect,
+    )
     .option("--name <name>", "a name for people and metrics")
     .option("--selection <mode>", "leastAssociations, roundRobin, weighted, hash or persist")
     .option("--idle-timeout <seconds>", "forget an association without traffic after", integer)

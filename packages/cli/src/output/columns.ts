@@ -37,6 +37,12 @@ export const ENDPOINT_COLUMNS: readonly Column<EndpointRow>[] = [
   { title: "HEALTH", cell: (r) => r.endpoint.health },
   { title: "SESSIONS", cell: (r) => r.endpoint.sessions, right: true },
   { title: "REASON", cell: (r) => r.endpoint.reason },
+  {
+    title: "ADDRESSES",
+    cell: (r) => r.endpoint.addressHealth?.map(({ address, health }) => `${address} ${health}`).join(","),
+    wide: true,
+  },
+  { title: "SAME SERVER", cell: (r) => r.endpoint.sameServerAs?.join(","), wide: true },
 ];
 
 export function sessionColumns(nowMs: number): readonly Column<SessionSummary>[] {

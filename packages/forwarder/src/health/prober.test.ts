@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Address, type HealthCheck, seededRandom } from "@holdfast/model";
+
+import { type Address, addressBytes, type HealthCheck, seededRandom } from "@holdfast/model";
+
 import {
   type Chunk,
   encodeAbort,
+  encodeAddress,
   encodeInitAck,
   encodePacket,
   type Packet,
@@ -16,10 +19,16 @@ import { HealthProber, type ProbeChannel, type ProbedEndpoint } from "./prober.t
 
 const ENDPOINT: ProbedEndpoint = { address: "192.0.2.20", port: 7_000 };
 
+function listing(...addresses: readonly Address[]): Uint8Array {
+  const parameters = addresses.map((address) => encodeAddress(addressBytes(address)));
+  return encodeInitAck({ initiateTag: 9, parameters });
+}
+
 class Wire implements ProbeChannel {
   readonly sent: { readonly to: Address; readonly bytes: Uint8Array }[] = [];
   /** What the endpoint does with a probe. */
   answer: "initAck" | "abort" | "unreachable" | "refused" | "silence" = "initAck";
+  lists: readonly Address[] = [];
   closed = false;
   packet: (packet: Uint8Array) => void = () => {};
   echo: (payload: Uint8Array) => void = () => {};
@@ -44,7 +53,9 @@ class Wire implements ProbeChannel {
       });
     switch (this.answer) {
       case "initAck":
-        this.packet(back(encodeInitAck({ initiateTag: 9 })));
+        // Somebody who does not know the tag lists what he likes.
+        this.packet(back(listing("192.0.2.66"), (init.initiateTag + 1) >>> 0));
+        this.packet(back(listing(...this.lists)));
         break;
       case "abort":
         this.packet(back(encodeAbort()));
@@ -334,4 +345,23 @@ test("a check that changes begins anew with the verdict that was; none takes it 
   health.setEndpoints([ENDPOINT]);
   clock.advance(2_000);
   assert.equal(signs.at(-1), "up");
+});
+
+test("what an endpoint's answer lists is heard; what a stranger's lists is not", () => {
+  const clock = new ManualClock();
+  const wire = new Wire();
+  wire.lists = ["192.0.2.20", "192.0.2.21"];
+  const heard: string[] = [];
+  const prober = new HealthProber({
+    channel: wire,
+    clock,
+    random: seededRandom(1),
+    verdict: () => {},
+    listed: (address, _port, addresses) => heard.push(`${address}: ${addresses.join()}`),
+  });
+  prober.setEndpoints([ENDPOINT]);
+  clock.advance(1_000);
+  prober.stop();
+  assert.ok(heard.length > 0);
+  assert.deepEqual([...new Set(heard)], ["192.0.2.20: 192.0.2.20,192.0.2.21"]);
 });

@@ -5,7 +5,7 @@ import { askOverSockets } from "./connect-probe.ts";
 import type { Verdict } from "./endpoint-health.ts";
 import { pingProbes } from "./ping-probe.ts";
 import type { Ask, ProbeAttempt, ProbeChannel, ProbeOutcome } from "./probe.ts";
-import { SctpProbes } from "./sctp-probe.ts";
+import { type Listed, SctpProbes } from "./sctp-probe.ts";
 
 export type { ProbeChannel } from "./probe.ts";
 
@@ -51,6 +51,7 @@ export interface HealthProberOptions {
     gone: boolean,
     speaks: boolean,
   ) => void;
+  readonly listed?: Listed;
 }
 
 export interface ProbedEndpoint {
@@ -114,7 +115,7 @@ export class HealthProber {
     if (timeoutMs >= periodMs) {
       throw new RangeError(`a probe's timeout of ${timeoutMs} ms does not fit its period of ${periodMs} ms`);
     }
-    this.#sctp = new SctpProbes(options.channel, options.random);
+    this.#sctp = new SctpProbes(options.channel, options.random, options.listed);
     this.#ping = pingProbes(options.channel, options.random);
   }
 

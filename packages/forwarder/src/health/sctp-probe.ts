@@ -1,12 +1,13 @@
 // An INIT from the node's own address, never from a VIP, and never more: an endpoint that answers with INIT-ACK has made no
 // state (RFC 9260 §5.1), and its application sees nothing.
-import type { Address, Random } from "@holdfast/model";
+import { type Address, addressFromBytes, type Random } from "@holdfast/model";
 import {
   CHUNK,
   type Chunk,
   encodeInit,
   encodePacket,
   isMalformed,
+  parseInit,
   parsePacket,
   read16,
   read32,
@@ -35,13 +36,18 @@ const PROBE_PORT_FIRST = 61_000;
 const PROBE_PORT_COUNT = 4_000;
 const INITIATE_TAG_OFFSET = 16;
 
+/** Called for every INIT-ACK to a probe: the addresses that it lists. */
+export type Listed = (address: Address, port: number, addresses: readonly Address[]) => void;
+
 export class SctpProbes {
   readonly #channel: ProbeChannel;
   readonly #random: Random;
   readonly #byTag = new Map<number, Waiting>();
+  readonly #listed: Listed | undefined;
   #nextPort: number;
 
-  constructor(channel: ProbeChannel, random: Random) {
+  constructor(channel: ProbeChannel, random: Random, listed?: Listed) {
+    this.#listed = listed;
     this.#channel = channel;
     this.#random = random;
     this.#nextPort = random.below(PROBE_PORT_COUNT);
@@ -93,8 +99,14 @@ export class SctpProbes {
       return;
     }
     const first = packet.chunks[0] as Chunk;
-    if (first.type === CHUNK.INIT_ACK) this.#finish(waiting.tag)?.tell(ANSWERED);
-    else if (first.type === CHUNK.ABORT && (first.flags & T_BIT) === 0)
+    if (first.type === CHUNK.INIT_ACK) {
+      const init = parseInit(first);
+      if (!isMalformed(init)) {
+        const addresses = init.addresses.map((each) => addressFromBytes(each));
+        this.#listed?.(waiting.address, waiting.port, addresses);
+      }
+      this.#finish(waiting.tag)?.tell(ANSWERED);
+    } else if (first.type === CHUNK.ABORT && (first.flags & T_BIT) === 0)
       this.#finish(waiting.tag)?.tell({ kind: "down", reason: "ABORT to a probe", refused: false });
   }
 

@@ -133,23 +133,25 @@ export class ServiceRegistry {
     return identities;
   }
 
+  /** An endpoint's configured addresses, the identity first. */
+  configuredOf(endpoint: Place): readonly Address[] {
+    return this.#endpoints.get(addressPort(endpoint.address, endpoint.port))?.addresses ?? [endpoint.address];
+  }
+
   /** All configured addresses of the server, the identity first; of its twins, too. */
   addressesOf(endpoint: Place): readonly Address[] {
-    const own = this.#endpoints.get(addressPort(endpoint.address, endpoint.port))?.addresses ?? [
-      endpoint.address,
-    ];
+    const own = this.configuredOf(endpoint);
     const twins = this.twinsOf(endpoint);
     if (twins.length === 0) return own;
     const all = new Set(own);
-    for (const twin of twins)
-      for (const address of this.#endpoints.get(addressPort(twin, endpoint.port))?.addresses ?? NONE)
-        all.add(address);
+    for (const address of twins)
+      for (const each of this.configuredOf({ address, port: endpoint.port })) all.add(each);
     return [...all];
   }
 
   /** Identities whose NAT ports must differ from this endpoint's: they share an address, or are one server. */
   sharingPorts(endpoint: Place): readonly Address[] {
-    const own = this.#endpoints.get(addressPort(endpoint.address, endpoint.port))?.addresses ?? NONE;
+    const own = this.configuredOf(endpoint);
     const others = new Set(this.twinsOf(endpoint));
     for (const address of own)
       for (const identity of this.#identities.get(addressPort(address, endpoint.port)) ?? NONE)

@@ -76,13 +76,13 @@ export class SessionKeeper {
     if (record.commit === undefined) return this.#byId.get(record.id);
     if (!isLiving(record) && !this.#byId.has(record.id)) return undefined;
     const local = this.ensure(record.id);
-    if (previous?.commit !== record.commit) this.#noteEndpoint(local, record);
+    if (previous?.commit !== record.commit) this.noteEndpoint(local, record);
     if (!sameForFlows(local, previous, record)) this.refresh(local, record, previous);
     return local;
   }
 
   /** Another endpoint, or the first: which of its addresses are down is known already. */
-  #noteEndpoint(local: LocalSession, record: SessionRecord): undefined {
+  noteEndpoint(local: LocalSession, record: SessionRecord): undefined {
     const entry = this.#options.registry.get(record.serviceId);
     const candidate = currentCandidate(record);
     const down = entry && candidate && this.#options.endpointsDown(candidate, entry);

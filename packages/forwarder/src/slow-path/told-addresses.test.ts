@@ -1,7 +1,18 @@
 // What an INIT-ACK tells of its endpoint's addresses belongs to its session, and to nothing else.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { currentCandidate, type Endpoint } from "@holdfast/model";
+import { addressBytes, currentCandidate, type Endpoint } from "@holdfast/model";
+import {
+  type Chunk,
+  encodeAddress,
+  encodeInitAck,
+  encodePacket,
+  type Init,
+  type Packet,
+  parseInit,
+  parsePacket,
+} from "@holdfast/sctp";
+import type { ProbeChannel } from "../health/prober.ts";
 import { ClientHost, EndpointHost, type Route } from "../testing/hosts.ts";
 import {
   CLIENT,
@@ -118,4 +129,82 @@ test("an INIT-ACK of another endpoint is refused where that one has the NAT port
   second.acceptInitAck(await rig.one(listing));
   const echo = await rig.one(second.cookieEcho(route));
   assert.equal(echo.destination, init.destination);
+});
+
+/** Answers every probe with an INIT-ACK that lists these addresses, as a server does that has them all. */
+class Servers implements ProbeChannel {
+  readonly lists: ReadonlyMap<string, readonly string[]>;
+  #packet: (packet: Uint8Array) => void = () => {};
+
+  constructor(lists: Readonly<Record<string, readonly string[]>>) {
+    this.lists = new Map(Object.entries(lists));
+  }
+
+  send(to: string, bytes: Uint8Array): boolean {
+    const packet = parsePacket(bytes) as Packet;
+    const init = parseInit(packet.chunks[0] as Chunk) as Init;
+    const listed = this.lists.get(to);
+    if (listed === undefined) return true;
+    const parameters = listed.map((address) => encodeAddress(addressBytes(address)));
+    this.#packet(
+      encodePacket({
+        sourcePort: packet.destinationPort,
+        destinationPort: packet.sourcePort,
+        verificationTag: init.initiateTag,
+        chunks: [encodeInitAck({ initiateTag: 9, parameters })],
+      }),
+    );
+    return true;
+  }
+
+  onPacket(listener: (packet: Uint8Array) => void): void {
+    this.#packet = listener;
+  }
+
+  onUnreachable(): void {}
+  close(): void {}
+}
+
+test("two endpoints that list each other are one server: one share, one count, one verdict, one space of NAT ports", async () => {
+  const THIRD = "192.0.2.22";
+  const both = [ENDPOINT, OTHER_ENDPOINT];
+  const rig = new Rig({
+    services: [serviceOf({ endpoints: [...TWO, endpointAt(THIRD)] })],
+    probes: {
+      channel: new Servers({ [ENDPOINT]: both, [OTHER_ENDPOINT]: both, [THIRD]: [THIRD, ENDPOINT] }),
+    },
+  });
+  rig.clock.advance(1_500);
+  const place = (address: string) => ({ address, port: ENDPOINT_PORT });
+  assert.deepEqual(rig.forwarder.sameServerAs(place(ENDPOINT)), [OTHER_ENDPOINT]);
+  assert.deepEqual(
+    rig.forwarder.sameServerAs(place(THIRD)),
+    [],
+    "one that lists another alone is not that one",
+  );
+  const counts = new Map<string, number>();
+  for (let i = 0; i < 12; i++) {
+    const source = `100.80.3.${i + 1}`;
+    const one = client(300 + i, CLIENT_PORT);
+    const route = { source, destination: VIP0 };
+    const init = await rig.one(one.init(route));
+    const isThird = init.destination === THIRD;
+    counts.set(isThird ? THIRD : "both", (counts.get(isThird ? THIRD : "both") ?? 0) + 1);
+    // The server of two addresses answers from whichever its routes say.
+    const from = isThird ? THIRD : (both[i % 2] as string);
+    const server = new EndpointHost(ENDPOINT_PORT, 0, 400 + i);
+    one.acceptInitAck(await rig.one(server.initAck(init, { source: from, listed: isThird ? [] : both })));
+    await rig.one(one.cookieEcho(route));
+    await rig.one(server.cookieAck({ source: from, destination: VIP0 }));
+  }
+  assert.deepEqual(Object.fromEntries(counts), { both: 6, [THIRD]: 6 });
+  const ports = [...rig.table.values()]
+    .map((record) => currentCandidate(record))
+    .filter((candidate) => candidate !== undefined && candidate.endpoint !== THIRD)
+    .map((candidate) => candidate?.natPort);
+  assert.equal(new Set(ports).size, ports.length, "the server never sees one port twice");
+  rig.forwarder.setVerdict(place(ENDPOINT), "down", "test");
+  assert.equal(rig.forwarder.isEndpointUp(place(ENDPOINT)), true);
+  rig.clock.advance(10_000);
+  assert.equal(rig.forwarder.counters().sessions, 12);
 });

@@ -10,7 +10,7 @@ import {
   silentLogger,
 } from "@holdfast/model";
 import { SimulatedFastPath } from "../fast-path/simulated/simulated-fast-path.ts";
-import { createForwarder, type Forwarder, type ForwarderEvent } from "../forwarder.ts";
+import { createForwarder, type Forwarder, type ForwarderEvent, type ForwarderOptions } from "../forwarder.ts";
 import type { ForwarderLimits } from "../limits.ts";
 import { ClientHost, EndpointHost, type Route, type Seen, see } from "./hosts.ts";
 import { ManualClock } from "./manual-clock.ts";
@@ -53,6 +53,7 @@ export interface RigOptions {
   readonly seed?: number;
   readonly isReady?: () => boolean;
   readonly flowCountMax?: number;
+  readonly probes?: ForwarderOptions["probes"];
   readonly egress?: (destination: Uint8Array) => { readonly mtu: number } | undefined;
   readonly isRoutable?: (address: Address) => boolean;
 }
@@ -92,6 +93,7 @@ export class Rig {
       memberNumber: options.memberNumber ?? 0,
       ...(options.memberNumberCount === undefined ? {} : { memberNumberCount: options.memberNumberCount }),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
+      ...(options.probes === undefined ? {} : { probes: options.probes }),
       ...(options.isReady === undefined ? {} : { isReady: options.isReady }),
       ...(options.isRoutable === undefined ? {} : { isRoutable: options.isRoutable }),
     });

@@ -1,5 +1,6 @@
 // Checks of the cluster through the API: what a member says about itself and the others.
 import { type ApiClient, ApiError, UNREACHABLE } from "@holdfast/api";
+import { endpointKey } from "../services/specification.ts";
 import type { DiagnoseFinding } from "./findings.ts";
 
 /** Replication lag above this is worth a look, ms. */
@@ -112,6 +113,17 @@ export async function diagnoseCluster(client: ApiClient): Promise<DiagnoseFindin
           detail: `${down.length} of ${service.endpoints.length} endpoints are down: ${down.map((e) => `${e.address} (${e.reason ?? "no answer"})`).join(", ")}.`,
           remedy: "Is the server listening? Is there a route, and back through the VIP's owner?",
         });
+      for (const { address, port, sameServerAs } of service.endpoints) {
+        // Said once, at the first of them.
+        if (sameServerAs === undefined || sameServerAs.some((other) => other < endpointKey(address, port)))
+          continue;
+        findings.push({
+          subject: service.id,
+          level: "warn",
+          detail: `Endpoints ${[endpointKey(address, port), ...sameServerAs].join(" and ")} are one server: they list each other. They are counted and judged as one.`,
+          remedy: "Write one endpoint with all of its addresses: endpoints[].addresses.",
+        });
+      }
     }
     return findings;
   } catch (error) {
