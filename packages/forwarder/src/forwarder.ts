@@ -8,6 +8,7 @@ import type {
   Random,
   Replication,
   Service,
+  ServicePlace,
   SessionChange,
   SessionId,
   SessionQuestion,
@@ -28,6 +29,7 @@ import { InitSources } from "./embryos/init-sources.ts";
 import { Knocks } from "./embryos/knocks.ts";
 import { Nursery } from "./embryos/nursery.ts";
 import { EndpointGuard } from "./endings/endpoint-guard.ts";
+import { type ConfirmRemoved, Strays } from "./endings/strays.ts";
 import type { FastPath, Punt } from "./fast-path/port.ts";
 import { Reassembly } from "./fragments/reassembly.ts";
 import { probedEndpoints } from "./health/checks.ts";
@@ -67,6 +69,10 @@ export interface ForwarderOptions {
   readonly limits?: Partial<ForwarderLimits>;
   /** Whether this member may admit new associations. Default: always. */
   readonly isReady?: () => boolean;
+  /** What `setServices` leaves out and this does not confirm is unknown here, and loses nothing. Default: it was removed. */
+  readonly isRemoved?: (place: ServicePlace) => boolean;
+  /** Which places a majority of the members knows to be removed, before their sessions end. Default: this member's word. */
+  readonly confirmRemoved?: ConfirmRemoved;
   /** Addresses that no client can have beside VIPs and endpoints: members' own. */
   readonly memberAddresses?: readonly Address[];
   /** The same of addresses that come and go. */
@@ -179,6 +185,7 @@ class SlowPathForwarder implements Forwarder {
   readonly #housekeeping: Housekeeping;
   readonly #adoption: Adoption;
   readonly #guard: EndpointGuard;
+  readonly #strays: Strays;
   readonly #portKeeper: PortKeeper;
   readonly #listeners = new Set<(event: ForwarderEvent) => void>();
   readonly #memberAddresses: ReadonlySet<Address>;
@@ -253,6 +260,7 @@ class SlowPathForwarder implements Forwarder {
       icmpTranslatedRate: new TokenBucket(limits.icmpTranslatedPerSecond),
       publishRate: new TokenBucket(limits.replicatedEmbryosPerSecond),
       isReady: options.isReady ?? (() => true),
+      isRemoved: options.isRemoved ?? (() => true),
       nextTurn: () => this.#turn++,
       ownsVip: (vip) => this.#owned === undefined || this.#owned.has(vip),
       events: {
@@ -272,7 +280,16 @@ class SlowPathForwarder implements Forwarder {
     // Before any flow is installed: what an earlier run left says which handles and ports are taken.
     this.#adoption = new Adoption(this.#core, memberNumberCount);
     this.#guard = new EndpointGuard(this.#core, (event) => this.#emit(event));
-    this.#housekeeping = new Housekeeping(this.#core, this.#guard, this.#adoption, this.#dispatcher);
+    this.#strays = new Strays(this.#core, options.confirmRemoved, (id) =>
+      this.#guard.endSession(id, "endpointRemoved"),
+    );
+    this.#housekeeping = new Housekeeping(
+      this.#core,
+      this.#guard,
+      this.#strays,
+      this.#adoption,
+      this.#dispatcher,
+    );
     for (const record of table.values()) this.#changed({ previous: undefined, record, origin: "remote" });
     this.#unsubscribe = table.subscribe((change) => this.#changed(change));
     fastPath.onPunt((punt) => {
@@ -319,7 +336,7 @@ class SlowPathForwarder implements Forwarder {
       }
     }
     for (const record of table.values()) {
-      this.#guard.noteStray(record);
+      this.#strays.note(record);
       if (
         record.commit !== undefined &&
         sessions.get(record.id) === undefined &&
@@ -432,7 +449,7 @@ class SlowPathForwarder implements Forwarder {
     const { previous, record } = change;
     if (record?.commit !== undefined) {
       this.#adoption.claim(record);
-      if (previous?.commit !== record.commit) this.#guard.noteStray(record);
+      if (previous?.commit !== record.commit) this.#strays.note(record);
       if (previous?.commit?.epoch !== record.commit.epoch) this.#born(record);
     }
     const before = record && sessions.get(record.id);

@@ -1,6 +1,7 @@
 // data plane: BPF fast path, slow path, NAT ports, endpoint health
 export { SLOW_PATH_EVENTS, type SlowPathEvent } from "./counters/counters.ts";
 export { SLOW_PATH_DROP_REASONS, type SlowPathDropReason } from "./counters/drop-reasons.ts";
+export type { ConfirmRemoved } from "./endings/strays.ts";
 export {
   type BpfFastPath,
   type BpfFastPathOptions,

@@ -1,11 +1,13 @@
 // Domain types, coded errors, the session record, and the ports of clock, randomness and logs.
 export * from "./address.ts";
 export * from "./clock.ts";
+export * from "./configuration.ts";
 export * from "./errors.ts";
 export * from "./health-check.ts";
 export * from "./logger.ts";
 export * from "./ownership.ts";
 export * from "./random.ts";
+export * from "./removal.ts";
 export * from "./service.ts";
 export * from "./service-rule.ts";
 export { ByteReader, ByteWriter } from "./session/bytes.ts";

@@ -1,6 +1,7 @@
 // A service: VIPs, port, protocol, selection, endpoints. What the operator configures and all members share.
 import type { Address } from "./address.ts";
 import type { HealthCheck } from "./health-check.ts";
+import type { EndpointRemoval, LeavingEndpoint, ServiceRemoval } from "./removal.ts";
 
 /** IANA protocol number. SCTP is 132; TCP (6) and UDP (17) services come later on the same records. */
 export type Protocol = 132;
@@ -51,6 +52,14 @@ export interface Service {
   readonly withdrawWhenDown: boolean;
   /** How its endpoints are asked whether they live; an SCTP probe when absent. */
   readonly healthCheck?: HealthCheck;
+  /** Default ENDPOINT_REMOVAL_DEFAULT. */
+  readonly endpointRemoval?: EndpointRemoval;
+  /** Endpoints that left the list and still have their grace. */
+  readonly leaving?: readonly LeavingEndpoint[];
+  /** It was deleted, and still has its grace. */
+  readonly removal?: ServiceRemoval;
+  /** Who made it: "api", "loxilb", "file@MEMBER". */
+  readonly managedBy?: string;
 }
 
 /** All configured addresses of an endpoint, its identity first. */

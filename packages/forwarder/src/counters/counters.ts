@@ -38,7 +38,7 @@ export const SLOW_PATH_EVENTS = [
   /** INITs that were let through under pressure because they came again. */
   "inits-again",
   "endpoint-deaths-denied",
-  /** Sessions ended because no service here has their endpoint. */
+  /** Sessions ended because their service or endpoint was deleted, as a majority of the members knows. */
   "sessions-stray",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];

@@ -4,7 +4,6 @@ import {
   type Address,
   currentCandidate,
   type EndCause,
-  type Endpoint,
   endOf,
   isEnded,
   isLiving,
@@ -14,7 +13,7 @@ import {
 } from "@holdfast/model";
 import { sessionIdOfEmbryo } from "../embryos/embryo.ts";
 import { addressesDown, downSinceMs, isEndpointGone } from "../health/endpoint-addresses.ts";
-import type { ServiceEntry } from "../services/registry.ts";
+import { placesOf, type ServiceEntry } from "../services/registry.ts";
 import { abortClient, abortEndpoint } from "../slow-path/answers.ts";
 import type { Core } from "../slow-path/core.ts";
 import { releasePort } from "../slow-path/init.ts";
@@ -42,11 +41,6 @@ type GuardEvent = {
   readonly sessions: number;
 };
 
-/** A session whose endpoint its service does not have may belong to a configuration that is still on its way. */
-const STRAY_MS = 30_000;
-/** Strays looked at in one turn. */
-const STRAY_COUNT_MAX_PER_TURN = 256;
-
 /** A service that was removed, as it was then. */
 interface Leaving {
   readonly entry: ServiceEntry;
@@ -73,8 +67,6 @@ export class EndpointGuard {
   #waiting: Waiting[] = [];
   #moving: SessionId[] = [];
   readonly #leaving = new Map<string, Leaving>();
-  /** Sessions without endpoint or service here, with the time since when; in its order. */
-  readonly #strays = new Map<SessionId, number>();
   /** Dead endpoints whose clients were told, with the time since when they are down. */
   readonly #told = new Map<string, number>();
 
@@ -83,16 +75,16 @@ export class EndpointGuard {
     this.#emit = emit;
   }
 
-  /** Endpoints that a service has now and will not have any more. */
+  /** Endpoints that a service has now, and that were taken from it: not in its list, and not leaving it any more. */
   removedEndpoints(services: readonly Service[]): LostEndpoint[] {
     const lost: LostEndpoint[] = [];
-    const next = new Map(services.map((service) => [service.id, service]));
+    const next = new Map(services.map((service) => [service.id, placesOf(service)]));
     for (const { service } of this.#core.registry.entries) {
       const kept = next.get(service.id);
-      for (const { address, port } of service.endpoints) {
-        if (kept?.endpoints.some((e: Endpoint) => e.address === address && e.port === port) === true)
-          continue;
-        lost.push({ serviceId: service.id, address, port });
+      for (const { address, port } of placesOf(service)) {
+        if (kept?.some((e) => e.address === address && e.port === port) === true) continue;
+        if (this.#core.isRemoved({ serviceId: service.id, endpoint: { address, port } }))
+          lost.push({ serviceId: service.id, address, port });
       }
     }
     return lost;
@@ -111,37 +103,6 @@ export class EndpointGuard {
     const lost = this.removedEndpoints(services);
     this.#endHandshakes(lost);
     this.endSessionsOf(lost, "endpointRemoved");
-  }
-
-  /**
-   * A record is there, or is another: the configuration may have changed while nobody ran, or while the handshake was
-   * under way at another member. Such a session would never end, and keep its NAT port.
-   */
-  noteStray(record: SessionRecord): void {
-    if (this.#isStray(record)) {
-      if (!this.#strays.has(record.id)) this.#strays.set(record.id, this.#core.clock.nowMs());
-    } else if (this.#strays.size > 0) this.#strays.delete(record.id);
-  }
-
-  #isStray(record: SessionRecord): boolean {
-    if (record.commit === undefined || !isLiving(record)) return false;
-    const endpoints = this.#core.registry.get(record.serviceId)?.service.endpoints;
-    const candidate = currentCandidate(record);
-    if (endpoints === undefined || candidate === undefined) return endpoints === undefined;
-    return !endpoints.some((e) => e.address === candidate.endpoint && e.port === candidate.endpointPort);
-  }
-
-  #endStrays(nowMs: number): void {
-    if (this.#strays.size === 0 || !this.#core.isReady()) return;
-    let count = 0;
-    for (const [id, sinceMs] of this.#strays) {
-      if (nowMs - sinceMs < STRAY_MS || ++count > STRAY_COUNT_MAX_PER_TURN) return;
-      this.#strays.delete(id);
-      const record = this.#core.table.get(id);
-      if (record === undefined || !this.#isStray(record)) continue;
-      this.#core.counters.count("sessions-stray");
-      this.endSession(id, "endpointRemoved");
-    }
   }
 
   /** INITs that nobody answered begin anew elsewhere when they come again; whoever got an INIT-ACK is told. */
@@ -186,7 +147,6 @@ export class EndpointGuard {
   /** Housekeeping: endpoints all of whose addresses have been down for long enough; each is told once. */
   tick(nowMs: number): void {
     const { registry, limits, logger } = this.#core;
-    this.#endStrays(nowMs);
     for (const [id, { sinceMs }] of this.#leaving) {
       if (this.#waiting.length === 0 && nowMs - sinceMs >= LEAVING_MS) this.#leaving.delete(id);
     }

@@ -10,8 +10,10 @@ import {
   ENDPOINT_PORT,
   OTHER_ENDPOINT,
   Rig,
+  type RigOptions,
   SERVICE_PORT,
   serviceOf,
+  settled,
   VIPS,
 } from "../testing/rig.ts";
 
@@ -74,11 +76,11 @@ test("an unanswered INIT moves on when its endpoint is removed", async () => {
 });
 
 /** A member that starts anew, with the records of an earlier run and another configuration. */
-async function restarted(services: readonly Service[]) {
+async function restarted(services: readonly Service[], options: RigOptions = {}) {
   const rig = new Rig();
   const { client, record } = await rig.establish();
   rig.forwarder.stop();
-  const next = new Rig({ table: rig.table, clock: rig.clock, services });
+  const next = new Rig({ table: rig.table, clock: rig.clock, services, ...options });
   assert.equal(next.forwarder.counters().natPortsUsed, 1);
   return { next, client, record };
 }
@@ -111,4 +113,42 @@ test("a configuration that comes late costs nobody an association", async () => 
   next.forwarder.setServices([serviceOf()]);
   next.clock.advance(60_000);
   assert.equal(next.table.get(record.id)?.end, undefined);
+});
+
+test("a service that is merely unknown here keeps its sessions, for as long as it takes", async () => {
+  const { next, record } = await restarted([], { isRemoved: () => false });
+  next.clock.advance(300_000);
+  assert.equal(next.table.get(record.id)?.end, undefined);
+  assert.equal(next.event("sessions-stray"), 0);
+});
+
+test("a service that vanishes from a member's list without having been deleted ends nothing", async () => {
+  const rig = new Rig({ isRemoved: () => false });
+  const { record, client, endpoint } = await rig.establish();
+  rig.forwarder.setServices([]);
+  rig.clock.advance(100);
+  assert.deepEqual(rig.taken(), []);
+  assert.equal(rig.table.get(record.id)?.end, undefined);
+  rig.forwarder.setServices([serviceOf()]);
+  const seen = await rig.one(client.data({ source: CLIENT, destination: VIP0 }));
+  assert.deepEqual([seen.destination, seen.tag], [ENDPOINT, endpoint.tag]);
+});
+
+test("strays of a deleted service end when a majority says so, and not before", async () => {
+  let isAgreed = false;
+  const asked: unknown[] = [];
+  const { next, record } = await restarted([], {
+    confirmRemoved: async (places) => {
+      asked.push(...places);
+      return isAgreed ? places : [];
+    },
+  });
+  next.clock.advance(40_000);
+  await settled();
+  assert.deepEqual(asked, [{ serviceId: record.serviceId }]);
+  assert.equal(next.table.get(record.id)?.end, undefined, "one member spoke for all");
+  isAgreed = true;
+  next.clock.advance(40_000);
+  await settled();
+  assert.equal(next.table.get(record.id)?.end?.cause, "endpointRemoved");
 });

@@ -1,6 +1,7 @@
 // Which check an endpoint is asked with. An endpoint has one verdict, whatever services have it: its own check goes before
 // that of a service, a check before none, and of equals that of the service whose id comes first, at every member the same.
 import type { Address, HealthCheck, Service } from "@holdfast/model";
+import { placesOf } from "../services/registry.ts";
 import type { ProbedEndpoint } from "./prober.ts";
 
 interface Endpoints {
@@ -20,7 +21,7 @@ interface Choice {
 export function probedEndpoints(registry: Endpoints): ProbedEndpoint[] {
   const choices = new Map<string, Choice>();
   for (const { service } of registry.entries) {
-    for (const { address, port, healthCheck } of service.endpoints) {
+    for (const { address, port, healthCheck } of placesOf(service)) {
       const check = healthCheck ?? service.healthCheck;
       if (check === undefined) continue;
       const choice = { check, isOwn: healthCheck !== undefined, serviceId: service.id };

@@ -14,6 +14,7 @@ import {
 import type { Adoption } from "../adoption/adoption.ts";
 import { type Embryo, sessionIdOfEmbryo } from "../embryos/embryo.ts";
 import type { EndpointGuard } from "../endings/endpoint-guard.ts";
+import type { Strays } from "../endings/strays.ts";
 import type { Flow, FlowCounters } from "../fast-path/port.ts";
 import { noteDownPackets, noteUpTraffic } from "../path-mapping/fallback.ts";
 import type { LocalSession } from "../sessions/local-session.ts";
@@ -28,6 +29,7 @@ const ACTIVITY_QUARTER = 4;
 export class Housekeeping {
   readonly #core: Core;
   readonly #guard: EndpointGuard;
+  readonly #strays: Strays;
   readonly #adoption: Adoption;
   readonly #dispatcher: Dispatcher;
   #timer: Timer | undefined;
@@ -39,9 +41,10 @@ export class Housekeeping {
   #unproven: { readonly id: SessionId; readonly sinceMs: number }[] = [];
   #unprovenHead = 0;
 
-  constructor(core: Core, guard: EndpointGuard, adoption: Adoption, dispatcher: Dispatcher) {
+  constructor(core: Core, guard: EndpointGuard, strays: Strays, adoption: Adoption, dispatcher: Dispatcher) {
     this.#core = core;
     this.#guard = guard;
+    this.#strays = strays;
     this.#adoption = adoption;
     this.#dispatcher = dispatcher;
   }
@@ -64,6 +67,7 @@ export class Housekeeping {
     this.#visitUnproven(nowMs);
     this.#core.probes.tick(this.#core, nowMs);
     this.#guard.tick(nowMs);
+    this.#strays.tick(nowMs);
     this.#adoption.tick(nowMs);
     this.#dispatcher.expireFragments(nowMs);
   }

@@ -2,7 +2,7 @@
 // be sent, so a lie here is a reflection, and one of our own addresses is a loop.
 import { type Address, addressFromBytes, CLIENT_ADDRESS_COUNT_MAX } from "@holdfast/model";
 import { type Prefix, parsePrefix, prefixContains } from "../services/prefix.ts";
-import type { ServiceEntry } from "../services/registry.ts";
+import { placesOf, type ServiceEntry } from "../services/registry.ts";
 
 /** Never a client: unspecified, loopback, multicast, broadcast, link-local. */
 const NEVER: readonly Prefix[] = [
@@ -82,7 +82,7 @@ export function filterListed(
     const address = addressFromBytes(bytes);
     if (address === source || listed.includes(address) || unrouted.includes(address)) continue;
     if (options.isOwn(address)) continue;
-    if (entry.service.endpoints.some((endpoint) => endpoint.address === address)) continue;
+    if (placesOf(entry.service).some((endpoint) => endpoint.address === address)) continue;
     if (isReached(bytes, address)) listed.push(address);
     else if (unrouted.length < CLIENT_ADDRESS_COUNT_MAX) unrouted.push(address);
   }

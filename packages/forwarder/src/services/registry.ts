@@ -53,7 +53,7 @@ export class ServiceRegistry {
         if (sharing === undefined) this.#byVip.set(vip, [entry]);
         else sharing.push(entry);
       }
-      for (const endpoint of service.endpoints) this.#addEndpoint(endpoint);
+      for (const endpoint of placesOf(service)) this.#addEndpoint(endpoint);
     }
   }
 
@@ -78,6 +78,15 @@ export class ServiceRegistry {
 
   get(id: ServiceId): ServiceEntry | undefined {
     return this.#entries.get(id);
+  }
+
+  /** In the service's list, or leaving it. */
+  hasEndpoint(
+    id: ServiceId,
+    { address, port }: { readonly address: Address; readonly port: number },
+  ): boolean {
+    const service = this.#entries.get(id)?.service;
+    return service !== undefined && placesOf(service).some((e) => e.address === address && e.port === port);
   }
 
   byVip(vip: Address, port: number): ServiceEntry | undefined {
@@ -184,10 +193,16 @@ export class ServiceRegistry {
   }
 }
 
+/** The endpoints in a service's list, then those that leave it, which take nothing new. */
+export function placesOf({ endpoints, leaving = [] }: Service): readonly Endpoint[] {
+  if (leaving.length === 0) return endpoints;
+  return [...endpoints, ...leaving.map((endpoint): Endpoint => ({ ...endpoint, weight: 0, state: "drain" }))];
+}
+
 function entryOf(service: Service): ServiceEntry {
   const vipBytes = service.vips.map((vip) => addressBytes(vip));
   const endpointAddresses = new Map<number, Address[]>();
-  for (const endpoint of service.endpoints) {
+  for (const endpoint of placesOf(service)) {
     const list = endpointAddresses.get(endpoint.port) ?? [];
     list.push(...addressesOfEndpoint(endpoint));
     endpointAddresses.set(endpoint.port, list);

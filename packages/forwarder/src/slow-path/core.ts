@@ -6,6 +6,7 @@ import type {
   Logger,
   Random,
   Replication,
+  ServicePlace,
   SessionRecord,
   SessionTable,
 } from "@holdfast/model";
@@ -56,6 +57,8 @@ export interface Core {
   readonly icmpTranslatedRate: TokenBucket;
   readonly publishRate: TokenBucket;
   readonly isReady: () => boolean;
+  /** Taken out of the configuration, and not merely unknown here. */
+  readonly isRemoved: (place: ServicePlace) => boolean;
   /** A turn of round robin and its kind. */
   nextTurn(): number;
   /** VIPs that this member owns; all of them while nobody has said. */

@@ -34,7 +34,7 @@ import { filterListed } from "../path-mapping/client-filter.ts";
 import { familiesOf } from "../path-mapping/families.ts";
 import { pairAddresses } from "../path-mapping/pairing.ts";
 import { selectEndpoint } from "../selection/selection.ts";
-import type { ServiceEntry } from "../services/registry.ts";
+import { placesOf, type ServiceEntry } from "../services/registry.ts";
 import { refuseHostName, refuseRestart } from "./answers.ts";
 import { type Core, drop, send } from "./core.ts";
 import { publish } from "./init-ack.ts";
@@ -153,19 +153,32 @@ function restart(core: Core, context: InitContext, record: SessionRecord): undef
   const candidate = currentCandidate(record);
   const endpoint =
     candidate &&
-    entry.service.endpoints.find(
+    placesOf(entry.service).find(
       (e) => e.address === candidate.endpoint && e.port === candidate.endpointPort,
     );
   const stays =
     candidate !== undefined &&
     endpoint !== undefined &&
-    endpoint.state === "active" &&
+    // An endpoint that drains or leaves sends its restarting clients to another one, when there is one.
+    (endpoint.state === "active" || !hasAnother(core, context)) &&
     // With VIPs added since its INIT, the endpoint would refuse the restart for its new addresses (RFC 9260 §5.2.2): from
     // another NAT port it is another association, and the earlier one is aborted when that is there.
     currentGeneration(record)?.pairing.length === entry.service.vips.length &&
     isEndpointUp(core, endpoint);
   const made = admit(core, context, record.id, stays ? { endpoint, natPort: candidate.natPort } : undefined);
   if (made !== undefined) forwardInit(core, input, init, made);
+}
+
+/** Whether an endpoint that takes new associations is up. */
+function hasAnother(core: Core, { entry, vip }: InitContext): boolean {
+  const family = familyOf(entry.service.vips[vip] as Address);
+  return entry.service.endpoints.some(
+    (e) =>
+      e.state === "active" &&
+      e.weight > 0 &&
+      isEndpointUp(core, e) &&
+      endpointAddress(core, e, family, 0) !== undefined,
+  );
 }
 
 /** Makes an embryo, if quotas, endpoints and NAT ports allow it; drops the packet with the reason if not. */

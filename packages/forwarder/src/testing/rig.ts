@@ -4,11 +4,13 @@ import {
   noReplication,
   type Replication,
   type Service,
+  type ServicePlace,
   type SessionRecord,
   SessionView,
   seededRandom,
   silentLogger,
 } from "@holdfast/model";
+import type { ConfirmRemoved } from "../endings/strays.ts";
 import { SimulatedFastPath } from "../fast-path/simulated/simulated-fast-path.ts";
 import { createForwarder, type Forwarder, type ForwarderEvent, type ForwarderOptions } from "../forwarder.ts";
 import type { ForwarderLimits } from "../limits.ts";
@@ -52,6 +54,8 @@ export interface RigOptions {
   readonly clock?: ManualClock;
   readonly seed?: number;
   readonly isReady?: () => boolean;
+  readonly isRemoved?: (place: ServicePlace) => boolean;
+  readonly confirmRemoved?: ConfirmRemoved;
   readonly flowCountMax?: number;
   readonly probes?: ForwarderOptions["probes"];
   readonly egress?: (destination: Uint8Array) => { readonly mtu: number } | undefined;
@@ -96,6 +100,8 @@ export class Rig {
       ...(options.probes === undefined ? {} : { probes: options.probes }),
       ...(options.isReady === undefined ? {} : { isReady: options.isReady }),
       ...(options.isRoutable === undefined ? {} : { isRoutable: options.isRoutable }),
+      ...(options.isRemoved === undefined ? {} : { isRemoved: options.isRemoved }),
+      ...(options.confirmRemoved === undefined ? {} : { confirmRemoved: options.confirmRemoved }),
     });
     this.forwarder.on((event) => this.events.push(event));
     this.forwarder.setServices(options.services ?? [serviceOf()]);
