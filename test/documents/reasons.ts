@@ -146,7 +146,7 @@ export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
   "inits-again": "INITs that were let through under pressure because they came again.",
   "endpoint-deaths-denied": "Verdicts on an endpoint that did not end an association, since it was heard.",
   "sessions-stray":
-    "Sessions ended because no service has their endpoint any more (it went while nobody ran).",
+    "Sessions ended because their service or endpoint was deleted while nobody ran, as a majority knows.",
 };
 
 export const FAST_PATH_EVENTS: Readonly<

@@ -147,7 +147,7 @@ async function drainAndRemove(scene: EndpointScene): Promise<void> {
   assert.deepEqual([...scene.noticed()], []);
   assert.equal((await at()).length, before.length);
   const ids = new Set(before.map(({ clients, clientPort }) => `${clients[0]} ${clientPort}`));
-  const removed = await member?.fetch("DELETE", path);
+  const removed = await member?.fetch("DELETE", `${path}?sessions=end`);
   assert.ok(removed !== undefined && removed.status < 300, removed?.body);
   await until("the clients of the removed endpoint to return elsewhere", async () => {
     const now = await scene.sessions();

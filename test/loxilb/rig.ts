@@ -1,5 +1,6 @@
 // Members with a real registry, session view and LoxiLB server, without a network between them: what one stores all
 // have, and what one asks the others answer.
+
 import { systemClock } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { addSession, fakeNode } from "../../packages/node/src/api/testing/fake-node.ts";
@@ -69,6 +70,7 @@ export async function startRig(
     addresses: [{ network: "cluster", address: `192.0.2.${number + 1}`, port: 7082 }],
   }));
   const members: RigMember[] = [];
+  const keepers: { close(): void }[] = [];
   for (let self = 0; self < count; self++) {
     const node = fakeNode([], store, `m${self}`);
     const link: ClusterLink = {
@@ -109,8 +111,6 @@ export async function startRig(
     );
     const deletions = new Deletions({
       registry: node.registry,
-      link,
-      clock: systemClock,
       logger: silent,
       graceMs: () => configuration.loxilb.changeGraceMs,
     });
@@ -128,6 +128,7 @@ export async function startRig(
       },
       { events: () => new Map([["inits", 3]]), drops: () => new Map([["malformed", 2]]) },
     );
+    keepers.push(node.keeper);
     const url = await app.listen({ host: "127.0.0.1", port: 0 });
     members.push({ url, node, app, counters, flow, isDead: false });
   }
@@ -135,6 +136,7 @@ export async function startRig(
     members,
     async stop() {
       for (const { counters } of members) counters.close();
+      for (const keeper of keepers) keeper.close();
       await Promise.all(members.map(({ app }) => app.close()));
     },
   };

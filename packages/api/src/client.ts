@@ -8,7 +8,9 @@ import type { SessionDetail, SessionPage, SessionQuery } from "./schema/session.
 
 /** What a request may leave out: everything with a default. */
 export type Loose<T extends TSchema> = Partial<Static<T>>;
-export type ServiceInput = Omit<Loose<typeof ServiceSpecSchema>, "endpoints"> & {
+/** What a removal does with living associations. */
+export type Farewell = "drain" | "end";
+export type ServiceInput = Omit<Loose<typeof ServiceSpecSchema>, "endpoints" | "endpointRemoval"> & {
   readonly vips: string[];
   readonly port: number;
   readonly endpoints?: {
@@ -18,6 +20,7 @@ export type ServiceInput = Omit<Loose<typeof ServiceSpecSchema>, "endpoints"> & 
     weight?: number;
     state?: "active" | "drain";
   }[];
+  readonly endpointRemoval?: { mode?: Farewell; graceS?: number };
 };
 
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
@@ -67,10 +70,11 @@ export interface ApiClient {
   /** Idempotent: the same service again is no error; a different one under the same id is. */
   createService(service: ServiceInput): Promise<ServiceView>;
   /** With `etag`, only when the service is still that one. */
-  replaceService(id: string, service: ServiceInput, etag?: string): Promise<ServiceView>;
-  deleteService(id: string, etag?: string): Promise<void>;
+  replaceService(id: string, service: ServiceInput, etag?: string, sessions?: Farewell): Promise<ServiceView>;
+  /** The service when it drains, undefined when it is gone. */
+  deleteService(id: string, etag?: string, sessions?: Farewell): Promise<ServiceView | undefined>;
   drainEndpoint(service: string, endpoint: string, drain: boolean): Promise<ServiceView>;
-  removeEndpoint(service: string, endpoint: string): Promise<ServiceView>;
+  removeEndpoint(service: string, endpoint: string, sessions?: Farewell): Promise<ServiceView>;
   /** One page. */
   listSessions(query?: Partial<SessionQuery>): Promise<SessionPage>;
   getSession(id: string): Promise<SessionDetail>;
@@ -152,13 +156,16 @@ export function createClient(options: ClientOptions): ApiClient {
       };
     },
     createService: (service) => json("POST", "/v1/services", { body: service }),
-    replaceService: (id, service, etag) => json("PUT", servicePath(id), { body: service, etag }),
-    async deleteService(id, etag) {
-      await request("DELETE", servicePath(id), { etag });
+    replaceService: (id, service, etag, sessions) =>
+      json("PUT", `${servicePath(id)}${queryText({ sessions })}`, { body: service, etag }),
+    async deleteService(id, etag, sessions) {
+      const response = await request("DELETE", `${servicePath(id)}${queryText({ sessions })}`, { etag });
+      return response.status === 202 ? ((await response.json()) as ServiceView) : undefined;
     },
     drainEndpoint: (id, endpoint, drain) =>
       json("POST", `${endpointPath(id, endpoint)}/${drain ? "drain" : "undrain"}`),
-    removeEndpoint: (id, endpoint) => json("DELETE", endpointPath(id, endpoint)),
+    removeEndpoint: (id, endpoint, sessions) =>
+      json("DELETE", `${endpointPath(id, endpoint)}${queryText({ sessions })}`),
     listSessions: (query = {}) => json("GET", `/v1/sessions${queryText(query)}`),
     getSession: (id) => json("GET", `/v1/sessions/${segment(id)}`),
     async removeSession(id) {

@@ -23,6 +23,13 @@ export const ERROR_CATALOGUE = {
     message: "There is no service {service}.",
     remedy: "List the services with 'holdfast get services'.",
   },
+  SERVICE_REMOVAL_UNCONFIRMED: {
+    status: 409,
+    message:
+      "The file no longer has {services}, with {count} living associations. Nothing of the new configuration was applied.",
+    remedy:
+      "Put what is missing back, or give your word: list it under removedServices with sessions: drain or end.",
+  },
   SERVICE_INVALID: {
     status: 400,
     message: "The service is not valid: {reason}.",

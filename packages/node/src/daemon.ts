@@ -30,8 +30,9 @@ import { workingInterfaces } from "./network/interfaces.ts";
 import { openRouterWatch } from "./network/router-watch.ts";
 import { NetworkWatch } from "./network/watch.ts";
 import { Readiness } from "./readiness.ts";
+import { tellOutcome } from "./services/file-at-start.ts";
 import { createServiceRegistry } from "./services/registry.ts";
-import { SessionCatalogue } from "./sessions/catalogue.ts";
+import { livingSessions, SessionCatalogue } from "./sessions/catalogue.ts";
 import { createTraceHub } from "./trace/hub.ts";
 import { HOLDFAST_VERSION } from "./version.ts";
 
@@ -111,8 +112,6 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       clock,
     });
     closers.push(() => addresses.close());
-    const registry = createServiceRegistry(link.store, own.name, addresses);
-
     let metrics: ReturnType<typeof createMetrics>;
     let member: JoinedMember | undefined;
     const catalogue = new SessionCatalogue(link.table, clock, {
@@ -129,6 +128,13 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       },
     });
     closers.push(() => catalogue.close());
+    const sessions = livingSessions(catalogue, () => link.caughtUp());
+    const names = members.map(({ name }) => name);
+    const registry = createServiceRegistry(link.store, own.name, addresses, {
+      sessions,
+      clock,
+      members: names,
+    });
 
     const dataPlane: DataPlane = await openDataPlane({
       configuration,
@@ -207,6 +213,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       ...(routers !== undefined && { routers }),
       link,
       registry,
+      sessions,
       dataPlane,
       announcer,
       addresses,
@@ -298,8 +305,6 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     if (configuration.loxilb.enabled) {
       const deletions = new Deletions({
         registry,
-        link,
-        clock,
         logger,
         graceMs: () => configuration.loxilb.changeGraceMs,
       });
@@ -326,7 +331,10 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       reload(next) {
         const fields = checkReload(configuration, next.configuration);
         const nextToken = readToken(next.configuration.api);
-        registry.applyFile(next.configuration.services);
+        const outcome = registry.applyFile(next.configuration.services, {
+          removed: next.configuration.removedServices,
+        });
+        tellOutcome(logger, outcome);
         configuration = next.configuration;
         joined.applyServices();
         token = nextToken;

@@ -25,7 +25,9 @@ import type { NetworkWatch } from "./network/watch.ts";
 import type { Readiness } from "./readiness.ts";
 import { reportClashes, WarningReport } from "./services/clash-report.ts";
 import { ClashJudge, type Judgement } from "./services/clashes.ts";
-import type { ServiceRegistry } from "./services/registry.ts";
+import { FileAtStart } from "./services/file-at-start.ts";
+import type { LivingSessions, ServiceRegistry } from "./services/registry.ts";
+import { RemovalKeeper, tellRemoved } from "./services/removal-keeper.ts";
 import { endpointKey } from "./services/specification.ts";
 
 /** Carrier and next hops of successors are looked at so often. */
@@ -44,6 +46,7 @@ export interface MemberParts {
   readonly routers?: Pick<RouterWatch, "need" | "isHeard">;
   readonly link: ClusterLink;
   readonly registry: ServiceRegistry;
+  readonly sessions: LivingSessions;
   readonly dataPlane: DataPlane;
   readonly announcer: Announcer;
   /** Absent: nobody's addresses are known, and no VIP is one of them. */
@@ -69,7 +72,7 @@ export interface JoinedMember {
 
 /** Takes the file's services in; the data plane is not started yet when this returns. */
 export function joinMember(parts: MemberParts): JoinedMember {
-  const { own, topology, members, directory, network, link, registry } = parts;
+  const { own, topology, members, directory, network, link, registry, sessions } = parts;
   const { dataPlane, announcer, coordinator, readiness, events, clock, logger, routers } = parts;
   const hops = new SuccessorHops(dataPlane, members, topology);
 
@@ -166,7 +169,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
   const verdicts = new VerdictExchange(link, directory, dataPlane);
   // Services: from the shared configuration to forwarder and coordinator.
   const applyServices = () => {
-    const services = judged();
+    const services = judged().map(served);
     const everywhere = parts.configuration().clientPrefixes;
     dataPlane.setServices(
       everywhere.length === 0
@@ -177,8 +180,8 @@ export function joinMember(parts: MemberParts): JoinedMember {
           })),
     );
     verdicts.retain(
-      services.flatMap(({ endpoints }) =>
-        endpoints.flatMap((endpoint) =>
+      services.flatMap(({ endpoints, leaving = [] }) =>
+        [...endpoints, ...leaving].flatMap((endpoint) =>
           addressesOfEndpoint(endpoint).map((address) => ({ address, port: endpoint.port })),
         ),
       ),
@@ -216,9 +219,17 @@ export function joinMember(parts: MemberParts): JoinedMember {
     );
     return up ? undefined : "no endpoint is healthy";
   };
-  registry.applyFile(parts.configuration().services, { starting: true });
+  const file = new FileAtStart(parts);
+  file.apply();
   applyServices();
   const unsubscribe = link.store.subscribe(applyServices);
+  const keeper = new RemovalKeeper({
+    store: link.store,
+    sessions,
+    clock,
+    seesAll: () => link.caughtUp() && link.connected().length >= members.length - 1,
+    removed: (thing) => tellRemoved(parts, thing),
+  });
   parts.addresses?.onChange(() => judged());
   dataPlane.onHealth(({ address, port, verdict, reason, speaks }) => {
     const endpoint = endpointKey(address, port);
@@ -271,6 +282,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
   const observer = clock.every(OBSERVE_PERIOD_MS, observe);
   network.onChange(observe);
   link.onState(observe);
+  link.onState(() => file.again());
   link.onDisconnect((number) => {
     const name = directory.nameOf(number);
     logger.info({ peer: name }, "replication link closed");
@@ -283,6 +295,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
     clashes: () => clashing,
     close() {
       observer.cancel();
+      keeper.close();
       unsubscribe();
     },
   };
@@ -291,6 +304,12 @@ export function joinMember(parts: MemberParts): JoinedMember {
 /** This member drains or stops: it owns nothing new, and serves what still comes. */
 function isLeaving({ members }: ClusterView): boolean {
   return members.some(({ isSelf, draining }) => isSelf && draining);
+}
+
+/** A service that drains takes nothing new; one that may only be changing is served as before. */
+function served(service: Service): Service {
+  if (service.removal?.mode !== "drain") return service;
+  return { ...service, endpoints: service.endpoints.map((endpoint) => ({ ...endpoint, state: "drain" })) };
 }
 
 /** Somewhere no other member is heard, though others live: whose cable it is only strangers can tell. */

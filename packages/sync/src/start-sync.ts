@@ -35,7 +35,7 @@ const SESSION_ID_SIZE = 16;
 const CERTIFICATE_CHECK_PERIOD_MS = 86_400_000;
 
 /**
- * Resolves when the engine listens and the view is attached; `ready()` becomes true later. Errors: those of
+ * Resolves when the engine listens, the view is attached and the stored configuration is there; `ready()` becomes true later. Errors: those of
  * `verifyMemberCertificate`, SYNC_NUMBER_MISMATCH, SYNC_NUMBER_OUT_OF_RANGE, SYNC_LISTEN_FAILED,
  * STORE_DIRECTORY_UNUSABLE, SYNC_WORKER_FAILED.
  */
@@ -130,6 +130,9 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
               for (const listener of listeners.failed) listener(error);
             },
           });
+
+  // Whoever asks for the services next gets those of the earlier life: a lone member has nobody else to ask.
+  await configuration.loaded;
 
   const statusOf = (limitMs = STATUS_LIMIT_MS): Promise<EngineStatus | undefined> =>
     limited(replica.status(), limitMs, undefined);

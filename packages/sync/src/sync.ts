@@ -2,6 +2,7 @@
 import type {
   Address,
   Clock,
+  ConfigurationChange,
   HoldfastError,
   Logger,
   MemberName,
@@ -9,6 +10,7 @@ import type {
   Replication,
   Service,
   ServiceId,
+  ServicePlace,
   SessionId,
   SessionTable,
   SessionView,
@@ -62,6 +64,16 @@ export interface SyncOptions {
 export interface SharedConfiguration {
   services(): readonly Service[];
   service(id: ServiceId): Service | undefined;
+  /** Changes with the content, and with nothing else: equal at all members that agree. */
+  version(): string;
+  /** It was there and was deleted. What is merely unknown here was not. */
+  isDeleted(place: ServicePlace): boolean;
+  /** Secondary VIPs that a service does not get, as another one has them. */
+  withheld(): readonly { readonly service: ServiceId; readonly vip: Address; readonly by: ServiceId }[];
+  /** What a member's file said when it was last applied; undefined: it never had one. */
+  fileOf(member: MemberName): ReadonlyMap<ServiceId, Service> | undefined;
+  /** All of it or nothing, here and at every other member. Errors: SERVICE_INVALID, SERVICE_VIP_TAKEN. */
+  commit(change: ConfigurationChange): void;
   /** Creates or replaces. */
   putService(service: Service): void;
   deleteService(id: ServiceId): void;

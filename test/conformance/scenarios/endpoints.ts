@@ -73,7 +73,7 @@ export const endpoints: readonly Scenario[] = [
     number: 24,
     name: "An endpoint is removed",
     rfc: "9260 §3.3.10.12, §9.1",
-    done: "The operator removes one of two endpoints from the service; clients may reconnect.",
+    done: "The operator removes one of two endpoints from the service, and its associations now; clients may reconnect.",
     seen: "Its clients get an ABORT with their own tag within a second and are back at the other endpoint; the others notice nothing.",
     async run(context) {
       context.allowed.ownAborts = true;
@@ -91,7 +91,7 @@ export const endpoints: readonly Scenario[] = [
       assert.ok(touched.length > 0 && touched.length < 8, "least associations spreads them");
       const { status, body } = await context.member.fetch(
         "DELETE",
-        `${service}/endpoints/${encodeURIComponent(removed)}`,
+        `${service}/endpoints/${encodeURIComponent(removed)}?sessions=end`,
       );
       assert.ok(status < 300, `${status} ${body}`);
       await until("its clients to be told", () => client.count("lost") === touched.length, 1_000);

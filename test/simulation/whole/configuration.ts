@@ -1,5 +1,6 @@
 // The configuration of a simulated member: the product's own schema with its defaults, and the world's addresses.
 import { validate } from "../../../packages/api/src/index.ts";
+import { ENDPOINT_REMOVAL_DEFAULT } from "../../../packages/model/src/index.ts";
 import { type Configuration, ConfigurationSchema } from "../../../packages/node/src/config/schema.ts";
 import {
   FORWARDER_LIMITS,
@@ -62,6 +63,7 @@ export function configurationOf(number: number, memberCount: number): Configurat
         ...endpoint,
         ...(addresses !== undefined && { addresses: [...addresses] }),
       })),
+      endpointRemoval: { ...ENDPOINT_REMOVAL_DEFAULT },
       protocol: "sctp" as const,
     })),
   };

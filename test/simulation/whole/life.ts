@@ -22,7 +22,8 @@ import { createEventBus } from "../../../packages/node/src/events/bus.ts";
 import { type JoinedMember, joinMember } from "../../../packages/node/src/member.ts";
 import { workingInterfaces } from "../../../packages/node/src/network/interfaces.ts";
 import { Readiness } from "../../../packages/node/src/readiness.ts";
-import { createServiceRegistry } from "../../../packages/node/src/services/registry.ts";
+import { createServiceRegistry, type ServiceRegistry } from "../../../packages/node/src/services/registry.ts";
+import { livingSessions, SessionCatalogue } from "../../../packages/node/src/sessions/catalogue.ts";
 import { PublishingView } from "../../../packages/node/src/sessions/publishing-view.ts";
 import { createTraceHub } from "../../../packages/node/src/trace/hub.ts";
 import { ReplicationEngine } from "../../../packages/sync/src/engine/engine.ts";
@@ -76,6 +77,7 @@ export class Life {
   link: ClusterLink | undefined;
   coordinator: Coordinator | undefined;
   dataPlane: (DataPlane & { readonly forwarder: Forwarder }) | undefined;
+  registry: ServiceRegistry | undefined;
   isOver = false;
 
   constructor(options: LifeOptions) {
@@ -180,6 +182,13 @@ export class Life {
     });
     if (this.isOver) return;
     this.coordinator = fault?.coordinator?.(coordinator) ?? coordinator;
+    const sessions = livingSessions(new SessionCatalogue(link.table, main), () => link.caughtUp());
+    const registry = createServiceRegistry(link.store, own.name, undefined, {
+      sessions,
+      clock: main,
+      members: members.map(({ name }) => name),
+    });
+    this.registry = registry;
     this.#member = joinMember({
       configuration: () => configuration,
       own,
@@ -188,7 +197,8 @@ export class Life {
       directory,
       network,
       link,
-      registry: createServiceRegistry(link.store, own.name),
+      registry,
+      sessions,
       dataPlane,
       announcer: this.#announcer,
       coordinator: this.coordinator,

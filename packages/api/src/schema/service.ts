@@ -1,6 +1,7 @@
 // Services as the operator writes them: the same shape in the configuration file, in requests and in replies.
 import { type Static, Type } from "@sinclair/typebox";
 import "../formats.ts";
+import { TimestampSchema } from "./common.ts";
 import { oneOf } from "./enumeration.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -77,6 +78,28 @@ export function addressesOfSpec({ address, addresses }: EndpointSpec): readonly 
   return addresses ?? (address === undefined ? [] : [address]);
 }
 
+export const EndpointRemovalSchema = Type.Object(
+  {
+    mode: oneOf(["drain", "end"], {
+      default: "drain",
+      description:
+        "drain: living associations go on until they end, the endpoint dies, or the grace has passed; end: they end at once.",
+    }),
+    graceS: Type.Integer({
+      minimum: 0,
+      maximum: 86_400,
+      default: 300,
+      description: "Longest drain. An endpoint that is back in the list before never left. Seconds.",
+    }),
+  },
+  {
+    ...closed,
+    default: {},
+    description:
+      "What happens to the associations of an endpoint that leaves the list. The grace is the service's own, too, when it is deleted.",
+  },
+);
+
 export const ServiceSpecSchema = Type.Object(
   {
     name: Type.String({
@@ -118,6 +141,7 @@ export const ServiceSpecSchema = Type.Object(
       description: "Withdraw the VIPs while no endpoint is healthy.",
     }),
     healthCheck: Type.Optional(HealthCheckSchema),
+    endpointRemoval: Type.Optional(EndpointRemovalSchema),
   },
   closed,
 );
@@ -168,12 +192,50 @@ export const NoteSchema = Type.Object(
   closed,
 );
 
+const grace = {
+  until: TimestampSchema,
+  leftS: Type.Integer({ description: "Seconds left." }),
+};
+
+export const LeavingEndpointSchema = Type.Object(
+  {
+    address: AddressSchema,
+    port: PortSchema,
+    health: EndpointHealthSchema,
+    sessions: Type.Integer({ description: "Living sessions that it still carries." }),
+    ...grace,
+  },
+  closed,
+);
+export type LeavingEndpointView = Static<typeof LeavingEndpointSchema>;
+
 export const ServiceViewSchema = Type.Object(
   {
     ...ServiceSpecSchema.properties,
     id: Type.String({ description: "sctp/PRIMARY:PORT; in a path, percent-encoded." }),
     endpoints: Type.Array(EndpointViewSchema),
+    leaving: Type.Array(LeavingEndpointSchema, {
+      description: "Endpoints that left the list and still carry their associations.",
+    }),
+    removal: Type.Optional(
+      Type.Object(
+        {
+          mode: oneOf(["change", "drain"], {
+            description:
+              "change: deleted through LoxiLB's API, served as before, and back when it is posted again; drain: takes nothing new.",
+          }),
+          ...grace,
+        },
+        { ...closed, description: "It was deleted, and has its grace." },
+      ),
+    ),
+    withheld: Type.Array(Type.Object({ vip: AddressSchema, by: Type.String() }, closed), {
+      description: "Secondary VIPs that another service got: both changes were made at once.",
+    }),
     source: oneOf(["file", "api"], { description: "file: it is in this member's configuration file." }),
+    managedBy: Type.String({
+      description: "api, loxilb, or file@ with the members whose configuration files have it.",
+    }),
     sessions: Type.Integer({ description: "Living sessions." }),
     revision: Type.String({ description: "As in the ETag; changes with the service." }),
     warnings: Type.Array(NoteSchema, { description: "What is allowed, and likely not meant." }),

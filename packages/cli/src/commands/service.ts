@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import type { ServiceInput } from "@holdfast/api";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Farewell, ServiceInput } from "@holdfast/api";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Context, printJson } from "../context.ts";
 import { SERVICE_COLUMNS } from "../output/columns.ts";
 import { renderTable } from "../output/table.ts";
@@ -15,7 +15,18 @@ interface CreateOptions {
   readonly selection?: ServiceInput["selection"];
   readonly idleTimeout?: number;
   readonly replace?: boolean;
+  readonly endAssociations?: boolean;
+  readonly endpointRemoval?: Farewell;
+  readonly endpointGrace?: number;
 }
+
+interface RemoveOptions {
+  readonly endAssociations?: boolean;
+}
+
+const farewellOf = ({ endAssociations }: RemoveOptions): Farewell | undefined =>
+  endAssociations === true ? "end" : undefined;
+const END_ASSOCIATIONS = ["--end-associations", "end living associations now, instead of draining"] as const;
 
 export function addServiceCommands(program: Command, context: Context): void {
   const create = program.command("create").description("create a service");
@@ -32,15 +43,25 @@ export function addServiceCommands(program: Command, context: Context): void {
     .option("--name <name>", "a name for people and metrics")
     .option("--selection <mode>", "leastAssociations, roundRobin, weighted, hash or persist")
     .option("--idle-timeout <seconds>", "forget an association without traffic after", integer)
+    .addOption(
+      new Option("--endpoint-removal <mode>", "what an endpoint does that leaves the list").choices([
+        "drain",
+        "end",
+      ]),
+    )
+    .option("--endpoint-grace <seconds>", "longest drain of an endpoint, or of the service", integer)
     .option("-f, --file <file>", "JSON as the API takes it, '-' for standard input")
     .option("--replace", "replace it when it exists and is different")
+    .option("--end-associations", "with --replace: those of endpoints that are left out end now")
     .action(async (options: CreateOptions) => {
       const input = options.file !== undefined ? readJson(options.file) : inputOf(options);
       const client = context.client();
       const id = idOf(input);
       const exists =
         options.replace === true && (await client.listServices()).some((service) => service.id === id);
-      const service = exists ? await client.replaceService(id, input) : await client.createService(input);
+      const service = exists
+        ? await client.replaceService(id, input, undefined, farewellOf(options))
+        : await client.createService(input);
       if (context.format() === "json") printJson(context, service);
       else context.print(renderTable([service], SERVICE_COLUMNS, context.format()));
     });
@@ -55,16 +76,22 @@ export function addServiceCommands(program: Command, context: Context): void {
     });
   remove
     .command("service <id>")
-    .description("delete a service and end its associations")
-    .action(async (id: string) => {
-      await context.client().deleteService(id);
-      context.print(`service ${id} deleted`);
+    .description("delete a service: with living associations it drains first")
+    .option(...END_ASSOCIATIONS)
+    .action(async (id: string, options: RemoveOptions) => {
+      const left = await context.client().deleteService(id, undefined, farewellOf(options));
+      context.print(
+        left?.removal === undefined
+          ? `service ${id} deleted`
+          : `service ${id} drains: ${left.sessions} associations, at most ${left.removal.leftS} s`,
+      );
     });
   remove
     .command("endpoint <service> <endpoint>")
-    .description("remove an endpoint: its clients are told, and return elsewhere")
-    .action(async (service: string, endpoint: string) => {
-      await context.client().removeEndpoint(service, endpoint);
+    .description("remove an endpoint: it drains, as its service says")
+    .option(...END_ASSOCIATIONS)
+    .action(async (service: string, endpoint: string, options: RemoveOptions) => {
+      await context.client().removeEndpoint(service, endpoint, farewellOf(options));
       context.print(`endpoint ${endpoint} of ${service} removed`);
     });
 
@@ -112,7 +139,7 @@ function readJson(file: string): ServiceInput {
 }
 
 function inputOf(options: CreateOptions): ServiceInput {
-  const { vip, port, endpoint, name, selection, idleTimeout } = options;
+  const { vip, port, endpoint, name, selection, idleTimeout, endpointRemoval, endpointGrace } = options;
   if (vip === undefined || port === undefined)
     throw new InvalidArgumentError("--vip and --port are needed, or --file");
   return {
@@ -122,5 +149,11 @@ function inputOf(options: CreateOptions): ServiceInput {
     ...(name !== undefined && { name }),
     ...(selection !== undefined && { selection }),
     ...(idleTimeout !== undefined && { idleTimeoutS: idleTimeout }),
+    ...((endpointRemoval !== undefined || endpointGrace !== undefined) && {
+      endpointRemoval: {
+        ...(endpointRemoval !== undefined && { mode: endpointRemoval }),
+        ...(endpointGrace !== undefined && { graceS: endpointGrace }),
+      },
+    }),
   };
 }

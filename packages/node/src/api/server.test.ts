@@ -372,6 +372,7 @@ test("a service of the file belongs to the file", async () => {
       restartNewAddresses: "abort",
       clientPrefixes: [],
       withdrawWhenDown: false,
+      endpointRemoval: { mode: "drain", graceS: 300 },
       ...spec,
     },
   ]);

@@ -40,6 +40,7 @@ test("a service of the file gets its defaults", () => {
     restartNewAddresses: "abort",
     clientPrefixes: [],
     withdrawWhenDown: false,
+    endpointRemoval: { mode: "drain", graceS: 300 },
   });
 });
 

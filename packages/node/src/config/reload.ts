@@ -5,6 +5,7 @@ import type { Configuration } from "./schema.ts";
 /** Sections and fields that a reload applies. */
 export const RELOADABLE_FIELDS: readonly string[] = [
   "services",
+  "removedServices",
   "log.level",
   "clientPrefixes",
   "api.token",

@@ -274,10 +274,10 @@ export const ConfigurationSchema = Type.Object(
         ),
       ),
       changeGraceMs: milliseconds(
-        5000,
+        120_000,
         0,
-        60_000,
-        "A rule deleted and posted again within this time is a change; associations live on.",
+        3_600_000,
+        "A rule deleted and posted again within this time is a change; associations live on. kube-loxilb waits 30 s in between for every member that is dead.",
       ),
       metrics: Type.Boolean({
         default: true,
@@ -287,8 +287,28 @@ export const ConfigurationSchema = Type.Object(
     services: Type.Array(ServiceSpecSchema, {
       maxItems: 1024,
       default: [],
-      description: "Services of the file. They exist beside those made through the API, and win over them.",
+      description:
+        "Services of the file, one source beside the APIs: what the file changes since it was applied last is applied, and nothing else.",
     }),
+    removedServices: Type.Array(
+      Type.Object(
+        {
+          service: Type.String({ minLength: 1, maxLength: 300, description: "Id or name." }),
+          sessions: oneOf(["drain", "end"], {
+            default: "drain",
+            description:
+              "drain: it takes nothing new, and living associations go on for its endpointRemoval.graceS; end: they end at once.",
+          }),
+        },
+        closed,
+      ),
+      {
+        maxItems: 1024,
+        default: [],
+        description:
+          "Your word that services are gone from the file on purpose. Without it a reload that would take away a service with living associations is refused.",
+      },
+    ),
     clientPrefixes: Type.Array(PrefixSchema, {
       maxItems: 64,
       default: [],

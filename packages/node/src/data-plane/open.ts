@@ -19,6 +19,7 @@ import {
 } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
 import type { ClusterLink } from "../cluster/link.ts";
+import { StrayVotes } from "../cluster/stray-votes.ts";
 import type { Topology } from "../cluster/topology.ts";
 import { addressOf, type OwnMember } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
@@ -85,6 +86,8 @@ export function composeDataPlane(
     memberNumberCount: configuration.cluster.memberNumberCount,
     limits: { ...limitsOf(configuration), ...options.limits },
     isReady: () => link.mayAllocate(),
+    isRemoved: (place) => link.store.isDeleted(place),
+    confirmRemoved: new StrayVotes(link, link.store, quorumOf(configuration, own)).confirm,
     ...probesOf(configuration, options.probeChannel),
     isRoutable: (address) =>
       network.isRoutable(

@@ -1,5 +1,5 @@
 // Checks of the cluster through the API: what a member says about itself and the others.
-import { type ApiClient, ApiError, UNREACHABLE } from "@holdfast/api";
+import { type ApiClient, ApiError, type ServiceView, UNREACHABLE } from "@holdfast/api";
 import { endpointKey } from "../services/specification.ts";
 import type { DiagnoseFinding } from "./findings.ts";
 
@@ -12,6 +12,34 @@ const ADVICE: Readonly<Record<string, string>> = {
   certificate:
     "holdfast certificates issue NAME, and put certificate and key in their place: the member takes them without a restart.",
 };
+
+/** What is being taken away, and what two changes that were made at once gave to somebody else. */
+function removalsOf({ id, sessions, removal, leaving, withheld }: ServiceView): DiagnoseFinding[] {
+  const findings: DiagnoseFinding[] = [];
+  if (removal !== undefined)
+    findings.push({
+      subject: id,
+      level: "warn",
+      detail: `It was deleted and ends in ${removal.leftS} s, with its ${sessions} associations.`,
+      remedy: "Create it again to keep it.",
+    });
+  const carried = leaving.reduce((sum, endpoint) => sum + endpoint.sessions, 0);
+  if (carried > 0)
+    findings.push({
+      subject: id,
+      level: "warn",
+      detail: `${carried} associations are at ${leaving.length} endpoints that left its list, ${leaving.map(({ address, leftS }) => `${address} for ${leftS} s`).join(", ")}.`,
+      remedy: "Put an endpoint back to keep its associations.",
+    });
+  for (const { vip, by } of withheld)
+    findings.push({
+      subject: id,
+      level: "fail",
+      detail: `Its VIP ${vip} belongs to ${by}: two changes were made at once.`,
+      remedy: "Take it from one of them.",
+    });
+  return findings;
+}
 
 export async function diagnoseCluster(client: ApiClient): Promise<DiagnoseFinding[]> {
   try {
@@ -98,6 +126,7 @@ export async function diagnoseCluster(client: ApiClient): Promise<DiagnoseFindin
         findings.push({ subject: id, level: "fail", detail: refused.message, remedy: refused.remedy });
       for (const { message, remedy } of warnings)
         findings.push({ subject: id, level: "warn", detail: message, remedy });
+      findings.push(...removalsOf(service));
       const down = service.endpoints.filter((endpoint) => endpoint.health === "down");
       if (service.endpoints.length === 0)
         findings.push({

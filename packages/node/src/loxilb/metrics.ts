@@ -55,7 +55,7 @@ export function metricRoutes(
       created: event("sessions-committed"),
       inits: event("inits"),
       drops: [...totals.drops().values()].reduce((sum, count) => sum + count, 0),
-      rules: registry.list().filter((service) => !deletions.isDeleted(service.id)).length,
+      rules: registry.list().filter((service) => !deletions.isDeleted(service)).length,
       healthy,
       unhealthy,
       figures: await figures.figures(),

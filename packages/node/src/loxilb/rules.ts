@@ -32,7 +32,7 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
     const rule = parseRule(foldKeys(body));
     const id = serviceIdOf(rule.primary, rule.port);
     const service = registry.list().find((other) => other.id === id);
-    const before = service && { service, isKnown: !deletions.isDeleted(id) };
+    const before = service && { service, isKnown: !deletions.isDeleted(service) };
     // Nothing to detach from: done already.
     if (rule.operation === "detach" && before?.isKnown !== true) return [];
     const spec = serviceAfter(rule, before, (address, at) => posted.checkFor(address, at));
@@ -41,7 +41,7 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
       return [];
     }
     try {
-      registry.put(spec);
+      registry.put(spec, "loxilb");
     } catch (error) {
       if (error instanceof HoldfastError)
         throw new Refusal(`${error.message} ${error.remedy} (${error.code})`);
@@ -49,7 +49,6 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
     }
     if (before?.isKnown !== true) notes.set(id, rule.posted);
     else if (rule.operation === "create" && !rule.isBare) notes.set(id, { ...notes.of(id), ...rule.posted });
-    deletions.keep(id);
     // Of a post that says nothing of the mode there is nothing to say.
     const warnings = before?.isKnown === true && rule.isBare ? [] : rule.warnings;
     for (const warning of warnings)
@@ -95,7 +94,7 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
       const { byEndpoint } = await figures.figures();
       const lbAttr = registry
         .list()
-        .filter((service) => !deletions.isDeleted(service.id))
+        .filter((service) => !deletions.isDeleted(service))
         .map((service) =>
           ruleView(service, notes.of(service.id), (endpoint) => {
             const traffic = byEndpoint.get(endpointFigureKey(service.id, endpoint));

@@ -138,7 +138,6 @@ export async function startLoxilb(context: LoxilbContext, totals: LoxilbTotals):
   return {
     address,
     async close() {
-      context.deletions.close();
       await app.close();
     },
   };

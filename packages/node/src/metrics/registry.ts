@@ -174,6 +174,27 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
       }
     },
   });
+  new Gauge({
+    name: "holdfast_endpoints_leaving",
+    help: "Endpoints that left a service's list and still carry its associations.",
+    labelNames: ["service"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { id, leaving = [] } of sources.registry.list()) this.set({ service: id }, leaving.length);
+    },
+  });
+  new Gauge({
+    name: "holdfast_services_leaving",
+    help: "Services that were deleted and have their grace, by kind: change (LoxiLB's clients) or drain.",
+    labelNames: ["kind"],
+    registers,
+    collect() {
+      const counts = { change: 0, drain: 0 };
+      for (const { removal } of sources.registry.list()) if (removal !== undefined) counts[removal.mode]++;
+      for (const kind of ["change", "drain"] as const) this.set({ kind }, counts[kind]);
+    },
+  });
   function* endpoints() {
     for (const { id, endpoints: list } of sources.registry.list())
       for (const { address, port } of list) yield { service: id, endpoint: endpointKey(address, port) };

@@ -1,51 +1,117 @@
 // The rules of services: what may be created, replaced, removed, by whom. Stands between every way in (file, API,
-// LoxiLB's API) and the store.
+// LoxiLB's API) and the store. Every change is one transaction.
 import type { ServiceSpec } from "@holdfast/api";
 import {
   type Address,
   type AddressBook,
+  type Clock,
+  type ConfigurationChange,
   EMPTY_ADDRESS_BOOK,
   HoldfastError,
+  type MemberName,
+  placedVips,
   type Service,
   type ServiceId,
-  serviceProblem,
+  serviceIdOf,
+  systemClock,
 } from "@holdfast/model";
-import { endpointKey, parseEndpointKey, revisionOf, serviceOf } from "./specification.ts";
-import { type ConfigurationStore, SERVICE_COUNT_MAX } from "./store.ts";
+import { namedAfter, planFile, same, sameVips } from "./file-source.ts";
+import { type Farewell, replaced } from "./removal.ts";
+import { checkServices } from "./rules.ts";
+import { endpointRemovalOf, parseEndpointKey, revisionOf, serviceOf } from "./specification.ts";
+import type { ConfigurationStore } from "./store.ts";
 
 export interface ServiceRegistry {
+  /** Also those that were deleted and have their grace. */
   list(): readonly Service[];
   /** By id, or by name when exactly one service has it. Throws SERVICE_NOT_FOUND. */
   find(idOrName: string): Service;
   isFromFile(id: ServiceId): boolean;
+  /** "api", "loxilb", or "file@" with the members whose files have it. */
+  managerOf(service: Service): string;
+  /** Secondary VIPs that other services have got. */
+  withheldOf(id: ServiceId): readonly { readonly vip: string; readonly by: ServiceId }[];
   /** Idempotent. Throws SERVICE_EXISTS for a different one of the same id, SERVICE_VIP_TAKEN, SERVICE_INVALID. */
   create(spec: ServiceSpec): { readonly service: Service; readonly created: boolean };
-  /** The id must stay: primary and port. `revision`: only when it is still that one (SERVICE_CHANGED). */
-  replace(idOrName: string, spec: ServiceSpec, revision?: RevisionCheck): Service;
-  /** Creates or replaces, whichever it takes. */
-  put(spec: ServiceSpec): Service;
-  remove(idOrName: string, revision?: RevisionCheck): Service;
-  setEndpointState(idOrName: string, endpoint: string, state: "active" | "drain"): Service;
-  removeEndpoint(idOrName: string, endpoint: string): Service;
   /**
-   * Makes the services of the configuration file so: creates, replaces, and removes those that an earlier call had
-   * and this one has not. An endpoint that was drained meanwhile stays drained.
+   * The VIP that the id names and the port must stay. `revision`: only when it is still that one (SERVICE_CHANGED).
+   * `farewell`: what endpoints that are left out do, instead of what their service says.
    */
-  applyFile(specs: readonly ServiceSpec[], options?: { readonly starting?: boolean }): void;
+  replace(idOrName: string, spec: ServiceSpec, options?: ChangeOptions): Service;
+  /** Creates or replaces, whichever it takes. What was deleted and had its grace is back. */
+  put(spec: ServiceSpec, by?: string): Service;
+  /** Gone at once, or drained for its grace: then `service.removal` says so. */
+  remove(idOrName: string, options?: ChangeOptions): Service;
+  /** Deleted by somebody who may mean to change it: served as before until the grace has passed, or it is put again. */
+  retire(id: ServiceId, graceMs: number): void;
+  setEndpointState(idOrName: string, endpoint: string, state: "active" | "drain"): Service;
+  removeEndpoint(idOrName: string, endpoint: string, options?: ChangeOptions): Service;
+  /** Applies what the configuration file changed since it was applied last, whole or not at all. */
+  applyFile(specs: readonly ServiceSpec[], options?: FileOptions): FileOutcome;
+}
+
+export interface ChangeOptions {
+  readonly revision?: RevisionCheck | undefined;
+  readonly farewell?: Farewell | undefined;
 }
 
 /** true when a revision is acceptable: `If-Match` lists several, or any. */
 export type RevisionCheck = (revision: string) => boolean;
 
+export interface RemovedService {
+  /** Id or name. */
+  readonly service: string;
+  readonly sessions: Farewell;
+}
+
+export interface FileOptions {
+  /** The operator's word about services that the file has no more. */
+  readonly removed?: readonly RemovedService[];
+  /**
+   * At a start nothing is a reason to stay away: removals without that word are left undone, not refused with
+   * SERVICE_REMOVAL_UNCONFIRMED, and VIPs that are somebody's address are taken in, though not served.
+   */
+  readonly starting?: boolean;
+}
+
+export interface FileOutcome {
+  readonly put: readonly ServiceId[];
+  readonly removed: readonly ServiceId[];
+  /** Not applied: the file differs from what is there, and never said anything else. */
+  readonly ignored: readonly ServiceId[];
+  /** No longer in this file, and still there. */
+  readonly kept: readonly { readonly service: ServiceId; readonly because: string }[];
+}
+
+/** Living associations, as this member knows them. */
+export interface LivingSessions {
+  ofService(id: ServiceId): number;
+  ofEndpoint(id: ServiceId, endpoint: string): number;
+  /** This member knows what the others know. */
+  isComplete(): boolean;
+}
+
+export interface RegistryOptions {
+  readonly sessions?: LivingSessions;
+  readonly clock?: Pick<Clock, "wallMs">;
+  /** All members of the cluster: whose files count. */
+  readonly members?: readonly MemberName[];
+}
+
+const NO_SESSIONS: LivingSessions = { ofService: () => 0, ofEndpoint: () => 0, isComplete: () => true };
+
 /** `book`: whose addresses are no VIPs. */
 export function createServiceRegistry(
   store: ConfigurationStore,
-  memberName: string,
+  memberName: MemberName,
   book: AddressBook = EMPTY_ADDRESS_BOOK,
+  options: RegistryOptions = {},
 ): ServiceRegistry {
-  let fromFile: ReadonlySet<ServiceId> = new Set();
-  /** The file is taken in at a start: its VIPs that are somebody's address are not served, which is no reason to stay away. */
-  let starting = false;
+  const { sessions = NO_SESSIONS, clock = systemClock, members = [memberName] } = options;
+  const others = members.filter((member) => member !== memberName);
+  const nowMs = () => Math.round(clock.wallMs());
+  const isFromFile = (id: ServiceId) => store.fileOf(memberName)?.has(id) === true;
+  const hasSessions = (id: ServiceId) => !sessions.isComplete() || sessions.ofService(id) > 0;
 
   function find(idOrName: string): Service {
     const byId = store.service(idOrName);
@@ -56,22 +122,8 @@ export function createServiceRegistry(
     return first;
   }
 
-  function checkVips(service: Service): void {
-    for (const other of store.services()) {
-      if (other.id === service.id || other.port !== service.port) continue;
-      const vip = service.vips.find((v) => other.vips.includes(v));
-      if (vip !== undefined)
-        throw new HoldfastError("SERVICE_VIP_TAKEN", { vip, port: service.port, service: other.id });
-    }
-    // A VIP that is in force already is not asked about again: who has its address since is no fault of this change.
-    const known = new Set(store.services().flatMap(({ vips }) => vips));
-    const holderOf = (vip: Address) => (known.has(vip) || starting ? undefined : book.holderOf(vip));
-    const problem = serviceProblem(service, store.services(), { holderOf });
-    if (problem !== undefined) throw problem;
-  }
-
   function checkWritable(service: Service): void {
-    if (fromFile.has(service.id))
+    if (isFromFile(service.id))
       throw new HoldfastError("SERVICE_FROM_FILE", { service: service.id, member: memberName });
   }
 
@@ -80,14 +132,45 @@ export function createServiceRegistry(
       throw new HoldfastError("SERVICE_CHANGED", { service: service.id });
   }
 
-  function put(service: Service): Service {
-    const before = store.service(service.id);
-    if (before !== undefined && revisionOf(before) === revisionOf(service)) return before;
-    checkVips(service);
-    if (before === undefined && store.services().length >= SERVICE_COUNT_MAX)
-      throw new HoldfastError("SERVICE_COUNT_EXCEEDED", { limit: SERVICE_COUNT_MAX });
-    store.putService(service);
+  function commit(change: ConfigurationChange, isStarting = false): void {
+    // A VIP that is in force already is not asked about again: who has its address since is no fault of this change. At a
+    // start it is not served, which is no reason to stay away.
+    const known = new Set(store.services().flatMap(({ vips }) => vips));
+    const holderOf = (vip: Address) => (known.has(vip) || isStarting ? undefined : book.holderOf(vip));
+    checkServices(store.services(), change.put ?? [], change.remove ?? [], { holderOf });
+    store.commit(change);
+  }
+
+  /** One service in place of what is there. */
+  function put(next: Service, farewell?: Farewell): Service {
+    const before = store.service(next.id);
+    const vips = before === undefined ? next.vips : placedVips(before.vips, next.vips);
+    const managedBy = before?.managedBy ?? next.managedBy;
+    const service = replaced(
+      before,
+      { ...next, vips, ...(managedBy !== undefined && { managedBy }) },
+      { nowMs: nowMs(), ...(farewell !== undefined && { farewell }) },
+    );
+    if (before !== undefined && same(before, service)) return before;
+    commit({ put: [service] });
     return service;
+  }
+
+  /** The service that a specification means: the one that is there with the same VIPs, in whatever order. */
+  function known(service: Service): Service {
+    if (store.service(service.id) !== undefined) return service;
+    const found = store.services().find((other) => sameVips(other, service));
+    return found === undefined ? service : namedAfter(service, found.vips[0] as string);
+  }
+
+  /** As an edit of `before`: the VIP that gave it its id must still be there. */
+  function editOf(before: Service, service: Service): Service {
+    if (service.id === before.id) return service;
+    const named = service.vips.find((vip) => serviceIdOf(vip, service.port) === before.id);
+    if (named !== undefined) return namedAfter(service, named);
+    throw new HoldfastError("SERVICE_INVALID", {
+      reason: `the VIP and port that ${before.id} is named after are not among its own: it would become ${service.id}`,
+    });
   }
 
   function endpointIndex(service: Service, endpoint: string): number {
@@ -106,79 +189,130 @@ export function createServiceRegistry(
     return only.index;
   }
 
+  /** Without living associations a service goes at once; with some, when the operator says so. */
+  function farewellTo(service: Service, farewell: Farewell | undefined): Service | undefined {
+    if (farewell === "end" || (!hasSessions(service.id) && service.removal === undefined)) return undefined;
+    if (service.removal?.mode === "drain") return service;
+    const graceMs = endpointRemovalOf(service).graceS * 1000;
+    return { ...service, removal: { mode: "drain", sinceMs: nowMs(), graceMs } };
+  }
+
+  function remove(service: Service, farewell: Farewell | undefined): Service {
+    const drained = farewellTo(service, farewell);
+    if (drained === undefined) commit({ remove: [service.id] });
+    else if (drained !== service) commit({ put: [drained] });
+    return drained ?? service;
+  }
+
   return {
     list: () => store.services(),
     find,
-    isFromFile: (id) => fromFile.has(id),
-    create(spec) {
-      const service = serviceOf(spec);
-      const before = store.service(service.id);
-      if (before !== undefined && revisionOf(before) !== revisionOf(service))
-        throw new HoldfastError("SERVICE_EXISTS", { service: service.id });
-      return { service: put(service), created: before === undefined };
+    isFromFile,
+    managerOf(service) {
+      const files = members.filter((member) => store.fileOf(member)?.has(service.id) === true);
+      return files.length > 0 ? `file@${files.join(",")}` : (service.managedBy ?? "api");
     },
-    replace(idOrName, spec, revision) {
+    withheldOf: (id) =>
+      store
+        .withheld()
+        .filter((each) => each.service === id)
+        .map(({ vip, by }) => ({ vip, by })),
+    create(spec) {
+      const service = known(serviceOf(spec));
+      const before = store.service(service.id);
+      if (before !== undefined) {
+        const placed = { ...service, vips: placedVips(before.vips, service.vips) };
+        if (revisionOf(before) !== revisionOf(placed))
+          throw new HoldfastError("SERVICE_EXISTS", { service: service.id });
+      }
+      return { service: put({ ...service, managedBy: "api" }), created: before === undefined };
+    },
+    replace(idOrName, spec, { revision, farewell } = {}) {
       const before = find(idOrName);
       checkWritable(before);
       checkRevision(before, revision);
-      const service = serviceOf(spec);
-      if (service.id !== before.id)
-        throw new HoldfastError("SERVICE_INVALID", {
-          reason: `primary VIP and port make the id, and ${before.id} would become ${service.id}`,
-        });
-      return put(service);
+      return put(editOf(before, serviceOf(spec)), farewell);
     },
-    put(spec) {
+    put(spec, by = "api") {
       const service = serviceOf(spec);
       const before = store.service(service.id);
       if (before !== undefined && revisionOf(before) !== revisionOf(service)) checkWritable(before);
-      return put(service);
+      return put({ ...service, managedBy: by });
     },
-    remove(idOrName, revision) {
+    remove(idOrName, { revision, farewell } = {}) {
       const service = find(idOrName);
       checkWritable(service);
       checkRevision(service, revision);
-      store.deleteService(service.id);
-      return service;
+      return remove(service, farewell);
+    },
+    retire(id, graceMs) {
+      const service = find(id);
+      checkWritable(service);
+      if (service.removal !== undefined) return;
+      if (graceMs === 0) commit({ remove: [id] });
+      else commit({ put: [{ ...service, removal: { mode: "change", sinceMs: nowMs(), graceMs } }] });
     },
     setEndpointState(idOrName, endpoint, state) {
       const service = find(idOrName);
       const at = endpointIndex(service, endpoint);
       const endpoints = service.endpoints.map((e, index) => (index === at ? { ...e, state } : e));
-      return put({ ...service, endpoints });
+      const changed = { ...service, endpoints };
+      if (!same(changed, service)) commit({ put: [changed] });
+      return changed;
     },
-    removeEndpoint(idOrName, endpoint) {
+    removeEndpoint(idOrName, endpoint, { farewell } = {}) {
       const service = find(idOrName);
       checkWritable(service);
       const at = endpointIndex(service, endpoint);
-      return put({ ...service, endpoints: service.endpoints.filter((_, index) => index !== at) });
+      return put({ ...service, endpoints: service.endpoints.filter((_, index) => index !== at) }, farewell);
     },
-    applyFile(specs, options = {}) {
-      starting = options.starting === true;
-      try {
-        apply(specs);
-      } finally {
-        starting = false;
+    applyFile(specs, { removed = [], starting = false } = {}) {
+      const base = store.fileOf(memberName);
+      const plan = planFile({
+        services: specs.map(serviceOf),
+        base,
+        current: (id) => store.service(id),
+        isDeleted: (serviceId) => store.isDeleted({ serviceId }),
+        othersWith: (id) => others.filter((member) => store.fileOf(member)?.has(id) === true),
+        source: `file@${memberName}`,
+      });
+      const puts = plan.put.map((next) => replaced(store.service(next.id), next, { nowMs: nowMs() }));
+      const gone: Service[] = [];
+      const kept = [...plan.heldBy].map(([service, names]) => ({
+        service,
+        because: `the files of ${names.join(", ")} have it`,
+      }));
+      for (const service of plan.remove) {
+        const word = removed.find((each) => each.service === service.id || each.service === service.name);
+        const drained = farewellTo(service, word?.sessions);
+        if (drained === undefined) gone.push(service);
+        else if (word !== undefined || service.removal !== undefined) puts.push(drained);
+        else kept.push({ service: service.id, because: "it has living associations" });
       }
+      const unspoken = kept.filter(({ service }) => !plan.heldBy.has(service)).map(({ service }) => service);
+      if (unspoken.length > 0 && !starting)
+        throw new HoldfastError("SERVICE_REMOVAL_UNCONFIRMED", {
+          services: unspoken.join(", "),
+          count: unspoken.reduce((sum, id) => sum + sessions.ofService(id), 0),
+        });
+      // What stays for want of a word stays in the memory, too: the next reload asks again.
+      const forget = plan.forget.filter((id) => !unspoken.includes(id));
+      if (puts.length + gone.length + plan.remember.length + forget.length > 0 || base === undefined)
+        commit(
+          {
+            put: puts,
+            remove: gone.map(({ id }) => id),
+            file: { member: memberName, put: plan.remember, remove: forget },
+            isFirst: plan.isFirst,
+          },
+          starting,
+        );
+      return {
+        put: puts.map(({ id }) => id),
+        removed: gone.map(({ id }) => id),
+        ignored: plan.ignored,
+        kept,
+      };
     },
   };
-
-  function apply(specs: readonly ServiceSpec[]): void {
-    const services = specs.map(serviceOf);
-    const ids = new Set(services.map((service) => service.id));
-    for (const id of fromFile) if (!ids.has(id)) store.deleteService(id);
-    fromFile = ids;
-    for (const service of services) {
-      const before = store.service(service.id);
-      const drained = new Set(
-        before?.endpoints.filter((e) => e.state === "drain").map((e) => endpointKey(e.address, e.port)),
-      );
-      put({
-        ...service,
-        endpoints: service.endpoints.map((e) =>
-          drained.has(endpointKey(e.address, e.port)) ? { ...e, state: "drain" } : e,
-        ),
-      });
-    }
-  }
 }

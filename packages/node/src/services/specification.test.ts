@@ -16,6 +16,7 @@ const SPEC: ServiceSpec = {
   restartNewAddresses: "abort",
   clientPrefixes: [],
   withdrawWhenDown: false,
+  endpointRemoval: { mode: "drain", graceS: 300 },
 };
 
 const withCheck = (healthCheck: HealthCheckSpec): ServiceSpec => ({ ...SPEC, healthCheck });

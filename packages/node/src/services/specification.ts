@@ -5,7 +5,9 @@ import {
   type Address,
   addressesOfEndpoint,
   canonicalHealth,
+  ENDPOINT_REMOVAL_DEFAULT,
   type Endpoint,
+  type EndpointRemoval,
   familyOf,
   type HealthCheck,
   HoldfastError,
@@ -57,6 +59,7 @@ export function serviceOf(spec: ServiceSpec): Service {
     clientPrefixes: spec.clientPrefixes,
     withdrawWhenDown: spec.withdrawWhenDown,
     ...healthCheckOf(spec.healthCheck),
+    endpointRemoval: { ...endpointRemovalOf(spec) },
   };
 }
 
@@ -112,6 +115,10 @@ export function parseEndpointKey(text: string): { address: Address; port: number
 
 const listed = (check: HealthCheck | undefined) => (check === undefined ? [] : [canonicalHealth(check)]);
 
+export function endpointRemovalOf(service: Pick<Service, "endpointRemoval">): EndpointRemoval {
+  return service.endpointRemoval ?? ENDPOINT_REMOVAL_DEFAULT;
+}
+
 /** Short text that changes with the service: its ETag. The same at every member. */
 export function revisionOf(service: Service): string {
   const canonical = JSON.stringify([
@@ -120,19 +127,22 @@ export function revisionOf(service: Service): string {
     service.vips,
     service.port,
     service.selection,
-    service.endpoints.map((e) => [
-      e.address,
-      e.port,
-      e.weight,
-      e.state,
-      ...(e.addresses ?? []),
-      ...listed(e.healthCheck),
-    ]),
+    // Whoever wrote them in which order: members list them by their addresses.
+    service.endpoints
+      .map((e) => [
+        endpointKey(e.address, e.port),
+        e.weight,
+        e.state,
+        ...(e.addresses ?? []),
+        ...listed(e.healthCheck),
+      ])
+      .sort(([x], [y]) => (String(x) < String(y) ? -1 : 1)),
     service.idleTimeoutS,
     service.restartNewAddresses,
     service.clientPrefixes,
     service.withdrawWhenDown,
     ...listed(service.healthCheck),
+    [endpointRemovalOf(service).mode, endpointRemovalOf(service).graceS],
   ]);
   return createHash("sha256").update(canonical).digest("base64url").slice(0, 16);
 }

@@ -1,15 +1,29 @@
 // Where services, member drains and pins are kept. One member keeps them in the process; a cluster in the replicated
 // configuration document. The store converges; rules about what may be stored are the registry's.
-import type { Address, MemberName, Service, ServiceId } from "@holdfast/model";
+import type {
+  Address,
+  ConfigurationChange,
+  MemberName,
+  Service,
+  ServiceId,
+  ServicePlace,
+} from "@holdfast/model";
 
 export type Note = Readonly<Record<string, unknown>>;
 
 export interface ConfigurationStore {
   services(): readonly Service[];
   service(id: ServiceId): Service | undefined;
-  /** Creates or replaces. */
-  putService(service: Service): void;
-  deleteService(id: ServiceId): void;
+  /** Changes with the content, and with nothing else: equal at all members that agree. */
+  version(): string;
+  /** It was there and was deleted. What is merely unknown here was not. */
+  isDeleted(place: ServicePlace): boolean;
+  /** Secondary VIPs that a service does not get, as another one has them: both changes were made at once. */
+  withheld(): readonly { readonly service: ServiceId; readonly vip: Address; readonly by: ServiceId }[];
+  /** What a member's file said when it was last applied; undefined: it never had one. */
+  fileOf(member: MemberName): ReadonlyMap<ServiceId, Service> | undefined;
+  /** All of it or nothing, here and at every other member. */
+  commit(change: ConfigurationChange): void;
   /** Members that an operator drains. */
   drainedMembers(): ReadonlySet<MemberName>;
   setMemberDrained(member: MemberName, drained: boolean): void;
@@ -29,22 +43,47 @@ export const SERVICE_COUNT_MAX = 1024;
 /** The store of a single member: gone with the process; the file's services come back with it. */
 export function createLocalConfigurationStore(): ConfigurationStore {
   const services = new Map<ServiceId, Service>();
+  const places = new Set<string>();
+  const files = new Map<MemberName, Map<ServiceId, Service>>();
   const drained = new Set<MemberName>();
   const pins = new Map<Address, MemberName>();
   const notes = new Map<string, Note>();
   const listeners = new Set<() => void>();
+  let changeCount = 0;
   const changed = () => {
+    changeCount++;
     for (const listener of [...listeners]) listener();
+  };
+  const nameOf = (id: ServiceId, { address, port }: { readonly address: Address; readonly port: number }) =>
+    `${id}|${address}|${port}`;
+  const remember = ({ member, put, remove }: NonNullable<ConfigurationChange["file"]>) => {
+    const file = files.get(member) ?? new Map<ServiceId, Service>();
+    for (const id of remove) file.delete(id);
+    for (const service of put) file.set(service.id, service);
+    files.set(member, file);
   };
   return {
     services: () => [...services.values()],
     service: (id) => services.get(id),
-    putService(service) {
-      services.set(service.id, service);
-      changed();
+    version: () => String(changeCount),
+    isDeleted({ serviceId, endpoint }) {
+      const service = services.get(serviceId);
+      if (service === undefined) return places.has(serviceId);
+      if (endpoint === undefined || !places.has(nameOf(serviceId, endpoint))) return false;
+      const here = [...service.endpoints, ...(service.leaving ?? [])];
+      return !here.some((e) => e.address === endpoint.address && e.port === endpoint.port);
     },
-    deleteService(id) {
-      if (services.delete(id)) changed();
+    withheld: () => [],
+    fileOf: (member) => files.get(member),
+    commit({ put = [], remove = [], file }) {
+      for (const id of remove) services.delete(id);
+      for (const service of put) {
+        services.set(service.id, service);
+        places.add(service.id);
+        for (const endpoint of service.endpoints) places.add(nameOf(service.id, endpoint));
+      }
+      if (file !== undefined) remember(file);
+      changed();
     },
     drainedMembers: () => drained,
     setMemberDrained(member, drain) {

@@ -14,6 +14,7 @@ import {
   type SessionRecord,
   type SessionTable,
 } from "@holdfast/model";
+import type { LivingSessions } from "../services/registry.ts";
 import { endpointKey } from "../services/specification.ts";
 import { SessionOrder } from "./order.ts";
 
@@ -182,6 +183,15 @@ export class SessionCatalogue {
     add(this.#byService, known.service, by);
     if (known.endpoint !== undefined) add(this.#byEndpoint, `${known.service} ${known.endpoint}`, by);
   }
+}
+
+/** What the rules of services ask about sessions. */
+export function livingSessions(catalogue: SessionCatalogue, isComplete: () => boolean): LivingSessions {
+  return {
+    ofService: (id) => catalogue.countOfService(id),
+    ofEndpoint: (id, endpoint) => catalogue.countOfEndpoint(id, endpoint),
+    isComplete,
+  };
 }
 
 function add<K>(counts: Map<K, number>, key: K, by: number): void {

@@ -168,7 +168,7 @@ test("a deletion that did not know an edit does not undo it; a later one does", 
   assert.deepEqual(b.services(), []);
 });
 
-test("two services made at once on one VIP: one is served, the other is shown", () => {
+test("two services made at once with one VIP: the one that is named after it has it, the other lives on without", () => {
   const cluster = new Cluster(2);
   const [a, b] = cluster.documents as [ConfigurationDocument, ConfigurationDocument];
   cluster.cut = true;
@@ -177,13 +177,90 @@ test("two services made at once on one VIP: one is served, the other is shown", 
   cluster.agree();
   assert.deepEqual(
     b.services().map(({ id }) => id),
-    ["sctp/203.0.113.1:38412"],
+    ["sctp/203.0.113.1:38412", "sctp/203.0.113.2:38412"],
   );
-  assert.equal(b.shadowed()[0]?.by, "sctp/203.0.113.1:38412");
+  assert.deepEqual(b.service("sctp/203.0.113.1:38412")?.vips, ["203.0.113.1"]);
+  assert.deepEqual(b.withheld(), [
+    { service: "sctp/203.0.113.1:38412", vip: "203.0.113.2", by: "sctp/203.0.113.2:38412" },
+  ]);
   assert.throws(
-    () => b.putService(service("203.0.113.2")),
+    () => b.putService(service("203.0.113.1", { vips: ["203.0.113.1", "203.0.113.2"] })),
     (error) => error instanceof HoldfastError && error.code === "SERVICE_VIP_TAKEN",
   );
+});
+
+test("a change of two services applies whole or not at all, in either order of its services", () => {
+  const [first, second] = ["203.0.113.1", "203.0.113.11"];
+  const before = [service(first, { vips: [first, "203.0.113.2"] }), service(second)];
+  const after = [service(first), service(second, { vips: [second, "203.0.113.2"] })];
+  for (const put of [after, [...after].reverse()]) {
+    const cluster = new Cluster(2);
+    const [a, b] = cluster.documents as [ConfigurationDocument, ConfigurationDocument];
+    a.commit({ put: before });
+    cluster.deliver();
+    const versions = new Set<string>();
+    b.subscribe(() => versions.add(JSON.stringify(b.services().map(({ vips }) => vips))));
+    a.commit({ put });
+    cluster.deliver();
+    const byPort = (services: readonly Service[]) =>
+      [...services].sort((x, y) => x.vips.length - y.vips.length);
+    assert.deepEqual(byPort(b.services()), after);
+    assert.equal(versions.size, 1, "the other member saw a step in between");
+    const version = a.version();
+    const bad = service("203.0.113.21", { idleTimeoutS: 0 });
+    assert.throws(() => a.commit({ put: [bad], remove: [second] }), /idleTimeoutS/);
+    assert.equal(a.version(), version, "half of a refused change was applied");
+  }
+});
+
+test("what is unknown is not deleted; what left its list is neither", () => {
+  const cluster = new Cluster(2);
+  const [a, b] = cluster.documents as [ConfigurationDocument, ConfigurationDocument];
+  const place = (address: string) => ({
+    serviceId: "sctp/203.0.113.1:38412",
+    endpoint: { address, port: 9999 },
+  });
+  const one = service("203.0.113.1", { endpoints: [endpoint("10.0.0.1"), endpoint("10.0.0.2")] });
+  assert.equal(a.isDeleted(place("10.0.0.1")), false);
+  a.putService(one);
+  const leaving = [{ ...endpoint("10.0.0.2"), sinceMs: 5, graceMs: 300_000 }];
+  a.putService({ ...one, endpoints: [endpoint("10.0.0.1")], leaving });
+  cluster.deliver();
+  assert.deepEqual(b.services()[0]?.leaving, leaving);
+  assert.equal(b.isDeleted(place("10.0.0.2")), false);
+  a.putService({ ...one, endpoints: [endpoint("10.0.0.1")] });
+  cluster.deliver();
+  assert.equal(b.isDeleted(place("10.0.0.2")), true);
+  assert.equal(b.isDeleted(place("10.0.0.1")), false);
+  a.deleteService(one.id);
+  cluster.deliver();
+  assert.equal(b.isDeleted({ serviceId: one.id }), true);
+  assert.equal(b.isDeleted({ serviceId: "sctp/203.0.113.9:38412" }), false);
+});
+
+test("the first word of a file gives way to everything that was ever said", () => {
+  const cluster = new Cluster(2);
+  const [a, b] = cluster.documents as [ConfigurationDocument, ConfigurationDocument];
+  cluster.cut = true;
+  a.putService(service("203.0.113.1", { name: "made" }));
+  a.putService(service("203.0.113.2"));
+  a.deleteService("sctp/203.0.113.2:38412");
+  const old = [
+    service("203.0.113.1", { name: "an older file's" }),
+    service("203.0.113.2"),
+    service("203.0.113.3"),
+  ];
+  b.commit({ put: old, file: { member: "m1", put: old, remove: [] }, isFirst: true });
+  cluster.agree();
+  assert.deepEqual(
+    a.services().map(({ name, vips }) => [name, vips[0]]),
+    [
+      ["made", "203.0.113.1"],
+      ["s", "203.0.113.3"],
+    ],
+  );
+  assert.deepEqual([...(a.fileOf("m1")?.values() ?? [])], old);
+  assert.equal(a.fileOf("m0"), undefined);
 });
 
 test("random edits in changing company converge, over many epochs", () => {

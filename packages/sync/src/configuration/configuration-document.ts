@@ -8,30 +8,31 @@ import { createHash } from "node:crypto";
 import * as Automerge from "@automerge/automerge";
 import {
   type Address,
-  type Endpoint,
+  type ConfigurationChange,
   HoldfastError,
   type MemberName,
   type Random,
   type Service,
   type ServiceId,
+  type ServicePlace,
 } from "@holdfast/model";
 import { type CheckedChange, checkChange } from "./change.ts";
+import { type Derived, derive, type Note, type Withheld } from "./derivation.ts";
 import {
   canonicalText,
   compareEntries,
   decodeEntry,
   drainKey,
+  ENTRY_BYTES_MAX,
   ENTRY_COUNT_MAX,
-  type EndpointValue,
   type Entry,
   encodeEntry,
   endpointKey,
+  fileKey,
   isNote,
   noteKey,
   pinKey,
-  type ServiceValue,
   serviceKey,
-  splitKey,
 } from "./entries.ts";
 import { serviceProblem } from "./validation.ts";
 
@@ -41,6 +42,7 @@ type Handle = ReturnType<typeof Automerge.getBackend>;
 export const HISTORY_COUNT_MAX = 512;
 /** Tombstones that a new epoch takes over; the ones with the smallest revisions stay behind. */
 const TOMBSTONE_COUNT_MAX = 1_024;
+const TRANSACTION_LENGTH = 8;
 /** Changes of one message; a document never has more. */
 const CHANGE_COUNT_MAX = 4_096;
 
@@ -62,15 +64,6 @@ interface Epoch {
   readonly root: string;
 }
 
-/** Small, of JSON's types. */
-export type Note = Readonly<Record<string, unknown>>;
-
-/** A service that cannot be served as another one holds its VIP and port; both were created at once. */
-export interface Shadowed {
-  readonly service: Service;
-  readonly by: ServiceId;
-}
-
 export class ConfigurationDocument {
   readonly #ports: ConfigurationPorts;
   readonly #actor: string;
@@ -78,11 +71,7 @@ export class ConfigurationDocument {
   #handle: Handle;
   #epoch: Epoch;
   #entries: ReadonlyMap<string, Entry> = new Map();
-  #services: readonly Service[] = [];
-  #shadowed: readonly Shadowed[] = [];
-  #drained: ReadonlySet<MemberName> = new Set();
-  #pins: ReadonlyMap<Address, MemberName> = new Map();
-  #notes: ReadonlyMap<string, Note> = new Map();
+  #derived: Derived = derive(new Map());
   #version = "";
 
   constructor(ports: ConfigurationPorts) {
@@ -98,30 +87,44 @@ export class ConfigurationDocument {
   // -------------------------------------------------------------------------------------------------------------
   // Reading.
 
-  /** Services that can be served, by id. */
+  /** By id. */
   services(): readonly Service[] {
-    return this.#services;
+    return this.#derived.services;
   }
 
   service(id: ServiceId): Service | undefined {
-    return this.#services.find((service) => service.id === id);
+    return this.#derived.services.find((service) => service.id === id);
   }
 
-  /** Services that were created at once with another one on the same VIP and port, and lost. */
-  shadowed(): readonly Shadowed[] {
-    return this.#shadowed;
+  /** Secondary VIPs that a service does not get, as another one has them; both changes were made at once. */
+  withheld(): readonly Withheld[] {
+    return this.#derived.withheld;
+  }
+
+  /** It was there and was deleted. What is merely unknown here was not. */
+  isDeleted({ serviceId, endpoint }: ServicePlace): boolean {
+    const service = this.#entries.get(serviceKey(serviceId));
+    if (service !== undefined && service.value === undefined) return true;
+    if (service === undefined || endpoint === undefined) return false;
+    const entry = this.#entries.get(endpointKey(serviceId, endpoint.address, endpoint.port));
+    return entry !== undefined && entry.value === undefined;
+  }
+
+  /** What this member's file said when it was last applied, whoever remembers it; undefined: it never had one. */
+  fileOf(member: MemberName): ReadonlyMap<ServiceId, Service> | undefined {
+    return this.#derived.files.get(member);
   }
 
   drainedMembers(): ReadonlySet<MemberName> {
-    return this.#drained;
+    return this.#derived.drained;
   }
 
   pins(): ReadonlyMap<Address, MemberName> {
-    return this.#pins;
+    return this.#derived.pins;
   }
 
   notes(): ReadonlyMap<string, Note> {
-    return this.#notes;
+    return this.#derived.notes;
   }
 
   /** Changes with the content, and with nothing else: equal at all members that agree. */
@@ -147,30 +150,43 @@ export class ConfigurationDocument {
   // -------------------------------------------------------------------------------------------------------------
   // Writing. Throws HoldfastError on an operator's mistake, before anything is written.
 
-  /** Creates or replaces. Errors: SERVICE_INVALID, SERVICE_VIP_TAKEN. */
-  putService(service: Service): void {
-    const problem = serviceProblem(service);
-    if (problem !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason: problem });
-    for (const other of this.#services) {
-      if (other.id === service.id || other.port !== service.port) continue;
-      const vip = service.vips.find((address) => other.vips.includes(address));
-      if (vip !== undefined) {
-        throw new HoldfastError("SERVICE_VIP_TAKEN", { vip, port: service.port, service: other.id });
+  /** All of it or nothing, here and at every other member. Errors: SERVICE_INVALID, SERVICE_VIP_TAKEN. */
+  commit(change: ConfigurationChange): void {
+    const { put = [], remove = [], file, isFirst = false } = change;
+    this.#check(put, remove);
+    const puts = new Map<string, unknown>();
+    for (const id of remove) {
+      puts.set(serviceKey(id), undefined);
+      for (const key of this.#endpointKeys(id)) puts.set(key, undefined);
+    }
+    for (const service of put) {
+      const { endpoints, leaving = [], ...value } = service;
+      puts.set(serviceKey(service.id), value);
+      for (const key of this.#endpointKeys(service.id)) puts.set(key, undefined);
+      for (const { address, port, sinceMs, graceMs, ...rest } of leaving)
+        puts.set(endpointKey(service.id, address, port), { ...rest, leaving: { sinceMs, graceMs } });
+      for (const { address, port, ...rest } of endpoints)
+        puts.set(endpointKey(service.id, address, port), rest);
+    }
+    if (file !== undefined) {
+      puts.set(fileKey(file.member, ""), true);
+      for (const id of file.remove) puts.set(fileKey(file.member, id), undefined);
+      for (const service of file.put) {
+        const problem = serviceProblem(service);
+        if (problem !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason: problem });
+        puts.set(fileKey(file.member, service.id), service);
       }
     }
-    const { endpoints, ...value } = service;
-    const puts = new Map<string, unknown>([[serviceKey(service.id), value]]);
-    for (const key of this.#endpointKeys(service.id)) puts.set(key, undefined);
-    for (const { address, port, ...value } of endpoints) {
-      puts.set(endpointKey(service.id, address, port), value);
-    }
-    this.#put(puts);
+    this.#put(puts, isFirst);
+  }
+
+  /** Creates or replaces. Errors as of `commit`. */
+  putService(service: Service): void {
+    this.commit({ put: [service] });
   }
 
   deleteService(id: ServiceId): void {
-    const puts = new Map<string, unknown>([[serviceKey(id), undefined]]);
-    for (const key of this.#endpointKeys(id)) puts.set(key, undefined);
-    this.#put(puts);
+    this.commit({ remove: [id] });
   }
 
   setMemberDrained(member: MemberName, drained: boolean): void {
@@ -237,14 +253,44 @@ export class ConfigurationDocument {
     this.#ports.send(to, this.#handle.getHeads(), this.#handle.getChanges([]));
   }
 
-  #put(puts: ReadonlyMap<string, unknown>): void {
+  /** Looks at the configuration as it would be: a VIP may move from one service to another in one change. */
+  #check(put: readonly Service[], remove: readonly ServiceId[]): void {
+    const after = new Map(this.#derived.services.map((service) => [service.id, service]));
+    for (const id of remove) after.delete(id);
+    for (const service of put) {
+      const problem = serviceProblem(service);
+      if (problem !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason: problem });
+      after.set(service.id, service);
+    }
+    const holders = new Map<string, ServiceId>();
+    for (const { id, vips, port } of after.values()) {
+      for (const vip of vips) {
+        const holder = holders.get(`${vip}|${port}`);
+        if (holder !== undefined)
+          throw new HoldfastError("SERVICE_VIP_TAKEN", { vip, port, service: holder });
+        holders.set(`${vip}|${port}`, id);
+      }
+    }
+  }
+
+  #put(puts: ReadonlyMap<string, unknown>, isFirst = false): void {
     const edits = new Map<string, Entry>();
     for (const [key, value] of puts) {
       const known = this.#entries.get(key);
       if (canonicalText(known?.value ?? null) === canonicalText(value ?? null)) continue;
-      edits.set(key, { revision: (known?.revision ?? 0) + 1, value });
+      // Who knows nothing of the cluster yet gives way to all that was ever said.
+      edits.set(key, { revision: known === undefined && isFirst ? 0 : (known?.revision ?? 0) + 1, value });
     }
     if (edits.size === 0) return;
+    const transaction = digestOf(canonicalText([...edits].map(([key, { value }]) => [key, value ?? null])));
+    for (const [key, entry] of edits) {
+      const whole: Entry = { ...entry, transaction: transaction.slice(0, TRANSACTION_LENGTH) };
+      if (encodeEntry(whole).length > ENTRY_BYTES_MAX)
+        throw new HoldfastError("SERVICE_INVALID", {
+          reason: `it is longer than ${ENTRY_BYTES_MAX} characters`,
+        });
+      edits.set(key, whole);
+    }
     if (this.#entries.size + edits.size > ENTRY_COUNT_MAX) {
       throw new HoldfastError("SERVICE_INVALID", { reason: "the configuration is full" });
     }
@@ -370,46 +416,10 @@ export class ConfigurationDocument {
 
   #derive(): void {
     this.#entries = resolve(this.#handle);
-    const values = new Map<ServiceId, ServiceValue>();
-    const endpoints = new Map<ServiceId, Endpoint[]>();
-    const drained = new Set<MemberName>();
-    const pins = new Map<Address, MemberName>();
-    const notes = new Map<string, Note>();
-    for (const [key, { value }] of [...this.#entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      if (value === undefined) continue;
-      const [kind, name] = splitKey(key);
-      if (kind === "service") values.set(name, value as ServiceValue);
-      else if (kind === "drain") drained.add(name);
-      else if (kind === "pin") pins.set(name, value as MemberName);
-      else if (kind === "note") notes.set(name, value as Note);
-      else {
-        const [id = "", address = "", port = ""] = name.split("|");
-        const list = endpoints.get(id) ?? [];
-        list.push({ address, port: Number(port), ...(value as EndpointValue) });
-        endpoints.set(id, list);
-      }
-    }
-    const services: Service[] = [];
-    const shadowed: Shadowed[] = [];
-    const taken = new Map<string, ServiceId>();
-    for (const [id, value] of values) {
-      const service: Service = { ...value, endpoints: endpoints.get(id) ?? [] };
-      const claims = service.vips.map((vip) => `${vip}|${service.port}`);
-      // In the order of their ids, everywhere the same.
-      const holder = claims.map((claim) => taken.get(claim)).find((other) => other !== undefined);
-      if (holder !== undefined) {
-        shadowed.push({ service, by: holder });
-        continue;
-      }
-      for (const claim of claims) taken.set(claim, id);
-      services.push(service);
-    }
-    this.#services = services;
-    this.#shadowed = shadowed;
-    this.#drained = drained;
-    this.#pins = pins;
-    this.#notes = notes;
-    this.#version = digestOf(canonicalText([services, shadowed, [...drained], [...pins], [...notes]]));
+    this.#derived = derive(this.#entries);
+    const { services, drained, pins, notes, files } = this.#derived;
+    const remembered = [...files].map(([member, file]) => [member, [...file]]);
+    this.#version = digestOf(canonicalText([services, [...drained], [...pins], [...notes], remembered]));
   }
 }
 

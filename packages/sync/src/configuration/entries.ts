@@ -2,37 +2,43 @@
 // two endpoints of one service at two members both get what they asked for.
 //
 //   service/ID                  what a service is, without its endpoints
-//   endpoint/ID|ADDRESS|PORT    weight, state and all addresses of one endpoint
+//   endpoint/ID|ADDRESS|PORT    weight, state and all addresses of one endpoint, and whether it is leaving
+//   file/MEMBER|ID              the service as the member's file had it last; without an ID: it had a file at all
 //   drain/MEMBER                the member is drained
 //   pin/VIP                     the member that the VIP is pinned to
 //   note/NAME                   what a part of the daemon wants all members to know; nothing here reads it
 //
-// A value is JSON: {"r": revision, "v": value}; a deleted key keeps {"r": revision}, or a member that was away would
-// bring it back. Of concurrent values the one that `compareEntries` puts last stays: a pure function of all of them.
-import type { Address, Endpoint, Service, ServiceId } from "@holdfast/model";
-import { isEndpointValue, isServiceValue } from "./validation.ts";
+// A value is JSON: {"r": revision, "t": transaction, "v": value}; a deleted key keeps {"r": revision}, or a member that
+// was away would bring it back. Of concurrent values the one that `compareEntries` puts last stays: a pure function of all
+// of them.
+import type { Address, Endpoint, MemberName, Removal, Service, ServiceId } from "@holdfast/model";
+import { isEndpointValue, isFileValue, isServiceValue } from "./validation.ts";
 
 export interface Entry {
-  /** 1 + the greatest that the writer knew of for this key. */
+  /** 1 + the greatest that the writer knew of for this key; 0: said by one that knew nothing of the cluster yet. */
   readonly revision: number;
+  /** The same for all entries of one change, so that of two concurrent ones the same stays everywhere. */
+  readonly transaction?: string;
   /** undefined: deleted. */
   readonly value: unknown;
 }
 
 /** Keys, tombstones included. Beyond, the oldest tombstones go; without any, puts are refused. */
-export const ENTRY_COUNT_MAX = 16_384;
-export const ENTRY_BYTES_MAX = 8_192;
+export const ENTRY_COUNT_MAX = 32_768;
+export const ENTRY_BYTES_MAX = 16_384;
+const TRANSACTION_PATTERN = /^[0-9a-f]{8}$/;
 
 export const NOTE_NAME_LENGTH_MAX = 512;
 /** As JSON text. */
 export const NOTE_LENGTH_MAX = 4_096;
 
-export type ServiceValue = Omit<Service, "endpoints">;
-export type EndpointValue = Omit<Endpoint, "address" | "port">;
+export type ServiceValue = Omit<Service, "endpoints" | "leaving">;
+export type EndpointValue = Omit<Endpoint, "address" | "port"> & { readonly leaving?: Removal };
 
 export const serviceKey = (id: ServiceId) => `service/${id}`;
 export const endpointKey = (id: ServiceId, address: Address, port: number) =>
   `endpoint/${id}|${address}|${port}`;
+export const fileKey = (member: MemberName, id: ServiceId | "") => `file/${member}|${id}`;
 export const drainKey = (member: string) => `drain/${member}`;
 export const noteKey = (name: string) => `note/${name}`;
 export const pinKey = (vip: Address) => `pin/${vip}`;
@@ -50,8 +56,8 @@ export function canonicalText(value: unknown): string {
   return JSON.stringify(value);
 }
 
-export function encodeEntry({ revision, value }: Entry): string {
-  return canonicalText(value === undefined ? { r: revision } : { r: revision, v: value });
+export function encodeEntry({ revision, transaction, value }: Entry): string {
+  return canonicalText({ r: revision, t: transaction, v: value });
 }
 
 /** The entry that a text under a key says, or undefined when it is not a valid one. Never throws. */
@@ -64,9 +70,16 @@ export function decodeEntry(key: string, text: unknown): Entry | undefined {
     return undefined;
   }
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return undefined;
-  const { r, v } = parsed as { r?: unknown; v?: unknown };
-  if (typeof r !== "number" || !Number.isSafeInteger(r) || r < 1) return undefined;
-  return v === undefined || isValueOf(key, v) ? { revision: r, value: v } : undefined;
+  const { r, t, v } = parsed as { r?: unknown; t?: unknown; v?: unknown };
+  if (typeof r !== "number" || !Number.isSafeInteger(r) || r < (isOfFiles(key) ? 0 : 1)) return undefined;
+  if (t !== undefined && (typeof t !== "string" || !TRANSACTION_PATTERN.test(t))) return undefined;
+  if (v !== undefined && !isValueOf(key, v)) return undefined;
+  return { revision: r, ...(t !== undefined && { transaction: t }), value: v };
+}
+
+/** What the first word of a file may speak of. */
+function isOfFiles(key: string): boolean {
+  return ["service", "endpoint", "file"].includes(splitKey(key)[0]);
 }
 
 function isValueOf(key: string, value: unknown): boolean {
@@ -76,6 +89,8 @@ function isValueOf(key: string, value: unknown): boolean {
       return isServiceValue(name, value);
     case "endpoint":
       return name.split("|").length === 3 && isEndpointValue(value);
+    case "file":
+      return name.endsWith("|") ? value === true : isFileValue(name.slice(name.indexOf("|") + 1), value);
     case "drain":
       return value === true;
     case "note":
@@ -104,17 +119,27 @@ export function splitKey(key: string): [kind: string, name: string] {
 }
 
 /**
- * Positive: `a` stays. The greater revision; then what is there before what is deleted, since a deletion that did not
- * know the edit was not meant for it; then a draining endpoint before an active one, the careful side; then the text.
+ * Positive: `a` stays. The greater revision; then what is there before what is deleted or leaving, since a removal that did
+ * not know the edit was not meant for it; then a draining endpoint before an active one, the careful side; then the
+ * transaction; then the text.
  */
 export function compareEntries(a: Entry, b: Entry): number {
   if (a.revision !== b.revision) return a.revision - b.revision;
-  const isThere = Number(a.value !== undefined) - Number(b.value !== undefined);
-  if (isThere !== 0) return isThere;
+  const stays = presence(a.value) - presence(b.value);
+  if (stays !== 0) return stays;
   const drains = Number(isDraining(a.value)) - Number(isDraining(b.value));
   if (drains !== 0) return drains;
-  const [ours, theirs] = [encodeEntry(a), encodeEntry(b)];
-  return ours < theirs ? -1 : ours > theirs ? 1 : 0;
+  const [ours, theirs] = [a.transaction ?? "", b.transaction ?? ""];
+  if (ours !== theirs) return ours < theirs ? -1 : 1;
+  const [text, other] = [encodeEntry(a), encodeEntry(b)];
+  return text < other ? -1 : text > other ? 1 : 0;
+}
+
+/** Deleted, leaving, or there to stay. */
+function presence(value: unknown): number {
+  if (value === undefined) return 0;
+  const isLeaving = typeof value === "object" && value !== null && ("leaving" in value || "removal" in value);
+  return isLeaving ? 1 : 2;
 }
 
 function isDraining(value: unknown): boolean {

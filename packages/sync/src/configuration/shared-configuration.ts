@@ -10,6 +10,9 @@ const KEEP_DELAY_MS = 100;
 /** A disk that takes longer is an error to whoever waits. */
 export const KEPT_LIMIT_MS = 2_000;
 
+/** A store that takes longer holds up no start. */
+const LOADED_LIMIT_MS = 5_000;
+
 export class ConfigurationLink {
   readonly document: ConfigurationDocument;
   readonly #post: (message: ToEngine) => void;
@@ -21,11 +24,21 @@ export class ConfigurationLink {
   #keptCount = 0;
   readonly #waiting = new Set<{ readonly count: number; readonly settle: (failure?: string) => void }>();
   readonly #clock: Clock;
+  #loaded: (() => void) | undefined;
+  /** Resolves when what an earlier life kept is here, or that takes too long. */
+  readonly loaded: Promise<void>;
 
   constructor(post: (message: ToEngine) => void, clock: Clock, random: Random, logger: Logger) {
     this.#post = post;
     this.#logger = logger;
     this.#clock = clock;
+    this.loaded = new Promise((resolve) => {
+      const timer = clock.after(LOADED_LIMIT_MS, resolve);
+      this.#loaded = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
     this.document = new ConfigurationDocument({
       random,
       send: (to, heads, changes) => post({ kind: "configuration", to, heads, changes }),
@@ -53,6 +66,7 @@ export class ConfigurationLink {
     if (message.kind !== "kept") return false;
     const kept = message.values.get(KEPT_NAME);
     if (kept !== undefined && !this.document.load(kept)) this.#putAside(kept);
+    this.#loaded?.();
     return true;
   }
 

@@ -4,8 +4,10 @@ import {
   ENDPOINT_COUNT_MAX,
   type Endpoint,
   healthCheckProblem,
+  LEAVING_COUNT_MAX,
   PROTOCOL_SCTP,
   parseAddress,
+  type Removal,
   type SelectionMode,
   type Service,
   serviceIdOf,
@@ -22,6 +24,9 @@ const SELECTIONS: readonly SelectionMode[] = [
 const NAME_LENGTH_MAX = 253;
 const PREFIX_COUNT_MAX = 64;
 const WEIGHT_MAX = 65_535;
+const MANAGED_BY_LENGTH_MAX = 80;
+/** A day: longest grace. */
+const GRACE_S_MAX = 86_400;
 
 function isPort(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_535;
@@ -37,10 +42,11 @@ function isAddress(value: unknown): value is string {
 
 /** Why a service cannot be taken, or undefined. The texts are for operators. */
 export function serviceProblem(service: Service): string | undefined {
-  const { endpoints, ...rest } = service;
+  const { endpoints, leaving = [], ...rest } = service;
   const problem = serviceValueProblem(service.id, rest);
   if (problem !== undefined) return problem;
   if (endpoints.length > ENDPOINT_COUNT_MAX) return `more than ${ENDPOINT_COUNT_MAX} endpoints`;
+  if (leaving.length > LEAVING_COUNT_MAX) return `more than ${LEAVING_COUNT_MAX} endpoints that leave`;
   const seen = new Set<string>();
   for (const { address, port, ...value } of endpoints) {
     const name = `${address} port ${port}`;
@@ -54,6 +60,14 @@ export function serviceProblem(service: Service): string | undefined {
       if (seen.has(place)) return `the endpoint ${place} stands twice`;
       seen.add(place);
     }
+  }
+  const places = new Set(endpoints.map(({ address, port }) => `${address} port ${port}`));
+  for (const { address, port, sinceMs, graceMs, ...value } of leaving) {
+    const name = `${address} port ${port}`;
+    const isWell =
+      isAddress(address) && isPort(port) && isRemoval({ sinceMs, graceMs }) && isEndpointValue(value);
+    if (!isWell || places.has(name)) return `the endpoint ${name} cannot leave`;
+    places.add(name);
   }
   return undefined;
 }
@@ -88,13 +102,51 @@ function serviceValueProblem(id: string, value: object): string | undefined {
     return `clientPrefixes must be at most ${PREFIX_COUNT_MAX} prefixes`;
   }
   if (typeof service.withdrawWhenDown !== "boolean") return "withdrawWhenDown must be true or false";
-  return service.healthCheck === undefined ? undefined : healthCheckProblem(service.healthCheck);
+  const check = service.healthCheck === undefined ? undefined : healthCheckProblem(service.healthCheck);
+  return check ?? removalProblem(service);
+}
+
+function removalProblem(service: Partial<Record<keyof Service, unknown>>): string | undefined {
+  const { endpointRemoval, removal, managedBy } = service;
+  if (endpointRemoval !== undefined) {
+    const { mode, graceS } = (endpointRemoval ?? {}) as { mode?: unknown; graceS?: unknown };
+    if ((mode !== "drain" && mode !== "end") || !isWhole(graceS, GRACE_S_MAX))
+      return `endpointRemoval needs a mode, drain or end, and graceS, at most ${GRACE_S_MAX}`;
+  }
+  if (removal !== undefined) {
+    const { mode } = (removal ?? {}) as { mode?: unknown };
+    if (!isRemoval(removal) || (mode !== "change" && mode !== "drain")) return "its removal is not valid";
+  }
+  if (managedBy !== undefined && (typeof managedBy !== "string" || managedBy.length > MANAGED_BY_LENGTH_MAX))
+    return "managedBy is too long";
+  return undefined;
+}
+
+function isRemoval(value: unknown): value is Removal {
+  if (typeof value !== "object" || value === null) return false;
+  const { sinceMs, graceMs } = value as { sinceMs?: unknown; graceMs?: unknown };
+  return isWhole(sinceMs, Number.MAX_SAFE_INTEGER) && isWhole(graceMs, GRACE_S_MAX * 1000);
+}
+
+function isWhole(value: unknown, most: number): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= most;
+}
+
+/** A service with its endpoints, as a file has it. */
+export function isFileValue(id: string, value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { endpoints } = value as { endpoints?: unknown };
+  if (!Array.isArray(endpoints) || !endpoints.every((e) => typeof e === "object" && e !== null)) return false;
+  return serviceProblem(value as Service) === undefined && (value as Service).id === id;
 }
 
 export function isEndpointValue(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
-  const { weight, state, healthCheck, addresses } = value as Partial<Record<keyof Endpoint, unknown>>;
+  const { weight, state, healthCheck, addresses, leaving } = value as Partial<
+    Record<keyof Endpoint | "leaving", unknown>
+  >;
   return (
+    (leaving === undefined || isRemoval(leaving)) &&
     (addresses === undefined || isAddressList(addresses)) &&
     Number.isInteger(weight) &&
     (weight as number) >= 0 &&

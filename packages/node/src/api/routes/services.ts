@@ -8,11 +8,18 @@ import {
   type ServiceView,
   ServiceViewSchema,
 } from "@holdfast/api";
-import { type HoldfastError, parseAddress, type Service, serviceWarnings } from "@holdfast/model";
+import {
+  type HoldfastError,
+  parseAddress,
+  type Removal,
+  type Service,
+  serviceWarnings,
+} from "@holdfast/model";
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { RevisionCheck } from "../../services/registry.ts";
-import { endpointKey, revisionOf, specOfEndpoint } from "../../services/specification.ts";
+import { untilMs } from "../../services/removal.ts";
+import { endpointKey, endpointRemovalOf, revisionOf, specOfEndpoint } from "../../services/specification.ts";
 import type { ApiSources } from "../sources.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -24,6 +31,17 @@ const Endpoint = Type.Object({
 const IfMatch = Type.Object({
   "if-match": Type.Optional(Type.String({ description: "Only when the service is still this one (ETag)." })),
 });
+const Farewell = Type.Object({
+  sessions: Type.Optional(
+    oneOf(["drain", "end"], {
+      description:
+        "What happens to living associations: drain lets them go on for the service's grace, end ends them now. When absent: as the service says, a deleted one drains.",
+    }),
+  ),
+});
+interface FarewellQuery {
+  readonly sessions?: "drain" | "end";
+}
 const problems = { "4xx": ProblemSchema, "5xx": ProblemSchema };
 const tags = ["services"];
 
@@ -59,12 +77,34 @@ export function serviceRoutes(sources: ApiSources) {
       clientPrefixes: [...service.clientPrefixes],
       withdrawWhenDown: service.withdrawWhenDown,
       ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
+      endpointRemoval: { ...endpointRemovalOf(service) },
+      leaving: (service.leaving ?? []).map((place) => {
+        const key = endpointKey(place.address, place.port);
+        return {
+          address: place.address,
+          port: place.port,
+          health: sources.endpointHealth(service.id, key).health,
+          sessions: catalogue.countOfEndpoint(service.id, key),
+          ...graceOf(place),
+        };
+      }),
+      ...(service.removal !== undefined && {
+        removal: { mode: service.removal.mode, ...graceOf(service.removal) },
+      }),
+      withheld: registry.withheldOf(service.id).map((each) => ({ ...each })),
+      managedBy: registry.managerOf(service),
       source: registry.isFromFile(service.id) ? "file" : "api",
       sessions: catalogue.countOfService(service.id),
       revision: revisionOf(service),
       warnings: serviceWarnings(service).map(noteOf),
       ...(refused !== undefined && { refused: noteOf(refused) }),
     };
+  }
+
+  function graceOf(removal: Removal): { until: string; leftS: number } {
+    const until = untilMs(removal);
+    const leftMs = Math.max(0, until - sources.clock.wallMs());
+    return { until: new Date(until).toISOString(), leftS: Math.ceil(leftMs / 1000) };
   }
 
   function answer(reply: FastifyReply, service: Service): ServiceView {
@@ -127,38 +167,52 @@ export function serviceRoutes(sources: ApiSources) {
       },
     );
 
-    app.put<{ Params: { id: string }; Body: ServiceSpec }>(
+    app.put<{ Params: { id: string }; Body: ServiceSpec; Querystring: FarewellQuery }>(
       "/v1/services/:id",
       {
         schema: {
           tags,
           summary: "Replace a service; living associations stay where they are",
+          description:
+            "Endpoints that are left out drain, as endpointRemoval says. VIPs that stay keep their places, in whatever order they are written.",
           params: Id,
+          querystring: Farewell,
           headers: IfMatch,
           body: ServiceSpecSchema,
           response: { 200: ServiceViewSchema, ...problems },
         },
       },
       async (request, reply) => {
-        const service = registry.replace(request.params.id, request.body, revisionCheck(request));
+        const service = registry.replace(request.params.id, request.body, {
+          revision: revisionCheck(request),
+          farewell: request.query.sessions,
+        });
         told("was replaced", service);
         return answer(reply, service);
       },
     );
 
-    app.delete<{ Params: { id: string } }>(
+    app.delete<{ Params: { id: string }; Querystring: FarewellQuery }>(
       "/v1/services/:id",
       {
         schema: {
           tags,
-          summary: "Delete a service and end its associations",
+          summary: "Delete a service; with living associations it drains first (202)",
           params: Id,
+          querystring: Farewell,
           headers: IfMatch,
-          response: { 204: Type.Null(), ...problems },
+          response: { 202: ServiceViewSchema, 204: Type.Null(), ...problems },
         },
       },
       async (request, reply) => {
-        const service = registry.remove(request.params.id, revisionCheck(request));
+        const service = registry.remove(request.params.id, {
+          revision: revisionCheck(request),
+          farewell: request.query.sessions,
+        });
+        if (service.removal !== undefined) {
+          told("was deleted and drains", service);
+          return answer(reply.code(202), service);
+        }
         told("was deleted", service);
         return reply.code(204).send();
       },
@@ -221,19 +275,23 @@ export function serviceRoutes(sources: ApiSources) {
       },
     );
 
-    app.delete<{ Params: { id: string; endpoint: string } }>(
+    app.delete<{ Params: { id: string; endpoint: string }; Querystring: FarewellQuery }>(
       "/v1/services/:id/endpoints/:endpoint",
       {
         schema: {
           tags,
-          summary:
-            "Remove an endpoint: its clients are told with an ABORT, so that they return elsewhere at once",
+          summary: "Remove an endpoint: it drains, as endpointRemoval says",
+          description:
+            "When its associations end, its clients are told with an ABORT, so that they return elsewhere at once.",
           params: Endpoint,
+          querystring: Farewell,
           response: { 200: ServiceViewSchema, ...problems },
         },
       },
       async (request, reply) => {
-        const service = registry.removeEndpoint(request.params.id, request.params.endpoint);
+        const service = registry.removeEndpoint(request.params.id, request.params.endpoint, {
+          farewell: request.query.sessions,
+        });
         told(`endpoint ${request.params.endpoint}: removed`, service);
         return answer(reply, service);
       },
@@ -255,6 +313,7 @@ export function specOf(service: Service): ServiceSpec {
     clientPrefixes: [...service.clientPrefixes],
     withdrawWhenDown: service.withdrawWhenDown,
     ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
+    endpointRemoval: { ...endpointRemovalOf(service) },
   };
 }
 

@@ -19,8 +19,9 @@ import {
 import { Registry } from "prom-client";
 import { createEventBus } from "../../events/bus.ts";
 import { createServiceRegistry } from "../../services/registry.ts";
+import { RemovalKeeper } from "../../services/removal-keeper.ts";
 import { createLocalConfigurationStore } from "../../services/store.ts";
-import { SessionCatalogue } from "../../sessions/catalogue.ts";
+import { livingSessions, SessionCatalogue } from "../../sessions/catalogue.ts";
 import { createTraceHub } from "../../trace/hub.ts";
 import type { ApiSources } from "../sources.ts";
 
@@ -30,11 +31,19 @@ export function fakeNode(
   store = createLocalConfigurationStore(),
   member = "m0",
 ) {
-  const registry = createServiceRegistry(store, member);
-  registry.applyFile(fileServices);
   const view = new SessionView();
   const events = createEventBus("m0", systemClock);
   const catalogue = new SessionCatalogue(view, systemClock);
+  const sessions = livingSessions(catalogue, () => true);
+  const registry = createServiceRegistry(store, member, undefined, { sessions });
+  registry.applyFile(fileServices);
+  const keeper = new RemovalKeeper({
+    store,
+    sessions,
+    clock: systemClock,
+    seesAll: () => true,
+    removed: () => {},
+  });
   const ownershipOf = (vip: string): VipOwnership | undefined =>
     registry.list().some((service) => service.vips.includes(vip))
       ? { vip, owner: "m0", candidates: ["m0"], reasons: ["m0: the only member"] }
@@ -103,7 +112,7 @@ export function fakeNode(
     countersOf: async () => [],
     replicationOf: async () => [],
   };
-  return { sources, store, registry, view, events, setReady: (value: boolean) => (ready = value) };
+  return { sources, store, registry, keeper, view, events, setReady: (value: boolean) => (ready = value) };
 }
 
 /** Puts an established session of one client address into `view`. */

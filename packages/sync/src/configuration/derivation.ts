@@ -1,0 +1,98 @@
+// What the entries mean: services with their endpoints, drains, pins, the memory of files. Pure: the same entries mean the
+// same at every member, whoever wrote them and in whichever order they came.
+import {
+  type Address,
+  type Endpoint,
+  type LeavingEndpoint,
+  type MemberName,
+  type Service,
+  type ServiceId,
+  serviceIdOf,
+} from "@holdfast/model";
+import { type EndpointValue, type Entry, type ServiceValue, splitKey } from "./entries.ts";
+
+/** A secondary VIP that a service does not get, as another one has it. */
+export interface Withheld {
+  readonly service: ServiceId;
+  readonly vip: Address;
+  readonly by: ServiceId;
+}
+
+/** Small, of JSON's types. */
+export type Note = Readonly<Record<string, unknown>>;
+
+export interface Derived {
+  readonly services: readonly Service[];
+  readonly withheld: readonly Withheld[];
+  readonly drained: ReadonlySet<MemberName>;
+  readonly pins: ReadonlyMap<Address, MemberName>;
+  readonly notes: ReadonlyMap<string, Note>;
+  readonly files: ReadonlyMap<MemberName, ReadonlyMap<ServiceId, Service>>;
+}
+
+export function derive(entries: ReadonlyMap<string, Entry>): Derived {
+  const values = new Map<ServiceId, ServiceValue>();
+  const endpoints = new Map<ServiceId, Endpoint[]>();
+  const leaving = new Map<ServiceId, LeavingEndpoint[]>();
+  const drained = new Set<MemberName>();
+  const pins = new Map<Address, MemberName>();
+  const notes = new Map<string, Note>();
+  const files = new Map<MemberName, Map<ServiceId, Service>>();
+  for (const [key, { value }] of [...entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (value === undefined) continue;
+    const [kind, name] = splitKey(key);
+    if (kind === "service") values.set(name, value as ServiceValue);
+    else if (kind === "drain") drained.add(name);
+    else if (kind === "pin") pins.set(name, value as MemberName);
+    else if (kind === "note") notes.set(name, value as Note);
+    else if (kind === "file") {
+      const bar = name.indexOf("|");
+      const [member, id] = [name.slice(0, bar), name.slice(bar + 1)];
+      const file = listOf(files, member, () => new Map<ServiceId, Service>());
+      if (id !== "") file.set(id, value as Service);
+    } else {
+      const [id = "", address = "", portText = ""] = name.split("|");
+      const { leaving: removal, ...rest } = value as EndpointValue;
+      const place = { address, port: Number(portText) };
+      if (removal === undefined) listOf(endpoints, id, () => []).push({ ...place, ...rest });
+      else listOf(leaving, id, () => []).push({ ...place, ...rest, ...removal });
+    }
+  }
+  const services = [...values].map(([id, value]): Service => {
+    const left = leaving.get(id);
+    return { ...value, endpoints: endpoints.get(id) ?? [], ...(left !== undefined && { leaving: left }) };
+  });
+  return { ...withoutClashes(services), drained, pins, notes, files };
+}
+
+/**
+ * Changes made at once may give one VIP to two services. The one that is named after it has it, then the one with the
+ * smaller id; the other is served without it, so that its associations live on over their other paths.
+ */
+function withoutClashes(services: readonly Service[]): Pick<Derived, "services" | "withheld"> {
+  const holders = new Map<string, ServiceId>();
+  const claim = (vip: Address, port: number) => `${vip}|${port}`;
+  for (const { id, vips, port } of services)
+    for (const vip of vips) if (serviceIdOf(vip, port) === id) holders.set(claim(vip, port), id);
+  const withheld: Withheld[] = [];
+  const served = services.map((service) => {
+    const { id, port } = service;
+    const vips = service.vips.filter((vip) => {
+      const holder = holders.get(claim(vip, port));
+      if (holder === undefined) holders.set(claim(vip, port), id);
+      if (holder === undefined || holder === id) return true;
+      withheld.push({ service: id, vip, by: holder });
+      return false;
+    });
+    return vips.length === service.vips.length ? service : { ...service, vips };
+  });
+  return { services: served, withheld };
+}
+
+function listOf<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
