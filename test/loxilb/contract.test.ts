@@ -237,6 +237,24 @@ describe("loxicmd", () => {
     assert.equal(await cli.change("DELETE", "/config/bgp/neigh/10.9.9.9?remoteAs=64512"), "Success");
   });
 
+  test("what is stored and not acted on is bounded, in bytes too, and goes when it is deleted", async () => {
+    const body = (name: string) => ({ name, prefixList: [{ ipPrefix: "x".repeat(60_000) }] });
+    const post = (name: string) => cli.change("POST", "/config/bgp/policy/definedsets/prefix", body(name));
+    let stored = 0;
+    while ((await post(`P${stored}`)) === "Success") stored += 1;
+    assert.ok(stored > 10 && stored < 20, `${stored} of 60 kB each`);
+    // Another kind has no room either, one entry has a bound of its own, and kinds are not anybody's to make up.
+    assert.notEqual(
+      await cli.change("POST", "/config/bgp/policy/definitions", body("D").prefixList[0]),
+      "Success",
+    );
+    const path = "/config/bgp/policy/definedsets";
+    assert.notEqual(await cli.change("POST", `${path}/made-up`, { name: "Q" }), "Success");
+    for (let i = 0; i < stored; i++) await cli.change("DELETE", `${path}/prefix/P${i}`);
+    assert.equal(await post("again"), "Success");
+    assert.equal(await cli.change("DELETE", `${path}/prefix/again`), "Success");
+  });
+
   test("version, status, params, metrics", async () => {
     const version = await cli.get<{ version: string; buildInfo: string }>("/version");
     assert.ok((version?.version ?? "") !== "" && (version?.buildInfo ?? "") !== "");

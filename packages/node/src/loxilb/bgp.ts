@@ -8,6 +8,12 @@ import { LoxilbError, omitEmpty, SchemaViolation, SUCCESS, sendJson } from "./re
 
 /** Entries of each kind; one more is refused as LoxiLB refuses what does not fit. */
 const STORED_COUNT_MAX = 256;
+/** Of one entry, as JSON: a defined set of a thousand prefixes fits. */
+const ENTRY_BYTES_MAX = 64 * 1024;
+/** Of all entries of all kinds. */
+const STORED_BYTES_MAX = 1024 * 1024;
+/** LoxiLB's kinds of defined sets. */
+const DEFINED_SETS = ["prefix", "neighbor", "community", "extcommunity", "aspath", "largecommunity"];
 
 interface Neighbour {
   readonly ipAddress: string;
@@ -19,7 +25,9 @@ interface Neighbour {
 export function bgpRoutes({ logger }: LoxilbContext) {
   const neighbours = new Map<string, Neighbour>();
   let global: Record<string, unknown> | undefined;
-  const stores = new Map<string, Map<string, unknown>>();
+  /** Values as JSON: their size is known, and what was parsed does not stay. */
+  const stores = new Map<string, Map<string, string>>();
+  let storedBytes = 0;
   const said = new Set<string>();
 
   function sayOnce(what: string): void {
@@ -29,12 +37,31 @@ export function bgpRoutes({ logger }: LoxilbContext) {
   }
 
   function store(kind: string, name: string, value: unknown): void {
-    const entries = stores.get(kind) ?? new Map<string, unknown>();
-    stores.set(kind, entries);
-    if (!entries.has(name) && entries.size >= STORED_COUNT_MAX)
+    const entries = stores.get(kind) ?? new Map<string, string>();
+    const text = JSON.stringify(value);
+    const bytes = sizeOf(name, text) - sizeOf(name, entries.get(name));
+    const isFull = !entries.has(name) && entries.size >= STORED_COUNT_MAX;
+    if (isFull || sizeOf(name, text) > ENTRY_BYTES_MAX || storedBytes + bytes > STORED_BYTES_MAX)
       throw new LoxilbError("capacity insufficient");
-    entries.set(name, value);
+    stores.set(kind, entries);
+    entries.set(name, text);
+    storedBytes += bytes;
     sayOnce(kind);
+  }
+
+  function forget(kind: string, name: string): void {
+    const entries = stores.get(kind);
+    storedBytes -= sizeOf(name, entries?.get(name));
+    entries?.delete(name);
+  }
+
+  function listed(kind: string): unknown[] {
+    return [...(stores.get(kind)?.values() ?? [])].map((text) => JSON.parse(text));
+  }
+
+  function definedSets(type: string): string {
+    if (!DEFINED_SETS.includes(type.toLowerCase())) throw new LoxilbError("malformed definedsets type error");
+    return `definedsets ${type.toLowerCase()}`;
   }
 
   function nameIn(body: Folded, kind: string): string {
@@ -92,23 +119,23 @@ export function bgpRoutes({ logger }: LoxilbContext) {
 
     app.get<{ Params: { type: string } }>("/config/bgp/policy/definedsets/:type", async (request, reply) =>
       sendJson(reply, 200, {
-        definedsetsAttr: [...(stores.get(`definedsets ${request.params.type}`)?.values() ?? [])],
+        definedsetsAttr: listed(definedSets(request.params.type)),
       }),
     );
     app.post<{ Params: { type: string } }>("/config/bgp/policy/definedsets/:type", async (request, reply) => {
       const body = objectOf(foldKeys(request.body), "body");
-      store(`definedsets ${request.params.type}`, nameIn(body, "definedsets"), request.body);
+      store(definedSets(request.params.type), nameIn(body, "definedsets"), request.body);
       return sendJson(reply, 200, SUCCESS);
     });
     app.delete<{ Params: { type: string; name: string } }>(
       "/config/bgp/policy/definedsets/:type/:name",
       async (request, reply) => {
-        stores.get(`definedsets ${request.params.type}`)?.delete(request.params.name.toLowerCase());
+        forget(definedSets(request.params.type), request.params.name.toLowerCase());
         return sendJson(reply, 200, SUCCESS);
       },
     );
     app.get("/config/bgp/policy/definitions/all", async (_request, reply) =>
-      sendJson(reply, 200, { bgpPolicyAttr: [...(stores.get("policy definitions")?.values() ?? [])] }),
+      sendJson(reply, 200, { bgpPolicyAttr: listed("policy definitions") }),
     );
     app.post("/config/bgp/policy/definitions", async (request, reply) => {
       const body = objectOf(foldKeys(request.body), "body");
@@ -118,7 +145,7 @@ export function bgpRoutes({ logger }: LoxilbContext) {
     app.delete<{ Params: { name: string } }>(
       "/config/bgp/policy/definitions/:name",
       async (request, reply) => {
-        stores.get("policy definitions")?.delete(request.params.name.toLowerCase());
+        forget("policy definitions", request.params.name.toLowerCase());
         return sendJson(reply, 200, SUCCESS);
       },
     );
@@ -134,16 +161,14 @@ export function bgpRoutes({ logger }: LoxilbContext) {
     app.delete("/config/bgp/policy/apply", async (request, reply) => {
       if (request.body !== undefined) {
         const body = objectOf(foldKeys(request.body), "body");
-        stores
-          .get("policy applications")
-          ?.delete(`${textOf(body, "ipAddress")} ${textOf(body, "policyType")}`);
+        forget("policy applications", `${textOf(body, "ipAddress")} ${textOf(body, "policyType")}`);
       }
       return sendJson(reply, 200, SUCCESS);
     });
 
     // kube-loxilb's egress rules and pod names.
     app.get("/config/firewall/all", async (_request, reply) =>
-      sendJson(reply, 200, { fwAttr: [...(stores.get("firewall rules")?.values() ?? [])] }),
+      sendJson(reply, 200, { fwAttr: listed("firewall rules") }),
     );
     app.post("/config/firewall", async (request, reply) => {
       const body = objectOf(foldKeys(request.body), "body");
@@ -155,7 +180,7 @@ export function bgpRoutes({ logger }: LoxilbContext) {
       "/config/firewall",
       async (request, reply) => {
         const { sourceIP = "", destinationIP = "" } = request.query;
-        stores.get("firewall rules")?.delete(`${sourceIP} ${destinationIP}`);
+        forget("firewall rules", `${sourceIP} ${destinationIP}`);
         return sendJson(reply, 200, SUCCESS);
       },
     );
@@ -166,4 +191,8 @@ export function bgpRoutes({ logger }: LoxilbContext) {
     ] as const)
       app.get(path, async (_request, reply) => sendJson(reply, 200, { [key]: [] }));
   };
+}
+
+function sizeOf(name: string, text: string | undefined): number {
+  return text === undefined ? 0 : Buffer.byteLength(name) + Buffer.byteLength(text);
 }

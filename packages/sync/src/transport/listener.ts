@@ -10,13 +10,13 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { identityOfCertificate, type MemberIdentity } from "../certificates/identity.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import { PEER_MESSAGE_BYTES_MAX } from "../ports.ts";
-import { GREETING_COUNT_MAX, type HostPort } from "./settings.ts";
+import type { HostPort } from "./settings.ts";
+import { WAITING_MS, WaitingRoom } from "./waiting-room.ts";
 
 export const LINK_PATH = "/holdfast/members";
 /** Header in which a refused dialler finds the reason. */
 export const REFUSAL_HEADER = "x-holdfast-refusal";
 const HEADER_BYTES_MAX = 4_096;
-const UPGRADE_TIMEOUT_MS = 5_000;
 
 export interface ListenerEvents {
   accepted(socket: WebSocket, certified: MemberIdentity | undefined, remote: string): void;
@@ -33,8 +33,10 @@ export interface Listener {
 export async function listen(
   addresses: readonly HostPort[],
   tls: MemberTls | "plain",
+  isMember: (address: string) => boolean,
   events: ListenerEvents,
 ): Promise<Listener> {
+  const room = new WaitingRoom({ isMember, refused: events.refused });
   const webSockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -56,7 +58,7 @@ export async function listen(
       socket.destroy();
       return;
     }
-    (socket as Socket).setTimeout(0);
+    room.authenticated(socket as Socket);
     webSockets.handleUpgrade(request, socket, head, (webSocket) =>
       events.accepted(webSocket, known.certified, known.remote),
     );
@@ -64,18 +66,8 @@ export async function listen(
 
   const admit = (socket: Socket, certified: MemberIdentity | undefined) => {
     const remote = remoteOf(socket);
-    if (sockets.size >= GREETING_COUNT_MAX) {
-      events.refused(
-        "too-many",
-        `more than ${GREETING_COUNT_MAX} connections wait for their upgrade`,
-        remote,
-      );
-      socket.destroy();
-      return;
-    }
     sockets.set(socket, { certified, remote });
     socket.setNoDelay(true);
-    socket.setTimeout(UPGRADE_TIMEOUT_MS, () => socket.destroy());
     socket.once("close", () => sockets.delete(socket));
     http.emit("connection", socket);
   };
@@ -84,8 +76,7 @@ export async function listen(
   const bound: HostPort[] = [];
   try {
     for (const address of addresses) {
-      const server = tls === "plain" ? plainServer(admit) : tlsServer(tls, admit, events);
-      server.maxConnections = 4 * GREETING_COUNT_MAX;
+      const server = tls === "plain" ? plainServer(room, admit) : tlsServer(room, tls, admit, events);
       servers.push(server);
       bound.push(await bind(server, address));
     }
@@ -96,20 +87,23 @@ export async function listen(
   return {
     bound,
     close: async () => {
-      for (const socket of sockets.keys()) socket.destroy();
+      room.close();
       await closeAll(servers, http);
     },
   };
 }
 
-function plainServer(admit: (socket: Socket, certified: undefined) => void): Server {
+function plainServer(room: WaitingRoom, admit: (socket: Socket, certified: undefined) => void): Server {
   return createNetServer((socket) => {
     socket.on("error", () => socket.destroy());
+    if (!room.enter(socket)) return;
     admit(socket, undefined);
   });
 }
 
+/** TCP first: nothing is spent on a handshake for which there is no place. */
 function tlsServer(
+  room: WaitingRoom,
   tls: MemberTls,
   admit: (socket: Socket, certified: MemberIdentity) => void,
   events: ListenerEvents,
@@ -124,7 +118,8 @@ function tlsServer(
     rejectUnauthorized: false,
     // A resumed session carries no certificate to check.
     secureOptions: constants.SSL_OP_NO_TICKET,
-    handshakeTimeout: UPGRADE_TIMEOUT_MS,
+    // Of silence; the waiting room's is absolute.
+    handshakeTimeout: WAITING_MS,
   });
   server.on("secureConnection", (socket: TLSSocket) => {
     socket.on("error", () => socket.destroy());
@@ -147,13 +142,15 @@ function tlsServer(
     socket.end(
       `HTTP/1.1 403 Forbidden\r\n${REFUSAL_HEADER}: certificate\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
     );
-    socket.setTimeout(1_000, () => socket.destroy());
   });
   server.on("tlsClientError", (error, socket) => {
     events.refused("tls", error.message, remoteOf(socket));
     socket.destroy();
   });
-  return server;
+  return createNetServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    if (room.enter(socket)) server.emit("connection", socket);
+  });
 }
 
 function bind(server: Server, address: HostPort): Promise<HostPort> {

@@ -75,8 +75,6 @@ export const LINK_TIMING: LinkTiming = {
 
 /** Addresses of one member; further ones are ignored with a warning. */
 export const ADDRESS_COUNT_MAX = 16;
-/** Connections that are not authenticated yet; beyond, a new one is closed at once. */
-export const GREETING_COUNT_MAX = 128;
 /** Bytes handed to the socket and not yet taken by the kernel; what comes then waits in the link's own queue. */
 export const SOCKET_BYTES_MAX = 512 * 1024;
 /** Bytes received and not yet handled; beyond, the socket is paused and TCP slows the sender down. */

@@ -65,7 +65,8 @@ export class WsTransport implements Transport {
   /** Listening has begun when this resolves; nothing is dialled before `start`. Errors: SYNC_LISTEN_FAILED. */
   static async open(options: WsTransportOptions): Promise<WsTransport> {
     const transport = new WsTransport(options);
-    transport.#listener = await listen(options.listen, options.tls, {
+    const members = new Set(options.members.flatMap(({ addresses }) => addresses.map(({ host }) => host)));
+    transport.#listener = await listen(options.listen, options.tls, (address) => members.has(address), {
       accepted: (socket, certified, remote) => transport.#opened(socket, undefined, certified, remote),
       refused: (reason, explanation, remote) =>
         transport.#noteRefusal("refused a connection", reason, explanation, remote, undefined),
@@ -348,7 +349,12 @@ export class WsTransport implements Transport {
     const now = this.#options.clock.nowMs();
     const last = this.#refusalLoggedAtMs.get(key);
     if (last !== undefined && now - last < REFUSAL_LOG_PERIOD_MS) return;
-    if (this.#refusalLoggedAtMs.size >= REFUSAL_LOG_COUNT_MAX) this.#refusalLoggedAtMs.clear();
+    if (this.#refusalLoggedAtMs.size >= REFUSAL_LOG_COUNT_MAX) {
+      for (const [other, atMs] of this.#refusalLoggedAtMs)
+        if (now - atMs >= REFUSAL_LOG_PERIOD_MS) this.#refusalLoggedAtMs.delete(other);
+      // Strangers with ever other addresses: counted, and not a line each.
+      if (this.#refusalLoggedAtMs.size >= REFUSAL_LOG_COUNT_MAX) return;
+    }
     this.#refusalLoggedAtMs.set(key, now);
     this.#options.logger.warn({ reason, explanation, remote, ...(member !== undefined && { member }) }, what);
   }
