@@ -26,6 +26,7 @@ export const FAST_PATH_DROPS: Readonly<
   Record<Exclude<DropReason | Dashed<BpfName>, Exclude<OfTheCodec, "ip-checksum"> | Other>, string>
 > = {
   "ip-checksum": "The IPv4 header's checksum is wrong; userspace fast path only.",
+  "chunk-count": "Of earlier versions: packets have as many chunks as fit.",
   "not-sctp": "Something else than SCTP and ICMP to a VIP.",
   "icmp-other": "ICMP that says nothing about an association.",
   "not-owned": "ARP, neighbour solicitation or ping for a VIP of another member.",

@@ -75,7 +75,11 @@ export interface ForwarderLimits {
   readonly initAgeMaxMs: number;
   /** After start, adopted flows that no record claims become records of their own. */
   readonly adoptionGraceMs: number;
-  /** Reassembly: bytes held for all incomplete packets, packets (of all, and of one source and destination), and time. */
+  /**
+   * Reassembly: bytes held for all incomplete packets, packets (of all, and of one source and destination), fragments of
+   * a packet, and time. The longest packet comes in 119 fragments where the MTU is 576, the least that IPv4 hosts must
+   * take whole, and in 54 of IPv6's least; links with a smaller MTU (down to 68) carry shorter packets only.
+   */
   readonly fragmentBytesMax: number;
   readonly fragmentPacketCountMax: number;
   readonly fragmentPacketCountMaxPerPair: number;
@@ -128,7 +132,7 @@ export const LIMITS_DEFAULT: ForwarderLimits = {
   fragmentBytesMax: 4 * 1024 * 1024,
   fragmentPacketCountMax: 1_024,
   fragmentPacketCountMaxPerPair: 128,
-  fragmentCountMaxPerPacket: 64,
+  fragmentCountMaxPerPacket: 128,
   fragmentTimeoutMs: 5_000,
   endpointDeathMs: 3_000,
   endpointGoneMs: 200,

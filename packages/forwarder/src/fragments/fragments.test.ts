@@ -70,6 +70,21 @@ test("fragments in any order, twice each, make the packet again", () => {
   );
 });
 
+test("the longest packet, in the most pieces that a link makes of it", () => {
+  for (const [route, mtu, headers] of [
+    [UP, 576, 20],
+    [UP6, 1_280, 40],
+  ] as const) {
+    // Common header and DATA's own take 28 bytes; an IPv6 header does not count.
+    const packet = packetOf(route, (route === UP ? 65_532 - headers : 65_532) - 28);
+    const reassembly = new Reassembly(LIMITS_DEFAULT);
+    const results = fragmentPacket(packet, mtu, 99).map((f) => reassembly.add(f, header(f), 0));
+    const whole = results.at(-1);
+    assert.ok(typeof whole === "object", String(whole));
+    assert.deepEqual(content(whole.packet), content(packet));
+  }
+});
+
 test("overlaps, tiny first fragments and too many are refused; what is incomplete is forgotten", () => {
   const limits = {
     ...LIMITS_DEFAULT,

@@ -19,7 +19,10 @@ import type { ForwarderLimits } from "../limits.ts";
 
 /** A first fragment must at least hold the SCTP common header and a chunk's; others at least one unit. */
 const FIRST_FRAGMENT_SIZE_MIN = 16;
-const PACKET_SIZE_MAX = 65_535;
+/** RFC 791: the header counts; RFC 8200: it does not. */
+const IPV4_SIZE_MAX = 65_535;
+const IPV4_PAYLOAD_SIZE_MAX = IPV4_SIZE_MAX - 20;
+const IPV6_PAYLOAD_SIZE_MAX = 65_535;
 
 type ReassemblyLimits = Pick<
   ForwarderLimits,
@@ -86,7 +89,8 @@ export class Reassembly {
     const offset = ip.fragmentOffset;
     if (payload.length === 0 || (ip.moreFragments && payload.length % 8 !== 0)) return "malformed";
     if (offset === 0 && payload.length < FIRST_FRAGMENT_SIZE_MIN) return "fragment-too-small";
-    if (offset + payload.length > PACKET_SIZE_MAX - IPV6_HEADER_SIZE) return "malformed";
+    if (offset + payload.length > (ip.version === 4 ? IPV4_PAYLOAD_SIZE_MAX : IPV6_PAYLOAD_SIZE_MAX))
+      return "malformed";
     const pair = pairOf(bytes, ip);
     const key = `${ip.identification}/${ip.version === 4 ? ip.protocol : 0}/${pair}`;
     const partial = this.#partials.get(key) ?? this.#begin(key, pair, nowMs);
@@ -123,6 +127,8 @@ export class Reassembly {
     this.#bytes += payload.length;
     if (partial.header === undefined || partial.received !== partial.total) return undefined;
     this.#forget(partial);
+    // The first fragment may have options that the others have not.
+    if (ip.version === 4 && partial.header.length + partial.total > IPV4_SIZE_MAX) return "malformed";
     return { packet: assemble(partial, partial.header, partial.total), fragmentSize: partial.fragmentSize };
   }
 

@@ -3,13 +3,14 @@
 import { writeChecksum } from "../checksum/crc32c.ts";
 import { isMalformed, type Malformed } from "../wire/malformed.ts";
 import { CAUSE, CHUNK } from "../wire/numbers.ts";
-import { type Chunk, COMMON_HEADER_SIZE, type Packet } from "../wire/packet.ts";
+import { allChunks, type Chunk, COMMON_HEADER_SIZE, type Packet } from "../wire/packet.ts";
 import { addressSize, parseCauses, parseParameters } from "../wire/parameters.ts";
 import { paddedLength, TLV_HEADER_SIZE, write16 } from "../wire/tlv.ts";
 
 /** Whether any chunk of the packet carries a cause with addresses, so that `filterErrorCauses` is needed. */
 export function carriesCauseWithAddresses(packet: Packet): boolean {
-  for (const chunk of packet.chunks) {
+  if (!packet.chunks.some(hasCauses)) return false;
+  for (const chunk of allChunks(packet)) {
     if (!hasCauses(chunk)) continue;
     const causes = parseCauses(chunk);
     if (!isMalformed(causes) && causes.some((cause) => isAddressCause(cause.type))) return true;
@@ -29,7 +30,7 @@ export function filterErrorCauses(
   const out = new Uint8Array(packet.end - packet.start + TLV_HEADER_SIZE);
   out.set(packet.bytes.subarray(packet.start, packet.start + COMMON_HEADER_SIZE));
   let end = COMMON_HEADER_SIZE;
-  for (const chunk of packet.chunks) {
+  for (const chunk of allChunks(packet)) {
     if (!hasCauses(chunk)) {
       out.set(chunk.bytes.subarray(chunk.offset, chunk.offset + chunk.length), end);
       end += paddedLength(chunk.length);

@@ -133,7 +133,13 @@ test("host names are reported, a tag of zero and a short address are refused", (
       "parameter-length",
     ],
     [encodeChunk(1, 0, new Uint8Array(12).fill(1)), "fixed-part-truncated"],
-    [encodeInit({ initiateTag: 1, parameters: Array(65).fill(encodeParameter(0x8000)) }), "parameter-count"],
+    [
+      encodeInit({
+        initiateTag: 1,
+        parameters: [...Array<Uint8Array>(300).fill(encodeParameter(0x8000)), Uint8Array.of(0, 5, 0, 3)],
+      }),
+      "parameter-too-short",
+    ],
   ];
   for (const [chunk, reason] of cases) {
     const packet = parsePacket(
@@ -143,6 +149,27 @@ test("host names are reported, a tag of zero and a short address are refused", (
     const init = parseInit(packet.chunks[0] as Packet["chunks"][number]);
     assert.ok(isMalformed(init));
     assert.equal(init.malformed, reason);
+  }
+});
+
+test("hundreds of parameters are no fault: all addresses are read, and the VIPs stand in their place", () => {
+  const addresses = Array.from({ length: 700 }, (_, i) =>
+    encodeAddress(Uint8Array.of(10, 1, i >> 8, i & 0xff)),
+  );
+  const others = Array<Uint8Array>(700).fill(encodeParameter(0xc0de, Uint8Array.of(1, 2, 3, 4)));
+  // The longest INIT that a packet holds: what is added must not count before what goes.
+  const fill = Array<Uint8Array>(6_000).fill(encodeAddress(Uint8Array.of(10, 2, 0, 1)));
+  for (const parameters of [
+    [...addresses, ...others],
+    [...others, ...addresses],
+    [...addresses, ...fill],
+  ]) {
+    const { init } = parse(initOf(...parameters));
+    assert.equal(init.parameters.length, parameters.length);
+    const result = rewritten(initOf(...parameters), VIP4, IPV4_ONLY);
+    assert.deepEqual(result.addresses.map(String), VIP4.map(String));
+    const stayed = result.parameters.filter(({ type }) => type === 0xc0de).length;
+    assert.equal(stayed, parameters.includes(others[0] as Uint8Array) ? 700 : 0);
   }
 });
 

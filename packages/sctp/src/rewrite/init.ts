@@ -76,7 +76,8 @@ export function rewriteInit(rewrite: InitRewrite): RewrittenInit | Malformed {
   const listed = advertised.length > 1 ? advertised : [];
 
   let sizeMax = COMMON_HEADER_SIZE + INIT_FIXED_SIZE;
-  for (const parameter of init.parameters) sizeMax += paddedLength(parameter.length);
+  for (const parameter of init.parameters)
+    if (!isAddress(parameter)) sizeMax += paddedLength(parameter.length);
   for (const vip of listed) sizeMax += TLV_HEADER_SIZE + vip.length;
   if (sizeMax > REWRITTEN_SIZE_MAX) return malformed("packet-too-long", offset);
 

@@ -10,7 +10,7 @@ import { offeredFamilies, rewriteInit } from "../rewrite/init.ts";
 import { parseInit } from "./init.ts";
 import { isMalformed } from "./malformed.ts";
 import { CHUNK } from "./numbers.ts";
-import { bundlingFault, type Chunk, type Packet, parsePacket } from "./packet.ts";
+import { allChunks, bundlingFault, type Chunk, type Packet, parsePacket } from "./packet.ts";
 import { parametersOf, parseCauses } from "./parameters.ts";
 
 const url = new URL("../../../../test/vectors/", import.meta.url);
@@ -55,7 +55,8 @@ function exercise(bytes: Uint8Array): void {
     assert.ok(packet.offset <= bytes.length);
     return;
   }
-  assert.ok(packet.chunks.length >= 1 && packet.chunks.length <= 64);
+  assert.ok(packet.chunks.length >= 1 && packet.chunks.length <= packet.chunkCount);
+  assert.equal([...allChunks(packet)].length, packet.chunkCount);
   bundlingFault(packet);
   for (const chunk of packet.chunks) {
     assert.ok(inside(chunk, packet));
@@ -105,6 +106,25 @@ test("damaged real packets", () => {
 
 test("random bytes", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), exercise), { numRuns: 2_000 });
+});
+
+test("many random chunks", () => {
+  const header = [0x13, 0x88, 0x13, 0x89, 0, 0, 0, 0xff, 0, 0, 0, 0];
+  const chunk = fc
+    .tuple(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 0, max: 3 }), fc.uint8Array({ maxLength: 8 }))
+    .map(([type, flags, value]) => [
+      type,
+      flags,
+      0,
+      4 + value.length,
+      ...value,
+      ...Array(-value.length & 3).fill(0),
+    ]);
+  const chunks = fc.array(chunk, { minLength: 50, maxLength: 400, size: "max" });
+  fc.assert(
+    fc.property(chunks, (all) => exercise(Uint8Array.from([...header, ...all.flat()]))),
+    { numRuns: 300 },
+  );
 });
 
 test("random bytes as an IP header", () => {

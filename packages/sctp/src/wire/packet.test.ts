@@ -11,8 +11,8 @@ import {
 } from "../encode/chunks.ts";
 import { encodeChunk, encodePacket } from "../encode/packet.ts";
 import { isMalformed, type MalformedReason } from "./malformed.ts";
-import { CHUNK } from "./numbers.ts";
-import { bundlingFault, chunkValue, findChunk, type Packet, parsePacket } from "./packet.ts";
+import { CHUNK, CHUNK_KEPT_COUNT } from "./numbers.ts";
+import { allChunks, bundlingFault, chunkValue, findChunk, type Packet, parsePacket } from "./packet.ts";
 
 const hex = (text: string) => new Uint8Array(Buffer.from(text.replaceAll(" ", ""), "hex"));
 const HEADER = "1388 1389 000000ff 00000000";
@@ -53,9 +53,34 @@ test("each malformation has its reason", () => {
     [`${HEADER} 0b000005aa`, undefined],
     [`${HEADER} 0b000005aa 000000 0b000004`, undefined],
     [HEADER + "0b000004".repeat(64), undefined],
-    [HEADER + "0b000004".repeat(65), "chunk-count"],
+    [HEADER + "0b000004".repeat(16_380), undefined],
+    [`${HEADER}${"0b000004".repeat(300)}0b000003`, "chunk-too-short"],
   ];
   for (const [text, reason] of cases) assert.equal(reasonOf(hex(text)), reason, text);
+});
+
+test("of many chunks the first are kept, and the first of each type behind them; all can be walked", () => {
+  const chunks = [
+    ...Array<Uint8Array>(100).fill(encodeChunk(CHUNK.PAD, 0)),
+    encodeSack(9),
+    ...Array<Uint8Array>(100).fill(encodeSack(10)),
+    encodeAbort({ reflected: true }),
+    encodeAbort(),
+  ];
+  const packet = parsePacket(
+    encodePacket({ sourcePort: 1, destinationPort: 2, verificationTag: 3, chunks }),
+  ) as Packet;
+  assert.equal(packet.chunkCount, chunks.length);
+  assert.deepEqual(
+    packet.chunks.map(({ type }) => type),
+    [...Array(CHUNK_KEPT_COUNT).fill(CHUNK.PAD), CHUNK.SACK, CHUNK.ABORT],
+  );
+  assert.equal(findChunk(packet, CHUNK.ABORT)?.flags, 1);
+  const all = [...allChunks(packet)];
+  assert.deepEqual(
+    all.map(({ type, length }) => [type, length]),
+    chunks.map((bytes) => [bytes[0], bytes.length]),
+  );
 });
 
 test("a packet inside a larger buffer ends where it is told to", () => {

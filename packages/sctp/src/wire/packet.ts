@@ -10,7 +10,7 @@
 //   +---------------------------------------------------------------+
 //   | chunks …                                                      |
 import { type Malformed, type MalformedReason, malformed } from "./malformed.ts";
-import { CHUNK } from "./numbers.ts";
+import { CHUNK, CHUNK_KEPT_COUNT } from "./numbers.ts";
 import { CHUNKS, read8, read16, read32, TLV_HEADER_SIZE, TlvWalker } from "./tlv.ts";
 
 export const COMMON_HEADER_SIZE = 12;
@@ -37,8 +37,10 @@ export interface Packet {
   readonly sourcePort: number;
   readonly destinationPort: number;
   readonly verificationTag: number;
-  /** 1 … 64 of them. */
+  /** The first CHUNK_KEPT_COUNT, and of those behind them the first of each type that was not there yet. */
   readonly chunks: readonly Chunk[];
+  /** All of them; see `allChunks`. */
+  readonly chunkCount: number;
 }
 
 /**
@@ -54,7 +56,18 @@ export function parsePacket(bytes: Uint8Array, start = 0, end: number = bytes.le
   if (destinationPort === 0) return malformed("port-zero", start + DESTINATION_PORT_OFFSET);
   const chunks: Chunk[] = [];
   const walker = new TlvWalker(CHUNKS, bytes, start + COMMON_HEADER_SIZE, end);
-  while (walker.next()) chunks.push(chunkAt(bytes, walker.offset, walker.length));
+  let types: Uint8Array | undefined;
+  while (walker.next()) {
+    const { offset, length } = walker;
+    if (chunks.length < CHUNK_KEPT_COUNT) chunks.push(chunkAt(bytes, offset, length));
+    else {
+      types ??= typesOf(chunks);
+      const type = read8(bytes, offset);
+      if (types[type] === 1) continue;
+      types[type] = 1;
+      chunks.push(chunkAt(bytes, offset, length));
+    }
+  }
   if (walker.refusal !== undefined) return malformed(walker.refusal, walker.offset);
   if (chunks.length === 0) return malformed("no-chunk", end);
   return {
@@ -65,7 +78,22 @@ export function parsePacket(bytes: Uint8Array, start = 0, end: number = bytes.le
     destinationPort,
     verificationTag: read32(bytes, start + VERIFICATION_TAG_OFFSET),
     chunks,
+    chunkCount: walker.count,
   };
+}
+
+/** 1 at every type that occurs. */
+function typesOf(chunks: readonly Chunk[]): Uint8Array {
+  const types = new Uint8Array(256);
+  for (const chunk of chunks) types[chunk.type] = 1;
+  return types;
+}
+
+/** Every chunk, also those that `chunks` leaves out. */
+export function* allChunks({ bytes, start, end, chunks, chunkCount }: Packet): Generator<Chunk> {
+  if (chunks.length === chunkCount) return yield* chunks;
+  const walker = new TlvWalker(CHUNKS, bytes, start + COMMON_HEADER_SIZE, end);
+  while (walker.next()) yield chunkAt(bytes, walker.offset, walker.length);
 }
 
 function chunkAt(bytes: Uint8Array, offset: number, length: number): Chunk {

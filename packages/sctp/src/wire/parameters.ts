@@ -17,12 +17,12 @@ export function parameterValue(parameter: Parameter): Uint8Array {
   return parameter.bytes.subarray(parameter.offset + TLV_HEADER_SIZE, parameter.offset + parameter.length);
 }
 
-/** Parameters in bytes[start, end), 64 at most. */
+/** Parameters in bytes[start, end). */
 export function parseParameters(bytes: Uint8Array, start: number, end: number): Parameter[] | Malformed {
   return collect(PARAMETERS, bytes, start, end);
 }
 
-/** Causes of an ERROR or ABORT chunk, 64 at most. */
+/** Causes of an ERROR or ABORT chunk. */
 export function parseCauses(chunk: Chunk): Parameter[] | Malformed {
   return collect(CAUSES, chunk.bytes, chunk.offset + TLV_HEADER_SIZE, chunk.offset + chunk.length);
 }

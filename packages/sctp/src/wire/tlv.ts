@@ -8,7 +8,6 @@
 //   | parameter type or cause code  | length (header, no padding)   |   RFC 9260 §3.2.1, §3.3.10
 //   +-------------------------------+-------------------------------+
 import { type Malformed, type MalformedReason, malformed } from "./malformed.ts";
-import { CAUSE_COUNT_MAX, CHUNK_COUNT_MAX, PARAMETER_COUNT_MAX } from "./numbers.ts";
 
 export const TLV_HEADER_SIZE = 4;
 export const TLV_LENGTH_OFFSET = 2;
@@ -18,44 +17,36 @@ export function paddedLength(length: number): number {
   return (length + 3) & ~3;
 }
 
-/** What is walked: how many there may be, and what the refusals are called. */
+/** What is walked, by what its refusals are called. */
 export interface TlvKind {
-  readonly countMax: number;
   readonly truncated: MalformedReason;
   readonly tooShort: MalformedReason;
   readonly overrun: MalformedReason;
-  readonly count: MalformedReason;
 }
 
 export const CHUNKS: TlvKind = {
-  countMax: CHUNK_COUNT_MAX,
   truncated: "chunk-header-truncated",
   tooShort: "chunk-too-short",
   overrun: "chunk-overrun",
-  count: "chunk-count",
 };
 
 export const PARAMETERS: TlvKind = {
-  countMax: PARAMETER_COUNT_MAX,
   truncated: "parameter-header-truncated",
   tooShort: "parameter-too-short",
   overrun: "parameter-overrun",
-  count: "parameter-count",
 };
 
 export const CAUSES: TlvKind = {
-  countMax: CAUSE_COUNT_MAX,
   truncated: "cause-header-truncated",
   tooShort: "cause-too-short",
   overrun: "cause-overrun",
-  count: "cause-count",
 };
 
 /**
  * Walks bytes[start, end) without copying or allocating. `next` is true while `offset` and `length` describe an
  * element; afterwards `refusal` says whether the walk came to a clean end. Every step advances by at least four
- * bytes and there are at most `countMax` of them. Padding of the last element may be missing: RFC 9260 §3.2 lets
- * a chunk's length leave out the padding of its last parameter.
+ * bytes: the length bounds the work, and no legal packet has too many parts. Padding of the last element may be missing:
+ * RFC 9260 §3.2 lets a chunk's length leave out the padding of its last parameter.
  */
 export class TlvWalker {
   offset = 0;
@@ -93,7 +84,6 @@ export class TlvWalker {
     if (left <= 0 || this.refusal !== undefined) return false;
     this.offset = offset;
     if (left < TLV_HEADER_SIZE) return this.#refuse(this.#kind.truncated);
-    if (this.count >= this.#kind.countMax) return this.#refuse(this.#kind.count);
     const length = read16(this.#bytes, offset + TLV_LENGTH_OFFSET);
     if (length < TLV_HEADER_SIZE) return this.#refuse(this.#kind.tooShort);
     if (length > left) return this.#refuse(this.#kind.overrun);

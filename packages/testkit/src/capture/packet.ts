@@ -4,7 +4,8 @@ import type { CapturedFrame } from "./pcap.ts";
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_IPV6 = 0x86dd;
 const PROTOCOL_SCTP = 132;
-const CHUNK_COUNT_MAX = 64;
+/** What fits into the longest packet. */
+const CHUNK_COUNT_MAX = 16_384;
 
 export interface CapturedChunk {
   readonly type: number;

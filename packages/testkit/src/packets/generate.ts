@@ -281,10 +281,13 @@ function chunkLengths(random: Random, world: PacketWorld): Uint8Array {
 }
 
 function manyChunks(random: Random, world: PacketWorld): Uint8Array {
-  const count = pick(random, [10, 62, 63, 64, 65, 66, 100]);
-  const chunks = Array.from({ length: count }, () => encodeCookieAck());
-  const ordinary = Array.from({ length: count }, () => encodeChunk(CHUNK.PAD, 0));
-  return hit(random, pick(random, world.flows), random.below(2) === 0 ? chunks : ordinary);
+  const count = pick(random, [10, 62, 63, 64, 65, 66, 100, 127, 128, 129, 192, 193, 300]);
+  const same = random.below(4) === 0 ? encodeCookieAck() : encodeChunk(CHUNK.PAD, 0);
+  const chunks = Array<Uint8Array>(count).fill(same);
+  // What counts may stand behind them all, or be broken there.
+  if (random.below(2) === 0) chunks.push(pick(random, ALL_CHUNKS)(random));
+  if (random.below(8) === 0) chunks.push(Uint8Array.of(0, 0, 0, random.below(12)));
+  return hit(random, pick(random, world.flows), chunks);
 }
 
 /** Link-layer padding behind the IP packet. */

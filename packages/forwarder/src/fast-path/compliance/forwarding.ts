@@ -1,6 +1,7 @@
 // Packets of installed flows: where they go, and that only what must change changes.
 import assert from "node:assert/strict";
 import {
+  encodeAbort,
   encodeChunk,
   encodeData,
   encodeHeartbeat,
@@ -32,6 +33,8 @@ import {
 
 const data = (size: number) => encodeData({ tsn: 7, data: new Uint8Array(size).fill(0x61) });
 const heartbeat = encodeHeartbeat(Uint8Array.of(1, 2, 3, 4));
+/** Chunks of four bytes that nobody knows. */
+const many = (count: number) => Array<Uint8Array>(count).fill(encodeChunk(0x84, 0));
 const heartbeatAck = encodeHeartbeatAck(Uint8Array.of(1, 2, 3, 4));
 
 /** Injects and expects exactly this on the other side, next. */
@@ -167,17 +170,39 @@ function describeFamily(withRig: WithRig, family: WorldFamily): void {
 
   withRig(name("broken chunks are dropped by reason"), async (rig) => {
     assert.ok(rig.fastPath.install(up));
-    const cookieAck = encodeChunk(0x84, 0);
     const cases: [Uint8Array[], string][] = [
       [[], "no-chunk"],
       [[Uint8Array.of(0, 0, 0, 3)], "chunk-too-short"],
       [[Uint8Array.of(0, 0, 0, 5)], "chunk-overrun"],
-      [Array<Uint8Array>(65).fill(cookieAck), "chunk-count"],
+      // Behind however many sound ones.
+      [[...many(200), Uint8Array.of(0, 0, 0, 3)], "chunk-too-short"],
+      [[...many(200), Uint8Array.of(0, 0, 0, 5)], "chunk-overrun"],
     ];
     for (const [chunks, reason] of cases) await expectDrop(rig, "client", arriving(up, chunks), reason);
-    const most = Array<Uint8Array>(64).fill(cookieAck);
-    await expectForward(rig, "client", arriving(up, most), leaving(up, most));
   });
+
+  withRig(
+    name("a packet may have as many chunks as fit, and what stands behind them counts"),
+    async (rig) => {
+      const punts = recordPunts(rig.fastPath);
+      rig.fastPath.start();
+      const flow = downFlow(family, { replyDestination: family.client2 });
+      assert.ok(rig.fastPath.install(up) && rig.fastPath.install(flow));
+      for (const count of [63, 64, 65, 128, 129, 300]) {
+        await expectForward(rig, "client", arriving(up, many(count)), leaving(up, many(count)));
+        // The last chunk makes it a path packet.
+        const probe = [...many(count), heartbeat];
+        const to = { to: family.client2 };
+        await expectForward(rig, "core", arriving(flow, many(count)), leaving(flow, many(count), to));
+        await expectForward(rig, "core", arriving(flow, probe), leaving(flow, probe));
+        const last = [...many(count), encodeAbort()];
+        const before = punts.length;
+        rig.inject("client", arriving(up, last));
+        await until(`an ABORT behind ${count} chunks`, () => punts.length > before);
+        assert.deepEqual([punts[before]?.reason, punts[before]?.session], ["control", SESSION]);
+      }
+    },
+  );
 
   withRig(name("what cannot leave is punted: no next hop, too big, hop limit used up"), async (rig) => {
     const punts = recordPunts(rig.fastPath);

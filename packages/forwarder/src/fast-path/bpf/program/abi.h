@@ -16,10 +16,15 @@
 
 enum hf_limits {
 	HF_ABI_VERSION = 1,
-	/* Chunks of a packet that are looked at; one more makes it malformed. */
-	HF_CHUNK_COUNT_MAX = 64,
+	/* Chunks that one stretch of the walk passes. */
+	HF_CHUNK_STRETCH = 64,
+	/* Stretches: 16,384 chunks, and the longest packet (65,535 bytes) holds 16,380 of the shortest. */
+	HF_CHUNK_STRETCH_COUNT_MAX = 256,
+	/* RFC 8200 §4.1: each extension header once, destination options twice; that makes six without encryption. */
 	HF_EXTENSION_COUNT_MAX = 6,
-	/* Bytes of the largest packet that can be punted; longer ones are dropped as HF_DROP_PUNT_SIZE. */
+	/* Bytes of the largest packet that can be punted; longer ones are dropped as HF_DROP_PUNT_SIZE. A sender with jumbo
+	 * frames reaches 9,216; only a virtual link with an MTU beyond 16 KiB, or segmentation offload, carries more.
+	 */
 	HF_PUNT_SIZE_MAX = 16384,
 	HF_NEXTHOP_COUNT_MAX = 65536,
 	/* Interfaces stand at ifindex modulo this. */
@@ -54,6 +59,7 @@ enum hf_drop_reason {
 	HF_DROP_CHUNK_HEADER_TRUNCATED = 8,
 	HF_DROP_CHUNK_TOO_SHORT = 9,
 	HF_DROP_CHUNK_OVERRUN = 10,
+	/* Of earlier versions: every packet is walked to its end. */
 	HF_DROP_CHUNK_COUNT = 11,
 	HF_DROP_NOT_SCTP = 12,
 	HF_DROP_ICMP_OTHER = 13,
