@@ -51,6 +51,7 @@ export async function openFastPath(options: OpenFastPathOptions): Promise<FastPa
     interfaces,
     logger,
     ...(fellBack !== undefined && { fallback: fellBack }),
+    ...(options.towards !== undefined && { towards: options.towards }),
     ...(options.flowCountMax === undefined ? {} : { flowCountMax: options.flowCountMax }),
     ...(options.guardTable === undefined ? {} : { guardTable: options.guardTable }),
   });

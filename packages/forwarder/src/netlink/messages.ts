@@ -7,6 +7,7 @@ export const MESSAGE = {
   NEW_LINK: 16,
   DEL_LINK: 17,
   GET_LINK: 18,
+  SET_LINK: 19,
   NEW_ADDRESS: 20,
   DEL_ADDRESS: 21,
   GET_ADDRESS: 22,
@@ -34,17 +35,32 @@ const NEIGHBOUR_SIZE = 12;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const AF_BRIDGE = 7;
+const RULE_SIZE = 12;
+export const LOOPBACK_INDEX = 1;
+/** IPV4_DEVCONF_FORWARDING, inside IFLA_INET_CONF, inside AF_INET. */
+const DEVCONF_FORWARDING = 1;
+const INET_CONF = 1;
 const NTF_USE = 1;
 const ARPHRD_ETHER = 1;
 const IFF_UP = 1;
 const IFF_LOOPBACK = 8;
 const IFF_LOWER_UP = 0x1_0000;
 
-const LINK_ATTRIBUTE = { ADDRESS: 1, NAME: 3, MTU: 4, MASTER: 10, LINK_INFO: 18, PARENT_DEVICE: 56 } as const;
+const LINK_ATTRIBUTE = {
+  ADDRESS: 1,
+  NAME: 3,
+  MTU: 4,
+  MASTER: 10,
+  LINK_INFO: 18,
+  FAMILIES: 26,
+  PARENT_DEVICE: 56,
+} as const;
 const LINK_INFO_KIND = 1;
 const ADDRESS_ATTRIBUTE = { ADDRESS: 1, LOCAL: 2 } as const;
 const ROUTE_ATTRIBUTE = {
   DESTINATION: 1,
+  SOURCE: 2,
+  INPUT_INTERFACE: 3,
   INTERFACE: 4,
   GATEWAY: 5,
   METRICS: 8,
@@ -151,22 +167,62 @@ export function request(type: number, flags: number, sequence: number, body: Buf
 
 export const dumpBody = (): Buffer => Buffer.alloc(LINK_SIZE);
 
-export function routeBody(destination: Address): Buffer {
+/** Which way a packet would go. */
+export interface RouteQuestion {
+  readonly destination: Address;
+  /** Need not be this host's. undefined: any. */
+  readonly source?: Address | undefined;
+  /** Index of the VRF device in whose table the answer stands; undefined: none. */
+  readonly vrf?: number | undefined;
+}
+
+/**
+ * The kernel refuses an IPv4 source that is not its own, unless the packet is said to have come in by an interface: by
+ * the loopback for what is sent here, which rules call "iif lo", too. That one has to forward; see forwardingBody.
+ */
+export function routeBody({ destination, source, vrf }: RouteQuestion): Buffer {
   const bytes = addressBytes(destination);
+  const family = bytes.length === 4 ? AF_INET : AF_INET6;
   const body = Buffer.alloc(ROUTE_SIZE);
-  body[0] = bytes.length === 4 ? AF_INET : AF_INET6;
+  body[0] = family;
   body[1] = bytes.length * 8;
-  return Buffer.concat([body, attribute(ROUTE_ATTRIBUTE.DESTINATION, bytes)]);
+  const parts = [body, attribute(ROUTE_ATTRIBUTE.DESTINATION, bytes)];
+  if (source !== undefined) {
+    body[2] = bytes.length * 8;
+    parts.push(attribute(ROUTE_ATTRIBUTE.SOURCE, addressBytes(source)));
+  }
+  if (source !== undefined && family === AF_INET)
+    parts.push(attribute(ROUTE_ATTRIBUTE.INPUT_INTERFACE, word(vrf ?? LOOPBACK_INDEX)));
+  else if (vrf !== undefined) parts.push(attribute(ROUTE_ATTRIBUTE.INTERFACE, word(vrf)));
+  return Buffer.concat(parts);
+}
+
+/** Sets net.ipv4.conf.IFACE.forwarding; also where /proc/sys cannot be written. */
+export function forwardingBody(interfaceIndex: number): Buffer {
+  const body = Buffer.alloc(LINK_SIZE);
+  body.writeInt32LE(interfaceIndex, 4);
+  const forwarding = attribute(DEVCONF_FORWARDING, word(1));
+  const settings = attribute(AF_INET, attribute(INET_CONF, forwarding));
+  return Buffer.concat([body, attribute(LINK_ATTRIBUTE.FAMILIES, settings)]);
+}
+
+/** A rule, as much of it as tells whether sources matter. undefined: of another family. */
+export function ruleOf(body: Buffer): { readonly family: 4 | 6; readonly hasSource: boolean } | undefined {
+  if (body.length < RULE_SIZE || (body[0] !== AF_INET && body[0] !== AF_INET6)) return undefined;
+  return { family: body[0] === AF_INET ? 4 : 6, hasSource: body[2] !== 0 };
+}
+
+function word(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
 }
 
 /** Asks for the entry by which a destination is routed (Linux 4.13 on); `device`: the VRF whose table it is. */
 export function matchBody(destination: Address, device: number | undefined): Buffer {
-  const body = routeBody(destination);
+  const body = routeBody({ destination, vrf: device });
   body.writeUInt32LE(RTM_F_FIB_MATCH, ROUTE_FLAGS_OFFSET);
-  if (device === undefined) return body;
-  const index = Buffer.alloc(4);
-  index.writeUInt32LE(device);
-  return Buffer.concat([body, attribute(ROUTE_ATTRIBUTE.INTERFACE, index)]);
+  return body;
 }
 
 /** One neighbour, by interface and address. */

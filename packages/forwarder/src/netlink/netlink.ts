@@ -1,11 +1,13 @@
 // Links, addresses, routes and neighbours of this network namespace: asked for, and followed by their events.
 import type { Address } from "@holdfast/model";
+import { ERRNO } from "../fast-path/bpf/native.ts";
 import {
   addressOf,
   defaultGatewaysOf,
   dumpBody,
   FLAG,
   FLAG_DUMP,
+  forwardingBody,
   type InterfaceAddress,
   type Link,
   linkOf,
@@ -18,8 +20,10 @@ import {
   neighbourBody,
   neighbourOf,
   type Route,
+  type RouteQuestion,
   routeBody,
   routeOf,
+  ruleOf,
   useNeighbourBody,
 } from "./messages.ts";
 import { NETLINK_ROUTE, NetlinkEvents, NetlinkRequests } from "./socket.ts";
@@ -29,11 +33,16 @@ const EVENT_GROUPS = [1, 3, 5, 7, 8, 9, 11, 19, 32];
 /** Routes read in search of default routes. */
 const ROUTE_READ_COUNT_MAX = 8_192;
 
+/** What the kernel says where routes and rules lead nowhere; 0: to this host itself. */
+const NO_WAY: ReadonlySet<number> = new Set([0, ERRNO["ENETUNREACH"] as number, ERRNO["EACCES"] as number]);
+
 export type NetlinkEvent =
   | { readonly kind: "link"; readonly link: Link; readonly removed: boolean }
   | { readonly kind: "address"; readonly address: InterfaceAddress; readonly removed: boolean }
   | { readonly kind: "neighbour"; readonly neighbour: Neighbour; readonly removed: boolean }
   | { readonly kind: "route" }
+  /** Which table answers may be another now. */
+  | { readonly kind: "rule" }
   /** Events were lost: whatever is remembered may be wrong. */
   | { readonly kind: "overrun" };
 
@@ -68,10 +77,20 @@ export class Netlink {
 
   /** Which way a packet to the destination goes; undefined: none, or it is this host's own address. */
   route(destination: Address): Route | undefined {
-    for (const message of this.#requests.ask(MESSAGE.GET_ROUTE, 0, routeBody(destination))) {
+    return this.routeOf({ destination });
+  }
+
+  routeOf(question: RouteQuestion): Route | undefined {
+    for (const message of this.#requests.ask(MESSAGE.GET_ROUTE, 0, routeBody(question))) {
       if (message.type === MESSAGE.NEW_ROUTE) return routeOf(message.body);
     }
     return undefined;
+  }
+
+  /** undefined: no way; "refused": the kernel does not answer such a question, which says nothing about ways. */
+  routeFrom(question: RouteQuestion & { readonly source: Address }): Route | "refused" | undefined {
+    const route = this.routeOf(question);
+    return route ?? (NO_WAY.has(this.#requests.lastError) ? undefined : "refused");
   }
 
   /** The entry that the destination falls under; undefined: none that a packet could be sent by. */
@@ -96,6 +115,18 @@ export class Netlink {
     } finally {
       requests.close();
     }
+  }
+
+  /** Whether rules of a family ask for a packet's source. */
+  rulesAskForSources(): { readonly ipv4: boolean; readonly ipv6: boolean } {
+    const asking = this.#dump(MESSAGE.GET_RULE, ruleOf).filter(({ hasSource }) => hasSource);
+    const isAsking = (wanted: 4 | 6) => asking.some(({ family }) => family === wanted);
+    return { ipv4: isAsking(4), ipv6: isAsking(6) };
+  }
+
+  /** Lets an interface forward IPv4 packets: what the kernel wants before it answers for sources that are not its own. */
+  letForward(interfaceIndex: number): void {
+    this.#requests.ask(MESSAGE.SET_LINK, FLAG.ACK, forwardingBody(interfaceIndex));
   }
 
   /** Makes the kernel resolve or confirm a neighbour; the answer comes as an event. */
@@ -147,11 +178,12 @@ function eventOf({ type, body }: Message): NetlinkEvent | undefined {
     }
     case MESSAGE.NEW_ROUTE:
     case MESSAGE.DEL_ROUTE:
-    case MESSAGE.NEW_RULE:
-    case MESSAGE.DEL_RULE:
     case MESSAGE.NEW_NEXTHOP:
     case MESSAGE.DEL_NEXTHOP:
       return { kind: "route" };
+    case MESSAGE.NEW_RULE:
+    case MESSAGE.DEL_RULE:
+      return { kind: "rule" };
     default:
       return undefined;
   }

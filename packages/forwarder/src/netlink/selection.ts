@@ -2,7 +2,7 @@
 import type { Link } from "./messages.ts";
 
 /** Devices that lead packets into a routing table of their own; their members stay what they are. */
-const KIND_VRF = "vrf";
+export const KIND_VRF = "vrf";
 
 export class InterfaceSelection {
   readonly #names: ReadonlySet<string>;

@@ -26,6 +26,8 @@ export class NetlinkRequests {
   readonly #fd: number;
   readonly #buffer = Buffer.alloc(RECEIVE_SIZE);
   #sequence = 1;
+  /** What the last question was refused with; 0: it was not. */
+  lastError = 0;
 
   /** Throws NETLINK_REFUSED. */
   constructor(protocol: number) {
@@ -38,6 +40,7 @@ export class NetlinkRequests {
    */
   ask(type: number, flags: number, body: Buffer, countMax = Number.POSITIVE_INFINITY): Message[] {
     const sequence = this.#sequence++;
+    this.lastError = 0;
     const bytes = request(type, flags, sequence, body);
     if (libc().sendto(this.#fd, bytes, bytes.length, 0, null, 0) < 0) return [];
     const messages: Message[] = [];
@@ -47,6 +50,7 @@ export class NetlinkRequests {
       if (length <= 0) return messages;
       for (const message of messagesOf(Buffer.from(this.#buffer.subarray(0, length)))) {
         if (message.sequence !== sequence) continue;
+        if (message.type === MESSAGE.ERROR) this.lastError = -message.body.readInt32LE(0);
         if (message.type === MESSAGE.DONE || message.type === MESSAGE.ERROR) return messages;
         messages.push(message);
         if (!dump || messages.length >= countMax) return messages;

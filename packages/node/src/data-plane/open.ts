@@ -50,6 +50,10 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
   const fastPath: FastPath = await openFastPath({
     mode: settings.mode,
     interfaces: servingInterfaces(topology.interfaces).map(({ name }) => name),
+    towards: {
+      up: topology.interfaces.filter(({ roles }) => roles.includes("core")).map(({ name }) => name),
+      down: topology.interfaces.filter(({ roles }) => roles.includes("path")).map(({ name }) => name),
+    },
     pinDirectory: settings.pinDirectory,
     flowCountMax: settings.flowCountMax,
     ringBytes: settings.puntRingBytes,

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { type Address, type Logger, silentLogger } from "@holdfast/model";
 import { Netlink } from "../../netlink/netlink.ts";
+import { ANYWHERE, RouteFinder, type Towards } from "../../netlink/route-finder.ts";
 import type {
   Fallback,
   FastPath,
@@ -46,6 +47,8 @@ export interface BpfFastPathOptions {
   readonly mode: "auto" | "xdp" | "xdp-generic" | "tc";
   /** Names and patterns (`eth*`), in this network namespace; empty: every usable interface. */
   readonly interfaces: readonly string[];
+  /** On which of them endpoints, and clients, are met: decides in whose VRF a way is looked for. Default: any. */
+  readonly towards?: Towards;
   /** On a bpffs, which is mounted if /sys/fs/bpf is none. undefined: nothing outlives the process. */
   readonly pinDirectory?: string;
   /** Entries of the flow table of each family. */
@@ -120,7 +123,8 @@ class KernelFastPath implements BpfFastPath {
   readonly #local: LocalTables;
   readonly #counters: CounterMap;
   readonly #punts: PuntReader;
-  readonly #sender = new RawSender();
+  readonly #sender: RawSender;
+  #endpoints: ReadonlySet<Address> = new Set();
   readonly #state: Buffer;
   readonly #confirmTimer: NodeJS.Timeout;
   readonly #checkTimer: NodeJS.Timeout;
@@ -144,14 +148,24 @@ class KernelFastPath implements BpfFastPath {
     };
     const nowMs = () => this.nowMs();
     const clock = new KernelClock(plane.clockProgram);
+    const routes = new RouteFinder(netlink, options.logger ?? silentLogger, options.towards ?? ANYWHERE);
+    this.#sender = new RawSender((source, destination) =>
+      routes.deviceFor(source, destination, this.#endpoints),
+    );
     // Followed before anything is looked up, so that no change falls between.
     netlink.follow((event) => {
       // First of all, so that a next hop knows what its interface can do.
       if (!this.#closed) interfaces.handle(event);
       this.#nexthops.handle(event);
     });
-    this.#nexthops = new NexthopTable(maps.hf_nexthops, netlink, clock, nowMs, plane.adopted, (link) =>
-      interfaces.mayTransmit(link),
+    this.#nexthops = new NexthopTable(
+      maps.hf_nexthops,
+      netlink,
+      clock,
+      nowMs,
+      plane.adopted,
+      (link) => interfaces.mayTransmit(link),
+      routes,
     );
     this.#nexthops.onRoutesChanged = () => this.#repoint();
     this.#flows = new FlowTable(
@@ -205,6 +219,7 @@ class KernelFastPath implements BpfFastPath {
   }
 
   setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
+    this.#endpoints = new Set(endpoints.map(({ address }) => address));
     this.#local.setEndpoints(endpoints);
   }
 

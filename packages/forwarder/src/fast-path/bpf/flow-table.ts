@@ -1,4 +1,5 @@
 // The flow maps: install, remove, read, sweep in batches.
+import type { Address } from "@holdfast/model";
 import type { Flow, FlowCounters, FlowKey } from "../port.ts";
 import {
   countersOf,
@@ -68,8 +69,8 @@ export class FlowTable {
       layout,
       flow,
       {
-        forward: this.#nexthops.indexOf(flow.newDestination),
-        reply: flow.replyDestination === undefined ? 0 : this.#nexthops.indexOf(flow.replyDestination),
+        forward: this.#nexthopOf(flow, flow.newDestination),
+        reply: flow.replyDestination === undefined ? 0 : this.#nexthopOf(flow, flow.replyDestination),
       },
       value,
     );
@@ -111,8 +112,8 @@ export class FlowTable {
     return this.#visit(cursor as Cursor | undefined, (table, keyAt, valueAt) => {
       const { layout, keys, values, fd } = table;
       const flow = decodeFlow(layout, keys, keyAt, values, valueAt);
-      const forward = this.#nexthops.indexOf(flow.newDestination);
-      const reply = flow.replyDestination === undefined ? 0 : this.#nexthops.indexOf(flow.replyDestination);
+      const forward = this.#nexthopOf(flow, flow.newDestination);
+      const reply = flow.replyDestination === undefined ? 0 : this.#nexthopOf(flow, flow.replyDestination);
       if (
         values.readUInt16LE(valueAt + layout.value.nexthop) === forward &&
         values.readUInt16LE(valueAt + layout.value.replyNexthop) === reply
@@ -126,6 +127,10 @@ export class FlowTable {
       table.value.writeUInt16LE(reply, layout.value.replyNexthop);
       libbpf().update(fd, key, table.value, ANY);
     });
+  }
+
+  #nexthopOf({ newSource, direction }: Flow, destination: Address): number {
+    return this.#nexthops.indexOf(newSource, destination, direction);
   }
 
   #visit(

@@ -85,6 +85,7 @@ interface Libc {
     address: Uint8Array | null,
     size: number,
   ) => number;
+  readonly sendmsg: (fd: number, message: Uint8Array, flags: number) => number;
   readonly recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number;
   readonly vsnprintf: (bytes: Uint8Array, size: number, format: Pointer, list: Pointer) => number;
   readonly signalMask: (how: number, set: Uint8Array, before: Uint8Array | null) => number;
@@ -150,6 +151,7 @@ export function libc(): Libc {
     bind: f("int bind(int fd, void *address, uint size)"),
     setsockopt: f("int setsockopt(int fd, int level, int name, void *value, uint size)"),
     sendto: f("int64_t sendto(int fd, void *bytes, size_t length, int flags, void *address, uint size)"),
+    sendmsg: f("int64_t sendmsg(int fd, void *message, int flags)"),
     recv: f("int64_t recv(int fd, void *bytes, size_t length, int flags)"),
     vsnprintf: f("int vsnprintf(void *bytes, size_t size, void *format, void *list)"),
     signalMask: f("int pthread_sigmask(int how, void *set, void *before)"),

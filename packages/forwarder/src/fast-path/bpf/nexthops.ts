@@ -6,6 +6,7 @@
 import { type Address, addressBytes, addressFromBytes, familyOf } from "@holdfast/model";
 import type { Link, Neighbour, Route } from "../../netlink/messages.ts";
 import type { Netlink, NetlinkEvent } from "../../netlink/netlink.ts";
+import type { Direction, RouteFinder } from "../../netlink/route-finder.ts";
 import { LIMITS, NEXTHOP, NEXTHOP_FLAG } from "./abi.ts";
 import type { KernelClock } from "./kernel-clock.ts";
 import { libbpf } from "./native.ts";
@@ -38,7 +39,9 @@ export class NexthopTable {
   readonly #links = new Map<number, Link>();
   readonly #entries = new Map<string, Entry>();
   readonly #neighbours = new Map<string, Neighbour>();
-  readonly #destinations = new Map<Address, number>();
+  readonly #routes: RouteFinder;
+  /** By what the kernel's answer depends on. */
+  readonly #destinations = new Map<string, number>();
   #nextIndex = UNRESOLVED + 1;
 
   /** `mayTransmit`: whether XDP may send to the interface. `adopted`: the map holds what an earlier daemon wrote, and flows that point into it. */
@@ -49,7 +52,9 @@ export class NexthopTable {
     nowMs: () => number,
     adopted: boolean,
     mayTransmit: (link: Link) => boolean,
+    routes: RouteFinder,
   ) {
+    this.#routes = routes;
     this.#mayTransmit = mayTransmit;
     this.#fd = fd;
     this.#netlink = netlink;
@@ -59,21 +64,23 @@ export class NexthopTable {
     if (adopted) this.#adopt();
   }
 
-  /** The entry for packets to the destination. */
-  indexOf(destination: Address): number {
-    const known = this.#destinations.get(destination);
+  /** The entry for packets from the VIP to the destination. */
+  indexOf(source: Address, destination: Address, direction: Direction): number {
+    const key = this.#routes.keyOf(source, destination, direction);
+    const known = this.#destinations.get(key);
     if (known !== undefined) return known;
-    const route = this.#netlink.route(destination);
+    const route = this.#routes.find(source, destination, direction);
     const index = route === undefined ? UNRESOLVED : this.#entryOf(route, route.gateway ?? destination);
     if (this.#destinations.size >= DESTINATION_COUNT_MAX) {
       const [oldest] = this.#destinations.keys();
-      this.#destinations.delete(oldest as Address);
+      this.#destinations.delete(oldest as string);
     }
-    this.#destinations.set(destination, index);
+    this.#destinations.set(key, index);
     return index;
   }
 
   handle(event: NetlinkEvent): void {
+    const routesChanged = this.#routes.handle(event);
     switch (event.kind) {
       case "link":
         this.#linkChanged(event.link, event.removed);
@@ -81,16 +88,12 @@ export class NexthopTable {
       case "neighbour":
         this.#neighbourChanged(event.neighbour, event.removed);
         break;
-      case "route":
-      case "address":
-        this.#routesChanged();
-        break;
       case "overrun":
         this.#readAll();
         for (const entry of this.#entries.values()) this.#refresh(entry);
-        this.#routesChanged();
         break;
     }
+    if (routesChanged) this.#routesChanged();
   }
 
   /** `mayTransmit` answers otherwise now. */

@@ -5,10 +5,19 @@ import { HoldfastError } from "@holdfast/model";
 import {
   IPV4_DESTINATION_OFFSET,
   IPV4_HEADER_SIZE,
+  IPV4_SOURCE_OFFSET,
   IPV6_DESTINATION_OFFSET,
   IPV6_HEADER_SIZE,
+  IPV6_SOURCE_OFFSET,
 } from "@holdfast/sctp";
-import { ERRNO, errno, errnoName, libc } from "./native.ts";
+import {
+  IPV6_FREEBIND,
+  layOutPacketInfo,
+  PACKET_INFO4,
+  PACKET_INFO6,
+  type PacketInfo,
+} from "../packet-info.ts";
+import { ERRNO, errno, errnoName, libc, putAddress } from "./native.ts";
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -28,41 +37,79 @@ const MSG_DONTWAIT = 0x40;
 /** A burst of the slow path's answers has to fit: what does not is a lost packet. */
 const SEND_BUFFER_BYTES = 4 * 1024 * 1024;
 
+/** struct msghdr, with the iovec behind it. */
+const MESSAGE_SIZE = 56;
+const VECTOR_SIZE = 16;
+
+/** A raw socket of one family, and the message that is filled for each packet. */
+class FamilySender {
+  readonly fd: number;
+  readonly #info: PacketInfo;
+  readonly #message = Buffer.alloc(MESSAGE_SIZE);
+  readonly #vector = Buffer.alloc(VECTOR_SIZE);
+  readonly #address: Buffer;
+  readonly #control: Buffer;
+
+  constructor(family: number, info: PacketInfo) {
+    this.fd = open(family);
+    this.#info = info;
+    this.#address = Buffer.alloc(family === AF_INET ? 16 : 28);
+    this.#address.writeUInt16LE(family);
+    this.#control = Buffer.alloc(info.size);
+    layOutPacketInfo(new DataView(this.#control.buffer, this.#control.byteOffset, info.size), 0, info);
+    putAddress(this.#message, 0, this.#address);
+    this.#message.writeUInt32LE(this.#address.length, 8);
+    putAddress(this.#message, 16, this.#vector);
+    this.#message.writeBigUInt64LE(1n, 24);
+    putAddress(this.#message, 32, this.#control);
+    this.#message.writeBigUInt64LE(BigInt(info.size), 40);
+  }
+
+  send(packet: Uint8Array, source: Uint8Array, destination: Uint8Array, device: number): boolean {
+    // sin_addr stands at 4, sin6_addr at 8.
+    this.#address.set(destination, destination.length === 4 ? 4 : 8);
+    this.#control.set(source, this.#info.source);
+    this.#control.writeUInt32LE(device, this.#info.device);
+    putAddress(this.#vector, 0, packet);
+    this.#vector.writeBigUInt64LE(BigInt(packet.length), 8);
+    return libc().sendmsg(this.fd, this.#message, MSG_DONTWAIT) === packet.length;
+  }
+}
+
 export class RawSender {
-  readonly #ipv4: number;
-  readonly #ipv6: number;
+  readonly #ipv4 = new FamilySender(AF_INET, PACKET_INFO4);
+  readonly #ipv6 = new FamilySender(AF_INET6, PACKET_INFO6);
+  readonly #vrfOf: (source: Uint8Array, destination: Uint8Array) => number;
   #packet = -1;
-  readonly #address4 = Buffer.alloc(16);
-  readonly #address6 = Buffer.alloc(28);
   readonly #addressLink = Buffer.alloc(20);
   /** By errno name. */
   readonly failures = new Map<string, number>();
 
-  /** Throws BPF_NOT_PERMITTED without CAP_NET_RAW. `mark`: SO_MARK of what is sent; 0 for none. */
-  constructor() {
-    this.#ipv4 = open(AF_INET);
-    this.#ipv6 = open(AF_INET6);
+  /** Throws RAW_SOCKET_REFUSED without CAP_NET_RAW. `vrfOf`: index of the VRF's device in which to send; 0: none. */
+  constructor(vrfOf: (source: Uint8Array, destination: Uint8Array) => number) {
+    this.#vrfOf = vrfOf;
     // The packet is as it is: its own don't-fragment bit decides, not the route's MTU.
-    setOption(this.#ipv4, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
-    setOption(this.#ipv6, IPPROTO_IPV6, IPV6_HDRINCL, 1);
-    this.#address4.writeUInt16LE(AF_INET);
-    this.#address6.writeUInt16LE(AF_INET6);
+    setOption(this.#ipv4.fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+    setOption(this.#ipv6.fd, IPPROTO_IPV6, IPV6_HDRINCL, 1);
+    setOption(this.#ipv6.fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
     this.#addressLink.writeUInt16LE(AF_PACKET);
   }
 
   /** Header first, checksums done. false: the kernel refused it; `failures` says why. */
   send(packet: Uint8Array): boolean {
-    let sent: number;
+    let sent: boolean;
     if ((packet[0] as number) >>> 4 === 4 && packet.length >= IPV4_HEADER_SIZE) {
-      this.#address4.set(packet.subarray(IPV4_DESTINATION_OFFSET, IPV4_DESTINATION_OFFSET + 4), 4);
-      sent = libc().sendto(this.#ipv4, packet, packet.length, MSG_DONTWAIT, this.#address4, 16);
+      const source = packet.subarray(IPV4_SOURCE_OFFSET, IPV4_SOURCE_OFFSET + 4);
+      const destination = packet.subarray(IPV4_DESTINATION_OFFSET, IPV4_DESTINATION_OFFSET + 4);
+      sent = this.#ipv4.send(packet, source, destination, this.#vrfOf(source, destination));
     } else if ((packet[0] as number) >>> 4 === 6 && packet.length >= IPV6_HEADER_SIZE) {
-      this.#address6.set(packet.subarray(IPV6_DESTINATION_OFFSET, IPV6_DESTINATION_OFFSET + 16), 8);
-      sent = libc().sendto(this.#ipv6, packet, packet.length, MSG_DONTWAIT, this.#address6, 28);
+      const source = packet.subarray(IPV6_SOURCE_OFFSET, IPV6_SOURCE_OFFSET + 16);
+      const destination = packet.subarray(IPV6_DESTINATION_OFFSET, IPV6_DESTINATION_OFFSET + 16);
+      sent = this.#ipv6.send(packet, source, destination, this.#vrfOf(source, destination));
     } else {
       return false;
     }
-    return sent === packet.length || this.#failed();
+    return sent || this.#failed();
   }
 
   /** A whole frame out of one interface, header first. */
@@ -74,8 +121,8 @@ export class RawSender {
   }
 
   close(): void {
-    libc().close(this.#ipv4);
-    libc().close(this.#ipv6);
+    libc().close(this.#ipv4.fd);
+    libc().close(this.#ipv6.fd);
     if (this.#packet >= 0) libc().close(this.#packet);
   }
 

@@ -3,14 +3,14 @@
 import type { Punt } from "../port.ts";
 import { PUNT_RATES_DEFAULT, PuntQueue, type PuntRates } from "./punt-queue.ts";
 import { FLOW_COUNT_MAX_DEFAULT, FlowTables } from "./tables.ts";
-import { type Egress, Translator } from "./translator.ts";
+import { Translator, type TranslatorOptions } from "./translator.ts";
 import type { DropReason, Verdict } from "./verdict.ts";
 
 export interface EngineOptions {
   readonly nowMs: () => number;
   readonly flowCountMax?: number;
   readonly puntRates?: PuntRates;
-  readonly egress?: (destination: Uint8Array) => Egress | undefined;
+  readonly egress?: TranslatorOptions["egress"];
 }
 
 /** A received packet: an IP packet at the start of bytes[0, size), link-layer padding behind it, rewritten in place when it is forwarded. */

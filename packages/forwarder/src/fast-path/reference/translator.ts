@@ -35,11 +35,13 @@ import type { DropReason, Verdict } from "./verdict.ts";
 export interface Egress {
   /** Largest IP packet, bytes. */
   readonly mtu: number;
+  /** Index of the device in whose routing table the way stands; absent: none. */
+  readonly device?: number;
 }
 
 export interface TranslatorOptions {
   /** undefined: no next hop is known. Default: everything goes, at any size. */
-  readonly egress?: (destination: Uint8Array) => Egress | undefined;
+  readonly egress?: (destination: Uint8Array, entry: FlowEntry) => Egress | undefined;
 }
 
 const PASS: Verdict = { action: "pass" };
@@ -53,7 +55,7 @@ export class Translator {
   /** Size of the IP packet that was last decided about, as its header says; link-layer padding is not part of it. */
   packetSize = 0;
   readonly #tables: FlowTables;
-  readonly #egress: (destination: Uint8Array) => Egress | undefined;
+  readonly #egress: (destination: Uint8Array, entry: FlowEntry) => Egress | undefined;
   readonly #header = new IpHeader();
   readonly #chunks = new ChunkSummary();
   readonly #key = new Uint8Array(FLOW_KEY_SIZE_MAX);
@@ -167,10 +169,17 @@ export class Translator {
     const header = this.#header;
     if (header.hopLimit <= 1) return punt("ttlExpired", flow.session);
     const destination = reply ? entry.replyDestination : entry.newDestination;
-    const egress = this.#egress(destination);
+    const egress = this.#egress(destination, entry);
     if (egress === undefined) return punt("noNextHop", flow.session);
     if (header.end > egress.mtu) return { ...punt("tooBig", flow.session), mtu: egress.mtu };
-    return { action: "forward", entry, reply, destination, learn: entry.learn };
+    return {
+      action: "forward",
+      entry,
+      reply,
+      destination,
+      learn: entry.learn,
+      ...(egress.device !== undefined && { device: egress.device }),
+    };
   }
 }
 

@@ -35,4 +35,6 @@ export type Verdict =
       readonly destination: Uint8Array;
       /** The packet as it arrived goes to the slow path, too. */
       readonly learn: boolean;
+      /** See Egress. */
+      readonly device?: number;
     };

@@ -1,6 +1,12 @@
 // Whether there is a route to a destination, and how large a packet may be on it: asked of the kernel by connecting a
-// datagram socket, which sends nothing, and remembered for a second.
+// datagram socket, which sends nothing, or, where the source or a VRF matters, by a question for the route; and remembered
+// for a second.
+
+import { addressFromBytes } from "@holdfast/model";
+import type { RouteFinder } from "../../netlink/route-finder.ts";
+import type { Flow } from "../port.ts";
 import { BytesMap } from "../reference/bytes-map.ts";
+import type { FlowEntry } from "../reference/flow-entry.ts";
 import type { Egress } from "../reference/translator.ts";
 import { AF_INET, AF_INET6, libc, openSocket, SOCK_DGRAM } from "./libc.ts";
 
@@ -17,6 +23,8 @@ const REMEMBERED_MS = 1_000;
 /** At this many destinations everything is forgotten. */
 const DESTINATION_COUNT_MAX = 65_536;
 
+const DIRECTION_BYTES = { up: Uint8Array.of(0), down: Uint8Array.of(1) } as const;
+
 interface Answer {
   readonly egress: Egress | undefined;
   readonly untilMs: number;
@@ -25,20 +33,38 @@ interface Answer {
 export class EgressTable {
   readonly #nowMs: () => number;
   readonly #sockets = { ipv4: openSocket(AF_INET, SOCK_DGRAM, 0), ipv6: openSocket(AF_INET6, SOCK_DGRAM, 0) };
+  readonly #routes: RouteFinder;
   #answers = new BytesMap<Answer>();
 
-  constructor(nowMs: () => number) {
+  constructor(nowMs: () => number, routes: RouteFinder) {
     this.#nowMs = nowMs;
+    this.#routes = routes;
   }
 
-  lookUp(destination: Uint8Array): Egress | undefined {
+  lookUp(destination: Uint8Array, { flow, newSource }: FlowEntry): Egress | undefined {
+    const isPlain = this.#routes.isPlain;
+    const key = isPlain
+      ? destination
+      : Buffer.concat([destination, newSource, DIRECTION_BYTES[flow.direction]]);
     const nowMs = this.#nowMs();
-    const known = this.#answers.get(destination);
+    const known = this.#answers.get(key);
     if (known !== undefined && known.untilMs > nowMs) return known.egress;
-    const egress = this.#ask(destination);
+    const egress = isPlain ? this.#ask(destination) : this.#find(destination, flow);
     if (this.#answers.size >= DESTINATION_COUNT_MAX) this.#answers = new BytesMap();
-    this.#answers.set(destination, { egress, untilMs: nowMs + REMEMBERED_MS });
+    this.#answers.set(key, { egress, untilMs: nowMs + REMEMBERED_MS });
     return egress;
+  }
+
+  /** Routes have changed. */
+  forget(): void {
+    this.#answers = new BytesMap();
+  }
+
+  #find(destination: Uint8Array, { newSource, direction }: Flow): Egress | undefined {
+    const found = this.#routes.find(newSource, addressFromBytes(destination), direction);
+    if (found === undefined) return undefined;
+    const mtu = this.#routes.mtuOf(found);
+    return found.vrf === undefined ? { mtu } : { mtu, device: found.vrf };
   }
 
   close(): void {

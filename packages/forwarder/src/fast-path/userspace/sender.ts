@@ -1,6 +1,13 @@
 // Sending whole IP packets through raw sockets: the kernel routes them, finds the neighbour, and accepts a source that
 // is not its own. sendmmsg takes a batch with one system call.
 import {
+  IPV6_FREEBIND,
+  layOutPacketInfo,
+  PACKET_INFO4,
+  PACKET_INFO6,
+  type PacketInfo,
+} from "../packet-info.ts";
+import {
   AF_INET,
   AF_INET6,
   ERRNO,
@@ -23,18 +30,28 @@ const SEND_BUFFER_SIZE = 8 << 20;
 /** Packets that one system call takes. */
 const BATCH_COUNT = 64;
 
-// struct mmsghdr, iovec and sockaddr_in6 (the larger of the two).
+// struct mmsghdr, iovec, sockaddr_in6 and the control message (the larger ones of the two families).
 const MESSAGE_SIZE = 64;
 const VECTOR_SIZE = 16;
 const SOCKET_ADDRESS_SIZE = 28;
 const VECTORS = BATCH_COUNT * MESSAGE_SIZE;
 const SOCKET_ADDRESSES = VECTORS + BATCH_COUNT * VECTOR_SIZE;
-const ARENA_SIZE = SOCKET_ADDRESSES + BATCH_COUNT * SOCKET_ADDRESS_SIZE;
+const CONTROLS = SOCKET_ADDRESSES + BATCH_COUNT * SOCKET_ADDRESS_SIZE;
+const CONTROL_SIZE = PACKET_INFO6.size;
+const ARENA_SIZE = CONTROLS + BATCH_COUNT * CONTROL_SIZE;
+
+/** Where a packet goes: its addresses, and the VRF's device; 0: none. */
+export interface Way {
+  readonly source: Uint8Array;
+  readonly destination: Uint8Array;
+  readonly device: number;
+}
 
 /** One raw socket with its batch. */
 class FamilySender {
   readonly fd: number;
   readonly #family: number;
+  readonly #info: PacketInfo;
   readonly #arena: Mapping;
   readonly #view: DataView;
   readonly #failed: (errno: number) => void;
@@ -42,9 +59,13 @@ class FamilySender {
 
   constructor(family: number, failed: (errno: number) => void) {
     this.#family = family;
+    this.#info = family === AF_INET ? PACKET_INFO4 : PACKET_INFO6;
     this.#failed = failed;
     this.fd = openSocket(family, SOCK_RAW, IPPROTO_RAW);
-    if (family === AF_INET6) setOption(this.fd, IPPROTO_IPV6, IPV6_HDRINCL, 1);
+    if (family === AF_INET6) {
+      setOption(this.fd, IPPROTO_IPV6, IPV6_HDRINCL, 1);
+      setOption(this.fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+    }
     setOption(this.fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_SIZE);
     this.#arena = mapMemory(ARENA_SIZE);
     this.#view = new DataView(this.#arena.bytes.buffer);
@@ -62,11 +83,15 @@ class FamilySender {
       this.#view.setBigUint64(message + 16, address + BigInt(VECTORS + i * VECTOR_SIZE), true);
       this.#view.setBigUint64(message + 24, 1n, true);
       this.#view.setUint16(name, this.#family, true);
+      const control = CONTROLS + i * CONTROL_SIZE;
+      this.#view.setBigUint64(message + 32, address + BigInt(control), true);
+      this.#view.setBigUint64(message + 40, BigInt(this.#info.size), true);
+      layOutPacketInfo(this.#view, control, this.#info);
     }
   }
 
   /** The packet must stay where it is until `flush`. */
-  queue(address: bigint, size: number, destination: Uint8Array): void {
+  queue(address: bigint, size: number, { source, destination, device }: Way): void {
     if (this.#count === BATCH_COUNT) this.flush();
     const i = this.#count++;
     this.#view.setBigUint64(VECTORS + i * VECTOR_SIZE, address, true);
@@ -76,6 +101,9 @@ class FamilySender {
       destination,
       SOCKET_ADDRESSES + i * SOCKET_ADDRESS_SIZE + (this.#family === AF_INET ? 4 : 8),
     );
+    const control = CONTROLS + i * CONTROL_SIZE;
+    this.#arena.bytes.set(source, control + this.#info.source);
+    this.#view.setUint32(control + this.#info.device, device, true);
   }
 
   flush(): void {
@@ -118,8 +146,8 @@ export class Sender {
   }
 
   /** Queues the IP packet of `size` bytes at `address`; it must stay there until `flush`. */
-  queue(address: bigint, size: number, destination: Uint8Array): void {
-    (destination.length === 4 ? this.#ipv4 : this.#ipv6).queue(address, size, destination);
+  queue(address: bigint, size: number, way: Way): void {
+    (way.destination.length === 4 ? this.#ipv4 : this.#ipv6).queue(address, size, way);
   }
 
   flush(): void {

@@ -1,6 +1,8 @@
 // The fast path for hosts where BPF is not allowed: a ring per interface, the reference translator, raw sockets.
 import { type Address, addressBytes, HoldfastError, type Logger, silentLogger } from "@holdfast/model";
 import { IPV4_HEADER_SIZE, IpHeader, internetChecksum, read16, writeChecksum } from "@holdfast/sctp";
+import { Netlink } from "../../netlink/netlink.ts";
+import { ANYWHERE, RouteFinder, type Towards } from "../../netlink/route-finder.ts";
 import { arpReply, type OwnsAddress } from "../answer/arp.ts";
 import { echoReply } from "../answer/echo.ts";
 import { isSolicitation, neighbourAdvertisement } from "../answer/neighbour.ts";
@@ -37,6 +39,8 @@ export interface UserspaceFastPathOptions {
   /** The nftables table that keeps the host's stack from VIP packets; default "holdfast". */
   readonly guardTable?: string;
   readonly logger?: Logger;
+  /** Default: anywhere. */
+  readonly towards?: Towards;
   /** What was tried before. */
   readonly fallback?: Fallback;
 }
@@ -90,7 +94,10 @@ class UserspaceFastPath implements FastPath {
   readonly #ports: readonly Port[];
   readonly #guard: HostGuard;
   readonly #engine: Engine;
+  readonly #netlink = new Netlink();
+  readonly #routes: RouteFinder;
   readonly #egress: EgressTable;
+  #endpoints: ReadonlySet<Address> = new Set();
   readonly #sender: Sender;
   readonly #poll: RingPoll;
   readonly #frame: RingFrame = { linkOffset: 0, networkOffset: 0, end: 0, checksumPartial: false };
@@ -109,11 +116,15 @@ class UserspaceFastPath implements FastPath {
     this.#ports = ports;
     if (options.fallback !== undefined) this.fallback = options.fallback;
     this.#guard = guard;
-    this.#egress = new EgressTable(() => this.nowMs());
+    this.#routes = new RouteFinder(this.#netlink, logger, options.towards ?? ANYWHERE);
+    this.#egress = new EgressTable(() => this.nowMs(), this.#routes);
+    this.#netlink.follow((event) => {
+      if (this.#routes.handle(event)) this.#egress.forget();
+    });
     this.#sender = new Sender(() => this.#engine.countDrop("send-failed"));
     this.#engine = new Engine({
       nowMs: () => this.nowMs(),
-      egress: (destination) => this.#egress.lookUp(destination),
+      egress: (destination, entry) => this.#egress.lookUp(destination, entry),
       ...(options.flowCountMax === undefined ? {} : { flowCountMax: options.flowCountMax }),
       ...(options.puntRates === undefined ? {} : { puntRates: options.puntRates }),
     });
@@ -152,6 +163,7 @@ class UserspaceFastPath implements FastPath {
   }
 
   setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
+    this.#endpoints = new Set(endpoints.map(({ address }) => address));
     this.#engine.tables.setEndpoints(endpoints);
   }
 
@@ -184,15 +196,17 @@ class UserspaceFastPath implements FastPath {
 
   send(packet: Uint8Array): boolean {
     if (this.#closed || this.#header.read(packet) !== undefined) return false;
-    const { destinationOffset, addressSize } = this.#header;
+    const { sourceOffset, destinationOffset, addressSize } = this.#header;
     // Whatever waits goes first, so that a failure is this packet's.
     this.#sender.flush();
     const failures = this.#engine.totals.get("drop.send-failed") ?? 0;
-    this.#sender.queue(
-      addressOf(packet),
-      packet.length,
-      packet.subarray(destinationOffset, destinationOffset + addressSize),
-    );
+    const source = packet.subarray(sourceOffset, sourceOffset + addressSize);
+    const destination = packet.subarray(destinationOffset, destinationOffset + addressSize);
+    this.#sender.queue(addressOf(packet), packet.length, {
+      source,
+      destination,
+      device: this.#routes.deviceFor(source, destination, this.#endpoints),
+    });
     // At once: the kernel reads the packet now, and its memory may be anybody's afterwards.
     this.#sender.flush();
     const sent = (this.#engine.totals.get("drop.send-failed") ?? 0) === failures;
@@ -223,6 +237,7 @@ class UserspaceFastPath implements FastPath {
     for (const { ring } of this.#ports) ring.close();
     this.#sender.close();
     this.#egress.close();
+    this.#netlink.close();
   }
 
   async uninstall(): Promise<void> {
@@ -287,7 +302,11 @@ class UserspaceFastPath implements FastPath {
     if (verdict.action === "forward") {
       const size = this.#engine.packetSize;
       if (frame.checksumPartial) this.#completeChecksum(packet.subarray(0, size));
-      this.#sender.queue(ring.address + BigInt(frame.networkOffset), size, verdict.destination);
+      this.#sender.queue(ring.address + BigInt(frame.networkOffset), size, {
+        source: verdict.entry.newSource,
+        destination: verdict.destination,
+        device: verdict.device ?? 0,
+      });
     } else if (verdict.action === "answer") {
       this.send(echoReply(packet, packet.length));
     }
