@@ -163,7 +163,10 @@ describe("rules of LoxiLB's clients", () => {
     assert.deepEqual(await list(), [], "the rule is deleted");
     // Nothing to detach from is no error: every member is told, and one was first.
     assert.equal((await post(kubeHead({ oper: 2, endpoints: ["192.168.80.11"] }), 1)).result, "Success");
-    await until("the service is gone", () => registry().list().length === 0);
+    await until("the service is gone", () => {
+      member(0).node.keeper.look();
+      return registry().list().length === 0;
+    });
   });
 
   test("an attach within the grace of a deletion is a change: the association's endpoint never left", async () => {
@@ -270,6 +273,105 @@ describe("rules of LoxiLB's clients", () => {
       kubeHead().replace('"allowedSources":[]', `"allowedSources":[{"prefix":"${prefix}"}]`);
     assert.equal((await post(withSources("0.0.0.0/0"))).result, "Success");
     assert.match((await post(withSources("10.0.0.0/8"))).result, /^Error: allowedSources/);
+  });
+});
+
+describe("a member that comes back is posted an old cache", () => {
+  const place = `externalipaddress/${VIP}/port/55002/protocol/sctp?bgp=true&block=0`;
+  let rig: Awaited<ReturnType<typeof startRig>>;
+  let members: [RigMember, RigMember, RigMember];
+  before(async () => {
+    rig = await startRig({ members: 3, graceMs: 20 });
+    members = rig.members as [RigMember, RigMember, RigMember];
+  });
+  after(() => rig.stop());
+  const send = async (
+    to: RigMember,
+    method: "POST" | "DELETE",
+    body: string,
+    agent = "Go-http-client/1.1",
+  ) => {
+    const path = method === "POST" ? "" : `/${place}`;
+    const response = await fetch(`${to.url}/netlox/v1/config/loadbalancer${path}`, {
+      method,
+      headers: { "content-type": "application/json", "user-agent": agent },
+      body,
+    });
+    return (await response.json()) as { result: string; warnings?: string[] };
+  };
+  const rules = () => members[0].node.registry.list().length;
+  const gone = () =>
+    until("the service is gone", () => {
+      for (const { node } of members) node.keeper.look();
+      return rules() === 0;
+    });
+  beforeEach(async () => {
+    for (const member of members) member.isDead = false;
+    for (const member of members) await send(member, "DELETE", kubeHead());
+    await gone();
+    const kept = [...members[0].node.store.notes().keys()].filter((name) =>
+      name.startsWith("loxilb/deleted"),
+    );
+    assert.deepEqual(kept, [], "of a deletion that all were told of nothing is kept");
+  });
+
+  /** Posted everywhere, deleted through the first two while the third is away; it comes back. */
+  async function deletedMeanwhile(wait: () => Promise<unknown> = gone): Promise<void> {
+    for (const member of members) assert.equal((await send(member, "POST", kubeHead())).result, "Success");
+    members[2].isDead = true;
+    for (const member of members.slice(0, 2)) await send(member, "DELETE", kubeHead());
+    await wait();
+    members[2].isDead = false;
+  }
+
+  for (const [when, wait] of [
+    ["after the grace", gone],
+    ["within the grace", async () => {}],
+  ] as const)
+    test(`what was deleted meanwhile does not come back: ${when}`, async () => {
+      await deletedMeanwhile(wait);
+      const { result, warnings } = await send(members[2], "POST", kubeHead());
+      assert.equal(result, "Success", "kube-loxilb would end itself over anything else");
+      assert.match(warnings?.join() ?? "", /not made from an old cache/);
+      await gone();
+      // kube-loxilb tries its DELETE again until every member took it.
+      for (const member of members)
+        assert.equal((await send(member, "DELETE", kubeHead())).result, "Success");
+      assert.equal(rules(), 0);
+      // Now it may be made anew through any of them.
+      assert.equal((await send(members[2], "POST", kubeHead())).warnings, undefined);
+      assert.equal(rules(), 1);
+    });
+
+  test("who makes it anew tells the others, too: whatever the order", async () => {
+    await deletedMeanwhile();
+    await send(members[2], "POST", kubeHead());
+    assert.equal(rules(), 0);
+    await send(members[0], "POST", kubeHead());
+    assert.equal(rules(), 1);
+    // From now on it is there, and the third member's posts are as good as any.
+    await send(members[2], "POST", kubeHead({ endpoints: ["192.168.80.10", "192.168.80.11"] }));
+    assert.equal(members[0].node.registry.find(ID).endpoints.length, 2);
+  });
+
+  test("another rule of that address, a person's post, and a post when nobody else is left are meant", async () => {
+    await deletedMeanwhile();
+    await send(members[2], "POST", kubeHead({ endpoints: ["192.168.80.77"] }));
+    assert.equal(rules(), 1, "other endpoints");
+    await deletedMeanwhile();
+    await send(members[2], "POST", kubeHead(), "curl/8.14.1");
+    assert.equal(rules(), 1, "curl");
+    await deletedMeanwhile();
+    await send(
+      members[2],
+      "POST",
+      LOXICMD_CREATE.replace("31.31.31.1", "192.168.80.10").replace("9999", "30412"),
+    );
+    assert.equal(rules(), 1, "loxicmd");
+    await deletedMeanwhile();
+    for (const member of members.slice(0, 2)) member.isDead = true;
+    await send(members[2], "POST", kubeHead());
+    assert.equal(rules(), 1, "those that were told are not here");
   });
 });
 

@@ -118,6 +118,19 @@ export async function startRig(
       {
         sources: {
           ...node.sources,
+          members: async () =>
+            placed.map(({ name, number }) => ({
+              name,
+              number,
+              zone: "",
+              self: number === self,
+              phase: members[number]?.isDead === true ? "dead" : "alive",
+              ready: true,
+              draining: false,
+              addresses: [],
+              vips: [],
+              sessions: 0,
+            })),
           ...(options.kept !== undefined && { configurationKept: options.kept }),
         },
         link,

@@ -123,6 +123,8 @@ export class PostedEndpoints {
 
   #change(posted: PostedEndpoint, next: (check: HealthCheck | undefined) => HealthCheck | undefined): void {
     for (const service of this.#registry.list()) {
+      // Putting one that was deleted would bring it back.
+      if (service.removal !== undefined) continue;
       if (!service.endpoints.some(({ address, port }) => appliesTo(posted, address, port))) continue;
       const spec = specOf(service);
       const endpoints = spec.endpoints.map((endpoint, index) => {

@@ -70,6 +70,8 @@ export interface ParsedRule {
   readonly posted: Partial<PostedFields>;
   /** Everything that a client fills with zero is zero: `loxicmd apply` posts addresses and endpoints alone. */
   readonly isBare: boolean;
+  /** loxicmd posts a field that kube-loxilb leaves out: a person means it, no cache. */
+  readonly isByHand: boolean;
   /** Taken, though not as it stands. */
   readonly warnings: readonly string[];
 }
@@ -142,6 +144,7 @@ export function parseRule(body: unknown): ParsedRule {
       ...(managed && { managed }),
     },
     isBare,
+    isByHand: hasKey(service, "proxyprotocolv2"),
     warnings,
   };
 }

@@ -1,16 +1,21 @@
 // /config/loadbalancer: rules are services.
-import { HoldfastError, parseAddress, type Service, serviceIdOf } from "@holdfast/model";
+import { HoldfastError, parseAddress, type Service, type ServiceId, serviceIdOf } from "@holdfast/model";
 import type { FastifyInstance, FastifyReply } from "fastify";
+import { serviceOf } from "../services/specification.ts";
 import type { LoxilbContext } from "./context.ts";
 import { endpointFigureKey, type FigureKeeper } from "./figures.ts";
 import { foldKeys } from "./fold.ts";
 import { RuleNotes } from "./notes.ts";
+import { OldCaches, type Presence } from "./old-caches.ts";
 import { serviceAfter } from "./post.ts";
 import { PostedEndpoints } from "./posted-endpoints.ts";
 import { LoxilbError, Refusal, SUCCESS, sendJson } from "./reply.ts";
 import { parseRule } from "./rule.ts";
 import { ruleView } from "./rule-view.ts";
 import { Told } from "./told.ts";
+
+/** What kube-loxilb calls itself, as every program does that uses Go's own client. */
+const GO_CLIENT = "Go-http-client";
 
 interface RuleParameters {
   readonly ip: string;
@@ -25,22 +30,35 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
   const { registry } = sources;
   const notes = new RuleNotes(context.link.store);
   const posted = new PostedEndpoints(context.link.store, registry);
+  const oldCaches = new OldCaches(context.link.store, sources.status().member, () => sources.clock.wallMs());
   const told = new Told(sources.clock);
 
+  async function presence(): Promise<readonly Presence[]> {
+    return (await sources.members()).map(({ name, phase, self }) => ({
+      name,
+      isPresent: !self && (phase === "alive" || phase === "suspect"),
+    }));
+  }
+
   /** The rule's service, changed by this post; throws what LoxiLB's clients understand. */
-  function post(body: unknown): readonly string[] {
+  function post(body: unknown, agent: string, members: readonly Presence[]): readonly string[] {
     const rule = parseRule(foldKeys(body));
     const id = serviceIdOf(rule.primary, rule.port);
     const service = registry.list().find((other) => other.id === id);
     const before = service && { service, isKnown: !deletions.isDeleted(service) };
     // Nothing to detach from: done already.
-    if (rule.operation === "detach" && before?.isKnown !== true) return [];
+    if (rule.operation === "detach" && before?.isKnown !== true) {
+      oldCaches.deleted(id, undefined, members);
+      return [];
+    }
     const spec = serviceAfter(rule, before, (address, at) => posted.checkFor(address, at));
     if (spec === undefined) {
-      remove((other) => other.id === id);
+      remove((other) => other.id === id, members);
       return [];
     }
     try {
+      const mayBeACache = before?.isKnown !== true && agent.startsWith(GO_CLIENT) && !rule.isByHand;
+      if (mayBeACache && oldCaches.isOld(serviceOf(spec), members)) return [old(id)];
       registry.put(spec, "loxilb");
     } catch (error) {
       if (error instanceof HoldfastError)
@@ -49,6 +67,7 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
     }
     if (before?.isKnown !== true) notes.set(id, rule.posted);
     else if (rule.operation === "create" && !rule.isBare) notes.set(id, { ...notes.of(id), ...rule.posted });
+    if (before?.isKnown !== true) oldCaches.forget(id);
     // Of a post that says nothing of the mode there is nothing to say.
     const warnings = before?.isKnown === true && rule.isBare ? [] : rule.warnings;
     for (const warning of warnings)
@@ -57,8 +76,17 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
     return warnings;
   }
 
+  function old(id: ServiceId): string {
+    const warning = "deleted through other members while this one was not told: not made from an old cache";
+    if (told.isDue(`${id} ${warning}`)) {
+      logger.warn({ service: id }, `rule posted that was ${warning}`);
+      sources.events.emit({ type: "service", message: `Rule ${id} was ${warning}.`, service: id });
+    }
+    return warning;
+  }
+
   /** Deleting what is not there is done already. */
-  function remove(matches: (service: Service) => boolean): void {
+  function remove(matches: (service: Service) => boolean, members: readonly Presence[]): void {
     for (const service of registry.list()) {
       if (!matches(service)) continue;
       if (registry.isFromFile(service.id)) {
@@ -68,6 +96,7 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
         });
         throw new Refusal(`${message} ${remedy}`);
       }
+      oldCaches.deleted(service.id, deletions.isDeleted(service) ? undefined : service, members);
       deletions.delete(service.id);
     }
   }
@@ -84,7 +113,9 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
       } catch {
         throw new LoxilbError("malformed-service error");
       }
-      remove((service) => service.id === id);
+      const members = await presence();
+      if (!registry.list().some((service) => service.id === id)) oldCaches.deleted(id, undefined, members);
+      remove((service) => service.id === id, members);
     }
     return sendJson(reply, 200, SUCCESS);
   };
@@ -108,17 +139,19 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
       return sendJson(reply, 200, { lbAttr });
     });
     app.post("/config/loadbalancer", async (request, reply) => {
-      const warnings = post(request.body);
+      const warnings = post(request.body, request.headers["user-agent"] ?? "", await presence());
       return sendJson(reply, 200, warnings.length === 0 ? SUCCESS : { ...SUCCESS, warnings });
     });
     app.delete("/config/loadbalancer/all", async (_request, reply) => {
-      remove((service) => !registry.isFromFile(service.id));
+      const members = await presence();
+      oldCaches.deletedAll(members);
+      remove((service) => !registry.isFromFile(service.id), members);
       return sendJson(reply, 200, SUCCESS);
     });
     app.delete<{ Params: { name: string } }>("/config/loadbalancer/name/:name", async (request, reply) => {
       // kube-loxilb writes its paths in lower case.
       const name = request.params.name.toLowerCase();
-      remove((service) => service.name.toLowerCase() === name);
+      remove((service) => service.name.toLowerCase() === name, await presence());
       return sendJson(reply, 200, SUCCESS);
     });
     const place = "externalipaddress/:ip/port/:port";
