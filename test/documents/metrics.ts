@@ -32,6 +32,7 @@ export async function metricsText(): Promise<string> {
     membersConfigured: () => 1,
     vipClashes: () => new Map(),
     replication: async () => undefined,
+    certificate: () => undefined,
     disk: () => ({ failure: undefined, brokenCount: 0 }),
   });
   const found = (await metrics.registry.getMetricsAsJSON()) as unknown as {

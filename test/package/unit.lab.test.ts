@@ -1,7 +1,7 @@
 // The systemd unit: well-formed, and its capabilities are enough for the daemon, and no more than it needs.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -30,16 +30,28 @@ test("systemd finds nothing wrong with the unit", () => {
   }
 });
 
-test("the unit's capabilities are enough for BPF, announcements and an association", async () => {
+/** Any that is nobody's. */
+const USER = 64_321;
+
+test("the unit's user and capabilities are enough for BPF, announcements and an association", async () => {
   assert.ok(capabilities.length > 1);
+  assert.match(text, /^User=holdfast$/m);
   const cluster = new Cluster({ fastPath: "tc" });
   try {
     const [member] = cluster.members;
     assert.ok(member);
+    // What the unit makes before the start, as root: its part of the bpffs, its state; a place for the API's socket.
+    for (const own of [member.pinDirectory, member.storeDirectory, cluster.lab.directory]) {
+      mkdirSync(own, { recursive: true });
+      chownSync(own, USER, USER);
+    }
     const list = capabilities.map((name) => `+${name}`).join(",");
     const daemon = member.host.spawn(
       "setpriv",
       [
+        `--reuid=${USER}`,
+        `--regid=${USER}`,
+        "--clear-groups",
         `--bounding-set=-all,${list}`,
         `--inh-caps=-all,${list}`,
         `--ambient-caps=-all,${list}`,
@@ -65,6 +77,7 @@ test("the unit's capabilities are enough for BPF, announcements and an associati
       return (await member.fetch("GET", "/v1/health/ready")).status === 200;
     });
     assert.match(log, /"fastPath":"tc"/);
+    assert.equal(statSync(`/proc/${daemon.pid}`).uid, USER);
     await cluster.startEndpoint();
     const client = await cluster.startClient(0);
     await client.established(1);

@@ -129,7 +129,7 @@ export const ERROR_CATALOGUE = {
   },
   CERTIFICATE_UNREADABLE: {
     status: 400,
-    message: "The {what} certificate is not a PEM certificate.",
+    message: "The {what} certificate is not a file of PEM certificates, at most 32 of them.",
     remedy: "Issue it again with 'holdfast certificates issue'.",
   },
   CERTIFICATE_WRONG_AUTHORITY: {
@@ -148,7 +148,7 @@ export const ERROR_CATALOGUE = {
     status: 400,
     message: "The {what} certificate ended at {to}, and the clock says {now}.",
     remedy:
-      "Renew it with 'holdfast certificates issue NAME' and restart the daemon; if it should still be valid, set this machine's clock.",
+      "Renew it with 'holdfast certificates issue NAME' and put certificate and key in their places: a running daemon takes them by itself. If it should still be valid, set this machine's clock.",
   },
   CERTIFICATE_WITHOUT_IDENTITY: {
     status: 400,
@@ -354,7 +354,14 @@ export const ERROR_CATALOGUE = {
   SYNC_WORKER_FAILED: {
     status: 500,
     message: "Replication crashed {count} times within a minute: {reason}.",
-    remedy: "Established associations are still forwarded. Keep the log, restart the daemon, and report it.",
+    remedy:
+      "The daemon ends, so that the service manager starts it anew; established associations are still forwarded. Keep the log, and report it.",
+  },
+  SYNC_WORKER_HANGS: {
+    status: 500,
+    message: "Replication's thread has not answered for {seconds} seconds.",
+    remedy:
+      "The daemon ends, so that the service manager starts it anew; established associations are still forwarded. Does the machine have CPU to spare, and a disk that answers? Keep the log, and report it.",
   },
   SYNC_NUMBER_MISMATCH: {
     status: 400,

@@ -6,6 +6,7 @@ import { type Clock, HoldfastError, parseAddress, type SessionRecord, systemCloc
 import { type ApiListeners, readToken, startApi } from "./api/listen.ts";
 import type { ApiSources } from "./api/sources.ts";
 import { openAnnouncer } from "./cluster/announcer.ts";
+import { CertificateKeeper } from "./cluster/certificates.ts";
 import { CounterExchange } from "./cluster/counters.ts";
 import type { ClusterLink } from "./cluster/link.ts";
 import { MemberAddresses } from "./cluster/member-addresses.ts";
@@ -36,10 +37,19 @@ import { livingSessions, SessionCatalogue } from "./sessions/catalogue.ts";
 import { createTraceHub } from "./trace/hub.ts";
 import { HOLDFAST_VERSION } from "./version.ts";
 
+/** What a stop takes beside the draining. */
+const STOP_GRACE_MS = 15_000;
+
 export interface Daemon {
   readonly own: OwnMember;
   /** Where the API listens, with the ports that the kernel chose. */
   readonly apiAddresses: readonly string[];
+  /** Whatever the daemon cannot be without gives signs of life. */
+  isAlive(): boolean;
+  /** One line for people: ready or not, VIPs, sessions. */
+  summary(): string;
+  /** How long a stop may take. */
+  readonly stopLimitMs: number;
   /** Applies a new configuration whole, or throws CONFIG_CHANGE_NEEDS_RESTART and applies nothing. */
   reload(loaded: LoadedConfiguration): void;
   /** Hands VIPs over, then stops; the data plane stays when the configuration says so. */
@@ -98,7 +108,12 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     // A member that owns a VIP can be asked: no VIP before the API listens.
     readiness.set("api", false, "the API does not listen yet");
 
-    const link: ClusterLink = await openLink({ configuration, own, network, clock, logger });
+    const certificates =
+      otherMembers(configuration).length === 0
+        ? undefined
+        : new CertificateKeeper({ configuration, own, clock, logger });
+    const tls = await certificates?.load();
+    const link: ClusterLink = await openLink({ configuration, own, network, tls, clock, logger });
     closers.push(() => link.stop());
     const addresses = new MemberAddresses({
       self: own.name,
@@ -112,6 +127,12 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       clock,
     });
     closers.push(() => addresses.close());
+    link.onFailed(options.onFatal);
+    certificates?.watch(
+      (next) => link.setTls(next),
+      ({ ok, detail }) => readiness.advise("certificate", ok, detail),
+    );
+    closers.push(() => certificates?.close());
     let metrics: ReturnType<typeof createMetrics>;
     let member: JoinedMember | undefined;
     const catalogue = new SessionCatalogue(link.table, clock, {
@@ -197,6 +218,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       replication: () => link.metrics(),
       disk: () => link.disk(),
       vipClashes: () => member?.clashes().clashes ?? new Map(),
+      certificate: () => certificates?.state(),
     });
     closers.push(() => metrics.close());
 
@@ -328,6 +350,15 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     return {
       own,
       apiAddresses: api.addresses,
+      isAlive: () => link.answers(),
+      summary() {
+        const owned = coordinator.duties().filter((duty) => duty.owned).length;
+        const state = readiness.missing === undefined ? "ready" : `not ready: ${readiness.missing}`;
+        return `${state}; ${owned} VIPs owned, ${link.table.size} sessions, ${dataPlane.mode}`;
+      },
+      get stopLimitMs() {
+        return configuration.stop.drainTimeoutMs + STOP_GRACE_MS;
+      },
       reload(next) {
         const fields = checkReload(configuration, next.configuration);
         const nextToken = readToken(next.configuration.api);
@@ -339,6 +370,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         joined.applyServices();
         token = nextToken;
         logger.setLevel(configuration.log.level);
+        void certificates?.look(true);
         logger.info({ fields }, fields.length === 0 ? "reload: nothing changed" : "reload: applied");
       },
       async stop() {

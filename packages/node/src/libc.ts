@@ -1,10 +1,12 @@
-// The two system calls of the daemon itself that Node has no interface for: a lock that ends with the process, and a
-// datagram to the service manager.
+// The system calls of the daemon itself that Node has no interface for: a lock that ends with the process, a datagram to the
+// service manager, an end that waits for nobody.
 import koffi from "koffi";
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
+/** A manager that does not read must not hold up who has packets to forward. */
+const MSG_DONTWAIT = 0x40;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 /** struct sockaddr_un: family, then a path of so many bytes, its terminating zero included. */
@@ -19,6 +21,7 @@ function bind() {
       "int64_t sendto(int fd, const uint8_t *bytes, size_t size, int flags, const uint8_t *address, uint32_t length)",
     ),
     close: libc.func("int close(int fd)"),
+    exit: libc.func("void _exit(int status)"),
   };
 }
 
@@ -38,7 +41,13 @@ export function lockFile(fd: number): boolean {
   throw Object.assign(new Error(`flock: ${code}`), { code });
 }
 
-/** One datagram to a unix socket; `@NAME` is one of the abstract name space. false: it did not leave. */
+/** Ends the process now. `process.exit` waits for worker threads, and would for ever for one that hangs. */
+export function exitNow(code: number): never {
+  libc().exit(code);
+  throw new Error("_exit returned");
+}
+
+/** One datagram to a unix socket; `@NAME` is one of the abstract name space. false: it did not leave. Never waits. */
 export function sendUnixDatagram(path: string, text: string): boolean {
   const name = Buffer.from(path.startsWith("@") ? `\0${path.slice(1)}` : path);
   if (name.length === 0 || name.length >= SUN_PATH_SIZE) return false;
@@ -50,7 +59,7 @@ export function sendUnixDatagram(path: string, text: string): boolean {
   const fd: number = libc().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
   const bytes = Buffer.from(text);
-  const sent: number | bigint = libc().sendto(fd, bytes, bytes.length, 0, address, address.length);
+  const sent: number | bigint = libc().sendto(fd, bytes, bytes.length, MSG_DONTWAIT, address, address.length);
   libc().close(fd);
   return Number(sent) === bytes.length;
 }

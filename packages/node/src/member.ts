@@ -248,11 +248,12 @@ export function joinMember(parts: MemberParts): JoinedMember {
   const observe = () => {
     const now = network.interfaces();
     readiness.set("dataPlane", true, `${dataPlane.mode} is attached`);
-    readiness.set(
-      "replication",
-      link.caughtUp(),
-      link.caughtUp() ? "this member holds what the others hold" : "it still catches up with the others",
-    );
+    const replication = !link.answers()
+      ? "its thread does not answer"
+      : link.caughtUp()
+        ? "this member holds what the others hold"
+        : "it still catches up with the others";
+    readiness.set("replication", link.caughtUp(), replication);
     const { failure } = link.disk();
     readiness.advise(
       "store",

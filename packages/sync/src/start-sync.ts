@@ -9,7 +9,7 @@ import {
   sessionIdToBytes,
   systemRandom,
 } from "@holdfast/model";
-import { verifyMemberCertificate } from "./certificates/verify.ts";
+import { type MemberTls, verifyMemberCertificate } from "./certificates/verify.ts";
 import { ConfigurationLink } from "./configuration/shared-configuration.ts";
 import { SessionReplica } from "./engine/replica.ts";
 import { compareReplica } from "./engine/replica-state.ts";
@@ -32,7 +32,6 @@ const STOP_FLUSH_LIMIT_MS = 1_000;
 /** "Your record of this session": the id, answered by the record's bytes, none when it is not known. */
 const RECORD_TOPIC = "sync-record";
 const SESSION_ID_SIZE = 16;
-const CERTIFICATE_CHECK_PERIOD_MS = 86_400_000;
 
 /**
  * Resolves when the engine listens, the view is attached and the stored configuration is there; `ready()` becomes true later. Errors: those of
@@ -54,6 +53,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
   const owners = new Map<ServiceId, readonly number[]>();
   let status: EngineStatus | undefined;
   let state: EngineState | undefined;
+  let answers = true;
   let store: StoreState = { failure: undefined, brokenCount: 0 };
 
   const link = new RelayLink();
@@ -119,11 +119,16 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
               replica.abandon();
               requests.abandon();
               status = undefined;
+              answers = true;
               changeState(undefined);
             },
             restarted: () => {
               replica.restate();
               configuration.restate();
+            },
+            answers: (does) => {
+              answers = does;
+              for (const listener of listeners.state) listener();
             },
             failed: (error) => {
               logger.error({ code: error.code, remedy: error.remedy }, error.message);
@@ -149,7 +154,6 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
       status = next ?? status;
     });
   });
-  const certificateCheck = clock.every(CERTIFICATE_CHECK_PERIOD_MS, () => warnOfExpiry(options));
 
   const replication: Replication = {
     released: (id) => limited(replica.released(id), settings.releaseLimitMs + RELEASE_GRACE_MS, false),
@@ -169,7 +173,8 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     configuration: configuration.document,
     configurationKept: () => configuration.kept(),
     listening: runner.listening,
-    ready: () => state?.ready ?? false,
+    answers: () => answers,
+    ready: () => answers && (state?.ready ?? false),
     mayAllocate: () => state?.mayAllocate ?? false,
     connected: () => state?.connected ?? [],
     members: () =>
@@ -203,6 +208,10 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
       };
     },
     store: () => store,
+    setTls(tls) {
+      checkCertificate(options, tls);
+      runner.setTls(tls);
+    },
     setOwners(serviceId, numbers) {
       if (numbers.length === 0) owners.delete(serviceId);
       else owners.set(serviceId, numbers);
@@ -216,12 +225,10 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     crash: () => runner.crash(),
     async kill() {
       poll.cancel();
-      certificateCheck.cancel();
       await runner.kill();
     },
     async stop() {
       poll.cancel();
-      certificateCheck.cancel();
       replica.flush();
       configuration.flush();
       // Its answer says that the engine has taken in what was flushed: the order to stop goes another way.
@@ -236,6 +243,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
 interface Runner {
   readonly listening: Sync["listening"];
   counters(): Promise<ReturnType<EngineHost["counters"]> | undefined>;
+  setTls(tls: MemberTls): void;
   restartCount(): number;
   crash(): Promise<void>;
   kill(): Promise<void>;
@@ -246,7 +254,12 @@ async function runThread(
   hostOptions: HostOptions,
   options: SyncOptions,
   link: RelayLink,
-  events: { unlinked(): void; restarted(): void; failed(error: HoldfastError): void },
+  events: {
+    unlinked(): void;
+    restarted(): void;
+    answers(does: boolean): void;
+    failed(error: HoldfastError): void;
+  },
 ): Promise<Runner> {
   const supervisor = new Supervisor(hostOptions, options.clock, options.logger, {
     linked: (port, restarted) => {
@@ -257,12 +270,14 @@ async function runThread(
       link.detach();
       events.unlinked();
     },
+    answers: events.answers,
     failed: events.failed,
   });
   await supervisor.start();
   return {
     listening: supervisor.bound,
     counters: () => supervisor.counters(),
+    setTls: (tls) => supervisor.setTls(tls),
     restartCount: () => supervisor.restartCount,
     crash: () => supervisor.crash(),
     kill: () => supervisor.kill(),
@@ -279,6 +294,7 @@ async function runInline(hostOptions: HostOptions, options: SyncOptions, link: R
   return {
     listening: host.bound,
     counters: () => Promise.resolve(host.counters()),
+    setTls: (tls) => host.setTls(tls),
     restartCount: () => 0,
     crash: () => Promise.resolve(),
     kill: () => host.stop(),
@@ -296,6 +312,7 @@ async function runHosted(host: NonNullable<SyncOptions["host"]>, link: RelayLink
   return {
     listening: [],
     counters: () => Promise.resolve(undefined),
+    setTls: () => {},
     restartCount: () => 0,
     crash: () => Promise.resolve(),
     kill: () => engine.stop(),
@@ -329,11 +346,15 @@ class RelayLink implements EngineLink<ToEngine, ToView> {
 }
 
 function checkIdentity(options: SyncOptions): void {
-  const { memberNumber, memberNumberCount, memberName, clusterId, tls } = options;
+  const { memberNumber, memberNumberCount, tls } = options;
   if (memberNumber >= memberNumberCount)
     throw new HoldfastError("SYNC_NUMBER_OUT_OF_RANGE", { number: memberNumber, count: memberNumberCount });
-  if (tls === "plain") return;
-  const verified = verifyMemberCertificate(tls, { clusterId, wallMs: options.clock.wallMs() });
+  if (tls !== "plain") checkCertificate(options, tls);
+}
+
+/** One that is not valid now is no obstacle: links that are up stay, and a member alone serves as well as it can. */
+function checkCertificate({ memberName, memberNumber, clusterId, clock }: SyncOptions, tls: MemberTls): void {
+  const verified = verifyMemberCertificate(tls, { clusterId, wallMs: clock.wallMs(), time: "tell" });
   if (verified.memberName !== memberName || verified.memberNumber !== memberNumber) {
     throw new HoldfastError("SYNC_NUMBER_MISMATCH", {
       member: memberName,
@@ -341,18 +362,5 @@ function checkIdentity(options: SyncOptions): void {
       certifiedMember: verified.memberName,
       certifiedNumber: verified.memberNumber,
     });
-  }
-  warnOfExpiry(options);
-}
-
-/** An expired certificate does not end the links that are up; it prevents new ones. */
-function warnOfExpiry({ tls, clock, logger }: SyncOptions): void {
-  if (tls === "plain") return;
-  try {
-    const { daysLeft, renewSoon } = verifyMemberCertificate(tls, { wallMs: clock.wallMs() });
-    if (renewSoon) logger.warn({ daysLeft }, "this member's certificate ends soon, renew it");
-  } catch (error) {
-    if (!(error instanceof HoldfastError)) throw error;
-    logger.error({ code: error.code, remedy: error.remedy }, error.message);
   }
 }

@@ -120,11 +120,11 @@ export interface SyncMetrics {
 export type RequestHandler = (from: number, body: Uint8Array) => Promise<Uint8Array> | Uint8Array;
 
 export interface SyncEvents {
-  /** `ready`, `mayAllocate`, the set of connected members or the store's state changed. */
+  /** `ready`, `answers`, `mayAllocate`, the set of connected members or the store's state changed. */
   state: () => void;
   connected: (member: number) => void;
   disconnected: (member: number) => void;
-  /** Replication crashed too often and stays down; forwarding goes on. */
+  /** Replication crashed too often, or hangs, and stays down: the daemon has to end. Forwarding goes on. */
   failed: (error: HoldfastError) => void;
 }
 
@@ -139,7 +139,9 @@ export interface Sync {
   configurationKept(): Promise<void>;
   /** Where it listens, ports filled in. */
   readonly listening: readonly HostPort[];
-  /** This member holds what the others hold (or waited long enough for them). */
+  /** The engine's thread gives signs of life; false once it has not for a few seconds. */
+  answers(): boolean;
+  /** This member holds what the others hold (or waited long enough for them), and its engine answers. */
   ready(): boolean;
   /** NAT ports may be allocated: everything that lives in this member's slots is known. */
   mayAllocate(): boolean;
@@ -152,6 +154,11 @@ export interface Sync {
   metrics(): Promise<SyncMetrics>;
   /** How the store on disk is; nothing fails and nothing is broken where there is none. */
   store(): StoreState;
+  /**
+   * New certificates and keys of this member: links that begin from now on use them, those that are up stay. Throws what
+   * `verifyMemberCertificate` throws, or SYNC_NUMBER_MISMATCH, and changes nothing then.
+   */
+  setTls(tls: MemberTls): void;
   /** Numbers of the members that own a service's VIPs; `released` waits for the others among them. */
   setOwners(serviceId: ServiceId, owners: readonly number[]): void;
   /** Asks a member; undefined when it is not connected, has no handler or does not answer within a second. */

@@ -9,6 +9,7 @@ import {
   type SessionTable,
   SessionView,
 } from "@holdfast/model";
+import type { MemberTls } from "@holdfast/sync";
 import type { ReplicationMetrics } from "../metrics/registry.ts";
 import { type ConfigurationStore, createLocalConfigurationStore } from "../services/store.ts";
 
@@ -35,6 +36,12 @@ export interface ClusterLink {
   storeKept(): Promise<void>;
   /** How the disk of the store is. */
   disk(): DiskState;
+  /** Certificates for the links that begin from now on. */
+  setTls(tls: MemberTls): void;
+  /** Replication gives signs of life. */
+  answers(): boolean;
+  /** Called when replication failed for good. */
+  onFailed(listener: (error: Error) => void): void;
   /** This member holds what the others hold. */
   caughtUp(): boolean;
   /** NAT ports may be allocated: everything that lives in this member's slots is known. */
@@ -66,6 +73,9 @@ export function createLoneLink(): ClusterLink {
     store: createLocalConfigurationStore(),
     storeKept: async () => {},
     disk: () => ({ failure: undefined, brokenCount: 0 }),
+    setTls: () => {},
+    answers: () => true,
+    onFailed: () => {},
     caughtUp: () => true,
     mayAllocate: () => true,
     onState: () => {},

@@ -1,6 +1,6 @@
 // Alone, or replicated: as the configuration says. A member alone with a store is replicated to its own disk.
-import { type Clock, HoldfastError, type Logger, parseAddress, type SessionRecord } from "@holdfast/model";
-import { loadMemberTls, type Sync, startSync, verifyMemberCertificate } from "@holdfast/sync";
+import { type Clock, type Logger, parseAddress, type SessionRecord } from "@holdfast/model";
+import { type MemberTls, type Sync, startSync } from "@holdfast/sync";
 import { addressOf, type OwnMember, otherMembers } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
 import type { NetworkWatch } from "../network/watch.ts";
@@ -11,6 +11,8 @@ export interface LinkOptions {
   readonly configuration: Configuration;
   readonly own: OwnMember;
   readonly network: NetworkWatch;
+  /** undefined: this member is alone. */
+  readonly tls: MemberTls | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -35,7 +37,7 @@ export async function openLink(options: LinkOptions): Promise<ClusterLink> {
         port: member.replicationPort ?? replication.port,
       })),
     })),
-    tls: others.length === 0 ? "plain" : await ownTls(options),
+    tls: options.tls ?? "plain",
     storeDirectory: configuration.store.directory === "" ? undefined : configuration.store.directory,
     release: replication.release,
     settings: { releaseLimitMs: replication.releaseTimeoutMs },
@@ -62,29 +64,6 @@ function listenOn({ configuration, own, network }: LinkOptions) {
   return addresses.map((host) => ({ host, port }));
 }
 
-async function ownTls({ configuration, own, logger }: LinkOptions) {
-  const files = configuration.cluster.certificates;
-  if (files === undefined) throw new HoldfastError("CONFIG_CERTIFICATES_MISSING", { where: "cluster" });
-  const tls = await loadMemberTls({
-    authorityFile: files.authority,
-    certificateFile: files.certificate,
-    keyFile: files.key,
-  });
-  const verified = verifyMemberCertificate(tls, { clusterId: configuration.cluster.id });
-  if (verified.memberName !== own.name || verified.memberNumber !== own.number)
-    throw new HoldfastError("CERTIFICATE_OF_ANOTHER_MEMBER", {
-      file: files.certificate,
-      found: `${verified.memberName}, number ${verified.memberNumber}`,
-      expected: `${own.name}, number ${own.number}`,
-    });
-  if (verified.renewSoon)
-    logger.warn(
-      { daysLeft: verified.daysLeft, file: files.certificate },
-      "the member's certificate ends soon: issue a new one",
-    );
-  return tls;
-}
-
 /** Replication as the daemon sees it. */
 export function replicatedLink(sync: Sync, view: PublishingView, configuration: Configuration): ClusterLink {
   const nameOf = new Map(configuration.members.map((member) => [member.number, member.name]));
@@ -94,6 +73,11 @@ export function replicatedLink(sync: Sync, view: PublishingView, configuration: 
     store: sync.configuration,
     storeKept: () => sync.configurationKept(),
     disk: () => sync.store(),
+    setTls: (tls) => sync.setTls(tls),
+    answers: () => sync.answers(),
+    onFailed: (listener) => {
+      sync.on("failed", listener);
+    },
     caughtUp: () => sync.ready(),
     mayAllocate: () => sync.mayAllocate(),
     onState: (listener) => {

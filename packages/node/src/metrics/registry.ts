@@ -43,6 +43,8 @@ export interface MetricSources {
   membersAlive(): number;
   membersConfigured(): number;
   replication(): Promise<ReplicationMetrics | undefined>;
+  /** undefined: this member has none. */
+  certificate(): { readonly notAfterMs: number; readonly authorityNotAfterMs: number } | undefined;
   disk(): { readonly failure: string | undefined; readonly brokenCount: number };
   /** By VIP. */
   vipClashes(): ReadonlyMap<string, { readonly servedHere: boolean }>;
@@ -113,6 +115,19 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
     },
   });
 
+  new Gauge({
+    name: "holdfast_certificate_end_seconds",
+    help: "Unix time at which this member's certificate, or the authority that signed it, ends.",
+    labelNames: ["certificate"],
+    registers,
+    collect() {
+      this.reset();
+      const found = sources.certificate();
+      if (found === undefined) return;
+      this.set({ certificate: "member" }, found.notAfterMs / 1000);
+      this.set({ certificate: "authority" }, found.authorityNotAfterMs / 1000);
+    },
+  });
   new Gauge({
     name: "holdfast_store_writable",
     help: "0 while the store's disk takes nothing: it is full, failing or read-only. 1 also without a store.",

@@ -13,6 +13,14 @@ const DAY_MS = 86_400_000;
 export const CLOCK_SKEW_ALLOWANCE_MS = 3_600_000;
 export const AUTHORITY_VALID_DAYS = 3_650;
 export const MEMBER_VALID_DAYS = 825;
+/** Members that are made on one day do not end on one day: each number's certificate ends so much before the one below. */
+const STAGGER_DAYS = 14;
+const STAGGER_COUNT = 16;
+
+/** How long a member's certificate is valid when nobody says otherwise. */
+export function memberValidDays(memberNumber: number): number {
+  return MEMBER_VALID_DAYS - STAGGER_DAYS * (memberNumber % STAGGER_COUNT);
+}
 
 export interface KeyPair {
   readonly certificatePem: string;
@@ -32,7 +40,7 @@ export interface MemberOptions extends MemberIdentity {
   /** Addresses other members dial; they enter the certificate for tools, identity is what counts. */
   readonly addresses: readonly Address[];
   readonly wallMs?: number;
-  /** Days of validity, default 825; never beyond the authority's own end. */
+  /** Days of validity, default `memberValidDays`; never beyond the authority's own end. */
   readonly validDays?: number;
 }
 
@@ -71,7 +79,7 @@ export async function issueMemberCertificate(authority: KeyPair, member: MemberO
   }
   const signingKey = await importKey(authority.keyPem);
   const keys = await newKeys();
-  const dates = validity(wallMs, member.validDays ?? MEMBER_VALID_DAYS);
+  const dates = validity(wallMs, member.validDays ?? memberValidDays(member.memberNumber));
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject: `CN=${member.memberName}`,

@@ -39,7 +39,7 @@ describe("authority and member certificates", () => {
     assert.equal(verified.memberName, "m1");
     assert.equal(verified.memberNumber, 3);
     assert.equal(verified.clusterId, "alpha");
-    assert.equal(verified.daysLeft, 824);
+    assert.equal(verified.daysLeft, 824 - 3 * 14);
     assert.equal(verified.renewSoon, false);
     const names = new X509Certificate(member.certificatePem).subjectAltName ?? "";
     assert.match(names, /IP Address:10\.0\.0\.1/);
@@ -64,7 +64,7 @@ describe("authority and member certificates", () => {
       code("CERTIFICATE_EXPIRED"),
     );
     verifyMemberCertificate(tls(), { wallMs: now - 3_500_000 });
-    assert.equal(verifyMemberCertificate(tls(), { wallMs: now + 800 * DAY_MS }).renewSoon, true);
+    assert.equal(verifyMemberCertificate(tls(), { wallMs: now + 760 * DAY_MS }).renewSoon, true);
   });
 
   it("refuses another authority, also one of the same name", async () => {
@@ -113,6 +113,60 @@ describe("authority and member certificates", () => {
     await assert.rejects(
       issueMemberCertificate(short, { ...identity, addresses: [], wallMs: Date.now() + 11 * DAY_MS }),
       code("CERTIFICATE_AUTHORITY_UNUSABLE"),
+    );
+  });
+
+  it("of members made on one day do not end on one day", async () => {
+    const ends = new Set<number>();
+    for (let memberNumber = 0; memberNumber < 16; memberNumber++) {
+      const issued = await issueMemberCertificate(authority, { ...identity, memberNumber, addresses: [] });
+      const { daysLeft } = verifyMemberCertificate({ ...issued, authorityPem: authority.certificatePem });
+      assert.ok(daysLeft > 600);
+      ends.add(daysLeft);
+    }
+    const sorted = [...ends].sort((a, b) => a - b);
+    assert.equal(sorted.length, 16);
+    for (const [n, days] of sorted.entries()) if (n > 0) assert.ok(days - (sorted[n - 1] ?? 0) >= 14);
+  });
+
+  it("tells instead of throwing that its time is over, when it is asked to", () => {
+    const wallMs = Date.now() + 826 * DAY_MS;
+    const verified = verifyMemberCertificate(tls(), { wallMs, time: "tell" });
+    assert.equal(verified.trouble?.code, "CERTIFICATE_EXPIRED");
+    assert.match(verified.trouble.remedy, /takes them by itself/);
+    assert.ok(verified.daysLeft < 0 && verified.renewSoon);
+    assert.equal(verifyMemberCertificate(tls(), { time: "tell" }).trouble, undefined);
+  });
+
+  it("are verified with every authority of a bundle, whatever its order", async () => {
+    const next = await createAuthority({ clusterId: "alpha" });
+    const issued = await issueMemberCertificate(next, { ...identity, addresses: [] });
+    for (const authorityPem of [
+      `${authority.certificatePem}${next.certificatePem}`,
+      `# the new one\n${next.certificatePem}\n${authority.certificatePem}`,
+    ]) {
+      verifyMemberCertificate({ ...member, authorityPem });
+      const { authorityNotAfterMs } = verifyMemberCertificate({ ...issued, authorityPem });
+      assert.equal(authorityNotAfterMs, new X509Certificate(next.certificatePem).validToDate.getTime());
+    }
+    assert.throws(
+      () => verifyMemberCertificate({ ...issued, authorityPem: authority.certificatePem }),
+      code("CERTIFICATE_WRONG_AUTHORITY"),
+    );
+  });
+
+  it("warns of the authority's end as of its own, and bounds a bundle", async () => {
+    const wallMs = Date.now() + 3_630 * DAY_MS;
+    const late = await issueMemberCertificate(authority, { ...identity, addresses: [], wallMs });
+    const verified = verifyMemberCertificate({ ...late, authorityPem: authority.certificatePem }, { wallMs });
+    assert.ok(verified.renewSoon);
+    assert.throws(
+      () => verifyMemberCertificate({ ...tls(), authorityPem: authority.certificatePem.repeat(33) }),
+      code("CERTIFICATE_UNREADABLE"),
+    );
+    assert.throws(
+      () => verifyMemberCertificate({ ...tls(), authorityPem: "-----BEGIN CERTIFICATE-----".repeat(1_000) }),
+      code("CERTIFICATE_UNREADABLE"),
     );
   });
 

@@ -1,14 +1,16 @@
-// Is this certificate fit for this member, now? Asked once at start, so that an expired certificate or a wrong clock
-// is a sentence with a way out, not a TLS alert number at the far end. During the life of a link TLS itself checks.
-import { createPrivateKey, X509Certificate } from "node:crypto";
+// Is this certificate fit for this member, now? Asked at the start, when files change and now and then, so that an expired
+// certificate or a wrong clock is a sentence with a way out, not a TLS alert number at the far end. When a link begins TLS
+// itself checks.
+import { createPrivateKey, type X509Certificate } from "node:crypto";
 import { HoldfastError } from "@holdfast/model";
-import { CERTIFICATE_BYTES_MAX, identityOfCertificate, type MemberIdentity } from "./identity.ts";
+import { authorityOf, readBundle } from "./bundle.ts";
+import { identityOfCertificate, type MemberIdentity } from "./identity.ts";
 
 /** A certificate that ends sooner than this is worth a warning. */
 export const RENEWAL_WARNING_DAYS = 30;
 const DAY_MS = 86_400_000;
 
-/** What a member needs for TLS; PEM texts. */
+/** What a member needs for TLS; PEM texts, each of which may hold several certificates (bundle.ts). */
 export interface MemberTls {
   readonly authorityPem: string;
   readonly certificatePem: string;
@@ -18,7 +20,11 @@ export interface MemberTls {
 export interface VerifiedCertificate extends MemberIdentity {
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  /** Whole days until the end, rounded down. */
+  /** End of the authority that signed it. */
+  readonly authorityNotAfterMs: number;
+  /** Why it is no good at this time, and neither is any link that would begin now; undefined: it is good. */
+  readonly trouble: HoldfastError | undefined;
+  /** Whole days until the end of the certificate or its authority, whichever comes first; rounded down. */
   readonly daysLeft: number;
   /** True when fewer than RENEWAL_WARNING_DAYS are left. */
   readonly renewSoon: boolean;
@@ -31,20 +37,26 @@ export interface VerifiedCertificate extends MemberIdentity {
  */
 export function verifyMemberCertificate(
   tls: Omit<MemberTls, "keyPem"> & { readonly keyPem?: string },
-  options: { readonly clusterId?: string; readonly wallMs?: number } = {},
+  options: {
+    readonly clusterId?: string;
+    readonly wallMs?: number;
+    /** "tell": one that is not valid now is no error but has its `trouble`. Default "throw". */
+    readonly time?: "throw" | "tell";
+  } = {},
 ): VerifiedCertificate {
-  const certificate = read(tls.certificatePem, "member");
-  const authority = read(tls.authorityPem, "authority");
+  const [certificate, ...between] = readBundle(tls.certificatePem, "member");
+  const authorities = readBundle(tls.authorityPem, "authority");
   const wallMs = options.wallMs ?? Date.now();
-  if (!certificate.checkIssued(authority) || !certificate.verify(authority.publicKey)) {
+  const authority = authorityOf(certificate, between, authorities, wallMs);
+  if (authority === undefined) {
     throw new HoldfastError("CERTIFICATE_WRONG_AUTHORITY", {
       subject: plain(certificate.subject),
-      authority: plain(authority.subject),
+      authority: authorities.map(({ subject }) => plain(subject)).join("', '"),
     });
   }
-  checkTime(authority, "authority", wallMs);
-  checkTime(certificate, "member", wallMs);
-  const identity = identityOfCertificate(tls.certificatePem);
+  const trouble = troubleOf(authority, "authority", wallMs) ?? troubleOf(certificate, "member", wallMs);
+  if (trouble !== undefined && options.time !== "tell") throw trouble;
+  const identity = identityOfCertificate(new Uint8Array(certificate.raw));
   if (identity === undefined)
     throw new HoldfastError("CERTIFICATE_WITHOUT_IDENTITY", { subject: plain(certificate.subject) });
   if (options.clusterId !== undefined && identity.clusterId !== options.clusterId) {
@@ -56,33 +68,28 @@ export function verifyMemberCertificate(
   if (tls.keyPem !== undefined && !keyMatches(certificate, tls.keyPem))
     throw new HoldfastError("CERTIFICATE_KEY_MISMATCH", { member: identity.memberName });
   const notAfterMs = certificate.validToDate.getTime();
-  const daysLeft = Math.floor((notAfterMs - wallMs) / DAY_MS);
+  const authorityNotAfterMs = authority.validToDate.getTime();
+  const daysLeft = Math.floor((Math.min(notAfterMs, authorityNotAfterMs) - wallMs) / DAY_MS);
   return {
     ...identity,
     notBeforeMs: certificate.validFromDate.getTime(),
     notAfterMs,
+    authorityNotAfterMs,
+    trouble,
     daysLeft,
     renewSoon: daysLeft < RENEWAL_WARNING_DAYS,
   };
 }
 
-function read(pem: string, what: string): X509Certificate {
-  try {
-    if (pem.length > CERTIFICATE_BYTES_MAX) throw new RangeError("too large");
-    return new X509Certificate(pem);
-  } catch (cause) {
-    throw new HoldfastError("CERTIFICATE_UNREADABLE", { what }, { cause });
-  }
-}
-
-function checkTime(certificate: X509Certificate, what: string, wallMs: number): void {
+function troubleOf(certificate: X509Certificate, what: string, wallMs: number): HoldfastError | undefined {
   const from = certificate.validFromDate;
   const to = certificate.validToDate;
   const now = new Date(wallMs).toISOString();
   if (wallMs < from.getTime())
-    throw new HoldfastError("CERTIFICATE_NOT_YET_VALID", { what, from: from.toISOString(), now });
+    return new HoldfastError("CERTIFICATE_NOT_YET_VALID", { what, from: from.toISOString(), now });
   if (wallMs > to.getTime())
-    throw new HoldfastError("CERTIFICATE_EXPIRED", { what, to: to.toISOString(), now });
+    return new HoldfastError("CERTIFICATE_EXPIRED", { what, to: to.toISOString(), now });
+  return undefined;
 }
 
 function keyMatches(certificate: X509Certificate, keyPem: string): boolean {

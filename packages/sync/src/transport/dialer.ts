@@ -31,6 +31,7 @@ interface Attempt {
 
 export class Dialer {
   readonly #options: DialerOptions;
+  #tls: MemberTls | "plain";
   #addressIndex = 0;
   #failureCount = 0;
   #timer: Timer | undefined;
@@ -42,6 +43,12 @@ export class Dialer {
 
   constructor(options: DialerOptions) {
     this.#options = options;
+    this.#tls = options.tls;
+  }
+
+  /** For the dials that come. */
+  setTls(tls: MemberTls): void {
+    this.#tls = tls;
   }
 
   get member(): MemberName {
@@ -126,7 +133,8 @@ export class Dialer {
   }
 
   #dial(address: HostPort): void {
-    const { tls, timing } = this.#options;
+    const { timing } = this.#options;
+    const tls = this.#tls;
     const host = address.host.includes(":") ? `[${address.host}]` : address.host;
     const socket = new WebSocket(`${tls === "plain" ? "ws" : "wss"}://${host}:${address.port}${LINK_PATH}`, {
       perMessageDeflate: false,

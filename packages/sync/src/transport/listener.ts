@@ -4,7 +4,12 @@
 import { constants } from "node:crypto";
 import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
 import { createServer as createNetServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import {
+  createServer as createTlsServer,
+  type SecureContextOptions,
+  type TLSSocket,
+  type Server as TlsServer,
+} from "node:tls";
 import { HoldfastError } from "@holdfast/model";
 import { type WebSocket, WebSocketServer } from "ws";
 import { identityOfCertificate, type MemberIdentity } from "../certificates/identity.ts";
@@ -26,6 +31,8 @@ export interface ListenerEvents {
 export interface Listener {
   /** Where it really listens, ports filled in. */
   readonly bound: readonly HostPort[];
+  /** For connections that come from now on. */
+  setTls(tls: MemberTls): void;
   close(): Promise<void>;
 }
 
@@ -72,11 +79,12 @@ export async function listen(
     http.emit("connection", socket);
   };
 
+  const handshakes = tls === "plain" ? undefined : tlsHandshakes(tls, admit, events);
   const servers: Server[] = [];
   const bound: HostPort[] = [];
   try {
     for (const address of addresses) {
-      const server = tls === "plain" ? plainServer(room, admit) : tlsServer(room, tls, admit, events);
+      const server = handshakes === undefined ? plainServer(room, admit) : tlsServer(room, handshakes);
       servers.push(server);
       bound.push(await bind(server, address));
     }
@@ -86,6 +94,7 @@ export async function listen(
   }
   return {
     bound,
+    setTls: (next) => handshakes?.setSecureContext(contextOf(next)),
     close: async () => {
       room.close();
       await closeAll(servers, http);
@@ -101,23 +110,36 @@ function plainServer(room: WaitingRoom, admit: (socket: Socket, certified: undef
   });
 }
 
-/** TCP first: nothing is spent on a handshake for which there is no place. */
-function tlsServer(
-  room: WaitingRoom,
-  tls: MemberTls,
-  admit: (socket: Socket, certified: MemberIdentity) => void,
-  events: ListenerEvents,
-): Server {
-  const server = createTlsServer({
+function contextOf(tls: MemberTls): SecureContextOptions {
+  return {
     ca: tls.authorityPem,
     cert: tls.certificatePem,
     key: tls.keyPem,
     minVersion: "TLSv1.3",
+    // A resumed session carries no certificate to check.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  };
+}
+
+/** TCP first: nothing is spent on a handshake for which there is no place. */
+function tlsServer(room: WaitingRoom, handshakes: TlsServer): Server {
+  return createNetServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    if (room.enter(socket)) handshakes.emit("connection", socket);
+  });
+}
+
+/** Listens nowhere: it is given the connections of all addresses. */
+function tlsHandshakes(
+  tls: MemberTls,
+  admit: (socket: Socket, certified: MemberIdentity) => void,
+  events: ListenerEvents,
+): TlsServer {
+  const server = createTlsServer({
+    ...contextOf(tls),
     requestCert: true,
     // Checked below instead: an alert would tell the dialler nothing, a status line with a reason does.
     rejectUnauthorized: false,
-    // A resumed session carries no certificate to check.
-    secureOptions: constants.SSL_OP_NO_TICKET,
     // Of silence; the waiting room's is absolute.
     handshakeTimeout: WAITING_MS,
   });
@@ -137,7 +159,7 @@ function tlsServer(
       admit(socket, identity);
       return;
     }
-    const explanation = `the certificate is not one of this cluster's members: ${failure}`;
+    const explanation = explain(failure);
     events.refused("certificate", explanation, remoteOf(socket));
     socket.end(
       `HTTP/1.1 403 Forbidden\r\n${REFUSAL_HEADER}: certificate\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
@@ -147,10 +169,13 @@ function tlsServer(
     events.refused("tls", error.message, remoteOf(socket));
     socket.destroy();
   });
-  return createNetServer((socket) => {
-    socket.on("error", () => socket.destroy());
-    if (room.enter(socket)) server.emit("connection", socket);
-  });
+  return server;
+}
+
+function explain(failure: string | undefined): string {
+  if (failure === "CERT_HAS_EXPIRED")
+    return "its certificate has ended: 'holdfast certificates issue NAME', and put certificate and key in their places there; no restart is needed";
+  return `the certificate is not one of this cluster's members: ${failure}`;
 }
 
 function bind(server: Server, address: HostPort): Promise<HostPort> {

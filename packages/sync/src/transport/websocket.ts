@@ -3,6 +3,7 @@
 import type { MemberName } from "@holdfast/model";
 import type { WebSocket } from "ws";
 import type { MemberIdentity } from "../certificates/identity.ts";
+import type { MemberTls } from "../certificates/verify.ts";
 import { encodePeerMessage } from "../messages/codec.ts";
 import { type Greeting, PROTOCOL_VERSION, PROTOCOL_VERSION_LOWEST } from "../messages/greeting.ts";
 import {
@@ -162,6 +163,13 @@ export class WsTransport implements Transport {
   /** Breaks a link as a network does, for tests. */
   breakLink(peer: number): void {
     this.#links.get(peer)?.close("silence");
+  }
+
+  /** Links that are up stay; those that begin from now on show and check these certificates. */
+  setTls(tls: MemberTls): void {
+    this.#listener?.setTls(tls);
+    for (const dialer of this.#dialers.values()) dialer.setTls(tls);
+    this.#refusalLoggedAtMs.clear();
   }
 
   async stop(): Promise<void> {

@@ -2,6 +2,7 @@
 // the main one.
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { type Clock, type Logger, type Random, systemClock, systemRandom } from "@holdfast/model";
+import type { MemberTls } from "../certificates/verify.ts";
 import { ReplicationEngine } from "../engine/engine.ts";
 import { automergeJournal, growMemory } from "../journal/automerge-segment.ts";
 import type { EngineLink, Store, ToEngine, ToView } from "../ports.ts";
@@ -15,6 +16,8 @@ export interface EngineHost {
   /** Where the transport listens, ports filled in. */
   readonly bound: readonly HostPort[];
   counters(): HostCounters;
+  /** Certificates for the links that begin from now on. */
+  setTls(tls: MemberTls): void;
   /** Flushes, says goodbye to the peers, closes everything. */
   stop(): Promise<void>;
 }
@@ -89,6 +92,7 @@ export async function hostEngine(
       delay.reset();
       return counters;
     },
+    setTls: (tls) => transport.setTls(tls),
     stop: async () => {
       delay.disable();
       await engine.stop();

@@ -1,6 +1,7 @@
 // Entry of the worker thread. It owns the engine, Automerge and the sockets; the main thread keeps its loop for packets.
 import { parentPort } from "node:worker_threads";
 import { HoldfastError, type Logger } from "@holdfast/model";
+import type { MemberTls } from "../certificates/verify.ts";
 import type { ToEngine, ToView } from "../ports.ts";
 import { type EngineHost, hostEngine } from "./engine-host.ts";
 import { ENGINE_SLICE_MS, PortLink } from "./port-link.ts";
@@ -32,6 +33,8 @@ function remoteLogger(bound: object): Logger {
 }
 
 let host: EngineHost | undefined;
+/** Certificates that came before the host was there. */
+let tlsBefore: MemberTls | undefined;
 let link: PortLink<ToView, ToEngine> | undefined;
 
 control.on("message", (message: ToHost) => {
@@ -41,6 +44,7 @@ control.on("message", (message: ToHost) => {
       hostEngine(message.options, link, remoteLogger({})).then(
         (started) => {
           host = started;
+          if (tlsBefore !== undefined) host.setTls(tlsBefore);
           say({ kind: "started", bound: started.bound });
         },
         (error: unknown) => {
@@ -52,6 +56,13 @@ control.on("message", (message: ToHost) => {
       break;
     case "counters":
       if (host !== undefined) say({ kind: "counters", token: message.token, counters: host.counters() });
+      break;
+    case "tls":
+      if (host === undefined) tlsBefore = message.tls;
+      else host.setTls(message.tls);
+      break;
+    case "beat":
+      say({ kind: "beat" });
       break;
     case "stop":
       void stop();

@@ -41,6 +41,9 @@ export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";
 export type ToHost =
   | { readonly kind: "start"; readonly options: HostOptions; readonly port: MessagePort }
   | { readonly kind: "counters"; readonly token: number }
+  | { readonly kind: "tls"; readonly tls: MemberTls }
+  /** Answered at once: the thread's event loop turns. */
+  | { readonly kind: "beat" }
   | { readonly kind: "stop" };
 
 export type FromHost =
@@ -53,4 +56,5 @@ export type FromHost =
     }
   | { readonly kind: "log"; readonly level: LogLevel; readonly fields: object; readonly message: string }
   | { readonly kind: "counters"; readonly token: number; readonly counters: HostCounters }
+  | { readonly kind: "beat" }
   | { readonly kind: "stopped" };

@@ -1,8 +1,10 @@
 // Keeps the engine's thread running. When it crashes a new one takes its place, with a new link, and whoever holds the
-// view is told to write again what it knows; when it crashes too often the member goes on without replication and says
-// so. Packets are forwarded all the while: nothing here is in their way.
+// view is told to write again what it knows. When it crashes too often, or hangs, it is given up: the daemon has to end, since
+// a member without replication would stay not ready for ever. Packets are forwarded all the while: nothing here is in
+// their way.
 import { MessageChannel, Worker } from "node:worker_threads";
-import { type Clock, type ErrorCode, HoldfastError, type Logger } from "@holdfast/model";
+import { type Clock, type ErrorCode, HoldfastError, type Logger, type Timer } from "@holdfast/model";
+import type { MemberTls } from "../certificates/verify.ts";
 import type { ToEngine, ToView } from "../ports.ts";
 import type { HostPort } from "../transport/settings.ts";
 import { PortLink, VIEW_SLICE_MS } from "./port-link.ts";
@@ -14,6 +16,15 @@ export const RESTART_WINDOW_MS = 60_000;
 const RESTART_PAUSE_MS = 100;
 /** How long a stop may take before the thread is ended. */
 const STOP_LIMIT_MS = 5_000;
+/**
+ * Every so often the thread is asked for a sign of life. What counts is how often it did not answer, not for how long: a
+ * process that stood still as a whole (SIGSTOP, a suspended machine) asks once after it.
+ */
+export const BEAT_PERIOD_MS = 1_000;
+/** Without an answer to so many the thread counts as hung, and the member is not ready. */
+export const SILENT_BEAT_COUNT = 5;
+/** Without an answer to so many it is given up. */
+export const LOST_BEAT_COUNT = 30;
 const COUNTERS_LIMIT_MS = 1_000;
 const COUNTERS_WAITING_MAX = 64;
 
@@ -24,12 +35,15 @@ export interface SupervisorEvents {
   linked(link: ViewLink, restarted: boolean): void;
   /** The thread is gone; what was under way on its link will not be answered. */
   unlinked(): void;
-  /** It crashed too often. */
+  /** It hangs, or answers again. */
+  answers(does: boolean): void;
+  /** It crashed too often, or hangs for good. */
   failed(error: HoldfastError): void;
 }
 
 export class Supervisor {
-  readonly #options: HostOptions;
+  /** As it is now: a thread that is started again gets the newest. */
+  #options: HostOptions;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #events: SupervisorEvents;
@@ -42,6 +56,9 @@ export class Supervisor {
   readonly #waiting = new Map<number, (counters: HostCounters | undefined) => void>();
   #bound: readonly HostPort[] = [];
   #restartCount = 0;
+  /** Questions for a sign of life that were not answered; while the engine runs. */
+  #unansweredCount = 0;
+  #beat: Timer | undefined;
 
   constructor(options: HostOptions, clock: Clock, logger: Logger, events: SupervisorEvents) {
     this.#options = options;
@@ -82,10 +99,17 @@ export class Supervisor {
     });
   }
 
+  /** Certificates for the links that begin from now on. */
+  setTls(tls: MemberTls): void {
+    this.#options = { ...this.#options, tls };
+    this.#say({ kind: "tls", tls });
+  }
+
   /** Flushes journals and store, says goodbye to the peers, ends the thread. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    this.#beat?.cancel();
     const worker = this.#worker;
     if (worker === undefined) return;
     await new Promise<void>((resolve) => {
@@ -102,13 +126,18 @@ export class Supervisor {
       };
       this.#say({ kind: "stop" });
     });
-    await worker.terminate();
+    // One that hangs in a system call ends with the process.
+    await Promise.race([
+      worker.terminate(),
+      new Promise<void>((resolve) => void this.#clock.after(STOP_LIMIT_MS, resolve)),
+    ]);
     this.#unlink();
   }
 
   /** Ends the thread for good as a killed process does, for tests: nothing is flushed, nobody is told. */
   async kill(): Promise<void> {
     this.#stopping = true;
+    this.#beat?.cancel();
     await this.#worker?.terminate();
   }
 
@@ -133,6 +162,7 @@ export class Supervisor {
     worker.on("message", (message: FromHost) => {
       if (message.kind === "started") {
         running = true;
+        this.#listenForBeats();
         this.#bound = message.bound;
         started();
       } else if (message.kind === "refused") {
@@ -144,7 +174,8 @@ export class Supervisor {
       else if (message.kind === "counters") {
         this.#waiting.get(message.token)?.(message.counters);
         this.#waiting.delete(message.token);
-      } else this.#stopped?.();
+      } else if (message.kind === "beat") this.#heard();
+      else this.#stopped?.();
     });
     worker.on("error", (error) => {
       lastError = error instanceof Error ? error : new Error(String(error));
@@ -153,6 +184,7 @@ export class Supervisor {
       this.#stopped?.();
       if (this.#worker !== worker) return;
       this.#worker = undefined;
+      this.#beat?.cancel();
       this.#unlink();
       if (this.#stopping) return;
       this.#crashed(
@@ -179,6 +211,32 @@ export class Supervisor {
     this.#clock.after(RESTART_PAUSE_MS, () => {
       if (!this.#stopping) this.#launch(true, started, failed);
     });
+  }
+
+  #listenForBeats(): void {
+    this.#heard();
+    this.#beat?.cancel();
+    this.#beat = this.#clock.every(BEAT_PERIOD_MS, () => {
+      this.#unansweredCount++;
+      if (this.#unansweredCount === SILENT_BEAT_COUNT + 1) {
+        this.#logger.error({ periodMs: BEAT_PERIOD_MS }, "replication's thread does not answer");
+        this.#events.answers(false);
+      }
+      if (this.#unansweredCount > LOST_BEAT_COUNT) {
+        this.#beat?.cancel();
+        this.#events.failed(
+          new HoldfastError("SYNC_WORKER_HANGS", { seconds: (LOST_BEAT_COUNT * BEAT_PERIOD_MS) / 1_000 }),
+        );
+        return;
+      }
+      this.#say({ kind: "beat" });
+    });
+  }
+
+  #heard(): void {
+    const wasSilent = this.#unansweredCount > SILENT_BEAT_COUNT;
+    this.#unansweredCount = 0;
+    if (wasSilent) this.#events.answers(true);
   }
 
   #unlink(): void {
