@@ -13,7 +13,16 @@ export {
   type RouterStatus,
   type SessionState,
 } from "./announcer.ts";
-export { type AnnouncerOptions, createAnnouncer } from "./create.ts";
+export { BgpAnnouncer } from "./bgp/announcer.ts";
+export {
+  type BfdConfiguration,
+  type BgpConfiguration,
+  RANK_COUNT_MAX,
+  type RankPolicy,
+  ROUTER_COUNT_MAX,
+  type RouterConfiguration,
+} from "./bgp/configuration.ts";
+export { type AnnouncerOptions, createAnnouncer, startAnnouncer } from "./create.ts";
 export type { AnnouncerInterface, InterfacePort } from "./interfaces.ts";
 export { solicitationFrame } from "./l2/frames.ts";
 export { type FrameSender, openPacketSocket } from "./l2/packet-socket.ts";

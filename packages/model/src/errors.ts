@@ -351,6 +351,11 @@ export const ERROR_CATALOGUE = {
     message: "The l2 announcer may not open a packet socket (errno {errno}).",
     remedy: "Give the daemon CAP_NET_RAW, or set the announcer to 'none' where routes are somebody else's.",
   },
+  ANNOUNCER_SPEAKER_MISSING: {
+    status: 500,
+    message: "The bgp announcer needs BIRD 2.0.12 or newer, and there is no program {program}.",
+    remedy: "Install it (Debian: 'apt install bird2'), or name its program in announcer.bird.",
+  },
   SYNC_WORKER_FAILED: {
     status: 500,
     message: "Replication crashed {count} times within a minute: {reason}.",

@@ -1,0 +1,253 @@
+// Two members that announce one VIP to a router, all real: the router's kernel has to hold a route whatever happens to
+// one of them. BIRD on all three.
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after, before, suite, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { type Host, Lab, until } from "@holdfast/testkit";
+import type { Announced, RouterStatus } from "../../announcer.ts";
+
+const BIRD = "/usr/sbin/bird";
+const PROGRAM = fileURLToPath(new URL("../announce-by-line.ts", import.meta.url));
+const VIP = "203.0.113.1";
+const ROUTER = "198.18.0.254";
+
+/** A member: a process with the announcer in it, and what it said last. */
+class Speaking {
+  readonly host: Host;
+  readonly directory: string;
+  #child: ChildProcess | undefined;
+  state: { announced: readonly Announced[]; routers: readonly RouterStatus[] } = {
+    announced: [],
+    routers: [],
+  };
+  log = "";
+
+  constructor(lab: Lab, host: Host) {
+    this.host = host;
+    this.directory = join(lab.directory, `${host.name}.bgp`);
+  }
+
+  start(router: object = {}): void {
+    const address = this.host.addresses("wire")[0];
+    const configuration = {
+      routerId: address,
+      announce: [],
+      routers: [
+        {
+          ...{ name: "tor", address: ROUTER, as: 65_000, localAs: 65_001, holdS: 30, ttlSecurity: false },
+          ...{ ipv6: false, extendedNextHop: false, passive: false, bfd: { intervalMs: 100, multiplier: 3 } },
+          ...router,
+        },
+      ],
+    };
+    const child = this.host.spawn(
+      process.execPath,
+      [
+        "--disable-warning=ExperimentalWarning",
+        PROGRAM,
+        JSON.stringify({ program: BIRD, directory: this.directory, configuration }),
+      ],
+      { stdio: ["pipe", "pipe", "pipe"] },
+    );
+    this.#child = child;
+    if (child.stdout !== null)
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        this.state = JSON.parse(line) as typeof this.state;
+      });
+    child.stderr?.on("data", (data) => {
+      this.log += String(data);
+    });
+  }
+
+  order(order: object): void {
+    this.#child?.stdin?.write(`${JSON.stringify(order)}\n`);
+  }
+
+  announce(rank: number): void {
+    this.order([{ vip: VIP, rank }]);
+  }
+
+  get session(): RouterStatus | undefined {
+    return this.state.routers[0];
+  }
+
+  get birdPid(): number | undefined {
+    const pid = this.#child?.pid;
+    if (pid === undefined) return undefined;
+    const children = this.host.run("cat", [`/proc/${pid}/task/${pid}/children`]).trim();
+    return children === "" ? undefined : Number(children.split(" ")[0]);
+  }
+
+  async kill(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill(signal);
+    await ended;
+  }
+
+  async isUp(): Promise<void> {
+    await until(
+      `${this.host.name}'s session with the router, BFD included`,
+      () => this.session?.session === "Established" && this.session.bfd === "Up",
+      60_000,
+    );
+  }
+}
+
+suite("bgp announcer with BIRD", { timeout: 240_000 }, () => {
+  let lab: Lab;
+  let router: Host;
+  let m1: Speaking;
+  let m2: Speaking;
+  let changes = "";
+
+  before(() => {
+    lab = new Lab();
+    lab.network("wire");
+    router = lab.host("r", { wire: [`${ROUTER}/24`] });
+    m1 = new Speaking(lab, lab.host("m1", { wire: ["198.18.0.1/24"] }));
+    m2 = new Speaking(lab, lab.host("m2", { wire: ["198.18.0.2/24"] }));
+    const file = join(lab.directory, "router.conf");
+    const member = (n: number) => `
+protocol bgp m${n} {
+  local as 65000; neighbor 198.18.0.${n} as 65001; passive on; bfd on; med metric; hold time 30;
+  error wait time 1,2; ipv4 { import all; export none; };
+}`;
+    writeFileSync(
+      file,
+      `router id ${ROUTER}; log stderr all; protocol device { }
+protocol bfd { interface "*" { interval 100 ms; idle tx interval 200 ms; multiplier 3; }; }
+protocol kernel { ipv4 { import none; export all; }; }${member(1)}${member(2)}\n`,
+    );
+    router.spawn(
+      BIRD,
+      ["-f", "-c", file, "-s", join(lab.directory, "router.ctl"), "-P", join(lab.directory, "router.pid")],
+      {
+        stdio: "ignore",
+      },
+    );
+    const monitor = router.spawn("ip", ["monitor", "route"], { stdio: ["ignore", "pipe", "ignore"] });
+    monitor.stdout?.on("data", (data) => {
+      changes += String(data);
+    });
+  });
+  after(() => lab.close());
+
+  /** Through whom the router's kernel sends the VIP's packets. */
+  const via = () => /via (\S+)/.exec(router.run("ip", ["route", "show", VIP]))?.[1];
+  const goesTo = (member: Speaking) =>
+    until(
+      `the router to send to ${member.host.name}`,
+      () => via() === member.host.addresses("wire")[0],
+      60_000,
+    );
+  /** Times that the kernel's route vanished without another in its place, since `from`. */
+  const gaps = (from: number) =>
+    changes
+      .slice(from)
+      .split("\n")
+      .filter((line) => line.startsWith(`Deleted ${VIP} `)).length;
+  const told = () =>
+    router.run("birdc", ["-s", join(lab.directory, "router.ctl"), "show", "route", "all", `${VIP}/32`]);
+
+  test("the owner is preferred, the successor is held beside it", async () => {
+    m1.start();
+    m2.start();
+    m1.announce(0);
+    m2.announce(1);
+    await Promise.all([m1.isUp(), m2.isUp()]);
+    await goesTo(m1);
+    await until("the router to hold both", () => told().match(/BGP\.med/g)?.length === 2);
+    assert.match(told(), /BGP\.as_path: 65001\n[\s\S]*BGP\.med: 10\n[\s\S]*BGP\.community: \(65001,1\)/);
+    assert.match(
+      told(),
+      /BGP\.as_path: 65001 65001\n[\s\S]*BGP\.med: 20\n[\s\S]*BGP\.community: \(65001,2\)/,
+    );
+    assert.deepEqual(m1.state.announced[0]?.places, ["tor"]);
+    assert.equal(m1.state.announced[0]?.trouble, undefined);
+    assert.deepEqual(m2.session?.routes[0]?.reason, "this member is successor number 1");
+  });
+
+  test("a planned move, better first and worse after, leaves no moment without a route", async () => {
+    for (const [to, from] of [
+      [m2, m1],
+      [m1, m2],
+    ] as const) {
+      const mark = changes.length;
+      to.announce(0);
+      await until("the router to hear of the better one", () => told().match(/BGP\.med: 10/g)?.length === 2);
+      from.announce(1);
+      await goesTo(to);
+      assert.equal(gaps(mark), 0, changes.slice(mark));
+    }
+  });
+
+  test("a member that dies takes its speaker with it, and the router has the way around already", async () => {
+    const mark = changes.length;
+    await m1.kill("SIGKILL");
+    await goesTo(m2);
+    assert.equal(gaps(mark), 0, changes.slice(mark));
+    m2.announce(0);
+    m1.start();
+    m1.announce(1);
+    await m1.isUp();
+    await until("the router to hold both again", () => told().match(/BGP\.med/g)?.length === 2);
+  });
+
+  test("a speaker that is killed is said, started again, and told everything anew", async () => {
+    const pid = m2.birdPid;
+    assert(pid !== undefined);
+    process.kill(pid, "SIGKILL");
+    await goesTo(m1);
+    await until("trouble at m2", () => /does not run|ended by SIGKILL/.test(m2.log));
+    await m2.isUp();
+    await goesTo(m2);
+    assert.notEqual(m2.birdPid, pid);
+    assert.equal(m2.session?.flapCount, 1);
+  });
+
+  test("a speaker that hangs is ended and started again", async () => {
+    const pid = m2.birdPid;
+    assert(pid !== undefined);
+    process.kill(pid, "SIGSTOP");
+    await goesTo(m1);
+    await until("another speaker at m2", () => m2.birdPid !== undefined && m2.birdPid !== pid, 30_000);
+    await m2.isUp();
+    await goesTo(m2);
+  });
+
+  test("a daemon whose main loop hangs stops announcing, and begins again when it goes on", async () => {
+    m2.order({ block: 5_000 });
+    await goesTo(m1);
+    await goesTo(m2);
+    await m2.isUp();
+  });
+
+  test("a graceful stop tells the router, which goes on with the other", async () => {
+    const mark = changes.length;
+    m1.announce(0);
+    m2.order([{ vip: VIP, rank: "leaving" }]);
+    await goesTo(m1);
+    assert.match(told(), /BGP\.community: .*\(65535,0\)/);
+    m2.order({ stop: true });
+    await until("the router to hold one", () => told().match(/BGP\.med/g)?.length === 1);
+    assert.equal(gaps(mark), 0, changes.slice(mark));
+  });
+
+  test("a router that cannot be had is named with what the speaker says of it", async () => {
+    await m2.kill("SIGKILL");
+    m2.start({ address: "198.18.0.253" });
+    m2.announce(0);
+    await until(
+      "trouble",
+      () => m2.state.announced[0]?.trouble === "no router has a session with this member",
+    );
+    await until("a reason", () => ["Connect", "Active"].includes(m2.session?.session ?? ""));
+    assert.deepEqual(m2.state.announced[0]?.places, []);
+  });
+});
