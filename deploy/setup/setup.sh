@@ -19,6 +19,7 @@ packages=(
   tcpdump          # captures of the lab
   nftables         # the benchmarks' comparison
   procps           # process figures
+  bird2            # the lab's routers, and the speaker of the bgp announcer
   systemd          # systemd-analyze checks the unit file
 )
 missing=()

@@ -27,6 +27,7 @@ export async function metricsText(): Promise<string> {
     slowPathGauges: () => none,
     endpointHealth: () => ({ health: "unknown" }),
     ready: () => true,
+    routers: () => [],
     ownedVipCount: () => 0,
     membersAlive: () => 1,
     membersConfigured: () => 1,

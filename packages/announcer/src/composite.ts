@@ -4,24 +4,24 @@ import type { Announced, Announcement, Announcer, AnnouncerCounters, RouterStatu
 
 export class CompositeAnnouncer implements Announcer {
   readonly kind = "composite";
-  readonly #parts: readonly Announcer[];
+  readonly parts: readonly Announcer[];
 
   constructor(parts: readonly Announcer[]) {
-    this.#parts = parts;
+    this.parts = parts;
   }
 
   async announce(announcements: readonly Announcement[]): Promise<void> {
-    await Promise.all(this.#parts.map((part) => part.announce(announcements)));
+    await Promise.all(this.parts.map((part) => part.announce(announcements)));
   }
 
   renew(vip: Address): void {
-    for (const part of this.#parts) part.renew(vip);
+    for (const part of this.parts) part.renew(vip);
   }
 
   /** A VIP is in trouble when no part leads its traffic here. */
   announced(): readonly Announced[] {
     const merged = new Map<Address, Announced>();
-    for (const part of this.#parts)
+    for (const part of this.parts)
       for (const next of part.announced()) {
         const before = merged.get(next.vip);
         merged.set(next.vip, before === undefined ? next : merge(before, next));
@@ -30,24 +30,24 @@ export class CompositeAnnouncer implements Announcer {
   }
 
   routers(): readonly RouterStatus[] {
-    return this.#parts.flatMap((part) => part.routers());
+    return this.parts.flatMap((part) => part.routers());
   }
 
   onStatus(listener: () => void): () => void {
-    const ends = this.#parts.map((part) => part.onStatus(listener));
+    const ends = this.parts.map((part) => part.onStatus(listener));
     return () => {
       for (const end of ends) end();
     };
   }
 
   counters(): AnnouncerCounters {
-    const all = this.#parts.map((part) => part.counters());
+    const all = this.parts.map((part) => part.counters());
     const sum = (field: keyof AnnouncerCounters) => all.reduce((total, each) => total + each[field], 0);
     return { sent: sum("sent"), sendFailures: sum("sendFailures"), postponed: sum("postponed") };
   }
 
   async stop(options?: { readonly graceful?: boolean }): Promise<void> {
-    await Promise.all(this.#parts.map((part) => part.stop(options)));
+    await Promise.all(this.parts.map((part) => part.stop(options)));
   }
 }
 

@@ -22,6 +22,7 @@ export {
   ROUTER_COUNT_MAX,
   type RouterConfiguration,
 } from "./bgp/configuration.ts";
+export { CompositeAnnouncer } from "./composite.ts";
 export { type AnnouncerOptions, createAnnouncer, startAnnouncer } from "./create.ts";
 export type { AnnouncerInterface, InterfacePort } from "./interfaces.ts";
 export { solicitationFrame } from "./l2/frames.ts";

@@ -1,7 +1,7 @@
 // The typed client. `fetch` does the work, so it runs in a browser too; unix sockets and private authorities need
 // the transport of transport.ts.
 import type { Static, TSchema } from "@sinclair/typebox";
-import type { Health, MemberView, NodeEvent, NodeStatus, VipView } from "./schema/cluster.ts";
+import type { Health, MemberView, NodeEvent, NodeStatus, RouterView, VipView } from "./schema/cluster.ts";
 import type { Problem } from "./schema/common.ts";
 import type { ServiceSpecSchema, ServiceView } from "./schema/service.ts";
 import type { SessionDetail, SessionPage, SessionQuery } from "./schema/session.ts";
@@ -82,6 +82,8 @@ export interface ApiClient {
   removeSession(id: string): Promise<void>;
   listVips(): Promise<VipView[]>;
   listMembers(): Promise<MemberView[]>;
+  /** Routers that this member announces VIPs to. */
+  listRouters(): Promise<RouterView[]>;
   drainMember(name: string, drain: boolean): Promise<MemberView>;
   status(): Promise<NodeStatus>;
   /** Does not throw when the node is not ready: that is what it says. */
@@ -173,6 +175,7 @@ export function createClient(options: ClientOptions): ApiClient {
     },
     listVips: async () => (await json<{ items: VipView[] }>("GET", "/v1/vips")).items,
     listMembers: async () => (await json<{ items: MemberView[] }>("GET", "/v1/members")).items,
+    listRouters: async () => (await json<{ items: RouterView[] }>("GET", "/v1/routers")).items,
     drainMember: (name, drain) => json("POST", `/v1/members/${segment(name)}/${drain ? "drain" : "undrain"}`),
     status: () => json("GET", "/v1/status"),
     ready: () => json("GET", "/v1/health/ready", { accept: [503] }),

@@ -351,6 +351,16 @@ export const ERROR_CATALOGUE = {
     message: "The l2 announcer may not open a packet socket (errno {errno}).",
     remedy: "Give the daemon CAP_NET_RAW, or set the announcer to 'none' where routes are somebody else's.",
   },
+  CONFIG_ROUTER_PASSWORD_INVALID: {
+    status: 500,
+    message: "The password file {file} of a router cannot be used: {reason}.",
+    remedy: "Write the password, at most 80 characters, into its first line, readable for the daemon.",
+  },
+  CONFIG_CHANGE_NEEDS_DRAIN: {
+    status: 409,
+    message: "The new configuration would end the sessions with {routers}, and this member serves VIPs.",
+    remedy: "Drain it first ('holdfast drain member NAME'), reload, and undrain it. Nothing was changed.",
+  },
   ANNOUNCER_SPEAKER_MISSING: {
     status: 500,
     message: "The bgp announcer needs BIRD 2.0.12 or newer, and there is no program {program}.",

@@ -1,6 +1,5 @@
 // The composition root: puts the parts together for one configuration, and takes them apart again.
 import { randomBytes } from "node:crypto";
-import type { Announcer } from "@holdfast/announcer";
 import { type Coordinator, startCoordinator } from "@holdfast/coordinator";
 import { type Clock, HoldfastError, parseAddress, type SessionRecord, systemClock } from "@holdfast/model";
 import { type ApiListeners, readToken, startApi } from "./api/listen.ts";
@@ -12,6 +11,8 @@ import type { ClusterLink } from "./cluster/link.ts";
 import { MemberAddresses } from "./cluster/member-addresses.ts";
 import { MemberDirectory } from "./cluster/members.ts";
 import { openLink } from "./cluster/open-link.ts";
+import { tellRouterEvents } from "./cluster/router-events.ts";
+import { flappingRouters } from "./cluster/routers.ts";
 import { readSecret } from "./cluster/secret.ts";
 import { clusterNetworks, placedMembers, type Topology } from "./cluster/topology.ts";
 import { addressOf, type OwnMember, otherMembers, ownMember } from "./config/check.ts";
@@ -174,7 +175,9 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       "data plane is open",
     );
 
-    const announcer: Announcer = openAnnouncer({ configuration, topology, network, clock, logger });
+    const announcing = await openAnnouncer({ configuration, topology, network, clock, logger });
+    const { announcer } = announcing;
+    closers.push(tellRouterEvents(announcer, events));
     closers.push(() => announcer.stop());
 
     const coordinator: Coordinator = await startCoordinator({
@@ -211,6 +214,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       slowPathGauges: () => dataPlane.slowPathGauges(),
       endpointHealth: (service, endpoint) => dataPlane.endpointHealth(service, endpoint),
       ready: () => readiness.ready,
+      routers: () => announcer.routers(),
       ownedVipCount: () => coordinator.duties().filter((duty) => duty.owned).length,
       membersAlive: () =>
         coordinator.view().members.filter((m) => m.phase === "alive" || m.phase === "suspect").length,
@@ -258,6 +262,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       return (found.places.length > 0 ? found.places : ["-"]).map((name) => ({
         interface: name,
         kind: announcer.kind,
+        ...(found.rank === "leaving" ? { leaving: true } : { rank: found.rank }),
+        ...(found.trouble !== undefined && { trouble: found.trouble }),
         since,
       }));
     };
@@ -290,6 +296,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         };
       },
       health: () => readiness.health(own.name, HOLDFAST_VERSION),
+      routers: () => announcer.routers(),
       ownerships: () => coordinator.vips().map((vip) => ({ ...vip, owner: vip.announcer })),
       ownershipOf: (vip) => {
         const found = coordinator.vips().find((ownership) => ownership.vip === vip);
@@ -362,10 +369,16 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       reload(next) {
         const fields = checkReload(configuration, next.configuration);
         const nextToken = readToken(next.configuration.api);
+        const ending = flappingRouters(configuration, next.configuration);
+        if (ending.length > 0 && announcer.announced().some(({ rank }) => rank === 0))
+          throw new HoldfastError("CONFIG_CHANGE_NEEDS_DRAIN", { routers: ending.join(", ") });
+        // Reads passwords, and may refuse: before anything is changed.
+        const tellRouters = announcing.prepare(next.configuration);
         const outcome = registry.applyFile(next.configuration.services, {
           removed: next.configuration.removedServices,
         });
         tellOutcome(logger, outcome);
+        tellRouters();
         configuration = next.configuration;
         joined.applyServices();
         token = nextToken;

@@ -152,7 +152,7 @@ export class Life {
       limits: { ...FORWARDER_LIMITS, ...fault?.limits },
     });
     this.dataPlane = dataPlane;
-    const announcer = openAnnouncer({
+    const { announcer } = await openAnnouncer({
       configuration,
       topology,
       network,

@@ -15,7 +15,16 @@ export const VipSchema = Type.Object(
     }),
     announcements: Type.Array(
       Type.Object(
-        { interface: Type.String(), kind: Type.String(), since: Type.Optional(TimestampSchema) },
+        {
+          interface: Type.String({ description: "An interface of l2, a router of bgp; - for neither." }),
+          kind: Type.String(),
+          rank: Type.Optional(Type.Integer({ description: "0: as its owner; 1: as the first successor, …" })),
+          leaving: Type.Optional(Type.Boolean({ description: "This member drains." })),
+          trouble: Type.Optional(
+            Type.String({ description: "Why it leads no traffic here although it is announced." }),
+          ),
+          since: Type.Optional(TimestampSchema),
+        },
         closed,
       ),
       { description: "Where this member announces it; empty at the others." },
@@ -39,6 +48,49 @@ export const VipSchema = Type.Object(
   closed,
 );
 export type VipView = Static<typeof VipSchema>;
+
+const RouterRouteSchema = Type.Object(
+  {
+    vip: AddressSchema,
+    rank: Type.Optional(
+      Type.Integer({ description: "0: this member owns it; 1: it is the first successor, …" }),
+    ),
+    leaving: Type.Optional(Type.Boolean({ description: "This member drains." })),
+    sent: Type.Boolean({ description: "The speaker is ordered to send it to this router." }),
+    reason: Type.String({ description: "Why, or why not." }),
+    med: Type.Optional(Type.Integer()),
+    prepend: Type.Optional(Type.Integer()),
+    localPref: Type.Optional(Type.Integer()),
+    communities: Type.Optional(Type.Array(Type.String())),
+    largeCommunities: Type.Optional(Type.Array(Type.String())),
+    origin: Type.Optional(Type.String()),
+  },
+  closed,
+);
+
+export const RouterViewSchema = Type.Object(
+  {
+    name: Type.String(),
+    address: Type.String({ description: "The neighbour's, or the interface on which it is looked for." }),
+    as: Type.Integer(),
+    localAs: Type.Integer(),
+    session: oneOf(
+      ["Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established", "Passive", "Down"],
+      { description: "RFC 4271 §8.2.2; Down while the speaker does not run." },
+    ),
+    bfd: Type.Optional(
+      oneOf(["Up", "Down", "Init", "AdminDown"], {
+        description: "Absent: not configured. A session can be up with BFD down: then nobody watches it.",
+      }),
+    ),
+    info: Type.String({ description: "What the speaker says about it; empty when all is well." }),
+    since: TimestampSchema,
+    flaps: Type.Integer({ description: "How often the session was lost since the member's start." }),
+    routes: Type.Array(RouterRouteSchema),
+  },
+  closed,
+);
+export type RouterView = Static<typeof RouterViewSchema>;
 
 export const MemberViewSchema = Type.Object(
   {
@@ -68,6 +120,7 @@ export const EVENT_TYPES = [
   "session",
   "service",
   "readiness",
+  "router",
   "overflow",
 ] as const;
 export const EventSchema = Type.Object(

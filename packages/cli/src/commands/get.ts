@@ -4,6 +4,7 @@ import { type Context, printJson } from "../context.ts";
 import {
   ENDPOINT_COLUMNS,
   MEMBER_COLUMNS,
+  ROUTER_COLUMNS,
   SERVICE_COLUMNS,
   sessionColumns,
   VIP_COLUMNS,
@@ -32,7 +33,9 @@ async function mustExist(context: Context, { service, owner, member }: Partial<S
 }
 
 export function addGetCommands(program: Command, context: Context): void {
-  const get = program.command("get").description("show services, endpoints, sessions, VIPs or members");
+  const get = program
+    .command("get")
+    .description("show services, endpoints, sessions, VIPs, routers or members");
   const show = <T>(rows: readonly T[], columns: readonly Column<T>[]) => {
     if (context.format() === "json") printJson(context, rows);
     else context.print(renderTable(rows, columns, context.format()));
@@ -79,6 +82,10 @@ export function addGetCommands(program: Command, context: Context): void {
     .command("vips")
     .description("who owns each VIP, who comes next; why with -o wide")
     .action(async () => show(await context.client().listVips(), VIP_COLUMNS));
+  get
+    .command("routers")
+    .description("routers of this member: sessions and BFD; what each is told with -o wide")
+    .action(async () => show(await context.client().listRouters(), ROUTER_COLUMNS));
   get
     .command("members")
     .description("the members as this one sees them")

@@ -1,5 +1,12 @@
 // Which columns each table has.
-import type { EndpointView, MemberView, ServiceView, SessionSummary, VipView } from "@holdfast/api";
+import type {
+  EndpointView,
+  MemberView,
+  RouterView,
+  ServiceView,
+  SessionSummary,
+  VipView,
+} from "@holdfast/api";
 import { ageText, type Column } from "./table.ts";
 
 const endpointText = (endpoint: EndpointView) =>
@@ -87,6 +94,32 @@ export const VIP_COLUMNS: readonly Column<VipView>[] = [
     wide: true,
   },
 ];
+
+export const ROUTER_COLUMNS: readonly Column<RouterView>[] = [
+  { title: "NAME", cell: (r) => r.name },
+  { title: "ADDRESS", cell: (r) => r.address },
+  { title: "AS", cell: (r) => r.as, right: true },
+  { title: "SESSION", cell: (r) => r.session },
+  { title: "BFD", cell: (r) => r.bfd },
+  { title: "SINCE", cell: (r) => r.since },
+  { title: "FLAPS", cell: (r) => r.flaps, right: true },
+  { title: "SENT", cell: (r) => r.routes.filter(({ sent }) => sent).length, right: true },
+  { title: "LOCAL AS", cell: (r) => r.localAs, right: true, wide: true },
+  { title: "TOLD", cell: (r) => r.routes.map(routeText).join("; "), wide: true },
+  { title: "INFO", cell: (r) => r.info, wide: true },
+];
+
+/** "203.0.113.1 med 10 prepend 0 65001:1 (this member owns it)" */
+function routeText(route: RouterView["routes"][number]): string {
+  const { vip, med, prepend, localPref, communities, reason } = route;
+  const parts = [
+    ...(med === undefined ? [] : [`med ${med}`]),
+    ...(prepend === undefined ? [] : [`prepend ${prepend}`]),
+    ...(localPref === undefined ? [] : [`local-pref ${localPref}`]),
+    ...(communities ?? []),
+  ];
+  return `${[vip, ...parts].join(" ")} (${reason})`;
+}
 
 export const MEMBER_COLUMNS: readonly Column<MemberView>[] = [
   { title: "NAME", cell: (m) => (m.self ? `${m.name} *` : m.name) },

@@ -1,4 +1,5 @@
 // What the API reads and does. The daemon provides it; tests provide a small one.
+import type { RouterStatus } from "@holdfast/announcer";
 import type { Health, MemberView, NodeStatus, PathCounters, SessionDetail, VipView } from "@holdfast/api";
 import type {
   Address,
@@ -53,6 +54,8 @@ export interface ApiSources {
   announcementsOf(vip: string): VipView["announcements"];
   /** VIPs that are somebody's address, and services that are not served. */
   clashes(): Pick<Judgement, "refused" | "clashes">;
+  /** Routers that this member's announcer talks to. */
+  routers(): readonly RouterStatus[];
   members(): Promise<readonly MemberView[]>;
   /** Throws MEMBER_NOT_FOUND. */
   setMemberDrained(name: MemberName, drained: boolean): void;

@@ -1,17 +1,26 @@
-// The announcer on this member's interfaces.
+// The announcer on this member's interfaces and toward its routers.
 import {
   type Announcement,
   type Announcer,
   type AnnouncerOptions,
-  createAnnouncer,
+  BgpAnnouncer,
+  CompositeAnnouncer,
+  startAnnouncer,
 } from "@holdfast/announcer";
 import type { Clock, Logger, VipDuty } from "@holdfast/model";
 import type { Configuration } from "../config/schema.ts";
 import { servingInterfaces } from "../network/interfaces.ts";
 import type { NetworkWatch } from "../network/watch.ts";
-import type { Topology } from "./topology.ts";
+import { bgpConfiguration } from "./routers.ts";
+import { networkOfVip, type Topology } from "./topology.ts";
 
-export function openAnnouncer(options: {
+export interface OpenedAnnouncer {
+  readonly announcer: Announcer;
+  /** What makes other routers and attributes true. Throws CONFIG_ROUTER_PASSWORD_INVALID; nothing is changed yet. */
+  prepare(configuration: Configuration): () => void;
+}
+
+export async function openAnnouncer(options: {
   readonly configuration: Configuration;
   readonly topology: Topology;
   readonly network: Pick<NetworkWatch, "link" | "onChange">;
@@ -19,17 +28,30 @@ export function openAnnouncer(options: {
   readonly logger: Logger;
   /** Default: the machine's interfaces. */
   readonly sender?: AnnouncerOptions["sender"];
-}): Announcer {
+}): Promise<OpenedAnnouncer> {
   const { configuration, topology, network, clock, logger, sender } = options;
-  const names = servingInterfaces(topology.interfaces).map(({ name }) => name);
-  return createAnnouncer({
-    kind: configuration.announcer.kind,
+  const { kind, l2Interfaces, bird, directory } = configuration.announcer;
+  const names = () =>
+    servingInterfaces(topology.interfaces)
+      .map(({ name }) => name)
+      .filter((name) => l2Interfaces === undefined || l2Interfaces.includes(name));
+  const bgp = [kind].flat().includes("bgp") ? bgpConfiguration(configuration, topology.system) : undefined;
+  const announcer = await startAnnouncer({
+    kind,
     clock,
     logger,
     ...(sender !== undefined && { sender }),
+    ...(bgp !== undefined && {
+      bgp: {
+        program: bird,
+        directory,
+        configuration: bgp,
+        detailsOf: (vip) => ({ network: networkOfVip(vip, topology) }),
+      },
+    }),
     interfaces: {
       list: () =>
-        names.flatMap((name) => {
+        names().flatMap((name) => {
           const link = network.link(name);
           if (link === undefined || !link.ethernet) return [];
           return [{ name, index: link.index, mac: link.mac, carrier: link.up && link.carrier }];
@@ -37,6 +59,20 @@ export function openAnnouncer(options: {
       onChange: (listener) => network.onChange(listener),
     },
   });
+  return {
+    announcer,
+    prepare(next) {
+      const parts = announcer instanceof CompositeAnnouncer ? announcer.parts : [announcer];
+      const speaking = parts.find((part) => part instanceof BgpAnnouncer);
+      if (speaking === undefined) return () => {};
+      const prepared = bgpConfiguration(next, topology.system);
+      return () => {
+        speaking.reconfigure(prepared).catch((error: unknown) => {
+          logger.error({ err: error }, "routers could not be told of the new configuration");
+        });
+      };
+    },
+  };
 }
 
 /** What the announcer is told for this member's duties. `leaving`: what it cannot own any more it still serves. */

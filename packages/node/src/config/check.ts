@@ -76,6 +76,7 @@ export function checkConfiguration(configuration: Configuration): CheckFinding[]
     ...checkServices(configuration),
     ...checkListeners(configuration),
     ...checkHealth(configuration),
+    ...checkRouters(configuration),
   ];
 }
 
@@ -291,6 +292,65 @@ function coded(path: CheckFinding["path"], problem: HoldfastError | undefined): 
   if (problem === undefined) return [];
   const { code, details, message, remedy } = problem;
   return [{ path, code, details, reason: message, remedy }];
+}
+
+function checkRouters({ announcer, routers, interfaces }: Configuration): CheckFinding[] {
+  const findings: CheckFinding[] = [];
+  const bgp = [announcer.kind].flat().includes("bgp");
+  if (bgp && routers.length === 0)
+    findings.push({
+      path: ["announcer", "kind"],
+      reason: "is bgp, but there is no router",
+      remedy: "Name at least one under routers: { name, address, as }.",
+    });
+  if ([announcer.kind].flat().length > 1 && [announcer.kind].flat().includes("none"))
+    findings.push({
+      path: ["announcer", "kind"],
+      reason: "names none beside another kind",
+      remedy: "Use none alone, or leave it out.",
+    });
+  for (const [index, name] of (announcer.l2Interfaces ?? []).entries())
+    if (interfaces.length > 0 && !interfaces.some((known) => known.name === name))
+      findings.push({
+        path: ["announcer", "l2Interfaces", index],
+        reason: `is ${name}, which is not among interfaces`,
+        remedy: "Write it as interfaces[].name has it.",
+      });
+  const names = new Set<string>();
+  const neighbours = new Set<string>();
+  for (const [index, router] of routers.entries()) {
+    const path = ["routers", index];
+    const neighbour = `${router.address ?? ""}%${router.interface ?? ""}`;
+    const linkLocal = router.address?.toLowerCase().startsWith("fe80:") === true;
+    const finding = (field: string, reason: string, remedy: string) =>
+      findings.push({ path: [...path, field], reason, remedy });
+    if (names.has(router.name))
+      finding("name", `'${router.name}' is there twice`, "Give each router one entry.");
+    // BIRD takes two sessions to one neighbour, and never establishes the second.
+    if (neighbours.has(neighbour))
+      finding(
+        "address",
+        `${neighbour} is there twice`,
+        "One session carries both families: ipv6, extendedNextHop.",
+      );
+    if (router.address === undefined && router.interface === undefined)
+      finding("address", "is missing", "Name the router's address, or the interface to look for it on.");
+    if (linkLocal && router.interface === undefined)
+      finding(
+        "interface",
+        "is missing for a link-local address",
+        "Name the interface that the router is on.",
+      );
+    if (router.localAs === undefined && announcer.localAs === undefined)
+      finding("localAs", "is missing", "Set announcer.localAs, the same at all members.");
+    if (router.password !== undefined && router.passwordFile !== undefined)
+      finding("passwordFile", "stands beside password", "Use one of the two.");
+    if (router.multihop !== undefined && (router.ttlSecurity || router.address === undefined))
+      finding("multihop", "contradicts ttlSecurity, or a router on the link", "Leave one of them out.");
+    names.add(router.name);
+    neighbours.add(neighbour);
+  }
+  return findings;
 }
 
 function checkHealthCheck(path: CheckFinding["path"], check: unknown): CheckFinding[] {

@@ -6,6 +6,8 @@ import type { Configuration } from "./schema.ts";
 export const RELOADABLE_FIELDS: readonly string[] = [
   "services",
   "removedServices",
+  "routers",
+  "announce",
   "log.level",
   "clientPrefixes",
   "api.token",

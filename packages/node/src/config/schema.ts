@@ -1,8 +1,10 @@
 // The one schema of the configuration file. Every field has a description (docs/configuration.md is generated
 // from it) and, where it can have one, a default, so that `holdfast config show` prints the whole truth.
+import { ANNOUNCER_KINDS, ROUTER_COUNT_MAX } from "@holdfast/announcer";
 import { AddressSchema, oneOf, oneOfNumbers, PrefixSchema, ServiceSpecSchema } from "@holdfast/api";
 import { MEMBER_NUMBER_COUNT_DEFAULT } from "@holdfast/model";
 import { type Static, type TProperties, Type } from "@sinclair/typebox";
+import { RanksSchema, RouterSchema } from "./routers.ts";
 
 const closed = { additionalProperties: false } as const;
 
@@ -27,6 +29,7 @@ const name = (description: string, options: { default?: string } = {}) =>
 const memberNumber = (description: string, options: { default?: number } = {}) =>
   Type.Integer({ minimum: 0, maximum: 63, description, ...options });
 
+const AnnouncerKindSchema = oneOf(ANNOUNCER_KINDS);
 const RoleSchema = oneOf(["path", "core", "cluster"]);
 
 export const InterfaceSchema = Type.Object(
@@ -197,12 +200,53 @@ export const ConfigurationSchema = Type.Object(
       }),
     }),
     announcer: section("How ownership becomes true on the network.", {
-      kind: oneOf(["l2", "none"], {
-        default: "l2",
-        description:
-          "l2: ARP and neighbour discovery on every path and core interface; none: routes are made elsewhere.",
+      kind: Type.Union(
+        [
+          AnnouncerKindSchema,
+          Type.Array(AnnouncerKindSchema, { minItems: 1, maxItems: 2, uniqueItems: true }),
+        ],
+        {
+          default: "l2",
+          description:
+            "l2: ARP and neighbour discovery on every path and core interface; bgp: routes for routers; none: routes are made elsewhere. One, or a list of l2 and bgp.",
+        },
+      ),
+      l2Interfaces: Type.Optional(
+        Type.Array(Type.String({ minLength: 1, maxLength: 15, description: "As interfaces[].name." }), {
+          maxItems: 64,
+          description: "Where l2 announces; the others are bgp's alone. When absent: everywhere.",
+        }),
+      ),
+      localAs: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: 4_294_967_295,
+          description: "This member's AS toward routers that name no other; the same at all members.",
+        }),
+      ),
+      routerId: Type.Optional(
+        Type.String({
+          pattern: "^(\\d{1,3}\\.){3}\\d{1,3}$",
+          description: "BGP identifier. The host's first IPv4 address when absent.",
+        }),
+      ),
+      bird: Type.String({
+        pattern: "^/",
+        default: "/usr/sbin/bird",
+        description: "BIRD's program, 2.0.12 or newer.",
+      }),
+      directory: Type.String({
+        pattern: "^/",
+        default: "/run/holdfast/bgp",
+        description: "Holds BIRD's generated file and its control socket.",
       }),
     }),
+    routers: Type.Array(RouterSchema, {
+      maxItems: ROUTER_COUNT_MAX,
+      default: [],
+      description: "Routers that bgp announces VIPs to.",
+    }),
+    announce: RanksSchema,
     health: section("Probes of endpoints (INIT, INIT-ACK).", {
       enabled: Type.Boolean({ default: true, description: "Without it every endpoint counts as healthy." }),
       intervalMs: milliseconds(1000, 100, 600_000, "Between two probes of an endpoint."),

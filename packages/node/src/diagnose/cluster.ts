@@ -2,6 +2,7 @@
 import { type ApiClient, ApiError, type ServiceView, UNREACHABLE } from "@holdfast/api";
 import { endpointKey } from "../services/specification.ts";
 import type { DiagnoseFinding } from "./findings.ts";
+import { routerFindings } from "./routers.ts";
 
 /** Replication lag above this is worth a look, ms. */
 const LAG_WARNING_MS = 100;
@@ -43,12 +44,13 @@ function removalsOf({ id, sessions, removal, leaving, withheld }: ServiceView): 
 
 export async function diagnoseCluster(client: ApiClient): Promise<DiagnoseFinding[]> {
   try {
-    const [status, health, members, vips, services] = await Promise.all([
+    const [status, health, members, vips, services, routers] = await Promise.all([
       client.status(),
       client.ready(),
       client.listMembers(),
       client.listVips(),
       client.listServices(),
+      client.listRouters(),
     ]);
     const findings: DiagnoseFinding[] = [
       {
@@ -120,6 +122,7 @@ export async function diagnoseCluster(client: ApiClient): Promise<DiagnoseFindin
               ? `Take it off that interface ('ip addr del' at ${clash.member}), or give the service another VIP.`
               : "Give the service another VIP.",
         });
+    findings.push(...routerFindings(routers, vips, status.member));
     for (const service of services) {
       const { id, refused, warnings } = service;
       if (refused !== undefined)

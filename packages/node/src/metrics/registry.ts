@@ -1,6 +1,7 @@
 // Prometheus metrics. Names follow its conventions: holdfast_ first, base units, _total on counters. Values that
 // somebody else counts (fast path, slow path, replication) are read when scraped, never copied on the way.
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import type { RouterStatus } from "@holdfast/announcer";
 import { PHASES } from "@holdfast/model";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { EventBus } from "../events/bus.ts";
@@ -40,6 +41,7 @@ export interface MetricSources {
   endpointHealth(service: string, endpoint: string): { readonly health: "up" | "down" | "unknown" };
   ready(): boolean;
   ownedVipCount(): number;
+  routers(): readonly RouterStatus[];
   membersAlive(): number;
   membersConfigured(): number;
   replication(): Promise<ReplicationMetrics | undefined>;
@@ -101,6 +103,52 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
       this.reset();
       for (const [vip, { servedHere }] of sources.vipClashes())
         this.set({ vip, served: servedHere ? "yes" : "no" }, 1);
+    },
+  });
+  new Gauge({
+    name: "holdfast_router_session_up",
+    help: "1 while the BGP session with the router is established.",
+    labelNames: ["router"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { name, session } of sources.routers())
+        this.set({ router: name }, session === "Established" ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "holdfast_router_bfd_up",
+    help: "1 while the BFD session with the router is up; only routers with BFD.",
+    labelNames: ["router"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { name, bfd } of sources.routers())
+        if (bfd !== undefined) this.set({ router: name }, bfd === "Up" ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "holdfast_router_session_flaps",
+    help: "How often the session with the router was lost since the member's start.",
+    labelNames: ["router"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { name, flapCount } of sources.routers()) this.set({ router: name }, flapCount);
+    },
+  });
+  new Gauge({
+    name: "holdfast_router_routes",
+    help: "VIPs that the router is told of.",
+    labelNames: ["router"],
+    registers,
+    collect() {
+      this.reset();
+      for (const { name, session, routes } of sources.routers())
+        this.set(
+          { router: name },
+          session === "Established" ? routes.filter(({ attributes }) => attributes !== undefined).length : 0,
+        );
     },
   });
   new Gauge({

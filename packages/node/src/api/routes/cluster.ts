@@ -1,8 +1,11 @@
+import type { RouterStatus } from "@holdfast/announcer";
 import {
   type MemberView,
   MemberViewSchema,
   oneOf,
   ProblemSchema,
+  type RouterView,
+  RouterViewSchema,
   VipSchema,
   type VipView,
 } from "@holdfast/api";
@@ -15,6 +18,27 @@ import type { ApiSources } from "../sources.ts";
 const closed = { additionalProperties: false } as const;
 const problems = { "4xx": ProblemSchema, "5xx": ProblemSchema };
 const tags = ["cluster"];
+
+function routerView({ sinceWallMs, flapCount, bfd, routes, ...rest }: RouterStatus): RouterView {
+  return {
+    ...rest,
+    ...(bfd !== undefined && { bfd }),
+    since: new Date(sinceWallMs).toISOString(),
+    flaps: flapCount,
+    routes: routes.map(({ vip, rank, reason, attributes }) => {
+      const { communities, largeCommunities, ...figures } = attributes ?? {};
+      return {
+        vip,
+        ...(rank === "leaving" ? { leaving: true } : { rank }),
+        sent: attributes !== undefined && rest.session === "Established",
+        reason,
+        ...figures,
+        ...(communities !== undefined && { communities: [...communities] }),
+        ...(largeCommunities !== undefined && { largeCommunities: [...largeCommunities] }),
+      };
+    }),
+  };
+}
 
 export function clusterRoutes(sources: ApiSources) {
   const { registry } = sources;
@@ -51,6 +75,18 @@ export function clusterRoutes(sources: ApiSources) {
         },
       },
       async () => ({ items: vips() }),
+    );
+
+    app.get(
+      "/v1/routers",
+      {
+        schema: {
+          tags,
+          summary: "Routers of this member: sessions, BFD, and what each is told of each VIP and why",
+          response: { 200: Type.Object({ items: Type.Array(RouterViewSchema) }, closed), ...problems },
+        },
+      },
+      async () => ({ items: sources.routers().map(routerView) }),
     );
 
     app.get(

@@ -82,6 +82,7 @@ export function fakeNode(
         .filter((ownership) => ownership !== undefined),
     ownershipOf,
     announcementsOf: () => [],
+    routers: () => [],
     clashes: () => ({ refused: unservableServices(registry.list()), clashes: new Map() }),
     members: async () => [
       {
