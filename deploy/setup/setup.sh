@@ -33,6 +33,10 @@ if [ ${#missing[@]} -gt 0 ]; then
   $root apt-get -o DPkg::Lock::Timeout=300 update -qq
   $root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq \
     --no-install-recommends "${missing[@]}" >/dev/null
+  # The lab starts BIRD itself, in its namespaces: this machine shall not speak BGP because of it.
+  case " ${missing[*]} " in
+    *" bird2 "*) [ ! -d /run/systemd/system ] || $root systemctl disable --quiet --now bird ;;
+  esac
 fi
 
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
