@@ -194,7 +194,10 @@ class KernelFastPath implements BpfFastPath {
     this.#checkTimer = setInterval(() => interfaces.check(), CHECK_PERIOD_MS);
     this.#checkTimer.unref();
     // Routes may have changed while no daemon looked.
-    if (plane.adopted) this.#repointNow();
+    if (plane.adopted) {
+      this.#flows.adopt();
+      this.#repointNow();
+    }
   }
 
   get mode(): FastPathMode {

@@ -13,7 +13,7 @@ import {
 } from "./flow-codec.ts";
 import type { KernelClock } from "./kernel-clock.ts";
 import { ERRNO, errnoName, libbpf } from "./native.ts";
-import type { NexthopTable } from "./nexthops.ts";
+import { type NexthopTable, UNRESOLVED } from "./nexthops.ts";
 
 /** Flows visited by one call of `sweep`. */
 export const SWEEP_COUNT_MAX = 1024;
@@ -24,6 +24,14 @@ interface Cursor {
   readonly layout: FlowLayout;
   /** The kernel's: which bucket is next. */
   readonly batch: Buffer;
+}
+
+type Nexthops = Pick<NexthopTable, "indexOf" | "hold" | "release">;
+
+/** Numbers of next hops, as a flow's value holds them. */
+interface Hops {
+  readonly forward: number;
+  readonly reply: number;
 }
 
 interface Table {
@@ -39,13 +47,13 @@ export class FlowTable {
   /** Installs that the map refused because it was full. */
   fullCount = 0;
   readonly #tables: readonly Table[];
-  readonly #nexthops: Pick<NexthopTable, "indexOf">;
+  readonly #nexthops: Nexthops;
   readonly #clock: KernelClock;
   readonly #nowMs: () => number;
 
   constructor(
     fds: { flows4: number; flows6: number },
-    nexthops: Pick<NexthopTable, "indexOf">,
+    nexthops: Nexthops,
     clock: KernelClock,
     nowMs: () => number,
   ) {
@@ -60,22 +68,20 @@ export class FlowTable {
     const { layout, fd, key, value } = table;
     encodeKey(layout, flow.key, key);
     const existing = libbpf().lookup(fd, key, value) === 0;
+    const before = existing ? hopsIn(layout, value, 0) : undefined;
     // Counters go on when a flow replaces one of the same session.
     if (!existing || value.readUInt32LE(layout.value.session) !== flow.session >>> 0) {
       value.fill(0);
       value.writeUInt32LE(this.#clock.jiffiesAt(this.#nowMs()), layout.value.lastSeen);
     }
-    encodeFlow(
-      layout,
-      flow,
-      {
-        forward: this.#nexthopOf(flow, flow.newDestination),
-        reply: flow.replyDestination === undefined ? 0 : this.#nexthopOf(flow, flow.replyDestination),
-      },
-      value,
-    );
+    const hops = this.#hopsOf(flow);
+    encodeFlow(layout, flow, hops, value);
     const result = libbpf().update(fd, key, value, ANY);
-    if (result === 0) return true;
+    if (result === 0) {
+      this.#hold(hops);
+      this.#release(before);
+      return true;
+    }
     if (-result === ERRNO["E2BIG"] || -result === ERRNO["ENOMEM"]) {
       this.fullCount += 1;
       return false;
@@ -86,7 +92,18 @@ export class FlowTable {
   remove(key: FlowKey): void {
     const table = this.#tableOf(key);
     encodeKey(table.layout, key, table.key);
-    libbpf().remove(table.fd, table.key);
+    if (libbpf().lookup(table.fd, table.key, table.value) !== 0) return;
+    if (libbpf().remove(table.fd, table.key) === 0) this.#release(hopsIn(table.layout, table.value, 0));
+  }
+
+  /** The flows of an earlier daemon: their next hops are in use. */
+  adopt(): void {
+    let cursor: unknown;
+    do {
+      cursor = this.#visit(cursor as Cursor | undefined, ({ layout, values }, _keyAt, valueAt) =>
+        this.#hold(hopsIn(layout, values, valueAt)),
+      );
+    } while (cursor !== undefined);
   }
 
   counters(key: FlowKey): FlowCounters | undefined {
@@ -102,7 +119,8 @@ export class FlowTable {
       const { layout, keys, values, fd } = table;
       const flow = decodeFlow(layout, keys, keyAt, values, valueAt);
       if (visit(flow, countersOf(layout, values, valueAt, this.#clock, nowMs)) === "remove") {
-        libbpf().remove(fd, keys.subarray(keyAt, keyAt + layout.keySize));
+        const hops = hopsIn(layout, values, valueAt);
+        if (libbpf().remove(fd, keys.subarray(keyAt, keyAt + layout.keySize)) === 0) this.#release(hops);
       }
     });
   }
@@ -112,25 +130,41 @@ export class FlowTable {
     return this.#visit(cursor as Cursor | undefined, (table, keyAt, valueAt) => {
       const { layout, keys, values, fd } = table;
       const flow = decodeFlow(layout, keys, keyAt, values, valueAt);
-      const forward = this.#nexthopOf(flow, flow.newDestination);
-      const reply = flow.replyDestination === undefined ? 0 : this.#nexthopOf(flow, flow.replyDestination);
-      if (
-        values.readUInt16LE(valueAt + layout.value.nexthop) === forward &&
-        values.readUInt16LE(valueAt + layout.value.replyNexthop) === reply
-      ) {
-        return;
-      }
+      const { forward, reply } = this.#hopsOf(flow);
+      const before = hopsIn(layout, values, valueAt);
+      if (before.forward === forward && before.reply === reply) return;
       // Read again just before writing, so that as few counts as possible are lost.
       const key = keys.subarray(keyAt, keyAt + layout.keySize);
       if (libbpf().lookup(fd, key, table.value) !== 0) return;
       table.value.writeUInt16LE(forward, layout.value.nexthop);
       table.value.writeUInt16LE(reply, layout.value.replyNexthop);
-      libbpf().update(fd, key, table.value, ANY);
+      if (libbpf().update(fd, key, table.value, ANY) !== 0) return;
+      this.#hold({ forward, reply });
+      this.#release(before);
     });
   }
 
   #nexthopOf({ newSource, direction }: Flow, destination: Address): number {
     return this.#nexthops.indexOf(newSource, destination, direction);
+  }
+
+  /** Nothing is forwarded to an address that never proved itself: the slow path sends it its HEARTBEATs. */
+  #hopsOf(flow: Flow): Hops {
+    return {
+      forward: flow.heartbeatOnly ? UNRESOLVED : this.#nexthopOf(flow, flow.newDestination),
+      reply: flow.replyDestination === undefined ? UNRESOLVED : this.#nexthopOf(flow, flow.replyDestination),
+    };
+  }
+
+  #hold({ forward, reply }: Hops): void {
+    this.#nexthops.hold(forward);
+    this.#nexthops.hold(reply);
+  }
+
+  #release(hops: Hops | undefined): void {
+    if (hops === undefined) return;
+    this.#nexthops.release(hops.forward);
+    this.#nexthops.release(hops.reply);
   }
 
   #visit(
@@ -161,6 +195,13 @@ export class FlowTable {
   #tableOf(key: FlowKey): Table {
     return this.#tables[layoutOf(key) === LAYOUT4 ? 0 : 1] as Table;
   }
+}
+
+function hopsIn({ value }: FlowLayout, values: Buffer, at: number): Hops {
+  return {
+    forward: values.readUInt16LE(at + value.nexthop),
+    reply: values.readUInt16LE(at + value.replyNexthop),
+  };
 }
 
 function tableOf(layout: FlowLayout, fd: number): Table {

@@ -2,7 +2,7 @@
 // fast path). An entry is a neighbour: everything behind one gateway shares one.
 //
 // Entry 0 is never resolved: flows of a destination without a route, or beyond the table's size, have it, and their
-// packets go the slow way.
+// packets go the slow way. An entry that no flow has any more is given back (nexthop-numbers.ts).
 import { type Address, addressBytes, addressFromBytes, familyOf } from "@holdfast/model";
 import type { Link, Neighbour, Route } from "../../netlink/messages.ts";
 import type { Netlink, NetlinkEvent } from "../../netlink/netlink.ts";
@@ -10,6 +10,7 @@ import type { Direction, RouteFinder } from "../../netlink/route-finder.ts";
 import { LIMITS, NEXTHOP, NEXTHOP_FLAG } from "./abi.ts";
 import type { KernelClock } from "./kernel-clock.ts";
 import { libbpf } from "./native.ts";
+import { NexthopNumbers } from "./nexthop-numbers.ts";
 
 export const UNRESOLVED = 0;
 /** Destinations remembered; beyond, the one remembered longest is looked up again when it is needed. */
@@ -24,6 +25,8 @@ interface Entry {
   mtu: number | undefined;
   mac: Uint8Array | undefined;
   stale: boolean;
+  /** Its number may mean another neighbour by now. */
+  isFreed: boolean;
 }
 
 export class NexthopTable {
@@ -40,9 +43,9 @@ export class NexthopTable {
   readonly #entries = new Map<string, Entry>();
   readonly #neighbours = new Map<string, Neighbour>();
   readonly #routes: RouteFinder;
-  /** By what the kernel's answer depends on. */
-  readonly #destinations = new Map<string, number>();
-  #nextIndex = UNRESOLVED + 1;
+  /** By what the kernel's answer depends on; null: there is no route. */
+  readonly #destinations = new Map<string, Entry | null>();
+  readonly #numbers = new NexthopNumbers();
 
   /** `mayTransmit`: whether XDP may send to the interface. `adopted`: the map holds what an earlier daemon wrote, and flows that point into it. */
   constructor(
@@ -68,15 +71,31 @@ export class NexthopTable {
   indexOf(source: Address, destination: Address, direction: Direction): number {
     const key = this.#routes.keyOf(source, destination, direction);
     const known = this.#destinations.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined && known?.isFreed !== true) return known?.index ?? UNRESOLVED;
     const route = this.#routes.find(source, destination, direction);
-    const index = route === undefined ? UNRESOLVED : this.#entryOf(route, route.gateway ?? destination);
+    const entry = route === undefined ? undefined : this.#entryOf(route, route.gateway ?? destination);
     if (this.#destinations.size >= DESTINATION_COUNT_MAX) {
       const [oldest] = this.#destinations.keys();
       this.#destinations.delete(oldest as string);
     }
-    this.#destinations.set(key, index);
-    return index;
+    // That the table is full is no answer for ever.
+    if (route === undefined || entry !== undefined) this.#destinations.set(key, entry ?? null);
+    return entry?.index ?? UNRESOLVED;
+  }
+
+  /** A flow has the number now. */
+  hold(index: number): void {
+    this.#numbers.hold(index);
+  }
+
+  /** A flow that had it has it no more. */
+  release(index: number): void {
+    this.#numbers.release(index, this.#nowMs());
+  }
+
+  /** How many entries there are. */
+  get size(): number {
+    return this.#numbers.size;
   }
 
   handle(event: NetlinkEvent): void {
@@ -111,6 +130,7 @@ export class NexthopTable {
   confirm(): void {
     const value = Buffer.alloc(NEXTHOP.SIZE);
     const nowMs = this.#nowMs();
+    this.#freeUnused(nowMs);
     for (const entry of this.#entries.values()) {
       if (entry.mac !== undefined && !entry.stale) continue;
       if (libbpf().lookup(this.#fd, keyOf(entry.index), value) !== 0) continue;
@@ -120,24 +140,50 @@ export class NexthopTable {
     }
   }
 
+  #freeUnused(nowMs: number): void {
+    const unused = new Set(this.#numbers.unused(nowMs));
+    if (unused.size === 0) return;
+    for (const [name, entry] of this.#entries) {
+      if (!unused.has(entry.index)) continue;
+      this.#entries.delete(name);
+      entry.isFreed = true;
+      // The interface stays, so that a later daemon sees a hole and not the end.
+      const value = Buffer.alloc(NEXTHOP.SIZE);
+      value.writeUInt32LE(entry.interfaceIndex, NEXTHOP.ifindex);
+      libbpf().update(this.#fd, keyOf(entry.index), value, 0);
+      this.#numbers.forget(entry.index);
+    }
+  }
+
   /** Entries keep their numbers: flows hold them, and a number must never mean another neighbour. */
   #adopt(): void {
     const value = Buffer.alloc(NEXTHOP.SIZE);
     for (let index = UNRESOLVED + 1; index < LIMITS.NEXTHOP_COUNT_MAX; index++) {
       if (libbpf().lookup(this.#fd, keyOf(index), value) !== 0) break;
       const interfaceIndex = value.readUInt32LE(NEXTHOP.ifindex);
-      // They are given out in order.
+      // They are given out in order, and what was given back has no gateway.
       if (interfaceIndex === 0) break;
+      const isTaken = value.subarray(NEXTHOP.gateway, NEXTHOP.gateway + 16).some((byte) => byte !== 0);
+      this.#numbers.adopt(index, isTaken, this.#nowMs());
+      if (!isTaken) continue;
       const size = value.readUInt32LE(NEXTHOP.flags) & NEXTHOP_FLAG.V6 ? 16 : 4;
       const neighbour = addressFromBytes(value, NEXTHOP.gateway, size);
-      const entry: Entry = { index, interfaceIndex, neighbour, mtu: undefined, mac: undefined, stale: false };
+      const entry: Entry = {
+        index,
+        interfaceIndex,
+        neighbour,
+        mtu: undefined,
+        mac: undefined,
+        stale: false,
+        isFreed: false,
+      };
       this.#entries.set(neighbourKey(interfaceIndex, neighbour), entry);
       this.#refresh(entry);
-      this.#nextIndex = index + 1;
     }
   }
 
-  #entryOf(route: Route, neighbour: Address): number {
+  /** undefined: the table is full. */
+  #entryOf(route: Route, neighbour: Address): Entry | undefined {
     const name = neighbourKey(route.interfaceIndex, neighbour);
     const known = this.#entries.get(name);
     if (known !== undefined) {
@@ -145,24 +191,26 @@ export class NexthopTable {
         known.mtu = route.mtu;
         this.#write(known);
       }
-      return known.index;
+      return known;
     }
-    if (this.#nextIndex >= LIMITS.NEXTHOP_COUNT_MAX) {
+    const index = this.#numbers.take(this.#nowMs());
+    if (index === undefined) {
       this.fullCount += 1;
-      return UNRESOLVED;
+      return undefined;
     }
     const entry: Entry = {
-      index: this.#nextIndex++,
+      index,
       interfaceIndex: route.interfaceIndex,
       neighbour,
       mtu: route.mtu,
       mac: undefined,
       stale: false,
+      isFreed: false,
     };
     this.#entries.set(name, entry);
     this.#refresh(entry);
     if (entry.mac === undefined) this.#netlink.useNeighbour(entry.interfaceIndex, neighbour);
-    return entry.index;
+    return entry;
   }
 
   /** Takes the neighbour's state and writes the entry. */

@@ -91,7 +91,7 @@ export class TestRunner {
     libbpf().update(maps.hf_nexthops, index, nexthop, 0);
     this.flows = new FlowTable(
       { flows4: maps.hf_flows4, flows6: maps.hf_flows6 },
-      { indexOf: () => NEXTHOP_INDEX },
+      { indexOf: () => NEXTHOP_INDEX, hold: () => {}, release: () => {} },
       new KernelClock(this.plane.clockProgram),
       () => Number(process.hrtime.bigint()) / 1e6,
     );
