@@ -52,7 +52,7 @@ describe("holdfast against a node", () => {
         "--port",
         "38412",
       ],
-      ...["--endpoint", "10.0.0.5:38412*2"],
+      ...["--endpoint", "10.0.0.5:38412*2", "--health-check", "http:8080/ready"],
     );
     assert.deepEqual([created.code, created.error], [0, ""]);
     const table = await at("get", "services");
@@ -60,7 +60,12 @@ describe("holdfast against a node", () => {
     assert.match(table.out, /sctp\/203\.0\.113\.1:38412 +amf +203\.0\.113\.1,203\.0\.113\.65 +1/);
     const json = JSON.parse((await at("get", "services", "-o", "json")).out) as {
       endpoints: { weight: number }[];
+      healthCheck: unknown;
     }[];
+    assert.deepEqual(json[0]?.healthCheck, { kind: "http", port: 8080, path: "/ready" });
+    assert.match((await at("get", "service", "amf", "-o", "wide")).out, /CHECK.*\n.*http:8080\/ready/);
+    const wrong = ["create", "service", "--vip", "203.0.113.9", "--port", "1", "--health-check", "gopher"];
+    assert.match((await at(...wrong)).error, /the kinds are none, ping, sctp/);
     assert.equal(json[0]?.endpoints[0]?.weight, 2);
     assert.match((await at("get", "service", "amf")).out, /10\.0\.0\.5:38412 +2 +active/);
   });

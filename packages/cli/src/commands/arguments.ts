@@ -1,3 +1,4 @@
+import type { HealthCheckSpec } from "@holdfast/api";
 import { InvalidArgumentError } from "commander";
 
 /** A whole number of the command line. */
@@ -30,5 +31,22 @@ export function endpointArgument(text: string): {
     ...(addresses.length > 1 ? { addresses } : { address }),
     port: Number(match[3]),
     ...(match[4] !== undefined && { weight: Number(match[4]) }),
+  };
+}
+
+const CHECK_KINDS = ["none", "ping", "sctp", "tcp", "udp", "http", "https"] as const;
+
+/** `KIND`, `KIND:PORT`, and for http and https a path behind it: `http:8080/ready`. */
+export function healthCheckArgument(text: string): HealthCheckSpec {
+  const match = /^([a-z]+)(?::(\d{1,5}))?(\/\S*)?$/.exec(text);
+  const kind = CHECK_KINDS.find((each) => each === match?.[1]);
+  if (match === null || kind === undefined)
+    throw new InvalidArgumentError(
+      `write KIND, KIND:PORT or http:PORT/PATH; the kinds are ${CHECK_KINDS.join(", ")}`,
+    );
+  return {
+    kind,
+    ...(match[2] !== undefined && { port: Number(match[2]) }),
+    ...(match[3] !== undefined && { path: match[3] }),
   };
 }

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Context, printJson } from "../context.ts";
 import { SERVICE_COLUMNS } from "../output/columns.ts";
 import { renderTable } from "../output/table.ts";
-import { collect, endpointArgument, integer } from "./arguments.ts";
+import { collect, endpointArgument, healthCheckArgument, integer } from "./arguments.ts";
 
 interface CreateOptions {
   readonly file?: string;
@@ -15,6 +15,7 @@ interface CreateOptions {
   readonly selection?: ServiceInput["selection"];
   readonly idleTimeout?: number;
   readonly replace?: boolean;
+  readonly healthCheck?: ServiceInput["healthCheck"];
   readonly endAssociations?: boolean;
   readonly endpointRemoval?: Farewell;
   readonly endpointGrace?: number;
@@ -50,6 +51,11 @@ export function addServiceCommands(program: Command, context: Context): void {
       ]),
     )
     .option("--endpoint-grace <seconds>", "longest drain of an endpoint, or of the service", integer)
+    .option(
+      "--health-check <check>",
+      "how endpoints are asked: KIND, KIND:PORT or http:PORT/PATH; none, ping, sctp, tcp, udp, http, https",
+      healthCheckArgument,
+    )
     .option("-f, --file <file>", "JSON as the API takes it, '-' for standard input")
     .option("--replace", "replace it when it exists and is different")
     .option("--end-associations", "with --replace: those of endpoints that are left out end now")
@@ -149,6 +155,7 @@ function inputOf(options: CreateOptions): ServiceInput {
     ...(name !== undefined && { name }),
     ...(selection !== undefined && { selection }),
     ...(idleTimeout !== undefined && { idleTimeoutS: idleTimeout }),
+    ...(options.healthCheck !== undefined && { healthCheck: options.healthCheck }),
     ...((endpointRemoval !== undefined || endpointGrace !== undefined) && {
       endpointRemoval: {
         ...(endpointRemoval !== undefined && { mode: endpointRemoval }),

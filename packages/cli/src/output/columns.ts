@@ -12,6 +12,12 @@ import { ageText, type Column } from "./table.ts";
 const endpointText = (endpoint: EndpointView) =>
   `${endpoint.address.includes(":") ? `[${endpoint.address}]` : endpoint.address}:${endpoint.port}`;
 
+/** As `--health-check` takes it. */
+const checkText = (check: ServiceView["healthCheck"]) =>
+  check === undefined
+    ? "sctp"
+    : `${check.kind}${check.port === undefined ? "" : `:${check.port}`}${check.path ?? ""}`;
+
 export const SERVICE_COLUMNS: readonly Column<ServiceView>[] = [
   { title: "ID", cell: (s) => s.id },
   { title: "NAME", cell: (s) => (s.name === s.id ? "-" : s.name) },
@@ -44,6 +50,7 @@ export const ENDPOINT_COLUMNS: readonly Column<EndpointRow>[] = [
   { title: "HEALTH", cell: (r) => r.endpoint.health },
   { title: "SESSIONS", cell: (r) => r.endpoint.sessions, right: true },
   { title: "REASON", cell: (r) => r.endpoint.reason },
+  { title: "CHECK", cell: (r) => checkText(r.endpoint.healthCheck ?? r.service.healthCheck), wide: true },
   {
     title: "ADDRESSES",
     cell: (r) => r.endpoint.addressHealth?.map(({ address, health }) => `${address} ${health}`).join(","),

@@ -59,9 +59,12 @@ export class EndpointHealth {
   }
 
   /** The own verdict and what it rests on; undefined before the first. */
-  verdictOf(endpoint: Place): { readonly verdict: Verdict; readonly reason: string } | undefined {
+  verdictOf(
+    endpoint: Place,
+  ): { readonly verdict: Verdict; readonly reason: string; readonly speaks: boolean } | undefined {
     const state = this.#states.get(keyOf(endpoint));
-    return state?.own === undefined ? undefined : { verdict: state.own, reason: state.reason };
+    if (state?.own === undefined) return undefined;
+    return { verdict: state.own, reason: state.reason, speaks: state.speaks };
   }
 
   /**

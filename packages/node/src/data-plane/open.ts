@@ -142,7 +142,8 @@ export function composeDataPlane(
       const addresses = forwarder.addressesOf({ address, port }).map((each) => {
         const verdict = forwarder.health.verdictOf({ address: each, port });
         const health: EndpointHealthView["health"] = verdict?.verdict ?? "unknown";
-        return { address: each, health, ...(health === "down" && { reason: verdict?.reason ?? "" }) };
+        const reason = `${verdict?.reason ?? ""}${verdict?.speaks === true ? ", its SCTP answers" : ""}`;
+        return { address: each, health, ...(health === "down" && { reason }) };
       });
       const twins = forwarder.sameServerAs({ address, port }).map((each) => endpointKey(each, port));
       const details = {
