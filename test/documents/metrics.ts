@@ -24,6 +24,7 @@ export async function metricsText(): Promise<string> {
     fastPathTotals: () => none,
     slowPathEvents: () => none,
     slowPathDrops: () => none,
+    fastPathStatus: () => ({ interfaces: [], viaTc: [] }),
     slowPathGauges: () => none,
     endpointHealth: () => ({ health: "unknown" }),
     ready: () => true,

@@ -208,6 +208,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       catalogue,
       events,
       fastPathMode: () => dataPlane.mode,
+      fastPathStatus: () => dataPlane.status(),
       fastPathTotals: () => dataPlane.fastPathTotals(),
       slowPathEvents: () => dataPlane.slowPathEvents(),
       slowPathDrops: () => dataPlane.slowPathDrops(),
@@ -285,6 +286,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
           cluster: configuration.cluster.id,
           version: HOLDFAST_VERSION,
           fastPath: dataPlane.mode,
+          dataPlane: dataPlane.status(),
           interfaces: topology.interfaces.map(({ name, roles }) => ({
             name,
             roles: [...roles],

@@ -248,6 +248,14 @@ export function joinMember(parts: MemberParts): JoinedMember {
   const observe = () => {
     const now = network.interfaces();
     readiness.set("dataPlane", true, `${dataPlane.mode} is attached`);
+    const { fallback } = dataPlane;
+    readiness.advise(
+      "fastPath",
+      fallback === undefined,
+      fallback === undefined
+        ? "it is the one that the configuration asks for"
+        : `${dataPlane.mode} is in use because a faster one does not work here: ${fallback.code}: ${fallback.reason}`,
+    );
     const replication = !link.answers()
       ? "its thread does not answer"
       : link.caughtUp()

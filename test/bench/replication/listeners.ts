@@ -48,6 +48,10 @@ class CountingFastPath implements FastPath, Listeners {
     return [];
   }
 
+  viaTc(): readonly [] {
+    return [];
+  }
+
   nowMs(): number {
     return systemClock.nowMs();
   }

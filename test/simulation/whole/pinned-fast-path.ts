@@ -126,6 +126,7 @@ export class PinnedFastPath {
     return {
       mode: "tc",
       interfaces: () => [],
+      viaTc: () => [],
       nowMs: () => this.#machine.nowMs(),
       setLocal: (addresses) => {
         if (!isCurrent()) return;

@@ -163,12 +163,52 @@ export const HealthSchema = Type.Object(
 );
 export type Health = Static<typeof HealthSchema>;
 
+export const DataPlaneStatusSchema = Type.Object(
+  {
+    fallback: Type.Optional(
+      Type.Object(
+        { code: Type.String(), reason: Type.String() },
+        {
+          ...closed,
+          description:
+            "A faster mode was wanted and did not work: the error, with the verifier's words if it was that.",
+        },
+      ),
+    ),
+    interfaces: Type.Array(
+      Type.Object(
+        {
+          name: Type.String(),
+          hooks: Type.Array(Type.String(), { description: "How the programs hang on it." }),
+          takesRedirected: Type.Optional(
+            Type.Boolean({ description: "Whether XDP can send to it; absent without XDP." }),
+          ),
+          programsBefore: Type.Optional(
+            Type.Integer({ description: "TC programs of others that see its packets before the fast path." }),
+          ),
+          receiveDrops: Type.Integer({
+            description: "Packets that the interface itself dropped on receipt.",
+          }),
+          transmitDrops: Type.Integer({ description: "The same on sending." }),
+        },
+        closed,
+      ),
+    ),
+    viaTc: Type.Array(Type.Object({ from: Type.String(), to: Type.String() }, closed), {
+      description: "What comes in by one and leaves by the other goes by TC, since XDP cannot send there.",
+    }),
+  },
+  { ...closed, description: "The interfaces that the fast path serves now." },
+);
+export type DataPlaneStatus = Static<typeof DataPlaneStatusSchema>;
+
 export const NodeStatusSchema = Type.Object(
   {
     member: Type.String(),
     cluster: Type.String(),
     version: Type.String(),
     fastPath: Type.String({ description: "Mode of the fast path." }),
+    dataPlane: DataPlaneStatusSchema,
     interfaces: Type.Array(
       Type.Object({ name: Type.String(), roles: Type.Array(Type.String()), up: Type.Boolean() }, closed),
     ),

@@ -16,6 +16,15 @@ export interface FastPathInterface {
   readonly takesRedirected?: boolean;
   /** Programs of others that see its packets first; absent: none. */
   readonly programsBefore?: number;
+  /** What the interface itself dropped since it is there: lost redirects are among them. */
+  readonly receiveDrops: number;
+  readonly transmitDrops: number;
+}
+
+/** Interfaces' names: what comes in by one with XDP and leaves by the other goes by TC, as XDP cannot send there. */
+export interface ViaTc {
+  readonly from: string;
+  readonly to: string;
 }
 
 /** What was tried before the mode in use, and why it is not it. */
@@ -126,6 +135,8 @@ export interface FastPath {
   readonly fallback?: Fallback | undefined;
   /** Those that are served now. */
   interfaces(): readonly FastPathInterface[];
+  /** Among them and the ways out in use. */
+  viaTc(): readonly ViaTc[];
   /** The fast path's clock in ms. */
   nowMs(): number;
   setLocal(addresses: readonly LocalAddress[]): void;

@@ -35,6 +35,8 @@ const NEIGHBOUR_SIZE = 12;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const AF_BRIDGE = 7;
+const RECEIVE_DROPPED = 6;
+const TRANSMIT_DROPPED = 7;
 const RULE_SIZE = 12;
 export const LOOPBACK_INDEX = 1;
 /** IPV4_DEVCONF_FORWARDING, inside IFLA_INET_CONF, inside AF_INET. */
@@ -52,6 +54,7 @@ const LINK_ATTRIBUTE = {
   MTU: 4,
   MASTER: 10,
   LINK_INFO: 18,
+  STATISTICS: 23,
   FAMILIES: 26,
   PARENT_DEVICE: 56,
 } as const;
@@ -98,6 +101,9 @@ export interface Link {
   readonly physical: boolean;
   /** Index of the bridge or bond it belongs to. */
   readonly master: number | undefined;
+  /** Packets that the device dropped by itself, as of this message. */
+  readonly receiveDrops: number;
+  readonly transmitDrops: number;
 }
 
 export interface InterfaceAddress {
@@ -261,7 +267,15 @@ export function linkOf(body: Buffer): Link | undefined {
     // Kernels before 5.14 do not name the device: there, what is of no kind is hardware.
     physical: attributes.has(LINK_ATTRIBUTE.PARENT_DEVICE) || (ethernet && kind === undefined),
     master: attributes.get(LINK_ATTRIBUTE.MASTER)?.readUInt32LE(),
+    receiveDrops: counterOf(attributes.get(LINK_ATTRIBUTE.STATISTICS), RECEIVE_DROPPED),
+    transmitDrops: counterOf(attributes.get(LINK_ATTRIBUTE.STATISTICS), TRANSMIT_DROPPED),
   };
+}
+
+/** A counter of struct rtnl_link_stats64. */
+function counterOf(statistics: Buffer | undefined, index: number): number {
+  if (statistics === undefined || statistics.length < 8 * (index + 1)) return 0;
+  return Number(statistics.readBigUInt64LE(8 * index));
 }
 
 export function addressOf(body: Buffer): InterfaceAddress | undefined {

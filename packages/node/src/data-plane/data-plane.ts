@@ -1,5 +1,5 @@
 // What the daemon needs of the forwarder.
-import type { PathCounters } from "@holdfast/api";
+import type { DataPlaneStatus, PathCounters } from "@holdfast/api";
 import type { VerdictChange } from "@holdfast/forwarder";
 import type { Address, MemberName, Service, SessionId, SessionRecord } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
@@ -14,6 +14,9 @@ export interface VipTreatment {
 
 export interface DataPlane {
   readonly mode: string;
+  /** A faster mode was wanted, and did not work. */
+  readonly fallback: { readonly code: string; readonly reason: string } | undefined;
+  status(): DataPlaneStatus;
   /** Given to the probe thread, which beats it. */
   readonly signOfLife: { readonly moduleUrl: string; readonly data: unknown } | undefined;
   setServices(services: readonly Service[]): void;

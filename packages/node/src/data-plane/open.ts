@@ -1,4 +1,5 @@
 // Fast path and slow path, put together for a configuration.
+import type { DataPlaneStatus } from "@holdfast/api";
 import {
   createForwarder,
   type FastPath,
@@ -122,7 +123,13 @@ export function composeDataPlane(
 
   return {
     forwarder,
-    mode: fastPath.mode,
+    get mode() {
+      return fastPath.mode;
+    },
+    get fallback() {
+      return fastPath.fallback;
+    },
+    status: () => statusOf(fastPath),
     signOfLife: fastPath.signOfLifeModule,
     setServices: (services) => forwarder.setServices(services),
     setVips: (vips) =>
@@ -190,6 +197,20 @@ export function composeDataPlane(
       forwarder.stop();
       await (keep ? fastPath.detach() : fastPath.uninstall());
     },
+  };
+}
+
+/** Characters of a verifier's words that are shown; all of them are in the log. */
+const REASON_LENGTH_MAX = 2_000;
+
+function statusOf(fastPath: FastPath): DataPlaneStatus {
+  const { fallback } = fastPath;
+  return {
+    ...(fallback !== undefined && {
+      fallback: { code: fallback.code, reason: fallback.reason.slice(0, REASON_LENGTH_MAX) },
+    }),
+    interfaces: fastPath.interfaces().map(({ index: _, hooks, ...each }) => ({ ...each, hooks: [...hooks] })),
+    viaTc: [...fastPath.viaTc()],
   };
 }
 

@@ -1,6 +1,7 @@
 // Checks of the cluster through the API: what a member says about itself and the others.
 import { type ApiClient, ApiError, type ServiceView, UNREACHABLE } from "@holdfast/api";
 import { endpointKey } from "../services/specification.ts";
+import { dataPlaneFindings } from "./data-plane.ts";
 import type { DiagnoseFinding } from "./findings.ts";
 import { routerFindings } from "./routers.ts";
 
@@ -9,6 +10,8 @@ const LAG_WARNING_MS = 100;
 
 /** By check that readiness does not need. */
 const ADVICE: Readonly<Record<string, string>> = {
+  fastPath:
+    "It works, slower, and in userspace it stops with the daemon. docs/operating.md, Kernels and interfaces; or say dataPlane.mode to have what is.",
   store: "Make room on the store's disk or replace it; until then a restart of all members may lose changes.",
   certificate:
     "holdfast certificates issue NAME, and put certificate and key in their place: the member takes them without a restart.",
@@ -59,6 +62,7 @@ export async function diagnoseCluster(client: ApiClient): Promise<DiagnoseFindin
         detail: `Member ${status.member} of ${status.cluster} runs, ${status.fastPath}, ${status.sessions} sessions.`,
       },
     ];
+    findings.push(...dataPlaneFindings(status.dataPlane));
     for (const { name, ok, required, detail } of health.checks)
       if (!ok)
         findings.push(

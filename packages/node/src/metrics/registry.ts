@@ -2,12 +2,14 @@
 // somebody else counts (fast path, slow path, replication) are read when scraped, never copied on the way.
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { RouterStatus } from "@holdfast/announcer";
+import type { DataPlaneStatus } from "@holdfast/api";
 import { PHASES } from "@holdfast/model";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { EventBus } from "../events/bus.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
 import { endpointKey } from "../services/specification.ts";
 import type { SessionCatalogue } from "../sessions/catalogue.ts";
+import { dataPlaneMetrics } from "./data-plane.ts";
 
 /** Totals by stable name, `kind.name`: drop.wrong-tag, punt.init, forward.packets. */
 export type Totals = ReadonlyMap<string, number>;
@@ -33,6 +35,7 @@ export interface MetricSources {
   readonly catalogue: SessionCatalogue;
   readonly events: EventBus;
   fastPathMode(): string;
+  fastPathStatus(): DataPlaneStatus;
   fastPathTotals(): Totals;
   /** Slow path: events and drops by name. */
   slowPathEvents(): Totals;
@@ -78,6 +81,7 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
       this.set({ version: sources.version, member: sources.member, fast_path: sources.fastPathMode() }, 1);
     },
   });
+  dataPlaneMetrics(registers, () => sources.fastPathStatus());
   new Gauge({
     name: "holdfast_ready",
     help: "1 when this member may own VIPs.",

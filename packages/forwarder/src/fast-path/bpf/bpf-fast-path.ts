@@ -14,6 +14,7 @@ import type {
   LocalAddress,
   Punt,
   SignOfLifeModule,
+  ViaTc,
 } from "../port.ts";
 import { removePins } from "./bpffs.ts";
 import { CounterMap } from "./counters.ts";
@@ -210,6 +211,10 @@ class KernelFastPath implements BpfFastPath {
 
   interfaces(): readonly FastPathInterface[] {
     return this.#interfaces.list();
+  }
+
+  viaTc(): readonly ViaTc[] {
+    return this.#interfaces.viaTc();
   }
 
   nowMs(): number {

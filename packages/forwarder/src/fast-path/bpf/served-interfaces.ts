@@ -4,7 +4,7 @@ import { DeviceFeatures } from "../../netlink/device-features.ts";
 import type { Link } from "../../netlink/messages.ts";
 import type { Netlink, NetlinkEvent } from "../../netlink/netlink.ts";
 import { InterfaceSelection, isEthernet } from "../../netlink/selection.ts";
-import type { Fallback, FastPathInterface, FastPathMode } from "../port.ts";
+import type { Fallback, FastPathInterface, FastPathMode, ViaTc } from "../port.ts";
 import { INTERFACE_FLAG } from "./abi.ts";
 import { receiveAllMulticast } from "./all-multicast.ts";
 import type { DataPlane } from "./data-plane.ts";
@@ -91,16 +91,28 @@ export class ServedInterfaces {
 
   list(): readonly FastPathInterface[] {
     const xdp = this.mode !== "tc";
+    // Anew: what was told with events has old counters.
+    const now = new Map(this.#options.netlink.links().map((link) => [link.index, link]));
     return [...this.#served.values()].map((link): FastPathInterface => {
       const hidden = this.#hidden.get(link.index) ?? 0;
       return {
         name: link.name,
         index: link.index,
         hooks: this.#attachments.hooksOf(link.index),
+        receiveDrops: now.get(link.index)?.receiveDrops ?? 0,
+        transmitDrops: now.get(link.index)?.transmitDrops ?? 0,
         ...(xdp && { takesRedirected: this.#transmit.may(link) }),
         ...(hidden > 0 && { programsBefore: hidden }),
       };
     });
+  }
+
+  viaTc(): readonly ViaTc[] {
+    const from = [...this.#served.values()].filter(({ index }) =>
+      this.#attachments.hooksOf(index).some((hook) => hook.startsWith("xdp")),
+    );
+    if (from.length === 0) return [];
+    return this.#transmit.refused().flatMap((to) => from.map((each) => ({ from: each.name, to: to.name })));
   }
 
   /** Whether XDP may send to the interface. */

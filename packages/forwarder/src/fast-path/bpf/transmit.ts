@@ -47,6 +47,11 @@ export class TransmitTable {
     }
   }
 
+  /** Those that XDP cannot send to, of all that were asked about. */
+  refused(): readonly Link[] {
+    return [...this.#known.values()].filter(({ may }) => !may).map(({ link }) => link);
+  }
+
   forget(interfaceIndex: number): void {
     this.#known.delete(interfaceIndex);
   }

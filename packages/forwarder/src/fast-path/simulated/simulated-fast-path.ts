@@ -90,6 +90,10 @@ export class SimulatedFastPath implements FastPath {
     return [];
   }
 
+  viaTc(): readonly [] {
+    return [];
+  }
+
   nowMs(): number {
     return this.#ownNowMs === undefined ? this.#manualMs : this.#ownNowMs();
   }

@@ -142,7 +142,18 @@ class UserspaceFastPath implements FastPath {
   }
 
   interfaces(): readonly FastPathInterface[] {
-    return this.#ports.map(({ facts: { name, index } }) => ({ name, index, hooks: ["ring"] }));
+    const links = new Map(this.#netlink.links().map((link) => [link.index, link]));
+    return this.#ports.map(({ facts: { name, index } }) => ({
+      name,
+      index,
+      hooks: ["ring"],
+      receiveDrops: links.get(index)?.receiveDrops ?? 0,
+      transmitDrops: links.get(index)?.transmitDrops ?? 0,
+    }));
+  }
+
+  viaTc(): readonly [] {
+    return [];
   }
 
   nowMs(): number {

@@ -65,6 +65,7 @@ export function fakeNode(
       cluster: "test",
       version: "0.0.0-test",
       fastPath: "userspace",
+      dataPlane: { interfaces: [], viaTc: [] },
       interfaces: [],
       sessions: view.size,
       startedAt: new Date(0).toISOString(),
