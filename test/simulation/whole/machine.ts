@@ -102,8 +102,8 @@ export class Machine {
         kind: undefined,
         physical: true,
         master: undefined,
-      receiveDrops: 0,
-      transmitDrops: 0,
+        receiveDrops: 0,
+        transmitDrops: 0,
       };
     },
     hopTo: (address: Address): { readonly interfaceIndex: number; readonly mac: Uint8Array } | undefined => {
