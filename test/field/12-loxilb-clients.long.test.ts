@@ -32,7 +32,7 @@ describe("LoxiLB's clients and living associations", () => {
   before(async () => {
     cluster = new Cluster({
       members: 3,
-      clients: [3],
+      clients: [3, 3],
       endpoints: 2,
       vips: VIPS,
       withService: false,
@@ -137,12 +137,7 @@ describe("LoxiLB's clients and living associations", () => {
       );
     await until("every member's check fails", () => states().every((row) => row?.currState === "nok"));
     await flows(5 * RATE);
-    const newcomer = await cluster.startClient(0, {
-      remotePort: PORT,
-      port: 23_000,
-      associations: 4,
-      rate: 5,
-    });
+    const newcomer = await cluster.startClient(1, { remotePort: PORT, associations: 4, rate: 5 });
     await newcomer.established(4);
     const count = async () => {
       const { items } = await first.get<{ items: { endpoint: string; phase: string }[] }>("/v1/sessions");

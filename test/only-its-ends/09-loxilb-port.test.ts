@@ -1,11 +1,13 @@
 // LoxiLB's port has the checks of the node's own API: no page in a browser posts or deletes rules, and beyond the loopback
 // it is open to listed clients, or to holders of the token over TLS. kube-loxilb and loxicmd go on as they are.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parseConfiguration } from "../../packages/node/src/config/load.ts";
+import { createAuthority, issueMemberCertificate } from "../../packages/sync/src/certificates/index.ts";
 import { kubeHead } from "../loxilb/bodies.ts";
 import { type RigMember, type RigOptions, startRig } from "../loxilb/rig.ts";
 
@@ -103,6 +105,40 @@ test("with a token a name is as good as an address, and the token is asked for",
       200,
     );
   }));
+
+test("with a certificate it speaks TLS alone", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-loxilb-"));
+  try {
+    const authority = await createAuthority({ clusterId: "test" });
+    const own = { clusterId: "test", memberName: "m0", memberNumber: 0, addresses: ["127.0.0.1"] };
+    const { certificatePem, keyPem } = await issueMemberCertificate(authority, own);
+    const tls = { certificate: join(directory, "c.pem"), key: join(directory, "k.pem") };
+    writeFileSync(tls.certificate, certificatePem);
+    writeFileSync(tls.key, keyPem);
+    await withMember({ token: TOKEN, loxilb: { tls } }, async ({ url }) => {
+      const port = new URL(url).port;
+      assert.match(url, /^https:/);
+      const status = await new Promise<number | undefined>((resolve, reject) => {
+        const headers = { authorization: TOKEN };
+        const options = {
+          host: "127.0.0.1",
+          port,
+          path: `${RULES}/all`,
+          headers,
+          ca: authority.certificatePem,
+        };
+        get(options, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        }).on("error", reject);
+      });
+      assert.equal(status, 200);
+      await assert.rejects(fetch(`http://127.0.0.1:${port}/netlox/v1`));
+    });
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
 
 test("beyond the loopback: a list of clients, or a token and TLS", () => {
   const directory = mkdtempSync(join(tmpdir(), "holdfast-loxilb-"));

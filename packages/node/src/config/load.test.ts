@@ -110,6 +110,16 @@ const cases: { name: string; text: string; environment?: Record<string, string>;
     expect: new RegExp(`^VIP_NOT_UNICAST .* cannot be a VIP: it is ${kind}`),
   })),
   {
+    name: "a health check that contradicts itself",
+    text: "services:\n  - vips: [203.0.113.1]\n    port: 5\n    endpoints:\n      - address: 10.0.0.1\n        port: 5\n        healthCheck: { kind: ping, port: 7 }\n",
+    expect: /holdfast\.yaml:7: services\[0\]\.endpoints\[0\]\.healthCheck\.port has no meaning for ping/,
+  },
+  {
+    name: "a health check of a kind that nobody knows",
+    text: "services:\n  - { vips: [203.0.113.1], port: 5, healthCheck: { kind: gopher } }\n",
+    expect: /healthCheck\.kind must be one of none, ping, sctp, tcp, udp, http, https, not 'gopher'/,
+  },
+  {
     name: "an IPv4-mapped VIP",
     text: "services:\n  - { vips: ['::ffff:203.0.113.1'], port: 5 }\n",
     expect: /^ADDRESS_INVALID /,
