@@ -7,6 +7,7 @@ export * from "./capture/pcap.ts";
 export * from "./cluster/cluster.ts";
 export * from "./cluster/member.ts";
 export * from "./cluster/profile.ts";
+export * from "./cluster/router.ts";
 export * from "./lab/host.ts";
 export * from "./lab/lab.ts";
 export * from "./lab/shell.ts";

@@ -10,6 +10,7 @@ import { type ClientOptions, type Peer, startClient, startServer } from "../peer
 import { until } from "../wait.ts";
 import { HOLDFAST_PROGRAM, Member } from "./member.ts";
 import { LAB_PROFILE, type Profile, type TwoFamilies } from "./profile.ts";
+import { BFD_INTERVAL_MS, startRouter } from "./router.ts";
 
 export const PATH_NETWORKS = ["path-a", "path-b", "path-c"] as const;
 export const SERVICE_PORT = 38412;
@@ -20,6 +21,8 @@ const CLIENT_NUMBER_V4 = 10;
 const ENDPOINT_NUMBER = 100;
 /** Of addresses that are nobody's. */
 const STRANGER_FIRST = 1_024;
+const MEMBERS_AS = 65_001;
+const ROUTERS_AS = 65_000;
 /** Routing tables of clients, one for each of their addresses. */
 const TABLE_FIRST = 1;
 
@@ -99,10 +102,11 @@ export class Cluster {
         this.#addresses(profile.endpoint(ENDPOINT_NUMBER + n, k), profile.coreBits),
       ).flat();
       const endpoint = lab.host(`e${n + 1}`, { core: addresses });
-      for (const vip of this.vips) endpoint.onLink(vip, "core");
+      if (!this.#isRouted) for (const vip of this.vips) endpoint.onLink(vip, "core");
       this.endpoints.push(endpoint);
     }
     if (profile.router !== undefined) this.#buildRouters();
+    if (this.#isRouted) this.#buildCoreRouter();
     for (const [index, pathCount] of (this.options.clients ?? [1]).entries())
       this.clients.push(this.#buildClient(index, pathCount));
     const count = this.options.members ?? 1;
@@ -192,9 +196,31 @@ export class Cluster {
         "net.ipv6.conf.all.forwarding=1",
         ...[access, network, "all"].map((name) => `net.ipv4.conf.${name}.rp_filter=1`),
       ]);
-      for (const vip of this.vips) host.onLink(vip, network);
+      if (!this.#isRouted) for (const vip of this.vips) host.onLink(vip, network);
       this.routers.push(host);
     }
+  }
+
+  get #isRouted(): boolean {
+    return this.profile.announcer === "bgp";
+  }
+
+  /** Endpoints reach VIPs, and nothing else, by a router beside them; it redirects nobody. */
+  #buildCoreRouter(): void {
+    const { coreRouter } = this.profile;
+    const host = this.lab.host("rc", { core: this.#addresses(coreRouter, this.profile.coreBits) });
+    host.run("sysctl", ["-q", "-w", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
+    for (const endpoint of this.endpoints)
+      for (const vip of this.vips) {
+        const gateway = isV6(vip) ? coreRouter.ipv6 : coreRouter.ipv4;
+        endpoint.ip(`route replace ${vip}/${isV6(vip) ? 128 : 32} via ${gateway} dev core`);
+      }
+    this.routers.push(host);
+  }
+
+  /** The network on which a router meets the members. */
+  #memberNetworkOf(router: Host): string {
+    return router.name === "rc" ? "core" : (PATH_NETWORKS[this.routers.indexOf(router)] as string);
   }
 
   /** Members reach clients through the routers. */
@@ -292,6 +318,13 @@ export class Cluster {
       store: { directory: join(this.lab.directory, `${host.name}.store`) },
       log: { level: "info" },
     };
+    if (this.#isRouted) {
+      sections["announcer"] = {
+        kind: "bgp",
+        localAs: MEMBERS_AS,
+        directory: join(this.lab.directory, `${host.name}.bgp`),
+      };
+    }
     for (const [name, section] of Object.entries(overrides))
       sections[name] = { ...sections[name], ...section };
     return {
@@ -313,6 +346,15 @@ export class Cluster {
               number: n,
               addresses: ["cluster", ...PATH_NETWORKS, "core"].map((network) => other.addresses(network)[0]),
             })),
+      ...(this.#isRouted && {
+        routers: this.routers.map((router) => ({
+          name: router.name,
+          address: router.addresses(this.#memberNetworkOf(router))[0],
+          as: ROUTERS_AS,
+          ipv6: this.vips.some(isV6) && this.vips.some((vip) => !isV6(vip)),
+          bfd: { intervalMs: BFD_INTERVAL_MS, multiplier: 3 },
+        })),
+      }),
       // Where routers lead to the clients, the routes say what is believed.
       clientPrefixes: this.profile.router === undefined ? ["fd00::/8"] : [],
       services: this.options.withService === false ? [] : [this.serviceSpec()],
@@ -321,6 +363,14 @@ export class Cluster {
 
   /** Starts all members at once, and waits until every VIP of the file's service has an owner that everybody names. */
   async start(): Promise<void> {
+    if (this.#isRouted)
+      for (const router of this.routers)
+        startRouter(
+          this.lab,
+          router,
+          this.#memberNetworkOf(router),
+          this.members.map(({ host }) => host),
+        );
     await Promise.all(this.members.map((member) => member.start()));
     if (this.options.fastPath === undefined) {
       const without = this.members.find((member) => member.log().includes('"fastPath":"userspace"'));

@@ -4,7 +4,7 @@
 import { parseAddress } from "@holdfast/model";
 import { STOCK_TIMERS } from "../peer/peer.ts";
 
-export const PROFILE_NAMES = ["lab", "field"] as const;
+export const PROFILE_NAMES = ["lab", "field", "routed"] as const;
 export type ProfileName = (typeof PROFILE_NAMES)[number];
 
 /** An address in both families; the cluster takes what its VIPs need. */
@@ -25,6 +25,8 @@ export interface Profile {
   readonly coreBits: TwoFamilyBits;
   readonly endpoint: (n: number, k: number) => TwoFamilies;
   readonly coreMember: (n: number) => TwoFamilies;
+  /** Of the router beside the endpoints, where there is one. */
+  readonly coreRouter: TwoFamilies;
   /** On the core, nobody's. */
   readonly coreStranger: TwoFamilies;
   /** The router's address on the clients' side and on the members', when there is one. */
@@ -34,6 +36,11 @@ export interface Profile {
     readonly client: (network: number) => TwoFamilies;
     readonly member: (network: number) => TwoFamilies;
   };
+  /**
+   * `bgp`: no VIP is on any link. The routers, and one between endpoints and members, learn the VIPs' ways from the
+   * members, over BGP with BFD.
+   */
+  readonly announcer: "l2" | "bgp";
   /** Prefixes of the clients' networks, and of the core, for captures that look for what must not be there. */
   readonly clientPrefixes: readonly string[];
   readonly corePrefixes: readonly string[];
@@ -78,9 +85,11 @@ export const LAB_PROFILE: Profile = {
   coreBits: { ipv4: 16, ipv6: 64 },
   endpoint: (n, k) => ({ ipv4: `198.19.${k}.${n}`, ipv6: v6(`fd09::${k}:${hex(n)}`) }),
   coreMember: (n) => ({ ipv4: `198.19.255.${n}`, ipv6: v6(`fd09::ff:${n}`) }),
+  coreRouter: { ipv4: "198.19.255.254", ipv6: "fd09::ff:fe" },
   coreStranger: { ipv4: "198.19.5.254", ipv6: "fd09::5:fe" },
   clientPrefixes: ["198.18.0.0/16", "fd01::/16", "fd02::/16", "fd03::/16"],
   corePrefixes: ["198.19.0.0/16", "fd09::/16"],
+  announcer: "l2",
   peer: () => ({}),
   timeScale: 1 / 20,
   patience: 1,
@@ -122,9 +131,11 @@ export const FIELD_PROFILE: Profile = {
   coreBits: { ipv4: 10, ipv6: 64 },
   endpoint: (n, k) => ({ ipv4: `100.64.${k}.${n}`, ipv6: v6(`fd09::${k}:${hex(n)}`) }),
   coreMember: (n) => ({ ipv4: `100.127.255.${n}`, ipv6: v6(`fd09::ff:${n}`) }),
+  coreRouter: { ipv4: "100.127.255.254", ipv6: "fd09::ff:fe" },
   coreStranger: { ipv4: "100.64.5.254", ipv6: "fd09::5:fe" },
   clientPrefixes: [...FIELD_PATHS.map((path) => `${path}.64.0/18`), "fd01::/16", "fd02::/16", "fd03::/16"],
   corePrefixes: ["100.64.0.0/10", "fd09::/16"],
+  announcer: "l2",
   peer: (role, n) => ({
     ...STOCK_TIMERS,
     clock: FIELD_CLOCK,
@@ -138,4 +149,19 @@ export const FIELD_PROFILE: Profile = {
   hopCount: 1,
 };
 
-export const PROFILES: Readonly<Record<ProfileName, Profile>> = { lab: LAB_PROFILE, field: FIELD_PROFILE };
+/** The field's networks and routers, which speak BGP with the members; a telecom stack's timers. */
+export const ROUTED_PROFILE: Profile = {
+  ...FIELD_PROFILE,
+  name: "routed",
+  announcer: "bgp",
+  peer: (role) => ({ sourceByRoute: role === "client" }),
+  timeScale: LAB_PROFILE.timeScale,
+  patience: 1.5,
+  gapMs: LAB_PROFILE.gapMs,
+};
+
+export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
+  lab: LAB_PROFILE,
+  field: FIELD_PROFILE,
+  routed: ROUTED_PROFILE,
+};

@@ -65,7 +65,9 @@ export function spawnBird(paths: BirdPaths, realtime: boolean, logger: Logger): 
 function relay(line: string, logger: Logger): void {
   const match = /^(?:\S+ \S+ )?<(\w+)> (.*)$/.exec(line);
   const text = match?.[2] ?? line;
-  if (match?.[1] === "WARN" || match?.[1] === "RMT") logger.warn({ speaker: "bird" }, text);
+  // BIRD calls its own orderly end fatal.
+  if (text === "Shutdown completed") logger.info({ speaker: "bird" }, text);
+  else if (match?.[1] === "WARN" || match?.[1] === "RMT") logger.warn({ speaker: "bird" }, text);
   else if (match === null || ["ERR", "FATAL", "BUG", "AUTH"].includes(match[1] ?? ""))
     logger.error({ speaker: "bird" }, text);
   else logger.debug({ speaker: "bird" }, text);
