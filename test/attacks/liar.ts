@@ -10,8 +10,12 @@ import { readFileSync } from "node:fs";
 import { encodeSession, type SessionDelta, silentLogger, systemClock, systemRandom } from "@holdfast/model";
 import { loadMemberTls } from "@holdfast/sync";
 import { networkIdOf, probeKeyOf } from "../../packages/coordinator/src/configuration.ts";
+import { Keyring } from "../../packages/coordinator/src/keys/keyring.ts";
 import { decode } from "../../packages/coordinator/src/wire/decode.ts";
 import { encode } from "../../packages/coordinator/src/wire/encode.ts";
+import { decodeHello } from "../../packages/coordinator/src/wire/hello.ts";
+import { KIND_HELLO, KIND_OFFSET, type Message } from "../../packages/coordinator/src/wire/message.ts";
+import { open as openCredentials } from "../../packages/node/src/cluster/probe-credentials.ts";
 import { actorOf, documentActorOf } from "../../packages/sync/src/journal/actor.ts";
 import { encodeChange } from "../../packages/sync/src/journal/change.ts";
 import { encodePayload } from "../../packages/sync/src/journal/payload.ts";
@@ -23,6 +27,8 @@ const PROBE_PORT = 7_082;
 const MEMBER_NUMBER_COUNT_DEFAULT = 8;
 const LIE_PERIOD_MS = 10;
 const INCARNATION_COUNTER_MAX = 2 ** 48 - 2;
+/** Of the lab's members, in the order of their addresses. */
+const NETWORKS = ["cluster", "path-a", "path-b", "path-c", "core"];
 const NOBODYS_SERVICE = "sctp/203.0.113.99:9";
 
 interface Configuration {
@@ -178,15 +184,34 @@ setInterval(() => {
 
 // ---- probes
 
-const probeKey = probeKeyOf(readFileSync(cluster.secretFile, "utf8").trim());
+const clusterKey = probeKeyOf(readFileSync(cluster.secretFile, "utf8").trim());
 const incarnation = Date.now() * 1_024;
 const boot = 1 + random.below(2 ** 31);
+const keyring = new Keyring({
+  self: member.number,
+  boot,
+  others: others.map(({ number }) => number),
+  credentials: openCredentials({
+    ...(await loadMemberTls({ authorityFile: authority, certificateFile: certificate, keyFile: key })),
+    clusterId: cluster.id,
+  }),
+});
 let sequence = 0;
-for (const address of own.addresses) {
+for (const [index, address] of own.addresses.entries()) {
+  const network = networkIdOf(NETWORKS[index] as string);
   const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+  const say = (bytes: Uint8Array, to: { readonly port: number; readonly address: string }) =>
+    socket.send(bytes, to.port, to.address);
   socket.on("error", () => {});
   socket.on("message", (bytes, from) => {
-    const decoded = decode(bytes, probeKey);
+    const hello = bytes[KIND_OFFSET] === KIND_HELLO ? decodeHello(bytes) : undefined;
+    if (hello !== undefined) {
+      const outcome = keyring.take(hello, performance.now());
+      const answer = outcome.kind === "taken" && outcome.reply ? keyring.hello(hello.from) : undefined;
+      if (answer !== undefined) say(answer(clusterKey, network), from);
+      return;
+    }
+    const decoded = decode(bytes, (number, id) => keyring.keyOf(number, id), network);
     if (!decoded.ok) return;
     const { message } = decoded;
     const lie = {
@@ -203,7 +228,7 @@ for (const address of own.addresses) {
       stateVersionHeld: message.kind === "probe" ? message.stateVersion : 0,
       stateVersion: sequence,
       answerNow: false,
-      heardNetworks: ["cluster", "path-a", "path-b", "path-c", "core"].map(networkIdOf),
+      heardNetworks: NETWORKS.map(networkIdOf),
       state: {
         ready: false,
         caughtUp: true,
@@ -215,7 +240,12 @@ for (const address of own.addresses) {
         unserved: [],
       },
     } as const;
-    socket.send(encode(lie, probeKey), from.port, from.address);
+    const sealing = keyring.sealingKey(message.from);
+    if (sealing !== undefined) say(encode(lie, sealing, network), from);
+    // In another's name, under its own key: there is none that the receiver would take it for.
+    const other = others.find(({ number }) => number !== message.from);
+    if (sealing !== undefined && other !== undefined)
+      say(encode({ ...lie, kind: "leave", from: other.number } as Message, sealing, network), from);
   });
   socket.bind(PROBE_PORT, address);
 }

@@ -34,7 +34,7 @@ test("somebody on the cluster's networks lies to two members", async (t) => {
       for (let n = 0; n < 3_000; n++) {
         const payload = random.bytes(48 + random.below(400));
         // Magic, version, kind, and both numbers right: only the tag is not.
-        if (n % 2 === 0) payload.set([0x48, 0x46, 1, 1 + (n % 4), 0, 1, 0, 0]);
+        if (n % 2 === 0) payload.set([0x48, 0x46, 2, 1 + (n % 5), 0, 1, 0, 0]);
         raw.send(datagram(from, to, payload), "path-a");
       }
       await scene.flowing(20);

@@ -63,6 +63,11 @@ export interface CoordinatorOptions {
   readonly random?: Random;
   /** Loaded by the probe thread; see SignOfLifeModule. Beaten every 20 ms while this member may answer for VIPs. */
   readonly signOfLife?: { readonly moduleUrl: string; readonly data: unknown };
+  /**
+   * Proves who this member is, and who the others are; loaded by the probe thread, see CredentialsModule. Absent: the secret
+   * does, and whoever has it can speak for anybody.
+   */
+  readonly credentials?: { readonly moduleUrl: string; readonly data: unknown };
   /** Runs the probes in place of the thread: a simulation's. */
   readonly prober?: (data: ThreadData) => Prober;
   /** The probe thread ended by a bug of ours. Default: throws, so that the process stops; the data plane goes on. */
@@ -103,6 +108,8 @@ export type CoordinatorEvent = {
   /** This process was stopped for so long; nothing is announced until `confirmed`. */
   | { readonly kind: "frozen"; readonly forMs: number }
   | { readonly kind: "confirmed" }
+  /** A member's hello is not believed: nothing that it says is heard. */
+  | { readonly kind: "distrusted"; readonly member: MemberName; readonly reason: string }
 );
 
 export interface Readiness {
@@ -147,6 +154,10 @@ export interface Coordinator {
   setUnserved(vips: readonly Address[]): void;
   /** The replication link to a member closed: its death is looked for at once. */
   hint(member: MemberName): void;
+  /** A new certificate and key, as the credentials' module takes them: the keys in use stay valid until new ones are agreed. */
+  setCredentials(data: unknown): void;
+  /** Whose certificates are not believed any more, as the credentials' module takes it. */
+  setRevoked(list: unknown): void;
   /** Hands this member's VIPs over. "alone": nobody else could take what is left. */
   drain(options?: { readonly timeoutMs?: number }): Promise<"drained" | "alone" | "timeout">;
   undrain(): void;
@@ -175,6 +186,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     incarnation: Math.floor((options.clock ?? systemClock).wallMs()) * 1024 + random.below(1024),
     hopLimit: options.hopLimit ?? 1,
     mainPulse,
+    credentials: options.credentials,
     signOfLife: options.signOfLife,
   };
   const coordinator = new RunningCoordinator(
@@ -338,6 +350,14 @@ class RunningCoordinator implements Coordinator {
     });
   }
 
+  setCredentials(data: unknown): void {
+    this.command({ kind: "credentials", data });
+  }
+
+  setRevoked(list: unknown): void {
+    this.command({ kind: "revoked", list });
+  }
+
   setUnserved(vips: readonly Address[]): void {
     this.unserved = vips;
     this.command({ kind: "facts", unserved: vips });
@@ -426,10 +446,10 @@ class RunningCoordinator implements Coordinator {
       this.emit({ kind: "memberPhase", ...rest });
       return;
     }
-    this.logger.warn(
-      { ...notice },
-      notice.kind === "accused" ? "this member was held for dead" : notice.kind,
-    );
+    const told = notice.kind === "accused" ? "this member was held for dead" : notice.kind;
+    const distrusted =
+      notice.kind === "distrusted" && `member ${notice.member} is not believed: ${notice.reason}`;
+    this.logger.warn({ ...notice }, distrusted || told);
     this.emit(notice);
   }
 

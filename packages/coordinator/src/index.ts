@@ -19,6 +19,7 @@ export {
   type Readiness,
   startCoordinator,
 } from "./coordinator.ts";
+export type { Credentials, CredentialsModule, Proof } from "./keys/credentials.ts";
 export type { VipMove } from "./moves.ts";
 export type { Pin, ServicePlacement, VipPlacement } from "./ownership/placement.ts";
 export type { ProbeCounters, SignOfLife, SignOfLifeModule } from "./probe-thread/messages.ts";

@@ -13,6 +13,7 @@ import { MemberDirectory } from "./cluster/members.ts";
 import { openLink } from "./cluster/open-link.ts";
 import { tellRouterEvents } from "./cluster/router-events.ts";
 import { flappingRouters } from "./cluster/routers.ts";
+import { credentialsOf } from "./cluster/probe-credentials.ts";
 import { readSecret } from "./cluster/secret.ts";
 import { clusterNetworks, placedMembers, type Topology } from "./cluster/topology.ts";
 import { addressOf, type OwnMember, otherMembers, ownMember } from "./config/check.ts";
@@ -113,7 +114,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       otherMembers(configuration).length === 0
         ? undefined
         : new CertificateKeeper({ configuration, own, clock, logger });
-    const tls = await certificates?.load();
+    let tls = await certificates?.load();
+    let probes: Coordinator | undefined;
     const link: ClusterLink = await openLink({ configuration, own, network, tls, clock, logger });
     closers.push(() => link.stop());
     const addresses = new MemberAddresses({
@@ -130,7 +132,11 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     closers.push(() => addresses.close());
     link.onFailed(options.onFatal);
     certificates?.watch(
-      (next) => link.setTls(next),
+      (next) => {
+        link.setTls(next);
+        tls = next;
+        probes?.setCredentials({ ...next, clusterId: configuration.cluster.id });
+      },
       ({ ok, detail }) => readiness.advise("certificate", ok, detail),
     );
     closers.push(() => certificates?.close());
@@ -193,9 +199,13 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       clock,
       logger,
       ...(dataPlane.signOfLife !== undefined && { signOfLife: dataPlane.signOfLife }),
+      ...(tls !== undefined && {
+        credentials: credentialsOf({ ...tls, clusterId: configuration.cluster.id }),
+      }),
       onFatal: options.onFatal,
     });
     let left = false;
+    probes = coordinator;
     closers.push(() => (left ? undefined : coordinator.close()));
 
     const counters = new CounterExchange(link, dataPlane, directory, clock);

@@ -1,8 +1,11 @@
 // What members send each other: peer messages, the link's own, session records, journal changes and their payloads,
 // configuration entries and changes, probes. Totality, and one encoding for one message.
 import { decodeSession, encodeSession, type Random, seededRandom } from "@holdfast/model";
+import { secretCredentials } from "../../../packages/coordinator/src/keys/credentials.ts";
+import { Keyring } from "../../../packages/coordinator/src/keys/keyring.ts";
 import { decode as decodeProbe } from "../../../packages/coordinator/src/wire/decode.ts";
-import { encode as encodeProbe, tagOf } from "../../../packages/coordinator/src/wire/encode.ts";
+import { encode as encodeProbe, seal } from "../../../packages/coordinator/src/wire/encode.ts";
+import { decodeHello } from "../../../packages/coordinator/src/wire/hello.ts";
 import { TAG_SIZE } from "../../../packages/coordinator/src/wire/message.ts";
 import { checkChange } from "../../../packages/sync/src/configuration/change.ts";
 import { decodeEntry } from "../../../packages/sync/src/configuration/entries.ts";
@@ -16,6 +19,7 @@ import { mutate } from "../mutate.ts";
 import { Target } from "../target.ts";
 
 const KEY = new Uint8Array(32).fill(7);
+const NETWORK = 0x1234;
 const EMPTY = new Uint8Array(0);
 const ACTOR = actorOf(3, 1_790_000_000_000, seededRandom(1));
 const DOCUMENT_ACTOR = documentActorOf(ACTOR, 0);
@@ -112,17 +116,29 @@ const READERS: Readonly<Record<string, Reader>> = {
     return decodeEntry(text.slice(0, Math.max(cut, 0)), text.slice(cut + 1)) !== undefined;
   },
   probe(bytes) {
-    const decoded = decodeProbe(bytes, KEY);
-    if (decoded.ok) encodeProbe(decoded.message, KEY);
+    const decoded = decodeProbe(bytes, () => KEY, NETWORK);
+    if (decoded.ok) encodeProbe(decoded.message, { id: decoded.keyId, key: KEY }, NETWORK);
     return decoded.ok;
   },
-  /** A member that has the secret and lies: the tag is right, the contents are anything. */
+  /** A member that has the key and lies: the tag is right, the contents are anything. */
   probeContents(bytes) {
     if (bytes.length < TAG_SIZE) return false;
-    const signed = bytes.slice();
-    signed.set(tagOf(signed.subarray(0, signed.length - TAG_SIZE), KEY), signed.length - TAG_SIZE);
-    const decoded = decodeProbe(signed, KEY);
-    if (decoded.ok) encodeProbe(decoded.message, KEY);
+    const signed = seal(bytes, KEY, NETWORK);
+    const decoded = decodeProbe(signed, () => KEY, NETWORK);
+    if (decoded.ok) encodeProbe(decoded.message, { id: decoded.keyId, key: KEY }, NETWORK);
     return decoded.ok;
+  },
+  /** Whoever has the cluster's secret may say hello. */
+  hello(bytes) {
+    const hello = decodeHello(bytes);
+    if (hello === undefined) return false;
+    const outcome = new Keyring({
+      self: hello.to,
+      boot: 1,
+      others: [hello.from],
+      credentials: secretCredentials(KEY, hello.to),
+    }).take(hello, 0);
+    if (outcome.kind === "taken" && outcome.keyed) throw new Error("a hello that echoes nothing is believed");
+    return true;
   },
 };

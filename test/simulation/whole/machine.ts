@@ -1,7 +1,7 @@
 // The machine of a member: ports on all networks, a kernel with a data plane and a neighbour table, a disk. Daemons live
 // and die on it.
 import type { FrameSender } from "../../../packages/announcer/src/l2/packet-socket.ts";
-import type { MemberConfiguration } from "../../../packages/coordinator/src/configuration.ts";
+import { type MemberConfiguration, networkIdOf } from "../../../packages/coordinator/src/configuration.ts";
 import type { ProbeChannel } from "../../../packages/forwarder/src/index.ts";
 import type { Link } from "../../../packages/forwarder/src/netlink/messages.ts";
 import { type Address, addressBytes, addressFromBytes } from "../../../packages/model/src/index.ts";
@@ -152,12 +152,12 @@ export class Machine {
     };
   }
 
-  sendProbe(bytes: Uint8Array, member: MemberConfiguration): void {
+  sendProbe(datagram: (network: number) => Uint8Array, member: MemberConfiguration): void {
     for (const { network, address } of member.addresses) {
       const port = this.#ports.get(network as Network);
       const mac = this.#options.macs.get(address);
       if (port !== undefined && mac !== undefined && !this.#withoutCarrier.has(port.network))
-        this.#options.wire.send(port, mac, { kind: "udp", bytes });
+        this.#options.wire.send(port, mac, { kind: "udp", bytes: datagram(networkIdOf(network)) });
     }
   }
 

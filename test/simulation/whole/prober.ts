@@ -18,7 +18,7 @@ export interface ProbeSurroundings {
   /** Of the main loop. */
   readonly main: SimulatedClock;
   /** Over every network that joins us with the member. */
-  send(bytes: Uint8Array, member: MemberConfiguration): void;
+  send(datagram: (network: number) => Uint8Array, member: MemberConfiguration): void;
   beat(): void;
 }
 
@@ -39,7 +39,7 @@ export class SimulatedProber implements Prober {
       afterSockets: (delayMs, action) => clock.after(delayMs + 0.01, action),
       after: (delayMs, action) => void clock.after(delayMs, action),
       every: (periodMs, action) => clock.every(periodMs, action),
-      send: (bytes, member) => around.send(bytes, member),
+      send: (datagram, member) => around.send(datagram, member),
       pulse: () => Atomics.load(pulse, 0),
       report: (report) => this.#report(report),
       beat: () => around.beat(),

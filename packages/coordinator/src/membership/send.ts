@@ -88,6 +88,13 @@ export function reply(membership: Membership, peer: Peer, nowMs: number): Member
   return [probe(membership, peer, nowMs, false)];
 }
 
+/** The first probe that a member can read: what it says of us comes back at once. */
+export function greet(membership: Membership, peer: Peer, nowMs: number): MembershipEffect[] {
+  if (membership.leaving) return [];
+  membership.sequence++;
+  return [probe(membership, peer, nowMs, true)];
+}
+
 /** Asks up to eight witnesses, another choice each time, about all `silent` members at once. */
 export function ask(membership: Membership, silent: readonly Peer[], nowMs: number): MembershipEffect[] {
   for (const peer of silent) peer.askedAtMs = nowMs;

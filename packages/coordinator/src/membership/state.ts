@@ -107,6 +107,8 @@ export type MembershipEvent =
   /** The replication link to a member closed: look closer. */
   | { readonly kind: "hint"; readonly member: number }
   | { readonly kind: "facts"; readonly facts: Partial<LocalFacts> }
+  /** A key was agreed with a member: what is said to it now, it can read. */
+  | { readonly kind: "keyed"; readonly member: number }
   | { readonly kind: "leave" };
 
 export type MembershipEffect =

@@ -4,7 +4,7 @@
 import { deadAfterMs, ROUTER_EVIDENCE_MS, unheardAfterMs } from "../configuration.ts";
 import { type AdvertisedState, CLAIM_AND_UNSERVED_COUNT_MAX } from "../wire/message.ts";
 import { receive } from "./receive.ts";
-import { leave, probeRound } from "./send.ts";
+import { greet, leave, probeRound } from "./send.ts";
 import type { LocalFacts, Membership, MembershipEffect, MembershipEvent } from "./state.ts";
 import { judge, nextVerdictAtMs } from "./verdict.ts";
 
@@ -26,6 +26,10 @@ function react(membership: Membership, event: MembershipEvent, nowMs: number): M
     }
     case "hint":
       return hint(membership, event.member, nowMs);
+    case "keyed": {
+      const peer = membership.peers.get(event.member);
+      return peer === undefined ? [] : greet(membership, peer, nowMs);
+    }
     case "facts":
       membership.facts = { ...membership.facts, ...event.facts };
       if (event.facts.networks !== undefined) membership.networkFactsAtMs = nowMs;

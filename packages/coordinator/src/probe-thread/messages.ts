@@ -28,6 +28,8 @@ export interface ThreadData {
   readonly hopLimit: number;
   /** One Int32 that the main loop counts up while it is alive. */
   readonly mainPulse: SharedArrayBuffer;
+  /** Absent: the cluster's secret proves who is who. */
+  readonly credentials: { readonly moduleUrl: string; readonly data: unknown } | undefined;
   readonly signOfLife: { readonly moduleUrl: string; readonly data: unknown } | undefined;
 }
 
@@ -51,11 +53,18 @@ export type Command =
   | { readonly kind: "hint"; readonly member: MemberName }
   /** The main thread has acted on the view of this epoch. */
   | { readonly kind: "applied"; readonly epoch: number }
+  /** Loaded anew by the module that the thread began with. */
+  | { readonly kind: "credentials"; readonly data: unknown }
+  /** What is not believed any more, as the credentials' module understands it. */
+  | { readonly kind: "revoked"; readonly list: unknown }
   | { readonly kind: "leave" }
   | { readonly kind: "close" };
 
 /** What membership reports, without what it sends. */
-export type Notice = Exclude<MembershipEffect, { kind: "send" } | { kind: "changed" } | { kind: "refused" }>;
+export type Notice =
+  /** A member's hello is not believed: its certificate is bad, or revoked. */
+  | { readonly kind: "distrusted"; readonly member: MemberName; readonly reason: string }
+  | Exclude<MembershipEffect, { kind: "send" } | { kind: "changed" } | { kind: "refused" }>;
 
 export interface ProbeCounters {
   readonly sent: number;

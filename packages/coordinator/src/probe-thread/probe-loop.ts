@@ -2,11 +2,14 @@
 // reported; the sign of life beaten. Time, sockets and the way to the main loop are parameters, so that a simulation
 // runs the same code.
 import { deadAfterMs, type MemberConfiguration, type Timing } from "../configuration.ts";
+import { type Credentials, secretCredentials } from "../keys/credentials.ts";
+import { Keyring } from "../keys/keyring.ts";
 import { createMembership, type Membership, type MembershipEvent, viewOf } from "../membership/state.ts";
 import { nextTickAtMs, step } from "../membership/step.ts";
-import { decode } from "../wire/decode.ts";
-import { encode } from "../wire/encode.ts";
-import type { Refusal } from "../wire/message.ts";
+import { decode, isSealed, refusalOf } from "../wire/decode.ts";
+import { encodeUnsealed, seal } from "../wire/encode.ts";
+import { decodeHello } from "../wire/hello.ts";
+import { KIND_HELLO, KIND_OFFSET, type Message, type Refusal } from "../wire/message.ts";
 import type { Command, Notice, Report, ThreadData } from "./messages.ts";
 
 /** The data plane's sign of life is beaten this often; it is stale after a death verdict (150 ms). */
@@ -25,8 +28,10 @@ export interface ProbePorts {
   afterSockets(delayMs: number, action: () => void): { cancel(): void };
   after(delayMs: number, action: () => void): void;
   every(periodMs: number, action: () => void): { cancel(): void };
-  /** Over every network that joins us with `member`. */
-  send(bytes: Uint8Array, member: MemberConfiguration): void;
+  /** Proves who we are, and who the others are. Absent: the cluster's secret does. */
+  readonly credentials?: Credentials;
+  /** Over every network that joins us with `member`: on each another datagram. */
+  send(datagram: (network: number) => Uint8Array, member: MemberConfiguration): void;
   /** Counts up while the main loop is alive. */
   pulse(): number;
   report(report: Report): void;
@@ -44,6 +49,9 @@ export class ProbeLoop {
   private readonly ports: ProbePorts;
   private readonly timing: Timing;
   private readonly membership: Membership;
+  private readonly keyring: Keyring;
+  /** By member: why its hellos are not believed; said once. */
+  private readonly distrust = new Map<number, string>();
   private readonly refused: Partial<Record<Refusal, number>> = {};
   private received = 0;
   private lastPulse: number;
@@ -61,6 +69,13 @@ export class ProbeLoop {
     this.ports = ports;
     this.timing = ports.data.timing;
     this.membership = createMembership({ ...ports.data, nowMs: ports.nowMs() });
+    const { self, peers } = this.membership;
+    this.keyring = new Keyring({
+      self: self.number,
+      boot: ports.data.boot,
+      others: [...peers.keys()],
+      credentials: ports.credentials ?? secretCredentials(ports.data.key, self.number),
+    });
     this.lastPulse = ports.pulse();
     this.pulsedAtMs = ports.nowMs();
   }
@@ -78,9 +93,65 @@ export class ProbeLoop {
   /** A datagram, with the id of the network that it came over. */
   receive(bytes: Uint8Array, network: number): void {
     this.received++;
-    const decoded = decode(bytes, this.ports.data.key);
-    if (decoded.ok) this.advance({ kind: "message", message: decoded.message, network });
-    else this.refused[decoded.refusal] = (this.refused[decoded.refusal] ?? 0) + 1;
+    if (bytes.length > KIND_OFFSET && bytes[KIND_OFFSET] === KIND_HELLO) {
+      this.receiveHello(bytes, network);
+      return;
+    }
+    const decoded = decode(bytes, (from, id) => this.keyring.keyOf(from, id), network);
+    if (!decoded.ok) {
+      this.refuse(decoded.refusal);
+      return;
+    }
+    this.keyring.heard(decoded.message.from, decoded.keyId);
+    this.advance({ kind: "message", message: decoded.message, network });
+  }
+
+  private receiveHello(bytes: Uint8Array, network: number): undefined {
+    const refusal = refusalOf(bytes);
+    if (refusal !== undefined) return this.refuse(refusal);
+    if (!isSealed(bytes, this.ports.data.key, network)) return this.refuse("tag");
+    const hello = decodeHello(bytes);
+    if (hello === undefined) return this.refuse("malformed");
+    const outcome = this.keyring.take(hello, this.ports.nowMs());
+    if (outcome.kind === "refused") {
+      this.refuse(outcome.refusal);
+      if (outcome.reason !== undefined) this.distrusted(hello.from, outcome.reason);
+      return;
+    }
+    this.distrust.delete(hello.from);
+    if (outcome.reply) this.sendHello(hello.from);
+    if (outcome.keyed) this.advance({ kind: "keyed", member: hello.from });
+  }
+
+  private distrusted(number: number, reason: string): void {
+    if (this.distrust.get(number) === reason) return;
+    this.distrust.set(number, reason);
+    const member = this.membership.peers.get(number)?.configuration.name;
+    if (member === undefined) return;
+    this.notices.push({ kind: "distrusted", member, reason });
+    this.report(this.ports.nowMs());
+  }
+
+  private refuse(refusal: Refusal): undefined {
+    this.refused[refusal] = (this.refused[refusal] ?? 0) + 1;
+  }
+
+  private sendHello(number: number): void {
+    const peer = this.membership.peers.get(number);
+    const hello = this.keyring.hello(number);
+    if (peer === undefined || hello === undefined) return;
+    this.ports.send((network) => hello(this.ports.data.key, network), peer.configuration);
+  }
+
+  /** Under the key of the two; without one, the hello that leads to it is all that can be said. */
+  private send(message: Message): void {
+    const peer = this.membership.peers.get(message.to);
+    if (peer === undefined) return;
+    if (message.kind === "probe" && this.keyring.needsHello(message.to)) this.sendHello(message.to);
+    const key = this.keyring.sealingKey(message.to);
+    if (key === undefined) return;
+    const unsealed = encodeUnsealed(message, key.id);
+    this.ports.send((network) => seal(unsealed, key.key, network), peer.configuration);
   }
 
   command(message: Command): void {
@@ -108,6 +179,9 @@ export class ProbeLoop {
       case "applied":
         this.appliedEpoch = message.epoch;
         return;
+      case "revoked":
+        for (const number of this.keyring.revoke(message.list)) this.distrusted(number, "it is revoked");
+        return;
       case "leave":
         this.goodbye(LEAVE_COUNT);
         return;
@@ -116,18 +190,20 @@ export class ProbeLoop {
     }
   }
 
+  /** A new certificate: hellos go out with the next round. */
+  renew(credentials: Credentials): void {
+    this.keyring.renew(credentials);
+  }
+
   private advance(event: MembershipEvent): void {
     const atMs = this.ports.nowMs();
     for (const effect of step(this.membership, event, atMs)) {
       switch (effect.kind) {
-        case "send": {
-          const peer = this.membership.peers.get(effect.message.to);
-          if (peer !== undefined)
-            this.ports.send(encode(effect.message, this.ports.data.key), peer.configuration);
+        case "send":
+          this.send(effect.message);
           break;
-        }
         case "refused":
-          this.refused[effect.refusal] = (this.refused[effect.refusal] ?? 0) + 1;
+          this.refuse(effect.refusal);
           break;
         case "changed":
           this.changed = true;

@@ -29,12 +29,12 @@ export class ProbeSockets {
   }
 
   /** Over every network that joins us with `member`. */
-  send(bytes: Uint8Array, member: MemberConfiguration): void {
+  send(datagram: (network: number) => Uint8Array, member: MemberConfiguration): void {
     for (const { network, address, port } of member.addresses) {
       const socket = this.open.get(network);
       if (socket === undefined) continue;
       this.sent++;
-      socket.send(bytes, port, address, (error) => {
+      socket.send(datagram(networkIdOf(network)), port, address, (error) => {
         // A network that is down refuses at once; the others carry the probe.
         if (error !== null) this.sendFailures++;
       });

@@ -2,6 +2,7 @@
 // loop or a long garbage collection over there is not a death. It also beats the data plane's sign of life.
 import assert from "node:assert/strict";
 import { parentPort, workerData } from "node:worker_threads";
+import type { Credentials, CredentialsModule } from "../keys/credentials.ts";
 import type { Command, Report, SignOfLife, SignOfLifeModule, ThreadData } from "./messages.ts";
 import { ProbeLoop } from "./probe-loop.ts";
 import { ProbeSockets } from "./sockets.ts";
@@ -12,8 +13,16 @@ const data = workerData as ThreadData;
 const pulse = new Int32Array(data.mainPulse);
 let signOfLife: SignOfLife | undefined;
 
+async function openCredentials(of: unknown): Promise<Credentials | undefined> {
+  if (data.credentials === undefined) return undefined;
+  const module: CredentialsModule = await import(data.credentials.moduleUrl);
+  return module.open(of);
+}
+const credentials = await openCredentials(data.credentials?.data);
+
 const loop: ProbeLoop = new ProbeLoop({
   data,
+  ...(credentials !== undefined && { credentials }),
   nowMs: () => Number(process.hrtime.bigint()) / 1e6,
   // Judge only after the sockets were read: what came while this thread was late is in them, not lost. Timers run
   // before the poll phase, immediates after it.
@@ -35,7 +44,7 @@ const loop: ProbeLoop = new ProbeLoop({
     const timer = setInterval(action, periodMs);
     return { cancel: () => clearInterval(timer) };
   },
-  send: (bytes, member) => sockets.send(bytes, member),
+  send: (datagram, member) => sockets.send(datagram, member),
   pulse: () => Atomics.load(pulse, 0),
   report: (report) => port.postMessage(report),
   beat: () => signOfLife?.beat(),
@@ -56,7 +65,11 @@ const loop: ProbeLoop = new ProbeLoop({
 const sockets = new ProbeSockets(loop.addresses, data.hopLimit, (bytes, network) =>
   loop.receive(bytes, network),
 );
-port.on("message", (message: Command) => loop.command(message));
+port.on("message", async (message: Command) => {
+  if (message.kind !== "credentials") return loop.command(message);
+  const renewed = await openCredentials(message.data);
+  if (renewed !== undefined) loop.renew(renewed);
+});
 if (data.signOfLife !== undefined) {
   const module: SignOfLifeModule = await import(data.signOfLife.moduleUrl);
   signOfLife = await module.open(data.signOfLife.data);

@@ -5,21 +5,42 @@ import * as encoding from "./encode.ts";
 import * as wire from "./message.ts";
 
 export type Decoded =
-  | { readonly ok: true; readonly message: wire.Message }
+  | { readonly ok: true; readonly message: wire.Message; readonly keyId: number }
   | { readonly ok: false; readonly refusal: wire.Refusal };
 
 const refuse = (refusal: wire.Refusal): Decoded => ({ ok: false, refusal });
 
-/** The message of an authentic datagram, or why there is none. Nothing of the body is read before the tag fits. */
-export function decode(bytes: Uint8Array, key: Uint8Array): Decoded {
-  if (bytes.length > wire.DATAGRAM_SIZE_MAX) return refuse("tooLong");
-  if (bytes.length < wire.HEADER_SIZE + wire.TAG_SIZE) return refuse("tooShort");
+/** The key that a member may use under an id; undefined: there is none. */
+export type KeyLookup = (from: number, keyId: number) => Uint8Array | undefined;
+
+/** Why the datagram is none that a key could be looked up for; undefined: it may be one. */
+export function refusalOf(bytes: Uint8Array): wire.Refusal | undefined {
+  if (bytes.length > wire.DATAGRAM_SIZE_MAX) return "tooLong";
+  if (bytes.length < wire.HEADER_SIZE + wire.TAG_SIZE) return "tooShort";
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint16(wire.MAGIC_OFFSET) !== wire.MAGIC) return refuse("notOurs");
-  if (view.getUint8(wire.VERSION_OFFSET) !== wire.PROTOCOL_VERSION) return refuse("version");
+  if (view.getUint16(wire.MAGIC_OFFSET) !== wire.MAGIC) return "notOurs";
+  if (view.getUint8(wire.VERSION_OFFSET) !== wire.PROTOCOL_VERSION) return "version";
+  return undefined;
+}
+
+export function isSealed(bytes: Uint8Array, key: Uint8Array, network: number): boolean {
   const end = bytes.length - wire.TAG_SIZE;
-  if (!timingSafeEqual(encoding.tagOf(bytes.subarray(0, end), key), bytes.subarray(end)))
-    return refuse("tag");
+  return timingSafeEqual(encoding.tagOf(bytes.subarray(0, end), key, network), bytes.subarray(end));
+}
+
+/**
+ * The message of an authentic datagram that came over a network, or why there is none. Nothing of the body is read
+ * before the tag fits.
+ */
+export function decode(bytes: Uint8Array, keys: KeyLookup, network: number): Decoded {
+  const refusal = refusalOf(bytes);
+  if (refusal !== undefined) return refuse(refusal);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const end = bytes.length - wire.TAG_SIZE;
+  const keyId = view.getUint32(wire.KEY_ID_OFFSET);
+  const key = keys(view.getUint16(wire.FROM_OFFSET), keyId);
+  if (key === undefined) return refuse("unknownKey");
+  if (!isSealed(bytes, key, network)) return refuse("tag");
 
   const envelope: wire.Envelope = {
     from: view.getUint16(wire.FROM_OFFSET),
@@ -44,7 +65,7 @@ export function decode(bytes: Uint8Array, key: Uint8Array): Decoded {
             ? { ...envelope, kind: "leave" as const }
             : undefined;
   if (message === undefined) return refuse("kind");
-  return reader.broken || !reader.atEnd() ? refuse("malformed") : { ok: true, message };
+  return reader.broken || !reader.atEnd() ? refuse("malformed") : { ok: true, message, keyId };
 }
 
 function readProbe(reader: Reader, envelope: wire.Envelope): wire.Probe {

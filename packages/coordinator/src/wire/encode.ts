@@ -23,36 +23,62 @@ export const STATE_FLAG_MAIN_ALIVE = 16;
 export const NETWORK_FLAG_CARRIER = 1;
 export const NETWORK_FLAG_HEARD = 2;
 
-/** The authentic datagram for `message`. */
-export function encode(message: wire.Message, key: Uint8Array): Uint8Array {
-  const writer = new Writer(sizeOf(message) + wire.TAG_SIZE);
-  writer.u16(wire.MAGIC);
-  writer.u8(wire.PROTOCOL_VERSION);
-  writer.u8(KINDS[message.kind]);
-  writer.u16(message.from);
-  writer.u16(message.to);
-  writer.u53(message.incarnation);
-  writer.u48(message.boot);
-  writer.u48(message.echo);
-  writer.u32(message.sequence);
+export interface SealingKey {
+  readonly id: number;
+  readonly key: Uint8Array;
+}
+
+/** The authentic datagram for `message` on one network. */
+export function encode(message: wire.Message, { id, key }: SealingKey, network: number): Uint8Array {
+  return seal(encodeUnsealed(message, id), key, network);
+}
+
+/** Everything but the tag, for which there is room: the same on all networks. */
+export function encodeUnsealed(message: wire.Message, keyId: number): Uint8Array {
+  const bytes = new Uint8Array(sizeOf(message) + wire.TAG_SIZE);
+  writeHeader(bytes, KINDS[message.kind], keyId, message);
+  const writer = new Writer(bytes, wire.HEADER_SIZE);
   if (message.kind === "probe") writeProbe(writer, message);
   if (message.kind === "ask") writeAsk(writer, message);
   if (message.kind === "answer") writeAnswer(writer, message);
-  writer.bytesOf(tagOf(writer.written(), key));
-  return writer.written();
+  assert.equal(writer.offset, bytes.length - wire.TAG_SIZE);
+  return bytes;
+}
+
+export function writeHeader(bytes: Uint8Array, kind: number, keyId: number, envelope: wire.Envelope): void {
+  const writer = new Writer(bytes, 0);
+  writer.u16(wire.MAGIC);
+  writer.u8(wire.PROTOCOL_VERSION);
+  writer.u8(kind);
+  writer.u16(envelope.from);
+  writer.u16(envelope.to);
+  writer.u53(envelope.incarnation);
+  writer.u48(envelope.boot);
+  writer.u48(envelope.echo);
+  writer.u32(envelope.sequence);
+  writer.u32(keyId);
+}
+
+/** A copy with the tag for one network. */
+export function seal(unsealed: Uint8Array, key: Uint8Array, network: number): Uint8Array {
+  const sealed = unsealed.slice();
+  const end = sealed.length - wire.TAG_SIZE;
+  sealed.set(tagOf(sealed.subarray(0, end), key, network), end);
+  return sealed;
 }
 
 /** A key of bytes is imported for every HMAC, which takes twice as long as the HMAC itself. */
 const imported = new WeakMap<Uint8Array, KeyObject>();
 
-/** HMAC-SHA256 cut to 128 bits. `key` must not be changed once it has been used. */
-export function tagOf(bytes: Uint8Array, key: Uint8Array): Uint8Array {
+/** HMAC-SHA256 of bytes and network, cut to 128 bits. `key` must not be changed once it has been used. */
+export function tagOf(bytes: Uint8Array, key: Uint8Array, network: number): Uint8Array {
   let object = imported.get(key);
   if (object === undefined) {
     object = createSecretKey(key);
     imported.set(key, object);
   }
-  return createHmac("sha256", object).update(bytes).digest().subarray(0, wire.TAG_SIZE);
+  const over = Uint8Array.of(network >>> 8, network & 0xff);
+  return createHmac("sha256", object).update(bytes).update(over).digest().subarray(0, wire.TAG_SIZE);
 }
 
 function sizeOf(message: wire.Message): number {
@@ -135,13 +161,14 @@ function writeAnswer(writer: Writer, answer: wire.Answer): void {
 }
 
 class Writer {
+  offset: number;
   private readonly bytes: Uint8Array;
   private readonly view: DataView;
-  private offset = 0;
 
-  constructor(size: number) {
-    this.bytes = new Uint8Array(size);
-    this.view = new DataView(this.bytes.buffer);
+  constructor(bytes: Uint8Array, offset: number) {
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.offset = offset;
   }
 
   u8(value: number): void {
@@ -172,9 +199,5 @@ class Writer {
   bytesOf(value: Uint8Array): void {
     this.bytes.set(value, this.offset);
     this.offset += value.length;
-  }
-
-  written(): Uint8Array {
-    return this.bytes.subarray(0, this.offset);
   }
 }

@@ -1,21 +1,24 @@
 // What members say to each other in one datagram. Numbers on the wire are append-only.
 //
-//  0        2       3      4       6      8              16             22             28          32
-//  +--------+-------+------+-------+------+--------------+--------------+--------------+-----------+
-//  | "HF"   |version| kind | from  |  to  | incarnation  |     boot     |     echo     | sequence  |
-//  +--------+-------+------+-------+------+--------------+--------------+--------------+-----------+
-//  | body, by kind …                                                         | tag, 16 bytes       |
-//  +-------------------------------------------------------------------------+---------------------+
+//  0        2       3      4       6      8              16             22             28          32         36
+//  +--------+-------+------+-------+------+--------------+--------------+--------------+-----------+----------+
+//  | "HF"   |version| kind | from  |  to  | incarnation  |     boot     |     echo     | sequence  |  key id  |
+//  +--------+-------+------+-------+------+--------------+--------------+--------------+-----------+----------+
+//  | body, by kind …                                                                    | tag, 16 bytes       |
+//  +------------------------------------------------------------------------------------+---------------------+
 //
 // All integers are big endian. `boot` is random for every process; `echo` repeats the receiver's boot as the sender
 // knows it. Only a message that echoes the receiver's own boot proves life: everything recorded before the receiver
 // started fails that, and everything recorded since fails the sequence or the incarnation.
-// The tag is HMAC-SHA256 over all before it, cut to 128 bits (RFC 2104 §5).
+//
+// The tag is HMAC-SHA256 over all before it and the id of the network that it is sent over, cut to 128 bits (RFC 2104 §5):
+// a copy on another network is none. Its key is the one that sender and receiver alone have (../keys/keyring.ts), named by the
+// key id; only a hello, by which they come to it, goes under the cluster's key, whose id is 0.
 import type { Address } from "@holdfast/model";
 import { ADDRESS_COUNT_MAX, CLUSTER_VIP_COUNT_MAX } from "../configuration.ts";
 
 export const MAGIC = 0x4846;
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 export const MAGIC_OFFSET = 0;
 export const VERSION_OFFSET = 2;
 export const KIND_OFFSET = 3;
@@ -25,13 +28,15 @@ export const INCARNATION_OFFSET = 8;
 export const BOOT_OFFSET = 16;
 export const ECHO_OFFSET = 22;
 export const SEQUENCE_OFFSET = 28;
-export const HEADER_SIZE = 32;
+export const KEY_ID_OFFSET = 32;
+export const HEADER_SIZE = 36;
 export const TAG_SIZE = 16;
 
 export const KIND_PROBE = 1;
 export const KIND_ASK = 2;
 export const KIND_ANSWER = 3;
 export const KIND_LEAVE = 4;
+export const KIND_HELLO = 5;
 
 /** Subjects of one ask or answer; more silent members than that are asked for in the next one. */
 export const SUBJECT_COUNT_MAX = 128;
@@ -148,5 +153,11 @@ export const REFUSALS = [
   "otherReceiver",
   "oldIncarnation",
   "replay",
+  /** No key of that id is shared with the sender; or a hello under one, or another message under the cluster's. */
+  "unknownKey",
+  /** The hello's certificate or signature is not the sender's. */
+  "credentials",
+  "revoked",
+  "helloRate",
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];

@@ -7,6 +7,10 @@ import { encode, tagOf } from "./encode.ts";
 import * as wire from "./message.ts";
 
 const KEY = new Uint8Array(32).fill(7);
+const SEALING = { id: 0x0102_0304, key: KEY };
+const NETWORK = 0x1234;
+/** The key must not be taken for the one of a spoiled id, or nothing behind the tag would be read. */
+const KEYS = () => KEY;
 const u8 = fc.integer({ min: 0, max: 0xff });
 const u16 = fc.integer({ min: 0, max: 0xffff });
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
@@ -69,9 +73,10 @@ suite("messages on the wire", () => {
     fc.assert(
       fc.property(message, (original) => {
         // fast-check's records have no prototype.
-        assert.deepEqual(decode(encode(original, KEY), KEY), {
+        assert.deepEqual(decode(encode(original, SEALING, NETWORK), KEYS, NETWORK), {
           ok: true,
           message: structuredClone(original),
+          keyId: SEALING.id,
         });
       }),
     );
@@ -80,12 +85,13 @@ suite("messages on the wire", () => {
   test("no change of a byte, no other key and no cut passes the tag", () => {
     fc.assert(
       fc.property(message, fc.nat(), fc.integer({ min: 1, max: 255 }), (original, position, flip) => {
-        const datagram = encode(original, KEY);
-        assert.equal(decode(datagram, new Uint8Array(32)).ok, false);
-        assert.equal(decode(datagram.subarray(0, position % datagram.length), KEY).ok, false);
+        const datagram = encode(original, SEALING, NETWORK);
+        assert.equal(decode(datagram, () => new Uint8Array(32), NETWORK).ok, false);
+        assert.equal(decode(datagram, KEYS, NETWORK ^ 1).ok, false);
+        assert.equal(decode(datagram.subarray(0, position % datagram.length), KEYS, NETWORK).ok, false);
         const at = position % datagram.length;
         datagram[at] = (datagram[at] as number) ^ flip;
-        assert.equal(decode(datagram, KEY).ok, false);
+        assert.equal(decode(datagram, KEYS, NETWORK).ok, false);
       }),
     );
   });
@@ -94,10 +100,10 @@ suite("messages on the wire", () => {
     const names = new Set<string>();
     fc.assert(
       fc.property(message, fc.uint8Array({ maxLength: 80 }), fc.nat(), (original, junk, position) => {
-        const body = encode(original, KEY).slice(0, -wire.TAG_SIZE);
+        const body = encode(original, SEALING, NETWORK).slice(0, -wire.TAG_SIZE);
         const at = wire.KIND_OFFSET + (position % (body.length - wire.KIND_OFFSET));
         const spoiled = Buffer.concat([body.subarray(0, at), junk]);
-        const result = decode(Buffer.concat([spoiled, tagOf(spoiled, KEY)]), KEY);
+        const result = decode(Buffer.concat([spoiled, tagOf(spoiled, KEY, NETWORK)]), KEYS, NETWORK);
         if (!result.ok) names.add(result.refusal);
       }),
       { numRuns: 500 },
@@ -109,15 +115,16 @@ suite("messages on the wire", () => {
   test("each refusal that needs no content has its name", () => {
     const good = encode(
       { kind: "leave", from: 1, to: 2, incarnation: 3, boot: 4, echo: 5, sequence: 6 },
-      KEY,
+      SEALING,
+      NETWORK,
     );
     const resigned = (change: (body: Uint8Array) => void) => {
       const body = good.slice(0, -wire.TAG_SIZE);
       change(body);
-      return Buffer.concat([body, tagOf(body, KEY)]);
+      return Buffer.concat([body, tagOf(body, KEY, NETWORK)]);
     };
     const refusal = (datagram: Uint8Array) => {
-      const result = decode(datagram, KEY);
+      const result = decode(datagram, KEYS, NETWORK);
       return result.ok ? "none" : result.refusal;
     };
     assert.equal(refusal(good), "none");
@@ -161,9 +168,9 @@ suite("messages on the wire", () => {
         unserved: [],
       },
     };
-    const datagram = encode(longest, KEY);
+    const datagram = encode(longest, SEALING, NETWORK);
     assert(datagram.length <= wire.DATAGRAM_SIZE_MAX, `${datagram.length} bytes`);
-    assert.deepEqual(decode(datagram, KEY), { ok: true, message: longest });
+    assert.deepEqual(decode(datagram, KEYS, NETWORK), { ok: true, message: longest, keyId: SEALING.id });
   });
 
   test("addresses keep their canonical text", () => {

@@ -5,12 +5,10 @@ import type { webcrypto } from "node:crypto";
 import { isIP } from "node:net";
 import { type Address, HoldfastError } from "@holdfast/model";
 import * as x509 from "@peculiar/x509";
-import { identityUri, isPlainName, type MemberIdentity } from "./identity.ts";
+import { CLOCK_SKEW_ALLOWANCE_MS, identityUri, isPlainName, type MemberIdentity } from "./identity.ts";
 
 const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const DAY_MS = 86_400_000;
-/** Certificates start this long before they were made, so that a member with a slow clock accepts them. */
-export const CLOCK_SKEW_ALLOWANCE_MS = 3_600_000;
 export const AUTHORITY_VALID_DAYS = 3_650;
 export const MEMBER_VALID_DAYS = 825;
 /** Members that are made on one day do not end on one day: each number's certificate ends so much before the one below. */

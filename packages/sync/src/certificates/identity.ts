@@ -10,6 +10,8 @@ import { HoldfastError, MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
 /** Cluster ids and member names: DNS-label-like, so that they need no escaping in a URI, a file name or a log. */
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const IDENTITY = /^holdfast:\/\/([a-z0-9-]{1,63})\/members\/([a-z0-9-]{1,63})\?number=(\d{1,3})$/;
+/** Certificates start this long before they were made, so that a member with a slow clock accepts them. */
+export const CLOCK_SKEW_ALLOWANCE_MS = 3_600_000;
 /** A certificate larger than this (DER bytes) is not one of ours. */
 export const CERTIFICATE_BYTES_MAX = 16_384;
 

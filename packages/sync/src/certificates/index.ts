@@ -3,4 +3,5 @@
 export * from "./files.ts";
 export * from "./identity.ts";
 export * from "./lazy-authority.ts";
+export * from "./revocation.ts";
 export * from "./verify.ts";

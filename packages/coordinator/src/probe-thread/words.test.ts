@@ -1,0 +1,180 @@
+// What the probe loop believes: the words of members alone, each in its own name, on the network that it came over.
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { DEFAULT_TIMING, type MemberConfiguration, networkIdOf, probeKeyOf } from "../configuration.ts";
+import { secretCredentials } from "../keys/credentials.ts";
+import { Keyring } from "../keys/keyring.ts";
+import { encode } from "../wire/encode.ts";
+import { decodeHello } from "../wire/hello.ts";
+import type { Leave } from "../wire/message.ts";
+import type { Report } from "./messages.ts";
+import { ProbeLoop } from "./probe-loop.ts";
+
+const NETWORKS = ["cluster", "path-a"];
+const KEY = probeKeyOf("secret");
+const STEP_MS = 5;
+const members: MemberConfiguration[] = ["alpha", "beta", "gamma"].map((name, number) => ({
+  name,
+  number,
+  addresses: NETWORKS.map((network, n) => ({ network, address: `10.${n}.0.${number + 1}`, port: 1 })),
+}));
+
+interface Datagram {
+  readonly to: number;
+  readonly network: number;
+  readonly bytes: Uint8Array;
+}
+
+class World {
+  nowMs = 0;
+  readonly loops = new Map<number, ProbeLoop>();
+  readonly views = new Map<number, Report & { kind: "view" }>();
+  readonly reasons: string[] = [];
+  queue: Datagram[] = [];
+  readonly sent: Datagram[] = [];
+  #timers: { atMs: number; readonly everyMs: number | undefined; readonly action: () => void }[] = [];
+
+  start(number: number, credentials = secretCredentials(KEY, number)): void {
+    this.loops.get(number)?.command({ kind: "close" });
+    const { name } = members[number] as MemberConfiguration;
+    const after = (delayMs: number, action: () => void, everyMs?: number) => {
+      const timer = { atMs: this.nowMs + delayMs, everyMs, action };
+      this.#timers.push(timer);
+      return {
+        cancel: () => {
+          this.#timers = this.#timers.filter((other) => other !== timer);
+        },
+      };
+    };
+    const boot = Math.round(this.nowMs) * 8 + number + 1;
+    const loop = new ProbeLoop({
+      data: { self: name, members, timing: DEFAULT_TIMING, key: KEY, boot, incarnation: boot * 1_024 },
+      credentials,
+      nowMs: () => this.nowMs,
+      afterSockets: after,
+      after,
+      every: (periodMs, action) => after(periodMs, action, periodMs),
+      send: (datagram, member) => {
+        for (const { network } of member.addresses) {
+          const id = networkIdOf(network);
+          this.queue.push({ to: member.number, network: id, bytes: datagram(id) });
+        }
+      },
+      // The main loop lives.
+      pulse: () => this.nowMs,
+      report: (report) => {
+        if (report.kind !== "view") return;
+        this.views.set(number, report);
+        for (const notice of report.notices)
+          if (notice.kind === "distrusted") this.reasons.push(`${notice.member}: ${notice.reason}`);
+      },
+      beat: () => {},
+      socketCounters: () => ({ sent: 0, sendFailures: 0, closedNetworks: {} }),
+      closed: () => {},
+    });
+    this.loops.set(number, loop);
+    loop.start();
+  }
+
+  run(forMs: number): void {
+    for (const endMs = this.nowMs + forMs; this.nowMs < endMs; this.nowMs += STEP_MS) {
+      for (const timer of this.#timers.filter(({ atMs }) => atMs <= this.nowMs)) {
+        if (!this.#timers.includes(timer)) continue;
+        if (timer.everyMs === undefined) this.#timers = this.#timers.filter((other) => other !== timer);
+        else timer.atMs += timer.everyMs;
+        timer.action();
+      }
+      const due = this.queue.splice(0);
+      this.sent.push(...due);
+      for (const { to, network, bytes } of due) this.loops.get(to)?.receive(bytes, network);
+    }
+  }
+
+  phase(at: number, of: number): string | undefined {
+    return this.views.get(at)?.view.members.find(({ number }) => number === of)?.phase;
+  }
+
+  refused(at: number, why: string): number {
+    this.run(600);
+    const refused: Partial<Record<string, number>> = this.views.get(at)?.counters.refused ?? {};
+    return refused[why] ?? 0;
+  }
+}
+
+suite("members' words", () => {
+  test("a booting cluster elects within the time that it waits for, with no link between members", () => {
+    const world = new World();
+    for (const { number } of members) world.start(number);
+    world.run(40);
+    for (const { number: at } of members)
+      for (const { number: of } of members) assert.equal(world.phase(at, of), "alive", `${at} of ${of}`);
+  });
+
+  test("one that restarts is heard within two rounds, and its old words say nothing any more", () => {
+    const world = new World();
+    for (const { number } of members) world.start(number);
+    world.run(300);
+    const old = world.sent.filter(({ to }) => to === 0);
+    world.start(1);
+    world.run(60);
+    assert.equal(world.phase(0, 1), "alive");
+    assert.equal(world.phase(1, 0), "alive");
+    const view = world.views.get(0);
+    for (const { bytes, network } of old) world.loops.get(0)?.receive(bytes, network);
+    assert.equal(world.phase(0, 1), "alive");
+    assert.equal(world.views.get(0)?.view.members[1]?.incarnation, view?.view.members[1]?.incarnation);
+  });
+
+  test("a goodbye in another's name is nobody's, whatever the liar knows", () => {
+    const world = new World();
+    for (const { number } of members) world.start(number);
+    world.run(300);
+    const beta = world.views.get(0)?.view.members[1];
+    const leave: Leave = {
+      kind: "leave",
+      from: 1,
+      to: 0,
+      incarnation: (beta?.incarnation ?? 0) + 1,
+      boot: 2,
+      echo: 1,
+      sequence: 1_000_000,
+    };
+    // The cluster's secret, as before; and gamma's own key, under its id and another.
+    const network = networkIdOf("cluster");
+    const gamma = new Keyring({ self: 2, boot: 3, others: [0], credentials: secretCredentials(KEY, 2) });
+    const hello = gamma.hello(0)?.(KEY, network) as Uint8Array;
+    assert.ok(decodeHello(hello) !== undefined);
+    for (const id of [0, 1, 0xffff_ffff]) {
+      world.loops.get(0)?.receive(encode(leave, { id, key: KEY }, network), network);
+      world.loops.get(0)?.receive(encode({ ...leave, from: 2 }, { id, key: KEY }, network), network);
+    }
+    world.run(100);
+    assert.equal(world.phase(0, 1), "alive");
+    assert.equal(world.phase(0, 2), "alive");
+    assert.equal(world.refused(0, "unknownKey"), 6);
+  });
+
+  test("a copy on another network is no sign that this network works", () => {
+    const world = new World();
+    for (const { number } of members) world.start(number);
+    world.run(300);
+    const [cluster, path] = NETWORKS.map(networkIdOf) as [number, number];
+    const before = world.refused(0, "tag");
+    const copies = world.sent.filter(({ to, network }) => to === 0 && network === cluster).slice(-20);
+    for (const { bytes } of copies) world.loops.get(0)?.receive(bytes, path);
+    assert.equal(world.refused(0, "tag") - before, copies.length);
+  });
+
+  test("a member whose hello proves nothing is not heard, and why is said once", () => {
+    const world = new World();
+    world.start(0);
+    world.start(1);
+    world.start(2, secretCredentials(new Uint8Array(32), 2));
+    world.run(1_000);
+    assert.equal(world.phase(0, 1), "alive");
+    assert.equal(world.phase(0, 2), "dead");
+    assert.equal(world.phase(2, 0), "dead");
+    const said = world.reasons.filter((reason) => reason === "gamma: it does not have the cluster's secret");
+    assert.equal(said.length, 2, "by alpha and by beta");
+  });
+});
