@@ -32,6 +32,7 @@ export async function metricsText(): Promise<string> {
     ownedVipCount: () => 0,
     membersAlive: () => 1,
     membersConfigured: () => 1,
+    probesRefused: () => ({}),
     vipClashes: () => new Map(),
     replication: async () => undefined,
     certificate: () => undefined,

@@ -1,7 +1,16 @@
 // The typed client. `fetch` does the work, so it runs in a browser too; unix sockets and private authorities need
 // the transport of transport.ts.
 import type { Static, TSchema } from "@sinclair/typebox";
-import type { Health, MemberView, NodeEvent, NodeStatus, RouterView, VipView } from "./schema/cluster.ts";
+import type {
+  Health,
+  MemberView,
+  NodeEvent,
+  NodeStatus,
+  RevocationSpec,
+  RevocationView,
+  RouterView,
+  VipView,
+} from "./schema/cluster.ts";
 import type { Problem } from "./schema/common.ts";
 import type { ServiceSpecSchema, ServiceView } from "./schema/service.ts";
 import type { SessionDetail, SessionPage, SessionQuery } from "./schema/session.ts";
@@ -85,6 +94,10 @@ export interface ApiClient {
   /** Routers that this member announces VIPs to. */
   listRouters(): Promise<RouterView[]>;
   drainMember(name: string, drain: boolean): Promise<MemberView>;
+  listRevocations(): Promise<RevocationView[]>;
+  revokeCertificate(what: RevocationSpec): Promise<RevocationView>;
+  /** Takes a revocation back. */
+  unrevokeCertificate(id: string): Promise<void>;
   status(): Promise<NodeStatus>;
   /** Does not throw when the node is not ready: that is what it says. */
   ready(): Promise<Health>;
@@ -177,6 +190,12 @@ export function createClient(options: ClientOptions): ApiClient {
     listMembers: async () => (await json<{ items: MemberView[] }>("GET", "/v1/members")).items,
     listRouters: async () => (await json<{ items: RouterView[] }>("GET", "/v1/routers")).items,
     drainMember: (name, drain) => json("POST", `/v1/members/${segment(name)}/${drain ? "drain" : "undrain"}`),
+    listRevocations: async () =>
+      (await json<{ items: RevocationView[] }>("GET", "/v1/certificates/revocations")).items,
+    revokeCertificate: (what) => json("POST", "/v1/certificates/revocations", { body: what }),
+    unrevokeCertificate: async (id) => {
+      await request("DELETE", `/v1/certificates/revocations/${segment(id)}`);
+    },
     status: () => json("GET", "/v1/status"),
     ready: () => json("GET", "/v1/health/ready", { accept: [503] }),
     metrics: async () => (await request("GET", "/v1/metrics")).text(),

@@ -166,6 +166,17 @@ export const ERROR_CATALOGUE = {
     message: "The certificate is for cluster {found}, the configuration says {expected}.",
     remedy: "Correct the cluster id in the configuration, or issue a certificate for this cluster.",
   },
+  REVOCATION_COUNT_EXCEEDED: {
+    status: 409,
+    message: "There are {limit} revocations already.",
+    remedy:
+      "Take back those whose certificates have ended ('holdfast certificates revocations'), or make a new authority.",
+  },
+  REVOCATION_NOT_FOUND: {
+    status: 404,
+    message: "There is no revocation {id}.",
+    remedy: "List them with 'holdfast certificates revocations'.",
+  },
   REQUEST_INVALID: {
     status: 400,
     message: "The request is not valid: {reason}.",

@@ -1,5 +1,5 @@
 // `holdfast certificates`: the authority's directory, plus the cluster's shared secret beside it.
-import { randomBytes } from "node:crypto";
+import { randomBytes, X509Certificate } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { HoldfastError, parseAddress } from "@holdfast/model";
@@ -72,6 +72,16 @@ export async function showCertificate(
     validUntil: new Date(verified.notAfterMs).toISOString(),
     state: verified.renewSoon ? `renew soon: ${verified.daysLeft} days left` : "valid",
   };
+}
+
+/** The serial number of a certificate file, hexadecimal. Errors: CERTIFICATE_FILE_UNREADABLE, CERTIFICATE_UNREADABLE. */
+export function serialOfFile(file: string): string {
+  const pem = read(file);
+  try {
+    return new X509Certificate(pem).serialNumber.toLowerCase();
+  } catch (cause) {
+    throw new HoldfastError("CERTIFICATE_UNREADABLE", { what: "named" }, { cause });
+  }
 }
 
 /** Every member of an authority's directory; one that is not good has the reason as its state. */

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { type Coordinator, startCoordinator } from "@holdfast/coordinator";
 import { type Clock, HoldfastError, parseAddress, type SessionRecord, systemClock } from "@holdfast/model";
+import { isRevoked } from "@holdfast/sync";
 import { type ApiListeners, readToken, startApi } from "./api/listen.ts";
 import type { ApiSources } from "./api/sources.ts";
 import { openAnnouncer } from "./cluster/announcer.ts";
@@ -11,9 +12,10 @@ import type { ClusterLink } from "./cluster/link.ts";
 import { MemberAddresses } from "./cluster/member-addresses.ts";
 import { MemberDirectory } from "./cluster/members.ts";
 import { openLink } from "./cluster/open-link.ts";
+import { credentialsOf } from "./cluster/probe-credentials.ts";
+import { Revocations } from "./cluster/revocations.ts";
 import { tellRouterEvents } from "./cluster/router-events.ts";
 import { flappingRouters } from "./cluster/routers.ts";
-import { credentialsOf } from "./cluster/probe-credentials.ts";
 import { readSecret } from "./cluster/secret.ts";
 import { clusterNetworks, placedMembers, type Topology } from "./cluster/topology.ts";
 import { addressOf, type OwnMember, otherMembers, ownMember } from "./config/check.ts";
@@ -206,6 +208,21 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     });
     let left = false;
     probes = coordinator;
+    const revocations = new Revocations(link.store, clock);
+    closers.push(
+      revocations.follow((entries) => {
+        link.setRevoked(entries);
+        coordinator.setRevoked(entries);
+        const own = tls !== undefined && isRevoked(tls.certificatePem, entries);
+        readiness.set(
+          "certificate-revoked",
+          !own,
+          own
+            ? "this member's certificate is revoked: issue a new one, if it is to take part again"
+            : "it is not revoked",
+        );
+      }),
+    );
     closers.push(() => (left ? undefined : coordinator.close()));
 
     const counters = new CounterExchange(link, dataPlane, directory, clock);
@@ -232,6 +249,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       membersConfigured: () => members.length,
       replication: () => link.metrics(),
       disk: () => link.disk(),
+      probesRefused: () => coordinator.counters()?.refused ?? {},
       vipClashes: () => member?.clashes().clashes ?? new Map(),
       certificate: () => certificates?.state(),
     });
@@ -315,6 +333,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         return found === undefined ? undefined : { ...found, owner: found.announcer };
       },
       announcementsOf: (vip) => announcementsOf(vip),
+      revocations,
       clashes: () => joined.clashes(),
       members: () => directory.views(coordinator, link, registry),
       setMemberDrained(name, drained) {

@@ -9,6 +9,7 @@ import {
   sessionIdToBytes,
   systemRandom,
 } from "@holdfast/model";
+import type { Revocation } from "./certificates/revocation.ts";
 import { type MemberTls, verifyMemberCertificate } from "./certificates/verify.ts";
 import { ConfigurationLink } from "./configuration/shared-configuration.ts";
 import { SessionReplica } from "./engine/replica.ts";
@@ -212,6 +213,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
       checkCertificate(options, tls);
       runner.setTls(tls);
     },
+    setRevoked: (list) => runner.setRevoked(list),
     setOwners(serviceId, numbers) {
       if (numbers.length === 0) owners.delete(serviceId);
       else owners.set(serviceId, numbers);
@@ -244,6 +246,7 @@ interface Runner {
   readonly listening: Sync["listening"];
   counters(): Promise<ReturnType<EngineHost["counters"]> | undefined>;
   setTls(tls: MemberTls): void;
+  setRevoked(list: readonly Revocation[]): void;
   restartCount(): number;
   crash(): Promise<void>;
   kill(): Promise<void>;
@@ -278,6 +281,7 @@ async function runThread(
     listening: supervisor.bound,
     counters: () => supervisor.counters(),
     setTls: (tls) => supervisor.setTls(tls),
+    setRevoked: (list) => supervisor.setRevoked(list),
     restartCount: () => supervisor.restartCount,
     crash: () => supervisor.crash(),
     kill: () => supervisor.kill(),
@@ -295,6 +299,7 @@ async function runInline(hostOptions: HostOptions, options: SyncOptions, link: R
     listening: host.bound,
     counters: () => Promise.resolve(host.counters()),
     setTls: (tls) => host.setTls(tls),
+    setRevoked: (list) => host.setRevoked(list),
     restartCount: () => 0,
     crash: () => Promise.resolve(),
     kill: () => host.stop(),
@@ -313,6 +318,7 @@ async function runHosted(host: NonNullable<SyncOptions["host"]>, link: RelayLink
     listening: [],
     counters: () => Promise.resolve(undefined),
     setTls: () => {},
+    setRevoked: () => {},
     restartCount: () => 0,
     crash: () => Promise.resolve(),
     kill: () => engine.stop(),

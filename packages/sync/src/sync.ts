@@ -15,6 +15,7 @@ import type {
   SessionTable,
   SessionView,
 } from "@holdfast/model";
+import type { Revocation } from "./certificates/revocation.ts";
 import type { MemberTls } from "./certificates/verify.ts";
 import type { ReplicationSettings } from "./engine/settings.ts";
 import type { EngineLink, EngineStatus, StoreState, ToEngine, ToView } from "./ports.ts";
@@ -159,6 +160,8 @@ export interface Sync {
    * `verifyMemberCertificate` throws, or SYNC_NUMBER_MISMATCH, and changes nothing then.
    */
   setTls(tls: MemberTls): void;
+  /** Certificates that are not believed from now on: whoever shows one is refused, and its links end. */
+  setRevoked(list: readonly Revocation[]): void;
   /** Numbers of the members that own a service's VIPs; `released` waits for the others among them. */
   setOwners(serviceId: ServiceId, owners: readonly number[]): void;
   /** Asks a member; undefined when it is not connected, has no handler or does not answer within a second. */

@@ -114,6 +114,33 @@ export const MemberViewSchema = Type.Object(
 );
 export type MemberView = Static<typeof MemberViewSchema>;
 
+export const RevocationViewSchema = Type.Object(
+  {
+    id: Type.String({ description: "serial:HEX or member:NAME." }),
+    serial: Type.Optional(Type.String({ description: "Of one certificate, hexadecimal." })),
+    member: Type.Optional(Type.String({ description: "All its certificates that were issued until `at`." })),
+    at: TimestampSchema,
+  },
+  closed,
+);
+export type RevocationView = Static<typeof RevocationViewSchema>;
+
+export const RevocationSpecSchema = Type.Object(
+  {
+    serial: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 80, description: "Of one certificate, hexadecimal." }),
+    ),
+    member: Type.Optional(
+      Type.String({
+        pattern: "^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$",
+        description: "All its certificates that were issued until now; one that is issued later is good.",
+      }),
+    ),
+  },
+  closed,
+);
+export type RevocationSpec = Static<typeof RevocationSpecSchema>;
+
 export const EVENT_TYPES = [
   "ownership",
   "membership",

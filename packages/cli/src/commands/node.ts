@@ -1,6 +1,7 @@
 // Commands that are the node itself or work on its files: run, config, certificates, journal, diagnose. They alone
 // load @holdfast/node, and only when called, so that everything else starts fast.
-import type { Command } from "commander";
+import type { RevocationView } from "@holdfast/api";
+import { type Command, InvalidArgumentError } from "commander";
 import { type Context, printJson } from "../context.ts";
 import { EXIT } from "../exit.ts";
 import { renderTable } from "../output/table.ts";
@@ -122,6 +123,8 @@ export function addNodeCommands(program: Command, context: Context): void {
       },
     );
 
+  addRevocationCommands(certificatesCommand, context);
+
   program
     .command("journal")
     .description("read what the journals in a store say")
@@ -151,4 +154,50 @@ export function addNodeCommands(program: Command, context: Context): void {
       else context.print(findingsText(findings));
       if (findings.some((finding) => finding.level === "fail")) process.exitCode = EXIT.unhealthy;
     });
+}
+
+/** They speak to a node: the list is the cluster's. */
+function addRevocationCommands(command: Command, context: Context): void {
+  const show = (rows: readonly RevocationView[]) => {
+    if (context.format() === "json") return printJson(context, rows);
+    context.print(
+      renderTable(
+        rows,
+        [
+          { title: "ID", cell: (r: RevocationView) => r.id },
+          { title: "REVOKED", cell: (r: RevocationView) => r.at },
+        ],
+        context.format(),
+      ),
+    );
+  };
+  command
+    .command("revoke [member]")
+    .description("believe no certificate of a member that was issued until now, in the whole cluster; or one")
+    .option("--serial <number>", "only the certificate with this serial number, hexadecimal")
+    .option("--certificate <file>", "only this certificate")
+    .action(async (member: string | undefined, options: { serial?: string; certificate?: string }) => {
+      const named = [member, options.serial, options.certificate].filter((name) => name !== undefined);
+      if (named.length !== 1)
+        throw new InvalidArgumentError("name a member, --serial or --certificate, one of them");
+      const serial =
+        options.certificate === undefined
+          ? options.serial
+          : (await certificates()).serialOfFile(options.certificate);
+      const made = await context
+        .client()
+        .revokeCertificate(serial === undefined ? { member: member ?? "" } : { serial });
+      show([made]);
+    });
+  command
+    .command("unrevoke <id>")
+    .description("take a revocation back, by its id")
+    .action(async (id: string) => {
+      await context.client().unrevokeCertificate(id);
+      context.print(`${id} is taken back`);
+    });
+  command
+    .command("revocations")
+    .description("what is revoked")
+    .action(async () => show(await context.client().listRevocations()));
 }

@@ -11,6 +11,7 @@ import Fastify, { type FastifyInstance } from "fastify";
 import { type AuthorizationOptions, authorize } from "./authorization.ts";
 import { isChange, keepConfiguration } from "./kept.ts";
 import { codedError, RequestInvalid, sendProblem } from "./problem.ts";
+import { certificateRoutes } from "./routes/certificates.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -122,6 +123,7 @@ export async function buildServer(sources: ApiSources, options: ServerOptions): 
   await app.register(serviceRoutes(sources));
   await app.register(sessionRoutes(sources));
   await app.register(clusterRoutes(sources));
+  await app.register(certificateRoutes(sources));
   await app.register(eventRoutes(sources));
   await app.register(healthRoutes(sources));
   await app.register(traceRoutes(sources));

@@ -13,6 +13,7 @@ import type {
   VipOwnership,
 } from "@holdfast/model";
 import type { Registry } from "prom-client";
+import type { Revocations } from "../cluster/revocations.ts";
 import type { EventBus } from "../events/bus.ts";
 import type { Judgement } from "../services/clashes.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
@@ -56,6 +57,7 @@ export interface ApiSources {
   clashes(): Pick<Judgement, "refused" | "clashes">;
   /** Routers that this member's announcer talks to. */
   routers(): readonly RouterStatus[];
+  readonly revocations: Revocations;
   members(): Promise<readonly MemberView[]>;
   /** Throws MEMBER_NOT_FOUND. */
   setMemberDrained(name: MemberName, drained: boolean): void;

@@ -9,7 +9,7 @@ import {
   type SessionTable,
   SessionView,
 } from "@holdfast/model";
-import type { MemberTls } from "@holdfast/sync";
+import type { MemberTls, Revocation } from "@holdfast/sync";
 import type { ReplicationMetrics } from "../metrics/registry.ts";
 import { type ConfigurationStore, createLocalConfigurationStore } from "../services/store.ts";
 
@@ -38,6 +38,8 @@ export interface ClusterLink {
   disk(): DiskState;
   /** Certificates for the links that begin from now on. */
   setTls(tls: MemberTls): void;
+  /** Certificates that are not believed from now on. */
+  setRevoked(list: readonly Revocation[]): void;
   /** Replication gives signs of life. */
   answers(): boolean;
   /** Called when replication failed for good. */
@@ -74,6 +76,7 @@ export function createLoneLink(): ClusterLink {
     storeKept: async () => {},
     disk: () => ({ failure: undefined, brokenCount: 0 }),
     setTls: () => {},
+    setRevoked: () => {},
     answers: () => true,
     onFailed: () => {},
     caughtUp: () => true,

@@ -74,6 +74,7 @@ export function replicatedLink(sync: Sync, view: PublishingView, configuration: 
     storeKept: () => sync.configurationKept(),
     disk: () => sync.store(),
     setTls: (tls) => sync.setTls(tls),
+    setRevoked: (list) => sync.setRevoked(list),
     answers: () => sync.answers(),
     onFailed: (listener) => {
       sync.on("failed", listener);

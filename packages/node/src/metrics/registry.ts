@@ -51,6 +51,8 @@ export interface MetricSources {
   /** undefined: this member has none. */
   certificate(): { readonly notAfterMs: number; readonly authorityNotAfterMs: number } | undefined;
   disk(): { readonly failure: string | undefined; readonly brokenCount: number };
+  /** Datagrams of the probes that were refused, by reason. */
+  probesRefused(): Readonly<Partial<Record<string, number>>>;
   /** By VIP. */
   vipClashes(): ReadonlyMap<string, { readonly servedHere: boolean }>;
 }
@@ -96,6 +98,16 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
     registers,
     collect() {
       this.set(sources.ownedVipCount());
+    },
+  });
+  new Counter({
+    name: "holdfast_probes_refused_total",
+    help: "Datagrams at the probe port that were not believed, by reason.",
+    labelNames: ["reason"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [reason, count] of Object.entries(sources.probesRefused())) this.inc({ reason }, count ?? 0);
     },
   });
   new Gauge({

@@ -22,6 +22,12 @@ export interface MemberIdentity {
   readonly memberNumber: number;
 }
 
+/** A member as its certificate names it, with the certificate itself. */
+export interface CertifiedMember extends MemberIdentity {
+  /** DER. */
+  readonly certificate: Uint8Array;
+}
+
 /** True for a cluster id or member name: a-z, 0-9 and inner hyphens, 1 … 63 characters. */
 export function isPlainName(text: string): boolean {
   return NAME.test(text);
@@ -72,4 +78,10 @@ export function identityOfCertificate(certificate: string | Uint8Array): MemberI
     .filter((name) => name.startsWith("URI:"))
     .map((name) => parseIdentityUri(name.slice(4)));
   return found.length === 1 ? found[0] : undefined;
+}
+
+/** The same with the certificate, DER. */
+export function certifiedMember(certificate: Uint8Array): CertifiedMember | undefined {
+  const identity = identityOfCertificate(certificate);
+  return identity && { ...identity, certificate };
 }

@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import type { ConnectionOptions, PeerCertificate, TLSSocket } from "node:tls";
 import type { Clock, Logger, MemberName, Random, Timer } from "@holdfast/model";
 import { type ClientOptions, WebSocket } from "ws";
-import { identityOfCertificate, type MemberIdentity } from "../certificates/identity.ts";
+import { type CertifiedMember, certifiedMember, identityOfCertificate } from "../certificates/identity.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import { PEER_MESSAGE_BYTES_MAX } from "../ports.ts";
 import { LINK_PATH, REFUSAL_HEADER } from "./listener.ts";
@@ -19,7 +19,7 @@ export interface DialerOptions {
   readonly random: Random;
   readonly timing: LinkTiming;
   readonly logger: Logger;
-  opened(socket: WebSocket, certified: MemberIdentity | undefined, remote: string): void;
+  opened(socket: WebSocket, certified: CertifiedMember | undefined, remote: string): void;
   /** The other side, or TLS, refused before a link began. */
   refused(reason: string, explanation: string, remote: string): void;
 }
@@ -147,7 +147,7 @@ export class Dialer {
     });
     const attempt: Attempt = { socket, address };
     const remote = `${address.host}:${address.port}`;
-    let certified: MemberIdentity | undefined;
+    let certified: CertifiedMember | undefined;
     this.#attempts.add(attempt);
     const failed = (error: Error) => {
       if (!this.#attempts.delete(attempt)) return;
@@ -164,7 +164,7 @@ export class Dialer {
       const stream = response.socket as Socket & Partial<TLSSocket>;
       stream.setNoDelay(true);
       const raw = stream.getPeerX509Certificate?.()?.raw;
-      if (raw !== undefined) certified = identityOfCertificate(new Uint8Array(raw));
+      if (raw !== undefined) certified = certifiedMember(new Uint8Array(raw));
     });
     socket.on("unexpected-response", (request, response) => {
       request.destroy();

@@ -5,7 +5,7 @@
 // A link is up only when both sides have accepted, so that neither talks to a member that refuses it.
 import type { Clock, Timer } from "@holdfast/model";
 import type { RawData, WebSocket } from "ws";
-import type { MemberIdentity } from "../certificates/identity.ts";
+import type { CertifiedMember } from "../certificates/identity.ts";
 import { decodePeerMessage } from "../messages/codec.ts";
 import { decodeLinkMessage, encodeLinkMessage, type Greeting } from "../messages/greeting.ts";
 import type { PeerMessage } from "../ports.ts";
@@ -31,7 +31,7 @@ export interface LinkOptions {
   readonly socket: WebSocket;
   /** Whom this member dialled, undefined when it was dialled. */
   readonly dialled: string | undefined;
-  readonly certified: MemberIdentity | undefined;
+  readonly certified: CertifiedMember | undefined;
   readonly remote: string;
   readonly own: Greeting;
   readonly clock: Clock;
@@ -42,7 +42,7 @@ export interface LinkOptions {
 
 export class Link {
   readonly dialled: string | undefined;
-  readonly certified: MemberIdentity | undefined;
+  readonly certified: CertifiedMember | undefined;
   /** Address and port, for logs. */
   readonly remote: string;
   greeting: Greeting | undefined;

@@ -12,7 +12,7 @@ import {
 } from "node:tls";
 import { HoldfastError } from "@holdfast/model";
 import { type WebSocket, WebSocketServer } from "ws";
-import { identityOfCertificate, type MemberIdentity } from "../certificates/identity.ts";
+import { type CertifiedMember, certifiedMember } from "../certificates/identity.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import { PEER_MESSAGE_BYTES_MAX } from "../ports.ts";
 import type { HostPort } from "./settings.ts";
@@ -24,7 +24,7 @@ export const REFUSAL_HEADER = "x-holdfast-refusal";
 const HEADER_BYTES_MAX = 4_096;
 
 export interface ListenerEvents {
-  accepted(socket: WebSocket, certified: MemberIdentity | undefined, remote: string): void;
+  accepted(socket: WebSocket, certified: CertifiedMember | undefined, remote: string): void;
   refused(reason: string, explanation: string, remote: string): void;
 }
 
@@ -56,7 +56,7 @@ export async function listen(
       response.writeHead(426, { connection: "close" }).end();
     },
   );
-  const sockets = new Map<Socket, { certified: MemberIdentity | undefined; remote: string }>();
+  const sockets = new Map<Socket, { certified: CertifiedMember | undefined; remote: string }>();
   http.on("clientError", (_error, socket) => socket.destroy());
   http.on("upgrade", (request, socket, head) => {
     const known = sockets.get(socket as Socket);
@@ -71,7 +71,7 @@ export async function listen(
     );
   });
 
-  const admit = (socket: Socket, certified: MemberIdentity | undefined) => {
+  const admit = (socket: Socket, certified: CertifiedMember | undefined) => {
     const remote = remoteOf(socket);
     sockets.set(socket, { certified, remote });
     socket.setNoDelay(true);
@@ -132,7 +132,7 @@ function tlsServer(room: WaitingRoom, handshakes: TlsServer): Server {
 /** Listens nowhere: it is given the connections of all addresses. */
 function tlsHandshakes(
   tls: MemberTls,
-  admit: (socket: Socket, certified: MemberIdentity) => void,
+  admit: (socket: Socket, certified: CertifiedMember) => void,
   events: ListenerEvents,
 ): TlsServer {
   const server = createTlsServer({
@@ -146,8 +146,7 @@ function tlsHandshakes(
   server.on("secureConnection", (socket: TLSSocket) => {
     socket.on("error", () => socket.destroy());
     const certificate = socket.getPeerX509Certificate();
-    const identity =
-      certificate === undefined ? undefined : identityOfCertificate(new Uint8Array(certificate.raw));
+    const identity = certificate === undefined ? undefined : certifiedMember(new Uint8Array(certificate.raw));
     const failure = socket.isSessionReused()
       ? "session resumed"
       : !socket.authorized

@@ -1,5 +1,6 @@
 // Settings and limits of the ws transport. What happens at each maximum stands beside it.
 import type { Address, Clock, Logger, MemberName, Random } from "@holdfast/model";
+import type { Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 
 /** Where a member listens or is dialled. */
@@ -29,6 +30,8 @@ export interface WsTransportOptions {
    * "plain" sends sessions and tags in clear and believes any name: for loopback and labs, and only when the
    * configuration says so.
    */
+  /** Certificates that are not believed, from the beginning; see setRevoked. */
+  readonly revoked?: readonly Revocation[];
   readonly tls: MemberTls | "plain";
   readonly clock: Clock;
   readonly random: Random;

@@ -2,7 +2,8 @@
 // pair is kept; every refusal is counted by reason and told to both logs.
 import type { MemberName } from "@holdfast/model";
 import type { WebSocket } from "ws";
-import type { MemberIdentity } from "../certificates/identity.ts";
+import type { CertifiedMember } from "../certificates/identity.ts";
+import { isRevoked, type Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import { encodePeerMessage } from "../messages/codec.ts";
 import { type Greeting, PROTOCOL_VERSION, PROTOCOL_VERSION_LOWEST } from "../messages/greeting.ts";
@@ -26,6 +27,7 @@ import {
   type WsTransportOptions,
 } from "./settings.ts";
 
+const REVOKED: Refusal = { reason: "revoked", explanation: "the member's certificate is revoked" };
 /** The same refusal of the same peer is logged once in this time; all are counted. */
 const REFUSAL_LOG_PERIOD_MS = 60_000;
 const REFUSAL_LOG_COUNT_MAX = 256;
@@ -59,6 +61,7 @@ export class WsTransport implements Transport {
   #linkCount = 0;
   #handlers: TransportHandlers | undefined;
   #listener: Listener | undefined;
+  #revoked: readonly Revocation[];
   #stopped = false;
   #lastMessage: PeerMessage | undefined;
   #lastBytes: Uint8Array = new Uint8Array(0);
@@ -79,6 +82,7 @@ export class WsTransport implements Transport {
   constructor(options: WsTransportOptions) {
     this.#options = options;
     this.#timing = { ...LINK_TIMING, ...options.timing };
+    this.#revoked = options.revoked ?? [];
     this.#own = {
       versionLowest: PROTOCOL_VERSION_LOWEST,
       versionHighest: PROTOCOL_VERSION,
@@ -166,6 +170,16 @@ export class WsTransport implements Transport {
   }
 
   /** Links that are up stay; those that begin from now on show and check these certificates. */
+  setRevoked(list: readonly Revocation[]): void {
+    this.#revoked = list;
+    for (const link of [...this.#greeting, ...this.#links.values()])
+      if (this.#isRevoked(link)) link.refuse(REVOKED);
+  }
+
+  #isRevoked({ certified }: Link): boolean {
+    return certified !== undefined && isRevoked(certified.certificate, this.#revoked);
+  }
+
   setTls(tls: MemberTls): void {
     this.#listener?.setTls(tls);
     for (const dialer of this.#dialers.values()) dialer.setTls(tls);
@@ -200,7 +214,7 @@ export class WsTransport implements Transport {
   #opened(
     socket: WebSocket,
     dialled: MemberName | undefined,
-    certified: MemberIdentity | undefined,
+    certified: CertifiedMember | undefined,
     remote: string,
   ): void {
     if (this.#stopped || this.#handlers === undefined) {
@@ -245,6 +259,7 @@ export class WsTransport implements Transport {
       configured: this.#configured,
     });
     if (refusal !== undefined) return refusal;
+    if (this.#isRevoked(link)) return REVOKED;
     const existing = this.#links.get(greeting.memberNumber);
     if (
       existing?.greeting === undefined ||

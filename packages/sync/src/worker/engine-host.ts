@@ -2,6 +2,7 @@
 // the main one.
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { type Clock, type Logger, type Random, systemClock, systemRandom } from "@holdfast/model";
+import type { Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import { ReplicationEngine } from "../engine/engine.ts";
 import { automergeJournal, growMemory } from "../journal/automerge-segment.ts";
@@ -18,6 +19,7 @@ export interface EngineHost {
   counters(): HostCounters;
   /** Certificates for the links that begin from now on. */
   setTls(tls: MemberTls): void;
+  setRevoked(list: readonly Revocation[]): void;
   /** Flushes, says goodbye to the peers, closes everything. */
   stop(): Promise<void>;
 }
@@ -51,6 +53,7 @@ export async function hostEngine(
     listen,
     members,
     tls,
+    ...(options.revoked !== undefined && { revoked: options.revoked }),
     timing,
     ...(options.queueBytesMax !== undefined && { queueBytesMax: options.queueBytesMax }),
     clock,
@@ -93,6 +96,7 @@ export async function hostEngine(
       return counters;
     },
     setTls: (tls) => transport.setTls(tls),
+    setRevoked: (list) => transport.setRevoked(list),
     stop: async () => {
       delay.disable();
       await engine.stop();

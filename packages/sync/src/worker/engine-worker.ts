@@ -1,6 +1,7 @@
 // Entry of the worker thread. It owns the engine, Automerge and the sockets; the main thread keeps its loop for packets.
 import { parentPort } from "node:worker_threads";
 import { HoldfastError, type Logger } from "@holdfast/model";
+import type { Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import type { ToEngine, ToView } from "../ports.ts";
 import { type EngineHost, hostEngine } from "./engine-host.ts";
@@ -35,6 +36,7 @@ function remoteLogger(bound: object): Logger {
 let host: EngineHost | undefined;
 /** Certificates that came before the host was there. */
 let tlsBefore: MemberTls | undefined;
+let revokedBefore: readonly Revocation[] | undefined;
 let link: PortLink<ToView, ToEngine> | undefined;
 
 control.on("message", (message: ToHost) => {
@@ -45,6 +47,7 @@ control.on("message", (message: ToHost) => {
         (started) => {
           host = started;
           if (tlsBefore !== undefined) host.setTls(tlsBefore);
+          if (revokedBefore !== undefined) host.setRevoked(revokedBefore);
           say({ kind: "started", bound: started.bound });
         },
         (error: unknown) => {
@@ -60,6 +63,10 @@ control.on("message", (message: ToHost) => {
     case "tls":
       if (host === undefined) tlsBefore = message.tls;
       else host.setTls(message.tls);
+      break;
+    case "revoked":
+      if (host === undefined) revokedBefore = message.list;
+      else host.setRevoked(message.list);
       break;
     case "beat":
       say({ kind: "beat" });

@@ -1,5 +1,6 @@
 // What the main thread and the engine's thread say to each other beside the engine link: start, logs, counters, end.
 import type { MessagePort } from "node:worker_threads";
+import type { Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import type { ReplicationSettings } from "../engine/settings.ts";
 import type { StoreCounters } from "../store/file-store.ts";
@@ -16,6 +17,7 @@ export interface HostOptions {
   /** All members; this one may be among them. */
   readonly members: readonly ConfiguredMember[];
   readonly tls: MemberTls | "plain";
+  readonly revoked?: readonly Revocation[];
   /** undefined keeps nothing on disk. */
   readonly storeDirectory: string | undefined;
   readonly settings: Partial<ReplicationSettings>;
@@ -42,6 +44,8 @@ export type ToHost =
   | { readonly kind: "start"; readonly options: HostOptions; readonly port: MessagePort }
   | { readonly kind: "counters"; readonly token: number }
   | { readonly kind: "tls"; readonly tls: MemberTls }
+  /** Certificates that are not believed from now on; links to whoever shows one end. */
+  | { readonly kind: "revoked"; readonly list: readonly Revocation[] }
   /** Answered at once: the thread's event loop turns. */
   | { readonly kind: "beat" }
   | { readonly kind: "stop" };

@@ -4,6 +4,7 @@
 // their way.
 import { MessageChannel, Worker } from "node:worker_threads";
 import { type Clock, type ErrorCode, HoldfastError, type Logger, type Timer } from "@holdfast/model";
+import type { Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import type { ToEngine, ToView } from "../ports.ts";
 import type { HostPort } from "../transport/settings.ts";
@@ -97,6 +98,12 @@ export class Supervisor {
       });
       this.#say({ kind: "counters", token });
     });
+  }
+
+  /** Certificates that are not believed from now on. */
+  setRevoked(list: readonly Revocation[]): void {
+    this.#options = { ...this.#options, revoked: list };
+    this.#say({ kind: "revoked", list });
   }
 
   /** Certificates for the links that begin from now on. */

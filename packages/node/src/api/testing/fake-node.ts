@@ -17,6 +17,7 @@ import {
   type VipOwnership,
 } from "@holdfast/model";
 import { Registry } from "prom-client";
+import { Revocations } from "../../cluster/revocations.ts";
 import { createEventBus } from "../../events/bus.ts";
 import { createServiceRegistry } from "../../services/registry.ts";
 import { RemovalKeeper } from "../../services/removal-keeper.ts";
@@ -82,6 +83,7 @@ export function fakeNode(
         .map(ownershipOf)
         .filter((ownership) => ownership !== undefined),
     ownershipOf,
+    revocations: new Revocations(store, systemClock),
     announcementsOf: () => [],
     routers: () => [],
     clashes: () => ({ refused: unservableServices(registry.list()), clashes: new Map() }),
