@@ -69,6 +69,10 @@ force with every default, \`holdfast config check\` every mistake with its line 
 overrides its field; lists are separated by commas. *Reload*: SIGHUP applies a change of it; a change of anything else is
 refused as a whole, with the reason in the log, and needs a restart, which associations survive.
 
+Services of the file live beside those that the APIs make: what the file changed since it was applied last is applied, as one
+transaction, and nothing else; how sources live together, and what a removal does to living associations, is in
+[operating.md](operating.md), "Services: file, API, LoxiLB".
+
 A member without \`members\` needs nothing else: it runs alone. Examples are in \`deploy/examples/\`.
 
 ${parts.join("\n\n")}

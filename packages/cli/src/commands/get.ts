@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { type Context, printJson } from "../context.ts";
 import {
   ENDPOINT_COLUMNS,
+  endpointRows,
   MEMBER_COLUMNS,
   ROUTER_COLUMNS,
   SERVICE_COLUMNS,
@@ -52,25 +53,18 @@ export function addGetCommands(program: Command, context: Context): void {
       const { service } = await context.client().getService(id);
       if (context.format() === "json") return printJson(context, service);
       context.print(renderTable([service], SERVICE_COLUMNS, "wide"));
-      if (service.endpoints.length > 0) {
+      const rows = endpointRows(service);
+      if (rows.length > 0) {
         context.print("");
-        context.print(
-          renderTable(
-            service.endpoints.map((endpoint) => ({ service, endpoint })),
-            ENDPOINT_COLUMNS,
-            "wide",
-          ),
-        );
+        context.print(renderTable(rows, ENDPOINT_COLUMNS, "wide"));
       }
     });
   get
     .command("endpoints")
-    .description("endpoints of all services with their health")
+    .description("endpoints of all services with their health, those that leave included")
     .action(async () => {
       const services = await context.client().listServices();
-      const rows = services.flatMap((service) =>
-        service.endpoints.map((endpoint) => ({ service, endpoint })),
-      );
+      const rows = services.flatMap(endpointRows);
       if (context.format() === "json")
         return printJson(
           context,

@@ -1,6 +1,7 @@
 // Which columns each table has.
 import type {
   EndpointView,
+  LeavingEndpointView,
   MemberView,
   RouterView,
   ServiceView,
@@ -9,7 +10,7 @@ import type {
 } from "@holdfast/api";
 import { ageText, type Column } from "./table.ts";
 
-const endpointText = (endpoint: EndpointView) =>
+const endpointText = (endpoint: Pick<EndpointView, "address" | "port">) =>
   `${endpoint.address.includes(":") ? `[${endpoint.address}]` : endpoint.address}:${endpoint.port}`;
 
 /** As `--health-check` takes it. */
@@ -27,7 +28,8 @@ export const SERVICE_COLUMNS: readonly Column<ServiceView>[] = [
   { title: "SESSIONS", cell: (s) => s.sessions, right: true },
   { title: "SELECTION", cell: (s) => s.selection, wide: true },
   { title: "IDLE", cell: (s) => `${s.idleTimeoutS}s`, wide: true, right: true },
-  { title: "SOURCE", cell: (s) => s.source, wide: true },
+  { title: "MANAGED BY", cell: (s) => s.managedBy, wide: true },
+  { title: "ENDS", cell: (s) => s.removal && `${s.removal.mode} ${s.removal.leftS}s`, wide: true },
   { title: "REVISION", cell: (s) => s.revision, wide: true },
   {
     title: "NOTES",
@@ -39,24 +41,41 @@ export const SERVICE_COLUMNS: readonly Column<ServiceView>[] = [
 
 export interface EndpointRow {
   readonly service: ServiceView;
-  readonly endpoint: EndpointView;
+  /** In the list, or leaving it. */
+  readonly endpoint: EndpointView | LeavingEndpointView;
+}
+
+/** Endpoints in the list, then those that leave it. */
+export function endpointRows(service: ServiceView): EndpointRow[] {
+  return [...service.endpoints, ...service.leaving].map((endpoint) => ({ service, endpoint }));
+}
+
+/** Of an endpoint that is in the list. */
+const listed = ({ endpoint }: EndpointRow): EndpointView | undefined =>
+  "state" in endpoint ? endpoint : undefined;
+
+function stateOf({ endpoint }: EndpointRow): string {
+  return "state" in endpoint ? endpoint.state : `leaving ${endpoint.leftS}s`;
 }
 
 export const ENDPOINT_COLUMNS: readonly Column<EndpointRow>[] = [
   { title: "SERVICE", cell: (r) => r.service.id },
   { title: "ENDPOINT", cell: (r) => endpointText(r.endpoint) },
-  { title: "WEIGHT", cell: (r) => r.endpoint.weight, right: true },
-  { title: "STATE", cell: (r) => r.endpoint.state },
+  { title: "WEIGHT", cell: (r) => listed(r)?.weight, right: true },
+  { title: "STATE", cell: stateOf },
   { title: "HEALTH", cell: (r) => r.endpoint.health },
   { title: "SESSIONS", cell: (r) => r.endpoint.sessions, right: true },
-  { title: "REASON", cell: (r) => r.endpoint.reason },
-  { title: "CHECK", cell: (r) => checkText(r.endpoint.healthCheck ?? r.service.healthCheck), wide: true },
+  { title: "REASON", cell: (r) => listed(r)?.reason },
+  { title: "CHECK", cell: (r) => checkText(listed(r)?.healthCheck ?? r.service.healthCheck), wide: true },
   {
     title: "ADDRESSES",
-    cell: (r) => r.endpoint.addressHealth?.map(({ address, health }) => `${address} ${health}`).join(","),
+    cell: (r) =>
+      listed(r)
+        ?.addressHealth?.map(({ address, health }) => `${address} ${health}`)
+        .join(","),
     wide: true,
   },
-  { title: "SAME SERVER", cell: (r) => r.endpoint.sameServerAs?.join(","), wide: true },
+  { title: "SAME SERVER", cell: (r) => listed(r)?.sameServerAs?.join(","), wide: true },
 ];
 
 export function sessionColumns(nowMs: number): readonly Column<SessionSummary>[] {
