@@ -15,7 +15,7 @@ const [SPARE, SMALLEST] = ["192.0.2.177", "192.0.2.10"];
 test("mistakes with the configuration cost no association", async (t) => {
   const options = {
     members: 3,
-    endpoints: 2,
+    endpoints: 3,
     clients: [1, 2, 1, 1],
     configuration: { loxilb: { enabled: true, changeGraceMs: GRACE_MS } },
   };
@@ -96,9 +96,9 @@ test("mistakes with the configuration cost no association", async (t) => {
       async () => {
         const vip = cluster.vips[0] as string;
         const ruleId = `sctp/${vip}:${RULE_PORT}`;
-        const posted = rule(vip, RULE_PORT, [operated.endpoint(0)], TARGET_PORT);
+        const posted = rule(vip, RULE_PORT, [operated.endpoint(2)], TARGET_PORT);
         const path = `/config/loadbalancer/externalipaddress/${vip}/port/${RULE_PORT}/protocol/sctp`;
-        operated.servers.push(await cluster.startEndpoint(0, { port: TARGET_PORT, echo: false }));
+        operated.servers.push(await cluster.startEndpoint(2, { port: TARGET_PORT, echo: false }));
         assert.equal(askLoxilb(operated.member(0), "POST", "/config/loadbalancer", posted).status, 200);
         await operated.everywhere("the rule", ruleId, (service) => service?.managedBy === "loxilb");
         await operated.connect(2, { remotePort: RULE_PORT });

@@ -428,8 +428,8 @@ describe("a member that is killed right after a change", () => {
       for (const [life, vip] of VIPS.entries()) {
         const { sync } = await cluster.start(0);
         const { configuration } = sync;
-        if (content !== undefined)
-          await until("what the life before kept", () => contentOf(configuration) === content);
+        // At once: a lone member has nobody to ask, and what it serves meanwhile is what it knows.
+        if (content !== undefined) assert.equal(contentOf(configuration), content);
         configuration.putService(service(vip));
         for (const other of VIPS.slice(0, life)) configuration.deleteService(service(other).id);
         content = contentOf(configuration);
@@ -437,7 +437,7 @@ describe("a member that is killed right after a change", () => {
         await cluster.kill(0);
       }
       const { sync } = await cluster.start(0);
-      await until("the last of three services", () => contentOf(sync.configuration) === content);
+      assert.equal(contentOf(sync.configuration), content);
       assert.equal(sync.configuration.services().length, 1);
       // Nothing new: nothing to wait for.
       await sync.configurationKept();

@@ -34,7 +34,27 @@ export const memberName = (number: number) => `m${number}`;
 
 let defaults: Configuration | undefined;
 
-export function configurationOf(number: number, memberCount: number): Configuration {
+/** What a member's file has; `endpoints`: by their numbers, all of them when absent. */
+export function fileSpecs(endpoints?: readonly number[]): Configuration["services"] {
+  const isListed = (_: unknown, number: number) => endpoints?.includes(number) !== false;
+  return SERVICES.map((service) => ({
+    ...service,
+    vips: [...service.vips],
+    clientPrefixes: [],
+    endpoints: service.endpoints.filter(isListed).map(({ addresses, ...endpoint }) => ({
+      ...endpoint,
+      ...(addresses !== undefined && { addresses: [...addresses] }),
+    })),
+    endpointRemoval: { ...ENDPOINT_REMOVAL_DEFAULT },
+    protocol: "sctp" as const,
+  }));
+}
+
+export function configurationOf(
+  number: number,
+  memberCount: number,
+  endpoints?: readonly number[],
+): Configuration {
   defaults ??= validate<Configuration>(ConfigurationSchema, {}).value;
   return {
     ...defaults,
@@ -55,16 +75,6 @@ export function configurationOf(number: number, memberCount: number): Configurat
       embryoCountMaxPerService: FORWARDER_LIMITS.embryoCountMaxPerService,
       embryoCountMaxPerPrefix: FORWARDER_LIMITS.embryoCountMaxPerPrefix,
     },
-    services: SERVICES.map((service) => ({
-      ...service,
-      vips: [...service.vips],
-      clientPrefixes: [],
-      endpoints: service.endpoints.map(({ addresses, ...endpoint }) => ({
-        ...endpoint,
-        ...(addresses !== undefined && { addresses: [...addresses] }),
-      })),
-      endpointRemoval: { ...ENDPOINT_REMOVAL_DEFAULT },
-      protocol: "sctp" as const,
-    })),
+    services: fileSpecs(endpoints),
   };
 }

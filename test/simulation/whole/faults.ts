@@ -184,6 +184,22 @@ export const WHOLE_FAULTS: readonly WholeFault[] = [
   },
   { name: "an ABORT whose tag nobody compares", seed: 1, incoming: believeAbort },
   {
+    name: "a list that ends what it leaves out",
+    seed: 1,
+    link: (real) =>
+      but(real, {
+        store: but(real.store, {
+          commit: (change) =>
+            real.store.commit({
+              ...change,
+              ...(change.put !== undefined && {
+                put: change.put.map(({ leaving: _, ...service }) => service),
+              }),
+            }),
+        }),
+      }),
+  },
+  {
     name: "an owner that has not caught up",
     seed: 1,
     coordinator: (real) =>

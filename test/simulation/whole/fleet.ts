@@ -86,7 +86,7 @@ export class Fleet {
     machine.isOn = true;
     const life = new Life({
       machine,
-      configuration: configurationOf(number, schedule.memberCount),
+      configuration: configurationOf(number, schedule.memberCount, machine.endpointsInFile),
       version: VERSIONS[this.#versions[number] as number] as (typeof VERSIONS)[number],
       disk: machine.disk,
       links,

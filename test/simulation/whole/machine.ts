@@ -37,6 +37,8 @@ export class Machine {
   /** Without power nothing answers. */
   isOn = false;
   life: Life | undefined;
+  /** Those that its configuration file has; all of them when absent. */
+  endpointsInFile: readonly number[] | undefined;
   readonly #options: MachineOptions;
   readonly #ports = new Map<Network, Port>();
   readonly #withoutCarrier = new Set<Network>();

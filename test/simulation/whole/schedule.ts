@@ -87,6 +87,18 @@ export type Happening =
     }
   /** INITs of strangers, whose answers nobody reads. */
   | { readonly kind: "flood"; readonly count: number }
+  /** An endpoint leaves a service's list, and is back at another member. */
+  | {
+      readonly kind: "flap";
+      readonly member: number;
+      readonly service: number;
+      readonly endpoint: number;
+      readonly forMs: number;
+    }
+  /** A service is deleted through LoxiLB's API, and posted again. */
+  | { readonly kind: "retire"; readonly member: number; readonly service: number; readonly forMs: number }
+  /** A member's file has other endpoints from now on. */
+  | { readonly kind: "file"; readonly member: number; readonly endpoints: readonly number[] }
   /** An operator removes the session. */
   | { readonly kind: "remove"; readonly client: number };
 
@@ -117,6 +129,9 @@ const LONG_SPLIT_MS = TIMES.idleMs + 1_500;
 /** After one trouble that takes members or paths away, before the next one does. */
 const RECOVERY_MS = 700;
 const FORGERY_PERIOD_MS = 420;
+const OPERATOR_PERIOD_MS = 900;
+/** Endpoints that members' files list; one file of four lacks one. */
+const FILES: readonly (readonly number[])[] = [[0, 1], [0, 1], [0, 1], [0]];
 
 export function scheduleOf(seed: number): Schedule {
   const random = seededRandom(seed ^ 0x2545f491);
@@ -207,6 +222,8 @@ export function scheduleOf(seed: number): Schedule {
     );
   });
 
+  addOperator(seed, memberCount, add);
+
   // What takes members or paths away: one after the other, with time to recover.
   let atMs = BEGIN_MS + 400 + random.below(400);
   if (isLong) {
@@ -240,6 +257,30 @@ export function scheduleOf(seed: number): Schedule {
   }
   events.sort((a, b) => a.atMs - b.atMs);
   return { seed, memberCount, version, clients, events, peaceAtMs };
+}
+
+/** What an operator does to the configuration; from numbers of its own, beside everything else. */
+function addOperator(
+  seed: number,
+  memberCount: number,
+  add: (atMs: number, happening: Happening) => void,
+): void {
+  const random = seededRandom(seed ^ 0x3c6ef372);
+  for (let atMs = BEGIN_MS + random.below(OPERATOR_PERIOD_MS); atMs < BEGIN_MS + LONG_CHAOS_MS; ) {
+    const member = random.below(memberCount);
+    const service = random.below(SERVICES.length);
+    const forMs = 50 + random.below(1_200);
+    const what = random.below(4);
+    if (what < 2) add(atMs, { kind: "flap", member, service, endpoint: random.below(ENDPOINT_COUNT), forMs });
+    else if (what === 2) add(atMs, { kind: "retire", member, service, forMs });
+    else
+      add(atMs, {
+        kind: "file",
+        member,
+        endpoints: FILES[random.below(FILES.length)] as readonly number[],
+      });
+    atMs += OPERATOR_PERIOD_MS / 2 + random.below(OPERATOR_PERIOD_MS);
+  }
 }
 
 function openOf(client: number, random: Random): Happening {

@@ -16,6 +16,7 @@ import { Fleet } from "./fleet.ts";
 import { resetMacs, type Surroundings } from "./host.ts";
 import { Ledger } from "./ledger.ts";
 import type { Machine } from "./machine.ts";
+import { Operator } from "./operator.ts";
 import type { Happening, Schedule } from "./schedule.ts";
 import { Troubles } from "./troubles.ts";
 import { Wire } from "./wire.ts";
@@ -66,6 +67,7 @@ export class WholeSimulation {
   readonly totals: Record<string, number> = {};
   readonly #fleet: Fleet;
   readonly #attacker: Attacker;
+  readonly #operator: Operator;
   readonly #disturbance: Disturbance;
   readonly #troubles: Troubles;
   readonly #story: string[] = [];
@@ -137,6 +139,12 @@ export class WholeSimulation {
       { length: ENDPOINT_COUNT },
       (_, i) => new Endpoint(`e${i}`, endpointAddress(i), around),
     );
+    this.#operator = new Operator({
+      time,
+      machines: this.machines,
+      tell,
+      count: (name) => this.count(name),
+    });
     this.#attacker = new Attacker({ ...common, machines: this.machines });
     this.wire.onFrame = (frame, from, to) => {
       if (this.#killOnInitAckMs === undefined || frame.kind !== "ip") return;
@@ -323,6 +331,15 @@ export class WholeSimulation {
         return;
       case "upgrade":
         if (machine !== undefined) this.#fleet.upgrade(machine, event.version);
+        return;
+      case "flap":
+        if (machine !== undefined) this.#operator.flap(machine, event.service, event.endpoint, event.forMs);
+        return;
+      case "retire":
+        if (machine !== undefined) this.#operator.retire(machine, event.service, event.forMs);
+        return;
+      case "file":
+        if (machine !== undefined) this.#operator.file(machine, event.endpoints);
         return;
       case "forge":
         if (client !== undefined) this.#attacker.forge(client, event.what, event.tag);

@@ -20,7 +20,15 @@ test(`${SEED_COUNT} seeds of whole clusters`, async (context) => {
   }
   context.diagnostic(JSON.stringify(totals));
   // A simulation in which nothing happens proves nothing.
-  for (const name of ["kills.machine", "kills.daemon", "takeovers", "upgrades"])
+  for (const name of [
+    "kills.machine",
+    "kills.daemon",
+    "takeovers",
+    "upgrades",
+    "flaps",
+    "retirements",
+    "reloads",
+  ])
     assert.ok((totals[name] ?? 0) > 0, `no ${name}`);
 });
 
