@@ -31,7 +31,6 @@ import { Nursery } from "./embryos/nursery.ts";
 import { EndpointGuard } from "./endings/endpoint-guard.ts";
 import { type ConfirmRemoved, Strays } from "./endings/strays.ts";
 import type { FastPath, Punt } from "./fast-path/port.ts";
-import { Reassembly } from "./fragments/reassembly.ts";
 import { probedEndpoints } from "./health/checks.ts";
 import { addressesDown, isEndpointUp } from "./health/endpoint-addresses.ts";
 import { EndpointHealth, type Verdict, type VerdictChange } from "./health/endpoint-health.ts";
@@ -276,7 +275,7 @@ class SlowPathForwarder implements Forwarder {
       this.#guard.moveAddresses(change);
     });
     this.#core.health.onSuspicion((endpoint) => this.#prober?.probeNow(endpoint));
-    this.#dispatcher = new Dispatcher(this.#core, new Reassembly(limits));
+    this.#dispatcher = new Dispatcher(this.#core, limits);
     // Before any flow is installed: what an earlier run left says which handles and ports are taken.
     this.#adoption = new Adoption(this.#core, memberNumberCount);
     this.#guard = new EndpointGuard(this.#core, (event) => this.#emit(event));

@@ -64,6 +64,11 @@ export interface Flow {
   readonly heartbeatOnly: boolean;
   /** Set on up flows whose source is not yet verified or not the last heard: the first packet is punted as a copy. */
   readonly learn: boolean;
+  /**
+   * The lower half of the other direction's tag: an ICMP error that quotes it is believed to be about this association. Absent
+   * or 0: none is.
+   */
+  readonly peerTag?: number;
   /** 32-bit handle that the slow path chose; punts and sweeps carry it back. Unique among living flows' sessions. */
   readonly session: number;
 }
@@ -91,6 +96,8 @@ export interface Punt {
   readonly copy: boolean;
   /** `tooBig` only: the MTU that it did not fit, bytes, when the fast path knows. */
   readonly mtu?: number;
+  /** Of an association: it has the tag of its flow, quotes one, or is a fragment from an address that speaks with the right tag. */
+  readonly proven?: boolean;
   /** `init` only: the fast path has refused it before. It comes again as a client's does, and a flood's does not. */
   readonly again?: boolean;
 }

@@ -8,6 +8,7 @@ import {
   type Generation,
   isLiving,
   type SessionRecord,
+  type Tag,
   wasProbed,
 } from "@holdfast/model";
 import type { Flow, FlowKey } from "../fast-path/port.ts";
@@ -145,6 +146,7 @@ export function flowsOf(record: SessionRecord, entry: ServiceEntry, local: Local
           pending: local.pending,
           heartbeatOnly: !destinations.pathVerified,
           learn: false,
+          ...peerTag(candidate.endpointTag),
           session: local.handle,
         });
       }
@@ -172,11 +174,17 @@ export function flowsOf(record: SessionRecord, entry: ServiceEntry, local: Local
         pending: local.pending,
         heartbeatOnly: false,
         learn: heard !== client || !isVerified(record, client),
+        ...peerTag(generation.clientTag),
         session: local.handle,
       });
     }
   }
   return flows;
+}
+
+function peerTag(tag: Tag): Pick<Flow, "peerTag"> {
+  const half = tag & 0xffff;
+  return half === 0 ? {} : { peerTag: half };
 }
 
 export function flowKeyText(key: FlowKey): string {
@@ -196,6 +204,7 @@ export function sameFlow(a: Flow, b: Flow): boolean {
     a.pending === b.pending &&
     a.heartbeatOnly === b.heartbeatOnly &&
     a.learn === b.learn &&
+    a.peerTag === b.peerTag &&
     a.session === b.session
   );
 }

@@ -1,9 +1,10 @@
 // Where a punted packet goes: by protocol, then by direction, then by chunk.
 import { CHUNK, IpHeader, PROTOCOL } from "@holdfast/sctp";
 import type { Punt } from "../fast-path/port.ts";
-import type { Reassembly } from "../fragments/reassembly.ts";
+import { Reassembly } from "../fragments/reassembly.ts";
 import { IPV4_MTU_LEAST, sendIcmpError } from "../icmp/own-errors.ts";
 import { handleIcmp } from "../icmp/translation.ts";
+import type { ForwarderLimits } from "../limits.ts";
 import { readInput, type SctpInput } from "../packet/input.ts";
 import { type Core, drop } from "./core.ts";
 import { handleDown } from "./down.ts";
@@ -15,13 +16,14 @@ import { handleUp } from "./up.ts";
 
 export class Dispatcher {
   readonly #core: Core;
-  readonly #reassembly: Reassembly;
+  /** Of strangers, and of addresses that have associations: the former displace nothing of the latter. */
+  readonly #reassembly: { readonly strangers: Reassembly; readonly known: Reassembly };
   onPunt: ((punt: Punt) => void) | undefined = undefined;
   onNeighbourSolicitation: ((punt: Punt) => void) | undefined = undefined;
 
-  constructor(core: Core, reassembly: Reassembly) {
+  constructor(core: Core, limits: ForwarderLimits) {
     this.#core = core;
-    this.#reassembly = reassembly;
+    this.#reassembly = { strangers: new Reassembly(limits), known: new Reassembly(limits) };
   }
 
   /** Hostile bytes: whatever they are, this returns. */
@@ -78,13 +80,15 @@ export class Dispatcher {
 
   /** Housekeeping. */
   expireFragments(nowMs: number): undefined {
-    for (let i = this.#reassembly.expire(nowMs); i > 0; i--) drop(this.#core, "fragment-timeout");
+    for (const reassembly of Object.values(this.#reassembly))
+      for (let i = reassembly.expire(nowMs); i > 0; i--) drop(this.#core, "fragment-timeout");
   }
 
   #fragment(punt: Punt, ip: IpHeader): undefined {
     const core = this.#core;
-    const result = this.#reassembly.add(punt.packet, ip, core.clock.nowMs());
-    for (let i = this.#reassembly.takeDisplaced(); i > 0; i--) drop(core, "fragment-limit");
+    const reassembly = punt.proven === true ? this.#reassembly.known : this.#reassembly.strangers;
+    const result = reassembly.add(punt.packet, ip, core.clock.nowMs());
+    for (let i = reassembly.takeDisplaced(); i > 0; i--) drop(core, "fragment-limit");
     if (typeof result === "string") return drop(core, result, punt.packet);
     if (result === undefined) return;
     core.counters.count("fragments-reassembled");

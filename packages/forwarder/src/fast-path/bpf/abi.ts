@@ -12,7 +12,11 @@ export const BUDGET = {
   PREFIX: 8,
   FLOW: 9,
   INIT_AGAIN: 10,
-  COUNT: 11,
+  FRAGMENT: 11,
+  ICMP: 12,
+  NDP: 13,
+  FRAGMENT_KNOWN: 14,
+  SOURCE: 15,
   SLOT_COUNT: 16,
 } as const;
 
@@ -90,6 +94,8 @@ export const LIMITS = {
   KNOCK_SHIFT: 20,
   KNOCK_AGE_MIN: 95,
   KNOCK_AGE_MAX: 10000,
+  SOURCE_COUNT: 65536,
+  SOURCE_AGE: 131072,
 } as const;
 
 export const LOCAL_FLAG = {
@@ -171,7 +177,7 @@ export const FLOW4 = {
   flags: 28,
   nexthop: 30,
   replyNexthop: 32,
-  spare: 34,
+  peerTag: 34,
   session: 36,
   lastSeen: 40,
   puntAt: 44,
@@ -201,7 +207,7 @@ export const FLOW6 = {
   flags: 60,
   nexthop: 62,
   replyNexthop: 64,
-  spare: 66,
+  peerTag: 66,
   session: 68,
   lastSeen: 72,
   puntAt: 76,
@@ -280,6 +286,15 @@ export const SCRATCH = {
   SIZE: 16416,
   head: 0,
   packet: 32,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const SOURCE = {
+  SIZE: 16,
+  mark: 0,
+  seen: 4,
+  puntAt: 8,
+  spare: 12,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */

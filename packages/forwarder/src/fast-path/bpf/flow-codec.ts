@@ -85,6 +85,8 @@ export function encodeFlow(
   into.writeUInt16LE(nexthops.forward, value.nexthop);
   into.writeUInt16LE(nexthops.reply, value.replyNexthop);
   into.writeUInt32LE(flow.session >>> 0, value.session);
+  // The packet's last two bytes of the tag, as they stand there.
+  into.writeUInt16BE((flow.peerTag ?? 0) & 0xffff, value.peerTag);
   if (value === FLOW4) {
     const both = TTL_DELTA + checksumDelta(source, newSource);
     // Words as a little-endian host loads them: written big-endian, they are.
@@ -126,7 +128,12 @@ export function decodeFlow(
     heartbeatOnly: (flags & FLOW_FLAG.HEARTBEAT_ONLY) !== 0,
     learn: (flags & FLOW_FLAG.LEARN) !== 0,
     session: values.readUInt32LE(valueAt + value.session),
+    ...peerTagOf(values.readUInt16BE(valueAt + value.peerTag)),
   };
+}
+
+function peerTagOf(peerTag: number): Pick<Flow, "peerTag"> {
+  return peerTag === 0 ? {} : { peerTag };
 }
 
 export function countersOf(

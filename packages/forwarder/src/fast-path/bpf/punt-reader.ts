@@ -76,6 +76,7 @@ export function readPunts(ring: Ring, countMax: number, deliver: (punt: Punt) =>
       session: bytes.readUInt32LE(start + PUNT.session),
       checksumPartial: (flags & PUNT_FLAG.CHECKSUM_PARTIAL) !== 0,
       copy: (flags & PUNT_FLAG.COPY) !== 0,
+      ...((flags & PUNT_FLAG.PROVEN) !== 0 && { proven: true }),
       ...((flags & PUNT_FLAG.AGAIN) !== 0 && { again: true }),
     });
   });

@@ -11,7 +11,7 @@ export interface PuntBudget {
   readonly burst: number;
 }
 
-export type PuntBudgets = Readonly<Record<Exclude<keyof typeof BUDGET, "COUNT" | "SLOT_COUNT">, PuntBudget>>;
+export type PuntBudgets = Readonly<Record<Exclude<keyof typeof BUDGET, "SLOT_COUNT">, PuntBudget>>;
 
 // The slow path takes some 30,000 INITs a second on one core; what is above that would wait in the ring until it is too
 // old, so that it is better dropped here.
@@ -23,8 +23,15 @@ export const PUNT_BUDGETS_DEFAULT: PuntBudgets = {
   HANDSHAKE: { perSecond: 40_000, burst: 4_000 },
   MISS: { perSecond: 20_000, burst: 2_000 },
   WRONG_TAG: { perSecond: 1_000, burst: 200 },
-  /** ICMP, fragments, neighbour discovery, TTL, packets that are too big. */
+  /** Packets of flows that are too big, or whose hop limit is used up. */
   ERROR: { perSecond: 10_000, burst: 2_000 },
+  /** Strangers'; an ICMP error that quotes an association's tag is proven. */
+  FRAGMENT: { perSecond: 3_000, burst: 500 },
+  ICMP: { perSecond: 3_000, burst: 500 },
+  NDP: { perSecond: 3_000, burst: 500 },
+  /** Of addresses that have associations, all together and each. */
+  FRAGMENT_KNOWN: { perSecond: 20_000, burst: 4_000 },
+  SOURCE: { perSecond: 5_000, burst: 1_000 },
   /** Packets of flows without a next hop: the slow path sends them. */
   BULK: { perSecond: 50_000, burst: 5_000 },
   PREFIX: { perSecond: 30_000, burst: 3_000 },

@@ -16,6 +16,7 @@ import {
   encodeShutdownComplete,
   internetChecksum,
 } from "@holdfast/sctp";
+import { fragmentPacket } from "../../fragments/fragmentation.ts";
 import type { WithRig } from "../compliance.ts";
 import type { Flow } from "../port.ts";
 import { icmpMessage } from "./icmp.ts";
@@ -157,6 +158,39 @@ function describeFamily(withRig: WithRig, family: WorldFamily): void {
     await expectPunt(rig, punts, "client", packet, { reason: "learn", session: up.session, copy: true });
     await until("the packet itself", () => rig.received("core").length === 1);
     assert.equal(hex(rig.received("core")[0]), hex(leaving(up, [data])));
+  });
+
+  withRig(name("ICMP errors and fragments of an association are told from strangers'"), async (rig) => {
+    const punts = recordPunts(rig.fastPath);
+    rig.fastPath.start();
+    // The halves of each other's tags.
+    const upWay = { ...up, peerTag: down.tag & 0xffff };
+    assert.ok(rig.fastPath.install(upWay));
+    assert.ok(rig.fastPath.install({ ...down, peerTag: up.tag & 0xffff }));
+    const isProven = async (side: Side, packet: Uint8Array, reason: "icmp" | "fragment") => {
+      await expectPunt(rig, punts, side, packet, { reason });
+      return punts.at(-1)?.proven === true;
+    };
+    const about = (flow: Flow, tag: number) => {
+      const quoted = new Uint8Array([0, 0, 5, 0x78, ...leaving(flow, [data], { tag })]);
+      return icmpMessage(family.client2, family.vip, family.name === "IPv4" ? 3 : 2, 4, quoted);
+    };
+    assert.equal(await isProven("core", about(up, up.tag), "icmp"), true);
+    assert.equal(await isProven("client", about(down, down.tag), "icmp"), true);
+    assert.equal(await isProven("core", about(up, (up.tag ^ 1) >>> 0), "icmp"), false);
+    const other = { ...up, newSourcePort: up.newSourcePort + 1 };
+    assert.equal(await isProven("core", about(other, up.tag), "icmp"), false);
+    // A later fragment shows its source alone; that is known once a packet with the right tag has come from there.
+    const fragmentOf = (flow: Flow) =>
+      fragmentPacket(arriving(flow, [encodeData({ tsn: 1, data: new Uint8Array(2_000) })]), 1_300, 7)[1];
+    const fragment = fragmentOf(up);
+    const strangers = fragmentOf({ ...up, key: { ...up.key, source: family.client2 } });
+    assert.ok(fragment && strangers);
+    assert.equal(await isProven("client", fragment, "fragment"), false);
+    rig.inject("client", arriving(up, [data]));
+    await until("the packet itself", () => rig.received("core").length === 1);
+    assert.equal(await isProven("client", fragment, "fragment"), true);
+    assert.equal(await isProven("client", strangers, "fragment"), false);
   });
 
   withRig(name("ICMP errors are punted"), async (rig) => {

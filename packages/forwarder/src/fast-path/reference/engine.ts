@@ -1,7 +1,9 @@
 // Tables, translator, counters and punt queue in one: all of a fast path but the wire. The userspace and the
 // simulated fast path are this with different wires.
+import { IPV4_SOURCE_OFFSET, IPV6_SOURCE_OFFSET } from "@holdfast/sctp";
 import type { Punt } from "../port.ts";
 import { PUNT_RATES_DEFAULT, PuntQueue, type PuntRates } from "./punt-queue.ts";
+import { Sources } from "./sources.ts";
 import { FLOW_COUNT_MAX_DEFAULT, FlowTables } from "./tables.ts";
 import { Translator, type TranslatorOptions } from "./translator.ts";
 import type { DropReason, Verdict } from "./verdict.ts";
@@ -21,12 +23,22 @@ export interface Received {
   readonly checksumPartial: boolean;
 }
 
+/** A flow's source is noted with every so many packets, and with the first after a pause. */
+const SOURCE_PERIOD_COUNT = 256;
+const SOURCE_PERIOD_MS = 1_000;
+
+/** Offset and size of the source address. */
+function sourceIn(packet: Uint8Array): [offset: number, size: number] {
+  return (packet[0] as number) >>> 4 === 4 ? [IPV4_SOURCE_OFFSET, 4] : [IPV6_SOURCE_OFFSET, 16];
+}
+
 export class Engine {
   readonly tables: FlowTables;
   readonly translator: Translator;
   readonly totals = new Map<string, number>();
   readonly #nowMs: () => number;
   readonly #punts: PuntQueue;
+  readonly #sources = new Sources();
   #listener: ((punt: Punt) => void) | undefined;
 
   constructor(options: EngineOptions) {
@@ -50,7 +62,12 @@ export class Engine {
       case "drop":
         this.#countDrop(verdict.reason);
         break;
-      case "punt":
+      case "punt": {
+        const proven = verdict.reason === "fragment" ? this.#isFragmentKnown(packet) : verdict.proven;
+        if (verdict.reason === "fragment" && proven === false) {
+          this.#countDrop("punt-rate");
+          break;
+        }
         this.#punt({
           reason: verdict.reason,
           packet,
@@ -60,8 +77,10 @@ export class Engine {
           checksumPartial,
           copy: false,
           ...(verdict.mtu === undefined ? {} : { mtu: verdict.mtu }),
+          ...(proven === true && { proven }),
         });
         break;
+      }
       case "forward": {
         const { entry } = verdict;
         if (verdict.learn) {
@@ -74,8 +93,11 @@ export class Engine {
             session: entry.flow.session,
             checksumPartial,
             copy: true,
+            proven: true,
           });
         }
+        if (entry.packets % SOURCE_PERIOD_COUNT === 0 || this.#nowMs() - entry.lastSeenMs > SOURCE_PERIOD_MS)
+          this.#sources.heard(packet, ...sourceIn(packet), this.#nowMs());
         this.translator.apply(verdict, packet, checksumPartial);
         entry.packets += 1;
         entry.bytes += packet.length;
@@ -92,6 +114,11 @@ export class Engine {
         break;
     }
     return verdict;
+  }
+
+  /** undefined: nobody's. false: above the rate of its source. */
+  #isFragmentKnown(packet: Uint8Array): boolean | undefined {
+    return this.#sources.mayFragment(packet, ...sourceIn(packet), this.#nowMs());
   }
 
   onPunt(listener: (punt: Punt) => void): void {

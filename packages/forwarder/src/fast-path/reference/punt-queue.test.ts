@@ -34,3 +34,28 @@ test("the packet is copied: its buffer belongs to a ring", () => {
   packet[0] = 2;
   assert.deepEqual(queue.shift()?.packet, Uint8Array.of(1));
 });
+
+test("a stranger's flood of fragments or ICMP errors leaves an association's alone, and other strangers a part", () => {
+  const queue = new PuntQueue();
+  const from = (third: number) => Uint8Array.of(0x45, ...new Array<number>(11).fill(0), 100, 80, third, 1);
+  const refusals = { mine: 0, others: 0, proven: 0 };
+  for (let ms = 0; ms < 1_000; ms++) {
+    for (const reason of ["fragment", "icmp"] as const) {
+      for (let i = 0; i < 20; i++)
+        if (queue.push(punt(reason, ms, from(1))) !== undefined) refusals.mine += 1;
+      if (ms % 10 === 0 && queue.push(punt(reason, ms, from(2))) !== undefined) refusals.others += 1;
+      if (queue.push({ ...punt(reason, ms, from(3)), proven: true }) !== undefined) refusals.proven += 1;
+    }
+    // The slow path has its turns.
+    if (ms % 5 === 0) while (queue.shift() !== undefined);
+  }
+  assert.equal(refusals.proven, 0);
+  assert.equal(refusals.others, 0);
+  assert.ok(refusals.mine > 30_000);
+  while (queue.shift() !== undefined);
+  // A queue that nobody empties is not filled by them either.
+  for (let i = 0; i < 5_000; i++) queue.push(punt("fragment", 2_000 + i, from(i & 255)));
+  assert.equal(queue.push(punt("init", 9_000)), undefined);
+  queue.push({ ...punt("icmp", 9_000), proven: true });
+  assert.equal(queue.shift()?.reason, "icmp", "the association's goes first");
+});

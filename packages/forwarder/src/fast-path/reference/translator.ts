@@ -10,11 +10,13 @@ import {
   IPV4_CHECKSUM_OFFSET,
   IPV4_DESTINATION_OFFSET,
   IPV4_HEADER_SIZE,
+  IPV4_PROTOCOL_OFFSET,
   IPV4_SOURCE_OFFSET,
   IPV4_TTL_OFFSET,
   IPV6_DESTINATION_OFFSET,
   IPV6_HEADER_SIZE,
   IPV6_HOP_LIMIT_OFFSET,
+  IPV6_NEXT_HEADER_OFFSET,
   IPV6_SOURCE_OFFSET,
   IpHeader,
   PROTOCOL,
@@ -77,7 +79,7 @@ export class Translator {
     if (header.fragment) return punt("fragment", 0);
     if (header.protocol === PROTOCOL.SCTP) return this.#decideSctp(bytes, local);
     if (header.protocol === (header.version === 4 ? PROTOCOL.ICMP : PROTOCOL.ICMPV6)) {
-      return decideIcmp(bytes, header, local);
+      return this.#withProof(decideIcmp(bytes, header, local), bytes);
     }
     return drop("not-sctp");
   }
@@ -154,11 +156,41 @@ export class Translator {
     return admitted ? punt(reason ?? "miss", 0) : drop("port-not-served");
   }
 
+  /** An ICMP error that quotes the tag of an association in force: its way back is the flow of the other direction. */
+  #withProof(verdict: Verdict, bytes: Uint8Array): Verdict {
+    if (verdict.action !== "punt") return verdict;
+    const { version, payloadOffset, end } = this.#header;
+    const inner = payloadOffset + ICMP_HEADER_SIZE;
+    const size = version === 4 ? 4 : 16;
+    const addresses = inner + (version === 4 ? IPV4_SOURCE_OFFSET : IPV6_SOURCE_OFFSET);
+    const start = inner + (version === 4 ? IPV4_HEADER_SIZE : IPV6_HEADER_SIZE);
+    if (start + QUOTED_SIZE > end) return verdict;
+    const isPlain =
+      version === 4
+        ? bytes[inner] === 0x45 && bytes[inner + IPV4_PROTOCOL_OFFSET] === PROTOCOL.SCTP
+        : (bytes[inner] as number) >>> 4 === 6 && bytes[inner + IPV6_NEXT_HEADER_OFFSET] === PROTOCOL.SCTP;
+    if (!isPlain) return verdict;
+    const key = this.#key;
+    for (let i = 0; i < size; i++) {
+      key[i] = bytes[addresses + size + i] as number;
+      key[size + i] = bytes[addresses + i] as number;
+    }
+    for (let i = 0; i < 2; i++) {
+      key[2 * size + i] = bytes[start + 2 + i] as number;
+      key[2 * size + 2 + i] = bytes[start + i] as number;
+    }
+    const entry = this.#tables.flows.get(key, 0, 2 * size + 4);
+    const peerTag = entry?.flow.peerTag ?? 0;
+    const isProven = entry !== undefined && peerTag === read16(bytes, start + VERIFICATION_TAG_OFFSET + 2);
+    return isProven ? { ...verdict, proven: true } : verdict;
+  }
+
   #decideHit(bytes: Uint8Array, start: number, entry: FlowEntry): Verdict {
     const { flow } = entry;
     const reason = this.#chunks.punt;
-    if (reason !== undefined) return punt(reason, flow.session);
-    if (read32(bytes, start + VERIFICATION_TAG_OFFSET) !== flow.tag >>> 0) {
+    const hasTag = read32(bytes, start + VERIFICATION_TAG_OFFSET) === flow.tag >>> 0;
+    if (reason !== undefined) return { ...punt(reason, flow.session), ...(hasTag && { proven: true }) };
+    if (!hasTag) {
       return flow.pending ? punt("wrongTag", flow.session) : drop("wrong-tag");
     }
     const toPath = flow.heartbeatOnly ? this.#chunks.heartbeatOnly : this.#chunks.path;
@@ -167,11 +199,11 @@ export class Translator {
     if (flow.heartbeatOnly && !reply)
       return this.#chunks.heartbeatOnly ? punt("probe", flow.session) : drop("unverified-destination");
     const header = this.#header;
-    if (header.hopLimit <= 1) return punt("ttlExpired", flow.session);
+    if (header.hopLimit <= 1) return { ...punt("ttlExpired", flow.session), proven: true };
     const destination = reply ? entry.replyDestination : entry.newDestination;
     const egress = this.#egress(destination, entry);
-    if (egress === undefined) return punt("noNextHop", flow.session);
-    if (header.end > egress.mtu) return { ...punt("tooBig", flow.session), mtu: egress.mtu };
+    if (egress === undefined) return { ...punt("noNextHop", flow.session), proven: true };
+    if (header.end > egress.mtu) return { ...punt("tooBig", flow.session), mtu: egress.mtu, proven: true };
     return {
       action: "forward",
       entry,
@@ -182,6 +214,10 @@ export class Translator {
     };
   }
 }
+
+const ICMP_HEADER_SIZE = 8;
+/** Ports and tag. */
+const QUOTED_SIZE = 8;
 
 // RFC 792 and RFC 4443 types.
 const ECHO_REQUEST = 8;

@@ -23,7 +23,14 @@ export type Verdict =
   | { readonly action: "pass" }
   | { readonly action: "drop"; readonly reason: DropReason }
   /** Left alone and given to the slow path. `session` is 0 without a flow; `mtu` comes with "tooBig". */
-  | { readonly action: "punt"; readonly reason: PuntReason; readonly session: number; readonly mtu?: number }
+  | {
+      readonly action: "punt";
+      readonly reason: PuntReason;
+      readonly session: number;
+      readonly mtu?: number;
+      /** See Punt. Of a fragment the engine says it. */
+      readonly proven?: boolean;
+    }
   /** An echo request, or a neighbour solicitation to the VIP itself, for a VIP that this member owns. */
   | { readonly action: "answer"; readonly what: "echo" | "neighbour" }
   | {

@@ -44,6 +44,10 @@ enum hf_limits {
 	HF_KNOCK_SHIFT = 20,
 	HF_KNOCK_AGE_MIN = 95,
 	HF_KNOCK_AGE_MAX = 10000,
+	/* Addresses that are known; a power of two. */
+	HF_SOURCE_COUNT = 65536,
+	/* Jiffies after the last packet with the right tag: two minutes or more, longer than any stack's HEARTBEAT waits. */
+	HF_SOURCE_AGE = 131072,
 };
 
 /* Why a packet was dropped. Names become kebab-case: drop.wrong-tag. */
@@ -184,12 +188,20 @@ enum hf_budget {
 	HF_BUDGET_BULK = 7,
 	/* Of one source prefix (/24 or /64), of everything that is not proven. */
 	HF_BUDGET_PREFIX = 8,
-	/* Of one flow. */
+	/* Of one flow; and of one source prefix in each of the small budgets. */
 	HF_BUDGET_FLOW = 9,
 	/* Of INITs that come again. */
 	HF_BUDGET_INIT_AGAIN = 10,
-	HF_BUDGET_COUNT = 11,
-	/* A power of two, so that a mask is a bound. */
+	/* Fragments and ICMP errors of strangers, neighbour solicitations. What established associations need of these is
+	 * proven, or has a budget of its own.
+	 */
+	HF_BUDGET_FRAGMENT = 11,
+	HF_BUDGET_ICMP = 12,
+	HF_BUDGET_NDP = 13,
+	/* Fragments from addresses that are known (struct hf_source), of all and of one. */
+	HF_BUDGET_FRAGMENT_KNOWN = 14,
+	HF_BUDGET_SOURCE = 15,
+	/* Of all: a power of two, so that a mask is a bound. */
 	HF_BUDGET_SLOT_COUNT = 16,
 };
 
@@ -216,7 +228,8 @@ struct hf_flow4 {
 	__u16 flags;
 	__u16 nexthop;
 	__u16 reply_nexthop;
-	__u16 spare;
+	/* The last two bytes of the other direction's tag, as the packet has them: an ICMP error that quotes it is proven. */
+	__u16 peer_tag;
 	__u32 session;
 	/* Jiffies, the cheapest clock there is: reading nanoseconds costs an eighth of the whole fast path. */
 	__u32 last_seen;
@@ -244,7 +257,7 @@ struct hf_flow6 {
 	__u16 flags;
 	__u16 nexthop;
 	__u16 reply_nexthop;
-	__u16 spare;
+	__u16 peer_tag;
 	__u32 session;
 	__u32 last_seen;
 	__u32 punt_at;
@@ -314,6 +327,17 @@ struct hf_knock {
 	__u32 mark;
 	/* Nanoseconds >> HF_KNOCK_SHIFT. */
 	__u32 at;
+};
+
+/* An address that packets with the right tag came from, at a place that follows from it; another one takes it over. */
+struct hf_source {
+	/* Of the address; 0: nobody. */
+	__u32 mark;
+	/* Jiffies of the last such packet. */
+	__u32 seen;
+	/* As in a flow. */
+	__u32 punt_at;
+	__u32 spare;
 };
 
 /* What the program hf_clock writes at the start of its packet: the same moment by both clocks. */

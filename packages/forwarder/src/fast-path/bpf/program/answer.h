@@ -80,6 +80,63 @@ static __always_inline void NAME(turn_round)(struct ethhdr *eth)
 	__builtin_memcpy(eth->h_source, mac, 6);
 }
 
+/* The detail of an ICMP error's punt: proven when it quotes the tag of an association in force (RFC 5927 §4.1 in spirit). The
+ * quoted packet is one that we sent, so its way back is the flow of the other direction. `offset` is the quotation's.
+ */
+__noinline __u32 NAME(quoted4)(CONTEXT *ctx, __u32 offset)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct sctp_header *sctp;
+	struct hf_flow4_key key;
+	struct hf_flow4 *flow;
+	struct iphdr *ip;
+
+	offset &= 0x7f;
+	ip = data + offset;
+	if ((void *)(ip + 1) > end)
+		return HF_PUNT_ICMP;
+	if (*(__u8 *)ip != 0x45 || ip->protocol != IPPROTO_SCTP_NUMBER)
+		return HF_PUNT_ICMP;
+	sctp = (void *)(ip + 1);
+	if ((void *)&sctp->checksum > end)
+		return HF_PUNT_ICMP;
+	key.source = ip->daddr;
+	key.destination = ip->saddr;
+	key.source_port = sctp->destination_port;
+	key.destination_port = sctp->source_port;
+	flow = bpf_map_lookup_elem(&hf_flows4, &key);
+	if (!flow || flow->peer_tag != sctp->tag >> 16 || !take_flow(&flow->punt_at))
+		return HF_PUNT_ICMP;
+	return HF_PUNT_ICMP | HF_PUNT_PROVEN << 16;
+}
+
+__noinline __u32 NAME(quoted6)(CONTEXT *ctx, __u32 offset)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct sctp_header *sctp;
+	struct hf_flow6_key key;
+	struct hf_flow6 *flow;
+	struct ipv6hdr *ip;
+
+	offset &= 0x3fff;
+	ip = data + offset;
+	if ((void *)(ip + 1) > end)
+		return HF_PUNT_ICMP;
+	if (ip->nexthdr != IPPROTO_SCTP_NUMBER)
+		return HF_PUNT_ICMP;
+	sctp = (void *)(ip + 1);
+	if ((void *)&sctp->checksum > end)
+		return HF_PUNT_ICMP;
+	__builtin_memcpy(key.source, &ip->daddr, 16);
+	__builtin_memcpy(key.destination, &ip->saddr, 16);
+	key.source_port = sctp->destination_port;
+	key.destination_port = sctp->source_port;
+	flow = bpf_map_lookup_elem(&hf_flows6, &key);
+	if (!flow || flow->peer_tag != sctp->tag >> 16 || !take_flow(&flow->punt_at))
+		return HF_PUNT_ICMP;
+	return HF_PUNT_ICMP | HF_PUNT_PROVEN << 16;
+}
+
 /* ICMP to a local address; `header` and `total` have been checked against the frame. */
 __noinline int NAME(icmp4)(CONTEXT *ctx, __u32 header, __u32 total)
 {
@@ -102,7 +159,7 @@ __noinline int NAME(icmp4)(CONTEXT *ctx, __u32 header, __u32 total)
 	if ((void *)(icmp + 1) > end)
 		return NAME(drop)(HF_DROP_UNREADABLE);
 	if (icmp->type == ICMP_UNREACHABLE || icmp->type == ICMP_TIME_EXCEEDED || icmp->type == ICMP_PARAMETER_PROBLEM)
-		return NAME(punt)(ctx, HF_PUNT_ICMP, 0);
+		return NAME(punt)(ctx, NAME(quoted4)(ctx, IP_OFFSET + header + sizeof(*icmp)), 0);
 	if (icmp->type != ICMP_ECHO_REQUEST)
 		return NAME(drop)(HF_DROP_ICMP_OTHER);
 	map_address4(&address, ip->daddr);
@@ -204,7 +261,7 @@ __noinline int NAME(icmp6)(CONTEXT *ctx, __u32 offset, __u32 size)
 	if ((void *)(icmp + 1) > end)
 		return NAME(drop)(HF_DROP_UNREADABLE);
 	if (icmp->type >= 1 && icmp->type <= ICMP6_ERROR_MAX)
-		return NAME(punt)(ctx, HF_PUNT_ICMP, 0);
+		return NAME(punt)(ctx, NAME(quoted6)(ctx, offset + sizeof(*icmp)), 0);
 	if (icmp->type != ICMP6_ECHO_REQUEST)
 		return NAME(drop)(HF_DROP_ICMP_OTHER);
 	__builtin_memcpy(&address, &ip->daddr, 16);

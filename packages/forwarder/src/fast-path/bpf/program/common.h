@@ -84,6 +84,9 @@ static const volatile __u8 parts_of[256] = {
 };
 #undef OTHER
 
+/* Tells a refusal from the detail of a punt. */
+#define REFUSED (1u << 31)
+
 /* A drop reason as a return value beside others: in the upper half, one up. */
 static __always_inline __u32 refusal(__u32 reason)
 {
@@ -152,16 +155,30 @@ static __always_inline bool take(const struct hf_state *state, __u64 now, __u32 
 	return at && take_from(at, &state->rates[budget & (HF_BUDGET_SLOT_COUNT - 1)], now);
 }
 
-static __always_inline bool take_prefix(const struct hf_state *state, __u64 now, __u32 prefix)
+/* A small budget, of which no prefix may have more than a part: its places are other ones than those of all kinds. */
+static __always_inline bool is_small(__u32 budget)
 {
-	__u32 index = HF_BUDGET_SLOT_COUNT + prefix % HF_BUCKET_COUNT;
-	__u64 *at = bpf_map_lookup_elem(&hf_buckets, &index);
-
-	return at && take_from(at, &state->rates[HF_BUDGET_PREFIX], now);
+	return budget == HF_BUDGET_WRONG_TAG || budget == HF_BUDGET_FRAGMENT || budget == HF_BUDGET_ICMP ||
+	       budget == HF_BUDGET_NDP;
 }
 
-/* The same in the flow's 32 bits, so that one association cannot eat what all of them share. */
-static __always_inline bool take_flow(__u32 *at)
+static __always_inline bool take_prefix(const struct hf_state *state, __u64 now, __u32 prefix, __u32 budget)
+{
+	__u32 index = HF_BUDGET_SLOT_COUNT;
+	__u64 *at;
+
+	if (!is_small(budget)) {
+		index += prefix % HF_BUCKET_COUNT;
+		at = bpf_map_lookup_elem(&hf_buckets, &index);
+		return at && take_from(at, &state->rates[HF_BUDGET_PREFIX], now);
+	}
+	index += (prefix ^ budget * 0x9e3779b1) % HF_BUCKET_COUNT;
+	at = bpf_map_lookup_elem(&hf_buckets, &index);
+	return at && take_from(at, &state->rates[HF_BUDGET_FLOW], now);
+}
+
+/* The same in 32 bits, of a flow or a source, so that none can eat what all of them share. */
+static __always_inline bool take_fine(__u32 *at, __u32 budget)
 {
 	__u32 zero = 0, now = bpf_ktime_get_ns() >> HF_FINE_SHIFT, from = *at;
 	struct hf_state *state = bpf_map_lookup_elem(&hf_state, &zero);
@@ -169,14 +186,19 @@ static __always_inline bool take_flow(__u32 *at)
 
 	if (!state)
 		return false;
-	burst = state->rates[HF_BUDGET_FLOW].burst_ns >> HF_FINE_SHIFT;
+	burst = state->rates[budget].burst_ns >> HF_FINE_SHIFT;
 	/* Far ahead of the clock is what is left of its last turn. */
 	if ((__s32)(from - now) < 0 || from - now > 2 * burst + (1 << 20))
 		from = now;
 	if (from - now > burst)
 		return false;
-	*at = from + (__u32)(state->rates[HF_BUDGET_FLOW].cost_ns >> HF_FINE_SHIFT);
+	*at = from + (__u32)(state->rates[budget].cost_ns >> HF_FINE_SHIFT);
 	return true;
+}
+
+static __always_inline bool take_flow(__u32 *at)
+{
+	return take_fine(at, HF_BUDGET_FLOW);
 }
 
 static __always_inline __u32 budget_of(__u32 reason, __u32 flags)
@@ -185,9 +207,15 @@ static __always_inline __u32 budget_of(__u32 reason, __u32 flags)
 		return HF_BUDGET_BULK;
 	if (reason == HF_PUNT_TTL_EXPIRED || reason == HF_PUNT_TOO_BIG)
 		return HF_BUDGET_ERROR;
+	if (reason == HF_PUNT_FRAGMENT)
+		return flags & HF_PUNT_PROVEN ? HF_BUDGET_FRAGMENT_KNOWN : HF_BUDGET_FRAGMENT;
 	if (flags & HF_PUNT_PROVEN)
 		return HF_BUDGET_PROVEN;
 	switch (reason) {
+	case HF_PUNT_ICMP:
+		return HF_BUDGET_ICMP;
+	case HF_PUNT_NDP:
+		return HF_BUDGET_NDP;
 	case HF_PUNT_INIT:
 		return HF_BUDGET_INIT;
 	case HF_PUNT_INIT_ACK:
@@ -216,6 +244,59 @@ static __always_inline void use_nexthop(struct hf_nexthop *nexthop, __u32 now)
 {
 	if (now - nexthop->used > HF_USED_PERIOD)
 		nexthop->used = now;
+}
+
+static __always_inline __u32 mark4(__be32 address)
+{
+	__u32 mark = address * 0x9e3779b1;
+
+	mark = (mark >> 15 ^ mark) * 0x85ebca6b;
+	return (mark >> 13 ^ mark) | 1;
+}
+
+static __always_inline __u32 mark6(const struct in6_addr *address)
+{
+	__u32 mark = address->in6_u.u6_addr32[0] * 0x9e3779b1 ^ address->in6_u.u6_addr32[1];
+
+	mark = mark * 0x9e3779b1 ^ address->in6_u.u6_addr32[2];
+	mark = mark * 0x9e3779b1 ^ address->in6_u.u6_addr32[3];
+	mark = (mark >> 15 ^ mark) * 0x85ebca6b;
+	return (mark >> 13 ^ mark) | 1;
+}
+
+static __always_inline struct hf_source *source_of(__u32 mark)
+{
+	__u32 slot = (mark >> 1) & (HF_SOURCE_COUNT - 1);
+
+	return bpf_map_lookup_elem(&hf_sources, &slot);
+}
+
+/* A packet with the right tag came from there. Once in a jiffy and flow is enough. */
+static __always_inline void note_source(__u32 mark, __u32 now)
+{
+	struct hf_source *source = source_of(mark);
+
+	if (!source)
+		return;
+	if (source->mark != mark) {
+		source->mark = mark;
+		source->punt_at = 0;
+	}
+	source->seen = now;
+}
+
+/* What is added to the detail of a fragment's punt: later fragments show nothing but addresses, so that those are what
+ * tells an association's from a stranger's. A stranger who uses a client's address harms that client alone.
+ */
+static __always_inline __u32 fragment_detail(__u32 mark)
+{
+	struct hf_source *source = source_of(mark);
+
+	if (!source || source->mark != mark || coarse_now() - source->seen > HF_SOURCE_AGE)
+		return HF_PUNT_FRAGMENT;
+	if (!take_fine(&source->punt_at, HF_BUDGET_SOURCE))
+		return REFUSED;
+	return HF_PUNT_FRAGMENT | HF_PUNT_PROVEN << 16;
 }
 
 static __always_inline bool port_known(const struct hf_address *address, __be16 port, __u16 kind)

@@ -26,7 +26,7 @@ __noinline int NAME(other4)(CONTEXT *ctx)
 	if (total < header || total + IP_OFFSET > NAME(frame_length)(ctx))
 		return NAME(drop)(HF_DROP_IP_TOTAL_LENGTH);
 	if (ip->frag_off & FRAGMENT_MASK)
-		return NAME(punt)(ctx, HF_PUNT_FRAGMENT, 0);
+		return NAME(fragment)(ctx, mark4(ip->saddr));
 	if (ip->protocol == IPPROTO_ICMP)
 		return NAME(icmp4)(ctx, header, total);
 	if (ip->protocol != IPPROTO_SCTP_NUMBER)
@@ -142,8 +142,10 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 		flow->flags &= ~HF_FLOW_LEARN;
 
 	now = coarse_now();
-	if (flow->last_seen != now)
+	if (flow->last_seen != now) {
 		flow->last_seen = now;
+		note_source(mark4(ip->saddr), now);
+	}
 	use_nexthop(nexthop, now);
 	flow->packets++;
 	flow->bytes += total;

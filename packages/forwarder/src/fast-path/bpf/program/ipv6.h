@@ -77,7 +77,7 @@ __noinline int NAME(other6)(CONTEXT *ctx, __u32 upper)
 	if (upper & UPPER_REFUSED)
 		return NAME(drop)(upper & 63);
 	if (upper & UPPER_FRAGMENT)
-		return NAME(punt)(ctx, HF_PUNT_FRAGMENT, 0);
+		return NAME(fragment)(ctx, mark6(&ip->saddr));
 	total = IP_OFFSET + sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	if (protocol == IPPROTO_ICMPV6)
 		return NAME(icmp6)(ctx, offset, total - offset);
@@ -199,8 +199,10 @@ __noinline int NAME(forward6)(CONTEXT *ctx)
 		flow->flags &= ~HF_FLOW_LEARN;
 
 	now = coarse_now();
-	if (flow->last_seen != now)
+	if (flow->last_seen != now) {
 		flow->last_seen = now;
+		note_source(mark6(&ip->saddr), now);
+	}
 	use_nexthop(nexthop, now);
 	flow->packets++;
 	flow->bytes += total - IP_OFFSET;

@@ -83,6 +83,14 @@ struct {
 	__type(value, struct hf_knock);
 } hf_knocks SEC(".maps");
 
+/* Addresses of established associations, as their packets show them. Not pinned. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HF_SOURCE_COUNT);
+	__type(key, __u32);
+	__type(value, struct hf_source);
+} hf_sources SEC(".maps");
+
 /* Punts that a flood cannot forge, INITs that come again, and the rest: a full ring of the second leaves the first alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -162,14 +162,16 @@ __noinline int NAME(divert)(CONTEXT *ctx)
 }
 
 /* A flood as large as the budget of INITs would fill the ring when the slow path is short of processor, and COOKIE-ECHOs
- * wait behind a second's worth of it: INITs get no more than this share, some 5,000 of them.
+ * wait behind a second's worth of it: INITs get no more than this share, some 5,000 of them; so do the small budgets,
+ * whose packets may be large.
  */
-#define INIT_RING_SHARE 8
+#define FLOOD_RING_SHARE 8
 
-static __always_inline bool NAME(has_room_for)(__u32 reason)
+static __always_inline bool NAME(has_room_for)(__u32 budget)
 {
-	return reason != HF_PUNT_INIT || bpf_ringbuf_query(&hf_unproven, BPF_RB_AVAIL_DATA) * INIT_RING_SHARE <
-						 bpf_ringbuf_query(&hf_unproven, BPF_RB_RING_SIZE);
+	return (budget != HF_BUDGET_INIT && !is_small(budget)) ||
+	       bpf_ringbuf_query(&hf_unproven, BPF_RB_AVAIL_DATA) * FLOOD_RING_SHARE <
+		       bpf_ringbuf_query(&hf_unproven, BPF_RB_RING_SIZE);
 }
 
 /* Writes the record, if the budgets allow. `detail`: the reason, and flags of enum hf_punt_flag from bit 16 on.
@@ -177,7 +179,7 @@ static __always_inline bool NAME(has_room_for)(__u32 reason)
  */
 __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 mtu)
 {
-	__u32 reason = detail & 0xffff, flags = detail >> 16, zero = 0;
+	__u32 reason = detail & 0xffff, flags = detail >> 16, zero = 0, budget;
 	struct hf_state *state = bpf_map_lookup_elem(&hf_state, &zero);
 	struct hf_scratch *scratch = bpf_map_lookup_elem(&hf_scratch, &zero);
 	__u64 now = bpf_ktime_get_ns(), length;
@@ -185,9 +187,10 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 
 
 	if (!state || !scratch)
 		return refusal(HF_DROP_UNREADABLE);
-	if (!(flags & HF_PUNT_PROVEN) && !take_prefix(state, now, NAME(prefix)(ctx)))
+	budget = budget_of(reason, flags);
+	if (!(flags & HF_PUNT_PROVEN) && !take_prefix(state, now, NAME(prefix)(ctx), budget))
 		return refusal(HF_DROP_PUNT_RATE);
-	if (!NAME(has_room_for)(reason) || !take(state, now, budget_of(reason, flags))) {
+	if (!NAME(has_room_for)(budget) || !take(state, now, budget)) {
 		if (reason != HF_PUNT_INIT || !NAME(knocks_again)(ctx, now) || !take(state, now, HF_BUDGET_INIT_AGAIN))
 			return refusal(HF_DROP_PUNT_RATE);
 		flags |= HF_PUNT_AGAIN;
@@ -247,4 +250,13 @@ __noinline int NAME(punt_with_mtu)(CONTEXT *ctx, __u32 detail, __u32 session, __
 static __always_inline int NAME(punt)(CONTEXT *ctx, __u32 detail, __u32 session)
 {
 	return NAME(punt_with_mtu)(ctx, detail, session, 0);
+}
+
+static __always_inline int NAME(fragment)(CONTEXT *ctx, __u32 mark)
+{
+	__u32 detail = fragment_detail(mark);
+
+	if (detail & REFUSED)
+		return NAME(drop)(HF_DROP_PUNT_RATE);
+	return NAME(punt)(ctx, detail, 0);
 }
