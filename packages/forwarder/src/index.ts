@@ -41,4 +41,5 @@ export { RawProbeChannel } from "./health/raw-probe-channel.ts";
 export { type ForwarderLimits, LIMITS_DEFAULT, scaledLimits } from "./limits.ts";
 export type { InterfaceAddress, Link, Neighbour, Route } from "./netlink/messages.ts";
 export { Netlink, type NetlinkEvent } from "./netlink/netlink.ts";
+export { InterfaceSelection, isEthernet, isPattern, patternOf } from "./netlink/selection.ts";
 export type { FlowTotals, PathDescription, SessionDescription } from "./sessions/description.ts";

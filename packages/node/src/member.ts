@@ -20,6 +20,7 @@ import type { Configuration } from "./config/schema.ts";
 import type { DataPlane } from "./data-plane/data-plane.ts";
 import { SuccessorHops } from "./data-plane/successors.ts";
 import type { EventBus } from "./events/bus.ts";
+import { NetworkFacts } from "./network/facts.ts";
 import type { RouterWatch } from "./network/router-watch.ts";
 import type { NetworkWatch } from "./network/watch.ts";
 import type { Readiness } from "./readiness.ts";
@@ -244,6 +245,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
     if (registry.list().some((service) => service.withdrawWhenDown)) applyServices();
   });
 
+  const networks = new NetworkFacts();
   // Readiness: what this member may be trusted with.
   const observe = () => {
     const now = network.interfaces();
@@ -280,8 +282,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
     coordinator.setReadiness({
       ready: readiness.ready,
       caughtUp: link.caughtUp(),
-      networks: topology.interfaces.map(({ name, network: of }) => ({
-        network: of,
+      networks: networks.facts(topology.interfaces, (name) => ({
         carrier: now.has(name),
         routerHeard: routers?.isHeard(name) ?? false,
       })),

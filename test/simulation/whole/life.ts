@@ -130,7 +130,7 @@ export class Life {
     const network = machine.network;
     const system = network.interfaces();
     const topology: Topology = {
-      interfaces: workingInterfaces(configuration, system),
+      interfaces: workingInterfaces(configuration, [...system.keys()]),
       system: machine.system,
     };
     const members = placedMembers(configuration, topology);

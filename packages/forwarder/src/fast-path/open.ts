@@ -1,6 +1,7 @@
 // Chooses the fast path that this machine allows.
 import { HoldfastError, silentLogger } from "@holdfast/model";
 import { Netlink } from "../netlink/netlink.ts";
+import { InterfaceSelection, isEthernet } from "../netlink/selection.ts";
 import { type BpfFastPath, type BpfFastPathOptions, openBpfFastPath } from "./bpf/bpf-fast-path.ts";
 import type { Fallback, FastPath } from "./port.ts";
 import { openUserspaceFastPath } from "./userspace/userspace-fast-path.ts";
@@ -22,17 +23,21 @@ const BPF_ABSENT = new Set([
   "BPF_ATTACH_FAILED",
 ]);
 
-/** `interfaces` empty: every Ethernet interface that is up and no member of a bridge or bond. */
+/** `interfaces` empty: every Ethernet interface that is up and no member of a bridge or bond; those that come, too. */
 export async function openFastPath(options: OpenFastPathOptions): Promise<FastPath> {
   const logger = options.logger ?? silentLogger;
-  const interfaces = options.interfaces.length > 0 ? options.interfaces : usableInterfaces();
-  if (interfaces.length === 0) throw new HoldfastError("INTERFACE_NONE", {});
+  const { interfaces } = options;
+  if (interfaces.length === 0 && !hasUsableInterface()) throw new HoldfastError("INTERFACE_NONE", {});
   let fellBack: Fallback | undefined;
   if (options.mode !== "userspace") {
     try {
       const fastPath = await openBpfFastPath({ ...options, interfaces, mode: options.mode });
       logger.info(
-        { mode: fastPath.mode, interfaces, adopted: fastPath.adopted },
+        {
+          mode: fastPath.mode,
+          interfaces: fastPath.interfaces().map(({ name }) => name),
+          adopted: fastPath.adopted,
+        },
         fastPath.adopted ? "fast path adopted with its flows" : "fast path attached",
       );
       return fastPath;
@@ -61,13 +66,14 @@ export function isBpfFastPath(fastPath: FastPath): fastPath is BpfFastPath {
   return fastPath.mode !== "userspace" && "plane" in fastPath;
 }
 
-function usableInterfaces(): string[] {
+function hasUsableInterface(): boolean {
+  const selection = new InterfaceSelection([]);
   const netlink = new Netlink();
   try {
-    return netlink
-      .links()
-      .filter((link) => link.ethernet && link.up && !link.loopback && link.master === undefined)
-      .map((link) => link.name);
+    const links = new Map(netlink.links().map((link) => [link.index, link]));
+    return [...links.values()].some(
+      (link) => isEthernet(link) && selection.wants(link, (index) => links.get(index)),
+    );
   } finally {
     netlink.close();
   }

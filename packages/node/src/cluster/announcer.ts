@@ -7,6 +7,7 @@ import {
   CompositeAnnouncer,
   startAnnouncer,
 } from "@holdfast/announcer";
+import { patternOf } from "@holdfast/forwarder";
 import type { Clock, Logger, VipDuty } from "@holdfast/model";
 import type { Configuration } from "../config/schema.ts";
 import { servingInterfaces } from "../network/interfaces.ts";
@@ -34,7 +35,9 @@ export async function openAnnouncer(options: {
   const names = () =>
     servingInterfaces(topology.interfaces)
       .map(({ name }) => name)
-      .filter((name) => l2Interfaces === undefined || l2Interfaces.includes(name));
+      .filter(
+        (name) => l2Interfaces === undefined || l2Interfaces.some((each) => patternOf(each).test(name)),
+      );
   const bgp = [kind].flat().includes("bgp") ? bgpConfiguration(configuration, topology.system) : undefined;
   const announcer = await startAnnouncer({
     kind,

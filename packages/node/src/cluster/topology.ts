@@ -4,12 +4,45 @@ import type { MemberAddress, MemberConfiguration, ServicePlacement } from "@hold
 import { type Address, parseAddress, type Service } from "@holdfast/model";
 import { ownMember } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
-import type { SystemInterface, WorkingInterface } from "../network/interfaces.ts";
+import { type SystemInterface, type WorkingInterface, workingInterfaces } from "../network/interfaces.ts";
 import { contains } from "../network/prefix.ts";
+import type { NetworkWatch } from "../network/watch.ts";
 
 export interface Topology {
   readonly interfaces: readonly WorkingInterface[];
   readonly system: ReadonlyMap<string, SystemInterface>;
+}
+
+/** What the system has at any time. */
+export function liveTopology(
+  configuration: Configuration,
+  network: Pick<NetworkWatch, "interfaces" | "usable" | "version">,
+): Topology {
+  let version = -1;
+  let system: ReadonlyMap<string, SystemInterface> = new Map();
+  let interfaces: readonly WorkingInterface[] = [];
+  /** Had carrier once: without any configured, one that never had is nothing to miss. */
+  const seen = new Set<string>();
+  const look = () => {
+    if (network.version === version) return;
+    version = network.version;
+    system = network.interfaces();
+    const usable = network.usable();
+    for (const name of seen) if (!usable.includes(name)) seen.delete(name);
+    for (const name of usable) if (system.has(name)) seen.add(name);
+    const isOpen = configuration.interfaces.length === 0;
+    interfaces = workingInterfaces(configuration, isOpen ? usable.filter((name) => seen.has(name)) : usable);
+  };
+  return {
+    get interfaces() {
+      look();
+      return interfaces;
+    },
+    get system() {
+      look();
+      return system;
+    },
+  };
 }
 
 /** The network of a local interface whose prefix contains the address. */

@@ -34,7 +34,12 @@ const RoleSchema = oneOf(["path", "core", "cluster"]);
 
 export const InterfaceSchema = Type.Object(
   {
-    name: Type.String({ minLength: 1, maxLength: 15, description: "Interface name as the kernel knows it." }),
+    name: Type.String({
+      minLength: 1,
+      maxLength: 15,
+      description:
+        "Interface name as the kernel knows it, or a pattern: `*` for any characters, `?` for one.",
+    }),
     role: Type.Union([RoleSchema, Type.Array(RoleSchema, { minItems: 1, uniqueItems: true })], {
       description:
         "path: clients come in here; core: endpoints live here; cluster: other members. One, or a list of them.",
@@ -131,7 +136,7 @@ export const ConfigurationSchema = Type.Object(
       maxItems: 64,
       default: [],
       description:
-        "Interfaces to work on. Empty: every interface that is up, except the loopback, as path and core.",
+        "Interfaces to work on, those of a pattern as they come and go. Empty: every Ethernet interface that is up and no member of a bridge or bond, as path and core.",
     }),
     dataPlane: section("The fast path.", {
       mode: oneOf(["auto", "xdp", "xdp-generic", "tc", "userspace"], {

@@ -24,7 +24,7 @@ import { StrayVotes } from "../cluster/stray-votes.ts";
 import type { Topology } from "../cluster/topology.ts";
 import { addressOf, type OwnMember } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
-import { servingInterfaces } from "../network/interfaces.ts";
+import { servingInterfaces, wantedInterfaces } from "../network/interfaces.ts";
 import type { NetworkWatch } from "../network/watch.ts";
 import { endpointKey, parseEndpointKey } from "../services/specification.ts";
 import type { TraceHub } from "../trace/hub.ts";
@@ -46,15 +46,12 @@ export interface DataPlaneOptions {
 }
 
 export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
-  const { configuration, topology, logger } = options;
+  const { configuration, logger } = options;
   const settings = configuration.dataPlane;
   const fastPath: FastPath = await openFastPath({
     mode: settings.mode,
-    interfaces: servingInterfaces(topology.interfaces).map(({ name }) => name),
-    towards: {
-      up: topology.interfaces.filter(({ roles }) => roles.includes("core")).map(({ name }) => name),
-      down: topology.interfaces.filter(({ roles }) => roles.includes("path")).map(({ name }) => name),
-    },
+    interfaces: wantedInterfaces(configuration, "path", "core"),
+    towards: { up: wantedInterfaces(configuration, "core"), down: wantedInterfaces(configuration, "path") },
     pinDirectory: settings.pinDirectory,
     flowCountMax: settings.flowCountMax,
     ringBytes: settings.puntRingBytes,
@@ -100,10 +97,9 @@ export function composeDataPlane(
         servingInterfaces(topology.interfaces).map(({ name }) => name),
       ),
     verdictQuorum: quorumOf(configuration, own),
-    memberAddresses: [
-      ...configuration.members.flatMap((member) => member.addresses.map(addressOf)),
-      ...[...topology.system.values()].flatMap(({ addresses }) => addresses.map(({ address }) => address)),
-    ].map(parseAddress),
+    memberAddresses: [...configuration.members.flatMap((member) => member.addresses.map(addressOf))].map(
+      parseAddress,
+    ),
     ...(options.isMemberAddress !== undefined && { isMemberAddress: options.isMemberAddress }),
   });
 

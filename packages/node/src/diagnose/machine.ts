@@ -2,6 +2,7 @@
 // through a port, so that tests can describe a machine.
 import { execFileSync } from "node:child_process";
 import { accessSync, constants, readdirSync, readFileSync, statfsSync } from "node:fs";
+import { isPattern, patternOf } from "@holdfast/forwarder/internal/netlink/selection";
 import type { Configuration } from "../config/schema.ts";
 import type { DiagnoseFinding } from "./findings.ts";
 
@@ -213,7 +214,18 @@ function checkInterfaces(configuration: Configuration, machine: Machine): Diagno
       detail: "No interfaces are configured: every one that is up is used as path and core.",
       remedy: "Name them under interfaces, with their roles.",
     });
-  for (const { name, role } of named) {
+  const others = new Set(named.map(({ name }) => name));
+  const expanded = named.flatMap(({ name, role }) => {
+    if (!isPattern(name)) return [{ name, role }];
+    const fitting = [...links.keys()].filter((each) => patternOf(name).test(each) && !others.has(each));
+    findings.push({
+      subject: `interfaces ${name}`,
+      level: fitting.length === 0 ? "warn" : "ok",
+      detail: fitting.length === 0 ? "No interface fits, as yet." : `These fit: ${fitting.join(", ")}.`,
+    });
+    return fitting.map((each) => ({ name: each, role }));
+  });
+  for (const { name, role } of expanded) {
     const subject = `interface ${name}`;
     const link = links.get(name);
     if (link === undefined) {

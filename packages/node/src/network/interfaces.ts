@@ -1,4 +1,5 @@
 // The interfaces that this member works on: what is configured, and what the system says about them now.
+import { isPattern, patternOf } from "@holdfast/forwarder/internal/netlink/selection";
 import type { Address } from "@holdfast/model";
 import type { Configuration, InterfaceRole } from "../config/schema.ts";
 import { type Prefix, parsePrefix } from "./prefix.ts";
@@ -40,24 +41,40 @@ export interface WorkingInterface {
   readonly vipPrefixes: readonly Prefix[] | undefined;
 }
 
-/** The configured interfaces; without any, every one that is up, as path and core. */
+/**
+ * The configured interfaces, a pattern as all of `names` that fit and that no entry before it has; without any, every one
+ * of `names`, as path and core.
+ */
 export function workingInterfaces(
   configuration: Configuration,
-  system: ReadonlyMap<string, SystemInterface>,
+  names: readonly string[],
 ): readonly WorkingInterface[] {
   if (configuration.interfaces.length === 0)
-    return [...system.keys()].map((name) => ({
-      name,
-      roles: ["path", "core"],
-      network: name,
-      vipPrefixes: undefined,
+    return names.map((name) => ({ name, roles: ["path", "core"], network: name, vipPrefixes: undefined }));
+  // Whoever has a name of its own is meant by it, wherever the pattern stands.
+  const taken = new Set(configuration.interfaces.map(({ name }) => name));
+  return configuration.interfaces.flatMap(({ name, role, network, vips }) => {
+    const fitting = isPattern(name)
+      ? names.filter((each) => patternOf(name).test(each) && !taken.has(each))
+      : [name];
+    for (const each of fitting) taken.add(each);
+    return fitting.map((each) => ({
+      name: each,
+      roles: [role].flat(),
+      network: network ?? each,
+      vipPrefixes: vips?.map(parsePrefix).filter((prefix) => prefix !== undefined),
     }));
-  return configuration.interfaces.map(({ name, role, network, vips }) => ({
-    name,
-    roles: [role].flat(),
-    network: network ?? name,
-    vipPrefixes: vips?.map(parsePrefix).filter((prefix) => prefix !== undefined),
-  }));
+  });
+}
+
+/** What the fast path is told: names and patterns of the interfaces of any of the roles; empty: every usable one. */
+export function wantedInterfaces(
+  { interfaces }: Configuration,
+  ...roles: readonly InterfaceRole[]
+): readonly string[] {
+  return interfaces
+    .filter(({ role }) => [role].flat().some((each) => roles.includes(each)))
+    .map(({ name }) => name);
 }
 
 /** Interfaces on which clients and endpoints are met. */

@@ -1,5 +1,7 @@
 // The machine's interfaces, addresses and neighbours, kept as the kernel tells of changes.
 import {
+  InterfaceSelection,
+  isEthernet,
   type Link,
   type InterfaceAddress as LinkAddress,
   type Neighbour,
@@ -21,6 +23,8 @@ const PREFIX_LENGTH_LEAST_IPV6 = 7;
 /** A router's routes change all the time; its default routes are looked for so often at most. */
 const GATEWAYS_PERIOD_MS = 1_000;
 
+const EVERY = new InterfaceSelection([]);
+
 export class NetworkWatch {
   readonly #netlink = new Netlink();
   readonly #clock: Clock;
@@ -35,6 +39,7 @@ export class NetworkWatch {
   #gateways: readonly { readonly interfaceIndex: number; readonly address: Address }[] = [];
   #gatewaysAtMs = Number.NEGATIVE_INFINITY;
   #routesChanged = true;
+  #version = 0;
   #pending = false;
 
   /** Throws NETLINK_REFUSED. */
@@ -44,6 +49,7 @@ export class NetworkWatch {
     this.#readAll();
     this.#netlink.follow((event) => {
       if (event.kind !== "neighbour") this.#routed.clear();
+      if (event.kind !== "neighbour" && event.kind !== "route") this.#version += 1;
       switch (event.kind) {
         case "link": {
           const before = this.#links.get(event.link.index);
@@ -112,6 +118,18 @@ export class NetworkWatch {
       address,
       interface: this.#links.get(interfaceIndex)?.name ?? "",
     }));
+  }
+
+  /** Changes with everything that `interfaces` and `usable` tell. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Names of those that can carry clients and endpoints, whether or not they have carrier; for patterns to choose from. */
+  usable(): readonly string[] {
+    return [...this.#links.values()]
+      .filter((link) => isEthernet(link) && EVERY.wants(link, (index) => this.#links.get(index), true))
+      .map(({ name }) => name);
   }
 
   /** Whatever its state; undefined: there is none of that name. */

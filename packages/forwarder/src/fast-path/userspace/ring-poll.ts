@@ -12,11 +12,13 @@ const WAIT_MS = 100;
 const EFD_CLOEXEC = 0o2000000;
 
 export class RingPoll {
-  readonly #rings: readonly ReceiveRing[];
+  #rings: readonly ReceiveRing[] = [];
+  /** Those to wait for from the next time on, and who wants to know when that is. */
+  #next: { readonly rings: readonly ReceiveRing[]; readonly taken: () => void } | undefined;
   readonly #turn: () => boolean;
   readonly #failed: (ring: ReceiveRing, errno: number) => void;
   /** struct pollfd each. A member, since the kernel writes into it while the event loop runs. */
-  readonly #fds: Uint8Array;
+  #fds = new Uint8Array();
   /** An eventfd behind the rings in the list: written to end a wait at once. */
   readonly #wake: number;
   #closing = false;
@@ -29,21 +31,26 @@ export class RingPoll {
     turn: () => boolean,
     failed: (ring: ReceiveRing, errno: number) => void,
   ) {
-    this.#rings = rings;
     this.#turn = turn;
     this.#failed = failed;
     this.#wake = check("eventfd", libc().eventfd(0, EFD_CLOEXEC));
-    const fds = [...rings.map((ring) => ring.fd), this.#wake];
-    this.#fds = new Uint8Array(fds.length * POLL_SIZE);
-    const view = new DataView(this.#fds.buffer);
-    fds.forEach((fd, i) => {
-      view.setInt32(i * POLL_SIZE, fd, true);
-      view.setInt16(i * POLL_SIZE + 4, POLLIN, true);
-    });
+    this.#setRings(rings);
     this.#done = new Promise((resolve) => {
       this.#closed = resolve;
     });
     this.#wait();
+  }
+
+  /** Other rings. Resolves when no thread looks at those that are left out, within a tenth of a second. */
+  replace(rings: readonly ReceiveRing[]): Promise<void> {
+    const before = this.#next?.taken;
+    return new Promise((resolve) => {
+      const taken = () => {
+        before?.();
+        resolve();
+      };
+      this.#next = { rings, taken };
+    });
   }
 
   /** Resolves when no thread looks at the rings any more; they may be closed then. */
@@ -51,10 +58,31 @@ export class RingPoll {
     this.#closing = true;
     libc().write(this.#wake, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0), 8);
     await this.#done;
+    this.#takeNext();
     libc().close(this.#wake);
   }
 
+  #setRings(rings: readonly ReceiveRing[]): void {
+    this.#rings = rings;
+    const fds = [...rings.map((ring) => ring.fd), this.#wake];
+    this.#fds = new Uint8Array(fds.length * POLL_SIZE);
+    const view = new DataView(this.#fds.buffer);
+    fds.forEach((fd, i) => {
+      view.setInt32(i * POLL_SIZE, fd, true);
+      view.setInt16(i * POLL_SIZE + 4, POLLIN, true);
+    });
+  }
+
+  #takeNext(): void {
+    if (this.#next === undefined) return;
+    const { rings, taken } = this.#next;
+    this.#next = undefined;
+    this.#setRings(rings);
+    taken();
+  }
+
   #wait(): void {
+    this.#takeNext();
     if (this.#closing) {
       this.#closed();
       return;

@@ -1,5 +1,5 @@
 // The fast path for hosts where BPF is not allowed: a ring per interface, the reference translator, raw sockets.
-import { type Address, addressBytes, HoldfastError, type Logger, silentLogger } from "@holdfast/model";
+import { type Address, addressBytes, type Logger, silentLogger } from "@holdfast/model";
 import { IPV4_HEADER_SIZE, IpHeader, internetChecksum, read16, writeChecksum } from "@holdfast/sctp";
 import { Netlink } from "../../netlink/netlink.ts";
 import { ANYWHERE, RouteFinder, type Towards } from "../../netlink/route-finder.ts";
@@ -20,10 +20,10 @@ import { Engine } from "../reference/engine.ts";
 import { PUNT_TURN_COUNT_MAX, type PuntRates } from "../reference/punt-queue.ts";
 import { EgressTable } from "./egress.ts";
 import { HostGuard } from "./host-guard.ts";
-import { type InterfaceFacts, interfaceFacts } from "./interface.ts";
-import { addressOf, SystemCallError } from "./libc.ts";
+import { addressOf } from "./libc.ts";
 import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, sendFrame } from "./packet-socket.ts";
-import { ReceiveRing, type RingFrame } from "./receive-ring.ts";
+import { type Port, Ports } from "./ports.ts";
+import type { ReceiveRing, RingFrame } from "./receive-ring.ts";
 import { RingPoll } from "./ring-poll.ts";
 import { Sender } from "./sender.ts";
 
@@ -31,7 +31,7 @@ import { Sender } from "./sender.ts";
 const TURN_FRAME_COUNT_MAX = 512;
 
 export interface UserspaceFastPathOptions {
-  /** Names of the interfaces on which clients and endpoints are met. */
+  /** Names and patterns of the interfaces on which clients and endpoints are met. */
   readonly interfaces: readonly string[];
   /** Default 262,144. */
   readonly flowCountMax?: number;
@@ -51,9 +51,9 @@ export interface UserspaceFastPathOptions {
  */
 export async function openUserspaceFastPath(options: UserspaceFastPathOptions): Promise<FastPath> {
   const logger = options.logger ?? silentLogger;
-  const ports: Port[] = [];
+  const ports = new Ports(options.interfaces, logger);
   try {
-    for (const name of options.interfaces) ports.push(openPort(name));
+    ports.open();
     const guard = new HostGuard(options.guardTable ?? "holdfast");
     guard.protect([]);
     const fastPath = new UserspaceFastPath(ports, guard, options, logger);
@@ -63,35 +63,15 @@ export async function openUserspaceFastPath(options: UserspaceFastPathOptions): 
     );
     return fastPath;
   } catch (error) {
-    for (const { ring } of ports) ring.close();
+    ports.close();
     throw error;
-  }
-}
-
-/** An interface with its ring. */
-interface Port {
-  readonly facts: InterfaceFacts;
-  readonly ring: ReceiveRing;
-}
-
-function openPort(name: string): Port {
-  try {
-    const facts = interfaceFacts(name);
-    return { facts, ring: new ReceiveRing(facts.index) };
-  } catch (error) {
-    if (!(error instanceof SystemCallError)) throw error;
-    throw new HoldfastError(
-      "USERSPACE_SOCKET_FAILED",
-      { interface: name, reason: error.message },
-      { cause: error },
-    );
   }
 }
 
 class UserspaceFastPath implements FastPath {
   readonly mode = "userspace";
   readonly fallback?: Fallback;
-  readonly #ports: readonly Port[];
+  readonly #ports: Ports;
   readonly #guard: HostGuard;
   readonly #engine: Engine;
   readonly #netlink = new Netlink();
@@ -112,13 +92,14 @@ class UserspaceFastPath implements FastPath {
   #delivering = false;
   #closed = false;
 
-  constructor(ports: readonly Port[], guard: HostGuard, options: UserspaceFastPathOptions, logger: Logger) {
+  constructor(ports: Ports, guard: HostGuard, options: UserspaceFastPathOptions, logger: Logger) {
     this.#ports = ports;
     if (options.fallback !== undefined) this.fallback = options.fallback;
     this.#guard = guard;
     this.#routes = new RouteFinder(this.#netlink, logger, options.towards ?? ANYWHERE);
     this.#egress = new EgressTable(() => this.nowMs(), this.#routes);
     this.#netlink.follow((event) => {
+      if (!this.#closed) ports.handle(event);
       if (this.#routes.handle(event)) this.#egress.forget();
     });
     this.#sender = new Sender(() => this.#engine.countDrop("send-failed"));
@@ -129,21 +110,22 @@ class UserspaceFastPath implements FastPath {
       ...(options.puntRates === undefined ? {} : { puntRates: options.puntRates }),
     });
     this.#poll = new RingPoll(
-      ports.map(({ ring }) => ring),
+      ports.rings(),
       () => this.#turn(),
       (ring, errno) => {
-        const port = ports.find((each) => each.ring === ring);
+        const port = ports.list.find((each) => each.ring === ring);
         logger.warn(
           { interface: port?.facts.name, errno },
           "The interface went down; no packets until it is up.",
         );
       },
     );
+    ports.onChange = (rings) => this.#poll.replace(rings);
   }
 
   interfaces(): readonly FastPathInterface[] {
     const links = new Map(this.#netlink.links().map((link) => [link.index, link]));
-    return this.#ports.map(({ facts: { name, index } }) => ({
+    return this.#ports.list.map(({ facts: { name, index } }) => ({
       name,
       index,
       hooks: ["ring"],
@@ -167,7 +149,7 @@ class UserspaceFastPath implements FastPath {
       // The guard first: a VIP that is served before the host is silenced would be answered twice. Who owns a VIP
       // changes more often than the set, and nft takes its time.
       this.#guard.protect(texts);
-      for (const { ring } of this.#ports) ring.setFilter(texts.map(addressBytes));
+      this.#ports.setFilter(texts.map(addressBytes));
       this.#guarded = set;
     }
     this.#engine.tables.setLocal(addresses);
@@ -230,7 +212,7 @@ class UserspaceFastPath implements FastPath {
     if (this.#closed) return totals;
     let full = 0;
     let truncated = 0;
-    for (const { ring } of this.#ports) {
+    for (const { ring } of this.#ports.list) {
       full += ring.dropCount();
       truncated += ring.truncatedCount;
     }
@@ -245,7 +227,7 @@ class UserspaceFastPath implements FastPath {
     if (this.#closed) return;
     this.#closed = true;
     await this.#poll.close();
-    for (const { ring } of this.#ports) ring.close();
+    this.#ports.close();
     this.#sender.close();
     this.#egress.close();
     this.#netlink.close();
@@ -259,7 +241,7 @@ class UserspaceFastPath implements FastPath {
   /** Handles what the rings hold, a bounded number of frames; true when more wait. */
   #turn(): boolean {
     let budget = TURN_FRAME_COUNT_MAX;
-    for (const port of this.#ports) {
+    for (const port of [...this.#ports.list]) {
       while (budget > 0 && port.ring.ready) {
         budget -= this.#drainBlock(port, budget);
         // The kernel reads the packets in place: they must be gone before it gets the block back.
@@ -268,7 +250,7 @@ class UserspaceFastPath implements FastPath {
       }
     }
     this.#scheduleDelivery();
-    return this.#ports.some(({ ring }) => ring.ready);
+    return this.#ports.list.some(({ ring }) => ring.ready);
   }
 
   /** Frames handled, at least 1 so that an empty block is progress, too. */
