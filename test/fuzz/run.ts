@@ -13,7 +13,7 @@ import { runTarget, type Target, type TargetReport } from "./target.ts";
 import { ApiTarget } from "./targets/api.ts";
 import { CodecTarget } from "./targets/codec.ts";
 import { ConfigurationTarget } from "./targets/configuration.ts";
-import { MessagesTarget } from "./targets/messages.ts";
+import { ENTRY_TEXTS, MessagesTarget } from "./targets/messages.ts";
 import { OracleTarget } from "./targets/oracle.ts";
 import { PeersTarget } from "./targets/peers.ts";
 import { SlowPathTarget } from "./targets/slow-path.ts";
@@ -154,5 +154,8 @@ export function messageSeeds(random: Random): Uint8Array[] {
       },
     }),
     encodeLinkMessage({ kind: "refused", reason: "cluster", explanation: "another cluster" }),
-  ].concat([Buffer.from(`service/sctp/203.0.113.1:38412\n{"revision":1}`), Buffer.from([PROTOCOL_VERSION])]);
+  ].concat([
+    ...ENTRY_TEXTS.map(([key, text]) => Buffer.from(`${key}\n${text}`)),
+    Buffer.from([PROTOCOL_VERSION]),
+  ]);
 }

@@ -213,10 +213,9 @@ export function joinMember(parts: MemberParts): JoinedMember {
   const withdrawnReason = (id: string): string | undefined => {
     const service = link.store.service(id);
     if (service?.withdrawWhenDown !== true || service.endpoints.length === 0) return undefined;
-    const up = service.endpoints.some(
-      ({ address, port }) =>
-        dataPlane.endpointHealth(id, `${address.includes(":") ? `[${address}]` : address}:${port}`).health !==
-        "down",
+    // One that leaves still has its associations.
+    const up = [...service.endpoints, ...(service.leaving ?? [])].some(
+      ({ address, port }) => dataPlane.endpointHealth(id, endpointKey(address, port)).health !== "down",
     );
     return up ? undefined : "no endpoint is healthy";
   };

@@ -233,7 +233,14 @@ function ownRequest(random: Random): Request {
     restartNewAddresses: "abort",
     clientPrefixes: ["100.64.0.0/10"],
     withdrawWhenDown: false,
+    ...(random.below(2) === 0 && {
+      endpointRemoval: {
+        mode: pick(random, ["drain", "end", "x"]),
+        graceS: pick(random, [0, 300, -1, 86_401]),
+      },
+    }),
   };
+  const farewell = pick(random, ["", "", "?sessions=drain", "?sessions=end", "?sessions=x"]);
   const id = parameter(random, `sctp/${vip}:38412`);
   const endpoint = parameter(random, "10.0.0.5:38412");
   const action = pick(random, ["drain", "undrain", "x"]);
@@ -247,12 +254,12 @@ function ownRequest(random: Random): Request {
     () => ["POST", "/v1/services", spec],
     () => ["POST", "/v1/services", spec],
     () => ["GET", `/v1/services/${id}`],
-    () => ["PUT", `/v1/services/${id}`, spec],
-    () => ["DELETE", `/v1/services/${id}`],
+    () => ["PUT", `/v1/services/${id}${farewell}`, spec],
+    () => ["DELETE", `/v1/services/${id}${farewell}`],
     () => ["GET", `/v1/services/${id}/endpoints`],
     () => ["POST", `/v1/services/${id}/endpoints/${endpoint}/${action}`],
     () => ["PUT", `/v1/services/${id}/endpoints`, spec.endpoints[0]],
-    () => ["DELETE", `/v1/services/${id}/endpoints/${endpoint}`],
+    () => ["DELETE", `/v1/services/${id}/endpoints/${endpoint}${farewell}`],
     () => ["GET", `/v1/sessions?${query}`],
     () => ["GET", `/v1/sessions/${parameter(random, "6ba7b810-9dad-11d1-80b4-00c04fd430c8")}`],
     () => ["DELETE", `/v1/sessions/${parameter(random, "6ba7b810-9dad-11d1-80b4-00c04fd430c8")}`],

@@ -8,7 +8,8 @@ import { encode as encodeProbe, seal } from "../../../packages/coordinator/src/w
 import { decodeHello } from "../../../packages/coordinator/src/wire/hello.ts";
 import { TAG_SIZE } from "../../../packages/coordinator/src/wire/message.ts";
 import { checkChange } from "../../../packages/sync/src/configuration/change.ts";
-import { decodeEntry } from "../../../packages/sync/src/configuration/entries.ts";
+import { derive } from "../../../packages/sync/src/configuration/derivation.ts";
+import { decodeEntry, type Entry, encodeEntry } from "../../../packages/sync/src/configuration/entries.ts";
 import { actorOf, documentActorOf } from "../../../packages/sync/src/journal/actor.ts";
 import { encodeChange, verifyChange } from "../../../packages/sync/src/journal/change.ts";
 import { decodePayload, encodePayload } from "../../../packages/sync/src/journal/payload.ts";
@@ -23,6 +24,14 @@ const NETWORK = 0x1234;
 const EMPTY = new Uint8Array(0);
 const ACTOR = actorOf(3, 1_790_000_000_000, seededRandom(1));
 const DOCUMENT_ACTOR = documentActorOf(ACTOR, 0);
+
+/** Well-formed entries of every kind, as keys with their texts. */
+export const ENTRY_TEXTS = entryTexts();
+const ENTRIES: readonly (readonly [string, Entry])[] = ENTRY_TEXTS.map(([key, text]) => {
+  const entry = decodeEntry(key, text);
+  if (entry === undefined) throw new Error(`${key} is not a valid entry`);
+  return [key, entry];
+});
 
 type Reader = (bytes: Uint8Array) => boolean;
 
@@ -113,7 +122,14 @@ const READERS: Readonly<Record<string, Reader>> = {
   entry(bytes) {
     const text = Buffer.from(bytes).toString("latin1");
     const cut = text.indexOf("\n");
-    return decodeEntry(text.slice(0, Math.max(cut, 0)), text.slice(cut + 1)) !== undefined;
+    const key = text.slice(0, Math.max(cut, 0));
+    const entry = decodeEntry(key, text.slice(cut + 1));
+    if (entry === undefined) return false;
+    if (decodeEntry(key, encodeEntry(entry)) === undefined)
+      throw new Error("an entry that was taken does not come back");
+    // Beside what is well: nothing that a member may say stops the others from knowing what the rest means.
+    derive(new Map([...ENTRIES, [key, entry]]));
+    return true;
   },
   probe(bytes) {
     const decoded = decodeProbe(bytes, () => KEY, NETWORK);
@@ -142,3 +158,37 @@ const READERS: Readonly<Record<string, Reader>> = {
     return true;
   },
 };
+
+function entryTexts(): readonly (readonly [key: string, text: string])[] {
+  const id = "sctp/203.0.113.1:38412";
+  const removal = { sinceMs: 1_790_000_000_000, graceMs: 120_000 };
+  const service = {
+    id,
+    name: "amf",
+    protocol: 132,
+    vips: ["203.0.113.1", "198.51.100.1"],
+    port: 38_412,
+    selection: "leastAssociations",
+    idleTimeoutS: 900,
+    restartNewAddresses: "abort",
+    clientPrefixes: [],
+    withdrawWhenDown: false,
+    endpointRemoval: { mode: "drain", graceS: 300 },
+    managedBy: "file@m0",
+  };
+  const endpoint = { weight: 1, state: "active" };
+  const values: readonly (readonly [string, unknown])[] = [
+    [`service/${id}`, { ...service, removal: { ...removal, mode: "change" } }],
+    [
+      "service/sctp/198.51.100.1:38412",
+      { ...service, id: "sctp/198.51.100.1:38412", vips: ["198.51.100.1"] },
+    ],
+    [`endpoint/${id}|10.0.0.5|38412`, endpoint],
+    [`endpoint/${id}|10.0.0.6|38412`, { ...endpoint, leaving: removal }],
+    [`file/m0|${id}`, { ...service, endpoints: [{ address: "10.0.0.5", port: 38_412, ...endpoint }] }],
+    ["file/m0|", true],
+    ["drain/m1", true],
+    ["pin/203.0.113.1", "m1"],
+  ];
+  return values.map(([key, v], index) => [key, JSON.stringify({ r: 1 + index, t: "0a1b2c3d", v })]);
+}

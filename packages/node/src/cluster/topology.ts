@@ -106,7 +106,7 @@ export function networkOfVip(vip: Address, { interfaces, system }: Topology): st
 export function endpointsNetwork(service: Service, topology: Topology): string | undefined {
   const cores = topology.interfaces.filter(({ roles }) => roles.includes("core"));
   if (cores.length === 1) return cores[0]?.network;
-  const [first] = service.endpoints;
+  const [first] = [...service.endpoints, ...(service.leaving ?? [])];
   if (first === undefined) return undefined;
   const network = networkOfAddress(first.address, topology);
   return cores.some((core) => core.network === network) ? network : undefined;

@@ -9,6 +9,7 @@ import {
   healthCheckProblem,
   holderProblem,
   parseAddress,
+  serviceIdOf,
   vipKindProblem,
 } from "@holdfast/model";
 import type { Configuration } from "./schema.ts";
@@ -74,6 +75,7 @@ export function checkConfiguration(configuration: Configuration): CheckFinding[]
     ...checkMembers(configuration),
     ...checkInterfaces(configuration),
     ...checkServices(configuration),
+    ...checkRemovedServices(configuration),
     ...checkListeners(configuration),
     ...checkHealth(configuration),
     ...checkRouters(configuration),
@@ -214,6 +216,25 @@ function checkServices(configuration: Configuration): CheckFinding[] {
     findings.push(...checkEndpoints(service, index, vips));
   }
   return findings;
+}
+
+/** A word about services that are gone says nothing of one that is there. */
+function checkRemovedServices({ services, removedServices }: Configuration): CheckFinding[] {
+  const ids = services.flatMap(({ vips, port }) =>
+    vips.map((vip) => serviceIdOf(canonical(vip) ?? vip, port)),
+  );
+  const present = new Set([...ids, ...services.map(({ name }) => name)]);
+  return removedServices.flatMap(({ service }, index) =>
+    present.has(service)
+      ? [
+          {
+            path: ["removedServices", index, "service"],
+            reason: `is ${service}, which the file has`,
+            remedy: "Take it out of services, or out of this list.",
+          },
+        ]
+      : [],
+  );
 }
 
 function checkEndpoints(

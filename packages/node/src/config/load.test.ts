@@ -163,6 +163,22 @@ for (const { name, text, environment, expect } of cases) {
   });
 }
 
+test("a service is not gone and there", () => {
+  const services = "services: [{ name: amf, vips: [203.0.113.1], port: 38412 }]";
+  for (const named of ["amf", "sctp/203.0.113.1:38412"]) {
+    const mistakes = mistakesOf(`${services}\nremovedServices: [{ service: "${named}" }]`);
+    assert.match(
+      mistakes[0] ?? "nothing was wrong",
+      /removedServices\[0\]\.service is .*, which the file has/,
+    );
+  }
+  const { configuration } = parseConfiguration(
+    `${services}\nremovedServices: [{ service: other }]`,
+    "x.yaml",
+  );
+  assert.deepEqual(configuration.removedServices, [{ service: "other", sessions: "drain" }]);
+});
+
 test("the environment overrides the file", () => {
   const { configuration, overrides, unknownVariables } = parseConfiguration(
     "log: { level: warn }",
