@@ -406,7 +406,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         const outcome = registry.applyFile(next.configuration.services, {
           removed: next.configuration.removedServices,
         });
-        tellOutcome(logger, outcome);
+        tellOutcome({ logger, events }, outcome);
         tellRouters();
         configuration = next.configuration;
         joined.applyServices();

@@ -28,7 +28,7 @@ import { reportClashes, WarningReport } from "./services/clash-report.ts";
 import { ClashJudge, type Judgement } from "./services/clashes.ts";
 import { FileAtStart } from "./services/file-at-start.ts";
 import type { LivingSessions, ServiceRegistry } from "./services/registry.ts";
-import { RemovalKeeper, tellRemoved } from "./services/removal-keeper.ts";
+import { RemovalKeeper, tellRemoval } from "./services/removal-keeper.ts";
 import { endpointKey } from "./services/specification.ts";
 
 /** Carrier and next hops of successors are looked at so often. */
@@ -228,7 +228,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
     sessions,
     clock,
     seesAll: () => link.caughtUp() && link.connected().length >= members.length - 1,
-    removed: (thing) => tellRemoved(parts, thing),
+    tell: (news) => tellRemoval(parts, news),
   });
   parts.addresses?.onChange(() => judged());
   dataPlane.onHealth(({ address, port, verdict, reason, speaks }) => {

@@ -3,6 +3,7 @@
 import { HoldfastError, type Logger } from "@holdfast/model";
 import type { ClusterLink } from "../cluster/link.ts";
 import type { Configuration } from "../config/schema.ts";
+import type { EventBus } from "../events/bus.ts";
 import type { FileOutcome, ServiceRegistry } from "./registry.ts";
 
 export interface FileAtStartParts {
@@ -10,6 +11,7 @@ export interface FileAtStartParts {
   readonly registry: Pick<ServiceRegistry, "applyFile">;
   readonly link: Pick<ClusterLink, "caughtUp">;
   readonly logger: Logger;
+  readonly events: EventBus;
 }
 
 export class FileAtStart {
@@ -21,12 +23,12 @@ export class FileAtStart {
   }
 
   apply(): void {
-    const { configuration, registry, link, logger } = this.#parts;
+    const { configuration, registry, link, logger, events } = this.#parts;
     const { services, removedServices } = configuration();
     try {
       const outcome = registry.applyFile(services, { removed: removedServices, starting: true });
       this.#isOpen = outcome.kept.length > 0 && !link.caughtUp();
-      tellOutcome(logger, outcome);
+      tellOutcome({ logger, events }, outcome);
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       const { code, message, remedy } = error;
@@ -43,8 +45,13 @@ export class FileAtStart {
 }
 
 /** What a file did, where an operator would expect something else. */
-export function tellOutcome(logger: Logger, { put, removed, ignored, kept }: FileOutcome): void {
+export function tellOutcome(
+  { logger, events }: { readonly logger: Logger; readonly events: EventBus },
+  { put, removed, ignored, kept }: FileOutcome,
+): void {
   if (put.length + removed.length > 0) logger.info({ put, removed }, "the file's services are applied");
+  for (const service of [...put, ...removed])
+    events.emit({ type: "service", message: `The file changed service ${service}.`, service });
   for (const service of ignored)
     logger.warn(
       { service },

@@ -7,6 +7,7 @@ import { untilMs } from "./removal.ts";
 import { endpointKey } from "./specification.ts";
 import type { ConfigurationStore } from "./store.ts";
 
+/** And whenever the configuration changes, or a grace ends sooner. */
 const LOOK_PERIOD_MS = 1_000;
 /** An endpoint without associations keeps its place so long: a list that flickers, handshakes that are under way. */
 const IDLE_GRACE_MS = 10_000;
@@ -19,91 +20,143 @@ export interface RemovalKeeperOptions {
   readonly clock: Clock;
   /** The whole cluster is in sight: what has no session here has none anywhere. */
   readonly seesAll: () => boolean;
-  readonly removed: (what: RemovedThing) => void;
+  readonly tell: (what: RemovalNews) => void;
 }
 
-export interface RemovedThing {
+export interface RemovalNews {
+  /** `begins`: its grace; `undone`: it was put back; `over`: it is removed. */
+  readonly kind: "begins" | "undone" | "over";
   readonly service: Service;
   /** Absent: the service itself. */
   readonly endpoint?: string;
-  /** Living associations that end with it, as this member knows them. */
+  /** Its living associations, as this member knows them. */
   readonly sessions: number;
+  readonly graceMs: number;
 }
 
 /** For the log and the API's events. */
-export function tellRemoved(
+export function tellRemoval(
   { logger, events }: { readonly logger: Logger; readonly events: EventBus },
-  { service, endpoint, sessions }: RemovedThing,
+  { kind, service, endpoint, sessions, graceMs }: RemovalNews,
 ): void {
   const what = endpoint === undefined ? `Service ${service.id}` : `Endpoint ${endpoint} of ${service.id}`;
-  logger.info({ service: service.id, endpoint, sessions }, "the grace is over: removed");
-  events.emit({
-    type: "service",
-    message: `${what} is removed, its grace is over; ${sessions} associations end.`,
-    service: service.id,
-  });
+  const message = {
+    begins: `${what} is taken away: its ${sessions} associations go on for at most ${Math.ceil(graceMs / 1000)} s.`,
+    undone: `${what} is back.`,
+    over: `${what} is removed, and with it ${sessions} associations.`,
+  }[kind];
+  logger.info({ service: service.id, endpoint, sessions, removal: kind }, message);
+  events.emit({ type: "service", message, service: service.id });
+}
+
+/** Something that has its grace. */
+interface Leaving {
+  readonly service: Service;
+  readonly endpoint?: string;
+  readonly removal: Removal;
+  readonly sessions: number;
+  /** Nobody needs it any more, as far as this member knows. */
+  readonly isIdle: boolean;
 }
 
 export class RemovalKeeper {
   readonly #options: RemovalKeeperOptions;
   /** What has its grace, with the time on this member's own clock since when it knows. */
-  #seen = new Map<string, number>();
+  #seen = new Map<string, { readonly leaving: Leaving; readonly sinceMs: number }>();
   readonly #timer: Timer;
+  readonly #unsubscribe: () => void;
+  /** A look before the next regular one. */
+  #soon: Timer | undefined;
 
   constructor(options: RemovalKeeperOptions) {
     this.#options = options;
     this.#timer = options.clock.every(LOOK_PERIOD_MS, () => this.look());
+    this.#unsubscribe = options.store.subscribe(() => this.#lookIn(0));
   }
 
   close(): void {
     this.#timer.cancel();
+    this.#soon?.cancel();
+    this.#unsubscribe();
+  }
+
+  #lookIn(ms: number): void {
+    this.#soon?.cancel();
+    this.#soon = this.#options.clock.after(ms, () => this.look());
   }
 
   look(): void {
-    const { store, sessions, removed } = this.#options;
-    const seen = new Map<string, number>();
-    const put: Service[] = [];
-    const remove: ServiceId[] = [];
-    const things: RemovedThing[] = [];
-    for (const service of store.services()) {
-      const { id, removal, leaving = [] } = service;
-      if (removal !== undefined) {
-        const living = sessions.ofService(id);
-        // Whoever deletes to change is asked for new associations all the time.
-        if (this.#isOver(seen, `${id}|${removal.mode}`, removal, removal.mode === "drain" && living === 0)) {
-          remove.push(id);
-          things.push({ service, sessions: living });
-          continue;
-        }
+    const { store, clock } = this.#options;
+    const nowMs = clock.nowMs();
+    const seen = new Map<string, { readonly leaving: Leaving; readonly sinceMs: number }>();
+    const over: Leaving[] = [];
+    for (const service of store.services())
+      for (const leaving of this.#leavingOf(service)) {
+        const key = `${service.id}|${leaving.endpoint ?? ""}|${leaving.removal.sinceMs}`;
+        const sinceMs = this.#seen.get(key)?.sinceMs ?? nowMs;
+        if (!this.#seen.has(key)) this.#tell("begins", leaving);
+        seen.set(key, { leaving, sinceMs });
+        if (this.#isOver(leaving, nowMs - sinceMs)) over.push(leaving);
       }
-      const kept = leaving.filter((place) => {
-        const endpoint = endpointKey(place.address, place.port);
-        const living = sessions.ofEndpoint(id, endpoint);
-        if (!this.#isOver(seen, `${id}|${endpoint}`, place, living === 0)) return true;
-        things.push({ service, endpoint, sessions: living });
-        return false;
-      });
-      if (kept.length < leaving.length) {
-        const { leaving: _, ...rest } = service;
-        put.push(kept.length === 0 ? rest : { ...rest, leaving: kept });
-      }
-    }
+    for (const [key, { leaving }] of this.#seen)
+      if (!seen.has(key) && this.#isBack(leaving)) this.#tell("undone", leaving);
     this.#seen = seen;
-    if (put.length + remove.length === 0) return;
-    store.commit({ put, remove });
-    for (const thing of things) removed(thing);
+    if (over.length > 0) this.#end(over);
+    const dueMs = [...seen.values()].map(
+      ({ leaving, sinceMs }) => leaving.removal.graceMs - (nowMs - sinceMs),
+    );
+    const next = Math.min(...dueMs.filter((ms) => ms > 0));
+    if (next < LOOK_PERIOD_MS) this.#lookIn(next);
   }
 
-  #isOver(seen: Map<string, number>, name: string, removal: Removal, isIdle: boolean): boolean {
+  *#leavingOf(service: Service): Generator<Leaving> {
+    const { sessions } = this.#options;
+    const { id, removal, leaving = [] } = service;
+    if (removal !== undefined) {
+      const living = sessions.ofService(id);
+      // Whoever deletes to change is asked for new associations all the time.
+      const isIdle = removal.mode === "drain" && living === 0;
+      yield { service, removal, sessions: living, isIdle };
+    }
+    for (const place of leaving) {
+      const endpoint = endpointKey(place.address, place.port);
+      const living = sessions.ofEndpoint(id, endpoint);
+      yield { service, endpoint, removal: place, sessions: living, isIdle: living === 0 };
+    }
+  }
+
+  #isOver({ removal, isIdle }: Leaving, seenMs: number): boolean {
     const { clock, seesAll } = this.#options;
-    const key = `${name}|${removal.sinceMs}`;
-    const nowMs = clock.nowMs();
-    const sinceMs = this.#seen.get(key) ?? nowMs;
-    seen.set(key, sinceMs);
-    const seenMs = nowMs - sinceMs;
     if (isIdle && seenMs >= Math.min(removal.graceMs, IDLE_GRACE_MS) && seesAll()) return true;
     if (seenMs >= removal.graceMs) return true;
     // Members' wall clocks may differ: what this member saw itself counts, and the clock only for who came later.
     return seenMs >= SEEN_LEAST_MS && clock.wallMs() >= untilMs(removal);
+  }
+
+  /** In one change; a service takes its endpoints with it. */
+  #end(over: readonly Leaving[]): void {
+    const gone = new Set(
+      over.filter(({ endpoint }) => endpoint === undefined).map(({ service }) => service.id),
+    );
+    const put = new Map<ServiceId, Service>();
+    for (const { service, endpoint } of over) {
+      if (endpoint === undefined || gone.has(service.id)) continue;
+      const { leaving = [], ...rest } = put.get(service.id) ?? service;
+      const kept = leaving.filter(({ address, port }) => endpointKey(address, port) !== endpoint);
+      put.set(service.id, kept.length === 0 ? rest : { ...rest, leaving: kept });
+    }
+    this.#options.store.commit({ put: [...put.values()], remove: [...gone] });
+    for (const leaving of over) this.#tell("over", leaving);
+  }
+
+  #isBack({ service, endpoint }: Leaving): boolean {
+    const now = this.#options.store.service(service.id);
+    if (now === undefined || endpoint === undefined) return now !== undefined && now.removal === undefined;
+    return now.endpoints.some(({ address, port }) => endpointKey(address, port) === endpoint);
+  }
+
+  #tell(kind: RemovalNews["kind"], { service, endpoint, removal, sessions }: Leaving): void {
+    const { graceMs } = removal;
+    this.#options.tell({ kind, service, ...(endpoint !== undefined && { endpoint }), sessions, graceMs });
   }
 }

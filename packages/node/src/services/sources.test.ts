@@ -6,7 +6,7 @@ import { ManualClock } from "@holdfast/forwarder/internal/testing/manual-clock";
 import { HoldfastError, seededRandom, serviceIdOf } from "@holdfast/model";
 import { ConfigurationDocument } from "@holdfast/sync/internal/configuration/configuration-document";
 import { createServiceRegistry, type FileOptions, type ServiceRegistry } from "./registry.ts";
-import { RemovalKeeper, type RemovedThing } from "./removal-keeper.ts";
+import { RemovalKeeper, type RemovalNews } from "./removal-keeper.ts";
 
 const PORT = 38412;
 const VIP = "203.0.113.1";
@@ -42,7 +42,8 @@ class Cluster {
   readonly nodes: Node[] = [];
   /** Living sessions, the same at every member. */
   readonly sessions = new Map<string, number>();
-  readonly removed: RemovedThing[] = [];
+  readonly removed: RemovalNews[] = [];
+  readonly news: string[] = [];
   readonly #kept: (() => Uint8Array)[] = [];
 
   constructor(count = 3) {
@@ -79,7 +80,10 @@ class Cluster {
       sessions,
       clock: this.clock,
       seesAll: () => true,
-      removed: (thing) => this.removed.push(thing),
+      tell: (news) => {
+        this.news.push(`${NAMES[n]} ${news.kind} ${news.endpoint ?? "all"}`);
+        if (news.kind === "over") this.removed.push(news);
+      },
     });
     const node: Node = { document, registry, keeper, isRunning: true };
     this.nodes[n] = node;
@@ -286,6 +290,10 @@ test("an endpoint that leaves drains for its grace, and goes by any member's han
   assert.deepEqual(leaving(), []);
   assert.deepEqual(cluster.endpoints(2), two);
   assert.equal(cluster.removed.length, 0);
+  cluster.clock.advance(1_000);
+  const place2 = `10.0.0.2:${PORT}`;
+  const said = NAMES.flatMap((name) => [`${name} begins ${place2}`, `${name} undone ${place2}`]);
+  assert.deepEqual([...cluster.news].sort(), said.sort());
 
   cluster.node(0).registry.removeEndpoint(ID, "10.0.0.2");
   cluster.kill(0);

@@ -43,7 +43,7 @@ export function fakeNode(
     sessions,
     clock: systemClock,
     seesAll: () => true,
-    removed: () => {},
+    tell: () => {},
   });
   const ownershipOf = (vip: string): VipOwnership | undefined =>
     registry.list().some((service) => service.vips.includes(vip))
