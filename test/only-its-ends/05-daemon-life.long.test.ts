@@ -130,6 +130,8 @@ describe("a daemon under a service manager", () => {
   });
 
   test("is not ready while replication's thread hangs, does not feed the watchdog, and is again when it goes on", async () => {
+    const moves = () => member.log().match(/VIP [\d.]+ moved/g)?.length ?? 0;
+    const before = moves();
     const thread = new HungThread(member.pid as number, ENGINE_THREAD);
     try {
       await until(
@@ -151,6 +153,7 @@ describe("a daemon under a service manager", () => {
     }
     await member.ready();
     await moreBeats();
+    assert.equal(moves(), before, "nobody can take over from a member alone");
   });
 
   test("ends when it hangs for good; its data plane goes on, and the next start adopts it", async () => {

@@ -461,11 +461,23 @@ class RunningCoordinator implements Coordinator {
   /** View or placement changed: what follows for this member? */
   private decide(displaced: boolean): void {
     if (this.ending || this.current.members.length === 0) return;
+    const before = this.assignment?.refused;
     this.assignment = this.ownership.assign(this.current);
+    if (this.assignment.refused !== before) this.tellRefusal(this.assignment.refused);
     this.tenure = nextTenure(this.tenure, this.assignment, this.current, displaced);
     this.observeMoves();
     this.observeContests();
     void this.apply();
+  }
+
+  private tellRefusal(refused: string | undefined): void {
+    if (refused === undefined)
+      this.logger.info({}, "enough members are present again: VIPs move as they should");
+    else
+      this.logger.error(
+        { remedy: "Bring the other members back, or lower coordinator.minimumMembers and restart this one." },
+        `too few members for a VIP that its owner has left: ${refused}. What a member announces it keeps.`,
+      );
   }
 
   private observeContests(): void {

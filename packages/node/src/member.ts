@@ -278,9 +278,11 @@ export function joinMember(parts: MemberParts): JoinedMember {
       down.length === 0 ? "all are up" : `${down.join(", ")}: down or without carrier`,
     );
     routers?.need(isLonely(coordinator.view()));
+    // Nobody can take over from a member alone: that its replication hangs is for its service manager and its operator.
+    const hangsAlone = members.length === 1 && !link.answers();
     coordinator.setReadiness({
-      ready: readiness.ready,
-      caughtUp: link.caughtUp(),
+      ready: hangsAlone ? readiness.readyBut("replication") : readiness.ready,
+      caughtUp: hangsAlone || link.caughtUp(),
       networks: networks.facts(topology.interfaces, (name) => ({
         carrier: now.has(name),
         routerHeard: routers?.isHeard(name) ?? false,

@@ -21,6 +21,11 @@ export class Readiness {
     return this.#ready;
   }
 
+  /** Whether it is ready but for one check. */
+  readyBut(name: string): boolean {
+    return [...this.#checks].every(([other, check]) => other === name || check.ok || !check.required);
+  }
+
   /** Without it the member is not ready. */
   set(name: string, ok: boolean, detail: string): void {
     this.#note(name, { ok, required: true, detail });

@@ -22,7 +22,7 @@ export interface VipAssignment {
 
 export interface Assignment {
   readonly vips: ReadonlyMap<Address, VipAssignment>;
-  /** Why nobody owns anything, when that is so. */
+  /** Why nobody takes over what it has not, when that is so. */
   readonly refused: string | undefined;
 }
 
@@ -82,8 +82,16 @@ export class Ownership {
       const ordered = order(candidatesOf.get(placed.vip) ?? [], owners.get(placed.vip), taken, members);
       const owner = ordered[0] === undefined ? undefined : members.get(ordered[0].member);
       if (owner !== undefined) owners.set(placed.vip, owner);
-      const allowed = refused === undefined && placed.withdrawn === undefined;
-      vips.set(placed.vip, { placed, owner: allowed ? owner?.name : undefined, candidates: ordered });
+      vips.set(placed.vip, {
+        placed,
+        owner:
+          placed.withdrawn !== undefined
+            ? undefined
+            : refused === undefined
+              ? owner?.name
+              : holderOf(placed.vip, ordered, members),
+        candidates: ordered,
+      });
     }
     return { vips, refused };
   }
@@ -105,8 +113,19 @@ export class Ownership {
     const { minimumMembers } = this.placement;
     return present >= minimumMembers
       ? undefined
-      : `nobody may own it: ${present} of at least ${minimumMembers} members (minimumMembers) are present`;
+      : `nobody may take it over: ${present} of at least ${minimumMembers} members (minimumMembers) are present`;
   }
+}
+
+/** The first that announces it: too few to take it over are no reason to let go of what carries associations. */
+function holderOf(
+  vip: Address,
+  candidates: readonly Candidate[],
+  members: ReadonlyMap<MemberName, MemberView>,
+): MemberName | undefined {
+  return candidates.find(
+    ({ member }) => members.get(member)?.claims.some((claim) => claim.vip === vip) === true,
+  )?.member;
 }
 
 /**
@@ -158,6 +177,8 @@ function reasonsOf(
   }
   const owner = vip.candidates[0];
   if (owner === undefined) reasons.push("nobody may own it: no member can");
+  else if (vip.owner !== undefined && assignment.refused !== undefined)
+    reasons.push(`${vip.owner} keeps it: it announced it before`);
   else if (vip.owner !== undefined) {
     const why = eligibleReason(owner, placed, list);
     reasons.push(`${owner.member} owns it: ${why}`);

@@ -228,6 +228,13 @@ suite("ownership", () => {
     assert.equal(ownerWhen({}, {}, { pins: [{ vip, member: third }] }), third);
     assert.equal(ownerWhen({}, { phase: "dead" }, { minimumMembers: 2 }), undefined);
     assert.equal(ownerWhen({}, {}, { minimumMembers: 3 }), first);
+    const claims = [{ vip, grade: 0, rank: 1 }];
+    assert.equal(
+      ownerWhen({ phase: "dead", claims }, { claims }, { minimumMembers: 3 }),
+      second,
+      "what it announces it keeps, though too few are left to take anything over",
+    );
+    assert.equal(ownerWhen({ phase: "dead" }, { claims, ready: false }, { minimumMembers: 3 }), undefined);
   });
 
   test("a VIP without a network in the configuration prefers a member that has all of them", () => {

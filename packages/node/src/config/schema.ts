@@ -201,7 +201,8 @@ export const ConfigurationSchema = Type.Object(
         minimum: 1,
         maximum: 64,
         default: 1,
-        description: "Own no VIP while fewer members are alive, this one included.",
+        description:
+          "Take over no VIP while fewer members are alive, this one included; what a member owns it keeps.",
       }),
     }),
     announcer: section("How ownership becomes true on the network.", {

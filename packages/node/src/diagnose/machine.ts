@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { accessSync, constants, readdirSync, readFileSync, statfsSync } from "node:fs";
 import { isPattern, patternOf } from "@holdfast/forwarder/internal/netlink/selection";
 import type { Configuration } from "../config/schema.ts";
+import { checkCertificate } from "./certificate.ts";
 import type { DiagnoseFinding } from "./findings.ts";
 
 export interface Link {
@@ -108,6 +109,7 @@ export function diagnoseMachine(
     ...checkInterfaces(configuration, machine),
     ...checkKernelSctp(machine),
     checkStore(configuration, machine),
+    ...checkCertificate(configuration, machine),
     checkClock(machine),
   ];
 }

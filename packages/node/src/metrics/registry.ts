@@ -361,44 +361,53 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
     });
   }
 
-  const peerConnected = new Gauge({
-    name: "holdfast_replication_peer_connected",
-    help: "1 when the member is connected.",
-    labelNames: ["peer"],
-    registers,
-  });
-  const peerLag = new Gauge({
-    name: "holdfast_replication_lag_seconds",
-    help: "From the latest acknowledged change to its acknowledgement by the member.",
-    labelNames: ["peer"],
-    registers,
-  });
-  const peerQueue = new Gauge({
-    name: "holdfast_replication_queue_bytes",
-    help: "Bytes that wait to be sent to the member.",
-    labelNames: ["peer"],
-    registers,
-  });
-  const replicationEvents = new Gauge({
+  // Asked once a scrape, by whichever of these comes first.
+  let asked: Promise<ReplicationMetrics | undefined> | undefined;
+  const replication = () => {
+    asked ??= sources.replication().finally(() => {
+      asked = undefined;
+    });
+    return asked;
+  };
+  peerGauge("holdfast_replication_peer_connected", "1 when the member is connected.", (peer) =>
+    peer.connected ? 1 : 0,
+  );
+  peerGauge(
+    "holdfast_replication_lag_seconds",
+    "From the latest acknowledged change to its acknowledgement by the member.",
+    (peer) => peer.lagMs / 1000,
+  );
+  peerGauge(
+    "holdfast_replication_queue_bytes",
+    "Bytes that wait to be sent to the member.",
+    (peer) => peer.queuedBytes,
+  );
+  new Gauge({
     name: "holdfast_replication_state",
     help: "Counters and sizes of replication since the start, by name.",
     labelNames: ["name"],
     registers,
     async collect() {
-      const replication = await sources.replication();
+      const found = await replication();
       this.reset();
-      for (const gauge of [peerConnected, peerLag, peerQueue]) gauge.reset();
-      if (replication === undefined) return;
-      for (const [name, value] of Object.entries(replication.totals)) this.set({ name }, value);
-      for (const peer of replication.peers) {
-        const labels = { peer: peer.member };
-        peerConnected.set(labels, peer.connected ? 1 : 0);
-        peerLag.set(labels, peer.lagMs / 1000);
-        peerQueue.set(labels, peer.queuedBytes);
-      }
+      for (const [name, value] of Object.entries(found?.totals ?? {})) this.set({ name }, value);
     },
   });
-  void replicationEvents;
+
+  /** Each reads for itself: what another one's collection set would be that of the scrape before. */
+  function peerGauge(name: string, help: string, read: (peer: PeerMetrics) => number): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: ["peer"],
+      registers,
+      async collect() {
+        const found = await replication();
+        this.reset();
+        for (const peer of found?.peers ?? []) this.set({ peer: peer.member }, read(peer));
+      },
+    });
+  }
 
   const delay = monitorEventLoopDelay({ resolution: 5 });
   delay.enable();

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fakeNode } from "../api/testing/fake-node.ts";
+import { createMetrics, type MetricSources } from "./registry.ts";
+
+const none = new Map<string, number>();
+
+test("the first scrape tells how the links are, asked once, and the next one how they are then", async () => {
+  const { sources: node } = fakeNode();
+  let connected = true;
+  let askedCount = 0;
+  const sources: MetricSources = {
+    version: "0",
+    member: "m0",
+    registry: node.registry,
+    catalogue: node.catalogue,
+    events: node.events,
+    fastPathMode: () => "tc",
+    fastPathTotals: () => none,
+    slowPathEvents: () => none,
+    slowPathDrops: () => none,
+    slowPathGauges: () => none,
+    endpointHealth: () => ({ health: "unknown" }),
+    ready: () => true,
+    ownedVipCount: () => 0,
+    membersAlive: () => 1,
+    membersConfigured: () => 1,
+    vipClashes: () => new Map(),
+    certificate: () => ({ notAfterMs: 5_000, authorityNotAfterMs: 9_000 }),
+    disk: () => ({ failure: "configuration: ENOSPC", brokenCount: 3 }),
+    replication: async () => {
+      askedCount++;
+      const peers = [{ member: "m1", connected, lagMs: 2_000, queuedBytes: 7 }];
+      return { totals: { restarts: 4 }, peers, lagHistogram: { boundsMs: [], counts: [] } };
+    },
+  };
+  const metrics = createMetrics(sources);
+  const first = await metrics.registry.metrics();
+  for (const line of [
+    'holdfast_replication_peer_connected{peer="m1"} 1',
+    'holdfast_replication_lag_seconds{peer="m1"} 2',
+    'holdfast_replication_queue_bytes{peer="m1"} 7',
+    'holdfast_replication_state{name="restarts"} 4',
+    "holdfast_store_writable 0",
+    "holdfast_store_broken_files 3",
+    'holdfast_certificate_end_seconds{certificate="member"} 5',
+    'holdfast_certificate_end_seconds{certificate="authority"} 9',
+  ])
+    assert.ok(first.includes(`${line}\n`), line);
+  assert.equal(askedCount, 1);
+  connected = false;
+  assert.match(await metrics.registry.metrics(), /holdfast_replication_peer_connected\{peer="m1"\} 0/);
+  metrics.close();
+});
