@@ -6,7 +6,7 @@ import { isRevoked } from "@holdfast/sync";
 import { type ApiListeners, readToken, startApi } from "./api/listen.ts";
 import type { ApiSources } from "./api/sources.ts";
 import { openAnnouncer } from "./cluster/announcer.ts";
-import { CertificateKeeper } from "./cluster/certificates.ts";
+import { CERTIFICATE_LOOK_PERIOD_MS, CertificateKeeper } from "./cluster/certificates.ts";
 import { CounterExchange } from "./cluster/counters.ts";
 import type { ClusterLink } from "./cluster/link.ts";
 import { MemberAddresses } from "./cluster/member-addresses.ts";
@@ -360,6 +360,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     };
     const api: ApiListeners = await startApi(sources, configuration.api, () => token, logger);
     closers.push(() => api.close());
+    const apiTlsLook = clock.every(CERTIFICATE_LOOK_PERIOD_MS, () => api.lookAtTls());
+    closers.push(() => apiTlsLook.cancel());
     if (configuration.loxilb.enabled) {
       const deletions = new Deletions({
         registry,
@@ -413,6 +415,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         token = nextToken;
         logger.setLevel(configuration.log.level);
         void certificates?.look(true);
+        api.lookAtTls();
         logger.info({ fields }, fields.length === 0 ? "reload: nothing changed" : "reload: applied");
       },
       async stop() {

@@ -8,6 +8,7 @@ import { isLoopbackListen, listenList } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
 import { buildServer } from "./server.ts";
 import type { ApiSources } from "./sources.ts";
+import { ApiTls } from "./tls.ts";
 
 const TOKEN_LENGTH_MIN = 16;
 
@@ -30,6 +31,8 @@ export function readToken(api: Pick<Configuration["api"], "token" | "tokenFile">
 export interface ApiListeners {
   /** URLs, or `unix:/PATH`, with the ports that the kernel chose. */
   readonly addresses: readonly string[];
+  /** Takes a new certificate when its files have changed. */
+  lookAtTls(): void;
   close(): Promise<void>;
 }
 
@@ -40,6 +43,7 @@ export async function startApi(
   logger: Logger,
 ): Promise<ApiListeners> {
   const apps: FastifyInstance[] = [];
+  const certificates = api.tls === undefined ? undefined : new ApiTls(api.tls, logger);
   const addresses: string[] = [];
   const close = async () => {
     await Promise.all(apps.map((app) => app.close()));
@@ -77,6 +81,7 @@ export async function startApi(
           addresses.push(listen);
         } else {
           await app.listen(where);
+          certificates?.add(app.server);
           addresses.push(listenedAt(app, tls !== undefined));
         }
       } catch (cause) {
@@ -88,7 +93,7 @@ export async function startApi(
     throw error;
   }
   logger.info({ addresses, token: token() !== undefined, tls: api.tls !== undefined }, "API listens");
-  return { addresses, close };
+  return { addresses, lookAtTls: () => certificates?.look(), close };
 }
 
 /** URL of where it listens; fastify says 127.0.0.1 for every address. */
