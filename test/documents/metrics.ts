@@ -1,6 +1,6 @@
 // docs/metrics.md, from the registry of a node.
-import { fakeNode } from "../../packages/node/src/api/testing/fake-node.ts";
 import { createMetrics } from "../../packages/node/src/metrics/registry.ts";
+import { quietSources } from "../../packages/node/src/metrics/testing/quiet-sources.ts";
 import {
   FAST_PATH_DROPS,
   FAST_PATH_EVENTS,
@@ -12,32 +12,7 @@ import {
 import { GENERATED, table } from "./table.ts";
 
 export async function metricsText(): Promise<string> {
-  const { sources } = fakeNode();
-  const none = new Map<string, number>();
-  const metrics = createMetrics({
-    version: "0",
-    member: "m0",
-    registry: sources.registry,
-    catalogue: sources.catalogue,
-    events: sources.events,
-    fastPathMode: () => "tc",
-    fastPathTotals: () => none,
-    slowPathEvents: () => none,
-    slowPathDrops: () => none,
-    fastPathStatus: () => ({ interfaces: [], viaTc: [] }),
-    slowPathGauges: () => none,
-    endpointHealth: () => ({ health: "unknown" }),
-    ready: () => true,
-    routers: () => [],
-    ownedVipCount: () => 0,
-    membersAlive: () => 1,
-    membersConfigured: () => 1,
-    probesRefused: () => ({}),
-    vipClashes: () => new Map(),
-    replication: async () => undefined,
-    certificate: () => undefined,
-    disk: () => ({ failure: undefined, brokenCount: 0 }),
-  });
+  const metrics = createMetrics(quietSources());
   const found = (await metrics.registry.getMetricsAsJSON()) as unknown as {
     readonly name: string;
     readonly help: string;

@@ -1,31 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fakeNode } from "../api/testing/fake-node.ts";
 import { createMetrics, type MetricSources } from "./registry.ts";
-
-const none = new Map<string, number>();
+import { quietSources } from "./testing/quiet-sources.ts";
 
 test("the first scrape tells how the links are, asked once, and the next one how they are then", async () => {
-  const { sources: node } = fakeNode();
   let connected = true;
   let askedCount = 0;
   const sources: MetricSources = {
-    version: "0",
-    member: "m0",
-    registry: node.registry,
-    catalogue: node.catalogue,
-    events: node.events,
-    fastPathMode: () => "tc",
-    fastPathTotals: () => none,
-    slowPathEvents: () => none,
-    slowPathDrops: () => none,
-    slowPathGauges: () => none,
-    endpointHealth: () => ({ health: "unknown" }),
-    ready: () => true,
-    ownedVipCount: () => 0,
-    membersAlive: () => 1,
-    membersConfigured: () => 1,
-    vipClashes: () => new Map(),
+    ...quietSources(),
     certificate: () => ({ notAfterMs: 5_000, authorityNotAfterMs: 9_000 }),
     disk: () => ({ failure: "configuration: ENOSPC", brokenCount: 3 }),
     replication: async () => {
