@@ -1,5 +1,6 @@
 // Makes the npm package `holdfast`: all workspaces that the daemon and its command need in one package of plain
-// JavaScript, since Node strips types only outside node_modules. Prints the file's name.
+// JavaScript, since Node strips types only outside node_modules. Prints the file's name. Beside it, and in it, stands the list
+// of everything that it is built of and tested with (CycloneDX): NAME.cdx.json.
 //
 //   npm run pack [-- DIRECTORY]      DIRECTORY: where the .tgz goes; build/ by default
 import { execFileSync } from "node:child_process";
@@ -12,7 +13,7 @@ import { fileURLToPath } from "node:url";
 const TOP = fileURLToPath(new URL("../..", import.meta.url));
 /** testkit is for development. */
 const PACKAGES = ["sctp", "model", "forwarder", "sync", "coordinator", "announcer", "api", "node", "cli"];
-const LEFT_OUT = /(\.test\.ts|\.property\.test\.ts|compliance(\.ts|\/))/;
+const LEFT_OUT = /(\.test\.ts|\.property\.test\.ts|compliance(\.ts|\/)|\/testing\/)/;
 
 interface Manifest {
   readonly version: string;
@@ -54,6 +55,21 @@ function translate(file: string): string {
       return `"${path.startsWith(".") ? path : `./${path}`}"`;
     })
     .replace(/("\.{1,2}\/[^"\n]*)\.ts"/g, '$1.js"');
+}
+
+/** What package-lock.json says of the packages that run, without those that build and test. */
+function softwareBill(version: string): string {
+  const words = ["sbom", "--sbom-format=cyclonedx", "--package-lock-only", "--omit=dev"];
+  const bill = JSON.parse(
+    execFileSync("npm", [...words, "--workspace=@holdfast/cli", "--workspace=@holdfast/node"], {
+      cwd: TOP,
+      encoding: "utf8",
+      maxBuffer: 64 * 1024 * 1024,
+    }),
+  );
+  // npm names it after the directory.
+  Object.assign(bill.metadata.component, { name: "holdfast", version, purl: `pkg:npm/holdfast@${version}` });
+  return `${JSON.stringify(bill, undefined, 2)}\n`;
 }
 
 const target = resolve(process.argv[2] ?? join(TOP, "build"));
@@ -105,12 +121,16 @@ try {
       2,
     ),
   );
+  const bill = softwareBill(version);
+  writeFileSync(join(work, "sbom.cdx.json"), bill);
   mkdirSync(target, { recursive: true });
   const file = execFileSync("npm", ["pack", "--silent", "--pack-destination", target], {
     cwd: work,
     encoding: "utf8",
   }).trim();
-  console.log(join(target, file.split("\n").at(-1) ?? ""));
+  const packed = join(target, file.split("\n").at(-1) ?? "");
+  writeFileSync(packed.replace(/\.tgz$/, ".cdx.json"), bill);
+  console.log(packed);
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

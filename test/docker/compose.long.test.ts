@@ -70,6 +70,25 @@ test("every member names the same owners, different ones for the two VIPs, and h
   for (const other of others) assert.deepEqual(other, first);
 });
 
+test("a member is no root, writes nothing but its store and its pins, and has no key but its own", () => {
+  for (const member of MEMBERS) {
+    const shell = (words: string) => engine.exec(member, "sh", "-c", words).trim();
+    assert.equal(shell("stat -c %U /proc/1"), "holdfast");
+    const capabilities = BigInt(`0x${shell("sed -n 's/^CapEff:[^0-9a-f]*//p' /proc/1/status")}`);
+    // NET_ADMIN, NET_RAW, SYS_ADMIN
+    assert.equal(capabilities, (1n << 12n) | (1n << 13n) | (1n << 21n));
+    assert.equal(shell("touch /opt/holdfast/x 2>/dev/null || echo refused"), "refused");
+    assert.deepEqual(shell("ls /certificates").split("\n").sort(), [
+      "authority.crt",
+      "cluster.secret",
+      "member.crt",
+      "member.key",
+    ]);
+    assert.equal(shell("ls /authority 2>/dev/null || echo nothing"), "nothing");
+    assert.match(shell("head -c 200 /opt/holdfast/sbom.cdx.json"), /CycloneDX/);
+  }
+});
+
 test("no member logs an error", () => {
   for (const member of MEMBERS) {
     const errors = engine.logs(member).filter((line) => /"level":"(error|fatal)"/.test(line));

@@ -43,7 +43,9 @@ export class Engine {
   }
 
   build(target: string, tag: string): void {
-    const words = ["-f", "deploy/docker/Dockerfile", "--target", target, "-t", tag, "."];
+    // The lab's engine reaches no registry: its base image has the name, and no digest of one.
+    const base = this.#lab ? ["--build-arg", "NODE_IMAGE=node:24-bookworm-slim"] : [];
+    const words = ["-f", "deploy/docker/Dockerfile", "--target", target, ...base, "-t", tag, "."];
     const [program, all] = this.#lab ? ["bash", [LAB, "build", ...words]] : ["docker", ["build", ...words]];
     const { status, stderr, stdout } = spawnSync(program, all, {
       cwd: TOP,

@@ -1,7 +1,7 @@
 // The npm package: packed, installed elsewhere, and run from there over a living association.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -19,6 +19,12 @@ test("the package is packed and installed", () => {
       encoding: "utf8",
     },
   ).trim();
+  const bill = JSON.parse(readFileSync(packed.replace(/\.tgz$/, ".cdx.json"), "utf8"));
+  assert.equal(bill.bomFormat, "CycloneDX");
+  assert.equal(bill.metadata.component.name, "holdfast");
+  const names = new Set(bill.components.map(({ name }: { name: string }) => name));
+  for (const name of ["fastify", "koffi", "ws", "@automerge/automerge"]) assert.ok(names.has(name), name);
+  assert.ok(!names.has("typescript") && !names.has("fast-check"), "what only builds and tests is left out");
   writeFileSync(join(directory, "package.json"), "{}");
   execFileSync("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error", packed], {
     cwd: directory,
