@@ -73,8 +73,8 @@ export interface FilePlan {
   readonly isFirst: boolean;
   /** Services whose text differs from what is there and was not applied: the file never said anything else. */
   readonly ignored: readonly ServiceId[];
-  /** Services that this file lets go and that stay: other members' files have them. */
-  readonly heldBy: ReadonlyMap<ServiceId, readonly MemberName[]>;
+  /** Services that this file lets go and that stay, with the reason. */
+  readonly held: ReadonlyMap<ServiceId, string>;
 }
 
 export interface FileInput {
@@ -106,20 +106,21 @@ export function planFile(input: FileInput): FilePlan {
   }
   const listed = new Set(services.map(({ id }) => id));
   const gone = [...(base?.keys() ?? [])].filter((id) => !listed.has(id));
-  const heldBy = new Map<ServiceId, readonly MemberName[]>();
+  const held = new Map<ServiceId, string>();
   const remove: Service[] = [];
   for (const id of gone) {
     const now = current(id);
     const others = input.othersWith(id);
-    if (now === undefined || now.managedBy?.startsWith("file@") !== true) continue;
-    if (others.length > 0) heldBy.set(id, others);
+    if (now === undefined) continue;
+    if (others.length > 0) held.set(id, `the files of ${others.join(", ")} have it`);
+    else if (now.managedBy?.startsWith("file@") !== true) held.set(id, "no file made it");
     else remove.push(now);
   }
   const remember = services.filter((next) => {
     const before = base?.get(next.id);
     return before === undefined || !same(before, next);
   });
-  return { put, remove, remember, forget: gone, isFirst: base === undefined, ignored, heldBy };
+  return { put, remove, remember, forget: gone, isFirst: base === undefined, ignored, held };
 }
 
 /** What the file changed, applied to what is there. */

@@ -278,10 +278,7 @@ export function createServiceRegistry(
       });
       const puts = plan.put.map((next) => replaced(store.service(next.id), next, { nowMs: nowMs() }));
       const gone: Service[] = [];
-      const kept = [...plan.heldBy].map(([service, names]) => ({
-        service,
-        because: `the files of ${names.join(", ")} have it`,
-      }));
+      const kept = [...plan.held].map(([service, because]) => ({ service, because }));
       for (const service of plan.remove) {
         const word = removed.find((each) => each.service === service.id || each.service === service.name);
         const drained = farewellTo(service, word?.sessions);
@@ -289,7 +286,7 @@ export function createServiceRegistry(
         else if (word !== undefined || service.removal !== undefined) puts.push(drained);
         else kept.push({ service: service.id, because: "it has living associations" });
       }
-      const unspoken = kept.filter(({ service }) => !plan.heldBy.has(service)).map(({ service }) => service);
+      const unspoken = kept.filter(({ service }) => !plan.held.has(service)).map(({ service }) => service);
       if (unspoken.length > 0 && !starting)
         throw new HoldfastError("SERVICE_REMOVAL_UNCONFIRMED", {
           services: unspoken.join(", "),

@@ -265,6 +265,15 @@ test("a file that was cut short takes no service with living associations; with 
   assert.deepEqual(cluster.file(0, short).removed, [otherId]);
 });
 
+test("a file that lets go of what others made takes nothing away", () => {
+  const cluster = new Cluster();
+  cluster.node(1).registry.create(spec());
+  cluster.file(0, []);
+  cluster.file(0, [spec()]);
+  assert.deepEqual(cluster.file(0, []).kept, [{ service: ID, because: "no file made it" }]);
+  assert.ok(cluster.node(2).document.service(ID));
+});
+
 test("a service of several files goes with the last one that lets go", () => {
   const cluster = new Cluster();
   for (const n of cluster.nodes.keys()) cluster.file(n, [spec()]);
