@@ -106,6 +106,12 @@ export class ProbeLoop {
     this.advance({ kind: "message", message: decoded.message, network });
   }
 
+  /** A datagram from somewhere else than a member's address, beyond what is looked at of those. */
+  overrun(): void {
+    this.received++;
+    this.refuse("overrun");
+  }
+
   private receiveHello(bytes: Uint8Array, network: number): undefined {
     const refusal = refusalOf(bytes);
     if (refusal !== undefined) return this.refuse(refusal);

@@ -1,4 +1,8 @@
-// One UDP socket per network, bound to our address there: the socket a datagram arrives on says which network works.
+// UDP sockets of each network, bound to our address there: the socket a datagram arrives on says which network works.
+//
+// One sends, and takes what comes from anywhere. Beside it each other member has one that is connected to its address:
+// the kernel gives what comes from there to that one alone, so that a stranger's flood fills neither its buffer nor its
+// turn. Nothing is sent over the connected ones: an ICMP error, which anybody can forge, would make the next sending fail.
 import { createSocket, type Socket } from "node:dgram";
 import { familyOf } from "@holdfast/model";
 import { type MemberAddress, type MemberConfiguration, networkIdOf } from "../configuration.ts";
@@ -6,35 +10,51 @@ import { type MemberAddress, type MemberConfiguration, networkIdOf } from "../co
 /** An address that is not there (yet) is tried again this often. */
 export const REBIND_PERIOD_MS = 500;
 const RECEIVE_BUFFER_SIZE = 1 << 20;
+/** What waits from anywhere else. */
+const STRANGER_BUFFER_SIZE = 64 * 1024;
+/** … and how much of it is looked at in one turn of so long, all networks together. The rest is counted. */
+const STRANGER_TURN_MS = 10;
+const STRANGER_COUNT_MAX_PER_TURN = 64;
+
+/** The sockets of one of our addresses. */
+interface Bound {
+  readonly any: Socket;
+  readonly members: Set<Socket>;
+}
+
+export interface ProbeSocketOptions {
+  readonly addresses: readonly MemberAddress[];
+  readonly members: readonly MemberConfiguration[];
+  readonly hopLimit: number;
+  readonly receive: (bytes: Uint8Array, network: number) => void;
+  /** One that was not looked at. */
+  readonly overrun: () => void;
+}
 
 export class ProbeSockets {
   sent = 0;
   sendFailures = 0;
   /** By network: why its socket is not open. */
   readonly closedNetworks = new Map<string, string>();
-  private readonly open = new Map<string, Socket>();
+  private readonly options: ProbeSocketOptions;
+  private readonly open = new Map<string, Bound>();
   private readonly timers = new Set<NodeJS.Timeout>();
-  private readonly hopLimit: number;
-  private readonly receive: (bytes: Uint8Array, network: number) => void;
+  private strangerTurnMs = 0;
+  private strangerCount = 0;
   private closed = false;
 
-  constructor(
-    addresses: readonly MemberAddress[],
-    hopLimit: number,
-    receive: (bytes: Uint8Array, network: number) => void,
-  ) {
-    this.hopLimit = hopLimit;
-    this.receive = receive;
-    for (const address of addresses) this.bind(address);
+  constructor(options: ProbeSocketOptions) {
+    this.options = options;
+    for (const address of options.addresses) this.bind(address);
   }
 
   /** Over every network that joins us with `member`. */
   send(datagram: (network: number) => Uint8Array, member: MemberConfiguration): void {
     for (const { network, address, port } of member.addresses) {
-      const socket = this.open.get(network);
-      if (socket === undefined) continue;
+      const bound = this.open.get(network);
+      if (bound === undefined) continue;
       this.sent++;
-      socket.send(datagram(networkIdOf(network)), port, address, (error) => {
+      bound.any.send(datagram(networkIdOf(network)), port, address, (error) => {
         // A network that is down refuses at once; the others carry the probe.
         if (error !== null) this.sendFailures++;
       });
@@ -44,34 +64,94 @@ export class ProbeSockets {
   close(): void {
     this.closed = true;
     for (const timer of this.timers) clearTimeout(timer);
-    for (const socket of this.open.values()) socket.close();
+    for (const bound of this.open.values()) closeAll(bound);
     this.open.clear();
   }
 
   private bind(own: MemberAddress): void {
     if (this.closed) return;
-    const socket = createSocket({ type: familyOf(own.address) === 4 ? "udp4" : "udp6" });
+    const any = this.socketFor(own);
+    const bound: Bound = { any, members: new Set() };
     const id = networkIdOf(own.network);
-    socket.on("message", (bytes) => this.receive(bytes, id));
-    socket.on("error", (error) => {
-      this.closedNetworks.set(own.network, error.message);
-      if (this.open.get(own.network) === socket) this.open.delete(own.network);
-      socket.close();
-      const timer = setTimeout(() => {
-        this.timers.delete(timer);
-        this.bind(own);
-      }, REBIND_PERIOD_MS);
-      this.timers.add(timer);
+    any.on("message", (bytes) => {
+      if (this.mayLook()) this.options.receive(bytes, id);
+      else this.options.overrun();
     });
-    socket.bind({ address: own.address, port: own.port, exclusive: true }, () => {
+    any.on("error", (error) => {
+      this.closedNetworks.set(own.network, error.message);
+      if (this.open.get(own.network) === bound) this.open.delete(own.network);
+      closeAll(bound);
+      this.later(() => this.bind(own));
+    });
+    any.bind({ address: own.address, port: own.port }, () => {
       if (this.closed) {
-        socket.close();
+        any.close();
         return;
       }
-      socket.setTTL(this.hopLimit);
-      socket.setRecvBufferSize(RECEIVE_BUFFER_SIZE);
+      any.setTTL(this.options.hopLimit);
+      any.setRecvBufferSize(STRANGER_BUFFER_SIZE);
       this.closedNetworks.delete(own.network);
-      this.open.set(own.network, socket);
+      this.open.set(own.network, bound);
+      for (const { addresses } of this.options.members)
+        for (const theirs of addresses) if (theirs.network === own.network) this.join(bound, own, theirs);
     });
   }
+
+  /** What comes from one address of another member. Without it, that comes to the socket for anywhere. */
+  private join(bound: Bound, own: MemberAddress, theirs: MemberAddress): void {
+    if (this.closed || this.open.get(own.network) !== bound) return;
+    if (familyOf(theirs.address) !== familyOf(own.address)) return;
+    const socket = this.socketFor(own);
+    const id = networkIdOf(own.network);
+    let isConnected = false;
+    bound.members.add(socket);
+    socket.on("message", (bytes) => {
+      // Before it is connected it has what comes from anywhere.
+      if (isConnected || this.mayLook()) this.options.receive(bytes, id);
+      else this.options.overrun();
+    });
+    socket.on("error", () => {
+      // Of a datagram that nobody sent over it: an ICMP error, forged or not. Else there was no way, and may be one later.
+      if (isConnected || !bound.members.delete(socket)) return;
+      socket.close();
+      this.later(() => this.join(bound, own, theirs));
+    });
+    socket.bind({ address: own.address, port: own.port }, () => {
+      if (!bound.members.has(socket)) return;
+      socket.setRecvBufferSize(RECEIVE_BUFFER_SIZE);
+      socket.connect(theirs.port, theirs.address, (error?: Error) => {
+        if (error === undefined || error === null) isConnected = true;
+        else socket.emit("error", error);
+      });
+    });
+  }
+
+  private socketFor(own: MemberAddress): Socket {
+    // The sockets of one address share it; whose datagram it is the kernel decides by its source.
+    return createSocket({ type: familyOf(own.address) === 4 ? "udp4" : "udp6", reuseAddr: true });
+  }
+
+  private mayLook(): boolean {
+    const nowMs = performance.now();
+    if (nowMs - this.strangerTurnMs >= STRANGER_TURN_MS) {
+      this.strangerTurnMs = nowMs;
+      this.strangerCount = 0;
+    }
+    this.strangerCount += 1;
+    return this.strangerCount <= STRANGER_COUNT_MAX_PER_TURN;
+  }
+
+  private later(action: () => void): void {
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      action();
+    }, REBIND_PERIOD_MS);
+    this.timers.add(timer);
+  }
+}
+
+function closeAll({ any, members }: Bound): void {
+  any.close();
+  for (const socket of members) socket.close();
+  members.clear();
 }

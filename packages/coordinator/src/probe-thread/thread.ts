@@ -62,9 +62,13 @@ const loop: ProbeLoop = new ProbeLoop({
   },
 });
 
-const sockets = new ProbeSockets(loop.addresses, data.hopLimit, (bytes, network) =>
-  loop.receive(bytes, network),
-);
+const sockets = new ProbeSockets({
+  addresses: loop.addresses,
+  members: data.members.filter(({ name }) => name !== data.self),
+  hopLimit: data.hopLimit,
+  receive: (bytes, network) => loop.receive(bytes, network),
+  overrun: () => loop.overrun(),
+});
 port.on("message", async (message: Command) => {
   if (message.kind !== "credentials") return loop.command(message);
   const renewed = await openCredentials(message.data);

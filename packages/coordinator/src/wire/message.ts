@@ -159,5 +159,7 @@ export const REFUSALS = [
   "credentials",
   "revoked",
   "helloRate",
+  /** From somewhere else than a member's address, beyond what is looked at of those. */
+  "overrun",
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
