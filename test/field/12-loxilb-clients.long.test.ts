@@ -113,6 +113,56 @@ describe("LoxiLB's clients and living associations", () => {
     await flows(RATE);
   });
 
+  test("a rule that was deleted while a member was away does not come back with its old cache", async () => {
+    const [away, ...living] = members as [Member, ...Member[]];
+    const rules = (member: Member) => ask(member, "GET", "/config/loadbalancer/all")["lbAttr"] as unknown[];
+    await away.killDaemon();
+    everywhere(living, "DELETE", RULE, withEndpoints(kubeHead()));
+    await away.start();
+    await until("the member knows of the deletion", () => rules(away).length === 0);
+    const answer = ask(away, "POST", "/config/loadbalancer", withEndpoints(kubeHead()));
+    assert.equal(answer["result"], "Success");
+    assert.match(String(answer["warnings"]), /old cache/);
+    assert.deepEqual(
+      members.map((member) => rules(member).length),
+      [0, 0, 0],
+    );
+    // Made anew it is posted to all, and the association, which the grace has kept, goes on.
+    everywhere(members, "POST", "/config/loadbalancer", withEndpoints(kubeHead()));
+    await until("the rule is everywhere", () => members.every((member) => rules(member).length === 1));
+    await flows(RATE);
+  });
+
+  test("a host that no service has is asked all the same", async () => {
+    const [first, second] = members as [Member, Member];
+    const nobody = endpoint(0).replace(/\d+$/, "250");
+    const there = second.host.addresses("core")[0] as string;
+    for (const hostName of [there, nobody])
+      everywhere(
+        [first],
+        "POST",
+        "/config/endpoint",
+        JSON.stringify({ hostName, name: "", probeType: "ping", probeDuration: 1, inactiveReTries: 1 }),
+      );
+    const stateOf = (hostName: string) =>
+      (
+        ask(first, "GET", "/config/endpoint/all")["Attr"] as {
+          hostName: string;
+          currState: string;
+          avgDelay?: string;
+        }[]
+      ).find((row) => row.hostName === hostName);
+    await until("nobody is missed", () => stateOf(nobody)?.currState === "nok");
+    await until("an answer", () => stateOf(there)?.avgDelay !== undefined);
+    assert.equal(stateOf(there)?.currState, "ok");
+    for (const hostName of [there, nobody])
+      everywhere(
+        [first],
+        "DELETE",
+        `/config/endpoint/epipaddress/${hostName}?name=&probe_type=&probe_port=0`,
+      );
+  });
+
   test("an HTTP check that fails takes newcomers elsewhere and ends nothing; when it is answered they are back", async () => {
     const [first] = members as [Member, ...Member[]];
     const [session] = (await first.get<{ items: { endpoint: string }[] }>("/v1/sessions")).items;

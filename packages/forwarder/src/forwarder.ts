@@ -34,7 +34,13 @@ import type { FastPath, Punt } from "./fast-path/port.ts";
 import { probedEndpoints } from "./health/checks.ts";
 import { addressesDown, isEndpointUp } from "./health/endpoint-addresses.ts";
 import { EndpointHealth, type Verdict, type VerdictChange } from "./health/endpoint-health.ts";
-import { HealthProber, type ProbeChannel, type ProbeDelays, type ProbeSettings } from "./health/prober.ts";
+import {
+  HealthProber,
+  type ProbeChannel,
+  type ProbeDelays,
+  type ProbedEndpoint,
+  type ProbeSettings,
+} from "./health/prober.ts";
 import { Twins } from "./health/twins.ts";
 import { Housekeeping } from "./housekeeping/housekeeping.ts";
 import { type ForwarderLimits, LIMITS_DEFAULT } from "./limits.ts";
@@ -122,6 +128,8 @@ export type ForwarderEvent =
 export interface Forwarder {
   /** Replaces all services. Living associations of what stays are not touched; those of removed endpoints are told. */
   setServices(services: readonly Service[]): void;
+  /** Hosts of no service that are asked all the same, for whoever wants to know how they are. */
+  setHosts(hosts: readonly ProbedEndpoint[]): void;
   setOwnership(placements: readonly VipPlacement[]): void;
   /**
    * VIPs whose addresses this host has itself: their packets go to its own stack, but for those of living sessions, which
@@ -191,6 +199,7 @@ class SlowPathForwarder implements Forwarder {
   #placements: readonly VipPlacement[] = [];
   #unserved: ReadonlySet<Address> = new Set();
   #owned: ReadonlySet<Address> | undefined;
+  #hosts: readonly ProbedEndpoint[] = [];
   #turn: number;
   #unsubscribe: (() => void) | undefined;
   #stopped = false;
@@ -316,11 +325,19 @@ class SlowPathForwarder implements Forwarder {
     return this.#prober?.delaysOf(endpoint);
   }
 
+  setHosts(hosts: readonly ProbedEndpoint[]): void {
+    if (JSON.stringify(hosts) === JSON.stringify(this.#hosts)) return;
+    this.#hosts = hosts;
+    const { registry, health } = this.#core;
+    health.retain([...registry.endpointList(), ...hosts]);
+    this.#placeEndpoints();
+  }
+
   setServices(services: readonly Service[]): void {
     const { registry, health, sessions, table, associations } = this.#core;
     this.#guard.beforeServices(services);
     registry.set(services);
-    health.retain(registry.endpointList());
+    health.retain([...registry.endpointList(), ...this.#hosts]);
     this.#twins.retain(registry.endpointList());
     this.#findTwins();
     this.#place();
@@ -538,7 +555,7 @@ class SlowPathForwarder implements Forwarder {
   #placeEndpoints(): void {
     const { registry, fastPath } = this.#core;
     fastPath.setEndpoints(registry.endpointList());
-    if (!this.#stopped) this.#prober?.setEndpoints(probedEndpoints(registry));
+    if (!this.#stopped) this.#prober?.setEndpoints(probedEndpoints(registry, this.#hosts));
   }
 
   #proberOf(options: ForwarderOptions): HealthProber | undefined {

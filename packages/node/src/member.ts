@@ -20,6 +20,7 @@ import type { Configuration } from "./config/schema.ts";
 import type { DataPlane } from "./data-plane/data-plane.ts";
 import { SuccessorHops } from "./data-plane/successors.ts";
 import type { EventBus } from "./events/bus.ts";
+import { postedHosts } from "./loxilb/posted-endpoints.ts";
 import { NetworkFacts } from "./network/facts.ts";
 import type { RouterWatch } from "./network/router-watch.ts";
 import type { NetworkWatch } from "./network/watch.ts";
@@ -180,13 +181,16 @@ export function joinMember(parts: MemberParts): JoinedMember {
             clientPrefixes: [...service.clientPrefixes, ...everywhere],
           })),
     );
-    verdicts.retain(
-      services.flatMap(({ endpoints, leaving = [] }) =>
+    const hosts = parts.configuration().loxilb.enabled ? postedHosts(link.store, services) : [];
+    dataPlane.setHosts(hosts);
+    verdicts.retain([
+      ...hosts,
+      ...services.flatMap(({ endpoints, leaving = [] }) =>
         [...endpoints, ...leaving].flatMap((endpoint) =>
           addressesOfEndpoint(endpoint).map((address) => ({ address, port: endpoint.port })),
         ),
       ),
-    );
+    ]);
     coordinator.setServices(
       services.map((service) => placementOf(service, topology, withdrawnReason(service.id))),
       {

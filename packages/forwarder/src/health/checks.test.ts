@@ -43,3 +43,13 @@ test("an endpoint's own check, then a service's, then none; of equals the first 
   assert.equal(checkWith([b, c, own]), "none");
   assert.equal(checkWith([own, c, b]), "none");
 });
+
+test("hosts of no service are asked beside them, and none twice", () => {
+  const registry = {
+    entries: [],
+    endpointList: () => [PLACE],
+    endpointAddress: () => PLACE.address,
+  };
+  const host = { address: "192.0.2.9", port: 0, check: { kind: "ping" } as const };
+  assert.deepEqual(probedEndpoints(registry, [{ ...PLACE, check: { kind: "none" } }, host]), [PLACE, host]);
+});

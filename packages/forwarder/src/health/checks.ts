@@ -17,8 +17,11 @@ interface Choice {
   readonly serviceId: string;
 }
 
-/** Every address of every endpoint with its check. */
-export function probedEndpoints(registry: Endpoints): ProbedEndpoint[] {
+/** Every address of every endpoint with its check; `hosts`: others, as far as they are none of these. */
+export function probedEndpoints(
+  registry: Endpoints,
+  hosts: readonly ProbedEndpoint[] = [],
+): ProbedEndpoint[] {
   const choices = new Map<string, Choice>();
   for (const { service } of registry.entries) {
     for (const { address, port, healthCheck } of placesOf(service)) {
@@ -30,10 +33,12 @@ export function probedEndpoints(registry: Endpoints): ProbedEndpoint[] {
       if (known === undefined || precedes(choice, known)) choices.set(key, choice);
     }
   }
-  return registry.endpointList().map(({ address, port }) => {
+  const endpoints = registry.endpointList().map(({ address, port }) => {
     const check = choices.get(`${registry.endpointAddress(address, port) ?? address}|${port}`)?.check;
     return { address, port, ...(check !== undefined && { check }) };
   });
+  const known = new Set(endpoints.map(({ address, port }) => `${address}|${port}`));
+  return [...endpoints, ...hosts.filter(({ address, port }) => !known.has(`${address}|${port}`))];
 }
 
 function precedes(a: Choice, b: Choice): boolean {

@@ -1,6 +1,6 @@
 // What the daemon needs of the forwarder.
 import type { DataPlaneStatus, PathCounters } from "@holdfast/api";
-import type { VerdictChange } from "@holdfast/forwarder";
+import type { ProbedEndpoint, VerdictChange } from "@holdfast/forwarder";
 import type { Address, MemberName, Service, SessionId, SessionRecord } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
 import type { Totals } from "../metrics/registry.ts";
@@ -20,6 +20,8 @@ export interface DataPlane {
   /** Given to the probe thread, which beats it. */
   readonly signOfLife: { readonly moduleUrl: string; readonly data: unknown } | undefined;
   setServices(services: readonly Service[]): void;
+  /** Hosts of no service that are asked how they are. */
+  setHosts(hosts: readonly ProbedEndpoint[]): void;
   setVips(vips: readonly VipTreatment[]): void;
   /** VIPs that this host's own stack keeps. */
   setUnserved(vips: ReadonlySet<Address>): void;

@@ -128,6 +128,7 @@ export function composeDataPlane(
     status: () => statusOf(fastPath),
     signOfLife: fastPath.signOfLifeModule,
     setServices: (services) => forwarder.setServices(services),
+    setHosts: (hosts) => forwarder.setHosts(hosts),
     setVips: (vips) =>
       forwarder.setOwnership(
         vips.map(({ vip, owned, successor }) => ({

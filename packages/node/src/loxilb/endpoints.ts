@@ -5,13 +5,8 @@ import { endpointKey } from "../services/specification.ts";
 import type { LoxilbContext } from "./context.ts";
 import { durationText } from "./duration.ts";
 import { foldKeys, numberOf, objectOf, textOf } from "./fold.ts";
-import { type PostedEndpoint, PostedEndpoints, parsePostedEndpoint } from "./posted-endpoints.ts";
+import { hostPlace, type PostedEndpoint, PostedEndpoints, parsePostedEndpoint } from "./posted-endpoints.ts";
 import { LoxilbError, omitEmpty, SUCCESS, sendJson } from "./reply.ts";
-
-/** As it was posted. */
-function shown({ port: _, ...endpoint }: PostedEndpoint): Record<string, unknown> {
-  return { ...endpoint };
-}
 
 function sameAddress(address: string, text: string): boolean {
   try {
@@ -29,6 +24,20 @@ export function endpointRoutes(context: LoxilbContext) {
   /** As it was posted, or as LoxiLB names the endpoint of a rule. */
   function nameOf(address: string, port: number, kind: string): string {
     return posted.nameFor(address, port) ?? `${address}_${kind}_${port}`;
+  }
+
+  /** A host that no service has, as it was posted. */
+  function ofHost(endpoint: PostedEndpoint): Record<string, unknown> {
+    const { port: _, ...shown } = endpoint;
+    const place = hostPlace(endpoint);
+    const { health, delays } = sources.endpointHealth("", endpointKey(place.address, place.port));
+    return omitEmpty({
+      ...shown,
+      minDelay: durationText(delays?.minMs),
+      avgDelay: durationText(delays?.averageMs),
+      maxDelay: durationText(delays?.maxMs),
+      currState: health === "down" ? "nok" : "ok",
+    });
   }
 
   function ofServices(): Record<string, unknown>[] {
@@ -77,11 +86,8 @@ export function endpointRoutes(context: LoxilbContext) {
     app.get("/config/endpoint/all", async (_request, reply) => {
       const known = ofServices();
       const hosts = new Set(known.map((endpoint) => endpoint["hostName"]));
-      // Of a host that no service has nobody asks anything: its state is not known.
       const others = posted.list().filter(({ hostName }) => !hosts.has(hostName));
-      return sendJson(reply, 200, {
-        Attr: [...known, ...others.map((endpoint) => omitEmpty(shown(endpoint)))],
-      });
+      return sendJson(reply, 200, { Attr: [...known, ...others.map(ofHost)] });
     });
 
     app.post("/config/endpoint", async (request, reply) => {

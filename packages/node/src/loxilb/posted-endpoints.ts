@@ -1,6 +1,13 @@
 // Endpoints that a client posted by themselves (`loxicmd create ep`): how a host is to be asked. Kept at every member; every
 // endpoint of a service at that address gets the check, those of services that come later, too.
-import { type Address, canonicalHealth, type HealthCheck, parseAddress } from "@holdfast/model";
+import {
+  type Address,
+  addressesOfEndpoint,
+  canonicalHealth,
+  type HealthCheck,
+  parseAddress,
+  type Service,
+} from "@holdfast/model";
 import { specOf } from "../api/routes/services.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
 import type { ConfigurationStore, Note } from "../services/store.ts";
@@ -74,6 +81,29 @@ function appliesTo({ hostName, port }: PostedEndpoint, address: string | undefin
   return hostName === address && (port === 0 || port === at);
 }
 
+/** Where the host of a posted endpoint is asked when no service has it: port 0 for a ping. */
+export function hostPlace({ hostName, port, probePort }: PostedEndpoint): { address: Address; port: number } {
+  return { address: hostName, port: port !== 0 ? port : probePort };
+}
+
+/** Posted endpoints at addresses that no service has: their hosts are asked all the same, as LoxiLB does. */
+export function postedHosts(
+  store: Pick<ConfigurationStore, "notes">,
+  services: readonly Service[],
+): { readonly address: Address; readonly port: number; readonly check: HealthCheck }[] {
+  const addresses = new Set(services.flatMap(({ endpoints }) => endpoints.flatMap(addressesOfEndpoint)));
+  return posted(store)
+    .filter(({ hostName }) => !addresses.has(hostName))
+    .map((endpoint) => ({ ...hostPlace(endpoint), check: checkOf(endpoint) }));
+}
+
+function posted({ notes }: Pick<ConfigurationStore, "notes">): PostedEndpoint[] {
+  return [...notes()]
+    .filter(([name]) => name.startsWith(PREFIX))
+    .map(([, note]) => decode(note))
+    .filter((endpoint) => endpoint !== undefined);
+}
+
 export class PostedEndpoints {
   readonly #store: ConfigurationStore;
   readonly #registry: ServiceRegistry;
@@ -84,10 +114,7 @@ export class PostedEndpoints {
   }
 
   list(): PostedEndpoint[] {
-    return [...this.#store.notes()]
-      .filter(([name]) => name.startsWith(PREFIX))
-      .map(([, note]) => decode(note))
-      .filter((endpoint) => endpoint !== undefined);
+    return posted({ notes: () => this.#store.notes() });
   }
 
   /** For an endpoint that a rule names for the first time. */
@@ -121,15 +148,15 @@ export class PostedEndpoints {
     }
   }
 
-  #change(posted: PostedEndpoint, next: (check: HealthCheck | undefined) => HealthCheck | undefined): void {
+  #change(changed: PostedEndpoint, next: (check: HealthCheck | undefined) => HealthCheck | undefined): void {
     for (const service of this.#registry.list()) {
       // Putting one that was deleted would bring it back.
       if (service.removal !== undefined) continue;
-      if (!service.endpoints.some(({ address, port }) => appliesTo(posted, address, port))) continue;
+      if (!service.endpoints.some(({ address, port }) => appliesTo(changed, address, port))) continue;
       const spec = specOf(service);
       const endpoints = spec.endpoints.map((endpoint, index) => {
         const at = service.endpoints[index];
-        if (at === undefined || !appliesTo(posted, at.address, at.port)) return endpoint;
+        if (at === undefined || !appliesTo(changed, at.address, at.port)) return endpoint;
         const { healthCheck: _, ...rest } = endpoint;
         const healthCheck = next(at.healthCheck);
         return { ...rest, ...(healthCheck !== undefined && { healthCheck }) };
@@ -150,6 +177,7 @@ function decode(note: Note): PostedEndpoint | undefined {
   const endpoint = note as unknown as PostedEndpoint;
   try {
     checkOf(endpoint);
+    parseAddress(endpoint.hostName);
     return endpoint;
   } catch {
     return undefined;
