@@ -59,6 +59,7 @@ import { settleHeard } from "./slow-path/heard.ts";
 import { Held } from "./slow-path/held.ts";
 import { releasePort } from "./slow-path/init.ts";
 import { publish } from "./slow-path/init-ack.ts";
+import { AnswerRates, Certainty } from "./slow-path/out-of-the-blue.ts";
 
 export interface ForwarderOptions {
   readonly fastPath: FastPath;
@@ -72,6 +73,8 @@ export interface ForwarderOptions {
   /** A power of two, the same at every member. Default MEMBER_NUMBER_COUNT_DEFAULT. */
   readonly memberNumberCount?: number;
   readonly limits?: Partial<ForwarderLimits>;
+  /** Whether this member knows every session of the cluster, or misses nobody who might. Default: never. */
+  readonly knowsAll?: () => boolean;
   /** Whether this member may admit new associations. Default: always. */
   readonly isReady?: () => boolean;
   /** What `setServices` leaves out and this does not confirm is unknown here, and loses nothing. Default: it was removed. */
@@ -264,6 +267,8 @@ class SlowPathForwarder implements Forwarder {
       probes: new ProbeOutcomes(),
       clientFilter: options.isRoutable === undefined ? { isOwn } : { isOwn, isRoutable: options.isRoutable },
       answerRate: new TokenBucket(limits.answersPerSecond),
+      outOfTheBlueRates: new AnswerRates(limits.answersPerSecond, limits.answersPerSecondAndPrefix),
+      certainty: new Certainty(options.knowsAll ?? (() => false), limits.certaintyMs),
       icmpRate: new TokenBucket(limits.icmpPerSecond),
       icmpTranslatedRate: new TokenBucket(limits.icmpTranslatedPerSecond),
       publishRate: new TokenBucket(limits.replicatedEmbryosPerSecond),

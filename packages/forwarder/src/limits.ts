@@ -49,6 +49,10 @@ export interface ForwarderLimits {
   readonly questionsPerSecond: number;
   /** ABORTs and SHUTDOWN-COMPLETEs a second that answer packets of sessions known to be dead. */
   readonly answersPerSecond: number;
+  /** … that answer one source prefix. */
+  readonly answersPerSecondAndPrefix: number;
+  /** An unknown association is called dead when this member has known all there are for so long (adoption included). */
+  readonly certaintyMs: number;
   /** ICMP errors made here, a second. */
   readonly icmpPerSecond: number;
   /** ICMP errors translated, a second. */
@@ -116,6 +120,8 @@ export const LIMITS_DEFAULT: ForwarderLimits = {
   heldPacketCountMaxPerQuestion: 8,
   questionsPerSecond: 1_000,
   answersPerSecond: 100,
+  answersPerSecondAndPrefix: 10,
+  certaintyMs: 7_000,
   icmpPerSecond: 1_000,
   icmpTranslatedPerSecond: 1_000,
   tickPeriodMs: 100,

@@ -41,6 +41,8 @@ export type AssociationState =
 interface Destination {
   readonly address: Address;
   errors: number;
+  /** A HEARTBEAT to it was answered (RFC 9260 §5.4). */
+  confirmed: boolean;
 }
 
 export interface AssociationOptions {
@@ -92,7 +94,7 @@ export class Association {
     this.localTag = options.localTag;
     this.remoteTag = options.remoteTag;
     this.remotePort = options.remotePort;
-    this.#destinations = options.destinations.map((address) => ({ address, errors: 0 }));
+    this.#destinations = options.destinations.map((address) => ({ address, errors: 0, confirmed: false }));
     this.#nextTsn = options.localTsn;
     this.#acknowledged = (options.localTsn - 1) >>> 0;
     this.#cumulative = (options.remoteTsn - 1) >>> 0;
@@ -108,6 +110,13 @@ export class Association {
 
   get isIdle(): boolean {
     return this.#outstanding.length === 0;
+  }
+
+  /** Destinations that never answered a HEARTBEAT, or do not any more. */
+  get deadPaths(): Address[] {
+    return this.#destinations
+      .filter(({ confirmed, errors }) => !confirmed || errors > PATH_ERRORS_MAX)
+      .map(({ address }) => address);
   }
 
   /** Begins an orderly end. */
@@ -356,7 +365,10 @@ export class Association {
   #heartbeatAck(nonce: number): void {
     if (this.#probe?.nonce !== nonce) return;
     const destination = this.#destinations[this.#probe.index];
-    if (destination !== undefined) destination.errors = 0;
+    if (destination !== undefined) {
+      destination.errors = 0;
+      destination.confirmed = true;
+    }
     this.#probe = undefined;
   }
 

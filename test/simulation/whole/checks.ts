@@ -63,8 +63,11 @@ export function checkNow(simulation: WholeSimulation): string[] {
   }
   violations.push(...checkOwners(simulation));
   for (const endpoint of simulation.endpoints)
-    for (const { instance } of endpoint.associations)
+    for (const { instance, deadPaths } of endpoint.associations) {
       if (instance.state === "over") violations.push(`${endpoint.name} still has a${instance.id}`);
+      if (alive.includes(instance) && deadPaths.length > 0)
+        violations.push(`a${instance.id}: its endpoint's paths to ${deadPaths.join(" and ")} do not answer`);
+    }
   return violations;
 }
 

@@ -50,6 +50,8 @@ interface Opening {
 export interface ClientOptions {
   readonly name: string;
   readonly addresses: readonly Address[];
+  /** Listed, too, and leading nowhere: Docker's bridge, another network's. */
+  readonly nowhere: readonly Address[];
   readonly port: number;
   readonly sources: SourcePolicy;
   /** It was told all VIPs and tries them in turn (sctp_connectx); else the primary alone. */
@@ -169,9 +171,10 @@ export class Client extends Host {
   }
 
   #sendInit(opening: Opening, vip: number, sourceIndex: number): void {
-    const { addresses } = this.options;
+    const { addresses, nowhere } = this.options;
     const source = addresses[sourceIndex % addresses.length] as Address;
-    const parameters = addresses.length > 1 ? addresses.map((a) => encodeAddress(addressBytes(a))) : [];
+    const all = [...nowhere, ...addresses];
+    const parameters = all.length > 1 ? all.map((a) => encodeAddress(addressBytes(a))) : [];
     this.#send(source, opening.service.vips[vip] as Address, 0, [
       encodeInit({ initiateTag: opening.tag, initialTsn: opening.tag, parameters }),
     ]);

@@ -131,6 +131,8 @@ export class WholeSimulation {
             ...spec,
             name: `c${i}`,
             addresses: networks.map((network, k) => clientAddress(network, i * 4 + k)),
+            // Every other client: one that is believed, and one that no route leads to.
+            nowhere: (seed + i) % 2 === 0 ? [`192.0.2.${i + 1}`, `172.17.0.${i + 1}`] : [],
           },
           around,
         ),

@@ -66,6 +66,7 @@ export class Housekeeping {
     this.#visitEmbryos(nowMs);
     this.#visitUnproven(nowMs);
     this.#core.probes.tick(this.#core, nowMs);
+    this.#core.certainty.holds(nowMs);
     this.#guard.tick(nowMs);
     this.#strays.tick(nowMs);
     this.#adoption.tick(nowMs);

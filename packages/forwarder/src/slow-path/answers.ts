@@ -87,15 +87,20 @@ const NOT_ANSWERED: ReadonlySet<number> = new Set([
 /**
  * A packet of an association that the table knows to be dead, by a verified end, after its linger. RFC 9260 §8.4:
  * SHUTDOWN-ACK gets a SHUTDOWN-COMPLETE, others an ABORT, both with the T bit and the tag that came. Unknown
- * associations are never answered: a wrong ABORT kills a healthy one, a drop costs one retransmission.
+ * associations: out-of-the-blue.ts.
  */
 export function answerDead(core: Core, input: SctpInput, record: SessionRecord): undefined {
   drop(core, "session-ended", input.bytes);
   // A handshake that only timed out here may have been proven where this member did not see it.
   if (record.commit === undefined && record.end?.absorbing !== true) return;
+  answerOutOfTheBlue(core, input);
+}
+
+/** RFC 9260 §8.4, rules 5 and 8. */
+export function answerOutOfTheBlue(core: Core, input: SctpInput): undefined {
   const { chunks, verificationTag } = input.packet;
   if (input.copy || chunks.some((chunk) => NOT_ANSWERED.has(chunk.type))) return;
-  if (!core.answerRate.take(core.clock.nowMs())) return;
+  if (!core.outOfTheBlueRates.take(input.source, core.clock.nowMs())) return;
   if (chunks.some((chunk) => chunk.type === CHUNK.SHUTDOWN_ACK)) {
     if (reply(core, input, verificationTag, encodeShutdownComplete({ reflected: true }))) {
       core.counters.count("shutdown-completes-sent");

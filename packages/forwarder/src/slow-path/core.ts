@@ -29,6 +29,7 @@ import type { ServiceRegistry } from "../services/registry.ts";
 import type { SessionKeeper } from "../sessions/session-keeper.ts";
 import type { Unaccepted } from "./acceptance.ts";
 import type { Held } from "./held.ts";
+import type { AnswerRates, Certainty } from "./out-of-the-blue.ts";
 
 export interface Core {
   readonly fastPath: FastPath;
@@ -53,6 +54,8 @@ export interface Core {
   readonly probes: ProbeOutcomes;
   readonly clientFilter: ClientFilterOptions;
   readonly answerRate: TokenBucket;
+  readonly outOfTheBlueRates: AnswerRates;
+  readonly certainty: Certainty;
   readonly icmpRate: TokenBucket;
   readonly icmpTranslatedRate: TokenBucket;
   readonly publishRate: TokenBucket;

@@ -27,6 +27,7 @@ import { type Core, drop } from "./core.ts";
 import { forward } from "./forward.ts";
 import { isLingering, isRestarting, phaseFor, revive } from "./lingering.ts";
 import { type Origin, sessionsFrom } from "./origin.ts";
+import { handleUnknown } from "./out-of-the-blue.ts";
 import { aborted, isReflected } from "./up.ts";
 
 /** From an address that is configured, or that the session's INIT-ACK told. */
@@ -87,7 +88,9 @@ function miss(core: Core, input: SctpInput): undefined {
   // An address that nobody configured and no session names: the others are not asked for a stranger's sake.
   if (input.asked || endpoint === undefined) {
     const isKnown = [...sessionsFrom(core, input)].some(({ record }) => isLiving(record));
-    return drop(core, isKnown ? "wrong-tag" : "no-session", input.bytes);
+    if (isKnown || endpoint === undefined)
+      return drop(core, isKnown ? "wrong-tag" : "no-session", input.bytes);
+    return handleUnknown(core, input);
   }
   core.held.ask(input, { kind: "natPort", endpoint, endpointPort, natPort });
 }

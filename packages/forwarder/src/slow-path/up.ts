@@ -26,6 +26,7 @@ import { forward } from "./forward.ts";
 import { heardDelta, noteHeard } from "./heard.ts";
 import { publish } from "./init-ack.ts";
 import { isLingering, isRestarting, phaseFor, revive } from "./lingering.ts";
+import { handleUnknown } from "./out-of-the-blue.ts";
 
 export function handleUp(core: Core, input: SctpInput, entry: ServiceEntry, vip: number): undefined {
   const { source, packet } = input;
@@ -81,7 +82,7 @@ function miss(core: Core, input: SctpInput, entry: ServiceEntry): undefined {
   const { source, packet } = input;
   if (input.asked) {
     const known = core.table.byClient(entry.service.id, source, packet.sourcePort);
-    return drop(core, known.some(isLiving) ? wrongTagReason(input) : "no-session", input.bytes);
+    return known.some(isLiving) ? drop(core, wrongTagReason(input), input.bytes) : handleUnknown(core, input);
   }
   core.held.ask(input, {
     kind: "client",

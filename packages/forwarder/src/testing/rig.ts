@@ -60,6 +60,7 @@ export interface RigOptions {
   readonly probes?: ForwarderOptions["probes"];
   readonly egress?: (destination: Uint8Array) => { readonly mtu: number } | undefined;
   readonly isRoutable?: (address: Address) => boolean;
+  readonly knowsAll?: () => boolean;
 }
 
 export interface Established {
@@ -99,6 +100,7 @@ export class Rig {
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       ...(options.probes === undefined ? {} : { probes: options.probes }),
       ...(options.isReady === undefined ? {} : { isReady: options.isReady }),
+      ...(options.knowsAll === undefined ? {} : { knowsAll: options.knowsAll }),
       ...(options.isRoutable === undefined ? {} : { isRoutable: options.isRoutable }),
       ...(options.isRemoved === undefined ? {} : { isRemoved: options.isRemoved }),
       ...(options.confirmRemoved === undefined ? {} : { confirmRemoved: options.confirmRemoved }),

@@ -3,7 +3,7 @@
 // table; sync wraps it.
 import type { Address } from "../address.ts";
 import type { ServiceId } from "../service.ts";
-import type { SessionDelta, SessionId, SessionRecord } from "./record.ts";
+import type { SessionDelta, SessionId, SessionRecord, Tag } from "./record.ts";
 
 export type Origin = "local" | "remote";
 
@@ -21,6 +21,8 @@ export interface SessionTable {
   byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly SessionRecord[];
   /** Sessions that hold this NAT port at this endpoint (address and port), the committed first. */
   byNatPort(endpoint: Address, endpointPort: number, natPort: number): readonly SessionRecord[];
+  /** Sessions of which an INIT-ACK carried this initiate tag: packets of their clients have it, wherever they come from. */
+  byEndpointTag(tag: Tag): readonly SessionRecord[];
   /** Sessions that hold a NAT port at this endpoint, in no order; costs what they are, not what all are. */
   byEndpoint(endpoint: Address, endpointPort: number): Iterable<SessionRecord>;
   values(): IterableIterator<SessionRecord>;

@@ -92,6 +92,10 @@ function assertSame(view: SessionView, plain: PlainView): void {
       );
       assert.deepEqual(ids(view.byClient(serviceId, client, clientPort)), ids(expected));
     }
+    for (const tag of endpointTagsOf(record)) {
+      const withTag = shown.filter((r) => endpointTagsOf(r).has(tag));
+      assert.deepEqual(ids(view.byEndpointTag(tag)), ids(withTag));
+    }
     for (const { endpoint, endpointPort, natPort } of natPortsOf(record)) {
       const isAt = (c: { endpoint: string; endpointPort: number }) =>
         c.endpoint === endpoint && c.endpointPort === endpointPort;
@@ -101,6 +105,14 @@ function assertSame(view: SessionView, plain: PlainView): void {
       assert.deepEqual(ids(view.byEndpoint(endpoint, endpointPort)), ids(atEndpoint));
     }
   }
+}
+
+function endpointTagsOf({ generations, commit }: SessionRecord): Set<number> {
+  const all = [...generations.values(), ...(commit?.generation === undefined ? [] : [commit.generation])];
+  const tags = all.flatMap(({ candidates }) =>
+    [...candidates.values()].map(({ endpointTag }) => endpointTag),
+  );
+  return new Set(tags.filter((tag) => tag !== 0));
 }
 
 test("the view and its indices say what a plain map of joined records says", () => {

@@ -7,7 +7,7 @@ import { decodeSession } from "./codec/read.ts";
 import { complete } from "./complete.ts";
 import { comparePrecedence, currentCandidate, isEnded, isSamePort, natPortsOf } from "./facts.ts";
 import { compareEnds, emptyRecord, isIdentified, join } from "./join.ts";
-import type { End, SessionDelta, SessionId, SessionRecord } from "./record.ts";
+import type { End, Generation, SessionDelta, SessionId, SessionRecord, Tag } from "./record.ts";
 import { RecordStore } from "./record-store.ts";
 import { HASH_START, hashEnd, hashNumber, hashText, SlotIndex } from "./slot-index.ts";
 import type { Origin, SessionChange, SessionQuestion, SessionTable } from "./table.ts";
@@ -35,6 +35,7 @@ export class SessionView implements SessionTable {
   readonly #store = new RecordStore();
   readonly #byClient = new SlotIndex();
   readonly #byNatPort = new SlotIndex();
+  readonly #byEndpointTag = new SlotIndex();
   /** By slot. */
   #flags = new Uint8Array(INITIAL_SLOT_COUNT);
   #endpoints = new Uint16Array(INITIAL_SLOT_COUNT);
@@ -81,6 +82,10 @@ export class SessionView implements SessionTable {
     return this.#lookUp(this.#byNatPort, hash, (record) => natPortsOf(record).some(isIt)).sort(
       (a, b) => Number(isEnded(a)) - Number(isEnded(b)) || rank(a) - rank(b) || comparePrecedence(a, b),
     );
+  }
+
+  byEndpointTag(tag: Tag): readonly SessionRecord[] {
+    return this.#lookUp(this.#byEndpointTag, tagHash(tag), (record) => endpointTagsOf(record).includes(tag));
   }
 
   /** Sessions that hold a NAT port at this endpoint, in no order; only they are decoded, however many others there are. */
@@ -241,6 +246,7 @@ export class SessionView implements SessionTable {
         reindex(this.#byNatPort, slot, natPortHashesOf(portsBefore), natPortHashesOf(ports));
         this.#endpoints[slot] = this.#endpointNumberOf(ports);
       }
+      reindex(this.#byEndpointTag, slot, wasShown ? tagHashesOf(previous) : [], tagHashesOf(record));
     }
   }
 
@@ -250,6 +256,7 @@ export class SessionView implements SessionTable {
     if (this.#is(slot, ENDED)) this.#endedCount--;
     reindex(this.#byClient, slot, clientHashesOf(record), []);
     reindex(this.#byNatPort, slot, natPortHashesOf(natPortsOf(record)), []);
+    reindex(this.#byEndpointTag, slot, tagHashesOf(record), []);
   }
 
   #endpointNumberOf(ports: readonly CandidateIdentity[]): number {
@@ -353,6 +360,27 @@ function natPortHash(endpoint: Address, endpointPort: number, natPort: number): 
 
 function natPortHashesOf(ports: readonly CandidateIdentity[]): number[] {
   return ports.map((c) => natPortHash(c.endpoint, c.endpointPort, c.natPort));
+}
+
+function tagHash(tag: Tag): number {
+  return hashEnd(hashNumber(HASH_START, tag));
+}
+
+function tagHashesOf(record: SessionRecord): number[] {
+  return endpointTagsOf(record).map(tagHash);
+}
+
+/** Each once. */
+function endpointTagsOf(record: SessionRecord): Tag[] {
+  const tags: Tag[] = [];
+  const add = ({ candidates }: Generation) => {
+    for (const { endpointTag } of candidates.values())
+      if (endpointTag !== 0 && !tags.includes(endpointTag)) tags.push(endpointTag);
+  };
+  for (const generation of record.generations.values()) add(generation);
+  const committed = record.commit?.generation;
+  if (committed !== undefined) add(committed);
+  return tags;
 }
 
 function hasSamePorts(a: readonly CandidateIdentity[], b: readonly CandidateIdentity[]): boolean {

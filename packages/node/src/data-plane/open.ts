@@ -22,7 +22,7 @@ import type { EndpointHealthView } from "../api/sources.ts";
 import type { ClusterLink } from "../cluster/link.ts";
 import { StrayVotes } from "../cluster/stray-votes.ts";
 import type { Topology } from "../cluster/topology.ts";
-import { addressOf, type OwnMember } from "../config/check.ts";
+import { addressOf, type OwnMember, otherMembers } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
 import { servingInterfaces, wantedInterfaces } from "../network/interfaces.ts";
 import type { NetworkWatch } from "../network/watch.ts";
@@ -88,6 +88,8 @@ export function composeDataPlane(
     memberNumberCount: configuration.cluster.memberNumberCount,
     limits: { ...limitsOf(configuration), ...options.limits },
     isReady: () => link.mayAllocate(),
+    knowsAll: () =>
+      link.caughtUp() && link.mayAllocate() && link.connected().length >= otherMembers(configuration).length,
     isRemoved: (place) => link.store.isDeleted(place),
     confirmRemoved: new StrayVotes(link, link.store, quorumOf(configuration, own)).confirm,
     ...probesOf(configuration, options.probeChannel),
