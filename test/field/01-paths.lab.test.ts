@@ -13,7 +13,11 @@ const CLOCK = 60;
 interface Detail {
   readonly id: string;
   readonly clientAddresses: readonly { readonly address: string; readonly verified: boolean }[];
-  readonly paths: readonly { readonly vip: string; readonly pairedClient?: string }[];
+  readonly paths: readonly {
+    readonly vip: string;
+    readonly pairedClient?: string;
+    readonly pairedGaveWay?: boolean;
+  }[];
 }
 
 test("the endpoint's second HEARTBEAT confirms every path, with stock timers; what is said about strangers stops", async () => {
@@ -59,9 +63,13 @@ test("the endpoint's second HEARTBEAT confirms every path, with stock timers; wh
     // The router's word about NOWHERE reached nobody, and the association lives on it.
     await until("the router's ICMP", async () => (await member.drops("icmp-unproven")) > 0);
     assert.equal(peer.count("lost") + server.count("lost"), 0);
-    const { clientAddresses } = await member.get<Detail>(`/v1/sessions/${detail.id}`);
+    const { clientAddresses, paths } = await member.get<Detail>(`/v1/sessions/${detail.id}`);
     const verified = (address: string) => clientAddresses.find((c) => c.address === address)?.verified;
     assert.deepEqual([verified(NOWHERE), verified(DOCKER)], [false, false]);
+    assert.deepEqual(
+      paths.filter(({ pairedGaveWay }) => pairedGaveWay === true).map(({ vip }) => vip),
+      [lost],
+    );
   } finally {
     await cluster.close();
   }

@@ -87,6 +87,12 @@ export const SessionPathSchema = Type.Object(
     index: Type.Integer({ description: "0 is the primary." }),
     vip: AddressSchema,
     pairedClient: Type.Optional(AddressSchema),
+    pairedGaveWay: Type.Optional(
+      Type.Literal(true, {
+        description:
+          "The paired address had its HEARTBEAT and never proved itself: the path goes to the one last heard.",
+      }),
+    ),
     lastHeard: Type.Optional(Type.Object({ client: AddressSchema, member: Type.String() }, closed)),
     owner: Type.Optional(Type.String({ description: "The member that announces the VIP now." })),
     successor: Type.Optional(Type.String()),

@@ -36,7 +36,10 @@ export function sessionText(session: SessionDetail): string {
   };
   table("paths", session.paths, [
     { title: "VIP", cell: (p) => p.vip },
-    { title: "PAIRED CLIENT", cell: (p) => p.pairedClient },
+    {
+      title: "PAIRED CLIENT",
+      cell: (p) => `${p.pairedClient ?? ""}${p.pairedGaveWay === true ? " (silent)" : ""}`,
+    },
     { title: "LAST HEARD", cell: (p) => p.lastHeard?.client },
     { title: "OWNER", cell: (p) => p.owner },
     { title: "SUCCESSOR", cell: (p) => p.successor },

@@ -1,6 +1,7 @@
 // A record in the API's words.
 import { type PathCounters, type SessionDetail, type SessionSummary, tagText } from "@holdfast/api";
 import {
+  type Address,
   type Candidate,
   candidateKeyOf,
   currentCandidate,
@@ -12,6 +13,7 @@ import {
   type Service,
   type SessionRecord,
   type VipOwnership,
+  wasProbed,
 } from "@holdfast/model";
 import { endpointKey } from "../services/specification.ts";
 import type { HistoryEntry } from "./catalogue.ts";
@@ -103,6 +105,7 @@ export function sessionDetail(record: SessionRecord, sources: DetailSources): Se
         index,
         vip,
         ...(paired !== undefined && { pairedClient: paired }),
+        ...(paired !== undefined && shown !== undefined && gaveWay(record, shown, index, paired)),
         ...(heard !== undefined && {
           lastHeard: { client: heard.address, member: memberNameOf(heard.member) },
         }),
@@ -128,6 +131,10 @@ export function sessionDetail(record: SessionRecord, sources: DetailSources): Se
       },
     }),
   };
+}
+
+function gaveWay(record: SessionRecord, shown: Generation, vip: number, paired: Address) {
+  return wasProbed(shown, vip) && record.clients.get(paired) !== true && { pairedGaveWay: true as const };
 }
 
 function candidatesOf(generation: Generation, record: SessionRecord, memberNameOf: MemberNameOf) {
