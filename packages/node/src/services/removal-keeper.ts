@@ -13,6 +13,8 @@ const LOOK_PERIOD_MS = 1_000;
 const IDLE_GRACE_MS = 10_000;
 /** What a member that came later than the removal sees of it at least, whatever its wall clock says. */
 const SEEN_LEAST_MS = 30_000;
+/** Graces for which a change waits beside its own while a member is out of sight. */
+const HELD_GRACE_COUNT_MAX = 4;
 
 export interface RemovalKeeperOptions {
   readonly store: ConfigurationStore;
@@ -59,10 +61,19 @@ interface Leaving {
   readonly isIdle: boolean;
 }
 
+interface Seen {
+  readonly leaving: Leaving;
+  /** Since when this member knows. */
+  readonly sinceMs: number;
+  /** Of the time since then, what does not count. */
+  readonly heldMs: number;
+  readonly atMs: number;
+}
+
 export class RemovalKeeper {
   readonly #options: RemovalKeeperOptions;
-  /** What has its grace, with the time on this member's own clock since when it knows. */
-  #seen = new Map<string, { readonly leaving: Leaving; readonly sinceMs: number }>();
+  /** What has its grace, with times on this member's own clock. */
+  #seen = new Map<string, Seen>();
   readonly #timer: Timer;
   readonly #unsubscribe: () => void;
   /** A look before the next regular one. */
@@ -88,22 +99,24 @@ export class RemovalKeeper {
   look(): void {
     const { store, clock } = this.#options;
     const nowMs = clock.nowMs();
-    const seen = new Map<string, { readonly leaving: Leaving; readonly sinceMs: number }>();
+    const seen = new Map<string, Seen>();
     const over: Leaving[] = [];
     for (const service of store.services())
       for (const leaving of this.#leavingOf(service)) {
         const key = `${service.id}|${leaving.endpoint ?? ""}|${leaving.removal.sinceMs}`;
-        const sinceMs = this.#seen.get(key)?.sinceMs ?? nowMs;
-        if (!this.#seen.has(key)) this.#tell("begins", leaving);
-        seen.set(key, { leaving, sinceMs });
-        if (this.#isOver(leaving, nowMs - sinceMs)) over.push(leaving);
+        const before = this.#seen.get(key);
+        if (before === undefined) this.#tell("begins", leaving);
+        const sinceMs = before?.sinceMs ?? nowMs;
+        const heldMs = this.#heldMs(leaving, before, nowMs);
+        seen.set(key, { leaving, sinceMs, heldMs, atMs: nowMs });
+        if (this.#isOver(leaving, nowMs - sinceMs - heldMs, heldMs)) over.push(leaving);
       }
     for (const [key, { leaving }] of this.#seen)
       if (!seen.has(key) && this.#isBack(leaving)) this.#tell("undone", leaving);
     this.#seen = seen;
     if (over.length > 0) this.#end(over);
     const dueMs = [...seen.values()].map(
-      ({ leaving, sinceMs }) => leaving.removal.graceMs - (nowMs - sinceMs),
+      ({ leaving, sinceMs, heldMs }) => leaving.removal.graceMs - (nowMs - sinceMs - heldMs),
     );
     const next = Math.min(...dueMs.filter((ms) => ms > 0));
     if (next < LOOK_PERIOD_MS) this.#lookIn(next);
@@ -125,12 +138,23 @@ export class RemovalKeeper {
     }
   }
 
-  #isOver({ removal, isIdle }: Leaving, seenMs: number): boolean {
+  /**
+   * Who deletes a rule to change it tells every member first, and waits without limit for one that hangs. While a member is
+   * out of sight the grace of such a deletion stands still, for so long.
+   */
+  #heldMs({ service, endpoint, removal }: Leaving, before: Seen | undefined, nowMs: number): number {
+    if (before === undefined) return 0;
+    const isChange = endpoint === undefined && service.removal?.mode === "change";
+    if (!isChange || this.#options.seesAll()) return before.heldMs;
+    return Math.min(before.heldMs + nowMs - before.atMs, HELD_GRACE_COUNT_MAX * removal.graceMs);
+  }
+
+  #isOver({ removal, isIdle }: Leaving, seenMs: number, heldMs: number): boolean {
     const { clock, seesAll } = this.#options;
     if (isIdle && seenMs >= Math.min(removal.graceMs, IDLE_GRACE_MS) && seesAll()) return true;
     if (seenMs >= removal.graceMs) return true;
     // Members' wall clocks may differ: what this member saw itself counts, and the clock only for who came later.
-    return seenMs >= SEEN_LEAST_MS && clock.wallMs() >= untilMs(removal);
+    return seenMs >= SEEN_LEAST_MS && clock.wallMs() >= untilMs(removal) + heldMs;
   }
 
   /** In one change; a service takes its endpoints with it. */

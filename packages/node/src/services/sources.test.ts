@@ -44,6 +44,8 @@ class Cluster {
   readonly sessions = new Map<string, number>();
   readonly removed: RemovalNews[] = [];
   readonly news: string[] = [];
+  /** No member hangs or is away. */
+  inSight = true;
   readonly #kept: (() => Uint8Array)[] = [];
 
   constructor(count = 3) {
@@ -79,7 +81,7 @@ class Cluster {
       store: document,
       sessions,
       clock: this.clock,
-      seesAll: () => true,
+      seesAll: () => this.inSight,
       tell: (news) => {
         this.news.push(`${NAMES[n]} ${news.kind} ${news.endpoint ?? "all"}`);
         if (news.kind === "over") this.removed.push(news);
@@ -346,6 +348,33 @@ test("a deleted rule is everybody's to finish or to bring back, and outlives the
   cluster.clock.advance(121_000);
   assert.equal(cluster.node(1).document.service(ID), undefined);
   assert.equal(cluster.removed.at(-1)?.sessions, 2);
+});
+
+test("while a member hangs, the grace of a change stands still; not for ever, and not what an operator deleted", () => {
+  for (const hungMs of [300_000, 10_000_000]) {
+    const cluster = new Cluster();
+    cluster.node(0).registry.put(spec(), "loxilb");
+    cluster.sessions.set(ID, 2);
+    cluster.clock.advance(5_000);
+    cluster.inSight = false;
+    cluster.node(0).registry.retire(ID, 120_000);
+    cluster.clock.advance(Math.min(hungMs, 590_000));
+    assert.ok(cluster.node(1).document.service(ID), "who waits for the member that hangs has not posted yet");
+    if (hungMs < 590_000) {
+      cluster.inSight = true;
+      cluster.clock.advance(100_000);
+      assert.ok(cluster.node(1).document.service(ID), "the grace goes on where it stood");
+    }
+    cluster.clock.advance(30_000);
+    assert.equal(cluster.node(1).document.service(ID), undefined);
+  }
+  const cluster = new Cluster();
+  cluster.node(0).registry.put(spec(), "loxilb");
+  cluster.sessions.set(ID, 2);
+  cluster.inSight = false;
+  cluster.node(0).registry.remove(ID);
+  cluster.clock.advance(301_000);
+  assert.equal(cluster.node(1).document.service(ID), undefined);
 });
 
 test("a member that starts within a grace does not forget it, and does not cut it short for a wrong clock", () => {
