@@ -1,9 +1,15 @@
 // `holdfast certificates`: the authority's directory, plus the cluster's shared secret beside it.
 import { randomBytes, X509Certificate } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { HoldfastError, parseAddress } from "@holdfast/model";
-import { initAuthority, issueMember, listMembers, verifyMemberCertificate } from "@holdfast/sync";
+import {
+  initAuthority,
+  issueMember,
+  listMembers,
+  verifyMemberCertificate,
+  writeSafely,
+} from "@holdfast/sync";
 
 export interface CertificateRow {
   readonly memberName: string;
@@ -20,7 +26,9 @@ export async function initCertificates(
 ): Promise<{ readonly certificateFile: string; readonly keyFile: string; readonly secretFile: string }> {
   const made = await initAuthority(directory, options);
   const secretFile = join(directory, "cluster.secret");
-  writeFileSync(secretFile, `${randomBytes(32).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
+  // One that is there may be in use.
+  if (!existsSync(secretFile))
+    await writeSafely(secretFile, `${randomBytes(32).toString("base64url")}\n`, 0o600);
   return { ...made, secretFile };
 }
 

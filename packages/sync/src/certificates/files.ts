@@ -6,7 +6,7 @@
 //
 // Keys have mode 0600. Every file is written beside its place and renamed, so that a crash leaves the old one.
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type Address, HoldfastError, MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
 import { isPlainName } from "./identity.ts";
 import { createAuthority, issueMemberCertificate, type KeyPair } from "./lazy-authority.ts";
@@ -167,7 +167,8 @@ function writeRegister(directory: string, register: Register): Promise<void> {
   return writeSafely(join(directory, "members.json"), `${JSON.stringify(register, null, 2)}\n`, 0o644);
 }
 
-async function writeSafely(file: string, text: string, mode: number): Promise<void> {
+/** The whole file or none of it, also after a power failure. */
+export async function writeSafely(file: string, text: string, mode: number): Promise<void> {
   const beside = `${file}.new`;
   // A file left by a crash could have another mode; only a new one is sure to have ours.
   await rm(beside, { force: true });
@@ -179,6 +180,17 @@ async function writeSafely(file: string, text: string, mode: number): Promise<vo
     await handle.close();
   }
   await rename(beside, file);
+  await syncDirectory(dirname(file));
+}
+
+/** A name that was made or replaced there outlives a power failure. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 async function readOptional(file: string): Promise<string | undefined> {
