@@ -109,6 +109,13 @@ test("an end that comes is told in time, one that has come is no reason not to s
   assert.equal(lines.length, 1, "told once a day");
   assert.match(lines[0] ?? "", /"daysLeft":28.*ends soon/);
   wallMs += 30 * DAY_MS;
+  await kept.look();
+  assert.equal(lines.length, 2);
+  assert.match(
+    lines[1] ?? "",
+    /CERTIFICATE_EXPIRED/,
+    "told when it comes, however lately it was said to come",
+  );
   const again = await keeper();
   assert.match(lines.at(-1) ?? "", /CERTIFICATE_EXPIRED.*issue NAME.*none begins/);
   const { ok, detail } = again.state() ?? {};

@@ -41,6 +41,7 @@ export class CertificateKeeper {
   #seen = "";
   #refused = "";
   #remindedAtMs = Number.NEGATIVE_INFINITY;
+  #remindedOf: "soon" | "ended" | undefined;
   #apply: (tls: MemberTls) => void = () => {};
   #timer: Timer | undefined;
   #looking: Promise<void> | undefined;
@@ -113,7 +114,7 @@ export class CertificateKeeper {
       this.#tls = tls;
       this.#seen = stamp;
       this.#refused = "";
-      this.#remindedAtMs = Number.NEGATIVE_INFINITY;
+      this.#remindedOf = undefined;
       logger.info({ daysLeft, file: this.#files.certificate }, "certificates were read anew");
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
@@ -168,7 +169,10 @@ export class CertificateKeeper {
     const { clock, logger } = this.#options;
     const { trouble, daysLeft } = this.#verify(this.#tls);
     const periodMs = trouble === undefined ? REMIND_PERIOD_MS : REMIND_ENDED_PERIOD_MS;
-    if (clock.nowMs() - this.#remindedAtMs < periodMs) return;
+    const of = trouble === undefined ? "soon" : "ended";
+    // That it has come to its end is another matter than that it would.
+    if (of === this.#remindedOf && clock.nowMs() - this.#remindedAtMs < periodMs) return;
+    this.#remindedOf = of;
     this.#remindedAtMs = clock.nowMs();
     const file = this.#files.certificate;
     if (trouble === undefined)

@@ -26,6 +26,8 @@ export const BEAT_PERIOD_MS = 1_000;
 export const SILENT_BEAT_COUNT = 5;
 /** Without an answer to so many it is given up. */
 export const LOST_BEAT_COUNT = 30;
+/** A start that is not through after so many is given up. */
+export const START_BEAT_COUNT = 300;
 const COUNTERS_LIMIT_MS = 1_000;
 const COUNTERS_WAITING_MAX = 64;
 
@@ -169,7 +171,7 @@ export class Supervisor {
     worker.on("message", (message: FromHost) => {
       if (message.kind === "started") {
         running = true;
-        this.#listenForBeats();
+        this.#heard();
         this.#bound = message.bound;
         started();
       } else if (message.kind === "refused") {
@@ -200,6 +202,10 @@ export class Supervisor {
         running ? (error) => this.#events.failed(error) : failed,
       );
     });
+    this.#listenForBeats(
+      () => running,
+      (error) => (running ? this.#events.failed(error) : failed(error)),
+    );
     this.#events.linked(link, restarted);
     worker.postMessage({ kind: "start", options: this.#options, port: port2 } satisfies ToHost, [port2]);
   }
@@ -220,20 +226,27 @@ export class Supervisor {
     });
   }
 
-  #listenForBeats(): void {
+  #listenForBeats(isRunning: () => boolean, failed: (error: HoldfastError) => void): void {
     this.#heard();
     this.#beat?.cancel();
+    let startCount = 0;
+    const giveUp = (count: number) => {
+      this.#beat?.cancel();
+      failed(new HoldfastError("SYNC_WORKER_HANGS", { seconds: (count * BEAT_PERIOD_MS) / 1_000 }));
+    };
     this.#beat = this.#clock.every(BEAT_PERIOD_MS, () => {
+      // It answers, and is not through with its start: a disk that never does.
+      if (!isRunning() && ++startCount > START_BEAT_COUNT) {
+        giveUp(START_BEAT_COUNT);
+        return;
+      }
       this.#unansweredCount++;
       if (this.#unansweredCount === SILENT_BEAT_COUNT + 1) {
         this.#logger.error({ periodMs: BEAT_PERIOD_MS }, "replication's thread does not answer");
         this.#events.answers(false);
       }
       if (this.#unansweredCount > LOST_BEAT_COUNT) {
-        this.#beat?.cancel();
-        this.#events.failed(
-          new HoldfastError("SYNC_WORKER_HANGS", { seconds: (LOST_BEAT_COUNT * BEAT_PERIOD_MS) / 1_000 }),
-        );
+        giveUp(LOST_BEAT_COUNT);
         return;
       }
       this.#say({ kind: "beat" });
