@@ -14,7 +14,7 @@ const TOPIC_AGAIN = "counters-again";
 export const COUNTER_BATCH_COUNT = 128;
 /** Rows of one session that are taken from an answer: 4 VIPs and 16 client addresses. */
 const PATH_COUNT_MAX = 64;
-/** For so long after a question the counters are watched, … */
+/** For so long after a question a session's counters are watched, … */
 const WATCH_MS = 60_000;
 /** … so often. */
 const WATCH_PERIOD_MS = 5_000;
@@ -29,7 +29,8 @@ export class CounterExchange {
   readonly #directory: MemberDirectory;
   readonly #clock: Clock;
   readonly #memory: CounterMemory;
-  #askedAtMs: number | undefined;
+  /** Sessions that somebody asked about, with the time; the latest last. */
+  readonly #asked = new Map<SessionId, number>();
   #timer: Timer | undefined;
   #refreshedAtMs: number | undefined;
   #isRefreshing = false;
@@ -40,16 +41,17 @@ export class CounterExchange {
     this.#directory = directory;
     this.#clock = clock;
     this.#memory = new CounterMemory(() => clock.nowMs());
+    const idsIn = (body: Uint8Array) =>
+      new TextDecoder().decode(body).split("\n").slice(0, COUNTER_BATCH_COUNT);
     const answer = (body: Uint8Array) => {
-      const ids = new TextDecoder().decode(body).split("\n").slice(0, COUNTER_BATCH_COUNT);
-      const rows = ids.map((id) => {
+      const rows = idsIn(body).map((id) => {
         const record = link.table.get(id);
         return record === undefined ? [] : dataPlane.countersOf(record);
       });
       return new TextEncoder().encode(JSON.stringify(rows));
     };
     link.onRequest(TOPIC, (_from, body) => {
-      this.#watch();
+      this.#watch(idsIn(body));
       return answer(body);
     });
     link.onRequest(TOPIC_AGAIN, (_from, body) => answer(body));
@@ -66,7 +68,7 @@ export class CounterExchange {
 
   /** At most COUNTER_BATCH_COUNT sessions; of a member that does not answer in time, what it said last. */
   ofMany(records: readonly SessionRecord[]): Promise<ReadonlyMap<SessionId, readonly PathCounters[]>> {
-    this.#watch();
+    this.#watch(records.map(({ id }) => id));
     return this.#ask(records, TOPIC);
   }
 
@@ -78,7 +80,7 @@ export class CounterExchange {
   close(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#askedAtMs = undefined;
+    this.#asked.clear();
   }
 
   async #ask(
@@ -109,28 +111,33 @@ export class CounterExchange {
     return rows;
   }
 
-  /** Somebody looks: for a while what the others count is kept here, too, as fresh as the question is. */
-  #watch(): void {
+  /** Somebody looks: for a while what the others count there is kept here, too, as fresh as the question is. */
+  #watch(ids: readonly SessionId[]): void {
     const nowMs = this.#clock.nowMs();
-    this.#askedAtMs = nowMs;
-    if (this.#refreshedAtMs !== undefined && nowMs - this.#refreshedAtMs < FRESH_MS) return;
-    this.#refreshedAtMs = nowMs;
+    for (const id of ids) {
+      this.#asked.delete(id);
+      this.#asked.set(id, nowMs);
+    }
+    while (this.#asked.size > REMEMBERED_COUNT_MAX)
+      this.#asked.delete(this.#asked.keys().next().value as SessionId);
+    const restMs = FRESH_MS - (nowMs - (this.#refreshedAtMs ?? Number.NEGATIVE_INFINITY));
     this.#timer?.cancel();
-    this.#timer = this.#clock.after(0, () => void this.#refresh());
+    this.#timer = this.#clock.after(Math.max(0, restMs), () => void this.#refresh());
   }
 
   async #refresh(): Promise<void> {
     const nowMs = this.#clock.nowMs();
     this.#timer = undefined;
-    if (this.#askedAtMs === undefined || nowMs - this.#askedAtMs > WATCH_MS) return;
+    for (const [id, atMs] of this.#asked) if (nowMs - atMs > WATCH_MS) this.#asked.delete(id);
+    if (this.#asked.size === 0) return;
     this.#refreshedAtMs = nowMs;
     this.#timer = this.#clock.after(WATCH_PERIOD_MS, () => void this.#refresh());
-    const { table } = this.#link;
-    if (this.#isRefreshing || table.size > REMEMBERED_COUNT_MAX || this.#directory.others.length === 0)
-      return;
+    if (this.#isRefreshing || this.#directory.others.length === 0) return;
     this.#isRefreshing = true;
     try {
-      const records = [...table.values()];
+      const records = [...this.#asked.keys()]
+        .map((id) => this.#link.table.get(id))
+        .filter((record) => record !== undefined);
       for (let at = 0; at < records.length; at += COUNTER_BATCH_COUNT)
         await this.#ask(records.slice(at, at + COUNTER_BATCH_COUNT), TOPIC_AGAIN);
     } finally {
