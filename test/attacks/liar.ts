@@ -197,6 +197,8 @@ const keyring = new Keyring({
   }),
 });
 let sequence = 0;
+/** Who has just started greets first: the others still hold the key of the member in whose place this one is. */
+const GREET_PERIOD_MS = 100;
 for (const [index, address] of own.addresses.entries()) {
   const network = networkIdOf(NETWORKS[index] as string);
   const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
@@ -214,6 +216,7 @@ for (const [index, address] of own.addresses.entries()) {
     const decoded = decode(bytes, (number, id) => keyring.keyOf(number, id), network);
     if (!decoded.ok) return;
     const { message } = decoded;
+    keyring.heard(message.from, decoded.keyId);
     const lie = {
       kind: "probe",
       from: member.number,
@@ -248,5 +251,12 @@ for (const [index, address] of own.addresses.entries()) {
       say(encode({ ...lie, kind: "leave", from: other.number } as Message, sealing, network), from);
   });
   socket.bind(PROBE_PORT, address);
+  setInterval(() => {
+    for (const { number, addresses } of others) {
+      const hello = keyring.needsHello(number) ? keyring.hello(number) : undefined;
+      if (hello !== undefined)
+        say(hello(clusterKey, network), { port: PROBE_PORT, address: addresses[index] as string });
+    }
+  }, GREET_PERIOD_MS);
 }
 console.log("lying");

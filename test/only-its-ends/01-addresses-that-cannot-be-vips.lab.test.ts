@@ -195,6 +195,8 @@ test("addresses that cannot be VIPs are refused by the file and both APIs, and t
       assert.equal(status, 201, body);
       const codes = (JSON.parse(body) as { warnings: { code: string }[] }).warnings.map(({ code }) => code);
       assert.deepEqual(codes, ["SERVICE_SCOPES_MIXED"]);
+      const mixedRule = { ...rule("203.0.113.201", elsewhere), secondaryIPs: [{ secondaryIP: "10.77.0.2" }] };
+      assert.match(JSON.stringify(loxilb(first, mixedRule).body), /"result":"Success".*SERVICE_SCOPES_MIXED/);
       await until("the other member to say so, too", () => second.log().includes("SERVICE_SCOPES_MIXED"));
     });
   } finally {

@@ -184,6 +184,15 @@ suite("keys of the probes", () => {
     const hello = a.hello(b);
     for (let i = 0; i < 5; i++) counting.ring.take(hello, 0);
     assert.equal(looked, 1);
+    // Copies of two that overtake each other are answered once each, or they would be answered for ever.
+    a.ring.renew(secretCredentials(SECRET, 0));
+    const second = a.hello(b);
+    for (let i = 0; i < 5; i++) {
+      const outcomes = [hello, second].map((copy) => counting.ring.take(copy, 0));
+      for (const outcome of outcomes)
+        assert.ok(outcome.kind === "taken" && outcome.reply === (i === 0 && outcome === outcomes[1]));
+    }
+    assert.equal(looked, 2);
     for (let i = 0; i < 50; i++) {
       a.ring.renew(secretCredentials(SECRET, 0));
       counting.ring.take(a.hello(b), 0);

@@ -17,6 +17,8 @@ import type { Credentials } from "./credentials.ts";
 /** Hellos of one member that are looked at: so many at once, and so many a second. A signature takes a fifth of a millisecond. */
 const HELLO_BURST = 8;
 const HELLOS_PER_SECOND = 20;
+/** Hellos whose copies over other networks are known: those of a whole handshake overtake each other. */
+const LOOKED_COUNT_MAX = 16;
 
 export interface PairKey {
   /** Never 0: that is the cluster's key. */
@@ -40,7 +42,8 @@ interface Peer {
   previous: PairKey | undefined;
   /** It has used the current one. */
   confirmed: boolean;
-  lastSignature: Uint8Array;
+  /** Of the hellos that were looked at last, oldest first: each comes over every network. */
+  readonly looked: Uint8Array[];
   tokens: number;
   refilledAtMs: number;
 }
@@ -120,8 +123,8 @@ export class Keyring {
     const peer = this.#peers.get(hello.from);
     if (peer === undefined) return { kind: "refused", refusal: "unknownSender" };
     if (hello.to !== this.#self) return { kind: "refused", refusal: "otherReceiver" };
-    // It comes over every network.
-    if (same(hello.signature, peer.lastSignature)) return { kind: "taken", keyed: false, reply: false };
+    if (peer.looked.some((signature) => same(hello.signature, signature)))
+      return { kind: "taken", keyed: false, reply: false };
     if (!take(peer, nowMs)) return { kind: "refused", refusal: "helloRate" };
     const proof = this.#credentials.verify(hello.shown, hello.signed, hello.signature);
     if (!proof.ok) {
@@ -130,7 +133,8 @@ export class Keyring {
     }
     if (proof.number !== hello.from)
       return { kind: "refused", refusal: "credentials", reason: `it is number ${proof.number}'s` };
-    peer.lastSignature = hello.signature;
+    peer.looked.push(hello.signature);
+    if (peer.looked.length > LOOKED_COUNT_MAX) peer.looked.shift();
     peer.theirNonce = hello.nonce;
     // Perhaps a recording: it proves itself by echoing ours.
     if (!same(hello.echoNonce, peer.nonce)) return { kind: "taken", keyed: false, reply: true };
@@ -197,7 +201,7 @@ function newPeer(number: number): Peer {
     current: undefined,
     previous: undefined,
     confirmed: false,
-    lastSignature: new Uint8Array(0),
+    looked: [],
     tokens: HELLO_BURST,
     refilledAtMs: Number.NEGATIVE_INFINITY,
   };

@@ -1,5 +1,12 @@
 // /config/loadbalancer: rules are services.
-import { HoldfastError, parseAddress, type Service, type ServiceId, serviceIdOf } from "@holdfast/model";
+import {
+  HoldfastError,
+  parseAddress,
+  type Service,
+  type ServiceId,
+  serviceIdOf,
+  serviceWarnings,
+} from "@holdfast/model";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { serviceOf } from "../services/specification.ts";
 import type { LoxilbContext } from "./context.ts";
@@ -73,7 +80,9 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
     for (const warning of warnings)
       if (told.isDue(`${id} ${warning}`))
         logger.warn({ service: id, warning }, "rule taken, not as it stands");
-    return warnings;
+    // These the member logs by itself, whoever made the service.
+    const allowed = serviceWarnings(serviceOf(spec)).map(({ code, message }) => `${message} (${code})`);
+    return [...warnings, ...allowed];
   }
 
   function old(id: ServiceId): string {
