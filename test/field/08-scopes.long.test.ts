@@ -23,12 +23,16 @@ const HEARTBEAT_COUNT = 3;
 const isReflected = (packet: CapturedPacket) =>
   packet.sctp?.chunks.some(({ type, flags }) => type === CHUNK.ABORT && (flags & T_BIT) !== 0) === true;
 
-/** Everything that comes from the private VIP is out of the blue: its stack never sees it. */
+/** Its stack knows nothing of the private VIP: it hears nothing from there, and says nothing there; ABORTs are ours. */
 function withScopes(endpoint: Cluster["endpoints"][number]): RawHost {
   endpoint.run(
     "nft",
     ["-f", "-"],
-    `table ip scopes {\n chain input { type filter hook prerouting priority -300; ip saddr ${PRIVATE} ip protocol sctp drop; }\n}\n`,
+    `table ip scopes {
+ chain input { type filter hook prerouting priority -300; ip saddr ${PRIVATE} ip protocol sctp drop; }
+ chain output { type filter hook output priority -300; ip daddr ${PRIVATE} ip protocol sctp @th,96,8 != 6 drop; }
+}
+`,
   );
   return new RawHost(endpoint, { quiet: false });
 }
