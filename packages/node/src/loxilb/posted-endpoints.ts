@@ -97,8 +97,8 @@ export function postedHosts(
     .map((endpoint) => ({ ...hostPlace(endpoint), check: checkOf(endpoint) }));
 }
 
-function posted({ notes }: Pick<ConfigurationStore, "notes">): PostedEndpoint[] {
-  return [...notes()]
+function posted(store: Pick<ConfigurationStore, "notes">): PostedEndpoint[] {
+  return [...store.notes()]
     .filter(([name]) => name.startsWith(PREFIX))
     .map(([, note]) => decode(note))
     .filter((endpoint) => endpoint !== undefined);
@@ -114,7 +114,7 @@ export class PostedEndpoints {
   }
 
   list(): PostedEndpoint[] {
-    return posted({ notes: () => this.#store.notes() });
+    return posted(this.#store);
   }
 
   /** For an endpoint that a rule names for the first time. */
