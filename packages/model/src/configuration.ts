@@ -19,8 +19,20 @@ export interface ConfigurationChange {
 
 export interface FileMemory {
   readonly member: MemberName;
-  readonly put: readonly Service[];
+  readonly put: ReadonlyMap<ServiceId, FileImage>;
   readonly remove: readonly ServiceId[];
+}
+
+/**
+ * What is remembered of a service in a file: enough to tell what the next version changed, and little, since all members
+ * keep it for each of them. Digests are hexadecimal; what they are of is the writer's business.
+ */
+export interface FileImage {
+  /** A digest a field. */
+  readonly fields: string;
+  readonly vips: readonly Address[];
+  /** Of each endpoint: which it is, and what it is. */
+  readonly endpoints: readonly string[];
 }
 
 /** A place that sessions name: an endpoint of a service, or the service as a whole. */

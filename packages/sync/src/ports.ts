@@ -14,6 +14,8 @@ export const MEMBER_COUNT_MAX = 64;
 export const PEER_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 /** Bytes of one change (a tick of a journal). A longer one is refused, its sender counted as broken. */
 export const CHANGE_BYTES_MAX = 1024 * 1024;
+/** Bytes of one change of the configuration: all of it, when a new epoch begins. */
+export const CONFIGURATION_CHANGE_BYTES_MAX = 2 * 1024 * 1024;
 /** Changes of one `segment` message; more go into further messages. */
 export const SEGMENT_MESSAGE_CHANGE_COUNT_MAX = 256;
 /** Bytes of changes after which a `segment` message is closed. */

@@ -3,6 +3,7 @@ import type {
   Address,
   Clock,
   ConfigurationChange,
+  FileImage,
   HoldfastError,
   Logger,
   MemberName,
@@ -72,7 +73,7 @@ export interface SharedConfiguration {
   /** Secondary VIPs that a service does not get, as another one has them. */
   withheld(): readonly { readonly service: ServiceId; readonly vip: Address; readonly by: ServiceId }[];
   /** What a member's file said when it was last applied; undefined: it never had one. */
-  fileOf(member: MemberName): ReadonlyMap<ServiceId, Service> | undefined;
+  fileOf(member: MemberName): ReadonlyMap<ServiceId, FileImage> | undefined;
   /** All of it or nothing, here and at every other member. Errors: SERVICE_INVALID, SERVICE_VIP_TAKEN. */
   commit(change: ConfigurationChange): void;
   /** Creates or replaces. */

@@ -185,7 +185,7 @@ function entryTexts(): readonly (readonly [key: string, text: string])[] {
     ],
     [`endpoint/${id}|10.0.0.5|38412`, endpoint],
     [`endpoint/${id}|10.0.0.6|38412`, { ...endpoint, leaving: removal }],
-    [`file/m0|${id}`, { ...service, endpoints: [{ address: "10.0.0.5", port: 38_412, ...endpoint }] }],
+    [`file/m0|${id}`, { fields: "0a1b2c3d", vips: service.vips, endpoints: ["0a1b2c3d4e5f"] }],
     ["file/m0|", true],
     ["drain/m1", true],
     ["pin/203.0.113.1", "m1"],

@@ -1,8 +1,10 @@
 // The services of a member's configuration file, as one source beside the API and LoxiLB's: what the file says now is
 // compared with what it said last, and only the difference is applied to what is there. So a file never takes back what
 // others did since, a member that comes with an old file imposes nothing, and nobody removes what the file did not make.
+import { createHash } from "node:crypto";
 import {
   type Endpoint,
+  type FileImage,
   type MemberName,
   placedVips,
   type Service,
@@ -11,7 +13,7 @@ import {
 } from "@holdfast/model";
 import { endpointKey } from "./specification.ts";
 
-/** Fields that are compared one by one. */
+/** Fields that are compared one by one. New ones at the end: members remember a digest of each, in this order. */
 const FIELDS = [
   "name",
   "selection",
@@ -30,7 +32,7 @@ const FIELDS = [
  */
 export function withKnownIds(
   services: readonly Service[],
-  base: ReadonlyMap<ServiceId, Service> | undefined,
+  base: ReadonlyMap<ServiceId, FileImage> | undefined,
   current: (id: ServiceId) => Service | undefined,
 ): readonly Service[] {
   const own = new Set(services.map(({ id }) => id));
@@ -67,7 +69,7 @@ export interface FilePlan {
   /** Services that no file has any more, and that a file made. */
   readonly remove: readonly Service[];
   /** The memory. */
-  readonly remember: readonly Service[];
+  readonly remember: ReadonlyMap<ServiceId, FileImage>;
   readonly forget: readonly ServiceId[];
   /** This member's first word: it gives way to whatever was said elsewhere. */
   readonly isFirst: boolean;
@@ -80,7 +82,7 @@ export interface FilePlan {
 export interface FileInput {
   readonly services: readonly Service[];
   /** What this file said last; undefined: nothing was ever applied. */
-  readonly base: ReadonlyMap<ServiceId, Service> | undefined;
+  readonly base: ReadonlyMap<ServiceId, FileImage> | undefined;
   readonly current: (id: ServiceId) => Service | undefined;
   readonly isDeleted: (id: ServiceId) => boolean;
   /** Other members whose files have it. */
@@ -100,7 +102,7 @@ export function planFile(input: FileInput): FilePlan {
       // Nobody knows what this file said before: it may be older than what is there, or than a deletion.
       if (now === undefined && !input.isDeleted(next.id)) put.push({ ...next, managedBy: source });
       else if (now === undefined || differs(next, now)) ignored.push(next.id);
-    } else if (before === undefined || !same(before, next)) {
+    } else if (before === undefined || !same(before, imageOf(next))) {
       put.push(now === undefined ? { ...next, managedBy: source } : merged(before, next, now));
     }
   }
@@ -116,17 +118,16 @@ export function planFile(input: FileInput): FilePlan {
     else if (now.managedBy?.startsWith("file@") !== true) held.set(id, "no file made it");
     else remove.push(now);
   }
-  const remember = services.filter((next) => {
-    const before = base?.get(next.id);
-    return before === undefined || !same(before, next);
-  });
+  const images = services.map((next) => [next.id, imageOf(next)] as const);
+  const remember = new Map(images.filter(([id, image]) => !same(base?.get(id), image)));
   return { put, remove, remember, forget: gone, isFirst: base === undefined, ignored, held };
 }
 
 /** What the file changed, applied to what is there. */
-function merged(before: Service | undefined, next: Service, now: Service): Service {
-  const changed = <Name extends keyof Service>(name: Name): Pick<Service, Name> => {
-    const from = before !== undefined && same(before[name], next[name]) ? now : next;
+function merged(before: FileImage | undefined, next: Service, now: Service): Service {
+  const changed = <Name extends (typeof FIELDS)[number]>(name: Name): Pick<Service, Name> => {
+    const from =
+      before !== undefined && fieldOf(before, name) === digest(next[name], FIELD_DIGITS) ? now : next;
     return name in from ? ({ [name]: from[name] } as Pick<Service, Name>) : ({} as Pick<Service, Name>);
   };
   const added = next.vips.filter((vip) => before?.vips.includes(vip) !== true);
@@ -142,19 +143,54 @@ function merged(before: Service | undefined, next: Service, now: Service): Servi
   };
 }
 
-function mergedEndpoints(before: Service | undefined, next: Service, now: Service): readonly Endpoint[] {
-  const keyed = (endpoints: readonly Endpoint[] = []) =>
+function mergedEndpoints(before: FileImage | undefined, next: Service, now: Service): readonly Endpoint[] {
+  const keyed = (endpoints: readonly Endpoint[]) =>
     new Map(endpoints.map((endpoint) => [endpointKey(endpoint.address, endpoint.port), endpoint]));
-  const [was, wanted, there] = [keyed(before?.endpoints), keyed(next.endpoints), keyed(now.endpoints)];
-  for (const key of was.keys()) if (!wanted.has(key)) there.delete(key);
+  const [wanted, there] = [keyed(next.endpoints), keyed(now.endpoints)];
+  const was = before?.endpoints ?? [];
+  for (const [key, endpoint] of there)
+    if (!wanted.has(key) && was.some((image) => image.startsWith(nameImage(endpoint)))) there.delete(key);
   for (const [key, endpoint] of wanted) {
-    const [old, present] = [was.get(key), there.get(key)];
-    if (old !== undefined && same(old, endpoint)) continue;
+    if (was.includes(endpointImage(endpoint))) continue;
     // What an operator drained stays drained, unless it is the file that takes it back.
-    const isDrained = present?.state === "drain" && old?.state !== "drain";
+    const wasDrained = was.includes(endpointImage({ ...endpoint, state: "drain" }));
+    const isDrained = there.get(key)?.state === "drain" && !wasDrained;
     there.set(key, isDrained ? { ...endpoint, state: "drain" } : endpoint);
   }
   return [...there.values()];
+}
+
+const FIELD_DIGITS = 4;
+const NAME_DIGITS = 8;
+const ENDPOINT_DIGITS = 6;
+
+function imageOf(service: Service): FileImage {
+  return {
+    fields: FIELDS.map((name) => digest(service[name], FIELD_DIGITS)).join(""),
+    vips: service.vips,
+    endpoints: service.endpoints.map(endpointImage),
+  };
+}
+
+/** A field that this version knows and the one that wrote the image did not was absent. */
+function fieldOf({ fields }: FileImage, name: (typeof FIELDS)[number]): string {
+  const at = FIELDS.indexOf(name) * FIELD_DIGITS;
+  return fields.slice(at, at + FIELD_DIGITS) || digest(undefined, FIELD_DIGITS);
+}
+
+function nameImage({ address, port }: Endpoint): string {
+  return digest([address, port], NAME_DIGITS);
+}
+
+function endpointImage(endpoint: Endpoint): string {
+  return nameImage(endpoint) + digest(endpoint, ENDPOINT_DIGITS);
+}
+
+function digest(value: unknown, digits: number): string {
+  return createHash("sha256")
+    .update(stable(value) ?? "")
+    .digest("hex")
+    .slice(0, digits);
 }
 
 /** Whether the file says something else than what is there; what it does not speak of aside. */
@@ -174,7 +210,7 @@ export function same(a: unknown, b: unknown): boolean {
   return stable(a) === stable(b);
 }
 
-function stable(value: unknown): string {
+function stable(value: unknown): string | undefined {
   return JSON.stringify(value, (_key, field: unknown) =>
     typeof field === "object" && field !== null && !Array.isArray(field)
       ? Object.fromEntries(Object.entries(field).sort(([x], [y]) => (x < y ? -1 : 1)))

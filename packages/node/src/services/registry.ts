@@ -294,7 +294,7 @@ export function createServiceRegistry(
         });
       // What stays for want of a word stays in the memory, too: the next reload asks again.
       const forget = plan.forget.filter((id) => !unspoken.includes(id));
-      if (puts.length + gone.length + plan.remember.length + forget.length > 0 || base === undefined)
+      if (puts.length + gone.length + plan.remember.size + forget.length > 0 || base === undefined)
         commit(
           {
             put: puts,

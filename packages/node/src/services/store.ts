@@ -3,6 +3,7 @@
 import type {
   Address,
   ConfigurationChange,
+  FileImage,
   MemberName,
   Service,
   ServiceId,
@@ -21,7 +22,7 @@ export interface ConfigurationStore {
   /** Secondary VIPs that a service does not get, as another one has them: both changes were made at once. */
   withheld(): readonly { readonly service: ServiceId; readonly vip: Address; readonly by: ServiceId }[];
   /** What a member's file said when it was last applied; undefined: it never had one. */
-  fileOf(member: MemberName): ReadonlyMap<ServiceId, Service> | undefined;
+  fileOf(member: MemberName): ReadonlyMap<ServiceId, FileImage> | undefined;
   /** All of it or nothing, here and at every other member. */
   commit(change: ConfigurationChange): void;
   /** Members that an operator drains. */
@@ -44,7 +45,7 @@ export const SERVICE_COUNT_MAX = 1024;
 export function createLocalConfigurationStore(): ConfigurationStore {
   const services = new Map<ServiceId, Service>();
   const places = new Set<string>();
-  const files = new Map<MemberName, Map<ServiceId, Service>>();
+  const files = new Map<MemberName, Map<ServiceId, FileImage>>();
   const drained = new Set<MemberName>();
   const pins = new Map<Address, MemberName>();
   const notes = new Map<string, Note>();
@@ -57,9 +58,9 @@ export function createLocalConfigurationStore(): ConfigurationStore {
   const nameOf = (id: ServiceId, { address, port }: { readonly address: Address; readonly port: number }) =>
     `${id}|${address}|${port}`;
   const remember = ({ member, put, remove }: NonNullable<ConfigurationChange["file"]>) => {
-    const file = files.get(member) ?? new Map<ServiceId, Service>();
+    const file = files.get(member) ?? new Map<ServiceId, FileImage>();
     for (const id of remove) file.delete(id);
-    for (const service of put) file.set(service.id, service);
+    for (const [id, image] of put) file.set(id, image);
     files.set(member, file);
   };
   return {

@@ -1,11 +1,11 @@
 // Changes of the configuration document from elsewhere: checked as bytes and as operations before a document sees them.
 import { createHash } from "node:crypto";
 import * as Automerge from "@automerge/automerge";
-import { decodeEntry } from "./entries.ts";
+import { CONFIGURATION_CHANGE_BYTES_MAX } from "../ports.ts";
+import { decodeEntry, ENTRY_COUNT_MAX } from "./entries.ts";
 
-/** Bytes of one change; an edit of one service takes a few hundred. */
-export const CONFIGURATION_CHANGE_BYTES_MAX = 2 * 1024 * 1024;
-const OPERATION_COUNT_MAX = 20_000;
+/** A new epoch begins with all entries. */
+const OPERATION_COUNT_MAX = 2 * ENTRY_COUNT_MAX;
 const MAGIC = [0x85, 0x6f, 0x4a, 0x83] as const;
 const TYPE_OFFSET = 8;
 const CHUNK_TYPE_CHANGE = 1;

@@ -9,6 +9,7 @@ import * as Automerge from "@automerge/automerge";
 import {
   type Address,
   type ConfigurationChange,
+  type FileImage,
   HoldfastError,
   type MemberName,
   type Random,
@@ -19,6 +20,7 @@ import {
 import { type CheckedChange, checkChange } from "./change.ts";
 import { type Derived, derive, type Note, type Withheld } from "./derivation.ts";
 import {
+  CONFIGURATION_BYTES_MAX,
   canonicalText,
   compareEntries,
   decodeEntry,
@@ -40,6 +42,8 @@ type Handle = ReturnType<typeof Automerge.getBackend>;
 
 /** Changes after which a new epoch begins. */
 export const HISTORY_COUNT_MAX = 512;
+/** … and their bytes: all of it fits one message. */
+const HISTORY_BYTES_MAX = 1024 * 1024;
 /** Tombstones that a new epoch takes over; the ones with the smallest revisions stay behind. */
 const TOMBSTONE_COUNT_MAX = 1_024;
 const TRANSACTION_LENGTH = 8;
@@ -71,8 +75,10 @@ export class ConfigurationDocument {
   #handle: Handle;
   #epoch: Epoch;
   #entries: ReadonlyMap<string, Entry> = new Map();
+  /** Texts as they were read last: an edit changes few of many. */
+  readonly #read = new Map<string, { readonly text: string; readonly entry: Entry | undefined }>();
   #derived: Derived = derive(new Map());
-  #version = "";
+  #version: string | undefined;
 
   constructor(ports: ConfigurationPorts) {
     this.#ports = ports;
@@ -111,7 +117,7 @@ export class ConfigurationDocument {
   }
 
   /** What this member's file said when it was last applied, whoever remembers it; undefined: it never had one. */
-  fileOf(member: MemberName): ReadonlyMap<ServiceId, Service> | undefined {
+  fileOf(member: MemberName): ReadonlyMap<ServiceId, FileImage> | undefined {
     return this.#derived.files.get(member);
   }
 
@@ -129,6 +135,10 @@ export class ConfigurationDocument {
 
   /** Changes with the content, and with nothing else: equal at all members that agree. */
   version(): string {
+    if (this.#version !== undefined) return this.#version;
+    const { services, drained, pins, notes, files } = this.#derived;
+    const remembered = [...files].map(([member, file]) => [member, [...file]]);
+    this.#version = digestOf(canonicalText([services, [...drained], [...pins], [...notes], remembered]));
     return this.#version;
   }
 
@@ -171,11 +181,7 @@ export class ConfigurationDocument {
     if (file !== undefined) {
       puts.set(fileKey(file.member, ""), true);
       for (const id of file.remove) puts.set(fileKey(file.member, id), undefined);
-      for (const service of file.put) {
-        const problem = serviceProblem(service);
-        if (problem !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason: problem });
-        puts.set(fileKey(file.member, service.id), service);
-      }
+      for (const [id, image] of file.put) puts.set(fileKey(file.member, id), image);
     }
     this.#put(puts, isFirst);
   }
@@ -283,17 +289,22 @@ export class ConfigurationDocument {
     }
     if (edits.size === 0) return;
     const transaction = digestOf(canonicalText([...edits].map(([key, { value }]) => [key, value ?? null])));
+    let bytes = 0;
+    for (const [key, { text }] of this.#read) bytes += key.length + text.length;
     for (const [key, entry] of edits) {
       const whole: Entry = { ...entry, transaction: transaction.slice(0, TRANSACTION_LENGTH) };
-      if (encodeEntry(whole).length > ENTRY_BYTES_MAX)
+      const { length } = encodeEntry(whole);
+      if (length > ENTRY_BYTES_MAX)
         throw new HoldfastError("SERVICE_INVALID", {
           reason: `it is longer than ${ENTRY_BYTES_MAX} characters`,
         });
+      const before = this.#read.get(key);
+      bytes += length - (before === undefined ? -key.length : before.text.length);
       edits.set(key, whole);
     }
-    if (this.#entries.size + edits.size > ENTRY_COUNT_MAX) {
+    const isGrowing = [...edits.values()].some(({ value }) => value !== undefined);
+    if (isGrowing && (this.#entries.size + edits.size > ENTRY_COUNT_MAX || bytes > CONFIGURATION_BYTES_MAX))
       throw new HoldfastError("SERVICE_INVALID", { reason: "the configuration is full" });
-    }
     const heads = this.#handle.getHeads();
     this.#write(this.#handle, edits);
     this.#settle(undefined, heads);
@@ -309,7 +320,10 @@ export class ConfigurationDocument {
   /** After the document changed: shorten its history, keep it, tell the others what they lack, tell the listeners. */
   #settle(from: number | undefined, heads: readonly string[]): void {
     this.#derive();
-    if (this.historyCount > (this.#ports.historyCountMax ?? HISTORY_COUNT_MAX)) this.#nextEpoch();
+    const sinceRoot = this.#handle.getChanges([this.#epoch.root]);
+    const historyBytes = sinceRoot.reduce((sum, { length }) => sum + length, 0);
+    const countMax = this.#ports.historyCountMax ?? HISTORY_COUNT_MAX;
+    if (this.historyCount > countMax || historyBytes > HISTORY_BYTES_MAX) this.#nextEpoch();
     this.#ports.keep(() => this.save());
     const isNew = this.#handle.getChangeByHash(heads[0] ?? "") === null;
     const changes = this.#handle.getChanges(isNew ? [] : [...heads]);
@@ -414,12 +428,22 @@ export class ConfigurationDocument {
       .map(([key]) => key);
   }
 
+  #resolved(): ReadonlyMap<string, Entry> {
+    const entries = resolve(this.#handle, (key, text) => {
+      const known = this.#read.get(key);
+      if (known !== undefined && known.text === text) return known.entry;
+      const entry = decodeEntry(key, text);
+      if (typeof text === "string") this.#read.set(key, { text, entry });
+      return entry;
+    });
+    for (const key of this.#read.keys()) if (!entries.has(key)) this.#read.delete(key);
+    return entries;
+  }
+
   #derive(): void {
-    this.#entries = resolve(this.#handle);
+    this.#entries = this.#resolved();
     this.#derived = derive(this.#entries);
-    const { services, drained, pins, notes, files } = this.#derived;
-    const remembered = [...files].map(([member, file]) => [member, [...file]]);
-    this.#version = digestOf(canonicalText([services, [...drained], [...pins], [...notes], remembered]));
+    this.#version = undefined;
   }
 }
 
@@ -440,11 +464,14 @@ function apply(handle: Handle, changes: readonly CheckedChange[]): Handle | unde
 }
 
 /** Every key's entry, from all values that concurrent edits left there. */
-function resolve(handle: Handle): Map<string, Entry> {
+function resolve(
+  handle: Handle,
+  read: (key: string, text: unknown) => Entry | undefined = decodeEntry,
+): Map<string, Entry> {
   const entries = new Map<string, Entry>();
   for (const key of handle.keys("_root")) {
     for (const [, text] of handle.getAll("_root", key)) {
-      const entry = decodeEntry(key, text);
+      const entry = read(key, text);
       const best = entries.get(key);
       if (entry !== undefined && (best === undefined || compareEntries(entry, best) > 0))
         entries.set(key, entry);

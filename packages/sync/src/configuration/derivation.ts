@@ -3,6 +3,7 @@
 import {
   type Address,
   type Endpoint,
+  type FileImage,
   type LeavingEndpoint,
   type MemberName,
   type Service,
@@ -27,7 +28,7 @@ export interface Derived {
   readonly drained: ReadonlySet<MemberName>;
   readonly pins: ReadonlyMap<Address, MemberName>;
   readonly notes: ReadonlyMap<string, Note>;
-  readonly files: ReadonlyMap<MemberName, ReadonlyMap<ServiceId, Service>>;
+  readonly files: ReadonlyMap<MemberName, ReadonlyMap<ServiceId, FileImage>>;
 }
 
 export function derive(entries: ReadonlyMap<string, Entry>): Derived {
@@ -37,7 +38,7 @@ export function derive(entries: ReadonlyMap<string, Entry>): Derived {
   const drained = new Set<MemberName>();
   const pins = new Map<Address, MemberName>();
   const notes = new Map<string, Note>();
-  const files = new Map<MemberName, Map<ServiceId, Service>>();
+  const files = new Map<MemberName, Map<ServiceId, FileImage>>();
   for (const [key, { value }] of [...entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (value === undefined) continue;
     const [kind, name] = splitKey(key);
@@ -48,8 +49,8 @@ export function derive(entries: ReadonlyMap<string, Entry>): Derived {
     else if (kind === "file") {
       const bar = name.indexOf("|");
       const [member, id] = [name.slice(0, bar), name.slice(bar + 1)];
-      const file = listOf(files, member, () => new Map<ServiceId, Service>());
-      if (id !== "") file.set(id, value as Service);
+      const file = listOf(files, member, () => new Map<ServiceId, FileImage>());
+      if (id !== "") file.set(id, value as FileImage);
     } else {
       const [id = "", address = "", portText = ""] = name.split("|");
       const { leaving: removal, ...rest } = value as EndpointValue;

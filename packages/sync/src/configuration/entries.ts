@@ -3,7 +3,7 @@
 //
 //   service/ID                  what a service is, without its endpoints
 //   endpoint/ID|ADDRESS|PORT    weight, state and all addresses of one endpoint, and whether it is leaving
-//   file/MEMBER|ID              the service as the member's file had it last; without an ID: it had a file at all
+//   file/MEMBER|ID              what the member's file said of the service last; without an ID: it had a file at all
 //   drain/MEMBER                the member is drained
 //   pin/VIP                     the member that the VIP is pinned to
 //   note/NAME                   what a part of the daemon wants all members to know; nothing here reads it
@@ -12,7 +12,7 @@
 // was away would bring it back. Of concurrent values the one that `compareEntries` puts last stays: a pure function of all
 // of them.
 import type { Address, Endpoint, MemberName, Removal, Service, ServiceId } from "@holdfast/model";
-import { isEndpointValue, isFileValue, isServiceValue } from "./validation.ts";
+import { isEndpointValue, isFileImage, isServiceValue } from "./validation.ts";
 
 export interface Entry {
   /** 1 + the greatest that the writer knew of for this key; 0: said by one that knew nothing of the cluster yet. */
@@ -25,6 +25,11 @@ export interface Entry {
 
 /** Keys, tombstones included. Beyond, the oldest tombstones go; without any, puts are refused. */
 export const ENTRY_COUNT_MAX = 32_768;
+/**
+ * Of all keys and values: a thousand services with two endpoints in the files of three members. With it a new epoch's first
+ * change, and everything in one message, stay below what a peer takes.
+ */
+export const CONFIGURATION_BYTES_MAX = 1.25 * 1024 * 1024;
 export const ENTRY_BYTES_MAX = 16_384;
 const TRANSACTION_PATTERN = /^[0-9a-f]{8}$/;
 
@@ -90,7 +95,7 @@ function isValueOf(key: string, value: unknown): boolean {
     case "endpoint":
       return name.split("|").length === 3 && isEndpointValue(value);
     case "file":
-      return name.endsWith("|") ? value === true : isFileValue(name.slice(name.indexOf("|") + 1), value);
+      return name.endsWith("|") ? value === true : isFileImage(value);
     case "drain":
       return value === true;
     case "note":

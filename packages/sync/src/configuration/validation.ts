@@ -3,6 +3,7 @@ import {
   ADDRESS_COUNT_MAX_PER_ENDPOINT,
   ENDPOINT_COUNT_MAX,
   type Endpoint,
+  type FileImage,
   healthCheckProblem,
   LEAVING_COUNT_MAX,
   PROTOCOL_SCTP,
@@ -25,6 +26,7 @@ const NAME_LENGTH_MAX = 253;
 const PREFIX_COUNT_MAX = 64;
 const WEIGHT_MAX = 65_535;
 const MANAGED_BY_LENGTH_MAX = 80;
+const DIGEST_LENGTH_MAX = 128;
 /** A day: longest grace. */
 const GRACE_S_MAX = 86_400;
 
@@ -132,12 +134,22 @@ function isWhole(value: unknown, most: number): boolean {
   return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= most;
 }
 
-/** A service with its endpoints, as a file has it. */
-export function isFileValue(id: string, value: unknown): boolean {
+export function isFileImage(value: unknown): value is FileImage {
   if (typeof value !== "object" || value === null) return false;
-  const { endpoints } = value as { endpoints?: unknown };
-  if (!Array.isArray(endpoints) || !endpoints.every((e) => typeof e === "object" && e !== null)) return false;
-  return serviceProblem(value as Service) === undefined && (value as Service).id === id;
+  const { fields, vips, endpoints } = value as Partial<Record<keyof FileImage, unknown>>;
+  return (
+    isDigest(fields) &&
+    Array.isArray(vips) &&
+    vips.length <= VIP_COUNT_MAX &&
+    vips.every(isAddress) &&
+    Array.isArray(endpoints) &&
+    endpoints.length <= ENDPOINT_COUNT_MAX &&
+    endpoints.every(isDigest)
+  );
+}
+
+function isDigest(value: unknown): value is string {
+  return typeof value === "string" && value.length <= DIGEST_LENGTH_MAX && /^[0-9a-f]+$/.test(value);
 }
 
 export function isEndpointValue(value: unknown): boolean {

@@ -7,6 +7,7 @@ import {
   type Actor,
   ANSWER_RECORD_COUNT_MAX,
   CHANGE_BYTES_MAX,
+  CONFIGURATION_CHANGE_BYTES_MAX,
   type JournalPosition,
   type JournalSummary,
   MEMBER_COUNT_MAX,
@@ -179,7 +180,9 @@ function readMessage(reader: ByteReader): PeerMessage | undefined {
       return {
         kind: "configuration",
         heads: reader.list(CONFIGURATION_HEAD_COUNT_MAX, () => toHex(reader.raw(HASH_BYTES))),
-        changes: reader.list(CONFIGURATION_CHANGE_COUNT_MAX, () => reader.sized(CHANGE_BYTES_MAX)),
+        changes: reader.list(CONFIGURATION_CHANGE_COUNT_MAX, () =>
+          reader.sized(CONFIGURATION_CHANGE_BYTES_MAX),
+        ),
       };
     case KIND.request:
       return {
