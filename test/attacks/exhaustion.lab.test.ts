@@ -11,7 +11,8 @@ const CLOSED_LINGER_S = 1;
 
 test("more associations than NAT ports: the rest is refused and counted, nobody else notices, and ports come back", async () => {
   const configuration = { cluster: { memberNumberCount: 64 }, timers: { closedLingerS: CLOSED_LINGER_S } };
-  await underAttack({ configuration, vips: ["203.0.113.1"] }, async (attack) => {
+  const service = { natPort: "any" };
+  await underAttack({ configuration, service, vips: ["203.0.113.1"] }, async (attack) => {
     const { scene } = attack;
     const greedy = await scene.cluster.startClient(NEWCOMER, {
       port: 10_000,

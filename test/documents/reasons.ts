@@ -107,6 +107,11 @@ export const SLOW_PATH_DROPS: Readonly<Record<SlowPathDropReason, string>> = {
   "icmp-unproven": "An ICMP error about an address that was listed and never proved itself.",
   "vip-not-accepted":
     "A reflected ABORT or SHUTDOWN-COMPLETE on a VIP, or from an address, on which its sender never took part in the association: it knows it on other VIPs only (mixed scopes).",
+  "nat-port-taken":
+    "`natPort: require`: the client's port is another client's toward this endpoint, or rests. Answered with ABORT.",
+  "nat-port-unreachable":
+    "`natPort: require`: the member in whose slot the client's port is does not answer. Answered with ABORT.",
+  "nat-port-rate": "`natPort: require`: more clients need a port of another member than those are asked for.",
 };
 
 export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
@@ -148,6 +153,9 @@ export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
   "endpoint-deaths-denied": "Verdicts on an endpoint that did not end an association, since it was heard.",
   "sessions-stray":
     "Sessions ended because their service or endpoint was deleted while nobody ran, as a majority knows.",
+  "nat-ports-asked": "Clients whose own port is in another member's slot, or in nobody's.",
+  "nat-ports-borrowed": "… and was lent.",
+  "nat-ports-lent": "Ports that this member lent, or voted for.",
 };
 
 export const FAST_PATH_EVENTS: Readonly<

@@ -73,7 +73,8 @@ export class Routed {
       clients: [],
       endpoints: 0,
       vips: family === "IPv4" ? VIPS_V4.slice(0, 2) : VIPS_V6.slice(0, 2),
-      service: { endpoints: [{ address: behind.endpoint, port: ENDPOINT_PORT }] },
+      // The second association is to show that a port changes.
+      service: { endpoints: [{ address: behind.endpoint, port: ENDPOINT_PORT }], natPort: "any" },
     });
     const { lab, members, vips } = this.cluster;
     const prefix = (address: string, length: number) => `${address}/${length}`;

@@ -106,7 +106,6 @@ export class SimulatedMember {
       store: this.disk.open(),
       journals: fault?.journals?.(journals) ?? journals,
       link: engineEnd,
-      memberNumberCount: MEMBER_NUMBER_COUNT,
     });
     const replica = new SessionReplica({
       view,

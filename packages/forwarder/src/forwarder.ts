@@ -45,7 +45,9 @@ import { Twins } from "./health/twins.ts";
 import { Housekeeping } from "./housekeeping/housekeeping.ts";
 import { type ForwarderLimits, LIMITS_DEFAULT } from "./limits.ts";
 import { NatPorts } from "./nat-ports/allocator.ts";
+import { type LendAnswer, type LoanMessage, Loans, type PortLending } from "./nat-ports/loans.ts";
 import { PortKeeper } from "./nat-ports/port-keeper.ts";
+import { Wishes } from "./nat-ports/wishes.ts";
 import { moveVips } from "./path-mapping/moved-vips.ts";
 import { ProbeOutcomes } from "./path-mapping/probes.ts";
 import { Associations } from "./selection/associations.ts";
@@ -55,9 +57,9 @@ import { SessionKeeper } from "./sessions/session-keeper.ts";
 import { Unaccepted } from "./slow-path/acceptance.ts";
 import type { Core } from "./slow-path/core.ts";
 import { Dispatcher } from "./slow-path/dispatcher.ts";
+import { lenderGone, releasePort } from "./slow-path/embryo-ports.ts";
 import { settleHeard } from "./slow-path/heard.ts";
 import { Held } from "./slow-path/held.ts";
-import { releasePort } from "./slow-path/init.ts";
 import { publish } from "./slow-path/init-ack.ts";
 import { AnswerRates, Certainty } from "./slow-path/out-of-the-blue.ts";
 
@@ -92,6 +94,8 @@ export interface ForwarderOptions {
   readonly verdictQuorum?: number;
   /** Probes endpoints and forms this member's verdicts. Absent: `setVerdict` alone does. */
   readonly probes?: { readonly channel: ProbeChannel; readonly settings?: Partial<ProbeSettings> };
+  /** How other members are asked for clients' own ports; absent: only this member's slots have them. */
+  readonly lending?: PortLending;
   /** Whether a route other than the default leads to a private address; absent: all are reachable. */
   readonly isRoutable?: (address: Address) => boolean;
 }
@@ -116,6 +120,8 @@ export interface ForwarderCounters {
   readonly heldPackets: number;
   readonly natPortsUsed: number;
   readonly natPortsResting: number;
+  /** Own ports of clients that are out, of handshakes that no session stands for yet. */
+  readonly natPortsLent: number;
 }
 
 export type ForwarderEvent =
@@ -182,6 +188,10 @@ export interface Forwarder {
   removeSession(id: SessionId): boolean;
   /** Before a member that asks is answered: what this member has forwarded but not shown yet goes into the table. */
   publish(question: SessionQuestion): void;
+  /** Another member asks for a port, or says something about one. */
+  heardLoan(from: number, message: LoanMessage): LendAnswer;
+  /** The link to a member is gone, and with it, perhaps, its memory of what it lent. */
+  lenderGone(member: number): void;
 }
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
@@ -218,7 +228,14 @@ class SlowPathForwarder implements Forwarder {
     }
     const counters = this.#counters;
     const registry = new ServiceRegistry();
-    const natPorts = new NatPorts({ memberNumber, memberNumberCount, random, limits });
+    const { lending } = options;
+    const natPorts = new NatPorts({
+      memberNumber,
+      memberNumberCount,
+      random,
+      limits,
+      ...(lending !== undefined && { memberNumbers: lending.memberNumbers }),
+    });
     const nursery = new Nursery(limits);
     const nowMs = () => clock.nowMs();
     this.#memberAddresses = new Set(options.memberAddresses ?? []);
@@ -240,6 +257,27 @@ class SlowPathForwarder implements Forwarder {
       nowMs,
       retry: (input) => this.#dispatcher.sctp(input),
     });
+    const loans = new Loans({
+      memberNumber,
+      memberNumberCount,
+      lending,
+      natPorts,
+      table,
+      counters,
+      limits,
+      nowMs,
+      sharingPorts: (address, port) => registry.sharingPorts({ address, port }),
+      isUsedHere: ({ endpoint, endpointPort, natPort }, clientTag) => {
+        const place = nursery.byAnswer(clientTag, natPort)?.endpoint;
+        return place?.address === endpoint && place.port === endpointPort;
+      },
+    });
+    const wishes = new Wishes({
+      loans,
+      clock,
+      countMax: limits.heldPacketCountMax,
+      retry: (input) => this.#dispatcher.sctp(input),
+    });
     const isOwn = (address: Address) =>
       registry.isVip(address) ||
       this.#memberAddresses.has(address) ||
@@ -259,6 +297,8 @@ class SlowPathForwarder implements Forwarder {
       knocks: new Knocks(random, limits),
       initSources: new InitSources(),
       natPorts,
+      loans,
+      wishes,
       associations: new Associations((id) => registry.get(id)?.service.selection === "persist"),
       sessions,
       health: new EndpointHealth(options.verdictQuorum ?? 1),
@@ -282,7 +322,7 @@ class SlowPathForwarder implements Forwarder {
         endpointUnanswered: (endpoint) => this.#core.health.unanswered(endpoint),
       },
     };
-    this.#portKeeper = new PortKeeper(natPorts, table);
+    this.#portKeeper = new PortKeeper(natPorts, table, loans);
     this.#prober = this.#proberOf(options);
     this.#core.health.onVerdict((change) => {
       options.logger.info(change, `endpoint is ${change.verdict ?? "not asked any more"}`);
@@ -410,6 +450,7 @@ class SlowPathForwarder implements Forwarder {
       heldPackets: held.size,
       natPortsUsed: ports.used,
       natPortsResting: ports.resting,
+      natPortsLent: this.#core.loans.lentCount,
     };
   }
 
@@ -460,6 +501,16 @@ class SlowPathForwarder implements Forwarder {
   publish(question: SessionQuestion): void {
     const { nursery } = this.#core;
     for (const embryo of [...nursery.matching(question)]) if (!embryo.published) publish(this.#core, embryo);
+  }
+
+  heardLoan(from: number, message: LoanMessage): LendAnswer {
+    // Before this member knows what is in use it has nothing to lend.
+    if (message.kind === "lend" && !this.#core.isReady()) return "no";
+    return this.#core.loans.heard(from, message);
+  }
+
+  lenderGone(member: number): void {
+    lenderGone(this.#core, member);
   }
 
   #changed(change: SessionChange): void {

@@ -45,6 +45,10 @@ export interface ForwarderLimits {
   readonly heldPacketCountMax: number;
   /** … of one question. */
   readonly heldPacketCountMaxPerQuestion: number;
+  /** Longest wait for a port that another member lends, when another would do … */
+  readonly natPortLoanMs: number;
+  /** … and when not. */
+  readonly natPortRequiredMs: number;
   /** Questions a second to the other members. */
   readonly questionsPerSecond: number;
   /** ABORTs and SHUTDOWN-COMPLETEs a second that answer packets of sessions known to be dead. */
@@ -118,6 +122,8 @@ export const LIMITS_DEFAULT: ForwarderLimits = {
   unansweredInitCountMax: 2,
   heldPacketCountMax: 1_024,
   heldPacketCountMaxPerQuestion: 8,
+  natPortLoanMs: 100,
+  natPortRequiredMs: 500,
   questionsPerSecond: 1_000,
   answersPerSecond: 100,
   answersPerSecondAndPrefix: 10,

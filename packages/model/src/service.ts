@@ -18,6 +18,11 @@ export const ENDPOINT_COUNT_MAX = 32;
 /** Addresses of one endpoint. */
 export const ADDRESS_COUNT_MAX_PER_ENDPOINT = 8;
 
+/** What becomes of a client's own port toward the endpoint; `keep` when a service does not say. */
+export const NAT_PORT_POLICIES = ["any", "keep", "require"] as const;
+export type NatPortPolicy = (typeof NAT_PORT_POLICIES)[number];
+export const NAT_PORT_POLICY_DEFAULT: NatPortPolicy = "keep";
+
 export interface Endpoint {
   /** Its identity: what sessions, verdicts and counts name it by. */
   readonly address: Address;
@@ -50,6 +55,8 @@ export interface Service {
   readonly clientPrefixes: readonly string[];
   /** Withdraw the VIPs while no endpoint is healthy. */
   readonly withdrawWhenDown: boolean;
+  /** Whether the endpoint sees the client's own port: if it can be, only then, or as it comes. Absent: `keep`. */
+  readonly natPort?: NatPortPolicy;
   /** How its endpoints are asked whether they live; an SCTP probe when absent. */
   readonly healthCheck?: HealthCheck;
   /** Default ENDPOINT_REMOVAL_DEFAULT. */

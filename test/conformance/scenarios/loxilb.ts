@@ -34,7 +34,7 @@ async function bothWays(
     for (const { id, echoMissing, longestEchoGapMs } of figures) {
       assert.equal(echoMissing, 0, `association ${id}: echoes lost`);
       assert.ok(
-        longestEchoGapMs <= profile.gapMs,
+        longestEchoGapMs <= profile.echoGapMs,
         `association ${id} heard no echo for ${longestEchoGapMs} ms`,
       );
     }

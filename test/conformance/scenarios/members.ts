@@ -248,7 +248,7 @@ export const members: readonly Scenario[] = [
       // What the endpoint sends found its other paths as fast.
       for (const { longestEchoGapMs, echoMissing } of await client.associations()) {
         assert.ok(
-          longestEchoGapMs <= context.profile.gapMs,
+          longestEchoGapMs <= context.profile.echoGapMs,
           `the client heard nothing for ${longestEchoGapMs} ms`,
         );
         assert.equal(echoMissing, 0);

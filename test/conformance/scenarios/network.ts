@@ -29,6 +29,9 @@ import type { Scenario } from "../scenario.ts";
 
 const isV6 = (address: string) => address.includes(":");
 
+/** A lone member would keep the client's. */
+const ANY_PORT: StageOptions = { service: { natPort: "any" } };
+
 async function established(
   context: Context,
   options: StageOptions = {},
@@ -168,7 +171,7 @@ export const network: readonly Scenario[] = [
     seen: "The endpoint acknowledges it: reassembled, ports changed, checksum right.",
     everywhere: true,
     async run(context) {
-      const { client, natPort } = await established(context);
+      const { client, natPort } = await established(context, ANY_PORT);
       const { addresses, vips, port, servicePort } = client.options;
       assert.notEqual(natPort, port);
       for (const order of ["forward", "backward"]) {
@@ -208,7 +211,7 @@ export const network: readonly Scenario[] = [
     seen: "At the client the frame is still marked, or its checksum is right; the association's ports and addresses are translated.",
     families: ["ipv4", "ipv6"],
     async run(context) {
-      const { client, endpoint, natPort } = await established(context);
+      const { client, endpoint, natPort } = await established(context, ANY_PORT);
       const { cluster } = context;
       const vip = cluster.vips[0] as string;
       const host = cluster.endpoints[0];

@@ -70,6 +70,7 @@ export const ports: readonly Scenario[] = [
     async run(context) {
       await context.open({
         clients: [1, 1],
+        service: { natPort: "any" },
         configuration: { cluster: { memberNumberCount: 64 }, timers: { scale: 1 } },
       });
       const { cluster } = context;

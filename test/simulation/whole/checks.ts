@@ -54,9 +54,10 @@ export function checkNow(simulation: WholeSimulation): string[] {
     if (counters.embryos > 0) violations.push(`${name} still has ${counters.embryos} embryos`);
     if (counters.heldPackets > 0) violations.push(`${name} still holds ${counters.heldPackets} packets`);
     const slot = simulation.fault?.memberNumber?.(machine.number) ?? machine.number;
-    const own = living.reduce((count, record) => count + ownPorts(record, slot), 0);
-    if (counters.natPortsUsed > own)
-      violations.push(`${name} holds ${counters.natPortsUsed} NAT ports for ${own} in use`);
+    const kept = living.reduce((count, record) => count + keptPorts(record, slot, machines.length), 0);
+    if (counters.natPortsUsed > kept)
+      violations.push(`${name} holds ${counters.natPortsUsed} NAT ports for ${kept} in use`);
+    if (counters.natPortsLent > 0) violations.push(`${name} still lends ${counters.natPortsLent} NAT ports`);
     for (const member of life.coordinator.view().members)
       if (member.phase !== "alive")
         violations.push(`${name} believes that ${member.name} is ${member.phase}`);
@@ -163,9 +164,10 @@ function checkFlows(
   return violations;
 }
 
-function ownPorts(record: SessionRecord, member: number): number {
-  // A restart keeps the port that an earlier generation was given, by whichever member: the slot says whose it is.
-  return natPortsOf(record).filter(
-    ({ natPort }) => memberNumberOfPort(natPort, MEMBER_NUMBER_COUNT) === member,
-  ).length;
+/** Of the member's slot, and of those that nobody has: every member keeps them. */
+function keptPorts(record: SessionRecord, member: number, memberCount: number): number {
+  return natPortsOf(record).filter(({ natPort }) => {
+    const slot = memberNumberOfPort(natPort, MEMBER_NUMBER_COUNT);
+    return slot === member || slot >= memberCount;
+  }).length;
 }

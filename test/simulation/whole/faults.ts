@@ -280,4 +280,13 @@ export const WHOLE_FAULTS: readonly WholeFault[] = [
       but(real, { replication: but(real.replication, { released: () => Promise.resolve(true) }) }),
   },
   { name: "an ABORT for whatever is unknown", seed: 2, fastPath: abortUnknown },
+  {
+    name: "a port that is lent to whoever asks",
+    seed: 1,
+    link: (real) =>
+      but(real, {
+        onRequest: (topic, handler) =>
+          real.onRequest(topic, topic === "nat-port" ? () => Uint8Array.of(1) : handler),
+      }),
+  },
 ];

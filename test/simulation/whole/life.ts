@@ -242,7 +242,6 @@ export class Life {
       store,
       journals,
       link: pair.engine,
-      memberNumberCount: MEMBER_NUMBER_COUNT,
     });
     this.#engine = engine;
     await engine.start();

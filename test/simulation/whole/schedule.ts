@@ -1,7 +1,7 @@
 // What happens in one seed, as a plain list: so that a failing one can be cut down, kept and read.
 import { type Random, seededRandom } from "../../../packages/model/src/index.ts";
 import type { SourcePolicy } from "./client.ts";
-import { CLIENT_PORT_MIN, ENDPOINT_COUNT, NETWORKS, type Network, SERVICES, TIMES } from "./world.ts";
+import { CLIENT_PORTS, ENDPOINT_COUNT, NETWORKS, type Network, SERVICES, TIMES } from "./world.ts";
 
 export interface ClientSpec {
   /** Networks of its addresses, in their order. */
@@ -146,7 +146,7 @@ export function scheduleOf(seed: number): Schedule {
     const other = first === "path-a" ? "path-b" : "path-a";
     return {
       networks: pick<readonly Network[]>([[first], [first, other], [first, other], [first, other, first]]),
-      port: CLIENT_PORT_MIN + random.below(3),
+      port: CLIENT_PORTS[random.below(CLIENT_PORTS.length)] as number,
       sources: pick(["paired", "first", "any"] as const),
       knowsAll: chance(0.5),
     };

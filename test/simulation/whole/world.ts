@@ -27,8 +27,11 @@ export function networkOf(address: Address): Network | undefined {
 export const SERVICE_PORT = 38_412;
 export const ENDPOINT_PORT = 9_999;
 export const ENDPOINT_COUNT = 2;
-/** Client ports: of the slots of the first members, so that a client's own port is kept, freed and wanted again. */
-export const CLIENT_PORT_MIN = 36_416;
+/**
+ * Client ports: of the first members' slots, so that a client's own port is kept, lent, freed and wanted again, and of a slot
+ * that no member has, so that all vote.
+ */
+export const CLIENT_PORTS = [36_416, 36_417, 36_415] as const;
 export const MEMBER_NUMBER_COUNT = 8;
 
 export const VIPS_TWO: readonly Address[] = ["203.0.113.1", "203.0.114.1"];

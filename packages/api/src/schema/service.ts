@@ -140,6 +140,13 @@ export const ServiceSpecSchema = Type.Object(
       default: false,
       description: "Withdraw the VIPs while no endpoint is healthy.",
     }),
+    natPort: Type.Optional(
+      oneOf(["any", "keep", "require"], {
+        default: "keep",
+        description:
+          "The client's own port toward the endpoint. keep: when nobody else has it there; require: or the client is refused with an ABORT; any: as it comes.",
+      }),
+    ),
     healthCheck: Type.Optional(HealthCheckSchema),
     endpointRemoval: Type.Optional(EndpointRemovalSchema),
   },

@@ -14,6 +14,7 @@ interface CreateOptions {
   readonly name?: string;
   readonly selection?: ServiceInput["selection"];
   readonly idleTimeout?: number;
+  readonly natPort?: ServiceInput["natPort"];
   readonly replace?: boolean;
   readonly healthCheck?: ServiceInput["healthCheck"];
   readonly endAssociations?: boolean;
@@ -56,6 +57,7 @@ export function addServiceCommands(program: Command, context: Context): void {
       "how endpoints are asked: KIND, KIND:PORT or http:PORT/PATH; none, ping, sctp, tcp, udp, http, https",
       healthCheckArgument,
     )
+    .option("--nat-port <policy>", "the client's own port toward the endpoint: any, keep or require")
     .option("-f, --file <file>", "JSON as the API takes it, '-' for standard input")
     .option("--replace", "replace it when it exists and is different")
     .option("--end-associations", "with --replace: those of endpoints that are left out end now")
@@ -145,7 +147,8 @@ function readJson(file: string): ServiceInput {
 }
 
 function inputOf(options: CreateOptions): ServiceInput {
-  const { vip, port, endpoint, name, selection, idleTimeout, endpointRemoval, endpointGrace } = options;
+  const { vip, port, endpoint, name, selection, idleTimeout, endpointRemoval, endpointGrace, natPort } =
+    options;
   if (vip === undefined || port === undefined)
     throw new InvalidArgumentError("--vip and --port are needed, or --file");
   return {
@@ -162,5 +165,6 @@ function inputOf(options: CreateOptions): ServiceInput {
         ...(endpointGrace !== undefined && { graceS: endpointGrace }),
       },
     }),
+    ...(natPort !== undefined && { natPort }),
   };
 }

@@ -40,6 +40,12 @@ export const SLOW_PATH_EVENTS = [
   "endpoint-deaths-denied",
   /** Sessions ended because their service or endpoint was deleted, as a majority of the members knows. */
   "sessions-stray",
+  /** Questions to other members for a client's own port, … */
+  "nat-ports-asked",
+  /** … those that brought it, … */
+  "nat-ports-borrowed",
+  /** … and ports that this member lent. */
+  "nat-ports-lent",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];
 

@@ -54,5 +54,11 @@ export const SLOW_PATH_DROP_REASONS = [
   "icmp-unproven",
   /** A reflected ABORT or SHUTDOWN-COMPLETE from where its sender never took part in the association. */
   "vip-not-accepted",
+  /** `natPort: require`: the client's port is another's. */
+  "nat-port-taken",
+  /** … or whoever lends it does not answer. */
+  "nat-port-unreachable",
+  /** … or more clients ask than the other members are asked for. */
+  "nat-port-rate",
 ] as const;
 export type SlowPathDropReason = (typeof SLOW_PATH_DROP_REASONS)[number];

@@ -1,6 +1,7 @@
 // An embryo: one client's INIT that this member forwarded, until the handshake is done or given up. It stays with
 // this member; replication hears of it at INIT-ACK, or under a flood at COOKIE-ECHO.
 import { type Address, type Endpoint, type SessionId, sessionIdOf, type Tag } from "@holdfast/model";
+import type { Loan } from "../nat-ports/loans.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import type { Aged } from "./age-list.ts";
 
@@ -28,6 +29,8 @@ export interface Embryo extends Aged<Embryo> {
   readonly createdMs: number;
   endpoint: Endpoint;
   natPort: number;
+  /** The port is the client's own, and was lent. */
+  loan: Loan | undefined;
   /** The port was allocated for this embryo, and goes back with it unless a session holds it. */
   ownsPort: boolean;
   /** INITs forwarded to `endpoint` since it was chosen. */

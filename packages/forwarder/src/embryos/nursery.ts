@@ -163,12 +163,14 @@ export class Nursery {
   }
 
   /** Another endpoint or NAT port was chosen: a late answer of the first finds nothing any more. */
-  move(embryo: Embryo, endpoint: Endpoint, natPort: number): void {
+  move(embryo: Embryo, place: Pick<Embryo, "endpoint" | "natPort" | "loan">): void {
+    const { endpoint, natPort, loan } = place;
     this.#forgetAnswer(embryo);
     this.#countEndpoint(embryo.endpoint, -1);
     this.#countEndpoint(endpoint, 1);
     embryo.endpoint = endpoint;
     embryo.natPort = natPort;
+    embryo.loan = loan;
     this.#byAnswer.set(answerKey(embryo.clientTag, natPort), embryo);
   }
 

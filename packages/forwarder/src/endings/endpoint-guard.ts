@@ -16,7 +16,7 @@ import { addressesDown, downSinceMs, isEndpointGone } from "../health/endpoint-a
 import { placesOf, type ServiceEntry } from "../services/registry.ts";
 import { abortClient, abortEndpoint } from "../slow-path/answers.ts";
 import type { Core } from "../slow-path/core.ts";
-import { releasePort } from "../slow-path/init.ts";
+import { releasePort } from "../slow-path/embryo-ports.ts";
 
 /** Sessions ended in one turn of the event loop. */
 const ENDED_COUNT_MAX_PER_TURN = 256;

@@ -20,8 +20,8 @@ import { noteDownPackets, noteUpTraffic } from "../path-mapping/fallback.ts";
 import type { LocalSession } from "../sessions/local-session.ts";
 import type { Core } from "../slow-path/core.ts";
 import type { Dispatcher } from "../slow-path/dispatcher.ts";
+import { releasePort } from "../slow-path/embryo-ports.ts";
 import { flushHeard } from "../slow-path/heard.ts";
-import { releasePort } from "../slow-path/init.ts";
 
 /** Activity is reported each quarter of the idle limit (docs: activity epochs). */
 const ACTIVITY_QUARTER = 4;
@@ -70,6 +70,7 @@ export class Housekeeping {
     this.#guard.tick(nowMs);
     this.#strays.tick(nowMs);
     this.#adoption.tick(nowMs);
+    this.#core.loans.tick(nowMs);
     this.#dispatcher.expireFragments(nowMs);
   }
 

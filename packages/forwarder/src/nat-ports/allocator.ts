@@ -1,7 +1,9 @@
 // NAT ports: unique per endpoint (address, port), whatever the service and VIP. The port space is cut into slots, and
-// this member allocates only in its own, so no two members can hand out the same port, also in a partition.
+// this member allocates only in its own, so no two members can hand out the same port, also in a partition. Of slots that
+// no member has every member keeps what is in use, since each has a vote (loans.ts).
 import { type Address, memberNumberOfPort, type Random } from "@holdfast/model";
 import type { ForwarderLimits } from "../limits.ts";
+import { isHeldBy, type PortHolder, type PortPlace } from "./holder.ts";
 import { RestQueue } from "./rest-queue.ts";
 
 /** Ports below are given only to clients that use them themselves. */
@@ -33,6 +35,8 @@ interface PortSpace {
   /** Where the next search without a preference begins: rotation keeps freed ports unused for as long as can be. */
   next: number;
   readonly rests: Readonly<Record<ReleaseReason, RestQueue>>;
+  /** Clients whose own port a used or resting one is. */
+  readonly holders: Map<number, PortHolder>;
 }
 
 /** Other endpoints that matter for a port, by the address under which their sessions are known. */
@@ -49,6 +53,8 @@ const RATHER_COUNT_MAX = 64;
 
 export interface NatPortOptions {
   readonly memberNumber: number;
+  /** Of all members; absent: somebody may have any slot. */
+  readonly memberNumbers?: readonly number[];
   /** A power of two, the same at every member. */
   readonly memberNumberCount: number;
   readonly random: Random;
@@ -62,6 +68,9 @@ export class NatPorts {
   /** Secret, so that nobody outside can aim at a port. */
   readonly #seed: number;
   readonly #spaces = new Map<string, PortSpace>();
+  /** Of slots that no member has: nothing is allocated in them. */
+  readonly #commons = new Map<string, PortSpace>();
+  readonly #memberNumbers: ReadonlySet<number> | undefined;
   #restSequence = 0;
 
   constructor(options: NatPortOptions) {
@@ -69,15 +78,49 @@ export class NatPorts {
     this.#stride = options.memberNumberCount;
     this.#limits = options.limits;
     this.#seed = options.random.uint32();
+    this.#memberNumbers = options.memberNumbers && new Set(options.memberNumbers);
   }
 
   isOwn(natPort: number): boolean {
     return memberNumberOfPort(natPort, this.#stride) === this.#memberNumber;
   }
 
+  /** Whether this member keeps what becomes of the port: its own, and those of slots that nobody has. */
+  tracks(natPort: number): boolean {
+    return this.isOwn(natPort) || this.#isCommon(natPort);
+  }
+
+  #isCommon(natPort: number): boolean {
+    return this.#memberNumbers?.has(memberNumberOfPort(natPort, this.#stride)) === false;
+  }
+
+  /** Takes exactly this port, when it is free, or rests since the same client had it: from its own port it comes back. */
+  take(
+    place: PortPlace,
+    holder: PortHolder,
+    source: Address,
+    nowMs: number,
+    never: NatPortNeighbours["never"] = [],
+  ): boolean {
+    const { endpoint, endpointPort, natPort } = place;
+    if (natPort === 0 || !this.tracks(natPort)) return false;
+    const spaces = this.#isCommon(natPort) ? this.#commons : this.#spaces;
+    const neighbours = this.#spacesOf(never, endpointPort, spaces);
+    const space = this.#space(endpoint, endpointPort, spaces);
+    for (const one of [space, ...neighbours]) this.#wake(one, nowMs);
+    if (!isFreeAt(neighbours, natPort)) return false;
+    const state = space.state[natPort];
+    if (state === USED) return false;
+    const last = space.holders.get(natPort);
+    if (state !== FREE && (last === undefined || !isHeldBy(last, holder.serviceId, source))) return false;
+    this.#use(space, natPort);
+    space.holders.set(natPort, holder);
+    return true;
+  }
+
   /**
    * A port of this member's slots toward the endpoint, or undefined when all are in use or resting: the client's own
-   * when it is ours and free, else one from a search that begins at a place keyed by client and service.
+   * (0: not that one) when it is ours and free, else one from a search that begins at a place keyed by client and service.
    */
   allocate(
     endpoint: Address,
@@ -92,7 +135,8 @@ export class NatPorts {
     const never = this.#spacesOf(neighbours.never, endpointPort);
     for (const neighbour of never) this.#wake(neighbour, nowMs);
     const isFree = (port: number) => space.state[port] === FREE && isFreeAt(never, port);
-    if (this.isOwn(clientPort) && isFree(clientPort)) return this.#take(space, clientPort);
+    if (clientPort !== 0 && this.isOwn(clientPort) && isFree(clientPort))
+      return this.#takeFree(space, clientPort);
     const rather = this.#spacesOf(neighbours.rather, endpointPort);
     const port =
       (rather.length === 0
@@ -108,19 +152,24 @@ export class NatPorts {
       if (isFreeAt(never, evicted)) {
         space.state[evicted] = USED;
         space.usedCount += 1;
+        space.holders.delete(evicted);
         return evicted;
       }
       space.state[evicted] = FREE;
+      space.holders.delete(evicted);
       if (evicted >= PORT_MIN) space.freeCount += 1;
     }
   }
 
   /** Marks a port as used: rebuilt from flows and replicas after a restart. Other members' ports are ignored. */
   reserve(endpoint: Address, endpointPort: number, natPort: number): void {
-    if (!this.isOwn(natPort) || natPort === 0) return;
-    const space = this.#space(endpoint, endpointPort);
+    if (!this.tracks(natPort) || natPort === 0) return;
+    const space = this.#spaceFor(endpoint, endpointPort, natPort);
+    if (space.state[natPort] !== USED) this.#use(space, natPort);
+  }
+
+  #use(space: PortSpace, natPort: number): void {
     const state = space.state[natPort];
-    if (state === USED) return;
     if (state === FREE && natPort >= PORT_MIN) space.freeCount -= 1;
     if (state === EVICTED) space.evictedCount -= 1;
     space.resting.delete(natPort);
@@ -135,19 +184,23 @@ export class NatPorts {
   }
 
   isUsed(endpoint: Address, endpointPort: number, natPort: number): boolean {
-    return this.#spaces.get(spaceKey(endpoint, endpointPort))?.state[natPort] === USED;
+    const spaces = this.#isCommon(natPort) ? this.#commons : this.#spaces;
+    return spaces.get(spaceKey(endpoint, endpointPort))?.state[natPort] === USED;
   }
 
-  /** Gives a port back; it rests before anybody gets it again. Twice is harmless. */
+  /** Gives a port back; it rests before anybody but `holder` gets it again. Twice is harmless. */
   release(
     endpoint: Address,
     endpointPort: number,
     natPort: number,
     reason: ReleaseReason,
     nowMs: number,
+    holder?: PortHolder,
   ): void {
-    const space = this.#spaces.get(spaceKey(endpoint, endpointPort));
+    const spaces = this.#isCommon(natPort) ? this.#commons : this.#spaces;
+    const space = spaces.get(spaceKey(endpoint, endpointPort));
     if (space === undefined || space.state[natPort] !== USED) return;
+    if (holder !== undefined) space.holders.set(natPort, holder);
     space.state[natPort] = reason === "evicted" ? EVICTED : RESTING;
     space.usedCount -= 1;
     if (reason === "evicted") space.evictedCount += 1;
@@ -159,16 +212,20 @@ export class NatPorts {
   counts(): { readonly used: number; readonly resting: number } {
     let used = 0;
     let resting = 0;
-    for (const space of this.#spaces.values()) {
+    for (const space of [...this.#spaces.values(), ...this.#commons.values()]) {
       used += space.usedCount;
       resting += space.resting.size;
     }
     return { used, resting };
   }
 
-  #space(endpoint: Address, endpointPort: number): PortSpace {
+  #spaceFor(endpoint: Address, endpointPort: number, natPort: number): PortSpace {
+    return this.#space(endpoint, endpointPort, this.#isCommon(natPort) ? this.#commons : this.#spaces);
+  }
+
+  #space(endpoint: Address, endpointPort: number, spaces = this.#spaces): PortSpace {
     const key = spaceKey(endpoint, endpointPort);
-    let space = this.#spaces.get(key);
+    let space = spaces.get(key);
     if (space === undefined) {
       space = {
         state: new Uint8Array(PORT_COUNT),
@@ -178,15 +235,16 @@ export class NatPorts {
         next: 0,
         resting: new Map(),
         rests: { verified: new RestQueue(), unseen: new RestQueue(), evicted: new RestQueue() },
+        holders: new Map(),
       };
-      this.#spaces.set(key, space);
+      spaces.set(key, space);
     }
     return space;
   }
 
   /** What is kept of other endpoints; nothing of those that have no ports in use. */
-  #spacesOf(endpoints: readonly Address[], port: number): PortSpace[] {
-    return endpoints.flatMap((endpoint) => this.#spaces.get(spaceKey(endpoint, port)) ?? []);
+  #spacesOf(endpoints: readonly Address[], port: number, spaces = this.#spaces): PortSpace[] {
+    return endpoints.flatMap((endpoint) => spaces.get(spaceKey(endpoint, port)) ?? []);
   }
 
   #search(
@@ -203,14 +261,14 @@ export class NatPorts {
       const port = first + index * this.#stride;
       if (isFree(port)) {
         space.next = (space.next + 1) % count;
-        return this.#take(space, port);
+        return this.#takeFree(space, port);
       }
       index = index + 1 === count ? 0 : index + 1;
     }
     return undefined;
   }
 
-  #take(space: PortSpace, port: number): number {
+  #takeFree(space: PortSpace, port: number): number {
     space.state[port] = USED;
     space.usedCount += 1;
     if (port >= PORT_MIN) space.freeCount -= 1;
@@ -228,6 +286,7 @@ export class NatPorts {
       const port = this.#takeRested(space, queue, beforeMs);
       if (port === undefined) return;
       space.state[port] = FREE;
+      space.holders.delete(port);
       if (port >= PORT_MIN) space.freeCount += 1;
     }
   }

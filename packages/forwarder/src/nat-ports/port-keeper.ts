@@ -8,14 +8,18 @@ import {
   type SessionTable,
 } from "@holdfast/model";
 import type { NatPorts, ReleaseReason } from "./allocator.ts";
+import { holderOf, tagsAt } from "./holder.ts";
+import type { Loans } from "./loans.ts";
 
 export class PortKeeper {
   readonly #natPorts: NatPorts;
   readonly #table: SessionTable;
+  readonly #loans: Loans;
 
-  constructor(natPorts: NatPorts, table: SessionTable) {
+  constructor(natPorts: NatPorts, table: SessionTable, loans: Loans) {
     this.#natPorts = natPorts;
     this.#table = table;
+    this.#loans = loans;
   }
 
   changed({ previous, record }: SessionChange, nowMs: number): void {
@@ -24,7 +28,10 @@ export class PortKeeper {
     const same = previous?.generations === record?.generations && previous?.commit === record?.commit;
     if (was === is && same) return;
     const after = is ? natPortsOf(record) : [];
-    for (const port of after) this.#natPorts.reserve(port.endpoint, port.endpointPort, port.natPort);
+    for (const port of after) {
+      this.#natPorts.reserve(port.endpoint, port.endpointPort, port.natPort);
+      if (record !== undefined && this.#loans.isLent(port)) this.#loans.settled(port, tagsAt(record, port));
+    }
     if (previous !== undefined)
       this.#release(previous, after, was && is ? "unseen" : releaseReason(previous, record), nowMs);
     // A restart that came too late: its port was allocated for a session that has ended.
@@ -38,9 +45,10 @@ export class PortKeeper {
     nowMs: number,
   ): void {
     for (const port of natPortsOf(record)) {
-      if (!this.#natPorts.isOwn(port.natPort) || kept.some((other) => samePlace(port, other))) continue;
-      if (this.#isUsedByAnother(port, record)) continue;
-      this.#natPorts.release(port.endpoint, port.endpointPort, port.natPort, reason, nowMs);
+      if (!this.#natPorts.tracks(port.natPort) || kept.some((other) => samePlace(port, other))) continue;
+      if (this.#loans.isLent(port) || this.#isUsedByAnother(port, record)) continue;
+      const { endpoint, endpointPort, natPort } = port;
+      this.#natPorts.release(endpoint, endpointPort, natPort, reason, nowMs, holderOf(record, natPort));
     }
   }
 

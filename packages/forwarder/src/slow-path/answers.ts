@@ -60,6 +60,24 @@ export function refuseRestart(
   if (reply(core, input, clientTag, encodeAbort({ causes: [cause] }))) core.counters.count("aborts-sent");
 }
 
+/** `natPort: require`: the endpoint could not see the client's own port, and no other will do. */
+export function refusePort(
+  core: Core,
+  input: SctpInput,
+  clientTag: number,
+  reason: "nat-port-taken" | "nat-port-unreachable",
+): undefined {
+  drop(core, reason, input.bytes);
+  if (!core.answerRate.take(core.clock.nowMs())) return;
+  const { sourcePort } = input.packet;
+  const text =
+    reason === "nat-port-taken"
+      ? `source port ${sourcePort} is in use toward the endpoint`
+      : `the member that lends source port ${sourcePort} does not answer`;
+  if (reply(core, input, clientTag, encodeAbort({ causes: [encodeUserInitiatedAbort(text)] })))
+    core.counters.count("aborts-sent");
+}
+
 /**
  * ASCONF would carry addresses past the translation. RFC 5061 §4.2: an endpoint that does not know the chunk says so
  * with an ERROR, after which the sender stops; silence would run into its retransmission limit and end the association.

@@ -260,6 +260,7 @@ test("before its cookie is back, a restart that was seen at once with the one in
 test("an INIT that moved to another endpoint gives that port back when another member finishes the first", async () => {
   const services = [
     serviceOf({
+      natPort: "any",
       endpoints: [ENDPOINT, OTHER_ENDPOINT].map((address) => ({
         address,
         port: ENDPOINT_PORT,

@@ -21,6 +21,8 @@ import { fragmentPacket } from "../fragments/fragmentation.ts";
 import type { EndpointHealth } from "../health/endpoint-health.ts";
 import type { ForwarderLimits } from "../limits.ts";
 import type { NatPorts } from "../nat-ports/allocator.ts";
+import type { Loans } from "../nat-ports/loans.ts";
+import type { Wishes } from "../nat-ports/wishes.ts";
 import type { SctpInput } from "../packet/input.ts";
 import type { ClientFilterOptions } from "../path-mapping/client-filter.ts";
 import type { ProbeOutcomes } from "../path-mapping/probes.ts";
@@ -46,6 +48,8 @@ export interface Core {
   readonly knocks: Knocks;
   readonly initSources: InitSources;
   readonly natPorts: NatPorts;
+  readonly loans: Loans;
+  readonly wishes: Wishes;
   readonly associations: Associations;
   readonly sessions: SessionKeeper;
   readonly health: EndpointHealth;

@@ -64,10 +64,10 @@ function refusesEmbryo(core: Core, input: SctpInput): boolean {
   core.counters.count("generations-aborted");
   core.health.refused(embryo.endpoint, core.clock.nowMs());
   core.nursery.remove(embryo);
-  if (embryo.ownsPort) {
-    const { address, port } = embryo.endpoint;
+  const { address, port } = embryo.endpoint;
+  if (embryo.loan !== undefined) core.loans.giveBack(embryo.loan);
+  else if (embryo.ownsPort)
     core.natPorts.release(address, port, embryo.natPort, "verified", core.clock.nowMs());
-  }
   if (familyOf(embryo.lastSource) !== familyOf(input.destination)) {
     drop(core, "no-path", input.bytes);
     return true;

@@ -2,6 +2,7 @@
 import {
   type Address,
   addressFromBytes,
+  CANDIDATE_COUNT_MAX_PER_MEMBER,
   type Candidate,
   candidateKeyOf,
   ENDPOINT_ADDRESS_COUNT_MAX,
@@ -11,6 +12,7 @@ import {
   isLiving,
   type SessionDelta,
   type SessionRecord,
+  type Tag,
 } from "@holdfast/model";
 import {
   type AddressFamilies,
@@ -29,7 +31,7 @@ import { isUnicast } from "../path-mapping/client-filter.ts";
 import { familiesOf } from "../path-mapping/families.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { type Core, drop, send } from "./core.ts";
-import { releasePort } from "./init.ts";
+import { releasePort } from "./embryo-ports.ts";
 
 export function handleInitAck(core: Core, input: SctpInput): undefined {
   core.counters.count("init-acks");
@@ -65,9 +67,14 @@ function isFromItsServer(core: Core, input: SctpInput, embryo: Embryo): boolean 
   // A restart keeps its place, and so does what the others know already.
   if (!embryo.ownsPort || embryo.published) return true;
   core.counters.count("init-acks-of-other-endpoint");
-  releasePort(core, embryo);
-  natPorts.reserve(other.address, other.port, embryo.natPort);
-  core.nursery.move(embryo, other, embryo.natPort);
+  const { natPort } = embryo;
+  // A port that others lent stays lent, toward the endpoint that it was asked for: the server is the same.
+  const loan = natPorts.isOwn(natPort) ? undefined : embryo.loan;
+  if (loan === undefined) {
+    releasePort(core, embryo);
+    natPorts.reserve(other.address, other.port, natPort);
+  }
+  core.nursery.move(embryo, { endpoint: other, natPort, loan });
   return true;
 }
 
@@ -86,6 +93,11 @@ function answerEmbryo(core: Core, input: SctpInput, init: Init, embryo: Embryo):
   const vip = entry.vipIndex.get(input.destination);
   if (vip === undefined) return drop(core, "init-ack-unexpected", input.bytes);
   const client = vip === embryo.lastVip ? embryo.lastSource : embryo.source;
+  const generation = embryo.published
+    ? core.table.get(sessionIdOfEmbryo(embryo))?.generations.get(embryo.clientTag)
+    : undefined;
+  if (!hasRoomFor(generation, core.memberNumber, init.initiateTag, embryo.endpointTags))
+    return drop(core, "init-ack-unexpected", input.bytes);
   const offered = familiesOf([client, embryo.source, ...embryo.listed]);
   const packet = forClient(core, input, init, entry, offered, client, embryo.clientPort);
   if (packet === undefined) return;
@@ -105,6 +117,22 @@ function answerEmbryo(core: Core, input: SctpInput, init: Init, embryo: Embryo):
   }
   const record = publish(core, embryo);
   release(core, record, packet, input);
+}
+
+/**
+ * A record keeps so many INIT-ACKs of a member. One more would displace another, and the client may come back with the
+ * cookie of either: it has had enough of them to choose from, and is not given this one.
+ */
+function hasRoomFor(
+  generation: Generation | undefined,
+  member: number,
+  tag: Tag,
+  known: readonly Tag[] = [],
+): boolean {
+  const tags = new Set(known);
+  for (const candidate of generation?.candidates.values() ?? [])
+    if (candidate.member === member && candidate.endpointTag !== 0) tags.add(candidate.endpointTag);
+  return tags.has(tag) || tags.size < CANDIDATE_COUNT_MAX_PER_MEMBER;
 }
 
 /**
@@ -200,13 +228,16 @@ function answerRecord(core: Core, input: SctpInput, init: Init): undefined {
     const known = [...generation.candidates.values()].find(
       (c) => c.natPort === destinationPort && c.endpoint === endpoint,
     );
+    const member = known?.member ?? core.memberNumber;
+    if (!hasRoomFor(generation, member, init.initiateTag))
+      return drop(core, "init-ack-unexpected", input.bytes);
     const isTaken = (identity: Address) =>
       core.table
         .byNatPort(identity, sourcePort, destinationPort)
         .some((other) => other.id !== record.id && isLiving(other));
     const told = toldAddresses(core, input, init, { address: endpoint, port: sourcePort }, isTaken);
     const candidate: Candidate = {
-      member: known?.member ?? core.memberNumber,
+      member,
       endpoint,
       endpointPort: sourcePort,
       natPort: destinationPort,

@@ -13,9 +13,9 @@ import {
   generationOf,
   isLiving,
   natPortsOf,
-  type Service,
   type SessionId,
   type SessionRecord,
+  type Tag,
 } from "@holdfast/model";
 import {
   type AddressFamilies,
@@ -33,14 +33,12 @@ import { replacePayload } from "../packet/translate.ts";
 import { filterListed } from "../path-mapping/client-filter.ts";
 import { familiesOf } from "../path-mapping/families.ts";
 import { pairAddresses } from "../path-mapping/pairing.ts";
-import { selectEndpoint } from "../selection/selection.ts";
 import { placesOf, type ServiceEntry } from "../services/registry.ts";
-import { refuseHostName, refuseRestart } from "./answers.ts";
+import { refuseHostName, refusePort, refuseRestart } from "./answers.ts";
 import { type Core, drop, send } from "./core.ts";
+import { evict, releasePlace, releasePort } from "./embryo-ports.ts";
 import { publish } from "./init-ack.ts";
-
-/** Ports that are kept for INITs that come again: one for so many embryos of the endpoint. */
-const RESERVE_SHARE = 3;
+import { findPlace, type NoPlace, type Place } from "./place.ts";
 
 /** One INIT while it is handled. */
 interface InitContext {
@@ -165,7 +163,12 @@ function restart(core: Core, context: InitContext, record: SessionRecord): undef
     // another NAT port it is another association, and the earlier one is aborted when that is there.
     currentGeneration(record)?.pairing.length === entry.service.vips.length &&
     isEndpointUp(core, endpoint);
-  const made = admit(core, context, record.id, stays ? { endpoint, natPort: candidate.natPort } : undefined);
+  const made = admit(
+    core,
+    context,
+    record.id,
+    stays ? { endpoint, natPort: candidate.natPort, loan: undefined, refused: [] } : undefined,
+  );
   if (made !== undefined) forwardInit(core, input, init, made);
 }
 
@@ -186,7 +189,8 @@ function admit(
   core: Core,
   context: InitContext,
   restartOf: SessionId | undefined,
-  fixed?: { readonly endpoint: Endpoint; readonly natPort: number },
+  fixed?: Place,
+  avoid?: ReadonlySet<Endpoint>,
 ): Embryo | undefined {
   const { input, entry, vip, init, listed, unrouted } = context;
   const { source, packet } = input;
@@ -203,9 +207,13 @@ function admit(
     return undefined;
   }
   if (room.evict !== undefined) evict(core, room.evict);
-  const place = fixed ?? choose(core, entry, vip, source, listed, packet.sourcePort, undefined, comesAgain);
+  const clientPort = packet.sourcePort;
+  const clientTag = init.initiateTag;
+  const { key } = context;
+  const seeker = { key, entry, vip, source, listed, clientPort, clientTag, input, avoid, comesAgain };
+  const place = fixed ?? findPlace(core, seeker);
   if (typeof place === "string") {
-    drop(core, place, input.bytes);
+    refuse(core, input, clientTag, place);
     return undefined;
   }
   const embryo: Embryo = {
@@ -213,8 +221,8 @@ function admit(
     smallest: context.smallest,
     restartOf,
     entry,
-    clientPort: packet.sourcePort,
-    clientTag: init.initiateTag,
+    clientPort,
+    clientTag,
     arrivalVip: vip,
     source,
     lastSource: source,
@@ -226,6 +234,7 @@ function admit(
     createdMs: nowMs,
     endpoint: place.endpoint,
     natPort: place.natPort,
+    loan: place.loan,
     ownsPort: fixed === undefined,
     initCount: 0,
     lastInitMs: nowMs,
@@ -234,12 +243,20 @@ function admit(
     endpointAddresses: [],
     echoed: false,
     published: false,
-    tried: undefined,
+    tried: place.refused.length === 0 ? undefined : new Set(place.refused),
     older: undefined,
     younger: undefined,
   };
   core.nursery.add(embryo);
   return embryo;
+}
+
+/** Why it did not go on, where it did not: an INIT that waits is not dropped. */
+function refuse(core: Core, input: SctpInput, clientTag: Tag, why: NoPlace | "asked"): undefined {
+  if (why === "asked") return;
+  if (why === "nat-port-taken" || why === "nat-port-unreachable")
+    return refusePort(core, input, clientTag, why);
+  drop(core, why, input.bytes);
 }
 
 /** Whether the INIT was refused before; asked for only where there is no room for all. */
@@ -253,136 +270,52 @@ function knockOf(core: Core, { input, key }: InitContext): () => boolean {
   };
 }
 
-/** An endpoint, and a NAT port toward it. */
-function choose(
-  core: Core,
-  entry: ServiceEntry,
-  vip: number,
-  source: Address,
-  listed: readonly Address[],
-  clientPort: number,
-  avoid: ReadonlySet<Endpoint> | undefined,
-  comesAgain: () => boolean,
-): { endpoint: Endpoint; natPort: number } | "no-endpoint" | "nat-ports-exhausted" | "init-rate" {
-  const { service } = entry;
-  const family = familyOf(service.vips[vip] as Address);
-  const clients = listed.length === 0 ? [source] : [source, ...listed].sort();
-  const choose = (isUp: (endpoint: Endpoint) => boolean) =>
-    selectEndpoint({
-      service,
-      clientAddresses: clients,
-      isUp,
-      countOf: (e) => countOf(core, e),
-      isSame: (a, b) => core.registry.twinsOf(a).includes(b.address) && a.port === b.port,
-      persisted: (client) => {
-        const home = core.associations.homeOf(service.id, client);
-        return home && service.endpoints.find((e) => e.address === home.address && e.port === home.port);
-      },
-      ...(avoid === undefined ? {} : { avoid }),
-      turn: core.nextTurn(),
-    });
-  // Without a port toward one endpoint another one takes the client.
-  let refusal: "no-endpoint" | "nat-ports-exhausted" | "init-rate" = "no-endpoint";
-  const full = new Set<Endpoint>();
-  for (;;) {
-    const isUsable = (e: Endpoint) => !full.has(e) && endpointAddress(core, e, family, 0) !== undefined;
-    // When all are down the INIT goes to one of them all the same: a verdict is some probes old, an INIT costs a dead
-    // endpoint nothing, and one that is just back answers it before the next probe would have found out.
-    const endpoint = choose((e) => isUsable(e) && isEndpointUp(core, e)) ?? choose(isUsable);
-    if (endpoint === undefined) return refusal;
-    const probe = `${clients[0]}|${clientPort}|${service.id}`;
-    const natPort = portToward(core, service, endpoint, clientPort, probe, comesAgain);
-    if (typeof natPort === "number") return { endpoint, natPort };
-    refusal = natPort;
-    full.add(endpoint);
-  }
-}
-
-/** Associations and embryos of an endpoint, and of those that are the same server. */
-function countOf(core: Core, endpoint: Endpoint): number {
-  const { port } = endpoint;
-  let count = core.associations.count(endpoint) + core.nursery.countOf(endpoint);
-  for (const address of core.registry.twinsOf(endpoint))
-    count += core.associations.count({ address, port }) + core.nursery.countOf({ address, port });
-  return count;
-}
-
-/** A NAT port toward the endpoint, if there is one for this client. */
-function portToward(
-  core: Core,
-  service: Service,
-  endpoint: Endpoint,
-  clientPort: number,
-  probe: string,
-  comesAgain: () => boolean,
-): number | "nat-ports-exhausted" | "init-rate" {
-  const nowMs = core.clock.nowMs();
-  // A flood of embryos holds the ports: the oldest that had its second makes room for a later one. Not only when nothing is
-  // left, since its port rests before anybody has it.
-  const available = core.natPorts.available(endpoint.address, endpoint.port);
-  const embryos = core.nursery.countOf(endpoint);
-  if (available < embryos) {
-    const oldest = core.nursery.evictableOf(service.id, endpoint, nowMs);
-    if (oldest !== undefined) evict(core, oldest);
-    // What is left is for those who come again.
-    if (available > 0 && available * RESERVE_SHARE < embryos && !comesAgain()) return "init-rate";
-  }
-  const neighbours = {
-    never: core.registry.sharingPorts(endpoint),
-    rather: service.endpoints
-      .filter((e) => e.port === endpoint.port && e.address !== endpoint.address)
-      .map(({ address }) => address),
-  };
-  const { address, port } = endpoint;
-  return core.natPorts.allocate(address, port, clientPort, probe, nowMs, neighbours) ?? "nat-ports-exhausted";
-}
-
 /** The same INIT again: the same endpoint and port, until it has been silent too often. */
 function repeatInit(core: Core, input: SctpInput, init: Init, embryo: Embryo, vip: number): undefined {
   core.counters.count("init-retransmissions");
   embryo.lastInitMs = core.clock.nowMs();
   embryo.lastSource = input.source;
   embryo.lastVip = vip;
-  if (embryo.answeredMs === undefined && embryo.initCount >= core.limits.unansweredInitCountMax)
-    reselect(core, embryo);
+  if (embryo.answeredMs === undefined && embryo.initCount >= core.limits.unansweredInitCountMax) {
+    if (embryo.entry.service.natPort === "require" && !embryo.published)
+      return beginElsewhere(core, input, init, embryo, vip);
+    reselect(core, embryo, input);
+  }
   forwardInit(core, input, init, embryo);
 }
 
+/** The client's port goes with it: given back first, so that it is toward one endpoint at a time, and asked for anew. */
+function beginElsewhere(core: Core, input: SctpInput, init: Init, embryo: Embryo, vip: number): undefined {
+  const { key, entry, smallest, listed, unrouted, restartOf, endpoint } = embryo;
+  core.events.endpointUnanswered(endpoint);
+  core.counters.count("init-reselections");
+  core.nursery.remove(embryo);
+  releasePort(core, embryo);
+  const context: InitContext = { input, entry, vip, init, key, smallest, listed, unrouted };
+  const made = admit(core, context, restartOf, undefined, new Set([...(embryo.tried ?? []), endpoint]));
+  if (made !== undefined) forwardInit(core, input, init, made);
+}
+
 /** RFC 9260 §5.1: the endpoint keeps no state before the cookie returns, so another may be tried. */
-function reselect(core: Core, embryo: Embryo): undefined {
+function reselect(core: Core, embryo: Embryo, input: SctpInput): undefined {
   embryo.tried ??= new Set();
   embryo.tried.add(embryo.endpoint);
   core.events.endpointUnanswered(embryo.endpoint);
-  const { entry, lastVip, source, listed, clientPort } = embryo;
-  const place = choose(core, entry, lastVip, source, listed, clientPort, embryo.tried, () => true);
+  const { entry, lastVip: vip, source, listed, clientPort, clientTag, key, tried: avoid } = embryo;
+  const seeker = { key, entry, vip, source, listed, clientPort, clientTag, input, avoid };
+  const place = findPlace(core, { ...seeker, comesAgain: () => true });
   if (typeof place === "string") return;
-  if (place.endpoint === embryo.endpoint) {
-    core.natPorts.release(
-      place.endpoint.address,
-      place.endpoint.port,
-      place.natPort,
-      "evicted",
-      core.clock.nowMs(),
-    );
-    return;
-  }
+  if (place.endpoint === embryo.endpoint) return releasePlace(core, place);
   core.counters.count("init-reselections");
   releasePort(core, embryo);
-  core.nursery.move(embryo, place.endpoint, place.natPort);
+  core.nursery.move(embryo, place);
   embryo.ownsPort = true;
   embryo.initCount = 0;
   // Another member has asked for it: the table learns the new port, or nobody would ever give that back.
   if (!embryo.published) return;
   const record = publish(core, embryo);
   // A record keeps so many candidates: what it does not take up nobody would ever give back.
-  if (!natPortsOf(record).some((held) => isAt(held, place)))
-    core.natPorts.release(
-      place.endpoint.address,
-      place.endpoint.port,
-      place.natPort,
-      "evicted",
-      core.clock.nowMs(),
-    );
+  if (!natPortsOf(record).some((held) => isAt(held, place))) releasePlace(core, place);
 }
 
 function isAt(held: CandidateIdentity, place: { readonly endpoint: Endpoint; readonly natPort: number }) {
@@ -454,18 +387,4 @@ function rewriteAndSend(
 function turnOf({ destination }: SctpInput, { service, vipIndex }: ServiceEntry): number {
   const family = familyOf(destination);
   return service.vips.slice(0, vipIndex.get(destination)).filter((vip) => familyOf(vip) === family).length;
-}
-
-/** Makes room: an embryo that had its time and is in nobody's table. Its cookie, should it come, finds nothing. */
-export function evict(core: Core, embryo: Embryo): undefined {
-  core.counters.count("embryos-evicted");
-  core.nursery.remove(embryo);
-  releasePort(core, embryo);
-}
-
-/** Gives an unpublished embryo's port back; a published one's belongs to its session. */
-export function releasePort(core: Core, embryo: Embryo): undefined {
-  if (!embryo.ownsPort || embryo.published) return;
-  const { endpoint, natPort } = embryo;
-  core.natPorts.release(endpoint.address, endpoint.port, natPort, "evicted", core.clock.nowMs());
 }

@@ -1,6 +1,7 @@
 // Several forwarders whose tables replicate to each other, at once or when the test says so.
 import type { Replication, SessionDelta, SessionQuestion } from "@holdfast/model";
 import { SessionView } from "@holdfast/model";
+import type { PortLending } from "../nat-ports/loans.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { Rig, type RigOptions } from "./rig.ts";
 
@@ -11,8 +12,11 @@ export class Cluster {
   connected = true;
   readonly #waiting: { readonly from: number; readonly delta: SessionDelta }[] = [];
   questions = 0;
+  /** Members that do not answer. */
+  readonly silent = new Set<number>();
 
-  constructor(count: number, options: RigOptions = {}) {
+  /** `lends`: members ask each other for clients' own ports. */
+  constructor(count: number, options: RigOptions & { readonly lends?: boolean } = {}) {
     for (let number = 0; number < count; number++) {
       const table = new SessionView();
       const replication: Replication = {
@@ -26,6 +30,7 @@ export class Cluster {
           table,
           replication,
           memberNumber: number,
+          ...(options.lends === true && { lending: this.#lending(number, count) }),
           seed: number + 1,
         }),
       );
@@ -46,6 +51,16 @@ export class Cluster {
         if (number !== from) rig.table.joinRemote(delta);
       });
     }
+  }
+
+  #lending(from: number, count: number): PortLending {
+    return {
+      memberNumbers: Array.from({ length: count }, (_, number) => number),
+      request: async (member, message) => {
+        if (!this.connected || this.silent.has(member) || this.silent.has(from)) return undefined;
+        return this.rigs[member]?.forwarder.heardLoan(from, message);
+      },
+    };
   }
 
   #ask(from: number, question: SessionQuestion): Promise<void> {

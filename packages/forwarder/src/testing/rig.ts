@@ -14,6 +14,7 @@ import type { ConfirmRemoved } from "../endings/strays.ts";
 import { SimulatedFastPath } from "../fast-path/simulated/simulated-fast-path.ts";
 import { createForwarder, type Forwarder, type ForwarderEvent, type ForwarderOptions } from "../forwarder.ts";
 import type { ForwarderLimits } from "../limits.ts";
+import type { PortLending } from "../nat-ports/loans.ts";
 import { ClientHost, EndpointHost, type Route, type Seen, see } from "./hosts.ts";
 import { ManualClock } from "./manual-clock.ts";
 
@@ -56,6 +57,7 @@ export interface RigOptions {
   readonly isReady?: () => boolean;
   readonly isRemoved?: (place: ServicePlace) => boolean;
   readonly confirmRemoved?: ConfirmRemoved;
+  readonly lending?: PortLending;
   readonly flowCountMax?: number;
   readonly probes?: ForwarderOptions["probes"];
   readonly egress?: (destination: Uint8Array) => { readonly mtu: number } | undefined;
@@ -104,6 +106,7 @@ export class Rig {
       ...(options.isRoutable === undefined ? {} : { isRoutable: options.isRoutable }),
       ...(options.isRemoved === undefined ? {} : { isRemoved: options.isRemoved }),
       ...(options.confirmRemoved === undefined ? {} : { confirmRemoved: options.confirmRemoved }),
+      ...(options.lending === undefined ? {} : { lending: options.lending }),
     });
     this.forwarder.on((event) => this.events.push(event));
     this.forwarder.setServices(options.services ?? [serviceOf()]);

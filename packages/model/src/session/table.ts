@@ -56,7 +56,7 @@ export interface Replication {
    * now; false when that took longer than the limit (20 ms) or nobody is there. `none` resolves true at once.
    */
   released(id: SessionId): Promise<boolean>;
-  /** Asks the slot's member, or all. Resolves when answers were joined, at most 50 ms later. */
+  /** Asks all members. Resolves when answers were joined, at most 50 ms later. */
   ask(question: SessionQuestion): Promise<void>;
 }
 

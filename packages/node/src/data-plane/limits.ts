@@ -17,6 +17,13 @@ export function limitsOf({ timers, dataPlane }: Configuration): ForwarderLimits 
   };
   if (timers.scale === 1) return unscaled;
   // What keeps the machine going is no time-out of the protocol: it stays.
-  const { tickPeriodMs, sweepPeriodMs, heardPeriodMs } = unscaled;
-  return { ...scaledLimits(1 / timers.scale, unscaled), tickPeriodMs, sweepPeriodMs, heardPeriodMs };
+  const { tickPeriodMs, sweepPeriodMs, heardPeriodMs, natPortLoanMs, natPortRequiredMs } = unscaled;
+  return {
+    ...scaledLimits(1 / timers.scale, unscaled),
+    tickPeriodMs,
+    sweepPeriodMs,
+    heardPeriodMs,
+    natPortLoanMs,
+    natPortRequiredMs,
+  };
 }

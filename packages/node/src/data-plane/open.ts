@@ -20,6 +20,7 @@ import {
 } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
 import type { ClusterLink } from "../cluster/link.ts";
+import { portLending, serveLending } from "../cluster/port-lending.ts";
 import { StrayVotes } from "../cluster/stray-votes.ts";
 import type { Topology } from "../cluster/topology.ts";
 import { addressOf, type OwnMember, otherMembers } from "../config/check.ts";
@@ -102,9 +103,11 @@ export function composeDataPlane(
     memberAddresses: [...configuration.members.flatMap((member) => member.addresses.map(addressOf))].map(
       parseAddress,
     ),
+    lending: portLending(link, memberNumbersOf(configuration, own)),
     ...(options.isMemberAddress !== undefined && { isMemberAddress: options.isMemberAddress }),
   });
 
+  serveLending(link, forwarder);
   link.beforeAnswer((question) => forwarder.publish(question));
   trace.onActive((active) => {
     const publish = (reason: string, packet: Uint8Array | undefined, interfaceIndex: number) => {
@@ -176,12 +179,13 @@ export function composeDataPlane(
     fastPathTotals: () => fastPath.totals(),
     slowPathEvents: () => forwarder.counters().events,
     slowPathGauges: () => {
-      const { embryos, heldPackets, natPortsUsed, natPortsResting } = forwarder.counters();
+      const { embryos, heldPackets, natPortsUsed, natPortsResting, natPortsLent } = forwarder.counters();
       return new Map([
         ["embryos", embryos],
         ["held-packets", heldPackets],
         ["nat-ports-used", natPortsUsed],
         ["nat-ports-resting", natPortsResting],
+        ["nat-ports-lent", natPortsLent],
       ]);
     },
     slowPathDrops: () => forwarder.counters().drops,
@@ -211,6 +215,11 @@ function statusOf(fastPath: FastPath): DataPlaneStatus {
     interfaces: fastPath.interfaces().map(({ index: _, hooks, ...each }) => ({ ...each, hooks: [...hooks] })),
     viaTc: [...fastPath.viaTc()],
   };
+}
+
+/** Of all members, alive or not; the list may leave this one out. */
+function memberNumbersOf({ members }: Configuration, own: OwnMember): number[] {
+  return [...new Set([own.number, ...members.map(({ number }) => number)])].sort((a, b) => a - b);
 }
 
 /** A majority of all members, alive or not; the list may leave this one out. */

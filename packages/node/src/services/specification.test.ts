@@ -17,6 +17,7 @@ const SPEC: ServiceSpec = {
   clientPrefixes: [],
   withdrawWhenDown: false,
   endpointRemoval: { mode: "drain", graceS: 300 },
+  natPort: "keep",
 };
 
 const withCheck = (healthCheck: HealthCheckSpec): ServiceSpec => ({ ...SPEC, healthCheck });

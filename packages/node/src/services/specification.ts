@@ -12,6 +12,7 @@ import {
   type HealthCheck,
   HoldfastError,
   healthCheckProblem,
+  NAT_PORT_POLICY_DEFAULT,
   PROTOCOL_SCTP,
   parseAddress,
   type Service,
@@ -58,6 +59,8 @@ export function serviceOf(spec: ServiceSpec): Service {
     restartNewAddresses: spec.restartNewAddresses,
     clientPrefixes: spec.clientPrefixes,
     withdrawWhenDown: spec.withdrawWhenDown,
+    // One form of each meaning: what is the default is not written.
+    ...(spec.natPort !== undefined && spec.natPort !== NAT_PORT_POLICY_DEFAULT && { natPort: spec.natPort }),
     ...healthCheckOf(spec.healthCheck),
     endpointRemoval: { ...endpointRemovalOf(spec) },
   };
@@ -141,6 +144,7 @@ export function revisionOf(service: Service): string {
     service.restartNewAddresses,
     service.clientPrefixes,
     service.withdrawWhenDown,
+    ...(service.natPort === undefined ? [] : [`natPort ${service.natPort}`]),
     ...listed(service.healthCheck),
     [endpointRemovalOf(service).mode, endpointRemovalOf(service).graceS],
   ]);

@@ -6,6 +6,8 @@ import {
   type FileImage,
   healthCheckProblem,
   LEAVING_COUNT_MAX,
+  NAT_PORT_POLICIES,
+  type NatPortPolicy,
   PROTOCOL_SCTP,
   parseAddress,
   type Removal,
@@ -103,6 +105,8 @@ function serviceValueProblem(id: string, value: object): string | undefined {
   ) {
     return `clientPrefixes must be at most ${PREFIX_COUNT_MAX} prefixes`;
   }
+  if (service.natPort !== undefined && !NAT_PORT_POLICIES.includes(service.natPort as NatPortPolicy))
+    return `natPort must be ${NAT_PORT_POLICIES.join(", ")}`;
   if (typeof service.withdrawWhenDown !== "boolean") return "withdrawWhenDown must be true or false";
   const check = service.healthCheck === undefined ? undefined : healthCheckProblem(service.healthCheck);
   return check ?? removalProblem(service);

@@ -110,8 +110,7 @@ export class ReplicationEngine implements Engine {
         break;
       }
       case "ask": {
-        const { memberNumberCount } = this.#ports;
-        parts.questions.ask(message.token, message.about, parts.peers.connected(), memberNumberCount);
+        parts.questions.ask(message.token, message.about, parts.peers.connected());
         break;
       }
       case "found":

@@ -34,8 +34,6 @@ export interface EnginePorts {
   readonly store: Store;
   readonly journals: JournalFactory;
   readonly link: EngineLink<ToView, ToEngine>;
-  /** Member numbers that the NAT port space has room for, the same at every member. */
-  readonly memberNumberCount: number;
 }
 
 export type Parts = ReturnType<typeof assemble>;

@@ -1,5 +1,6 @@
-// Pull on miss: a packet without state waits while the slot's member, or everybody, is asked.
-import { type Clock, memberNumberOfPort, type SessionQuestion, type Timer } from "@holdfast/model";
+// Pull on miss: a packet without state waits while everybody is asked. A NAT port may be lent, so that its slot does not say
+// who forwarded the INIT.
+import type { Clock, SessionQuestion, Timer } from "@holdfast/model";
 import { ANSWER_RECORD_COUNT_MAX, type PeerMessage, type ToView } from "../ports.ts";
 import { type ReplicationSettings, WAITING_COUNT_MAX } from "./settings.ts";
 
@@ -39,11 +40,9 @@ export class Questions {
     this.#deliver = ports.deliver;
   }
 
-  /** Asks the slot's member when it is there, else all that are. `memberNumberCount`: of the slots. */
-  ask(token: number, about: SessionQuestion, connected: readonly number[], memberNumberCount: number): void {
+  /** Asks all that are there; who has it answers first. */
+  ask(token: number, about: SessionQuestion, peers: readonly number[]): void {
     this.totals.misses++;
-    const slot = about.kind === "natPort" ? memberNumberOfPort(about.natPort, memberNumberCount) : -1;
-    const peers = connected.includes(slot) ? [slot] : connected;
     const question = this.#next++;
     const left = new Set<number>();
     if (this.#asked.size < WAITING_COUNT_MAX) {

@@ -75,7 +75,6 @@ export async function hostEngine(
     store,
     journals: automergeJournal,
     link,
-    memberNumberCount,
   });
   const delay = monitorEventLoopDelay({ resolution: 2 });
   delay.enable();

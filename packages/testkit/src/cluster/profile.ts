@@ -52,6 +52,8 @@ export interface Profile {
   readonly patience: number;
   /** Longest silence that a member's or a path's death may cause at a receiver, ms. */
   readonly gapMs: number;
+  /** … and at whoever waits for what comes back: message and echo may both have met it. */
+  readonly echoGapMs: number;
   /** Packets lose one of their TTL at the router. */
   readonly hopCount: number;
 }
@@ -95,6 +97,7 @@ export const LAB_PROFILE: Profile = {
   patience: 1,
   // Take-over 250 ms, one RTO of 400 ms, and a busy machine.
   gapMs: 1_500,
+  echoGapMs: 1_500,
   hopCount: 0,
 };
 
@@ -144,8 +147,9 @@ export const FIELD_PROFILE: Profile = {
   }),
   timeScale: 1 / FIELD_CLOCK,
   patience: 4,
-  // A take-over of 250 ms is 2.5 s to the stack: retransmissions after 1, 2 and 4 s, the last on a path that fails at its first.
-  gapMs: 3_000,
+  // New data goes out over a dead path until its sixth RTO, 32 s of the stack's, is over; and a busy machine.
+  gapMs: 4_500,
+  echoGapMs: 8_000,
   hopCount: 1,
 };
 

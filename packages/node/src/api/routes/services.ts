@@ -10,6 +10,7 @@ import {
 } from "@holdfast/api";
 import {
   type HoldfastError,
+  NAT_PORT_POLICY_DEFAULT,
   parseAddress,
   type Removal,
   type Service,
@@ -76,6 +77,7 @@ export function serviceRoutes(sources: ApiSources) {
       restartNewAddresses: service.restartNewAddresses,
       clientPrefixes: [...service.clientPrefixes],
       withdrawWhenDown: service.withdrawWhenDown,
+      natPort: service.natPort ?? NAT_PORT_POLICY_DEFAULT,
       ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
       endpointRemoval: { ...endpointRemovalOf(service) },
       leaving: (service.leaving ?? []).map((place) => {
@@ -312,6 +314,7 @@ export function specOf(service: Service): ServiceSpec {
     restartNewAddresses: service.restartNewAddresses,
     clientPrefixes: [...service.clientPrefixes],
     withdrawWhenDown: service.withdrawWhenDown,
+    natPort: service.natPort ?? NAT_PORT_POLICY_DEFAULT,
     ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
     endpointRemoval: { ...endpointRemovalOf(service) },
   };

@@ -1,0 +1,335 @@
+// A client's own port as its NAT port, whoever's slot it is in. A port that is in a slot of this member is simply taken. One in
+// another member's slot is lent by that member; one in a slot that no member has, by a majority of all members. So a port
+// is never out twice, also across a partition: whoever lends it remembers, and two majorities share a member.
+//
+// A loan is *used* by handshakes, by the members' numbers and the clients' tags. It ends when a session in the table holds the
+// port (from then on the table says whether it is free), or when whoever asked for it gives it back or says that it is
+// over. While a borrower cannot be asked the port stays out.
+//
+// Toward one endpoint only: an INIT that two members see at once may not go to two endpoints from one port, or an INIT-ACK would
+// not say whose it is.
+import { type Address, isLiving, memberNumberOfPort, type SessionTable, type Tag } from "@holdfast/model";
+import type { Counters } from "../counters/counters.ts";
+import { TokenBucket } from "../counters/token-bucket.ts";
+import type { ForwarderLimits } from "../limits.ts";
+import type { NatPorts } from "./allocator.ts";
+import { isHeldBy, type PortHolder, type PortPlace, placeText } from "./holder.ts";
+
+/** A client's wish for its own port. */
+export interface PortWish extends PortPlace {
+  readonly serviceId: string;
+  readonly source: Address;
+  /** What the client lists beside its source. */
+  readonly listed: readonly Address[];
+  readonly clientTag: Tag;
+}
+
+/** What members say to each other about ports. */
+export type LoanMessage =
+  | ({ readonly kind: "lend" } & PortWish)
+  /** The handshake did not come to anything. */
+  | ({ readonly kind: "back"; readonly clientTag: Tag } & PortPlace)
+  /** Does the handshake with this tag still need it? */
+  | ({ readonly kind: "still"; readonly clientTag: Tag } & PortPlace);
+
+/** How members are asked; absent where there are none. */
+export interface PortLending {
+  /** Numbers of all members of the cluster, alive or not, this one included. */
+  readonly memberNumbers: readonly number[];
+  /** The answer; undefined when none came. */
+  request(member: number, message: LoanMessage): Promise<LendAnswer | undefined>;
+}
+
+/** A port that a handshake has. */
+export interface Loan extends PortPlace {
+  readonly clientTag: Tag;
+  readonly lenders: readonly number[];
+}
+
+/** Why there is none: another client's; nobody can be asked; the same INIT has it toward another endpoint. */
+export type NoLoan = "taken" | "unreachable" | "elsewhere";
+export type LoanAnswer = Loan | NoLoan;
+/** One member's word. */
+export type LendAnswer = "yes" | "no" | "elsewhere";
+
+interface Use {
+  readonly member: number;
+  readonly clientTag: Tag;
+  /** When the member was last asked, or asked for it. */
+  sinceMs: number;
+  asking: boolean;
+}
+
+interface Lent {
+  readonly place: PortPlace;
+  readonly holder: PortHolder;
+  readonly uses: Use[];
+}
+
+/** Handshakes of one client that share its port; further ones are refused. */
+const USE_COUNT_MAX = 8;
+/** Ports that are lent and not in the table; beyond, none is. */
+const LENT_COUNT_MAX = 4_096;
+/** Loans looked at in one turn. */
+const VISIT_COUNT_MAX = 64;
+
+export interface LoansOptions {
+  readonly memberNumber: number;
+  readonly memberNumberCount: number;
+  readonly lending: PortLending | undefined;
+  readonly natPorts: NatPorts;
+  readonly table: SessionTable;
+  readonly counters: Counters;
+  readonly limits: ForwarderLimits;
+  readonly nowMs: () => number;
+  /** Identities of endpoints whose NAT ports must differ from this one's. */
+  readonly sharingPorts: (endpoint: Address, port: number) => readonly Address[];
+  /** A handshake of this member that has the port: not in the table yet. */
+  readonly isUsedHere: (place: PortPlace, clientTag: Tag) => boolean;
+}
+
+export class Loans {
+  readonly #options: LoansOptions;
+  readonly #lent = new Map<string, Lent>();
+  readonly #byPort = new Map<number, Set<Lent>>();
+  readonly #rate: TokenBucket;
+  #visit: Iterator<Lent> | undefined;
+
+  constructor(options: LoansOptions) {
+    this.#options = options;
+    this.#rate = new TokenBucket(options.limits.questionsPerSecond);
+  }
+
+  get lentCount(): number {
+    return this.#lent.size;
+  }
+
+  get isFull(): boolean {
+    return this.#lent.size >= LENT_COUNT_MAX;
+  }
+
+  /** Another question may be asked of the members. */
+  mayAsk(): boolean {
+    return this.#rate.take(this.#options.nowMs());
+  }
+
+  /** Who lends the port: this member, others that must be asked, or nobody. */
+  lenderOf(natPort: number): "self" | "others" | "nobody" {
+    const [first, ...more] = this.#lendersOf(natPort);
+    if (first === undefined) return "nobody";
+    return first === this.#options.memberNumber && more.length === 0 ? "self" : "others";
+  }
+
+  /** The port, when nobody has to be asked for it. */
+  own(wish: PortWish): LoanAnswer {
+    const { memberNumber } = this.#options;
+    const answer = this.lend(wish, memberNumber);
+    return answer === "yes" ? loanOf(wish, [memberNumber]) : noLoanOf(answer);
+  }
+
+  /** Asks whoever lends it, all at once: one exchange. */
+  async ask(wish: PortWish): Promise<LoanAnswer> {
+    const { counters, lending, memberNumber } = this.#options;
+    const lenders = this.#lendersOf(wish.natPort);
+    const needed = lenders.length === 1 ? 1 : Math.floor(lenders.length / 2) + 1;
+    counters.count("nat-ports-asked");
+    const granted: number[] = [];
+    if (lenders.includes(memberNumber)) {
+      const answer = this.lend(wish, memberNumber);
+      if (answer !== "yes") return noLoanOf(answer);
+      granted.push(memberNumber);
+    }
+    const others = lenders.filter((member) => member !== memberNumber);
+    const message: LoanMessage = { kind: "lend", ...wish };
+    const answers = await Promise.all(
+      others.map(async (member) => ({ member, answer: await lending?.request(member, message) })),
+    );
+    for (const { member, answer } of answers) if (answer === "yes") granted.push(member);
+    const loan = loanOf(wish, granted);
+    if (granted.length >= needed) {
+      counters.count("nat-ports-borrowed");
+      return loan;
+    }
+    this.giveBack(loan);
+    if (answers.some(({ answer }) => answer === "elsewhere")) return "elsewhere";
+    return answers.some(({ answer }) => answer === "no") ? "taken" : "unreachable";
+  }
+
+  giveBack(loan: Loan): void {
+    const { lending, memberNumber } = this.#options;
+    const { endpoint, endpointPort, natPort, clientTag } = loan;
+    const message: LoanMessage = { kind: "back", endpoint, endpointPort, natPort, clientTag };
+    for (const lender of loan.lenders) {
+      if (lender === memberNumber) this.#over(loan, memberNumber, clientTag);
+      // Whoever does not hear it asks some time later.
+      else void lending?.request(lender, message);
+    }
+  }
+
+  /** Another member says something about a port. */
+  heard(from: number, message: LoanMessage): LendAnswer {
+    switch (message.kind) {
+      case "lend":
+        return this.lend(message, from);
+      case "back":
+        this.#over(message, from, message.clientTag);
+        return "yes";
+      case "still":
+        return this.#isNeeded(message, message.clientTag) ? "yes" : "no";
+    }
+  }
+
+  /** This member lends a port that is its own to lend, or its vote. */
+  lend(wish: PortWish, borrower: number): LendAnswer {
+    const { natPorts, counters, table, nowMs } = this.#options;
+    const { endpoint, endpointPort, natPort, serviceId, source, clientTag } = wish;
+    if (!natPorts.tracks(natPort)) return "no";
+    const key = placeText(wish);
+    let lent = this.#lent.get(key);
+    if (lent === undefined && this.isFull) return "no";
+    if (this.#isElsewhere(wish)) return "elsewhere";
+    const living = table.byNatPort(endpoint, endpointPort, natPort).filter(isLiving);
+    // The same client that begins anew before its handshake was done: at the endpoint, too, that is one client.
+    const isOneClient =
+      (lent === undefined || isHeldBy(lent.holder, serviceId, source)) &&
+      living.every((r) => r.commit === undefined && r.serviceId === serviceId && r.clients.has(source));
+    if (!isOneClient) return "no";
+    const holder: PortHolder = { serviceId, addresses: [source, ...wish.listed] };
+    const isShared = lent !== undefined || living.length > 0;
+    const never = isShared ? [] : this.#options.sharingPorts(endpoint, endpointPort);
+    if (!isShared && !natPorts.take(wish, holder, source, nowMs(), never)) return "no";
+    if (lent === undefined) {
+      lent = { place: { endpoint, endpointPort, natPort }, holder, uses: [] };
+      this.#add(key, lent);
+    }
+    const known = lent.uses.find((use) => use.member === borrower && use.clientTag === clientTag);
+    if (known !== undefined) known.sinceMs = nowMs();
+    else if (lent.uses.length >= USE_COUNT_MAX) return "no";
+    else lent.uses.push({ member: borrower, clientTag, sinceMs: nowMs(), asking: false });
+    if (borrower !== this.#options.memberNumber) counters.count("nat-ports-lent");
+    return "yes";
+  }
+
+  /** This INIT has the port toward another endpoint, in a handshake or in the table. */
+  #isElsewhere(wish: PortWish): boolean {
+    const { natPort, clientTag, serviceId, source } = wish;
+    const key = placeText(wish);
+    for (const other of this.#byPort.get(natPort) ?? [])
+      if (placeText(other.place) !== key && other.uses.some((use) => use.clientTag === clientTag))
+        return true;
+    for (const record of this.#options.table.byClient(serviceId, source, natPort)) {
+      if (!isLiving(record)) continue;
+      for (const candidate of record.generations.get(clientTag)?.candidates.values() ?? [])
+        if (candidate.natPort === natPort && placeText(candidate) !== key) return true;
+    }
+    return false;
+  }
+
+  #add(key: string, lent: Lent): void {
+    const { natPort } = lent.place;
+    this.#lent.set(key, lent);
+    const ofPort = this.#byPort.get(natPort);
+    if (ofPort === undefined) this.#byPort.set(natPort, new Set([lent]));
+    else ofPort.add(lent);
+  }
+
+  #remove(key: string, lent: Lent): void {
+    const { natPort } = lent.place;
+    this.#lent.delete(key);
+    const ofPort = this.#byPort.get(natPort);
+    ofPort?.delete(lent);
+    if (ofPort?.size === 0) this.#byPort.delete(natPort);
+  }
+
+  /** Whether a handshake has it that no session in the table stands for. */
+  isLent(place: PortPlace): boolean {
+    return this.#lent.size > 0 && this.#lent.has(placeText(place));
+  }
+
+  /** A session in the table holds the place now, with these tags: it says from here on whether the port is free. */
+  settled(place: PortPlace, clientTags: readonly Tag[]): void {
+    const key = placeText(place);
+    const lent = this.#lent.get(key);
+    if (lent === undefined) return;
+    for (let i = lent.uses.length - 1; i >= 0; i--)
+      if (clientTags.includes((lent.uses[i] as Use).clientTag)) lent.uses.splice(i, 1);
+    if (lent.uses.length === 0) this.#remove(key, lent);
+  }
+
+  /** Housekeeping: of uses that have lasted for longer than any unanswered handshake, their members are asked. */
+  tick(nowMs: number): void {
+    if (this.#lent.size === 0) return;
+    const iterator = this.#visit ?? this.#lent.values();
+    for (let i = 0; i < VISIT_COUNT_MAX; i++) {
+      const next = iterator.next();
+      if (next.done === true) {
+        this.#visit = undefined;
+        return;
+      }
+      this.#check(next.value, nowMs);
+    }
+    this.#visit = iterator;
+  }
+
+  #check({ place, uses }: Lent, nowMs: number): void {
+    const { limits, memberNumber, lending } = this.#options;
+    for (const use of [...uses]) {
+      if (use.asking || nowMs - use.sinceMs < limits.initTimeoutMs) continue;
+      if (use.member === memberNumber) {
+        if (this.#isNeeded(place, use.clientTag)) use.sinceMs = nowMs;
+        else this.#over(place, use.member, use.clientTag);
+        continue;
+      }
+      if (lending === undefined) continue;
+      use.asking = true;
+      void lending
+        .request(use.member, { kind: "still", ...place, clientTag: use.clientTag })
+        .then((answer) => {
+          use.asking = false;
+          use.sinceMs = this.#options.nowMs();
+          if (answer === "no") this.#over(place, use.member, use.clientTag);
+        });
+    }
+  }
+
+  #isNeeded(place: PortPlace, clientTag: Tag): boolean {
+    const { isUsedHere, table } = this.#options;
+    if (isUsedHere(place, clientTag)) return true;
+    const { endpoint, endpointPort, natPort } = place;
+    return table.byNatPort(endpoint, endpointPort, natPort).some(isLiving);
+  }
+
+  /** One use less; without any the port is given back, unless the table holds it. */
+  #over(place: PortPlace, member: number, clientTag: Tag): void {
+    const key = placeText(place);
+    const lent = this.#lent.get(key);
+    const index = lent?.uses.findIndex((use) => use.member === member && use.clientTag === clientTag) ?? -1;
+    if (lent === undefined || index < 0) return;
+    lent.uses.splice(index, 1);
+    if (lent.uses.length > 0) return;
+    this.#remove(key, lent);
+    const { endpoint, endpointPort, natPort } = place;
+    const { table, natPorts, nowMs } = this.#options;
+    if (table.byNatPort(endpoint, endpointPort, natPort).some(isLiving)) return;
+    natPorts.release(endpoint, endpointPort, natPort, "evicted", nowMs(), lent.holder);
+  }
+
+  /** Whose word it takes: the member that has the slot, or all when none has it. */
+  #lendersOf(natPort: number): readonly number[] {
+    const { lending, memberNumber, memberNumberCount } = this.#options;
+    const number = memberNumberOfPort(natPort, memberNumberCount);
+    if (number === memberNumber) return [memberNumber];
+    const all = lending?.memberNumbers;
+    // Without a list it is not known whether somebody has the slot.
+    if (all === undefined) return [];
+    return all.includes(number) ? [number] : all;
+  }
+}
+
+function noLoanOf(answer: Exclude<LendAnswer, "yes">): NoLoan {
+  return answer === "no" ? "taken" : answer;
+}
+
+function loanOf({ endpoint, endpointPort, natPort, clientTag }: PortWish, lenders: readonly number[]): Loan {
+  return { endpoint, endpointPort, natPort, clientTag, lenders };
+}
