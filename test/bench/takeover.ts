@@ -6,11 +6,12 @@
 //   --kills N            default 20
 //   --associations N     default 20
 //   --keepalived-kills N default 5; each takes some 15 s. 0 leaves it out
+//   --announcer KIND     default l2; bgp: routers between everybody, BIRD and BFD at 3 x 50 ms
 //   --busy N             default 1: so many processors are kept busy by something else meanwhile
 //
 // A kill and the return of the member take some six seconds: a hundred take ten minutes.
 import { type ChildProcess, spawn } from "node:child_process";
-import { Cluster } from "@holdfast/testkit";
+import { Cluster, ROUTED_PROFILE, sessionsUp } from "@holdfast/testkit";
 import { numberOf, print, type Row, rounded } from "./replication/report.ts";
 import { KEEPALIVED_OBSERVATION_MS, measureKeepalived } from "./takeover/keepalived.ts";
 import { type KillClock, kill, messagesLost, revive } from "./takeover/kill.ts";
@@ -23,9 +24,17 @@ export async function run(options: { readonly json: boolean; readonly args: stri
   const associations = numberOf(options.args, "associations", 20);
   const busy = numberOf(options.args, "busy", 1);
   const burners = Array.from({ length: busy }, burner);
-  const cluster = new Cluster({ members: 3, clients: [2], vips: ["203.0.113.1", "198.51.100.1"] });
+  const routed = announcerOf(options.args) === "bgp";
+  const cluster = new Cluster({
+    members: 3,
+    clients: [2],
+    ...(routed
+      ? { profile: ROUTED_PROFILE, vips: ROUTED_PROFILE.vips.ipv4.slice(0, 2) }
+      : { vips: ["203.0.113.1", "198.51.100.1"] }),
+  });
   try {
     await cluster.start();
+    if (routed) await sessionsUp(cluster.members);
     const endpoint = await cluster.startEndpoint(0);
     const client = await cluster.startClient(0, { associations, rate: RATE, startRate: 50 });
     await client.established(associations);
@@ -35,9 +44,12 @@ export async function run(options: { readonly json: boolean; readonly args: stri
       clocks.push(clock);
       console.error(`kill ${i + 1} of ${kills}: ${JSON.stringify(clock)}`);
       await revive(cluster, victim);
+      if (routed) await sessionsUp(cluster.members);
     }
     const figures = await client.settle();
-    const rows = [...rowsOf("node", clocks), ...rowsOf("daemon", clocks)];
+    // Routers are told nothing at a death: they know the way around it.
+    const stages = STAGES.filter(([key]) => !routed || key !== "announcement");
+    const rows = [...rowsOf("node", clocks, stages), ...rowsOf("daemon", clocks, stages)];
     rows.push(
       {
         case: "associations lost",
@@ -55,6 +67,13 @@ export async function run(options: { readonly json: boolean; readonly args: stri
     for (const one of burners) one.kill("SIGKILL");
     await cluster.close();
   }
+}
+
+function announcerOf(args: readonly string[]): "l2" | "bgp" {
+  const at = args.indexOf("--announcer");
+  const kind = at < 0 ? "l2" : args[at + 1];
+  if (kind === "l2" || kind === "bgp") return kind;
+  throw new Error(`--announcer takes l2 or bgp, not '${kind}'`);
 }
 
 /** Something else that wants a processor, as much as it can get. It ends with this process at the latest. */
@@ -110,10 +129,14 @@ const STAGES = [
   ["clientGap", "longest gap of an association"],
 ] as const;
 
-function rowsOf(how: KillClock["how"], clocks: readonly KillClock[]): Row[] {
+function rowsOf(
+  how: KillClock["how"],
+  clocks: readonly KillClock[],
+  stages: readonly (typeof STAGES)[number][],
+): Row[] {
   const these = clocks.filter((clock) => clock.how === how);
   if (these.length === 0) return [];
-  return STAGES.flatMap(([key, what]) => {
+  return stages.flatMap(([key, what]) => {
     const values = these.flatMap((clock) => clock[key] ?? []).sort((a, b) => a - b);
     const name = `${how} killed: ${what}`;
     const missing = these.length - values.length;

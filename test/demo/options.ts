@@ -6,6 +6,7 @@ export interface DemoOptions {
   readonly json: boolean;
   readonly endpoints: number;
   readonly killEndpoint: boolean;
+  readonly announcer: "l2" | "bgp";
   readonly fastPath: "auto" | "tc" | "xdp" | "xdp-generic" | "userspace";
   /** Associations of each client host. */
   readonly associations: number;
@@ -16,6 +17,7 @@ const HELP = `npm run demo -- [options]
   --members N         1: one node, a path cut and healed; 3 (default): nodes are killed as well
   --endpoints N       servers behind the service (default 1)
   --kill-endpoint     the story of a server that dies: its clients are told, and return to another
+  --announcer KIND    l2 (default), or bgp: routers between everybody, and the routes as they see them
   --fast-path MODE    auto, tc, xdp, xdp-generic or userspace
   --associations N    of each client host (default 1; with --kill-endpoint 50)
   --json              last line: the figures as one JSON object
@@ -28,6 +30,7 @@ export function readOptions(): DemoOptions {
       endpoints: { type: "string" },
       "kill-endpoint": { type: "boolean", default: false },
       "fast-path": { type: "string", default: "auto" },
+      announcer: { type: "string", default: "l2" },
       associations: { type: "string" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -49,7 +52,13 @@ export function readOptions(): DemoOptions {
     process.stderr.write(`--fast-path does not know '${fastPath}'\n\n${HELP}`);
     process.exit(2);
   }
+  const { announcer } = values;
+  if (announcer !== "l2" && announcer !== "bgp") {
+    process.stderr.write(`--announcer does not know '${announcer}'\n\n${HELP}`);
+    process.exit(2);
+  }
   return {
+    announcer,
     members: number(values.members, "members", 7),
     endpoints: number(values.endpoints ?? (killEndpoint ? "3" : "1"), "endpoints", 8),
     associations: number(values.associations ?? (killEndpoint ? "50" : "1"), "associations", 500),

@@ -6,6 +6,10 @@ import {
   PATH_NETWORKS,
   type Peer,
   type PeerEvent,
+  ROUTED_PROFILE,
+  routeOf,
+  routeTable,
+  sessionsUp,
   startCapture,
   until,
 } from "@holdfast/testkit";
@@ -40,6 +44,15 @@ interface Watched {
 /** An association that a server has heard within this time is with it. */
 const HEARD_MS = 1000;
 
+/** The member that has one of a text's addresses, with what stands beside it. */
+function nameIn(cluster: Cluster, text: string): string {
+  for (const { host, name } of cluster.members)
+    for (const network of [...PATH_NETWORKS, "core"])
+      for (const address of host.addresses(network))
+        if (text.split(" ").includes(address)) return text.replace(address, name);
+  return text;
+}
+
 export class Stage {
   readonly screen: Screen;
   readonly options: DemoOptions;
@@ -57,6 +70,7 @@ export class Stage {
     this.screen = screen;
     this.options = options;
     this.cluster = new Cluster({
+      ...(options.announcer === "bgp" && { profile: ROUTED_PROFILE }),
       members: options.members,
       endpoints: options.endpoints,
       clients: CLIENT_ADDRESS_COUNTS,
@@ -80,6 +94,7 @@ export class Stage {
     const log = cluster.members[0]?.log() ?? "";
     const mode = /"fastPath":"([^"]+)"/.exec(log)?.[1] ?? "?";
     screen.say(`members are ready, fast path ${bold(mode)}; service ${cluster.vips.join(", ")} port 38412`);
+    if (options.announcer === "bgp") await this.#tellRouters();
     if (options.members > 1) {
       for (const [vip, owner] of await cluster.settled())
         screen.say(`  ${cyan(vip)} belongs to ${bold(owner)}`);
@@ -183,9 +198,41 @@ export class Stage {
       dim("─".repeat(72)),
       `  ${members}    ${this.#sessions} sessions`,
       `  ${owners}`,
+      ...this.#routerBoard(),
       ...(this.servers.length > 1 ? [`  ${this.#endpointBoard()}`] : []),
       ...rows,
     ];
+  }
+
+  async #tellRouters(): Promise<void> {
+    const { cluster, screen } = this;
+    const [r1, r2, r3, rc] = cluster.routers.map(({ name }) => bold(name));
+    screen.say(`routers ${r1}, ${r2}, ${r3} stand between clients and members, ${rc} beside the endpoints:`);
+    screen.say(dim("  clients ── path-a ── r1 ──┐                 ┌── core ── endpoints"));
+    screen.say(dim("          ── path-b ── r2 ──┼── m1, m2, m3 ───┤"));
+    screen.say(dim("          ── path-c ── r3 ──┘                 └── rc, the endpoints' gateway"));
+    await sessionsUp(cluster.members);
+    screen.say("every member has a session with every router: BGP, watched by BFD at 3 x 50 ms");
+    const primary = cluster.vips[0] as string;
+    for (const router of cluster.routers) {
+      const table = await routeTable(cluster.lab.directory, router, primary);
+      screen.say(
+        `  ${bold(router.name)} holds ${cyan(primary)}: ${table.map((line) => nameIn(cluster, line)).join(", then ")}`,
+      );
+    }
+  }
+
+  /** What each router's kernel does with each VIP now. */
+  #routerBoard(): readonly string[] {
+    const { cluster } = this;
+    if (this.options.announcer !== "bgp") return [];
+    return cluster.routers.map((router) => {
+      const ways = cluster.vips.map((vip) => {
+        const via = routeOf(router, vip);
+        return `${vip} ${dim("via")} ${via === undefined ? red("nobody") : nameIn(cluster, via)}`;
+      });
+      return `  ${router.name.padEnd(2)} ${ways.join("   ")}`;
+    });
   }
 
   /** Endpoints and how many associations each carries. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Host } from "../lab/host.ts";
 import type { Lab } from "../lab/lab.ts";
 import { until } from "../wait.ts";
+import type { Member } from "./member.ts";
 
 /** Three of these without a word, and a member is dead to its routers. */
 export const BFD_INTERVAL_MS = 50;
@@ -54,6 +55,42 @@ export function startRouter(lab: Lab, router: Host, network: string, members: re
 export function routeOf(router: Host, vip: string): string | undefined {
   const family = vip.includes(":") ? "-6" : "-4";
   return /via (\S+)/.exec(router.run("ip", [family, "route", "show", vip]))?.[1];
+}
+
+/** What a router holds for a VIP, the best first: "NEXT-HOP (MED 10, path 65001)". */
+export async function routeTable(directory: string, router: Host, vip: string): Promise<string[]> {
+  const text = router.run("birdc", [
+    "-s",
+    join(directory, `${router.name}.ctl`),
+    "show",
+    "route",
+    "all",
+    `${vip}/${vip.includes(":") ? 128 : 32}`,
+  ]);
+  return [...text.matchAll(/\tvia (\S+) on [\s\S]*?(?=\tvia |$)/g)].map(([entry, via]) => {
+    const med = /BGP\.med: (\d+)/.exec(entry)?.[1] ?? "none";
+    const path = /BGP\.as_path: (.*)/.exec(entry)?.[1] ?? "";
+    return `${via} (MED ${med}, path ${path})`;
+  });
+}
+
+/** Every running member has a session with every router, watched by BFD. */
+export function sessionsUp(members: readonly Member[], limitMs = 60_000): Promise<true> {
+  return until(
+    "sessions with all routers, BFD included",
+    async () => {
+      const views = await Promise.all(
+        members
+          .filter(({ running }) => running)
+          .map((member) => member.get<{ items: { session: string; bfd?: string }[] }>("/v1/routers")),
+      );
+      return views.every(({ items }) =>
+        items.every(({ session, bfd }) => session === "Established" && bfd === "Up"),
+      );
+    },
+    limitMs,
+    50,
+  );
 }
 
 /** Every router sends every VIP's packets to its owner, whoever that is by then. */
