@@ -250,10 +250,13 @@ function plain(key: string, value: unknown): unknown {
 async function makeWorld(phase: LifePhase, sabotage?: (rig: Rig, witness: string) => void): Promise<World> {
   const rig = new Rig({
     flowCountMax: FLOW_COUNT_MAX,
+    // What nobody knows is answered, and the witness must not notice that either.
+    knowsAll: () => true,
     limits: {
       embryoCountMaxPerService: EMBRYO_COUNT_MAX,
       embryoCountMaxPerPrefix: EMBRYO_COUNT_MAX,
       embryoCountMax: EMBRYO_COUNT_MAX,
+      certaintyMs: 0,
     },
   });
   const witness = await rig.establish({

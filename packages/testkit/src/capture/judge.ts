@@ -9,6 +9,7 @@ import {
   isMalformed,
   parseInit,
   parsePacket,
+  T_BIT,
   verifyChecksum,
 } from "@holdfast/sctp";
 import { type CapturedPacket, containsBytes } from "./packet.ts";
@@ -63,6 +64,7 @@ export function hasChunk(packet: CapturedPacket, type: number): boolean {
 /**
  * ABORTs that come from a VIP though neither side sent one with that tag: Holdfast's own. Tags pass unchanged, so an
  * ABORT that was relayed carries the tag that its sender wrote. `edges` are the packets of all clients and endpoints.
+ * Not those that reflect a tag which no relayed packet ever had: the answers to packets out of the blue (RFC 9260 §8.4).
  */
 export function ownAbortsOf(edges: readonly CapturedPacket[], vips: readonly Address[]): CapturedPacket[] {
   const aborts = edges.filter((packet) => hasChunk(packet, CHUNK.ABORT));
@@ -70,7 +72,16 @@ export function ownAbortsOf(edges: readonly CapturedPacket[], vips: readonly Add
   const sent = new Set(
     aborts.filter((packet) => !fromVips.includes(packet)).map(({ sctp }) => sctp?.verificationTag),
   );
-  return fromVips.filter(({ sctp }) => !sent.has(sctp?.verificationTag));
+  const relayed = new Set(
+    edges
+      .filter((packet) => vips.includes(packet.source) && !hasChunk(packet, CHUNK.ABORT))
+      .map(({ sctp }) => sctp?.verificationTag),
+  );
+  const isOutOfTheBlue = ({ sctp }: CapturedPacket) =>
+    sctp?.chunks.length === 1 &&
+    ((sctp.chunks[0]?.flags ?? 0) & T_BIT) !== 0 &&
+    !relayed.has(sctp.verificationTag);
+  return fromVips.filter((packet) => !sent.has(packet.sctp?.verificationTag) && !isOutOfTheBlue(packet));
 }
 
 /** The INIT or INIT-ACK of a packet; undefined for any other. */
