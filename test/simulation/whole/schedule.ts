@@ -9,6 +9,8 @@ export interface ClientSpec {
   readonly port: number;
   readonly sources: SourcePolicy;
   readonly knowsAll: boolean;
+  /** Its INITs list addresses that lead nowhere, too: one that is believed, and one that no route leads to. */
+  readonly listsNowhere?: boolean;
 }
 
 export type Happening =
@@ -141,7 +143,7 @@ export function scheduleOf(seed: number): Schedule {
   const isLong = seed % LONG_SPLIT_EVERY === 0;
   const upgrades = seed % UPGRADE_EVERY === 1;
   const version = upgrades ? random.below(2) : 0;
-  const clients = Array.from({ length: CLIENT_COUNT }, (): ClientSpec => {
+  const clients = Array.from({ length: CLIENT_COUNT }, (_, i): ClientSpec => {
     const first = pick(["path-a", "path-b"] as const);
     const other = first === "path-a" ? "path-b" : "path-a";
     return {
@@ -149,6 +151,7 @@ export function scheduleOf(seed: number): Schedule {
       port: CLIENT_PORTS[random.below(CLIENT_PORTS.length)] as number,
       sources: pick(["paired", "first", "any"] as const),
       knowsAll: chance(0.5),
+      listsNowhere: (seed + i) % 2 === 0,
     };
   });
   const events: ScheduledEvent[] = [];

@@ -125,14 +125,13 @@ export class WholeSimulation {
       isTalking: () => this.#talking,
     };
     this.clients = schedule.clients.map(
-      ({ networks, ...spec }, i) =>
+      ({ networks, listsNowhere, ...spec }, i) =>
         new Client(
           {
             ...spec,
             name: `c${i}`,
             addresses: networks.map((network, k) => clientAddress(network, i * 4 + k)),
-            // Every other client: one that is believed, and one that no route leads to.
-            nowhere: (seed + i) % 2 === 0 ? [`192.0.2.${i + 1}`, `172.17.0.${i + 1}`] : [],
+            nowhere: listsNowhere === true ? [`192.0.2.${i + 1}`, `172.17.0.${i + 1}`] : [],
           },
           around,
         ),
