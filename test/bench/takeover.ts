@@ -29,7 +29,7 @@ export async function run(options: { readonly json: boolean; readonly args: stri
     members: 3,
     clients: [2],
     ...(routed
-      ? { profile: ROUTED_PROFILE, vips: ROUTED_PROFILE.vips.ipv4.slice(0, 2) }
+      ? { profile: ROUTED_PROFILE, bfdIntervalMs: 50, vips: ROUTED_PROFILE.vips.ipv4.slice(0, 2) }
       : { vips: ["203.0.113.1", "198.51.100.1"] }),
   });
   try {

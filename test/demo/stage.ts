@@ -212,7 +212,7 @@ export class Stage {
     screen.say(dim("          ── path-b ── r2 ──┼── m1, m2, m3 ───┤"));
     screen.say(dim("          ── path-c ── r3 ──┘                 └── rc, the endpoints' gateway"));
     await sessionsUp(cluster.members);
-    screen.say("every member has a session with every router: BGP, watched by BFD at 3 x 50 ms");
+    screen.say("every member has a session with every router: BGP, watched by BFD at 3 x 100 ms");
     const primary = cluster.vips[0] as string;
     for (const router of cluster.routers) {
       const table = await routeTable(cluster.lab.directory, router, primary);

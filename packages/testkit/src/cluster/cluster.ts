@@ -39,6 +39,8 @@ export interface ClusterOptions {
   /** Default: what `auto` chooses, and that must be BPF; `auto` itself may fall back to userspace. */
   readonly fastPath?: "auto" | "tc" | "xdp" | "xdp-generic" | "userspace";
   readonly mtu?: number;
+  /** Of members and routers, where the profile has them. */
+  readonly bfdIntervalMs?: number;
   /** Merged over the configuration that every member gets, section by section. */
   readonly configuration?: Readonly<Record<string, object>>;
   /** Fields of the service. */
@@ -352,7 +354,7 @@ export class Cluster {
           address: router.addresses(this.#memberNetworkOf(router))[0],
           as: ROUTERS_AS,
           ipv6: this.vips.some(isV6) && this.vips.some((vip) => !isV6(vip)),
-          bfd: { intervalMs: BFD_INTERVAL_MS, multiplier: 3 },
+          bfd: { intervalMs: this.options.bfdIntervalMs ?? BFD_INTERVAL_MS, multiplier: 3 },
         })),
       }),
       // Where routers lead to the clients, the routes say what is believed.
@@ -370,6 +372,7 @@ export class Cluster {
           router,
           this.#memberNetworkOf(router),
           this.members.map(({ host }) => host),
+          this.options.bfdIntervalMs ?? BFD_INTERVAL_MS,
         );
     await Promise.all(this.members.map((member) => member.start()));
     if (this.options.fastPath === undefined) {

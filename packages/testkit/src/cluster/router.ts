@@ -6,14 +6,23 @@ import type { Lab } from "../lab/lab.ts";
 import { until } from "../wait.ts";
 import type { Member } from "./member.ts";
 
-/** Three of these without a word, and a member is dead to its routers. */
-export const BFD_INTERVAL_MS = 50;
+/**
+ * Three of these without a word, and a member is dead to its routers. What docs/routers.md recommends; a quiet machine
+ * of one's own takes 50.
+ */
+export const BFD_INTERVAL_MS = 100;
 const ROUTER_AS = 65_000;
 const MEMBER_AS = 65_001;
 const BIRD = "/usr/sbin/bird";
 
 /** Sessions with `members` over `network`; the router waits for them to connect. */
-export function startRouter(lab: Lab, router: Host, network: string, members: readonly Host[]): void {
+export function startRouter(
+  lab: Lab,
+  router: Host,
+  network: string,
+  members: readonly Host[],
+  bfdIntervalMs: number,
+): void {
   const at = (suffix: string) => join(lab.directory, `${router.name}.${suffix}`);
   const first = (host: Host) => host.addresses(network)[0] as string;
   const own = first(router);
@@ -36,7 +45,7 @@ export function startRouter(lab: Lab, router: Host, network: string, members: re
       "log stderr all;",
       "timeformat log iso long us;",
       "protocol device { scan time 2; }",
-      `protocol bfd { interface "*" { interval ${BFD_INTERVAL_MS} ms; idle tx interval 200 ms; multiplier 3; }; }`,
+      `protocol bfd { interface "*" { interval ${bfdIntervalMs} ms; idle tx interval 200 ms; multiplier 3; }; }`,
       "protocol kernel { ipv4 { import none; export all; }; }",
       "protocol kernel { ipv6 { import none; export all; }; }",
       ...sessions,
