@@ -63,7 +63,7 @@ for (const fastPath of ["tc", "xdp", "userspace"] as const) {
       await cluster.start();
       const [member] = cluster.members;
       assert.ok(member);
-      const edge = await startCapture(cluster.lab, endpoint, "core", "sctp");
+      const edge = await startCapture(cluster.lab, endpoint, "core", "sctp or icmp");
       await cluster.startEndpoint();
       const raw = withScopes(endpoint);
       const addresses = cluster.clientAddresses(0);

@@ -120,6 +120,26 @@ suite("keys of the probes", () => {
     }
   });
 
+  test("a hello that was believed lends its signature to no other; the same again, later, is answered again", () => {
+    const [a, b] = [new Member(0), new Member(1)];
+    const hello = a.hello(b);
+    const first = b.take(hello);
+    assert.ok(first.kind === "taken" && first.reply);
+    for (const field of ["nonce", "echoNonce", "publicKey", "shown"] as const) {
+      const changed = hello[field].slice();
+      changed[0] = (changed[0] as number) ^ 1;
+      // As it would be read from a datagram: what is signed has changed with it.
+      const at = Buffer.from(hello.signed).lastIndexOf(Buffer.from(hello[field]));
+      const signed = hello.signed.slice();
+      signed.set(changed, at);
+      assert.equal(b.take({ ...hello, [field]: changed, signed }).kind, "refused", field);
+    }
+    assert.equal(b.idFor(a), undefined);
+    // The answer was lost.
+    const again = b.take(a.hello(b));
+    assert.ok(again.kind === "taken" && again.reply);
+  });
+
   test("a new certificate: both keys are good until the new one was heard, and none is missing meanwhile", () => {
     const [a, b] = [new Member(0), new Member(1)];
     meet(a, b);

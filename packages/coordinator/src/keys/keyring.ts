@@ -17,8 +17,10 @@ import type { Credentials } from "./credentials.ts";
 /** Hellos of one member that are looked at: so many at once, and so many a second. A signature takes a fifth of a millisecond. */
 const HELLO_BURST = 8;
 const HELLOS_PER_SECOND = 20;
-/** Hellos whose copies over other networks are known: those of a whole handshake overtake each other. */
+/** Hellos whose copies are known: those of a whole handshake overtake each other. */
 const LOOKED_COUNT_MAX = 16;
+/** What comes again within this time came over another network; later it is asked again, since the answer was lost. */
+const COPY_WINDOW_MS = 20;
 
 export interface PairKey {
   /** Never 0: that is the cluster's key. */
@@ -42,8 +44,10 @@ interface Peer {
   previous: PairKey | undefined;
   /** It has used the current one. */
   confirmed: boolean;
-  /** Of the hellos that were looked at last, oldest first: each comes over every network. */
-  readonly looked: Uint8Array[];
+  /** Of the hellos that were believed last, oldest first: each comes over every network, and again while it is not answered. */
+  readonly looked: { readonly signed: Uint8Array; readonly signature: Uint8Array; atMs: number }[];
+  /** Our latest, for as long as it would be the same: a member that is gone is greeted five times a second. */
+  said: { readonly nonce: Uint8Array; readonly echo: Uint8Array; readonly sealed: SealedHello } | undefined;
   tokens: number;
   refilledAtMs: number;
 }
@@ -104,18 +108,22 @@ export class Keyring {
   hello(number: number): SealedHello | undefined {
     const peer = this.#peers.get(number);
     if (peer === undefined) return undefined;
-    return encodeHello(
+    const { nonce, theirNonce: echo, said } = peer;
+    if (said !== undefined && same(said.nonce, nonce) && same(said.echo, echo)) return said.sealed;
+    const sealed = encodeHello(
       {
         from: this.#self,
         to: number,
         boot: this.#boot,
-        nonce: peer.nonce,
-        echoNonce: peer.theirNonce,
+        nonce,
+        echoNonce: echo,
         publicKey: this.#public,
         shown: this.#credentials.shown,
       },
       (bytes) => this.#credentials.sign(bytes),
     );
+    peer.said = { nonce, echo, sealed };
+    return sealed;
   }
 
   /** A hello whose tag fits. */
@@ -123,18 +131,20 @@ export class Keyring {
     const peer = this.#peers.get(hello.from);
     if (peer === undefined) return { kind: "refused", refusal: "unknownSender" };
     if (hello.to !== this.#self) return { kind: "refused", refusal: "otherReceiver" };
-    if (peer.looked.some((signature) => same(hello.signature, signature)))
+    // Word for word: a signature that was seen says nothing about other words.
+    const before = peer.looked.find(
+      ({ signed, signature }) => same(hello.signature, signature) && same(hello.signed, signed),
+    );
+    if (before !== undefined && nowMs - before.atMs < COPY_WINDOW_MS)
       return { kind: "taken", keyed: false, reply: false };
     if (!take(peer, nowMs)) return { kind: "refused", refusal: "helloRate" };
-    const proof = this.#credentials.verify(hello.shown, hello.signed, hello.signature);
-    if (!proof.ok) {
-      const refusal = proof.revoked ? "revoked" : "credentials";
-      return { kind: "refused", refusal, reason: proof.reason };
+    if (before !== undefined) before.atMs = nowMs;
+    else {
+      const refused = this.#refusalOf(hello);
+      if (refused !== undefined) return refused;
+      peer.looked.push({ signed: hello.signed, signature: hello.signature, atMs: nowMs });
+      if (peer.looked.length > LOOKED_COUNT_MAX) peer.looked.shift();
     }
-    if (proof.number !== hello.from)
-      return { kind: "refused", refusal: "credentials", reason: `it is number ${proof.number}'s` };
-    peer.looked.push(hello.signature);
-    if (peer.looked.length > LOOKED_COUNT_MAX) peer.looked.shift();
     peer.theirNonce = hello.nonce;
     // Perhaps a recording: it proves itself by echoing ours.
     if (!same(hello.echoNonce, peer.nonce)) return { kind: "taken", keyed: false, reply: true };
@@ -151,12 +161,25 @@ export class Keyring {
     return { kind: "taken", keyed: true, reply: true };
   }
 
+  #refusalOf(hello: Hello): HelloOutcome | undefined {
+    const proof = this.#credentials.verify(hello.shown, hello.signed, hello.signature);
+    if (!proof.ok)
+      return {
+        kind: "refused",
+        refusal: proof.revoked ? "revoked" : "credentials",
+        reason: proof.reason,
+      };
+    if (proof.number === hello.from) return undefined;
+    return { kind: "refused", refusal: "credentials", reason: `it is number ${proof.number}'s` };
+  }
+
   /** A new certificate and key: the keys in use stay valid until new ones are agreed. */
   renew(credentials: Credentials): void {
     this.#credentials = credentials;
     ({ privateKey: this.#private, publicKey: this.#public } = newPair());
     for (const peer of this.#peers.values()) {
       peer.nonce = randomBytes(NONCE_SIZE);
+      peer.said = undefined;
       peer.confirmed = false;
     }
   }
@@ -202,6 +225,7 @@ function newPeer(number: number): Peer {
     previous: undefined,
     confirmed: false,
     looked: [],
+    said: undefined,
     tokens: HELLO_BURST,
     refilledAtMs: Number.NEGATIVE_INFINITY,
   };

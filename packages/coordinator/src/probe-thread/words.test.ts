@@ -27,12 +27,20 @@ interface Datagram {
 
 class World {
   nowMs = 0;
+  loss = 0;
+  #state = 1;
   readonly loops = new Map<number, ProbeLoop>();
   readonly views = new Map<number, Report & { kind: "view" }>();
   readonly reasons: string[] = [];
   queue: Datagram[] = [];
   readonly sent: Datagram[] = [];
   #timers: { atMs: number; readonly everyMs: number | undefined; readonly action: () => void }[] = [];
+
+  /** A linear congruential generator: the same run every time. */
+  random(): number {
+    this.#state = (this.#state * 48_271) % 2_147_483_647;
+    return this.#state / 2_147_483_647;
+  }
 
   start(number: number, credentials = secretCredentials(KEY, number)): void {
     this.loops.get(number)?.command({ kind: "close" });
@@ -84,7 +92,7 @@ class World {
         else timer.atMs += timer.everyMs;
         timer.action();
       }
-      const due = this.queue.splice(0);
+      const due = this.queue.splice(0).filter(() => this.random() >= this.loss);
       this.sent.push(...due);
       for (const { to, network, bytes } of due) this.loops.get(to)?.receive(bytes, network);
     }
@@ -108,6 +116,18 @@ suite("members' words", () => {
     world.run(40);
     for (const { number: at } of members)
       for (const { number: of } of members) assert.equal(world.phase(at, of), "alive", `${at} of ${of}`);
+  });
+
+  test("hellos and their answers are lost, on all networks at once: they come again until they have come", () => {
+    const world = new World();
+    world.loss = 0.6;
+    for (const { number } of members) world.start(number);
+    world.run(3_000);
+    world.loss = 0;
+    world.run(300);
+    for (const { number: at } of members)
+      for (const { number: of } of members) assert.equal(world.phase(at, of), "alive", `${at} of ${of}`);
+    for (const [, { counters }] of world.views) assert.deepEqual(counters.refused.helloRate ?? 0, 0);
   });
 
   test("one that restarts is heard within two rounds, and its old words say nothing any more", () => {
