@@ -173,6 +173,7 @@ test("a borrower that died is asked when it is back, and the port rests and is f
       source: CLIENT,
       listed: [],
       clientTag: 0x51,
+      isRequired: false,
     }),
     "yes",
   );

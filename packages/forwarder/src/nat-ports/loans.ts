@@ -6,8 +6,8 @@
 // port (from then on the table says whether it is free), or when whoever asked for it gives it back or says that it is
 // over. While a borrower cannot be asked the port stays out.
 //
-// Toward one endpoint only: an INIT that two members see at once may not go to two endpoints from one port, or an INIT-ACK would
-// not say whose it is.
+// Toward one endpoint only: an INIT that two members see may not go to two endpoints from one port, not even one after the
+// other, or a late INIT-ACK would not say whose it is.
 import { type Address, isLiving, memberNumberOfPort, type SessionTable, type Tag } from "@holdfast/model";
 import type { Counters } from "../counters/counters.ts";
 import { TokenBucket } from "../counters/token-bucket.ts";
@@ -22,6 +22,8 @@ export interface PortWish extends PortPlace {
   /** What the client lists beside its source. */
   readonly listed: readonly Address[];
   readonly clientTag: Tag;
+  /** No other port will do: an endpoint that did not answer may be left for another one. */
+  readonly isRequired: boolean;
 }
 
 /** What members say to each other about ports. */
@@ -92,6 +94,8 @@ export class Loans {
   readonly #options: LoansOptions;
   readonly #lent = new Map<string, Lent>();
   readonly #byPort = new Map<number, Set<Lent>>();
+  /** Where an INIT had its port until it was given back, by port and tag: an answer may still come. */
+  readonly #left = new Map<string, { readonly key: string; readonly untilMs: number }>();
   readonly #rate: TokenBucket;
   #visit: Iterator<Lent> | undefined;
 
@@ -214,6 +218,9 @@ export class Loans {
   #isElsewhere(wish: PortWish): boolean {
     const { natPort, clientTag, serviceId, source } = wish;
     const key = placeText(wish);
+    const left = this.#left.get(`${natPort}|${clientTag}`);
+    if (left !== undefined && left.key !== key && left.untilMs > this.#options.nowMs() && !wish.isRequired)
+      return true;
     for (const other of this.#byPort.get(natPort) ?? [])
       if (placeText(other.place) !== key && other.uses.some((use) => use.clientTag === clientTag))
         return true;
@@ -306,12 +313,21 @@ export class Loans {
     const index = lent?.uses.findIndex((use) => use.member === member && use.clientTag === clientTag) ?? -1;
     if (lent === undefined || index < 0) return;
     lent.uses.splice(index, 1);
+    const { endpoint, endpointPort, natPort } = place;
+    const { table, natPorts, nowMs, limits } = this.#options;
+    this.#leave(`${natPort}|${clientTag}`, key, nowMs() + limits.initTimeoutMs);
     if (lent.uses.length > 0) return;
     this.#remove(key, lent);
-    const { endpoint, endpointPort, natPort } = place;
-    const { table, natPorts, nowMs } = this.#options;
     if (table.byNatPort(endpoint, endpointPort, natPort).some(isLiving)) return;
     natPorts.release(endpoint, endpointPort, natPort, "evicted", nowMs(), lent.holder);
+  }
+
+  #leave(portAndTag: string, key: string, untilMs: number): void {
+    this.#left.delete(portAndTag);
+    this.#left.set(portAndTag, { key, untilMs });
+    if (this.#left.size <= LENT_COUNT_MAX) return;
+    const [oldest] = this.#left.keys();
+    if (oldest !== undefined) this.#left.delete(oldest);
   }
 
   /** Whose word it takes: the member that has the slot, or all when none has it. */

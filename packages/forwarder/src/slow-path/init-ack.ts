@@ -64,6 +64,8 @@ function isFromItsServer(core: Core, input: SctpInput, embryo: Embryo): boolean 
   // An endpoint of other services alone: the session stays where it is, and has that address.
   if (other === undefined) return true;
   if (embryo.tried?.has(other) === true) return false;
+  // The same port goes from endpoint to endpoint: this is a late answer of one that another member has left.
+  if (embryo.entry.service.natPort === "require") return false;
   // A restart keeps its place, and so does what the others know already.
   if (!embryo.ownsPort || embryo.published) return true;
   core.counters.count("init-acks-of-other-endpoint");

@@ -137,6 +137,7 @@ function ownPort(
     source,
     listed,
     clientTag,
+    isRequired: policy === "require",
   };
   if (loans.isFull) return "rate";
   const lender = loans.lenderOf(clientPort);

@@ -13,6 +13,7 @@ const messages: readonly LoanMessage[] = [
     serviceId: "sctp/203.0.113.1:2905",
     source: "10.1.0.9",
     listed: ["fd01::9"],
+    isRequired: true,
   },
   { kind: "back", ...place, clientTag: 0xffff_ffff },
   { kind: "still", ...place, clientTag: 1 },

@@ -47,12 +47,12 @@ export function decodeLoanMessage(body: Uint8Array): LoanMessage | undefined {
     if (place === undefined || !isNumber(clientTag, TAG_MAX)) return undefined;
     if (kind === "back" || kind === "still") return { kind, clientTag, ...place };
     if (kind !== "lend") return undefined;
-    const { serviceId, source, listed } = value;
+    const { serviceId, source, listed, isRequired } = value;
     if (typeof serviceId !== "string" || serviceId.length > SERVICE_LENGTH_MAX) return undefined;
     if (!isAddress(source) || !Array.isArray(listed) || listed.length > CLIENT_ADDRESS_COUNT_MAX)
       return undefined;
-    if (!listed.every(isAddress)) return undefined;
-    return { kind, clientTag, ...place, serviceId, source, listed };
+    if (!listed.every(isAddress) || typeof isRequired !== "boolean") return undefined;
+    return { kind, clientTag, ...place, serviceId, source, listed, isRequired };
   } catch {
     return undefined;
   }
