@@ -7,7 +7,7 @@ import { type ClientOptions, WebSocket } from "ws";
 import { type CertifiedMember, certifiedMember, identityOfCertificate } from "../certificates/identity.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import { PEER_MESSAGE_BYTES_MAX } from "../ports.ts";
-import { LINK_PATH, REFUSAL_HEADER } from "./listener.ts";
+import { CERTIFICATE_ENDED, LINK_PATH, REFUSAL_HEADER } from "./listener.ts";
 import type { HostPort, LinkTiming } from "./settings.ts";
 
 export interface DialerOptions {
@@ -154,7 +154,11 @@ export class Dialer {
       const code = "code" in error ? String(error.code) : "";
       if (/CERT|SSL|TLS|HOLDFAST|SELF_SIGNED|ISSUER/.test(code)) {
         this.#refusedInRound = true;
-        this.#options.refused("certificate", error.message, remote);
+        this.#options.refused(
+          "certificate",
+          code === "CERT_HAS_EXPIRED" ? CERTIFICATE_ENDED : error.message,
+          remote,
+        );
       } else
         this.#options.logger.debug({ member: this.member, remote, reason: error.message }, "dial failed");
       this.#next();

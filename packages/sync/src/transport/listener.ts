@@ -21,6 +21,8 @@ import { WAITING_MS, WaitingRoom } from "./waiting-room.ts";
 export const LINK_PATH = "/holdfast/members";
 /** Header in which a refused dialler finds the reason. */
 export const REFUSAL_HEADER = "x-holdfast-refusal";
+export const CERTIFICATE_ENDED =
+  "its certificate has ended: 'holdfast certificates issue NAME', and put certificate and key in their places there; no restart is needed";
 const HEADER_BYTES_MAX = 4_096;
 
 export interface ListenerEvents {
@@ -172,8 +174,7 @@ function tlsHandshakes(
 }
 
 function explain(failure: string | undefined): string {
-  if (failure === "CERT_HAS_EXPIRED")
-    return "its certificate has ended: 'holdfast certificates issue NAME', and put certificate and key in their places there; no restart is needed";
+  if (failure === "CERT_HAS_EXPIRED") return CERTIFICATE_ENDED;
   return `the certificate is not one of this cluster's members: ${failure}`;
 }
 
