@@ -24,6 +24,7 @@ import {
 import { Adoption } from "./adoption/adoption.ts";
 import { Counters } from "./counters/counters.ts";
 import type { SlowPathDropReason } from "./counters/drop-reasons.ts";
+import { FairBucket } from "./counters/fair-bucket.ts";
 import { TokenBucket } from "./counters/token-bucket.ts";
 import { InitSources } from "./embryos/init-sources.ts";
 import { Knocks } from "./embryos/knocks.ts";
@@ -255,6 +256,7 @@ class SlowPathForwarder implements Forwarder {
       counters,
       limits,
       nowMs,
+      seed: random.uint32(),
       retry: (input) => this.#dispatcher.sctp(input),
     });
     const loans = new Loans({
@@ -306,11 +308,12 @@ class SlowPathForwarder implements Forwarder {
       unaccepted: new Unaccepted(),
       probes: new ProbeOutcomes(),
       clientFilter: options.isRoutable === undefined ? { isOwn } : { isOwn, isRoutable: options.isRoutable },
-      answerRate: new TokenBucket(limits.answersPerSecond),
+      answerRate: new FairBucket(limits.answersPerSecond, random.uint32()),
+      provenAnswerRate: new FairBucket(limits.answersPerSecond, random.uint32()),
       outOfTheBlueRates: new AnswerRates(limits.answersPerSecond, limits.answersPerSecondAndPrefix),
       certainty: new Certainty(options.knowsAll ?? (() => false), limits.certaintyMs),
-      icmpRate: new TokenBucket(limits.icmpPerSecond),
-      icmpTranslatedRate: new TokenBucket(limits.icmpTranslatedPerSecond),
+      icmpRate: new FairBucket(limits.icmpPerSecond, random.uint32()),
+      icmpTranslatedRate: new FairBucket(limits.icmpTranslatedPerSecond, random.uint32()),
       publishRate: new TokenBucket(limits.replicatedEmbryosPerSecond),
       isReady: options.isReady ?? (() => true),
       isRemoved: options.isRemoved ?? (() => true),

@@ -10,6 +10,7 @@ import {
   write32,
 } from "@holdfast/sctp";
 import type { Punt } from "../fast-path/port.ts";
+import { addressAt } from "../packet/input.ts";
 import { isUnicast } from "../path-mapping/client-filter.ts";
 import { type Core, drop } from "../slow-path/core.ts";
 
@@ -24,7 +25,8 @@ export type OwnError = "too-big" | "ttl-expired";
 
 export function sendIcmpError(core: Core, punt: Punt, ip: IpHeader, kind: OwnError): undefined {
   drop(core, kind, punt.packet);
-  if (!core.icmpRate.take(core.clock.nowMs())) return;
+  const sender = addressAt(punt.packet, ip.sourceOffset, ip.addressSize);
+  if (!core.icmpRate.take(core.clock.nowMs(), sender)) return;
   const { packet } = punt;
   const source = packet.subarray(ip.sourceOffset, ip.sourceOffset + ip.addressSize);
   const destination = packet.subarray(ip.destinationOffset, ip.destinationOffset + ip.addressSize);

@@ -87,7 +87,7 @@ export function handleIcmp(core: Core, punt: Punt, ip: IpHeader): undefined {
   if (origin === undefined) return drop(core, "icmp-unrelated", packet);
   if (!isAboutProven(core, origin, inner, isTooBig(ip.version, type, packet[start + 1] as number)))
     return drop(core, "icmp-unproven", packet);
-  if (!core.icmpTranslatedRate.take(core.clock.nowMs())) return drop(core, "icmp-rate", packet);
+  if (!core.icmpTranslatedRate.take(core.clock.nowMs(), origin.to)) return drop(core, "icmp-rate", packet);
   const error = encodeIcmp({
     version: ip.version,
     type,

@@ -13,6 +13,7 @@ import {
   encodeUserInitiatedAbort,
   type Parameter,
 } from "@holdfast/sctp";
+import { sourcePrefix } from "../embryos/nursery.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { bytesOf, ownPacket } from "../packet/translate.ts";
 import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
@@ -39,7 +40,7 @@ export function refuseHostName(
   parameter: Parameter,
 ): undefined {
   drop(core, "init-host-name", input.bytes);
-  if (!core.answerRate.take(core.clock.nowMs())) return;
+  if (!core.answerRate.take(core.clock.nowMs(), sourcePrefix(input.source))) return;
   const whole = parameter.bytes.slice(parameter.offset, parameter.offset + parameter.length);
   if (reply(core, input, clientTag, encodeAbort({ causes: [encodeUnresolvableAddress(whole)] }))) {
     core.counters.count("aborts-sent");
@@ -55,7 +56,7 @@ export function refuseRestart(
   reason: "init-restart-new-addresses" | "init-two-associations",
 ): undefined {
   drop(core, reason, input.bytes);
-  if (!core.answerRate.take(core.clock.nowMs())) return;
+  if (!core.answerRate.take(core.clock.nowMs(), sourcePrefix(input.source))) return;
   const cause = encodeRestartWithNewAddresses(added.map((address) => bytesOf(address)));
   if (reply(core, input, clientTag, encodeAbort({ causes: [cause] }))) core.counters.count("aborts-sent");
 }
@@ -68,7 +69,7 @@ export function refusePort(
   reason: "nat-port-taken" | "nat-port-unreachable",
 ): undefined {
   drop(core, reason, input.bytes);
-  if (!core.answerRate.take(core.clock.nowMs())) return;
+  if (!core.answerRate.take(core.clock.nowMs(), sourcePrefix(input.source))) return;
   const { sourcePort } = input.packet;
   const text =
     reason === "nat-port-taken"
@@ -85,7 +86,8 @@ export function refusePort(
 export function refuseAsconf(core: Core, input: SctpInput, peerTag: number): undefined {
   drop(core, "asconf", input.bytes);
   const chunk = input.packet.chunks.find((c) => c.type === CHUNK.ASCONF);
-  if (chunk === undefined || !core.answerRate.take(core.clock.nowMs())) return;
+  if (chunk === undefined || !core.provenAnswerRate.take(core.clock.nowMs(), sourcePrefix(input.source)))
+    return;
   const whole = chunk.bytes.slice(chunk.offset, chunk.offset + chunk.length);
   if (reply(core, input, peerTag, encodeError([encodeUnrecognizedChunk(whole)])))
     core.counters.count("errors-sent");

@@ -12,6 +12,7 @@ import type {
 } from "@holdfast/model";
 import type { Counters } from "../counters/counters.ts";
 import type { SlowPathDropReason } from "../counters/drop-reasons.ts";
+import type { FairBucket } from "../counters/fair-bucket.ts";
 import type { TokenBucket } from "../counters/token-bucket.ts";
 import type { InitSources } from "../embryos/init-sources.ts";
 import type { Knocks } from "../embryos/knocks.ts";
@@ -57,11 +58,14 @@ export interface Core {
   readonly unaccepted: Unaccepted;
   readonly probes: ProbeOutcomes;
   readonly clientFilter: ClientFilterOptions;
-  readonly answerRate: TokenBucket;
+  /** Answers to what anybody can send. */
+  readonly answerRate: FairBucket;
+  /** … and to what had a tag that only its sender and receiver know. */
+  readonly provenAnswerRate: FairBucket;
   readonly outOfTheBlueRates: AnswerRates;
   readonly certainty: Certainty;
-  readonly icmpRate: TokenBucket;
-  readonly icmpTranslatedRate: TokenBucket;
+  readonly icmpRate: FairBucket;
+  readonly icmpTranslatedRate: FairBucket;
   readonly publishRate: TokenBucket;
   readonly isReady: () => boolean;
   /** Taken out of the configuration, and not merely unknown here. */
