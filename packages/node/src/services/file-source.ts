@@ -14,7 +14,7 @@ import {
 import { endpointKey } from "./specification.ts";
 
 /** Fields that are compared one by one. New ones at the end: members remember a digest of each, in this order. */
-const FIELDS = [
+export const FIELDS = [
   "name",
   "selection",
   "idleTimeoutS",
@@ -23,6 +23,7 @@ const FIELDS = [
   "withdrawWhenDown",
   "endpointRemoval",
   "healthCheck",
+  "natPort",
 ] as const satisfies readonly (keyof Service)[];
 
 /**
@@ -134,9 +135,10 @@ function merged(before: FileImage | undefined, next: Service, now: Service): Ser
   const dropped = before?.vips.filter((vip) => !next.vips.includes(vip)) ?? [];
   const kept = now.vips.filter((vip) => !dropped.includes(vip));
   const wanted = [...kept, ...added.filter((vip) => !kept.includes(vip))];
-  const { endpointRemoval: _, healthCheck: __, ...rest } = now;
+  // A field that is gone from the file is gone.
+  const others = Object.entries(now).filter(([name]) => !(FIELDS as readonly string[]).includes(name));
   return {
-    ...rest,
+    ...(Object.fromEntries(others) as unknown as Service),
     ...Object.assign({}, ...FIELDS.map(changed)),
     vips: placedVips(now.vips, wanted),
     endpoints: mergedEndpoints(before, next, now),

@@ -1,10 +1,11 @@
 // Several sources of one configuration: files of members, the API, LoxiLB's clients. Members with real documents.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ServiceSpec } from "@holdfast/api";
+import { type ServiceSpec, ServiceSpecSchema } from "@holdfast/api";
 import { ManualClock } from "@holdfast/forwarder/internal/testing/manual-clock";
 import { HoldfastError, seededRandom, serviceIdOf } from "@holdfast/model";
 import { ConfigurationDocument } from "@holdfast/sync/internal/configuration/configuration-document";
+import { FIELDS } from "./file-source.ts";
 import { createServiceRegistry, type FileOptions, type ServiceRegistry } from "./registry.ts";
 import { RemovalKeeper, type RemovalNews } from "./removal-keeper.ts";
 
@@ -186,6 +187,17 @@ test("a file changes what it changed, and leaves alone what others did", () => {
   registry.create(spec({ vips: ["203.0.113.20"] }));
   cluster.file(0, [spec({ idleTimeoutS: 600 }, ["10.0.0.1", "10.0.0.4"])]);
   assert.equal(cluster.node(0).document.services().length, 2);
+});
+
+test("every field of a service in a file is one that a file can change", () => {
+  const alone = ["protocol", "vips", "port", "endpoints"];
+  const fields = Object.keys(ServiceSpecSchema.properties).filter((name) => !alone.includes(name));
+  assert.deepEqual([...FIELDS].sort(), fields.sort());
+  const cluster = new Cluster();
+  cluster.file(0, [spec({ natPort: "require" })]);
+  cluster.file(0, [spec({ natPort: "keep", selection: "hash" })]);
+  assert.equal(cluster.node(1).document.service(ID)?.selection, "hash");
+  assert.notEqual(cluster.node(1).document.service(ID)?.natPort, "require");
 });
 
 test("VIPs in another order are the same service, in a file and in the API", () => {
