@@ -50,7 +50,7 @@ export interface RigOptions {
 
 export async function startRig(
   options: RigOptions = {},
-): Promise<{ members: RigMember[]; stop(): Promise<void> }> {
+): Promise<{ members: RigMember[]; grace: { ms: number }; stop(): Promise<void> }> {
   const count = options.members ?? 1;
   const store = createLocalConfigurationStore();
   const handlers: Map<string, RequestHandler>[] = Array.from({ length: count }, () => new Map());
@@ -70,6 +70,8 @@ export async function startRig(
     addresses: [{ network: "cluster", address: `192.0.2.${number + 1}`, port: 7082 }],
   }));
   const members: RigMember[] = [];
+  // Of deletions from now on: a test that relies on it must not race against it.
+  const grace = { ms: configuration.loxilb.changeGraceMs };
   const keepers: { close(): void }[] = [];
   for (let self = 0; self < count; self++) {
     const node = fakeNode([], store, `m${self}`);
@@ -112,7 +114,7 @@ export async function startRig(
     const deletions = new Deletions({
       registry: node.registry,
       logger: silent,
-      graceMs: () => configuration.loxilb.changeGraceMs,
+      graceMs: () => grace.ms,
     });
     const app = buildLoxilbServer(
       {
@@ -147,6 +149,7 @@ export async function startRig(
   }
   return {
     members,
+    grace,
     async stop() {
       for (const { counters } of members) counters.close();
       for (const keeper of keepers) keeper.close();
