@@ -21,6 +21,7 @@ packages=(
   procps           # process figures
   bird2            # the lab's routers, and the speaker of the bgp announcer
   systemd          # systemd-analyze checks the unit file
+  # QEMU and other kernels, for one long test only: guests.sh, which that test runs
 )
 missing=()
 for package in "${packages[@]}"; do

@@ -10,7 +10,8 @@ function harness(mode: BpfFastPathOptions["mode"]): Harness {
     makeLinks();
     // What XDP redirects into a veth arrives only where the other end receives by NAPI.
     for (const wire of ["client0", "core0"]) execFileSync("ethtool", ["-K", wire, "gro", "on"]);
-    return openBpfFastPath({ mode, interfaces, flowCountMax: 4096, ...options });
+    // No test here is about a daemon that dies, and machines are slow.
+    return openBpfFastPath({ mode, interfaces, flowCountMax: 4096, deadAfterMs: 600_000, ...options });
   });
 }
 

@@ -52,6 +52,10 @@ export class ServedInterfaces {
       hasNativeXdp: (index) => this.#attachments.hooksOf(index).includes("xdp"),
     });
     this.#transmit.onChange = (index) => this.#transmitChanged(index);
+    this.#transmit.onRefused = ({ name, kind }) => {
+      if (this.mode !== "tc")
+        log.info({ interface: name, kind }, "XDP cannot send to this interface: TC does it instead");
+    };
   }
 
   /**

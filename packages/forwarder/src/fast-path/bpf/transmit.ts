@@ -18,6 +18,8 @@ export interface TransmitOptions {
 export class TransmitTable {
   /** Called with an interface whose answer is another now. */
   onChange: (interfaceIndex: number) => void = () => {};
+  /** Called once with an interface that XDP cannot send to, when it is first asked about. */
+  onRefused: (link: Link) => void = () => {};
   readonly #options: TransmitOptions;
   readonly #known = new Map<number, { readonly link: Link; readonly may: boolean }>();
 
@@ -31,6 +33,7 @@ export class TransmitTable {
     if (this.#known.size >= REMEMBERED_COUNT_MAX) this.#known.clear();
     const may = this.#ask(link);
     this.#known.set(link.index, { link, may });
+    if (!may) this.onRefused(link);
     return may;
   }
 

@@ -35,8 +35,11 @@ export interface Harness {
   open(options: RigOptions): Promise<Rig>;
 }
 
-/** How long a condition may take before a test fails. Far more than any implementation needs. */
-const LIMIT_MS = 5_000;
+/**
+ * How long a condition may take before a test fails. Far more than any implementation needs; emulated machines are given
+ * more patience.
+ */
+const LIMIT_MS = 5_000 * Number(process.env["HOLDFAST_TEST_PATIENCE"] ?? 1);
 
 /** Waits until `condition` is true, looking again every turn of the event loop. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
