@@ -37,8 +37,6 @@ interface Peer {
   nonce: Uint8Array;
   /** The last that it sent. */
   theirNonce: Uint8Array;
-  publicKey: Uint8Array | undefined;
-  boot: number;
   shown: Uint8Array | undefined;
   current: PairKey | undefined;
   previous: PairKey | undefined;
@@ -151,8 +149,6 @@ export class Keyring {
     const key = this.#agree(peer.number, hello);
     if (key === undefined) return { kind: "refused", refusal: "malformed" };
     peer.nonce = randomBytes(NONCE_SIZE);
-    peer.publicKey = hello.publicKey;
-    peer.boot = hello.boot;
     peer.shown = hello.shown;
     if (peer.current?.id === key.id) return { kind: "taken", keyed: false, reply: !peer.confirmed };
     peer.previous = peer.current;
@@ -189,6 +185,7 @@ export class Keyring {
     this.#credentials.revoke(list);
     const lost: number[] = [];
     for (const peer of this.#peers.values()) {
+      peer.looked.length = 0;
       if (peer.shown === undefined || !this.#credentials.isRevoked(peer.shown)) continue;
       this.#peers.set(peer.number, newPeer(peer.number));
       lost.push(peer.number);
@@ -218,8 +215,6 @@ function newPeer(number: number): Peer {
     number,
     nonce: randomBytes(NONCE_SIZE),
     theirNonce: new Uint8Array(NONCE_SIZE),
-    publicKey: undefined,
-    boot: 0,
     shown: undefined,
     current: undefined,
     previous: undefined,
