@@ -5,7 +5,13 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import type { Credentials, Proof } from "@holdfast/coordinator";
 import { HoldfastError } from "@holdfast/model";
-import { isRevoked, type MemberTls, type Revocation, verifyMemberCertificate } from "@holdfast/sync";
+// The probe thread has no use for the rest of that package, which is large.
+import {
+  isRevoked,
+  type MemberTls,
+  type Revocation,
+  verifyMemberCertificate,
+} from "@holdfast/sync/certificates";
 
 export interface CredentialsData extends MemberTls {
   readonly clusterId: string;
