@@ -111,6 +111,8 @@ export const SLOW_PATH_DROPS: Readonly<Record<SlowPathDropReason, string>> = {
     "`natPort: require`: the client's port is another client's toward this endpoint, or rests. Answered with ABORT.",
   "nat-port-unreachable":
     "`natPort: require`: the member in whose slot the client's port is does not answer. Answered with ABORT.",
+  "endpoint-begins":
+    "An INIT from an endpoint's own address and port to its own service: no client's, and `endpointsMayBegin` does not send it to a peer.",
   "nat-port-rate": "`natPort: require`: more clients need a port of another member than those are asked for.",
 };
 
@@ -153,6 +155,7 @@ export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
   "endpoint-deaths-denied": "Verdicts on an endpoint that did not end an association, since it was heard.",
   "sessions-stray":
     "Sessions ended because their service or endpoint was deleted while nobody ran, as a majority knows.",
+  "endpoints-began": "Associations that endpoints began with their service's peer.",
   "nat-ports-asked": "Clients whose own port is in another member's slot, or in nobody's.",
   "nat-ports-borrowed": "… and was lent.",
   "nat-ports-lent": "Ports that this member lent, or voted for.",

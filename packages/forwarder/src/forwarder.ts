@@ -56,6 +56,7 @@ import { ServiceRegistry } from "./services/registry.ts";
 import { describeSession, type SessionDescription } from "./sessions/description.ts";
 import { SessionKeeper } from "./sessions/session-keeper.ts";
 import { Unaccepted } from "./slow-path/acceptance.ts";
+import { Beginnings } from "./slow-path/beginning.ts";
 import type { Core } from "./slow-path/core.ts";
 import { Dispatcher } from "./slow-path/dispatcher.ts";
 import { lenderGone, releasePort } from "./slow-path/embryo-ports.ts";
@@ -301,6 +302,7 @@ class SlowPathForwarder implements Forwarder {
       natPorts,
       loans,
       wishes,
+      beginnings: new Beginnings(),
       associations: new Associations((id) => registry.get(id)?.service.selection === "persist"),
       sessions,
       health: new EndpointHealth(options.verdictQuorum ?? 1),

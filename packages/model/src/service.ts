@@ -18,6 +18,34 @@ export const ENDPOINT_COUNT_MAX = 32;
 /** Addresses of one endpoint. */
 export const ADDRESS_COUNT_MAX_PER_ENDPOINT = 8;
 
+/** Addresses of the client that endpoints may begin with. */
+export const PEER_COUNT_MAX = 8;
+
+/** Why a service's words about endpoints that begin cannot be meant, or undefined. */
+export function beginningProblem({
+  endpointsMayBegin,
+  peers,
+  vips,
+}: {
+  readonly endpointsMayBegin?: unknown;
+  readonly peers?: unknown;
+  readonly vips: readonly Address[];
+}): string | undefined {
+  if (endpointsMayBegin !== undefined && typeof endpointsMayBegin !== "boolean")
+    return "endpointsMayBegin must be true or false";
+  if (peers === undefined) return endpointsMayBegin === true ? "endpointsMayBegin needs peers" : undefined;
+  if (!Array.isArray(peers) || peers.length > PEER_COUNT_MAX)
+    return `peers must be at most ${PEER_COUNT_MAX}`;
+  if (endpointsMayBegin === true && peers.length === 0) return "endpointsMayBegin needs peers";
+  for (const peer of peers) {
+    if (typeof peer !== "string") return "peers must be addresses";
+    if (vips.includes(peer)) return `the peer ${peer} is a VIP of the service`;
+    if (!vips.some((vip) => vip.includes(":") === peer.includes(":")))
+      return `the peer ${peer} is of a family that no VIP is of`;
+  }
+  return undefined;
+}
+
 /** What becomes of a client's own port toward the endpoint; `keep` when a service does not say. */
 export const NAT_PORT_POLICIES = ["any", "keep", "require"] as const;
 export type NatPortPolicy = (typeof NAT_PORT_POLICIES)[number];
@@ -57,6 +85,10 @@ export interface Service {
   readonly withdrawWhenDown: boolean;
   /** Whether the endpoint sees the client's own port: if it can be, only then, or as it comes. Absent: `keep`. */
   readonly natPort?: NatPortPolicy;
+  /** An INIT from an endpoint's own address and port goes to the first of `peers` that answers. */
+  readonly endpointsMayBegin?: boolean;
+  /** Addresses of the one client that endpoints may begin with; on the service's port. */
+  readonly peers?: readonly Address[];
   /** How its endpoints are asked whether they live; an SCTP probe when absent. */
   readonly healthCheck?: HealthCheck;
   /** Default ENDPOINT_REMOVAL_DEFAULT. */

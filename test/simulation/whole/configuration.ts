@@ -40,6 +40,7 @@ export function fileSpecs(endpoints?: readonly number[]): Configuration["service
   return SERVICES.map((service) => ({
     ...service,
     vips: [...service.vips],
+    peers: [],
     clientPrefixes: [],
     endpoints: service.endpoints.filter(isListed).map(({ addresses, ...endpoint }) => ({
       ...endpoint,

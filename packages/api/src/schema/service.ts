@@ -140,6 +140,22 @@ export const ServiceSpecSchema = Type.Object(
       default: false,
       description: "Withdraw the VIPs while no endpoint is healthy.",
     }),
+    endpointsMayBegin: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          "Whether an INIT from an endpoint's own address and port is carried to the service's peer; else it is refused.",
+      }),
+    ),
+    peers: Type.Optional(
+      Type.Array(AddressSchema, {
+        maxItems: 8,
+        uniqueItems: true,
+        default: [],
+        description:
+          "Addresses of the client, on the service's port, that endpoints may begin with: called one after the other.",
+      }),
+    ),
     natPort: Type.Optional(
       oneOf(["any", "keep", "require"], {
         default: "keep",

@@ -15,6 +15,8 @@ interface CreateOptions {
   readonly selection?: ServiceInput["selection"];
   readonly idleTimeout?: number;
   readonly natPort?: ServiceInput["natPort"];
+  readonly endpointsMayBegin?: boolean;
+  readonly peer?: readonly string[];
   readonly replace?: boolean;
   readonly healthCheck?: ServiceInput["healthCheck"];
   readonly endAssociations?: boolean;
@@ -57,6 +59,8 @@ export function addServiceCommands(program: Command, context: Context): void {
       "how endpoints are asked: KIND, KIND:PORT or http:PORT/PATH; none, ping, sctp, tcp, udp, http, https",
       healthCheckArgument,
     )
+    .option("--endpoints-may-begin", "an endpoint's own INIT goes to a --peer")
+    .option("--peer <address>", "of the client that endpoints may begin with: give it for each", collect)
     .option("--nat-port <policy>", "the client's own port toward the endpoint: any, keep or require")
     .option("-f, --file <file>", "JSON as the API takes it, '-' for standard input")
     .option("--replace", "replace it when it exists and is different")
@@ -166,5 +170,7 @@ function inputOf(options: CreateOptions): ServiceInput {
       },
     }),
     ...(natPort !== undefined && { natPort }),
+    ...(options.endpointsMayBegin === true && { endpointsMayBegin: true }),
+    ...(options.peer !== undefined && { peers: [...options.peer] }),
   };
 }

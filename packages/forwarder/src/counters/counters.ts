@@ -46,6 +46,8 @@ export const SLOW_PATH_EVENTS = [
   "nat-ports-borrowed",
   /** … and ports that this member lent. */
   "nat-ports-lent",
+  /** INITs of endpoints that were carried to their service's peer. */
+  "endpoints-began",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];
 

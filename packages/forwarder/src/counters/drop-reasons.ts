@@ -60,5 +60,7 @@ export const SLOW_PATH_DROP_REASONS = [
   "nat-port-unreachable",
   /** … or more clients ask than the other members are asked for. */
   "nat-port-rate",
+  /** An INIT from an endpoint's own port to its own service, whose endpoints may not begin. */
+  "endpoint-begins",
 ] as const;
 export type SlowPathDropReason = (typeof SLOW_PATH_DROP_REASONS)[number];

@@ -71,6 +71,8 @@ export class Housekeeping {
     this.#strays.tick(nowMs);
     this.#adoption.tick(nowMs);
     this.#core.loans.tick(nowMs);
+    for (const { loan } of this.#core.beginnings.expired(nowMs - this.#core.limits.handshakeTimeoutMs))
+      this.#core.loans.giveBack(loan);
     this.#dispatcher.expireFragments(nowMs);
   }
 

@@ -31,6 +31,7 @@ import type { Associations } from "../selection/associations.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
 import type { SessionKeeper } from "../sessions/session-keeper.ts";
 import type { Unaccepted } from "./acceptance.ts";
+import type { Beginnings } from "./beginning.ts";
 import type { Held } from "./held.ts";
 import type { AnswerRates, Certainty } from "./out-of-the-blue.ts";
 
@@ -51,6 +52,7 @@ export interface Core {
   readonly natPorts: NatPorts;
   readonly loans: Loans;
   readonly wishes: Wishes;
+  readonly beginnings: Beginnings;
   readonly associations: Associations;
   readonly sessions: SessionKeeper;
   readonly health: EndpointHealth;

@@ -6,6 +6,7 @@ import { IPV4_MTU_LEAST, sendIcmpError } from "../icmp/own-errors.ts";
 import { handleIcmp } from "../icmp/translation.ts";
 import type { ForwarderLimits } from "../limits.ts";
 import { readInput, type SctpInput } from "../packet/input.ts";
+import { beginnerOf, handleBeginning, handlePeerInitAck, isBeginningsAnswer } from "./beginning.ts";
 import { type Core, drop } from "./core.ts";
 import { handleDown } from "./down.ts";
 import { handleClientInitAck, handleEndpointInit } from "./endpoint-init.ts";
@@ -60,6 +61,8 @@ export class Dispatcher {
     const entry = registry.byVip(destination, packet.destinationPort);
     const down = isFromEndpoint(core, input, entry !== undefined);
     if (first === CHUNK.INIT_ACK) {
+      if (entry !== undefined && isBeginningsAnswer(core, input, entry))
+        return handlePeerInitAck(core, input, entry);
       // To a service's port from somebody who is no endpoint: a client answers its endpoint's INIT. All others may come
       // from an address of the endpoint that nobody knows yet.
       const isClients =
@@ -68,12 +71,14 @@ export class Dispatcher {
         core.table.byClient(entry.service.id, source, packet.sourcePort).length > 0;
       return isClients ? handleClientInitAck(core, input, entry) : handleInitAck(core, input);
     }
+    const beginner = first === CHUNK.INIT && entry !== undefined ? beginnerOf(core, input, entry) : undefined;
     if (down) {
-      if (first === CHUNK.INIT) return handleEndpointInit(core, input);
+      if (first === CHUNK.INIT) return handleEndpointInit(core, input, entry, beginner);
       return handleDown(core, input);
     }
     const vip = entry?.vipIndex.get(destination);
     if (entry === undefined || vip === undefined) return drop(core, "no-service", input.bytes);
+    if (beginner !== undefined) return handleBeginning(core, input, entry, beginner);
     if (first === CHUNK.INIT) return handleInit(core, input, entry, vip);
     handleUp(core, input, entry, vip);
   }

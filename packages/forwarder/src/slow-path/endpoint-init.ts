@@ -7,6 +7,7 @@ import {
   candidateKeyOf,
   currentCandidate,
   currentGeneration,
+  type Endpoint,
   type Generation,
   isLiving,
   type SessionRecord,
@@ -27,11 +28,19 @@ import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
 import { familiesOf } from "../path-mapping/families.ts";
 import { downDestinations } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
+import { handleBeginning } from "./beginning.ts";
 import { type Core, drop, send } from "./core.ts";
 import { sessionsFrom } from "./origin.ts";
 
 /** NAT port and tag are those of the endpoint's INIT; only this member has seen it. */
-export function handleEndpointInit(core: Core, input: SctpInput): undefined {
+export function handleEndpointInit(
+  core: Core,
+  input: SctpInput,
+  /** The service at whose VIP and port it is, … */
+  service: ServiceEntry | undefined,
+  /** … and its endpoint whose own port it is from: it begins, if no association is there. */
+  beginner: Endpoint | undefined,
+): undefined {
   const init = parseInit(input.packet.chunks[0] as Chunk);
   if (isMalformed(init)) return drop(core, "malformed", input.bytes);
   for (const { record } of sessionsFrom(core, input)) {
@@ -55,6 +64,7 @@ export function handleEndpointInit(core: Core, input: SctpInput): undefined {
       send(core, replacePayload(input, input.destination, destination, payload), input);
     return;
   }
+  if (service !== undefined && beginner !== undefined) return handleBeginning(core, input, service, beginner);
   drop(core, "endpoint-init-unmatched", input.bytes);
 }
 

@@ -374,6 +374,8 @@ test("a service of the file belongs to the file", async () => {
       withdrawWhenDown: false,
       endpointRemoval: { mode: "drain", graceS: 300 },
       natPort: "keep",
+      endpointsMayBegin: false,
+      peers: [],
       ...spec,
     },
   ]);

@@ -42,6 +42,8 @@ test("a service of the file gets its defaults", () => {
     withdrawWhenDown: false,
     endpointRemoval: { mode: "drain", graceS: 300 },
     natPort: "keep",
+    endpointsMayBegin: false,
+    peers: [],
   });
 });
 

@@ -24,6 +24,8 @@ export const FIELDS = [
   "endpointRemoval",
   "healthCheck",
   "natPort",
+  "endpointsMayBegin",
+  "peers",
 ] as const satisfies readonly (keyof Service)[];
 
 /**

@@ -18,6 +18,8 @@ const SPEC: ServiceSpec = {
   withdrawWhenDown: false,
   endpointRemoval: { mode: "drain", graceS: 300 },
   natPort: "keep",
+  endpointsMayBegin: false,
+  peers: [],
 };
 
 const withCheck = (healthCheck: HealthCheckSpec): ServiceSpec => ({ ...SPEC, healthCheck });
@@ -71,4 +73,18 @@ test("what a kind has no use for, and what contradicts itself, is refused", () =
   assert.match(healthCheckProblem({ kind: "sctp", surprise: 1 }) ?? "", /not known/);
   assert.match(healthCheckProblem({ kind: "tcp", port: 1.5 }) ?? "", /integer/);
   assert.match(healthCheckProblem([]) ?? "", /must be an object/);
+});
+
+test("endpoints may begin with peers, and with nobody else", () => {
+  const spec = { ...SPEC, endpointsMayBegin: true, peers: ["192.0.2.77"] };
+  const service = serviceOf(spec);
+  assert.deepEqual([service.endpointsMayBegin, service.peers], [true, ["192.0.2.77"]]);
+  assert.deepEqual(specOf(service).peers, spec.peers);
+  assert.notEqual(revisionOf(service), revisionOf(serviceOf(SPEC)));
+  for (const [peers, words] of [
+    [[], /needs peers/],
+    [["203.0.113.1"], /is a VIP/],
+    [["2001:db8::7"], /family/],
+  ] as const)
+    assert.throws(() => serviceOf({ ...spec, peers: [...peers] }), words);
 });

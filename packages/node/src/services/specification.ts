@@ -4,6 +4,7 @@ import { addressesOfSpec, type EndpointSpec, type HealthCheckSpec, type ServiceS
 import {
   type Address,
   addressesOfEndpoint,
+  beginningProblem,
   canonicalHealth,
   ENDPOINT_REMOVAL_DEFAULT,
   type Endpoint,
@@ -61,9 +62,22 @@ export function serviceOf(spec: ServiceSpec): Service {
     withdrawWhenDown: spec.withdrawWhenDown,
     // One form of each meaning: what is the default is not written.
     ...(spec.natPort !== undefined && spec.natPort !== NAT_PORT_POLICY_DEFAULT && { natPort: spec.natPort }),
+    ...beginningOf(spec, vips),
     ...healthCheckOf(spec.healthCheck),
     endpointRemoval: { ...endpointRemovalOf(spec) },
   };
+}
+
+/** What a service says about endpoints that begin, or nothing. Throws SERVICE_INVALID. */
+function beginningOf(
+  spec: ServiceSpec,
+  vips: readonly Address[],
+): Pick<Service, "endpointsMayBegin" | "peers"> {
+  const { endpointsMayBegin = false } = spec;
+  const peers = (spec.peers ?? []).map(parseAddress);
+  const reason = beginningProblem({ endpointsMayBegin, peers, vips });
+  if (reason !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason });
+  return { ...(endpointsMayBegin && { endpointsMayBegin }), ...(peers.length > 0 && { peers }) };
 }
 
 /** The field of a service or an endpoint, or nothing. Throws SERVICE_INVALID. */
@@ -145,6 +159,8 @@ export function revisionOf(service: Service): string {
     service.clientPrefixes,
     service.withdrawWhenDown,
     ...(service.natPort === undefined ? [] : [`natPort ${service.natPort}`]),
+    ...(service.endpointsMayBegin === true ? ["endpointsMayBegin"] : []),
+    ...(service.peers === undefined ? [] : [["peers", ...service.peers]]),
     ...listed(service.healthCheck),
     [endpointRemovalOf(service).mode, endpointRemovalOf(service).graceS],
   ]);

@@ -1,6 +1,7 @@
 // What may stand in the configuration. Checked before a member's own edit is written and before a peer's is applied.
 import {
   ADDRESS_COUNT_MAX_PER_ENDPOINT,
+  beginningProblem,
   ENDPOINT_COUNT_MAX,
   type Endpoint,
   type FileImage,
@@ -105,6 +106,9 @@ function serviceValueProblem(id: string, value: object): string | undefined {
   ) {
     return `clientPrefixes must be at most ${PREFIX_COUNT_MAX} prefixes`;
   }
+  const beginning = beginningProblem({ ...service, vips });
+  if (beginning !== undefined) return beginning;
+  if (Array.isArray(service.peers) && !service.peers.every(isAddress)) return "the peers must be addresses";
   if (service.natPort !== undefined && !NAT_PORT_POLICIES.includes(service.natPort as NatPortPolicy))
     return `natPort must be ${NAT_PORT_POLICIES.join(", ")}`;
   if (typeof service.withdrawWhenDown !== "boolean") return "withdrawWhenDown must be true or false";

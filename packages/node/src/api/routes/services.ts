@@ -78,6 +78,8 @@ export function serviceRoutes(sources: ApiSources) {
       clientPrefixes: [...service.clientPrefixes],
       withdrawWhenDown: service.withdrawWhenDown,
       natPort: service.natPort ?? NAT_PORT_POLICY_DEFAULT,
+      endpointsMayBegin: service.endpointsMayBegin ?? false,
+      peers: [...(service.peers ?? [])],
       ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
       endpointRemoval: { ...endpointRemovalOf(service) },
       leaving: (service.leaving ?? []).map((place) => {
@@ -315,6 +317,8 @@ export function specOf(service: Service): ServiceSpec {
     clientPrefixes: [...service.clientPrefixes],
     withdrawWhenDown: service.withdrawWhenDown,
     natPort: service.natPort ?? NAT_PORT_POLICY_DEFAULT,
+    endpointsMayBegin: service.endpointsMayBegin ?? false,
+    peers: [...(service.peers ?? [])],
     ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
     endpointRemoval: { ...endpointRemovalOf(service) },
   };
