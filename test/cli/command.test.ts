@@ -103,6 +103,22 @@ describe("holdfast against a node", () => {
     assert.equal((await at("get", "session", "no-such")).code, 4);
   });
 
+  test("pin and unpin a VIP", async () => {
+    const pinned = await at("pin", "vip", "203.0.113.1", "m0");
+    assert.deepEqual(pinned, { code: 0, out: "VIP 203.0.113.1 is pinned to m0\n", error: "" });
+    assert.match((await at("get", "vips")).out, /PINNED TO.*\n203\.0\.113\.1 +m0 +- +m0 /);
+    // The only candidate of the test's node is m0.
+    const useless = await at("pin", "vip", "203.0.113.1", "m1");
+    assert.equal(useless.code, 0);
+    assert.match(useless.error, /m1 cannot own 203\.0\.113\.1 now: m0: the only member/);
+    const stranger = await at("pin", "vip", "203.0.113.1", "m7");
+    assert.deepEqual([stranger.code, /holdfast get members/.test(stranger.error)], [4, true]);
+    const unknown = await at("unpin", "vip", "203.0.113.99");
+    assert.deepEqual([unknown.code, /holdfast get vips/.test(unknown.error)], [4, true]);
+    assert.equal((await at("unpin", "vip", "203.0.113.1")).code, 0);
+    assert.match((await at("get", "vips")).out, /\n203\.0\.113\.1 +m0 +- +- /);
+  });
+
   test("drain and undrain a member", async () => {
     assert.equal((await at("drain", "member", "m0")).code, 0);
     assert.match((await at("get", "members")).out, /m0 \* +0 .* yes +yes/);

@@ -90,6 +90,9 @@ export interface ApiClient {
   /** Ends it; client and endpoint are told. */
   removeSession(id: string): Promise<void>;
   listVips(): Promise<VipView[]>;
+  /** Whether the member can own it say the answer's candidates and reasons. */
+  pinVip(vip: string, member: string): Promise<VipView>;
+  unpinVip(vip: string): Promise<void>;
   listMembers(): Promise<MemberView[]>;
   /** Routers that this member announces VIPs to. */
   listRouters(): Promise<RouterView[]>;
@@ -187,6 +190,10 @@ export function createClient(options: ClientOptions): ApiClient {
       await request("DELETE", `/v1/sessions/${segment(id)}`);
     },
     listVips: async () => (await json<{ items: VipView[] }>("GET", "/v1/vips")).items,
+    pinVip: (vip, member) => json("PUT", `/v1/vips/${segment(vip)}/pin`, { body: { member } }),
+    async unpinVip(vip) {
+      await request("DELETE", `/v1/vips/${segment(vip)}/pin`);
+    },
     listMembers: async () => (await json<{ items: MemberView[] }>("GET", "/v1/members")).items,
     listRouters: async () => (await json<{ items: RouterView[] }>("GET", "/v1/routers")).items,
     drainMember: (name, drain) => json("POST", `/v1/members/${segment(name)}/${drain ? "drain" : "undrain"}`),

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { addGetCommands } from "./commands/get.ts";
 import { addNodeCommands } from "./commands/node.ts";
+import { addPinCommands } from "./commands/pin.ts";
 import { addServiceCommands } from "./commands/service.ts";
 import { addTraceCommand } from "./commands/trace.ts";
 import { addWatchCommand } from "./commands/watch.ts";
@@ -50,6 +51,7 @@ export function createProgram(streams: Streams = processStreams): Command {
   addNodeCommands(program, context);
   addGetCommands(program, context);
   addServiceCommands(program, context);
+  addPinCommands(program, context);
   addWatchCommand(program, context);
   addTraceCommand(program, context);
   inherit(program);

@@ -239,6 +239,11 @@ export const ERROR_CATALOGUE = {
     message: "There are {limit} services already.",
     remedy: "Delete those that nobody uses.",
   },
+  VIP_NOT_FOUND: {
+    status: 404,
+    message: "No service has the VIP {vip}.",
+    remedy: "List the VIPs with 'holdfast get vips'.",
+  },
   VIP_NOT_UNICAST: {
     status: 400,
     message: "{vip} cannot be a VIP: it is {kind}.",

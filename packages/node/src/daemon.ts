@@ -35,6 +35,7 @@ import { openRouterWatch } from "./network/router-watch.ts";
 import { NetworkWatch } from "./network/watch.ts";
 import { Readiness } from "./readiness.ts";
 import { tellOutcome } from "./services/file-at-start.ts";
+import { createPlacementOrders } from "./services/placement-orders.ts";
 import { createServiceRegistry } from "./services/registry.ts";
 import { livingSessions, SessionCatalogue } from "./sessions/catalogue.ts";
 import { createTraceHub } from "./trace/hub.ts";
@@ -334,16 +335,13 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       revocations,
       clashes: () => joined.clashes(),
       members: () => directory.views(coordinator, link, registry),
-      setMemberDrained(name, drained) {
-        if (!members.some((member) => member.name === name))
-          throw new HoldfastError("MEMBER_NOT_FOUND", { member: name });
-        link.store.setMemberDrained(name, drained);
-        logger.info({ peer: name, drained }, drained ? "member drains" : "member takes part again");
-        events.emit({
-          type: "membership",
-          message: `Member ${name} ${drained ? "drains" : "takes part again"}.`,
-        });
-      },
+      orders: createPlacementOrders({
+        store: link.store,
+        registry,
+        events,
+        logger,
+        isMember: (name) => members.some((member) => member.name === name),
+      }),
       memberNameOf: (number) => directory.nameOf(number),
       memberNumberOf: (text) => directory.numberOf(text),
       endpointHealth: (service, endpoint) => dataPlane.endpointHealth(service, endpoint),

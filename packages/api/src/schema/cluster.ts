@@ -9,6 +9,11 @@ export const VipSchema = Type.Object(
     vip: AddressSchema,
     services: Type.Array(Type.String({ description: "Service id." })),
     owner: Type.Optional(Type.String({ description: "Absent: nobody may own it now; the reasons say why." })),
+    pin: Type.Optional(
+      Type.String({
+        description: "The member that an operator pinned it to: it owns the VIP whenever it can.",
+      }),
+    ),
     candidates: Type.Array(Type.String(), { description: "Owner first, then the first successor, …" }),
     reasons: Type.Array(Type.String(), {
       description: "Why, for each candidate and each member passed over.",
@@ -48,6 +53,12 @@ export const VipSchema = Type.Object(
   closed,
 );
 export type VipView = Static<typeof VipSchema>;
+
+export const PinSpecSchema = Type.Object(
+  { member: Type.String({ minLength: 1, maxLength: 63, description: "Name of the member." }) },
+  closed,
+);
+export type PinSpec = Static<typeof PinSpecSchema>;
 
 const RouterRouteSchema = Type.Object(
   {

@@ -112,6 +112,7 @@ export const VIP_COLUMNS: readonly Column<VipView>[] = [
     title: "SUCCESSORS",
     cell: (v) => v.candidates.filter((candidate) => candidate !== v.owner).join(","),
   },
+  { title: "PINNED TO", cell: (v) => v.pin },
   { title: "ANNOUNCED HERE", cell: announcedText },
   { title: "SERVICES", cell: (v) => v.services.join(","), wide: true },
   {

@@ -270,6 +270,11 @@ suite("ownership", () => {
     assert(pinned?.reasons.includes("m3 is passed over: it is dead"));
     assert.equal(other?.owner, "m1");
 
+    const useless = new Ownership(placement([1], { pins: [{ vip: "203.0.0.0", member: "m9" }] }));
+    const [unpinned] = useless.explain(view(members), useless.assign(view(members)));
+    assert.equal(unpinned?.owner, "m1");
+    assert.match(unpinned?.reasons[0] ?? "", /^the pin to m9 has no effect: no member of that name /);
+
     const down = placement([1]);
     const withdrawn: Placement = {
       ...down,

@@ -189,6 +189,32 @@ describe("the API", () => {
     await client.drainMember("m0", false);
   });
 
+  test("a VIP is pinned and unpinned, in whichever way its address is written", async () => {
+    const six = await client.createService({ vips: ["2001:db8::1"], port: 38412, endpoints: [] });
+    const vip = "2001:db8:0::0:1";
+    const pins = async () => (await client.listVips()).flatMap((view) => view.pin ?? []);
+    const before = node.events.latest;
+    const pinned = await client.pinVip(vip, "m1");
+    assertSchema(VipSchema, pinned);
+    assert.deepEqual([pinned.vip, pinned.pin, await pins()], ["2001:db8::1", "m1", ["m1"]]);
+    await client.pinVip("2001:db8::1", "m1");
+    const [event, ...more] = node.events.after(before);
+    assert.equal(event?.message, "VIP 2001:db8::1 is pinned to m1.");
+    assert.deepEqual(more, [], "the same again is no news");
+    assert.equal(await codeOf(client.pinVip(vip, "m9")), "MEMBER_NOT_FOUND");
+    assert.equal(await codeOf(client.pinVip("192.0.2.99", "m0")), "VIP_NOT_FOUND");
+    assert.equal(await codeOf(client.pinVip("nonsense", "m0")), "ADDRESS_INVALID");
+    assert.equal(await codeOf(client.pinVip(vip, "")), "REQUEST_INVALID");
+    assert.equal(await codeOf(client.unpinVip("192.0.2.99")), "VIP_NOT_FOUND");
+    assert.deepEqual(await pins(), ["m1"], "what is refused changes nothing");
+
+    await client.deleteService(six.id);
+    assert.equal(await codeOf(client.pinVip(vip, "m0")), "VIP_NOT_FOUND");
+    await client.unpinVip(vip);
+    assert.equal(node.store.pins().size, 0, "a pin can be taken back when its VIP is gone");
+    assert.equal(await codeOf(client.unpinVip(vip)), "VIP_NOT_FOUND");
+  });
+
   test("pages of sessions are complete, in order and filtered", async () => {
     const primary = "203.0.113.1";
     for (let i = 0; i < 250; i++) {

@@ -16,6 +16,7 @@ import type { Registry } from "prom-client";
 import type { Revocations } from "../cluster/revocations.ts";
 import type { EventBus } from "../events/bus.ts";
 import type { Judgement } from "../services/clashes.ts";
+import type { PlacementOrders } from "../services/placement-orders.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
 import type { SessionCatalogue } from "../sessions/catalogue.ts";
 import type { TraceHub } from "../trace/hub.ts";
@@ -59,8 +60,7 @@ export interface ApiSources {
   routers(): readonly RouterStatus[];
   readonly revocations: Revocations;
   members(): Promise<readonly MemberView[]>;
-  /** Throws MEMBER_NOT_FOUND. */
-  setMemberDrained(name: MemberName, drained: boolean): void;
+  readonly orders: PlacementOrders;
   memberNameOf(number: number): MemberName;
   memberNumberOf(nameOrNumber: string): number | undefined;
   endpointHealth(service: ServiceId, endpoint: string): EndpointHealthView;

@@ -3,13 +3,15 @@ import {
   type MemberView,
   MemberViewSchema,
   oneOf,
+  type PinSpec,
+  PinSpecSchema,
   ProblemSchema,
   type RouterView,
   RouterViewSchema,
   VipSchema,
   type VipView,
 } from "@holdfast/api";
-import { HoldfastError } from "@holdfast/model";
+import { HoldfastError, parseAddress } from "@holdfast/model";
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
 import { textOf } from "../../services/clash-report.ts";
@@ -18,6 +20,7 @@ import type { ApiSources } from "../sources.ts";
 const closed = { additionalProperties: false } as const;
 const problems = { "4xx": ProblemSchema, "5xx": ProblemSchema };
 const tags = ["cluster"];
+const vipParams = Type.Object({ vip: Type.String({ maxLength: 64 }) });
 
 function routerView({ sinceWallMs, flapCount, bfd, routes, ...rest }: RouterStatus): RouterView {
   return {
@@ -45,15 +48,27 @@ export function clusterRoutes(sources: ApiSources) {
 
   function vips(): VipView[] {
     const services = registry.list();
-    return sources.ownerships().map((ownership) => ({
-      vip: ownership.vip,
-      services: services.filter((s) => s.vips.includes(ownership.vip)).map((s) => s.id),
-      ...(ownership.owner !== undefined && { owner: ownership.owner }),
-      candidates: [...ownership.candidates],
-      reasons: [...ownership.reasons],
-      announcements: sources.announcementsOf(ownership.vip),
-      ...clashOf(ownership.vip),
-    }));
+    return sources.ownerships().map((ownership) => {
+      const pin = sources.orders.pinOf(ownership.vip);
+      return {
+        vip: ownership.vip,
+        services: services.filter((s) => s.vips.includes(ownership.vip)).map((s) => s.id),
+        ...(ownership.owner !== undefined && { owner: ownership.owner }),
+        ...(pin !== undefined && { pin }),
+        candidates: [...ownership.candidates],
+        reasons: [...ownership.reasons],
+        announcements: sources.announcementsOf(ownership.vip),
+        ...clashOf(ownership.vip),
+      };
+    });
+  }
+
+  /** Of a VIP that some service has. */
+  function vipOf(text: string): VipView {
+    const vip = parseAddress(text);
+    const found = vips().find((view) => view.vip === vip);
+    if (found === undefined) throw new HoldfastError("VIP_NOT_FOUND", { vip });
+    return found;
   }
 
   function clashOf(vip: string): Pick<VipView, "clash"> {
@@ -75,6 +90,39 @@ export function clusterRoutes(sources: ApiSources) {
         },
       },
       async () => ({ items: vips() }),
+    );
+
+    app.put<{ Params: { vip: string }; Body: PinSpec }>(
+      "/v1/vips/:vip/pin",
+      {
+        schema: {
+          tags,
+          summary: "Pin a VIP to a member: it owns the VIP whenever it can",
+          params: vipParams,
+          body: PinSpecSchema,
+          response: { 200: VipSchema, ...problems },
+        },
+      },
+      async (request) => {
+        sources.orders.setPin(request.params.vip, request.body.member);
+        return vipOf(request.params.vip);
+      },
+    );
+
+    app.delete<{ Params: { vip: string } }>(
+      "/v1/vips/:vip/pin",
+      {
+        schema: {
+          tags,
+          summary: "Take the pin of a VIP back; without one nothing changes",
+          params: vipParams,
+          response: { 204: Type.Null(), ...problems },
+        },
+      },
+      async (request, reply) => {
+        sources.orders.setPin(request.params.vip, undefined);
+        return reply.code(204).send();
+      },
     );
 
     app.get(
@@ -116,7 +164,7 @@ export function clusterRoutes(sources: ApiSources) {
       },
       async (request) => {
         const { name, action } = request.params;
-        sources.setMemberDrained(name, action === "drain");
+        sources.orders.setMemberDrained(name, action === "drain");
         const member: MemberView | undefined = (await sources.members()).find((m) => m.name === name);
         if (member === undefined) throw new HoldfastError("MEMBER_NOT_FOUND", { member: name });
         return member;

@@ -19,6 +19,7 @@ import {
 import { Registry } from "prom-client";
 import { Revocations } from "../../cluster/revocations.ts";
 import { createEventBus } from "../../events/bus.ts";
+import { createPlacementOrders } from "../../services/placement-orders.ts";
 import { createServiceRegistry } from "../../services/registry.ts";
 import { RemovalKeeper } from "../../services/removal-keeper.ts";
 import { createLocalConfigurationStore } from "../../services/store.ts";
@@ -101,10 +102,13 @@ export function fakeNode(
         sessions: view.size,
       },
     ],
-    setMemberDrained(name, drained) {
-      if (name !== "m0") throw new HoldfastError("MEMBER_NOT_FOUND", { member: name });
-      store.setMemberDrained(name, drained);
-    },
+    orders: createPlacementOrders({
+      store,
+      registry,
+      events,
+      logger: silentLogger,
+      isMember: (name) => name === "m0" || name === "m1",
+    }),
     memberNameOf: (number) => `m${number}`,
     memberNumberOf: (text) => (/^m?\d$/.test(text) ? Number(text.replace("m", "")) : undefined),
     endpointHealth: () => ({ health: "unknown" }),
