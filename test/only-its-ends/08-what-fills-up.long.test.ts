@@ -39,7 +39,7 @@ const SENT_LEAST: Readonly<Record<Kind, number>> = {
   probes: 20_000,
 };
 /** A generator that takes the product's processor proves nothing about the product: then it is given pauses. */
-const PAUSES_MS = [0, 2, 10];
+const PAUSES_MS = [0, 10, 100];
 /** Waiting for a processor for more of its time than this is being starved. */
 const STARVED_SHARE = 0.5;
 

@@ -1,6 +1,7 @@
 // Floods from the network namespace that it is started in, until it is ended or has sent enough; says at the end how much.
 import { createSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
+import { checksumChange, portDelta, readChecksum, storeChecksum } from "@holdfast/sctp";
 import koffi from "koffi";
 import { type Kind, packetsOf, type Target } from "./frames.ts";
 
@@ -26,6 +27,9 @@ export interface Order {
 const order = JSON.parse(process.argv[2] ?? "") as Order;
 const TURN_COUNT = 256;
 const AF_PACKET = 17;
+/** Behind Ethernet and IPv4. */
+const PORT_OFFSET = 34;
+const FIRST_PORT = 1_024;
 const SOCK_RAW = 3;
 let sent = 0;
 const startedAt = performance.now();
@@ -75,9 +79,20 @@ function floodFrames(kind: Exclude<Kind, "tls" | "probes">): void {
   repeat(() => {
     for (let i = 0; i < TURN_COUNT; i++) {
       const frame = frames[at++ % frames.length] as Buffer;
+      if (kind === "init") nextPort(frame);
       if ((sendto(fd, frame, frame.length, 0, to, to.length) as number) > 0) sent += 1;
     }
   });
+}
+
+/** Another client's INIT: only clients send the same one twice. */
+function nextPort(frame: Buffer): void {
+  const before = frame.readUInt16BE(PORT_OFFSET);
+  const after = before >= 65_000 ? FIRST_PORT : before + 1;
+  const to = frame.readUInt16BE(PORT_OFFSET + 2);
+  frame.writeUInt16BE(after, PORT_OFFSET);
+  const change = checksumChange(portDelta(before, to, after, to), frame.length - PORT_OFFSET);
+  storeChecksum(frame, PORT_OFFSET, readChecksum(frame, PORT_OFFSET) ^ change);
 }
 
 /** Connections that say a byte of a TLS record now and then, as many as one gets; closed ones begin anew. */
