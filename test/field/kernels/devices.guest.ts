@@ -17,6 +17,7 @@ import {
 import type { FastPath, Flow } from "@holdfast/forwarder/internal/fast-path/port";
 import { interfaceFacts } from "@holdfast/forwarder/internal/fast-path/userspace/interface";
 import { openUserspaceFastPath } from "@holdfast/forwarder/internal/fast-path/userspace/userspace-fast-path";
+import { RawProbeChannel } from "@holdfast/forwarder/internal/health/raw-probe-channel";
 import { encodeData } from "@holdfast/sctp";
 
 const data = encodeData({ tsn: 7, data: new Uint8Array(40).fill(0x61) });
@@ -137,6 +138,13 @@ describe("VRFs towards clients and towards endpoints", () => {
         await comesOut(client, REMOTE.client, () => core.inject(arriving(down, [data])));
         await comesOut(core, REMOTE.endpoint, () => assert.ok(fastPath.send(leaving(up, [data]))));
         await comesOut(client, REMOTE.client, () => assert.ok(fastPath.send(leaving(down, [data]))));
+        // The daemon's own probes: from an address of the VRF.
+        const probes = new RawProbeChannel((to) => fastPath.deviceUp?.(to) ?? 0);
+        try {
+          await comesOut(core, REMOTE.endpoint, () => assert.ok(probes.ping(REMOTE.endpoint, data)));
+        } finally {
+          probes.close();
+        }
         // A rule before those of the VRFs: the VIP's packets to clients go to the other side.
         ip(`rule add pref 500 from ${IPV4.vip} to ${REMOTE.client} lookup 20`);
         try {

@@ -164,6 +164,8 @@ export interface FastPath {
   start(): void;
   /** Sends a whole IP packet (header first, checksums done); the kernel routes it, the source may be a VIP. */
   send(packet: Uint8Array): boolean;
+  /** Index of the VRF's device in which the daemon itself reaches an endpoint; 0 or absent: none. */
+  deviceUp?(endpoint: Address): number;
   /** Drop reasons and other totals since attach, by stable name. */
   totals(): ReadonlyMap<string, number>;
   /** Sign of life for the dead-daemon rule; the probe thread calls it through the map's file descriptor instead. */

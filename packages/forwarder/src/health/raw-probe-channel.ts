@@ -4,7 +4,8 @@
 import { type Address, addressBytes, addressFromBytes, familyOf, HoldfastError } from "@holdfast/model";
 import { IpHeader, internetChecksum, PROTOCOL } from "@holdfast/sctp";
 import koffi from "koffi";
-import { ERRNO, errno, errnoName, libc } from "../fast-path/bpf/native.ts";
+import { ERRNO, errno, errnoName, libc, sendMessage } from "../fast-path/bpf/native.ts";
+import { layOutPacketInfo, PACKET_INFO4, PACKET_INFO6 } from "../fast-path/packet-info.ts";
 import type { ProbeChannel } from "./probe.ts";
 
 const AF_INET = 2;
@@ -37,6 +38,7 @@ interface Sockets {
 }
 
 export class RawProbeChannel implements ProbeChannel {
+  readonly #deviceFor: (to: Address) => number;
   readonly #ipv4: Sockets;
   readonly #ipv6: Sockets | undefined;
   readonly #buffer = Buffer.alloc(RECEIVE_SIZE);
@@ -45,8 +47,9 @@ export class RawProbeChannel implements ProbeChannel {
   #echoListener: ((payload: Uint8Array) => void) | undefined;
   #unreachableListener: ((to: Address, quoted: Uint8Array, refused: boolean) => void) | undefined;
 
-  /** Throws RAW_SOCKET_REFUSED without CAP_NET_RAW. */
-  constructor() {
+  /** Throws RAW_SOCKET_REFUSED without CAP_NET_RAW. `deviceFor`: index of the VRF's device to send in; 0: none. */
+  constructor(deviceFor: (to: Address) => number = () => 0) {
+    this.#deviceFor = deviceFor;
     const sctp4 = open(AF_INET, PROTOCOL.SCTP);
     const icmp4 = open(AF_INET, PROTOCOL.ICMP);
     if (sctp4 === undefined || icmp4 === undefined) {
@@ -67,7 +70,7 @@ export class RawProbeChannel implements ProbeChannel {
 
   send(to: Address, packet: Uint8Array): boolean {
     const sockets = familyOf(to) === 4 ? this.#ipv4 : this.#ipv6;
-    return sockets !== undefined && sendTo(sockets.sctp, packet, socketAddress(to));
+    return sockets !== undefined && this.#sendTo(sockets.sctp, packet, to);
   }
 
   ping(to: Address, payload: Uint8Array): boolean {
@@ -80,7 +83,22 @@ export class RawProbeChannel implements ProbeChannel {
     const checksum = internetChecksum(message, 0, message.length);
     message[2] = checksum >>> 8;
     message[3] = checksum & 0xff;
-    return sendTo(sockets.icmp, message, socketAddress(to));
+    return this.#sendTo(sockets.icmp, message, to);
+  }
+
+  /** The kernel chooses the source; in a VRF one of that VRF's. */
+  #sendTo(fd: number, packet: Uint8Array, to: Address): boolean {
+    const address = socketAddress(to);
+    const device = this.#deviceFor(to);
+    if (device === 0)
+      return (
+        libc().sendto(fd, packet, packet.length, MSG_DONTWAIT, address, address.length) === packet.length
+      );
+    const info = familyOf(to) === 4 ? PACKET_INFO4 : PACKET_INFO6;
+    const control = Buffer.alloc(info.size);
+    layOutPacketInfo(new DataView(control.buffer, control.byteOffset, info.size), 0, info);
+    control.writeUInt32LE(device, info.device);
+    return sendMessage(fd, packet, address, control, MSG_DONTWAIT) === packet.length;
   }
 
   onEcho(listener: (payload: Uint8Array) => void): void {
@@ -168,10 +186,6 @@ function socketAddress(to: Address): Uint8Array {
   address.writeUInt16LE(isIpv4 ? AF_INET : AF_INET6);
   address.set(addressBytes(to), isIpv4 ? 4 : 8);
   return address;
-}
-
-function sendTo(fd: number, packet: Uint8Array, address: Uint8Array): boolean {
-  return libc().sendto(fd, packet, packet.length, MSG_DONTWAIT, address, address.length) === packet.length;
 }
 
 /** undefined: this kernel does not have the family. */

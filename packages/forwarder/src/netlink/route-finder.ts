@@ -85,6 +85,16 @@ export class RouteFinder {
     return found?.vrf ?? NO_VRF;
   }
 
+  /** The VRF's device in which the daemon itself sends to an endpoint; 0: none. */
+  deviceUp(destination: Address): number {
+    const { up } = this.#vrfs;
+    if (up.length === 1 && up[0] === NO_VRF) return NO_VRF;
+    const vrf = up.find((each) => {
+      return this.#netlink.routeOf({ destination, vrf: each === NO_VRF ? undefined : each }) !== undefined;
+    });
+    return vrf ?? NO_VRF;
+  }
+
   /** true: answers may be others now. */
   handle(event: NetlinkEvent): boolean {
     switch (event.kind) {

@@ -60,7 +60,11 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
     logger: logger.child({ component: "fast-path" }),
   });
   try {
-    return composeDataPlane({ ...options, fastPath, probeChannel: () => new RawProbeChannel() });
+    return composeDataPlane({
+      ...options,
+      fastPath,
+      probeChannel: () => new RawProbeChannel((to) => fastPath.deviceUp?.(to) ?? 0),
+    });
   } catch (error) {
     await fastPath.detach();
     throw error;

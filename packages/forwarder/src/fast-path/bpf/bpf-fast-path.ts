@@ -125,6 +125,7 @@ class KernelFastPath implements BpfFastPath {
   readonly #counters: CounterMap;
   readonly #punts: PuntReader;
   readonly #sender: RawSender;
+  readonly #routes: RouteFinder;
   #endpoints: ReadonlySet<Address> = new Set();
   readonly #state: Buffer;
   readonly #confirmTimer: NodeJS.Timeout;
@@ -149,9 +150,9 @@ class KernelFastPath implements BpfFastPath {
     };
     const nowMs = () => this.nowMs();
     const clock = new KernelClock(plane.clockProgram);
-    const routes = new RouteFinder(netlink, options.logger ?? silentLogger, options.towards ?? ANYWHERE);
+    this.#routes = new RouteFinder(netlink, options.logger ?? silentLogger, options.towards ?? ANYWHERE);
     this.#sender = new RawSender((source, destination) =>
-      routes.deviceFor(source, destination, this.#endpoints),
+      this.#routes.deviceFor(source, destination, this.#endpoints),
     );
     // Followed before anything is looked up, so that no change falls between.
     netlink.follow((event) => {
@@ -166,7 +167,7 @@ class KernelFastPath implements BpfFastPath {
       nowMs,
       plane.adopted,
       (link) => interfaces.mayTransmit(link),
-      routes,
+      this.#routes,
     );
     this.#nexthops.onRoutesChanged = () => this.#repoint();
     this.#flows = new FlowTable(
@@ -215,6 +216,10 @@ class KernelFastPath implements BpfFastPath {
 
   viaTc(): readonly ViaTc[] {
     return this.#interfaces.viaTc();
+  }
+
+  deviceUp(endpoint: Address): number {
+    return this.#routes.deviceUp(endpoint);
   }
 
   nowMs(): number {

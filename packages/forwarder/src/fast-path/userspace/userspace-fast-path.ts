@@ -138,6 +138,10 @@ class UserspaceFastPath implements FastPath {
     return [];
   }
 
+  deviceUp(endpoint: Address): number {
+    return this.#routes.deviceUp(endpoint);
+  }
+
   nowMs(): number {
     return performance.now();
   }
