@@ -173,6 +173,14 @@ describe("loxicmd", () => {
       "drain",
       "a repeated post does not undo it",
     );
+    assert.equal(await cli.createLb({ ...LB, endpoints: ["31.31.31.9"] }), "Success");
+    assert.equal(await cli.createLb(LB), "Success");
+    const back = member.node.registry.find(ID);
+    assert.equal(back.endpoints[0]?.state, "drain", "nor does a list that was without it for a moment");
+    assert.deepEqual(
+      back.leaving?.map(({ address }) => address),
+      ["31.31.31.9"],
+    );
     assert.equal(await set("green"), "Success");
     assert.equal(member.node.registry.find(ID).endpoints[0]?.state, "active");
   });

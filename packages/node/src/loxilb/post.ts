@@ -1,9 +1,9 @@
 // What a posted rule makes of a service. For a rule that is known, what the post does not speak of stays as it is: after
 // `loxicmd save` and `apply`, which posts addresses, port and endpoints alone, a service is what it was.
 import { addressesOfSpec, type ServiceSpec, ServiceSpecSchema, validate } from "@holdfast/api";
-import type { Address, HealthCheck, Service } from "@holdfast/model";
+import type { Address, HealthCheck, LeavingEndpoint, Service } from "@holdfast/model";
 import { specOf } from "../api/routes/services.ts";
-import { endpointKey, keyOfSpec } from "../services/specification.ts";
+import { endpointKey, keyOfSpec, specOfEndpoint } from "../services/specification.ts";
 import type { ParsedRule, PostedEndpoint } from "./rule.ts";
 import { shownWeights } from "./rule-view.ts";
 
@@ -84,6 +84,11 @@ function withoutNamed(spec: EndpointSpec, named: ReadonlySet<string>): EndpointS
   return { ...rest, address: identity, ...(kept.length > 0 && { addresses: [identity, ...kept] }) };
 }
 
+/** It left the list a moment ago, and is what it was. */
+function returned({ sinceMs: _, graceMs: __, ...endpoint }: LeavingEndpoint, weight: number): EndpointSpec {
+  return { ...specOfEndpoint(endpoint), weight: weight === 0 ? endpoint.weight : weight };
+}
+
 /** Of one that was there the weight alone can be new: what an operator drained stays drained. */
 function endpointAfter(
   endpoint: PostedEndpoint,
@@ -95,6 +100,8 @@ function endpointAfter(
   const known = before?.endpoints[at];
   // A weight that was left out is the same share for everybody.
   if (before === undefined || known === undefined) {
+    const left = before?.leaving?.find((e) => e.address === address && e.port === port);
+    if (left !== undefined) return returned(left, weight);
     const healthCheck = checkFor(address, port);
     return {
       address,

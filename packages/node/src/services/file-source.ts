@@ -150,7 +150,7 @@ function merged(before: FileImage | undefined, next: Service, now: Service): Ser
 function mergedEndpoints(before: FileImage | undefined, next: Service, now: Service): readonly Endpoint[] {
   const keyed = (endpoints: readonly Endpoint[]) =>
     new Map(endpoints.map((endpoint) => [endpointKey(endpoint.address, endpoint.port), endpoint]));
-  const [wanted, there] = [keyed(next.endpoints), keyed(now.endpoints)];
+  const [wanted, there, left] = [keyed(next.endpoints), keyed(now.endpoints), keyed(now.leaving ?? [])];
   const was = before?.endpoints ?? [];
   for (const [key, endpoint] of there)
     if (!wanted.has(key) && was.some((image) => image.startsWith(nameImage(endpoint)))) there.delete(key);
@@ -158,7 +158,7 @@ function mergedEndpoints(before: FileImage | undefined, next: Service, now: Serv
     if (was.includes(endpointImage(endpoint))) continue;
     // What an operator drained stays drained, unless it is the file that takes it back.
     const wasDrained = was.includes(endpointImage({ ...endpoint, state: "drain" }));
-    const isDrained = there.get(key)?.state === "drain" && !wasDrained;
+    const isDrained = (there.get(key) ?? left.get(key))?.state === "drain" && !wasDrained;
     there.set(key, isDrained ? { ...endpoint, state: "drain" } : endpoint);
   }
   return [...there.values()];

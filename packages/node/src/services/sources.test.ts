@@ -183,6 +183,14 @@ test("a file changes what it changed, and leaves alone what others did", () => {
     ["10.0.0.2"],
   );
   assert.equal(cluster.node(2).registry.managerOf(service as never), "file@m0");
+  // Drained by an operator, out of the file for a moment, and back: drained.
+  cluster.file(0, [spec({ idleTimeoutS: 600 }, ["10.0.0.4"])]);
+  cluster.file(0, [spec({ idleTimeoutS: 600 }, ["10.0.0.1", "10.0.0.4"])]);
+  const drained = cluster
+    .node(2)
+    .document.service(ID)
+    ?.endpoints.find(({ address }) => address === "10.0.0.1");
+  assert.equal(drained?.state, "drain");
   // It never had the one that the API made, and does not take it away.
   registry.create(spec({ vips: ["203.0.113.20"] }));
   cluster.file(0, [spec({ idleTimeoutS: 600 }, ["10.0.0.1", "10.0.0.4"])]);
