@@ -223,6 +223,11 @@ function ownRequest(random: Random): Request {
     selection: pick(random, ["leastAssociations", "hash", "persist", "roundRobin", "weighted"]),
     endpoints: [
       { address: "10.0.0.5", port: 38_412, weight: 1, state: "active" },
+      {
+        addresses: pick(random, [["10.0.0.7", "10.0.0.8"], ["10.0.0.7"], [], ["10.0.0.5", "x"]]),
+        port: 38_412,
+        ...(random.below(3) === 0 && { address: "10.0.0.8" }),
+      },
       { address: "10.0.0.6", port: 38_412, healthCheck: { kind: "tcp", port: 7, send: "x", expect: "y" } },
     ],
     healthCheck: {

@@ -88,3 +88,32 @@ test("endpoints may begin with peers, and with nobody else", () => {
   ] as const)
     assert.throws(() => serviceOf({ ...spec, peers: [...peers] }), words);
 });
+
+test("an endpoint with several addresses: the first is its identity, and it comes back as it was given", () => {
+  const of = (...endpoints: Partial<ServiceSpec["endpoints"][number]>[]) => ({
+    ...SPEC,
+    endpoints: endpoints.map((endpoint) => ({
+      port: 38412,
+      weight: 1,
+      state: "active" as const,
+      ...endpoint,
+    })),
+  });
+  const both = ["198.51.100.1", "2001:db8::1"];
+  const service = serviceOf(of({ addresses: both }));
+  assert.deepEqual([service.endpoints[0]?.address, service.endpoints[0]?.addresses], [both[0], both]);
+  assert.deepEqual(serviceOf(specOf(service)), service);
+  assert.notEqual(revisionOf(service), revisionOf(serviceOf(of({ address: "198.51.100.1" }))));
+  // One address is one address, however it is written: no other revision, no other record.
+  assert.deepEqual(
+    serviceOf(of({ addresses: ["198.51.100.1"] })),
+    serviceOf(of({ address: "198.51.100.1" })),
+  );
+  for (const wrong of [
+    of({}),
+    of({ address: "198.51.100.2", addresses: both }),
+    of({ addresses: both }, { address: "2001:db8::1" }),
+    of({ addresses: ["198.51.100.1", "203.0.113.1"] }),
+  ])
+    assert.throws(() => serviceOf(wrong), { code: "SERVICE_INVALID" });
+});
