@@ -296,7 +296,8 @@ export type ToView =
   /** No journal carries these any longer. `sequence`: the last `local` message that the engine had taken in. */
   | { readonly kind: "forget"; readonly sequence: number; readonly ids: IdList }
   | { readonly kind: "released"; readonly token: number; readonly ok: boolean }
-  | { readonly kind: "answered"; readonly token: number }
+  /** `complete`: every other configured member has answered. */
+  | { readonly kind: "answered"; readonly token: number; readonly complete: boolean }
   | { readonly kind: "lookup"; readonly request: number; readonly about: SessionQuestion }
   | {
       readonly kind: "configuration";

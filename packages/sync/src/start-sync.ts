@@ -158,7 +158,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
 
   const replication: Replication = {
     released: (id) => limited(replica.released(id), settings.releaseLimitMs + RELEASE_GRACE_MS, false),
-    ask: (question) => limited(replica.ask(question), settings.askLimitMs + RELEASE_GRACE_MS, undefined),
+    ask: (question) => limited(replica.ask(question), settings.askLimitMs + RELEASE_GRACE_MS, false),
   };
 
   // What a member holds of a session only that member knows: acknowledgements speak of journals, and of own ones alone.

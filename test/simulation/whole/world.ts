@@ -103,6 +103,7 @@ export const FORWARDER_LIMITS = {
   fallbackMs: 300,
   initAgeMaxMs: 400,
   adoptionGraceMs: 800,
+  certaintyMs: 1_000,
   heardPeriodMs: 200,
   sweepPeriodMs: 250,
   endpointDeathMs: 900,

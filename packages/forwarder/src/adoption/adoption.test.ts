@@ -158,7 +158,7 @@ async function adoptedAmong(
       // Its name is of an address that no flow here knows.
       const id = sessionIdOf(record.serviceId, record.clientPort, 1, "1.2.3.4", []);
       table.joinRemote({ ...answer(record), id });
-      return Promise.resolve();
+      return Promise.resolve(true);
     },
   };
   const next = new Rig({ table, fastPath: rig.fastPath, clock: rig.clock, replication, seed: 9 });

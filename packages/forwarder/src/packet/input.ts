@@ -28,6 +28,8 @@ export interface SctpInput {
   readonly again: boolean;
   /** Set when other members were asked: not a second time. */
   readonly asked: boolean;
+  /** … and every one of them has answered. */
+  readonly allAnswered: boolean;
   /** Reassembled: leaves in fragments of at most this many bytes. */
   readonly fragmentSize: number | undefined;
 }
@@ -79,6 +81,7 @@ export function readInput(
     copy: punt.copy,
     again: punt.again ?? false,
     asked: false,
+    allAnswered: false,
     fragmentSize,
   };
 }

@@ -70,8 +70,10 @@ export class Held {
     this.#waiting.set(key, [ownInput(input, { asked: true })]);
     this.#held(isClients, 1);
     counters.count("questions");
-    const answered = () => this.#answered(key, isClients);
-    replication.ask(question).then(answered, answered);
+    replication.ask(question).then(
+      (complete) => this.#answered(key, isClients, complete),
+      () => this.#answered(key, isClients, false),
+    );
   }
 
   #held(isClients: boolean, by: number): undefined {
@@ -80,12 +82,12 @@ export class Held {
     if (by > 0) this.#options.counters.count("held");
   }
 
-  #answered(key: string, isClients: boolean): undefined {
+  #answered(key: string, isClients: boolean, complete: boolean): undefined {
     const waiting = this.#waiting.get(key);
     if (waiting === undefined) return;
     this.#waiting.delete(key);
     this.#held(isClients, -waiting.length);
-    for (const input of waiting) this.#options.retry(input);
+    for (const input of waiting) this.#options.retry({ ...input, allAnswered: complete });
   }
 }
 

@@ -68,6 +68,13 @@ test("nothing is said from ignorance: not before all are known for a while, nor 
   assert.deepEqual(await rig.pass(client.heartbeat(UP)), []);
   rig.clock.advance(LONG_MS);
   await rig.one(client.heartbeat(UP));
+  // One that does not answer in time may know.
+  const late = new Rig({
+    knowsAll: () => true,
+    replication: { ...noReplication, ask: () => Promise.resolve(false) },
+  });
+  late.clock.advance(LONG_MS);
+  assert.deepEqual(await late.pass(client.heartbeat(UP)), []);
   const ignorant = new Rig();
   ignorant.clock.advance(LONG_MS);
   assert.deepEqual(await ignorant.pass(client.heartbeat(UP)), []);

@@ -57,10 +57,10 @@ export class Certainty {
   }
 }
 
-/** All members were asked, and nobody knows the packet's association. */
+/** All members were asked, and nobody who answered knows the packet's association. One that is late may. */
 export function handleUnknown(core: Core, input: SctpInput): undefined {
   drop(core, "no-session", input.bytes);
-  if (!core.certainty.holds(core.clock.nowMs())) return;
+  if (!input.allAnswered || !core.certainty.holds(core.clock.nowMs())) return;
   // A client may speak from an address that it never listed: its association lives all the same.
   const { verificationTag } = input.packet;
   if (core.table.byEndpointTag(verificationTag).some(isLiving)) return;

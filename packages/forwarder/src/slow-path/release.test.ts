@@ -18,7 +18,7 @@ for (const [what, answer, timeouts] of [
           settle = Promise.withResolvers<boolean>();
           return settle.promise;
         },
-        ask: () => Promise.resolve(),
+        ask: () => Promise.resolve(true),
       },
     });
     const client = new ClientHost(36_000, SERVICE_PORT, 0xaaaa_0001);

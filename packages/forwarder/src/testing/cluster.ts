@@ -63,14 +63,14 @@ export class Cluster {
     };
   }
 
-  #ask(from: number, question: SessionQuestion): Promise<void> {
+  #ask(from: number, question: SessionQuestion): Promise<boolean> {
     this.questions += 1;
-    if (!this.connected) return Promise.resolve();
+    if (!this.connected) return Promise.resolve(false);
     this.rigs.forEach((rig, number) => {
       if (number === from) return;
       rig.forwarder.publish(question);
       for (const record of rig.table.answer(question)) this.rig(from).table.joinRemote(record);
     });
-    return Promise.resolve();
+    return Promise.resolve(true);
   }
 }

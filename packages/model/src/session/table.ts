@@ -56,12 +56,15 @@ export interface Replication {
    * now; false when that took longer than the limit (20 ms) or nobody is there. `none` resolves true at once.
    */
   released(id: SessionId): Promise<boolean>;
-  /** Asks all members. Resolves when answers were joined, at most 50 ms later. */
-  ask(question: SessionQuestion): Promise<void>;
+  /**
+   * Asks all members. Resolves when answers were joined, at most 50 ms later: true when every other configured member has
+   * answered, false when one is missing or was late.
+   */
+  ask(question: SessionQuestion): Promise<boolean>;
 }
 
 /** A single member: nothing to wait for, nobody to ask. */
 export const noReplication: Replication = {
   released: () => Promise.resolve(true),
-  ask: () => Promise.resolve(),
+  ask: () => Promise.resolve(true),
 };

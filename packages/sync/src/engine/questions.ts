@@ -8,6 +8,8 @@ interface Asked {
   readonly token: number;
   readonly timer: Timer;
   readonly left: Set<number>;
+  /** Members that have answered. */
+  count: number;
 }
 
 interface Lookup {
@@ -49,19 +51,20 @@ export class Questions {
       for (const peer of peers) if (this.#send(peer, { kind: "ask", question, about })) left.add(peer);
     }
     if (left.size === 0) {
-      this.#post({ kind: "answered", token });
+      this.#post({ kind: "answered", token, complete: this.#settings.members.length <= 1 });
       return;
     }
     const timer = this.#clock.after(this.#settings.askLimitMs, () => {
       this.totals.pullTimeouts++;
       this.#settle(question);
     });
-    this.#asked.set(question, { token, timer, left });
+    this.#asked.set(question, { token, timer, left, count: 0 });
   }
 
   answer(peer: number, question: number, records: readonly Uint8Array[]): void {
     const asked = this.#asked.get(question);
     if (asked === undefined || !asked.left.delete(peer)) return;
+    asked.count += 1;
     if (records.length > 0) {
       this.totals.pulls++;
       this.#deliver(records.slice(0, ANSWER_RECORD_COUNT_MAX));
@@ -105,6 +108,7 @@ export class Questions {
     if (asked === undefined) return;
     this.#asked.delete(question);
     asked.timer.cancel();
-    this.#post({ kind: "answered", token: asked.token });
+    const complete = asked.count >= this.#settings.members.length - 1;
+    this.#post({ kind: "answered", token: asked.token, complete });
   }
 }

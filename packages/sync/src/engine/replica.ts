@@ -125,10 +125,10 @@ export class SessionReplica implements Replication {
     return promise;
   }
 
-  async ask(question: SessionQuestion): Promise<void> {
+  ask(question: SessionQuestion): Promise<boolean> {
     const { promise, token } = this.#promise();
     this.#ports.link.post({ kind: "ask", token, about: question });
-    await promise;
+    return promise;
   }
 
   status(): Promise<EngineStatus> {
@@ -260,7 +260,7 @@ export class SessionReplica implements Replication {
         this.#forget(message);
         break;
       case "answered":
-        this.#settle(message.token, true);
+        this.#settle(message.token, message.complete);
         break;
       case "lookup":
         this.#ports.link.post({
