@@ -10,7 +10,7 @@ test("three members: stopped, cut off, drained, killed; no association notices",
     const primary = cluster.vips[0] as string;
     await scene.confirmed();
     await t.test("the VIPs of the service are at different members", async () => {
-      // A member that was held for dead while all of them started stands back for a while.
+      // A member that was presumed dead while all of them started stands back for a while.
       await until("three owners", async () => new Set((await cluster.settled()).values()).size === 3);
     });
     await t.test("the cluster network alone is cut: nobody moves", async () => {

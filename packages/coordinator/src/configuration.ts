@@ -33,7 +33,7 @@ export interface Timing {
   readonly probeIntervalMs: number;
   /** This many missed probes in a row are a death. Default 3. */
   readonly missedProbesMax: number;
-  /** A member that was wrongly held for dead takes nothing back for this long; doubled each time, see below. Default 1,000. */
+  /** A member that was wrongly presumed dead takes nothing back for this long; doubled each time, see below. Default 1,000. */
   readonly settleMs: number;
   /** Upper bound of the doubling. Default 30,000. */
   readonly settleMaxMs: number;

@@ -91,7 +91,7 @@ export type CoordinatorEvent = {
     }
   | ({ readonly kind: "vipMoved" } & VipMove)
   /**
-   * This member was held for dead and has refuted that. `displaced`: nobody present said otherwise, so it let go of
+   * This member was presumed dead and has refuted that. `displaced`: nobody present said otherwise, so it let go of
    * its VIPs and takes nothing for `settleMs` as long as others can.
    */
   | {
@@ -446,7 +446,7 @@ class RunningCoordinator implements Coordinator {
       this.emit({ kind: "memberPhase", ...rest });
       return;
     }
-    const told = notice.kind === "accused" ? "this member was held for dead" : notice.kind;
+    const told = notice.kind === "accused" ? "this member was presumed dead" : notice.kind;
     const distrusted =
       notice.kind === "distrusted" && `member ${notice.member} is not believed: ${notice.reason}`;
     this.logger.warn({ ...notice }, distrusted || told);

@@ -154,7 +154,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
         });
         break;
       case "accused":
-        events.emit({ type: "membership", message: `${event.by} held this member for dead; it was not.` });
+        events.emit({ type: "membership", message: `${event.by} presumed this member dead; it was not.` });
         break;
       case "frozen":
         events.emit({

@@ -7,7 +7,7 @@ export const BURST_DELAYS_MS: readonly number[] = [0, 30, 100, 250, 500, 1_000, 
 export const REPEAT_PERIOD_MS = 30_000;
 /**
  * A timer that fires later than this was not merely busy: the process was stopped or starved for long enough to be
- * held for dead, and its VIPs may be somebody else's.
+ * presumed dead, and its VIPs may be somebody else's.
  */
 export const LATE_MAX_MS = 100;
 /** Then the message is put off for so long; until then this member has learned what it still owns. */

@@ -198,7 +198,7 @@ suite("membership", () => {
     assert.equal(bench.phase(1, 0), "alive");
   });
 
-  test("who is held for dead refutes it with a new incarnation, and settles when nobody says otherwise", () => {
+  test("who is presumed dead refutes it with a new incarnation, and settles when nobody says otherwise", () => {
     const bench = new Bench(2);
     bench.run(START_MS + 500);
     const before = bench.host(1).membership.incarnation;

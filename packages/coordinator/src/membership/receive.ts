@@ -33,7 +33,7 @@ export function receive(
     adopt(peer, message);
     effects.push(...enterPhase(peer, "alive", nowMs), { kind: "changed" });
   } else if (peer.phase === "dead" || peer.phase === "left" || !echoesUs) {
-    // It does not know yet that we hold it for dead (our answer says so), or that we restarted.
+    // It does not know yet that we presume it dead (our answer says so), or that we restarted.
     effects.push(...reply(membership, peer, nowMs));
     return effects;
   }
@@ -81,7 +81,7 @@ function linkOf(peer: Peer, network: number): Link {
   return link;
 }
 
-/** What the sender believes of us: refuted when it holds us for dead, outdone when it knows a later incarnation. */
+/** What the sender believes of us: refuted when it presumes us dead, outdone when it knows a later incarnation. */
 function considerOpinion(
   membership: Membership,
   peer: Peer,

@@ -126,7 +126,7 @@ export type MembershipEffect =
   /** The view is another one than before. */
   | { readonly kind: "changed" }
   /**
-   * Somebody held us for dead; refuted with a new incarnation. `displaced`: nobody present says otherwise, so we were
+   * Somebody presumed us dead; refuted with a new incarnation. `displaced`: nobody present says otherwise, so we were
    * replaced, and take nothing for `settleMs` as long as others can.
    */
   | {

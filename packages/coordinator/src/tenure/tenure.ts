@@ -18,7 +18,7 @@ export interface Tenure {
 export const NO_TENURE: Tenure = { owned: new Set(), claims: [] };
 
 /**
- * `displaced`: this member was held for dead a moment ago. The others have replaced it, so it lets go of what is not
+ * `displaced`: this member was presumed dead a moment ago. The others have replaced it, so it lets go of what is not
  * its own any more without waiting for anybody.
  */
 export function nextTenure(

@@ -209,7 +209,7 @@ export class EndpointGuard {
   }
 
   /**
-   * Others hold the endpoint for dead, and this member hears it: they were cut off from it, or this one was cut off from
+   * Others presume the endpoint dead, and this member hears it: they were cut off from it, or this one was cut off from
    * them. The session lives on, and what this member says now tells them.
    */
   denies(record: SessionRecord): boolean {

@@ -52,7 +52,7 @@ export interface Flow {
   /** The verification tag that packets of this direction carry. */
   readonly tag: number;
   readonly direction: "up" | "down";
-  /** Down only. Where reply-only packets go, when not to `newDestination` (last heard on this VIP; sctp-rules §2). */
+  /** Down only. Where replies go, when not to `newDestination`: last heard on this VIP (docs/sctp.md §6). */
   readonly replyDestination?: Address;
   /** A generation is pending: punt a wrong tag (rate-limited) instead of dropping it. */
   readonly pending: boolean;

@@ -224,7 +224,7 @@ export class Housekeeping {
     const expired =
       answeredMs === undefined
         ? nowMs - embryo.lastInitMs >= limits.initTimeoutMs ||
-          // Refreshed by retransmissions, three times over at most (sctp-rules §4.1).
+          // Refreshed by retransmissions, three times over at most (docs/sctp.md §8).
           nowMs - embryo.createdMs >= 4 * limits.initTimeoutMs
         : nowMs - answeredMs >= limits.handshakeTimeoutMs;
     if (!expired) return;

@@ -1,5 +1,5 @@
-// Which addresses that an INIT names are believed (sctp-rules §1.4). What is listed becomes a place to which packets may
-// be sent, so a lie here is a reflection, and one of our own addresses is a loop.
+// Which addresses that an INIT names are believed (docs/sctp.md §4). What is listed becomes a place to which
+// packets may be sent, so a lie here is a reflection, and one of our own addresses is a loop.
 import { type Address, addressFromBytes, CLIENT_ADDRESS_COUNT_MAX } from "@holdfast/model";
 import { type Prefix, parsePrefix, prefixContains } from "../services/prefix.ts";
 import { placesOf, type ServiceEntry } from "../services/registry.ts";

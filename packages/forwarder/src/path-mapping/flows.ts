@@ -45,7 +45,7 @@ export function isVerified(record: SessionRecord, client: Address): boolean {
   return record.clients.get(client) === true;
 }
 
-/** Where packets from the endpoint to a VIP go (sctp-rules §2). */
+/** Where packets from the endpoint to a VIP go (docs/sctp.md §6). */
 export interface DownDestinations {
   /** Packets that probe or carry a path. */
   readonly path: Address;

@@ -1,4 +1,5 @@
-// pair[j]: the client address to which packets that probe or carry a path go from VIP j (sctp-rules §2). Fixed at INIT.
+// pair[j]: the client address to which packets that probe or carry a path go from VIP j (docs/sctp.md §6).
+// Fixed at INIT.
 import { type Address, familyOf } from "@holdfast/model";
 import { bytesOf } from "../packet/translate.ts";
 

@@ -165,7 +165,7 @@ test("an end at one member takes the flows away at all; an operator's end is tol
 test("a replica learns where the client was last heard", async () => {
   const cluster = new Cluster(2);
   const { client, endpoint } = await cluster.rig(0).establish({ listed: [CLIENT, CLIENT_2] });
-  // A weak host sends everything from one address (sctp-rules E2).
+  // A weak host sends everything from one address (docs/sctp.md §12).
   await cluster.rig(0).one(client.heartbeat({ source: CLIENT, destination: VIP1 }));
   const ack = await cluster.rig(1).one(endpoint.heartbeatAck({ source: ENDPOINT, destination: VIP1 }));
   assert.equal(ack.destination, CLIENT, "replies follow the address last heard");

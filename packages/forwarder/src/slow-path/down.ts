@@ -255,7 +255,7 @@ const PATH_CHUNKS: ReadonlySet<number> = new Set([
   CHUNK.HEARTBEAT,
 ]);
 
-/** As the fast path decides it (sctp-rules §2): packets that probe or carry a path to the paired address, others back. */
+/** As the fast path decides it (docs/sctp.md §6): what probes or carries a path to the paired address, others back. */
 function destinationOf(
   core: Core,
   input: SctpInput,

@@ -40,7 +40,7 @@ test("a handshake passes, both sides see VIPs only, and data goes through the fa
   const back = await rig.one(endpoint.data({ source: ENDPOINT, destination: VIP0 }));
   assert.deepEqual([back.source, back.destination], [VIP0, CLIENT]);
   assert.equal(rig.event("punts"), punts, "established traffic stays in the fast path");
-  // The endpoint's first probe of the second path follows at once (sctp-rules E3).
+  // The endpoint's first probe of the second path follows at once (docs/sctp.md §12).
   const probe = await rig.one(endpoint.heartbeat({ source: ENDPOINT, destination: VIP1 }));
   assert.deepEqual([probe.source, probe.destination], [VIP1, CLIENT_2]);
   const answer = await rig.one(client.heartbeatAck({ source: CLIENT_2, destination: VIP1 }));

@@ -1,5 +1,5 @@
-// A client's INIT (sctp-rules §1.5): which association is meant, which endpoint takes it, and on it goes with the
-// service's VIPs in the place of the client's addresses.
+// A client's INIT (docs/sctp.md §5): which association is meant, which endpoint takes it, and on it goes with
+// the service's VIPs in the place of the client's addresses.
 import {
   type Address,
   addressFromBytes,

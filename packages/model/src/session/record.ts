@@ -37,7 +37,7 @@ export const PENDING_GENERATION_COUNT_MAX = 4;
 export const CANDIDATE_COUNT_MAX_PER_MEMBER = 9;
 /** Candidates of one generation over all members; the smallest keys stay. */
 export const CANDIDATE_COUNT_MAX = 32;
-/** Client addresses kept per session, RFC limits aside (sctp-rules §1.4: cap 8–16). */
+/** Client addresses kept per session, RFC limits aside (docs/sctp.md §4). */
 export const CLIENT_ADDRESS_COUNT_MAX = 16;
 /** Addresses of one endpoint in one association. */
 export const ENDPOINT_ADDRESS_COUNT_MAX = 8;

@@ -82,7 +82,7 @@ function reasonOf(view: Seen | undefined, connected: boolean | undefined): strin
   if (!view.mainAlive) return "its main loop is silent";
   if (!view.ready) return "it says that it is not ready";
   if (!view.caughtUp) return "it catches up";
-  if (view.settling) return "it was held for dead a moment ago and settles";
+  if (view.settling) return "it was presumed dead a moment ago and settles";
   if (connected === false) return "no replication link";
   return undefined;
 }

@@ -115,7 +115,7 @@ class Cluster {
     await settled();
   }
 
-  /** Since when each member holds the endpoint for dead. */
+  /** Since when each member presumes the endpoint dead. */
   dead(): boolean[] {
     return this.healths.map((health) => health.downSinceMs(ENDPOINT) !== undefined);
   }
