@@ -1,6 +1,9 @@
 // Chaos: the lab's cluster under load, with random deaths, stops, freezes and cuts.
 //
-//   npm run chaos -- --minutes 5 [--seed N] [--json]
+//   npm run chaos -- --minutes 5 [--seed N] [--operator] [--json]
+//
+// --operator: somebody reloads files, takes endpoints out and puts them back, drains, deletes services and creates them again in
+// both dialects, at random members, and disks fail.
 //
 // An interrupt ends the storm early; everything is judged and removed all the same. The exit code is 1 when anything
 // did not hold. The seed decides what strikes and in which order; how far each blow has got when the next one falls is
@@ -13,6 +16,7 @@ const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "5" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    operator: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -35,7 +39,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
   });
 const say = (line: string) => (values.json ? console.error(line) : console.log(line));
 say(`seed ${seed}, ${minutes} minutes`);
-const report = await chaos({ minutes, seed, say, stopped: () => stopped });
+const report = await chaos({ minutes, seed, operator: values.operator, say, stopped: () => stopped });
 for (const violation of report.violations) console.error(`VIOLATED ${violation}`);
 if (values.json) console.log(JSON.stringify({ chaos: report }));
 else {

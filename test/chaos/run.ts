@@ -1,14 +1,17 @@
 // A three-member cluster under load, struck at random for as long as one likes, and what must have held in the end.
 import { rmSync } from "node:fs";
 import { type Random, seededRandom } from "@holdfast/model";
-import { type Host, type Member, until } from "@holdfast/testkit";
+import { type Cluster, type Host, type Member, until } from "@holdfast/testkit";
 import { Scene } from "../cluster/scene.ts";
 import { type Edges, type Evidence, examine, startEdges } from "./evidence.ts";
+import { failDisk, Operator, prepareForOperator } from "./operator.ts";
 import { type Blow, type Fault, isMemberFault, nextBlow } from "./schedule.ts";
 
 export interface ChaosOptions {
   readonly minutes: number;
   readonly seed: number;
+  /** An operator works meanwhile, and disks fail. */
+  readonly operator?: boolean;
   readonly say?: (line: string) => void;
   /** true: end early, judge, clean up. */
   readonly stopped?: () => boolean;
@@ -49,6 +52,17 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
   const evidence: Evidence = { packets: 0, ownAborts: 0, leaks: 0, wrongChecksums: 0, sharedNatPorts: 0 };
   const figures = { associations: 0, associationsLost: 0, messagesSent: 0, messagesLost: 0, longestGapMs: 0 };
   let ranMs = 0;
+  let operator: Operator | undefined;
+  const operatorOf = (cluster: Cluster) =>
+    new Operator({
+      cluster,
+      random: seededRandom(options.seed + 1),
+      note: (action, text) => {
+        blows[action] = (blows[action] ?? 0) + 1;
+        say(`           ${action} ${text}`);
+      },
+      violate: (text) => void violations.push(text),
+    });
   await Scene.play(
     {
       members: 3,
@@ -57,16 +71,27 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
       rate: RATE_PER_SECOND,
       associations: ASSOCIATIONS_PER_CLIENT,
       assocMaxRetrans: ASSOC_MAX_RETRANS,
+      ...(options.operator === true && {
+        endpoints: 2,
+        withService: false,
+        beforeStart: prepareForOperator,
+        beforeClients: async (cluster) => {
+          operator = operatorOf(cluster);
+          await operator.create();
+        },
+      }),
     },
     async (scene) => {
       say(`${CLIENTS.length * ASSOCIATIONS_PER_CLIENT} associations`);
-      const storm = new Storm(scene, seededRandom(options.seed), violations, blows, say);
+      const random = seededRandom(options.seed);
+      const storm = new Storm(scene, random, violations, blows, say, options.operator === true);
       let edges: Edges = { atClients: scene.atClients.splice(0), atEndpoints: scene.atEndpoints.splice(0) };
       const startedMs = performance.now();
       const endMs = startedMs + options.minutes * 60_000;
       let edgesEndMs = startedMs + EDGES_LAST_MS;
       while (performance.now() < endMs && options.stopped?.() !== true && violations.length === 0) {
         storm.turn();
+        operator?.turn();
         if (performance.now() > edgesEndMs) {
           const next = await startEdges(scene);
           await look(scene, edges, evidence, violations);
@@ -77,7 +102,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
       }
       ranMs = performance.now() - startedMs;
       say("healing everything");
-      await storm.calm();
+      await Promise.all([storm.calm(), operator?.calm()]);
       await note(violations, () => scene.flowing(10, 60_000));
       await note(violations, () => count(scene, figures, violations));
       await look(scene, edges, evidence, violations);
@@ -97,6 +122,7 @@ class Storm {
   readonly #violations: string[];
   readonly #blows: Record<string, number>;
   readonly #say: (line: string) => void;
+  readonly #disksFail: boolean;
   readonly #broken = new Set<string>();
   readonly #running = new Set<Promise<void>>();
   readonly #startedMs = performance.now();
@@ -111,7 +137,9 @@ class Storm {
     violations: string[],
     blows: Record<string, number>,
     say: (line: string) => void,
+    disksFail: boolean,
   ) {
+    this.#disksFail = disksFail;
     this.#scene = scene;
     this.#random = random;
     this.#violations = violations;
@@ -125,6 +153,7 @@ class Storm {
     const blow = nextBlow(this.#random, {
       members: this.#scene.cluster.members.map(({ name }) => ({ name, sound: !this.#broken.has(name) })),
       edgeCut: this.#edgeCut,
+      disksFail: this.#disksFail,
     });
     if (blow === undefined) return;
     this.#blows[blow.fault] = (this.#blows[blow.fault] ?? 0) + 1;
@@ -149,7 +178,10 @@ class Storm {
     if (!isMemberFault(blow.fault)) return this.#strikeEdge(blow);
     const member = this.#scene.cluster.memberOf(blow.member);
     this.#broken.add(member.name);
-    const heal = await strikeMember(member, blow.fault, blow.network);
+    const heal =
+      blow.fault === "fail-disk"
+        ? failDisk(member, this.#random)
+        : await strikeMember(member, blow.fault, blow.network);
     await this.#last(blow.lastsMs);
     heal();
     await member.ready(READY_LIMIT_MS);

@@ -11,6 +11,7 @@ export const FAULTS = [
   "cut-cluster-network",
   "cut-client-path",
   "cut-endpoint",
+  "fail-disk",
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -24,6 +25,8 @@ export interface Picture {
   readonly members: readonly MemberPicture[];
   /** A client or the endpoint is cut off from something now. */
   readonly edgeCut: boolean;
+  /** Stores are on disks that can fail. */
+  readonly disksFail?: boolean;
 }
 
 export interface Blow {
@@ -46,7 +49,9 @@ const EDGE_LASTS_MAX_MS = 1_500;
 export function nextBlow(random: Random, picture: Picture): Blow | undefined {
   const sound = picture.members.filter((member) => member.sound);
   // One sound member must stay; and edges are not cut while members are broken: two faults on one path prove nothing.
-  const members = sound.length >= 2 ? FAULTS.filter((fault) => isMemberFault(fault)) : [];
+  const isPossible = (fault: Fault) => fault !== "fail-disk" || picture.disksFail === true;
+  const members =
+    sound.length >= 2 ? FAULTS.filter((fault) => isMemberFault(fault) && isPossible(fault)) : [];
   const edges =
     picture.edgeCut || sound.length < picture.members.length ? [] : FAULTS.filter((f) => !isMemberFault(f));
   // Members' faults are what this is about: twice as often.

@@ -28,6 +28,9 @@ export interface SceneOptions extends ClusterOptions {
   readonly capture?: string;
   /** Failures in a row until a stack gives its association up; the stack's own default (10) by default. */
   readonly assocMaxRetrans?: number;
+  /** Before the members start, and before the clients do. */
+  readonly beforeStart?: (cluster: Cluster) => void;
+  readonly beforeClients?: (cluster: Cluster) => Promise<void>;
   /** Client hosts without a stack, by index: for scripted clients. */
   readonly withoutStack?: readonly number[];
 }
@@ -83,6 +86,7 @@ export class Scene {
       networks
         .filter((network) => host.addresses(network).length > 0)
         .map((network) => startCapture(cluster.lab, host, network, filter));
+    options.beforeStart?.(cluster);
     const started = cluster.start();
     // An `await` below may fail first; nobody listens to `started` then.
     started.catch(() => {});
@@ -97,6 +101,7 @@ export class Scene {
       ...(await Promise.all(cluster.clients.flatMap((host) => capturesOf(host, PATH_NETWORKS)))),
     );
     await started;
+    await options.beforeClients?.(cluster);
     const withStack = [...cluster.clients.keys()].filter((i) => options.withoutStack?.includes(i) !== true);
     const associations = options.associations ?? 1;
     const pace = options.startRate === undefined ? {} : { startRate: options.startRate };

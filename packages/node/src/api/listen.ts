@@ -73,14 +73,9 @@ export async function startApi(
       }
       apps.push(app);
       try {
-        if (socket) {
-          // A socket file that a killed daemon left behind; a living one's lock is the data plane's.
-          rmSync(where.path, { force: true });
-          await app.listen({ path: where.path });
-          chmodSync(where.path, 0o660);
-          addresses.push(listen);
-        } else {
-          await app.listen(where);
+        await listenAt(app, where);
+        if (socket) addresses.push(listen);
+        else {
           certificates?.add(app.server);
           addresses.push(listenedAt(app, tls !== undefined));
         }
@@ -94,6 +89,20 @@ export async function startApi(
   }
   logger.info({ addresses, token: token() !== undefined, tls: api.tls !== undefined }, "API listens");
   return { addresses, lookAtTls: () => certificates?.look(), close };
+}
+
+/** A file that a killed daemon left in a socket's place is taken away; a living one's lock is the data plane's. */
+export async function listenAt(
+  app: FastifyInstance,
+  where: NonNullable<ReturnType<typeof parseListenAddress>>,
+): Promise<void> {
+  if (!("path" in where)) {
+    await app.listen(where);
+    return;
+  }
+  rmSync(where.path, { force: true });
+  await app.listen({ path: where.path });
+  chmodSync(where.path, 0o660);
 }
 
 /** URL of where it listens; fastify says 127.0.0.1 for every address. */

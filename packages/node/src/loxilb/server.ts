@@ -3,7 +3,7 @@ import { parseListenAddress } from "@holdfast/api";
 import { HoldfastError } from "@holdfast/model";
 import Fastify, { type FastifyInstance } from "fastify";
 import { keepConfiguration } from "../api/kept.ts";
-import { listenedAt, reasonOf } from "../api/listen.ts";
+import { listenAt, listenedAt, reasonOf } from "../api/listen.ts";
 import { httpsOf } from "../api/server.ts";
 import { missingProtection } from "../config/check.ts";
 import { bgpRoutes } from "./bgp.ts";
@@ -128,7 +128,7 @@ export async function startLoxilb(context: LoxilbContext, totals: LoxilbTotals):
     throw new HoldfastError("API_TLS_INVALID", { reason: reasonOf(cause) }, { cause });
   }
   try {
-    await app.listen(where);
+    await listenAt(app, where);
   } catch (cause) {
     await app.close();
     throw new HoldfastError("API_LISTEN_FAILED", { listen, reason: reasonOf(cause) }, { cause });
