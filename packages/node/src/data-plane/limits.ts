@@ -17,7 +17,8 @@ export function limitsOf({ timers, dataPlane }: Configuration): ForwarderLimits 
   };
   if (timers.scale === 1) return unscaled;
   // What keeps the machine going is no time-out of the protocol: it stays.
-  const { tickPeriodMs, sweepPeriodMs, heardPeriodMs, natPortLoanMs, natPortRequiredMs } = unscaled;
+  const { tickPeriodMs, sweepPeriodMs, heardPeriodMs, natPortLoanMs, natPortRequiredMs, initAgeMaxMs } =
+    unscaled;
   return {
     ...scaledLimits(1 / timers.scale, unscaled),
     tickPeriodMs,
@@ -25,5 +26,6 @@ export function limitsOf({ timers, dataPlane }: Configuration): ForwarderLimits 
     heardPeriodMs,
     natPortLoanMs,
     natPortRequiredMs,
+    initAgeMaxMs,
   };
 }

@@ -147,9 +147,10 @@ export const FIELD_PROFILE: Profile = {
   }),
   timeScale: 1 / FIELD_CLOCK,
   patience: 4,
-  // New data goes out over a dead path until its sixth RTO, 32 s of the stack's, is over; and a busy machine.
-  gapMs: 4_500,
-  echoGapMs: 8_000,
+  // New data goes out over a dead path until its sixth RTO is over: 32 s of the stack's, RTO.Max (60 s) where round trips vary as
+  // on a busy machine.
+  gapMs: 7_500,
+  echoGapMs: 14_000,
   hopCount: 1,
 };
 
