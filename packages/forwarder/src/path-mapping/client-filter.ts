@@ -1,6 +1,11 @@
 // Which addresses that an INIT names are believed (docs/sctp.md §4). What is listed becomes a place to which
 // packets may be sent, so a lie here is a reflection, and one of our own addresses is a loop.
-import { type Address, addressFromBytes, CLIENT_ADDRESS_COUNT_MAX } from "@holdfast/model";
+import {
+  type Address,
+  addressesOfEndpoint,
+  addressFromBytes,
+  CLIENT_ADDRESS_COUNT_MAX,
+} from "@holdfast/model";
 import { type Prefix, parsePrefix, prefixContains } from "../services/prefix.ts";
 import { placesOf, type ServiceEntry } from "../services/registry.ts";
 
@@ -82,7 +87,7 @@ export function filterListed(
     const address = addressFromBytes(bytes);
     if (address === source || listed.includes(address) || unrouted.includes(address)) continue;
     if (options.isOwn(address)) continue;
-    if (placesOf(entry.service).some((endpoint) => endpoint.address === address)) continue;
+    if (placesOf(entry.service).some((endpoint) => addressesOfEndpoint(endpoint).includes(address))) continue;
     if (isReached(bytes, address)) listed.push(address);
     else if (unrouted.length < CLIENT_ADDRESS_COUNT_MAX) unrouted.push(address);
   }

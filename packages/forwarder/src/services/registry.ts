@@ -129,7 +129,7 @@ export class ServiceRegistry {
   /** Identities of the endpoints with this port behind a VIP: a session's endpoint may speak from an address of its own. */
   *identitiesBehind(vip: Address, port: number): Generator<Address> {
     for (const { service } of this.#byVip.get(vip) ?? [])
-      for (const endpoint of service.endpoints) if (endpoint.port === port) yield endpoint.address;
+      for (const endpoint of placesOf(service)) if (endpoint.port === port) yield endpoint.address;
   }
 
   /** Identities of all endpoints that are in a service with the one at this address: its sessions may have the address. */
@@ -137,7 +137,7 @@ export class ServiceRegistry {
     const identities = new Set<Address>();
     for (const { service, endpointAddresses } of this.#entries.values()) {
       if (endpointAddresses.get(port)?.includes(address) !== true) continue;
-      for (const endpoint of service.endpoints) if (endpoint.port === port) identities.add(endpoint.address);
+      for (const endpoint of placesOf(service)) if (endpoint.port === port) identities.add(endpoint.address);
     }
     return identities;
   }
