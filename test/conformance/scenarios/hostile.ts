@@ -14,6 +14,7 @@ import {
   write16,
 } from "@holdfast/sctp";
 import {
+  brief,
   type GeneratedFlow,
   generatePacket,
   hasChunk,
@@ -249,6 +250,8 @@ export const hostile: readonly Scenario[] = [
     done: `${FUZZED_COUNT.toLocaleString("en")} generated frames around a living association's addresses (wrong tags, broken lengths, fragments, options, damage), and INITs with parameter lengths around every boundary.`,
     seen: "The daemon lives; the association loses nothing; a new one comes up.",
     async run(context) {
+      // What nobody knows is told so (RFC 9260 §8.4), in bounds; what lives is told nothing.
+      context.allowed.ownAborts = true;
       await context.open({ clients: [2, 1], flooding: [1] });
       const { cluster } = context;
       const server = await cluster.startEndpoint();
@@ -291,6 +294,8 @@ export const hostile: readonly Scenario[] = [
       }
       await context.flowing(server);
       await context.intact([client], [server]);
+      const told = (await context.atClient()).filter((p) => hasChunk(p, CHUNK.ABORT));
+      assert.deepEqual(told.filter((p) => p.sctp?.destinationPort === 36_412).map(brief), []);
       const late = context.scripted(1, { port: 39_000 });
       late.behave();
       await late.establish();
