@@ -13,14 +13,18 @@ const TRANSFER_BYTES_MIN = 1_024;
 export class PortLink<Out extends object, In> implements EngineLink<Out, In> {
   readonly #port: MessagePort;
   readonly #sliceMs: number;
+  readonly #nowMs: () => number;
   #waiting: In[] = [];
   #head = 0;
-  #running = false;
+  /** When this turn's slice is over; undefined: it has not begun. */
+  #endMs: number | undefined;
+  #spent = false;
   #listener: ((message: In) => void) | undefined;
 
-  constructor(port: MessagePort, sliceMs: number) {
+  constructor(port: MessagePort, sliceMs: number, nowMs = () => performance.now()) {
     this.#port = port;
     this.#sliceMs = sliceMs;
+    this.#nowMs = nowMs;
   }
 
   post(message: Out): void {
@@ -31,7 +35,7 @@ export class PortLink<Out extends object, In> implements EngineLink<Out, In> {
     this.#listener = listener;
     this.#port.on("message", (message: In) => {
       this.#waiting.push(message);
-      if (!this.#running) this.#run();
+      if (!this.#spent) this.#run();
     });
   }
 
@@ -47,26 +51,32 @@ export class PortLink<Out extends object, In> implements EngineLink<Out, In> {
     this.#port.close();
   }
 
+  /** Every message is an event of its own: the slice is that of the turn, not of the event. */
   #run(): void {
-    this.#running = true;
-    const endMs = performance.now() + this.#sliceMs;
-    while (this.#head < this.#waiting.length && this.#listener !== undefined) {
+    if (this.#endMs === undefined) {
+      this.#endMs = this.#nowMs() + this.#sliceMs;
+      // Sockets and timers have their turn before the next slice.
+      setImmediate(() => this.#nextTurn());
+    }
+    while (!this.#spent && this.#head < this.#waiting.length && this.#listener !== undefined) {
       const message = this.#waiting[this.#head++] as In;
       this.#listener(message);
-      if (performance.now() >= endMs) break;
+      this.#spent = this.#nowMs() >= this.#endMs;
     }
-    if (this.#head < this.#waiting.length && this.#listener !== undefined) {
-      if (this.#head > 1_024) {
-        this.#waiting = this.#waiting.slice(this.#head);
-        this.#head = 0;
-      }
-      // After sockets and timers have had their turn; `running` stays set, so that order is kept.
-      setImmediate(() => this.#run());
-      return;
+    if (this.#head === this.#waiting.length) {
+      this.#waiting = [];
+      this.#head = 0;
     }
-    this.#waiting = [];
-    this.#head = 0;
-    this.#running = false;
+  }
+
+  #nextTurn(): void {
+    this.#endMs = undefined;
+    this.#spent = false;
+    if (this.#head > 1_024) {
+      this.#waiting = this.#waiting.slice(this.#head);
+      this.#head = 0;
+    }
+    if (this.#head < this.#waiting.length && this.#listener !== undefined) this.#run();
   }
 }
 
