@@ -1,6 +1,7 @@
 // The typed client. `fetch` does the work, so it runs in a browser too; unix sockets and private authorities need
 // the transport of transport.ts.
 import type { Static, TSchema } from "@sinclair/typebox";
+import { eventsOf } from "./event-stream.ts";
 import type {
   Health,
   MemberView,
@@ -263,29 +264,4 @@ function unreachable(base: string, cause: unknown): Problem {
     title: `No node answers at ${base}: ${reason}.`,
     detail: "Is it running ('holdfast run'), and is this its address? --api or HOLDFAST_API names another.",
   };
-}
-
-/** Longest event that is taken from a stream, characters: more is not a node of ours. */
-const EVENT_SIZE_MAX = 65_536;
-
-/** Server-sent events (WHATWG HTML §9.2.6); only `data` matters here. */
-async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<NodeEvent> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const bytes of body) {
-    rest += decoder.decode(bytes, { stream: true });
-    if (rest.length > EVENT_SIZE_MAX) throw new Error("an event is too long");
-    for (;;) {
-      const end = rest.indexOf("\n\n");
-      if (end < 0) break;
-      const block = rest.slice(0, end);
-      rest = rest.slice(end + 2);
-      const data = block
-        .split("\n")
-        .filter((line) => line.startsWith("data:"))
-        .map((line) => line.slice(5).trimStart())
-        .join("\n");
-      if (data !== "") yield JSON.parse(data) as NodeEvent;
-    }
-  }
 }

@@ -18,7 +18,7 @@ import { tellRouterEvents } from "./cluster/router-events.ts";
 import { flappingRouters } from "./cluster/routers.ts";
 import { readSecret } from "./cluster/secret.ts";
 import { clusterNetworks, liveTopology, placedMembers, type Topology } from "./cluster/topology.ts";
-import { addressOf, type OwnMember, otherMembers, ownMember } from "./config/check.ts";
+import { addressOf, MAIN_SILENT_MAX_MS, type OwnMember, otherMembers, ownMember } from "./config/check.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { checkReload } from "./config/reload.ts";
 import type { Configuration } from "./config/schema.ts";
@@ -196,6 +196,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       timing: {
         probeIntervalMs: configuration.coordinator.probeIntervalMs,
         missedProbesMax: configuration.coordinator.missedCountMax,
+        mainSilentMaxMs: MAIN_SILENT_MAX_MS,
       },
       clock,
       logger,

@@ -116,7 +116,7 @@ export const MemberViewSchema = Type.Object(
     vips: Type.Array(AddressSchema, { description: "VIPs that it owns." }),
     sessions: Type.Optional(Type.Integer({ description: "Sessions in its table." })),
     lagMs: Type.Optional(Type.Number({ description: "Replication lag of what it sends, latest." })),
-    queue: Type.Optional(Type.Integer({ description: "Deltas waiting to be sent to it." })),
+    queue: Type.Optional(Type.Integer({ description: "Bytes that wait to be sent to it." })),
     incarnation: Type.Optional(Type.String()),
     version: Type.Optional(Type.String()),
     reason: Type.Optional(Type.String({ description: "Why it is not ready or not alive." })),
@@ -178,7 +178,6 @@ export const EventSchema = Type.Object(
   closed,
 );
 export type NodeEvent = Static<typeof EventSchema>;
-export type NodeEventType = NodeEvent["type"];
 
 export const HealthSchema = Type.Object(
   {

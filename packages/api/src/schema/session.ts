@@ -143,7 +143,7 @@ export const SessionDetailSchema = Type.Object(
       Type.Object(
         {
           member: Type.String(),
-          state: oneOf(["holds", "behind", "missing", "unknown"]),
+          state: oneOf(["holds", "behind", "unknown"]),
           lagMs: Type.Optional(Type.Number()),
         },
         closed,

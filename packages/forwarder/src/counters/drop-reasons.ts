@@ -21,14 +21,12 @@ export const SLOW_PATH_DROP_REASONS = [
   "no-endpoint",
   "nat-ports-exhausted",
   "embryo-quota",
-  "embryo-evicted",
   /** COOKIE-ECHO with a tag that no INIT-ACK carried. */
   "no-candidate",
   "init-too-old",
   "init-host-name",
   "init-restart-new-addresses",
   "init-two-associations",
-  "init-no-usable-address",
   "init-rate",
   /** This member may not allocate yet. */
   "not-ready",

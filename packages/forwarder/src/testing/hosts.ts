@@ -4,7 +4,6 @@ import { type Address, addressBytes, addressFromBytes } from "@holdfast/model";
 import {
   CHUNK,
   type Chunk,
-  chunkValue,
   encodeAddress,
   encodeCookieAck,
   encodeCookieEcho,
@@ -173,13 +172,6 @@ export class EndpointHost extends Host {
 
 export function hasChunk(seen: Seen, type: number): boolean {
   return seen.types.includes(type);
-}
-
-/** Value of the first chunk of a type. */
-export function chunkValueOf(seen: Seen, type: number): Uint8Array {
-  const chunk = seen.packet.chunks.find((c) => c.type === type);
-  if (chunk === undefined) throw new Error(`no chunk ${type}`);
-  return chunkValue(chunk);
 }
 
 export { CHUNK };

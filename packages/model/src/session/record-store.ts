@@ -1,5 +1,5 @@
-// Records at rest: their canonical bytes in pages, found by id. A session takes some 200 bytes here with all its
-// indices, and 2,500 as objects; the garbage collector sees pages instead of a million maps. Records used lately stay
+// Records at rest: their canonical bytes in pages, found by id. A session takes about 380 bytes here with all its
+// indices, and 2,500 as objects (docs/decisions/0057); the garbage collector sees pages instead of a million maps. Records used lately stay
 // decoded as well.
 import { ByteWriter } from "./bytes.ts";
 import { RECORD_BYTES_MAX } from "./codec/format.ts";

@@ -42,7 +42,7 @@ export const CLIENT_ADDRESS_COUNT_MAX = 16;
 /** Addresses of one endpoint in one association. */
 export const ENDPOINT_ADDRESS_COUNT_MAX = 8;
 
-/** One answer (INIT-ACK) of one endpoint to one INIT. Immutable once made, except `selected`, which only rises. */
+/** One answer (INIT-ACK) of one endpoint to one INIT. Immutable once made, except `echoed`, which only rises. */
 export interface Candidate {
   /** Number of the member that allocated the NAT port. */
   readonly member: number;

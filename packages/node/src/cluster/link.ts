@@ -1,5 +1,5 @@
 // What the daemon needs of replication: the session table, the shared configuration, the other members. Two
-// implementations: alone (here) and replicated (replicated.ts).
+// implementations: alone (here) and replicated (open-link.ts).
 import {
   noReplication,
   type Replication,
@@ -17,7 +17,7 @@ export type RequestHandler = (from: number, body: Uint8Array) => Promise<Uint8Ar
 
 export interface ReplicaState {
   readonly member: number;
-  readonly state: "holds" | "behind" | "missing" | "unknown";
+  readonly state: "holds" | "behind" | "unknown";
   readonly lagMs?: number;
 }
 

@@ -73,6 +73,7 @@ export function listenList(listen: string | readonly string[]): readonly string[
 export function checkConfiguration(configuration: Configuration): CheckFinding[] {
   return [
     ...checkMembers(configuration),
+    ...checkProbes(configuration),
     ...checkInterfaces(configuration),
     ...checkServices(configuration),
     ...checkRemovedServices(configuration),
@@ -168,6 +169,22 @@ function checkMembers(configuration: Configuration): CheckFinding[] {
       remedy: `Use at most ${members}.`,
     });
   return findings;
+}
+
+/** A main loop that is silent for so long owns nothing: its probe thread says so. No verdict may take longer. */
+export const MAIN_SILENT_MAX_MS = 2_000;
+
+function checkProbes({ coordinator }: Configuration): CheckFinding[] {
+  const { probeIntervalMs, missedCountMax } = coordinator;
+  const deadAfterMs = probeIntervalMs * missedCountMax;
+  if (deadAfterMs <= MAIN_SILENT_MAX_MS) return [];
+  return [
+    {
+      path: ["coordinator"],
+      reason: `has probeIntervalMs ${probeIntervalMs} and missedCountMax ${missedCountMax}: a member would be dead after ${deadAfterMs} ms`,
+      remedy: `The product of the two is at most ${MAIN_SILENT_MAX_MS} ms: lower one of them.`,
+    },
+  ];
 }
 
 function checkInterfaces(configuration: Configuration): CheckFinding[] {

@@ -68,7 +68,18 @@ const cases: { name: string; text: string; environment?: Record<string, string>;
   {
     name: "a wrong number",
     text: "\n\ncoordinator:\n  probeIntervalMs: 1\n",
-    expect: /holdfast\.yaml:4: coordinator\.probeIntervalMs must be an integer from 5 to 10000, not '1'/,
+    expect: /holdfast\.yaml:4: coordinator\.probeIntervalMs must be an integer from 5 to 1000, not '1'/,
+  },
+  {
+    name: "one missed probe as a death",
+    text: "coordinator: { missedCountMax: 1 }\n",
+    expect: /holdfast\.yaml:1: coordinator\.missedCountMax must be an integer from 2 to 100, not '1'/,
+  },
+  {
+    name: "a death that takes too long",
+    text: "coordinator:\n  probeIntervalMs: 667\n",
+    expect:
+      /holdfast\.yaml:\d: coordinator has probeIntervalMs 667 and missedCountMax 3: .* dead after 2001 ms\. .*at most 2000 ms/,
   },
   {
     name: "a wrong address in a list",

@@ -190,9 +190,14 @@ export const ConfigurationSchema = Type.Object(
     }),
     coordinator: section("Who is alive, and who owns which VIP.", {
       probePort: port(7082, "UDP port of the probes."),
-      probeIntervalMs: milliseconds(50, 5, 10_000, "Between two probes."),
+      probeIntervalMs: milliseconds(
+        50,
+        5,
+        1_000,
+        "Between two probes. Times missedCountMax it is at most 2,000 ms.",
+      ),
       missedCountMax: Type.Integer({
-        minimum: 1,
+        minimum: 2,
         maximum: 100,
         default: 3,
         description: "Unanswered probes until a member is dead.",

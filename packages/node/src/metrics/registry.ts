@@ -62,7 +62,7 @@ export interface NodeMetrics {
   /** A VIP came to this member: from the last sign of its previous owner to the announcement, when known. */
   takeOver(kind: "death" | "planned", durationMs: number | undefined): void;
   sessionEnded(cause: string): void;
-  /** Releases of INIT-ACKs by peers: how long they waited. */
+  /** Stops what measures the event loop, and forgets the metrics. */
   close(): void;
 }
 

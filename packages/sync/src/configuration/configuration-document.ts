@@ -142,12 +142,6 @@ export class ConfigurationDocument {
     return this.#version;
   }
 
-  /** The same for one service, for conditional updates; undefined when it is not there. */
-  serviceVersion(id: ServiceId): string | undefined {
-    const service = this.service(id);
-    return service === undefined ? undefined : digestOf(canonicalText(service));
-  }
-
   get historyCount(): number {
     return this.#handle.stats().numChanges;
   }

@@ -14,7 +14,6 @@ const CHECKSUM_OFFSET = 4;
 const TYPE_OFFSET = 8;
 const CHUNK_TYPE_CHANGE = 1;
 const CHUNK_TYPE_COMPRESSED = 2;
-const HASH_SIZE = 32;
 
 // Columns of the one operation: key, insert, action, value's type and length, value, count of predecessors.
 const COLUMN_KEY = 0x15;
@@ -194,6 +193,3 @@ function payloadSizeOf(length: number, documentActor: string, tick: number, prev
   }
   return -1;
 }
-
-/** Bytes of a hash. */
-export const CHANGE_HASH_SIZE = HASH_SIZE;

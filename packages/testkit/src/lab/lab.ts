@@ -96,7 +96,7 @@ export class Lab {
       `link set dev ${port} master ${network.bridge}`,
       `link set dev ${port} up`,
     ]);
-    // GRO at the far end makes native XDP of the near end transmit; see "Pitfalls" in docs/operating.md.
+    // GRO at the far end makes native XDP of the near end transmit; see "Kernels and interfaces" in docs/operating.md.
     runInside(this.switchNamespace, "ethtool", ["-K", port, "gro", "on"]);
     ipBatch(namespace, [
       `link set dev ${networkName} up`,
