@@ -323,7 +323,6 @@ class SlowPathForwarder implements Forwarder {
       ownsVip: (vip) => this.#owned === undefined || this.#owned.has(vip),
       events: {
         committed: (record, restart) => this.#emit({ kind: "sessionCommitted", record, restart }),
-        ended: () => {},
         endpointUnanswered: (endpoint) => this.#core.health.unanswered(endpoint),
       },
     };

@@ -57,7 +57,7 @@ test("passive signs are only suspicions", () => {
   const suspected: unknown[] = [];
   health.onSuspicion((place) => suspected.push(place));
   for (let i = 0; i < 100; i++) {
-    health.refused(E, i);
+    health.refused(E);
     health.unanswered(E);
   }
   assert.equal(suspected.length, 200);

@@ -123,7 +123,7 @@ export class EndpointHealth {
   }
 
   /** A tag-verified ABORT answered an INIT. */
-  refused(endpoint: Place, _nowMs: number): void {
+  refused(endpoint: Place): void {
     for (const listener of this.#suspicionListeners) listener(endpoint);
   }
 

@@ -81,7 +81,6 @@ export interface Core {
 
 export interface ForwarderEventSink {
   committed(record: SessionRecord, restart: boolean): void;
-  ended(record: SessionRecord): void;
   endpointUnanswered(endpoint: Endpoint): void;
 }
 

@@ -62,7 +62,7 @@ function refusesEmbryo(core: Core, input: SctpInput): boolean {
   if (!packet.chunks.some((chunk) => chunk.type === CHUNK.ABORT) || isReflected(input)) return false;
   const { entry } = embryo;
   core.counters.count("generations-aborted");
-  core.health.refused(embryo.endpoint, core.clock.nowMs());
+  core.health.refused(embryo.endpoint);
   core.nursery.remove(embryo);
   const { address, port } = embryo.endpoint;
   if (embryo.loan !== undefined) core.loans.giveBack(embryo.loan);
@@ -113,7 +113,7 @@ function pass(core: Core, input: SctpInput, record: SessionRecord, match: TagMat
     }
     return drop(core, "wrong-phase", input.bytes);
   }
-  const joined = phase === "closed" ? record : observe(core, input, record, match, transition);
+  const joined = phase === "closed" ? record : observe(core, record, match, transition);
   if (input.copy) return;
   const destination = destinationOf(core, input, joined, match.generation, vip, entry.service.vips);
   if (destination === undefined) return drop(core, "unverified-address", input.bytes);
@@ -131,7 +131,6 @@ function pass(core: Core, input: SctpInput, record: SessionRecord, match: TagMat
       noteEndpointSpoke(local, clientTag, vip);
     learnEndpointAddress(core, input, joined, entry);
   }
-  if (transition.end !== undefined && phase !== "closed") core.events.ended(joined);
 }
 
 /**
@@ -163,7 +162,6 @@ function isContradicted(core: Core, record: SessionRecord): boolean {
 /** Facts that a tag-valid packet of the endpoint shows. */
 function observe(
   core: Core,
-  _input: SctpInput,
   record: SessionRecord,
   match: TagMatch,
   transition: PacketTransition,

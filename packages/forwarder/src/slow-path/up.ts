@@ -124,8 +124,7 @@ function pass(
     if (isAsconf(input)) return refuseAsconf(core, input, match.generation.clientTag);
     return drop(core, "wrong-phase", input.bytes);
   }
-  const joined =
-    phase === "closed" ? record : observe(core, input, vip, record, match, transition, reflected);
+  if (phase !== "closed") observe(core, input, vip, record, match, transition, reflected);
   if (input.copy) return;
   const candidate = match.candidate;
   if (candidate === undefined) return drop(core, "no-candidate", input.bytes);
@@ -140,7 +139,6 @@ function pass(
     newDestinationPort: candidate.endpointPort,
   });
   if (local !== undefined) local.lastSeenMs = core.clock.nowMs();
-  if (transition.end !== undefined && phase !== "closed") core.events.ended(joined);
 }
 
 function isAsconf(input: SctpInput): boolean {
