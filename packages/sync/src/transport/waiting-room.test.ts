@@ -40,7 +40,8 @@ async function open(options: { waitingMs?: number; placeMs?: number } = {}) {
   return { room, reasons, entered, dial };
 }
 
-const refused = (socket: Socket) => once(socket, "close");
+/** Not events.once: a reset on the way, which it would throw for, is a refusal as well. */
+const refused = (socket: Socket) => new Promise<void>((resolve) => socket.once("close", () => resolve()));
 
 test("a byte now and then keeps no place: the time is absolute", async () => {
   const { reasons, dial } = await open({ waitingMs: 250 });
