@@ -158,7 +158,7 @@ export const ServiceSpecSchema = Type.Object(
     ),
     natPort: Type.Optional(
       oneOf(["any", "keep", "require"], {
-        default: "keep",
+        default: "any",
         description:
           "The client's own port toward the endpoint. keep: when nobody else has it there; require: or the client is refused with an ABORT; any: as it comes.",
       }),

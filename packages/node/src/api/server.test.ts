@@ -399,7 +399,7 @@ test("a service of the file belongs to the file", async () => {
       clientPrefixes: [],
       withdrawWhenDown: false,
       endpointRemoval: { mode: "drain", graceS: 300 },
-      natPort: "keep",
+      natPort: "any",
       endpointsMayBegin: false,
       peers: [],
       ...spec,

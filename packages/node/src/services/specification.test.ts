@@ -17,7 +17,7 @@ const SPEC: ServiceSpec = {
   clientPrefixes: [],
   withdrawWhenDown: false,
   endpointRemoval: { mode: "drain", graceS: 300 },
-  natPort: "keep",
+  natPort: "any",
   endpointsMayBegin: false,
   peers: [],
 };
