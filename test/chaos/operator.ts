@@ -55,13 +55,24 @@ export function prepareForOperator(cluster: Cluster): void {
   }
 }
 
+const READ_ONLY_TRY_COUNT_MAX = 10;
+
+/** The kernel refuses while a file is open for writing (EBUSY): between two writes of the store it does not. */
+function becomesReadOnly(directory: string): boolean {
+  for (let n = 0; n < READ_ONLY_TRY_COUNT_MAX; n++) {
+    try {
+      execFileSync("mount", ["-o", "remount,ro", directory], { stdio: "ignore" });
+      return true;
+    } catch {}
+  }
+  return false;
+}
+
 /** The member's disk takes nothing any more; the result heals it. */
 export function failDisk(member: Member, random: Random): () => void {
   const { storeDirectory } = member;
-  if (random.below(2) === 0) {
-    execFileSync("mount", ["-o", "remount,ro", storeDirectory]);
+  if (random.below(2) === 0 && becomesReadOnly(storeDirectory))
     return () => execFileSync("mount", ["-o", "remount,rw", storeDirectory]);
-  }
   const filler = join(storeDirectory, "filler");
   try {
     writeFileSync(filler, Buffer.alloc(64 * 1024 * 1024));
