@@ -103,7 +103,15 @@ describe("a daemon on a disk of its own", () => {
   });
 
   test("a disk that turned read-only is the same, until it heals", async () => {
-    execFileSync("mount", ["-o", "remount,ro", member.storeDirectory]);
+    // Refused while a file is open for writing: between two writes of the store it is not.
+    await until("the disk to become read-only", () => {
+      try {
+        execFileSync("mount", ["-o", "remount,ro", member.storeDirectory], { stdio: "ignore" });
+        return true;
+      } catch {
+        return false;
+      }
+    });
     try {
       const { status, problem } = await post(40003);
       assert.equal(status, 507);
