@@ -3,7 +3,6 @@ import type { Address, Clock } from "@holdfast/model";
 import {
   ANNOUNCED_VIP_COUNT_MAX,
   type Announced,
-  type AnnouncedRank,
   type Announcement,
   type Announcer,
   type AnnouncerCounters,
@@ -13,7 +12,8 @@ import {
 export class NoneAnnouncer implements Announcer {
   readonly kind = "none";
   private readonly clock: Clock;
-  private kept = new Map<Address, { readonly rank: AnnouncedRank; readonly sinceMs: number }>();
+  /** Owned VIPs, and since when. */
+  private since = new Map<Address, number>();
   private stopped = false;
 
   constructor(clock: Clock) {
@@ -21,12 +21,12 @@ export class NoneAnnouncer implements Announcer {
   }
 
   announce(announcements: readonly Announcement[]): Promise<void> {
-    const before = this.kept;
+    const before = this.since;
     if (this.stopped) return Promise.resolve();
-    this.kept = new Map();
-    for (const { vip, rank } of announcements.filter(({ rank }) => rank === 0)) {
-      if (this.kept.size >= ANNOUNCED_VIP_COUNT_MAX) break;
-      this.kept.set(vip, before.get(vip) ?? { rank, sinceMs: this.clock.nowMs() });
+    this.since = new Map();
+    for (const { vip } of announcements.filter(({ rank }) => rank === 0)) {
+      if (this.since.size >= ANNOUNCED_VIP_COUNT_MAX) break;
+      this.since.set(vip, before.get(vip) ?? this.clock.nowMs());
     }
     return Promise.resolve();
   }
@@ -34,9 +34,9 @@ export class NoneAnnouncer implements Announcer {
   renew(): void {}
 
   announced(): readonly Announced[] {
-    return [...this.kept].map(([vip, { rank, sinceMs }]) => ({
+    return [...this.since].map(([vip, sinceMs]) => ({
       vip,
-      rank,
+      rank: 0,
       sinceMs,
       places: [],
       messageCount: 0,
@@ -58,6 +58,6 @@ export class NoneAnnouncer implements Announcer {
 
   async stop(): Promise<void> {
     this.stopped = true;
-    this.kept = new Map();
+    this.since.clear();
   }
 }

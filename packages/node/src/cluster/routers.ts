@@ -1,4 +1,5 @@
-// From the configuration to what the bgp announcer is told, and what a change of it does to sessions. Pure.
+// From the configuration to what the bgp announcer is told, and what a change of it does to sessions. Reads
+// nothing but password files.
 import { readFileSync } from "node:fs";
 import type { BgpConfiguration, RankPolicy, RouterConfiguration } from "@holdfast/announcer";
 import { HoldfastError } from "@holdfast/model";

@@ -1,6 +1,6 @@
 // BIRD as a child whose life is tied to ours: it is told to die with the process that started it, whatever ends that.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, readFileSync } from "node:fs";
+import { chmodSync, chownSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Logger } from "@holdfast/model";
 
@@ -15,8 +15,16 @@ export interface BirdPaths {
   readonly pid: string;
 }
 
+/** Looked up once: every change of a route hands a file over. */
+let knownUser: { readonly uid: number; readonly gid: number } | undefined | "unknown" = "unknown";
+
 /** Debian's package makes this user; without it BIRD runs as we do. */
 function birdUser(): { readonly uid: number; readonly gid: number } | undefined {
+  if (knownUser === "unknown") knownUser = lookUpBirdUser();
+  return knownUser;
+}
+
+function lookUpBirdUser(): { readonly uid: number; readonly gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const fields = readFileSync("/etc/passwd", "utf8")
     .split("\n")
@@ -71,8 +79,4 @@ function relay(line: string, logger: Logger): void {
   else if (match === null || ["ERR", "FATAL", "BUG", "AUTH"].includes(match[1] ?? ""))
     logger.error({ speaker: "bird" }, text);
   else logger.debug({ speaker: "bird" }, text);
-}
-
-export function isProgram(path: string): boolean {
-  return existsSync(path);
 }

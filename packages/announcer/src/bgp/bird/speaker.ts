@@ -8,7 +8,7 @@ import type { BgpConfiguration, SpeakerRoute } from "../configuration.ts";
 import type { Speaker, SpeakerSession, SpeakerState } from "../speaker.ts";
 import { BirdControl, type BirdReply } from "./control.ts";
 import { birdFile } from "./file.ts";
-import { type BirdPaths, handOver, isProgram, mayBeRealtime, spawnBird } from "./process.ts";
+import { type BirdPaths, handOver, mayBeRealtime, spawnBird } from "./process.ts";
 import { parseBfd, parseProtocols } from "./status.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -75,7 +75,7 @@ export class BirdSpeaker implements Speaker {
 
   async start(): Promise<void> {
     const { program, directory, clock, logger } = this.#options;
-    if (!isProgram(program)) throw new HoldfastError("ANNOUNCER_SPEAKER_MISSING", { program });
+    if (!existsSync(program)) throw new HoldfastError("ANNOUNCER_SPEAKER_MISSING", { program });
     mkdirSync(directory, { recursive: true });
     handOver(directory, 0o750);
     this.#realtime = mayBeRealtime();
