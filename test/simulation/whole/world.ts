@@ -51,6 +51,7 @@ function service(vips: readonly Address[]): Service {
     vips,
     port: SERVICE_PORT,
     selection: "leastAssociations",
+    natPort: "keep",
     endpoints: Array.from({ length: ENDPOINT_COUNT }, (_, number) => ({
       address: endpointAddress(number),
       port: ENDPOINT_PORT,
