@@ -46,6 +46,31 @@ test("a forbidden arrow, a way around it, and an undeclared package are found", 
   }
 });
 
+test("what a browser loads may not need Node", () => {
+  const root = mkdtempSync(join(tmpdir(), "arrows-"));
+  try {
+    for (const [file, text] of [
+      ["api/package.json", "{}"],
+      ["console/package.json", "{}"],
+      ["api/src/node.ts", 'import "node:http";\n'],
+      ["api/src/index.ts", 'export * from "./node.ts";\n'],
+      ["console/src/page.tsx", 'import "@holdfast/api/node";\nimport "@holdfast/api";\nimport "node:fs";\n'],
+      ["console/src/page.test.ts", 'import "node:test";\n'],
+    ] as const) {
+      const path = join(root, "packages", file);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text);
+    }
+    assert.deepEqual(checkArrows(root), [
+      "packages/api/src/index.ts: './node.ts' is not for browsers",
+      "packages/console/src/page.tsx: '@holdfast/api/node' is not for browsers",
+      "packages/console/src/page.tsx: a browser has no 'node:fs'",
+    ]);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+});
+
 test("the repository keeps its arrows", () => {
   assert.deepEqual(checkArrows(fileURLToPath(new URL("../../", import.meta.url))), []);
 });

@@ -15,6 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   api: [],
   node: ["sctp", "model", "forwarder", "sync", "coordinator", "announcer", "api"],
   cli: ["api"],
+  console: ["api"],
   testkit: ["sctp", "model"],
 };
 
@@ -22,6 +23,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   "packages/cli/src/commands/node.ts": ["node"],
 };
+
+/** Packages that a browser loads: nothing in them, tests apart, may need Node. */
+const FOR_BROWSERS = ["api", "console"];
+/** What of them needs Node all the same; nothing of theirs may import it. */
+const NEEDS_NODE = ["packages/api/src/node.ts", "@holdfast/api/node"];
 
 /** Tests, and what only tests import, may use these; what they test may not. */
 const TESTS_MAY_IMPORT = ["testkit"];
@@ -40,7 +46,7 @@ export function importsOf(text: string): string[] {
 /** What is wrong, one line each; empty when all is well. `root`: of the repository. */
 export function checkArrows(root: string): string[] {
   const wrong: string[] = [];
-  for (const file of globSync("packages/*/src/**/*.ts", { cwd: root }).sort()) {
+  for (const file of globSync("packages/*/src/**/*.{ts,tsx}", { cwd: root }).sort()) {
     const owner = file.split("/")[1] ?? "";
     const manifest = JSON.parse(readFileSync(resolve(root, "packages", owner, "package.json"), "utf8")) as {
       dependencies?: Record<string, string>;
@@ -55,9 +61,17 @@ export function checkArrows(root: string): string[] {
       ...(isTest ? TESTS_MAY_IMPORT : []),
     ];
     for (const specifier of importsOf(readFileSync(resolve(root, file), "utf8"))) {
-      if (specifier.startsWith("node:")) continue;
+      const loadedByBrowsers = FOR_BROWSERS.includes(owner) && !isTest && !NEEDS_NODE.includes(file);
+      if (specifier.startsWith("node:")) {
+        if (loadedByBrowsers) wrong.push(`${file}: a browser has no '${specifier}'`);
+        continue;
+      }
+      const target = specifier.startsWith(".")
+        ? relative(root, resolve(root, dirname(file), specifier))
+        : specifier;
+      if (loadedByBrowsers && NEEDS_NODE.includes(target))
+        wrong.push(`${file}: '${specifier}' is not for browsers`);
       if (specifier.startsWith(".")) {
-        const target = relative(root, resolve(root, dirname(file), specifier));
         if (!target.startsWith(`packages/${owner}/`))
           wrong.push(`${file}: '${specifier}' reaches out of its package`);
         continue;

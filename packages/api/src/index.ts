@@ -1,4 +1,5 @@
-// Schemas, error codes, typed client: everything that a program needs to talk to a node.
+// Schemas, error codes, typed client: everything that a program needs to talk to a node, in Node or a browser; what
+// only Node can load is node.ts.
 export * from "./client.ts";
 export * from "./formats.ts";
 export * from "./schema/cluster.ts";
@@ -6,5 +7,4 @@ export * from "./schema/common.ts";
 export * from "./schema/enumeration.ts";
 export * from "./schema/service.ts";
 export * from "./schema/session.ts";
-export * from "./transport.ts";
 export * from "./validation.ts";

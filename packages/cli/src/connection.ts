@@ -1,7 +1,8 @@
 // From options and environment to a client: --api or HOLDFAST_API, --token-file, HOLDFAST_TOKEN_FILE or
 // HOLDFAST_TOKEN, --ca or HOLDFAST_CA.
 import { readFileSync } from "node:fs";
-import { type ApiClient, ApiError, createClient, nodeFetch } from "@holdfast/api";
+import { type ApiClient, ApiError, createClient } from "@holdfast/api";
+import { nodeFetch } from "@holdfast/api/node";
 
 export const DEFAULT_API = "http://127.0.0.1:7080";
 
