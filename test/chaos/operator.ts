@@ -1,7 +1,7 @@
 // An operator who works while members die: reloads files, takes endpoints out and puts them back, drains, deletes services
 // and creates them again, in both dialects and at whichever member answers. Nothing of that asks for an association's end.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import type { Random } from "@holdfast/model";
@@ -31,7 +31,10 @@ type Changed = Record<string, Record<string, unknown>> & { services?: object[] }
 function edit(member: Member, change: (configuration: Changed) => void): void {
   const configuration = JSON.parse(readFileSync(member.configFile, "utf8")) as Changed;
   change(configuration);
-  writeFileSync(member.configFile, JSON.stringify(configuration, undefined, 1));
+  // Renamed: a member that starts right now reads one or the other.
+  const written = `${member.configFile}.new`;
+  writeFileSync(written, JSON.stringify(configuration, undefined, 1));
+  renameSync(written, member.configFile);
 }
 
 const loxilbSocket = (member: Member) => `${member.socket}.loxilb`;
@@ -174,7 +177,12 @@ export class Operator {
       configuration["log"] = { level: this.#random.below(2) === 0 ? "info" : "debug" };
       configuration["services"] = (isListed ? [this.#spare(weight)] : []) as never;
     });
-    member.signal("SIGHUP");
+    // As `systemctl reload` does: a unit that still starts is not told, and reads the file anyhow.
+    const isStarted = await member.fetch("GET", "/v1/health/ready").then(
+      () => true,
+      () => false,
+    );
+    if (isStarted) member.signal("SIGHUP");
   }
 
   #url(): string {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { test } from "node:test";
-import { Cluster, type Member, SERVICE_PORT, until } from "@holdfast/testkit";
+import { Cluster, type Member, SERVICE_PORT, until, withLogs } from "@holdfast/testkit";
 
 interface ServiceView {
   readonly id: string;
@@ -19,8 +19,7 @@ test("three members without services in their files: made, drained, deleted at a
     await Promise.all(cluster.members.map((member) => member.start()));
     await play(cluster);
   } catch (error) {
-    const logs = cluster.members.map((member) => `--- ${member.name}\n${member.log().slice(-2_500)}`);
-    throw new Error(`${(error as Error).message}\n${logs.join("\n")}`, { cause: error });
+    throw withLogs(error, cluster.members);
   } finally {
     await cluster.close();
   }

@@ -14,6 +14,7 @@ import {
   type Peer,
   startCapture,
   until,
+  withLogs,
   wrongChecksumsOf,
 } from "@holdfast/testkit";
 
@@ -73,7 +74,7 @@ export class Scene {
       await scene.#open();
       await story(scene);
     } catch (error) {
-      throw new Error(`${(error as Error).message}\n${scene.logs()}`, { cause: error });
+      throw withLogs(error, scene.cluster.members);
     } finally {
       await scene.cluster.close();
     }

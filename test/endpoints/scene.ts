@@ -7,6 +7,7 @@ import {
   type Peer,
   type PeerEvent,
   until,
+  withLogs,
 } from "@holdfast/testkit";
 import { downVerdictAtMs, healthyAt } from "./verdicts.ts";
 
@@ -81,8 +82,7 @@ export class EndpointScene {
       scene.mark();
       await story(scene);
     } catch (error) {
-      const logs = cluster.members.map((member) => `--- ${member.name}\n${member.log().slice(-3000)}`);
-      throw new Error(`${(error as Error).message}\n${logs.join("\n")}`, { cause: error });
+      throw withLogs(error, cluster.members);
     } finally {
       await cluster.close();
     }

@@ -8,9 +8,9 @@ import {
   type Peer,
   startClient,
   until,
+  withLogs,
 } from "@holdfast/testkit";
 import type { SessionItem } from "./scene.ts";
-import { healthyAt } from "./verdicts.ts";
 
 const STATION_COUNT = 6;
 const FIRST_CLIENT_PORT = 36_412;
@@ -42,7 +42,7 @@ test("selection with real associations: least, round robin, weights, hash, persi
     assert.ok(member);
     for (const mode of Object.values(MODES)) await createService(cluster, member, mode);
     for (const index of cluster.endpoints.keys()) await cluster.startEndpoint(index);
-    await until("all endpoints to be healthy", () => healthyAt(member, cluster.endpoints).length === 3);
+    await cluster.endpointsUp();
     const open = async (mode: Mode, associations: number, client = 0): Promise<number[]> => {
       // Other processes' raw sockets hear every packet of the host: silence about what is not theirs.
       const peer = await cluster.startClient(client, {
@@ -77,8 +77,7 @@ test("selection with real associations: least, round robin, weights, hash, persi
       () => persist(cluster, member, MODES["persist"] as Mode),
     );
   } catch (error) {
-    const logs = cluster.members.map((member) => `--- ${member.name}\n${member.log().slice(-3000)}`);
-    throw new Error(`${(error as Error).message}\n${logs.join("\n")}`, { cause: error });
+    throw withLogs(error, cluster.members);
   } finally {
     await cluster.close();
   }

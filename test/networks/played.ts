@@ -1,6 +1,6 @@
 // What tests of networks share: a story whose failure shows the members' logs, and associations that came to no harm.
 import assert from "node:assert/strict";
-import { type Cluster, type Peer, until } from "@holdfast/testkit";
+import { type Cluster, type Peer, until, withLogs } from "@holdfast/testkit";
 
 export const isV6 = (address: string) => address.includes(":");
 
@@ -8,8 +8,7 @@ export async function played(cluster: Cluster, story: () => Promise<void>): Prom
   try {
     await story();
   } catch (error) {
-    const logs = cluster.members.map((member) => `--- ${member.name}\n${member.log().slice(-3000)}`);
-    throw new Error(`${(error as Error).message}\n${logs.join("\n")}`, { cause: error });
+    throw withLogs(error, cluster.members);
   } finally {
     await cluster.close();
   }

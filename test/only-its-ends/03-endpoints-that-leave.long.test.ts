@@ -43,6 +43,7 @@ test("an endpoint that leaves the list drains", async (t) => {
     await operated.done(operated.member(0), "POST", "/v1/services", spec([0, 1]));
     await cluster.settled();
     for (const index of [0, 1]) operated.servers.push(await cluster.startEndpoint(index, { echo: false }));
+    await cluster.endpointsUp();
     for (const index of [0, 1]) await operated.connect(index);
     await until("one association at each", async () => (await at(second)) === 1);
 

@@ -1,7 +1,7 @@
 // A cluster of real daemons whose operator changes its configuration, in files, through the API and as LoxiLB's clients do.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { Cluster, type ClusterOptions, type Member, type Peer, until } from "@holdfast/testkit";
+import { Cluster, type ClusterOptions, type Member, type Peer, until, withLogs } from "@holdfast/testkit";
 
 export interface ServiceItem {
   readonly id: string;
@@ -32,10 +32,7 @@ export class Operated {
     try {
       await story(operated);
     } catch (error) {
-      const logs = operated.cluster.members.map(
-        ({ name, log }) => `--- ${name}\n${log.call(operated.cluster.memberOf(name)).slice(-3_000)}`,
-      );
-      throw new Error(`${(error as Error).message}\n${logs.join("\n")}`, { cause: error });
+      throw withLogs(error, operated.cluster.members);
     } finally {
       await operated.cluster.close();
     }

@@ -26,6 +26,7 @@ export async function runDaemon(options: { readonly file: string | undefined }):
   return new Promise((resolve, reject) => {
     let daemon: Daemon | undefined;
     let stopping = false;
+    let hungUpAtStart = false;
     const keepAlive = setInterval(() => {}, 1 << 30);
     const held = setTimeout(() => pause.forget(), START_HELD_MS);
     const fatal = (error: Error) => {
@@ -44,6 +45,9 @@ export async function runDaemon(options: { readonly file: string | undefined }):
       else process.exit(0);
     };
     const onHangUp = () => {
+      // What is starting has read the file already, and cannot be told before it stands.
+      hungUpAtStart = daemon === undefined;
+      if (hungUpAtStart) return;
       manager.reloading(process.hrtime.bigint());
       reload(daemon, options.file, logger, fatal);
       manager.ready();
@@ -69,6 +73,7 @@ export async function runDaemon(options: { readonly file: string | undefined }):
       (started) => {
         daemon = started;
         beats.push(...tell(manager, started));
+        if (hungUpAtStart) onHangUp();
       },
       (error: unknown) => {
         reject(error);

@@ -405,6 +405,29 @@ export class Cluster {
     );
   }
 
+  /**
+   * Every running member calls every endpoint of every service up. An endpoint whose server has only just begun may have
+   * refused a probe before, and gets no new association until it is asked again: whoever counts on the distribution of
+   * associations waits for this first.
+   */
+  async endpointsUp(limitMs = 30_000): Promise<void> {
+    await until(
+      "all members to call all endpoints up",
+      async () => {
+        const lists = await Promise.all(
+          this.members
+            .filter((member) => member.running)
+            .map((member) => member.get<{ items: { endpoints: { health: string }[] }[] }>("/v1/services")),
+        );
+        return lists.every(({ items }) =>
+          items.every(({ endpoints }) => endpoints.every(({ health }) => health === "up")),
+        );
+      },
+      limitMs,
+      50,
+    );
+  }
+
   /** Members of different groups hear nothing of each other on any network; clients and endpoints hear all. */
   partition(groups: readonly (readonly Member[])[]): void {
     this.mend();

@@ -10,6 +10,16 @@ import { until } from "../wait.ts";
 
 export const HOLDFAST_PROGRAM = fileURLToPath(new URL("../../../cli/src/main.ts", import.meta.url));
 
+/** Until the last line of a daemon that ended has reached its file. */
+const LAST_WORDS_MS = 2_000;
+
+/** What a story threw, with the members' logs. Logs of a CI run are cut: what went wrong stands at either end. */
+export function withLogs(error: unknown, members: readonly Member[], size = 3_000): Error {
+  const { message } = error as Error;
+  const logs = members.map((member) => `--- ${member.name}\n${member.log().slice(-size)}`);
+  return new Error([message, ...logs, `--- ${message}`].join("\n"), { cause: error });
+}
+
 export class Member {
   readonly name: string;
   readonly number: number;
@@ -25,6 +35,8 @@ export class Member {
   #child: ChildProcess | undefined;
   #exit: Promise<number | null> = Promise.resolve(null);
   #signalled = false;
+  /** Of the daemon that was started last. */
+  #logWritten = true;
 
   constructor(
     lab: Lab,
@@ -77,10 +89,12 @@ export class Member {
     child.stderr?.pipe(log, { end: false });
     this.#child = child;
     this.#signalled = false;
-    this.#exit = new Promise((resolve) =>
-      child.once("exit", (code) => {
-        log.end();
-        resolve(code);
+    this.#exit = new Promise((resolve) => child.once("exit", resolve));
+    // What it says last is still in its pipes when it ends.
+    this.#logWritten = false;
+    child.once("close", () =>
+      log.end(() => {
+        if (this.#child === child) this.#logWritten = true;
       }),
     );
   }
@@ -96,7 +110,11 @@ export class Member {
         limitMs,
         20,
       );
-      if (!this.running) throw new Error(`${this.name} ended instead of becoming ready`);
+      if (!this.running) {
+        await until("its log to be whole", () => this.#logWritten, LAST_WORDS_MS).catch(() => {});
+        const { exitCode, signalCode } = this.#child ?? {};
+        throw new Error(`${this.name} ended with ${exitCode ?? signalCode} instead of becoming ready`);
+      }
     } catch (error) {
       throw new Error(`${(error as Error).message}; its log ends:\n${this.log().slice(-4000)}`, {
         cause: error,
