@@ -32,7 +32,7 @@ describe("holdfast against a node", () => {
   let app: FastifyInstance;
   let api: string;
   before(async () => {
-    app = await buildServer(node.sources, { authorization: { token: () => undefined, socket: false } });
+    app = await buildServer(node.sources, { authorization: { tokens: () => [], socket: false } });
     api = await app.listen({ host: "127.0.0.1", port: 0 });
   });
   after(() => app.close());

@@ -23,7 +23,7 @@ interface Operation {
 
 export async function apiText(): Promise<string> {
   const app = await buildServer(fakeNode().sources, {
-    authorization: { token: () => undefined, socket: false },
+    authorization: { tokens: () => [], socket: false },
   });
   const document = app.swagger() as unknown as {
     readonly paths: Record<string, Record<string, Operation>>;
@@ -45,6 +45,10 @@ Every member serves the same API and answers for the whole cluster. \`GET /v1/op
 
 It listens on 127.0.0.1:7080 unless \`api.listen\` says otherwise; beyond the loopback a token (\`Authorization: Bearer …\`) and TLS
 are required, and a node that has not both refuses to start. Health, this description and its page need no token.
+
+Without any token configured, everybody on this machine may do everything. With tokens, each does what its role says: \`read\` looks,
+\`operate\` (\`api.token\` has it) changes and traces, too; what goes beyond is refused with \`ROLE_INSUFFICIENT\`. A request over the
+loopback without a token reads. The header \`holdfast-role\` of an answer says which role the request had.
 
 Errors are \`application/problem+json\` (RFC 9457) with a stable \`code\`; [errors.md](errors.md) lists them all. Lists of sessions
 come in pages: send \`next\` as \`cursor\`. A service has an ETag: \`If-Match\` makes a change conditional, \`If-None-Match\` a read cheap.

@@ -13,7 +13,7 @@ export const EXIT = {
   notFound: 4,
   /** It exists already, was changed by somebody else, or belongs to the configuration file. */
   conflict: 5,
-  /** The token is missing or wrong. */
+  /** The token is missing or wrong, or its role does not go so far. */
   unauthorized: 6,
   /** The configuration or the request is not valid. */
   invalid: 7,

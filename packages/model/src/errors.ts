@@ -198,6 +198,11 @@ export const ERROR_CATALOGUE = {
     remedy:
       "Send 'Authorization: Bearer TOKEN'; for the command line, set HOLDFAST_TOKEN or HOLDFAST_TOKEN_FILE.",
   },
+  ROLE_INSUFFICIENT: {
+    status: 403,
+    message: "The token's role is {role}: it may look, and neither change anything nor trace packets.",
+    remedy: "Use a token of the role operate (api.token, or one of api.tokens).",
+  },
   ORIGIN_REFUSED: {
     status: 403,
     message: "A page of {origin} may not use this API.",

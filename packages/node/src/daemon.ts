@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { type Coordinator, startCoordinator } from "@holdfast/coordinator";
 import { type Clock, HoldfastError, parseAddress, type SessionRecord, systemClock } from "@holdfast/model";
 import { isRevoked } from "@holdfast/sync";
-import { type ApiListeners, readToken, startApi } from "./api/listen.ts";
+import { type ApiListeners, readTokens, startApi } from "./api/listen.ts";
 import type { ApiSources } from "./api/sources.ts";
 import { openAnnouncer } from "./cluster/announcer.ts";
 import { CERTIFICATE_LOOK_PERIOD_MS, CertificateKeeper } from "./cluster/certificates.ts";
@@ -96,7 +96,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
   async function compose(): Promise<Daemon> {
     closers.push(lockDataPlane(configuration.dataPlane.pinDirectory));
     closers.push(lockStore(configuration.store.directory));
-    let token = readToken(configuration.api);
+    let tokens = readTokens(configuration.api);
     for (const variable of loaded.unknownVariables)
       logger.warn({ variable }, "this environment variable names no field of the configuration");
 
@@ -357,7 +357,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
           ...rest,
         })),
     };
-    const api: ApiListeners = await startApi(sources, configuration.api, () => token, logger);
+    const api: ApiListeners = await startApi(sources, configuration.api, () => tokens, logger);
     closers.push(() => api.close());
     const apiTlsLook = clock.every(CERTIFICATE_LOOK_PERIOD_MS, () => api.lookAtTls());
     closers.push(() => apiTlsLook.cancel());
@@ -398,7 +398,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       },
       reload(next) {
         const fields = checkReload(configuration, next.configuration);
-        const nextToken = readToken(next.configuration.api);
+        const nextTokens = readTokens(next.configuration.api);
         const ending = flappingRouters(configuration, next.configuration);
         if (ending.length > 0 && announcer.announced().some(({ rank }) => rank === 0))
           throw new HoldfastError("CONFIG_CHANGE_NEEDS_DRAIN", { routers: ending.join(", ") });
@@ -411,7 +411,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         tellRouters();
         configuration = next.configuration;
         joined.applyServices();
-        token = nextToken;
+        tokens = nextTokens;
         logger.setLevel(configuration.log.level);
         void certificates?.look(true);
         api.lookAtTls();

@@ -86,7 +86,7 @@ async function openOwn(): Promise<Rig> {
       natPort: 2_000 + n,
     });
   }
-  const app = await buildServer(node.sources, { authorization: { token: () => undefined, socket: false } });
+  const app = await buildServer(node.sources, { authorization: { tokens: () => [], socket: false } });
   return { app, services: () => node.registry.list().length, stop: () => app.close() };
 }
 

@@ -23,6 +23,12 @@ export const ProblemSchema = Type.Object(
 );
 export type Problem = Static<typeof ProblemSchema>;
 
+/** What a token is good for: `read` looks, `operate` changes and traces, too. */
+export const ROLES = ["read", "operate"] as const;
+export type Role = (typeof ROLES)[number];
+/** The answer's header with the role that the request had. */
+export const ROLE_HEADER = "holdfast-role";
+
 /** One page of a list; `next` is absent on the last. */
 export function pageOf<T extends TSchema>(items: T) {
   return Type.Object(

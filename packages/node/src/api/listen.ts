@@ -6,6 +6,7 @@ import { HoldfastError, type Logger } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { isLoopbackListen, listenList } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
+import type { ApiToken } from "./authorization.ts";
 import { buildServer } from "./server.ts";
 import type { ApiSources } from "./sources.ts";
 import { ApiTls } from "./tls.ts";
@@ -13,7 +14,7 @@ import { ApiTls } from "./tls.ts";
 const TOKEN_LENGTH_MIN = 16;
 
 /** A listener's token: of the file when there is one. Throws API_TOKEN_INVALID. */
-export function readToken(api: Pick<Configuration["api"], "token" | "tokenFile">): string | undefined {
+export function readToken(api: { readonly token?: string; readonly tokenFile?: string }): string | undefined {
   if (api.tokenFile === undefined) return api.token;
   let token: string;
   try {
@@ -28,6 +29,18 @@ export function readToken(api: Pick<Configuration["api"], "token" | "tokenFile">
   return token;
 }
 
+/** The tokens of the node's own API. Throws API_TOKEN_INVALID. */
+export function readTokens(api: Configuration["api"]): readonly ApiToken[] {
+  const all = readToken(api);
+  return [
+    ...(all === undefined ? [] : [{ role: "operate" as const, token: all }]),
+    ...api.tokens.flatMap(({ role, ...where }) => {
+      const token = readToken(where);
+      return token === undefined ? [] : [{ role, token }];
+    }),
+  ];
+}
+
 export interface ApiListeners {
   /** URLs, or `unix:/PATH`, with the ports that the kernel chose. */
   readonly addresses: readonly string[];
@@ -39,7 +52,7 @@ export interface ApiListeners {
 export async function startApi(
   sources: ApiSources,
   api: Configuration["api"],
-  token: () => string | undefined,
+  tokens: () => readonly ApiToken[],
   logger: Logger,
 ): Promise<ApiListeners> {
   const apps: FastifyInstance[] = [];
@@ -55,7 +68,7 @@ export async function startApi(
         throw new HoldfastError("API_LISTEN_FAILED", { listen, reason: "no such form" });
       const socket = "path" in where;
       const missing = [
-        ...(token() === undefined ? ["a token"] : []),
+        ...(tokens().length === 0 ? ["a token"] : []),
         ...(api.tls === undefined ? ["TLS"] : []),
       ];
       if (!isLoopbackListen(listen) && missing.length > 0)
@@ -64,7 +77,7 @@ export async function startApi(
       let app: FastifyInstance;
       try {
         app = await buildServer(sources, {
-          authorization: { token, socket },
+          authorization: { tokens, socket },
           ...(tls !== undefined && { tls }),
         });
       } catch (cause) {
@@ -87,7 +100,7 @@ export async function startApi(
     await close();
     throw error;
   }
-  logger.info({ addresses, token: token() !== undefined, tls: api.tls !== undefined }, "API listens");
+  logger.info({ addresses, tokens: tokens().length, tls: api.tls !== undefined }, "API listens");
   return { addresses, lookAtTls: () => certificates?.look(), close };
 }
 

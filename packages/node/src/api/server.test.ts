@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { get } from "node:http";
 import { after, before, describe, test } from "node:test";
 import {
   type ApiClient,
@@ -7,6 +8,7 @@ import {
   HealthSchema,
   MemberViewSchema,
   ProblemSchema,
+  ROLE_HEADER,
   ServiceViewSchema,
   SessionDetailSchema,
   SessionPageSchema,
@@ -53,7 +55,7 @@ describe("a change", () => {
         throw new HoldfastError("CONFIGURATION_NOT_KEPT", { reason: "configuration: ENOSPC" });
       },
     };
-    const app = await buildServer(sources, { authorization: { token: () => undefined, socket: false } });
+    const app = await buildServer(sources, { authorization: { tokens: () => [], socket: false } });
     const answer = await app.inject({ method: "POST", url: "/v1/services", payload: SPEC });
     assert.equal(answer.statusCode, 507);
     assert.match(String(answer.headers["content-type"]), /problem\+json/);
@@ -88,7 +90,7 @@ describe("a change", () => {
           });
         },
       };
-      const app = await buildServer(sources, { authorization: { token: () => undefined, socket: false } });
+      const app = await buildServer(sources, { authorization: { tokens: () => [], socket: false } });
       const reply = app
         .inject({ method, url, ...(method === "POST" && { payload: SPEC }) })
         .then((answer) => {
@@ -113,7 +115,7 @@ describe("the API", () => {
   let url: string;
   let client: ApiClient;
   before(async () => {
-    app = await buildServer(node.sources, { authorization: { token: () => undefined, socket: false } });
+    app = await buildServer(node.sources, { authorization: { tokens: () => [], socket: false } });
     url = await app.listen({ host: "127.0.0.1", port: 0 });
     client = createClient({ url });
   });
@@ -338,7 +340,7 @@ describe("the API", () => {
 
 test("a trace is a pcapng with the reasons as comments", async () => {
   const node = fakeNode();
-  const app = await buildServer(node.sources, { authorization: { token: () => undefined, socket: false } });
+  const app = await buildServer(node.sources, { authorization: { tokens: () => [], socket: false } });
   try {
     const url = await app.listen({ host: "127.0.0.1", port: 0 });
     const stream = await createClient({ url }).trace({ packets: 2, reason: "drop" });
@@ -369,13 +371,56 @@ test("a trace is a pcapng with the reasons as comments", async () => {
   }
 });
 
-test("with a token, only its holder may ask; health stays open", async () => {
+test("a token does what its role says; who comes over the loopback without one reads", async () => {
   const node = fakeNode();
-  const token = "a-token-of-some-length";
-  const app = await buildServer(node.sources, { authorization: { token: () => token, socket: false } });
+  const [operate, read] = ["a-token-that-operates", "a-token-that-reads"];
+  const app = await buildServer(node.sources, {
+    authorization: {
+      tokens: () => [
+        { role: "operate", token: operate },
+        { role: "read", token: read },
+      ],
+      socket: false,
+    },
+  });
   try {
     const url = await app.listen({ host: "127.0.0.1", port: 0 });
-    assert.equal(await codeOf(createClient({ url }).listServices()), "UNAUTHORIZED");
+    const of = (token?: string) => createClient({ url, ...(token !== undefined && { token }) });
+    const roleOf = async (token?: string) => {
+      const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+      return (await fetch(`${url}/v1/members`, { headers })).headers.get(ROLE_HEADER);
+    };
+    assert.equal(await codeOf(of(`${read}x`).listServices()), "UNAUTHORIZED");
+    assert.equal(await codeOf(of().drainMember("m0", true)), "UNAUTHORIZED");
+    assert.equal(await codeOf(of(read).drainMember("m0", true)), "ROLE_INSUFFICIENT");
+    assert.equal(await codeOf(of(read).trace()), "ROLE_INSUFFICIENT");
+    assert.equal(await codeOf(of().trace()), "UNAUTHORIZED");
+    assert.equal((await of(operate).drainMember("m0", true)).draining, true);
+    assert.deepEqual(
+      [await roleOf(), await roleOf(read), await roleOf(operate)],
+      ["read", "read", "operate"],
+    );
+    // A name that anybody may point at the loopback reads nothing without a token.
+    const named = await rawStatus(url, "/v1/members", { host: "rebound.example" });
+    assert.equal(named, 403);
+    assert.equal(
+      await rawStatus(url, "/v1/members", { host: "m1.example", authorization: `Bearer ${read}` }),
+      200,
+    );
+  } finally {
+    await app.close();
+  }
+});
+
+test("with one token, only its holder changes anything; health stays open", async () => {
+  const node = fakeNode();
+  const token = "a-token-of-some-length";
+  const app = await buildServer(node.sources, {
+    authorization: { tokens: () => [{ role: "operate", token }], socket: false },
+  });
+  try {
+    const url = await app.listen({ host: "127.0.0.1", port: 0 });
+    assert.equal(await codeOf(createClient({ url }).deleteService(ID)), "UNAUTHORIZED");
     assert.equal(await codeOf(createClient({ url, token: `${token}x` }).listServices()), "UNAUTHORIZED");
     assert.deepEqual(await createClient({ url, token }).listServices(), []);
     assert.equal((await fetch(`${url}/v1/health/live`)).status, 200);
@@ -383,6 +428,16 @@ test("with a token, only its holder may ask; health stays open", async () => {
     await app.close();
   }
 });
+
+/** Status of a GET with headers that fetch does not let a program set. */
+function rawStatus(url: string, path: string, headers: Record<string, string>): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    get(url + path, { headers, agent: false }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode);
+    }).on("error", reject);
+  });
+}
 
 test("a service of the file belongs to the file", async () => {
   const spec = {
@@ -405,7 +460,7 @@ test("a service of the file belongs to the file", async () => {
       ...spec,
     },
   ]);
-  const app = await buildServer(node.sources, { authorization: { token: () => undefined, socket: false } });
+  const app = await buildServer(node.sources, { authorization: { tokens: () => [], socket: false } });
   try {
     const client = createClient({ url: await app.listen({ host: "127.0.0.1", port: 0 }) });
     assert.equal(await codeOf(client.deleteService(ID)), "SERVICE_FROM_FILE");

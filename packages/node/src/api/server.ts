@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import fastifySwagger from "@fastify/swagger";
 import fastifySwaggerUi from "@fastify/swagger-ui";
-import { validate } from "@holdfast/api";
+import { ROLE_HEADER, validate } from "@holdfast/api";
 import { HoldfastError } from "@holdfast/model";
 import type { TSchema } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
@@ -72,7 +72,9 @@ export async function buildServer(sources: ApiSources, options: ServerOptions): 
   });
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
 
-  app.addHook("onRequest", async (request) => authorize(request, options.authorization));
+  app.addHook("onRequest", async (request, reply) => {
+    reply.header(ROLE_HEADER, authorize(request, options.authorization));
+  });
   app.addHook("onSend", keepConfiguration(sources));
   app.addHook("onResponse", async (request, reply) => {
     const fields = {

@@ -42,8 +42,12 @@ before(async () => {
   const logger: Logger = { ...silentLogger, info: note, warn: note };
   api = await startApi(
     fakeNode().sources,
-    { listen: `127.0.0.1:${port}`, tls: { certificate: join(top, "api.crt"), key: join(top, "api.key") } },
-    () => undefined,
+    {
+      listen: `127.0.0.1:${port}`,
+      tokens: [],
+      tls: { certificate: join(top, "api.crt"), key: join(top, "api.key") },
+    },
+    () => [],
     logger,
   );
 });

@@ -420,15 +420,24 @@ export function missingProtection(loxilb: Configuration["loxilb"]): string | und
   return missing.length === 0 ? undefined : missing.join(" and ");
 }
 
+/** Whether the API asks for a token at all. */
+function hasToken({ token, tokenFile, tokens }: Configuration["api"]): boolean {
+  return token !== undefined || tokenFile !== undefined || tokens.length > 0;
+}
+
 function checkListeners(configuration: Configuration): CheckFinding[] {
   const findings: CheckFinding[] = [];
   const { api, loxilb } = configuration;
+  for (const [index, { token, tokenFile }] of api.tokens.entries())
+    if ((token === undefined) === (tokenFile === undefined))
+      findings.push({
+        path: ["api", "tokens", index],
+        reason: "has neither token nor tokenFile, or both",
+        remedy: "Set one of them.",
+      });
   for (const listen of listenList(api.listen)) {
     if (isLoopbackListen(listen)) continue;
-    const missing = [
-      ...(api.token === undefined && api.tokenFile === undefined ? ["a token"] : []),
-      ...(api.tls === undefined ? ["TLS"] : []),
-    ];
+    const missing = [...(hasToken(api) ? [] : ["a token"]), ...(api.tls === undefined ? ["TLS"] : [])];
     if (missing.length > 0)
       findings.push({
         path: ["api", "listen"],

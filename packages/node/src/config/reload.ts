@@ -12,6 +12,7 @@ export const RELOADABLE_FIELDS: readonly string[] = [
   "clientPrefixes",
   "api.token",
   "api.tokenFile",
+  "api.tokens",
   "loxilb.token",
   "loxilb.changeGraceMs",
   "loxilb.metrics",

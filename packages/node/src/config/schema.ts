@@ -1,7 +1,7 @@
 // The one schema of the configuration file. Every field has a description (docs/configuration.md is generated
 // from it) and, where it can have one, a default, so that `holdfast config show` prints the whole truth.
 import { ANNOUNCER_KINDS, ROUTER_COUNT_MAX } from "@holdfast/announcer";
-import { AddressSchema, oneOf, oneOfNumbers, PrefixSchema, ServiceSpecSchema } from "@holdfast/api";
+import { AddressSchema, oneOf, oneOfNumbers, PrefixSchema, ROLES, ServiceSpecSchema } from "@holdfast/api";
 import { MEMBER_NUMBER_COUNT_DEFAULT } from "@holdfast/model";
 import { type Static, type TProperties, Type } from "@sinclair/typebox";
 import { RanksSchema, RouterSchema } from "./routers.ts";
@@ -29,6 +29,17 @@ const name = (description: string, options: { default?: string } = {}) =>
 const memberNumber = (description: string, options: { default?: number } = {}) =>
   Type.Integer({ minimum: 0, maximum: 63, description, ...options });
 
+const ApiTokenSchema = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 63, description: "Whose it is, for people." }),
+    role: oneOf(ROLES, {
+      description: "read: looks at everything but packets; operate: changes and traces, too.",
+    }),
+    token: Type.Optional(Type.String({ minLength: 16, description: "Bearer token. Better: tokenFile." })),
+    tokenFile: Type.Optional(file("File with the bearer token, at least 16 characters.")),
+  },
+  closed,
+);
 const AnnouncerKindSchema = oneOf(ANNOUNCER_KINDS);
 const RoleSchema = oneOf(["path", "core", "cluster"]);
 
@@ -293,6 +304,11 @@ export const ConfigurationSchema = Type.Object(
       ),
       token: Type.Optional(Type.String({ minLength: 16, description: "Bearer token. Better: tokenFile." })),
       tokenFile: Type.Optional(file("File with the bearer token, at least 16 characters.")),
+      tokens: Type.Array(ApiTokenSchema, {
+        maxItems: 16,
+        default: [],
+        description: "Further tokens, each with what it is good for; token and tokenFile may do everything.",
+      }),
       tls: Type.Optional(
         Type.Object(
           { certificate: file("PEM file."), key: file("PEM file.") },

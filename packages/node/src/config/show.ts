@@ -11,7 +11,11 @@ export function shownConfiguration(configuration: Configuration): Configuration 
   return {
     ...configuration,
     cluster: { ...cluster, ...(cluster.secret !== undefined && { secret: HIDDEN }) },
-    api: { ...api, ...(api.token !== undefined && { token: HIDDEN }) },
+    api: {
+      ...api,
+      ...(api.token !== undefined && { token: HIDDEN }),
+      tokens: api.tokens.map((each) => ({ ...each, ...(each.token !== undefined && { token: HIDDEN }) })),
+    },
     loxilb: { ...loxilb, ...(loxilb.token !== undefined && { token: HIDDEN }) },
   };
 }
