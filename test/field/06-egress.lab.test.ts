@@ -1,5 +1,6 @@
 // Ways out that XDP cannot use, and programs of others on the same hook: every packet arrives all the same, and the fast
 // path says which way it goes. With native XDP on veth pairs in a namespace of this process's own.
+
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { before, describe, test } from "node:test";
@@ -8,7 +9,6 @@ import {
   type BpfFastPathOptions,
   openBpfFastPath,
 } from "@holdfast/forwarder/internal/fast-path/bpf/bpf-fast-path";
-import { libbpf, libc, options } from "@holdfast/forwarder/internal/fast-path/bpf/native";
 import {
   labHarness,
   labObstacle,
@@ -24,6 +24,8 @@ import {
   LOCAL,
   upFlow,
 } from "@holdfast/forwarder/internal/fast-path/compliance/world";
+import { libbpf, options } from "@holdfast/forwarder/internal/kernel/libbpf";
+import { libc } from "@holdfast/forwarder/internal/kernel/libc";
 import { encodeData, encodeInit } from "@holdfast/sctp";
 import koffi from "koffi";
 

@@ -22,6 +22,7 @@ import {
   natPortsOf,
 } from "@holdfast/model";
 import { Adoption } from "./adoption/adoption.ts";
+import type { Core } from "./core.ts";
 import { Counters } from "./counters/counters.ts";
 import type { SlowPathDropReason } from "./counters/drop-reasons.ts";
 import { FairBucket } from "./counters/fair-bucket.ts";
@@ -29,6 +30,7 @@ import { TokenBucket } from "./counters/token-bucket.ts";
 import { InitSources } from "./embryos/init-sources.ts";
 import { Knocks } from "./embryos/knocks.ts";
 import { Nursery } from "./embryos/nursery.ts";
+import { lenderGone, releasePort } from "./embryos/ports.ts";
 import { EndpointGuard } from "./endings/endpoint-guard.ts";
 import { type ConfirmRemoved, Strays } from "./endings/strays.ts";
 import type { FastPath, Punt } from "./fast-path/port.ts";
@@ -57,9 +59,7 @@ import { describeSession, type SessionDescription } from "./sessions/description
 import { SessionKeeper } from "./sessions/session-keeper.ts";
 import { Unaccepted } from "./slow-path/acceptance.ts";
 import { Beginnings } from "./slow-path/beginning.ts";
-import type { Core } from "./slow-path/core.ts";
 import { Dispatcher } from "./slow-path/dispatcher.ts";
-import { lenderGone, releasePort } from "./slow-path/embryo-ports.ts";
 import { settleHeard } from "./slow-path/heard.ts";
 import { Held } from "./slow-path/held.ts";
 import { publish } from "./slow-path/init-ack.ts";

@@ -21,5 +21,5 @@ export * from "./session/identity.ts";
 export { compareEnds, emptyRecord, isIdentified, join } from "./session/join.ts";
 export * from "./session/record.ts";
 export * from "./session/table.ts";
-export { type LocalListener, type RemoteJoin, SessionView } from "./session/view.ts";
+export { type LocalListener, type RemoteJoin, SessionView } from "./session-table/view.ts";
 export * from "./slots.ts";

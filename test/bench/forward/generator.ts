@@ -1,19 +1,13 @@
 // Sends packets as fast as one core makes them: a live-frame test run of an XDP program, and sinks that count.
+
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { RODATA } from "@holdfast/forwarder/internal/fast-path/bpf/abi";
 import { ElfObject } from "@holdfast/forwarder/internal/fast-path/bpf/abi/elf";
-import {
-  ERRNO,
-  errnoName,
-  libbpf,
-  options,
-  type Pointer,
-  putAddress,
-  viewOf,
-  withLibbpfLog,
-} from "@holdfast/forwarder/internal/fast-path/bpf/native";
 import { fillTables } from "@holdfast/forwarder/internal/fast-path/bpf/powers";
+import { libbpf, options, withLibbpfLog } from "@holdfast/forwarder/internal/kernel/libbpf";
+import { ERRNO, errnoName, type Pointer, putAddress } from "@holdfast/forwarder/internal/kernel/libc";
+import { viewOf } from "@holdfast/forwarder/internal/kernel/memory";
 
 const OBJECT = fileURLToPath(new URL("../../../packages/forwarder/build/generator.bpf.o", import.meta.url));
 const HEAD_SIZE = 46;

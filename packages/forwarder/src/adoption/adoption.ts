@@ -16,10 +16,10 @@ import {
   type SessionRecord,
   sessionIdOf,
 } from "@holdfast/model";
+import type { Core } from "../core.ts";
 import type { Flow } from "../fast-path/port.ts";
 import { flowKeyText } from "../path-mapping/flows.ts";
 import { withLearned } from "../sessions/local-session.ts";
-import type { Core } from "../slow-path/core.ts";
 
 /** Orphans made into records in one turn. */
 const ADOPTED_COUNT_MAX_PER_TURN = 256;

@@ -11,12 +11,12 @@ import {
   type SessionId,
   type SessionRecord,
 } from "@holdfast/model";
+import type { Core } from "../core.ts";
 import { sessionIdOfEmbryo } from "../embryos/embryo.ts";
+import { releasePort } from "../embryos/ports.ts";
 import { addressesDown, downSinceMs, isEndpointGone } from "../health/endpoint-addresses.ts";
 import { placesOf, type ServiceEntry } from "../services/registry.ts";
 import { abortClient, abortEndpoint } from "../slow-path/answers.ts";
-import type { Core } from "../slow-path/core.ts";
-import { releasePort } from "../slow-path/embryo-ports.ts";
 
 /** Sessions ended in one turn of the event loop. */
 const ENDED_COUNT_MAX_PER_TURN = 256;

@@ -9,7 +9,7 @@ import {
   type SessionId,
   type SessionRecord,
 } from "@holdfast/model";
-import type { Core } from "../slow-path/core.ts";
+import type { Core } from "../core.ts";
 
 /** A configuration may come so much later than its sessions. */
 const STRAY_MS = 30_000;

@@ -1,9 +1,9 @@
 // An endpoint with several addresses: it is up while one of them is, and that one is used. Only configured addresses count,
 // its own and those of endpoints that are the same server (twins.ts): what INIT-ACKs tell is of their sessions alone.
 import { type Address, type Candidate, familyOf } from "@holdfast/model";
+import type { Core } from "../core.ts";
 import { configuredAddresses } from "../path-mapping/endpoint-addresses.ts";
 import type { ServiceEntry } from "../services/registry.ts";
-import type { Core } from "../slow-path/core.ts";
 import type { EndpointHealth } from "./endpoint-health.ts";
 
 interface Place {

@@ -1,19 +1,16 @@
 // Probes over raw sockets. The kernel adds the IP header, and with it the node's own address on the way to the endpoint.
 // While such a socket is open, a kernel without SCTP does not answer INIT-ACKs with "protocol unreachable"; one with
 // SCTP answers ABORT, for which the endpoint has no association.
+
 import { type Address, addressBytes, addressFromBytes, familyOf, HoldfastError } from "@holdfast/model";
 import { IpHeader, internetChecksum, PROTOCOL } from "@holdfast/sctp";
 import koffi from "koffi";
-import { ERRNO, errno, errnoName, libc, sendMessage } from "../fast-path/bpf/native.ts";
 import { layOutPacketInfo, PACKET_INFO4, PACKET_INFO6 } from "../fast-path/packet-info.ts";
+import { ERRNO, errno, errnoName, libc } from "../kernel/libc.ts";
+import { sendMessage } from "../kernel/message.ts";
+import { AF_INET, AF_INET6, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW } from "../kernel/numbers.ts";
 import type { ProbeChannel } from "./probe.ts";
 
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
-const SOCK_NONBLOCK = 0o4000;
-const MSG_DONTWAIT = 0x40;
 const RECEIVE_SIZE = 65_536;
 /** Packets read in one turn of the event loop. */
 const TURN_COUNT_MAX = 64;

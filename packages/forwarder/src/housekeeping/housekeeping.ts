@@ -12,15 +12,15 @@ import {
   type Timer,
 } from "@holdfast/model";
 import type { Adoption } from "../adoption/adoption.ts";
+import type { Core } from "../core.ts";
 import { type Embryo, sessionIdOfEmbryo } from "../embryos/embryo.ts";
+import { releasePort } from "../embryos/ports.ts";
 import type { EndpointGuard } from "../endings/endpoint-guard.ts";
 import type { Strays } from "../endings/strays.ts";
 import type { Flow, FlowCounters } from "../fast-path/port.ts";
 import { noteDownPackets, noteUpTraffic } from "../path-mapping/fallback.ts";
 import type { LocalSession } from "../sessions/local-session.ts";
-import type { Core } from "../slow-path/core.ts";
 import type { Dispatcher } from "../slow-path/dispatcher.ts";
-import { releasePort } from "../slow-path/embryo-ports.ts";
 import { flushHeard } from "../slow-path/heard.ts";
 
 /** Activity is reported each quarter of the idle limit (docs: activity epochs). */

@@ -9,10 +9,10 @@ import {
   write16,
   write32,
 } from "@holdfast/sctp";
+import { type Core, drop } from "../core.ts";
 import type { Punt } from "../fast-path/port.ts";
 import { addressAt } from "../packet/input.ts";
 import { isUnicast } from "../path-mapping/client-filter.ts";
-import { type Core, drop } from "../slow-path/core.ts";
 
 /** RFC 1812 §4.3.2.3: as much as fits without exceeding 576 bytes; RFC 4443 §3.2: the minimum MTU, 1,280. */
 const IPV4_ERROR_SIZE_MAX = 576;

@@ -21,13 +21,13 @@ import {
   write16,
   writeIpv4Checksum,
 } from "@holdfast/sctp";
+import { type Core, drop } from "../core.ts";
 import type { Punt } from "../fast-path/port.ts";
 import { addressAt } from "../packet/input.ts";
 import { bytesOf } from "../packet/translate.ts";
 import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
 import { downDestinations, isVerified } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
-import { type Core, drop } from "../slow-path/core.ts";
 import { sessionsAt } from "../slow-path/origin.ts";
 import { matchDown, matchUp } from "../tracker/match.ts";
 import { encodeIcmp } from "./own-errors.ts";

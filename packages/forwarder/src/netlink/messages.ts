@@ -1,5 +1,7 @@
 // rtnetlink messages, as much as links, addresses, routes and neighbours need (RFC 3549; linux/rtnetlink.h).
+
 import { type Address, addressBytes, addressFromBytes, familyOf } from "@holdfast/model";
+import { AF_BRIDGE, AF_INET, AF_INET6 } from "../kernel/numbers.ts";
 
 export const MESSAGE = {
   ERROR: 2,
@@ -32,9 +34,6 @@ const LINK_SIZE = 16;
 const ADDRESS_SIZE = 8;
 const ROUTE_SIZE = 12;
 const NEIGHBOUR_SIZE = 12;
-const AF_INET = 2;
-const AF_INET6 = 10;
-const AF_BRIDGE = 7;
 const RECEIVE_DROPPED = 6;
 const TRANSMIT_DROPPED = 7;
 const RULE_SIZE = 12;

@@ -1,6 +1,7 @@
 // Links, addresses, routes and neighbours of this network namespace: asked for, and followed by their events.
+
 import type { Address } from "@holdfast/model";
-import { ERRNO } from "../fast-path/bpf/native.ts";
+import { ERRNO } from "../kernel/libc.ts";
 import {
   addressOf,
   defaultGatewaysOf,

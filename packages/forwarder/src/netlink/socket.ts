@@ -1,17 +1,14 @@
 // Netlink sockets: one that asks, and one that is told.
+
 import { HoldfastError } from "@holdfast/model";
 import koffi from "koffi";
-import { ERRNO, errno, errnoName, libc } from "../fast-path/bpf/native.ts";
+import { ERRNO, errno, errnoName, libc } from "../kernel/libc.ts";
+import { AF_NETLINK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW, SOL_SOCKET } from "../kernel/numbers.ts";
 import { FLAG_DUMP, MESSAGE, type Message, messagesOf, request } from "./messages.ts";
 
 export const NETLINK_ROUTE = 0;
 export const NETLINK_GENERIC = 16;
 
-const AF_NETLINK = 16;
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
-const SOCK_NONBLOCK = 0o4000;
-const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;

@@ -2,10 +2,10 @@
 // while path packets try another one (docs/sctp.md §6). What answers stays until the paired address speaks again;
 // what does not gives way to the next. Addresses that never proved themselves are the business of probes.ts.
 import { type Address, currentGeneration, familyOf, type SessionRecord } from "@holdfast/model";
+import type { Core } from "../core.ts";
 import type { Flow } from "../fast-path/port.ts";
 import type { LocalSession } from "../sessions/local-session.ts";
 import { withEntry } from "../sessions/local-session.ts";
-import type { Core } from "../slow-path/core.ts";
 import { heardOn, isVerified } from "./flows.ts";
 
 /** A sweep saw a down flow's counter. */

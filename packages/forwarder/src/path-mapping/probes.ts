@@ -11,8 +11,8 @@ import {
   type Tag,
   wasProbed,
 } from "@holdfast/model";
+import type { Core } from "../core.ts";
 import type { LocalSession } from "../sessions/local-session.ts";
-import type { Core } from "../slow-path/core.ts";
 import { heardOn, isVerified } from "./flows.ts";
 
 /** HEARTBEATs for unproven addresses that this member forwarded, of one generation. */

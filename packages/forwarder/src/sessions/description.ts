@@ -8,9 +8,9 @@ import {
   type SessionId,
   type SessionRecord,
 } from "@holdfast/model";
+import type { Core } from "../core.ts";
 import type { Flow, FlowCounters } from "../fast-path/port.ts";
 import { heardOn, isVerified } from "../path-mapping/flows.ts";
-import type { Core } from "../slow-path/core.ts";
 
 export interface PathDescription {
   readonly vip: Address;

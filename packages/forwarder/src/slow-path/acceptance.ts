@@ -4,11 +4,11 @@
 // Passed on, that ABORT would end an association that both ends hold. It speaks of the association only where its sender
 // has taken part in it: where the handshake went, and where it has spoken since.
 import type { Address, Generation, SessionRecord } from "@holdfast/model";
+import { type Core, drop } from "../core.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { heardOn } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import type { LocalSession } from "../sessions/local-session.ts";
-import { type Core, drop } from "./core.ts";
 
 /** The endpoint has sent something with the client's tag to this VIP. */
 export function noteEndpointSpoke(local: LocalSession, clientTag: number, vip: number): undefined {

@@ -13,12 +13,12 @@ import {
   encodeUserInitiatedAbort,
   type Parameter,
 } from "@holdfast/sctp";
+import { type Core, drop } from "../core.ts";
 import { sourcePrefix } from "../embryos/nursery.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { bytesOf, ownPacket } from "../packet/translate.ts";
 import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
 import type { ServiceEntry } from "../services/registry.ts";
-import { type Core, drop } from "./core.ts";
 
 /** Answers the sender of `input` from the address that it used. */
 function reply(core: Core, input: SctpInput, verificationTag: number, chunk: Uint8Array): boolean {

@@ -22,6 +22,7 @@ import {
   parseInit,
   rewriteInit,
 } from "@holdfast/sctp";
+import { type Core, drop, send } from "../core.ts";
 import type { Loan, PortWish } from "../nat-ports/loans.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { replacePayload } from "../packet/translate.ts";
@@ -29,7 +30,6 @@ import { filterListed } from "../path-mapping/client-filter.ts";
 import { familiesOf } from "../path-mapping/families.ts";
 import { pairAddresses } from "../path-mapping/pairing.ts";
 import type { ServiceEntry } from "../services/registry.ts";
-import { type Core, drop, send } from "./core.ts";
 
 /** INITs of endpoints that wait for their answer; the oldest gives way. */
 const BEGINNING_COUNT_MAX = 1_024;

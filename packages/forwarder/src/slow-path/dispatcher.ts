@@ -1,5 +1,6 @@
 // Where a punted packet goes: by protocol, then by direction, then by chunk.
 import { CHUNK, IpHeader, PROTOCOL } from "@holdfast/sctp";
+import { type Core, drop } from "../core.ts";
 import type { Punt } from "../fast-path/port.ts";
 import { Reassembly } from "../fragments/reassembly.ts";
 import { IPV4_MTU_LEAST, sendIcmpError } from "../icmp/own-errors.ts";
@@ -7,7 +8,6 @@ import { handleIcmp } from "../icmp/translation.ts";
 import type { ForwarderLimits } from "../limits.ts";
 import { readInput, type SctpInput } from "../packet/input.ts";
 import { beginnerOf, handleBeginning, handlePeerInitAck, isBeginningsAnswer } from "./beginning.ts";
-import { type Core, drop } from "./core.ts";
 import { handleDown } from "./down.ts";
 import { handleClientInitAck, handleEndpointInit } from "./endpoint-init.ts";
 import { handleInit } from "./init.ts";

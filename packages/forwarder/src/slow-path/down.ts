@@ -14,6 +14,7 @@ import {
   type SessionRecord,
 } from "@holdfast/model";
 import { CHUNK } from "@holdfast/sctp";
+import { type Core, drop } from "../core.ts";
 import { chunkTypes, type SctpInput } from "../packet/input.ts";
 import { associationAddresses, configuredAddresses } from "../path-mapping/endpoint-addresses.ts";
 import { downDestinations } from "../path-mapping/flows.ts";
@@ -23,7 +24,6 @@ import { isOnPath, matchDown, type TagMatch } from "../tracker/match.ts";
 import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
 import { dropUnaccepted, hasEndpointSpoken, noteEndpointSpoke } from "./acceptance.ts";
 import { abortEndpoint, answerDead, refuseAsconf } from "./answers.ts";
-import { type Core, drop } from "./core.ts";
 import { forward } from "./forward.ts";
 import { isLingering, isRestarting, phaseFor, revive } from "./lingering.ts";
 import { type Origin, sessionsFrom } from "./origin.ts";

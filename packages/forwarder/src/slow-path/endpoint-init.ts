@@ -22,6 +22,7 @@ import {
   parseInit,
   rewriteInit,
 } from "@holdfast/sctp";
+import { type Core, drop, send } from "../core.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { replacePayload } from "../packet/translate.ts";
 import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
@@ -29,7 +30,6 @@ import { familiesOf } from "../path-mapping/families.ts";
 import { downDestinations } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import { handleBeginning } from "./beginning.ts";
-import { type Core, drop, send } from "./core.ts";
 import { sessionsFrom } from "./origin.ts";
 
 /** NAT port and tag are those of the endpoint's INIT; only this member has seen it. */

@@ -8,10 +8,10 @@ import {
   write16,
   writeChecksum,
 } from "@holdfast/sctp";
+import { type Core, drop, send } from "../core.ts";
 import { addressAt, type SctpInput } from "../packet/input.ts";
 import { type Rewrite, replacePayload, translate } from "../packet/translate.ts";
 import type { ServiceEntry } from "../services/registry.ts";
-import { type Core, drop, send } from "./core.ts";
 
 /** Sends the packet on with other addresses and ports. Causes that carry addresses lose those that are not VIPs. */
 export function forward(core: Core, input: SctpInput, entry: ServiceEntry, rewrite: Rewrite): undefined {

@@ -2,9 +2,9 @@
 // at a bounded rate.
 import type { Address, Heard, SessionRecord } from "@holdfast/model";
 import { currentGeneration } from "@holdfast/model";
+import type { Core } from "../core.ts";
 import { heardOn, type LocalPaths } from "../path-mapping/flows.ts";
 import { type LocalSession, withEntry, withLearned } from "../sessions/local-session.ts";
-import type { Core } from "./core.ts";
 
 /** What to join when an address was heard on a VIP; undefined when the record says so already. */
 export function heardDelta(

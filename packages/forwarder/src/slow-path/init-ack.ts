@@ -24,14 +24,14 @@ import {
   parseInit,
   rewriteInit,
 } from "@holdfast/sctp";
+import { type Core, drop, send } from "../core.ts";
 import { type Embryo, sessionIdOfEmbryo } from "../embryos/embryo.ts";
+import { releasePort } from "../embryos/ports.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { replacePayload } from "../packet/translate.ts";
 import { isUnicast } from "../path-mapping/client-filter.ts";
 import { familiesOf } from "../path-mapping/families.ts";
 import type { ServiceEntry } from "../services/registry.ts";
-import { type Core, drop, send } from "./core.ts";
-import { releasePort } from "./embryo-ports.ts";
 
 export function handleInitAck(core: Core, input: SctpInput): undefined {
   core.counters.count("init-acks");

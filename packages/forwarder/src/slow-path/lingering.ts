@@ -9,9 +9,9 @@ import {
   type SessionRecord,
   type Tag,
 } from "@holdfast/model";
+import type { Core } from "../core.ts";
 import type { TagMatch } from "../tracker/match.ts";
 import type { Direction } from "../tracker/transitions.ts";
-import type { Core } from "./core.ts";
 
 /** A lost SHUTDOWN-COMPLETE, an ABORT that crossed with data: the ends still have something to say to each other. */
 export function isLingering(core: Core, record: SessionRecord): boolean {

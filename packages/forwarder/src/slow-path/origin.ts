@@ -1,9 +1,9 @@
 // Which sessions a packet that says to be an endpoint's may belong to. The endpoint is known by its configured addresses
 // and by those that its INIT-ACK told for a session: the latter count for that session and for no other.
 import type { Address, Candidate, SessionRecord } from "@holdfast/model";
+import type { Core } from "../core.ts";
 import type { SctpInput } from "../packet/input.ts";
 import type { DownPath } from "../tracker/match.ts";
-import type { Core } from "./core.ts";
 
 export interface Origin {
   readonly record: SessionRecord;

@@ -1,11 +1,11 @@
 // Packets of associations that nobody knows (RFC 9260 §8.4). An ABORT spares the sender minutes of retransmissions, and a wrong
 // one kills a healthy association: it is sent from knowledge alone (docs/decisions/0253).
 import { type Address, isLiving } from "@holdfast/model";
+import { type Core, drop } from "../core.ts";
 import { TokenBucket } from "../counters/token-bucket.ts";
 import { sourcePrefix } from "../embryos/nursery.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { answerOutOfTheBlue } from "./answers.ts";
-import { type Core, drop } from "./core.ts";
 
 /** Sources are told apart by their prefix (/24, /48), by a hash of it: strangers who share a bucket share its rate. */
 const BUCKET_COUNT = 1_024;

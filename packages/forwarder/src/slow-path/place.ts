@@ -8,14 +8,14 @@ import {
   type NatPortPolicy,
   type Tag,
 } from "@holdfast/model";
+import type { Core } from "../core.ts";
+import { evict } from "../embryos/ports.ts";
 import { endpointAddress, isEndpointUp } from "../health/endpoint-addresses.ts";
 import type { Loan, LoanAnswer, PortWish } from "../nat-ports/loans.ts";
 import type { GrantedWish } from "../nat-ports/wishes.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { selectEndpoint } from "../selection/selection.ts";
 import type { ServiceEntry } from "../services/registry.ts";
-import type { Core } from "./core.ts";
-import { evict } from "./embryo-ports.ts";
 
 /** Ports that are kept for INITs that come again: one for so many embryos of the endpoint. */
 const RESERVE_SHARE = 3;

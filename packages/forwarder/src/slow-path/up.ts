@@ -12,6 +12,7 @@ import {
   type SessionRecord,
 } from "@holdfast/model";
 import { CHUNK, T_BIT } from "@holdfast/sctp";
+import { type Core, drop } from "../core.ts";
 import { type Embryo, isClientOf } from "../embryos/embryo.ts";
 import { addressesDown } from "../health/endpoint-addresses.ts";
 import { chunkTypes, type SctpInput } from "../packet/input.ts";
@@ -21,7 +22,6 @@ import { matchUp, type TagMatch } from "../tracker/match.ts";
 import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
 import { dropUnaccepted, hasClientSpoken } from "./acceptance.ts";
 import { answerDead, refuseAsconf } from "./answers.ts";
-import { type Core, drop } from "./core.ts";
 import { forward } from "./forward.ts";
 import { heardDelta, noteHeard } from "./heard.ts";
 import { publish } from "./init-ack.ts";

@@ -1,10 +1,14 @@
 // What only the BPF fast path does: life beyond the daemon, next hops, checksums that are not there yet, budgets.
+
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { describe, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { CHUNK, encodeAbort, encodeChunk, encodeData, encodeInit, storeChecksum } from "@holdfast/sctp";
+import { libc, setOption } from "../../kernel/libc.ts";
+import { SOL_PACKET } from "../../kernel/numbers.ts";
+import { openPacketSocket, sendFrame } from "../../kernel/packet-socket.ts";
 import { labHarness, labObstacle, macText, makeLinks } from "../compliance/lab.ts";
 import { hex, type Rig, recordPunts, total, until } from "../compliance/rig.ts";
 import {
@@ -21,11 +25,8 @@ import {
 } from "../compliance/world.ts";
 import type { FastPath } from "../port.ts";
 import { type InterfaceFacts, interfaceFacts } from "../userspace/interface.ts";
-import { setOption } from "../userspace/libc.ts";
-import { openPacketSocket, SOL_PACKET, sendFrame } from "../userspace/packet-socket.ts";
 import { type BpfFastPath, type BpfFastPathOptions, openBpfFastPath } from "./bpf-fast-path.ts";
 import { tcxProgramIds } from "./links.ts";
-import { libc } from "./native.ts";
 
 const obstacle = labObstacle();
 const data = encodeData({ tsn: 7, data: new Uint8Array(40).fill(0x61) });

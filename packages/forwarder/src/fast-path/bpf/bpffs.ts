@@ -1,8 +1,9 @@
 // The BPF file system, in which the data plane outlives the daemon.
+
 import { existsSync, mkdirSync, readdirSync, rmdirSync, statfsSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { HoldfastError } from "@holdfast/model";
-import { errno, errnoName, libc } from "./native.ts";
+import { errno, errnoName, libc } from "../../kernel/libc.ts";
 
 const BPF_FS_MAGIC = 0xcafe4a11;
 const MOUNT_POINT = "/sys/fs/bpf";

@@ -2,9 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
+import { libbpf } from "../../kernel/libbpf.ts";
 import { COUNTER_BASE, DROP_REASON, EVENT, PUNT_REASON } from "./abi.ts";
 import { dropName, eventName, puntName } from "./names.ts";
-import { libbpf } from "./native.ts";
 
 const NAMES = namesByNumber();
 

@@ -1,20 +1,14 @@
 // Loads the programs over new or pinned maps.
+
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { HoldfastError, type Logger } from "@holdfast/model";
+import { libbpf, withLibbpfLog } from "../../kernel/libbpf.ts";
+import { ERRNO, errno, errnoName, libc, type Pointer } from "../../kernel/libc.ts";
+import { viewOf } from "../../kernel/memory.ts";
+import { withoutSignals } from "../../kernel/signals.ts";
 import { LIMITS, STATE } from "./abi.ts";
 import { clearPins, pinnedNames, preparePinDirectory } from "./bpffs.ts";
-import {
-  ERRNO,
-  errno,
-  errnoName,
-  libbpf,
-  libc,
-  type Pointer,
-  viewOf,
-  withLibbpfLog,
-  withoutSignals,
-} from "./native.ts";
 import { BPF_OBJECT_FILE } from "./object-file.ts";
 import { fillTables } from "./powers.ts";
 

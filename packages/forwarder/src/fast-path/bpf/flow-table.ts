@@ -1,5 +1,8 @@
 // The flow maps: install, remove, read, sweep in batches.
+
 import type { Address } from "@holdfast/model";
+import { libbpf } from "../../kernel/libbpf.ts";
+import { ERRNO, errnoName } from "../../kernel/libc.ts";
 import type { Flow, FlowCounters, FlowKey } from "../port.ts";
 import {
   countersOf,
@@ -12,7 +15,6 @@ import {
   layoutOf,
 } from "./flow-codec.ts";
 import type { KernelClock } from "./kernel-clock.ts";
-import { ERRNO, errnoName, libbpf } from "./native.ts";
 import { type NexthopTable, UNRESOLVED } from "./nexthops.ts";
 
 /** Flows visited by one call of `sweep`. */

@@ -1,8 +1,9 @@
 // Interfaces as the programs know them: their MAC, by ifindex modulo the slots.
+
 import { HoldfastError } from "@holdfast/model";
+import { libbpf } from "../../kernel/libbpf.ts";
 import type { Link } from "../../netlink/messages.ts";
 import { INTERFACE, LIMITS } from "./abi.ts";
-import { libbpf } from "./native.ts";
 
 export class InterfaceSlots {
   readonly #fd: number;

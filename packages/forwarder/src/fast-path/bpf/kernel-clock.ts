@@ -1,6 +1,7 @@
 // Jiffies, in which the programs write when a flow was last seen, as milliseconds of the monotonic clock.
+import { libbpf, options } from "../../kernel/libbpf.ts";
+import { errnoName, putAddress } from "../../kernel/libc.ts";
 import { CLOCK } from "./abi.ts";
-import { errnoName, libbpf, options, putAddress } from "./native.ts";
 
 /** Jiffies a second that kernels are built with. */
 const FREQUENCIES = [24, 32, 48, 64, 100, 128, 200, 250, 256, 300, 500, 512, 1000, 1024, 1200];

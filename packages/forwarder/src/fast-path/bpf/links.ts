@@ -1,11 +1,13 @@
 // Attaching: XDP and tcx links, pinned so that they outlive the daemon; clsact where there is no tcx.
+
 import { basename, join } from "node:path";
 import { HoldfastError, type Logger } from "@holdfast/model";
+import { libbpf, options, withLibbpfLog } from "../../kernel/libbpf.ts";
+import { ERRNO, errnoName, libc } from "../../kernel/libc.ts";
 import type { Link } from "../../netlink/messages.ts";
 import type { Hook } from "../port.ts";
 import { pinnedNames, preparePinDirectory, unpin } from "./bpffs.ts";
 import type { DataPlane } from "./data-plane.ts";
-import { ERRNO, errnoName, libbpf, libc, options, withLibbpfLog } from "./native.ts";
 
 const BPF_XDP = 37;
 const BPF_TCX_INGRESS = 46;

@@ -1,8 +1,10 @@
 // VIPs, their ports and the endpoints, kept in the maps as they were last set: only differences are written.
+
 import { type Address, addressBytes } from "@holdfast/model";
+import { libbpf } from "../../kernel/libbpf.ts";
+import { errnoName } from "../../kernel/libc.ts";
 import type { LocalAddress } from "../port.ts";
 import { LOCAL, LOCAL_FLAG, PORT_KEY, PORT_KIND } from "./abi.ts";
-import { errnoName, libbpf } from "./native.ts";
 
 /** Beside each endpoint: its port at any address. */
 const ANY_ADDRESS = Buffer.alloc(16);

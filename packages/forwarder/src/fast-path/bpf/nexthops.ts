@@ -3,13 +3,14 @@
 //
 // Entry 0 is never resolved: flows of a destination without a route, or beyond the table's size, have it, and their
 // packets go the slow way. An entry that no flow has any more is given back (nexthop-numbers.ts).
+
 import { type Address, addressBytes, addressFromBytes, familyOf } from "@holdfast/model";
+import { libbpf } from "../../kernel/libbpf.ts";
 import type { Link, Neighbour, Route } from "../../netlink/messages.ts";
 import type { Netlink, NetlinkEvent } from "../../netlink/netlink.ts";
 import type { Direction, RouteFinder } from "../../netlink/route-finder.ts";
 import { LIMITS, NEXTHOP, NEXTHOP_FLAG } from "./abi.ts";
 import type { KernelClock } from "./kernel-clock.ts";
-import { libbpf } from "./native.ts";
 import { NexthopNumbers } from "./nexthop-numbers.ts";
 
 export const UNRESOLVED = 0;

@@ -10,6 +10,17 @@ import {
   IPV6_HEADER_SIZE,
   IPV6_SOURCE_OFFSET,
 } from "@holdfast/sctp";
+import { ERRNO, errno, errnoName, libc, putAddress } from "../../kernel/libc.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_PACKET,
+  MSG_DONTWAIT,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+  SOL_SOCKET,
+} from "../../kernel/numbers.ts";
 import {
   IPV6_FREEBIND,
   layOutPacketInfo,
@@ -17,23 +28,14 @@ import {
   PACKET_INFO6,
   type PacketInfo,
 } from "../packet-info.ts";
-import { ERRNO, errno, errnoName, libc, putAddress } from "./native.ts";
 
-const AF_INET = 2;
-const AF_INET6 = 10;
-const AF_PACKET = 17;
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
-const SOCK_NONBLOCK = 0o4000;
 const IPPROTO_RAW = 255;
 const IPPROTO_IP = 0;
 const IPPROTO_IPV6 = 41;
-const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const IP_MTU_DISCOVER = 10;
 const IP_PMTUDISC_DONT = 0;
 const IPV6_HDRINCL = 36;
-const MSG_DONTWAIT = 0x40;
 /** A burst of the slow path's answers has to fit: what does not is a lost packet. */
 const SEND_BUFFER_BYTES = 4 * 1024 * 1024;
 

@@ -2,7 +2,9 @@
 //
 // One page with the consumer's position, which is ours to write; then, read-only, one page with the producer's, and the
 // data twice in a row, so that no record is broken at the end.
-import { errno, errnoName, libc, type Pointer, viewOf } from "./native.ts";
+
+import { errno, errnoName, libc, type Pointer } from "../../kernel/libc.ts";
+import { viewOf } from "../../kernel/memory.ts";
 
 const PAGE_SIZE = 4096;
 const PROT_READ = 1;

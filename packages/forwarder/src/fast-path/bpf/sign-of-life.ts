@@ -1,7 +1,8 @@
 // The sign of life, for the thread that probes the other members: it says that this member is well enough to be
 // asked. Nothing else is imported here, so that a worker thread loads it fast.
+import { libbpf } from "../../kernel/libbpf.ts";
+import { libc } from "../../kernel/libc.ts";
 import { STATE } from "./abi.ts";
-import { libbpf, libc } from "./native.ts";
 import { beat, readState } from "./state.ts";
 
 /** The data of `FastPath.signOfLifeModule`: plain, so that a worker takes it. */

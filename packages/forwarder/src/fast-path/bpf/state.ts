@@ -1,6 +1,6 @@
 // The one entry that tells the programs whether the daemon lives and what it can bear.
+import { libbpf } from "../../kernel/libbpf.ts";
 import { BUDGET, BUDGET_RATE, LIMITS, STATE } from "./abi.ts";
-import { libbpf } from "./native.ts";
 
 /** A sign of life older than this is a dead daemon's: the death verdict of the default failure detection. */
 export const DEAD_AFTER_MS_DEFAULT = 150;

@@ -1,11 +1,12 @@
 // Runs a program on one packet without a wire (bpf_prog_test_run): what the oracle test compares, and benchmarks time.
+import { libbpf, options } from "../../kernel/libbpf.ts";
+import { errnoName, putAddress } from "../../kernel/libc.ts";
 import type { Punt } from "../port.ts";
 import { INTERFACE, INTERFACE_FLAG, LIMITS, NEXTHOP, NEXTHOP_FLAG } from "./abi.ts";
 import { type DataPlane, loadDataPlane } from "./data-plane.ts";
 import { FlowTable } from "./flow-table.ts";
 import { KernelClock } from "./kernel-clock.ts";
 import { LocalTables } from "./local-tables.ts";
-import { errnoName, libbpf, options, putAddress } from "./native.ts";
 import { readPunts } from "./punt-reader.ts";
 import { Ring } from "./ring.ts";
 import { PUNT_BUDGETS_DEFAULT, type PuntBudgets, writeState } from "./state.ts";

@@ -2,24 +2,25 @@
 // when the process ends, and with it all that was made in it. Linux, root.
 //
 //   test ── client0 ═ hfclient ── fast path ── hfcore ═ core0 ── test
+
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { addressBytes } from "@holdfast/model";
 import { IpHeader, read16, write16 } from "@holdfast/sctp";
 import koffi from "koffi";
-import type { FastPath } from "../port.ts";
-import { type InterfaceFacts, interfaceFacts } from "../userspace/interface.ts";
-import { check, libc, setOption } from "../userspace/libc.ts";
+import { check, libc, setOption } from "../../kernel/libc.ts";
+import { SOL_PACKET } from "../../kernel/numbers.ts";
 import {
   ETH_HEADER_SIZE,
   ETH_P_IP,
   ETH_P_IPV6,
   openPacketSocket,
   receiveFrame,
-  SOL_PACKET,
   sendFrame,
   setReceiveBuffer,
-} from "../userspace/packet-socket.ts";
+} from "../../kernel/packet-socket.ts";
+import type { FastPath } from "../port.ts";
+import { type InterfaceFacts, interfaceFacts } from "../userspace/interface.ts";
 import type { Harness, Rig, RigOptions } from "./rig.ts";
 import { CLIENT_MTU, CORE_MTU, FAMILIES, type Side } from "./world.ts";
 

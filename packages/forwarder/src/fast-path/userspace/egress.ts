@@ -3,14 +3,14 @@
 // for a second.
 
 import { addressFromBytes } from "@holdfast/model";
+import { libc, openSocket } from "../../kernel/libc.ts";
+import { AF_INET, AF_INET6, AF_UNSPEC, SOCK_DGRAM } from "../../kernel/numbers.ts";
 import type { RouteFinder } from "../../netlink/route-finder.ts";
 import type { Flow } from "../port.ts";
 import { BytesMap } from "../reference/bytes-map.ts";
 import type { FlowEntry } from "../reference/flow-entry.ts";
 import type { Egress } from "../reference/translator.ts";
-import { AF_INET, AF_INET6, libc, openSocket, SOCK_DGRAM } from "./libc.ts";
 
-const AF_UNSPEC = 0;
 const IPPROTO_IP = 0;
 const IPPROTO_IPV6 = 41;
 const IP_MTU = 14;

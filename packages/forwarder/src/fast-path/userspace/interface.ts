@@ -1,5 +1,7 @@
 // What the kernel knows of a network interface.
-import { AF_INET, check, libc, openSocket, SOCK_DGRAM } from "./libc.ts";
+
+import { check, libc, openSocket } from "../../kernel/libc.ts";
+import { AF_INET, SOCK_DGRAM } from "../../kernel/numbers.ts";
 
 const SIOCGIFMTU = 0x8921n;
 const SIOCGIFHWADDR = 0x8927n;

@@ -1,10 +1,11 @@
 // The interfaces of the userspace fast path, each with its ring: those that are there, and those that come and go.
+
 import { HoldfastError, type Logger } from "@holdfast/model";
+import { SystemCallError } from "../../kernel/libc.ts";
 import type { Link } from "../../netlink/messages.ts";
 import { Netlink, type NetlinkEvent } from "../../netlink/netlink.ts";
 import { InterfaceSelection, isEthernet } from "../../netlink/selection.ts";
 import { type InterfaceFacts, interfaceFacts } from "./interface.ts";
-import { SystemCallError } from "./libc.ts";
 import { ReceiveRing } from "./receive-ring.ts";
 
 export interface Port {

@@ -1,7 +1,9 @@
 // TPACKET_V3: the kernel writes frames into blocks of memory that we share with it, and hands over a block when it is
 // full or a millisecond old. Linux, Documentation/networking/packet_mmap.rst.
-import { libc, type Mapping, mapMemory, setOption } from "./libc.ts";
-import { openPacketSocket, receiveAllMulticast, SOL_PACKET } from "./packet-socket.ts";
+import { libc, setOption } from "../../kernel/libc.ts";
+import { type Mapping, mapMemory } from "../../kernel/memory.ts";
+import { SOL_PACKET } from "../../kernel/numbers.ts";
+import { openPacketSocket, receiveAllMulticast } from "../../kernel/packet-socket.ts";
 import { attachFilter } from "./socket-filter.ts";
 
 const PACKET_RX_RING = 5;

@@ -1,11 +1,11 @@
 // Waits for all rings with one blocked call on one of libuv's threads, a tenth of a second at most.
-import { check, ERRNO, libc, SystemCallError } from "./libc.ts";
+import { check, ERRNO, libc, SystemCallError } from "../../kernel/libc.ts";
+import { SOL_SOCKET } from "../../kernel/numbers.ts";
 import type { ReceiveRing } from "./receive-ring.ts";
 
 const POLLIN = 1;
 const POLLERR = 8;
 const REVENTS_OFFSET = 6;
-const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const POLL_SIZE = 8;
 const WAIT_MS = 100;

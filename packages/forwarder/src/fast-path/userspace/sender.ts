@@ -1,5 +1,8 @@
 // Sending whole IP packets through raw sockets: the kernel routes them, finds the neighbour, and accepts a source that
 // is not its own. sendmmsg takes a batch with one system call.
+import { ERRNO, errno, libc, openSocket, setOption } from "../../kernel/libc.ts";
+import { type Mapping, mapMemory } from "../../kernel/memory.ts";
+import { AF_INET, AF_INET6, SOCK_RAW, SOL_SOCKET } from "../../kernel/numbers.ts";
 import {
   IPV6_FREEBIND,
   layOutPacketInfo,
@@ -7,23 +10,10 @@ import {
   PACKET_INFO6,
   type PacketInfo,
 } from "../packet-info.ts";
-import {
-  AF_INET,
-  AF_INET6,
-  ERRNO,
-  errno,
-  libc,
-  type Mapping,
-  mapMemory,
-  openSocket,
-  SOCK_RAW,
-  setOption,
-} from "./libc.ts";
 
 const IPPROTO_RAW = 255;
 const IPPROTO_IPV6 = 41;
 const IPV6_HDRINCL = 36;
-const SOL_SOCKET = 1;
 const SO_SNDBUFFORCE = 32;
 const SEND_BUFFER_SIZE = 8 << 20;
 

@@ -1,8 +1,9 @@
 // A classic socket filter: only ARP, IPv6 multicast (neighbour solicitations are) and packets for local addresses are
 // copied into the ring. Classic filters need no BPF permission.
-import { addressOf, setOption } from "./libc.ts";
 
-const SOL_SOCKET = 1;
+import { addressOf, setOption } from "../../kernel/libc.ts";
+import { SOL_SOCKET } from "../../kernel/numbers.ts";
+
 const SO_ATTACH_FILTER = 26;
 /** The kernel's BPF_MAXINSNS. */
 const INSTRUCTION_COUNT_MAX = 4096;

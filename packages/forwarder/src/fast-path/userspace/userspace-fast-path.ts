@@ -1,6 +1,9 @@
 // The fast path for hosts where BPF is not allowed: a ring per interface, the reference translator, raw sockets.
+
 import { type Address, addressBytes, type Logger, silentLogger } from "@holdfast/model";
 import { IPV4_HEADER_SIZE, IpHeader, internetChecksum, read16, writeChecksum } from "@holdfast/sctp";
+import { addressOf } from "../../kernel/libc.ts";
+import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, sendFrame } from "../../kernel/packet-socket.ts";
 import { Netlink } from "../../netlink/netlink.ts";
 import { ANYWHERE, RouteFinder, type Towards } from "../../netlink/route-finder.ts";
 import { arpReply, type OwnsAddress } from "../answer/arp.ts";
@@ -20,8 +23,6 @@ import { Engine } from "../reference/engine.ts";
 import { PUNT_TURN_COUNT_MAX, type PuntRates } from "../reference/punt-queue.ts";
 import { EgressTable } from "./egress.ts";
 import { HostGuard } from "./host-guard.ts";
-import { addressOf } from "./libc.ts";
-import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, sendFrame } from "./packet-socket.ts";
 import { type Port, Ports } from "./ports.ts";
 import type { ReceiveRing, RingFrame } from "./receive-ring.ts";
 import { RingPoll } from "./ring-poll.ts";

@@ -1,15 +1,14 @@
 // AF_PACKET sockets: whole frames of one interface.
+
+import { check, ERRNO, errno, libc, openSocket, SystemCallError, setOption } from "./libc.ts";
 import {
   AF_PACKET,
-  check,
-  ERRNO,
-  errno,
-  libc,
-  openSocket,
+  PACKET_ADD_MEMBERSHIP,
+  PACKET_MR_ALLMULTI,
   SOCK_RAW,
-  SystemCallError,
-  setOption,
-} from "./libc.ts";
+  SOL_PACKET,
+  SOL_SOCKET,
+} from "./numbers.ts";
 
 export const ETH_HEADER_SIZE = 14;
 export const ETH_P_IP = 0x0800;
@@ -17,11 +16,7 @@ export const ETH_P_ARP = 0x0806;
 export const ETH_P_IPV6 = 0x86dd;
 const ETH_P_ALL = 0x0003;
 
-export const SOL_PACKET = 263;
-const PACKET_ADD_MEMBERSHIP = 1;
-const PACKET_MR_ALLMULTI = 2;
 const PACKET_IGNORE_OUTGOING = 23;
-const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
 
 /** struct sockaddr_ll for one interface. */

@@ -10,30 +10,30 @@ import type {
   SessionRecord,
   SessionTable,
 } from "@holdfast/model";
-import type { Counters } from "../counters/counters.ts";
-import type { SlowPathDropReason } from "../counters/drop-reasons.ts";
-import type { FairBucket } from "../counters/fair-bucket.ts";
-import type { TokenBucket } from "../counters/token-bucket.ts";
-import type { InitSources } from "../embryos/init-sources.ts";
-import type { Knocks } from "../embryos/knocks.ts";
-import type { Nursery } from "../embryos/nursery.ts";
-import type { FastPath } from "../fast-path/port.ts";
-import { fragmentPacket } from "../fragments/fragmentation.ts";
-import type { EndpointHealth } from "../health/endpoint-health.ts";
-import type { ForwarderLimits } from "../limits.ts";
-import type { NatPorts } from "../nat-ports/allocator.ts";
-import type { Loans } from "../nat-ports/loans.ts";
-import type { Wishes } from "../nat-ports/wishes.ts";
-import type { SctpInput } from "../packet/input.ts";
-import type { ClientFilterOptions } from "../path-mapping/client-filter.ts";
-import type { ProbeOutcomes } from "../path-mapping/probes.ts";
-import type { Associations } from "../selection/associations.ts";
-import type { ServiceRegistry } from "../services/registry.ts";
-import type { SessionKeeper } from "../sessions/session-keeper.ts";
-import type { Unaccepted } from "./acceptance.ts";
-import type { Beginnings } from "./beginning.ts";
-import type { Held } from "./held.ts";
-import type { AnswerRates, Certainty } from "./out-of-the-blue.ts";
+import type { Counters } from "./counters/counters.ts";
+import type { SlowPathDropReason } from "./counters/drop-reasons.ts";
+import type { FairBucket } from "./counters/fair-bucket.ts";
+import type { TokenBucket } from "./counters/token-bucket.ts";
+import type { InitSources } from "./embryos/init-sources.ts";
+import type { Knocks } from "./embryos/knocks.ts";
+import type { Nursery } from "./embryos/nursery.ts";
+import type { FastPath } from "./fast-path/port.ts";
+import { fragmentPacket } from "./fragments/fragmentation.ts";
+import type { EndpointHealth } from "./health/endpoint-health.ts";
+import type { ForwarderLimits } from "./limits.ts";
+import type { NatPorts } from "./nat-ports/allocator.ts";
+import type { Loans } from "./nat-ports/loans.ts";
+import type { Wishes } from "./nat-ports/wishes.ts";
+import type { SctpInput } from "./packet/input.ts";
+import type { ClientFilterOptions } from "./path-mapping/client-filter.ts";
+import type { ProbeOutcomes } from "./path-mapping/probes.ts";
+import type { Associations } from "./selection/associations.ts";
+import type { ServiceRegistry } from "./services/registry.ts";
+import type { SessionKeeper } from "./sessions/session-keeper.ts";
+import type { Unaccepted } from "./slow-path/acceptance.ts";
+import type { Beginnings } from "./slow-path/beginning.ts";
+import type { Held } from "./slow-path/held.ts";
+import type { AnswerRates, Certainty } from "./slow-path/out-of-the-blue.ts";
 
 export interface Core {
   readonly fastPath: FastPath;

@@ -1,7 +1,8 @@
 // The NAT port of an embryo, and how it goes back.
-import type { Embryo } from "../embryos/embryo.ts";
-import type { Core } from "./core.ts";
-import type { Place } from "./place.ts";
+
+import type { Core } from "../core.ts";
+import type { Place } from "../slow-path/place.ts";
+import type { Embryo } from "./embryo.ts";
 
 /** Makes room: an embryo that had its time and is in nobody's table. Its cookie, should it come, finds nothing. */
 export function evict(core: Core, embryo: Embryo): undefined {

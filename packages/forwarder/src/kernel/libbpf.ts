@@ -1,12 +1,7 @@
-// libbpf and libc through koffi. Sync calls take Buffers as they are; addresses that the kernel keeps beyond a call
-// come from mmap only, so that the garbage collector has no say in them.
-import { constants } from "node:os";
+// libbpf through koffi. Sync calls take Buffers as they are.
+
 import koffi from "koffi";
-
-/** A C pointer, as koffi hands it out. */
-export type Pointer = unknown;
-
-const POINTER_SIZE = 8;
+import { libc, type Pointer } from "./libc.ts";
 
 interface Libbpf {
   readonly objectOpen: (file: string, options: Pointer) => Pointer;
@@ -62,44 +57,14 @@ interface Libbpf {
   readonly setPrint: (callback: Pointer) => Pointer;
 }
 
-interface Libc {
-  readonly mmap: (
-    address: Pointer,
-    length: number,
-    protection: number,
-    flags: number,
-    fd: number,
-    offset: number,
-  ) => Pointer;
-  readonly munmap: (address: Pointer, length: number) => number;
-  readonly close: (fd: number) => number;
-  readonly mount: (source: string, target: string, type: string, flags: number, data: Pointer) => number;
-  readonly socket: (domain: number, type: number, protocol: number) => number;
-  readonly bind: (fd: number, address: Uint8Array, size: number) => number;
-  readonly setsockopt: (fd: number, level: number, name: number, value: Uint8Array, size: number) => number;
-  readonly sendto: (
-    fd: number,
-    bytes: Uint8Array,
-    length: number,
-    flags: number,
-    address: Uint8Array | null,
-    size: number,
-  ) => number;
-  readonly sendmsg: (fd: number, message: Uint8Array, flags: number) => number;
-  readonly recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number;
-  readonly vsnprintf: (bytes: Uint8Array, size: number, format: Pointer, list: Pointer) => number;
-  readonly signalMask: (how: number, set: Uint8Array, before: Uint8Array | null) => number;
-}
-
-let loadedLibbpf: Libbpf | undefined;
-let loadedLibc: Libc | undefined;
+let loaded: Libbpf | undefined;
 
 /** Throws what koffi throws when libbpf.so.1 is not installed. */
 export function libbpf(): Libbpf {
-  if (loadedLibbpf !== undefined) return loadedLibbpf;
+  if (loaded !== undefined) return loaded;
   const library = koffi.load("libbpf.so.1");
   const f = (definition: string) => library.func(definition) as never;
-  loadedLibbpf = {
+  loaded = {
     objectOpen: f("void *bpf_object__open_file(const char *path, void *opts)"),
     objectLoad: f("int bpf_object__load(void *obj)"),
     objectClose: f("void bpf_object__close(void *obj)"),
@@ -135,77 +100,7 @@ export function libbpf(): Libbpf {
     tcDetach: f("int bpf_tc_detach(void *hook, void *opts)"),
     setPrint: f("void *libbpf_set_print(void *callback)"),
   };
-  return loadedLibbpf;
-}
-
-export function libc(): Libc {
-  if (loadedLibc !== undefined) return loadedLibc;
-  const library = koffi.load("libc.so.6");
-  const f = (definition: string) => library.func(definition) as never;
-  loadedLibc = {
-    mmap: f("void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)"),
-    munmap: f("int munmap(void *addr, size_t length)"),
-    close: f("int close(int fd)"),
-    mount: f("int mount(const char *source, const char *target, const char *type, ulong flags, void *data)"),
-    socket: f("int socket(int domain, int type, int protocol)"),
-    bind: f("int bind(int fd, void *address, uint size)"),
-    setsockopt: f("int setsockopt(int fd, int level, int name, void *value, uint size)"),
-    sendto: f("int64_t sendto(int fd, void *bytes, size_t length, int flags, void *address, uint size)"),
-    sendmsg: f("int64_t sendmsg(int fd, void *message, int flags)"),
-    recv: f("int64_t recv(int fd, void *bytes, size_t length, int flags)"),
-    vsnprintf: f("int vsnprintf(void *bytes, size_t size, void *format, void *list)"),
-    signalMask: f("int pthread_sigmask(int how, void *set, void *before)"),
-  };
-  return loadedLibc;
-}
-
-/** errno of the last libc call that failed. */
-export function errno(): number {
-  return koffi.errno();
-}
-
-const NAMES = new Map(Object.entries(koffi.os.errno).map(([name, value]) => [value, name]));
-
-/** "EPERM" for 1 or -1. */
-export function errnoName(code: number): string {
-  return NAMES.get(Math.abs(code)) ?? `error ${Math.abs(code)}`;
-}
-
-export const ERRNO = koffi.os.errno as Readonly<Record<string, number>>;
-
-/** The address of a buffer, written into another. The caller keeps both alive while C may look. */
-export function putAddress(into: Buffer, offset: number, of: Uint8Array): void {
-  into.writeBigUInt64LE(koffi.address(of) as bigint, offset);
-}
-
-/** struct msghdr, and iovec. */
-const MESSAGE_SIZE = 56;
-const VECTOR_SIZE = 16;
-
-/** sendmsg of one piece with one control message; what it returns. */
-export function sendMessage(
-  fd: number,
-  bytes: Uint8Array,
-  address: Uint8Array,
-  control: Uint8Array,
-  flags: number,
-): number {
-  const vector = Buffer.alloc(VECTOR_SIZE);
-  putAddress(vector, 0, bytes);
-  vector.writeBigUInt64LE(BigInt(bytes.length), 8);
-  const message = Buffer.alloc(MESSAGE_SIZE);
-  putAddress(message, 0, address);
-  message.writeUInt32LE(address.length, 8);
-  putAddress(message, 16, vector);
-  message.writeBigUInt64LE(1n, 24);
-  putAddress(message, 32, control);
-  message.writeBigUInt64LE(BigInt(control.length), 40);
-  return libc().sendmsg(fd, message, flags);
-}
-
-/** Memory that is not the garbage collector's, as an ArrayBuffer over it. */
-export function viewOf(pointer: Pointer, length: number): ArrayBuffer {
-  return koffi.view(pointer, length);
+  return loaded;
 }
 
 const PRINT = koffi.proto("int HoldfastPrint(int level, void *format, void *list)");
@@ -236,34 +131,9 @@ export function withLibbpfLog<T>(action: () => T): { result: T; lines: readonly 
   }
 }
 
-const SIG_BLOCK = 0;
-const SIG_SETMASK = 2;
-/** sigset_t of glibc. */
-const SIGNAL_SET_SIZE = 128;
-/** What an instruction raises itself: the kernel ends a process that blocks these and then raises one. */
-const SYNCHRONOUS_SIGNALS = ["SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV"] as const;
-
-/** Runs `action` with this thread's signals put off, for calls that the kernel gives up when one comes. */
-export function withoutSignals<T>(action: () => T): T {
-  const set = Buffer.alloc(SIGNAL_SET_SIZE, 0xff);
-  for (const name of SYNCHRONOUS_SIGNALS) {
-    const bit = constants.signals[name] - 1;
-    set[bit >>> 3] = (set[bit >>> 3] as number) & ~(1 << (bit & 7));
-  }
-  const before = Buffer.alloc(SIGNAL_SET_SIZE);
-  libc().signalMask(SIG_BLOCK, set, before);
-  try {
-    return action();
-  } finally {
-    libc().signalMask(SIG_SETMASK, before, null);
-  }
-}
-
 /** An options struct of libbpf: zeroed, its size in the first word. */
 export function options(size: number): Buffer {
   const bytes = Buffer.alloc(size);
   bytes.writeBigUInt64LE(BigInt(size), 0);
   return bytes;
 }
-
-export { POINTER_SIZE };

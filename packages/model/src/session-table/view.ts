@@ -2,15 +2,15 @@
 // The view joins; whoever replicates listens to `onLocal` and feeds `joinRemote` and `forget`.
 import type { Address } from "../address.ts";
 import type { ServiceId } from "../service.ts";
-import type { CandidateIdentity } from "./candidate.ts";
-import { decodeSession } from "./codec/read.ts";
-import { complete } from "./complete.ts";
-import { comparePrecedence, currentCandidate, isEnded, isSamePort, natPortsOf } from "./facts.ts";
-import { compareEnds, emptyRecord, isIdentified, join } from "./join.ts";
-import type { End, Generation, SessionDelta, SessionId, SessionRecord, Tag } from "./record.ts";
+import type { CandidateIdentity } from "../session/candidate.ts";
+import { decodeSession } from "../session/codec/read.ts";
+import { complete } from "../session/complete.ts";
+import { comparePrecedence, currentCandidate, isEnded, isSamePort, natPortsOf } from "../session/facts.ts";
+import { compareEnds, emptyRecord, isIdentified, join } from "../session/join.ts";
+import type { End, Generation, SessionDelta, SessionId, SessionRecord, Tag } from "../session/record.ts";
+import type { Origin, SessionChange, SessionQuestion, SessionTable } from "../session/table.ts";
 import { RecordStore } from "./record-store.ts";
 import { HASH_START, hashEnd, hashNumber, hashText, SlotIndex } from "./slot-index.ts";
-import type { Origin, SessionChange, SessionQuestion, SessionTable } from "./table.ts";
 
 export interface RemoteJoin {
   /** The record now equals what the delta says: its sender holds all that this member knows. */

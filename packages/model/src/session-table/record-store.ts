@@ -1,13 +1,13 @@
 // Records at rest: their canonical bytes in pages, found by id. A session takes about 380 bytes here with all its
 // indices, and 2,500 as objects (docs/decisions/0057); the garbage collector sees pages instead of a million maps. Records used lately stay
 // decoded as well.
-import { ByteWriter } from "./bytes.ts";
-import { RECORD_BYTES_MAX } from "./codec/format.ts";
-import { decodeSession } from "./codec/read.ts";
-import { writeSession, writeWithEnd } from "./codec/write.ts";
-import { sessionIdFromBytes, sessionIdToBytes } from "./identity.ts";
-import { emptyRecord, join } from "./join.ts";
-import type { End, SessionId, SessionRecord } from "./record.ts";
+import { ByteWriter } from "../session/bytes.ts";
+import { RECORD_BYTES_MAX } from "../session/codec/format.ts";
+import { decodeSession } from "../session/codec/read.ts";
+import { writeSession, writeWithEnd } from "../session/codec/write.ts";
+import { sessionIdFromBytes, sessionIdToBytes } from "../session/identity.ts";
+import { emptyRecord, join } from "../session/join.ts";
+import type { End, SessionId, SessionRecord } from "../session/record.ts";
 import { SlotIndex } from "./slot-index.ts";
 
 /** Blocks are multiples of this; the multiple is the block's class. */

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { arbitraryDelta, arbitrarySessionId } from "./arbitrary.ts";
-import { candidateKeyOf } from "./candidate.ts";
-import { decodeSession } from "./codec/read.ts";
-import { canonicalForm, encodeSession } from "./codec/write.ts";
+import { arbitraryDelta, arbitrarySessionId } from "../session/arbitrary.ts";
+import { candidateKeyOf } from "../session/candidate.ts";
+import { decodeSession } from "../session/codec/read.ts";
+import { canonicalForm, encodeSession } from "../session/codec/write.ts";
 import {
   commitOf,
   currentGeneration,
@@ -13,11 +13,11 @@ import {
   isLiving,
   natPortsOf,
   pendingGenerations,
-} from "./facts.ts";
-import { sessionIdOf } from "./identity.ts";
-import { emptyRecord, isIdentified, join } from "./join.ts";
-import type { Candidate, Generation, SessionDelta, SessionId, SessionRecord } from "./record.ts";
-import type { SessionChange } from "./table.ts";
+} from "../session/facts.ts";
+import { sessionIdOf } from "../session/identity.ts";
+import { emptyRecord, isIdentified, join } from "../session/join.ts";
+import type { Candidate, Generation, SessionDelta, SessionId, SessionRecord } from "../session/record.ts";
+import type { SessionChange } from "../session/table.ts";
 import { SessionView } from "./view.ts";
 
 const SERVICE_ID = "sctp/203.0.113.1:38412";
