@@ -1,4 +1,4 @@
-// What the parts of the slow path share: ports, tables, and the two ways in which a packet leaves it.
+// What the parts of the forwarder share: ports, tables, budgets, and the two ways in which a packet leaves the slow path.
 import type {
   Address,
   Clock,
@@ -35,7 +35,8 @@ import type { Beginnings } from "./slow-path/beginning.ts";
 import type { Held } from "./slow-path/held.ts";
 import type { AnswerRates, Certainty } from "./slow-path/out-of-the-blue.ts";
 
-export interface Core {
+/** What the world gives: ports, and what this member is told of itself and of others. */
+export interface World {
   readonly fastPath: FastPath;
   readonly table: SessionTable;
   readonly replication: Replication;
@@ -44,6 +45,17 @@ export interface Core {
   readonly logger: Logger;
   readonly limits: ForwarderLimits;
   readonly memberNumber: number;
+  readonly clientFilter: ClientFilterOptions;
+  readonly isReady: () => boolean;
+  /** Taken out of the configuration, and not merely unknown here. */
+  readonly isRemoved: (place: ServicePlace) => boolean;
+  /** VIPs that this member owns; all of them while nobody has said. */
+  ownsVip(vip: Address): boolean;
+  readonly events: ForwarderEventSink;
+}
+
+/** What is kept from packet to packet. */
+export interface Kept {
   readonly counters: Counters;
   readonly registry: ServiceRegistry;
   readonly nursery: Nursery;
@@ -59,37 +71,43 @@ export interface Core {
   readonly held: Held;
   readonly unaccepted: Unaccepted;
   readonly probes: ProbeOutcomes;
-  readonly clientFilter: ClientFilterOptions;
+  readonly certainty: Certainty;
+  /** A turn of round robin and its kind. */
+  nextTurn(): number;
+}
+
+/** What may be sent in a second without anybody's asking twice. */
+export interface Budgets {
   /** Answers to what anybody can send. */
   readonly answerRate: FairBucket;
   /** … and to what had a tag that only its sender and receiver know. */
   readonly provenAnswerRate: FairBucket;
   readonly outOfTheBlueRates: AnswerRates;
-  readonly certainty: Certainty;
   readonly icmpRate: FairBucket;
   readonly icmpTranslatedRate: FairBucket;
   readonly publishRate: TokenBucket;
-  readonly isReady: () => boolean;
-  /** Taken out of the configuration, and not merely unknown here. */
-  readonly isRemoved: (place: ServicePlace) => boolean;
-  /** A turn of round robin and its kind. */
-  nextTurn(): number;
-  /** VIPs that this member owns; all of them while nobody has said. */
-  ownsVip(vip: Address): boolean;
-  readonly events: ForwarderEventSink;
 }
+
+/** All of it, for those who hand it on; a function that needs less says so: `Needs<"table" | "clock">`. */
+export interface Core extends World, Kept, Budgets {}
+
+export type Needs<Name extends keyof Core> = Pick<Core, Name>;
 
 export interface ForwarderEventSink {
   committed(record: SessionRecord, restart: boolean): void;
   endpointUnanswered(endpoint: Endpoint): void;
 }
 
-export function drop(core: Core, reason: SlowPathDropReason, packet?: Uint8Array): undefined {
+export function drop(core: Needs<"counters">, reason: SlowPathDropReason, packet?: Uint8Array): undefined {
   core.counters.drop(reason, packet);
 }
 
 /** Sends a packet that stands for `input`, in fragments when that came in fragments. */
-export function send(core: Core, bytes: Uint8Array, input?: SctpInput): boolean {
+export function send(
+  core: Needs<"counters" | "fastPath" | "random">,
+  bytes: Uint8Array,
+  input?: SctpInput,
+): boolean {
   if (input?.fragmentSize !== undefined && bytes.length > input.fragmentSize) {
     for (const fragment of fragmentPacket(bytes, input.fragmentSize, core.random.uint32())) {
       if (!core.fastPath.send(fragment)) {

@@ -9,18 +9,12 @@ import type {
   Replication,
   Service,
   ServicePlace,
-  SessionChange,
   SessionId,
   SessionQuestion,
   SessionRecord,
   SessionTable,
 } from "@holdfast/model";
-import {
-  currentCandidate,
-  MEMBER_NUMBER_COUNT_DEFAULT,
-  memberNumberOfPort,
-  natPortsOf,
-} from "@holdfast/model";
+import { MEMBER_NUMBER_COUNT_DEFAULT, memberNumberOfPort } from "@holdfast/model";
 import { Adoption } from "./adoption/adoption.ts";
 import type { Core } from "./core.ts";
 import { Counters } from "./counters/counters.ts";
@@ -30,7 +24,8 @@ import { TokenBucket } from "./counters/token-bucket.ts";
 import { InitSources } from "./embryos/init-sources.ts";
 import { Knocks } from "./embryos/knocks.ts";
 import { Nursery } from "./embryos/nursery.ts";
-import { lenderGone, releasePort } from "./embryos/ports.ts";
+import { lenderGone } from "./embryos/ports.ts";
+import { publish } from "./embryos/publish.ts";
 import { EndpointGuard } from "./endings/endpoint-guard.ts";
 import { type ConfirmRemoved, Strays } from "./endings/strays.ts";
 import type { FastPath, Punt } from "./fast-path/port.ts";
@@ -56,13 +51,12 @@ import { ProbeOutcomes } from "./path-mapping/probes.ts";
 import { Associations } from "./selection/associations.ts";
 import { ServiceRegistry } from "./services/registry.ts";
 import { describeSession, type SessionDescription } from "./sessions/description.ts";
+import { Follower } from "./sessions/follower.ts";
 import { SessionKeeper } from "./sessions/session-keeper.ts";
 import { Unaccepted } from "./slow-path/acceptance.ts";
 import { Beginnings } from "./slow-path/beginning.ts";
 import { Dispatcher } from "./slow-path/dispatcher.ts";
-import { settleHeard } from "./slow-path/heard.ts";
 import { Held } from "./slow-path/held.ts";
-import { publish } from "./slow-path/init-ack.ts";
 import { AnswerRates, Certainty } from "./slow-path/out-of-the-blue.ts";
 
 export interface ForwarderOptions {
@@ -208,7 +202,6 @@ class SlowPathForwarder implements Forwarder {
   readonly #adoption: Adoption;
   readonly #guard: EndpointGuard;
   readonly #strays: Strays;
-  readonly #portKeeper: PortKeeper;
   readonly #listeners = new Set<(event: ForwarderEvent) => void>();
   readonly #memberAddresses: ReadonlySet<Address>;
   #placements: readonly VipPlacement[] = [];
@@ -326,7 +319,6 @@ class SlowPathForwarder implements Forwarder {
         endpointUnanswered: (endpoint) => this.#core.health.unanswered(endpoint),
       },
     };
-    this.#portKeeper = new PortKeeper(natPorts, table, loans);
     this.#prober = this.#proberOf(options);
     this.#core.health.onVerdict((change) => {
       options.logger.info(change, `endpoint is ${change.verdict ?? "not asked any more"}`);
@@ -347,8 +339,17 @@ class SlowPathForwarder implements Forwarder {
       this.#adoption,
       this.#dispatcher,
     );
-    for (const record of table.values()) this.#changed({ previous: undefined, record, origin: "remote" });
-    this.#unsubscribe = table.subscribe((change) => this.#changed(change));
+    const follower = new Follower({
+      core: this.#core,
+      portKeeper: new PortKeeper(natPorts, table, loans),
+      adoption: this.#adoption,
+      strays: this.#strays,
+      guard: this.#guard,
+      housekeeping: this.#housekeeping,
+      ended: (record) => this.#emit({ kind: "sessionEnded", record }),
+    });
+    for (const record of table.values()) follower.changed({ previous: undefined, record, origin: "remote" });
+    this.#unsubscribe = table.subscribe((change) => follower.changed(change));
     fastPath.onPunt((punt) => {
       if (!this.#stopped) this.#dispatcher.punt(punt);
     });
@@ -515,75 +516,6 @@ class SlowPathForwarder implements Forwarder {
 
   lenderGone(member: number): void {
     lenderGone(this.#core, member);
-  }
-
-  #changed(change: SessionChange): void {
-    const { sessions, associations, clock } = this.#core;
-    const nowMs = clock.nowMs();
-    associations.changed(change.previous, change.record);
-    this.#portKeeper.changed(change, nowMs);
-    const { previous, record } = change;
-    if (record?.commit !== undefined) {
-      this.#adoption.claim(record);
-      if (previous?.commit !== record.commit) this.#strays.note(record);
-      if (previous?.commit?.epoch !== record.commit.epoch) this.#born(record);
-    }
-    const before = record && sessions.get(record.id);
-    const entry = record && (before?.installed?.entry ?? this.#core.registry.get(record.serviceId));
-    const settled = before !== undefined && record !== undefined && settleHeard(before, previous, record);
-    // Without its service there is nothing to install; `setServices` comes back to it.
-    const known =
-      record === undefined || this.#core.registry.get(record.serviceId) !== undefined || before !== undefined;
-    const local = known ? sessions.changed(change) : undefined;
-    if (settled && local !== undefined && record !== undefined) sessions.refresh(local, record);
-    if (previous === undefined && record !== undefined && record.commit === undefined) {
-      this.#housekeeping.unproven(record, nowMs);
-    }
-    if (local !== undefined && record !== undefined)
-      this.#housekeeping.changed(local, previous, record, nowMs);
-    if (this.#guard.isNewEnd(previous, record)) {
-      if (change.origin === "remote" && this.#guard.denies(record as SessionRecord)) {
-        this.#counters.count("endpoint-deaths-denied");
-        this.#core.table.apply(
-          { id: (record as SessionRecord).id, activity: (record as SessionRecord).activity + 1 },
-          { urgent: true },
-        );
-        return;
-      }
-      this.#counters.count("sessions-ended");
-      if (record?.commit === undefined) this.#stillborn(record as SessionRecord);
-      this.#guard.ended(record as SessionRecord, entry);
-      this.#emit({ kind: "sessionEnded", record: record as SessionRecord });
-    }
-  }
-
-  /** The handshake of a generation is done, whoever saw its last packet. */
-  #born(record: SessionRecord): void {
-    const natPort = currentCandidate(record)?.natPort;
-    if (natPort !== undefined) this.#removeEmbryo(record, record.commit?.clientTag ?? 0, natPort);
-  }
-
-  /** A handshake that ended before it was done. */
-  #stillborn(record: SessionRecord): void {
-    for (const generation of record.generations.values()) {
-      for (const { natPort } of generation.candidates.values())
-        this.#removeEmbryo(record, generation.clientTag, natPort);
-    }
-  }
-
-  #removeEmbryo(record: SessionRecord, clientTag: number, natPort: number): void {
-    const embryo = this.#core.nursery.byAnswer(clientTag, natPort);
-    if (embryo === undefined) return;
-    this.#core.nursery.remove(embryo);
-    // Another member finished the handshake, while the INIT had moved to another endpoint here.
-    const { endpoint } = embryo;
-    const isHeld = natPortsOf(record).some(
-      (held) =>
-        held.natPort === embryo.natPort &&
-        held.endpoint === endpoint.address &&
-        held.endpointPort === endpoint.port,
-    );
-    if (!isHeld) releasePort(this.#core, embryo);
   }
 
   #place(): void {

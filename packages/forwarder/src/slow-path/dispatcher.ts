@@ -39,14 +39,22 @@ export class Dispatcher {
     const ip = new IpHeader();
     if (ip.read(punt.packet) !== undefined) return drop(core, "malformed", punt.packet);
     if (ip.fragment) return this.#fragment(punt, ip);
+    const isTooBig = punt.reason === "tooBig";
+    if (isTooBig && ip.protocol === PROTOCOL.SCTP && ip.dontFragment)
+      return sendIcmpError(core, punt, ip, "too-big");
+    // Without DF it is cut to fit, as any router would.
+    this.#route(punt, ip, isTooBig ? (punt.mtu ?? IPV4_MTU_LEAST) : undefined);
+  }
+
+  /** A whole packet, by its protocol. `fragmentSize`: of the packets that stand for it; undefined: one does. */
+  #route(punt: Punt, ip: IpHeader, fragmentSize: number | undefined): undefined {
+    const core = this.#core;
     if (ip.protocol === (ip.version === 4 ? PROTOCOL.ICMP : PROTOCOL.ICMPV6))
       return handleIcmp(core, punt, ip);
     if (ip.protocol !== PROTOCOL.SCTP) return drop(core, "not-sctp", punt.packet);
-    if (punt.reason === "tooBig" && ip.dontFragment) return sendIcmpError(core, punt, ip, "too-big");
     // A reassembled packet is checked here; the fast path has looked at the others.
     if (ip.hopLimit <= 1) return sendIcmpError(core, punt, ip, "ttl-expired");
-    // Without DF it is cut to fit, as any router would.
-    const input = readInput(punt, ip, punt.reason === "tooBig" ? (punt.mtu ?? IPV4_MTU_LEAST) : undefined);
+    const input = readInput(punt, ip, fragmentSize);
     if (typeof input === "string") return drop(core, input, punt.packet);
     if (punt.reason === "init" && this.#isTooOld(punt)) return drop(core, "init-too-old", punt.packet);
     this.sctp(input);
@@ -99,15 +107,7 @@ export class Dispatcher {
     core.counters.count("fragments-reassembled");
     const whole = new IpHeader();
     if (whole.read(result.packet) !== undefined) return drop(core, "malformed", result.packet);
-    if (whole.protocol === (whole.version === 4 ? PROTOCOL.ICMP : PROTOCOL.ICMPV6)) {
-      return handleIcmp(core, { ...punt, packet: result.packet }, whole);
-    }
-    if (whole.protocol !== PROTOCOL.SCTP) return drop(core, "not-sctp", result.packet);
-    if (whole.hopLimit <= 1)
-      return sendIcmpError(core, { ...punt, packet: result.packet }, whole, "ttl-expired");
-    const input = readInput({ ...punt, packet: result.packet }, whole, result.fragmentSize);
-    if (typeof input === "string") return drop(core, input, result.packet);
-    this.sctp(input);
+    this.#route({ ...punt, packet: result.packet }, whole, result.fragmentSize);
   }
 
   /** After a restart the ring is full of INITs whose senders have long sent others. */

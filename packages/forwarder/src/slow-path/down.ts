@@ -1,5 +1,6 @@
 // An endpoint's packet, anything but INIT and INIT-ACK. Only here is a generation committed: the endpoint has shown
 // that it holds the association.
+
 import {
   type Address,
   type Candidate,
@@ -20,6 +21,7 @@ import { associationAddresses, configuredAddresses } from "../path-mapping/endpo
 import { downDestinations } from "../path-mapping/flows.ts";
 import { probeDestination } from "../path-mapping/probes.ts";
 import type { ServiceEntry } from "../services/registry.ts";
+import { aborted, isReflected } from "../tracker/ends.ts";
 import { isOnPath, matchDown, type TagMatch } from "../tracker/match.ts";
 import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
 import { dropUnaccepted, hasEndpointSpoken, noteEndpointSpoke } from "./acceptance.ts";
@@ -28,7 +30,6 @@ import { forward } from "./forward.ts";
 import { isLingering, isRestarting, phaseFor, revive } from "./lingering.ts";
 import { type Origin, sessionsFrom } from "./origin.ts";
 import { handleUnknown } from "./out-of-the-blue.ts";
-import { aborted, isReflected } from "./up.ts";
 
 /** From an address that is configured, or that the session's INIT-ACK told. */
 export function handleDown(core: Core, input: SctpInput): undefined {

@@ -10,7 +10,6 @@ import {
   type Generation,
   isCrowded,
   isLiving,
-  type SessionDelta,
   type SessionRecord,
   type Tag,
 } from "@holdfast/model";
@@ -27,6 +26,7 @@ import {
 import { type Core, drop, send } from "../core.ts";
 import { type Embryo, sessionIdOfEmbryo } from "../embryos/embryo.ts";
 import { releasePort } from "../embryos/ports.ts";
+import { publish, recorded } from "../embryos/publish.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { replacePayload } from "../packet/translate.ts";
 import { isUnicast } from "../path-mapping/client-filter.ts";
@@ -151,54 +151,6 @@ function isFlooded(core: Core, embryo: Embryo): boolean {
     core.nursery.publishedCountOfPrefix(embryo.prefix) >= core.limits.replicatedEmbryoCountMaxPerPrefix ||
     !core.publishRate.take(core.clock.nowMs())
   );
-}
-
-/** Hands what is known of the embryo to the table. */
-export function publish(core: Core, embryo: Embryo): SessionRecord {
-  core.nursery.published(embryo);
-  const record = core.table.apply(deltaOf(core, embryo), { urgent: true });
-  return record;
-}
-
-function deltaOf(core: Core, embryo: Embryo): SessionDelta {
-  const { entry, source, listed, unrouted, restartOf } = embryo;
-  const candidates = new Map<string, Candidate>();
-  for (const endpointTag of embryo.endpointTags.length === 0 ? [0] : embryo.endpointTags) {
-    const candidate: Candidate = {
-      member: core.memberNumber,
-      endpoint: embryo.endpoint.address,
-      endpointPort: embryo.endpoint.port,
-      natPort: embryo.natPort,
-      endpointTag,
-      endpointAddresses: recorded(embryo.endpointAddresses, embryo.endpoint.address),
-      echoed: false,
-    };
-    candidates.set(candidateKeyOf(candidate), candidate);
-  }
-  const generation: Generation = {
-    clientTag: embryo.clientTag,
-    arrivalVip: embryo.arrivalVip,
-    source,
-    listed,
-    pairing: embryo.pairing,
-    phase: embryo.endpointTags.length === 0 ? "init" : "initAck",
-    candidates,
-    aborted: false,
-  };
-  const delta: SessionDelta = {
-    id: sessionIdOfEmbryo(embryo),
-    generations: new Map([[generation.clientTag, generation]]),
-  };
-  // The addresses of a restart count only once it is proven: the session belongs to somebody.
-  if (restartOf !== undefined) return delta;
-  return {
-    ...delta,
-    protocol: entry.service.protocol,
-    serviceId: entry.service.id,
-    clientPort: embryo.clientPort,
-    createdAtMs: core.clock.wallMs(),
-    clients: new Map([source, ...listed, ...unrouted].map((address) => [address, false])),
-  };
 }
 
 /** Sends the INIT-ACK on when other members hold the record, or when that takes too long. */
@@ -354,10 +306,4 @@ function toldAddresses(
     add(address);
   }
   return [...addresses].slice(0, ENDPOINT_ADDRESS_COUNT_MAX);
-}
-
-/** As a candidate holds them: nothing, when the configured identity is the only one. */
-function recorded(told: readonly Address[], identity: Address): Address[] {
-  if (told.length === 0 || (told.length === 1 && told[0] === identity)) return [];
-  return told.slice(0, ENDPOINT_ADDRESS_COUNT_MAX).sort();
 }

@@ -29,6 +29,7 @@ import { type Core, drop, send } from "../core.ts";
 import type { Embryo } from "../embryos/embryo.ts";
 import { sourcePrefix } from "../embryos/nursery.ts";
 import { evict, releasePlace, releasePort } from "../embryos/ports.ts";
+import { publish } from "../embryos/publish.ts";
 import { endpointAddress, isEndpointUp } from "../health/endpoint-addresses.ts";
 import type { SctpInput } from "../packet/input.ts";
 import { replacePayload } from "../packet/translate.ts";
@@ -37,7 +38,6 @@ import { familiesOf } from "../path-mapping/families.ts";
 import { pairAddresses } from "../path-mapping/pairing.ts";
 import { placesOf, type ServiceEntry } from "../services/registry.ts";
 import { refuseHostName, refusePort, refuseRestart } from "./answers.ts";
-import { publish } from "./init-ack.ts";
 import { findPlace, type NoPlace, type Place } from "./place.ts";
 
 /** One INIT while it is handled. */

@@ -11,20 +11,21 @@ import {
   type SessionDelta,
   type SessionRecord,
 } from "@holdfast/model";
-import { CHUNK, T_BIT } from "@holdfast/sctp";
+import { CHUNK } from "@holdfast/sctp";
 import { type Core, drop } from "../core.ts";
 import { type Embryo, isClientOf } from "../embryos/embryo.ts";
+import { publish } from "../embryos/publish.ts";
 import { addressesDown } from "../health/endpoint-addresses.ts";
 import { chunkTypes, type SctpInput } from "../packet/input.ts";
 import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
 import type { ServiceEntry } from "../services/registry.ts";
+import { aborted, isReflected } from "../tracker/ends.ts";
 import { matchUp, type TagMatch } from "../tracker/match.ts";
 import { type PacketTransition, trackPacket } from "../tracker/transitions.ts";
 import { dropUnaccepted, hasClientSpoken } from "./acceptance.ts";
 import { answerDead, refuseAsconf } from "./answers.ts";
 import { forward } from "./forward.ts";
 import { heardDelta, noteHeard } from "./heard.ts";
-import { publish } from "./init-ack.ts";
 import { isLingering, isRestarting, phaseFor, revive } from "./lingering.ts";
 import { handleUnknown } from "./out-of-the-blue.ts";
 
@@ -57,15 +58,6 @@ export function handleUp(core: Core, input: SctpInput, entry: ServiceEntry, vip:
     if (match !== undefined) return pass(core, input, entry, vip, record, match, false);
   }
   miss(core, input, entry);
-}
-
-/** RFC 9260 §8.5.1: with the T bit, ABORT and SHUTDOWN-COMPLETE carry the tag that was sent to their sender. */
-export function isReflected(input: SctpInput): boolean {
-  for (const chunk of input.packet.chunks) {
-    if (chunk.type === CHUNK.ABORT || chunk.type === CHUNK.SHUTDOWN_COMPLETE)
-      return (chunk.flags & T_BIT) !== 0;
-  }
-  return false;
 }
 
 /** An embryo whose replication was put off, now that its cookie comes back. */
@@ -254,11 +246,4 @@ function laterGeneration(
   const candidates = new Map(generation.candidates);
   if (candidate !== undefined) candidates.set(candidateKeyOf(candidate), { ...candidate, echoed: true });
   return { ...generation, ordinal: latestOrdinal(record) + 1, phase: transition.phase, candidates };
-}
-
-export function aborted(record: SessionRecord, generation: Generation): SessionDelta {
-  return {
-    id: record.id,
-    generations: new Map([[generation.clientTag, { ...generation, aborted: true }]]),
-  };
 }
