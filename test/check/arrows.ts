@@ -14,14 +14,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   announcer: ["model"],
   api: [],
   node: ["sctp", "model", "forwarder", "sync", "coordinator", "announcer", "api"],
+  kubernetes: ["api"],
   cli: ["api"],
   console: ["api"],
   testkit: ["sctp", "model"],
 };
 
-/** The one file of the command that is the node itself (docs/decisions/0080). */
+/** The files of the command that are the node itself (docs/decisions/0080), and the controller. */
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   "packages/cli/src/commands/node.ts": ["node"],
+  "packages/cli/src/commands/controller.ts": ["kubernetes"],
 };
 
 /** Packages that a browser loads: nothing in them, tests apart, may need Node. */
