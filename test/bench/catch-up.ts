@@ -2,7 +2,9 @@
 // it is ready and shows every session, and how long the event loops of the others stood still meanwhile.
 //
 //   --live N   living sessions of the cluster, default 100,000
-import { BenchCluster } from "./replication/cluster.ts";
+//   --rounds N clusters of each build, one after another, default 1; the best one counts
+import { clusterOf, measured, roundsOf } from "./baseline/compare.ts";
+import type { OtherBuild } from "./baseline/other-build.ts";
 import { numberOf, print, type Row, rounded } from "./replication/report.ts";
 
 const MEMBER_COUNT = 3;
@@ -13,8 +15,20 @@ interface Stalls {
   readonly maxMs: number;
 }
 
-export async function run(options: { readonly json: boolean; readonly args: string[] }): Promise<void> {
+export const takesBaseline = true;
+
+export async function run(options: {
+  readonly json: boolean;
+  readonly args: string[];
+  readonly baseline?: OtherBuild;
+}): Promise<void> {
   const live = numberOf(options.args, "live", 100_000);
+  const rows = await measured(options.baseline, roundsOf(options.args, 1), (build) => measure(build, live));
+  print("catch-up", rows, options.json);
+}
+
+async function measure(build: OtherBuild | undefined, live: number): Promise<Row[]> {
+  const { BenchCluster } = await clusterOf(build);
   const each = Math.floor(live / MEMBER_COUNT);
   const rows: Row[] = [];
   const cluster = await BenchCluster.open("crdt");
@@ -46,5 +60,5 @@ export async function run(options: { readonly json: boolean; readonly args: stri
   } finally {
     await cluster.close();
   }
-  print("catch-up", rows, options.json);
+  return rows;
 }

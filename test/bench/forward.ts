@@ -3,15 +3,21 @@
 // turns in short slices, so that all of them meet the same noise. What disturbs a slice makes it slower and never
 // faster: the figure is the rate that one slice in ten exceeds, for theirs as for ours, and a ratio is one of figures.
 //
-//   --rounds N   slices of each case, default 10
+//   --rounds N   slices of each case, default 10; 40 with --baseline
 //   --only TEXT  only cases whose name contains it (and nftables)
-import { execFileSync } from "node:child_process";
+//
+// With `--baseline REV` the BPF cases of that build take their turns too, and are what ours are compared with.
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { setPriority } from "node:os";
-import { type FastPath, openBpfFastPath, openUserspaceFastPath } from "@holdfast/forwarder";
+import { fileURLToPath } from "node:url";
+import * as forwarder from "@holdfast/forwarder";
 import { addressBytes, addressFromBytes } from "@holdfast/model";
 import { encodeData, encodeHeartbeat, encodeIp, encodePacket } from "@holdfast/sctp";
 import koffi from "koffi";
+import type { OtherBuild } from "./baseline/other-build.ts";
 import { Generator, type Traffic } from "./forward/generator.ts";
+import { clientBytes, fill, openSubject, type SubjectMode } from "./forward/subject.ts";
 import {
   ENDPOINT,
   ENDPOINT_PORT,
@@ -29,6 +35,8 @@ import { numberOf, print, type Row, rounded } from "./replication/report.ts";
 const FLOW_COUNTS = [64, FLOW_COUNT_MAX] as const;
 const SIZES = [100, 1_400] as const;
 const ROUND_COUNT = 10;
+/** Beside another build: a difference of three in a hundred shall show. */
+const ROUND_COUNT_BESIDE = 40;
 /** A slice lasts as long for the slow as for the fast: a longer one would meet more disturbance. */
 const SLICE_MS = 60;
 const SLICE_COUNT_FIRST = 16_384;
@@ -36,7 +44,7 @@ const SLICE_COUNT_MAX = 1_048_576;
 const BURST_COUNT = 4_096;
 const BURST_SILENCE_MS = 500;
 const UNDISTURBED = 0.9;
-const BASELINE = "nftables";
+const NFTABLES = "nftables";
 
 interface Case {
   readonly name: string;
@@ -48,26 +56,41 @@ interface Case {
   readonly userspace?: boolean;
 }
 
-const CASES: readonly Case[] = [
-  ours("xdp-native", "xdp", "xdp"),
-  ours("xdp-generic", "xdp-generic", "tc"),
-  ours("tc", "tc", "tc"),
-  { name: BASELINE, sink: "tc", open: openNftables, tracks: true },
+type Hook = readonly [name: string, mode: "xdp" | "xdp-generic" | "tc", sink: "xdp" | "tc"];
+const HOOKS: readonly Hook[] = [
+  ["xdp-native", "xdp", "xdp"],
+  ["xdp-generic", "xdp-generic", "tc"],
+  ["tc", "tc", "tc"],
+];
+
+const OTHERS: readonly Case[] = [
+  { name: NFTABLES, sink: "tc", open: openNftables, tracks: true },
   { name: "routing", sink: "tc", open: openRouting },
   { name: "userspace", sink: "tc", open: openUserspace, userspace: true },
 ];
 
-export async function run(options: { readonly json: boolean; readonly args: string[] }): Promise<void> {
-  const rounds = numberOf(options.args, "rounds", ROUND_COUNT);
-  const only = options.args[options.args.indexOf("--only") + 1];
-  const cases = CASES.filter(
-    ({ name }) => !options.args.includes("--only") || name === BASELINE || name.includes(only ?? ""),
-  );
+export const takesBaseline = true;
+
+interface Options {
+  readonly json: boolean;
+  readonly args: string[];
+  readonly baseline?: OtherBuild;
+}
+
+interface OpenCase {
+  readonly each: Case;
+  readonly testbed: Testbed;
+  close: () => Promise<void>;
+}
+
+export async function run(options: Options): Promise<void> {
+  const rounds = numberOf(options.args, "rounds", options.baseline ? ROUND_COUNT_BESIDE : ROUND_COUNT);
+  const cases = casesOf(options);
   // One core does it all: sending, receiving, forwarding, counting.
   pinToOneCore();
   setPriority(-20);
   const generator = new Generator();
-  const open: { each: Case; testbed: Testbed; close: () => Promise<void> }[] = [];
+  const open: OpenCase[] = [];
   try {
     for (const each of cases) {
       const testbed = new Testbed(`hf-bench-${process.pid}-${open.length}`);
@@ -76,24 +99,8 @@ export async function run(options: { readonly json: boolean; readonly args: stri
       entry.close = await each.open(testbed);
       inside(testbed.sink, () => generator.attachSink(testbed.link("sink0").index, each.sink));
     }
-    const rates = new Map<string, number[]>();
-    for (let round = 0; round < rounds; round++) {
-      for (const flowCount of FLOW_COUNTS) {
-        for (const { each, testbed } of open) if (each.tracks) warm(generator, testbed, flowCount);
-        for (const size of SIZES) {
-          for (const { each, testbed } of open) {
-            const prepared = traffic(testbed, flowCount, size);
-            const key = `${each.name}/${flowCount}/${size}B`;
-            const known = rates.get(key) ?? [];
-            const rate = each.userspace
-              ? await measureBurst(generator, testbed, prepared)
-              : measure(generator, testbed, prepared, known.at(-1));
-            rates.set(key, [...known, rate]);
-          }
-        }
-      }
-    }
-    print("forward", rowsOf(cases, rates), options.json);
+    const rates = await ratesOf(generator, open, rounds);
+    print("forward", rowsOf(cases, rates, options.baseline), options.json);
   } finally {
     for (const { testbed, close } of open) {
       await close();
@@ -102,17 +109,61 @@ export async function run(options: { readonly json: boolean; readonly args: stri
   }
 }
 
-function rowsOf(cases: readonly Case[], rates: ReadonlyMap<string, readonly number[]>): Row[] {
+function casesOf({ args, baseline }: Options): readonly Case[] {
+  const only = args.includes("--only") ? (args[args.indexOf("--only") + 1] ?? "") : undefined;
+  const hooks = HOOKS.flatMap((hook) => [ours(...hook), ...(baseline ? [ours(...hook, baseline)] : [])]);
+  return [...hooks, ...OTHERS].filter(
+    ({ name }) => only === undefined || name === NFTABLES || name.includes(only),
+  );
+}
+
+async function ratesOf(
+  generator: Generator,
+  open: readonly OpenCase[],
+  rounds: number,
+): Promise<ReadonlyMap<string, readonly number[]>> {
+  const rates = new Map<string, number[]>();
+  for (let round = 0; round < rounds; round++) {
+    for (const flowCount of FLOW_COUNTS) {
+      for (const { each, testbed } of open) if (each.tracks) warm(generator, testbed, flowCount);
+      for (const size of SIZES) {
+        // Whoever comes first does so in every second round only.
+        for (const { each, testbed } of round % 2 === 0 ? open : open.toReversed()) {
+          const prepared = traffic(testbed, flowCount, size);
+          const key = `${each.name}/${flowCount}/${size}B`;
+          const known = rates.get(key) ?? [];
+          const rate = each.userspace
+            ? await measureBurst(generator, testbed, prepared)
+            : measure(generator, testbed, prepared, known.at(-1));
+          rates.set(key, [...known, rate]);
+        }
+      }
+    }
+  }
+  return rates;
+}
+
+function rowsOf(
+  cases: readonly Case[],
+  rates: ReadonlyMap<string, readonly number[]>,
+  baseline: OtherBuild | undefined,
+): Row[] {
   const rows: Row[] = [];
   for (const { name } of cases) {
+    // The other build's own rows have no more to say than ours beside them.
+    if (baseline && name.endsWith(theirName("", baseline))) continue;
+    const peer = baseline && HOOKS.some(([hook]) => hook === name) ? theirName(name, baseline) : NFTABLES;
     for (const flowCount of FLOW_COUNTS) {
       for (const size of SIZES) {
-        const own = rates.get(`${name}/${flowCount}/${size}B`) ?? [];
-        const theirs = rates.get(`${BASELINE}/${flowCount}/${size}B`) ?? [];
-        const value = rounded(undisturbed(own) / 1e6, 3);
+        const rate = (of: string) => undisturbed(rates.get(`${of}/${flowCount}/${size}B`) ?? []);
+        const value = rounded(rate(name) / 1e6, 3);
         const row = { case: `${name}/${flowCount}/${size}B`, value, unit: "Mpps" };
-        const ratio = rounded(undisturbed(own) / undisturbed(theirs), 2);
-        rows.push(name === BASELINE ? row : { ...row, versus: BASELINE, ratio });
+        if (name === NFTABLES) rows.push(row);
+        else {
+          const versus = peer === NFTABLES || baseline === undefined ? peer : baseline.revision;
+          const theirs = rounded(rate(peer) / 1e6, 3);
+          rows.push({ ...row, versus, ratio: rounded(rate(name) / rate(peer), 3), theirs });
+        }
       }
     }
   }
@@ -191,65 +242,56 @@ function traffic(testbed: Testbed, flowCount: number, size: number): Traffic {
   };
 }
 
-function ours(name: string, mode: "xdp" | "xdp-generic" | "tc", sink: "xdp" | "tc"): Case {
+function ours(
+  name: string,
+  mode: "xdp" | "xdp-generic" | "tc",
+  sink: "xdp" | "tc",
+  build?: OtherBuild,
+): Case {
   return {
-    name,
+    name: build === undefined ? name : theirName(name, build),
     sink,
-    open: (testbed) =>
-      openFastPath(testbed, () =>
-        openBpfFastPath({ mode, interfaces: ["dut0", "dut1"], flowCountMax: 2 * FLOW_COUNT_MAX }),
-      ),
+    open: (testbed) => openProcess(testbed, mode, build),
+  };
+}
+
+function theirName(name: string, build: OtherBuild): string {
+  return `${name} of ${build.revision}`;
+}
+
+/** The fast path in a process of its own, whose processor time is that of one that sleeps. */
+async function openProcess(
+  testbed: Testbed,
+  mode: SubjectMode,
+  build: OtherBuild | undefined,
+): Promise<() => Promise<void>> {
+  const forwarder = "packages/forwarder/src/index.ts";
+  const subject = "test/bench/forward/subject.ts";
+  const here = (path: string) => new URL(`../../${path}`, import.meta.url).href;
+  const words = [build?.module(subject) ?? here(subject), mode, build?.module(forwarder) ?? here(forwarder)];
+  const child = spawn(
+    "nsenter",
+    [
+      `--net=/run/netns/${testbed.device}`,
+      process.execPath,
+      fileURLToPath(words[0] as string),
+      ...words.slice(1),
+    ],
+    { stdio: ["ignore", "inherit", "inherit", "ipc"] },
+  );
+  const ended = once(child, "exit");
+  const [word] = await Promise.race([once(child, "message"), ended]);
+  if (word !== "ready") throw new Error(`the fast path of ${build?.revision ?? "this build"} does not start`);
+  return async () => {
+    child.disconnect();
+    await ended;
   };
 }
 
 async function openUserspace(testbed: Testbed): Promise<() => Promise<void>> {
-  return await openFastPath(testbed, () =>
-    openUserspaceFastPath({ interfaces: ["dut0", "dut1"], flowCountMax: 2 * FLOW_COUNT_MAX }),
-  );
-}
-
-async function openFastPath(testbed: Testbed, open: () => Promise<FastPath>): Promise<() => Promise<void>> {
-  // Asynchronous in form only: everything that depends on the namespace happens at once.
-  const fastPath = await inside(testbed.device, open);
-  inside(testbed.device, () => {
-    fastPath.setLocal([{ address: VIP, owned: true, ports: [SERVICE_PORT] }]);
-    fastPath.setEndpoints([{ address: ENDPOINT, port: ENDPOINT_PORT }]);
-    for (let n = 0; n < FLOW_COUNT_MAX; n++) install(fastPath, n);
-  });
+  const fastPath = await inside(testbed.device, () => openSubject(forwarder, "userspace"));
+  inside(testbed.device, () => fill(fastPath));
   return async () => inside(testbed.device, () => fastPath.uninstall());
-}
-
-/** Both directions, as an association has them; the benchmark sends up. */
-function install(fastPath: FastPath, n: number): void {
-  const client = addressFromBytes(clientBytes(n));
-  const natPort = 10_000 + n;
-  const up = fastPath.install({
-    key: { source: client, destination: VIP, sourcePort: SOURCE_PORT + n, destinationPort: SERVICE_PORT },
-    newSource: VIP,
-    newDestination: ENDPOINT,
-    newSourcePort: natPort,
-    newDestinationPort: ENDPOINT_PORT,
-    tag: TAG,
-    direction: "up",
-    pending: false,
-    heartbeatOnly: false,
-    learn: false,
-    session: n + 1,
-  });
-  const down = fastPath.install({
-    key: { source: ENDPOINT, destination: VIP, sourcePort: ENDPOINT_PORT, destinationPort: natPort },
-    newSource: VIP,
-    newDestination: client,
-    newSourcePort: SERVICE_PORT,
-    newDestinationPort: SOURCE_PORT + n,
-    tag: TAG,
-    direction: "down",
-    pending: false,
-    heartbeatOnly: false,
-    learn: false,
-    session: n + 1,
-  });
-  if (!up || !down) throw new Error("the flow table is full");
 }
 
 async function openNftables(testbed: Testbed): Promise<() => Promise<void>> {
@@ -271,12 +313,6 @@ async function openNftables(testbed: Testbed): Promise<() => Promise<void>> {
 async function openRouting(testbed: Testbed): Promise<() => Promise<void>> {
   testbed.run(testbed.device, `ip route add ${VIP} via ${ENDPOINT}`);
   return async () => {};
-}
-
-function clientBytes(n: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(SOURCE + n);
-  return bytes;
 }
 
 function macBytes(mac: string): Uint8Array {

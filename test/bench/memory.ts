@@ -3,8 +3,10 @@
 // what a daemon hangs on its table: the forwarder (its BPF maps apart) and the catalogue of the API.
 //
 //   --live N   living sessions of the cluster, default 100,000
+//   --rounds N clusters of each build, one after another, default 1; the best one counts
 //   --hold N   seconds until the second look, default 60
-import { BenchCluster } from "./replication/cluster.ts";
+import { clusterOf, measured, roundsOf } from "./baseline/compare.ts";
+import type { OtherBuild } from "./baseline/other-build.ts";
 import { numberOf, print, type Row, rounded } from "./replication/report.ts";
 
 const MEMBER_COUNT = 3;
@@ -17,9 +19,23 @@ interface Memory {
   readonly flowCount: number;
 }
 
-export async function run(options: { readonly json: boolean; readonly args: string[] }): Promise<void> {
+export const takesBaseline = true;
+
+export async function run(options: {
+  readonly json: boolean;
+  readonly args: string[];
+  readonly baseline?: OtherBuild;
+}): Promise<void> {
   const live = numberOf(options.args, "live", 100_000);
   const holdMs = numberOf(options.args, "hold", 60) * 1_000;
+  const rows = await measured(options.baseline, roundsOf(options.args, 1), (build) =>
+    measure(build, live, holdMs),
+  );
+  print("memory", rows, options.json);
+}
+
+async function measure(build: OtherBuild | undefined, live: number, holdMs: number): Promise<Row[]> {
+  const { BenchCluster } = await clusterOf(build);
   const each = Math.floor(live / MEMBER_COUNT);
   const rows: Row[] = [];
   const cluster = await BenchCluster.open("crdt", { whole: true });
@@ -50,5 +66,5 @@ export async function run(options: { readonly json: boolean; readonly args: stri
   } finally {
     await cluster.close();
   }
-  print("memory", rows, options.json);
+  return rows;
 }

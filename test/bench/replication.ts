@@ -4,7 +4,9 @@
 //
 //   --live N     living sessions of the cluster, default 100,000
 //   --seconds N  of each measurement, default 10
-import { BenchCluster } from "./replication/cluster.ts";
+//   --rounds N   with --baseline: clusters of each build, one after another, default 2
+import { alternate, clusterOf, compared, roundsOf } from "./baseline/compare.ts";
+import type { OtherBuild } from "./baseline/other-build.ts";
 import type { MemberOptions, RunResult } from "./replication/member.ts";
 import { machineSeconds, numberOf, print, type Row, rounded } from "./replication/report.ts";
 
@@ -25,77 +27,82 @@ interface Measured {
   readonly releaseTimeoutShare: number;
 }
 
-export async function run(options: { readonly json: boolean; readonly args: string[] }): Promise<void> {
+export const takesBaseline = true;
+
+const RATES = [1_000, 2_000] as const;
+
+export async function run(options: {
+  readonly json: boolean;
+  readonly args: string[];
+  readonly baseline?: OtherBuild;
+}): Promise<void> {
   const live = numberOf(options.args, "live", 100_000);
   const seconds = numberOf(options.args, "seconds", 10);
-  const rows: Row[] = [];
-  const ours = await measure("crdt", live, seconds, [1_000, 2_000]);
-  const theirs = await measure("last-writer", live, seconds, [1_000, 2_000]);
-  for (const [i, perMember] of [1_000, 2_000].entries()) {
-    const a = ours[i] as Measured;
-    const b = theirs[i] as Measured;
-    const versus = "last-writer-wins map";
-    const name = `${perMember}/s a member, ${live} live`;
-    rows.push(
-      {
-        case: `${name}: new sessions`,
-        value: Math.round(a.perSecond),
-        unit: "/s",
-        versus,
-        ratio: rounded(a.perSecond / b.perSecond, 2),
-      },
-      {
-        case: `${name}: lag p50`,
-        value: rounded(a.lagP50Ms),
-        unit: "ms",
-        versus,
-        ratio: rounded(b.lagP50Ms / a.lagP50Ms, 2),
-      },
-      {
-        case: `${name}: lag p99`,
-        value: rounded(a.lagP99Ms),
-        unit: "ms",
-        versus,
-        ratio: rounded(b.lagP99Ms / a.lagP99Ms, 2),
-      },
-      { case: `${name}: lag max`, value: rounded(a.lagMaxMs), unit: "ms" },
-      { case: `${name}: arrived within the run`, value: rounded(a.arrivedShare * 100), unit: "%" },
-      {
-        case: `${name}: processor, all members`,
-        value: rounded(a.cores, 2),
-        unit: "cores",
-        versus,
-        ratio: rounded(b.cores / a.cores, 2),
-      },
-      { case: `${name}: processor, others on the machine`, value: rounded(a.otherCores, 2), unit: "cores" },
-      {
-        case: `${name}: sent per session`,
-        value: Math.round(a.bytesPerSession),
-        unit: "B",
-        versus,
-        ratio: rounded(b.bytesPerSession / a.bytesPerSession, 2),
-      },
-      { case: `${name}: release p50`, value: rounded(a.releaseP50Ms), unit: "ms" },
-      { case: `${name}: release p99`, value: rounded(a.releaseP99Ms), unit: "ms" },
-      { case: `${name}: release timed out`, value: rounded(a.releaseTimeoutShare * 100, 2), unit: "%" },
+  if (options.baseline !== undefined) {
+    const rows = await alternate(options.baseline, roundsOf(options.args, 2), async (build) =>
+      rowsOf(await measure(build, "crdt", live, seconds), live),
     );
+    print("replication", rows, options.json);
+    return;
   }
+  const ours = rowsOf(await measure(undefined, "crdt", live, seconds), live);
+  const theirs = rowsOf(await measure(undefined, "last-writer", live, seconds), live);
+  const versus = "last-writer-wins map";
+  const both = new Set(COMPARED.flatMap((what) => RATES.map((rate) => caseOf(rate, live, what))));
+  const rows = ours.map((row) => (both.has(row.case) ? (compared([row], theirs, versus)[0] ?? row) : row));
   print("replication", rows, options.json);
 }
 
+/** What a plain map has as well. */
+const COMPARED = [
+  "new sessions",
+  "lag p50",
+  "lag p99",
+  "processor, all members",
+  "sent per session",
+] as const;
+
+const caseOf = (perMember: number, live: number, what: string) =>
+  `${perMember}/s a member, ${live} live: ${what}`;
+
+function rowsOf(measured: readonly Measured[], live: number): Row[] {
+  return measured.flatMap((a, i) => {
+    const row = (what: string, value: number, unit: string, better?: "more"): Row => ({
+      case: caseOf(RATES[i] ?? 0, live, what),
+      value,
+      unit,
+      ...(better && { better }),
+    });
+    return [
+      row("new sessions", Math.round(a.perSecond), "/s"),
+      row("lag p50", rounded(a.lagP50Ms), "ms"),
+      row("lag p99", rounded(a.lagP99Ms), "ms"),
+      row("lag max", rounded(a.lagMaxMs), "ms"),
+      row("arrived within the run", rounded(a.arrivedShare * 100), "%", "more"),
+      row("processor, all members", rounded(a.cores, 2), "cores"),
+      row("processor, others on the machine", rounded(a.otherCores, 2), "cores"),
+      row("sent per session", Math.round(a.bytesPerSession), "B"),
+      row("release p50", rounded(a.releaseP50Ms), "ms"),
+      row("release p99", rounded(a.releaseP99Ms), "ms"),
+      row("release timed out", rounded(a.releaseTimeoutShare * 100, 2), "%"),
+    ];
+  });
+}
+
 async function measure(
+  build: OtherBuild | undefined,
   kind: MemberOptions["kind"],
   live: number,
   seconds: number,
-  rates: readonly number[],
 ): Promise<Measured[]> {
+  const { BenchCluster } = await clusterOf(build);
   const cluster = await BenchCluster.open(kind);
   try {
     const each = Math.floor(live / MEMBER_COUNT);
     await cluster.all({ name: "preload", count: each });
     await cluster.settled(each * MEMBER_COUNT);
     const measured: Measured[] = [];
-    for (const perSecond of rates) {
+    for (const perSecond of RATES) {
       const before = machineSeconds();
       const startedMs = performance.now();
       const results = await cluster.all<RunResult>({ name: "run", perSecond, seconds, live: each });

@@ -7,11 +7,15 @@
 //   --associations N     default 20
 //   --keepalived-kills N default 5; each takes some 15 s. 0 leaves it out
 //   --announcer KIND     default l2; bgp: routers between everybody, BIRD and BFD at 3 x 50 ms
+//   --rounds N           with --baseline, which leaves keepalived out: clusters of each build, default 2
 //   --busy N             default 1: so many processors are kept busy by something else meanwhile
 //
 // A kill and the return of the member take some six seconds: a hundred take ten minutes.
 import { type ChildProcess, spawn } from "node:child_process";
 import { Cluster, ROUTED_PROFILE, sessionsUp } from "@holdfast/testkit";
+import { compared, programOf, roundsOf } from "./baseline/compare.ts";
+import { plainly } from "./baseline/daemons.ts";
+import type { OtherBuild } from "./baseline/other-build.ts";
 import { numberOf, print, type Row, rounded } from "./replication/report.ts";
 import { KEEPALIVED_OBSERVATION_MS, measureKeepalived } from "./takeover/keepalived.ts";
 import { type KillClock, kill, messagesLost, revive } from "./takeover/kill.ts";
@@ -19,20 +23,86 @@ import { type KillClock, kill, messagesLost, revive } from "./takeover/kill.ts";
 /** Messages per second and association: a gap is known to 20 ms. */
 const RATE = 50;
 
-export async function run(options: { readonly json: boolean; readonly args: string[] }): Promise<void> {
-  const kills = numberOf(options.args, "kills", 20);
-  const associations = numberOf(options.args, "associations", 20);
+export const takesBaseline = true;
+
+interface Options {
+  readonly json: boolean;
+  readonly args: string[];
+  readonly baseline?: OtherBuild;
+}
+
+export async function run(options: Options): Promise<void> {
   const busy = numberOf(options.args, "busy", 1);
   const burners = Array.from({ length: busy }, burner);
-  const routed = announcerOf(options.args) === "bgp";
+  try {
+    const rows =
+      options.baseline === undefined
+        ? await besideKeepalived(options.args)
+        : await besideBuild(options.args, options.baseline);
+    rows.push({ case: "processors kept busy by something else", value: busy, unit: "" });
+    print("takeover", rows, options.json);
+  } finally {
+    for (const one of burners) one.kill("SIGKILL");
+  }
+}
+
+async function besideKeepalived(args: readonly string[]): Promise<Row[]> {
+  const rows = rowsOf(await measure(args, numberOf(args, "kills", 20), undefined));
+  const theirs = numberOf(args, "keepalived-kills", 5);
+  if (theirs > 0) await compare(theirs, associationsOf(args), rows);
+  return rows;
+}
+
+/** Clusters of the two builds in turns; the kills of all of a build's clusters are looked at together. */
+async function besideBuild(args: readonly string[], baseline: OtherBuild): Promise<Row[]> {
+  const rounds = roundsOf(args, 2);
+  const kills = Math.ceil(numberOf(args, "kills", 20) / rounds);
+  const [ours, theirs]: [Measured[], Measured[]] = [[], []];
+  for (let round = 0; round < rounds; round++) {
+    for (const build of round % 2 === 0 ? [undefined, baseline] : [baseline, undefined])
+      (build === undefined ? ours : theirs).push(await measure(args, kills, build));
+  }
+  return compared(rowsOf(together(ours)), rowsOf(together(theirs)), baseline.revision);
+}
+
+interface Measured {
+  readonly clocks: readonly KillClock[];
+  readonly routed: boolean;
+  readonly associationsLost: number;
+  readonly messagesLost: number;
+}
+
+function together(parts: readonly Measured[]): Measured {
+  const sum = (of: (part: Measured) => number) => parts.reduce((total, part) => total + of(part), 0);
+  return {
+    clocks: parts.flatMap(({ clocks }) => clocks),
+    routed: parts.some(({ routed }) => routed),
+    associationsLost: sum((part) => part.associationsLost),
+    messagesLost: sum((part) => part.messagesLost),
+  };
+}
+
+const associationsOf = (args: readonly string[]) => numberOf(args, "associations", 20);
+
+async function measure(
+  args: readonly string[],
+  kills: number,
+  build: OtherBuild | undefined,
+): Promise<Measured> {
+  const associations = associationsOf(args);
+  const routed = announcerOf(args) === "bgp";
   const cluster = new Cluster({
-    members: 3,
+    ...plainly(3),
     clients: [2],
-    ...(routed
-      ? { profile: ROUTED_PROFILE, bfdIntervalMs: 50, vips: ROUTED_PROFILE.vips.ipv4.slice(0, 2) }
-      : { vips: ["203.0.113.1", "198.51.100.1"] }),
+    ...(routed && {
+      profile: ROUTED_PROFILE,
+      bfdIntervalMs: 50,
+      vips: ROUTED_PROFILE.vips.ipv4.slice(0, 2),
+      service: {},
+    }),
   });
   try {
+    for (const member of cluster.members) member.program = programOf(build);
     await cluster.start();
     if (routed) await sessionsUp(cluster.members);
     const endpoint = await cluster.startEndpoint(0);
@@ -42,31 +112,32 @@ export async function run(options: { readonly json: boolean; readonly args: stri
     for (let i = 0; i < kills; i++) {
       const { victim, clock } = await kill(cluster, i % 2 === 0 ? "node" : "daemon");
       clocks.push(clock);
-      console.error(`kill ${i + 1} of ${kills}: ${JSON.stringify(clock)}`);
+      const whose = build === undefined ? "" : ` of ${build.revision}`;
+      console.error(`kill ${i + 1} of ${kills}${whose}: ${JSON.stringify(clock)}`);
       await revive(cluster, victim);
       if (routed) await sessionsUp(cluster.members);
     }
     const figures = await client.settle();
-    // Routers are told nothing at a death: they know the way around it.
-    const stages = STAGES.filter(([key]) => !routed || key !== "announcement");
-    const rows = [...rowsOf("node", clocks, stages), ...rowsOf("daemon", clocks, stages)];
-    rows.push(
-      {
-        case: "associations lost",
-        value: figures.filter(({ up, lost, restarts }) => !up || lost + restarts > 0).length,
-        unit: "",
-      },
-      { case: "messages lost", value: await messagesLost(endpoint), unit: "" },
-    );
-    const theirs = numberOf(options.args, "keepalived-kills", 5);
-    await cluster.close();
-    if (theirs > 0) await compare(theirs, associations, rows);
-    rows.push({ case: "processors kept busy by something else", value: busy, unit: "" });
-    print("takeover", rows, options.json);
+    return {
+      clocks,
+      routed,
+      associationsLost: figures.filter(({ up, lost, restarts }) => !up || lost + restarts > 0).length,
+      messagesLost: await messagesLost(endpoint),
+    };
   } finally {
-    for (const one of burners) one.kill("SIGKILL");
     await cluster.close();
   }
+}
+
+function rowsOf({ clocks, routed, associationsLost, messagesLost }: Measured): Row[] {
+  // Routers are told nothing at a death: they know the way around it.
+  const stages = STAGES.filter(([key]) => !routed || key !== "announcement");
+  return [
+    ...rowsOfKills("node", clocks, stages),
+    ...rowsOfKills("daemon", clocks, stages),
+    { case: "associations lost", value: associationsLost, unit: "" },
+    { case: "messages lost", value: messagesLost, unit: "" },
+  ];
 }
 
 function announcerOf(args: readonly string[]): "l2" | "bgp" {
@@ -129,7 +200,7 @@ const STAGES = [
   ["clientGap", "longest gap of an association"],
 ] as const;
 
-function rowsOf(
+function rowsOfKills(
   how: KillClock["how"],
   clocks: readonly KillClock[],
   stages: readonly (typeof STAGES)[number][],

@@ -6,15 +6,19 @@ export interface Row {
   readonly case: string;
   readonly value: number;
   readonly unit: string;
-  /** With `ratio`: ours to theirs in the same run, greater than 1 is better for us. */
+  /** With `ratio`: ours to theirs in the same run, greater than 1 is better for us. No ratio to nothing. */
   readonly versus?: string;
   readonly ratio?: number;
+  /** The other build's value, with `--baseline`. */
+  readonly theirs?: number;
+  /** Where the unit does not say it (../baseline/compare.ts). */
+  readonly better?: "more" | "less";
 }
 
 export function print(bench: string, rows: readonly Row[], json: boolean): void {
   const widest = Math.max(...rows.map((row) => row.case.length));
   for (const row of rows) {
-    const versus = row.versus === undefined ? "" : `  ${(row.ratio ?? 0).toFixed(2)} × ${row.versus}`;
+    const versus = row.ratio === undefined ? "" : `  ${row.ratio.toFixed(2)} × ${row.versus}`;
     console.log(
       `${row.case.padEnd(widest)}  ${row.value.toLocaleString("en").padStart(12)} ${row.unit}${versus}`,
     );

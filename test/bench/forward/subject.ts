@@ -1,0 +1,83 @@
+// A fast path with its flows, in a process and a network namespace of its own: `subject.ts MODE FORWARDER`, where
+// FORWARDER is the address of a build's forwarder. It says "ready" over IPC, and takes all away when IPC ends.
+import type * as Forwarder from "@holdfast/forwarder";
+import { addressFromBytes } from "@holdfast/model";
+import {
+  ENDPOINT,
+  ENDPOINT_PORT,
+  FLOW_COUNT_MAX,
+  SERVICE_PORT,
+  SOURCE,
+  SOURCE_PORT,
+  TAG,
+  VIP,
+} from "./testbed.ts";
+
+export type SubjectMode = "xdp" | "xdp-generic" | "tc" | "userspace";
+
+/** Opens the fast path in the current network namespace, and gives it the service and its flows. */
+export async function openSubject(
+  forwarder: typeof Forwarder,
+  mode: SubjectMode,
+): Promise<Forwarder.FastPath> {
+  const options = { interfaces: ["dut0", "dut1"], flowCountMax: 2 * FLOW_COUNT_MAX };
+  // Asynchronous in form only: everything that depends on the namespace happens at once.
+  const opening =
+    mode === "userspace"
+      ? forwarder.openUserspaceFastPath(options)
+      : forwarder.openBpfFastPath({ ...options, mode });
+  return opening;
+}
+
+export function fill(fastPath: Forwarder.FastPath): void {
+  fastPath.setLocal([{ address: VIP, owned: true, ports: [SERVICE_PORT] }]);
+  fastPath.setEndpoints([{ address: ENDPOINT, port: ENDPOINT_PORT }]);
+  for (let n = 0; n < FLOW_COUNT_MAX; n++) install(fastPath, n);
+}
+
+/** Both directions, as an association has them; the benchmark sends up. */
+function install(fastPath: Forwarder.FastPath, n: number): void {
+  const client = addressFromBytes(clientBytes(n));
+  const natPort = 10_000 + n;
+  const up = fastPath.install({
+    key: { source: client, destination: VIP, sourcePort: SOURCE_PORT + n, destinationPort: SERVICE_PORT },
+    newSource: VIP,
+    newDestination: ENDPOINT,
+    newSourcePort: natPort,
+    newDestinationPort: ENDPOINT_PORT,
+    tag: TAG,
+    direction: "up",
+    pending: false,
+    heartbeatOnly: false,
+    learn: false,
+    session: n + 1,
+  });
+  const down = fastPath.install({
+    key: { source: ENDPOINT, destination: VIP, sourcePort: ENDPOINT_PORT, destinationPort: natPort },
+    newSource: VIP,
+    newDestination: client,
+    newSourcePort: SERVICE_PORT,
+    newDestinationPort: SOURCE_PORT + n,
+    tag: TAG,
+    direction: "down",
+    pending: false,
+    heartbeatOnly: false,
+    learn: false,
+    session: n + 1,
+  });
+  if (!up || !down) throw new Error("the flow table is full");
+}
+
+export function clientBytes(n: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(SOURCE + n);
+  return bytes;
+}
+
+if (import.meta.main) {
+  const [mode, forwarder] = process.argv.slice(2) as [SubjectMode, string];
+  const fastPath = await openSubject((await import(forwarder)) as typeof Forwarder, mode);
+  fill(fastPath);
+  process.once("disconnect", () => void fastPath.uninstall().finally(() => process.exit(0)));
+  process.send?.("ready");
+}
