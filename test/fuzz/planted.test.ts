@@ -41,7 +41,7 @@ class StumblingMessages extends MessagesTarget {
   override check(bytes: Uint8Array): void {
     super.check(bytes);
     const decoded = decodePeerMessage(bytes);
-    if (decoded.ok && decoded.message.kind === "acknowledge" && decoded.message.held.ticks > 50)
+    if (decoded.ok && decoded.message?.kind === "acknowledge" && decoded.message.held.ticks > 50)
       throw new Error("planted");
   }
 }

@@ -13,6 +13,7 @@ export * from "./service-rule.ts";
 export { ByteReader, ByteWriter } from "./session/bytes.ts";
 export { type CandidateIdentity, candidateKeyOf, parseCandidateKey } from "./session/candidate.ts";
 export * from "./session/codec/check.ts";
+export { type ForeignFact, foreignFactOf } from "./session/codec/foreign.ts";
 export { RECORD_BYTES_MAX } from "./session/codec/format.ts";
 export * from "./session/codec/read.ts";
 export * from "./session/codec/write.ts";

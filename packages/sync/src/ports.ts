@@ -137,6 +137,8 @@ export interface PeerIdentity {
   readonly name: MemberName;
   /** From its certificate; names its NAT port slots. */
   readonly number: number;
+  /** What its greeting offers (messages/capabilities.ts); absent: nothing. */
+  readonly capabilities?: readonly string[];
 }
 
 export interface TransportHandlers {
@@ -343,6 +345,8 @@ export interface EngineState {
   readonly connected: readonly number[];
   /** Configured members that nobody in reach is connected with. While there are any, tombstones are kept. */
   readonly missing: readonly number[];
+  /** What every configured member offers, as its last greeting said: only such may be written. By name, sorted. */
+  readonly offered: readonly string[];
 }
 
 export interface PeerStatus {
@@ -354,6 +358,8 @@ export interface PeerStatus {
   /** Milliseconds between the last acknowledged tick's flush and its acknowledgement. */
   readonly lagMs: number;
   readonly queuedBytes: number;
+  /** What it offered when it was connected last; undefined: not since this member's start. */
+  readonly capabilities: readonly string[] | undefined;
 }
 
 export interface EngineStatus {

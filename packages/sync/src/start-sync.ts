@@ -177,6 +177,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     answers: () => answers,
     ready: () => answers && (state?.ready ?? false),
     mayAllocate: () => state?.mayAllocate ?? false,
+    offered: () => state?.offered ?? [],
     connected: () => state?.connected ?? [],
     members: () =>
       others.map(({ name, number }): MemberSyncState => {
@@ -189,6 +190,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
           lagTicks: known?.lagTicks ?? 0,
           lagMs: known?.lagMs ?? 0,
           queuedBytes: known?.queuedBytes ?? 0,
+          capabilities: known?.capabilities,
         };
       }),
     async replicationState(id) {
@@ -205,7 +207,12 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
         engine,
         host,
         restartCount: runner.restartCount(),
-        view: { ...replica.totals, tombstones: replica.tombstoneCount },
+        view: {
+          ...replica.totals,
+          tombstones: replica.tombstoneCount,
+          carried: replica.carriedCount,
+          carriedDropped: replica.carriedDroppedCount,
+        },
       };
     },
     store: () => store,

@@ -102,6 +102,8 @@ export interface MemberSyncState {
   /** Milliseconds between the last acknowledged tick's flush and its acknowledgement. */
   readonly lagMs: number;
   readonly queuedBytes: number;
+  /** What it offered when it was connected last; undefined: not since this member's start. */
+  readonly capabilities: readonly string[] | undefined;
 }
 
 /** "holds": its record says all that this member's says, or more; "unknown": not connected, or it did not answer. */
@@ -147,6 +149,11 @@ export interface Sync {
   ready(): boolean;
   /** NAT ports may be allocated: everything that lives in this member's slots is known. */
   mayAllocate(): boolean;
+  /**
+   * What every configured member offers (messages/capabilities.ts), this one included, by name: a new kind of entry, key or
+   * record is written only while the name of it is among them. `state` says when it changes.
+   */
+  offered(): readonly string[];
   /** Numbers of the members that are connected now, ascending. */
   connected(): readonly number[];
   /** The other configured members; at most a second old, `connected` is as of now. */

@@ -221,7 +221,7 @@ const pick = <T>(random: Random, items: readonly T[]): T => items[random.below(i
 function isAllowed(damaged: Uint8Array, world: World): boolean {
   const decoded = decodePeerMessage(damaged);
   if (!decoded.ok) return false;
-  const { kind } = decoded.message;
+  const kind = decoded.message?.kind;
   if (world.kind === "impersonator") return kind !== "hello" && kind !== "summary";
   return !mentions(damaged, world.witness);
 }

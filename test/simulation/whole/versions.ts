@@ -1,5 +1,8 @@
 // Members of different versions in one cluster: what each says in its greeting, judged by the product's own admission,
 // and what a version may have changed: sizes, periods, how long journals remember.
+import { ByteWriter } from "../../../packages/sync/src/messages/bytes.ts";
+import { CAPABILITIES } from "../../../packages/sync/src/messages/capabilities.ts";
+import { writeFields } from "../../../packages/sync/src/messages/fields.ts";
 import {
   decodeLinkMessage,
   encodeLinkMessage,
@@ -13,8 +16,10 @@ import { MEMBER_NUMBER_COUNT, TIMES } from "./world.ts";
 export interface Version {
   readonly lowest: number;
   readonly highest: number;
-  /** Fields of the greeting that only later versions know. */
-  readonly greetingTail: number;
+  /** Bytes of a field of the greeting that only later versions know; 0: it has none. */
+  readonly greetingField: number;
+  /** undefined: it is older than capabilities are. */
+  readonly capabilities: readonly string[] | undefined;
   readonly replication: {
     readonly memoryMs: number;
     readonly segmentTickMax: number;
@@ -24,13 +29,15 @@ export interface Version {
 }
 
 const P = PROTOCOL_VERSION;
+const LATER_FIELD = 99;
 
 /** Each can talk to its neighbours in this list; the first and the last refuse each other. */
 export const VERSIONS: readonly Version[] = [
   {
     lowest: P,
     highest: P,
-    greetingTail: 0,
+    greetingField: 0,
+    capabilities: undefined,
     replication: {
       memoryMs: TIMES.memoryMs,
       segmentTickMax: 24,
@@ -41,7 +48,8 @@ export const VERSIONS: readonly Version[] = [
   {
     lowest: P,
     highest: P + 1,
-    greetingTail: 7,
+    greetingField: 7,
+    capabilities: CAPABILITIES,
     replication: {
       memoryMs: TIMES.memoryMs * 1.4,
       segmentTickMax: 12,
@@ -52,7 +60,8 @@ export const VERSIONS: readonly Version[] = [
   {
     lowest: P + 1,
     highest: P + 2,
-    greetingTail: 40,
+    greetingField: 40,
+    capabilities: [...CAPABILITIES, "what-nobody-knows"],
     replication: {
       memoryMs: TIMES.memoryMs * 0.8,
       segmentTickMax: 32,
@@ -82,11 +91,13 @@ export class Greetings {
       memberNumber: identity.number,
       memberNumberCount: MEMBER_NUMBER_COUNT,
       instance,
+      ...(version.capabilities !== undefined && { capabilities: version.capabilities }),
     };
     const encoded = encodeLinkMessage({ kind: "greeting", greeting: own });
-    const bytes = new Uint8Array(encoded.length + version.greetingTail).fill(0xa5);
-    bytes.set(encoded);
-    this.#bytes.set(identity.number, bytes);
+    const later = new ByteWriter();
+    if (version.greetingField > 0)
+      writeFields(later, new Map([[LATER_FIELD, new Uint8Array(version.greetingField).fill(0xa5)]]));
+    this.#bytes.set(identity.number, Buffer.concat([encoded, later.finish()]));
     const admitted = new Set<number>();
     const judged = (handlers: TransportHandlers): TransportHandlers => ({
       connected: (peer) => {
@@ -100,7 +111,7 @@ export class Greetings {
           return;
         }
         admitted.add(peer.number);
-        handlers.connected(peer);
+        handlers.connected({ ...peer, capabilities: message.greeting.capabilities ?? [] });
       },
       disconnected: (peer, reason) => {
         if (admitted.delete(peer.number)) handlers.disconnected(peer, reason);

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import * as Automerge from "@automerge/automerge";
 import { CONFIGURATION_CHANGE_BYTES_MAX } from "../ports.ts";
-import { decodeEntry, ENTRY_COUNT_MAX } from "./entries.ts";
+import { decodeEntry, ENTRY_COUNT_MAX, isUnderstood } from "./entries.ts";
 
 /** A new epoch begins with all entries. */
 const OPERATION_COUNT_MAX = 2 * ENTRY_COUNT_MAX;
@@ -15,6 +15,8 @@ export interface CheckedChange {
   readonly hash: string;
   readonly dependencies: readonly string[];
   readonly message: string | undefined;
+  /** Keys that are not understood here, with the bytes of key and text. */
+  readonly carried: ReadonlyMap<string, number>;
 }
 
 /** The change, or why it is refused. Never throws. */
@@ -34,6 +36,7 @@ export function checkChange(bytes: Uint8Array): CheckedChange | string {
   const hash = digest.toString("hex");
   if (decoded.hash !== hash) return "wrong-hash";
   if (decoded.ops.length > OPERATION_COUNT_MAX) return "too-many-operations";
+  const carried = new Map<string, number>();
   for (const op of decoded.ops as readonly {
     action: string;
     obj: string;
@@ -41,7 +44,9 @@ export function checkChange(bytes: Uint8Array): CheckedChange | string {
     value?: unknown;
   }[]) {
     if (op.action !== "set" || op.obj !== "_root" || typeof op.key !== "string") return "wrong-operation";
-    if (decodeEntry(op.key, op.value) === undefined) return "wrong-value";
+    const entry = decodeEntry(op.key, op.value);
+    if (entry === undefined) return "wrong-value";
+    if (!isUnderstood(op.key, entry)) carried.set(op.key, op.key.length + String(op.value).length);
   }
-  return { bytes, hash, dependencies: decoded.deps, message: decoded.message ?? undefined };
+  return { bytes, hash, dependencies: decoded.deps, message: decoded.message ?? undefined, carried };
 }

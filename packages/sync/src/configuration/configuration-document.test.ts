@@ -266,3 +266,78 @@ test("a service that is not valid is refused with what is wrong", () => {
   }
   assert.deepEqual(document.services(), []);
 });
+
+/** Writes into a document as a later version does. */
+function writeLater(to: ConfigurationDocument, entries: Readonly<Record<string, unknown>>): void {
+  const later = Automerge.getBackend(Automerge.load<Record<string, unknown>>(to.save()));
+  const writer = later.clone("cd".repeat(16));
+  for (const [key, value] of Object.entries(entries)) writer.put("_root", key, JSON.stringify(value));
+  writer.commit(undefined, 0);
+  to.receive(9, writer.getHeads(), writer.getChanges(later.getHeads()));
+  writer.free();
+  later.free();
+}
+
+test("what a later version writes is carried: over members, epochs and restarts, and edits of the rest leave it alone", () => {
+  const cluster = new Cluster(3);
+  const [a, b] = cluster.documents as [ConfigurationDocument, ConfigurationDocument];
+  const made = service("203.0.113.1", { endpoints: [endpoint("10.0.0.1")] });
+  a.putService(made);
+  cluster.deliver();
+  const other = { r: 1, v: { protocol: 6, anything: [{ deep: true }] }, n: "other-protocols", x: "y" };
+  writeLater(a, {
+    "moon/phase": { r: 3, v: "full" },
+    "service/tcp/203.0.113.9:443": other,
+    [`service/${made.id}`]: { r: 2, v: { ...made, endpoints: undefined, later: { of: "field" } } },
+    [`endpoint/${made.id}|10.0.0.1|9999`]: { r: 2, v: { weight: 1, state: "active", zone: "z" } },
+  });
+  cluster.agree();
+  assert.deepEqual(cluster.refusals, []);
+  for (const document of cluster.documents) {
+    assert.equal(document.carriedCount, 2);
+    assert.deepEqual(
+      document.services().map(({ id }) => id),
+      [made.id],
+      "what cannot be read is not served",
+    );
+  }
+  b.putService({ ...made, name: "renamed", endpoints: [endpoint("10.0.0.1", 7)] });
+  // Epochs go by, each with a first change of its own.
+  for (let i = 0; i < 3 * HISTORY_COUNT_MAX; i++) b.setPin("203.0.113.1", i % 2 === 0 ? "m1" : "m2");
+  cluster.agree();
+  const again = cluster.make(7, 99);
+  assert.equal(again.load(cluster.kept[2]?.() as Uint8Array), true);
+  const entries = Automerge.load<Record<string, string>>(again.save());
+  const textOf = (key: string): unknown => JSON.parse(entries[key] ?? "null");
+  assert.deepEqual(textOf("moon/phase"), { r: 3, v: "full" });
+  assert.deepEqual(textOf("service/tcp/203.0.113.9:443"), other);
+  const renamed = textOf(`service/${made.id}`) as { r: number; v: { name: string; later: unknown } };
+  assert.deepEqual([renamed.v.name, renamed.v.later], ["renamed", { of: "field" }]);
+  const moved = textOf(`endpoint/${made.id}|10.0.0.1|9999`) as { v: unknown };
+  assert.deepEqual(moved.v, { weight: 7, state: "active", zone: "z" });
+  assert.equal(again.version(), a.version());
+});
+
+test("what is carried has a frame and limits", () => {
+  const cluster = new Cluster(1);
+  const [document] = cluster.documents as [ConfigurationDocument];
+  const nested = JSON.parse("[".repeat(40) + "]".repeat(40)) as unknown;
+  for (const [key, value] of [
+    ["moon/phase", { v: "no revision" }],
+    ["moon/phase", { r: 1, v: nested }],
+    ["moon/phase", { r: 1, v: "x".repeat(20_000) }],
+    ["no slash", { r: 1, v: 1 }],
+    [`moon/${"x".repeat(2_000)}`, { r: 1, v: 1 }],
+    ["drain/m1", { r: 1, v: true, n: "Not a Name" }],
+    ["drain/m1", { r: 1, v: "a value that needs nothing must be valid" }],
+  ] as const) {
+    writeLater(document, { [key]: value });
+    assert.equal(cluster.refusals.pop(), "wrong-value", `${key.slice(0, 20)} was taken`);
+  }
+  const many = Object.fromEntries(
+    Array.from({ length: 9_000 }, (_, i): [string, unknown] => [`moon/${i}`, { r: 1, v: 1 }]),
+  );
+  writeLater(document, many);
+  assert.deepEqual(cluster.refusals, ["too-much-unknown"]);
+  assert.equal(document.carriedCount, 0);
+});

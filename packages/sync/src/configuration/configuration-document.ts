@@ -20,6 +20,8 @@ import {
 import { type CheckedChange, checkChange } from "./change.ts";
 import { type Derived, derive, type Note, type Withheld } from "./derivation.ts";
 import {
+  CARRIED_BYTES_MAX,
+  CARRIED_KEY_COUNT_MAX,
   CONFIGURATION_BYTES_MAX,
   canonicalText,
   compareEntries,
@@ -31,12 +33,14 @@ import {
   encodeEntry,
   endpointKey,
   fileKey,
+  isFirstKind,
   isNote,
+  isUnderstood,
   noteKey,
   pinKey,
   serviceKey,
 } from "./entries.ts";
-import { serviceProblem } from "./validation.ts";
+import { ENDPOINT_FIELDS, SERVICE_FIELDS, serviceProblem } from "./validation.ts";
 
 type Handle = ReturnType<typeof Automerge.getBackend>;
 
@@ -136,10 +140,15 @@ export class ConfigurationDocument {
   /** Changes with the content, and with nothing else: equal at all members that agree. */
   version(): string {
     if (this.#version !== undefined) return this.#version;
-    const { services, drained, pins, notes, files } = this.#derived;
-    const remembered = [...files].map(([member, file]) => [member, [...file]]);
-    this.#version = digestOf(canonicalText([services, [...drained], [...pins], [...notes], remembered]));
+    this.#version = digestOf(canonicalText(versionParts(this.#entries, this.#derived)));
     return this.#version;
+  }
+
+  /** Entries of later versions, which are kept and handed on. */
+  get carriedCount(): number {
+    let count = 0;
+    for (const [key, entry] of this.#entries) if (!isUnderstood(key, entry)) count++;
+    return count;
   }
 
   get historyCount(): number {
@@ -165,12 +174,15 @@ export class ConfigurationDocument {
     }
     for (const service of put) {
       const { endpoints, leaving = [], ...value } = service;
-      puts.set(serviceKey(service.id), value);
+      puts.set(serviceKey(service.id), this.#withUnknown(serviceKey(service.id), value, SERVICE_FIELDS));
       for (const key of this.#endpointKeys(service.id)) puts.set(key, undefined);
       for (const { address, port, sinceMs, graceMs, ...rest } of leaving)
         puts.set(endpointKey(service.id, address, port), { ...rest, leaving: { sinceMs, graceMs } });
       for (const { address, port, ...rest } of endpoints)
-        puts.set(endpointKey(service.id, address, port), rest);
+        puts.set(
+          endpointKey(service.id, address, port),
+          this.#withUnknown(endpointKey(service.id, address, port), rest, ENDPOINT_FIELDS),
+        );
     }
     if (file !== undefined) {
       puts.set(fileKey(file.member, ""), true);
@@ -273,13 +285,29 @@ export class ConfigurationDocument {
     }
   }
 
+  /** What later versions added to the value stays, whoever edits the rest. */
+  #withUnknown(key: string, value: object, fields: Readonly<Record<string, true>>): object {
+    const before = this.#entries.get(key)?.value;
+    if (typeof before !== "object" || before === null) return value;
+    const unknown = Object.entries(before).filter(([name]) => !Object.hasOwn(fields, name));
+    return unknown.length === 0 ? value : { ...Object.fromEntries(unknown), ...value };
+  }
+
   #put(puts: ReadonlyMap<string, unknown>, isFirst = false): void {
     const edits = new Map<string, Entry>();
     for (const [key, value] of puts) {
       const known = this.#entries.get(key);
+      if (known?.value !== undefined && !isUnderstood(key, known))
+        throw new HoldfastError("SERVICE_INVALID", {
+          reason: `a later version wrote ${key}, and this one cannot read it: change it where that version runs`,
+        });
       if (canonicalText(known?.value ?? null) === canonicalText(value ?? null)) continue;
       // Who knows nothing of the cluster yet gives way to all that was ever said.
-      edits.set(key, { revision: known === undefined && isFirst ? 0 : (known?.revision ?? 0) + 1, value });
+      edits.set(key, {
+        revision: known === undefined && isFirst ? 0 : (known?.revision ?? 0) + 1,
+        value,
+        ...(known?.rest !== undefined && { rest: known.rest }),
+      });
     }
     if (edits.size === 0) return;
     const transaction = digestOf(canonicalText([...edits].map(([key, { value }]) => [key, value ?? null])));
@@ -354,6 +382,7 @@ export class ConfigurationDocument {
         }
       }
     }
+    if (!this.#hasRoomFor(fresh)) return refuse("too-much-unknown");
     const heads = this.#handle.getHeads();
     const applied = apply(this.#handle, fresh);
     if (applied === undefined) {
@@ -368,8 +397,23 @@ export class ConfigurationDocument {
     return true;
   }
 
+  /** What is kept without being understood has a limit of its own: nobody here could clear it away. */
+  #hasRoomFor(changes: readonly CheckedChange[]): boolean {
+    const lengths = new Map<string, number>();
+    for (const { carried } of changes)
+      for (const [key, length] of carried) lengths.set(key, Math.max(length, lengths.get(key) ?? 0));
+    if (lengths.size === 0) return true;
+    for (const [key, { text, entry }] of this.#read)
+      if (entry !== undefined && !isUnderstood(key, entry) && !lengths.has(key))
+        lengths.set(key, key.length + text.length);
+    let bytes = 0;
+    for (const length of lengths.values()) bytes += length;
+    return lengths.size <= CARRIED_KEY_COUNT_MAX && bytes <= CARRIED_BYTES_MAX;
+  }
+
   /** A document of another epoch: the greater one goes on, with the greater entries of both. */
   #meet(root: CheckedChange, changes: readonly CheckedChange[], from: number | undefined): boolean {
+    if (!this.#hasRoomFor(changes)) return false;
     const theirs: Epoch = { number: epochOf(root.message), root: root.hash };
     const handle = apply(create(this.#actor), changes);
     if (handle === undefined || handle.getHeads().length === 0) return false;
@@ -439,6 +483,29 @@ export class ConfigurationDocument {
     this.#derived = derive(this.#entries);
     this.#version = undefined;
   }
+}
+
+/**
+ * What the digest is over: the same at members of different versions, since what the first version did not know counts as it
+ * stands, whether it is understood here or not.
+ */
+function versionParts(entries: ReadonlyMap<string, Entry>, derived: Derived): unknown[] {
+  const isFirst = ([key, entry]: readonly [string, Entry]) =>
+    isFirstKind(key) && entry.needs === undefined && entry.rest === undefined;
+  const later = [...entries].filter((each) => !isFirst(each));
+  const hasNeeds = later.some(([key, { needs }]) => isFirstKind(key) && needs !== undefined);
+  const { services, drained, pins, notes, files } = hasNeeds
+    ? derive(new Map([...entries].filter(([, { needs }]) => needs === undefined)))
+    : derived;
+  const remembered = [...files].map(([member, file]) => [member, [...file]]);
+  const parts: unknown[] = [services, [...drained], [...pins], [...notes], remembered];
+  if (later.length > 0)
+    parts.push(
+      later
+        .map(([key, { value = null, needs = null, rest = null }]) => [key, value, needs, rest])
+        .sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)),
+    );
+  return parts;
 }
 
 function create(actor: string): Handle {

@@ -10,7 +10,7 @@ import {
   type ServiceId,
   serviceIdOf,
 } from "@holdfast/model";
-import { type EndpointValue, type Entry, type ServiceValue, splitKey } from "./entries.ts";
+import { type EndpointValue, type Entry, isUnderstood, type ServiceValue, splitKey } from "./entries.ts";
 
 /** A secondary VIP that a service does not get, as another one has it. */
 export interface Withheld {
@@ -39,8 +39,9 @@ export function derive(entries: ReadonlyMap<string, Entry>): Derived {
   const pins = new Map<Address, MemberName>();
   const notes = new Map<string, Note>();
   const files = new Map<MemberName, Map<ServiceId, FileImage>>();
-  for (const [key, { value }] of [...entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    if (value === undefined) continue;
+  for (const [key, entry] of [...entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const { value } = entry;
+    if (value === undefined || !isUnderstood(key, entry)) continue;
     const [kind, name] = splitKey(key);
     if (kind === "service") values.set(name, value as ServiceValue);
     else if (kind === "drain") drained.add(name);

@@ -8,10 +8,14 @@
 //   pin/VIP                     the member that the VIP is pinned to
 //   note/NAME                   what a part of the daemon wants all members to know; nothing here reads it
 //
+// A key of another kind, a value that needs what this build does not have, and further fields of an entry are a later
+// version's: within the limits below they are kept as they are, joined like the others, and mean nothing here.
+//
 // A value is JSON: {"r": revision, "t": transaction, "v": value}; a deleted key keeps {"r": revision}, or a member that
-// was away would bring it back. Of concurrent values the one that `compareEntries` puts last stays: a pure function of all
+// was away would bring it back. "n": name of the capability (messages/capabilities.ts) that a reader of the value needs. Of concurrent values the one that `compareEntries` puts last stays: a pure function of all
 // of them.
 import type { Address, Endpoint, MemberName, Removal, Service, ServiceId } from "@holdfast/model";
+import { CAPABILITIES, isCapability } from "../messages/capabilities.ts";
 import { isEndpointValue, isFileImage, isServiceValue } from "./validation.ts";
 
 export interface Entry {
@@ -21,6 +25,10 @@ export interface Entry {
   readonly transaction?: string;
   /** undefined: deleted. */
   readonly value: unknown;
+  /** The capability without which the value cannot be read. */
+  readonly needs?: string;
+  /** Further fields, of later versions. */
+  readonly rest?: Readonly<Record<string, unknown>>;
 }
 
 /** Keys, tombstones included. Beyond, the oldest tombstones go; without any, puts are refused. */
@@ -31,6 +39,11 @@ export const ENTRY_COUNT_MAX = 32_768;
  */
 export const CONFIGURATION_BYTES_MAX = 1.25 * 1024 * 1024;
 export const ENTRY_BYTES_MAX = 16_384;
+/** Of all that is kept without being understood: keys, and their texts together. */
+export const CARRIED_KEY_COUNT_MAX = 8_192;
+export const CARRIED_BYTES_MAX = CONFIGURATION_BYTES_MAX / 2;
+const KEY_LENGTH_MAX = 1_024;
+const DEPTH_MAX = 16;
 const TRANSACTION_PATTERN = /^[0-9a-f]{8}$/;
 
 export const NOTE_NAME_LENGTH_MAX = 512;
@@ -61,13 +74,28 @@ export function canonicalText(value: unknown): string {
   return JSON.stringify(value);
 }
 
-export function encodeEntry({ revision, transaction, value }: Entry): string {
-  return canonicalText({ r: revision, t: transaction, v: value });
+export function encodeEntry({ revision, transaction, value, needs, rest }: Entry): string {
+  return canonicalText({ ...rest, r: revision, t: transaction, v: value, n: needs });
+}
+
+/** Of the first version, and all that this one knows. */
+const FIRST_KINDS: readonly string[] = ["service", "endpoint", "file", "drain", "note", "pin"];
+const KINDS: readonly string[] = [...FIRST_KINDS];
+
+export function isFirstKind(key: string): boolean {
+  return FIRST_KINDS.includes(splitKey(key)[0]);
+}
+
+/** Whether this build knows what the entry means; what it does not is kept and handed on. */
+export function isUnderstood(key: string, { needs }: Pick<Entry, "needs">): boolean {
+  const [kind] = splitKey(key);
+  return KINDS.includes(kind) && (needs === undefined || CAPABILITIES.includes(needs));
 }
 
 /** The entry that a text under a key says, or undefined when it is not a valid one. Never throws. */
 export function decodeEntry(key: string, text: unknown): Entry | undefined {
   if (typeof text !== "string" || text.length > ENTRY_BYTES_MAX) return undefined;
+  if (key.length > KEY_LENGTH_MAX || isTooDeep(text)) return undefined;
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -75,11 +103,35 @@ export function decodeEntry(key: string, text: unknown): Entry | undefined {
     return undefined;
   }
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return undefined;
-  const { r, t, v } = parsed as { r?: unknown; t?: unknown; v?: unknown };
-  if (typeof r !== "number" || !Number.isSafeInteger(r) || r < (isOfFiles(key) ? 0 : 1)) return undefined;
+  const { r, t, v, n, ...rest } = parsed as Record<string, unknown>;
+  if (n !== undefined && !isCapability(n)) return undefined;
+  const entry: Pick<Entry, "needs" | "rest"> = {
+    ...(n !== undefined && { needs: n }),
+    ...(Object.keys(rest).length > 0 && { rest }),
+  };
+  const isKnown = isUnderstood(key, entry);
+  const least = isKnown && !isOfFiles(key) ? 1 : 0;
+  if (typeof r !== "number" || !Number.isSafeInteger(r) || r < least) return undefined;
   if (t !== undefined && (typeof t !== "string" || !TRANSACTION_PATTERN.test(t))) return undefined;
-  if (v !== undefined && !isValueOf(key, v)) return undefined;
-  return { revision: r, ...(t !== undefined && { transaction: t }), value: v };
+  if (v !== undefined && (isKnown ? !isValueOf(key, v) : splitKey(key)[0] === "")) return undefined;
+  return { revision: r, ...(t !== undefined && { transaction: t }), value: v, ...entry };
+}
+
+/** Brackets within brackets: reading and writing what was nested without end would exhaust the stack. */
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  let isText = false;
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i];
+    if (isText) {
+      if (char === "\\") i++;
+      else if (char === '"') isText = false;
+    } else if (char === '"') isText = true;
+    else if (char === "{" || char === "[") {
+      if (++depth > DEPTH_MAX) return true;
+    } else if (char === "}" || char === "]") depth--;
+  }
+  return false;
 }
 
 /** What the first word of a file may speak of. */

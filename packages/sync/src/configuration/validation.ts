@@ -33,6 +33,34 @@ const DIGEST_LENGTH_MAX = 128;
 /** A day: longest grace. */
 const GRACE_S_MAX = 86_400;
 
+/** What this build knows of the values under `service/` and `endpoint/`; other fields are later versions'. */
+export const SERVICE_FIELDS: Readonly<Record<keyof Omit<Service, "endpoints" | "leaving">, true>> = {
+  id: true,
+  name: true,
+  protocol: true,
+  vips: true,
+  port: true,
+  selection: true,
+  idleTimeoutS: true,
+  restartNewAddresses: true,
+  clientPrefixes: true,
+  withdrawWhenDown: true,
+  natPort: true,
+  endpointsMayBegin: true,
+  peers: true,
+  healthCheck: true,
+  endpointRemoval: true,
+  removal: true,
+  managedBy: true,
+};
+export const ENDPOINT_FIELDS: Readonly<Record<keyof Omit<Endpoint, "address" | "port"> | "leaving", true>> = {
+  addresses: true,
+  weight: true,
+  state: true,
+  healthCheck: true,
+  leaving: true,
+};
+
 function isPort(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_535;
 }

@@ -26,7 +26,7 @@ export class Controls {
   }
 
   /** Notes what the writer says in this segment. */
-  note(journal: HeldJournal, segment: number, entry: Exclude<Entry, { kind: "delta" }>): void {
+  note(journal: HeldJournal, segment: number, entry: Exclude<Entry, { kind: "delta" | "unknown" }>): void {
     if (entry.kind === "floor") {
       journal.controls.push({ segment, base: journal.saidBase, floor: entry.floor });
       return;

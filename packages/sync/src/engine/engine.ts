@@ -138,10 +138,12 @@ export class ReplicationEngine implements Engine {
   }
 
   #connected(identity: PeerIdentity): void {
-    const { peers, acknowledgements, broadcast } = this.#parts;
+    const { peers, acknowledgements, broadcast, offers, readiness } = this.#parts;
+    offers.greeted(identity);
     peers.add(identity);
     acknowledgements.forget(identity.number);
     broadcast.hello(identity.number);
+    readiness.changed();
   }
 
   #disconnected({ number }: PeerIdentity): void {

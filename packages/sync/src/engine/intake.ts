@@ -162,6 +162,10 @@ export class Intake {
     const deltas: Uint8Array[] = [];
     const indices: number[] = [];
     for (const entry of entries) {
+      if (entry.kind === "unknown") {
+        totals.count("unknownEntries");
+        continue;
+      }
       if (entry.kind !== "delta") {
         controls.note(journal, held.segment.number, entry);
         continue;

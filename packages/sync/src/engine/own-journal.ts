@@ -11,7 +11,15 @@ export function comparePositions(a: JournalPosition, b: JournalPosition): number
   return a.segment - b.segment || a.ticks - b.ticks;
 }
 
-/** Bytes of deltas after which a tick is closed; room for the header stays. */
+function isOfOneSession(a: Entry | undefined, b: Entry): boolean {
+  return a?.kind === "delta" && b.kind === "delta" && Buffer.compare(idOf(a.bytes), idOf(b.bytes)) === 0;
+}
+
+function idOf(bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(0, 16);
+}
+
+/** Bytes of deltas after which a tick is closed; room for the header and for one session's more than fits stays. */
 const TICK_BYTES_AIM = CHANGE_BYTES_MAX / 4;
 
 export interface OwnJournalPorts {
@@ -49,8 +57,10 @@ export class OwnJournal {
     let tick: Entry[] = [];
     let size = 0;
     for (const entry of entries) {
-      const entrySize = entry.kind === "delta" ? entry.bytes.length + 8 : 32;
-      if (tick.length >= segmentDeltaMax || size + entrySize > TICK_BYTES_AIM) {
+      const entrySize = "bytes" in entry ? entry.bytes.length + 8 : 32;
+      const isFull = tick.length >= segmentDeltaMax || size + entrySize > TICK_BYTES_AIM;
+      // Several deltas of one session are what is known of it together: no segment may have some without the others.
+      if (isFull && !isOfOneSession(tick.at(-1), entry)) {
         this.#writeTick(tick, full);
         tick = [];
         size = 0;

@@ -13,6 +13,7 @@ import { IdTable } from "./id-table.ts";
 import { Incarnations } from "./incarnations.ts";
 import { Intake } from "./intake.ts";
 import { Loose } from "./loose.ts";
+import { Offers } from "./offers.ts";
 import { OwnJournal } from "./own-journal.ts";
 import { type Peer, Peers } from "./peers.ts";
 import { Questions } from "./questions.ts";
@@ -44,6 +45,7 @@ export function assemble(ports: EnginePorts) {
   const totals = new Totals();
   const ids = new IdTable();
   const floors = new Floors();
+  const offers = new Offers(settings);
   const shelf = new Shelf(ports.journals, ids);
   const loose = new Loose(clock, settings.memoryMs);
   /** What the view has said: its last `local` message that was taken in. */
@@ -104,6 +106,7 @@ export function assemble(ports: EnginePorts) {
   const readiness = new Readiness({
     ...outside,
     peers,
+    offers,
     isIdle: () => deliveries.idle,
     incarnation: () => incarnations.own.journal.actor,
   });
@@ -174,6 +177,7 @@ export function assemble(ports: EnginePorts) {
     send,
     refuse,
     ...held,
+    offers,
     incarnations,
     peers,
     deliveries,

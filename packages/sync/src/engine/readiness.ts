@@ -2,6 +2,7 @@
 // with all that are there, and those who are not must have had time to come.
 import type { Clock } from "@holdfast/model";
 import type { Actor, EngineState, ToView } from "../ports.ts";
+import type { Offers } from "./offers.ts";
 import type { Peers } from "./peers.ts";
 import type { ReplicationSettings } from "./settings.ts";
 
@@ -9,6 +10,7 @@ export interface ReadinessPorts {
   readonly settings: ReplicationSettings;
   readonly clock: Clock;
   readonly peers: Peers;
+  readonly offers: Offers;
   /** Nothing is on its way to the view. */
   readonly isIdle: () => boolean;
   readonly incarnation: () => Actor;
@@ -73,6 +75,7 @@ export class Readiness {
       missing: settings.members
         .map(({ number }) => number)
         .filter((number) => number !== settings.member.number && !peers.isHeard(number)),
+      offered: this.#ports.offers.together(),
     };
   }
 

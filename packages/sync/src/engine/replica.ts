@@ -6,6 +6,7 @@ import {
   encodeSession,
   isEnded,
   join,
+  type RemoteJoin,
   type Replication,
   type SessionDelta,
   type SessionId,
@@ -17,6 +18,7 @@ import {
 } from "@holdfast/model";
 import type { EngineLink, EngineState, EngineStatus, ToEngine, ToView } from "../ports.ts";
 import { BatchWriter, readBatch, readIds } from "./batch.ts";
+import { CarriedFacts } from "./carried-facts.ts";
 import { EndedTimes } from "./ended-times.ts";
 import { TOMBSTONE_SHARE } from "./settings.ts";
 
@@ -64,6 +66,7 @@ export class SessionReplica implements Replication {
   /** Local message in which a session was last spoken of; only those that the engine has not confirmed. */
   readonly #spokenOf = new Map<SessionId, number>();
   readonly #ended = new EndedTimes();
+  readonly #carried = new CarriedFacts();
   readonly #inbox: ToView[] = [];
   readonly #promises = new Map<number, (ok: boolean) => void>();
   readonly #statusPromises = new Map<number, (status: EngineStatus) => void>();
@@ -139,6 +142,16 @@ export class SessionReplica implements Replication {
     });
   }
 
+  /** Sessions of which later versions said something that this one carries and cannot read. */
+  get carriedCount(): number {
+    return this.#carried.size;
+  }
+
+  /** Of what is carried, facts that were too many to be kept here. */
+  get carriedDroppedCount(): number {
+    return this.#carried.totals.carriedDropped;
+  }
+
   /** Hands what waits to the engine now. */
   flush(): void {
     this.#timer?.timer.cancel();
@@ -174,6 +187,7 @@ export class SessionReplica implements Replication {
    * records a turn, so that nothing stands here that no journal carries. Joins make saying it twice harmless.
    */
   restate(): void {
+    this.#restateCarried();
     const ids = [...this.#ports.view.values()].map((record) => record.id);
     let next = 0;
     const turn = () => {
@@ -186,6 +200,19 @@ export class SessionReplica implements Replication {
       if (next < ids.length) this.#ports.clock.after(TICK_MS, turn);
     };
     turn();
+  }
+
+  #restateCarried(): void {
+    const writer = new BatchWriter();
+    const post = () => {
+      const sequence = ++this.#sequence;
+      this.#ports.link.post({ kind: "local", sequence, urgent: false, deltas: writer.take() });
+    };
+    for (const fact of this.#carried.all()) {
+      writer.add(fact);
+      if (writer.count >= RESTATE_COUNT_MAX) post();
+    }
+    if (writer.count > 0) post();
   }
 
   // -------------------------------------------------------------------------------------------------------------
@@ -292,10 +319,13 @@ export class SessionReplica implements Replication {
     const contradicted: Uint8Array[] = [];
     let i = 0;
     for (const bytes of readBatch(message.deltas)) {
-      const result = this.#ports.view.joinRemoteBytes(bytes);
+      const known = this.#ports.view.joinRemoteBytes(bytes);
+      const result = known ?? this.#carry(bytes);
       if (result === undefined) this.totals.malformed++;
       else {
-        if (result.covered) covered[i >> 3] = (covered[i >> 3] as number) | (1 << (i & 7));
+        // Who holds all that can be read of it need not hold what is carried of it.
+        if (result.covered && (known === undefined || !this.#carried.has(bytes)))
+          covered[i >> 3] = (covered[i >> 3] as number) | (1 << (i & 7));
         if (result.contradicted) contradicted.push(bytes.slice(0, 16));
         this.totals.joined++;
       }
@@ -309,6 +339,14 @@ export class SessionReplica implements Replication {
     });
   }
 
+  /** A fact of a later version; undefined when it is none of those either. */
+  #carry(bytes: Uint8Array): RemoteJoin | undefined {
+    const carried = this.#carried.add(bytes);
+    if (carried === undefined) return undefined;
+    const isAll = carried.isAll && this.#ports.view.known(sessionIdFromBytes(bytes)) === undefined;
+    return { covered: isAll, contradicted: false };
+  }
+
   /** Records as they are now; ended ones as tombstones for a while, then no longer. */
   #export(message: Extract<ToView, { kind: "export" }>): void {
     const writer = new BatchWriter();
@@ -316,12 +354,17 @@ export class SessionReplica implements Replication {
       const live = this.#ports.view.liveBytesOf(bytes);
       if (live !== undefined) {
         writer.add(live);
+        for (const fact of this.#carried.of(bytes)) writer.add(fact);
         continue;
       }
-      const record = this.#ports.view.known(sessionIdFromBytes(bytes));
+      const id = sessionIdFromBytes(bytes);
+      const record = this.#ports.view.known(id);
       if (record !== undefined && !this.#isExpired(record.id)) {
         writer.add(encodeSession(isEnded(record) ? tombstoneOf(record) : record));
       }
+      if (!this.#carried.has(bytes)) continue;
+      const isOver = record !== undefined ? isEnded(record) : this.#carried.isEnded(bytes);
+      if (!isOver || !this.#isExpired(id)) for (const fact of this.#carried.of(bytes)) writer.add(fact);
     }
     this.#ports.link.post({ kind: "exported", request: message.request, deltas: writer.take() });
   }
@@ -355,7 +398,11 @@ export class SessionReplica implements Replication {
     for (const bytes of readIds(message.ids)) {
       const id = sessionIdFromBytes(bytes);
       const record = this.#ports.view.known(id);
-      if (record === undefined) continue;
+      if (record === undefined) {
+        this.#carried.forget(bytes);
+        this.#ended.delete(id);
+        continue;
+      }
       if (this.#pending.has(id) || this.#spokenOf.has(id)) {
         // Facts about it are on their way: they need the rest of the record around them.
         if (!isEnded(record)) {
@@ -366,6 +413,7 @@ export class SessionReplica implements Replication {
         this.flush();
       }
       if (!isEnded(record)) this.totals.ghosts++;
+      this.#carried.forget(bytes);
       this.#ports.view.forget(id);
       this.#ended.delete(id);
     }

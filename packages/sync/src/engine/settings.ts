@@ -1,11 +1,14 @@
 // What can be tuned, with its defaults. Times are on the monotonic clock.
 
+import { CAPABILITIES } from "../messages/capabilities.ts";
 import type { PeerIdentity } from "../ports.ts";
 
 export interface ReplicationSettings {
   readonly member: PeerIdentity;
   /** Every configured member, this one included. */
   readonly members: readonly PeerIdentity[];
+  /** What this member offers; those of `members` are as they greet. Default: all that this build can. */
+  readonly capabilities: readonly string[];
   /** M: how long a journal remembers. Every segment retires within it. */
   readonly memoryMs: number;
   readonly segmentTickMax: number;
@@ -35,6 +38,7 @@ export interface ReplicationSettings {
 }
 
 export const REPLICATION_DEFAULTS = {
+  capabilities: CAPABILITIES,
   memoryMs: 45_000,
   segmentTickMax: 256,
   segmentDeltaMax: 4096,

@@ -4,6 +4,7 @@ import { type Acknowledgements, LAG_BOUNDS_MS } from "./acknowledgements.ts";
 import type { Deliveries } from "./deliveries.ts";
 import type { IdTable } from "./id-table.ts";
 import type { Incarnations } from "./incarnations.ts";
+import type { Offers } from "./offers.ts";
 import type { Peers } from "./peers.ts";
 import type { Questions } from "./questions.ts";
 import type { Readiness } from "./readiness.ts";
@@ -21,6 +22,7 @@ export interface StatusPorts {
   readonly shelf: Shelf;
   readonly incarnations: Incarnations;
   readonly peers: Peers;
+  readonly offers: Offers;
   readonly deliveries: Deliveries;
   readonly acknowledgements: Acknowledgements;
   readonly questions: Questions;
@@ -42,6 +44,7 @@ export function statusOf(ports: StatusPorts): EngineStatus {
       lagTicks: acknowledgements.lagTicks(number),
       lagMs: acknowledgements.lagMs(number),
       queuedBytes: transport.queuedBytes(number),
+      capabilities: ports.offers.of(number),
     })),
     segmentCount: ports.shelf.segmentCount(),
     carriedCount: ports.incarnations.own.journal.segments.size,

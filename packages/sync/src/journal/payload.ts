@@ -7,19 +7,27 @@
 //   3 base:   segments below it are retired: what lived in them has been written again
 //   4 floor:  member, counter, count, (counter, segment, ticks)…: incarnations of the member below `counter` are retired:
 //             what lived in them, up to these positions, has been written again
+//   16 and more: length, bytes: what later versions say of a journal; it lives as long as the segment that it stands in
 // Numbers without a width are varints. Kinds are append-only.
-import { ByteReader, ByteWriter, isSession, RECORD_BYTES_MAX } from "@holdfast/model";
+//
+// What a reader does not know, a kind or a delta that only later versions read, it passes over: the change stays whole in
+// its segment, in the store and on the way to others. What later versions want to outlive a segment is a delta.
+import { ByteReader, ByteWriter, foreignFactOf, isSession, RECORD_BYTES_MAX } from "@holdfast/model";
 import { MEMBER_COUNT_MAX } from "../ports.ts";
 
 const KIND_DELTA = 1;
 const KIND_HEADER = 2;
 const KIND_BASE = 3;
 const KIND_FLOOR = 4;
+/** From here on every kind has its length behind it. */
+const KIND_SIZED_LOWEST = 16;
 
 /** Entries of one tick. */
 export const PAYLOAD_ENTRY_COUNT_MAX = 8192;
 /** Incarnations named by one floor; more than that have not been retired at once. */
 export const FLOOR_POSITION_COUNT_MAX = 16;
+/** Bytes of an entry of a kind that is not known; a longer one is malformed. */
+export const UNKNOWN_ENTRY_BYTES_MAX = 64 * 1024;
 
 export interface FloorPosition {
   readonly counter: number;
@@ -38,7 +46,9 @@ export type Entry =
   | { readonly kind: "delta"; readonly bytes: Uint8Array }
   | { readonly kind: "header"; readonly previousTicks: number; readonly base: number }
   | { readonly kind: "base"; readonly base: number }
-  | { readonly kind: "floor"; readonly floor: Floor };
+  | { readonly kind: "floor"; readonly floor: Floor }
+  /** Of a later version. */
+  | { readonly kind: "unknown"; readonly type: number; readonly bytes: Uint8Array };
 
 const scratch = new ByteWriter();
 
@@ -71,12 +81,17 @@ export function encodePayload(entries: readonly Entry[]): Uint8Array {
           scratch.varint(ticks);
         }
         break;
+      case "unknown":
+        scratch.u8(entry.type);
+        scratch.varint(entry.bytes.length);
+        scratch.bytes(entry.bytes);
+        break;
     }
   }
   return scratch.copy();
 }
 
-/** The entries, every delta checked to be one; undefined when anything is not as above. Never throws. */
+/** The entries, every delta checked to be one, or framed as one; undefined when anything is not as above. Never throws. */
 export function decodePayload(payload: Uint8Array): Entry[] | undefined {
   const input = new ByteReader(payload);
   const entries: Entry[] = [];
@@ -90,12 +105,13 @@ export function decodePayload(payload: Uint8Array): Entry[] | undefined {
 }
 
 function readEntry(input: ByteReader): Entry | undefined {
-  switch (input.u8()) {
+  const kind = input.u8();
+  switch (kind) {
     case KIND_DELTA: {
       const length = input.varint();
       if (length > RECORD_BYTES_MAX) return undefined;
       const bytes = input.take(length);
-      return isSession(bytes) ? { kind: "delta", bytes } : undefined;
+      return isSession(bytes) || foreignFactOf(bytes) !== undefined ? { kind: "delta", bytes } : undefined;
     }
     case KIND_HEADER:
       return { kind: "header", previousTicks: input.varint(), base: input.varint() };
@@ -112,7 +128,11 @@ function readEntry(input: ByteReader): Entry | undefined {
       }
       return { kind: "floor", floor: { member, counter, positions } };
     }
-    default:
-      return undefined;
+    default: {
+      if (kind < KIND_SIZED_LOWEST) return undefined;
+      const length = input.varint();
+      if (length > UNKNOWN_ENTRY_BYTES_MAX) return undefined;
+      return { kind: "unknown", type: kind, bytes: input.take(length) };
+    }
   }
 }

@@ -1,6 +1,7 @@
 // Peer messages as bytes: kind (1 byte), then its fields. Integers are shortest LEB128, byte strings and lists carry
-// their length or count first. Decoding is total and strict: every length has a named limit, nothing may be left
-// over, and one message has one encoding.
+// their length or count first. Decoding is total and strict: every length has a named limit, what a later
+// version added at the end is framed as fields (fields.ts), and one message has one encoding. A kind of a later version is
+// passed over.
 import { isIP } from "node:net";
 import { type Address, RECORD_BYTES_MAX, type SessionQuestion } from "@holdfast/model";
 import {
@@ -20,6 +21,7 @@ import {
   type Summary,
 } from "../ports.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
+import { readFields } from "./fields.ts";
 
 /** Kinds on the wire: append-only. 1 … 15 are the link's own (greeting.ts). */
 const KIND = {
@@ -38,6 +40,9 @@ const KIND = {
   acknowledge: 28,
 } as const satisfies Record<PeerMessage["kind"], number>;
 
+/** Kinds from here on are of peer messages; below are the link's own. */
+const KIND_LOWEST = 16;
+
 const QUESTION_KIND = { client: 1, natPort: 2 } as const satisfies Record<SessionQuestion["kind"], number>;
 
 const ACTOR_BYTES = 16;
@@ -54,7 +59,8 @@ const CONFIGURATION_HEAD_COUNT_MAX = 256;
 const CONFIGURATION_CHANGE_COUNT_MAX = 4_096;
 
 export type DecodedMessage =
-  | { readonly ok: true; readonly message: PeerMessage }
+  /** `message` undefined: of a kind that only later versions know. */
+  | { readonly ok: true; readonly message: PeerMessage | undefined }
   | { readonly ok: false; readonly reason: string };
 
 /** One message as bytes. Throws RangeError on what no receiver would take: our bug, not the peer's. */
@@ -120,10 +126,11 @@ export function decodePeerMessage(bytes: Uint8Array): DecodedMessage {
   if (bytes.length > PEER_MESSAGE_BYTES_MAX) return { ok: false, reason: "message-too-long" };
   const reader = new ByteReader(bytes);
   const message = readMessage(reader);
-  if (message === undefined) return { ok: false, reason: reader.failure ?? "kind-unknown" };
   if (reader.failure !== undefined) return { ok: false, reason: reader.failure };
-  if (!reader.finished) return { ok: false, reason: "bytes-left-over" };
-  return { ok: true, message };
+  if (message === undefined && (bytes[0] as number) < KIND_LOWEST)
+    return { ok: false, reason: "kind-unknown" };
+  if (message !== undefined) readFields(reader);
+  return reader.failure === undefined ? { ok: true, message } : { ok: false, reason: reader.failure };
 }
 
 function readMessage(reader: ByteReader): PeerMessage | undefined {
@@ -274,7 +281,7 @@ function readQuestion(reader: ByteReader): SessionQuestion | undefined {
         natPort: reader.varint(PORT_MAX),
       };
     default:
-      reader.fail("question-unknown");
+      // Of a later version: not answered, as if this member were not there.
       return undefined;
   }
 }

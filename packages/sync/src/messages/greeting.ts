@@ -2,10 +2,13 @@
 // member must be able to tell an older or newer one why it is refused.
 //
 //   greeting  kind 1 | "HFST" | versionLowest | versionHighest | cluster | name | number | numberCount | instance(16)
+//             fields (fields.ts): 1 capabilities
 //   accepted  kind 2
 //   refused   kind 3 | reason (stable word) | explanation
 import { MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
 import { ByteReader, ByteWriter } from "./bytes.ts";
+import { readCapabilities, writeCapabilities } from "./capabilities.ts";
+import { readFields, writeFields } from "./fields.ts";
 
 /** Version of the peer messages. Raised when an older member could not understand a newer one. */
 export const PROTOCOL_VERSION = 2;
@@ -19,6 +22,7 @@ const NAME_TEXT_MAX = 63;
 const INSTANCE_BYTES = 16;
 const REASON_TEXT_MAX = 64;
 const EXPLANATION_TEXT_MAX = 512;
+const CAPABILITIES_FIELD = 1;
 /** A link message longer than this is none. */
 export const LINK_MESSAGE_BYTES_MAX = 1_024;
 
@@ -32,6 +36,8 @@ export interface Greeting {
   readonly memberNumberCount: number;
   /** Random, new at every start of the daemon: tells a restarted member from a second one with the same number. */
   readonly instance: Uint8Array;
+  /** Names of what it offers beyond the version (capabilities.ts); absent: it is older than they are, and offers none. */
+  readonly capabilities?: readonly string[];
 }
 
 export type LinkMessage =
@@ -52,13 +58,18 @@ export function encodeLinkMessage(message: LinkMessage): Uint8Array {
       .varint(greeting.memberNumber)
       .varint(greeting.memberNumberCount)
       .raw(greeting.instance);
+    if (greeting.capabilities !== undefined) {
+      const names = new ByteWriter(64);
+      writeCapabilities(names, greeting.capabilities);
+      writeFields(writer, new Map([[CAPABILITIES_FIELD, names.finish()]]));
+    }
   } else if (message.kind === "refused") {
     writer.text(message.reason.slice(0, REASON_TEXT_MAX)).text(message.explanation.slice(0, 256));
   }
   return writer.finish();
 }
 
-/** Undefined when it is not one of the three. What follows a greeting's known fields belongs to later versions. */
+/** Undefined when it is not one of the three. Fields that are not known belong to later versions. */
 export function decodeLinkMessage(bytes: Uint8Array): LinkMessage | undefined {
   if (bytes.length > LINK_MESSAGE_BYTES_MAX) return undefined;
   const reader = new ByteReader(bytes);
@@ -67,17 +78,20 @@ export function decodeLinkMessage(bytes: Uint8Array): LinkMessage | undefined {
   if (kind === LINK_KIND.greeting) {
     const magic = reader.raw(MAGIC.length);
     if (!magic.every((byte, i) => byte === MAGIC[i])) return undefined;
+    const known = {
+      versionLowest: reader.varint(VERSION_MAX),
+      versionHighest: reader.varint(VERSION_MAX),
+      clusterId: reader.text(NAME_TEXT_MAX),
+      memberName: reader.text(NAME_TEXT_MAX),
+      memberNumber: reader.varint(MEMBER_NUMBER_COUNT_MAX - 1),
+      memberNumberCount: reader.varint(MEMBER_NUMBER_COUNT_MAX),
+      instance: reader.raw(INSTANCE_BYTES),
+    };
+    const offered = readFields(reader).get(CAPABILITIES_FIELD);
+    const capabilities = offered === undefined ? undefined : capabilitiesOf(offered, reader);
     message = {
       kind: "greeting",
-      greeting: {
-        versionLowest: reader.varint(VERSION_MAX),
-        versionHighest: reader.varint(VERSION_MAX),
-        clusterId: reader.text(NAME_TEXT_MAX),
-        memberName: reader.text(NAME_TEXT_MAX),
-        memberNumber: reader.varint(MEMBER_NUMBER_COUNT_MAX - 1),
-        memberNumberCount: reader.varint(MEMBER_NUMBER_COUNT_MAX),
-        instance: reader.raw(INSTANCE_BYTES),
-      },
+      greeting: { ...known, ...(capabilities !== undefined && { capabilities }) },
     };
   } else if (kind === LINK_KIND.accepted) message = { kind: "accepted" };
   else if (kind === LINK_KIND.refused)
@@ -88,4 +102,11 @@ export function decodeLinkMessage(bytes: Uint8Array): LinkMessage | undefined {
     };
   else return undefined;
   return reader.failure === undefined ? message : undefined;
+}
+
+function capabilitiesOf(bytes: Uint8Array, greeting: ByteReader): string[] {
+  const reader = new ByteReader(bytes);
+  const names = readCapabilities(reader);
+  if (!reader.finished) greeting.fail(reader.failure ?? "capability-malformed");
+  return names;
 }

@@ -49,6 +49,8 @@ export class Link {
   state: "greeting" | "up" | "closed" = "greeting";
   /** Monotonic ms at which it came up. */
   upAtMs = 0;
+  /** Messages of kinds that only later versions know: passed over. */
+  unknownCount = 0;
   /** Set when the other side refused this one. */
   refusedByPeer: Refusal | undefined;
   /** Set when this side refused the other. */
@@ -216,7 +218,8 @@ export class Link {
         this.refuse({ reason: decoded.reason, explanation: "a message could not be decoded" });
         return;
       }
-      this.#events.message(this, decoded.message);
+      if (decoded.message === undefined) this.unknownCount++;
+      else this.#events.message(this, decoded.message);
       if (this.#clock.nowMs() >= sliceEndMs && this.#inboxHead < this.#inbox.length) {
         if (this.#inboxHead > 1_024) {
           this.#inbox = this.#inbox.slice(this.#inboxHead);

@@ -284,8 +284,8 @@ export class MemoryNetwork {
   #deliver(link: Link, from: number, bytes: Uint8Array): void {
     const [sender, receiver] = link.a.identity.number === from ? [link.a, link.b] : [link.b, link.a];
     const decoded = decodePeerMessage(bytes);
-    if (decoded.ok) receiver.arrived(sender.identity, decoded.message);
-    else this.#refuse(link, receiver.identity.number, decoded.reason);
+    if (decoded.ok && decoded.message !== undefined) receiver.arrived(sender.identity, decoded.message);
+    else if (!decoded.ok) this.#refuse(link, receiver.identity.number, decoded.reason);
   }
 }
 

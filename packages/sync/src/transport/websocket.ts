@@ -5,6 +5,7 @@ import type { WebSocket } from "ws";
 import type { CertifiedMember } from "../certificates/identity.ts";
 import { isRevoked, type Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
+import { CAPABILITIES } from "../messages/capabilities.ts";
 import { encodePeerMessage } from "../messages/codec.ts";
 import { type Greeting, PROTOCOL_VERSION, PROTOCOL_VERSION_LOWEST } from "../messages/greeting.ts";
 import {
@@ -38,6 +39,8 @@ export interface TransportCounters {
   readonly sentMessages: number;
   readonly receivedMessages: number;
   readonly queueDrops: number;
+  /** Messages of kinds that only later versions know: passed over. */
+  readonly unknownMessages: number;
   readonly links: number;
   /** Refusals by reason, of peers by this member and of this member by peers. */
   readonly refusals: Readonly<Record<string, number>>;
@@ -58,6 +61,8 @@ export class WsTransport implements Transport {
   #sentMessages = 0;
   #receivedMessages = 0;
   #queueDrops = 0;
+  /** Of links that have ended. */
+  #unknownMessages = 0;
   #linkCount = 0;
   #handlers: TransportHandlers | undefined;
   #listener: Listener | undefined;
@@ -91,6 +96,7 @@ export class WsTransport implements Transport {
       memberNumber: options.memberNumber,
       memberNumberCount: options.memberNumberCount,
       instance: options.random.bytes(16),
+      capabilities: CAPABILITIES,
     };
     const others = options.members.filter((member) => member.name !== options.memberName);
     this.#configured = new Map(
@@ -154,6 +160,9 @@ export class WsTransport implements Transport {
       sentMessages: this.#sentMessages,
       receivedMessages: this.#receivedMessages,
       queueDrops: this.#queueDrops,
+      unknownMessages:
+        this.#unknownMessages +
+        [...this.#links.values()].reduce((sum, { unknownCount }) => sum + unknownCount, 0),
       links: this.#linkCount,
       refusals: Object.fromEntries(this.#refusals),
     };
@@ -317,6 +326,7 @@ export class WsTransport implements Transport {
 
   #closed(link: Link, reason: string): void {
     this.#greeting.delete(link);
+    this.#unknownMessages += link.unknownCount;
     const member = link.greeting?.memberName ?? link.dialled;
     if (link.refusal !== undefined)
       this.#noteRefusal(
@@ -384,5 +394,7 @@ export class WsTransport implements Transport {
 }
 
 function identityOf(link: Link): PeerIdentity {
-  return { name: link.greeting?.memberName ?? "", number: link.greeting?.memberNumber ?? -1 };
+  const { greeting } = link;
+  const capabilities = greeting?.capabilities ?? [];
+  return { name: greeting?.memberName ?? "", number: greeting?.memberNumber ?? -1, capabilities };
 }
