@@ -9,7 +9,7 @@ import { nextTickAtMs, step } from "../membership/step.ts";
 import { decode, isSealed, refusalOf } from "../wire/decode.ts";
 import { encodeUnsealed, seal } from "../wire/encode.ts";
 import { decodeHello } from "../wire/hello.ts";
-import { KIND_HELLO, KIND_OFFSET, type Message, type Refusal } from "../wire/message.ts";
+import { KIND_HELLO, KIND_OFFSET, type Message, PROTOCOL_VERSION, type Refusal } from "../wire/message.ts";
 import type { Command, Notice, Report, ThreadData } from "./messages.ts";
 
 /** The data plane's sign of life is beaten this often; it is stale after a death verdict (150 ms). */
@@ -32,6 +32,8 @@ export interface ProbePorts {
   readonly credentials?: Credentials;
   /** Over every network that joins us with `member`: on each another datagram. */
   send(datagram: (network: number) => Uint8Array, member: MemberConfiguration): void;
+  /** Of the probes; default PROTOCOL_VERSION. A test's member of an older version speaks less. */
+  readonly highestVersion?: number;
   /** Counts up while the main loop is alive. */
   pulse(): number;
   report(report: Report): void;
@@ -52,6 +54,9 @@ export class ProbeLoop {
   private readonly keyring: Keyring;
   /** By member: why its hellos are not believed; said once. */
   private readonly distrust = new Map<number, string>();
+  /** What is spoken with each member: the lower one of its highest version and ours, as its last probe said. */
+  private readonly versions = new Map<number, number>();
+  private readonly highestVersion: number;
   private readonly refused: Partial<Record<Refusal, number>> = {};
   private received = 0;
   private lastPulse: number;
@@ -67,6 +72,7 @@ export class ProbeLoop {
 
   constructor(ports: ProbePorts) {
     this.ports = ports;
+    this.highestVersion = ports.highestVersion ?? PROTOCOL_VERSION;
     this.timing = ports.data.timing;
     this.membership = createMembership({ ...ports.data, nowMs: ports.nowMs() });
     const { self, peers } = this.membership;
@@ -97,12 +103,14 @@ export class ProbeLoop {
       this.receiveHello(bytes, network);
       return;
     }
-    const decoded = decode(bytes, (from, id) => this.keyring.keyOf(from, id), network);
+    const decoded = decode(bytes, (from, id) => this.keyring.keyOf(from, id), network, this.highestVersion);
     if (!decoded.ok) {
       this.refuse(decoded.refusal);
       return;
     }
     this.keyring.heard(decoded.message.from, decoded.keyId);
+    if (decoded.highestVersion !== undefined)
+      this.versions.set(decoded.message.from, Math.min(decoded.highestVersion, this.highestVersion));
     this.advance({ kind: "message", message: decoded.message, network });
   }
 
@@ -156,7 +164,7 @@ export class ProbeLoop {
     if (message.kind === "probe" && this.keyring.needsHello(message.to)) this.sendHello(message.to);
     const key = this.keyring.sealingKey(message.to);
     if (key === undefined) return;
-    const unsealed = encodeUnsealed(message, key.id);
+    const unsealed = encodeUnsealed(message, key.id, this.versions.get(message.to), this.highestVersion);
     this.ports.send((network) => seal(unsealed, key.key, network), peer.configuration);
   }
 

@@ -6,7 +6,7 @@ import { secretCredentials } from "../keys/credentials.ts";
 import { Keyring } from "../keys/keyring.ts";
 import { encode } from "../wire/encode.ts";
 import { decodeHello } from "../wire/hello.ts";
-import type { Leave } from "../wire/message.ts";
+import { KIND_HELLO, KIND_OFFSET, type Leave, PROTOCOL_VERSION, VERSION_OFFSET } from "../wire/message.ts";
 import type { Report } from "./messages.ts";
 import { ProbeLoop } from "./probe-loop.ts";
 
@@ -42,7 +42,11 @@ class World {
     return this.#state / 2_147_483_647;
   }
 
-  start(number: number, credentials = secretCredentials(KEY, number)): void {
+  start(
+    number: number,
+    credentials = secretCredentials(KEY, number),
+    highestVersion = PROTOCOL_VERSION,
+  ): void {
     this.loops.get(number)?.command({ kind: "close" });
     const { name } = members[number] as MemberConfiguration;
     const after = (delayMs: number, action: () => void, everyMs?: number) => {
@@ -58,6 +62,7 @@ class World {
     const loop = new ProbeLoop({
       data: { self: name, members, timing: DEFAULT_TIMING, key: KEY, boot, incarnation: boot * 1_024 },
       credentials,
+      highestVersion,
       nowMs: () => this.nowMs,
       afterSockets: after,
       after,
@@ -143,6 +148,42 @@ suite("members' words", () => {
     for (const { bytes, network } of old) world.loops.get(0)?.receive(bytes, network);
     assert.equal(world.phase(0, 1), "alive");
     assert.equal(world.views.get(0)?.view.members[1]?.incarnation, view?.view.members[1]?.incarnation);
+  });
+
+  test("members of two versions speak the lower one, and the higher one as soon as both have it", () => {
+    const world = new World();
+    world.start(0);
+    world.start(1, undefined, PROTOCOL_VERSION - 1);
+    world.start(2);
+    const spoken = (from: number, to: number) =>
+      new Set(
+        world.sent
+          .filter(
+            (sent) => sent.to === to && sent.bytes[5] === from && sent.bytes[KIND_OFFSET] !== KIND_HELLO,
+          )
+          .map(({ bytes }) => bytes[VERSION_OFFSET]),
+      );
+    const phases = () => [world.phase(0, 1), world.phase(1, 0), world.phase(1, 2), world.phase(2, 0)];
+    world.run(300);
+    world.sent.length = 0;
+    world.run(300);
+    assert.deepEqual(phases(), ["alive", "alive", "alive", "alive"]);
+    assert.deepEqual(spoken(0, 2), new Set([PROTOCOL_VERSION]));
+    assert.deepEqual(spoken(0, 1), new Set([PROTOCOL_VERSION - 1]));
+    assert.deepEqual(spoken(1, 0), new Set([PROTOCOL_VERSION - 1]));
+    // An upgrade of one, and a downgrade of another.
+    for (const [upgraded, version] of [
+      [1, PROTOCOL_VERSION],
+      [2, PROTOCOL_VERSION - 1],
+    ] as const) {
+      world.start(upgraded, undefined, version);
+      world.run(300);
+      world.sent.length = 0;
+      world.run(300);
+      assert.deepEqual(phases(), ["alive", "alive", "alive", "alive"]);
+      assert.deepEqual(spoken(0, upgraded), new Set([version]));
+    }
+    for (const number of [0, 1, 2]) assert.ok(world.refused(number, "version") <= 8, "a few at each change");
   });
 
   test("a goodbye in another's name is nobody's, whatever the liar knows", () => {

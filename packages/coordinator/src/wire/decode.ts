@@ -5,7 +5,13 @@ import * as encoding from "./encode.ts";
 import * as wire from "./message.ts";
 
 export type Decoded =
-  | { readonly ok: true; readonly message: wire.Message; readonly keyId: number }
+  /** `highestVersion`: that its sender speaks, if it is a probe. */
+  | {
+      readonly ok: true;
+      readonly message: wire.Message;
+      readonly keyId: number;
+      readonly highestVersion: number | undefined;
+    }
   | { readonly ok: false; readonly refusal: wire.Refusal };
 
 const refuse = (refusal: wire.Refusal): Decoded => ({ ok: false, refusal });
@@ -14,12 +20,13 @@ const refuse = (refusal: wire.Refusal): Decoded => ({ ok: false, refusal });
 export type KeyLookup = (from: number, keyId: number) => Uint8Array | undefined;
 
 /** Why the datagram is none that a key could be looked up for; undefined: it may be one. */
-export function refusalOf(bytes: Uint8Array): wire.Refusal | undefined {
+export function refusalOf(bytes: Uint8Array, highest = wire.PROTOCOL_VERSION): wire.Refusal | undefined {
   if (bytes.length > wire.DATAGRAM_SIZE_MAX) return "tooLong";
   if (bytes.length < wire.HEADER_SIZE + wire.TAG_SIZE) return "tooShort";
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint16(wire.MAGIC_OFFSET) !== wire.MAGIC) return "notOurs";
-  if (view.getUint8(wire.VERSION_OFFSET) !== wire.PROTOCOL_VERSION) return "version";
+  const version = view.getUint8(wire.VERSION_OFFSET);
+  if (version < wire.PROTOCOL_VERSION_LOWEST || version > highest) return "version";
   return undefined;
 }
 
@@ -30,10 +37,15 @@ export function isSealed(bytes: Uint8Array, key: Uint8Array, network: number): b
 
 /**
  * The message of an authentic datagram that came over a network, or why there is none. Nothing of the body is read
- * before the tag fits.
+ * before the tag fits. `highest`: the highest version that is spoken here.
  */
-export function decode(bytes: Uint8Array, keys: KeyLookup, network: number): Decoded {
-  const refusal = refusalOf(bytes);
+export function decode(
+  bytes: Uint8Array,
+  keys: KeyLookup,
+  network: number,
+  highest = wire.PROTOCOL_VERSION,
+): Decoded {
+  const refusal = refusalOf(bytes, highest);
   if (refusal !== undefined) return refuse(refusal);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = bytes.length - wire.TAG_SIZE;
@@ -65,7 +77,25 @@ export function decode(bytes: Uint8Array, keys: KeyLookup, network: number): Dec
             ? { ...envelope, kind: "leave" as const }
             : undefined;
   if (message === undefined) return refuse("kind");
-  return reader.broken || !reader.atEnd() ? refuse("malformed") : { ok: true, message, keyId };
+  if (view.getUint8(wire.VERSION_OFFSET) >= wire.VERSION_OF_FIELDS) skipFields(reader);
+  if (reader.broken || !reader.atEnd()) return refuse("malformed");
+  const highestVersion = kind === wire.KIND_PROBE ? highestVersionOf(view) : undefined;
+  return { ok: true, message, keyId, highestVersion };
+}
+
+function highestVersionOf(view: DataView): number {
+  const flags = view.getUint8(wire.HEADER_SIZE + encoding.PROBE_FLAGS_OFFSET);
+  return wire.PROTOCOL_VERSION_LOWEST + (flags >>> encoding.PROBE_VERSION_SHIFT);
+}
+
+/** What later versions say behind a body. */
+function skipFields(reader: Reader): void {
+  for (let last = 0; !reader.broken && !reader.atEnd(); ) {
+    const number = reader.u8();
+    if (number <= last) reader.broken = true;
+    last = number;
+    reader.bytesOf(reader.u8());
+  }
 }
 
 function readProbe(reader: Reader, envelope: wire.Envelope): wire.Probe {

@@ -15,6 +15,9 @@ const KINDS = {
 export const PROBE_FIXED_SIZE = 4 + 1 + 8 + 4 + 4 + 1 + 1;
 export const PROBE_FLAG_ANSWER_NOW = 1;
 export const PROBE_FLAG_STATE = 2;
+/** Of the flags within a probe's body, and of the highest version within the flags. */
+export const PROBE_FLAGS_OFFSET = 4 + 1 + 8 + 4 + 4;
+export const PROBE_VERSION_SHIFT = 2;
 export const STATE_FLAG_READY = 1;
 export const STATE_FLAG_CAUGHT_UP = 2;
 export const STATE_FLAG_DRAINING = 4;
@@ -33,12 +36,21 @@ export function encode(message: wire.Message, { id, key }: SealingKey, network: 
   return seal(encodeUnsealed(message, id), key, network);
 }
 
-/** Everything but the tag, for which there is room: the same on all networks. */
-export function encodeUnsealed(message: wire.Message, keyId: number): Uint8Array {
+/**
+ * Everything but the tag, for which there is room: the same on all networks. `version`: one that the
+ * receiver speaks; `highest`: the highest that we do.
+ */
+export function encodeUnsealed(
+  message: wire.Message,
+  keyId: number,
+  version = wire.PROTOCOL_VERSION_LOWEST,
+  highest = wire.PROTOCOL_VERSION,
+): Uint8Array {
   const bytes = new Uint8Array(sizeOf(message) + wire.TAG_SIZE);
   writeHeader(bytes, KINDS[message.kind], keyId, message);
+  bytes[wire.VERSION_OFFSET] = version;
   const writer = new Writer(bytes, wire.HEADER_SIZE);
-  if (message.kind === "probe") writeProbe(writer, message);
+  if (message.kind === "probe") writeProbe(writer, message, highest);
   if (message.kind === "ask") writeAsk(writer, message);
   if (message.kind === "answer") writeAnswer(writer, message);
   assert.equal(writer.offset, bytes.length - wire.TAG_SIZE);
@@ -48,7 +60,7 @@ export function encodeUnsealed(message: wire.Message, keyId: number): Uint8Array
 export function writeHeader(bytes: Uint8Array, kind: number, keyId: number, envelope: wire.Envelope): void {
   const writer = new Writer(bytes, 0);
   writer.u16(wire.MAGIC);
-  writer.u8(wire.PROTOCOL_VERSION);
+  writer.u8(wire.PROTOCOL_VERSION_LOWEST);
   writer.u8(kind);
   writer.u16(envelope.from);
   writer.u16(envelope.to);
@@ -97,7 +109,7 @@ function sizeOf(message: wire.Message): number {
   return wire.HEADER_SIZE;
 }
 
-function writeProbe(writer: Writer, probe: wire.Probe): void {
+function writeProbe(writer: Writer, probe: wire.Probe, highest: number): void {
   assert(probe.heardNetworks.length <= wire.NETWORK_COUNT_MAX);
   writer.u32(probe.echoSequence);
   writer.u8(wire.OPINIONS.indexOf(probe.opinion));
@@ -105,7 +117,9 @@ function writeProbe(writer: Writer, probe: wire.Probe): void {
   writer.u32(probe.stateVersionHeld);
   writer.u32(probe.stateVersion);
   writer.u8(
-    (probe.answerNow ? PROBE_FLAG_ANSWER_NOW : 0) | (probe.state === undefined ? 0 : PROBE_FLAG_STATE),
+    (probe.answerNow ? PROBE_FLAG_ANSWER_NOW : 0) |
+      (probe.state === undefined ? 0 : PROBE_FLAG_STATE) |
+      ((highest - wire.PROTOCOL_VERSION_LOWEST) << PROBE_VERSION_SHIFT),
   );
   writer.u8(probe.heardNetworks.length);
   for (const id of probe.heardNetworks) writer.u16(id);

@@ -18,7 +18,16 @@ import type { Address } from "@holdfast/model";
 import { ADDRESS_COUNT_MAX, CLUSTER_VIP_COUNT_MAX } from "../configuration.ts";
 
 export const MAGIC = 0x4846;
-export const PROTOCOL_VERSION = 2;
+/**
+ * Highest and lowest version that is spoken here. A probe says the highest (bits 2–7 of its flags, above version 2, where
+ * version 2 has zeros that nobody reads), and its sender is answered in the lower one of both; who has not been heard yet, in
+ * the lowest. Hellos are of version 2 for ever. From version 3 on fields may follow the body: number(1), length(1), bytes, by
+ * ascending number, those that are not known passed over.
+ */
+export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION_LOWEST = 2;
+/** Since which fields may follow. */
+export const VERSION_OF_FIELDS = 3;
 export const MAGIC_OFFSET = 0;
 export const VERSION_OFFSET = 2;
 export const KIND_OFFSET = 3;

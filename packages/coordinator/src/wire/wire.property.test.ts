@@ -3,7 +3,7 @@ import { suite, test } from "node:test";
 import fc from "fast-check";
 import { addressOfBytes, addressToBytes } from "./address-bytes.ts";
 import { decode } from "./decode.ts";
-import { encode, tagOf } from "./encode.ts";
+import { encode, encodeUnsealed, seal, tagOf } from "./encode.ts";
 import * as wire from "./message.ts";
 
 const KEY = new Uint8Array(32).fill(7);
@@ -77,6 +77,32 @@ suite("messages on the wire", () => {
           ok: true,
           message: structuredClone(original),
           keyId: SEALING.id,
+          highestVersion: original.kind === "probe" ? wire.PROTOCOL_VERSION : undefined,
+        });
+      }),
+    );
+  });
+
+  test("a probe of an older version says so, and fields of later ones are passed over", () => {
+    fc.assert(
+      fc.property(message, fc.uint8Array({ maxLength: 200 }), (original, later) => {
+        const old = seal(encodeUnsealed(original, SEALING.id, 2, 2), KEY, NETWORK);
+        const heard = decode(old, KEYS, NETWORK);
+        assert.ok(heard.ok && heard.highestVersion === (original.kind === "probe" ? 2 : undefined));
+        const body = encodeUnsealed(original, SEALING.id, wire.VERSION_OF_FIELDS).slice(0, -wire.TAG_SIZE);
+        const longer = (...fields: number[]) =>
+          decode(
+            seal(Buffer.concat([body, Buffer.from(fields), new Uint8Array(16)]), KEY, NETWORK),
+            KEYS,
+            NETWORK,
+          );
+        const read = longer(1, later.length, ...later, 9, 0);
+        assert.deepEqual(read.ok && read.message, structuredClone(original));
+        assert.deepEqual(longer(9, 0, 1, 0), { ok: false, refusal: "malformed" });
+        assert.deepEqual(longer(1, 9), { ok: false, refusal: "malformed" });
+        assert.deepEqual(decode(encode(original, SEALING, NETWORK), KEYS, NETWORK, 1), {
+          ok: false,
+          refusal: "version",
         });
       }),
     );
@@ -170,7 +196,12 @@ suite("messages on the wire", () => {
     };
     const datagram = encode(longest, SEALING, NETWORK);
     assert(datagram.length <= wire.DATAGRAM_SIZE_MAX, `${datagram.length} bytes`);
-    assert.deepEqual(decode(datagram, KEYS, NETWORK), { ok: true, message: longest, keyId: SEALING.id });
+    assert.deepEqual(decode(datagram, KEYS, NETWORK), {
+      ok: true,
+      message: longest,
+      keyId: SEALING.id,
+      highestVersion: wire.PROTOCOL_VERSION,
+    });
   });
 
   test("addresses keep their canonical text", () => {
