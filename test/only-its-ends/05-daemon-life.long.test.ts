@@ -1,7 +1,7 @@
 // A daemon and its service manager: it says when it is ready, reloads and stops, feeds the watchdog only while everything
 // that it cannot be without lives, and ends when replication hangs for good. What it carried goes on without it.
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Cluster, type Member, type Peer, until } from "@holdfast/testkit";
@@ -11,6 +11,7 @@ const ENGINE_THREAD = "holdfast-sync";
 const PTRACE = { seize: 0x4206, interrupt: 0x4207, detach: 17 } as const;
 const [WALL, NOHANG] = [0x40000000, 1];
 const DONTWAIT = 0x40;
+const SIGHUP = 1;
 
 const libc = koffi.load("libc.so.6");
 const call = {
@@ -47,6 +48,11 @@ class Manager {
   close(): void {
     call.close(this.#fd);
   }
+}
+
+function catches(pid: number, signal: number): boolean {
+  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "0";
+  return (BigInt(`0x${caught}`) & (1n << BigInt(signal - 1))) !== 0n;
 }
 
 /** Stops one thread of a process as a hang does: the others go on. */
@@ -180,6 +186,17 @@ describe("a daemon under a service manager", () => {
   test("says that it stops, and may take its time", async () => {
     assert.equal(await member.stop(), 0);
     assert.ok(manager.heard().some((text) => /^STOPPING=1\nEXTEND_TIMEOUT_USEC=\d+$/.test(text)));
+  });
+
+  test("takes a reload that is asked for while it starts", async () => {
+    member.launch();
+    await until("it to catch SIGHUP", () => catches(member.pid as number, SIGHUP), 60_000, 1);
+    const configuration = JSON.parse(readFileSync(member.configFile, "utf8"));
+    writeFileSync(member.configFile, JSON.stringify({ ...configuration, log: { level: "debug" } }));
+    member.signal("SIGHUP");
+    await member.ready();
+    await until("the reload", () => member.log().includes('"msg":"reload: '));
+    assert.equal(await member.stop(), 0);
   });
 
   test("waits before a start that follows failed ones, and forgets them after a stop", async () => {

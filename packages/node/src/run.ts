@@ -3,6 +3,7 @@ import { HoldfastError } from "@holdfast/model";
 import { ownMember } from "./config/check.ts";
 import { ConfigurationError, loadConfiguration } from "./config/load.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
+import { onReload } from "./hang-ups.ts";
 import { exitNow } from "./libc.ts";
 import { createLogger, type DaemonLogger } from "./log.ts";
 import { ServiceManager } from "./service-manager.ts";
@@ -26,7 +27,6 @@ export async function runDaemon(options: { readonly file: string | undefined }):
   return new Promise((resolve, reject) => {
     let daemon: Daemon | undefined;
     let stopping = false;
-    let hungUpAtStart = false;
     const keepAlive = setInterval(() => {}, 1 << 30);
     const held = setTimeout(() => pause.forget(), START_HELD_MS);
     const fatal = (error: Error) => {
@@ -45,9 +45,7 @@ export async function runDaemon(options: { readonly file: string | undefined }):
       else process.exit(0);
     };
     const onHangUp = () => {
-      // What is starting has read the file already, and cannot be told before it stands.
-      hungUpAtStart = daemon === undefined;
-      if (hungUpAtStart) return;
+      if (stopping) return;
       manager.reloading(process.hrtime.bigint());
       reload(daemon, options.file, logger, fatal);
       manager.ready();
@@ -56,7 +54,6 @@ export async function runDaemon(options: { readonly file: string | undefined }):
     const onInterrupt = () => stop("SIGINT");
     process.on("SIGTERM", onTerm);
     process.on("SIGINT", onInterrupt);
-    process.on("SIGHUP", onHangUp);
     process.on("uncaughtException", fatal);
     const beats: NodeJS.Timeout[] = [];
     const finish = (code: number) => {
@@ -65,7 +62,6 @@ export async function runDaemon(options: { readonly file: string | undefined }):
       for (const beat of beats) clearInterval(beat);
       process.off("SIGTERM", onTerm);
       process.off("SIGINT", onInterrupt);
-      process.off("SIGHUP", onHangUp);
       process.off("uncaughtException", fatal);
       resolve(code);
     };
@@ -73,7 +69,7 @@ export async function runDaemon(options: { readonly file: string | undefined }):
       (started) => {
         daemon = started;
         beats.push(...tell(manager, started));
-        if (hungUpAtStart) onHangUp();
+        onReload(onHangUp);
       },
       (error: unknown) => {
         reject(error);
