@@ -1,6 +1,7 @@
 // sessions and configuration as Automerge CRDTs between members
 export * from "./certificates/index.ts";
 export * from "./journal-report.ts";
+export { CAPABILITIES, CARRIES_UNKNOWN } from "./messages/capabilities.ts";
 export type { EngineStatus, PeerIdentity } from "./ports.ts";
 export { startSync } from "./start-sync.ts";
 export type * from "./sync.ts";

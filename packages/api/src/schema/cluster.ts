@@ -119,6 +119,17 @@ export const MemberViewSchema = Type.Object(
     queue: Type.Optional(Type.Integer({ description: "Bytes that wait to be sent to it." })),
     incarnation: Type.Optional(Type.String()),
     version: Type.Optional(Type.String()),
+    capabilities: Type.Optional(
+      Type.Array(Type.String(), {
+        description:
+          "What it can read beyond what every version reads, as it said when it was connected last; absent: not since this member's start.",
+      }),
+    ),
+    offered: Type.Optional(
+      Type.Array(Type.String(), {
+        description: "Of this member: capabilities that all have; only what these stand for is written.",
+      }),
+    ),
     reason: Type.Optional(Type.String({ description: "Why it is not ready or not alive." })),
   },
   closed,

@@ -160,6 +160,7 @@ export const MEMBER_COLUMNS: readonly Column<MemberView>[] = [
   { title: "LAG", cell: (m) => (m.lagMs === undefined ? undefined : `${m.lagMs.toFixed(1)}ms`), right: true },
   { title: "QUEUE", cell: (m) => m.queue, right: true, wide: true },
   { title: "OWNS", cell: (m) => m.vips.join(","), wide: true },
+  { title: "CAPABILITIES", cell: (m) => m.capabilities?.join(","), wide: true },
   { title: "ADDRESSES", cell: (m) => m.addresses.join(","), wide: true },
   { title: "REASON", cell: (m) => m.reason, wide: true },
 ];

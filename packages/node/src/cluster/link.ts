@@ -9,7 +9,7 @@ import {
   type SessionTable,
   SessionView,
 } from "@holdfast/model";
-import type { MemberTls, Revocation } from "@holdfast/sync";
+import { CAPABILITIES, type MemberTls, type Revocation } from "@holdfast/sync";
 import type { ReplicationMetrics } from "../metrics/registry.ts";
 import { type ConfigurationStore, createLocalConfigurationStore } from "../services/store.ts";
 
@@ -56,6 +56,8 @@ export interface ClusterLink {
   /** Called when the link to a member closes. */
   onDisconnect(listener: (member: number) => void): void;
   connected(): readonly number[];
+  /** Capabilities that every member has: a new kind of key, record or entry is written only while its name is there. */
+  offered(): readonly string[];
   /** Numbers of the members that own a service's VIPs: an INIT-ACK waits for those. */
   setOwners(service: ServiceId, owners: readonly number[]): void;
   metrics(): Promise<ReplicationMetrics | undefined>;
@@ -86,6 +88,7 @@ export function createLoneLink(): ClusterLink {
     onConnect: () => {},
     onDisconnect: () => {},
     connected: () => [],
+    offered: () => CAPABILITIES,
     setOwners: () => {},
     metrics: async () => undefined,
     replicasOf: async () => [],

@@ -2,6 +2,7 @@
 import type { MemberView } from "@holdfast/api";
 import type { Coordinator, MemberConfiguration } from "@holdfast/coordinator";
 import type { MemberName } from "@holdfast/model";
+import { CAPABILITIES } from "@holdfast/sync";
 import type { OwnMember } from "../config/check.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
 import { HOLDFAST_VERSION } from "../version.ts";
@@ -64,8 +65,14 @@ export class MemberDirectory {
         draining: drained.has(member.name) || (present && view.draining),
         addresses: member.addresses.map(({ address }) => address),
         vips: present ? view.claims.map((claim) => claim.vip).filter((vip) => served.has(vip)) : [],
-        ...(self && { sessions: link.table.size, version: HOLDFAST_VERSION }),
+        ...(self && {
+          sessions: link.table.size,
+          version: HOLDFAST_VERSION,
+          capabilities: [...CAPABILITIES],
+          offered: [...link.offered()],
+        }),
         ...(peer !== undefined && { lagMs: peer.lagMs, queue: peer.queuedBytes }),
+        ...(peer?.capabilities !== undefined && { capabilities: [...peer.capabilities] }),
         ...(view !== undefined && view.incarnation > 0 && { incarnation: String(view.incarnation) }),
         ...(reason !== undefined && { reason }),
       };

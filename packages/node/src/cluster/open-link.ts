@@ -94,6 +94,7 @@ export function replicatedLink(sync: Sync, view: PublishingView, configuration: 
       sync.on("disconnected", listener);
     },
     connected: () => sync.connected(),
+    offered: () => sync.offered(),
     setOwners: (service, owners) => sync.setOwners(service, owners),
     async metrics() {
       const { engine, host, restartCount } = await sync.metrics();
@@ -109,7 +110,9 @@ export function replicatedLink(sync: Sync, view: PublishingView, configuration: 
           connected: member.connected,
           lagMs: member.lagMs,
           queuedBytes: member.queuedBytes,
+          ...(member.capabilities !== undefined && { capabilities: member.capabilities }),
         })),
+        offered: sync.offered(),
         lagHistogram: engine?.lagHistogram ?? { boundsMs: [], counts: [] },
       };
     },

@@ -13,7 +13,7 @@ test("the first scrape tells how the links are, asked once, and the next one how
     replication: async () => {
       askedCount++;
       const peers = [{ member: "m1", connected, lagMs: 2_000, queuedBytes: 7 }];
-      return { totals: { restarts: 4 }, peers, lagHistogram: { boundsMs: [], counts: [] } };
+      return { totals: { restarts: 4 }, peers, offered: [], lagHistogram: { boundsMs: [], counts: [] } };
     },
   };
   const metrics = createMetrics(sources);
@@ -23,6 +23,7 @@ test("the first scrape tells how the links are, asked once, and the next one how
     'holdfast_replication_lag_seconds{peer="m1"} 2',
     'holdfast_replication_queue_bytes{peer="m1"} 7',
     'holdfast_replication_state{name="restarts"} 4',
+    'holdfast_cluster_capability{name="carries-unknown"} 0',
     "holdfast_store_writable 0",
     "holdfast_store_broken_files 3",
     'holdfast_certificate_end_seconds{certificate="member"} 5',

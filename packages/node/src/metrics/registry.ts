@@ -4,6 +4,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { RouterStatus } from "@holdfast/announcer";
 import type { DataPlaneStatus } from "@holdfast/api";
 import { PHASES } from "@holdfast/model";
+import { CAPABILITIES } from "@holdfast/sync";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { EventBus } from "../events/bus.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
@@ -19,11 +20,15 @@ export interface PeerMetrics {
   readonly connected: boolean;
   readonly lagMs: number;
   readonly queuedBytes: number;
+  /** As of its last greeting. */
+  readonly capabilities?: readonly string[];
 }
 
 export interface ReplicationMetrics {
   readonly totals: Readonly<Record<string, number>>;
   readonly peers: readonly PeerMetrics[];
+  /** Capabilities that every member has. */
+  readonly offered: readonly string[];
   readonly lagHistogram: { readonly boundsMs: readonly number[]; readonly counts: readonly number[] };
 }
 
@@ -391,6 +396,17 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
       const found = await replication();
       this.reset();
       for (const [name, value] of Object.entries(found?.totals ?? {})) this.set({ name }, value);
+    },
+  });
+
+  new Gauge({
+    name: "holdfast_cluster_capability",
+    help: "1 when every member offers it, so that what it stands for is written; 0: one does not, or was not heard yet.",
+    labelNames: ["name"],
+    registers,
+    async collect() {
+      const offered = (await replication())?.offered ?? CAPABILITIES;
+      for (const name of CAPABILITIES) this.set({ name }, offered.includes(name) ? 1 : 0);
     },
   });
 
