@@ -20,6 +20,7 @@ packages=(
   nftables         # the benchmarks' comparison
   procps           # process figures
   bird2            # the lab's routers, and the speaker of the bgp announcer
+  frr              # the lab's other routers
   systemd          # systemd-analyze checks the unit file
   # QEMU and other kernels, for one long test only: guests.sh, which that test runs
 )
@@ -34,10 +35,12 @@ if [ ${#missing[@]} -gt 0 ]; then
   $root apt-get -o DPkg::Lock::Timeout=300 update -qq
   $root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq \
     --no-install-recommends "${missing[@]}" >/dev/null
-  # The lab starts BIRD itself, in its namespaces: this machine shall not speak BGP because of it.
-  case " ${missing[*]} " in
-    *" bird2 "*) [ ! -d /run/systemd/system ] || $root systemctl disable --quiet --now bird ;;
-  esac
+  # The lab starts BIRD and FRR itself, in its namespaces: this machine shall not speak BGP because of it.
+  for pair in bird2:bird frr:frr; do
+    case " ${missing[*]} " in
+      *" ${pair%:*} "*) [ ! -d /run/systemd/system ] || $root systemctl disable --quiet --now "${pair#*:}" ;;
+    esac
+  done
 fi
 
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then

@@ -8,7 +8,6 @@ import {
   type PeerEvent,
   ROUTED_PROFILE,
   routeOf,
-  routeTable,
   sessionsUp,
   startCapture,
   until,
@@ -214,10 +213,10 @@ export class Stage {
     await sessionsUp(cluster.members);
     screen.say("every member has a session with every router: BGP, watched by BFD at 3 x 100 ms");
     const primary = cluster.vips[0] as string;
-    for (const router of cluster.routers) {
-      const table = await routeTable(cluster.lab.directory, router, primary);
+    for (const router of cluster.bgpRouters) {
+      const table = router.table(primary);
       screen.say(
-        `  ${bold(router.name)} holds ${cyan(primary)}: ${table.map((line) => nameIn(cluster, line)).join(", then ")}`,
+        `  ${bold(router.host.name)} holds ${cyan(primary)}: ${table.map((line) => nameIn(cluster, line)).join(", then ")}`,
       );
     }
   }

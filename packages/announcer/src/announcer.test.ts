@@ -170,7 +170,7 @@ suite("l2 announcer", () => {
     const { clock, sender, announcer } = l2(PATH_A);
     sender.refusing = true;
     void announcer.announce([{ vip: "203.0.113.1", rank: 0 }]);
-    assert.deepEqual(announcer.counters(), { sent: 0, sendFailures: 2, postponed: 0 });
+    assert.deepEqual(announcer.counters(), { sent: 0, sendFailures: 2, postponed: 0, speakerRestarts: 0 });
     sender.refusing = false;
     clock.elapse(BURST_DELAYS_MS[1] as number);
     assert.equal(sender.frames.length, 2);

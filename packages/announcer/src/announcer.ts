@@ -1,5 +1,5 @@
 // The port that every announcer implements: l2, bgp and none. All pass compliance.ts.
-import type { Address } from "@holdfast/model";
+import type { Address, RouteAttributes } from "@holdfast/model";
 
 export const ANNOUNCER_KINDS = ["l2", "bgp", "none"] as const;
 export type AnnouncerKind = (typeof ANNOUNCER_KINDS)[number];
@@ -35,6 +35,8 @@ export interface AnnouncerCounters {
   readonly sendFailures: number;
   /** Repeats that came too late, as after SIGSTOP, and were put off: somebody else may own the VIP by now. */
   readonly postponed: number;
+  /** How often a speaker ended, or was ended because it did not do its work, and was started again. */
+  readonly speakerRestarts: number;
 }
 
 export interface Announcer {
@@ -74,7 +76,7 @@ export interface RouterStatus {
   readonly bfd: "Up" | "Down" | "Init" | "AdminDown" | undefined;
   /** What the speaker says about it ("Socket: Connection refused"); empty when all is well. */
   readonly info: string;
-  /** Wall ms of the last change of `session` or `bfd`. */
+  /** Wall ms since when it is up or not, BFD likewise. On the way to a session, its states alternate. */
   readonly sinceWallMs: number;
   /** How often the session was lost since the start. */
   readonly flapCount: number;
@@ -99,20 +101,4 @@ export interface RouterRoute {
   readonly reason: string;
   /** undefined: this router does not get it. */
   readonly attributes: RouteAttributes | undefined;
-}
-
-/** What a route carries beside its next hop, which is the session's own address. */
-export interface RouteAttributes {
-  /** RFC 4271 §5.1.4, 0 … 4,294,967,295; lower is better. Left out: none is sent, which routers take for the best. */
-  readonly med?: number;
-  /** How often the own AS is put before the path once more, 0 … 16. */
-  readonly prepend?: number;
-  /** RFC 4271 §5.1.5; higher is better. Stays inside an AS: it is sent to routers of the own AS only. */
-  readonly localPref?: number;
-  /** RFC 1997, "65001:1". */
-  readonly communities?: readonly string[];
-  /** RFC 8092, "65001:1:2". */
-  readonly largeCommunities?: readonly string[];
-  /** RFC 4271 §5.1.1. Default: igp. */
-  readonly origin?: "igp" | "egp" | "incomplete";
 }

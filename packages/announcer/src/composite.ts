@@ -43,7 +43,12 @@ export class CompositeAnnouncer implements Announcer {
   counters(): AnnouncerCounters {
     const all = this.parts.map((part) => part.counters());
     const sum = (field: keyof AnnouncerCounters) => all.reduce((total, each) => total + each[field], 0);
-    return { sent: sum("sent"), sendFailures: sum("sendFailures"), postponed: sum("postponed") };
+    return {
+      sent: sum("sent"),
+      sendFailures: sum("sendFailures"),
+      postponed: sum("postponed"),
+      speakerRestarts: sum("speakerRestarts"),
+    };
   }
 
   async stop(options?: { readonly graceful?: boolean }): Promise<void> {

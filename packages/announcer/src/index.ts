@@ -8,7 +8,6 @@ export {
   type Announcer,
   type AnnouncerCounters,
   type AnnouncerKind,
-  type RouteAttributes,
   type RouterRoute,
   type RouterStatus,
   type SessionState,
@@ -17,8 +16,6 @@ export { BgpAnnouncer } from "./bgp/announcer.ts";
 export {
   type BfdConfiguration,
   type BgpConfiguration,
-  RANK_COUNT_MAX,
-  type RankPolicy,
   ROUTER_COUNT_MAX,
   type RouterConfiguration,
 } from "./bgp/configuration.ts";

@@ -53,7 +53,7 @@ export class NoneAnnouncer implements Announcer {
   }
 
   counters(): AnnouncerCounters {
-    return { sent: 0, sendFailures: 0, postponed: 0 };
+    return { sent: 0, sendFailures: 0, postponed: 0, speakerRestarts: 0 };
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,6 @@
 // Domain types, coded errors, the session record, and the ports of clock, randomness and logs.
 export * from "./address.ts";
+export * from "./announce.ts";
 export * from "./clock.ts";
 export * from "./configuration.ts";
 export * from "./errors.ts";

@@ -1,5 +1,6 @@
 // A service: VIPs, port, protocol, selection, endpoints. What the operator configures and all members share.
 import type { Address } from "./address.ts";
+import type { ServiceAnnounce } from "./announce.ts";
 import type { HealthCheck } from "./health-check.ts";
 import type { EndpointRemoval, LeavingEndpoint, ServiceRemoval } from "./removal.ts";
 
@@ -91,6 +92,8 @@ export interface Service {
   readonly peers?: readonly Address[];
   /** How its endpoints are asked whether they live; an SCTP probe when absent. */
   readonly healthCheck?: HealthCheck;
+  /** What routers are told of its VIPs, beside what the members' configuration says. */
+  readonly announce?: ServiceAnnounce;
   /** Default ENDPOINT_REMOVAL_DEFAULT. */
   readonly endpointRemoval?: EndpointRemoval;
   /** Endpoints that left the list and still have their grace. */

@@ -182,7 +182,10 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       "data plane is open",
     );
 
-    const announcing = await openAnnouncer({ configuration, topology, network, clock, logger });
+    const announcing = await openAnnouncer({
+      ...{ configuration, topology, network, clock, logger },
+      services: () => registry.list(),
+    });
     const { announcer } = announcing;
     closers.push(tellRouterEvents(announcer, events));
     closers.push(() => announcer.stop());
@@ -243,6 +246,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       endpointHealth: (service, endpoint) => dataPlane.endpointHealth(service, endpoint),
       ready: () => readiness.ready,
       routers: () => announcer.routers(),
+      speakerRestarts: () => announcer.counters().speakerRestarts,
       ownedVipCount: () => coordinator.duties().filter((duty) => duty.owned).length,
       membersAlive: () =>
         coordinator.view().members.filter((m) => m.phase === "alive" || m.phase === "suspect").length,

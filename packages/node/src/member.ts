@@ -25,6 +25,7 @@ import { NetworkFacts } from "./network/facts.ts";
 import type { RouterWatch } from "./network/router-watch.ts";
 import type { NetworkWatch } from "./network/watch.ts";
 import type { Readiness } from "./readiness.ts";
+import { announceKeyOf } from "./services/announced.ts";
 import { reportClashes, WarningReport } from "./services/clash-report.ts";
 import { ClashJudge, type Judgement } from "./services/clashes.ts";
 import { FileAtStart } from "./services/file-at-start.ts";
@@ -115,10 +116,18 @@ export function joinMember(parts: MemberParts): JoinedMember {
   });
   // An INIT-ACK waits for the owners of the service's other VIPs: the endpoint's first HEARTBEAT meets them.
   const tellOwners = () => {
+    const present = coordinator
+      .view()
+      .members.filter(isPresent)
+      .map(({ name }) => name);
     const owners = new Map(coordinator.vips().map(({ vip, announcer: owner }) => [vip, owner]));
     for (const service of registry.list()) {
       const numbers = service.vips
-        .map((vip) => owners.get(vip))
+        .flatMap((vip) => [
+          owners.get(vip),
+          // Spread: whoever it is that the endpoint's router chooses.
+          ...(service.announce?.spread === true ? present : []),
+        ])
         .map((owner) => (owner === undefined ? undefined : directory.numberOf(owner)))
         .filter((number) => number !== undefined);
       link.setOwners(service.id, [...new Set(numbers)]);
@@ -198,7 +207,11 @@ export function joinMember(parts: MemberParts): JoinedMember {
         drains: [...link.store.drainedMembers()],
       },
     );
+    const routes = announceKeyOf(services);
+    if (routes !== saidOfRoutes) void announce();
+    saidOfRoutes = routes;
   };
+  let saidOfRoutes = "";
   /** What is served of what is configured. */
   const judged = (): readonly Service[] => {
     const before = clashing;

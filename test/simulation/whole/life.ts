@@ -156,6 +156,7 @@ export class Life {
       configuration,
       topology,
       network,
+      services: () => [],
       clock: main,
       logger: silentLogger,
       sender: machine.frameSender(main),

@@ -19,11 +19,17 @@ const ROUTER: RouterConfiguration = {
   extendedNextHop: false,
   passive: false,
 };
-const CONFIGURATION: BgpConfiguration = { routerId: "198.18.0.1", announce: [], routers: [ROUTER] };
+const CONFIGURATION: BgpConfiguration = {
+  routerId: "198.18.0.1",
+  announce: [],
+  holdDownMs: 3_000,
+  routers: [ROUTER],
+};
 
 class TableSpeaker implements Speaker {
   readonly version = "a table";
   routes: readonly SpeakerRoute[] = [];
+  told: BgpConfiguration | undefined;
   stopped = false;
   session: SpeakerSession = { session: "Established", bfd: undefined, info: "" };
   trouble: string | undefined;
@@ -31,11 +37,10 @@ class TableSpeaker implements Speaker {
 
   async start(): Promise<void> {}
 
-  async apply(routes: readonly SpeakerRoute[]): Promise<void> {
+  async apply(routes: readonly SpeakerRoute[], configuration?: BgpConfiguration): Promise<void> {
     this.routes = routes;
+    this.told = configuration;
   }
-
-  async reconfigure(): Promise<void> {}
 
   state(): SpeakerState {
     return {
@@ -61,12 +66,12 @@ class TableSpeaker implements Speaker {
   }
 }
 
-function bgp() {
+function bgp(router: Partial<RouterConfiguration> = {}) {
   const clock = new ManualClock();
   const speaker = new TableSpeaker();
   const announcer = new BgpAnnouncer({
     speaker,
-    configuration: CONFIGURATION,
+    configuration: { ...CONFIGURATION, routers: [{ ...ROUTER, ...router }] },
     detailsOf: () => ({}),
     clock,
     logger: silentLogger,
@@ -113,7 +118,7 @@ suite("bgp announcer", () => {
     speaker.trouble = "the speaker does not run: it was ended by SIGKILL";
     await announcer.announce([{ vip: "203.0.113.1", rank: 0 }]);
     assert.equal(announcer.announced()[0]?.trouble, speaker.trouble);
-    assert.deepEqual(announcer.counters(), { sent: 0, sendFailures: 1, postponed: 0 });
+    assert.deepEqual(announcer.counters(), { sent: 0, sendFailures: 1, postponed: 0, speakerRestarts: 0 });
   });
 
   test("a VIP that no router gets is said at its owner, not at its successors", async () => {
@@ -127,5 +132,38 @@ suite("bgp announcer", () => {
       announcer.announced().map(({ trouble }) => trouble),
       ["no router with a session gets it", undefined],
     );
+  });
+
+  test("after a loss its router is told the worst until the session has lasted, BFD included", async () => {
+    const { clock, speaker, announcer } = bgp({ bfd: { intervalMs: 100, multiplier: 3 } });
+    const med = () => announcer.routers()[0]?.routes[0]?.attributes?.med;
+    await announcer.announce([{ vip: "203.0.113.1", rank: 0 }]);
+    speaker.tell({ session: "Established", bfd: "Up", info: "" });
+    assert.equal(med(), 10, "what was never lost is not held down");
+    speaker.tell({ session: "Active", bfd: "Down", info: "" });
+    assert.deepEqual(speaker.told?.heldDown, ["tor"], "it is ordered before the session is back");
+    speaker.tell({ session: "Established", bfd: "Down", info: "" });
+    clock.elapse(CONFIGURATION.holdDownMs * 2);
+    assert.equal(med(), 1_000, "nobody watches it");
+    speaker.tell({ session: "Established", bfd: "Up", info: "" });
+    clock.elapse(CONFIGURATION.holdDownMs - 1);
+    assert.equal(med(), 1_000);
+    assert.match(announcer.routers()[0]?.routes[0]?.reason ?? "", /until it has lasted/);
+    clock.elapse(1);
+    assert.equal(med(), 10);
+    assert.deepEqual(speaker.told?.heldDown, []);
+    await announcer.stop();
+    assert.equal(clock.timerCount(), 0);
+  });
+
+  test("a session that does not come is said to be unanswered after a while", () => {
+    const { clock, speaker, announcer } = bgp();
+    const info = () => announcer.routers()[0]?.info;
+    speaker.tell({ session: "Connect", bfd: undefined, info: "" });
+    clock.elapse(9_000);
+    speaker.tell({ session: "Active", bfd: undefined, info: "" });
+    assert.equal(info(), "");
+    clock.elapse(1_000);
+    assert.match(info() ?? "", /passwords differ/);
   });
 });

@@ -1,6 +1,6 @@
 // `bgp`: every member announces every VIP that it could serve, each by its rank, so that routers hold the way around a
 // death before it happens. What a VIP is worth at a router is decided in policy.ts; a speaker makes it so.
-import type { Address, Clock, Logger } from "@holdfast/model";
+import type { Address, Clock, Logger, ServiceAnnounce, Timer } from "@holdfast/model";
 import {
   ANNOUNCED_VIP_COUNT_MAX,
   type Announced,
@@ -10,7 +10,7 @@ import {
   type AnnouncerCounters,
   type RouterStatus,
 } from "../announcer.ts";
-import type { BgpConfiguration, RankPolicy, RouterConfiguration, SpeakerRoute } from "./configuration.ts";
+import type { BgpConfiguration, RouterConfiguration, SpeakerRoute } from "./configuration.ts";
 import { decide } from "./policy.ts";
 import type { Speaker, SpeakerSession } from "./speaker.ts";
 
@@ -20,7 +20,7 @@ export interface BgpOptions {
   /** Network of a VIP, and the attributes that its service asks for. */
   readonly detailsOf: (vip: Address) => {
     readonly network?: string | undefined;
-    readonly announce?: readonly RankPolicy[] | undefined;
+    readonly announce?: ServiceAnnounce | undefined;
   };
   readonly clock: Clock;
   readonly logger: Logger;
@@ -33,10 +33,21 @@ interface Kept {
 }
 
 interface Watched {
-  readonly key: string;
+  readonly isUp: boolean;
+  readonly bfd: SpeakerSession["bfd"];
+  readonly sinceMs: number;
   readonly sinceWallMs: number;
   readonly flapCount: number;
+  /** It was lost, and is told the worst until it has lasted. */
+  readonly isHeldDown: boolean;
 }
+
+/** A session that is up for so long without its BFD is said to be watched by nobody. */
+const UNWATCHED_MS = 5_000;
+/** A router that is there answers within this. */
+const UNANSWERED_MS = 10_000;
+const UNANSWERED =
+  "no session for a while: it may not expect this member, or the passwords differ, which neither side is told";
 
 export class BgpAnnouncer implements Announcer {
   readonly kind = "bgp";
@@ -45,6 +56,8 @@ export class BgpAnnouncer implements Announcer {
   #configuration: BgpConfiguration;
   #kept = new Map<Address, Kept>();
   #watched = new Map<string, Watched>();
+  /** By router: what has to be looked at again when it has lasted. */
+  readonly #timers = new Map<string, Timer>();
   #sent = 0;
   #sendFailures = 0;
   #stopped = false;
@@ -84,21 +97,19 @@ export class BgpAnnouncer implements Announcer {
   /** Routers, attributes, or what a VIP's service asks for have changed. */
   async reconfigure(configuration: BgpConfiguration): Promise<void> {
     this.#configuration = configuration;
-    await this.#options.speaker.reconfigure(configuration);
     await this.#apply();
     this.#stateChanged();
   }
 
   announced(): readonly Announced[] {
     const { trouble } = this.#options.speaker.state();
+    const told = this.#told();
     const established = this.#configuration.routers.filter(
       (router) => this.#session(router).session === "Established",
     );
     return [...this.#kept].map(([vip, { rank, sinceMs, changeCount }]) => {
       const route = this.#route(vip, rank);
-      const places = established.filter(
-        (router) => decide(this.#configuration, router, route).attributes !== undefined,
-      );
+      const places = established.filter((router) => decide(told, router, route).attributes !== undefined);
       return {
         vip,
         rank,
@@ -117,7 +128,8 @@ export class BgpAnnouncer implements Announcer {
   }
 
   routers(): readonly RouterStatus[] {
-    return this.#configuration.routers.map((router) => {
+    const told = this.#told();
+    return told.routers.map((router) => {
       const session = this.#session(router);
       const watched = this.#watched.get(router.name);
       return {
@@ -126,15 +138,22 @@ export class BgpAnnouncer implements Announcer {
         as: router.as,
         localAs: router.localAs,
         ...session,
+        info: this.#infoOf(session, watched),
         sinceWallMs: watched?.sinceWallMs ?? this.#options.clock.wallMs(),
         flapCount: watched?.flapCount ?? 0,
         routes: [...this.#kept].map(([vip, { rank }]) => ({
           vip,
           rank,
-          ...decide(this.#configuration, router, this.#route(vip, rank)),
+          ...decide(told, router, this.#route(vip, rank)),
         })),
       };
     });
+  }
+
+  #infoOf({ session, info }: SpeakerSession, watched: Watched | undefined): string {
+    const lastsMs = this.#options.clock.nowMs() - (watched?.sinceMs ?? Number.POSITIVE_INFINITY);
+    const isUnanswered = ["Connect", "Active", "Passive"].includes(session) && lastsMs >= UNANSWERED_MS;
+    return [info, ...(isUnanswered ? [UNANSWERED] : [])].filter((text) => text !== "").join("; ");
   }
 
   onStatus(listener: () => void): () => void {
@@ -143,21 +162,34 @@ export class BgpAnnouncer implements Announcer {
   }
 
   counters(): AnnouncerCounters {
-    return { sent: this.#sent, sendFailures: this.#sendFailures, postponed: 0 };
+    const { restartCount } = this.#options.speaker.state();
+    return {
+      sent: this.#sent,
+      sendFailures: this.#sendFailures,
+      postponed: 0,
+      speakerRestarts: restartCount,
+    };
   }
 
   async stop(options: { readonly graceful?: boolean } = {}): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#kept = new Map();
+    for (const timer of this.#timers.values()) timer.cancel();
     await this.#options.speaker.stop({ graceful: options.graceful ?? true });
     this.#listeners.clear();
   }
 
   async #apply(): Promise<void> {
-    await this.#options.speaker.apply([...this.#kept].map(([vip, { rank }]) => this.#route(vip, rank)));
+    const routes = [...this.#kept].map(([vip, { rank }]) => this.#route(vip, rank));
+    await this.#options.speaker.apply(routes, this.#told());
     if (this.#options.speaker.state().trouble === undefined) this.#sent++;
     else this.#sendFailures++;
+  }
+
+  #told(): BgpConfiguration {
+    const heldDown = [...this.#watched].filter(([, { isHeldDown }]) => isHeldDown).map(([name]) => name);
+    return { ...this.#configuration, heldDown };
   }
 
   #route(vip: Address, rank: AnnouncedRank): SpeakerRoute {
@@ -166,38 +198,72 @@ export class BgpAnnouncer implements Announcer {
   }
 
   #session({ name, bfd }: RouterConfiguration): SpeakerSession {
-    return (
-      this.#options.speaker.state().sessions.get(name) ?? {
-        session: "Down",
-        bfd: bfd === undefined ? undefined : "Down",
-        info: this.#options.speaker.state().trouble ?? "",
-      }
-    );
+    const { sessions, trouble = "" } = this.#options.speaker.state();
+    const session = sessions.get(name);
+    if (session !== undefined && session.session !== "Down") return session;
+    return {
+      session: "Down",
+      bfd: bfd === undefined ? undefined : "Down",
+      info: trouble === "" ? (session?.info ?? "") : trouble,
+    };
   }
 
   #stateChanged(): void {
-    const { clock, logger } = this.#options;
     const next = new Map<string, Watched>();
+    let isHeldAnew = false;
     for (const router of this.#configuration.routers) {
-      const { session, bfd, info } = this.#session(router);
-      const key = `${session}/${bfd ?? "-"}`;
       const before = this.#watched.get(router.name);
-      if (before?.key === key) {
-        next.set(router.name, before);
-        continue;
-      }
-      const wasUp = before?.key.startsWith("Established/") === true;
-      const lost = wasUp && session !== "Established";
-      next.set(router.name, {
-        key,
-        sinceWallMs: clock.wallMs(),
-        flapCount: (before?.flapCount ?? 0) + (lost ? 1 : 0),
-      });
-      if (lost) logger.warn({ router: router.name, session, bfd, info }, "session with a router lost");
-      else if (session === "Established" && (!wasUp || bfd !== undefined))
-        logger.info({ router: router.name, session, bfd }, "session with a router");
+      const now = this.#watch(router, before);
+      next.set(router.name, now);
+      isHeldAnew ||= now.isHeldDown && before?.isHeldDown !== true;
     }
     this.#watched = next;
+    // While nothing goes out: when the session is back, it begins with the worst.
+    if (isHeldAnew && !this.#stopped) void this.#apply();
     for (const listener of this.#listeners) listener();
+  }
+
+  #watch(router: RouterConfiguration, before: Watched | undefined): Watched {
+    const { clock, logger } = this.#options;
+    const { name } = router;
+    const { session, bfd, info } = this.#session(router);
+    const isUp = session === "Established";
+    if (before !== undefined && before.isUp === isUp && before.bfd === bfd) return before;
+    const isLost = before?.isUp === true && !isUp;
+    if (isLost) logger.warn({ router: name, session, bfd, info }, "session with a router lost");
+    else if (isUp) logger.info({ router: name, session, bfd }, "session with a router");
+    this.#timers.get(name)?.cancel();
+    this.#timers.delete(name);
+    const isWatched = bfd === undefined || bfd === "Up";
+    const isHeldDown = (before?.isHeldDown ?? false) || (isLost && this.#configuration.holdDownMs > 0);
+    if (isUp && !isWatched) this.#later(name, UNWATCHED_MS, () => this.#tellUnwatched(name));
+    else if (isUp && isHeldDown) this.#later(name, this.#configuration.holdDownMs, () => this.#release(name));
+    return {
+      isUp,
+      bfd,
+      sinceMs: clock.nowMs(),
+      sinceWallMs: clock.wallMs(),
+      flapCount: (before?.flapCount ?? 0) + (isLost ? 1 : 0),
+      isHeldDown,
+    };
+  }
+
+  #later(name: string, delayMs: number, action: () => void): void {
+    this.#timers.set(name, this.#options.clock.after(delayMs, action));
+  }
+
+  #tellUnwatched(name: string): void {
+    this.#options.logger.warn(
+      { router: name, bfd: this.#watched.get(name)?.bfd },
+      "a session with a router is up and its BFD is not: nobody watches it, a death is seen after the hold time",
+    );
+  }
+
+  #release(name: string): void {
+    const watched = this.#watched.get(name);
+    if (watched === undefined || this.#stopped) return;
+    this.#watched.set(name, { ...watched, isHeldDown: false });
+    this.#options.logger.info({ router: name }, "the session has lasted: its router is told the ranks again");
+    void this.#apply();
   }
 }

@@ -1,10 +1,8 @@
 // What bgp is told: routers, and with which attributes a VIP goes to each, by this member's rank for it.
-import type { Address } from "@holdfast/model";
-import type { AnnouncedRank, RouteAttributes } from "../announcer.ts";
+import type { Address, RankPolicy, ServiceAnnounce } from "@holdfast/model";
+import type { AnnouncedRank } from "../announcer.ts";
 
 export const ROUTER_COUNT_MAX = 16;
-/** Ranks with attributes of their own; the last one's hold for all behind it. */
-export const RANK_COUNT_MAX = 8;
 
 export interface BfdConfiguration {
   /** Both ways, 10 … 60,000 ms. */
@@ -14,6 +12,8 @@ export interface BfdConfiguration {
 
 export interface RouterConfiguration {
   readonly name: string;
+  /** What services may call it and its like. */
+  readonly group?: string;
   /** The neighbour's address; a link-local one needs `interface` too. Absent: whoever answers on `interface`. */
   readonly address?: Address;
   readonly interface?: string;
@@ -40,15 +40,16 @@ export interface RouterConfiguration {
   readonly announce?: readonly RankPolicy[];
 }
 
-/** false: who stands at this rank does not announce. */
-export type RankPolicy = RouteAttributes | false;
-
 export interface BgpConfiguration {
   /** Four bytes as an IPv4 address, unique among the routers' neighbours. */
   readonly routerId: string;
   readonly routers: readonly RouterConfiguration[];
   /** By rank, owner first; empty: `defaultPolicy`. */
   readonly announce: readonly RankPolicy[];
+  /** For so long after a lost session is back, BFD included, its router is told that every other member is better. 0: not. */
+  readonly holdDownMs: number;
+  /** Names of the routers for which that is so now. */
+  readonly heldDown?: readonly string[];
 }
 
 /** A VIP as the speaker has to announce it. */
@@ -57,6 +58,6 @@ export interface SpeakerRoute {
   readonly rank: AnnouncedRank;
   /** The VIP's network, when it belongs to one. */
   readonly network: string | undefined;
-  /** Its service's own attributes, in the place of the router's and the default ones. */
-  readonly announce?: readonly RankPolicy[];
+  /** Its service's own words, in the place of the router's and the default ones. */
+  readonly announce?: ServiceAnnounce;
 }

@@ -74,9 +74,27 @@ suite("what a router is told", () => {
   test("a service's attributes win over the router's, those over the default", () => {
     const router = { ...TOR, announce: [{ med: 5 }] };
     const everywhere = { announce: [{ med: 7 }] };
-    assert.deepEqual(policiesOf(everywhere, router, [{ med: 3 }]), [{ med: 3 }]);
+    assert.deepEqual(policiesOf(everywhere, router, { ranks: [{ med: 3 }] }), [{ med: 3 }]);
     assert.deepEqual(policiesOf(everywhere, router, undefined), [{ med: 5 }]);
     assert.deepEqual(policiesOf(everywhere, TOR, undefined), [{ med: 7 }]);
+  });
+
+  test("a service speaks of a router by its name, else by its group, else of all", () => {
+    const announce = { ranks: [{ med: 1 }], routers: { tor1: [{ med: 2 }], edge: [{ med: 3 }] } };
+    const med = (router: Partial<RouterConfiguration>) => {
+      const policy = policyAt(policiesOf(NO_DEFAULT, { ...TOR, ...router }, announce), 0, TOR);
+      return policy === false ? undefined : policy.med;
+    };
+    assert.deepEqual([med({}), med({ name: "x", group: "edge" }), med({ name: "x" })], [2, 3, 1]);
+    assert.equal(med({ name: "constructor" }), 1, "what every object has is no router");
+  });
+
+  test("a spread VIP is announced by all as by its owner, and a member that leaves says so", () => {
+    const of = (rank: number | "leaving") =>
+      decide(NO_DEFAULT, TOR, { vip: "203.0.113.1", rank, network: undefined, announce: { spread: true } });
+    assert.deepEqual(of(2), { ...of(0), reason: "it is spread over all members" });
+    assert.equal(of(0).attributes?.med, 10);
+    assert.equal(of("leaving").attributes?.med, 1_000);
   });
 
   test("false keeps a rank to itself, and says so", () => {

@@ -1,13 +1,14 @@
 // Which attributes a VIP goes out with. Every rank differs in MED and path length at least: routers of different
 // neighbour AS ignore MED, those of one compare it, and a missing MED is the best one everywhere.
-import type { AnnouncedRank, RouteAttributes } from "../announcer.ts";
 import {
-  type BgpConfiguration,
   RANK_COUNT_MAX,
   type RankPolicy,
-  type RouterConfiguration,
-  type SpeakerRoute,
-} from "./configuration.ts";
+  type RouteAttributes,
+  ranksFor,
+  type ServiceAnnounce,
+} from "@holdfast/model";
+import type { AnnouncedRank } from "../announcer.ts";
+import type { BgpConfiguration, RouterConfiguration, SpeakerRoute } from "./configuration.ts";
 
 /** RFC 8326: whoever hears it may prefer any other way. */
 const GRACEFUL_SHUTDOWN = "65535:0";
@@ -35,16 +36,16 @@ function defaultAttributes(router: RouterConfiguration, rank: number): RouteAttr
 export function policiesOf(
   configuration: Pick<BgpConfiguration, "announce">,
   router: RouterConfiguration,
-  service: readonly RankPolicy[] | undefined,
+  service: ServiceAnnounce | undefined,
 ): readonly RankPolicy[] {
-  const configured = [service, router.announce, configuration.announce].find(
+  const configured = [ranksFor(service, router), router.announce, configuration.announce].find(
     (list) => list !== undefined && list.length > 0,
   );
   return configured?.slice(0, RANK_COUNT_MAX) ?? DEFAULT_RANKS.map((rank) => defaultAttributes(router, rank));
 }
 
-/** Worse than every rank, and marked. A rank that is not announced is not announced while leaving either. */
-function leaving(policies: readonly RankPolicy[], router: RouterConfiguration): RankPolicy {
+/** Worse than every rank, and marked as leaving. Where no rank is announced, this is not either. */
+function worse(policies: readonly RankPolicy[], router: RouterConfiguration, isLeaving: boolean): RankPolicy {
   const worst = policies.findLast((policy) => policy !== false);
   if (worst === undefined) return false;
   const meds = policies.flatMap((policy) => (policy === false ? [] : [policy.med ?? 0]));
@@ -55,22 +56,37 @@ function leaving(policies: readonly RankPolicy[], router: RouterConfiguration): 
     ...(isInternal(router)
       ? { localPref: 0 }
       : { prepend: Math.max(LEAVING_PREPEND, ...prepends.map((count) => count + 1)) }),
-    communities: [...(worst.communities ?? []), GRACEFUL_SHUTDOWN],
+    communities: [...(worst.communities ?? []), ...(isLeaving ? [GRACEFUL_SHUTDOWN] : [])],
   };
 }
 
+/** `isHeldDown`: the session was lost a moment ago. */
 export function policyAt(
   policies: readonly RankPolicy[],
   rank: AnnouncedRank,
   router: RouterConfiguration,
+  isHeldDown = false,
 ): RankPolicy {
-  if (rank === "leaving") return leaving(policies, router);
-  return policies[Math.min(rank, policies.length - 1)] ?? false;
+  if (rank === "leaving") return worse(policies, router, true);
+  const policy = policies[Math.min(rank, policies.length - 1)] ?? false;
+  return isHeldDown && policy !== false ? worse(policies, router, false) : policy;
+}
+
+/** Spread: whoever serves a VIP announces it as its owner does. */
+export function toldRank({ rank, announce }: Pick<SpeakerRoute, "rank" | "announce">): AnnouncedRank {
+  return announce?.spread === true && rank !== "leaving" ? 0 : rank;
+}
+
+export function isHeldDown(
+  { heldDown }: Pick<BgpConfiguration, "heldDown">,
+  { name }: RouterConfiguration,
+): boolean {
+  return heldDown?.includes(name) === true;
 }
 
 /** What one router is told of one VIP, and why. */
 export function decide(
-  configuration: Pick<BgpConfiguration, "announce">,
+  configuration: Pick<BgpConfiguration, "announce" | "heldDown">,
   router: RouterConfiguration,
   route: SpeakerRoute,
 ): { readonly attributes: RouteAttributes | undefined; readonly reason: string } {
@@ -88,16 +104,20 @@ export function decide(
         ? "not sent: the session carries IPv4 alone; set ipv6: true for this router"
         : "not sent: the session carries IPv6 alone; set extendedNextHop: true for this router",
     };
-  const policy = policyAt(policiesOf(configuration, router, route.announce), route.rank, router);
+  const held = isHeldDown(configuration, router);
+  const policy = policyAt(policiesOf(configuration, router, route.announce), toldRank(route), router, held);
   const place =
     route.rank === "leaving"
       ? "this member drains"
-      : route.rank === 0
-        ? "this member owns it"
-        : `this member is successor number ${route.rank}`;
+      : route.announce?.spread === true
+        ? "it is spread over all members"
+        : route.rank === 0
+          ? "this member owns it"
+          : `this member is successor number ${route.rank}`;
   if (policy === false)
     return { attributes: undefined, reason: `not sent: ${place}, and that rank is not announced` };
-  return { attributes: policy, reason: place };
+  const hold = held ? "; the session was lost, and others are preferred until it has lasted" : "";
+  return { attributes: policy, reason: `${place}${hold}` };
 }
 
 /** Families that a session carries. */

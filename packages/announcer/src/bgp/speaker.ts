@@ -25,11 +25,9 @@ export interface Speaker {
   start(): Promise<void>;
   /**
    * Exactly these routes. Resolves when the speaker has taken them, or after a limit; they are ordered again after every
-   * restart of the speaker.
+   * restart of the speaker. `configuration`: other routers or attributes, in the same order.
    */
-  apply(routes: readonly SpeakerRoute[]): Promise<void>;
-  /** Other routers or attributes, with the routes as they are. */
-  reconfigure(configuration: BgpConfiguration): Promise<void>;
+  apply(routes: readonly SpeakerRoute[], configuration?: BgpConfiguration): Promise<void>;
   state(): SpeakerState;
   onState(listener: () => void): void;
   /** `graceful`: routers are told. */

@@ -101,7 +101,8 @@ export class L2Announcer implements Announcer {
   }
 
   counters(): AnnouncerCounters {
-    return { sent: this.sent, sendFailures: this.sendFailures, postponed: this.postponed };
+    const { sent, sendFailures, postponed } = this;
+    return { sent, sendFailures, postponed, speakerRestarts: 0 };
   }
 
   async stop(): Promise<void> {

@@ -98,7 +98,12 @@ test("gratuitous ARP and unsolicited advertisements move a neighbour's cache to 
         once(announcer.stdout, "data"),
         ended.then(([code]) => assert.fail(`the announcer ended with code ${code}`)),
       ])) as [Buffer];
-      assert.deepEqual(JSON.parse(line.toString()), { sent: 3, sendFailures: 0, postponed: 0 });
+      assert.deepEqual(JSON.parse(line.toString()), {
+        sent: 3,
+        sendFailures: 0,
+        postponed: 0,
+        speakerRestarts: 0,
+      });
       await until("the client knows the new owner", () =>
         [VIP4, VIP6].every((vip) => cached(vip) === address),
       );

@@ -1,6 +1,7 @@
 // Services as the operator writes them: the same shape in the configuration file, in requests and in replies.
 import { type Static, Type } from "@sinclair/typebox";
 import "../formats.ts";
+import { ServiceAnnounceSchema } from "./announce.ts";
 import { TimestampSchema } from "./common.ts";
 import { oneOf } from "./enumeration.ts";
 
@@ -164,6 +165,7 @@ export const ServiceSpecSchema = Type.Object(
       }),
     ),
     healthCheck: Type.Optional(HealthCheckSchema),
+    announce: Type.Optional(ServiceAnnounceSchema),
     endpointRemoval: Type.Optional(EndpointRemovalSchema),
   },
   closed,

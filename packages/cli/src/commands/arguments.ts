@@ -1,4 +1,4 @@
-import type { HealthCheckSpec } from "@holdfast/api";
+import type { HealthCheckSpec, ServiceAnnounceSpec } from "@holdfast/api";
 import { InvalidArgumentError } from "commander";
 
 /** A whole number of the command line. */
@@ -32,6 +32,17 @@ export function endpointArgument(text: string): {
     port: Number(match[3]),
     ...(match[4] !== undefined && { weight: Number(match[4]) }),
   };
+}
+
+/** JSON: ranks alone, or all that a service may say of its routes. The member judges it. */
+export function announceArgument(text: string): ServiceAnnounceSpec {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidArgumentError(`it is not JSON: ${(cause as Error).message}`);
+  }
+  return (Array.isArray(value) ? { ranks: value } : value) as ServiceAnnounceSpec;
 }
 
 const CHECK_KINDS = ["none", "ping", "sctp", "tcp", "udp", "http", "https"] as const;

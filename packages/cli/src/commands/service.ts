@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Context, printJson } from "../context.ts";
 import { SERVICE_COLUMNS } from "../output/columns.ts";
 import { renderTable } from "../output/table.ts";
-import { collect, endpointArgument, healthCheckArgument, integer } from "./arguments.ts";
+import { announceArgument, collect, endpointArgument, healthCheckArgument, integer } from "./arguments.ts";
 
 interface CreateOptions {
   readonly file?: string;
@@ -18,6 +18,8 @@ interface CreateOptions {
   readonly endpointsMayBegin?: boolean;
   readonly peer?: readonly string[];
   readonly replace?: boolean;
+  readonly announce?: ServiceInput["announce"];
+  readonly spread?: boolean;
   readonly healthCheck?: ServiceInput["healthCheck"];
   readonly endAssociations?: boolean;
   readonly endpointRemoval?: Farewell;
@@ -62,6 +64,12 @@ export function addServiceCommands(program: Command, context: Context): void {
     .option("--endpoints-may-begin", "an endpoint's own INIT goes to a --peer")
     .option("--peer <address>", "of the client that endpoints may begin with: give it for each", collect)
     .option("--nat-port <policy>", "the client's own port toward the endpoint: any, keep or require")
+    .option(
+      "--announce <json>",
+      'what routers are told by rank: \'[{"med":5},false]\', or {"ranks":…,"routers":{"NAME":…}}',
+      announceArgument,
+    )
+    .option("--spread", "all members announce its VIPs alike: routers spread associations over them")
     .option("-f, --file <file>", "JSON as the API takes it, '-' for standard input")
     .option("--replace", "replace it when it exists and is different")
     .option("--end-associations", "with --replace: those of endpoints that are left out end now")
@@ -168,6 +176,9 @@ function inputOf(options: CreateOptions): ServiceInput {
         ...(endpointRemoval !== undefined && { mode: endpointRemoval }),
         ...(endpointGrace !== undefined && { graceS: endpointGrace }),
       },
+    }),
+    ...((options.announce !== undefined || options.spread === true) && {
+      announce: { ...options.announce, ...(options.spread === true && { spread: true }) },
     }),
     ...(natPort !== undefined && { natPort }),
     ...(options.endpointsMayBegin === true && { endpointsMayBegin: true }),

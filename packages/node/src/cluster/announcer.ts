@@ -8,10 +8,11 @@ import {
   startAnnouncer,
 } from "@holdfast/announcer";
 import { patternOf } from "@holdfast/forwarder";
-import type { Clock, Logger, VipDuty } from "@holdfast/model";
+import type { Clock, Logger, Service, VipDuty } from "@holdfast/model";
 import type { Configuration } from "../config/schema.ts";
 import { servingInterfaces } from "../network/interfaces.ts";
 import type { NetworkWatch } from "../network/watch.ts";
+import { announceOf } from "../services/announced.ts";
 import { bgpConfiguration } from "./routers.ts";
 import { networkOfVip, type Topology } from "./topology.ts";
 
@@ -25,12 +26,13 @@ export async function openAnnouncer(options: {
   readonly configuration: Configuration;
   readonly topology: Topology;
   readonly network: Pick<NetworkWatch, "link" | "onChange">;
+  readonly services: () => readonly Service[];
   readonly clock: Clock;
   readonly logger: Logger;
   /** Default: the machine's interfaces. */
   readonly sender?: AnnouncerOptions["sender"];
 }): Promise<OpenedAnnouncer> {
-  const { configuration, topology, network, clock, logger, sender } = options;
+  const { configuration, topology, network, services, clock, logger, sender } = options;
   const { kind, l2Interfaces, bird, directory } = configuration.announcer;
   const names = () =>
     servingInterfaces(topology.interfaces)
@@ -49,7 +51,10 @@ export async function openAnnouncer(options: {
         program: bird,
         directory,
         configuration: bgp,
-        detailsOf: (vip) => ({ network: networkOfVip(vip, topology) }),
+        detailsOf: (vip) => ({
+          network: networkOfVip(vip, topology),
+          announce: announceOf(services(), vip),
+        }),
       },
     }),
     interfaces: {

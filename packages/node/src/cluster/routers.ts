@@ -1,8 +1,8 @@
 // From the configuration to what the bgp announcer is told, and what a change of it does to sessions. Reads
 // nothing but password files.
 import { readFileSync } from "node:fs";
-import type { BgpConfiguration, RankPolicy, RouterConfiguration } from "@holdfast/announcer";
-import { HoldfastError } from "@holdfast/model";
+import type { BgpConfiguration, RouterConfiguration } from "@holdfast/announcer";
+import { HoldfastError, type RankPolicy } from "@holdfast/model";
 import { ownMember } from "../config/check.ts";
 import type { RouterSpecification } from "../config/routers.ts";
 import type { Configuration } from "../config/schema.ts";
@@ -20,6 +20,7 @@ export function bgpConfiguration(
   return {
     routerId: configuration.announcer.routerId ?? routerIdOf(configuration, system),
     announce: policies(configuration.announce),
+    holdDownMs: configuration.announcer.holdDownMs,
     routers: configuration.routers.map((router) => routerOf(router, configuration)),
   };
 }

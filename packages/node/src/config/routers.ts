@@ -1,62 +1,12 @@
 // Routers, and what they are told of a VIP at each rank: the part of the schema that concerns bgp.
 
-import { RANK_COUNT_MAX } from "@holdfast/announcer";
-import { AddressSchema, oneOf } from "@holdfast/api";
+import { AddressSchema, RankSchema } from "@holdfast/api";
+import { RANK_COUNT_MAX } from "@holdfast/model";
 import { type Static, Type } from "@sinclair/typebox";
 
 const closed = { additionalProperties: false } as const;
 const AS_MAX = 4_294_967_295;
 const asNumber = (description: string) => Type.Integer({ minimum: 1, maximum: AS_MAX, description });
-
-const RankSchema = Type.Union(
-  [
-    Type.Literal(false, { description: "Who stands at this rank does not announce." }),
-    Type.Object(
-      {
-        med: Type.Optional(
-          Type.Integer({
-            minimum: 0,
-            maximum: AS_MAX,
-            description:
-              "Multi-exit discriminator: lower is better. Left out: none is sent, which counts as 0.",
-          }),
-        ),
-        prepend: Type.Optional(
-          Type.Integer({
-            minimum: 0,
-            maximum: 16,
-            description: "How often the own AS stands before the path once more.",
-          }),
-        ),
-        localPref: Type.Optional(
-          Type.Integer({
-            minimum: 0,
-            maximum: AS_MAX,
-            description: "Local preference: higher is better. Sent to routers of the own AS only.",
-          }),
-        ),
-        communities: Type.Optional(
-          Type.Array(
-            Type.String({ pattern: "^\\d{1,5}:\\d{1,5}$", description: "Such as 65001:1 (RFC 1997)." }),
-            { maxItems: 16 },
-          ),
-        ),
-        largeCommunities: Type.Optional(
-          Type.Array(
-            Type.String({
-              pattern: "^\\d{1,10}:\\d{1,10}:\\d{1,10}$",
-              description: "Such as 65001:0:1 (RFC 8092).",
-            }),
-            { maxItems: 16 },
-          ),
-        ),
-        origin: Type.Optional(oneOf(["igp", "egp", "incomplete"], { description: "Default: igp." })),
-      },
-      closed,
-    ),
-  ],
-  { description: "Attributes of a VIP for which this member has that rank, or false." },
-);
 
 export const RanksSchema = Type.Array(RankSchema, {
   maxItems: RANK_COUNT_MAX,
@@ -81,6 +31,9 @@ export const RouterSchema = Type.Object(
         description:
           "The interface of a link-local address; or, without an address, where a router is looked for by its own connection (IPv6 link-local).",
       }),
+    ),
+    group: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 63, description: "What services may call it and its like." }),
     ),
     as: asNumber("The router's AS."),
     localAs: Type.Optional(asNumber("This member's AS toward it. announcer.localAs when absent.")),

@@ -262,6 +262,13 @@ export const ConfigurationSchema = Type.Object(
         default: "/run/holdfast/bgp",
         description: "Holds BIRD's generated file and its control socket.",
       }),
+      holdDownMs: Type.Integer({
+        minimum: 0,
+        maximum: 600_000,
+        default: 3_000,
+        description:
+          "For so long after a lost session is back, BFD included, its router is told that other members are better. 0: not. Milliseconds.",
+      }),
     }),
     routers: Type.Array(RouterSchema, {
       maxItems: ROUTER_COUNT_MAX,

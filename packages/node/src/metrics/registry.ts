@@ -50,6 +50,7 @@ export interface MetricSources {
   ready(): boolean;
   ownedVipCount(): number;
   routers(): readonly RouterStatus[];
+  speakerRestarts(): number;
   membersAlive(): number;
   membersConfigured(): number;
   replication(): Promise<ReplicationMetrics | undefined>;
@@ -156,6 +157,15 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
     collect() {
       this.reset();
       for (const { name, flapCount } of sources.routers()) this.set({ router: name }, flapCount);
+    },
+  });
+  new Counter({
+    name: "holdfast_speaker_restarts_total",
+    help: "How often the BGP speaker ended, or was ended because it did not do its work, and was started again.",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(sources.speakerRestarts());
     },
   });
   new Gauge({

@@ -11,7 +11,7 @@ import {
   type ServiceId,
   serviceIdOf,
 } from "@holdfast/model";
-import { endpointKey } from "./specification.ts";
+import { endpointKey, stable } from "./specification.ts";
 
 /** Fields that are compared one by one. New ones at the end: members remember a digest of each, in this order. */
 export const FIELDS = [
@@ -26,6 +26,7 @@ export const FIELDS = [
   "natPort",
   "endpointsMayBegin",
   "peers",
+  "announce",
 ] as const satisfies readonly (keyof Service)[];
 
 /**
@@ -212,12 +213,4 @@ function differs(next: Service, now: Service): boolean {
 /** Equal whatever order their fields stand in. */
 export function same(a: unknown, b: unknown): boolean {
   return stable(a) === stable(b);
-}
-
-function stable(value: unknown): string | undefined {
-  return JSON.stringify(value, (_key, field: unknown) =>
-    typeof field === "object" && field !== null && !Array.isArray(field)
-      ? Object.fromEntries(Object.entries(field).sort(([x], [y]) => (x < y ? -1 : 1)))
-      : field,
-  );
 }

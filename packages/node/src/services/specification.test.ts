@@ -118,3 +118,20 @@ test("an endpoint with several addresses: the first is its identity, and it come
   // A further address is one of its own like the first.
   assert.throws(() => serviceOf(of({ addresses: ["198.51.100.1", "203.0.113.1"] })), /it is a VIP of/);
 });
+
+test("what a service says of its routes comes back, changes its revision, and is judged in its own words", () => {
+  const announce = { ranks: [{ med: 5, prepend: 1 }, false], routers: { core: [{ localPref: 7 }] } } as const;
+  const service = serviceOf({ ...SPEC, announce });
+  assert.deepEqual(service.announce, announce);
+  assert.deepEqual(specOf(service).announce, announce);
+  assert.notEqual(revisionOf(service), revisionOf(serviceOf(SPEC)));
+  assert.equal(
+    revisionOf(serviceOf({ ...SPEC, announce: {} })),
+    revisionOf(serviceOf(SPEC)),
+    "nothing is nothing",
+  );
+  assert.throws(
+    () => serviceOf({ ...SPEC, announce: { ranks: [{ communities: ["65536:1"] }] } }),
+    /announce\.ranks\[0\] has communities/,
+  );
+});

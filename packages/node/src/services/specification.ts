@@ -4,6 +4,7 @@ import { addressesOfSpec, type EndpointSpec, type HealthCheckSpec, type ServiceS
 import {
   type Address,
   addressesOfEndpoint,
+  announceProblem,
   beginningProblem,
   canonicalHealth,
   ENDPOINT_REMOVAL_DEFAULT,
@@ -64,6 +65,7 @@ export function serviceOf(spec: ServiceSpec): Service {
     ...(spec.natPort !== undefined && spec.natPort !== NAT_PORT_POLICY_DEFAULT && { natPort: spec.natPort }),
     ...beginningOf(spec, vips),
     ...healthCheckOf(spec.healthCheck),
+    ...announceOf(spec.announce),
     endpointRemoval: { ...endpointRemovalOf(spec) },
   };
 }
@@ -78,6 +80,14 @@ function beginningOf(
   const reason = beginningProblem({ endpointsMayBegin, peers, vips });
   if (reason !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason });
   return { ...(endpointsMayBegin && { endpointsMayBegin }), ...(peers.length > 0 && { peers }) };
+}
+
+/** What a service says of its routes, or nothing. Throws SERVICE_INVALID. */
+function announceOf(spec: ServiceSpec["announce"]): Pick<Service, "announce"> {
+  if (spec === undefined || Object.keys(spec).length === 0) return {};
+  const reason = announceProblem(spec);
+  if (reason !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason });
+  return { announce: spec };
 }
 
 /** The field of a service or an endpoint, or nothing. Throws SERVICE_INVALID. */
@@ -136,6 +146,15 @@ export function endpointRemovalOf(service: Pick<Service, "endpointRemoval">): En
   return service.endpointRemoval ?? ENDPOINT_REMOVAL_DEFAULT;
 }
 
+/** The same text whatever order the fields stand in. */
+export function stable(value: unknown): string | undefined {
+  return JSON.stringify(value, (_key, field: unknown) =>
+    typeof field === "object" && field !== null && !Array.isArray(field)
+      ? Object.fromEntries(Object.entries(field).sort(([x], [y]) => (x < y ? -1 : 1)))
+      : field,
+  );
+}
+
 /** Short text that changes with the service: its ETag. The same at every member. */
 export function revisionOf(service: Service): string {
   const canonical = JSON.stringify([
@@ -162,6 +181,7 @@ export function revisionOf(service: Service): string {
     ...(service.endpointsMayBegin === true ? ["endpointsMayBegin"] : []),
     ...(service.peers === undefined ? [] : [["peers", ...service.peers]]),
     ...listed(service.healthCheck),
+    ...(service.announce === undefined ? [] : [stable(service.announce)]),
     [endpointRemovalOf(service).mode, endpointRemovalOf(service).graceS],
   ]);
   return createHash("sha256").update(canonical).digest("base64url").slice(0, 16);

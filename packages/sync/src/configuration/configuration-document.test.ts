@@ -13,6 +13,11 @@ test("a service made at one member is at all, and survives a restart", () => {
       endpoint("10.0.0.2", 3),
     ],
     healthCheck: { kind: "tcp", port: 7, expect: "yes" },
+    announce: {
+      ranks: [{ med: 5, communities: ["65001:7"] }, false],
+      routers: { core: [{ med: 9 }] },
+      spread: true,
+    },
   });
   cluster.documents[1]?.putService(made);
   cluster.documents[1]?.setNote("a", { posted: [1, "x"] });
@@ -31,6 +36,10 @@ test("a service made at one member is at all, and survives a restart", () => {
   assert.throws(
     () => cluster.documents[0]?.putService({ ...made, healthCheck: { kind: "ping", port: 7 } }),
     /no meaning for ping/,
+  );
+  assert.throws(
+    () => cluster.documents[0]?.putService({ ...made, announce: { ranks: [{ med: -1 }] } }),
+    /ranks\[0\] has a med/,
   );
   const again = cluster.make(7, 99);
   assert.equal(again.load(cluster.kept[0]?.() as Uint8Array), true);

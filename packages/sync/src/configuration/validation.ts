@@ -1,6 +1,7 @@
 // What may stand in the configuration. Checked before a member's own edit is written and before a peer's is applied.
 import {
   ADDRESS_COUNT_MAX_PER_ENDPOINT,
+  announceProblem,
   beginningProblem,
   ENDPOINT_COUNT_MAX,
   type Endpoint,
@@ -141,7 +142,8 @@ function serviceValueProblem(id: string, value: object): string | undefined {
     return `natPort must be ${NAT_PORT_POLICIES.join(", ")}`;
   if (typeof service.withdrawWhenDown !== "boolean") return "withdrawWhenDown must be true or false";
   const check = service.healthCheck === undefined ? undefined : healthCheckProblem(service.healthCheck);
-  return check ?? removalProblem(service);
+  const announce = service.announce === undefined ? undefined : announceProblem(service.announce);
+  return check ?? announce ?? removalProblem(service);
 }
 
 function removalProblem(service: Partial<Record<keyof Service, unknown>>): string | undefined {

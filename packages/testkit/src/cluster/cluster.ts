@@ -10,7 +10,7 @@ import { type ClientOptions, type Peer, startClient, startServer } from "../peer
 import { until } from "../wait.ts";
 import { HOLDFAST_PROGRAM, Member } from "./member.ts";
 import { LAB_PROFILE, type Profile, type TwoFamilies } from "./profile.ts";
-import { BFD_INTERVAL_MS, startRouter } from "./router.ts";
+import { BFD_INTERVAL_MS, BgpRouter, type RouterOptions } from "./router.ts";
 
 export const PATH_NETWORKS = ["path-a", "path-b", "path-c"] as const;
 export const SERVICE_PORT = 38412;
@@ -41,6 +41,8 @@ export interface ClusterOptions {
   readonly mtu?: number;
   /** Of members and routers, where the profile has them. */
   readonly bfdIntervalMs?: number;
+  /** What runs on the profile's routers; BIRD by default. */
+  readonly router?: Partial<RouterOptions>;
   /** Merged over the configuration that every member gets, section by section. */
   readonly configuration?: Readonly<Record<string, object>>;
   /** Fields of the service. */
@@ -64,6 +66,8 @@ export class Cluster {
   readonly endpoints: Host[] = [];
   /** One a path network, where the profile has them. */
   readonly routers: Host[] = [];
+  /** The daemons on them, in the same order, where members speak BGP. */
+  readonly bgpRouters: BgpRouter[] = [];
   /** Those that were started, in that order. */
   readonly peers: Peer[] = [];
   readonly vips: readonly string[];
@@ -125,6 +129,15 @@ export class Cluster {
       }),
     );
     for (const host of hosts) this.#routeBack(host);
+    if (this.#isRouted) {
+      const options: RouterOptions = {
+        software: "bird",
+        bfdIntervalMs: this.options.bfdIntervalMs ?? BFD_INTERVAL_MS,
+        ...this.options.router,
+      };
+      for (const router of this.routers)
+        this.bgpRouters.push(new BgpRouter(lab, router, this.#memberNetworkOf(router), hosts, options));
+    }
     const certificates = count > 1 ? this.#makeCertificates(hosts) : () => ({});
     for (const [n, host] of hosts.entries()) {
       const pinDirectory = `/sys/fs/bpf/${lab.id}-${host.name}`;
@@ -365,15 +378,7 @@ export class Cluster {
 
   /** Starts all members at once, and waits until every VIP of the file's service has an owner that everybody names. */
   async start(): Promise<void> {
-    if (this.#isRouted)
-      for (const router of this.routers)
-        startRouter(
-          this.lab,
-          router,
-          this.#memberNetworkOf(router),
-          this.members.map(({ host }) => host),
-          this.options.bfdIntervalMs ?? BFD_INTERVAL_MS,
-        );
+    for (const router of this.bgpRouters) router.start();
     await Promise.all(this.members.map((member) => member.start()));
     if (this.options.fastPath === undefined) {
       const without = this.members.find((member) => member.log().includes('"fastPath":"userspace"'));

@@ -1,5 +1,6 @@
-// A router of the lab: BIRD, which takes VIPs from every member and puts its choice into its kernel.
-import { writeFileSync } from "node:fs";
+// A router of the lab: BIRD or FRR, which takes VIPs from every member and puts its choice into its kernel.
+import type { ChildProcess } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Host } from "../lab/host.ts";
 import type { Lab } from "../lab/lab.ts";
@@ -14,73 +15,203 @@ export const BFD_INTERVAL_MS = 100;
 const ROUTER_AS = 65_000;
 const MEMBER_AS = 65_001;
 const BIRD = "/usr/sbin/bird";
+const FRR = "/usr/lib/frr";
 
-/** Sessions with `members` over `network`; the router waits for them to connect. */
-export function startRouter(
-  lab: Lab,
-  router: Host,
-  network: string,
-  members: readonly Host[],
-  bfdIntervalMs: number,
-): void {
-  const at = (suffix: string) => join(lab.directory, `${router.name}.${suffix}`);
-  const first = (host: Host) => host.addresses(network)[0] as string;
-  const own = first(router);
-  const sessions = members.map((member) => {
-    const both = router.addresses(network).some((address) => address.includes(":") !== own.includes(":"));
-    const channel = (family: string) => `  ${family} { import all; export none; };`;
+export type RouterSoftware = "bird" | "frr";
+
+export interface RouterOptions {
+  readonly software: RouterSoftware;
+  readonly bfdIntervalMs: number;
+  /** Equal routes are used side by side, chosen by addresses and ports. */
+  readonly ecmp?: boolean;
+}
+
+/** A host of the lab that routes as a daemon of others tells it to; it has sessions with `members` over `network`. */
+export class BgpRouter {
+  readonly host: Host;
+  readonly network: string;
+  readonly #lab: Lab;
+  readonly #members: readonly Host[];
+  readonly #options: RouterOptions;
+  #password: string | undefined;
+  #children: ChildProcess[] = [];
+
+  constructor(lab: Lab, host: Host, network: string, members: readonly Host[], options: RouterOptions) {
+    this.host = host;
+    this.network = network;
+    this.#lab = lab;
+    this.#members = members;
+    this.#options = options;
+  }
+
+  start(): void {
+    // Ports count only so: with addresses alone, a client is always at the same next hop.
+    if (this.#options.ecmp === true)
+      for (const family of ["ipv4", "ipv6"])
+        this.host.run("sysctl", ["-q", "-w", `net.${family}.fib_multipath_hash_policy=1`]);
+    if (this.#options.software === "frr") this.#startFrr();
+    else this.#startBird();
+  }
+
+  /** As when it loses its power: no goodbye. Its kernel keeps the routes until they are learnt anew. */
+  async kill(): Promise<void> {
+    const children = this.#children.splice(0);
+    const ends = children.map((child) => new Promise((resolve) => child.once("exit", resolve)));
+    for (const child of children) child.kill("SIGKILL");
+    await Promise.all(ends);
+  }
+
+  /** Sessions ask for a TCP MD5 password from now on, or for none; those that are up end. */
+  async demand(password: string | undefined): Promise<void> {
+    this.#password = password;
+    await this.kill();
+    this.start();
+  }
+
+  /** What the router holds for a VIP, the best first: "NEXT-HOP (MED 10, path 65001)". */
+  table(vip: string): string[] {
+    return this.#options.software === "frr" ? this.#frrTable(vip) : this.#birdTable(vip);
+  }
+
+  #at(suffix: string): string {
+    return join(this.#lab.directory, `${this.host.name}.${suffix}`);
+  }
+
+  #own(): string {
+    return this.host.addresses(this.network)[0] as string;
+  }
+
+  #routerId(): string {
+    const own = this.#own();
+    return own.includes(":") ? `0.0.2.${this.host.name.charCodeAt(1)}` : own;
+  }
+
+  #families(): readonly ("ipv4" | "ipv6")[] {
+    const v6 = this.host.addresses(this.network).map((address) => address.includes(":"));
     return [
-      `protocol bgp from_${member.name} {`,
-      `  local as ${ROUTER_AS}; neighbor ${first(member)} as ${MEMBER_AS}; passive on; bfd on; med metric;`,
-      "  hold time 30; error wait time 1,2;",
-      ...(both || !own.includes(":") ? [channel("ipv4")] : []),
-      ...(both || own.includes(":") ? [channel("ipv6")] : []),
-      "}",
-    ].join("\n");
-  });
-  writeFileSync(
-    at("conf"),
-    [
-      `router id ${own.includes(":") ? `0.0.2.${router.name.charCodeAt(1)}` : own};`,
-      "log stderr all;",
-      "timeformat log iso long us;",
-      "protocol device { scan time 2; }",
-      `protocol bfd { interface "*" { interval ${bfdIntervalMs} ms; idle tx interval 200 ms; multiplier 3; }; }`,
-      "protocol kernel { ipv4 { import none; export all; }; }",
-      "protocol kernel { ipv6 { import none; export all; }; }",
-      ...sessions,
-      "",
-    ].join("\n"),
-  );
-  const child = router.spawn(
-    "chrt",
-    ["-f", "10", BIRD, "-f", "-c", at("conf"), "-s", at("ctl"), "-P", at("pid")],
-    { stdio: ["ignore", "ignore", "pipe"] },
-  );
-  child.stderr?.on("data", (data) => writeFileSync(at("log"), data, { flag: "a" }));
+      ...(v6.includes(false) ? (["ipv4"] as const) : []),
+      ...(v6.includes(true) ? (["ipv6"] as const) : []),
+    ];
+  }
+
+  #spawn(program: string, words: readonly string[]): void {
+    // Real-time priority, as for any BFD on a machine with other work.
+    const child = this.host.spawn("chrt", ["-f", "10", program, ...words], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on("data", (data) => writeFileSync(this.#at("log"), data, { flag: "a" }));
+    this.#children.push(child);
+  }
+
+  #startBird(): void {
+    const merge = this.#options.ecmp === true ? " merge paths yes;" : "";
+    const sessions = this.#members.map((member) =>
+      [
+        `protocol bgp from_${member.name} {`,
+        `  local as ${ROUTER_AS}; neighbor ${first(member, this.network)} as ${MEMBER_AS}; passive on; bfd on; med metric;`,
+        "  hold time 30; error wait time 1,2;",
+        ...(this.#password === undefined ? [] : [`  password "${this.#password}";`]),
+        ...this.#families().map((family) => `  ${family} { import all; export none; };`),
+        "}",
+      ].join("\n"),
+    );
+    writeFileSync(
+      this.#at("conf"),
+      [
+        `router id ${this.#routerId()};`,
+        "log stderr all;",
+        "timeformat log iso long us;",
+        "protocol device { scan time 2; }",
+        `protocol bfd { interface "*" { interval ${this.#options.bfdIntervalMs} ms; idle tx interval 200 ms; multiplier 3; }; }`,
+        `protocol kernel {${merge} ipv4 { import none; export all; }; }`,
+        `protocol kernel {${merge} ipv6 { import none; export all; }; }`,
+        ...sessions,
+        "",
+      ].join("\n"),
+    );
+    this.#spawn(BIRD, ["-f", "-c", this.#at("conf"), "-s", this.#at("ctl"), "-P", this.#at("pid")]);
+  }
+
+  /** One file a daemon: in a common one, a block of bfdd's makes bgpd drop what follows. */
+  #startFrr(): void {
+    const { bfdIntervalMs } = this.#options;
+    const directory = this.#at("frr");
+    mkdirSync(directory, { recursive: true });
+    const neighbours = this.#members.map((member) => first(member, this.network));
+    const lines = {
+      zebra: [],
+      bfdd: [
+        ...["bfd", " profile fast", "  detect-multiplier 3", `  receive-interval ${bfdIntervalMs}`],
+        ...[`  transmit-interval ${bfdIntervalMs}`, " exit", "exit"],
+      ],
+      bgpd: [
+        `router bgp ${ROUTER_AS}`,
+        ` bgp router-id ${this.#routerId()}`,
+        ...[" no bgp ebgp-requires-policy", " no bgp default ipv4-unicast", " timers bgp 3 9"],
+        ...neighbours.flatMap((address) => [
+          ` neighbor ${address} remote-as ${MEMBER_AS}`,
+          ` neighbor ${address} passive`,
+          ` neighbor ${address} bfd`,
+          ` neighbor ${address} bfd profile fast`,
+          ...(this.#password === undefined ? [] : [` neighbor ${address} password ${this.#password}`]),
+        ]),
+        ...this.#families().flatMap((family) => [
+          ` address-family ${family} unicast`,
+          ...neighbours.map((address) => `  neighbor ${address} activate`),
+          ...(this.#options.ecmp === true ? [] : ["  maximum-paths 1"]),
+          " exit-address-family",
+        ]),
+        "exit",
+      ],
+    } as const;
+    for (const [daemon, text] of Object.entries(lines)) {
+      const at = (suffix: string) => join(directory, suffix);
+      writeFileSync(at(`${daemon}.conf`), ["log stdout", ...text, ""].join("\n"));
+      this.#spawn(join(FRR, daemon), [
+        ...["-u", "root", "-g", "root", "-z", at("zserv.api"), "--vty_socket", directory],
+        ...["-i", at(`${daemon}.pid`), "-f", at(`${daemon}.conf`), "-P", "0", "-A", "127.0.0.1"],
+        ...(daemon === "bfdd" ? ["--bfdctl", at("bfdd.sock")] : []),
+      ]);
+    }
+  }
+
+  #birdTable(vip: string): string[] {
+    const prefix = `${vip}/${vip.includes(":") ? 128 : 32}`;
+    const text = this.host.run("birdc", ["-s", this.#at("ctl"), "show", "route", "all", prefix]);
+    return [...text.matchAll(/\tvia (\S+) on [\s\S]*?(?=\tvia |$)/g)].map(([entry, via]) => {
+      const med = /BGP\.med: (\d+)/.exec(entry)?.[1] ?? "none";
+      const path = /BGP\.as_path: (.*)/.exec(entry)?.[1] ?? "";
+      return `${via} (MED ${med}, path ${path})`;
+    });
+  }
+
+  #frrTable(vip: string): string[] {
+    const family = vip.includes(":") ? "ipv6" : "ipv4";
+    const words = ["--vty_socket", this.#at("frr"), "-c", `show bgp ${family} unicast ${vip} json`];
+    const { paths = [] } = JSON.parse(this.host.run("vtysh", words)) as {
+      paths?: { aspath: { string: string }; med?: number; bestpath?: object; nexthops: { ip: string }[] }[];
+    };
+    return paths
+      .sort((a, b) => Number(b.bestpath !== undefined) - Number(a.bestpath !== undefined))
+      .map(({ aspath, med = "none", nexthops }) => `${nexthops[0]?.ip} (MED ${med}, path ${aspath.string})`);
+  }
 }
 
-/** The member's address to which a router's kernel sends a VIP's packets; undefined: nowhere. */
-export function routeOf(router: Host, vip: string): string | undefined {
+function first(host: Host, network: string): string {
+  return host.addresses(network)[0] as string;
+}
+
+/** The members' addresses to which a router's kernel sends a VIP's packets; none: nowhere. */
+export function routesOf(router: Host, vip: string): string[] {
   const family = vip.includes(":") ? "-6" : "-4";
-  return /via (\S+)/.exec(router.run("ip", [family, "route", "show", vip]))?.[1];
+  const text = router.run("ip", [family, "-N", "route", "show", vip]);
+  return [...text.matchAll(/via (?:inet6 )?(\S+)/g)].map(([, via]) => via as string);
 }
 
-/** What a router holds for a VIP, the best first: "NEXT-HOP (MED 10, path 65001)". */
-export async function routeTable(directory: string, router: Host, vip: string): Promise<string[]> {
-  const text = router.run("birdc", [
-    "-s",
-    join(directory, `${router.name}.ctl`),
-    "show",
-    "route",
-    "all",
-    `${vip}/${vip.includes(":") ? 128 : 32}`,
-  ]);
-  return [...text.matchAll(/\tvia (\S+) on [\s\S]*?(?=\tvia |$)/g)].map(([entry, via]) => {
-    const med = /BGP\.med: (\d+)/.exec(entry)?.[1] ?? "none";
-    const path = /BGP\.as_path: (.*)/.exec(entry)?.[1] ?? "";
-    return `${via} (MED ${med}, path ${path})`;
-  });
+/** The one, or the first. */
+export function routeOf(router: Host, vip: string): string | undefined {
+  return routesOf(router, vip)[0];
 }
 
 /** Every running member has a session with every router, watched by BFD. */

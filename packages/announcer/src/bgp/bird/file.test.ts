@@ -30,6 +30,8 @@ const BASE: RouterConfiguration = {
 const EVERYTHING: BgpConfiguration = {
   routerId: "198.18.0.1",
   announce: [],
+  holdDownMs: 3_000,
+  heldDown: ["tor2"],
   routers: [
     BASE,
     { ...BASE, name: "tor2", address: "198.18.1.254", bfd: { intervalMs: 50, multiplier: 3 }, ipv6: true },
@@ -56,10 +58,19 @@ const ROUTES: readonly SpeakerRoute[] = [
     vip: "2001:db8:113::1",
     rank: 2,
     network: undefined,
-    announce: [
-      { med: 4_294_967_295, prepend: 16, communities: ["65001:7"], largeCommunities: ["4200000000:0:7"] },
-      { localPref: 200, origin: "incomplete" },
-    ],
+    announce: {
+      ranks: [
+        { med: 4_294_967_295, prepend: 16, communities: ["65001:7"], largeCommunities: ["4200000000:0:7"] },
+        { localPref: 200, origin: "incomplete" },
+      ],
+      routers: { far: [{ med: 7 }, false] },
+    },
+  },
+  {
+    vip: "203.0.113.4",
+    rank: 2,
+    network: undefined,
+    announce: { spread: true },
   },
 ];
 
@@ -95,6 +106,6 @@ test("a router's networks are numbers that its filter names; VIPs of no network 
 
 test("a password with a quotation mark cannot end its string", () => {
   const router = { ...BASE, password: 'x"; neighbor 192.0.2.9 as 1; #' };
-  const text = birdFile({ routerId: "192.0.2.1", announce: [], routers: [router] }, []);
+  const text = birdFile({ routerId: "192.0.2.1", announce: [], holdDownMs: 3_000, routers: [router] }, []);
   assert.match(text, /password "x; neighbor 192\.0\.2\.9 as 1; #";/);
 });

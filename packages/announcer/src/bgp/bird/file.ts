@@ -1,9 +1,10 @@
 // The whole truth that BIRD is told, as one file: sessions, filters, routes. Each change is this file written anew and
 // `configure`: BIRD compares, and what did not change does not flap. One static protocol a family holds all routes, so
 // that a move of one VIP among a thousand is read in milliseconds and goes out as one implicit replace.
-import type { AnnouncedRank, RouteAttributes } from "../../announcer.ts";
-import type { BgpConfiguration, RankPolicy, RouterConfiguration, SpeakerRoute } from "../configuration.ts";
-import { familiesOf, isInternal, policiesOf, policyAt } from "../policy.ts";
+import type { RankPolicy, RouteAttributes, ServiceAnnounce } from "@holdfast/model";
+import type { AnnouncedRank } from "../../announcer.ts";
+import type { BgpConfiguration, RouterConfiguration, SpeakerRoute } from "../configuration.ts";
+import { familiesOf, isHeldDown, isInternal, policiesOf, policyAt, toldRank } from "../policy.ts";
 
 /** BIRD's names may not be words of its language: ours all begin so. */
 export const NAME_PREFIX = "hf_";
@@ -16,9 +17,7 @@ export function protocolName(index: number): string {
 
 export function birdFile(configuration: BgpConfiguration, routes: readonly SpeakerRoute[]): string {
   const networks = numbered(routes.map(({ network }) => network));
-  const policies = numbered(
-    routes.map(({ announce }) => (announce === undefined ? undefined : JSON.stringify(announce))),
-  );
+  const policies = numbered(routes.map(policyKey));
   const { routers } = configuration;
   return [
     "# Written by Holdfast at every change; edits are lost.",
@@ -45,6 +44,12 @@ export function birdFile(configuration: BgpConfiguration, routes: readonly Speak
   ].join("\n");
 }
 
+/** What tells a service's attributes from another's. */
+function policyKey({ announce }: SpeakerRoute): string | undefined {
+  const { ranks, routers } = announce ?? {};
+  return ranks === undefined && routers === undefined ? undefined : JSON.stringify({ ranks, routers });
+}
+
 /** 0 for none, 1 … for what there is. */
 function numbered(values: readonly (string | undefined)[]): ReadonlyMap<string | undefined, number> {
   const numbers = new Map<string | undefined, number>([[undefined, 0]]);
@@ -61,10 +66,11 @@ function statics(
   const v6 = family === "ipv6";
   const lines = routes
     .filter(({ vip }) => vip.includes(":") === v6)
-    .map(({ vip, rank, network, announce }) => {
-      const policy = policies.get(announce === undefined ? undefined : JSON.stringify(announce)) ?? 0;
+    .map((route) => {
+      const { vip, network } = route;
+      const policy = policies.get(policyKey(route)) ?? 0;
       // Not the BGP attributes themselves: MED set here would not leave the AS.
-      const marks = `hf_rank = ${numberOf(rank)}; hf_network = ${networks.get(network) ?? 0}; hf_policy = ${policy};`;
+      const marks = `hf_rank = ${numberOf(toldRank(route))}; hf_network = ${networks.get(network) ?? 0}; hf_policy = ${policy};`;
       return `  route ${vip}/${v6 ? 128 : 32} blackhole { ${marks} };`;
     });
   return [`protocol static ${NAME_PREFIX}vips_${family} { ${family};`, ...lines, "}"].join("\n");
@@ -91,15 +97,15 @@ function exportFilter(
     lines.push(`  if !(hf_network ~ [${allowed.join(", ")}]) then reject;`);
   }
   for (const [text, number] of policies) {
-    const own = text === undefined ? undefined : (JSON.parse(text) as readonly RankPolicy[]);
+    const own = text === undefined ? undefined : (JSON.parse(text) as ServiceAnnounce);
     const list = policiesOf(configuration, router, own);
     lines.push(`  if hf_policy = ${number} then {`);
     lines.push(
       `    if hf_rank = ${LEAVING} then { ${statements(policyAt(list, "leaving", router), router)} }`,
     );
-    for (const [rank, policy] of list.entries()) {
+    for (const rank of list.keys()) {
       const last = rank === list.length - 1;
-      const body = statements(policy, router);
+      const body = statements(policyAt(list, rank, router, isHeldDown(configuration, router)), router);
       lines.push(last ? `    ${body}` : `    if hf_rank = ${rank} then { ${body} }`);
     }
     lines.push("  }");

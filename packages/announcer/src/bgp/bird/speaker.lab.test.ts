@@ -2,7 +2,7 @@
 // one of them. BIRD on all three.
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, suite, test } from "node:test";
@@ -14,6 +14,8 @@ const BIRD = "/usr/sbin/bird";
 const PROGRAM = fileURLToPath(new URL("../announce-by-line.ts", import.meta.url));
 const VIP = "203.0.113.1";
 const ROUTER = "198.18.0.254";
+/** What a machine with a load of thirty holds. */
+const BFD_MS = 200;
 
 /** A member: a process with the announcer in it, and what it said last. */
 class Speaking {
@@ -36,10 +38,16 @@ class Speaking {
     const configuration = {
       routerId: address,
       announce: [],
+      holdDownMs: 500,
       routers: [
         {
           ...{ name: "tor", address: ROUTER, as: 65_000, localAs: 65_001, holdS: 30, ttlSecurity: false },
-          ...{ ipv6: false, extendedNextHop: false, passive: false, bfd: { intervalMs: 100, multiplier: 3 } },
+          ...{
+            ipv6: false,
+            extendedNextHop: false,
+            passive: false,
+            bfd: { intervalMs: BFD_MS, multiplier: 3 },
+          },
           ...router,
         },
       ],
@@ -78,8 +86,22 @@ class Speaking {
   get birdPid(): number | undefined {
     const pid = this.#child?.pid;
     if (pid === undefined) return undefined;
-    const children = this.host.run("cat", [`/proc/${pid}/task/${pid}/children`]).trim();
-    return children === "" ? undefined : Number(children.split(" ")[0]);
+    const children = this.host
+      .run("cat", [`/proc/${pid}/task/${pid}/children`])
+      .trim()
+      .split(" ");
+    const bird = children.find((child) => {
+      try {
+        return readFileSync(`/proc/${child}/comm`, "utf8") === "bird\n";
+      } catch {
+        return false;
+      }
+    });
+    return bird === undefined ? undefined : Number(bird);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
   }
 
   async kill(signal: NodeJS.Signals): Promise<void> {
@@ -121,12 +143,23 @@ protocol bgp m${n} {
     writeFileSync(
       file,
       `router id ${ROUTER}; log stderr all; protocol device { }
-protocol bfd { interface "*" { interval 100 ms; idle tx interval 200 ms; multiplier 3; }; }
+protocol bfd { interface "*" { interval ${BFD_MS} ms; idle tx interval 200 ms; multiplier 3; }; }
 protocol kernel { ipv4 { import none; export all; }; }${member(1)}${member(2)}\n`,
     );
     router.spawn(
-      BIRD,
-      ["-f", "-c", file, "-s", join(lab.directory, "router.ctl"), "-P", join(lab.directory, "router.pid")],
+      "chrt",
+      [
+        "-f",
+        "10",
+        BIRD,
+        "-f",
+        "-c",
+        file,
+        "-s",
+        join(lab.directory, "router.ctl"),
+        "-P",
+        join(lab.directory, "router.pid"),
+      ],
       {
         stdio: "ignore",
       },
@@ -145,6 +178,11 @@ protocol kernel { ipv4 { import none; export all; }; }${member(1)}${member(2)}\n
       `the router to send to ${member.host.name}`,
       () => via() === member.host.addresses("wire")[0],
       60_000,
+    );
+  /** The router sent to a member at some time since `from`. */
+  const wentTo = (member: Speaking, from: number) =>
+    until(`the router to send to ${member.host.name} for a while`, () =>
+      changes.slice(from).includes(`via ${member.host.addresses("wire")[0]} `),
     );
   /** Times that the kernel's route vanished without another in its place, since `from`. */
   const gaps = (from: number) =>
@@ -200,10 +238,12 @@ protocol kernel { ipv4 { import none; export all; }; }${member(1)}${member(2)}\n
   });
 
   test("a speaker that is killed is said, started again, and told everything anew", async () => {
+    await m1.isUp();
     const pid = m2.birdPid;
     assert(pid !== undefined);
+    const mark = changes.length;
     process.kill(pid, "SIGKILL");
-    await goesTo(m1);
+    await wentTo(m1, mark);
     await until("trouble at m2", () => /does not run|ended by SIGKILL/.test(m2.log));
     await m2.isUp();
     await goesTo(m2);
@@ -212,20 +252,37 @@ protocol kernel { ipv4 { import none; export all; }; }${member(1)}${member(2)}\n
   });
 
   test("a speaker that hangs is ended and started again", async () => {
+    await m1.isUp();
     const pid = m2.birdPid;
     assert(pid !== undefined);
+    const mark = changes.length;
     process.kill(pid, "SIGSTOP");
-    await goesTo(m1);
+    await wentTo(m1, mark);
     await until("another speaker at m2", () => m2.birdPid !== undefined && m2.birdPid !== pid, 30_000);
     await m2.isUp();
     await goesTo(m2);
   });
 
   test("a daemon whose main loop hangs stops announcing, and begins again when it goes on", async () => {
+    await m1.isUp();
+    const mark = changes.length;
     m2.order({ block: 5_000 });
-    await goesTo(m1);
+    await wentTo(m1, mark);
     await goesTo(m2);
     await m2.isUp();
+  });
+
+  test("a daemon that is stopped (SIGSTOP) stops announcing, says so, and begins again", async () => {
+    await m1.isUp();
+    const pid = m2.birdPid;
+    assert(pid !== undefined);
+    m2.signal("SIGSTOP");
+    await goesTo(m1);
+    m2.signal("SIGCONT");
+    await until("m2 to say so", () => m2.log.includes("this process stood still"));
+    await m2.isUp();
+    await goesTo(m2);
+    assert.notEqual(m2.birdPid, pid);
   });
 
   test("a graceful stop tells the router, which goes on with the other", async () => {

@@ -23,6 +23,9 @@ const RESTART_MAX_MS = 5_000;
 /** It ran so long: what ended it is not what ended the one before. */
 const STABLE_MS = 30_000;
 
+/** What BIRD says of a session that has no port. */
+const NO_SOCKET = "No listening socket";
+
 const RECONFIGURED = 3;
 const RECONFIGURATION_IN_PROGRESS = 4;
 const REFUSED_MIN = 8_000;
@@ -40,12 +43,14 @@ export class BirdSpeaker implements Speaker {
   readonly #options: BirdOptions;
   readonly #paths: BirdPaths;
   readonly #listeners: (() => void)[] = [];
-  readonly #watchdog = new Watchdog();
+  readonly #watchdog: Watchdog;
   #configuration: BgpConfiguration;
   #routes: readonly SpeakerRoute[] = [];
   /** Raised by every order; the speaker is at `#taken`. */
   #ordered = 0;
   #taken = -1;
+  /** The file that the speaker has read. */
+  #takenText = "";
   #sync: Promise<void> | undefined;
   #child: ChildProcess | undefined;
   #control: BirdControl | undefined;
@@ -53,6 +58,10 @@ export class BirdSpeaker implements Speaker {
   #trouble: string | undefined = "the speaker is not started yet";
   #restartCount = 0;
   #restartDelayMs = RESTART_FIRST_MS;
+  /** Started, and not seen at work yet. */
+  #isNew = true;
+  /** Why this process ended it. */
+  #endedFor: string | undefined;
   #startedAtMs = 0;
   #realtime = false;
   #polling: Timer | undefined;
@@ -63,6 +72,7 @@ export class BirdSpeaker implements Speaker {
 
   constructor(options: BirdOptions) {
     this.#options = options;
+    this.#watchdog = new Watchdog(options.logger);
     this.#configuration = options.configuration;
     const at = (name: string) => join(options.directory, name);
     this.#paths = {
@@ -91,12 +101,8 @@ export class BirdSpeaker implements Speaker {
     this.#polling = clock.every(POLL_MS, () => void this.#poll());
   }
 
-  async apply(routes: readonly SpeakerRoute[]): Promise<void> {
+  async apply(routes: readonly SpeakerRoute[], configuration = this.#configuration): Promise<void> {
     this.#routes = routes;
-    await this.#order();
-  }
-
-  async reconfigure(configuration: BgpConfiguration): Promise<void> {
     this.#configuration = configuration;
     await this.#order();
   }
@@ -131,7 +137,7 @@ export class BirdSpeaker implements Speaker {
     this.#control?.close();
     this.#control = undefined;
     this.#sessions = new Map();
-    await this.#watchdog.close();
+    this.#watchdog.close();
     rmSync(this.#paths.configuration, { force: true });
   }
 
@@ -160,12 +166,18 @@ export class BirdSpeaker implements Speaker {
 
   async #configure(): Promise<void> {
     const order = this.#ordered;
-    this.#write();
+    const text = birdFile(this.#configuration, this.#routes);
     const control = this.#control;
+    if (text === this.#takenText && control !== undefined) {
+      this.#taken = Math.max(this.#taken, order);
+      return;
+    }
+    this.#write(text);
     if (control === undefined) return;
     try {
       const reply = await control.command("configure");
       this.#judge(reply);
+      if (reply.code < REFUSED_MIN) this.#takenText = text;
       this.#taken = Math.max(this.#taken, order);
     } catch (error) {
       this.#lost(`the speaker does not answer: ${(error as Error).message}`);
@@ -187,10 +199,10 @@ export class BirdSpeaker implements Speaker {
     }
   }
 
-  #write(): void {
+  #write(text: string): void {
     const { configuration } = this.#paths;
     const fresh = `${configuration}.new`;
-    writeFileSync(fresh, birdFile(this.#configuration, this.#routes), { mode: 0o640 });
+    writeFileSync(fresh, text, { mode: 0o640 });
     handOver(fresh, 0o640);
     renameSync(fresh, configuration);
   }
@@ -198,9 +210,13 @@ export class BirdSpeaker implements Speaker {
   #launch(): void {
     const { clock, logger } = this.#options;
     if (this.#stopped) return;
-    this.#write();
+    const text = birdFile(this.#configuration, this.#routes);
+    this.#write(text);
+    this.#takenText = text;
     this.#taken = this.#ordered;
     this.#startedAtMs = clock.nowMs();
+    this.#isNew = true;
+    this.#endedFor = undefined;
     const child = spawnBird(this.#paths, this.#realtime, logger);
     this.#child = child;
     this.#watchdog.guard(child.pid);
@@ -226,7 +242,7 @@ export class BirdSpeaker implements Speaker {
     );
     for (const [name, session] of this.#sessions)
       this.#sessions.set(name, { ...session, session: "Down", bfd: session.bfd && "Down" });
-    this.#say(`the speaker does not run: ${how}`);
+    this.#say(this.#endedFor ?? `the speaker does not run: ${how}`);
     this.#restarting = clock.after(this.#restartDelayMs, () => this.#launch());
     this.#restartDelayMs = Math.min(this.#restartDelayMs * 2, RESTART_MAX_MS);
   }
@@ -237,6 +253,7 @@ export class BirdSpeaker implements Speaker {
     this.#control = undefined;
     if (this.#stopped) return;
     this.#options.logger.error({ why }, "the speaker is ended");
+    this.#endedFor = why;
     this.#say(why);
     this.#child?.kill("SIGKILL");
   }
@@ -282,7 +299,6 @@ export class BirdSpeaker implements Speaker {
     this.#control = control;
     this.version = `BIRD ${control.version}`;
     this.#options.logger.info({ version: this.version, realtime: this.#realtime }, "the speaker runs");
-    this.#say(undefined);
     // Orders that came while it started.
     if (this.#taken < this.#ordered) void this.#synchronise();
     return true;
@@ -305,6 +321,21 @@ export class BirdSpeaker implements Speaker {
     }
     const before = this.#sessions;
     this.#sessions = next;
+    const sessions = [...next.values()];
+    const deaf =
+      sessions.some(({ info }) => info.includes(NO_SOCKET)) &&
+      !sessions.some(({ session }) => session === "Established");
+    if (deaf) {
+      // BIRD does not try again by itself.
+      this.#lost(
+        "the speaker cannot listen on TCP port 179: another one runs on this machine, or CAP_NET_BIND_SERVICE is missing",
+      );
+      return;
+    }
+    if (this.#isNew) {
+      this.#isNew = false;
+      this.#say(undefined);
+    }
     if ([...next].some(([name, session]) => !same(session, before.get(name))) || next.size !== before.size)
       this.#tell();
   }

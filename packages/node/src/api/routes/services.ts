@@ -81,6 +81,7 @@ export function serviceRoutes(sources: ApiSources) {
       endpointsMayBegin: service.endpointsMayBegin ?? false,
       peers: [...(service.peers ?? [])],
       ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
+      ...(service.announce !== undefined && { announce: service.announce }),
       endpointRemoval: { ...endpointRemovalOf(service) },
       leaving: (service.leaving ?? []).map((place) => {
         const key = endpointKey(place.address, place.port);
@@ -320,6 +321,7 @@ export function specOf(service: Service): ServiceSpec {
     endpointsMayBegin: service.endpointsMayBegin ?? false,
     peers: [...(service.peers ?? [])],
     ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
+    ...(service.announce !== undefined && { announce: service.announce }),
     endpointRemoval: { ...endpointRemovalOf(service) },
   };
 }

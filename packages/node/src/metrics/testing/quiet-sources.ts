@@ -20,6 +20,7 @@ export function quietSources(): MetricSources {
     endpointHealth: () => ({ health: "unknown" }),
     ready: () => true,
     routers: () => [],
+    speakerRestarts: () => 0,
     ownedVipCount: () => 0,
     membersAlive: () => 1,
     membersConfigured: () => 1,
