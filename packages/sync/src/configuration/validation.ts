@@ -50,6 +50,7 @@ export const SERVICE_FIELDS: Readonly<Record<keyof Omit<Service, "endpoints" | "
   endpointsMayBegin: true,
   peers: true,
   healthCheck: true,
+  announce: true,
   endpointRemoval: true,
   removal: true,
   managedBy: true,
