@@ -38,6 +38,23 @@ describe("holdfast against a node", () => {
   after(() => app.close());
   const at = (...args: string[]) => run("--api", api, ...args);
 
+  test("take-overs are shown with what each step took", async () => {
+    node.takeOvers.push({
+      ...{
+        id: "1",
+        at: "2026-01-01T00:00:00.000Z",
+        vip: "203.0.113.1",
+        from: "m2",
+        to: "m1",
+        cause: "death",
+      },
+      ...{ verdictMs: 101.4, announcedMs: 110, sessions: 3 },
+    });
+    const { out } = await at("get", "takeovers");
+    assert.match(out, /^AT +VIP +FROM +TO +CAUSE +VERDICT +ANNOUNCED +FIRST PACKET +SESSIONS/);
+    assert.match(out, /203\.0\.113\.1 +m2 +m1 +death +101 ms +110 ms +- +3/);
+  });
+
   test("create, get and delete a service", async () => {
     const created = await at(
       ...[

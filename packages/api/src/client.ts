@@ -13,8 +13,10 @@ import type {
   VipView,
 } from "./schema/cluster.ts";
 import type { Problem } from "./schema/common.ts";
+import type { ClusterPicture } from "./schema/picture.ts";
 import type { ServiceSpecSchema, ServiceView } from "./schema/service.ts";
 import type { SessionDetail, SessionPage, SessionQuery } from "./schema/session.ts";
+import type { TakeOver } from "./schema/take-over.ts";
 
 /** What a request may leave out: everything with a default. */
 export type Loose<T extends TSchema> = Partial<Static<T>>;
@@ -106,8 +108,12 @@ export interface ApiClient {
   /** Does not throw when the node is not ready: that is what it says. */
   ready(): Promise<Health>;
   metrics(): Promise<string>;
-  /** Server-sent events until `signal` aborts or the node closes the stream. */
-  events(options?: { after?: number; signal?: AbortSignal }): AsyncGenerator<NodeEvent>;
+  /** The cluster in one answer. */
+  cluster(): Promise<ClusterPicture>;
+  /** The last ones, the latest first. */
+  listTakeOvers(): Promise<TakeOver[]>;
+  /** Server-sent events of all members until `signal` aborts or the node closes the stream. */
+  events(options?: { after?: string; signal?: AbortSignal }): AsyncGenerator<NodeEvent>;
   /** A pcapng stream of punted and dropped packets. */
   trace(options?: {
     seconds?: number;
@@ -207,6 +213,8 @@ export function createClient(options: ClientOptions): ApiClient {
     status: () => json("GET", "/v1/status"),
     ready: () => json("GET", "/v1/health/ready", { accept: [503] }),
     metrics: async () => (await request("GET", "/v1/metrics")).text(),
+    cluster: () => json("GET", "/v1/cluster"),
+    listTakeOvers: async () => (await json<{ items: TakeOver[] }>("GET", "/v1/takeovers")).items,
     async *events({ after, signal } = {}) {
       const query = queryText(after === undefined ? {} : { after });
       const response = await request("GET", `/v1/events${query}`, { signal });

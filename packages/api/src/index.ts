@@ -6,6 +6,8 @@ export * from "./schema/announce.ts";
 export * from "./schema/cluster.ts";
 export * from "./schema/common.ts";
 export * from "./schema/enumeration.ts";
+export * from "./schema/picture.ts";
 export * from "./schema/service.ts";
 export * from "./schema/session.ts";
+export * from "./schema/take-over.ts";
 export * from "./validation.ts";

@@ -11,8 +11,11 @@ import { CounterExchange } from "./cluster/counters.ts";
 import type { ClusterLink } from "./cluster/link.ts";
 import { MemberAddresses } from "./cluster/member-addresses.ts";
 import { MemberDirectory } from "./cluster/members.ts";
+import { openNews, watchTakeOvers } from "./cluster/news.ts";
 import { openLink } from "./cluster/open-link.ts";
+import { ownReport } from "./cluster/own-report.ts";
 import { credentialsOf } from "./cluster/probe-credentials.ts";
+import { ReportExchange } from "./cluster/reports.ts";
 import { Revocations } from "./cluster/revocations.ts";
 import { tellRouterEvents } from "./cluster/router-events.ts";
 import { flappingRouters } from "./cluster/routers.ts";
@@ -25,6 +28,7 @@ import type { Configuration } from "./config/schema.ts";
 import type { DataPlane } from "./data-plane/data-plane.ts";
 import { openDataPlane } from "./data-plane/open.ts";
 import { createEventBus } from "./events/bus.ts";
+import { sessionEndEvents } from "./events/session-ends.ts";
 import { lockDataPlane, lockStore } from "./lock.ts";
 import { createLogger, type DaemonLogger } from "./log.ts";
 import { Deletions } from "./loxilb/deletions.ts";
@@ -132,6 +136,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     });
     closers.push(() => addresses.close());
     link.onFailed(options.onFatal);
+    const news = openNews(own, link, clock, events);
+    closers.push(() => news.close());
     certificates?.watch(
       (next) => {
         link.setTls(next);
@@ -143,17 +149,12 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     closers.push(() => certificates?.close());
     let metrics: ReturnType<typeof createMetrics>;
     let member: JoinedMember | undefined;
+    const tellEnd = sessionEndEvents(clock, (facts) => events.emit(facts));
     const catalogue = new SessionCatalogue(link.table, clock, {
-      ended(record: SessionRecord) {
-        const cause = record.end?.cause ?? "unknown";
-        metrics?.sessionEnded(cause);
-        events.emit({
-          type: "session",
-          message: `Session ${record.id} ended: ${cause}.`,
-          session: record.id,
-          service: record.serviceId,
-          cause,
-        });
+      ended(record: SessionRecord, origin) {
+        metrics?.sessionEnded(record.end?.cause ?? "unknown");
+        // Every member learns of it; the one that saw it tells.
+        if (origin === "local") tellEnd(record);
       },
     });
     closers.push(() => catalogue.close());
@@ -231,6 +232,17 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     const counters = new CounterExchange(link, dataPlane, directory, clock);
     closers.push(() => counters.close());
 
+    const takeOvers = watchTakeOvers({
+      self: own.name,
+      news,
+      coordinator,
+      link,
+      registry,
+      catalogue,
+      dataPlane,
+      clock,
+    });
+    closers.push(() => takeOvers.close());
     metrics = createMetrics({
       version: HOLDFAST_VERSION,
       member: own.name,
@@ -300,6 +312,40 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         since,
       }));
     };
+    const status = () => {
+      const now = network.interfaces();
+      return {
+        member: own.name,
+        cluster: configuration.cluster.id,
+        version: HOLDFAST_VERSION,
+        fastPath: dataPlane.mode,
+        dataPlane: dataPlane.status(),
+        interfaces: topology.interfaces.map(({ name, roles }) => ({
+          name,
+          roles: [...roles],
+          up: now.has(name),
+        })),
+        sessions: link.table.size,
+        startedAt: new Date(startedAtMs).toISOString(),
+        pid: process.pid,
+      };
+    };
+    const reports = new ReportExchange(link, directory, clock, () =>
+      ownReport({
+        own,
+        configuration: () => configuration,
+        startedAtMs,
+        version: HOLDFAST_VERSION,
+        readiness,
+        topology,
+        network,
+        link,
+        dataPlane,
+        announcer,
+        announcementsOf,
+        clock,
+      }),
+    );
     const sources: ApiSources = {
       logger,
       clock,
@@ -309,26 +355,14 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       table: link.table,
       catalogue,
       events,
+      eventLog: news.eventLog,
+      takeOvers: () => takeOvers.list(),
+      reports: () => reports.collect(),
+      memberOrigins: () => new Set(reports.origins()),
+      memberNumberCount: () => configuration.cluster.memberNumberCount,
       trace,
       metrics: metrics.registry,
-      status: () => {
-        const now = network.interfaces();
-        return {
-          member: own.name,
-          cluster: configuration.cluster.id,
-          version: HOLDFAST_VERSION,
-          fastPath: dataPlane.mode,
-          dataPlane: dataPlane.status(),
-          interfaces: topology.interfaces.map(({ name, roles }) => ({
-            name,
-            roles: [...roles],
-            up: now.has(name),
-          })),
-          sessions: link.table.size,
-          startedAt: new Date(startedAtMs).toISOString(),
-          pid: process.pid,
-        };
-      },
+      status,
       health: () => readiness.health(own.name, HOLDFAST_VERSION),
       routers: () => announcer.routers(),
       ownerships: () => coordinator.vips().map((vip) => ({ ...vip, owner: vip.announcer })),

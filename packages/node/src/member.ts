@@ -143,7 +143,9 @@ export function joinMember(parts: MemberParts): JoinedMember {
   function tell(event: CoordinatorEvent): void {
     switch (event.kind) {
       case "vipMoved":
-        if (event.to === own.name && event.cause !== "first")
+        // Every member sees it; the one that has it now tells.
+        if (event.to !== own.name) break;
+        if (event.cause !== "first")
           parts.tookOver?.(event.cause, event.cause === "death" ? event.durationMs : undefined);
         events.emit({
           type: "ownership",

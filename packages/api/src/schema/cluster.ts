@@ -174,7 +174,10 @@ export const EVENT_TYPES = [
 ] as const;
 export const EventSchema = Type.Object(
   {
-    id: Type.Integer({ description: "Rises; send the last one as Last-Event-ID to go on from there." }),
+    id: Type.String({
+      description:
+        "The place in the stream: send the last one as Last-Event-ID, to any member, to go on from there.",
+    }),
     at: TimestampSchema,
     type: oneOf(EVENT_TYPES),
     member: Type.String({ description: "The member that saw it." }),

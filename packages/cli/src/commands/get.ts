@@ -8,6 +8,7 @@ import {
   ROUTER_COLUMNS,
   SERVICE_COLUMNS,
   sessionColumns,
+  TAKE_OVER_COLUMNS,
   VIP_COLUMNS,
 } from "../output/columns.ts";
 import { sessionText } from "../output/session.ts";
@@ -76,6 +77,10 @@ export function addGetCommands(program: Command, context: Context): void {
     .command("vips")
     .description("who owns each VIP, who comes next; why with -o wide")
     .action(async () => show(await context.client().listVips(), VIP_COLUMNS));
+  get
+    .command("takeovers")
+    .description("the last take-overs: what moved, and how long each step took")
+    .action(async () => show(await context.client().listTakeOvers(), TAKE_OVER_COLUMNS));
   get
     .command("routers")
     .description("routers of this member: sessions and BFD; what each is told with -o wide")

@@ -52,7 +52,7 @@ async function liveScreen(
   const owners = new Map<string, string | undefined>();
   let trouble = "";
   const listen = async () => {
-    let after: number | undefined;
+    let after: string | undefined;
     while (!signal.aborted) {
       try {
         for await (const event of client.events({ signal, ...(after !== undefined && { after }) })) {

@@ -6,6 +6,7 @@ import type {
   RouterView,
   ServiceView,
   SessionSummary,
+  TakeOver,
   VipView,
 } from "@holdfast/api";
 import { ageText, type Column } from "./table.ts";
@@ -120,6 +121,20 @@ export const VIP_COLUMNS: readonly Column<VipView>[] = [
     cell: (v) => [...(v.clash === undefined ? [] : [v.clash.message]), ...v.reasons].join("; "),
     wide: true,
   },
+];
+
+const milliseconds = (ms: number | undefined) => (ms === undefined ? undefined : `${Math.round(ms)} ms`);
+
+export const TAKE_OVER_COLUMNS: readonly Column<TakeOver>[] = [
+  { title: "AT", cell: (t) => t.at },
+  { title: "VIP", cell: (t) => t.vip },
+  { title: "FROM", cell: (t) => t.from },
+  { title: "TO", cell: (t) => t.to },
+  { title: "CAUSE", cell: (t) => t.cause },
+  { title: "VERDICT", cell: (t) => milliseconds(t.verdictMs), right: true },
+  { title: "ANNOUNCED", cell: (t) => milliseconds(t.announcedMs), right: true },
+  { title: "FIRST PACKET", cell: (t) => milliseconds(t.firstPacketMs), right: true },
+  { title: "SESSIONS", cell: (t) => t.sessions, right: true },
 ];
 
 export const ROUTER_COLUMNS: readonly Column<RouterView>[] = [

@@ -9,6 +9,7 @@ import type { TSchema } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import Fastify, { type FastifyInstance } from "fastify";
 import { type AuthorizationOptions, authorize } from "./authorization.ts";
+import { allowMemberOrigins } from "./cross-origin.ts";
 import { isChange, keepConfiguration } from "./kept.ts";
 import { codedError, RequestInvalid, sendProblem } from "./problem.ts";
 import { certificateRoutes } from "./routes/certificates.ts";
@@ -72,8 +73,10 @@ export async function buildServer(sources: ApiSources, options: ServerOptions): 
   });
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
 
+  const memberOrigins = () => sources.memberOrigins();
+  if (!options.authorization.socket) allowMemberOrigins(app, memberOrigins);
   app.addHook("onRequest", async (request, reply) => {
-    reply.header(ROLE_HEADER, authorize(request, options.authorization));
+    reply.header(ROLE_HEADER, authorize(request, { ...options.authorization, memberOrigins }));
   });
   app.addHook("onSend", keepConfiguration(sources));
   app.addHook("onResponse", async (request, reply) => {

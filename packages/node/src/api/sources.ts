@@ -1,6 +1,14 @@
 // What the API reads and does. The daemon provides it; tests provide a small one.
 import type { RouterStatus } from "@holdfast/announcer";
-import type { Health, MemberView, NodeStatus, PathCounters, SessionDetail, VipView } from "@holdfast/api";
+import type {
+  Health,
+  MemberView,
+  NodeStatus,
+  PathCounters,
+  SessionDetail,
+  TakeOver,
+  VipView,
+} from "@holdfast/api";
 import type {
   Address,
   Clock,
@@ -13,8 +21,10 @@ import type {
   VipOwnership,
 } from "@holdfast/model";
 import type { Registry } from "prom-client";
+import type { ReplicatedLog } from "../cluster/replicated-log.ts";
+import type { HeardReport } from "../cluster/reports.ts";
 import type { Revocations } from "../cluster/revocations.ts";
-import type { EventBus } from "../events/bus.ts";
+import type { EventBody, EventBus } from "../events/bus.ts";
 import type { Judgement } from "../services/clashes.ts";
 import type { PlacementOrders } from "../services/placement-orders.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
@@ -46,6 +56,14 @@ export interface ApiSources {
   readonly table: SessionTable;
   readonly catalogue: SessionCatalogue;
   readonly events: EventBus;
+  /** Events of all members. */
+  readonly eventLog: ReplicatedLog<EventBody>;
+  /** The last ones, the latest first. */
+  takeOvers(): readonly TakeOver[];
+  /** What members tell of themselves, by name. */
+  reports(): Promise<ReadonlyMap<string, HeardReport>>;
+  /** Origins of the other members' pages. */
+  memberOrigins(): ReadonlySet<string>;
   readonly trace: TraceHub;
   readonly metrics: Registry;
   status(): NodeStatus;
@@ -62,6 +80,8 @@ export interface ApiSources {
   members(): Promise<readonly MemberView[]>;
   readonly orders: PlacementOrders;
   memberNameOf(number: number): MemberName;
+  /** Numbers that members may have; NAT ports are cut by it. */
+  memberNumberCount(): number;
   memberNumberOf(nameOrNumber: string): number | undefined;
   endpointHealth(service: ServiceId, endpoint: string): EndpointHealthView;
   /** Ends a living session. Throws SESSION_NOT_FOUND. */

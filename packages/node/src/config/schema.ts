@@ -309,6 +309,13 @@ export const ConfigurationSchema = Type.Object(
             "ADDRESS:PORT or unix:/PATH, one or a list. Beyond the loopback a token and TLS are required.",
         },
       ),
+      url: Type.Optional(
+        Type.String({
+          pattern: "^https?://[^/\\s]+$",
+          description:
+            "Where browsers reach this API, when it is not where it listens: pages of the other members go there when theirs is gone.",
+        }),
+      ),
       token: Type.Optional(Type.String({ minLength: 16, description: "Bearer token. Better: tokenFile." })),
       tokenFile: Type.Optional(file("File with the bearer token, at least 16 characters.")),
       tokens: Type.Array(ApiTokenSchema, {

@@ -1,36 +1,30 @@
-// What happened, for whoever watches: a ring of the latest events, and listeners.
+// What happened at this member, for whoever listens; the log of the cluster keeps it (cluster/replicated-log.ts).
 import type { NodeEvent } from "@holdfast/api";
 import type { Clock } from "@holdfast/model";
 
-/** Events kept for a client that comes back with Last-Event-ID; older ones are forgotten. */
-export const EVENT_KEPT_COUNT_MAX = 1024;
-
 export type EventFacts = Omit<NodeEvent, "id" | "at" | "member">;
+/** As the log keeps it: its place in a stream is the stream's. */
+export type EventBody = Omit<NodeEvent, "id">;
 
 export interface EventBus {
   emit(facts: EventFacts): void;
-  /** The kept events with a greater id. */
-  after(id: number): readonly NodeEvent[];
-  /** Id of the latest event, 0 when there was none. */
-  readonly latest: number;
-  subscribe(listener: (event: NodeEvent) => void): () => void;
+  /** How many there were. */
+  readonly count: number;
+  subscribe(listener: (event: EventBody) => void): () => void;
 }
 
 export function createEventBus(member: string, clock: Clock): EventBus {
-  const ring: NodeEvent[] = [];
-  const listeners = new Set<(event: NodeEvent) => void>();
-  let latest = 0;
+  const listeners = new Set<(event: EventBody) => void>();
+  let count = 0;
   return {
-    get latest() {
-      return latest;
+    get count() {
+      return count;
     },
     emit(facts) {
-      const event: NodeEvent = { id: ++latest, at: new Date(clock.wallMs()).toISOString(), member, ...facts };
-      ring.push(event);
-      if (ring.length > EVENT_KEPT_COUNT_MAX) ring.shift();
+      count++;
+      const event: EventBody = { at: new Date(clock.wallMs()).toISOString(), member, ...facts };
       for (const listener of [...listeners]) listener(event);
     },
-    after: (id) => ring.filter((event) => event.id > id),
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

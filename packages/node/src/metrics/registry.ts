@@ -306,7 +306,7 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
     registers,
     collect() {
       this.reset();
-      this.inc(sources.events.latest);
+      this.inc(sources.events.count);
     },
   });
   const takeOvers = new Counter({

@@ -33,7 +33,7 @@ export interface HistoryEntry {
 
 /** Told about every session that ends, and every one that begins. */
 export interface CatalogueListener {
-  ended?(record: SessionRecord): void;
+  ended?(record: SessionRecord, origin: Origin): void;
   began?(record: SessionRecord): void;
 }
 
@@ -165,7 +165,7 @@ export class SessionCatalogue {
       this.#clock.wallMs(),
       codeOf(record, phase, origin),
     ];
-    if (phase === "closed") this.#listener.ended?.(record);
+    if (phase === "closed") this.#listener.ended?.(record, origin);
   }
 
   /** One text for each endpoint, not one for each session. */

@@ -1,85 +1,72 @@
-import type { RouterStatus } from "@holdfast/announcer";
 import {
+  ClusterSchema,
   type MemberView,
   MemberViewSchema,
   oneOf,
   type PinSpec,
   PinSpecSchema,
   ProblemSchema,
-  type RouterView,
   RouterViewSchema,
+  TakeOverSchema,
   VipSchema,
   type VipView,
 } from "@holdfast/api";
 import { HoldfastError, parseAddress } from "@holdfast/model";
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
-import { textOf } from "../../services/clash-report.ts";
+import { ClusterPictures } from "../picture.ts";
+import { routerView } from "../router-view.ts";
 import type { ApiSources } from "../sources.ts";
+import { vipViews } from "../vip-views.ts";
 
 const closed = { additionalProperties: false } as const;
 const problems = { "4xx": ProblemSchema, "5xx": ProblemSchema };
 const tags = ["cluster"];
 const vipParams = Type.Object({ vip: Type.String({ maxLength: 64 }) });
 
-function routerView({ sinceWallMs, flapCount, bfd, routes, ...rest }: RouterStatus): RouterView {
-  return {
-    ...rest,
-    ...(bfd !== undefined && { bfd }),
-    since: new Date(sinceWallMs).toISOString(),
-    flaps: flapCount,
-    routes: routes.map(({ vip, rank, reason, attributes }) => {
-      const { communities, largeCommunities, ...figures } = attributes ?? {};
-      return {
-        vip,
-        ...(rank === "leaving" ? { leaving: true } : { rank }),
-        sent: attributes !== undefined && rest.session === "Established",
-        reason,
-        ...figures,
-        ...(communities !== undefined && { communities: [...communities] }),
-        ...(largeCommunities !== undefined && { largeCommunities: [...largeCommunities] }),
-      };
-    }),
-  };
-}
-
 export function clusterRoutes(sources: ApiSources) {
-  const { registry } = sources;
-
-  function vips(): VipView[] {
-    const services = registry.list();
-    return sources.ownerships().map((ownership) => {
-      const pin = sources.orders.pinOf(ownership.vip);
-      return {
-        vip: ownership.vip,
-        services: services.filter((s) => s.vips.includes(ownership.vip)).map((s) => s.id),
-        ...(ownership.owner !== undefined && { owner: ownership.owner }),
-        ...(pin !== undefined && { pin }),
-        candidates: [...ownership.candidates],
-        reasons: [...ownership.reasons],
-        announcements: sources.announcementsOf(ownership.vip),
-        ...clashOf(ownership.vip),
-      };
-    });
-  }
+  const pictures = new ClusterPictures(sources);
 
   /** Of a VIP that some service has. */
   function vipOf(text: string): VipView {
     const vip = parseAddress(text);
-    const found = vips().find((view) => view.vip === vip);
+    const found = vipViews(sources).find((view) => view.vip === vip);
     if (found === undefined) throw new HoldfastError("VIP_NOT_FOUND", { vip });
     return found;
   }
 
-  function clashOf(vip: string): Pick<VipView, "clash"> {
-    const clash = sources.clashes().clashes.get(vip);
-    if (clash === undefined) return {};
-    const { holder, servedHere, problem } = clash;
-    const { member, interface: name } = holder;
-    return { clash: { code: problem.code, member, interface: name, servedHere, message: textOf(clash) } };
-  }
-
   return async (app: FastifyInstance) => {
+    app.get(
+      "/v1/cluster",
+      {
+        schema: {
+          tags,
+          summary: "The cluster in one answer: members with what each tells, VIPs, services, alerts",
+          description:
+            "Made at most three times a second, whoever asks. `heardMsAgo` says how old a member's report is.",
+          response: { 200: ClusterSchema, ...problems },
+        },
+      },
+      async (_request, reply) =>
+        reply
+          .header("content-type", "application/json; charset=utf-8")
+          .header("cache-control", "no-store")
+          .serializer((text: unknown) => String(text))
+          .send(await pictures.text()),
+    );
+
+    app.get(
+      "/v1/takeovers",
+      {
+        schema: {
+          tags,
+          summary: "The last hundred take-overs, the latest first: what moved, and how long each step took",
+          response: { 200: Type.Object({ items: Type.Array(TakeOverSchema) }, closed), ...problems },
+        },
+      },
+      async () => ({ items: [...sources.takeOvers()] }),
+    );
+
     app.get(
       "/v1/vips",
       {
@@ -89,7 +76,7 @@ export function clusterRoutes(sources: ApiSources) {
           response: { 200: Type.Object({ items: Type.Array(VipSchema) }, closed), ...problems },
         },
       },
-      async () => ({ items: vips() }),
+      async () => ({ items: vipViews(sources) }),
     );
 
     app.put<{ Params: { vip: string }; Body: PinSpec }>(

@@ -2,7 +2,11 @@ import { EventSchema, type NodeEvent, ProblemSchema } from "@holdfast/api";
 import { HoldfastError } from "@holdfast/model";
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
+import { cursorText, isAfter, type Place, parseCursor } from "../../cluster/cursor.ts";
+import type { LogEntry } from "../../cluster/replicated-log.ts";
+import type { EventBody } from "../../events/bus.ts";
 import type { ApiSources } from "../sources.ts";
+import { beginStream } from "../stream.ts";
 
 /** Open streams at once; one more is refused with STREAM_COUNT_EXCEEDED. */
 export const STREAM_COUNT_MAX = 64;
@@ -10,17 +14,28 @@ export const STREAM_COUNT_MAX = 64;
 export const STREAM_QUEUE_BYTES_MAX = 1024 * 1024;
 const KEEP_ALIVE_MS = 15_000;
 
-export function eventRoutes({ events, clock }: ApiSources) {
+interface EventQuery {
+  readonly after?: string;
+  readonly member?: string;
+}
+
+export function eventRoutes({ eventLog, clock, status }: ApiSources) {
   let open = 0;
   return async (app: FastifyInstance) => {
-    app.get<{ Querystring: { after?: number } }>(
+    app.get<{ Querystring: EventQuery }>(
       "/v1/events",
       {
         schema: {
           tags: ["cluster"],
-          summary: "Server-sent events: ownership, membership, session ends, services",
-          description: "Each event's data is one JSON object. Last-Event-ID, or `after`, resumes.",
-          querystring: Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0 })) }),
+          summary: "Server-sent events of all members: ownership, membership, session ends, services",
+          description:
+            "Each event's data is one JSON object. Last-Event-ID, or `after`, resumes, at whichever member: what is kept and was not read comes first. Each member's latest 1,024 are kept, in memory; what was forgotten before it was read is said by an event of the type overflow.",
+          querystring: Type.Object({
+            after: Type.Optional(
+              Type.String({ maxLength: 2048, description: "Id of the last event that was read; 0: all." }),
+            ),
+            member: Type.Optional(Type.String({ maxLength: 63, description: "Only what this one saw." })),
+          }),
           headers: Type.Object({ "last-event-id": Type.Optional(Type.String()) }),
           response: { 200: EventSchema, "4xx": ProblemSchema, "5xx": ProblemSchema },
         },
@@ -28,23 +43,31 @@ export function eventRoutes({ events, clock }: ApiSources) {
       async (request, reply) => {
         if (open >= STREAM_COUNT_MAX)
           throw new HoldfastError("STREAM_COUNT_EXCEEDED", { limit: STREAM_COUNT_MAX });
-        const header = Number(request.headers["last-event-id"]);
-        const after = request.query.after ?? (Number.isInteger(header) ? header : events.latest);
+        const { after, member } = request.query;
+        const asked = after === undefined ? undefined : parseCursor(after);
+        if (after !== undefined && asked === undefined)
+          throw new HoldfastError("REQUEST_INVALID", {
+            reason: "after is no event's id",
+            remedy: "Send the id of an event, or 0.",
+          });
+        const header = request.headers["last-event-id"];
+        const read = asked ?? (typeof header === "string" ? parseCursor(header) : undefined);
         open++;
-        reply.hijack();
-        const { raw } = reply;
-        raw.writeHead(200, {
-          "content-type": "text/event-stream",
-          "cache-control": "no-store",
-          "x-accel-buffering": "no",
-        });
+        const raw = beginStream(reply, { "content-type": "text/event-stream", "x-accel-buffering": "no" });
+        const place = new Map<number, Place>(read ?? eventLog.cursor());
         const write = (event: NodeEvent) => {
           if (raw.writableLength > STREAM_QUEUE_BYTES_MAX) raw.destroy();
           else raw.write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
         };
+        const pass = ({ origin, run, sequence, value }: LogEntry<EventBody>) => {
+          if (!isAfter({ run, sequence }, place.get(origin))) return;
+          place.set(origin, { run, sequence });
+          if (member === undefined || value.member === member) write({ id: cursorText(place), ...value });
+        };
         raw.write(": hello\n\n");
-        for (const event of events.after(after)) write(event);
-        const unsubscribe = events.subscribe(write);
+        if (eventLog.isGone(place)) write(overflow(cursorText(place)));
+        for (const entry of eventLog.after(place)) pass(entry);
+        const unsubscribe = eventLog.subscribe(pass);
         const keepAlive = clock.every(KEEP_ALIVE_MS, () => raw.write(": still here\n\n"));
         raw.on("close", () => {
           open--;
@@ -54,4 +77,14 @@ export function eventRoutes({ events, clock }: ApiSources) {
       },
     );
   };
+
+  function overflow(id: string): NodeEvent {
+    return {
+      id,
+      at: new Date(clock.wallMs()).toISOString(),
+      type: "overflow",
+      member: status().member,
+      message: "Events between the last one that was read and the next are not kept any more.",
+    };
+  }
 }

@@ -4,6 +4,7 @@ import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
 import { enhancedPacket, fileHead } from "../../trace/pcapng.ts";
 import type { ApiSources } from "../sources.ts";
+import { beginStream } from "../stream.ts";
 
 /** Traces at once; one more is refused with STREAM_COUNT_EXCEEDED. */
 export const TRACE_COUNT_MAX = 4;
@@ -54,12 +55,9 @@ export function traceRoutes({ trace, clock, version }: ApiSources) {
         let left = request.query.packets;
         let leftOut = 0;
         open++;
-        reply.hijack();
-        const { raw } = reply;
-        raw.writeHead(200, {
+        const raw = beginStream(reply, {
           "content-type": "application/x-pcapng",
           "content-disposition": 'attachment; filename="holdfast.pcapng"',
-          "cache-control": "no-store",
         });
         raw.write(fileHead(`holdfast ${version}`));
         const unsubscribe = trace.subscribe((packet) => {

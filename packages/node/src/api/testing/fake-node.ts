@@ -1,5 +1,5 @@
 // A node without a network, for tests of the API: a real registry, session view, catalogue and event bus.
-import type { ServiceSpec } from "@holdfast/api";
+import type { ServiceSpec, TakeOver } from "@holdfast/api";
 import {
   type Address,
   type Candidate,
@@ -17,8 +17,11 @@ import {
   type VipOwnership,
 } from "@holdfast/model";
 import { Registry } from "prom-client";
+import { createLoneLink } from "../../cluster/link.ts";
+import type { HeardReport } from "../../cluster/reports.ts";
 import { Revocations } from "../../cluster/revocations.ts";
 import { createEventBus } from "../../events/bus.ts";
+import { createEventLog } from "../../events/event-log.ts";
 import { createPlacementOrders } from "../../services/placement-orders.ts";
 import { createServiceRegistry } from "../../services/registry.ts";
 import { RemovalKeeper } from "../../services/removal-keeper.ts";
@@ -51,6 +54,10 @@ export function fakeNode(
       ? { vip, owner: "m0", candidates: ["m0"], reasons: ["m0: the only member"] }
       : undefined;
   let ready = true;
+  const link = createLoneLink();
+  const eventLog = createEventLog({ number: 0 }, link, systemClock, events);
+  const takeOvers: TakeOver[] = [];
+  const reports = new Map<string, HeardReport>();
   const sources: ApiSources = {
     logger: silentLogger,
     clock: systemClock,
@@ -60,6 +67,11 @@ export function fakeNode(
     table: view,
     catalogue,
     events,
+    eventLog,
+    takeOvers: () => takeOvers,
+    reports: async () => reports,
+    memberOrigins: () => new Set(["https://m1.example:7080"]),
+    memberNumberCount: () => 8,
     trace: createTraceHub(),
     metrics: new Registry(),
     status: () => ({
@@ -120,7 +132,17 @@ export function fakeNode(
     countersOf: async () => [],
     replicationOf: async () => [],
   };
-  return { sources, store, registry, keeper, view, events, setReady: (value: boolean) => (ready = value) };
+  return {
+    sources,
+    store,
+    registry,
+    takeOvers,
+    reports,
+    keeper,
+    view,
+    events,
+    setReady: (value: boolean) => (ready = value),
+  };
 }
 
 /** Puts an established session of one client address into `view`. */

@@ -1,0 +1,105 @@
+// The cluster in one answer, made of what members tell each other. However many ask, it is made a few times a second.
+import type { ClusterMember, ClusterPicture, ClusterService, ClusterVip, MemberReport } from "@holdfast/api";
+import { alertsOf } from "../cluster/alerts.ts";
+import type { HeardReport } from "../cluster/reports.ts";
+import { endpointKey } from "../services/specification.ts";
+import type { ApiSources } from "./sources.ts";
+import { vipViews } from "./vip-views.ts";
+
+/** An answer is given again for so long. */
+export const PICTURE_FRESH_MS = 300;
+/** NAT ports of an endpoint that can be allocated, of all member numbers together. */
+const NAT_PORT_COUNT = 64_512;
+
+export class ClusterPictures {
+  readonly #sources: ApiSources;
+  #latest: { readonly text: Promise<string>; readonly atMs: number } | undefined;
+
+  constructor(sources: ApiSources) {
+    this.#sources = sources;
+  }
+
+  /** JSON of a ClusterPicture. */
+  text(): Promise<string> {
+    const nowMs = this.#sources.clock.nowMs();
+    if (this.#latest === undefined || nowMs - this.#latest.atMs > PICTURE_FRESH_MS)
+      this.#latest = {
+        text: pictureOf(this.#sources).then((picture) => JSON.stringify(picture)),
+        atMs: nowMs,
+      };
+    return this.#latest.text;
+  }
+}
+
+async function pictureOf(sources: ApiSources): Promise<ClusterPicture> {
+  const [reports, views] = await Promise.all([sources.reports(), sources.members()]);
+  const { member, cluster, version } = sources.status();
+  const members = views.map((view): ClusterMember => {
+    const heard = reports.get(view.name);
+    if (heard === undefined) return view;
+    const { report, ageMs } = heard;
+    return { ...view, sessions: report.sessions, version: report.version, heardMsAgo: ageMs, report };
+  });
+  const living = members.filter(({ phase }) => phase === "alive" || phase === "suspect").length;
+  const picture = {
+    at: new Date(sources.clock.wallMs()).toISOString(),
+    cluster,
+    member,
+    version,
+    sessions: sources.registry.list().reduce((sum, { id }) => sum + sources.catalogue.countOfService(id), 0),
+    members,
+    vips: vipsOf(sources, members, reports),
+    services: servicesOf(sources, living),
+  };
+  return { ...picture, alerts: alertsOf(picture) };
+}
+
+/** What a member that is silent told last it does not tell any more. */
+function vipsOf(
+  sources: ApiSources,
+  members: readonly ClusterMember[],
+  reports: ReadonlyMap<string, HeardReport>,
+): ClusterVip[] {
+  const heard = members.filter(({ phase }) => phase === "alive" || phase === "suspect");
+  const told = heard.flatMap(({ name }) => reports.get(name)?.report ?? []);
+  return vipViews(sources).map((view) => ({
+    ...view,
+    announcements: told.flatMap(({ member, announcements }: MemberReport) =>
+      announcements
+        .filter(({ vip }) => vip === view.vip)
+        .flatMap(({ places }) => places.map((place) => ({ member, ...place }))),
+    ),
+  }));
+}
+
+function servicesOf(sources: ApiSources, livingCount: number): ClusterService[] {
+  const { registry, catalogue } = sources;
+  const ports = (NAT_PORT_COUNT / sources.memberNumberCount()) * Math.max(1, livingCount);
+  const { refused } = sources.clashes();
+  return registry.list().map((service) => {
+    const sessionsOf = (key: string) => catalogue.countOfEndpoint(service.id, key);
+    const state = (at: { readonly address: string; readonly port: number }) => {
+      const endpoint = endpointKey(at.address, at.port);
+      const { health, reason } = sources.endpointHealth(service.id, endpoint);
+      const sessions = sessionsOf(endpoint);
+      const natPortShare = Math.round(Math.min(1, sessions / ports) * 10_000) / 10_000;
+      return { endpoint, health, ...(reason !== undefined && { reason }), sessions, natPortShare };
+    };
+    const why = refused.get(service.id)?.message;
+    return {
+      id: service.id,
+      name: service.name,
+      vips: [...service.vips],
+      port: service.port,
+      selection: service.selection,
+      sessions: catalogue.countOfService(service.id),
+      source: registry.isFromFile(service.id) ? "file" : "api",
+      draining: service.removal !== undefined,
+      ...(why !== undefined && { refused: why }),
+      endpoints: [
+        ...service.endpoints.map((each) => ({ ...state(each), state: each.state, weight: each.weight })),
+        ...(service.leaving ?? []).map((each) => ({ ...state(each), state: "leaving" as const, weight: 0 })),
+      ],
+    };
+  });
+}

@@ -1,0 +1,29 @@
+// VIPs as the API shows them.
+import type { VipView } from "@holdfast/api";
+import { textOf } from "../services/clash-report.ts";
+import type { ApiSources } from "./sources.ts";
+
+export function vipViews(sources: ApiSources): VipView[] {
+  const services = sources.registry.list();
+  return sources.ownerships().map((ownership) => {
+    const pin = sources.orders.pinOf(ownership.vip);
+    return {
+      vip: ownership.vip,
+      services: services.filter((s) => s.vips.includes(ownership.vip)).map((s) => s.id),
+      ...(ownership.owner !== undefined && { owner: ownership.owner }),
+      ...(pin !== undefined && { pin }),
+      candidates: [...ownership.candidates],
+      reasons: [...ownership.reasons],
+      announcements: sources.announcementsOf(ownership.vip),
+      ...clashOf(sources, ownership.vip),
+    };
+  });
+}
+
+function clashOf(sources: ApiSources, vip: string): Pick<VipView, "clash"> {
+  const clash = sources.clashes().clashes.get(vip);
+  if (clash === undefined) return {};
+  const { holder, servedHere, problem } = clash;
+  const { member, interface: name } = holder;
+  return { clash: { code: problem.code, member, interface: name, servedHere, message: textOf(clash) } };
+}

@@ -1,0 +1,88 @@
+// What members tell of themselves when one of them is asked for the whole cluster.
+import { type MemberReport, MemberReportSchema } from "@holdfast/api";
+import type { Clock } from "@holdfast/model";
+import { Value } from "@sinclair/typebox/value";
+import type { ClusterLink } from "./link.ts";
+import type { MemberDirectory } from "./members.ts";
+
+const TOPIC = "report";
+/** A member that does not answer within this is shown as it was, with its age. */
+const ANSWER_LIMIT_MS = 300;
+/** The same report is given to everybody who asks within this time. */
+const OWN_FRESH_MS = 200;
+/** Bytes of a report that is read. */
+const REPORT_SIZE_MAX = 512 * 1024;
+
+export interface HeardReport {
+  readonly report: MemberReport;
+  readonly ageMs: number;
+}
+
+export class ReportExchange {
+  readonly #link: ClusterLink;
+  readonly #directory: MemberDirectory;
+  readonly #clock: Clock;
+  readonly #make: () => Promise<MemberReport>;
+  readonly #heard = new Map<string, { readonly report: MemberReport; readonly atMs: number }>();
+  #own: { readonly report: Promise<MemberReport>; readonly atMs: number } | undefined;
+
+  constructor(
+    link: ClusterLink,
+    directory: MemberDirectory,
+    clock: Clock,
+    make: () => Promise<MemberReport>,
+  ) {
+    this.#link = link;
+    this.#directory = directory;
+    this.#clock = clock;
+    this.#make = make;
+    link.onRequest(TOPIC, async () => new TextEncoder().encode(JSON.stringify(await this.own())));
+    // Where its API is must be known before it dies, not after.
+    link.onConnect((number) => void this.#ask(number));
+  }
+
+  /** This member's. */
+  own(): Promise<MemberReport> {
+    const nowMs = this.#clock.nowMs();
+    if (this.#own === undefined || nowMs - this.#own.atMs > OWN_FRESH_MS)
+      this.#own = { report: this.#make(), atMs: nowMs };
+    return this.#own.report;
+  }
+
+  /** Of all members that have ever been heard, this one included, by name. */
+  async collect(): Promise<ReadonlyMap<string, HeardReport>> {
+    const [own] = await Promise.all([this.own(), ...this.#link.connected().map((each) => this.#ask(each))]);
+    const nowMs = this.#clock.nowMs();
+    const reports = new Map<string, HeardReport>();
+    for (const [name, { report, atMs }] of this.#heard)
+      reports.set(name, { report, ageMs: Math.round(nowMs - atMs) });
+    reports.set(this.#directory.self, { report: own, ageMs: 0 });
+    return reports;
+  }
+
+  /** Origins of the other members' APIs, those of members that are dead included. */
+  origins(): readonly string[] {
+    return [...this.#heard.values()].flatMap(({ report }) => report.api);
+  }
+
+  async #ask(number: number): Promise<void> {
+    const name = this.#directory.nameOf(number);
+    const asking = this.#link.request(number, TOPIC, new Uint8Array(0)).then((answer) => {
+      const report = answer === undefined ? undefined : decode(answer, name);
+      if (report !== undefined) this.#heard.set(name, { report, atMs: this.#clock.nowMs() });
+    });
+    // A late answer is taken all the same.
+    await Promise.race([asking, new Promise<void>((done) => this.#clock.after(ANSWER_LIMIT_MS, done))]);
+  }
+}
+
+/** undefined when it is none, or somebody else's. */
+function decode(bytes: Uint8Array, member: string): MemberReport | undefined {
+  if (bytes.length > REPORT_SIZE_MAX) return undefined;
+  try {
+    const report: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return Value.Check(MemberReportSchema, report) && report.member === member ? report : undefined;
+  } catch {
+    return undefined;
+  }
+}
