@@ -92,7 +92,7 @@ export async function startRig(
         handlers[self]?.set(topic, handler);
       },
     };
-    const directory = new MemberDirectory(placed, { name: `m${self}`, number: self, zone: "" });
+    const directory = new MemberDirectory(() => placed, { name: `m${self}`, number: self, zone: "" });
     const flow = self === 0 ? { packets: 21, bytes: 2100 } : { packets: 0, bytes: 0 };
     const counters = new CounterExchange(
       link,

@@ -152,6 +152,7 @@ export class SimulatedMember {
       peers: () => transport.peers(),
       send,
       queuedBytes: (peer) => transport.queuedBytes(peer),
+      setMembers: (listing) => transport.setMembers(listing),
       refuse: (peer, reason) => transport.refuse(peer, reason),
       stop: () => transport.stop(),
     };

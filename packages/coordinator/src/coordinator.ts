@@ -152,6 +152,11 @@ export interface Coordinator {
   setReadiness(readiness: Readiness): void;
   /** VIPs that this member does not serve, since an interface of it has the address. */
   setUnserved(vips: readonly Address[]): void;
+  /**
+   * All members from now on, this one included; its own addresses stay what they were at the start. Throws CLUSTER_INVALID
+   * for a contradictory list, and changes nothing then.
+   */
+  setMembers(members: readonly MemberConfiguration[]): void;
   /** The replication link to a member closed: its death is looked for at once. */
   hint(member: MemberName): void;
   /** A new certificate and key, as the credentials' module takes them: the keys in use stay valid until new ones are agreed. */
@@ -356,6 +361,11 @@ class RunningCoordinator implements Coordinator {
 
   setRevoked(list: unknown): void {
     this.command({ kind: "revoked", list });
+  }
+
+  setMembers(members: readonly MemberConfiguration[]): void {
+    checkMembers(this.current.self, members);
+    this.command({ kind: "members", members });
   }
 
   setUnserved(vips: readonly Address[]): void {

@@ -87,7 +87,7 @@ export interface ForwarderOptions {
    * Verdicts of "down" that it takes to end a dead endpoint's sessions: a majority of all members, alive or not, so that
    * one that is cut off ends nothing. Default 1: a lone member.
    */
-  readonly verdictQuorum?: number;
+  readonly verdictQuorum?: () => number;
   /** Probes endpoints and forms this member's verdicts. Absent: `setVerdict` alone does. */
   readonly probes?: { readonly channel: ProbeChannel; readonly settings?: Partial<ProbeSettings> };
   /** How other members are asked for clients' own ports; absent: only this member's slots have them. */
@@ -229,7 +229,9 @@ class SlowPathForwarder implements Forwarder {
       memberNumberCount,
       random,
       limits,
-      ...(lending !== undefined && { memberNumbers: lending.memberNumbers }),
+      ...(lending !== undefined && {
+        memberNumbers: () => [...lending.memberNumbers, ...(lending.restingNumbers ?? [])],
+      }),
     });
     const nursery = new Nursery(limits);
     const nowMs = () => clock.nowMs();
@@ -298,7 +300,7 @@ class SlowPathForwarder implements Forwarder {
       beginnings: new Beginnings(),
       associations: new Associations((id) => registry.get(id)?.service.selection === "persist"),
       sessions,
-      health: new EndpointHealth(options.verdictQuorum ?? 1),
+      health: new EndpointHealth(options.verdictQuorum),
       held,
       unaccepted: new Unaccepted(),
       probes: new ProbeOutcomes(),

@@ -1,15 +1,17 @@
 // The composition root: puts the parts together for one configuration, and takes them apart again.
 import { randomBytes } from "node:crypto";
 import { type Coordinator, startCoordinator } from "@holdfast/coordinator";
-import { type Clock, HoldfastError, parseAddress, type SessionRecord, systemClock } from "@holdfast/model";
+import { type Clock, HoldfastError, MemberBook, type SessionRecord, systemClock } from "@holdfast/model";
 import { isRevoked } from "@holdfast/sync";
 import { type ApiListeners, readTokens, startApi } from "./api/listen.ts";
 import type { ApiSources } from "./api/sources.ts";
 import { openAnnouncer } from "./cluster/announcer.ts";
 import { CERTIFICATE_LOOK_PERIOD_MS, CertificateKeeper } from "./cluster/certificates.ts";
 import { CounterExchange } from "./cluster/counters.ts";
+import { followMembers } from "./cluster/follow-members.ts";
 import type { ClusterLink } from "./cluster/link.ts";
 import { MemberAddresses } from "./cluster/member-addresses.ts";
+import { listedInFile, placing } from "./cluster/member-list.ts";
 import { MemberDirectory } from "./cluster/members.ts";
 import { openNews, watchTakeOvers } from "./cluster/news.ts";
 import { openLink } from "./cluster/open-link.ts";
@@ -20,8 +22,8 @@ import { Revocations } from "./cluster/revocations.ts";
 import { tellRouterEvents } from "./cluster/router-events.ts";
 import { flappingRouters } from "./cluster/routers.ts";
 import { readSecret } from "./cluster/secret.ts";
-import { clusterNetworks, liveTopology, placedMembers, type Topology } from "./cluster/topology.ts";
-import { addressOf, MAIN_SILENT_MAX_MS, type OwnMember, otherMembers, ownMember } from "./config/check.ts";
+import { clusterNetworks, liveTopology, type Topology } from "./cluster/topology.ts";
+import { MAIN_SILENT_MAX_MS, type OwnMember, ownMember } from "./config/check.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
 import { checkReload } from "./config/reload.ts";
 import type { Configuration } from "./config/schema.ts";
@@ -109,29 +111,36 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     const network = new NetworkWatch(clock, logger);
     closers.push(() => network.close());
     const topology: Topology = liveTopology(configuration, network);
-    const members = placedMembers(configuration, topology);
-    const directory = new MemberDirectory(members, own);
+    const members = new MemberBook(listedInFile(configuration, topology));
+    const placed = placing(members, topology);
+    const directory = new MemberDirectory(placed, own);
     const readiness = new Readiness(logger);
     // A member that owns a VIP can be asked: no VIP before the API listens.
     readiness.set("api", false, "the API does not listen yet");
 
     const certificates =
-      otherMembers(configuration).length === 0
+      configuration.cluster.certificates === undefined
         ? undefined
         : new CertificateKeeper({ configuration, own, clock, logger });
     let tls = await certificates?.load();
     let probes: Coordinator | undefined;
-    const link: ClusterLink = await openLink({ configuration, own, network, tls, clock, logger });
+    const link: ClusterLink = await openLink({
+      configuration,
+      own,
+      members,
+      join: [],
+      network,
+      tls,
+      clock,
+      logger,
+    });
     closers.push(() => link.stop());
     const addresses = new MemberAddresses({
       self: own.name,
       network,
       link,
       directory,
-      configured: configuration.members.map((listed) => ({
-        name: listed.name,
-        addresses: listed.addresses.map(addressOf).map(parseAddress),
-      })),
+      members,
       clock,
     });
     closers.push(() => addresses.close());
@@ -159,16 +168,16 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     });
     closers.push(() => catalogue.close());
     const sessions = livingSessions(catalogue, () => link.caughtUp());
-    const names = members.map(({ name }) => name);
     const registry = createServiceRegistry(link.store, own.name, addresses, {
       sessions,
       clock,
-      members: names,
+      members: () => members.current().members.map(({ name }) => name),
     });
 
     const dataPlane: DataPlane = await openDataPlane({
       configuration,
       own,
+      members,
       topology,
       network,
       link,
@@ -193,7 +202,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
 
     const coordinator: Coordinator = await startCoordinator({
       self: own.name,
-      members,
+      members: placed(),
       secret: readSecret(configuration) ?? randomBytes(32),
       minimumMembers: configuration.coordinator.minimumMembers,
       clusterNetworks: clusterNetworks(topology.interfaces),
@@ -212,6 +221,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     });
     let left = false;
     probes = coordinator;
+    closers.push(followMembers({ members, placed, link, coordinator, clock, logger }));
     const revocations = new Revocations(link.store, clock);
     closers.push(
       revocations.follow((entries) => {
@@ -262,7 +272,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       ownedVipCount: () => coordinator.duties().filter((duty) => duty.owned).length,
       membersAlive: () =>
         coordinator.view().members.filter((m) => m.phase === "alive" || m.phase === "suspect").length,
-      membersConfigured: () => members.length,
+      membersConfigured: () => members.current().members.length,
       replication: () => link.metrics(),
       disk: () => link.disk(),
       probesRefused: () => coordinator.counters()?.refused ?? {},
@@ -379,7 +389,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         registry,
         events,
         logger,
-        isMember: (name) => members.some((member) => member.name === name),
+        isMember: (name) => members.current().members.some((member) => member.name === name),
       }),
       memberNameOf: (number) => directory.nameOf(number),
       memberNumberOf: (text) => directory.numberOf(text),
@@ -416,7 +426,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     logger.info(
       {
         version: HOLDFAST_VERSION,
-        members: otherMembers(configuration).length + 1,
+        members: members.current().members.length,
         services: registry.list().length,
       },
       "member runs",

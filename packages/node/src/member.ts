@@ -1,17 +1,19 @@
 // What makes parts into a member: ownership made true, services handed around, verdicts shared, readiness observed.
 // Everything here works on ports and a clock that are parameters: the daemon gives it the machine, a simulation its own.
 import type { Announcer } from "@holdfast/announcer";
+import { type ClusterView, type Coordinator, type CoordinatorEvent, isPresent } from "@holdfast/coordinator";
 import {
-  type ClusterView,
-  type Coordinator,
-  type CoordinatorEvent,
-  isPresent,
-  type MemberConfiguration,
-} from "@holdfast/coordinator";
-import { addressesOfEndpoint, type Clock, type Logger, type Service, type VipDuty } from "@holdfast/model";
+  addressesOfEndpoint,
+  type Clock,
+  type Logger,
+  type Members,
+  type Service,
+  type VipDuty,
+} from "@holdfast/model";
 import { announcementsOf } from "./cluster/announcer.ts";
 import type { ClusterLink } from "./cluster/link.ts";
 import type { MemberAddresses } from "./cluster/member-addresses.ts";
+import { otherCount, placing } from "./cluster/member-list.ts";
 import type { MemberDirectory } from "./cluster/members.ts";
 import { placementOf, type Topology } from "./cluster/topology.ts";
 import { VerdictExchange } from "./cluster/verdicts.ts";
@@ -41,8 +43,7 @@ export interface MemberParts {
   readonly configuration: () => Configuration;
   readonly own: OwnMember;
   readonly topology: Topology;
-  /** All members, this one included. */
-  readonly members: readonly MemberConfiguration[];
+  readonly members: Members;
   readonly directory: MemberDirectory;
   readonly network: Pick<NetworkWatch, "interfaces" | "onChange">;
   /** Without it only members tell whether a network reaches anybody. */
@@ -77,7 +78,7 @@ export interface JoinedMember {
 export function joinMember(parts: MemberParts): JoinedMember {
   const { own, topology, members, directory, network, link, registry, sessions } = parts;
   const { dataPlane, announcer, coordinator, readiness, events, clock, logger, routers } = parts;
-  const hops = new SuccessorHops(dataPlane, members, topology);
+  const hops = new SuccessorHops(dataPlane, placing(members, topology), topology);
 
   // Ownership made true: announced and answered before the others see the claim.
   let duties: readonly VipDuty[] = [];
@@ -246,7 +247,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
     store: link.store,
     sessions,
     clock,
-    seesAll: () => link.caughtUp() && link.connected().length >= members.length - 1,
+    seesAll: () => link.caughtUp() && link.connected().length >= otherCount(members.current(), own),
     tell: (news) => tellRemoval(parts, news),
   });
   parts.addresses?.onChange(() => judged());
@@ -298,7 +299,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
     );
     routers?.need(isLonely(coordinator.view()));
     // Nobody can take over from a member alone: that its replication hangs is for its service manager and its operator.
-    const hangsAlone = members.length === 1 && !link.answers();
+    const hangsAlone = members.current().members.length === 1 && !link.answers();
     coordinator.setReadiness({
       ready: hangsAlone ? readiness.readyBut("replication") : readiness.ready,
       caughtUp: hangsAlone || link.caughtUp(),

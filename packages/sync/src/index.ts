@@ -5,6 +5,13 @@ export { CAPABILITIES, CARRIES_UNKNOWN } from "./messages/capabilities.ts";
 export type { EngineStatus, PeerIdentity } from "./ports.ts";
 export { startSync } from "./start-sync.ts";
 export type * from "./sync.ts";
-export type { ConfiguredMember, HostPort, LinkTiming } from "./transport/settings.ts";
+export type {
+  Applicant,
+  ConfiguredMember,
+  HostPort,
+  JoinAddress,
+  LinkTiming,
+  Listing,
+} from "./transport/settings.ts";
 export { WsTransport } from "./transport/websocket.ts";
 export type { HostCounters } from "./worker/protocol.ts";

@@ -4,6 +4,7 @@
 //
 //   forwarder ── SessionReplica (main thread: SessionView) ══ EngineLink ══ ReplicationEngine ── Transport, Store
 import type { MemberName, SessionId, SessionQuestion } from "@holdfast/model";
+import type { Applicant, Listing } from "./transport/settings.ts";
 
 // ---------------------------------------------------------------------------------------------------------------
 // Limits. What happens at each maximum stands beside it.
@@ -149,6 +150,10 @@ export interface TransportHandlers {
   message(peer: PeerIdentity, message: PeerMessage): void;
   /** The queue to the peer was dropped as it was full: what was sent and not delivered is lost, the link is up. */
   dropped(peer: PeerIdentity): void;
+  /** A listed member says that this one was taken out of the list. */
+  excluded?(by: MemberName): void;
+  /** Somebody with a certificate of the cluster, who is not on the list, wants to be a member. */
+  applied?(applicant: Applicant): void;
 }
 
 /** Between this member and every other. Implementations: ws with TLS; in memory, for tests and simulation. */
@@ -163,6 +168,8 @@ export interface Transport {
   queuedBytes(peer: number): number;
   /** Closes the connection because the peer broke the rules; it may come back after a pause. */
   refuse(peer: number, reason: string): void;
+  /** The list is another one: connections to whoever is not on it end, and those that are new are connected with. */
+  setMembers(listing: Listing): void;
   stop(): Promise<void>;
 }
 
@@ -277,6 +284,8 @@ export type ToEngine =
       readonly body: Uint8Array;
     }
   | { readonly kind: "response"; readonly token: number; readonly body: Uint8Array }
+  /** The members of the cluster from now on, this one among them. */
+  | { readonly kind: "members"; readonly listing: Listing }
   | { readonly kind: "status"; readonly token: number };
 
 export type ToView =
@@ -326,6 +335,9 @@ export type ToView =
     }
   | { readonly kind: "response"; readonly token: number; readonly body: Uint8Array | undefined }
   | { readonly kind: "status"; readonly token: number; readonly status: EngineStatus }
+  /** A listed member says that this one was taken out of the list. */
+  | { readonly kind: "excluded"; readonly by: MemberName }
+  | { readonly kind: "applied"; readonly applicant: Applicant }
   /** Sent when `ready` or the set of connected members changes. */
   | { readonly kind: "state"; readonly state: EngineState };
 

@@ -18,6 +18,7 @@ import { REPLICATION_DEFAULTS } from "./engine/settings.ts";
 import { NodeRequests } from "./node-requests.ts";
 import type { EngineLink, EngineState, EngineStatus, StoreState, ToEngine, ToView } from "./ports.ts";
 import type { MemberSyncState, ReplicaState, Sync, SyncEvents, SyncOptions } from "./sync.ts";
+import type { Listing } from "./transport/settings.ts";
 import { type EngineHost, hostEngine } from "./worker/engine-host.ts";
 import { ENGINE_SLICE_MS, PortLink, VIEW_SLICE_MS } from "./worker/port-link.ts";
 import type { HostOptions } from "./worker/protocol.ts";
@@ -44,11 +45,14 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
   const { host, yieldTurn = (action) => void setImmediate(action) } = options;
   const { view, clock, logger } = options;
   const settings = { ...REPLICATION_DEFAULTS, ...options.settings };
-  const others = options.members.filter((member) => member.name !== options.memberName);
+  let listing: Listing = listingOf(options);
+  const others = () => listing.members.filter((member) => member.name !== options.memberName);
   const listeners: { [Name in keyof SyncEvents]: Set<SyncEvents[Name]> } = {
     state: new Set(),
     connected: new Set(),
     disconnected: new Set(),
+    excluded: new Set(),
+    applied: new Set(),
     failed: new Set(),
   };
   const owners = new Map<ServiceId, readonly number[]>();
@@ -79,9 +83,19 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
       if (message.kind === "store") {
         store = message.state;
         for (const listener of listeners.state) listener();
+      } else if (message.kind === "excluded") {
+        for (const listener of listeners.excluded) listener(message.by);
+      } else if (message.kind === "applied") {
+        for (const listener of listeners.applied) listener(message.applicant);
       } else if (!configuration.handle(message)) requests.handle(message);
     },
   });
+
+  const tellMembers = () => {
+    const own = listing.members.find((member) => member.name === options.memberName);
+    const self = own ?? { name: options.memberName, number: options.memberNumber, addresses: [] };
+    link.post({ kind: "members", listing: { ...listing, members: [self, ...others()] } });
+  };
 
   function changeState(next: EngineState | undefined): void {
     const before = new Set(state?.connected ?? []);
@@ -104,6 +118,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     memberNumberCount: options.memberNumberCount,
     listen: options.listen,
     members: options.members,
+    ...(options.join !== undefined && { join: options.join }),
     tls: options.tls,
     storeDirectory: options.storeDirectory,
     settings: options.settings ?? {},
@@ -124,6 +139,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
               changeState(undefined);
             },
             restarted: () => {
+              tellMembers();
               replica.restate();
               configuration.restate();
             },
@@ -180,7 +196,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     offered: () => state?.offered ?? [],
     connected: () => state?.connected ?? [],
     members: () =>
-      others.map(({ name, number }): MemberSyncState => {
+      others().map(({ name, number }): MemberSyncState => {
         const known = status?.peers.find((peer) => peer.number === number);
         const connected = state?.connected.includes(number) ?? false;
         return {
@@ -194,7 +210,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
         };
       }),
     async replicationState(id) {
-      const states = others.map(async ({ number }): Promise<[number, ReplicaState]> => {
+      const states = others().map(async ({ number }): Promise<[number, ReplicaState]> => {
         if (state?.connected.includes(number) !== true) return [number, "unknown"];
         const theirs = await requests.request(number, RECORD_TOPIC, sessionIdToBytes(id));
         return [number, theirs === undefined ? "unknown" : compareReplica(view.known(id), theirs)];
@@ -219,6 +235,10 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     setTls(tls) {
       checkCertificate(options, tls);
       runner.setTls(tls);
+    },
+    setMembers(next) {
+      listing = next;
+      tellMembers();
     },
     setRevoked: (list) => runner.setRevoked(list),
     setOwners(serviceId, numbers) {
@@ -356,6 +376,10 @@ class RelayLink implements EngineLink<ToEngine, ToView> {
   listen(listener: (message: ToView) => void): void {
     this.#listener = listener;
   }
+}
+
+function listingOf({ members, join = [] }: SyncOptions): Listing {
+  return { members, join };
 }
 
 function checkIdentity(options: SyncOptions): void {

@@ -20,7 +20,14 @@ import type { Revocation } from "./certificates/revocation.ts";
 import type { MemberTls } from "./certificates/verify.ts";
 import type { ReplicationSettings } from "./engine/settings.ts";
 import type { EngineLink, EngineStatus, StoreState, ToEngine, ToView } from "./ports.ts";
-import type { ConfiguredMember, HostPort, LinkTiming } from "./transport/settings.ts";
+import type {
+  Applicant,
+  ConfiguredMember,
+  HostPort,
+  JoinAddress,
+  LinkTiming,
+  Listing,
+} from "./transport/settings.ts";
 import type { HostCounters } from "./worker/protocol.ts";
 
 export interface SyncOptions {
@@ -31,8 +38,10 @@ export interface SyncOptions {
   readonly clusterId: string;
   /** Addresses and ports on which other members connect. Port 0: any free one, see `Sync.listening`. */
   readonly listen: readonly HostPort[];
-  /** All members of the cluster; this one may be among them. */
+  /** All members of the cluster at first; this one may be among them. See `Sync.setMembers`. */
   readonly members: readonly ConfiguredMember[];
+  /** Not empty: the list is not known, these know it. */
+  readonly join?: readonly JoinAddress[];
   /** PEM texts, see `loadMemberTls`. "plain": neither encrypted nor authenticated, for loopback and labs. */
   readonly tls: MemberTls | "plain";
   /** undefined keeps nothing on disk: a restart of the whole cluster loses the sessions. */
@@ -128,6 +137,10 @@ export interface SyncEvents {
   state: () => void;
   connected: (member: number) => void;
   disconnected: (member: number) => void;
+  /** A listed member says that this one was taken out of the list. */
+  excluded: (by: MemberName) => void;
+  /** Somebody with a certificate of the cluster, who is not on the list, wants to be a member; said at every try. */
+  applied: (applicant: Applicant) => void;
   /** Replication crashed too often, or hangs, and stays down: the daemon has to end. Forwarding goes on. */
   failed: (error: HoldfastError) => void;
 }
@@ -168,6 +181,8 @@ export interface Sync {
    * `verifyMemberCertificate` throws, or SYNC_NUMBER_MISMATCH, and changes nothing then.
    */
   setTls(tls: MemberTls): void;
+  /** The members of the cluster from now on; this one may be among them. Links to others that are gone end. */
+  setMembers(listing: Listing): void;
   /** Certificates that are not believed from now on: whoever shows one is refused, and its links end. */
   setRevoked(list: readonly Revocation[]): void;
   /** Numbers of the members that own a service's VIPs; `released` waits for the others among them. */

@@ -4,16 +4,14 @@ import type { Announcer } from "../../../packages/announcer/src/index.ts";
 import type { Coordinator } from "../../../packages/coordinator/src/index.ts";
 import { startCoordinator } from "../../../packages/coordinator/src/index.ts";
 import type { Forwarder } from "../../../packages/forwarder/src/index.ts";
-import { type Address, type Random, silentLogger } from "../../../packages/model/src/index.ts";
+import { type Address, MemberBook, type Random, silentLogger } from "../../../packages/model/src/index.ts";
 import { openAnnouncer } from "../../../packages/node/src/cluster/announcer.ts";
+import { followMembers } from "../../../packages/node/src/cluster/follow-members.ts";
 import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";
+import { listedInFile, placing } from "../../../packages/node/src/cluster/member-list.ts";
 import { MemberDirectory } from "../../../packages/node/src/cluster/members.ts";
 import { replicatedLink } from "../../../packages/node/src/cluster/open-link.ts";
-import {
-  clusterNetworks,
-  placedMembers,
-  type Topology,
-} from "../../../packages/node/src/cluster/topology.ts";
+import { clusterNetworks, type Topology } from "../../../packages/node/src/cluster/topology.ts";
 import { ownMember } from "../../../packages/node/src/config/check.ts";
 import type { Configuration } from "../../../packages/node/src/config/schema.ts";
 import type { DataPlane } from "../../../packages/node/src/data-plane/data-plane.ts";
@@ -124,22 +122,24 @@ export class Life {
       host: (attach) => this.#host(attach),
     });
     if (this.isOver) return;
-    const realLink = replicatedLink(this.#sync, view, configuration);
-    const link = fault?.link?.(realLink, context) ?? realLink;
-    this.link = link;
     const network = machine.network;
     const system = network.interfaces();
     const topology: Topology = {
       interfaces: workingInterfaces(configuration, [...system.keys()]),
       system: machine.system,
     };
-    const members = placedMembers(configuration, topology);
-    const directory = new MemberDirectory(members, own);
+    const members = new MemberBook(listedInFile(configuration, topology));
+    const realLink = replicatedLink(this.#sync, view, members);
+    const link = fault?.link?.(realLink, context) ?? realLink;
+    this.link = link;
+    const placed = placing(members, topology);
+    const directory = new MemberDirectory(placed, own);
     const events = createEventBus(own.name, main);
     const attached = machine.fastPath.attach(main);
     const dataPlane = composeDataPlane({
       configuration,
       own: fault?.memberNumber === undefined ? own : { ...own, number: fault.memberNumber(own.number) },
+      members,
       topology,
       network,
       link,
@@ -164,7 +164,7 @@ export class Life {
     this.#announcer = fault?.announcer?.(announcer) ?? announcer;
     const coordinator = await startCoordinator({
       self: own.name,
-      members,
+      members: placed(),
       secret: configuration.cluster.secret ?? "",
       minimumMembers: configuration.coordinator.minimumMembers,
       clusterNetworks: clusterNetworks(topology.interfaces),
@@ -183,11 +183,12 @@ export class Life {
     });
     if (this.isOver) return;
     this.coordinator = fault?.coordinator?.(coordinator) ?? coordinator;
+    followMembers({ members, placed, link, coordinator, clock: main, logger: silentLogger });
     const sessions = livingSessions(new SessionCatalogue(link.table, main), () => link.caughtUp());
     const registry = createServiceRegistry(link.store, own.name, undefined, {
       sessions,
       clock: main,
-      members: members.map(({ name }) => name),
+      members: () => members.current().members.map(({ name }) => name),
     });
     this.registry = registry;
     this.#member = joinMember({

@@ -99,12 +99,13 @@ export class Greetings {
       writeFields(later, new Map([[LATER_FIELD, new Uint8Array(version.greetingField).fill(0xa5)]]));
     this.#bytes.set(identity.number, Buffer.concat([encoded, later.finish()]));
     const admitted = new Set<number>();
+    let configured = this.#configured;
     const judged = (handlers: TransportHandlers): TransportHandlers => ({
       connected: (peer) => {
         const heard = this.#bytes.get(peer.number);
         const message = heard && decodeLinkMessage(heard);
         if (message?.kind !== "greeting") throw new Error(`${identity.name} cannot read a greeting`);
-        const context = { own, certified: undefined, expected: peer.name, configured: this.#configured };
+        const context = { own, certified: undefined, expected: peer.name, configured };
         if (refusalOf(message.greeting, context) !== undefined) {
           this.refusals++;
           transport.refuse(peer.number, "version");
@@ -129,6 +130,10 @@ export class Greetings {
       send: (peer, message) => admitted.has(peer) && transport.send(peer, message),
       queuedBytes: (peer) => transport.queuedBytes(peer),
       refuse: (peer, reason) => transport.refuse(peer, reason),
+      setMembers: (listing) => {
+        configured = new Map(listing.members.map((member) => [member.name, member.number]));
+        transport.setMembers(listing);
+      },
       stop: () => transport.stop(),
     };
   }

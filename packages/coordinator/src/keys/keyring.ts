@@ -78,6 +78,14 @@ export class Keyring {
     for (const number of others) this.#peers.set(number, newPeer(number));
   }
 
+  /** With whom keys are agreed from now on; `anew`: another member has that number than before. */
+  relist(numbers: readonly number[], anew: readonly number[]): void {
+    const listed = new Set(numbers);
+    for (const number of this.#peers.keys())
+      if (!listed.has(number) || anew.includes(number)) this.#peers.delete(number);
+    for (const number of listed) if (!this.#peers.has(number)) this.#peers.set(number, newPeer(number));
+  }
+
   /** What the member's datagrams are sealed with; undefined: a hello has to come first. */
   sealingKey(number: number): PairKey | undefined {
     return this.#peers.get(number)?.current;

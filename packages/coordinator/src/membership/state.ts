@@ -23,7 +23,8 @@ export interface Link {
 }
 
 export interface Peer {
-  readonly configuration: MemberConfiguration;
+  /** Where it is reached may change; its name and number do not. */
+  configuration: MemberConfiguration;
   phase: MemberPhase;
   phaseSinceMs: number;
   incarnation: number;
@@ -109,6 +110,8 @@ export type MembershipEvent =
   | { readonly kind: "facts"; readonly facts: Partial<LocalFacts> }
   /** A key was agreed with a member: what is said to it now, it can read. */
   | { readonly kind: "keyed"; readonly member: number }
+  /** All members from now on, this one included. */
+  | { readonly kind: "members"; readonly members: readonly MemberConfiguration[] }
   | { readonly kind: "leave" };
 
 export type MembershipEffect =
@@ -198,6 +201,19 @@ export function createMembership(options: MembershipOptions): Membership {
   return membership;
 }
 
+/** Peers that are gone are forgotten, new ones begin unheard; who stays keeps what is known of it. */
+export function relist(membership: Membership, members: readonly MemberConfiguration[], nowMs: number): void {
+  const { self, peers } = membership;
+  const others = new Map(members.filter(({ name }) => name !== self.name).map((one) => [one.number, one]));
+  for (const [number, peer] of peers)
+    if (others.get(number)?.name !== peer.configuration.name) peers.delete(number);
+  for (const [number, configuration] of others) {
+    const peer = peers.get(number);
+    if (peer === undefined) peers.set(number, createPeer(configuration, nowMs));
+    else peer.configuration = configuration;
+  }
+}
+
 function createPeer(configuration: MemberConfiguration, nowMs: number): Peer {
   return {
     configuration,
@@ -222,7 +238,7 @@ function createPeer(configuration: MemberConfiguration, nowMs: number): Peer {
 /** The view for ownership, the API and the logs. */
 export function viewOf(membership: Membership, nowMs: number): ClusterView {
   const members: MemberView[] = [ownView(membership, nowMs)];
-  for (const peer of membership.peers.values()) members.push(peerView(membership, peer, nowMs));
+  for (const peer of membership.peers.values()) members.push(peerView(peer, nowMs));
   members.sort((a, b) => (a.name < b.name ? -1 : 1));
   const { self, unheardNetworks, confirmed } = membership;
   return { self: self.name, members, unheardNetworks, confirmed };
@@ -244,13 +260,13 @@ function ownView(membership: Membership, nowMs: number): MemberView {
   };
 }
 
-function peerView(membership: Membership, peer: Peer, nowMs: number): MemberView {
+function peerView(peer: Peer, nowMs: number): MemberView {
   const heard = peer.evidenceAtMs > Number.NEGATIVE_INFINITY;
   return {
     name: peer.configuration.name,
     number: peer.configuration.number,
     zone: peer.configuration.zone,
-    isSelf: membership.self === peer.configuration,
+    isSelf: false,
     phase: peer.phase,
     incarnation: peer.incarnation,
     ...flagsOf(peer.state),

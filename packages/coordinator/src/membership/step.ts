@@ -5,7 +5,13 @@ import { deadAfterMs, ROUTER_EVIDENCE_MS, unheardAfterMs } from "../configuratio
 import { type AdvertisedState, CLAIM_AND_UNSERVED_COUNT_MAX } from "../wire/message.ts";
 import { receive } from "./receive.ts";
 import { greet, leave, probeRound } from "./send.ts";
-import type { LocalFacts, Membership, MembershipEffect, MembershipEvent } from "./state.ts";
+import {
+  type LocalFacts,
+  type Membership,
+  type MembershipEffect,
+  type MembershipEvent,
+  relist,
+} from "./state.ts";
 import { judge, nextVerdictAtMs } from "./verdict.ts";
 
 export function step(membership: Membership, event: MembershipEvent, nowMs: number): MembershipEffect[] {
@@ -34,6 +40,9 @@ function react(membership: Membership, event: MembershipEvent, nowMs: number): M
       membership.facts = { ...membership.facts, ...event.facts };
       if (event.facts.networks !== undefined) membership.networkFactsAtMs = nowMs;
       return pushState(membership, nowMs, refresh(membership, nowMs));
+    case "members":
+      relist(membership, event.members, nowMs);
+      return [...pushState(membership, nowMs, refresh(membership, nowMs)), { kind: "changed" }];
     case "leave":
       membership.leaving = true;
       return [...leave(membership), { kind: "changed" }];

@@ -57,6 +57,8 @@ export type Command =
   | { readonly kind: "credentials"; readonly data: unknown }
   /** What is not believed any more, as the credentials' module understands it. */
   | { readonly kind: "revoked"; readonly list: unknown }
+  /** All members from now on, this one included, as it was. */
+  | { readonly kind: "members"; readonly members: readonly MemberConfiguration[] }
   | { readonly kind: "leave" }
   | { readonly kind: "close" };
 

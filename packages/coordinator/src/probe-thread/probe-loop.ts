@@ -34,6 +34,8 @@ export interface ProbePorts {
   send(datagram: (network: number) => Uint8Array, member: MemberConfiguration): void;
   /** Of the probes; default PROTOCOL_VERSION. A test's member of an older version speaks less. */
   readonly highestVersion?: number;
+  /** The others' addresses are these from now on. */
+  membersChanged?(others: readonly MemberConfiguration[]): void;
   /** Counts up while the main loop is alive. */
   pulse(): number;
   report(report: Report): void;
@@ -196,12 +198,32 @@ export class ProbeLoop {
       case "revoked":
         for (const number of this.keyring.revoke(message.list)) this.distrusted(number, "it is revoked");
         return;
+      case "members":
+        this.relist(message.members);
+        return;
       case "leave":
         this.goodbye(LEAVE_COUNT);
         return;
       case "close":
         this.close();
     }
+  }
+
+  private relist(members: readonly MemberConfiguration[]): void {
+    const { self, peers } = this.membership;
+    const others = members.filter(({ name }) => name !== self.name);
+    const anew = others.filter(({ name, number }) => {
+      const before = peers.get(number)?.configuration.name;
+      return before !== undefined && before !== name;
+    });
+    this.keyring.relist(
+      others.map(({ number }) => number),
+      anew.map(({ number }) => number),
+    );
+    for (const number of this.distrust.keys()) if (!peers.has(number)) this.distrust.delete(number);
+    this.ports.membersChanged?.(others);
+    this.advance({ kind: "members", members });
+    this.schedule();
   }
 
   /** A new certificate: hellos go out with the next round. */

@@ -18,8 +18,10 @@ const STRANGER_COUNT_MAX_PER_TURN = 64;
 
 /** The sockets of one of our addresses. */
 interface Bound {
+  readonly own: MemberAddress;
   readonly any: Socket;
-  readonly members: Set<Socket>;
+  /** By whom it is connected to. */
+  readonly members: Map<Socket, MemberAddress>;
 }
 
 export interface ProbeSocketOptions {
@@ -37,6 +39,7 @@ export class ProbeSockets {
   /** By network: why its socket is not open. */
   readonly closedNetworks = new Map<string, string>();
   private readonly options: ProbeSocketOptions;
+  private members: readonly MemberConfiguration[];
   private readonly open = new Map<string, Bound>();
   private readonly timers = new Set<NodeJS.Timeout>();
   private strangerTurnMs = 0;
@@ -45,6 +48,7 @@ export class ProbeSockets {
 
   constructor(options: ProbeSocketOptions) {
     this.options = options;
+    this.members = options.members;
     for (const address of options.addresses) this.bind(address);
   }
 
@@ -61,6 +65,29 @@ export class ProbeSockets {
     }
   }
 
+  /** Sockets of whom is not there any longer close; new ones open. */
+  setMembers(members: readonly MemberConfiguration[]): void {
+    this.members = members;
+    const listed = new Set(members.flatMap(({ addresses }) => addresses.map(textOf)));
+    for (const bound of this.open.values()) {
+      const known = new Set<string>();
+      for (const [socket, theirs] of bound.members) {
+        known.add(textOf(theirs));
+        if (listed.has(textOf(theirs))) continue;
+        bound.members.delete(socket);
+        socket.close();
+      }
+      for (const theirs of this.reachedFrom(bound.own))
+        if (!known.has(textOf(theirs))) this.join(bound, bound.own, theirs);
+    }
+  }
+
+  private reachedFrom(own: MemberAddress): readonly MemberAddress[] {
+    return this.members.flatMap(({ addresses }) =>
+      addresses.filter(({ network }) => network === own.network),
+    );
+  }
+
   close(): void {
     this.closed = true;
     for (const timer of this.timers) clearTimeout(timer);
@@ -71,7 +98,7 @@ export class ProbeSockets {
   private bind(own: MemberAddress): void {
     if (this.closed) return;
     const any = this.socketFor(own);
-    const bound: Bound = { any, members: new Set() };
+    const bound: Bound = { own, any, members: new Map() };
     const id = networkIdOf(own.network);
     any.on("message", (bytes) => {
       if (this.mayLook()) this.options.receive(bytes, id);
@@ -92,8 +119,7 @@ export class ProbeSockets {
       any.setRecvBufferSize(STRANGER_BUFFER_SIZE);
       this.closedNetworks.delete(own.network);
       this.open.set(own.network, bound);
-      for (const { addresses } of this.options.members)
-        for (const theirs of addresses) if (theirs.network === own.network) this.join(bound, own, theirs);
+      for (const theirs of this.reachedFrom(own)) this.join(bound, own, theirs);
     });
   }
 
@@ -104,7 +130,7 @@ export class ProbeSockets {
     const socket = this.socketFor(own);
     const id = networkIdOf(own.network);
     let isConnected = false;
-    bound.members.add(socket);
+    bound.members.set(socket, theirs);
     socket.on("message", (bytes) => {
       // Before it is connected it has what comes from anywhere.
       if (isConnected || this.mayLook()) this.options.receive(bytes, id);
@@ -114,7 +140,11 @@ export class ProbeSockets {
       // Of a datagram that nobody sent over it: an ICMP error, forged or not. Else there was no way, and may be one later.
       if (isConnected || !bound.members.delete(socket)) return;
       socket.close();
-      this.later(() => this.join(bound, own, theirs));
+      this.later(() => {
+        const isListed = this.reachedFrom(own).some((one) => textOf(one) === textOf(theirs));
+        const isJoined = [...bound.members.values()].some((one) => textOf(one) === textOf(theirs));
+        if (isListed && !isJoined) this.join(bound, own, theirs);
+      });
     });
     socket.bind({ address: own.address, port: own.port }, () => {
       if (!bound.members.has(socket)) return;
@@ -150,8 +180,12 @@ export class ProbeSockets {
   }
 }
 
+function textOf({ network, address, port }: MemberAddress): string {
+  return `${network} ${address} ${port}`;
+}
+
 function closeAll({ any, members }: Bound): void {
   any.close();
-  for (const socket of members) socket.close();
+  for (const socket of members.keys()) socket.close();
   members.clear();
 }

@@ -45,6 +45,7 @@ const loop: ProbeLoop = new ProbeLoop({
     return { cancel: () => clearInterval(timer) };
   },
   send: (datagram, member) => sockets.send(datagram, member),
+  membersChanged: (others) => sockets.setMembers(others),
   pulse: () => Atomics.load(pulse, 0),
   report: (report) => port.postMessage(report),
   beat: () => signOfLife?.beat(),

@@ -31,7 +31,7 @@ test("the own verdict decides where there is one, the majority of the others whe
 });
 
 test("a member that is cut off from endpoint and members alike calls nothing dead", () => {
-  const health = new EndpointHealth(2);
+  const health = new EndpointHealth(() => 2);
   health.setOwn(E, "down", "silent", 0);
   assert.equal(health.isUp(E), false);
   assert.equal(health.downSinceMs(E), undefined);

@@ -37,14 +37,14 @@ type Place = Pick<Endpoint, "address" | "port">;
 export class EndpointHealth {
   readonly #states = new Map<string, State>();
   /** Verdicts of "down" that it takes to call an endpoint dead. */
-  readonly #quorum: number;
+  readonly #quorum: () => number;
   /** Verdicts of "down" from anybody; with none of them every question is answered without a look. */
   #downCount = 0;
   readonly #listeners = new Set<(change: VerdictChange) => void>();
   readonly #suspicionListeners = new Set<(place: Place) => void>();
 
-  /** `quorum`: a majority of the cluster's members, alive or not; 1 for a lone member. */
-  constructor(quorum = 1) {
+  /** `quorum`: a majority of the cluster's members as they are now, alive or not; 1 for a lone member. */
+  constructor(quorum: () => number = () => 1) {
     this.#quorum = quorum;
   }
 
@@ -182,7 +182,7 @@ export class EndpointHealth {
     // anybody reaches the endpoint: associations that pass there would be ended with the rest, as after a partition in
     // which the endpoint was on the smaller side.
     const isSilent = state.own === "down" && !state.speaks;
-    if (isSilent && silent === all && silent >= this.#quorum) state.downSinceMs ??= nowMs;
+    if (isSilent && silent === all && silent >= this.#quorum()) state.downSinceMs ??= nowMs;
     else state.downSinceMs = undefined;
   }
 }

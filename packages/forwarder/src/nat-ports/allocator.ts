@@ -53,8 +53,8 @@ const RATHER_COUNT_MAX = 64;
 
 export interface NatPortOptions {
   readonly memberNumber: number;
-  /** Of all members; absent: somebody may have any slot. */
-  readonly memberNumbers?: readonly number[];
+  /** Of all members as they are now; absent: somebody may have any slot. */
+  readonly memberNumbers?: () => readonly number[];
   /** A power of two, the same at every member. */
   readonly memberNumberCount: number;
   readonly random: Random;
@@ -70,7 +70,7 @@ export class NatPorts {
   readonly #spaces = new Map<string, PortSpace>();
   /** Of slots that no member has: nothing is allocated in them. */
   readonly #commons = new Map<string, PortSpace>();
-  readonly #memberNumbers: ReadonlySet<number> | undefined;
+  readonly #memberNumbers: (() => readonly number[]) | undefined;
   #restSequence = 0;
 
   constructor(options: NatPortOptions) {
@@ -78,7 +78,7 @@ export class NatPorts {
     this.#stride = options.memberNumberCount;
     this.#limits = options.limits;
     this.#seed = options.random.uint32();
-    this.#memberNumbers = options.memberNumbers && new Set(options.memberNumbers);
+    this.#memberNumbers = options.memberNumbers;
   }
 
   isOwn(natPort: number): boolean {
@@ -91,7 +91,7 @@ export class NatPorts {
   }
 
   #isCommon(natPort: number): boolean {
-    return this.#memberNumbers?.has(memberNumberOfPort(natPort, this.#stride)) === false;
+    return this.#memberNumbers?.().includes(memberNumberOfPort(natPort, this.#stride)) === false;
   }
 
   /** Takes exactly this port, when it is free, or rests since the same client had it: from its own port it comes back. */

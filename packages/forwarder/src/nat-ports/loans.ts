@@ -38,6 +38,8 @@ export type LoanMessage =
 export interface PortLending {
   /** Numbers of all members of the cluster, alive or not, this one included. */
   readonly memberNumbers: readonly number[];
+  /** Whose bearers have left: ports of their slots are lent by nobody. */
+  readonly restingNumbers?: readonly number[];
   /** The answer; undefined when none came. */
   request(member: number, message: LoanMessage): Promise<LendAnswer | undefined>;
 }
@@ -337,7 +339,7 @@ export class Loans {
     if (number === memberNumber) return [memberNumber];
     const all = lending?.memberNumbers;
     // Without a list it is not known whether somebody has the slot.
-    if (all === undefined) return [];
+    if (all === undefined || lending?.restingNumbers?.includes(number) === true) return [];
     return all.includes(number) ? [number] : all;
   }
 }

@@ -1,6 +1,7 @@
 // What the daemon needs of replication: the session table, the shared configuration, the other members. Two
 // implementations: alone (here) and replicated (open-link.ts).
 import {
+  type MemberName,
   noReplication,
   type Replication,
   type ServiceId,
@@ -9,7 +10,7 @@ import {
   type SessionTable,
   SessionView,
 } from "@holdfast/model";
-import { CAPABILITIES, type MemberTls, type Revocation } from "@holdfast/sync";
+import { type Applicant, CAPABILITIES, type Listing, type MemberTls, type Revocation } from "@holdfast/sync";
 import type { ReplicationMetrics } from "../metrics/registry.ts";
 import { type ConfigurationStore, createLocalConfigurationStore } from "../services/store.ts";
 
@@ -40,6 +41,12 @@ export interface ClusterLink {
   setTls(tls: MemberTls): void;
   /** Certificates that are not believed from now on. */
   setRevoked(list: readonly Revocation[]): void;
+  /** The members from now on; links to others that are gone end. */
+  setMembers(listing: Listing): void;
+  /** Called when a listed member says that this one was taken out of the list. */
+  onExcluded(listener: (by: MemberName) => void): void;
+  /** Called when somebody with a certificate of the cluster, who is not on the list, wants to be a member; at every try. */
+  onApplied(listener: (applicant: Applicant) => void): void;
   /** Replication gives signs of life. */
   answers(): boolean;
   /** Called when replication failed for good. */
@@ -79,6 +86,9 @@ export function createLoneLink(): ClusterLink {
     disk: () => ({ failure: undefined, brokenCount: 0 }),
     setTls: () => {},
     setRevoked: () => {},
+    setMembers: () => {},
+    onExcluded: () => {},
+    onApplied: () => {},
     answers: () => true,
     onFailed: () => {},
     caughtUp: () => true,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Clock, systemClock } from "@holdfast/model";
+import { type Clock, staticMembers, systemClock } from "@holdfast/model";
 import type { HostAddress, HostGateway } from "../network/interfaces.ts";
 import type { RequestHandler } from "./link.ts";
 import { decodeAddresses, MemberAddresses } from "./member-addresses.ts";
@@ -57,7 +57,15 @@ class Member {
         connected: () => [...members.connected].filter((other) => other !== number),
       },
       directory: { nameOf: (other) => `m${other}` },
-      configured: [{ name: "m9", addresses: ["192.0.2.9"] }],
+      members: staticMembers([
+        {
+          name: "m9",
+          number: 9,
+          addresses: [{ address: "192.0.2.9" }],
+          probePort: 7082,
+          replicationPort: 7081,
+        },
+      ]),
       clock,
     });
   }

@@ -10,6 +10,7 @@ import {
   type Clock,
   familyOf,
   type MemberName,
+  type Members,
   parseAddress,
 } from "@holdfast/model";
 import type { HostAddress, HostGateway } from "../network/interfaces.ts";
@@ -38,8 +39,8 @@ export interface MemberAddressesOptions {
   };
   readonly link: Pick<ClusterLink, "request" | "onRequest" | "onConnect" | "connected">;
   readonly directory: Pick<MemberDirectory, "nameOf">;
-  /** Of every member, as configured: what stands for those that have not spoken. */
-  readonly configured: readonly { readonly name: MemberName; readonly addresses: readonly Address[] }[];
+  /** What the list says stands for those that have not spoken. */
+  readonly members: Members;
   readonly clock: Clock;
 }
 
@@ -63,7 +64,7 @@ export class MemberAddresses implements AddressBook {
 
   constructor(options: MemberAddressesOptions) {
     this.#options = options;
-    const { network, link, directory, clock } = options;
+    const { network, link, directory, clock, members } = options;
     link.onRequest(TOPIC, (from, body) => {
       const told = decodeAddresses(body);
       if (told !== undefined) {
@@ -79,6 +80,13 @@ export class MemberAddresses implements AddressBook {
     this.#closers.push(network.onChange(() => this.#look()));
     const timer = clock.every(LOOK_PERIOD_MS, () => this.#look());
     this.#closers.push(() => timer.cancel());
+    this.#closers.push(
+      members.subscribe(({ members: now }) => {
+        for (const name of this.#told.keys())
+          if (!now.some((member) => member.name === name)) this.#told.delete(name);
+        this.#derive();
+      }),
+    );
     this.#look();
   }
 
@@ -139,7 +147,7 @@ export class MemberAddresses implements AddressBook {
   #derive(): void {
     const holders = new Map<Address, AddressHolder>();
     const interfaces = new Set<Address>();
-    const { self, configured } = this.#options;
+    const { self, members } = this.#options;
     const told = new Map([...this.#told].filter(([name]) => name !== self));
     const all: [MemberName, Told][] = [[self, this.#own], ...told];
     for (const [member, { addresses }] of all)
@@ -149,8 +157,8 @@ export class MemberAddresses implements AddressBook {
           holders.set(address, { member, as: "interface", interface: name });
       }
     // Who has spoken knows better than the configuration; a link may be up before its addresses are told.
-    for (const { name, addresses } of configured)
-      for (const address of addresses) {
+    for (const { name, addresses } of members.current().members)
+      for (const { address } of addresses) {
         interfaces.add(address);
         if (!holders.has(address)) holders.set(address, { member: name, as: "interface", interface: "" });
       }

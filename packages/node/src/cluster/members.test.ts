@@ -27,7 +27,7 @@ async function viewOf(phase: "alive" | "suspect" | "dead" | "left", claimed = [V
     table: { size: 0 },
   } as unknown as ClusterLink;
   const registry = { list: () => [{ vips: [VIP] }] } as unknown as ServiceRegistry;
-  const directory = new MemberDirectory(MEMBERS, { name: "m1", number: 0 } as OwnMember);
+  const directory = new MemberDirectory(() => MEMBERS, { name: "m1", number: 0 } as OwnMember);
   const views = await directory.views(coordinator, link, registry);
   const { ready, vips, draining, reason } = views[1] as (typeof views)[number];
   return { phase: views[1]?.phase, ready, vips, draining, reason };

@@ -9,14 +9,13 @@ import { HOLDFAST_VERSION } from "../version.ts";
 import type { ClusterLink } from "./link.ts";
 
 export class MemberDirectory {
-  readonly #members: readonly MemberConfiguration[];
+  readonly #members: () => readonly MemberConfiguration[];
   readonly #own: OwnMember;
-  readonly #names: ReadonlyMap<number, MemberName>;
 
-  constructor(members: readonly MemberConfiguration[], own: OwnMember) {
+  /** `members`: as they are now. */
+  constructor(members: () => readonly MemberConfiguration[], own: OwnMember) {
     this.#members = members;
     this.#own = own;
-    this.#names = new Map(members.map((member) => [member.number, member.name]));
   }
 
   get self(): MemberName {
@@ -24,16 +23,16 @@ export class MemberDirectory {
   }
 
   get others(): readonly MemberConfiguration[] {
-    return this.#members.filter((member) => member.name !== this.#own.name);
+    return this.#members().filter((member) => member.name !== this.#own.name);
   }
 
   /** A number that no member has now: one that was removed from the configuration may have sessions left. */
   nameOf(number: number): MemberName {
-    return this.#names.get(number) ?? `number ${number}`;
+    return this.#members().find((member) => member.number === number)?.name ?? `number ${number}`;
   }
 
   numberOf(nameOrNumber: string): number | undefined {
-    const named = this.#members.find((member) => member.name === nameOrNumber);
+    const named = this.#members().find((member) => member.name === nameOrNumber);
     if (named !== undefined) return named.number;
     return /^\d{1,3}$/.test(nameOrNumber) ? Number(nameOrNumber) : undefined;
   }
@@ -48,7 +47,7 @@ export class MemberDirectory {
     const replication = await link.metrics();
     const peers = new Map(replication?.peers.map((peer) => [peer.member, peer]));
     const served = new Set(registry.list().flatMap((service) => service.vips));
-    return this.#members.map((member): MemberView => {
+    return this.#members().map((member): MemberView => {
       const view = seen.get(member.name);
       const self = member.name === this.#own.name;
       const peer = peers.get(member.name);

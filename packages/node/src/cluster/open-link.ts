@@ -1,15 +1,19 @@
 // Alone, or replicated: as the configuration says. A member alone with a store is replicated to its own disk.
-import { type Clock, type Logger, parseAddress, type SessionRecord } from "@holdfast/model";
-import { type MemberTls, type Sync, startSync } from "@holdfast/sync";
-import { addressOf, type OwnMember, otherMembers } from "../config/check.ts";
+import { type Clock, type Logger, type Members, parseAddress, type SessionRecord } from "@holdfast/model";
+import { type JoinAddress, type MemberTls, type Sync, startSync } from "@holdfast/sync";
+import { addressOf, type OwnMember } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
 import type { NetworkWatch } from "../network/watch.ts";
 import { PublishingView } from "../sessions/publishing-view.ts";
 import { type ClusterLink, createLoneLink } from "./link.ts";
+import { linkedMembers } from "./member-list.ts";
 
 export interface LinkOptions {
   readonly configuration: Configuration;
   readonly own: OwnMember;
+  readonly members: Members;
+  /** Not empty: the list is not known, these members know it. */
+  readonly join: readonly JoinAddress[];
   readonly network: NetworkWatch;
   /** undefined: this member is alone. */
   readonly tls: MemberTls | undefined;
@@ -18,9 +22,9 @@ export interface LinkOptions {
 }
 
 export async function openLink(options: LinkOptions): Promise<ClusterLink> {
-  const { configuration, own, clock, logger } = options;
-  const others = otherMembers(configuration);
-  if (others.length === 0 && configuration.store.directory === "") return createLoneLink();
+  const { configuration, own, members, clock, logger } = options;
+  const isAlone = options.tls === undefined;
+  if (isAlone && configuration.store.directory === "") return createLoneLink();
   const { replication, cluster } = configuration;
   const view = new PublishingView();
   const sync = await startSync({
@@ -28,15 +32,9 @@ export async function openLink(options: LinkOptions): Promise<ClusterLink> {
     memberNumber: own.number,
     memberNumberCount: cluster.memberNumberCount,
     clusterId: cluster.id,
-    listen: others.length === 0 ? [] : listenOn(options),
-    members: configuration.members.map((member) => ({
-      name: member.name,
-      number: member.number,
-      addresses: member.addresses.map((entry) => ({
-        host: parseAddress(addressOf(entry)),
-        port: member.replicationPort ?? replication.port,
-      })),
-    })),
+    listen: isAlone ? [] : listenOn(options),
+    members: linkedMembers(members.current().members),
+    join: options.join,
     tls: options.tls ?? "plain",
     storeDirectory: configuration.store.directory === "" ? undefined : configuration.store.directory,
     release: replication.release,
@@ -45,7 +43,7 @@ export async function openLink(options: LinkOptions): Promise<ClusterLink> {
     logger,
     view,
   });
-  return replicatedLink(sync, view, configuration);
+  return replicatedLink(sync, view, members);
 }
 
 /** This member's listed addresses, or every address of the machine. */
@@ -65,8 +63,9 @@ function listenOn({ configuration, own, network }: LinkOptions) {
 }
 
 /** Replication as the daemon sees it. */
-export function replicatedLink(sync: Sync, view: PublishingView, configuration: Configuration): ClusterLink {
-  const nameOf = new Map(configuration.members.map((member) => [member.number, member.name]));
+export function replicatedLink(sync: Sync, view: PublishingView, members: Members): ClusterLink {
+  const nameOf = (number: number) =>
+    members.current().members.find((member) => member.number === number)?.name;
   return {
     table: sync.table,
     replication: sync.replication,
@@ -75,6 +74,13 @@ export function replicatedLink(sync: Sync, view: PublishingView, configuration: 
     disk: () => sync.store(),
     setTls: (tls) => sync.setTls(tls),
     setRevoked: (list) => sync.setRevoked(list),
+    setMembers: (listing) => sync.setMembers(listing),
+    onExcluded: (listener) => {
+      sync.on("excluded", listener);
+    },
+    onApplied: (listener) => {
+      sync.on("applied", listener);
+    },
     answers: () => sync.answers(),
     onFailed: (listener) => {
       sync.on("failed", listener);
@@ -106,7 +112,7 @@ export function replicatedLink(sync: Sync, view: PublishingView, configuration: 
       return {
         totals,
         peers: sync.members().map((member) => ({
-          member: nameOf.get(member.number) ?? member.name,
+          member: nameOf(member.number) ?? member.name,
           connected: member.connected,
           lagMs: member.lagMs,
           queuedBytes: member.queuedBytes,

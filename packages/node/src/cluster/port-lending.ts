@@ -1,6 +1,6 @@
 // NAT ports between members: what the forwarder asks and answers (nat-ports/loans.ts), as requests of the node.
 import type { LendAnswer, LoanMessage, PortLending, PortPlace } from "@holdfast/forwarder";
-import { CLIENT_ADDRESS_COUNT_MAX, parseAddress } from "@holdfast/model";
+import { CLIENT_ADDRESS_COUNT_MAX, type Members, parseAddress } from "@holdfast/model";
 import type { ClusterLink } from "./link.ts";
 
 const TOPIC = "nat-port";
@@ -10,16 +10,24 @@ const SERVICE_LENGTH_MAX = 256;
 /** By their number on the wire; append only. */
 const ANSWERS: readonly LendAnswer[] = ["no", "yes", "elsewhere"];
 
-/** `memberNumbers`: of all members that are configured, this one included. */
-export function portLending(link: ClusterLink, memberNumbers: readonly number[]): PortLending {
+export function portLending(link: ClusterLink, members: Members): PortLending {
   return {
-    memberNumbers,
+    get memberNumbers() {
+      return numbersOf(members.current().members);
+    },
+    get restingNumbers() {
+      return numbersOf(members.current().resting);
+    },
     async request(member, message) {
       if (!link.connected().includes(member)) return undefined;
       const answer = await link.request(member, TOPIC, new TextEncoder().encode(JSON.stringify(message)));
       return ANSWERS[answer?.[0] ?? -1];
     },
   };
+}
+
+function numbersOf(list: readonly { readonly number: number }[]): readonly number[] {
+  return list.map(({ number }) => number).sort((a, b) => a - b);
 }
 
 /** Other members' questions go to the forwarder. */

@@ -23,7 +23,7 @@ function members(
         handlers[self] = handler;
       },
     };
-    return { votes: new StrayVotes(link, store, Math.floor(known.length / 2) + 1), handlers };
+    return { votes: new StrayVotes(link, store, () => Math.floor(known.length / 2) + 1), handlers };
   });
 }
 

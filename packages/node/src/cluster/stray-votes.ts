@@ -11,12 +11,12 @@ const PLACE_COUNT_MAX = 64;
 export class StrayVotes {
   readonly #link: Pick<ClusterLink, "connected" | "request">;
   readonly #store: ConfigurationStore;
-  readonly #quorum: number;
+  readonly #quorum: () => number;
 
   constructor(
     link: Pick<ClusterLink, "connected" | "request" | "onRequest">,
     store: ConfigurationStore,
-    quorum: number,
+    quorum: () => number,
   ) {
     this.#link = link;
     this.#store = store;
@@ -27,7 +27,7 @@ export class StrayVotes {
   /** Which of these places a majority of all members knows to be deleted; this member is one of them. */
   readonly confirm = async (places: readonly ServicePlace[]): Promise<readonly ServicePlace[]> => {
     const asked = places.slice(0, PLACE_COUNT_MAX).filter((place) => this.#store.isDeleted(place));
-    if (asked.length === 0 || this.#quorum <= 1) return asked;
+    if (asked.length === 0 || this.#quorum() <= 1) return asked;
     const body = encode({ version: this.#store.version(), places: asked });
     const replies = await Promise.all(
       this.#link.connected().map(async (member) => {
@@ -35,8 +35,9 @@ export class StrayVotes {
         return reply === undefined ? [] : answersOf(reply);
       }),
     );
+    const quorum = this.#quorum();
     const votes = asked.map((_, index) => replies.filter((answers) => answers[index] === true).length);
-    return asked.filter((_, index) => 1 + (votes[index] ?? 0) >= this.#quorum);
+    return asked.filter((_, index) => 1 + (votes[index] ?? 0) >= quorum);
   };
 
   #answer(body: Uint8Array): boolean[] {

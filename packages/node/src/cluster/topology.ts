@@ -1,8 +1,7 @@
 // From the configuration to what the coordinator places VIPs by: members with their addresses by network, and the
 // networks of VIPs and endpoints. Pure.
-import type { MemberAddress, MemberConfiguration, ServicePlacement } from "@holdfast/coordinator";
-import { type Address, parseAddress, type Service } from "@holdfast/model";
-import { ownMember } from "../config/check.ts";
+import type { ServicePlacement } from "@holdfast/coordinator";
+import type { Address, Service } from "@holdfast/model";
 import type { Configuration } from "../config/schema.ts";
 import { type SystemInterface, type WorkingInterface, workingInterfaces } from "../network/interfaces.ts";
 import { contains } from "../network/prefix.ts";
@@ -50,42 +49,6 @@ export function networkOfAddress(address: Address, { interfaces, system }: Topol
   for (const { name, network } of interfaces)
     if (system.get(name)?.addresses.some(({ prefix }) => contains(prefix, address)) === true) return network;
   return undefined;
-}
-
-/** All members as the coordinator wants them, this one included. `port`: of the probes. */
-export function placedMembers(
-  configuration: Configuration,
-  topology: Topology,
-): readonly MemberConfiguration[] {
-  const own = ownMember(configuration);
-  const defaultPort = configuration.coordinator.probePort;
-  const members = configuration.members.map((member): MemberConfiguration => {
-    const port = member.probePort ?? defaultPort;
-    const zone = member.name === own.name ? own.zone : (member.zone ?? "");
-    return {
-      name: member.name,
-      number: member.number,
-      ...(zone !== "" && { zone }),
-      addresses: member.addresses.map((entry, index): MemberAddress => {
-        const address = parseAddress(typeof entry === "string" ? entry : entry.address);
-        const network =
-          typeof entry === "string"
-            ? (networkOfAddress(address, topology) ?? `network-${index}`)
-            : entry.network;
-        return { network, address, port };
-      }),
-    };
-  });
-  if (members.some((member) => member.name === own.name)) return members;
-  // A list without this member: its own addresses on the networks that it works on.
-  const addresses = topology.interfaces.flatMap(({ name, network }): MemberAddress[] => {
-    const first = topology.system.get(name)?.addresses[0];
-    return first === undefined ? [] : [{ network, address: first.address, port: defaultPort }];
-  });
-  return [
-    ...members,
-    { name: own.name, number: own.number, ...(own.zone !== "" && { zone: own.zone }), addresses },
-  ];
 }
 
 /** The network on which a VIP is announced; undefined: on every one of clients and endpoints. */

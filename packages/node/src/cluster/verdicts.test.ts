@@ -94,7 +94,7 @@ class Cluster {
   constructor() {
     const directory = { nameOf: (number: number) => NAMES[number] as string } as MemberDirectory;
     for (const n of NAMES.keys()) {
-      const health = new EndpointHealth(QUORUM);
+      const health = new EndpointHealth(() => QUORUM);
       const { link } = new End(this.wires, n);
       const exchange = new VerdictExchange(link, directory, {
         setOtherVerdict: (member, endpoint, verdict, speaks) =>

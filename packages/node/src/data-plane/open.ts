@@ -14,16 +14,19 @@ import {
   type Address,
   type Clock,
   type Logger,
-  parseAddress,
+  type MemberList,
+  type Members,
+  majorityOf,
   type Random,
   systemRandom,
 } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
 import type { ClusterLink } from "../cluster/link.ts";
+import { otherCount } from "../cluster/member-list.ts";
 import { portLending, serveLending } from "../cluster/port-lending.ts";
 import { StrayVotes } from "../cluster/stray-votes.ts";
 import type { Topology } from "../cluster/topology.ts";
-import { addressOf, type OwnMember, otherMembers } from "../config/check.ts";
+import type { OwnMember } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
 import { servingInterfaces, wantedInterfaces } from "../network/interfaces.ts";
 import type { NetworkWatch } from "../network/watch.ts";
@@ -36,6 +39,7 @@ import { sessionCounters } from "./session-counters.ts";
 export interface DataPlaneOptions {
   readonly configuration: Configuration;
   readonly own: OwnMember;
+  readonly members: Members;
   readonly topology: Topology;
   readonly network: Pick<NetworkWatch, "hopTo" | "isRoutable">;
   readonly link: ClusterLink;
@@ -81,7 +85,9 @@ export function composeDataPlane(
     readonly limits?: Partial<ForwarderLimits>;
   },
 ): DataPlane & { readonly forwarder: Forwarder } {
-  const { configuration, own, topology, network, link, trace, clock, logger, fastPath } = options;
+  const { configuration, own, members, topology, network, link, trace, clock, logger, fastPath } = options;
+  const quorum = () => majorityOf(members.current());
+  const isListed = listedAddresses(members);
   const forwarder = createForwarder({
     fastPath,
     table: link.table,
@@ -94,21 +100,18 @@ export function composeDataPlane(
     limits: { ...limitsOf(configuration), ...options.limits },
     isReady: () => link.mayAllocate(),
     knowsAll: () =>
-      link.caughtUp() && link.mayAllocate() && link.connected().length >= otherMembers(configuration).length,
+      link.caughtUp() && link.mayAllocate() && link.connected().length >= otherCount(members.current(), own),
     isRemoved: (place) => link.store.isDeleted(place),
-    confirmRemoved: new StrayVotes(link, link.store, quorumOf(configuration, own)).confirm,
+    confirmRemoved: new StrayVotes(link, link.store, quorum).confirm,
     ...probesOf(configuration, options.probeChannel),
     isRoutable: (address) =>
       network.isRoutable(
         address,
         servingInterfaces(topology.interfaces).map(({ name }) => name),
       ),
-    verdictQuorum: quorumOf(configuration, own),
-    memberAddresses: [...configuration.members.flatMap((member) => member.addresses.map(addressOf))].map(
-      parseAddress,
-    ),
-    lending: portLending(link, memberNumbersOf(configuration, own)),
-    ...(options.isMemberAddress !== undefined && { isMemberAddress: options.isMemberAddress }),
+    verdictQuorum: quorum,
+    lending: portLending(link, members),
+    isMemberAddress: (address) => isListed(address) || options.isMemberAddress?.(address) === true,
   });
 
   serveLending(link, forwarder);
@@ -221,15 +224,18 @@ function statusOf(fastPath: FastPath): DataPlaneStatus {
   };
 }
 
-/** Of all members, alive or not; the list may leave this one out. */
-function memberNumbersOf({ members }: Configuration, own: OwnMember): number[] {
-  return [...new Set([own.number, ...members.map(({ number }) => number)])].sort((a, b) => a - b);
-}
-
-/** A majority of all members, alive or not; the list may leave this one out. */
-function quorumOf({ members }: Configuration, own: OwnMember): number {
-  const count = new Set([own.name, ...members.map(({ name }) => name)]).size;
-  return Math.floor(count / 2) + 1;
+/** Whether the list has the address; asked for every address of every INIT. */
+function listedAddresses(members: Members): (address: Address) => boolean {
+  let of: MemberList | undefined;
+  let addresses: ReadonlySet<Address> = new Set();
+  return (address) => {
+    const list = members.current();
+    if (list !== of) {
+      of = list;
+      addresses = new Set(list.members.flatMap((member) => member.addresses.map((each) => each.address)));
+    }
+    return addresses.has(address);
+  };
 }
 
 /** Health probes from this node's own address. */

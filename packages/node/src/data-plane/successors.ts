@@ -11,13 +11,13 @@ export interface Hop {
 
 export class SuccessorHops {
   readonly #dataPlane: Pick<DataPlane, "nextHop">;
-  readonly #members: readonly MemberConfiguration[];
+  readonly #members: () => readonly MemberConfiguration[];
   readonly #topology: Topology;
   readonly #given = new Map<string, { member: MemberName; vip: Address; text: string }>();
 
   constructor(
     dataPlane: Pick<DataPlane, "nextHop">,
-    members: readonly MemberConfiguration[],
+    members: () => readonly MemberConfiguration[],
     topology: Topology,
   ) {
     this.#dataPlane = dataPlane;
@@ -47,7 +47,7 @@ export class SuccessorHops {
         .map(({ network }) => network),
     );
     const rank = (network: string) => (network === vipNetwork ? 0 : serving.has(network) ? 1 : 2);
-    const addresses = this.#members.find(({ name }) => name === member)?.addresses ?? [];
+    const addresses = this.#members().find(({ name }) => name === member)?.addresses ?? [];
     for (const { address } of [...addresses].sort((a, b) => rank(a.network) - rank(b.network))) {
       const hop = this.#dataPlane.nextHop(address);
       if (hop !== undefined) return hop;

@@ -1,9 +1,9 @@
 // Whether a network still reaches anybody when no other member is heard there: with two members left and a cable cut
 // between them, each hears nobody, and only what routers, clients and endpoints answer tells whose cable it is.
 import { type FrameSender, openPacketSocket, solicitationFrame } from "@holdfast/announcer";
-import { type MemberConfiguration, ROUTER_EVIDENCE_MS } from "@holdfast/coordinator";
+import { ROUTER_EVIDENCE_MS } from "@holdfast/coordinator";
 import type { Neighbour } from "@holdfast/forwarder";
-import { type Address, type Clock, familyOf, type Logger, type Timer } from "@holdfast/model";
+import { type Address, type Clock, familyOf, type Logger, type Members, type Timer } from "@holdfast/model";
 import type { ServiceRegistry } from "../services/registry.ts";
 import type { SystemInterface } from "./interfaces.ts";
 import { contains } from "./prefix.ts";
@@ -113,21 +113,21 @@ function askedOf(neighbour: Neighbour & { readonly mac: Uint8Array }, system: Sy
 
 /** undefined: frames may not be sent here; then members alone tell what a network reaches. */
 export function openRouterWatch(parts: {
-  readonly members: readonly MemberConfiguration[];
+  readonly members: Members;
   readonly registry: Pick<ServiceRegistry, "list">;
   readonly network: NetworkWatch;
   readonly clock: Clock;
   readonly logger: Logger;
 }): RouterWatch | undefined {
   const { members, registry, network, clock, logger } = parts;
-  const addresses = new Set(members.flatMap((member) => member.addresses.map(({ address }) => address)));
+  const isMembers = (address: Address) =>
+    members.current().members.some(({ addresses }) => addresses.some((each) => each.address === address));
   try {
     return new RouterWatch({
       interfaces: () => network.interfaces(),
       neighbours: () => network.neighbours(),
       neighbour: (index, address) => network.neighbour(index, address),
-      isOurs: (address) =>
-        addresses.has(address) || registry.list().some(({ vips }) => vips.includes(address)),
+      isOurs: (address) => isMembers(address) || registry.list().some(({ vips }) => vips.includes(address)),
       sender: openPacketSocket(),
       clock,
     });

@@ -94,8 +94,8 @@ export interface LivingSessions {
 export interface RegistryOptions {
   readonly sessions?: LivingSessions;
   readonly clock?: Pick<Clock, "wallMs">;
-  /** All members of the cluster: whose files count. */
-  readonly members?: readonly MemberName[];
+  /** All members of the cluster as they are now: whose files count. */
+  readonly members?: () => readonly MemberName[];
 }
 
 const NO_SESSIONS: LivingSessions = { ofService: () => 0, ofEndpoint: () => 0, isComplete: () => true };
@@ -107,8 +107,8 @@ export function createServiceRegistry(
   book: AddressBook = EMPTY_ADDRESS_BOOK,
   options: RegistryOptions = {},
 ): ServiceRegistry {
-  const { sessions = NO_SESSIONS, clock = systemClock, members = [memberName] } = options;
-  const others = members.filter((member) => member !== memberName);
+  const { sessions = NO_SESSIONS, clock = systemClock, members = () => [memberName] } = options;
+  const others = () => members().filter((member) => member !== memberName);
   const nowMs = () => Math.round(clock.wallMs());
   const isFromFile = (id: ServiceId) => store.fileOf(memberName)?.has(id) === true;
   const hasSessions = (id: ServiceId) => !sessions.isComplete() || sessions.ofService(id) > 0;
@@ -209,7 +209,7 @@ export function createServiceRegistry(
     find,
     isFromFile,
     managerOf(service) {
-      const files = members.filter((member) => store.fileOf(member)?.has(service.id) === true);
+      const files = members().filter((member) => store.fileOf(member)?.has(service.id) === true);
       return files.length > 0 ? `file@${files.join(",")}` : (service.managedBy ?? "api");
     },
     withheldOf: (id) =>
@@ -273,7 +273,7 @@ export function createServiceRegistry(
         base,
         current: (id) => store.service(id),
         isDeleted: (serviceId) => store.isDeleted({ serviceId }),
-        othersWith: (id) => others.filter((member) => store.fileOf(member)?.has(id) === true),
+        othersWith: (id) => others().filter((member) => store.fileOf(member)?.has(id) === true),
         source: `file@${memberName}`,
       });
       const puts = plan.put.map((next) => replaced(store.service(next.id), next, { nowMs: nowMs() }));

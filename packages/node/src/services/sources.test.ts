@@ -76,7 +76,7 @@ class Cluster {
     const registry = createServiceRegistry(document, NAMES[n] as string, undefined, {
       sessions,
       clock: this.clock,
-      members: NAMES,
+      members: () => NAMES,
     });
     const keeper = new RemovalKeeper({
       store: document,

@@ -5,7 +5,7 @@
 // so that any X.509 tool shows it. The number decides the member's NAT port slots; that is why it is certified
 // rather than configured: two members cannot talk themselves into the same slots.
 import { X509Certificate } from "node:crypto";
-import { HoldfastError, MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
+import { type Address, HoldfastError, MEMBER_NUMBER_COUNT_MAX, parseAddress } from "@holdfast/model";
 
 /** Cluster ids and member names: DNS-label-like, so that they need no escaping in a URI, a file name or a log. */
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -78,6 +78,20 @@ export function identityOfCertificate(certificate: string | Uint8Array): MemberI
     .filter((name) => name.startsWith("URI:"))
     .map((name) => parseIdentityUri(name.slice(4)));
   return found.length === 1 ? found[0] : undefined;
+}
+
+/** The IP addresses in a certificate, in its order. Never throws. */
+export function addressesOfCertificate(certificate: string | Uint8Array): readonly Address[] {
+  if (certificate.length > CERTIFICATE_BYTES_MAX) return [];
+  try {
+    const names = new X509Certificate(certificate).subjectAltName ?? "";
+    return names
+      .split(", ")
+      .filter((name) => name.startsWith("IP Address:"))
+      .map((name) => parseAddress(name.slice("IP Address:".length).toLowerCase()));
+  } catch {
+    return [];
+  }
 }
 
 /** The same with the certificate, DER. */

@@ -9,6 +9,7 @@
 import { memberOf } from "../journal/actor.ts";
 import type { Entry } from "../journal/payload.ts";
 import type { Engine, EngineStatus, PeerIdentity, PeerMessage, Summary, ToEngine } from "../ports.ts";
+import type { Listing } from "../transport/settings.ts";
 import { readBatch } from "./batch.ts";
 import { assemble, type EnginePorts, type Parts } from "./parts.ts";
 import type { Peer } from "./peers.ts";
@@ -44,6 +45,8 @@ export class ReplicationEngine implements Engine {
       disconnected: (peer) => this.#disconnected(peer),
       message: (peer, message) => this.#fromPeer(peer, message),
       dropped: (peer) => broadcast.summary(peer.number),
+      excluded: (by) => link.post({ kind: "excluded", by }),
+      applied: (applicant) => link.post({ kind: "applied", applicant }),
     });
     this.#timers.push(
       clock.every(settings.summaryPeriodMs, () => broadcast.summaryAll()),
@@ -131,10 +134,23 @@ export class ReplicationEngine implements Engine {
       case "response":
         parts.requests.answer(message);
         break;
+      case "members":
+        this.#relist(message.listing);
+        break;
       case "status":
         parts.post({ kind: "status", token: message.token, status: this.status() });
         break;
     }
+  }
+
+  #relist(listing: Listing): void {
+    const { settings, peers, readiness } = this.#parts;
+    settings.members = listing.members.map(({ name, number }) => ({ name, number }));
+    // First: ends of links come back here at once.
+    this.#ports.transport.setMembers(listing);
+    peers.relist();
+    readiness.relist();
+    readiness.changed();
   }
 
   #connected(identity: PeerIdentity): void {

@@ -51,6 +51,18 @@ export class Peers {
     for (const { number } of ports.settings.members) this.#heardAtMs.set(number, ports.nowMs());
   }
 
+  /** New members have until now to be heard; of those that are gone nothing is expected. */
+  relist(): void {
+    const { settings, nowMs } = this.#ports;
+    const numbers = new Set(settings.members.map(({ number }) => number));
+    for (const number of numbers) if (!this.#heardAtMs.has(number)) this.#heardAtMs.set(number, nowMs());
+    for (const number of [...this.#heardAtMs.keys()])
+      if (!numbers.has(number) && !this.#peers.has(number)) {
+        this.#heardAtMs.delete(number);
+        this.#current.delete(number);
+      }
+  }
+
   get(number: number): Peer | undefined {
     return this.#peers.get(number);
   }

@@ -43,6 +43,12 @@ export class Readiness {
     this.#greeted.add(member);
   }
 
+  /** A number may be another member's now. */
+  relist(): void {
+    const numbers = new Set(this.#ports.settings.members.map(({ number }) => number));
+    for (const number of this.#greeted) if (!numbers.has(number)) this.#greeted.delete(number);
+  }
+
   /** Caught up with whoever is there; those who are not had time to come, or somebody there holds what they hold. */
   isSettled(): boolean {
     const { settings, peers, isIdle } = this.#ports;

@@ -5,8 +5,8 @@ import type { PeerIdentity } from "../ports.ts";
 
 export interface ReplicationSettings {
   readonly member: PeerIdentity;
-  /** Every configured member, this one included. */
-  readonly members: readonly PeerIdentity[];
+  /** Every configured member, this one included, as the list is now: read it when it is needed. */
+  members: readonly PeerIdentity[];
   /** What this member offers; those of `members` are as they greet. Default: all that this build can. */
   readonly capabilities: readonly string[];
   /** M: how long a journal remembers. Every segment retires within it. */

@@ -15,13 +15,19 @@ export interface AdmissionContext {
   readonly certified: MemberIdentity | undefined;
   /** Whom this member dialled; undefined when it was dialled. */
   readonly expected: MemberName | undefined;
-  /** Numbers of the configured members, by name. */
-  readonly configured: ReadonlyMap<MemberName, number>;
+  /** Numbers of the configured members, by name; undefined: the list is not known, a certificate of the cluster will do. */
+  readonly configured: ReadonlyMap<MemberName, number> | undefined;
+  /** Names that were taken out of the list. */
+  readonly removed?: ReadonlySet<MemberName>;
 }
+
+/** Reasons that the other side acts upon. */
+export const REMOVED = "removed";
+export const NOT_CONFIGURED = "not-configured";
 
 /** undefined: admitted. */
 export function refusalOf(greeting: Greeting, context: AdmissionContext): Refusal | undefined {
-  const { own, certified, expected, configured } = context;
+  const { own, certified, expected, configured, removed } = context;
   if (greeting.versionLowest > own.versionHighest || greeting.versionHighest < own.versionLowest) {
     return refuse(
       "version",
@@ -68,10 +74,16 @@ export function refusalOf(greeting: Greeting, context: AdmissionContext): Refusa
   }
   if (expected !== undefined && greeting.memberName !== expected)
     return refuse("unexpected-member", `${expected} was dialled and ${greeting.memberName} answered`);
+  if (configured === undefined) {
+    if (certified !== undefined) return undefined;
+    return refuse("certificate", `${own.memberName} does not know the members yet and needs a certificate`);
+  }
   const configuredNumber = configured.get(greeting.memberName);
+  if (configuredNumber === undefined && removed?.has(greeting.memberName) === true)
+    return refuse(REMOVED, removedText(greeting.memberName));
   if (configuredNumber === undefined) {
     return refuse(
-      "not-configured",
+      NOT_CONFIGURED,
       `${greeting.memberName} is not among the members that ${own.memberName} is configured with`,
     );
   }
@@ -82,6 +94,10 @@ export function refusalOf(greeting: Greeting, context: AdmissionContext): Refusa
     );
   }
   return undefined;
+}
+
+export function removedText(member: MemberName): string {
+  return `${member} was removed from the cluster: stop it, or add it again under another name`;
 }
 
 function refuse(reason: string, explanation: string): Refusal {

@@ -8,11 +8,13 @@ import { type CertifiedMember, certifiedMember, identityOfCertificate } from "..
 import type { MemberTls } from "../certificates/verify.ts";
 import { PEER_MESSAGE_BYTES_MAX } from "../ports.ts";
 import { CERTIFICATE_ENDED, LINK_PATH, REFUSAL_HEADER } from "./listener.ts";
-import type { HostPort, LinkTiming } from "./settings.ts";
+import type { JoinAddress, LinkTiming } from "./settings.ts";
 
 export interface DialerOptions {
-  readonly member: MemberName;
-  readonly addresses: readonly HostPort[];
+  /** undefined: whichever member of the cluster answers. */
+  readonly member: MemberName | undefined;
+  /** A name is resolved at every try. */
+  readonly addresses: readonly JoinAddress[];
   readonly clusterId: string;
   readonly tls: MemberTls | "plain";
   readonly clock: Clock;
@@ -26,7 +28,7 @@ export interface DialerOptions {
 
 interface Attempt {
   readonly socket: WebSocket;
-  readonly address: HostPort;
+  readonly address: JoinAddress;
 }
 
 export class Dialer {
@@ -37,7 +39,7 @@ export class Dialer {
   #timer: Timer | undefined;
   #stagger: Timer | undefined;
   #attempts = new Set<Attempt>();
-  #toTry: HostPort[] = [];
+  #toTry: JoinAddress[] = [];
   #stopped = false;
   #refusedInRound = false;
 
@@ -51,7 +53,7 @@ export class Dialer {
     this.#tls = tls;
   }
 
-  get member(): MemberName {
+  get member(): MemberName | undefined {
     return this.#options.member;
   }
 
@@ -132,7 +134,7 @@ export class Dialer {
       this.#stagger = this.#options.clock.after(this.#options.timing.staggerMs, () => this.#next());
   }
 
-  #dial(address: HostPort): void {
+  #dial(address: JoinAddress): void {
     const { timing } = this.#options;
     const tls = this.#tls;
     const host = address.host.includes(":") ? `[${address.host}]` : address.host;
@@ -200,11 +202,12 @@ export class Dialer {
     // result type, hence the assertion.
     const checkServerIdentity = (_host: string, certificate: PeerCertificate): Error | undefined => {
       const identity = identityOfCertificate(new Uint8Array(certificate.raw));
-      if (identity?.clusterId === clusterId && identity.memberName === member) return undefined;
+      const isExpected = member === undefined || identity?.memberName === member;
+      if (identity?.clusterId === clusterId && isExpected) return undefined;
       const found =
         identity === undefined ? "no member" : `${identity.memberName} of cluster ${identity.clusterId}`;
       return Object.assign(
-        new Error(`expected ${member} of cluster ${clusterId}, the certificate names ${found}`),
+        new Error(`expected ${member ?? "a member"} of cluster ${clusterId}, the certificate names ${found}`),
         {
           code: "HOLDFAST_CERTIFICATE_NAME",
         },
@@ -216,7 +219,7 @@ export class Dialer {
       key: tls.keyPem,
       minVersion: "TLSv1.3",
       rejectUnauthorized: true,
-      servername: member,
+      servername: member ?? "any-member",
       checkServerIdentity: checkServerIdentity as unknown as NonNullable<
         ClientOptions["checkServerIdentity"]
       >,

@@ -10,6 +10,7 @@ import {
   type Transport,
   type TransportHandlers,
 } from "../ports.ts";
+import type { Listing } from "./settings.ts";
 
 export interface MemoryNetworkOptions {
   readonly clock: Clock;
@@ -162,6 +163,17 @@ export class MemoryNetwork {
       if (link.a === member || link.b === member) this.#close(link, reason, reason);
   }
 
+  /** @internal The member's list is another one. */
+  relisted(member: MemoryTransport): void {
+    const { number } = member.identity;
+    for (const link of [...this.#links.values()]) {
+      if (link.a !== member && link.b !== member) continue;
+      const other = link.a === member ? link.b : link.a;
+      if (!member.lists(other.identity)) this.#close(link, "not-configured", "not-configured");
+    }
+    for (const other of this.#members.keys()) if (other !== number) this.#reconnect(number, other);
+  }
+
   /** @internal */
   send(from: number, to: number, message: PeerMessage): boolean {
     return this.#links.has(pairKey(from, to)) && this.#post(from, to, encodePeerMessage(message));
@@ -192,7 +204,7 @@ export class MemoryNetwork {
       const first = this.#members.get(a);
       const second = this.#members.get(b);
       if (first === undefined || second === undefined || this.#cuts.has(key) || this.#links.has(key)) return;
-      if (!this.#canGreet(a, b)) return;
+      if (!this.#canGreet(a, b) || !first.lists(second.identity) || !second.lists(first.identity)) return;
       const lane = (from: number, to: number): Lane => ({
         parcels: [],
         head: 0,
@@ -293,6 +305,7 @@ class MemoryTransport implements Transport {
   readonly identity: PeerIdentity;
   readonly #network: MemoryNetwork;
   readonly #peers = new Map<number, PeerIdentity>();
+  #listed: ReadonlyMap<number, string> | undefined;
   #handlers: TransportHandlers | undefined;
 
   constructor(network: MemoryNetwork, identity: PeerIdentity) {
@@ -326,6 +339,16 @@ class MemoryTransport implements Transport {
     this.#handlers = undefined;
     if (handlers !== undefined) this.#network.leave(this, "stopped");
     return Promise.resolve();
+  }
+
+  setMembers({ members }: Listing): void {
+    this.#listed = new Map(members.map(({ name, number }) => [number, name]));
+    if (this.#handlers !== undefined) this.#network.relisted(this);
+  }
+
+  /** Without a list everybody is taken. */
+  lists({ name, number }: PeerIdentity): boolean {
+    return this.#listed === undefined || this.#listed.get(number) === name;
   }
 
   up(peer: PeerIdentity): void {

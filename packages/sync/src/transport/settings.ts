@@ -18,14 +18,44 @@ export interface ConfiguredMember {
   readonly addresses: readonly HostPort[];
 }
 
+/** Where a member that does not know the list yet finds somebody who does: an address, or a name to be resolved. */
+export interface JoinAddress {
+  readonly host: string;
+  /** 1 … 65535. */
+  readonly port: number;
+}
+
+/** Who the members are, as far as links are concerned. */
+export interface Listing {
+  /** This member may be among them. */
+  readonly members: readonly ConfiguredMember[];
+  /** Names that were on the list: whoever comes as one of them is told so. */
+  readonly removed?: readonly MemberName[];
+  /**
+   * Not empty: this member does not know the list. These are dialled, one after the other, and whoever has a certificate
+   * of the cluster is believed to be a member.
+   */
+  readonly join?: readonly JoinAddress[];
+}
+
+/** Somebody with a certificate of the cluster who is not on the list. */
+export interface Applicant {
+  readonly name: MemberName;
+  readonly number: number;
+  /** Those of its certificate; none there: the one that it came from. */
+  readonly addresses: readonly Address[];
+}
+
 export interface WsTransportOptions {
   readonly clusterId: string;
   readonly memberName: MemberName;
   readonly memberNumber: number;
   readonly memberNumberCount: number;
   readonly listen: readonly HostPort[];
-  /** The other members; this member itself may be among them. Who is not listed is refused. */
+  /** At first, see `setMembers`; this member may be among them. Who is not listed is refused. */
   readonly members: readonly ConfiguredMember[];
+  /** At first, see Listing. */
+  readonly join?: readonly JoinAddress[];
   /**
    * "plain" sends sessions and tags in clear and believes any name: for loopback and labs, and only when the
    * configuration says so.

@@ -2,7 +2,7 @@
 // pair is kept; every refusal is counted by reason and told to both logs.
 import type { MemberName } from "@holdfast/model";
 import type { WebSocket } from "ws";
-import type { CertifiedMember } from "../certificates/identity.ts";
+import { addressesOfCertificate, type CertifiedMember } from "../certificates/identity.ts";
 import { isRevoked, type Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import { CAPABILITIES } from "../messages/capabilities.ts";
@@ -16,15 +16,18 @@ import {
   type Transport,
   type TransportHandlers,
 } from "../ports.ts";
-import { type Refusal, refusalOf } from "./admission.ts";
+import { NOT_CONFIGURED, REMOVED, type Refusal, refusalOf, removedText } from "./admission.ts";
 import { Dialer } from "./dialer.ts";
 import { Link, type LinkEvents } from "./link.ts";
 import { type Listener, listen } from "./listener.ts";
 import {
   ADDRESS_COUNT_MAX,
+  type ConfiguredMember,
   type HostPort,
+  type JoinAddress,
   LINK_TIMING,
   type LinkTiming,
+  type Listing,
   type WsTransportOptions,
 } from "./settings.ts";
 
@@ -50,7 +53,13 @@ export class WsTransport implements Transport {
   readonly #options: WsTransportOptions;
   readonly #timing: LinkTiming;
   readonly #own: Greeting;
-  readonly #configured: ReadonlyMap<MemberName, number>;
+  #members: readonly ConfiguredMember[] = [];
+  /** undefined: not known yet, this member joins. */
+  #configured: ReadonlyMap<MemberName, number> | undefined;
+  #removed: ReadonlySet<MemberName> = new Set();
+  /** Dials whoever is there while this member joins. */
+  #joiner: Dialer | undefined;
+  #joinText = "";
   readonly #dialers = new Map<MemberName, Dialer>();
   readonly #greeting = new Set<Link>();
   /** Links that are up, by member number. */
@@ -67,6 +76,7 @@ export class WsTransport implements Transport {
   #handlers: TransportHandlers | undefined;
   #listener: Listener | undefined;
   #revoked: readonly Revocation[];
+  #tls: MemberTls | "plain";
   #stopped = false;
   #lastMessage: PeerMessage | undefined;
   #lastBytes: Uint8Array = new Uint8Array(0);
@@ -74,8 +84,9 @@ export class WsTransport implements Transport {
   /** Listening has begun when this resolves; nothing is dialled before `start`. Errors: SYNC_LISTEN_FAILED. */
   static async open(options: WsTransportOptions): Promise<WsTransport> {
     const transport = new WsTransport(options);
-    const members = new Set(options.members.flatMap(({ addresses }) => addresses.map(({ host }) => host)));
-    transport.#listener = await listen(options.listen, options.tls, (address) => members.has(address), {
+    const isMember = (address: string) =>
+      transport.#members.some(({ addresses }) => addresses.some(({ host }) => host === address));
+    transport.#listener = await listen(options.listen, options.tls, isMember, {
       accepted: (socket, certified, remote) => transport.#opened(socket, undefined, certified, remote),
       refused: (reason, explanation, remote) =>
         transport.#noteRefusal("refused a connection", reason, explanation, remote, undefined),
@@ -88,6 +99,7 @@ export class WsTransport implements Transport {
     this.#options = options;
     this.#timing = { ...LINK_TIMING, ...options.timing };
     this.#revoked = options.revoked ?? [];
+    this.#tls = options.tls;
     this.#own = {
       versionLowest: PROTOCOL_VERSION_LOWEST,
       versionHighest: PROTOCOL_VERSION,
@@ -98,21 +110,50 @@ export class WsTransport implements Transport {
       instance: options.random.bytes(16),
       capabilities: CAPABILITIES,
     };
-    const others = options.members.filter((member) => member.name !== options.memberName);
-    this.#configured = new Map(
-      others.slice(0, MEMBER_COUNT_MAX).map((member) => [member.name, member.number]),
-    );
-    for (const member of others.slice(0, MEMBER_COUNT_MAX)) {
-      if (member.addresses.length > ADDRESS_COUNT_MAX)
-        options.logger.warn(
-          { member: member.name },
-          `only the first ${ADDRESS_COUNT_MAX} addresses are used`,
-        );
-      this.#dialers.set(
-        member.name,
-        this.#dialerOf(member.name, member.addresses.slice(0, ADDRESS_COUNT_MAX)),
-      );
+    this.setMembers(options);
+  }
+
+  setMembers({ members, removed = [], join = [] }: Listing): void {
+    const { memberName, logger } = this.#options;
+    this.#removed = new Set(removed);
+    const before = new Map(this.#members.map((member) => [member.name, JSON.stringify(member)]));
+    const others = members.filter((member) => member.name !== memberName).slice(0, MEMBER_COUNT_MAX);
+    this.#members = others;
+    this.#configured =
+      join.length > 0 ? undefined : new Map(others.map((member) => [member.name, member.number]));
+    this.#setJoin(join);
+    for (const [name, dialer] of this.#dialers) {
+      const now = others.find((member) => member.name === name);
+      if (now !== undefined && JSON.stringify(now) === before.get(name)) continue;
+      dialer.stop();
+      this.#dialers.delete(name);
     }
+    for (const member of others) {
+      if (this.#dialers.has(member.name)) continue;
+      if (member.addresses.length > ADDRESS_COUNT_MAX)
+        logger.warn({ member: member.name }, `only the first ${ADDRESS_COUNT_MAX} addresses are used`);
+      const dialer = this.#dialerOf(member.name, member.addresses.slice(0, ADDRESS_COUNT_MAX));
+      this.#dialers.set(member.name, dialer);
+      if (this.#handlers !== undefined && !this.#isConnected(member.name))
+        dialer.schedule(this.#yieldMs(member.name));
+    }
+    for (const link of [...this.#links.values()]) this.#endUnlisted(link);
+  }
+
+  #endUnlisted(link: Link): void {
+    const { memberName: name = "", memberNumber } = link.greeting ?? {};
+    if (this.#configured === undefined || this.#configured.get(name) === memberNumber) return;
+    const reason = this.#removed.has(name) ? REMOVED : NOT_CONFIGURED;
+    link.refuse({ reason, explanation: reason === REMOVED ? removedText(name) : "no member any longer" });
+  }
+
+  #setJoin(join: readonly JoinAddress[]): void {
+    const text = JSON.stringify(join);
+    if (text === this.#joinText) return;
+    this.#joinText = text;
+    this.#joiner?.stop();
+    this.#joiner = join.length === 0 ? undefined : this.#dialerOf(undefined, join);
+    if (this.#handlers !== undefined) this.#joiner?.schedule(0);
   }
 
   /** Where it really listens, ports filled in. */
@@ -122,7 +163,8 @@ export class WsTransport implements Transport {
 
   start(handlers: TransportHandlers): void {
     this.#handlers = handlers;
-    for (const dialer of this.#dialers.values()) dialer.schedule(this.#yieldMs(dialer.member));
+    for (const [name, dialer] of this.#dialers) dialer.schedule(this.#yieldMs(name));
+    this.#joiner?.schedule(0);
   }
 
   peers(): readonly PeerIdentity[] {
@@ -190,8 +232,10 @@ export class WsTransport implements Transport {
   }
 
   setTls(tls: MemberTls): void {
+    this.#tls = tls;
     this.#listener?.setTls(tls);
     for (const dialer of this.#dialers.values()) dialer.setTls(tls);
+    this.#joiner?.setTls(tls);
     this.#refusalLoggedAtMs.clear();
   }
 
@@ -199,17 +243,18 @@ export class WsTransport implements Transport {
     if (this.#stopped) return;
     this.#stopped = true;
     for (const dialer of this.#dialers.values()) dialer.stop();
+    this.#joiner?.stop();
     for (const link of [...this.#greeting, ...this.#links.values()]) link.close("stopped");
     await this.#listener?.close();
   }
 
-  #dialerOf(member: MemberName, addresses: readonly HostPort[]): Dialer {
-    const { clusterId, tls, clock, random, logger } = this.#options;
+  #dialerOf(member: MemberName | undefined, addresses: readonly JoinAddress[]): Dialer {
+    const { clusterId, clock, random, logger } = this.#options;
     return new Dialer({
       member,
       addresses,
       clusterId,
-      tls,
+      tls: this.#tls,
       clock,
       random,
       timing: this.#timing,
@@ -266,7 +311,9 @@ export class WsTransport implements Transport {
       certified: link.certified,
       expected: link.dialled,
       configured: this.#configured,
+      removed: this.#removed,
     });
+    if (refusal?.reason === NOT_CONFIGURED) this.#applied(link);
     if (refusal !== undefined) return refusal;
     if (this.#isRevoked(link)) return REVOKED;
     const existing = this.#links.get(greeting.memberNumber);
@@ -276,6 +323,17 @@ export class WsTransport implements Transport {
     )
       return undefined;
     return this.#challenge(existing, greeting);
+  }
+
+  #applied({ certified, remote }: Link): void {
+    if (certified === undefined) return;
+    const listed = addressesOfCertificate(certified.certificate);
+    const from = remote.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
+    this.#handlers?.applied?.({
+      name: certified.memberName,
+      number: certified.memberNumber,
+      addresses: listed.length > 0 ? listed : [from],
+    });
   }
 
   /** A second instance with a connected member's number: the first restarted, unless it still answers. */
@@ -302,6 +360,7 @@ export class WsTransport implements Transport {
     this.#links.set(greeting.memberNumber, link);
     this.#linkCount++;
     this.#dialers.get(greeting.memberName)?.succeeded();
+    this.#joiner?.succeeded();
     this.#options.logger.info(
       { member: greeting.memberName, number: greeting.memberNumber, remote: link.remote },
       "member connected",
@@ -339,6 +398,9 @@ export class WsTransport implements Transport {
     if (link.refusedByPeer !== undefined) {
       const { reason: why, explanation } = link.refusedByPeer;
       this.#noteRefusal("was refused", why, explanation, link.remote, member);
+      // Only who is on the list has a say, and only in its own name.
+      if (why === REMOVED && member !== undefined && this.#dialers.has(member))
+        this.#handlers?.excluded?.(member);
     }
     const current = this.#isCurrent(link);
     if (current && link.greeting !== undefined) {
@@ -347,12 +409,19 @@ export class WsTransport implements Transport {
       this.#handlers?.disconnected(identityOf(link), reason);
     }
     if (this.#stopped) return;
+    this.#joinAgain(link);
     const dialer = member === undefined ? undefined : this.#dialers.get(member);
-    if (dialer === undefined || this.#isConnected(dialer.member)) return;
+    if (dialer === undefined || member === undefined || this.#isConnected(member)) return;
     if (reason === "silence") dialer.rotate();
     if (link.refusal !== undefined || link.refusedByPeer !== undefined) dialer.pause();
-    else if (current) dialer.schedule(this.#yieldMs(dialer.member));
+    else if (current) dialer.schedule(this.#yieldMs(member));
     else dialer.retry();
+  }
+
+  #joinAgain(link: Link): void {
+    if (this.#joiner === undefined || this.#links.size > 0) return;
+    if (link.refusal !== undefined || link.refusedByPeer !== undefined) this.#joiner.pause();
+    else this.#joiner.retry();
   }
 
   #isConnected(member: MemberName): boolean {

@@ -52,6 +52,7 @@ export async function hostEngine(
     memberNumberCount,
     listen,
     members,
+    ...(options.join !== undefined && { join: options.join }),
     tls,
     ...(options.revoked !== undefined && { revoked: options.revoked }),
     timing,

@@ -4,7 +4,7 @@ import type { Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import type { ReplicationSettings } from "../engine/settings.ts";
 import type { StoreCounters } from "../store/file-store.ts";
-import type { ConfiguredMember, HostPort, LinkTiming } from "../transport/settings.ts";
+import type { ConfiguredMember, HostPort, JoinAddress, LinkTiming } from "../transport/settings.ts";
 import type { TransportCounters } from "../transport/websocket.ts";
 
 /** Plain data: it crosses to the thread by structured clone. */
@@ -14,8 +14,9 @@ export interface HostOptions {
   readonly memberNumber: number;
   readonly memberNumberCount: number;
   readonly listen: readonly HostPort[];
-  /** All members; this one may be among them. */
+  /** At first; this member may be among them. */
   readonly members: readonly ConfiguredMember[];
+  readonly join?: readonly JoinAddress[];
   readonly tls: MemberTls | "plain";
   readonly revoked?: readonly Revocation[];
   /** undefined keeps nothing on disk. */

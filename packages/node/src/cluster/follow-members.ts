@@ -1,0 +1,59 @@
+// What has to be told of a change of the list: replication and the coordinator. Everything else reads the list when it
+// needs it.
+import type { Coordinator, MemberConfiguration } from "@holdfast/coordinator";
+import { type Clock, HoldfastError, type Logger, type MemberList, type Members } from "@holdfast/model";
+import type { ClusterLink } from "./link.ts";
+import { listingOf } from "./member-list.ts";
+
+/** How long the link to a member that was taken out stays, so that it hears of that itself. */
+export const FAREWELL_MS = 2_000;
+
+export interface FollowParts {
+  readonly members: Members;
+  readonly placed: () => readonly MemberConfiguration[];
+  readonly link: Pick<ClusterLink, "setMembers">;
+  readonly coordinator: Pick<Coordinator, "setMembers">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Gives back what ends it. */
+export function followMembers({
+  members,
+  placed,
+  link,
+  coordinator,
+  clock,
+  logger,
+}: FollowParts): () => void {
+  let farewell: { cancel(): void } | undefined;
+  const unsubscribe = members.subscribe((list, before) => {
+    const leaving = before.members.filter(({ name }) => !list.members.some((each) => each.name === name));
+    tellCoordinator();
+    farewell?.cancel();
+    link.setMembers(listingOf(leaving.length === 0 ? list : withLeaving(list, leaving)));
+    if (leaving.length > 0)
+      farewell = clock.after(FAREWELL_MS, () => link.setMembers(listingOf(members.current())));
+  });
+
+  function tellCoordinator(): void {
+    try {
+      coordinator.setMembers(placed());
+    } catch (error) {
+      // Two networks that this member cannot tell apart: it goes on with the members that it knew.
+      if (!(error instanceof HoldfastError)) throw error;
+      logger.error({ code: error.code, remedy: error.remedy }, error.message);
+    }
+  }
+
+  return () => {
+    unsubscribe();
+    farewell?.cancel();
+  };
+}
+
+/** A number that is given anew at once needs no farewell: the old bearer has said its own. */
+function withLeaving(list: MemberList, leaving: MemberList["members"]): MemberList {
+  const taken = new Set(list.members.map(({ number }) => number));
+  return { ...list, members: [...list.members, ...leaving.filter(({ number }) => !taken.has(number))] };
+}

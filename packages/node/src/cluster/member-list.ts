@@ -1,0 +1,91 @@
+// The list of members as the parts of the daemon want it: for links, for probes, as the configuration file begins it.
+import { ADDRESS_COUNT_MAX, type MemberAddress, type MemberConfiguration } from "@holdfast/coordinator";
+import { type ListedMember, type MemberList, type Members, parseAddress } from "@holdfast/model";
+import type { ConfiguredMember, Listing } from "@holdfast/sync";
+import { addressOf, type OwnMember, ownMember } from "../config/check.ts";
+import type { Configuration } from "../config/schema.ts";
+import { networkOfAddress, type Topology } from "./topology.ts";
+
+/** What the file says, this member included: when it is not listed, with the addresses of its interfaces. */
+export function listedInFile(configuration: Configuration, topology: Topology): readonly ListedMember[] {
+  const own = ownMember(configuration);
+  const probePort = configuration.coordinator.probePort;
+  const replicationPort = configuration.replication.port;
+  const members = configuration.members.map((member): ListedMember => {
+    const zone = member.name === own.name ? own.zone : (member.zone ?? "");
+    return {
+      name: member.name,
+      number: member.number,
+      ...(zone !== "" && { zone }),
+      addresses: member.addresses.map((entry) => {
+        const address = parseAddress(addressOf(entry));
+        return typeof entry === "string" ? { address } : { network: entry.network, address };
+      }),
+      probePort: member.probePort ?? probePort,
+      replicationPort: member.replicationPort ?? replicationPort,
+    };
+  });
+  if (members.some((member) => member.name === own.name)) return members;
+  const addresses = topology.interfaces.flatMap(({ name, network }) => {
+    const first = topology.system.get(name)?.addresses[0];
+    return first === undefined ? [] : [{ network, address: first.address }];
+  });
+  const zone = own.zone === "" ? {} : { zone: own.zone };
+  const self = { name: own.name, number: own.number, ...zone, addresses, probePort, replicationPort };
+  return [...members, self];
+}
+
+/** As the coordinator wants them: each address on a network. */
+export function placedMembers(
+  members: readonly ListedMember[],
+  topology: Topology,
+): readonly MemberConfiguration[] {
+  return members.map(({ name, number, zone, addresses, probePort: port }) => ({
+    name,
+    number,
+    ...(zone !== undefined && { zone }),
+    addresses: addresses.slice(0, ADDRESS_COUNT_MAX).map(
+      ({ network, address }, index): MemberAddress => ({
+        network: network ?? networkOfAddress(address, topology) ?? `network-${index}`,
+        address,
+        port,
+      }),
+    ),
+  }));
+}
+
+/** As replication wants them. */
+export function linkedMembers(members: readonly ListedMember[]): readonly ConfiguredMember[] {
+  return members.map(({ name, number, addresses, replicationPort: port }) => ({
+    name,
+    number,
+    addresses: addresses.map(({ address: host }) => ({ host, port })),
+  }));
+}
+
+export function listingOf({ members, resting }: MemberList): Listing {
+  const names = new Set(members.map(({ name }) => name));
+  return {
+    members: linkedMembers(members),
+    removed: resting.map(({ name }) => name).filter((name) => !names.has(name)),
+  };
+}
+
+/** The list with networks, made anew when it changes. */
+export function placing(members: Members, topology: Topology): () => readonly MemberConfiguration[] {
+  let of: MemberList | undefined;
+  let placed: readonly MemberConfiguration[] = [];
+  return () => {
+    const list = members.current();
+    if (list !== of) {
+      of = list;
+      placed = placedMembers(list.members, topology);
+    }
+    return placed;
+  };
+}
+
+/** How many others there are. */
+export function otherCount({ members }: MemberList, own: Pick<OwnMember, "name">): number {
+  return members.filter(({ name }) => name !== own.name).length;
+}
