@@ -460,6 +460,12 @@ export const ERROR_CATALOGUE = {
     remedy:
       "Linux 5.11 or newer with BTF (/sys/kernel/btf/vmlinux) is needed, 5.18 for XDP; or set dataPlane.mode: userspace.",
   },
+  BPF_FLOWS_NOT_CARRIED: {
+    status: 500,
+    message: "The flows pinned in {directory} cannot be carried over to this version: {reason}.",
+    remedy:
+      "Start the version that pinned them, or give them up with 'holdfast run --discard-flows': the other members' records bring them back, associations of a member alone end.",
+  },
   BPF_ATTACH_FAILED: {
     status: 500,
     message: "{what} on interface {interface} failed: {reason}.",

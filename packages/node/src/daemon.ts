@@ -71,6 +71,8 @@ export interface DaemonOptions {
   readonly logger?: DaemonLogger;
   /** A part failed beyond repair after the start; the process must end. The data plane goes on. */
   readonly onFatal: (error: Error) => void;
+  /** Pinned flows that cannot be carried over are given up; without it they are an error. */
+  readonly discardFlows?: boolean;
 }
 
 export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOptions): Promise<Daemon> {
@@ -175,6 +177,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     });
 
     const dataPlane: DataPlane = await openDataPlane({
+      ...(options.discardFlows !== undefined && { discardFlows: options.discardFlows }),
       configuration,
       own,
       members,

@@ -16,7 +16,11 @@ const EXIT_FATAL = 70;
 const STATUS_PERIOD_MS = 1_000;
 
 /** Runs until SIGTERM or SIGINT; resolves to the exit code. Throws coded errors when it cannot start. */
-export async function runDaemon(options: { readonly file: string | undefined }): Promise<number> {
+export async function runDaemon(options: {
+  readonly file: string | undefined;
+  /** Pinned flows that cannot be carried over are given up. */
+  readonly discardFlows?: boolean;
+}): Promise<number> {
   const manager = new ServiceManager();
   const pause = new StartPause(process.env["RUNTIME_DIRECTORY"]?.split(":", 1)[0], Date.now());
   await wait(pause, manager);
@@ -65,7 +69,11 @@ export async function runDaemon(options: { readonly file: string | undefined }):
       process.off("uncaughtException", fatal);
       resolve(code);
     };
-    startDaemon(loaded, { logger, onFatal: fatal }).then(
+    startDaemon(loaded, {
+      logger,
+      onFatal: fatal,
+      ...(options.discardFlows !== undefined && { discardFlows: options.discardFlows }),
+    }).then(
       (started) => {
         daemon = started;
         beats.push(...tell(manager, started));

@@ -18,9 +18,15 @@ export function addNodeCommands(program: Command, context: Context): void {
     .command("run")
     .description("run a member in the foreground, until SIGTERM or SIGINT")
     .option(...configOption)
-    .action(async (options: { config?: string }) => {
+    .option(
+      "--discard-flows",
+      "give up pinned flows that this version cannot carry over (BPF_FLOWS_NOT_CARRIED)",
+    )
+    .action(async (options: { config?: string; discardFlows?: boolean }) => {
       const { runDaemon } = await import("@holdfast/node/run");
-      process.exitCode = await runDaemon({ file: configFile(options) });
+      const { discardFlows } = options;
+      const file = configFile(options);
+      process.exitCode = await runDaemon({ file, ...(discardFlows !== undefined && { discardFlows }) });
     });
 
   const configCommand = program.command("config").description("look at a configuration");

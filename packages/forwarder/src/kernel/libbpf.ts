@@ -26,6 +26,16 @@ interface Libbpf {
     ids: Uint8Array,
     count: Uint8Array,
   ) => number;
+  readonly mapCreate: (
+    type: number,
+    name: string,
+    keySize: number,
+    valueSize: number,
+    entryCountMax: number,
+    options: Pointer,
+  ) => number;
+  /** The BTF object of an id; the kernel asks for CAP_SYS_ADMIN. */
+  readonly btfById: (id: number) => number;
   readonly pin: (fd: number, path: string) => number;
   readonly get: (path: string) => number;
   readonly infoByFd: (fd: number, info: Uint8Array, size: Uint8Array) => number;
@@ -82,6 +92,10 @@ export function libbpf(): Libbpf {
     programQuery: f(
       "int bpf_prog_query(int target_fd, int type, uint32_t flags, void *attach_flags, void *ids, void *count)",
     ),
+    mapCreate: f(
+      "int bpf_map_create(int type, const char *name, uint32_t key, uint32_t value, uint32_t count, void *opts)",
+    ),
+    btfById: f("int bpf_btf_get_fd_by_id(uint32_t id)"),
     pin: f("int bpf_obj_pin(int fd, const char *path)"),
     get: f("int bpf_obj_get(const char *path)"),
     infoByFd: f("int bpf_obj_get_info_by_fd(int fd, void *info, void *len)"),

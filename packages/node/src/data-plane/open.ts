@@ -48,6 +48,8 @@ export interface DataPlaneOptions {
   readonly isMemberAddress?: (address: Address) => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Pinned flows that cannot be carried over are given up; without it they are an error. */
+  readonly discardFlows?: boolean;
 }
 
 export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
@@ -62,6 +64,7 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
     ringBytes: settings.puntRingBytes,
     deadAfterMs: configuration.coordinator.probeIntervalMs * configuration.coordinator.missedCountMax,
     logger: logger.child({ component: "fast-path" }),
+    ...(options.discardFlows !== undefined && { discardFlows: options.discardFlows }),
   });
   try {
     return composeDataPlane({

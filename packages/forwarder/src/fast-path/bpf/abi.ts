@@ -79,7 +79,6 @@ export const INTERFACE_FLAG = {
 } as const;
 
 export const LIMITS = {
-  ABI_VERSION: 1,
   CHUNK_STRETCH: 64,
   CHUNK_STRETCH_COUNT_MAX: 256,
   EXTENSION_COUNT_MAX: 6,

@@ -62,6 +62,8 @@ export interface BpfFastPathOptions {
   readonly logger?: Logger;
   /** Other programs than build.sh makes; for tests and benchmarks. */
   readonly objectFile?: string;
+  /** Pinned flows of a layout that cannot be carried over are given up; without it they are an error. */
+  readonly discardFlows?: boolean;
 }
 
 export interface BpfFastPath extends FastPath {
@@ -75,7 +77,7 @@ export interface BpfFastPath extends FastPath {
 
 /**
  * Loads, adopts or swaps, attaches. Throws coded errors: BPF_LIBRARY_MISSING, BPF_OBJECT_MISSING, BPF_FS_UNAVAILABLE,
- * BPF_NOT_PERMITTED, BPF_LOAD_FAILED, BPF_ATTACH_FAILED, INTERFACE_MISSING, INTERFACE_NOT_ETHERNET,
+ * BPF_NOT_PERMITTED, BPF_LOAD_FAILED, BPF_ATTACH_FAILED, BPF_FLOWS_NOT_CARRIED, INTERFACE_MISSING, INTERFACE_NOT_ETHERNET,
  * INTERFACE_INDEX_CLASH, NETLINK_REFUSED, RAW_SOCKET_REFUSED. Nothing stays attached when it does.
  */
 export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfFastPath> {
@@ -90,8 +92,10 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
       log,
       ...(options.pinDirectory === undefined ? {} : { pinDirectory: options.pinDirectory }),
       ...(options.objectFile === undefined ? {} : { objectFile: options.objectFile }),
+      ...(options.discardFlows === undefined ? {} : { discardFlows: options.discardFlows }),
     });
     writeState(plane.maps.hf_state, {
+      layoutNumber: plane.layoutNumber,
       flowCountMax: plane.flowCountMax,
       deadAfterMs: options.deadAfterMs ?? DEAD_AFTER_MS_DEFAULT,
       budgets: { ...PUNT_BUDGETS_DEFAULT, ...options.puntBudgets },
@@ -104,6 +108,7 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
       log,
     });
     interfaces.open();
+    plane.settle();
     return new KernelFastPath(plane, interfaces, netlink, options);
   } catch (error) {
     interfaces?.close(plane?.adopted === true);

@@ -28,7 +28,7 @@ function namesByNumber(): ReadonlyMap<number, string> {
 }
 
 /** Per-CPU values come for every possible CPU, not for those that are there. */
-function possibleCpuCount(): number {
+export function possibleCpuCount(): number {
   try {
     const text = readFileSync("/sys/devices/system/cpu/possible", "utf8").trim();
     const last = text.split(",").at(-1)?.split("-").at(-1);

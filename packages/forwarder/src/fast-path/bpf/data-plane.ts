@@ -1,15 +1,17 @@
 // Loads the programs over new or pinned maps.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { HoldfastError, type Logger } from "@holdfast/model";
 import { libbpf, withLibbpfLog } from "../../kernel/libbpf.ts";
-import { ERRNO, errno, errnoName, libc, type Pointer } from "../../kernel/libc.ts";
+import { ERRNO, errno, errnoName, type Pointer } from "../../kernel/libc.ts";
 import { viewOf } from "../../kernel/memory.ts";
 import { withoutSignals } from "../../kernel/signals.ts";
-import { LIMITS, STATE } from "./abi.ts";
-import { clearPins, pinnedNames, preparePinDirectory } from "./bpffs.ts";
+import { clearPins, preparePinDirectory } from "./bpffs.ts";
+import { type Layouts, layoutHash, layoutsFrom, layoutsOfObject, layoutText } from "./layout/layout.ts";
+import { LAYOUT_1 } from "./layout/layout-1.ts";
 import { BPF_OBJECT_FILE } from "./object-file.ts";
+import { PinDirectory, type PinnedMaps, type Sizes } from "./pins.ts";
 import { fillTables } from "./powers.ts";
 
 export const PINNED_MAPS = [
@@ -42,6 +44,10 @@ export interface DataPlane {
   /** Why there is no XDP program. */
   readonly xdpRefused: string | undefined;
   readonly pinDirectory: string | undefined;
+  /** For versions that do not know hashes of layouts: 1 is theirs. */
+  readonly layoutNumber: number;
+  /** Call when the programs are attached everywhere: maps that were moved from are taken away. */
+  settle(): void;
   close(): void;
 }
 
@@ -52,14 +58,19 @@ export interface DataPlaneOptions {
   readonly puntRingBytes: number;
   readonly log: Logger;
   readonly objectFile?: string;
+  /** Flows of a layout that cannot be carried over are given up, instead of an error. */
+  readonly discardFlows?: boolean;
 }
 
 /** The verifier gives up, and asks for another try, when a signal comes or memory is short for a moment. */
 const LOAD_ATTEMPT_COUNT_MAX = 5;
-const INFO_SIZE = 256;
-const INFO_MAX_ENTRIES_OFFSET = 16;
+/** What versions that knew layouts by a number read as "another one": theirs was 1. */
+const LAYOUT_NUMBER = 2;
 
-/** Throws BPF_LIBRARY_MISSING, BPF_OBJECT_MISSING, BPF_FS_UNAVAILABLE, BPF_NOT_PERMITTED, BPF_LOAD_FAILED. */
+/**
+ * Throws BPF_LIBRARY_MISSING, BPF_OBJECT_MISSING, BPF_FS_UNAVAILABLE, BPF_NOT_PERMITTED, BPF_LOAD_FAILED,
+ * BPF_FLOWS_NOT_CARRIED.
+ */
 export function loadDataPlane(options: DataPlaneOptions): DataPlane {
   const file = options.objectFile ?? BPF_OBJECT_FILE;
   if (!existsSync(file)) throw new HoldfastError("BPF_OBJECT_MISSING", { file });
@@ -68,70 +79,122 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
   } catch (cause) {
     throw new HoldfastError("BPF_LIBRARY_MISSING", { reason: String(cause) }, { cause });
   }
-  const mapDirectory = options.pinDirectory && join(options.pinDirectory, "maps");
-  let sizes: Sizes = options;
-  let adopted = false;
-  if (options.pinDirectory !== undefined && mapDirectory !== undefined) {
-    preparePinDirectory(mapDirectory);
-    const found = pinnedSizes(mapDirectory);
-    if (found === "other-abi") {
-      options.log.warn(
-        { pinDirectory: options.pinDirectory },
-        "the pinned data plane is of another version: its flows are given up, the replicas bring them back",
-      );
-      clearPins(options.pinDirectory);
-      preparePinDirectory(mapDirectory);
-    } else if (found !== undefined) {
-      adopted = true;
-      if (found.flowCountMax !== sizes.flowCountMax || found.puntRingBytes !== sizes.puntRingBytes) {
-        options.log.warn(
-          { configured: sizes.flowCountMax, pinned: found.flowCountMax },
-          "the pinned tables keep their sizes until the data plane is uninstalled",
-        );
-      }
-      sizes = found;
-    }
-  }
-  // The verifier may know less than this one on older kernels: TC alone is enough to work.
-  let object: Pointer;
-  let xdpRefused: string | undefined;
+  const layouts = layoutsOfObject(readFileSync(file), PINNED_MAPS);
+  const pins =
+    options.pinDirectory === undefined ? undefined : new PinDirectory(options.pinDirectory, layouts);
+  const found = pins === undefined ? undefined : pinnedBefore(options, pins);
+  const sizes = found?.sizes ?? options;
   try {
-    object = load(file, mapDirectory, sizes, true);
-  } catch (error) {
-    if (!(error instanceof HoldfastError) || error.code !== "BPF_LOAD_FAILED") throw error;
-    object = load(file, mapDirectory, sizes, false);
-    xdpRefused = String(error.details["reason"]);
-    options.log.warn({ reason: xdpRefused }, "this kernel refuses the XDP program: TC only");
+    const { object, xdpRefused } = loadBoth(options.log, { file, sizes, pins, found });
+    const bpf = libbpf();
+    const maps = {} as Record<MapName, number>;
+    for (const name of PINNED_MAPS) maps[name] = bpf.mapFd(bpf.findMap(object, name));
+    if (pins !== undefined && found?.isMoved === true) moveOver(options.log, pins, found, maps, layouts);
+    const program = (name: string) => bpf.programFd(bpf.findProgram(object, name));
+    return {
+      adopted: found !== undefined,
+      flowCountMax: sizes.flowCountMax,
+      puntRingBytes: sizes.puntRingBytes,
+      layoutNumber: layoutText(layouts) === layoutText(layoutsFrom(LAYOUT_1)) ? 1 : LAYOUT_NUMBER,
+      maps,
+      tcProgram: program("holdfast_tc"),
+      clockProgram: program("holdfast_clock"),
+      xdpProgram: xdpRefused === undefined ? program("holdfast_xdp") : undefined,
+      xdpRefused,
+      pinDirectory: options.pinDirectory,
+      settle: () => {
+        if (found?.isMoved === true) pins?.settle();
+      },
+      close: () => bpf.objectClose(object),
+    };
+  } finally {
+    found?.close();
   }
-  const bpf = libbpf();
-  const maps = {} as Record<MapName, number>;
-  for (const name of PINNED_MAPS) maps[name] = bpf.mapFd(bpf.findMap(object, name));
-  const program = (name: string) => bpf.programFd(bpf.findProgram(object, name));
-  return {
-    adopted,
-    flowCountMax: sizes.flowCountMax,
-    puntRingBytes: sizes.puntRingBytes,
-    maps,
-    tcProgram: program("holdfast_tc"),
-    clockProgram: program("holdfast_clock"),
-    xdpProgram: xdpRefused === undefined ? program("holdfast_xdp") : undefined,
-    xdpRefused,
-    pinDirectory: options.pinDirectory,
-    close: () => bpf.objectClose(object),
-  };
 }
 
-interface Sizes {
-  readonly flowCountMax: number;
-  readonly puntRingBytes: number;
+/** Pinned maps to go on with; undefined: there are none, or none any more. Throws BPF_FLOWS_NOT_CARRIED. */
+function pinnedBefore(options: DataPlaneOptions, pins: PinDirectory): PinnedMaps | undefined {
+  const { log } = options;
+  const pinDirectory = options.pinDirectory as string;
+  pins.recover();
+  preparePinDirectory(pins.maps);
+  const found = pins.find();
+  if (typeof found === "object" && !("refused" in found)) {
+    if (
+      found.sizes.flowCountMax !== options.flowCountMax ||
+      found.sizes.puntRingBytes !== options.puntRingBytes
+    )
+      log.warn(
+        { configured: options.flowCountMax, pinned: found.sizes.flowCountMax },
+        "the pinned tables keep their sizes until the data plane is uninstalled",
+      );
+    // Those of earlier versions have none.
+    if (!found.isMoved) pins.describe();
+    return found;
+  }
+  if (typeof found === "object") {
+    const reason = found.refused;
+    if (options.discardFlows !== true)
+      throw new HoldfastError("BPF_FLOWS_NOT_CARRIED", { directory: pinDirectory, reason });
+    log.warn(
+      { pinDirectory, reason },
+      "the pinned data plane cannot be carried over: its flows are discarded, the replicas bring them back",
+    );
+  }
+  if (found !== "nothing") {
+    clearPins(pinDirectory);
+    preparePinDirectory(pins.maps);
+  }
+  pins.describe();
+  return undefined;
+}
+
+function moveOver(
+  log: Logger,
+  pins: PinDirectory,
+  found: PinnedMaps,
+  maps: Readonly<Record<MapName, number>>,
+  layouts: Layouts,
+): void {
+  const startedMs = performance.now();
+  const moved = pins.move(found, maps);
+  log.info(
+    {
+      from: found.layout,
+      to: layoutHash(layouts),
+      moved: Object.fromEntries(moved),
+      ms: Math.round(performance.now() - startedMs),
+    },
+    "the pinned maps are of another layout: what they hold was moved over",
+  );
+}
+
+interface Load {
+  readonly file: string;
+  readonly sizes: Sizes;
+  readonly pins: PinDirectory | undefined;
+  readonly found: PinnedMaps | undefined;
+}
+
+/** The verifier may know less than this one on older kernels: TC alone is enough to work. */
+function loadBoth(log: Logger, load: Load): { object: Pointer; xdpRefused: string | undefined } {
+  try {
+    return { object: loadObject(load, true), xdpRefused: undefined };
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.code !== "BPF_LOAD_FAILED") throw error;
+    const object = loadObject(load, false);
+    const xdpRefused = String(error.details["reason"]);
+    log.warn({ reason: xdpRefused }, "this kernel refuses the XDP program: TC only");
+    return { object, xdpRefused };
+  }
 }
 
 type LoadResult =
   | { readonly object: Pointer }
   | { readonly error: number; readonly lines: readonly string[] };
 
-function load(file: string, mapDirectory: string | undefined, sizes: Sizes, xdp: boolean): Pointer {
-  const loaded = retried(() => loadOnce(file, mapDirectory, sizes, xdp));
+function loadObject(load: Load, xdp: boolean): Pointer {
+  const loaded = retried(() => loadOnce(load, xdp));
   if ("object" in loaded) return loaded.object;
   const { error, lines } = loaded;
   const name = errnoName(error);
@@ -153,7 +216,7 @@ export function retried<T extends { readonly object: unknown } | { readonly erro
   }
 }
 
-function loadOnce(file: string, mapDirectory: string | undefined, sizes: Sizes, xdp: boolean): LoadResult {
+function loadOnce({ file, sizes, pins, found }: Load, xdp: boolean): LoadResult {
   const bpf = libbpf();
   const opened = withLibbpfLog(() => bpf.objectOpen(file, null));
   const object = opened.result;
@@ -166,8 +229,10 @@ function loadOnce(file: string, mapDirectory: string | undefined, sizes: Sizes, 
   for (const name of ["hf_proven", "hf_unproven"]) {
     bpf.mapSetMaxEntries(bpf.findMap(object, name), sizes.puntRingBytes);
   }
-  if (mapDirectory !== undefined) {
-    for (const name of PINNED_MAPS) bpf.mapSetPinPath(bpf.findMap(object, name), join(mapDirectory, name));
+  for (const name of pins === undefined ? [] : PINNED_MAPS) {
+    // What is to be moved into is made anew, and pinned when it is filled.
+    if (found !== undefined && found.plan(name)?.kind !== "keep") continue;
+    bpf.mapSetPinPath(bpf.findMap(object, name), join((pins as PinDirectory).maps, name));
   }
   bpf.programSetAutoload(bpf.findProgram(object, "holdfast_xdp"), xdp);
   const size = Buffer.alloc(8);
@@ -178,38 +243,4 @@ function loadOnce(file: string, mapDirectory: string | undefined, sizes: Sizes, 
   if (result === 0) return { object };
   bpf.objectClose(object);
   return { error: result, lines };
-}
-
-/** The sizes of pinned maps; undefined when nothing is pinned. */
-function pinnedSizes(mapDirectory: string): Sizes | "other-abi" | undefined {
-  const names = pinnedNames(mapDirectory);
-  if (names.length === 0) return undefined;
-  // A start that died half-way leaves some of them: nothing to keep.
-  if (!PINNED_MAPS.every((name) => names.includes(name))) return "other-abi";
-  const bpf = libbpf();
-  const state = bpf.get(join(mapDirectory, "hf_state"));
-  const flows = bpf.get(join(mapDirectory, "hf_flows4"));
-  const ring = bpf.get(join(mapDirectory, "hf_proven"));
-  try {
-    if (state < 0 || flows < 0 || ring < 0) return "other-abi";
-    const value = Buffer.alloc(STATE.SIZE);
-    if (mapInfo(state).readUInt32LE(12) !== STATE.SIZE) return "other-abi";
-    if (bpf.lookup(state, Buffer.alloc(4), value) !== 0) return "other-abi";
-    if (value.readUInt32LE(STATE.abiVersion) !== LIMITS.ABI_VERSION) return "other-abi";
-    return {
-      flowCountMax: mapInfo(flows).readUInt32LE(INFO_MAX_ENTRIES_OFFSET),
-      puntRingBytes: mapInfo(ring).readUInt32LE(INFO_MAX_ENTRIES_OFFSET),
-    };
-  } finally {
-    for (const fd of [state, flows, ring]) if (fd >= 0) libc().close(fd);
-  }
-}
-
-/** struct bpf_map_info: type, id, key_size, value_size, max_entries, … */
-function mapInfo(fd: number): Buffer {
-  const info = Buffer.alloc(INFO_SIZE);
-  const size = Buffer.alloc(4);
-  size.writeUInt32LE(INFO_SIZE);
-  libbpf().infoByFd(fd, info, size);
-  return info;
 }

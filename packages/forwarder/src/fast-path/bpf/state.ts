@@ -1,6 +1,6 @@
 // The one entry that tells the programs whether the daemon lives and what it can bear.
 import { libbpf } from "../../kernel/libbpf.ts";
-import { BUDGET, BUDGET_RATE, LIMITS, STATE } from "./abi.ts";
+import { BUDGET, BUDGET_RATE, STATE } from "./abi.ts";
 
 /** A sign of life older than this is a dead daemon's: the death verdict of the default failure detection. */
 export const DEAD_AFTER_MS_DEFAULT = 150;
@@ -41,6 +41,7 @@ export const PUNT_BUDGETS_DEFAULT: PuntBudgets = {
 };
 
 export interface StateSettings {
+  readonly layoutNumber: number;
   readonly flowCountMax: number;
   readonly deadAfterMs: number;
   readonly budgets: PuntBudgets;
@@ -53,7 +54,7 @@ export function writeState(fd: number, settings: StateSettings): void {
   const value = Buffer.alloc(STATE.SIZE);
   value.writeBigUInt64LE(process.hrtime.bigint(), STATE.aliveNs);
   value.writeBigUInt64LE(BigInt(Math.round(settings.deadAfterMs * 1e6)), STATE.deadAfterNs);
-  value.writeUInt32LE(LIMITS.ABI_VERSION, STATE.abiVersion);
+  value.writeUInt32LE(settings.layoutNumber, STATE.abiVersion);
   value.writeUInt32LE(settings.flowCountMax, STATE.flowCountMax);
   for (const [name, { perSecond, burst }] of Object.entries(settings.budgets)) {
     const at = STATE.rates + BUDGET[name as keyof PuntBudgets] * BUDGET_RATE.SIZE;

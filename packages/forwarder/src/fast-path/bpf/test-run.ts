@@ -71,6 +71,7 @@ export class TestRunner {
     const { maps } = this.plane;
     const unlimited = { perSecond: 1e9, burst: 1e9 };
     writeState(maps.hf_state, {
+      layoutNumber: this.plane.layoutNumber,
       flowCountMax: settings.flowCountMax,
       deadAfterMs: 1e9,
       budgets: Object.fromEntries(

@@ -1,15 +1,18 @@
 // As much of BTF as our own object's types need: structs with offsets, enums with values.
 // https://docs.kernel.org/bpf/btf.html
 
-const MAGIC = 0xeb9f;
+export const BTF_MAGIC = 0xeb9f;
 const HEADER_SIZE_OFFSET = 4;
 
-const KIND = {
+export const BTF_KIND = {
+  INT: 1,
+  ARRAY: 3,
   STRUCT: 4,
   UNION: 5,
   ENUM: 6,
-  INT: 1,
-  ARRAY: 3,
+  TYPEDEF: 8,
+  VOLATILE: 9,
+  CONST: 10,
   FUNC_PROTO: 13,
   VAR: 14,
   DATASEC: 15,
@@ -30,7 +33,7 @@ export interface BtfEnum {
 
 /** All named structs and enums of a `.BTF` section, in its order. Throws on anything that is not BTF. */
 export function readBtf(bytes: Buffer): { structs: BtfStruct[]; enums: BtfEnum[] } {
-  if (bytes.readUInt16LE(0) !== MAGIC) throw new Error("not BTF");
+  if (bytes.readUInt16LE(0) !== BTF_MAGIC) throw new Error("not BTF");
   const headerSize = bytes.readUInt32LE(HEADER_SIZE_OFFSET);
   const typesAt = headerSize + bytes.readUInt32LE(8);
   const typesEnd = typesAt + bytes.readUInt32LE(12);
@@ -48,7 +51,7 @@ export function readBtf(bytes: Buffer): { structs: BtfStruct[]; enums: BtfEnum[]
     const kind = (info >>> 24) & 0x1f;
     const bitfields = info >>> 31 === 1;
     at += 12;
-    if (kind === KIND.STRUCT || kind === KIND.UNION) {
+    if (kind === BTF_KIND.STRUCT || kind === BTF_KIND.UNION) {
       const members = [];
       for (let i = 0; i < count; i++, at += 12) {
         const bits = bytes.readUInt32LE(at + 8);
@@ -58,7 +61,7 @@ export function readBtf(bytes: Buffer): { structs: BtfStruct[]; enums: BtfEnum[]
         });
       }
       if (name !== "") structs.push({ name, size, members });
-    } else if (kind === KIND.ENUM) {
+    } else if (kind === BTF_KIND.ENUM) {
       const values = [];
       for (let i = 0; i < count; i++, at += 8) {
         values.push({ name: text(bytes.readUInt32LE(at)), value: bytes.readInt32LE(at + 4) });
@@ -71,17 +74,21 @@ export function readBtf(bytes: Buffer): { structs: BtfStruct[]; enums: BtfEnum[]
   return { structs, enums };
 }
 
-function tailSize(kind: number, count: number): number {
+/** Bytes that follow a type's first twelve. */
+export function tailSize(kind: number, count: number): number {
   switch (kind) {
-    case KIND.INT:
-    case KIND.VAR:
+    case BTF_KIND.INT:
+    case BTF_KIND.VAR:
     case KIND_DECL_TAG:
       return 4;
-    case KIND.ARRAY:
+    case BTF_KIND.ARRAY:
       return 12;
-    case KIND.FUNC_PROTO:
+    case BTF_KIND.ENUM:
+    case BTF_KIND.FUNC_PROTO:
       return 8 * count;
-    case KIND.DATASEC:
+    case BTF_KIND.STRUCT:
+    case BTF_KIND.UNION:
+    case BTF_KIND.DATASEC:
     case KIND_ENUM64:
       return 12 * count;
     default:

@@ -4,7 +4,8 @@
  * ../abi.ts is generated from the object's BTF and a test compares the two.
  *
  * Numbers are append-only: a number never changes its meaning, since pinned maps outlive the programs that wrote them.
- * A layout never changes without HF_ABI_VERSION.
+ * A layout may change: it is known by its BTF, and the next daemon moves what is pinned into maps of its own layout, field by
+ * field (../layout). So a name never changes its meaning either; what only fills a gap is called spare.
  *
  * Byte order: __be16 and __be32 hold the packet's bytes as they are; everything else is the host's, which has to be
  * little-endian (the CRC of a port change is computed on words as a little-endian host loads them).
@@ -15,7 +16,6 @@
 #include <linux/types.h>
 
 enum hf_limits {
-	HF_ABI_VERSION = 1,
 	/* Chunks that one stretch of the walk passes. */
 	HF_CHUNK_STRETCH = 64,
 	/* Stretches: 16,384 chunks, and the longest packet (65,535 bytes) holds 16,380 of the shortest. */
@@ -205,7 +205,15 @@ enum hf_budget {
 	HF_BUDGET_SLOT_COUNT = 16,
 };
 
+/* Another layout of everything that outlives a daemon, for the tests of moving it: each field lies elsewhere. */
+#ifdef HF_TEST_LAYOUT
+#define HF_TEST_SPARE __u64 spare_test;
+#else
+#define HF_TEST_SPARE
+#endif
+
 struct hf_flow4_key {
+	HF_TEST_SPARE
 	__be32 source;
 	__be32 destination;
 	__be16 source_port;
@@ -214,6 +222,7 @@ struct hf_flow4_key {
 
 /* 64 bytes: one cache line of the hash element beyond its header; bigger values lose to cache misses. */
 struct hf_flow4 {
+	HF_TEST_SPARE
 	__be32 new_source;
 	__be32 new_destination;
 	__be16 new_source_port;
@@ -240,6 +249,7 @@ struct hf_flow4 {
 };
 
 struct hf_flow6_key {
+	HF_TEST_SPARE
 	__u8 source[16];
 	__u8 destination[16];
 	__be16 source_port;
@@ -247,6 +257,7 @@ struct hf_flow6_key {
 };
 
 struct hf_flow6 {
+	HF_TEST_SPARE
 	__u8 new_source[16];
 	__u8 new_destination[16];
 	__u8 reply_destination[16];
@@ -266,6 +277,7 @@ struct hf_flow6 {
 };
 
 struct hf_nexthop {
+	HF_TEST_SPARE
 	__u32 ifindex;
 	/* Destination and source MAC as they stand in the frame. */
 	__u8 macs[12];
@@ -285,6 +297,7 @@ struct hf_address {
 };
 
 struct hf_local {
+	HF_TEST_SPARE
 	__u32 flags;
 	__u32 successor_ifindex;
 	__u8 successor_macs[12];
@@ -292,6 +305,7 @@ struct hf_local {
 };
 
 struct hf_port_key {
+	HF_TEST_SPARE
 	__u8 address[16];
 	__be16 port;
 	__u16 kind;
@@ -316,6 +330,7 @@ struct hf_state {
 	__u64 alive_ns;
 	/* Older than this, the daemon is dead. */
 	__u64 dead_after_ns;
+	/* For versions before hashes of layouts: 1 is theirs. */
 	__u32 abi_version;
 	__u32 flow_count_max;
 	struct hf_budget_rate rates[HF_BUDGET_SLOT_COUNT];

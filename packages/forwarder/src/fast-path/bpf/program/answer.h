@@ -87,7 +87,7 @@ __noinline __u32 NAME(quoted4)(CONTEXT *ctx, __u32 offset)
 {
 	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
 	struct sctp_header *sctp;
-	struct hf_flow4_key key;
+	struct hf_flow4_key key = {};
 	struct hf_flow4 *flow;
 	struct iphdr *ip;
 
@@ -114,7 +114,7 @@ __noinline __u32 NAME(quoted6)(CONTEXT *ctx, __u32 offset)
 {
 	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
 	struct sctp_header *sctp;
-	struct hf_flow6_key key;
+	struct hf_flow6_key key = {};
 	struct hf_flow6 *flow;
 	struct ipv6hdr *ip;
 

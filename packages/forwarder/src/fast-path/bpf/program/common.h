@@ -301,7 +301,7 @@ static __always_inline __u32 fragment_detail(__u32 mark)
 
 static __always_inline bool port_known(const struct hf_address *address, __be16 port, __u16 kind)
 {
-	struct hf_port_key key;
+	struct hf_port_key key = {};
 
 	__builtin_memcpy(key.address, address->bytes, 16);
 	key.port = port;

@@ -66,7 +66,7 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	__u32 header, total, parts, slot, now;
 	struct hf_nexthop *nexthop;
 	struct sctp_header *sctp;
-	struct hf_flow4_key key;
+	struct hf_flow4_key key = {};
 	struct hf_flow4 *flow;
 	bool reply, partial;
 

@@ -120,7 +120,7 @@ __noinline int NAME(forward6)(CONTEXT *ctx)
 	__u32 offset = IP_OFFSET + sizeof(*ip), total, parts, slot, now, upper;
 	struct hf_nexthop *nexthop;
 	struct sctp_header *sctp;
-	struct hf_flow6_key key;
+	struct hf_flow6_key key = {};
 	struct hf_flow6 *flow;
 	bool reply, partial;
 
