@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { CHUNK, encodeHeartbeat } from "@holdfast/sctp";
-import { brief, hasChunk, type Peer, RawHost, SERVICE_PORT, sctpPacket, until } from "@holdfast/testkit";
+import {
+  brief,
+  hasChunk,
+  PATH_NETWORKS,
+  type Peer,
+  RawHost,
+  SERVICE_PORT,
+  sctpPacket,
+  until,
+} from "@holdfast/testkit";
 import { Scene } from "./scene.ts";
 
 /** One with two addresses, one with three, and enough with one that ten use the same port toward one endpoint. */
@@ -22,6 +32,10 @@ test("one member: ten clients with one port, every address to every VIP, a resta
     );
     await t.test("a client that died starts again from its port", () => startAgain(scene));
     await t.test("the daemon dies and returns, and not one packet is missing", () => adopt(scene));
+    await t.test(
+      "a version with another layout of the maps takes over and gives back, and not one packet is missing",
+      () => changeLayout(scene),
+    );
     await scene.judge({ restarted: [0] });
   });
 });
@@ -89,6 +103,29 @@ async function startAgain(scene: Scene): Promise<void> {
     before.map(({ natPort }) => natPort).sort(),
     "the restarted one keeps its NAT port",
   );
+}
+
+/** Two upgrades of the data plane without a daemon that was asked: to a build whose maps look otherwise, and from it. */
+async function changeLayout(scene: Scene): Promise<void> {
+  const [member] = scene.cluster.members;
+  assert.ok(member);
+  const fromMs = Date.now();
+  await member.killDaemon();
+  await scene.flowing(20);
+  const program = fileURLToPath(new URL("./other-layout.ts", import.meta.url));
+  const words = [
+    "--disable-warning=ExperimentalWarning",
+    program,
+    member.pinDirectory,
+    scene.cluster.lab.directory,
+  ];
+  member.host.run(process.execPath, [...words, ...PATH_NETWORKS, "core"]);
+  await scene.flowing(20);
+  await member.start();
+  await scene.flowing(20);
+  assert.match(member.log(), /the pinned maps are of another layout: what they hold was moved over/);
+  const untilMs = Date.now() - 100;
+  assert.deepEqual(scene.swallowed(fromMs, untilMs).map(brief), []);
 }
 
 async function adopt(scene: Scene): Promise<void> {

@@ -5,10 +5,9 @@ import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, unlinkSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { silentLogger } from "@holdfast/model";
 import { encodeData } from "@holdfast/sctp";
-import { Netlink } from "../../netlink/netlink.ts";
+import { compiledWith, OTHER_LAYOUT, OTHER_MEANING, putInForce } from "../../testing/other-layout.ts";
 import { labHarness, labObstacle } from "../compliance/lab.ts";
 import { hex, type Rig, until } from "../compliance/rig.ts";
 import { arriving, downFlow, ENDPOINTS, IPV4, IPV6, LOCAL, leaving, upFlow } from "../compliance/world.ts";
@@ -16,7 +15,6 @@ import type { Flow } from "../port.ts";
 import { type BpfFastPath, type BpfFastPathOptions, openBpfFastPath } from "./bpf-fast-path.ts";
 import { clearPins } from "./bpffs.ts";
 import { type DataPlane, loadDataPlane, PINNED_MAPS } from "./data-plane.ts";
-import { ServedInterfaces } from "./served-interfaces.ts";
 
 const obstacle = labObstacle();
 const pinDirectory = `/sys/fs/bpf/holdfast-pins-${process.pid}`;
@@ -25,22 +23,8 @@ const SIZES = { flowCountMax: 4096, puntRingBytes: 1 << 18 };
 const objects = mkdtempSync(join(tmpdir(), "holdfast-pins-"));
 after(() => rmSync(objects, { recursive: true, force: true }));
 
-/** The programs with every pinned field elsewhere. */
-const otherLayout = () => compiled("other", "-DHF_TEST_LAYOUT");
-/** The programs with a field of flows under another name: its meaning is gone. */
-const otherMeaning = () => compiled("meaning", "-Dport_delta=port_sum");
-
-function compiled(name: string, define: string): string {
-  const object = join(objects, `${name}.o`);
-  const source = fileURLToPath(new URL("./program/holdfast.bpf.c", import.meta.url));
-  const machine = execFileSync("uname", ["-m"]).toString().trim();
-  if (!existsSync(object))
-    execFileSync("clang", [
-      ...["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-I", `/usr/include/${machine}-linux-gnu`],
-      ...["-Wno-address-of-packed-member", "-Wno-initializer-overrides", define, "-c", source, "-o", object],
-    ]);
-  return object;
-}
+const otherLayout = () => compiledWith(OTHER_LAYOUT, objects);
+const otherMeaning = () => compiledWith(OTHER_MEANING, objects);
 
 function open(options: Partial<BpfFastPathOptions> = {}): Promise<BpfFastPath> {
   const { flowCountMax, puntRingBytes: ringBytes } = SIZES;
@@ -50,17 +34,7 @@ function open(options: Partial<BpfFastPathOptions> = {}): Promise<BpfFastPath> {
 const load = (objectFile: string): DataPlane =>
   loadDataPlane({ ...SIZES, pinDirectory, objectFile, log: silentLogger });
 
-/** Programs of a plane on the interfaces, as a daemon puts them there; `between` sees both layouts' maps. */
-function attach(plane: DataPlane, between: () => void = () => {}): void {
-  const netlink = new Netlink();
-  const served = new ServedInterfaces({ mode: "tc", interfaces, plane, netlink, log: silentLogger });
-  served.open();
-  between();
-  plane.settle();
-  served.close(true);
-  plane.close();
-  netlink.close();
-}
+const attach = (plane: DataPlane, between?: () => void) => putInForce(plane, interfaces, between);
 
 /** What the daemon's unit may see: a process without CAP_SYS_ADMIN. */
 function layoutSeenUnprivileged(): string {
