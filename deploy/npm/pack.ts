@@ -12,7 +12,18 @@ import { fileURLToPath } from "node:url";
 
 const TOP = fileURLToPath(new URL("../..", import.meta.url));
 /** testkit is for development. */
-const PACKAGES = ["sctp", "model", "forwarder", "sync", "coordinator", "announcer", "api", "node", "cli"];
+const PACKAGES = [
+  "sctp",
+  "model",
+  "forwarder",
+  "sync",
+  "coordinator",
+  "announcer",
+  "api",
+  "kubernetes",
+  "node",
+  "cli",
+];
 const LEFT_OUT = /(\.test\.ts|\.property\.test\.ts|compliance(\.ts|\/)|\/testing\/)/;
 
 interface Manifest {

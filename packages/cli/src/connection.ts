@@ -30,13 +30,20 @@ function readOption(file: string, what: string): string {
   }
 }
 
-export function connect(options: ConnectionOptions, environment: Environment = process.env): ApiClient {
+export function connect(
+  options: ConnectionOptions,
+  environment: Environment = process.env,
+  timeoutMs?: number,
+): ApiClient {
   const where = options.api ?? environment["HOLDFAST_API"] ?? DEFAULT_API;
   const tokenFile = options.tokenFile ?? environment["HOLDFAST_TOKEN_FILE"];
   const token =
     tokenFile !== undefined ? readOption(tokenFile, "token file").trim() : environment["HOLDFAST_TOKEN"];
   const ca = options.ca ?? environment["HOLDFAST_CA"];
-  const common = token !== undefined && token !== "" ? { token } : {};
+  const common = {
+    ...(token !== undefined && token !== "" && { token }),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+  };
   if (where.startsWith("unix:"))
     return createClient({
       url: "http://localhost",

@@ -1,6 +1,7 @@
 // The commands, put together.
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
+import { addControllerCommand } from "./commands/controller.ts";
 import { addGetCommands } from "./commands/get.ts";
 import { addNodeCommands } from "./commands/node.ts";
 import { addPinCommands } from "./commands/pin.ts";
@@ -11,6 +12,9 @@ import { type ConnectionOptions, connect } from "./connection.ts";
 import type { Context } from "./context.ts";
 import { EXIT, errorText, exitCodeOf } from "./exit.ts";
 import { OUTPUT_FORMATS, type OutputFormat } from "./output/table.ts";
+
+/** The controller asks the next member when one does not answer for so long. */
+const MEMBER_TIMEOUT_MS = 3000;
 
 export interface Streams {
   readonly out: (text: string) => void;
@@ -54,6 +58,10 @@ export function createProgram(streams: Streams = processStreams): Command {
   addPinCommands(program, context);
   addWatchCommand(program, context);
   addTraceCommand(program, context);
+  addControllerCommand(program, (api) => {
+    const options = program.opts<ConnectionOptions>();
+    return connect({ ...options, ...(api !== undefined && { api }) }, process.env, MEMBER_TIMEOUT_MS);
+  });
   inherit(program);
   return program;
 }

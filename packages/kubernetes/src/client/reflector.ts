@@ -72,6 +72,10 @@ export class Reflector<T extends KubernetesObject> {
     return this.#objects;
   }
 
+  get plural(): string {
+    return this.#options.resource.plural;
+  }
+
   get isSynced(): boolean {
     return this.#isSynced;
   }
@@ -176,6 +180,8 @@ export class Reflector<T extends KubernetesObject> {
   }
 
   #set(key: string, object: T | undefined): void {
+    // Who wrote which field is half of an object's size, and nothing to us.
+    if (object !== undefined) delete (object.metadata as { managedFields?: unknown }).managedFields;
     const before = this.#objects.get(key);
     if (object === undefined) {
       if (before === undefined) return;

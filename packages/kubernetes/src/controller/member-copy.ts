@@ -1,0 +1,126 @@
+// What the members have: the services, those of ours among them, and who owns each VIP.
+import { ApiError, type ServiceInput, type ServiceView, type VipView } from "@holdfast/api";
+import type { Members } from "../members/members.ts";
+import { keyOfName } from "../services/member-service.ts";
+
+export class MemberCopy {
+  readonly #members: Members;
+  readonly #cluster: string;
+  #services = new Map<string, ServiceView>();
+  #byKey = new Map<string, Set<string>>();
+  #vips = new Map<string, VipView>();
+  /** Changes by us while a list was under way: the list may be older. */
+  #changedAtMs = new Map<string, number>();
+  counters = { creates: 0, replaces: 0, removals: 0, lists: 0 };
+
+  constructor(members: Members, cluster: string) {
+    this.#members = members;
+    this.#cluster = cluster;
+  }
+
+  get services(): Iterable<ServiceView> {
+    return this.#services.values();
+  }
+
+  get(id: string): ServiceView | undefined {
+    return this.#services.get(id);
+  }
+
+  vip(vip: string): VipView | undefined {
+    return this.#vips.get(vip);
+  }
+
+  keyOf({ name }: ServiceView): string | undefined {
+    return keyOfName(this.#cluster, name);
+  }
+
+  ofKey(key: string): readonly ServiceView[] {
+    return [...(this.#byKey.get(key) ?? [])]
+      .map((id) => this.#services.get(id))
+      .filter((view) => view !== undefined);
+  }
+
+  /** VIPs of services that are not ours, and of ours that nobody wants and that drain. `isWanted`: NAMESPACE/NAME. */
+  foreignVips(isWanted: (key: string) => boolean): ReadonlySet<string> {
+    const foreign = new Set<string>();
+    for (const view of this.#services.values()) {
+      const key = this.keyOf(view);
+      if (key === undefined || !isWanted(key)) for (const vip of view.vips) foreign.add(vip);
+    }
+    return foreign;
+  }
+
+  async refresh(): Promise<void> {
+    const startedAtMs = performance.now();
+    const [services, vips] = await this.#members.ask(async (client) => [
+      await client.listServices(),
+      await client.listVips(),
+    ]);
+    this.counters.lists++;
+    const before = this.#services;
+    this.#services = new Map();
+    this.#byKey = new Map();
+    for (const view of services) if (!this.#isNewer(view.id, startedAtMs)) this.#set(view);
+    for (const [id, view] of before) if (this.#isNewer(id, startedAtMs)) this.#set(view);
+    this.#changedAtMs = new Map([...this.#changedAtMs].filter(([, atMs]) => atMs > startedAtMs));
+    this.#vips = new Map(vips.map((view) => [view.vip, view]));
+  }
+
+  /** Makes it so. `before`: as it was seen; what is another one by now is seen anew and refused with SERVICE_CHANGED. */
+  async put(wanted: ServiceInput, before: ServiceView | undefined): Promise<ServiceView> {
+    try {
+      const view = await this.#members.ask((client) =>
+        before === undefined
+          ? client.createService(wanted)
+          : client.replaceService(before.id, wanted, `"${before.revision}"`),
+      );
+      this.counters[before === undefined ? "creates" : "replaces"]++;
+      this.#changed(view.id);
+      this.#set(view);
+      return view;
+    } catch (error) {
+      if (error instanceof ApiError && [404, 409, 412].includes(error.status))
+        await this.refresh().catch(() => {});
+      throw error;
+    }
+  }
+
+  /** It drains while it has associations. true: it is gone. */
+  async remove(view: ServiceView): Promise<boolean> {
+    let left: ServiceView | undefined;
+    try {
+      left = await this.#members.ask((client) => client.deleteService(view.id));
+      this.counters.removals++;
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 404)) throw error;
+    }
+    this.#changed(view.id);
+    this.#unset(view.id);
+    if (left !== undefined) this.#set(left);
+    return left === undefined;
+  }
+
+  #isNewer(id: string, thanMs: number): boolean {
+    return (this.#changedAtMs.get(id) ?? Number.NEGATIVE_INFINITY) > thanMs;
+  }
+
+  #changed(id: string): void {
+    this.#changedAtMs.set(id, performance.now());
+  }
+
+  #set(view: ServiceView): void {
+    this.#unset(view.id);
+    this.#services.set(view.id, view);
+    const key = this.keyOf(view);
+    if (key === undefined) return;
+    const ids = this.#byKey.get(key) ?? new Set<string>();
+    this.#byKey.set(key, ids.add(view.id));
+  }
+
+  #unset(id: string): void {
+    const view = this.#services.get(id);
+    this.#services.delete(id);
+    const key = view === undefined ? undefined : this.keyOf(view);
+    if (key !== undefined) this.#byKey.get(key)?.delete(id);
+  }
+}

@@ -1,0 +1,331 @@
+// One Service, from what it says to what the members do and back to its status. Safe to run again at any time and after any
+// failure: it looks at what is there, and does what is missing.
+import { ApiError, type ServiceView } from "@holdfast/api";
+import type { KubernetesClient } from "../client/client.ts";
+import type { EventRecorder } from "../events.ts";
+import { isAbsent } from "../members/members.ts";
+import type { KubernetesService, ServicePort } from "../objects.ts";
+import { familyOf } from "../pools/address.ts";
+import type { Allocator, Assignment, Demand } from "../pools/allocator.ts";
+import { readAnnotations, type Settings } from "../services/annotations.ts";
+import { finalizerOf, isServed, portKey, wishesOf } from "../services/demand.ts";
+import { findEndpoints, podsToAskFor } from "../services/endpoints.ts";
+import { idOf, isAsWanted, memberServiceOf } from "../services/member-service.ts";
+import { type PortState, PROTOCOL_NOT_SERVED } from "../services/status.ts";
+import type { Copies } from "./copies.ts";
+import type { MemberCopy } from "./member-copy.ts";
+import { from, ServiceWriter } from "./service-writer.ts";
+import { Told } from "./told.ts";
+
+export interface ReconcilerParts {
+  readonly client: KubernetesClient;
+  readonly copies: Copies;
+  readonly members: MemberCopy;
+  readonly allocator: Allocator;
+  readonly events: EventRecorder;
+  readonly cluster: string;
+  readonly classes: readonly string[];
+  /** VIPs became free: those that wait may look again. */
+  readonly onReleased: () => void;
+  /** Not done, and nothing but time or others will change it. */
+  readonly onPending: (key: string) => void;
+  readonly wallMs: () => number;
+}
+
+const EVERYBODY = ["0.0.0.0/0", "::/0"];
+const DEFAULT_GRACE_S = 30;
+const NOTHING_TO_SERVE = "ProtocolNotServed";
+const DEFERRED = { status: "False", reason: "Pending", message: "Waiting for a VIP." } as const;
+
+export class Reconciler {
+  readonly #parts: ReconcilerParts;
+  readonly #told: Told;
+  readonly #writer: ServiceWriter;
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts;
+    this.#told = new Told(parts.events);
+    this.#writer = new ServiceWriter(parts);
+  }
+
+  isWanted(service: KubernetesService | undefined): boolean {
+    const { type, loadBalancerClass = "" } = service?.spec ?? {};
+    return (
+      type === "LoadBalancer" &&
+      this.#parts.classes.includes(loadBalancerClass) &&
+      service?.metadata.deletionTimestamp === undefined
+    );
+  }
+
+  async reconcile(key: string): Promise<void> {
+    const service = this.#parts.copies.services.objects.get(key);
+    if (service !== undefined && this.isWanted(service)) return this.#serve(key, service);
+    if (service === undefined) this.#told.forget(key);
+    await this.#leave(key, service);
+  }
+
+  /** It is no longer ours: the members let go of it, then it of us. */
+  async #leave(key: string, service: KubernetesService | undefined): Promise<void> {
+    const { members, allocator, events, onReleased } = this.#parts;
+    const isMarked = service?.metadata.finalizers?.includes(finalizerOf(this.#parts.cluster)) === true;
+    const views = members.ofKey(key).filter(({ removal }) => removal === undefined);
+    if (service !== undefined && views.length > 0)
+      events.normal(service, "DeletingLoadBalancer", "Taking it away from the members.");
+    let draining = 0;
+    for (const view of views) if (!(await members.remove(view))) draining += view.sessions;
+    if (allocator.release(key)) onReleased();
+    if (service === undefined || !isMarked) return;
+    const rest = draining > 0 ? `; ${draining} associations drain` : "";
+    events.normal(service, "DeletedLoadBalancer", `The members serve it no more${rest}.`);
+    await this.#writer.unmark(service);
+  }
+
+  async #serve(key: string, service: KubernetesService): Promise<void> {
+    const ports = service.spec?.ports ?? [];
+    const { settings, notes, error } = readAnnotations(service.metadata.annotations ?? {});
+    this.#told.notes(key, service, notes);
+    const states = new Map<string, PortState>();
+    for (const port of ports.filter((each) => !isServed(each)))
+      states.set(portKey(port), {
+        error: PROTOCOL_NOT_SERVED,
+        message: `${port.protocol ?? "TCP"} is not served yet: of this Service the SCTP ports are.`,
+      });
+    const served = ports.filter(isServed);
+    const refusal =
+      error !== undefined ? { reason: "AnnotationInvalid", message: error } : refusedBy(service, served);
+    if (refusal !== undefined) return this.#pending(key, service, refusal, states);
+    const assignment = this.#assign(key, service, settings, served);
+    if ("reason" in assignment) return this.#pending(key, service, assignment, states);
+    const written = await this.#writer.writeDown(service, assignment);
+    const covered = served.filter((port) => assignment.ports.includes(portKey(port)));
+    const wantedIds = await this.#program(key, written, assignment, settings, covered, states);
+    for (const view of this.#parts.members.ofKey(key))
+      if (!wantedIds.has(view.id) && view.removal === undefined) await this.#parts.members.remove(view);
+    await this.#writeStatus(key, written, assignment, states);
+  }
+
+  /** What it has stays when what it wants now cannot be had. */
+  #assign(
+    key: string,
+    service: KubernetesService,
+    settings: Settings,
+    served: readonly ServicePort[],
+  ): Assignment | { readonly reason: string; readonly message: string } {
+    const { allocator, onPending, onReleased } = this.#parts;
+    const demand: Demand = {
+      service,
+      wishes: wishesOf(service, settings),
+      ports: served.map(portKey),
+      sharingKey: settings.sharingKey ?? "",
+    };
+    const before = allocator.assignmentOf(key);
+    const result = allocator.assign(key, demand);
+    if (!("reason" in result)) {
+      this.#told.clear(key, "AllocationFailed");
+      if (before?.vips.some(({ vip }) => !result.vips.some((each) => each.vip === vip)) === true)
+        onReleased();
+      return result;
+    }
+    onPending(key);
+    this.#told.warning(key, service, "AllocationFailed", result.message);
+    return before ?? result;
+  }
+
+  async #pending(
+    key: string,
+    service: KubernetesService,
+    { reason, message }: { readonly reason: string; readonly message: string },
+    states: ReadonlyMap<string, PortState>,
+  ): Promise<void> {
+    const { members, allocator, onPending, onReleased } = this.#parts;
+    this.#told.warning(key, service, reason, message);
+    const before = reason === NOTHING_TO_SERVE ? undefined : allocator.assignmentOf(key);
+    if (before === undefined) {
+      for (const view of members.ofKey(key)) if (view.removal === undefined) await members.remove(view);
+      if (allocator.release(key)) onReleased();
+    }
+    // A Service that was served and now says what cannot be had is served as before: a slip ends no association.
+    await this.#writer.status({
+      service,
+      primaries: before === undefined ? [] : primariesOf(before),
+      ports: states,
+      assigned: { status: "False", reason, message },
+      programmed: before === undefined ? DEFERRED : { status: "False", reason: "AsBefore", message },
+      nowMs: this.#parts.wallMs(),
+    });
+    onPending(key);
+  }
+
+  /** The members' services, one for each port; their ids. */
+  async #program(
+    key: string,
+    service: KubernetesService,
+    assignment: Assignment,
+    settings: Settings,
+    served: readonly ServicePort[],
+    states: Map<string, PortState>,
+  ): Promise<ReadonlySet<string>> {
+    const { copies, cluster } = this.#parts;
+    const vips = assignment.vips.map(({ vip }) => vip);
+    const slices = copies.slicesOf(key);
+    const networks = settings.networks ?? [];
+    const pods = await copies.podsOf(podsToAskFor(slices, networks));
+    const graces = [...pods.values()]
+      .filter(({ metadata }) => metadata.deletionTimestamp !== undefined || networks.length === 0)
+      .map(
+        ({ metadata, spec }) =>
+          metadata.deletionGracePeriodSeconds ?? spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S,
+      );
+    const ids = new Set<string>();
+    for (const port of served) {
+      const { endpoints, notes } = findEndpoints({
+        port,
+        slices,
+        families: [...new Set(vips.map(familyOf))],
+        networks,
+        zones: settings.zones ?? [],
+        pods,
+      });
+      this.#told.texts(key, service, `EndpointsIgnored ${portKey(port)}`, notes);
+      const id = idOf(vips[0] as string, port);
+      ids.add(id);
+      const before = this.#parts.members.get(id);
+      const wanted = memberServiceOf(
+        {
+          cluster,
+          key,
+          port,
+          vips,
+          settings,
+          isSticky: service.spec?.sessionAffinity === "ClientIP",
+          endpoints,
+          graceS: graces.length === 0 ? undefined : Math.max(...graces),
+        },
+        before,
+      );
+      states.set(portKey(port), await this.#put(key, service, wanted, before));
+    }
+    return ids;
+  }
+
+  async #put(
+    key: string,
+    service: KubernetesService,
+    wanted: ReturnType<typeof memberServiceOf>,
+    before: ServiceView | undefined,
+  ): Promise<PortState> {
+    const { members, events, onPending } = this.#parts;
+    const owner = before === undefined ? key : members.keyOf(before);
+    // kube-loxilb's of the same address and port is taken over as it is; anybody else's is not touched.
+    if (before !== undefined && owner !== key && before.managedBy !== "loxilb") {
+      const message = `The members have another service at ${before.id}: ${before.name}.`;
+      this.#told.warning(key, service, "SyncLoadBalancerFailed", message);
+      onPending(key);
+      return { error: "holdfast.io/AddressInUse", message };
+    }
+    if (before !== undefined && isAsWanted(before, wanted)) {
+      this.#told.clear(key, `SyncLoadBalancerFailed ${wanted.port}`);
+      return refusedByMembers(before);
+    }
+    try {
+      const view = await members.put(wanted, before);
+      if (before === undefined)
+        events.normal(
+          service,
+          "EnsuredLoadBalancer",
+          `The members serve SCTP port ${wanted.port} at ${wanted.vips.join(", ")}.`,
+        );
+      this.#told.clear(key, `SyncLoadBalancerFailed ${wanted.port}`);
+      return refusedByMembers(view);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      const text = `SCTP port ${wanted.port}: ${error.message} ${error.remedy}`;
+      this.#told.warning(key, service, "SyncLoadBalancerFailed", text, ` ${wanted.port}`);
+      // Whom nobody answers, and who was overtaken by another change, tries again soon.
+      if (
+        isAbsent(error) ||
+        error.code === "SERVICE_CHANGED" ||
+        error.code === "SERVICE_EXISTS" ||
+        error.status === 404
+      )
+        throw error;
+      onPending(key);
+      return { error: "holdfast.io/Refused", message: text };
+    }
+  }
+
+  async #writeStatus(
+    key: string,
+    service: KubernetesService,
+    { vips }: Assignment,
+    states: ReadonlyMap<string, PortState>,
+  ): Promise<void> {
+    const isAny = [...states.values()].some(({ error }) => error === undefined);
+    const failed = [...states.values()].filter(
+      ({ error }) => error !== undefined && error !== PROTOCOL_NOT_SERVED,
+    );
+    const ordered = primariesOf({ vips });
+    const before = service.status?.loadBalancer?.ingress?.[0]?.ip;
+    await this.#writer.status({
+      service,
+      primaries: isAny ? ordered : [],
+      ports: states,
+      assigned: {
+        status: "True",
+        reason: "Assigned",
+        message: `Assigned ${vips.map(({ vip, pool }) => `${vip}${from(pool)}`).join(", ")}.`,
+      },
+      programmed:
+        failed.length === 0
+          ? { status: "True", reason: "Programmed", message: "The members serve it." }
+          : {
+              status: "False",
+              reason: "Refused",
+              message: failed
+                .map(({ message }) => message)
+                .join(" ")
+                .slice(0, 1024),
+            },
+      nowMs: this.#parts.wallMs(),
+    });
+    if (before !== undefined && isAny && before !== ordered[0])
+      this.#parts.events.normal(
+        service,
+        "UpdatedLoadBalancer",
+        `Its address was ${before}, and is ${ordered[0]}.`,
+      );
+    if (isAny) this.#told.clear(key, "Pending");
+  }
+}
+
+/** The first VIP of each family, in the order of the VIPs. */
+function primariesOf({ vips }: Pick<Assignment, "vips">): readonly string[] {
+  return vips
+    .map(({ vip }) => vip)
+    .filter((vip, at, all) => all.findIndex((other) => familyOf(other) === familyOf(vip)) === at);
+}
+
+function refusedByMembers({ refused }: ServiceView): PortState {
+  return refused === undefined
+    ? { error: undefined, message: "" }
+    : { error: "holdfast.io/Refused", message: `${refused.message} ${refused.remedy}` };
+}
+
+/** What keeps a whole Service from being served. */
+function refusedBy(
+  { spec }: KubernetesService,
+  served: readonly ServicePort[],
+): { readonly reason: string; readonly message: string } | undefined {
+  if (served.length === 0)
+    return {
+      reason: NOTHING_TO_SERVE,
+      message: "None of its ports is SCTP: TCP and UDP are not served yet.",
+    };
+  const ranges = (spec?.loadBalancerSourceRanges ?? []).filter((range) => !EVERYBODY.includes(range.trim()));
+  if (ranges.length === 0) return undefined;
+  return {
+    reason: "SourceRangesNotEnforced",
+    message:
+      "loadBalancerSourceRanges is not enforced yet, and without it everybody would be let in: leave it out, and filter before the members.",
+  };
+}

@@ -1,0 +1,71 @@
+// Which VIPs a Service wants, which were written down for it, and which of its ports are served.
+import { ServiceSpecSchema } from "@holdfast/api";
+import type { KubernetesService, ServicePort } from "../objects.ts";
+import { canonical } from "../pools/address.ts";
+import type { AssignedVip, Wish } from "../pools/allocator.ts";
+import type { Settings } from "./annotations.ts";
+
+/** All VIPs with the pools that they came from: `203.0.113.1=net-a,198.51.100.7=net-b`. */
+export const VIPS_ANNOTATION = "holdfast.io/vips";
+/** Who announces them now: `203.0.113.1=m2`. */
+export const OWNERS_ANNOTATION = "holdfast.io/owners";
+const FINALIZER = "holdfast.io/lb-cleanup";
+const USUAL_CLUSTER = "kubernetes";
+
+/** Two controllers in one Kubernetes, of two Holdfast clusters, have finalizers of their own: neither cleans up for the other. */
+export function finalizerOf(cluster: string): string {
+  return cluster === USUAL_CLUSTER ? FINALIZER : `${FINALIZER}-${cluster}`;
+}
+
+/** The protocols that members serve, as Kubernetes writes them: the API's schema says which there are. */
+const SERVED: readonly string[] = (
+  (ServiceSpecSchema.properties.protocol as { enum?: readonly string[] }).enum ?? ["sctp"]
+).map((protocol) => protocol.toUpperCase());
+
+export function isServed({ protocol = "TCP" }: ServicePort): boolean {
+  return SERVED.includes(protocol);
+}
+
+export function portKey({ protocol = "TCP", port }: ServicePort): string {
+  return `${protocol}/${port}`;
+}
+
+/** One VIP for each family first, the secondaries after them. */
+export function wishesOf(service: KubernetesService, settings: Settings): readonly Wish[] {
+  const families = familiesOf(service, settings);
+  const wishes: Wish[] = [];
+  const demanded = settings.primaryIp ?? canonical(service.spec?.loadBalancerIP ?? "");
+  if (demanded !== undefined && demanded !== "") wishes.push({ kind: "address", address: demanded });
+  else if (settings.pool !== undefined)
+    for (const pool of settings.pool.split(",")) wishes.push({ kind: "pool", pool: pool.trim() });
+  else for (const family of families) wishes.push({ kind: "default", family });
+  for (const pool of settings.secondaryPools ?? []) wishes.push({ kind: "pool", pool });
+  for (const address of settings.secondaryIps ?? []) wishes.push({ kind: "address", address });
+  for (let rank = 1; rank <= (settings.secondaryCount ?? 0); rank++)
+    wishes.push({ kind: "rank", rank, family: families[0] });
+  return wishes;
+}
+
+function familiesOf({ spec }: KubernetesService, { family }: Settings): readonly (4 | 6)[] {
+  if (family !== undefined) return [family];
+  const families = (spec?.ipFamilies ?? ["IPv4"]).map((each) => (each === "IPv6" ? 6 : 4));
+  return families.length === 0 ? [4] : families;
+}
+
+/** What was written down: all VIPs in the annotation, or the addresses that kube-loxilb or we put into the status. */
+export function recordedVips({ metadata, status }: KubernetesService): readonly AssignedVip[] {
+  const written = metadata.annotations?.[VIPS_ANNOTATION];
+  if (written !== undefined) {
+    const entries = written.split(",").map((entry) => entry.split("="));
+    const read = entries.map(([vip = "", pool = ""]) => ({ vip: canonical(vip) ?? "", pool }));
+    return read.filter(({ vip }) => vip !== "");
+  }
+  return (status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => {
+    const vip = canonical(ip ?? hostname?.replace(/^[a-z0-9-]*?-(?=[0-9a-f.:]+$)/i, "") ?? "");
+    return vip === undefined ? [] : [{ vip, pool: "" }];
+  });
+}
+
+export function vipsText(vips: readonly AssignedVip[]): string {
+  return vips.map(({ vip, pool }) => `${vip}=${pool}`).join(",");
+}

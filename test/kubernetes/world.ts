@@ -1,0 +1,280 @@
+// A Kubernetes for the controller, and members for it to drive: an API server for tests, members' own API, registry and store
+// without a network below them. What a test does is what kubectl and kube-controller-manager would.
+import { createClient, type ServiceView } from "@holdfast/api";
+import { until } from "@holdfast/testkit";
+import type { FastifyInstance } from "fastify";
+import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
+import type { Connection } from "../../packages/kubernetes/src/client/connection.ts";
+import { Controller, type ControllerOptions } from "../../packages/kubernetes/src/controller/controller.ts";
+import { Events } from "../../packages/kubernetes/src/events.ts";
+import { Members } from "../../packages/kubernetes/src/members/members.ts";
+import {
+  ENDPOINT_SLICES,
+  type EndpointSlice,
+  EVENTS,
+  type KubernetesEvent,
+  type KubernetesService,
+  LEASES,
+  PODS,
+  SERVICES,
+  type SliceEndpoint,
+  VIP_POOLS,
+} from "../../packages/kubernetes/src/objects.ts";
+import type { VipPoolObject } from "../../packages/kubernetes/src/pools/pool.ts";
+import { TestApiServer } from "../../packages/kubernetes/src/testing/api-server.ts";
+import { buildServer } from "../../packages/node/src/api/server.ts";
+import { fakeNode } from "../../packages/node/src/api/testing/fake-node.ts";
+import { createLocalConfigurationStore } from "../../packages/node/src/services/store.ts";
+
+export const CLASS = "holdfast.io/holdfast";
+export const NAMESPACE = "default";
+export const RESOURCES = [SERVICES, ENDPOINT_SLICES, PODS, EVENTS, LEASES, VIP_POOLS];
+
+/** For controllers of tests: they look more often. */
+export const TIMES: ControllerOptions["times"] = {
+  pollMs: 50,
+  pendingMs: 100,
+  firstBackoffMs: 10,
+  mostBackoffMs: 100,
+  reflector: { firstBackoffMs: 10, mostBackoffMs: 100, silenceMs: 2000, shortWatchMs: 20 },
+};
+
+export interface TestMember {
+  readonly url: string;
+  readonly node: ReturnType<typeof fakeNode>;
+  stop(): Promise<void>;
+  /** At the same address. */
+  start(): Promise<void>;
+}
+
+/** Members that share one configuration. */
+export async function startMembers(count: number): Promise<TestMember[]> {
+  const store = createLocalConfigurationStore();
+  return Promise.all(
+    Array.from({ length: count }, async (_, index) => {
+      const node = fakeNode([], store, `m${index}`);
+      let app: FastifyInstance | undefined;
+      let port = 0;
+      const start = async () => {
+        app = await buildServer(node.sources, { authorization: { tokens: () => [], socket: false } });
+        await app.listen({ host: "127.0.0.1", port });
+        port = Number(new URL(app.listeningOrigin).port);
+      };
+      await start();
+      const stop = async () => app?.close();
+      return { url: `http://127.0.0.1:${port}`, node, start, stop };
+    }),
+  );
+}
+
+/** What tests do to a Kubernetes, real or not. */
+export class Cluster {
+  readonly client: KubernetesClient;
+
+  constructor(connection: Connection) {
+    this.client = new KubernetesClient(connection);
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  pool(name: string, ranges: string[], spec: Partial<VipPoolObject["spec"]> = {}): Promise<VipPoolObject> {
+    return this.client.create<VipPoolObject>(VIP_POOLS, { metadata: { name }, spec: { ranges, ...spec } });
+  }
+
+  service(
+    name: string,
+    annotations: Record<string, string> = {},
+    spec: NonNullable<KubernetesService["spec"]> = {},
+  ): Promise<KubernetesService> {
+    return this.client.create<KubernetesService>(SERVICES, {
+      metadata: { namespace: NAMESPACE, name, annotations },
+      spec: {
+        type: "LoadBalancer",
+        loadBalancerClass: CLASS,
+        ports: [{ name: "n2", port: 38412, protocol: "SCTP" }],
+        ...spec,
+      },
+    });
+  }
+
+  slice(
+    service: string,
+    endpoints: SliceEndpoint[],
+    more: Partial<EndpointSlice> = {},
+  ): Promise<EndpointSlice> {
+    return this.client.create<EndpointSlice>(ENDPOINT_SLICES, {
+      addressType: "IPv4",
+      ports: [{ name: "n2", port: 38412, protocol: "SCTP" }],
+      ...more,
+      endpoints,
+      metadata: {
+        namespace: NAMESPACE,
+        name: `${service}-${more.addressType === "IPv6" ? "six" : "four"}`,
+        labels: { "kubernetes.io/service-name": service },
+      },
+    });
+  }
+
+  async endpoints(service: string, endpoints: SliceEndpoint[]): Promise<void> {
+    await this.client.patch(
+      ENDPOINT_SLICES,
+      { namespace: NAMESPACE, name: `${service}-four` },
+      { endpoints },
+    );
+  }
+
+  get(name: string): Promise<KubernetesService> {
+    return this.client.get<KubernetesService>(SERVICES, { namespace: NAMESPACE, name });
+  }
+
+  patch(name: string, change: unknown): Promise<KubernetesService> {
+    return this.client.patch<KubernetesService>(SERVICES, { namespace: NAMESPACE, name }, change);
+  }
+
+  annotate(name: string, annotations: Record<string, string | null>): Promise<KubernetesService> {
+    return this.patch(name, { metadata: { annotations } });
+  }
+
+  remove(name: string): Promise<void> {
+    return this.client.remove(SERVICES, { namespace: NAMESPACE, name });
+  }
+
+  async isGone(name: string): Promise<boolean> {
+    return this.get(name).then(
+      () => false,
+      () => true,
+    );
+  }
+
+  /** `REASON message`, of one object. */
+  async events(name: string): Promise<string[]> {
+    const { items } = await this.client.list<KubernetesEvent>(EVENTS, {});
+    return items
+      .filter(({ involvedObject }) => involvedObject.name === name)
+      .map(({ reason, message }) => `${reason} ${message}`);
+  }
+
+  /** Waits for an event of a reason whose text matches. */
+  event(name: string, reason: string, text = /(?:)/): Promise<string> {
+    return until(`event ${reason} of ${name}`, async () =>
+      (await this.events(name)).find((event) => event.startsWith(`${reason} `) && text.test(event)),
+    );
+  }
+
+  /** Waits until it has an address; the addresses. */
+  address(name: string): Promise<string> {
+    return until(`an address of ${name}`, async () =>
+      (await this.get(name)).status?.loadBalancer?.ingress?.map(({ ip }) => ip).join(),
+    );
+  }
+}
+
+export function pod(
+  address: string,
+  uid = `uid-${address}`,
+  conditions: SliceEndpoint["conditions"] = {},
+): SliceEndpoint {
+  return {
+    addresses: [address],
+    conditions: { ready: true, serving: true, terminating: false, ...conditions },
+    targetRef: { kind: "Pod", namespace: NAMESPACE, name: `pod-${uid}`, uid },
+  };
+}
+
+export interface World {
+  readonly server: TestApiServer;
+  readonly cluster: Cluster;
+  readonly members: readonly TestMember[];
+  readonly controller: Controller;
+  readonly events: Events;
+  readonly log: readonly string[];
+  /** From its start until every Service had been looked at. */
+  readonly startedAfterMs: number;
+  /** Of the members' services: `VIPS:PORT -> ENDPOINTS`. */
+  served(): Promise<string[]>;
+  view(id: string): Promise<ServiceView>;
+  /** A controller in place of this one: it knows only what is written down. */
+  restart(options?: Partial<ControllerOptions>): Promise<World>;
+  close(): Promise<void>;
+}
+
+export async function openWorld(
+  options: Partial<ControllerOptions> & { readonly memberCount?: number } = {},
+): Promise<World> {
+  const server = await TestApiServer.start(RESOURCES);
+  const members = await startMembers(options.memberCount ?? 1);
+  return begin(server, members, options);
+}
+
+async function begin(
+  server: TestApiServer,
+  members: readonly TestMember[],
+  options: Partial<ControllerOptions>,
+): Promise<World> {
+  const connection = { url: server.url, namespace: NAMESPACE };
+  const client = new KubernetesClient(connection, { requestTimeoutMs: 2000, listTimeoutMs: 2000 });
+  const cluster = new Cluster(connection);
+  const log: string[] = [];
+  const events = new Events({
+    client,
+    component: "holdfast-controller",
+    instance: "test",
+    onFailure: (error) => log.push(String(error)),
+  });
+  const clients = members.map(({ url }) => createClient({ url, timeoutMs: 5000 }));
+  const controller = new Controller({
+    client,
+    members: new Members(members.map(({ url }, index) => ({ name: url, client: clients[index] as never }))),
+    events,
+    cluster: "kubernetes",
+    classes: [CLASS],
+    allowsAnyAddress: false,
+    log: (message) => log.push(message),
+    ...options,
+    times: { ...TIMES, ...options.times },
+  });
+  const startedAtMs = performance.now();
+  await controller.start();
+  const startedAfterMs = performance.now() - startedAtMs;
+  const [first] = clients;
+  const stop = async () => {
+    await controller.stop();
+    await events.flushed();
+    client.close();
+    cluster.close();
+  };
+  return {
+    server,
+    cluster,
+    members,
+    controller,
+    events,
+    log,
+    startedAfterMs,
+    served: async () =>
+      (await (first as never as ReturnType<typeof createClient>).listServices())
+        .filter(({ removal }) => removal === undefined)
+        .map(
+          ({ vips, port, endpoints }) =>
+            `${vips.join("+")}:${port} -> ${endpoints
+              .map(
+                ({ address, addresses, port: target, state }) =>
+                  `${(addresses ?? [address]).join("+")}:${target}${state === "drain" ? " drains" : ""}`,
+              )
+              .join(", ")}`,
+        )
+        .sort(),
+    view: async (id) => (await (first as never as ReturnType<typeof createClient>).getService(id)).service,
+    restart: async (again = {}) => {
+      await stop();
+      return begin(server, members, { ...options, ...again });
+    },
+    close: async () => {
+      await stop();
+      await Promise.all(members.map((member) => member.stop()));
+      await server.close();
+    },
+  };
+}
