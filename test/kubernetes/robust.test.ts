@@ -18,7 +18,7 @@ afterEach(async () => {
   world = undefined;
 });
 
-test("a new leader finds a hundred Services as they are: nothing moves, nothing is written", async () => {
+test("a new leader finds a hundred Services as they are: nothing moves", async () => {
   world = await restartWith(100);
 });
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { restartWith } from "./scale.ts";
 
-test("a new leader finds a thousand Services as they are: nothing moves, nothing is written", async (t) => {
+test("a new leader finds a thousand Services as they are: nothing moves", async (t) => {
   const world = await restartWith(1000);
   t.diagnostic(
     `in step after ${world.startedAfterMs.toFixed(0)} ms, ${rssMib()} MiB with API server and member`,
