@@ -6,7 +6,9 @@
 //   --kills N            default 20
 //   --associations N     default 20
 //   --keepalived-kills N default 5; each takes some 15 s. 0 leaves it out
-//   --announcer KIND     default l2; bgp: routers between everybody, BIRD and BFD at 3 x 50 ms
+//   --announcer KIND     default l2; bgp: routers between everybody, and BFD
+//   --router KIND        with bgp: bird (default) or frr
+//   --bfd-ms N           with bgp: default 50; what a machine with other work holds is 100
 //   --rounds N           with --baseline, which leaves keepalived out: clusters of each build, default 2
 //   --busy N             default 1: so many processors are kept busy by something else meanwhile
 //
@@ -96,7 +98,8 @@ async function measure(
     clients: [2],
     ...(routed && {
       profile: ROUTED_PROFILE,
-      bfdIntervalMs: 50,
+      bfdIntervalMs: numberOf(args, "bfd-ms", 50),
+      router: { software: routerOf(args) },
       vips: ROUTED_PROFILE.vips.ipv4.slice(0, 2),
       service: {},
     }),
@@ -145,6 +148,13 @@ function announcerOf(args: readonly string[]): "l2" | "bgp" {
   const kind = at < 0 ? "l2" : args[at + 1];
   if (kind === "l2" || kind === "bgp") return kind;
   throw new Error(`--announcer takes l2 or bgp, not '${kind}'`);
+}
+
+function routerOf(args: readonly string[]): "bird" | "frr" {
+  const at = args.indexOf("--router");
+  const kind = at < 0 ? "bird" : args[at + 1];
+  if (kind === "bird" || kind === "frr") return kind;
+  throw new Error(`--router takes bird or frr, not '${kind}'`);
 }
 
 /** Something else that wants a processor, as much as it can get. It ends with this process at the latest. */

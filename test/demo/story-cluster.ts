@@ -4,7 +4,14 @@ import { bold, cyan, green, yellow } from "./screen.ts";
 import type { Stage } from "./stage.ts";
 import { FLOW_MS } from "./story-paths.ts";
 
-/** First packet that reaches an endpoint from a VIP after `killedAtMs` through another member than `dead`, in ms after it. */
+/** Longer than a message takes whose packet a member had in hand. */
+const GAP_OVER_MS = 500;
+const CHUNK_DATA = 0;
+
+/**
+ * The silence that the clients' messages to a VIP met when its owner died, ms: the longest time between two of them at
+ * the endpoints, around the death. undefined until it is over, and another member than the dead one carries them.
+ */
 export function takeoverMs(
   stage: Stage,
   vip: string,
@@ -13,12 +20,17 @@ export function takeoverMs(
 ): number | undefined {
   const cores = stage.edges.filter((edge) => edge.network === "core");
   const packets = cores.flatMap((edge) => edge.packets());
-  const times = packets
-    .filter(
-      (p) => p.wallMs >= killedAtMs && p.source === vip && p.sctp !== undefined && !deadMacs.has(p.sourceMac),
-    )
-    .map((p) => p.wallMs - killedAtMs);
-  return times.length === 0 ? undefined : Math.min(...times);
+  const messages = packets
+    .filter((p) => p.source === vip && p.sctp?.chunks.some(({ type }) => type === CHUNK_DATA) === true)
+    .filter((p) => p.wallMs >= killedAtMs - GAP_OVER_MS)
+    .sort((a, b) => a.wallMs - b.wallMs);
+  const last = messages.at(-1);
+  const others = messages.filter((p) => p.wallMs >= killedAtMs && !deadMacs.has(p.sourceMac));
+  if (last === undefined || !others.some((p) => p.wallMs <= last.wallMs - GAP_OVER_MS)) return undefined;
+  const gaps = messages.map(({ wallMs }, index) =>
+    wallMs < killedAtMs ? 0 : wallMs - Math.max(messages[index - 1]?.wallMs ?? 0, killedAtMs - GAP_OVER_MS),
+  );
+  return Math.max(...gaps);
 }
 
 /** Hardware addresses of a member's interfaces. */
@@ -55,7 +67,7 @@ async function killOwner(
   const after = await cluster.settled();
   screen.say(
     green(
-      `${cyan(vip)} is with ${bold(after.get(vip) ?? "?")}: first packet through it after ${bold(`${takeover.toFixed(0)} ms`)}`,
+      `${cyan(vip)} is with ${bold(after.get(vip) ?? "?")}: its messages were silent for ${bold(`${takeover.toFixed(0)} ms`)}`,
     ),
   );
   await pause(FLOW_MS);

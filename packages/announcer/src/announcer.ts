@@ -1,5 +1,5 @@
 // The port that every announcer implements: l2, bgp and none. All pass compliance.ts.
-import type { Address, RouteAttributes } from "@holdfast/model";
+import type { Address, HoldfastError, RouteAttributes } from "@holdfast/model";
 
 export const ANNOUNCER_KINDS = ["l2", "bgp", "none"] as const;
 export type AnnouncerKind = (typeof ANNOUNCER_KINDS)[number];
@@ -80,6 +80,8 @@ export interface RouterStatus {
   readonly sinceWallMs: number;
   /** How often the session was lost since the start. */
   readonly flapCount: number;
+  /** What is allowed and likely not meant, each with its code. */
+  readonly warnings: readonly HoldfastError[];
   /** What it is told now, as the speaker was ordered; nothing while the session is down. */
   readonly routes: readonly RouterRoute[];
 }

@@ -382,6 +382,52 @@ export const ERROR_CATALOGUE = {
     message: "The new configuration would end the sessions with {routers}, and this member serves VIPs.",
     remedy: "Drain it first ('holdfast drain member NAME'), reload, and undrain it. Nothing was changed.",
   },
+  ROUTER_LOCAL_PREF_UNSENT: {
+    status: 409,
+    message: "localPref is set toward router {router} of another AS ({as}): it is not sent.",
+    remedy: "Use med and prepend toward other AS.",
+  },
+  ROUTER_MED_INCOMPARABLE: {
+    status: 409,
+    message:
+      "This member has several AS toward its routers ({list}): router {router} compares MED between routes of one neighbour AS only.",
+    remedy:
+      "Use the same localAs at all members, or always-compare-med at the router; the prepended path still ranks them.",
+  },
+  ROUTER_MED_MISSING: {
+    status: 409,
+    message: "Router {router} is told a VIP without a MED, which BIRD, FRR and GoBGP take for the best.",
+    remedy: "Give each rank a med, or ranks by prepend alone.",
+  },
+  ROUTER_BFD_ABSENT: {
+    status: 409,
+    message: "Router {router} has no BFD: a dead node is seen after the hold time, {holdS} s.",
+    remedy: "Set bfd: {}, at the router too, or holdS: 9.",
+  },
+  ROUTER_HOLD_BEFORE_BFD: {
+    status: 409,
+    message:
+      "The hold time of router {router}, {holdS} s, is over before BFD sees anything ({detectionMs} ms).",
+    remedy: "Lengthen holdS, or shorten bfd.intervalMs.",
+  },
+  ROUTER_HOLD_LONG: {
+    status: 409,
+    message:
+      "The hold time of router {router} is {holdS} s: so long a death lasts when its session is up and BFD is not.",
+    remedy: "Set holdS to 9 to 30.",
+  },
+  ROUTER_BFD_WITHOUT_PRIORITY: {
+    status: 409,
+    message:
+      "BFD with router {router} runs every {intervalMs} ms, and the speaker without real-time priority.",
+    remedy: "Give the daemon CAP_SYS_NICE, or set bfd.intervalMs to 100 or more.",
+  },
+  ROUTER_BFD_SOURCE_PORT: {
+    status: 409,
+    message:
+      "BFD with router {router} may send from ports down to {port}; RFC 5881 wants 49152 and more, and some routers insist.",
+    remedy: "sysctl net.ipv4.ip_local_port_range='49152 65535', if the router drops it.",
+  },
   ANNOUNCER_SPEAKER_MISSING: {
     status: 500,
     message: "The bgp announcer needs BIRD 2.0.12 or newer, and there is no program {program}.",

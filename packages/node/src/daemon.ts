@@ -34,6 +34,7 @@ import { sessionEndEvents } from "./events/session-ends.ts";
 import { lockDataPlane, lockStore } from "./lock.ts";
 import { createLogger, type DaemonLogger } from "./log.ts";
 import { Deletions } from "./loxilb/deletions.ts";
+import { PostedRouters } from "./loxilb/routing.ts";
 import { startLoxilb } from "./loxilb/server.ts";
 import { type JoinedMember, joinMember } from "./member.ts";
 import { createMetrics } from "./metrics/registry.ts";
@@ -419,7 +420,10 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         graceMs: () => configuration.loxilb.changeGraceMs,
       });
       const loxilb = await startLoxilb(
-        { sources, link, counters, deletions, logger, configuration: () => configuration },
+        {
+          ...{ sources, link, counters, deletions, logger, configuration: () => configuration },
+          ...(announcing.posted !== undefined && { routers: new PostedRouters(announcing.posted) }),
+        },
         { events: () => dataPlane.slowPathEvents(), drops: () => dataPlane.slowPathDrops() },
       );
       closers.push(() => loxilb.close());

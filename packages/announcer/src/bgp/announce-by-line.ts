@@ -1,7 +1,9 @@
 // For lab tests: the bgp announcer in the network namespace that it was started in. Argument: its configuration as
 // JSON. Each line of standard input is JSON: a list of announcements, {"stop": graceful}, or
-// {"block": ms} for a main loop that hangs. Each answer is one line: what is announced, and the routers.
+// {"block": ms} for a main loop that hangs, or {"changes": count} for so many VIPs in turn that become the owner's or
+// not any more, one at a time; answered with the wall ms of each decision. Each other answer is one line: what is announced, and the routers.
 import { createInterface } from "node:readline";
+import { setTimeout } from "node:timers/promises";
 import { startAnnouncer } from "../create.ts";
 
 const options = JSON.parse(process.argv[2] as string) as {
@@ -9,6 +11,7 @@ const options = JSON.parse(process.argv[2] as string) as {
   readonly directory: string;
   readonly configuration: never;
 };
+const CHANGE_GAP_MS = 10;
 const log = (fields: object, message: string) => console.error(JSON.stringify({ ...fields, message }));
 const logger = { trace() {}, debug: log, info: log, warn: log, error: log, child: () => logger };
 const announcer = await startAnnouncer({
@@ -26,7 +29,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   const order = JSON.parse(line) as
     | readonly { vip: string; rank: number }[]
     | { stop: boolean }
-    | { block: number };
+    | { block: number }
+    | { changes: number };
   if ("stop" in order) {
     await announcer.stop({ graceful: order.stop });
     break;
@@ -35,6 +39,25 @@ for await (const line of createInterface({ input: process.stdin })) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, order.block);
     continue;
   }
+  if ("changes" in order) {
+    console.log(JSON.stringify({ startsMs: await change(order.changes) }));
+    continue;
+  }
   await announcer.announce(order);
   tell();
+}
+
+async function change(count: number): Promise<readonly number[]> {
+  const ranks = new Map(announcer.announced().map(({ vip, rank }) => [vip, rank]));
+  const vips = [...ranks.keys()];
+  const startsMs: number[] = [];
+  for (let n = 0; n < count; n++) {
+    const vip = vips[n % vips.length] as string;
+    ranks.set(vip, ranks.get(vip) === 0 ? 1 : 0);
+    startsMs.push(performance.timeOrigin + performance.now());
+    await announcer.announce([...ranks].map(([vip, rank]) => ({ vip, rank })));
+    // Two changes in one UPDATE could not be told apart.
+    await setTimeout(CHANGE_GAP_MS);
+  }
+  return startsMs;
 }

@@ -48,6 +48,8 @@ class TableSpeaker implements Speaker {
       trouble: this.trouble,
       sessions: new Map([[ROUTER.name, this.session]]),
       restartCount: 0,
+      isRealtime: true,
+      sourcePortMin: undefined,
     };
   }
 

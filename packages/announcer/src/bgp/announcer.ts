@@ -13,6 +13,7 @@ import {
 import type { BgpConfiguration, RouterConfiguration, SpeakerRoute } from "./configuration.ts";
 import { decide } from "./policy.ts";
 import type { Speaker, SpeakerSession } from "./speaker.ts";
+import { routerWarnings } from "./warnings.ts";
 
 export interface BgpOptions {
   readonly speaker: Speaker;
@@ -132,6 +133,11 @@ export class BgpAnnouncer implements Announcer {
     return told.routers.map((router) => {
       const session = this.#session(router);
       const watched = this.#watched.get(router.name);
+      const routes = [...this.#kept].map(([vip, { rank }]) => ({
+        vip,
+        rank,
+        ...decide(told, router, this.#route(vip, rank)),
+      }));
       return {
         name: router.name,
         address: router.address ?? router.interface ?? "",
@@ -141,11 +147,13 @@ export class BgpAnnouncer implements Announcer {
         info: this.#infoOf(session, watched),
         sinceWallMs: watched?.sinceWallMs ?? this.#options.clock.wallMs(),
         flapCount: watched?.flapCount ?? 0,
-        routes: [...this.#kept].map(([vip, { rank }]) => ({
-          vip,
-          rank,
-          ...decide(told, router, this.#route(vip, rank)),
-        })),
+        routes,
+        warnings: routerWarnings({
+          router,
+          routers: told.routers,
+          attributes: routes.flatMap(({ attributes }) => attributes ?? []),
+          speaker: this.#options.speaker.state(),
+        }),
       };
     });
   }

@@ -17,6 +17,8 @@ export interface RouterConfiguration {
   /** The neighbour's address; a link-local one needs `interface` too. Absent: whoever answers on `interface`. */
   readonly address?: Address;
   readonly interface?: string;
+  /** TCP port of the router; absent: 179. */
+  readonly port?: number;
   readonly as: number;
   readonly localAs: number;
   /** Networks whose VIPs this router gets; absent: all. */

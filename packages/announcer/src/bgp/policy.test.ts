@@ -2,18 +2,8 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import type { RouterConfiguration } from "./configuration.ts";
 import { decide, policiesOf, policyAt } from "./policy.ts";
+import { TOR } from "./testing/tor.ts";
 
-export const TOR: RouterConfiguration = {
-  name: "tor1",
-  address: "198.18.0.254",
-  as: 65_000,
-  localAs: 65_001,
-  ttlSecurity: false,
-  holdS: 30,
-  ipv6: false,
-  extendedNextHop: false,
-  passive: false,
-};
 const NO_DEFAULT = { announce: [] };
 
 suite("what a router is told", () => {

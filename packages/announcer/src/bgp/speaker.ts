@@ -16,6 +16,10 @@ export interface SpeakerState {
   readonly sessions: ReadonlyMap<string, SpeakerSession>;
   /** How often the speaker had to be started again. */
   readonly restartCount: number;
+  /** It has real-time priority, which keeps BFD alive on a busy machine. */
+  readonly isRealtime: boolean;
+  /** The lowest port that its BFD may send from; undefined: as RFC 5881 wants, or not known. */
+  readonly sourcePortMin: number | undefined;
 }
 
 export interface Speaker {

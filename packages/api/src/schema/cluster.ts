@@ -2,7 +2,7 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { closed, TimestampSchema } from "./common.ts";
 import { oneOf } from "./enumeration.ts";
-import { AddressSchema } from "./service.ts";
+import { AddressSchema, NoteSchema } from "./service.ts";
 
 export const VipSchema = Type.Object(
   {
@@ -98,6 +98,7 @@ export const RouterViewSchema = Type.Object(
     since: TimestampSchema,
     flaps: Type.Integer({ description: "How often the session was lost since the member's start." }),
     routes: Type.Array(RouterRouteSchema),
+    warnings: Type.Array(NoteSchema, { description: "What is allowed, silent, and likely not meant." }),
   },
   closed,
 );

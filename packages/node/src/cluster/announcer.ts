@@ -5,11 +5,13 @@ import {
   type AnnouncerOptions,
   BgpAnnouncer,
   CompositeAnnouncer,
+  type RouterConfiguration,
   startAnnouncer,
 } from "@holdfast/announcer";
 import { patternOf } from "@holdfast/forwarder";
 import type { Clock, Logger, Service, VipDuty } from "@holdfast/model";
 import type { Configuration } from "../config/schema.ts";
+import type { PostedRouting } from "../loxilb/routing.ts";
 import { servingInterfaces } from "../network/interfaces.ts";
 import type { NetworkWatch } from "../network/watch.ts";
 import { announceOf } from "../services/announced.ts";
@@ -20,6 +22,8 @@ export interface OpenedAnnouncer {
   readonly announcer: Announcer;
   /** What makes other routers and attributes true. Throws CONFIG_ROUTER_PASSWORD_INVALID; nothing is changed yet. */
   prepare(configuration: Configuration): () => void;
+  /** Routers beside the file's; undefined where bgp is not among the kinds. */
+  readonly posted: PostedRouting | undefined;
 }
 
 export async function openAnnouncer(options: {
@@ -67,18 +71,37 @@ export async function openAnnouncer(options: {
       onChange: (listener) => network.onChange(listener),
     },
   });
+  const parts = announcer instanceof CompositeAnnouncer ? announcer.parts : [announcer];
+  const speaking = parts.find((part) => part instanceof BgpAnnouncer);
+  if (speaking === undefined || bgp === undefined)
+    return { announcer, prepare: () => () => {}, posted: undefined };
+  let file = bgp;
+  let posted: readonly RouterConfiguration[] = [];
+  const tell = () => {
+    const known = new Set(file.routers.map(({ address }) => address));
+    const beside = posted.filter(({ address }) => !known.has(address));
+    speaking.reconfigure({ ...file, routers: [...file.routers, ...beside] }).catch((error: unknown) => {
+      logger.error({ err: error }, "routers could not be told of the new configuration");
+    });
+  };
   return {
     announcer,
     prepare(next) {
-      const parts = announcer instanceof CompositeAnnouncer ? announcer.parts : [announcer];
-      const speaking = parts.find((part) => part instanceof BgpAnnouncer);
-      if (speaking === undefined) return () => {};
       const prepared = bgpConfiguration(next, topology.system);
       return () => {
-        speaking.reconfigure(prepared).catch((error: unknown) => {
-          logger.error({ err: error }, "routers could not be told of the new configuration");
-        });
+        file = prepared;
+        tell();
       };
+    },
+    posted: {
+      own: () => file.routers,
+      routerId: bgp.routerId,
+      localAs: configuration.announcer.localAs,
+      set(routers) {
+        posted = routers;
+        tell();
+      },
+      states: () => announcer.routers(),
     },
   };
 }

@@ -69,6 +69,7 @@ function routerIdOf(configuration: Configuration, system: ReadonlyMap<string, Sy
 const SESSION_FIELDS = [
   "address",
   "interface",
+  "port",
   "as",
   "localAs",
   "password",

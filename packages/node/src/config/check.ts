@@ -332,10 +332,11 @@ function coded(path: CheckFinding["path"], problem: HoldfastError | undefined): 
   return [{ path, code, details, reason: message, remedy }];
 }
 
-function checkRouters({ announcer, routers, interfaces }: Configuration): CheckFinding[] {
+function checkRouters({ announcer, routers, interfaces, loxilb }: Configuration): CheckFinding[] {
   const findings: CheckFinding[] = [];
   const bgp = [announcer.kind].flat().includes("bgp");
-  if (bgp && routers.length === 0)
+  // LoxiLB's clients may post theirs.
+  if (bgp && routers.length === 0 && !loxilb.enabled)
     findings.push({
       path: ["announcer", "kind"],
       reason: "is bgp, but there is no router",

@@ -35,6 +35,9 @@ export const RouterSchema = Type.Object(
     group: Type.Optional(
       Type.String({ minLength: 1, maxLength: 63, description: "What services may call it and its like." }),
     ),
+    port: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 65_535, description: "Its TCP port. 179 when absent." }),
+    ),
     as: asNumber("The router's AS."),
     localAs: Type.Optional(asNumber("This member's AS toward it. announcer.localAs when absent.")),
     networks: Type.Optional(

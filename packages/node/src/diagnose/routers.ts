@@ -8,7 +8,7 @@ export function routerFindings(
   member: string,
 ): DiagnoseFinding[] {
   const findings: DiagnoseFinding[] = [];
-  for (const router of routers) findings.push(...sessionFindings(router), ...attributeFindings(router));
+  for (const router of routers) findings.push(...sessionFindings(router), ...warningFindings(router));
   if (routers.length > 0)
     for (const { vip, owner, announcements } of vips) {
       if (owner !== member) continue;
@@ -21,16 +21,6 @@ export function routerFindings(
           remedy: "holdfast get routers -o wide",
         });
     }
-  // Without always-compare, MED says nothing between routes from neighbours of different AS.
-  const localAs = new Set(routers.map((router) => router.localAs));
-  if (localAs.size > 1)
-    findings.push({
-      subject: "routers",
-      level: "warn",
-      detail: `This member has several AS (${[...localAs].join(", ")}): a router compares MED only between routes of one neighbour AS.`,
-      remedy:
-        "Use the same localAs at all members, or 'always-compare-med' at the router; the prepended path still ranks them.",
-    });
   return findings;
 }
 
@@ -64,14 +54,11 @@ function sessionFindings({ name, session, bfd, info, flaps, address }: RouterVie
   ];
 }
 
-function attributeFindings({ name, as, localAs, routes }: RouterView): DiagnoseFinding[] {
-  if (as === localAs || !routes.some(({ localPref }) => localPref !== undefined)) return [];
-  return [
-    {
-      subject: `router ${name}`,
-      level: "warn",
-      detail: `localPref is set for a router of another AS (${as}): it is not sent.`,
-      remedy: "Use med and prepend toward other AS.",
-    },
-  ];
+function warningFindings({ name, warnings }: RouterView): DiagnoseFinding[] {
+  return warnings.map(({ code, message, remedy }) => ({
+    subject: `router ${name}`,
+    level: "warn",
+    detail: `${message} (${code})`,
+    remedy,
+  }));
 }

@@ -1,10 +1,14 @@
-// /config/bgp and /config/firewall: stored and shown; nothing acts on them yet, and the log says so once each.
+// /config/bgp acts where the bgp announcer runs (routing.ts), else it is stored and shown; /config/firewall is stored and
+// shown. The log says once each what nothing acts on.
+import type { RouterStatus } from "@holdfast/announcer";
 import { addressFamily } from "@holdfast/api";
 import { parseAddress } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import type { LoxilbContext } from "./context.ts";
-import { type Folded, flagOf, foldKeys, numberOf, objectOf, textOf } from "./fold.ts";
-import { LoxilbError, omitEmpty, SchemaViolation, SUCCESS, sendJson } from "./reply.ts";
+import { type Folded, flagOf, foldKeys, listOf, numberOf, objectOf, textOf } from "./fold.ts";
+import { ranksOfPolicies } from "./policy.ts";
+import { LoxilbError, omitEmpty, Refusal, SchemaViolation, SUCCESS, sendJson } from "./reply.ts";
+import type { PostedRouters } from "./routing.ts";
 
 /** Entries of each kind; one more is refused as LoxiLB refuses what does not fit. */
 const STORED_COUNT_MAX = 256;
@@ -12,6 +16,7 @@ const STORED_COUNT_MAX = 256;
 const ENTRY_BYTES_MAX = 64 * 1024;
 /** Of all entries of all kinds. */
 const STORED_BYTES_MAX = 1024 * 1024;
+const BGP_PORT = 179;
 /** LoxiLB's kinds of defined sets. */
 const DEFINED_SETS = ["prefix", "neighbor", "community", "extcommunity", "aspath", "largecommunity"];
 
@@ -22,7 +27,7 @@ interface Neighbour {
   readonly setMultiHop: boolean;
 }
 
-export function bgpRoutes({ logger }: LoxilbContext) {
+export function bgpRoutes({ logger, routers }: LoxilbContext) {
   const neighbours = new Map<string, Neighbour>();
   let global: Record<string, unknown> | undefined;
   /** Values as JSON: their size is known, and what was parsed does not stay. */
@@ -70,8 +75,28 @@ export function bgpRoutes({ logger }: LoxilbContext) {
     return name.toLowerCase();
   }
 
+  function applyPolicies(routers: PostedRouters, body: Folded): void {
+    const address = textOf(body, "ipAddress");
+    if (addressFamily(address) === 0) throw new LoxilbError("malformed ipAddress error");
+    if (routers.localAs === undefined)
+      throw new Refusal("no AS of this member: post /config/bgp/global first");
+    const routeAction = textOf(body, "routeAction").toLowerCase();
+    if (textOf(body, "policyType").toLowerCase() !== "export") {
+      if (routeAction.startsWith("reject")) return;
+      throw new Refusal("policyType import: nothing is taken from routers");
+    }
+    const definitions = listOf(body["policies"], "policies").map((name) => {
+      const text = stores.get("policy definitions")?.get(String(name).toLowerCase());
+      if (text === undefined) throw new LoxilbError(`policy definition ${String(name)} not found`);
+      return objectOf(foldKeys(JSON.parse(text)), "definition");
+    });
+    routers.setRanks(parseAddress(address), ranksOfPolicies(definitions, routeAction, routers.localAs));
+  }
+
   return async (app: FastifyInstance) => {
     app.get("/config/bgp/neigh/all", async (_request, reply) => {
+      if (routers !== undefined)
+        return sendJson(reply, 200, { bgpNeiAttr: routers.states().map(neighbourView) });
       const bgpNeiAttr = [...neighbours.values()].map(({ ipAddress, remoteAs }) =>
         omitEmpty({ ipAddress, remoteAs, state: "Idle", updowntime: "never" }),
       );
@@ -85,12 +110,18 @@ export function bgpRoutes({ logger }: LoxilbContext) {
       const ipAddress = parseAddress(address);
       const remoteAs = numberOf(body, "remoteAs");
       if (remoteAs === 0) throw new SchemaViolation(602, "remoteAs in body is required");
+      const port = numberOf(body, "remotePort");
+      if (routers !== undefined) {
+        const isMultihop = flagOf(body, "setMultiHop");
+        routers.add({ address: ipAddress, as: remoteAs, port, isMultihop });
+        return sendJson(reply, 200, SUCCESS);
+      }
       if (!neighbours.has(ipAddress) && neighbours.size >= STORED_COUNT_MAX)
         throw new LoxilbError("capacity insufficient");
       neighbours.set(ipAddress, {
         ipAddress,
         remoteAs,
-        remotePort: numberOf(body, "remotePort"),
+        remotePort: port,
         setMultiHop: flagOf(body, "setMultiHop"),
       });
       sayOnce("BGP neighbours");
@@ -98,15 +129,25 @@ export function bgpRoutes({ logger }: LoxilbContext) {
     });
     app.delete<{ Params: { ip: string } }>("/config/bgp/neigh/:ip", async (request, reply) => {
       const { ip } = request.params;
+      const address = addressFamily(ip) === 0 ? ip : parseAddress(ip);
       // Gone already is what the client wants.
-      neighbours.delete(addressFamily(ip) === 0 ? ip : parseAddress(ip));
+      neighbours.delete(address);
+      routers?.remove(address);
       return sendJson(reply, 200, SUCCESS);
     });
-    app.get("/config/bgp/global", async (_request, reply) => sendJson(reply, 200, global ?? {}));
+    app.get("/config/bgp/global", async (_request, reply) => {
+      if (routers?.localAs === undefined) return sendJson(reply, 200, global ?? {});
+      const { routerId, localAs } = routers;
+      return sendJson(reply, 200, { routerId, localAs, SetNextHopSelf: true, listenPort: BGP_PORT });
+    });
     app.post("/config/bgp/global", async (request, reply) => {
       const body = objectOf(foldKeys(request.body), "body");
       const localAs = numberOf(body, "localAs");
       if (localAs === 0) throw new SchemaViolation(602, "localAs in body is required");
+      if (routers !== undefined) {
+        routers.setGlobal(localAs, numberOf(body, "listenPort"));
+        return sendJson(reply, 200, SUCCESS);
+      }
       global = omitEmpty({
         routerId: textOf(body, "routerId"),
         localAs,
@@ -151,6 +192,7 @@ export function bgpRoutes({ logger }: LoxilbContext) {
     );
     app.post("/config/bgp/policy/apply", async (request, reply) => {
       const body = objectOf(foldKeys(request.body), "body");
+      if (routers !== undefined) applyPolicies(routers, body);
       store(
         "policy applications",
         `${textOf(body, "ipAddress")} ${textOf(body, "policyType")}`,
@@ -161,6 +203,8 @@ export function bgpRoutes({ logger }: LoxilbContext) {
     app.delete("/config/bgp/policy/apply", async (request, reply) => {
       if (request.body !== undefined) {
         const body = objectOf(foldKeys(request.body), "body");
+        const address = textOf(body, "ipAddress");
+        if (addressFamily(address) !== 0) routers?.setRanks(parseAddress(address), undefined);
         forget("policy applications", `${textOf(body, "ipAddress")} ${textOf(body, "policyType")}`);
       }
       return sendJson(reply, 200, SUCCESS);
@@ -191,6 +235,15 @@ export function bgpRoutes({ logger }: LoxilbContext) {
     ] as const)
       app.get(path, async (_request, reply) => sendJson(reply, 200, { [key]: [] }));
   };
+}
+
+/** As GoBGP's clients print it: the state's name, and how long it has lasted. */
+function neighbourView({ address, as, session, sinceWallMs }: RouterStatus): object {
+  const lastsS = Math.max(0, Math.floor((Date.now() - sinceWallMs) / 1_000));
+  const parts = [Math.floor(lastsS / 3_600), Math.floor(lastsS / 60) % 60, lastsS % 60];
+  const lasts = parts.map((part) => String(part).padStart(2, "0")).join(":");
+  const updowntime = session === "Established" ? lasts : "never";
+  return { ipAddress: address, remoteAs: as, state: session === "Down" ? "Idle" : session, updowntime };
 }
 
 function sizeOf(name: string, text: string | undefined): number {

@@ -67,6 +67,12 @@ export function highAvailabilityRoutes(context: LoxilbContext) {
   const vips = new Map<string, string>([[INSTANCE_DEFAULT, ""]]);
   const bfd = new Map<string, BfdSession>();
 
+  /** Of a router that the speaker watches; undefined: it is none. */
+  function bfdStateOf(address: string): string | undefined {
+    const router = context.routers?.states().find((state) => state.address === address);
+    return router?.bfd === undefined ? undefined : `BFD${router.bfd}`;
+  }
+
   /** What every member answers in the same way, for as long as they agree who owns what. */
   async function masterOf(instance: string): Promise<Master | undefined> {
     const owners = new Map(sources.ownerships().map(({ vip, owner }) => [vip, owner]));
@@ -122,7 +128,10 @@ export function highAvailabilityRoutes(context: LoxilbContext) {
           retryCount: session.retryCount,
           // The members watch each other with probes of their own: this is their verdict.
           state:
-            peer !== undefined && (peer.phase === "alive" || peer.phase === "suspect") ? "BFDUp" : "BFDDown",
+            bfdStateOf(session.remoteIp) ??
+            (peer !== undefined && (peer.phase === "alive" || peer.phase === "suspect")
+              ? "BFDUp"
+              : "BFDDown"),
         });
       });
       return sendJson(reply, 200, { Attr });
@@ -146,13 +155,19 @@ export function highAvailabilityRoutes(context: LoxilbContext) {
       if (before === undefined && bfd.size >= BFD_COUNT_MAX)
         throw new LoxilbError("bfd session capacity insufficient");
       // `set bfd` sends only what changed; the rest is zero.
-      bfd.set(key, {
+      const session = {
         instance,
         remoteIp,
         sourceIp: source || (before?.sourceIp ?? ""),
         interval: interval || (before?.interval ?? BFD_INTERVAL_DEFAULT),
         retryCount: retryCount || (before?.retryCount ?? BFD_RETRY_DEFAULT),
+      };
+      // Toward a router, it is the session that watches it.
+      context.routers?.setBfd(remoteIp, {
+        intervalMs: Math.ceil(session.interval / 1_000),
+        multiplier: session.retryCount,
       });
+      bfd.set(key, session);
       return sendJson(reply, 200, SUCCESS);
     });
 
@@ -163,6 +178,7 @@ export function highAvailabilityRoutes(context: LoxilbContext) {
           addressFamily(request.params.ip) === 0 ? request.params.ip : parseAddress(request.params.ip);
         if (!bfd.delete(`${instanceName(request.query.instance ?? "")} ${ip}`))
           throw new LoxilbError("no bfd session");
+        context.routers?.setBfd(ip, undefined);
         return sendJson(reply, 200, SUCCESS);
       },
     );

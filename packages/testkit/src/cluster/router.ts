@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Host } from "../lab/host.ts";
 import type { Lab } from "../lab/lab.ts";
+import { runSync } from "../lab/shell.ts";
 import { until } from "../wait.ts";
 import type { Member } from "./member.ts";
 
@@ -33,7 +34,7 @@ export class BgpRouter {
   readonly #lab: Lab;
   readonly #members: readonly Host[];
   readonly #options: RouterOptions;
-  #password: string | undefined;
+  readonly #passwords = new Map<Host, string | undefined>();
   #children: ChildProcess[] = [];
 
   constructor(lab: Lab, host: Host, network: string, members: readonly Host[], options: RouterOptions) {
@@ -61,16 +62,22 @@ export class BgpRouter {
     await Promise.all(ends);
   }
 
-  /** Sessions ask for a TCP MD5 password from now on, or for none; those that are up end. */
-  async demand(password: string | undefined): Promise<void> {
-    this.#password = password;
-    await this.kill();
-    this.start();
+  /** The session with a member asks for a TCP MD5 password from now on, or for none; the others stay. BIRD only. */
+  demand(member: Host, password: string | undefined): void {
+    if (this.#options.software !== "bird") throw new Error("only BIRD changes its mind here");
+    this.#passwords.set(member, password);
+    this.#writeBird();
+    this.host.run("birdc", ["-s", this.#at("ctl"), "configure"]);
   }
 
   /** What the router holds for a VIP, the best first: "NEXT-HOP (MED 10, path 65001)". */
   table(vip: string): string[] {
     return this.#options.software === "frr" ? this.#frrTable(vip) : this.#birdTable(vip);
+  }
+
+  #password(member: Host, line: (password: string) => string): string[] {
+    const password = this.#passwords.get(member);
+    return password === undefined ? [] : [line(password)];
   }
 
   #at(suffix: string): string {
@@ -105,13 +112,18 @@ export class BgpRouter {
   }
 
   #startBird(): void {
+    this.#writeBird();
+    this.#spawn(BIRD, ["-f", "-c", this.#at("conf"), "-s", this.#at("ctl"), "-P", this.#at("pid")]);
+  }
+
+  #writeBird(): void {
     const merge = this.#options.ecmp === true ? " merge paths yes;" : "";
     const sessions = this.#members.map((member) =>
       [
         `protocol bgp from_${member.name} {`,
         `  local as ${ROUTER_AS}; neighbor ${first(member, this.network)} as ${MEMBER_AS}; passive on; bfd on; med metric;`,
         "  hold time 30; error wait time 1,2;",
-        ...(this.#password === undefined ? [] : [`  password "${this.#password}";`]),
+        ...this.#password(member, (password) => `  password "${password}";`),
         ...this.#families().map((family) => `  ${family} { import all; export none; };`),
         "}",
       ].join("\n"),
@@ -130,7 +142,6 @@ export class BgpRouter {
         "",
       ].join("\n"),
     );
-    this.#spawn(BIRD, ["-f", "-c", this.#at("conf"), "-s", this.#at("ctl"), "-P", this.#at("pid")]);
   }
 
   /** One file a daemon: in a common one, a block of bfdd's makes bgpd drop what follows. */
@@ -149,13 +160,16 @@ export class BgpRouter {
         `router bgp ${ROUTER_AS}`,
         ` bgp router-id ${this.#routerId()}`,
         ...[" no bgp ebgp-requires-policy", " no bgp default ipv4-unicast", " timers bgp 3 9"],
-        ...neighbours.flatMap((address) => [
-          ` neighbor ${address} remote-as ${MEMBER_AS}`,
-          ` neighbor ${address} passive`,
-          ` neighbor ${address} bfd`,
-          ` neighbor ${address} bfd profile fast`,
-          ...(this.#password === undefined ? [] : [` neighbor ${address} password ${this.#password}`]),
-        ]),
+        ...this.#members.flatMap((member) => {
+          const neighbour = ` neighbor ${first(member, this.network)}`;
+          return [
+            `${neighbour} remote-as ${MEMBER_AS}`,
+            `${neighbour} passive`,
+            `${neighbour} bfd`,
+            `${neighbour} bfd profile fast`,
+            ...this.#password(member, (password) => `${neighbour} password ${password}`),
+          ];
+        }),
         ...this.#families().flatMap((family) => [
           ` address-family ${family} unicast`,
           ...neighbours.map((address) => `  neighbor ${address} activate`),
@@ -165,11 +179,13 @@ export class BgpRouter {
         "exit",
       ],
     } as const;
+    const at = (suffix: string) => join(directory, suffix);
+    // It has a user of its own, whom root cannot stand in for.
+    runSync("chown", ["-R", "frr:frr", directory]);
     for (const [daemon, text] of Object.entries(lines)) {
-      const at = (suffix: string) => join(directory, suffix);
       writeFileSync(at(`${daemon}.conf`), ["log stdout", ...text, ""].join("\n"));
       this.#spawn(join(FRR, daemon), [
-        ...["-u", "root", "-g", "root", "-z", at("zserv.api"), "--vty_socket", directory],
+        ...["-z", at("zserv.api"), "--vty_socket", directory],
         ...["-i", at(`${daemon}.pid`), "-f", at(`${daemon}.conf`), "-P", "0", "-A", "127.0.0.1"],
         ...(daemon === "bfdd" ? ["--bfdctl", at("bfdd.sock")] : []),
       ]);
@@ -190,11 +206,19 @@ export class BgpRouter {
     const family = vip.includes(":") ? "ipv6" : "ipv4";
     const words = ["--vty_socket", this.#at("frr"), "-c", `show bgp ${family} unicast ${vip} json`];
     const { paths = [] } = JSON.parse(this.host.run("vtysh", words)) as {
-      paths?: { aspath: { string: string }; med?: number; bestpath?: object; nexthops: { ip: string }[] }[];
+      paths?: {
+        aspath: { string: string };
+        metric?: number;
+        bestpath?: object;
+        nexthops: { ip: string }[];
+      }[];
     };
     return paths
       .sort((a, b) => Number(b.bestpath !== undefined) - Number(a.bestpath !== undefined))
-      .map(({ aspath, med = "none", nexthops }) => `${nexthops[0]?.ip} (MED ${med}, path ${aspath.string})`);
+      .map(
+        ({ aspath, metric = "none", nexthops }) =>
+          `${nexthops[0]?.ip} (MED ${metric}, path ${aspath.string})`,
+      );
   }
 }
 

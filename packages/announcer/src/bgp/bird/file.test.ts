@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { BgpConfiguration, RouterConfiguration, SpeakerRoute } from "../configuration.ts";
-import { birdFile } from "./file.ts";
+import { birdFile, protocolName } from "./file.ts";
 
 const UNNUMBERED: RouterConfiguration = {
   name: "unnumbered",
@@ -43,7 +43,7 @@ const EVERYTHING: BgpConfiguration = {
       password: "a secret of ours",
       passive: true,
     },
-    { ...BASE, name: "far", address: "192.0.2.1", multihop: 3, networks: ["path-a"] },
+    { ...BASE, name: "far", address: "192.0.2.1", port: 1790, multihop: 3, networks: ["path-a"] },
     { ...BASE, name: "strict", address: "198.18.3.254", ttlSecurity: true, announce: [{ med: 1 }, false] },
     { ...BASE, name: "six", address: "2001:db8:1::1", extendedNextHop: true },
     { ...BASE, name: "local", address: "fe80::1", interface: "eth0", localAs: 4_200_000_000 },
@@ -108,4 +108,13 @@ test("a password with a quotation mark cannot end its string", () => {
   const router = { ...BASE, password: 'x"; neighbor 192.0.2.9 as 1; #' };
   const text = birdFile({ routerId: "192.0.2.1", announce: [], holdDownMs: 3_000, routers: [router] }, []);
   assert.match(text, /password "x; neighbor 192\.0\.2\.9 as 1; #";/);
+});
+
+test("a router keeps its protocol, whoever is put before it: what did not change does not flap", () => {
+  const blocks = (routers: readonly RouterConfiguration[]) =>
+    birdFile({ ...EVERYTHING, routers }, []).match(/protocol bgp \S+/g);
+  const others = EVERYTHING.routers.slice(1);
+  assert.deepEqual(blocks(EVERYTHING.routers)?.slice(1), blocks(others));
+  const alike = ["tor-1", "tor.1"].map((name) => protocolName({ name }));
+  assert.equal(new Set(alike).size, 2);
 });

@@ -1,6 +1,7 @@
 // The whole truth that BIRD is told, as one file: sessions, filters, routes. Each change is this file written anew and
 // `configure`: BIRD compares, and what did not change does not flap. One static protocol a family holds all routes, so
 // that a move of one VIP among a thousand is read in milliseconds and goes out as one implicit replace.
+import { createHash } from "node:crypto";
 import type { RankPolicy, RouteAttributes, ServiceAnnounce } from "@holdfast/model";
 import type { AnnouncedRank } from "../../announcer.ts";
 import type { BgpConfiguration, RouterConfiguration, SpeakerRoute } from "../configuration.ts";
@@ -11,8 +12,19 @@ export const NAME_PREFIX = "hf_";
 /** `hf_rank` of a member that leaves. */
 const LEAVING = 1_000;
 
-export function protocolName(index: number): string {
-  return `${NAME_PREFIX}router_${index}`;
+/** What BIRD's names for a router have in them: the router's own name, however many stand before it in the list. */
+export function keyOf({ name }: Pick<RouterConfiguration, "name">): string {
+  const digest = createHash("sha256").update(name).digest("hex").slice(0, 6);
+  return `${name.replaceAll(/[^A-Za-z0-9]/g, "_").slice(0, 24)}_${digest}`;
+}
+
+export function protocolName(router: Pick<RouterConfiguration, "name">): string {
+  return `${NAME_PREFIX}router_${keyOf(router)}`;
+}
+
+/** BIRD puts a number behind it, for each neighbour that it finds. */
+export function foundName(router: Pick<RouterConfiguration, "name">): string {
+  return `${NAME_PREFIX}found_${keyOf(router)}_`;
 }
 
 export function birdFile(configuration: BgpConfiguration, routes: readonly SpeakerRoute[]): string {
@@ -29,9 +41,9 @@ export function birdFile(configuration: BgpConfiguration, routes: readonly Speak
     "attribute int hf_network;",
     "attribute int hf_policy;",
     ...(routers.some(({ bfd }) => bfd !== undefined) ? [`protocol bfd ${NAME_PREFIX}bfd { }`] : []),
-    ...routers.flatMap((router, index) => [
-      exportFilter(configuration, router, index, networks, policies),
-      session(router, index),
+    ...routers.flatMap((router) => [
+      exportFilter(configuration, router, networks, policies),
+      session(router),
     ]),
     ...routers.flatMap((router) =>
       router.address === undefined && router.interface !== undefined
@@ -83,12 +95,11 @@ function numberOf(rank: AnnouncedRank): number {
 function exportFilter(
   configuration: BgpConfiguration,
   router: RouterConfiguration,
-  index: number,
   networks: ReadonlyMap<string | undefined, number>,
   policies: ReadonlyMap<string | undefined, number>,
 ): string {
   const lines = [
-    `filter ${NAME_PREFIX}to_${index} {`,
+    `filter ${NAME_PREFIX}to_${keyOf(router)} {`,
     "  if source != RTS_STATIC then reject;",
     "  if !defined(hf_rank) then reject;",
   ];
@@ -137,23 +148,23 @@ function attributes(policy: RouteAttributes, router: RouterConfiguration): strin
   ];
 }
 
-function session(router: RouterConfiguration, index: number): string {
+function session(router: RouterConfiguration): string {
   const families = familiesOf(router);
   const channel = (family: "ipv4" | "ipv6") => [
     `  ${family} {`,
     "    import none;",
-    `    export filter ${NAME_PREFIX}to_${index};`,
+    `    export filter ${NAME_PREFIX}to_${keyOf(router)};`,
     ...(family === "ipv4" && router.extendedNextHop ? ["    extended next hop on;"] : []),
     "  };",
   ];
   const { bfd } = router;
   return [
-    `protocol bgp ${protocolName(index)} {`,
+    `protocol bgp ${protocolName(router)} {`,
     `  description ${quoted(router.name)};`,
     `  local as ${router.localAs};`,
     router.address === undefined
-      ? `  neighbor range fe80::/10 as ${router.as};\n  dynamic name "${NAME_PREFIX}found_${index}_";`
-      : `  neighbor ${router.address} as ${router.as};`,
+      ? `  neighbor range fe80::/10 as ${router.as};\n  dynamic name "${foundName(router)}";`
+      : `  neighbor ${router.address}${router.port === undefined ? "" : ` port ${router.port}`} as ${router.as};`,
     ...(router.interface === undefined ? [] : [`  interface ${quoted(router.interface)};`]),
     router.multihop === undefined ? "  direct;" : `  multihop ${router.multihop};`,
     `  hold time ${router.holdS};`,

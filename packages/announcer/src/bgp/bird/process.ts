@@ -38,6 +38,15 @@ export function mayBeRealtime(): boolean {
   return spawnSync("chrt", ["-f", REALTIME_PRIORITY, "true"]).status === 0;
 }
 
+/** BIRD's BFD sends from any port that the kernel gives out. */
+export function sourcePortMin(): number | undefined {
+  try {
+    return Number(readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8").split(/\s+/)[0]);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Lets BIRD's user, and nobody else, read and write here: a file may hold passwords. */
 export function handOver(path: string, mode: number): void {
   chmodSync(path, mode);

@@ -7,8 +7,8 @@ import { type Clock, HoldfastError, type Logger, type Timer } from "@holdfast/mo
 import type { BgpConfiguration, SpeakerRoute } from "../configuration.ts";
 import type { Speaker, SpeakerSession, SpeakerState } from "../speaker.ts";
 import { BirdControl, type BirdReply } from "./control.ts";
-import { birdFile } from "./file.ts";
-import { type BirdPaths, handOver, mayBeRealtime, spawnBird } from "./process.ts";
+import { birdFile, foundName, protocolName } from "./file.ts";
+import { type BirdPaths, handOver, mayBeRealtime, sourcePortMin, spawnBird } from "./process.ts";
 import { parseBfd, parseProtocols } from "./status.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -64,6 +64,7 @@ export class BirdSpeaker implements Speaker {
   #endedFor: string | undefined;
   #startedAtMs = 0;
   #realtime = false;
+  #sourcePortMin: number | undefined;
   #polling: Timer | undefined;
   #pollRuns = false;
   #restarting: Timer | undefined;
@@ -89,6 +90,7 @@ export class BirdSpeaker implements Speaker {
     mkdirSync(directory, { recursive: true });
     handOver(directory, 0o750);
     this.#realtime = mayBeRealtime();
+    this.#sourcePortMin = sourcePortMin();
     if (!this.#realtime)
       logger.warn(
         {},
@@ -113,6 +115,8 @@ export class BirdSpeaker implements Speaker {
       trouble: this.#trouble,
       sessions: this.#sessions,
       restartCount: this.#restartCount,
+      isRealtime: this.#realtime,
+      sourcePortMin: this.#sourcePortMin,
     };
   }
 
@@ -308,10 +312,11 @@ export class BirdSpeaker implements Speaker {
     const found = parseProtocols(protocols.lines);
     const watched = parseBfd(bfd.lines);
     const next = new Map<string, SpeakerSession>();
-    for (const [index, router] of this.#configuration.routers.entries()) {
-      const candidates = found.filter((status) => status.index === index);
+    for (const router of this.#configuration.routers) {
       // What was found on an interface is the session; the template of it is always passive.
-      const status = candidates.find((candidate) => candidate.found) ?? candidates[0];
+      const status =
+        found.find(({ name }) => name.startsWith(foundName(router))) ??
+        found.find(({ name }) => name === protocolName(router));
       const neighbour = status?.neighbour ?? router.address;
       next.set(router.name, {
         session: status?.session ?? "Down",

@@ -24,15 +24,14 @@ hf_vips_ipv4 Static     master4    up     2026-11-29 14:02:11.001`.split("\n");
 
 test("sessions are read with their state, and what ails them", () => {
   assert.deepEqual(parseProtocols(PROTOCOLS), [
-    { index: 0, found: false, session: "Established", info: "", neighbour: "198.18.0.2" },
+    { name: "hf_router_0", session: "Established", info: "", neighbour: "198.18.0.2" },
     {
-      index: 1,
-      found: false,
+      name: "hf_router_1",
       session: "Active",
       info: "Socket: Connection refused",
       neighbour: "198.18.1.2",
     },
-    { index: 2, found: false, session: "Down", info: "", neighbour: undefined },
+    { name: "hf_router_2", session: "Down", info: "", neighbour: undefined },
   ]);
 });
 

@@ -15,31 +15,27 @@ const SESSION_STATES: readonly string[] = [
 ] satisfies readonly SessionState[];
 
 export interface ProtocolStatus {
-  /** Index of the router in the configuration. */
-  readonly index: number;
-  /** Made by BIRD for a neighbour that was found on an interface. */
-  readonly found: boolean;
+  /** BIRD's name of the protocol. */
+  readonly name: string;
   readonly session: SessionState;
   readonly info: string;
   readonly neighbour: string | undefined;
 }
 
 const HEADER = new RegExp(
-  `^${NAME_PREFIX}(router|found)_(\\d+)_?\\d*\\s+BGP\\s+\\S+\\s+(\\S+)\\s+\\S+(?: [\\d:.]+)?\\s*(.*)$`,
+  `^(${NAME_PREFIX}(?:router|found)_\\w+)\\s+BGP\\s+\\S+\\s+(\\S+)\\s+\\S+(?: [\\d:.]+)?\\s*(.*)$`,
 );
 
 export function parseProtocols(lines: readonly string[]): ProtocolStatus[] {
-  const found: { index: number; found: boolean; state: string; info: string; detail: string[] }[] = [];
+  const found: { name: string; info: string; detail: string[] }[] = [];
   let own = false;
   for (const line of lines) {
     const header = HEADER.exec(line);
     if (header !== null) {
       own = true;
       found.push({
-        index: Number(header[2]),
-        found: header[1] === "found",
-        state: header[3] ?? "",
-        info: (header[4] ?? "").trim(),
+        name: header[1] as string,
+        info: (header[3] ?? "").trim(),
         detail: [],
       });
     } else if (/^\S/.test(line)) own = false;
@@ -53,8 +49,7 @@ export function parseProtocols(lines: readonly string[]): ProtocolStatus[] {
         .trim();
     const session = field("BGP state") ?? info.split(/\s+/)[0] ?? "";
     return {
-      index: rest.index,
-      found: rest.found,
+      name: rest.name,
       session: (SESSION_STATES.includes(session) ? session : "Down") as SessionState,
       info: session === "Established" ? "" : info.replace(/^\S+\s*/, "") || (field("Last error") ?? ""),
       neighbour: field("Neighbor address"),
