@@ -74,7 +74,8 @@ function packages(revision: string, directory: string, repository: string): void
   if (!existsSync(manifest)) throw new OtherBuildError(`revision '${revision}' has no package.json`);
   const ours = join(repository, "node_modules");
   if (!hasPackages(join(directory, "package-lock.json"), ours)) {
-    const words = ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"];
+    // What only checks and tests need stays away, an own Node among it: this one runs both builds.
+    const words = ["install", "--omit=dev", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
     step(revision, "its npm packages", "npm", words, directory);
     return;
   }

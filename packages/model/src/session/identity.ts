@@ -1,15 +1,15 @@
 // The name of a session: two members that see the same INIT, also from different addresses, must give the same.
-import { hash } from "node:crypto";
+import { parse, v5 } from "uuid";
 import type { Address } from "../address.ts";
 import type { ServiceId } from "../service.ts";
 import { compareText } from "./order.ts";
 import type { SessionId, Tag } from "./record.ts";
 
-/** Namespace of Holdfast's session ids, 4b1d0c6e-6a55-5f0e-9d56-3f6c1f1f5a10. Never changes. */
-const SESSION_NAMESPACE = Buffer.from("4b1d0c6e6a555f0e9d563f6c1f1f5a10", "hex");
-/** Namespace and name, which is shorter than the rest of this. */
-const named = Buffer.concat([SESSION_NAMESPACE], 512);
-const NAMESPACE_SIZE = 16;
+/** Namespace of Holdfast's session ids. Never changes. */
+const SESSION_NAMESPACE = "4b1d0c6e-6a55-5f0e-9d56-3f6c1f1f5a10";
+/** Its bytes, so that text is not read again for every INIT. */
+const namespace = Uint8Array.from(parse(SESSION_NAMESPACE));
+const id = new Uint8Array(16);
 
 /**
  * uuid v5 of service, client port, initiate tag and the smallest (by code unit) of the INIT's source and the addresses
@@ -24,16 +24,8 @@ export function sessionIdOf(
 ): SessionId {
   let smallest: string = source;
   for (const address of listed) if (compareText(address, smallest) < 0) smallest = address;
-  // RFC 9562 §5.5: SHA-1 of namespace and name, with version and variant set.
-  const name = `${serviceId}|${clientPort}|${initiateTag}|${smallest}`;
-  const size = Buffer.byteLength(name);
-  const input =
-    size <= named.length - NAMESPACE_SIZE ? named : Buffer.concat([SESSION_NAMESPACE], NAMESPACE_SIZE + size);
-  input.write(name, NAMESPACE_SIZE);
-  const bytes = hash("sha1", input.subarray(0, NAMESPACE_SIZE + size), "buffer");
-  bytes[6] = ((bytes[6] as number) & 0x0f) | 0x50;
-  bytes[8] = ((bytes[8] as number) & 0x3f) | 0x80;
-  return sessionIdFromBytes(bytes);
+  v5(`${serviceId}|${clientPort}|${initiateTag}|${smallest}`, namespace, id);
+  return sessionIdFromBytes(id);
 }
 
 const SESSION_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
