@@ -562,18 +562,37 @@ export const ERROR_CATALOGUE = {
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 
+type Placeholders<Text extends string> = Text extends `${string}{${infer Name}}${infer Rest}`
+  ? Exclude<Name, ""> | Placeholders<Rest>
+  : never;
+
+/** What the texts of a code name between braces. */
+type DetailName<Code extends ErrorCode> = {
+  [C in Code]: Placeholders<(typeof ERROR_CATALOGUE)[C]["message"] | (typeof ERROR_CATALOGUE)[C]["remedy"]>;
+}[Code];
+
+/** Every detail that the texts of a code name; more may stand beside them. */
+export type ErrorDetails<Code extends ErrorCode> = Readonly<Record<string, string | number>> & {
+  readonly [Name in DetailName<Code>]: string | number;
+};
+
+type ErrorArguments<Code extends ErrorCode> = [DetailName<Code>] extends [never]
+  ? [details?: ErrorDetails<Code>, options?: ErrorOptions]
+  : [details: ErrorDetails<Code>, options?: ErrorOptions];
+
 /** A coded error. `details` fill the placeholders of the catalogue's texts. */
-export class HoldfastError extends Error {
+export class HoldfastError<Code extends ErrorCode = ErrorCode> extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, string | number>>;
   readonly remedy: string;
   readonly status: number;
 
-  constructor(
-    code: ErrorCode,
-    details: Readonly<Record<string, string | number>> = {},
-    options?: { cause?: unknown },
-  ) {
+  /** A code that nobody knew when this was compiled: of a message, of a caller that has several. */
+  static of(code: ErrorCode, details: ErrorDetails<never>, options?: ErrorOptions): HoldfastError {
+    return new HoldfastError(code, details as ErrorDetails<ErrorCode>, options);
+  }
+
+  constructor(code: Code, ...[details = {} as ErrorDetails<Code>, options]: ErrorArguments<Code>) {
     const entry: ErrorEntry = ERROR_CATALOGUE[code];
     super(fill(entry.message, details), options);
     this.name = "HoldfastError";

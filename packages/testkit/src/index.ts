@@ -1,4 +1,4 @@
-// simulated clock and network, packet builder, lab
+// Lab of network namespaces, SCTP peers, captures, packet builder.
 export * from "./capture/brief.ts";
 export * from "./capture/capture.ts";
 export * from "./capture/judge.ts";

@@ -8,7 +8,7 @@ import {
   suspectAfterMs,
   unheardAfterMs,
 } from "../configuration.ts";
-import { membersOf } from "../simulation/scenario.ts";
+import { membersOf } from "../testing/simulation/scenario.ts";
 import type { Message } from "../wire/message.ts";
 import { createMembership, type Membership, type MembershipEffect, viewOf } from "./state.ts";
 import { nextTickAtMs, step } from "./step.ts";

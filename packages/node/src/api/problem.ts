@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 export const PROBLEM_TYPE = "application/problem+json";
 
 /** Thrown by the validator: every field that was wrong. */
-export class RequestInvalid extends HoldfastError {
+export class RequestInvalid extends HoldfastError<"REQUEST_INVALID"> {
   readonly findings: readonly Finding[];
 
   constructor(findings: readonly Finding[]) {

@@ -2,7 +2,7 @@
 // the file, the line, the field and the way out; all mistakes found are listed, the first is the message.
 import { readFileSync } from "node:fs";
 import { fieldName, validate } from "@holdfast/api";
-import { HoldfastError } from "@holdfast/model";
+import { type ErrorCode, type ErrorDetails, HoldfastError } from "@holdfast/model";
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import { type CheckFinding, checkConfiguration } from "./check.ts";
 import { applyEnvironment } from "./environment.ts";
@@ -23,7 +23,7 @@ export class ConfigurationError extends HoldfastError {
   readonly all: readonly HoldfastError[];
 
   constructor(all: readonly [HoldfastError, ...HoldfastError[]]) {
-    super(all[0].code, all[0].details);
+    super(all[0].code, all[0].details as ErrorDetails<ErrorCode>);
     this.all = all;
   }
 }
@@ -89,7 +89,7 @@ export function parseConfiguration(
 }
 
 function errorOf(finding: CheckFinding, where: string): HoldfastError {
-  if (finding.code !== undefined) return new HoldfastError(finding.code, { where, ...finding.details });
+  if (finding.code !== undefined) return HoldfastError.of(finding.code, { where, ...finding.details });
   return invalid(where, fieldName(finding.path), finding.reason, finding.remedy);
 }
 

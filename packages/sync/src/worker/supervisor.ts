@@ -178,7 +178,7 @@ export class Supervisor {
         // An operator's mistake does not go away by trying again.
         this.#stopping = true;
         void worker.terminate();
-        failed(new HoldfastError(message.code as ErrorCode, message.details));
+        failed(HoldfastError.of(message.code as ErrorCode, message.details));
       } else if (message.kind === "log") this.#logger[message.level](message.fields, message.message);
       else if (message.kind === "counters") {
         this.#waiting.get(message.token)?.(message.counters);

@@ -1,14 +1,14 @@
 // A whole cluster in one process, on simulated time: the same membership, ownership and tenure as in production, with
 // the probe thread, the sockets and the announcer replaced. From one seed, always the same run.
 import { type Address, type MemberName, type Random, seededRandom } from "@holdfast/model";
-import { DEFAULT_TIMING, type MemberConfiguration, networkIdOf, type Timing } from "../configuration.ts";
-import { createMembership, type Membership, type MembershipEvent, viewOf } from "../membership/state.ts";
-import { step } from "../membership/step.ts";
-import { type Assignment, Ownership } from "../ownership/assignment.ts";
-import type { Placement } from "../ownership/placement.ts";
-import { NO_TENURE, nextTenure, type Tenure } from "../tenure/tenure.ts";
-import { type ClusterView, isPresent } from "../view.ts";
-import type { Message } from "../wire/message.ts";
+import { DEFAULT_TIMING, type MemberConfiguration, networkIdOf, type Timing } from "../../configuration.ts";
+import { createMembership, type Membership, type MembershipEvent, viewOf } from "../../membership/state.ts";
+import { step } from "../../membership/step.ts";
+import { type Assignment, Ownership } from "../../ownership/assignment.ts";
+import type { Placement } from "../../ownership/placement.ts";
+import { NO_TENURE, nextTenure, type Tenure } from "../../tenure/tenure.ts";
+import { type ClusterView, isPresent } from "../../view.ts";
+import type { Message } from "../../wire/message.ts";
 import { SimulatedNetwork, TimedQueue } from "./network.ts";
 
 /** Simulated time advances by this much; members tick on it. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { DEFAULT_TIMING, deadAfterMs } from "../configuration.ts";
-import { viewOf } from "../membership/state.ts";
-import { isPresent } from "../view.ts";
+import { DEFAULT_TIMING, deadAfterMs } from "../../configuration.ts";
+import { viewOf } from "../../membership/state.ts";
+import { isPresent } from "../../view.ts";
 import { QUANTUM_MS, type SeededFault, SimulatedCluster } from "./cluster.ts";
 import { membersOf, placementOf, Scenario } from "./scenario.ts";
 

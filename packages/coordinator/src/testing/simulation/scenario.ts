@@ -1,9 +1,14 @@
 // Random lives of a cluster, each from one seed, and the invariants that must hold all the way.
 import { type Address, type MemberName, type Random, seededRandom } from "@holdfast/model";
-import { DEFAULT_TIMING, deadAfterMs, type MemberConfiguration, unheardAfterMs } from "../configuration.ts";
-import { viewOf } from "../membership/state.ts";
-import type { Placement } from "../ownership/placement.ts";
-import { isPresent } from "../view.ts";
+import {
+  DEFAULT_TIMING,
+  deadAfterMs,
+  type MemberConfiguration,
+  unheardAfterMs,
+} from "../../configuration.ts";
+import { viewOf } from "../../membership/state.ts";
+import type { Placement } from "../../ownership/placement.ts";
+import { isPresent } from "../../view.ts";
 import { QUANTUM_MS, type SeededFault, SimulatedCluster } from "./cluster.ts";
 
 const NETWORKS = ["cluster", "path-a", "path-b"] as const;

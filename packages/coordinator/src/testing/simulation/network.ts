@@ -1,6 +1,6 @@
 // The simulated network: per network and pair of members it carries, delays, loses or cuts.
 import type { Random } from "@holdfast/model";
-import type { Message } from "../wire/message.ts";
+import type { Message } from "../../wire/message.ts";
 
 export interface NetworkFaults {
   /** Share of datagrams that are lost, 0 … 1. */
