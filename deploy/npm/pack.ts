@@ -9,6 +9,7 @@ import { stripTypeScriptTypes } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildConsole } from "../../packages/console/build.ts";
 
 const TOP = fileURLToPath(new URL("../..", import.meta.url));
 /** testkit is for development. */
@@ -101,6 +102,7 @@ try {
     join(TOP, "packages/forwarder/build/holdfast.bpf.o"),
     join(work, "packages/forwarder/build/holdfast.bpf.o"),
   );
+  cpSync(await buildConsole(), join(work, "packages/console/build"), { recursive: true });
   mkdirSync(join(work, "bin"));
   writeFileSync(
     join(work, "bin/holdfast.js"),

@@ -22,6 +22,7 @@ packages=(
   bird2            # the lab's routers, and the speaker of the bgp announcer
   frr              # the lab's other routers
   systemd          # systemd-analyze checks the unit file
+  chromium         # the console's tests
   # QEMU and other kernels, for one long test only: guests.sh, which that test runs
 )
 missing=()
@@ -54,3 +55,5 @@ node_modules/.bin/node -e 'process.exit(+process.versions.node.split(".")[0] >= 
 for build in packages/forwarder/build.sh packages/testkit/build.sh; do
   if [ -e "$build" ]; then bash "$build"; fi
 done
+# The page at /console.
+node_modules/.bin/node packages/console/build.ts >/dev/null

@@ -51,6 +51,7 @@ async function documents(): Promise<string[]> {
 
 const checks: readonly (readonly [name: string, check: () => Promise<string[]>])[] = [
   ["types", () => program("tsc", [])],
+  ["types of the console", () => program("tsc", ["-p", "packages/console"])],
   ["lint and format", () => program("biome", ["check", "--error-on-warnings", "--max-diagnostics=50"])],
   ["package arrows", async () => checkArrows(root)],
   ["layouts of C and TypeScript", layouts],

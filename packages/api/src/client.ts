@@ -113,7 +113,7 @@ export interface ApiClient {
   /** The last ones, the latest first. */
   listTakeOvers(): Promise<TakeOver[]>;
   /** Server-sent events of all members until `signal` aborts or the node closes the stream. */
-  events(options?: { after?: string; signal?: AbortSignal }): AsyncGenerator<NodeEvent>;
+  events(options?: { after?: string; latest?: number; signal?: AbortSignal }): AsyncGenerator<NodeEvent>;
   /** A pcapng stream of punted and dropped packets. */
   trace(options?: {
     seconds?: number;
@@ -215,8 +215,8 @@ export function createClient(options: ClientOptions): ApiClient {
     metrics: async () => (await request("GET", "/v1/metrics")).text(),
     cluster: () => json("GET", "/v1/cluster"),
     listTakeOvers: async () => (await json<{ items: TakeOver[] }>("GET", "/v1/takeovers")).items,
-    async *events({ after, signal } = {}) {
-      const query = queryText(after === undefined ? {} : { after });
+    async *events({ after, latest, signal } = {}) {
+      const query = queryText({ after, latest });
       const response = await request("GET", `/v1/events${query}`, { signal });
       if (response.body !== null) yield* eventsOf(response.body);
     },

@@ -17,11 +17,19 @@ export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerato
       if (error.type === "max-buffer-size-exceeded") failure = error;
     },
   });
-  for await (const bytes of body) {
-    parser.feed(decoder.decode(bytes, { stream: true }));
-    const now = arrived;
-    arrived = [];
-    for (const data of now) yield JSON.parse(data) as NodeEvent;
-    if (failure !== undefined) throw new Error("an event is too long", { cause: failure });
+  // Not `for await`: not every browser can walk a stream so.
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      parser.feed(decoder.decode(value, { stream: true }));
+      const now = arrived;
+      arrived = [];
+      for (const data of now) yield JSON.parse(data) as NodeEvent;
+      if (failure !== undefined) throw new Error("an event is too long", { cause: failure });
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
   }
 }

@@ -198,6 +198,11 @@ export const ERROR_CATALOGUE = {
     remedy:
       "Send 'Authorization: Bearer TOKEN'; for the command line, set HOLDFAST_TOKEN or HOLDFAST_TOKEN_FILE.",
   },
+  CONSOLE_NOT_BUILT: {
+    status: 404,
+    message: "This node has no page to show: it was not built.",
+    remedy: "In a checkout run 'npm run setup'. The npm package and the image bring it along.",
+  },
   ROLE_INSUFFICIENT: {
     status: 403,
     message: "The token's role is {role}: it may look, and neither change anything nor trace packets.",

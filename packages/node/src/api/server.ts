@@ -8,6 +8,7 @@ import { HoldfastError } from "@holdfast/model";
 import type { TSchema } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import Fastify, { type FastifyInstance } from "fastify";
+import { consoleRoutes } from "../console/serve.ts";
 import { type AuthorizationOptions, authorize } from "./authorization.ts";
 import { allowMemberOrigins } from "./cross-origin.ts";
 import { isChange, keepConfiguration } from "./kept.ts";
@@ -132,6 +133,7 @@ export async function buildServer(sources: ApiSources, options: ServerOptions): 
   await app.register(eventRoutes(sources));
   await app.register(healthRoutes(sources));
   await app.register(traceRoutes(sources));
+  await app.register(consoleRoutes(memberOrigins));
   await app.ready();
   return app;
 }

@@ -17,6 +17,7 @@ const KEEP_ALIVE_MS = 15_000;
 interface EventQuery {
   readonly after?: string;
   readonly member?: string;
+  readonly latest?: number;
 }
 
 export function eventRoutes({ eventLog, clock, status }: ApiSources) {
@@ -34,6 +35,9 @@ export function eventRoutes({ eventLog, clock, status }: ApiSources) {
             after: Type.Optional(
               Type.String({ maxLength: 2048, description: "Id of the last event that was read; 0: all." }),
             ),
+            latest: Type.Optional(
+              Type.Integer({ minimum: 0, maximum: 1000, description: "At most so many of what is kept." }),
+            ),
             member: Type.Optional(Type.String({ maxLength: 63, description: "Only what this one saw." })),
           }),
           headers: Type.Object({ "last-event-id": Type.Optional(Type.String()) }),
@@ -43,7 +47,7 @@ export function eventRoutes({ eventLog, clock, status }: ApiSources) {
       async (request, reply) => {
         if (open >= STREAM_COUNT_MAX)
           throw new HoldfastError("STREAM_COUNT_EXCEEDED", { limit: STREAM_COUNT_MAX });
-        const { after, member } = request.query;
+        const { after, member, latest } = request.query;
         const asked = after === undefined ? undefined : parseCursor(after);
         if (after !== undefined && asked === undefined)
           throw new HoldfastError("REQUEST_INVALID", {
@@ -66,7 +70,10 @@ export function eventRoutes({ eventLog, clock, status }: ApiSources) {
         };
         raw.write(": hello\n\n");
         if (eventLog.isGone(place)) write(overflow(cursorText(place)));
-        for (const entry of eventLog.after(place)) pass(entry);
+        const kept = eventLog.after(place);
+        const skipped = latest === undefined ? 0 : Math.max(0, kept.length - latest);
+        for (const { origin, run, sequence } of kept.slice(0, skipped)) place.set(origin, { run, sequence });
+        for (const entry of kept.slice(skipped)) pass(entry);
         const unsubscribe = eventLog.subscribe(pass);
         const keepAlive = clock.every(KEEP_ALIVE_MS, () => raw.write(": still here\n\n"));
         raw.on("close", () => {

@@ -1,0 +1,15 @@
+// Phases of a session, in their order: the schema's list would bring the schemas along.
+import type { SessionSummary } from "@holdfast/api";
+
+export type PhaseName = SessionSummary["phase"];
+
+const ALL: Readonly<Record<PhaseName, 0>> = {
+  init: 0,
+  initAck: 0,
+  cookieEchoed: 0,
+  established: 0,
+  shutdown: 0,
+  shutdownAck: 0,
+  closed: 0,
+};
+export const PHASES = Object.keys(ALL) as PhaseName[];

@@ -1,0 +1,149 @@
+// Sessions: searched and paged by the server.
+
+import type { ClusterPicture, SessionPage } from "@holdfast/api";
+import { ApiError } from "@holdfast/api/client";
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { duration } from "../format.ts";
+import { Panel, Table } from "../parts.tsx";
+import { PHASES, type PhaseName } from "../phases.ts";
+import { client } from "../state.ts";
+import { TEXT } from "../text.ts";
+
+const PAGE_COUNT = 50;
+type Field = keyof typeof TEXT.sessions.fields;
+const FIELDS: readonly Field[] = ["client", "vip", "endpoint", "natPort"];
+
+const query = signal<Partial<Record<Field, string>>>({});
+const cursor = signal<string | undefined>(undefined);
+const page = signal<SessionPage | undefined>(undefined);
+const failure = signal("");
+
+async function load(): Promise<void> {
+  failure.value = "";
+  const { natPort, phase, ...texts } = query.value;
+  try {
+    page.value = await client().listSessions({
+      ...texts,
+      limit: PAGE_COUNT,
+      ...(natPort !== undefined && { natPort: Number(natPort) }),
+      ...(phase !== undefined && { phase: phase as PhaseName }),
+      ...(cursor.value !== undefined && { cursor: cursor.value }),
+    });
+  } catch (error) {
+    page.value = undefined;
+    failure.value = error instanceof ApiError ? `${error.message} ${error.remedy}` : String(error);
+  }
+}
+
+function search(form: HTMLFormElement): void {
+  const wanted: Partial<Record<Field, string>> = {};
+  for (const [name, value] of new FormData(form))
+    if (typeof value === "string" && value.trim() !== "") wanted[name as Field] = value.trim();
+  query.value = wanted;
+  cursor.value = undefined;
+  void load();
+}
+
+function Choice({ name, options }: { name: Field; options: readonly string[] }) {
+  return (
+    <label>
+      {TEXT.sessions.fields[name]}
+      <select name={name}>
+        <option value="">{TEXT.sessions.any}</option>
+        {options.map((option) => (
+          <option key={option}>{option}</option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+export function Sessions({ picture }: { picture: ClusterPicture }) {
+  useEffect(() => void load(), []);
+  const { client: address, port, service, phase, endpoint, nat, member, age } = TEXT.sessions.columns;
+  const now = Date.parse(picture.at);
+  return (
+    <Panel title={TEXT.sessions.title} id="sessions">
+      <form
+        class="search"
+        onSubmit={(event) => {
+          event.preventDefault();
+          search(event.currentTarget);
+        }}
+        onReset={() => {
+          query.value = {};
+          cursor.value = undefined;
+          void load();
+        }}
+      >
+        {FIELDS.map((name) => (
+          <label key={name}>
+            {TEXT.sessions.fields[name]}
+            <input
+              name={name}
+              autocomplete="off"
+              spellcheck={false}
+              {...(name === "natPort" && { inputMode: "numeric" })}
+            />
+          </label>
+        ))}
+        <Choice name="phase" options={PHASES} />
+        <Choice name="owner" options={picture.members.map(({ name }) => name)} />
+        <span class="buttons">
+          <button type="submit" class="primary">
+            {TEXT.sessions.search}
+          </button>{" "}
+          <button type="reset">{TEXT.sessions.clear}</button>
+        </span>
+      </form>
+      <p role="alert" class="refused">
+        {failure.value}
+      </p>
+      {page.value?.items.length === 0 && <p class="calm">{TEXT.sessions.none}</p>}
+      {page.value !== undefined && page.value.items.length > 0 && (
+        <Table label={TEXT.sessions.title} head={[address, port, service, phase, endpoint, nat, member, age]}>
+          {page.value.items.map((each) => (
+            <tr key={each.id}>
+              <th scope="row">
+                <a href={`#/sessions/${each.id}`}>{each.clients[0] ?? each.id}</a>{" "}
+                {each.clients.length > 1 && <small>{TEXT.sessions.more(each.clients.length - 1)}</small>}
+              </th>
+              <td class="number">{each.clientPort}</td>
+              <td>{each.serviceName === "" ? each.service : each.serviceName}</td>
+              <td>{each.phase}</td>
+              <td>{each.endpoint ?? "–"}</td>
+              <td class="number">{each.natPort ?? "–"}</td>
+              <td>{each.member ?? "–"}</td>
+              <td class="number">{duration(now - Date.parse(each.createdAt))}</td>
+            </tr>
+          ))}
+        </Table>
+      )}
+      <p class="buttons">
+        {cursor.value !== undefined && (
+          <button
+            type="button"
+            onClick={() => {
+              cursor.value = undefined;
+              void load();
+            }}
+          >
+            {TEXT.sessions.first}
+          </button>
+        )}{" "}
+        {page.value?.next !== undefined && (
+          <button
+            type="button"
+            onClick={() => {
+              cursor.value = page.value?.next;
+              void load();
+            }}
+          >
+            {TEXT.sessions.next}
+          </button>
+        )}
+      </p>
+    </Panel>
+  );
+}
