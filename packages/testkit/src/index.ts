@@ -5,6 +5,7 @@ export * from "./capture/judge.ts";
 export * from "./capture/packet.ts";
 export * from "./capture/pcap.ts";
 export * from "./cluster/cluster.ts";
+export * from "./cluster/door.ts";
 export * from "./cluster/member.ts";
 export * from "./cluster/profile.ts";
 export * from "./cluster/router.ts";

@@ -75,7 +75,7 @@ export async function buildServer(sources: ApiSources, options: ServerOptions): 
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
 
   const memberOrigins = () => sources.memberOrigins();
-  if (!options.authorization.socket) allowMemberOrigins(app, memberOrigins);
+  allowMemberOrigins(app, memberOrigins);
   app.addHook("onRequest", async (request, reply) => {
     reply.header(ROLE_HEADER, authorize(request, { ...options.authorization, memberOrigins }));
   });

@@ -45,6 +45,11 @@ export interface ClusterOptions {
   readonly router?: Partial<RouterOptions>;
   /** Merged over the configuration that every member gets, section by section. */
   readonly configuration?: Readonly<Record<string, object>>;
+  /** Of the member's API, beside its unix socket. */
+  readonly api?: (index: number) => {
+    readonly listen?: readonly string[];
+    readonly [field: string]: unknown;
+  };
   /** Fields of the service. */
   readonly service?: object;
   /** Each VIP belongs to one path network, the one where clients with three addresses look for it; else to all. */
@@ -143,12 +148,23 @@ export class Cluster {
       const pinDirectory = `/sys/fs/bpf/${lab.id}-${host.name}`;
       lab.onEnd(() => rmSync(pinDirectory, { recursive: true, force: true }));
       this.members.push(
-        new Member(lab, host, n, this.#configuration(host, n, hosts, pinDirectory, certificates(n)), {
-          pinDirectory,
-          storeDirectory: join(lab.directory, `${host.name}.store`),
-        }),
+        new Member(
+          lab,
+          host,
+          n,
+          this.#apiOf(n, this.#configuration(host, n, hosts, pinDirectory, certificates(n))),
+          {
+            pinDirectory,
+            storeDirectory: join(lab.directory, `${host.name}.store`),
+          },
+        ),
       );
     }
+  }
+
+  #apiOf(index: number, configuration: object): object {
+    const { api } = this.options;
+    return api === undefined ? configuration : { ...configuration, api: api(index) };
   }
 
   /** An address with its prefix length, of the families that the VIPs have. */

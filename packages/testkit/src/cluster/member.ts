@@ -53,9 +53,11 @@ export class Member {
     this.socket = join(lab.directory, `${host.name}.sock`);
     this.configFile = join(lab.directory, `${host.name}.json`);
     this.logFile = join(lab.directory, `${host.name}.log`);
+    const { api } = configuration as { readonly api?: { readonly listen?: readonly string[] } };
+    const listen = [`unix:${this.socket}`, ...(api?.listen ?? [])];
     writeFileSync(
       this.configFile,
-      JSON.stringify({ ...configuration, api: { listen: `unix:${this.socket}` } }, undefined, 1),
+      JSON.stringify({ ...configuration, api: { ...api, listen } }, undefined, 1),
     );
   }
 

@@ -1,0 +1,207 @@
+// The page in a real browser against a real cluster.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import type { ClusterPicture, TakeOver } from "@holdfast/api";
+import { until } from "@holdfast/testkit";
+import type { Browser, Page } from "playwright-core";
+import { openBrowser, openPage, type Watched } from "./browser.ts";
+import { OPERATE, READ, type Rig, withCluster } from "./rig.ts";
+
+const SHAPE = { members: 3, endpoints: 2, clients: [1, 2, 3] };
+const LIMIT_MS = 30_000;
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+let browser: Browser;
+before(async () => {
+  browser = await openBrowser();
+});
+after(() => browser.close());
+
+async function openConsole(rig: Rig, member: number, path = "/console/"): Promise<Watched> {
+  const watched = await openPage(browser, { viewport: { width: 1400, height: 1000 } }, rig.origins);
+  watched.page.setDefaultTimeout(LIMIT_MS);
+  await watched.page.goto(`${rig.origins[member]}${path}`);
+  return watched;
+}
+
+async function useToken(page: Page, token: string): Promise<void> {
+  await page.getByRole("button", { name: /^Token/ }).click();
+  await page.getByLabel("Token of this cluster").fill(token);
+  await page.getByRole("button", { name: "Use it" }).click();
+}
+
+/** Serious or not, axe-core finds nothing. Run in its own world: the page's policy lets no script in. */
+async function assertAccessible(page: Page, where: string): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const { frameTree } = await session.send("Page.getFrameTree");
+  const { executionContextId } = await session.send("Page.createIsolatedWorld", {
+    frameId: frameTree.frame.id,
+    worldName: "axe",
+  });
+  const evaluate = async (expression: string) => {
+    const { result, exceptionDetails } = await session.send("Runtime.evaluate", {
+      contextId: executionContextId,
+      expression,
+      awaitPromise: true,
+      returnByValue: true,
+    });
+    assert.equal(exceptionDetails, undefined, JSON.stringify(exceptionDetails));
+    return result.value as unknown;
+  };
+  await evaluate(`${AXE};0`);
+  const found = await evaluate(
+    "axe.run(document).then(({violations})=>violations.map(v=>v.id+': '+v.nodes.map(n=>n.target+' '+n.failureSummary).join('; ')))",
+  );
+  assert.deepEqual(found, [], where);
+  await session.detach();
+}
+
+async function pictureAt(rig: Rig, member: number): Promise<ClusterPicture> {
+  return (await fetch(`${rig.origins[member]}/v1/cluster`)).json() as Promise<ClusterPicture>;
+}
+
+test("the page shows the cluster, acts for who may, and follows a death, in milliseconds, to another member", async () => {
+  await withCluster(SHAPE, async (rig) => {
+    const { cluster } = rig;
+    const { page, complaints } = await openConsole(rig, 0);
+    await page.locator("#vips tbody tr").first().waitFor();
+    assert.equal(await page.locator("#vips tbody tr").count(), cluster.vips.length);
+    await assertAccessible(page, "the first screen");
+
+    // The loopback without a token reads; a wrong token does not; a token that reads acts on nothing.
+    assert.equal(await page.locator("#role").textContent(), "you may look");
+    assert.equal(await page.getByRole("button", { name: /^Drain/ }).count(), 0);
+    await useToken(page, "a-token-of-nobody-here");
+    await page.getByText("does not take this one").waitFor();
+    await useToken(page, READ);
+    await page.locator("#role", { hasText: "you may look" }).waitFor();
+    assert.equal(await page.getByRole("button", { name: /^Drain/ }).count(), 0);
+    await useToken(page, OPERATE);
+    await page.locator("#role", { hasText: "you may operate" }).waitFor();
+
+    // An endpoint is drained: what it will do is said first.
+    const [endpoint] = (await pictureAt(rig, 0)).services[0]?.endpoints ?? [];
+    assert.ok(endpoint);
+    await page.getByRole("button", { name: `Drain… ${endpoint.endpoint}` }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText(`at ${endpoint.endpoint} go`, { exact: false }).waitFor();
+    await assertAccessible(page, "an act");
+    await page.keyboard.press("Escape");
+    assert.equal((await pictureAt(rig, 0)).services[0]?.endpoints[0]?.state, "active");
+    await page.getByRole("button", { name: `Drain… ${endpoint.endpoint}` }).click();
+    await dialog.getByRole("button", { name: "Do it" }).click();
+    await page.locator(`[data-endpoint="${endpoint.endpoint}"][data-state="drain"]`).waitFor();
+
+    // The owner of the primary is killed: another member is shown as owner, with the take-over's milliseconds.
+    const [vip] = cluster.vips;
+    assert.ok(vip);
+    const owner = (await cluster.settled()).get(vip);
+    const index = cluster.members.findIndex(({ name }) => name === owner);
+    const witness = index === 0 ? 1 : 0;
+    await page.goto(`${rig.origins[witness]}/console/`);
+    await page.locator(`#vips tr[data-vip="${vip}"][data-owner="${owner}"]`).waitFor();
+    await cluster.members[index]?.killNode();
+    await page
+      .locator(`#vips tr[data-vip="${vip}"]:not([data-owner="${owner}"]):not([data-owner=""])`)
+      .waitFor();
+    const bar = page.locator(`#takeovers [data-vip="${vip}"]`).first();
+    await bar.waitFor();
+    const told = await until("every survivor to have it", async () => {
+      const lists = await Promise.all(
+        rig.origins.flatMap((origin, n) =>
+          n === index
+            ? []
+            : [fetch(`${origin}/v1/takeovers`).then((r) => r.json() as Promise<{ items: TakeOver[] }>)],
+        ),
+      );
+      const found = lists.map(({ items }) => items.find((t) => t.vip === vip && t.from === owner));
+      return found.every((each) => each !== undefined) && found;
+    });
+    assert.deepEqual(told[0], told[1]);
+    const takeOver = told[0] as TakeOver;
+    assert.equal(takeOver.cause, "death");
+    assert.ok(takeOver.firstPacketMs !== undefined && takeOver.verdictMs !== undefined);
+    assert.ok(takeOver.verdictMs <= takeOver.announcedMs);
+    const shown = Math.round(takeOver.firstPacketMs).toLocaleString("en");
+    await bar.getByText(`first packet ${shown} ms`, { exact: false }).waitFor();
+    await page.locator("#alerts").getByText(`Member ${owner} is missing`, { exact: false }).waitFor();
+    await assertAccessible(page, "after a death");
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
+});
+
+test("the member that serves the page dies: the page finds another, and says for how long nobody answers", async () => {
+  await withCluster({ ...SHAPE, clients: [2] }, async (rig) => {
+    const { cluster } = rig;
+    const { page, complaints } = await openConsole(rig, 0);
+    await page.locator("#told-by", { hasText: "m1" }).waitFor();
+    await until("m1 to know where the others are", async () => {
+      const { members } = await pictureAt(rig, 0);
+      return members.every(({ report }) => report !== undefined && report.api.length === 1);
+    });
+    // The policy names the others once the member knows them.
+    await page.reload();
+    await page.locator("#told-by", { hasText: "m1" }).waitFor();
+    await cluster.members[0]?.killDaemon();
+    await page.locator("#told-by", { hasText: /m[23]/ }).waitFor();
+    await page.locator('#events li:has-text("m1")').first().waitFor();
+    assert.equal(await page.locator("main").getAttribute("data-cut"), "false");
+    await cluster.members[1]?.killDaemon();
+    await cluster.members[2]?.killDaemon();
+    await page.locator("#cut-off").waitFor();
+    assert.equal(await page.locator("main").getAttribute("data-cut"), "true");
+    await assertAccessible(page, "cut off");
+    await cluster.members[1]?.start();
+    await page.locator("#told-by", { hasText: "m2" }).waitFor();
+    await page.locator('main[data-cut="false"]').waitFor();
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
+});
+
+test("a partition is shown; sessions are searched and looked into; a phone's width and 200 % text lose nothing", async () => {
+  await withCluster(SHAPE, async (rig) => {
+    const { cluster } = rig;
+    const { page, complaints } = await openConsole(rig, 0, "/console/#/sessions");
+    const rows = page.locator("#sessions tbody tr");
+    await rows.first().waitFor();
+    const [service] = (await pictureAt(rig, 0)).services;
+    assert.equal(await rows.count(), service?.sessions);
+    const first = (await rows.first().locator("a").textContent()) ?? "";
+    await page.getByLabel("Client address").fill(first);
+    await page.getByRole("button", { name: "Search" }).click();
+    await until("only its sessions to be there", async () => (await rows.count()) === 2);
+    await rows.first().locator("a").click();
+    await page.locator("#matrix tbody tr").first().waitFor();
+    assert.equal(await page.locator("#matrix thead th").count(), cluster.vips.length + 1);
+    await page.locator("#matrix small").first().waitFor();
+    await assertAccessible(page, "a session");
+    for (const path of ["#/takeovers", "#/events", "#/sessions"]) {
+      await page.goto(`${rig.origins[0]}/console/${path}`);
+      await assertAccessible(page, path);
+    }
+
+    await page.setViewportSize({ width: 360, height: 740 });
+    await page.goto(`${rig.origins[0]}/console/#/`);
+    await page.locator("#vips tbody tr").first().waitFor();
+    const overflow = () => page.evaluate("document.documentElement.scrollWidth - innerWidth");
+    assert.ok(Number(await overflow()) <= 0, "a phone scrolls down only");
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await page.evaluate("document.documentElement.style.setProperty('font-size', '200%')");
+    assert.ok(Number(await overflow()) <= 0, "200 % text scrolls down only");
+    await page.evaluate("document.documentElement.style.removeProperty('font-size')");
+
+    const cut = cluster.members[2];
+    assert.ok(cut);
+    for (const network of ["path-a", "path-b", "path-c", "core", "cluster"]) cut.host.cut(network);
+    await page.locator('#members tr[data-member="m3"]').getByText("dead", { exact: false }).waitFor();
+    await page.locator("#alerts").getByText("Member m3 is missing", { exact: false }).waitFor();
+    for (const network of ["path-a", "path-b", "path-c", "core", "cluster"]) cut.host.heal(network);
+    await page.locator('#members tr[data-member="m3"]').getByText("ready", { exact: true }).waitFor();
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
+});
