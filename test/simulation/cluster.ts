@@ -5,6 +5,7 @@ import type { PeerIdentity } from "../../packages/sync/src/ports.ts";
 import { MemoryNetwork } from "../../packages/sync/src/transport/memory.ts";
 import { SimulatedClock, SimulatedTime } from "./clock.ts";
 import type { Fault } from "./faults.ts";
+import { capabilitiesOf, type Versions, versionsOf } from "./later.ts";
 import { type Life, MEMORY_MS, SimulatedMember } from "./member.ts";
 
 /**
@@ -26,6 +27,7 @@ export class Cluster {
   readonly random: Random;
   readonly network: MemoryNetwork;
   readonly members: SimulatedMember[];
+  readonly versions: Versions;
   readonly fault: Fault | undefined;
   /** Who is with whom; one group when nothing is cut. */
   #groups: number[][];
@@ -46,9 +48,11 @@ export class Cluster {
       refusalPauseMs: 100,
       queueBytesMax: 64 * 1024,
     });
+    this.versions = versionsOf(seed, memberCount);
     const identities: PeerIdentity[] = Array.from({ length: memberCount }, (_, number) => ({
       number,
       name: `m${number}`,
+      capabilities: capabilitiesOf(this.versions, number),
     }));
     this.members = identities.map(
       (identity) =>
@@ -60,6 +64,7 @@ export class Cluster {
           journals,
           seed,
           fault,
+          isLater: this.versions.later.has(identity.number),
           ...(memoryMs === undefined ? {} : { memoryMs }),
         }),
     );

@@ -11,6 +11,7 @@ import { BatchWriter, readBatch } from "../../packages/sync/src/engine/batch.ts"
 import type { ChangeRefusal, VerifiedChange } from "../../packages/sync/src/journal/change.ts";
 import { decodePayload, encodePayload } from "../../packages/sync/src/journal/payload.ts";
 import type { JournalFactory, Segment } from "../../packages/sync/src/journal/segment.ts";
+import { CARRIES_UNKNOWN } from "../../packages/sync/src/messages/capabilities.ts";
 import type { DeltaBatch, ToEngine, ToView } from "../../packages/sync/src/ports.ts";
 
 export interface Fault {
@@ -64,8 +65,15 @@ function filterBatch(batch: DeltaBatch, keep: (delta: SessionDelta, i: number) =
   let i = 0;
   for (const bytes of readBatch(batch)) {
     const decoding = decodeSession(bytes);
-    if ("delta" in decoding && keep(decoding.delta, i++)) writer.add(bytes);
+    // What later versions say is left alone: these faults are older than it.
+    if (!("delta" in decoding) || keep(decoding.delta, i++)) writer.add(bytes);
   }
+  return writer.take();
+}
+
+function onlyKnown(batch: DeltaBatch): DeltaBatch {
+  const writer = new BatchWriter();
+  for (const bytes of readBatch(batch)) if ("delta" in decodeSession(bytes)) writer.add(bytes);
   return writer.take();
 }
 
@@ -167,6 +175,18 @@ export const FAULTS: readonly Fault[] = [
     toEngine: (message) =>
       message.kind === "exported"
         ? { ...message, deltas: filterBatch(message.deltas, (_delta, i) => i % 3 !== 0) }
+        : message,
+  },
+  {
+    name: "what later versions say is not written again",
+    toEngine: (message) =>
+      message.kind === "exported" ? { ...message, deltas: onlyKnown(message.deltas) } : message,
+  },
+  {
+    name: "a writer that does not ask what the others can read",
+    toView: (message) =>
+      message.kind === "state"
+        ? { kind: "state", state: { ...message.state, offered: [CARRIES_UNKNOWN] } }
         : message,
   },
   { name: "a join that takes the last writer", view: () => new LastWriterView() },

@@ -3,6 +3,7 @@ import { type Random, SessionView, seededRandom, silentLogger } from "../../pack
 import { ReplicationEngine } from "../../packages/sync/src/engine/engine.ts";
 import { SessionReplica } from "../../packages/sync/src/engine/replica.ts";
 import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";
+import { CARRIES_UNKNOWN } from "../../packages/sync/src/messages/capabilities.ts";
 import type {
   EngineLink,
   PeerIdentity,
@@ -15,6 +16,7 @@ import { MemoryDisk } from "../../packages/sync/src/store/memory-store.ts";
 import type { MemoryNetwork } from "../../packages/sync/src/transport/memory.ts";
 import { SimulatedClock, type SimulatedTime } from "./clock.ts";
 import type { Fault } from "./faults.ts";
+import { laterJournals } from "./later.ts";
 
 /** Times of the simulated cluster: small, so that a seed is short. */
 export const MEMORY_MS = 1_200;
@@ -41,6 +43,8 @@ export interface MemberOptions {
   readonly journals: JournalFactory;
   readonly seed: number;
   readonly fault: Fault | undefined;
+  /** It writes what others do not know. */
+  readonly isLater?: boolean;
   readonly memoryMs?: number;
 }
 
@@ -86,9 +90,13 @@ export class SimulatedMember {
       toEngine === undefined
         ? link.view
         : through(link.view, (message) => toEngine(message, identity.number), fault?.echo);
+    const mayWrite = () => replica.state?.offered.includes(CARRIES_UNKNOWN) === true;
+    const own =
+      this.#options.isLater === true ? laterJournals(journals, this.#options.seed, mayWrite) : journals;
     const engine = new ReplicationEngine({
       settings: {
         member: identity,
+        capabilities: identity.capabilities ?? [],
         members,
         memoryMs,
         segmentTickMax: 24,
@@ -104,10 +112,10 @@ export class SimulatedMember {
       logger: silentLogger,
       transport: this.#corrupting(network.transport(identity)),
       store: this.disk.open(),
-      journals: fault?.journals?.(journals) ?? journals,
+      journals: fault?.journals?.(own) ?? own,
       link: engineEnd,
     });
-    const replica = new SessionReplica({
+    const replica: SessionReplica = new SessionReplica({
       view,
       link: viewEnd,
       clock,

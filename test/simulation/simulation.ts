@@ -3,6 +3,7 @@ import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts"
 import { check } from "./checks.ts";
 import { Cluster } from "./cluster.ts";
 import type { Fault } from "./faults.ts";
+import { LaterFacts } from "./later.ts";
 import { IDLE_LIMIT_MS, MEMORY_MS } from "./member.ts";
 import { Workload } from "./workload.ts";
 
@@ -42,6 +43,7 @@ const SETTLE_MIN_MS = IDLE_LIMIT_MS + MEMORY_MS * 2;
 const SETTLE_STEP_MS = 400;
 /** Time in which every fact reaches everybody. */
 const QUIET_MS = 150;
+const SAY_PERIOD_MS = 130;
 const TALK_PERIOD_MS = IDLE_LIMIT_MS / 4;
 /** A fact that its member took with it in less than this was with nobody else. */
 const REPLICATION_MS = 250;
@@ -59,6 +61,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const isLong = seed % LONG_PARTITION_EVERY === 0;
   // Few NAT ports, so that one that was freed too early is soon in other hands.
   const workload = new Workload(cluster, isLong ? 1 : 2);
+  const later = new LaterFacts(cluster, cluster.versions, seed);
   const { time, random } = cluster;
   const story: string[] = [];
   const tell = (what: string) => {
@@ -88,6 +91,15 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   every(900, chaosUntilMs, () => {
     if (isCrowded()) workload.vanish();
   });
+  if (cluster.versions.later.size > 0) {
+    // Not by `every`: the numbers of happenings, and what is drawn for them, are those of a run without.
+    const say = () => {
+      if (time.nowMs >= chaosUntilMs) return;
+      later.say();
+      time.at(time.nowMs + SAY_PERIOD_MS, say);
+    };
+    time.at(time.nowMs + SAY_PERIOD_MS, say);
+  }
   let talking = true;
   every(TALK_PERIOD_MS, settleUntilMs, () => {
     if (talking) workload.talk();
@@ -112,6 +124,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
         time.nowMs - workload.quietSinceMs > REPLICATION_MS;
       const disk = isSafe && random.below(2) === 0 ? "lost" : "kept";
       workload.died(victim.member.number, time.nowMs, REPLICATION_MS);
+      later.died(victim.member.number, time.nowMs, REPLICATION_MS);
       victim.member.crash(disk);
       tell(`m${victim.member.number} crashes, disk ${disk}`);
       const downMs = random.below(3) === 0 ? MEMORY_MS * 1.5 : 50 + random.below(800);
@@ -176,7 +189,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     // Facts on their way are not yet everywhere: the talk pauses before each look.
     talking = false;
     await time.run(untilMs + QUIET_MS);
-    violations = check(cluster, workload);
+    violations = [...check(cluster, workload, later.livingCount), ...later.check()];
     talking = true;
     if (violations.length === 0 || workload.violations.length > 0) break;
   }

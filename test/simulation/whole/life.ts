@@ -26,11 +26,13 @@ import { PublishingView } from "../../../packages/node/src/sessions/publishing-v
 import { createTraceHub } from "../../../packages/node/src/trace/hub.ts";
 import { ReplicationEngine } from "../../../packages/sync/src/engine/engine.ts";
 import type { JournalFactory } from "../../../packages/sync/src/journal/segment.ts";
+import { CARRIES_UNKNOWN } from "../../../packages/sync/src/messages/capabilities.ts";
 import type { EngineLink, ToEngine, ToView } from "../../../packages/sync/src/ports.ts";
 import { startSync } from "../../../packages/sync/src/start-sync.ts";
 import type { Sync } from "../../../packages/sync/src/sync.ts";
 import type { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";
 import type { SimulatedClock } from "../clock.ts";
+import { laterJournals } from "../later.ts";
 import type { FaultContext, WholeFault } from "./faults.ts";
 import type { Machine } from "./machine.ts";
 import { SimulatedProber } from "./prober.ts";
@@ -228,9 +230,18 @@ export class Life {
     attach(pair.view);
     const transport = greetings.admit(links.transport(identity), identity, version, random.bytes(16));
     const store = disk.open(clock);
+    let offered: readonly string[] = [];
+    const link: EngineLink<ToView, ToEngine> = {
+      listen: (listener) => pair.engine.listen(listener),
+      post: (message) => {
+        if (message.kind === "state") offered = message.state.offered;
+        pair.engine.post(message);
+      },
+    };
     const engine = new ReplicationEngine({
       settings: {
         ...version.replication,
+        capabilities: version.capabilities ?? [],
         member: identity,
         members: configuration.members.map(({ name, number }) => ({ name, number })),
         maintenancePeriodMs: TIMES.memoryMs / 5,
@@ -242,8 +253,11 @@ export class Life {
       logger: silentLogger,
       transport,
       store,
-      journals,
-      link: pair.engine,
+      journals:
+        version.isLater === true
+          ? laterJournals(journals, own.number, () => offered.includes(CARRIES_UNKNOWN))
+          : journals,
+      link,
     });
     this.#engine = engine;
     await engine.start();

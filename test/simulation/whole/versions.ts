@@ -20,6 +20,8 @@ export interface Version {
   readonly greetingField: number;
   /** undefined: it is older than capabilities are. */
   readonly capabilities: readonly string[] | undefined;
+  /** It writes journal entries that the others do not know, once all offer to carry them. */
+  readonly isLater?: boolean;
   readonly replication: {
     readonly memoryMs: number;
     readonly segmentTickMax: number;
@@ -62,6 +64,7 @@ export const VERSIONS: readonly Version[] = [
     highest: P + 2,
     greetingField: 40,
     capabilities: [...CAPABILITIES, "what-nobody-knows"],
+    isLater: true,
     replication: {
       memoryMs: TIMES.memoryMs * 0.8,
       segmentTickMax: 32,

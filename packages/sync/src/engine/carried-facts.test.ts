@@ -21,16 +21,18 @@ test("facts are kept once each, byte for byte, until their id is forgotten", () 
   assert.deepEqual([...facts.all()], []);
 });
 
-test("an end for good is one, a time-out only while nothing went on after it", () => {
+test("an end for good is one, a time-out only while nothing went on after it, and facts about no record are over", () => {
   const facts = new CarriedFacts();
+  facts.add(furtherFact(ID, 9));
+  assert.equal(facts.isOver(id), true);
   facts.add(foreignRecord(ID, { protocol: 6, activity: 4 }));
-  assert.equal(facts.isEnded(id), false);
+  assert.equal(facts.isOver(id), false);
   facts.add(foreignRecord(ID, { protocol: 6, activity: 4, timedOutAt: 4 }));
-  assert.equal(facts.isEnded(id), true);
+  assert.equal(facts.isOver(id), true);
   facts.add(foreignRecord(ID, { protocol: 6, activity: 5 }));
-  assert.equal(facts.isEnded(id), false);
+  assert.equal(facts.isOver(id), false);
   facts.add(foreignRecord(ID, { protocol: 6, ended: true }));
-  assert.equal(facts.isEnded(id), true);
+  assert.equal(facts.isOver(id), true);
 });
 
 test("of too many facts of one id the shortest go, an end never before the others", () => {
@@ -39,6 +41,6 @@ test("of too many facts of one id the shortest go, an end never before the other
   for (let i = 0; i < 2 * CARRIED_FACT_COUNT_MAX; i++)
     facts.add(furtherFact(ID, 1, new Uint8Array(i + 1).fill(i)));
   assert.equal(facts.of(id).length, CARRIED_FACT_COUNT_MAX);
-  assert.equal(facts.isEnded(id), true);
+  assert.equal(facts.isOver(id), true);
   assert.equal(facts.totals.carriedDropped, CARRIED_FACT_COUNT_MAX + 1);
 });

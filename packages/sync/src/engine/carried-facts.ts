@@ -57,9 +57,10 @@ export class CarriedFacts {
     return this.#byId.get(keyOf(id))?.facts.map(({ bytes }) => bytes) ?? [];
   }
 
-  /** What is carried of it says that it has ended, and nothing of it says that it went on. */
-  isEnded(id: Uint8Array): boolean {
+  /** Not to go on being carried: it has ended and nothing says that it went on, or no record came that it is about. */
+  isOver(id: Uint8Array): boolean {
     const facts = this.#byId.get(keyOf(id))?.facts ?? [];
+    if (!facts.some(({ fact }) => fact.isRecord)) return true;
     const activity = facts.reduce((most, { fact }) => Math.max(most, fact.activity), 0);
     return facts.some(({ fact: { end } }) => end === "final" || (end !== undefined && end >= activity));
   }

@@ -5,6 +5,7 @@ import {
   emptyRecord,
   encodeSession,
   isEnded,
+  isIdentified,
   join,
   type RemoteJoin,
   type Replication,
@@ -14,6 +15,7 @@ import {
   type SessionRecord,
   type SessionView,
   sessionIdFromBytes,
+  sessionIdToBytes,
   type Timer,
 } from "@holdfast/model";
 import type { EngineLink, EngineState, EngineStatus, ToEngine, ToView } from "../ports.ts";
@@ -140,6 +142,24 @@ export class SessionReplica implements Replication {
       this.#statusPromises.set(token, resolve);
       this.#ports.link.post({ kind: "status", token });
     });
+  }
+
+  /** Says something that the view has no place for: carried here, and by the others, as what later versions say is. */
+  say(fact: Uint8Array): void {
+    if (this.#carried.add(fact) === undefined) throw new RangeError("not a fact");
+    const writer = new BatchWriter();
+    writer.add(fact);
+    this.#ports.link.post({
+      kind: "local",
+      sequence: ++this.#sequence,
+      urgent: false,
+      deltas: writer.take(),
+    });
+  }
+
+  /** What is carried of a session, by its id. */
+  carriedOf(id: SessionId): readonly Uint8Array[] {
+    return this.#carried.of(sessionIdToBytes(id));
   }
 
   /** Sessions of which later versions said something that this one carries and cannot read. */
@@ -343,6 +363,8 @@ export class SessionReplica implements Replication {
   #carry(bytes: Uint8Array): RemoteJoin | undefined {
     const carried = this.#carried.add(bytes);
     if (carried === undefined) return undefined;
+    // Facts that came before their record were on their way out.
+    if (!this.#carried.isOver(bytes)) this.#ended.delete(sessionIdFromBytes(bytes));
     const isAll = carried.isAll && this.#ports.view.known(sessionIdFromBytes(bytes)) === undefined;
     return { covered: isAll, contradicted: false };
   }
@@ -363,7 +385,8 @@ export class SessionReplica implements Replication {
         writer.add(encodeSession(isEnded(record) ? tombstoneOf(record) : record));
       }
       if (!this.#carried.has(bytes)) continue;
-      const isOver = record !== undefined ? isEnded(record) : this.#carried.isEnded(bytes);
+      const isOver =
+        record !== undefined && isIdentified(record) ? isEnded(record) : this.#carried.isOver(bytes);
       if (!isOver || !this.#isExpired(id)) for (const fact of this.#carried.of(bytes)) writer.add(fact);
     }
     this.#ports.link.post({ kind: "exported", request: message.request, deltas: writer.take() });

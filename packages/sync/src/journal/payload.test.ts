@@ -60,17 +60,24 @@ test("what is not framed is malformed: kinds without a length, entries that are 
 
 test("of a foreign record activity and end are known, whatever its body", () => {
   assert.deepEqual(foreignFactOf(foreignRecord(ID, { protocol: 6, activity: 9 })), {
+    isRecord: true,
     activity: 9,
     end: undefined,
   });
   assert.deepEqual(foreignFactOf(foreignRecord(ID, { protocol: 6, activity: 9, timedOutAt: 8 })), {
+    isRecord: true,
     activity: 9,
     end: 8,
   });
   assert.deepEqual(foreignFactOf(foreignRecord(ID, { protocol: 17, ended: true })), {
+    isRecord: true,
     activity: 0,
     end: "final",
   });
-  assert.deepEqual(foreignFactOf(furtherFact(ID, 3)), { activity: 0, end: undefined });
-  assert.deepEqual(foreignFactOf(furtherFact(ID, 3, new Uint8Array(0), true)), { activity: 0, end: "final" });
+  assert.deepEqual(foreignFactOf(furtherFact(ID, 3)), { isRecord: false, activity: 0, end: undefined });
+  assert.deepEqual(foreignFactOf(furtherFact(ID, 3, new Uint8Array(0), true)), {
+    isRecord: false,
+    activity: 0,
+    end: "final",
+  });
 });

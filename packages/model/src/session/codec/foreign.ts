@@ -5,7 +5,7 @@
 //   further fact   = id(16) 0 kind(1, not 0) marks(1) body
 //
 // A foreign record is one of another protocol: fields before the body as of format.ts, with its flags; identity always there.
-// The lowest bit of a further fact's marks: it says that what the id names has ended for good. What a body says, and how two
+// A further fact says something about a record, of whatever protocol, and lives as long as that. The lowest bit of a further fact's marks: it says that what the id names has ended for good. What a body says, and how two
 // bodies join, only those know who write them; here they are a set of byte strings.
 import { PROTOCOL_SCTP } from "../../service.ts";
 import { ByteReader } from "../bytes.ts";
@@ -25,6 +25,8 @@ import {
 const MARK_ENDED = 1;
 
 export interface ForeignFact {
+  /** A record; else it is about one. */
+  readonly isRecord: boolean;
   /** Activity epoch that it names; 0: none. */
   readonly activity: number;
   /** `final`: nothing brings it back. A number: it timed out, as of this activity epoch. */
@@ -44,7 +46,7 @@ export function foreignFactOf(bytes: Uint8Array): ForeignFact | undefined {
 function furtherFact(input: ByteReader): ForeignFact | undefined {
   if (input.u8() === 0) return undefined;
   const marks = input.u8();
-  return { activity: 0, end: (marks & MARK_ENDED) === 0 ? undefined : "final" };
+  return { isRecord: false, activity: 0, end: (marks & MARK_ENDED) === 0 ? undefined : "final" };
 }
 
 function foreignRecord(input: ByteReader, flags: number): ForeignFact | undefined {
@@ -56,10 +58,10 @@ function foreignRecord(input: ByteReader, flags: number): ForeignFact | undefine
   input.skip(2);
   if (flags & HAS_CREATED) input.varint();
   const activity = flags & HAS_ACTIVITY ? input.varint() : 0;
-  if ((flags & HAS_END) === 0) return { activity, end: undefined };
+  if ((flags & HAS_END) === 0) return { isRecord: true, activity, end: undefined };
   input.skip(1);
   const isFinal = (input.u8() & 1) === 1;
   input.varint();
   const activitySeen = input.varint();
-  return { activity, end: isFinal ? "final" : activitySeen };
+  return { isRecord: true, activity, end: isFinal ? "final" : activitySeen };
 }
