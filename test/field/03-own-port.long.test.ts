@@ -18,12 +18,7 @@ interface SessionItem {
 }
 
 test("ports are kept at every member and out once; require is refused with a reason while the lender is dead", async (t) => {
-  const cluster = new Cluster({
-    members: 3,
-    clients: [1, 1, 1, 1],
-    vips: ["203.0.113.1", "198.51.100.1"],
-    service: { natPort: "keep" },
-  });
+  const cluster = new Cluster({ members: 3, clients: [1, 1, 1, 1], vips: ["203.0.113.1", "198.51.100.1"] });
   try {
     await cluster.start();
     const [first] = cluster.members;

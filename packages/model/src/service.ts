@@ -47,10 +47,10 @@ export function beginningProblem({
   return undefined;
 }
 
-/** What becomes of a client's own port toward the endpoint; `any` when a service does not say. */
+/** What becomes of a client's own port toward the endpoint; `keep` when a service does not say. */
 export const NAT_PORT_POLICIES = ["any", "keep", "require"] as const;
 export type NatPortPolicy = (typeof NAT_PORT_POLICIES)[number];
-export const NAT_PORT_POLICY_DEFAULT: NatPortPolicy = "any";
+export const NAT_PORT_POLICY_DEFAULT: NatPortPolicy = "keep";
 
 export interface Endpoint {
   /** Its identity: what sessions, verdicts and counts name it by. */

@@ -1,5 +1,5 @@
 // The simulated world's geography: networks, addresses, services; and its times, short so that a seed is.
-import type { Address, Service } from "../../../packages/model/src/index.ts";
+import type { Address, NatPortPolicy, Service } from "../../../packages/model/src/index.ts";
 
 export const NETWORKS = ["path-a", "path-b", "core", "cluster"] as const;
 export type Network = (typeof NETWORKS)[number];
@@ -43,7 +43,7 @@ export const VIP_PREFIXES: Readonly<Partial<Record<Network, string>>> = {
 
 const IDLE_TIMEOUT_S = 3;
 
-function service(vips: readonly Address[]): Service {
+function service(vips: readonly Address[], natPort: NatPortPolicy): Service {
   return {
     id: `sctp/${vips[0]}:${SERVICE_PORT}`,
     name: `s${vips.length}`,
@@ -51,7 +51,7 @@ function service(vips: readonly Address[]): Service {
     vips,
     port: SERVICE_PORT,
     selection: "leastAssociations",
-    natPort: "keep",
+    natPort,
     endpoints: Array.from({ length: ENDPOINT_COUNT }, (_, number) => ({
       address: endpointAddress(number),
       port: ENDPOINT_PORT,
@@ -65,8 +65,8 @@ function service(vips: readonly Address[]): Service {
   };
 }
 
-/** Two services share their endpoints: NAT ports are the endpoint's, whatever the VIPs. */
-export const SERVICES: readonly Service[] = [service(VIPS_TWO), service(VIPS_ONE)];
+/** Two services share their endpoints: NAT ports are the endpoint's, whatever the VIPs. One lends clients their own. */
+export const SERVICES: readonly Service[] = [service(VIPS_TWO, "keep"), service(VIPS_ONE, "any")];
 export const ALL_VIPS: readonly Address[] = [...VIPS_TWO, ...VIPS_ONE];
 
 export const TIMES = {

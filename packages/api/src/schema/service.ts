@@ -159,7 +159,7 @@ export const ServiceSpecSchema = Type.Object(
     ),
     natPort: Type.Optional(
       oneOf(["any", "keep", "require"], {
-        default: "any",
+        default: "keep",
         description:
           "The client's own port toward the endpoint. keep: when nobody else has it there; require: or the client is refused with an ABORT; any: as it comes.",
       }),

@@ -86,6 +86,22 @@ test("the same INIT at two members is one client: both have its port", async () 
   assert.equal(await natPortOf(cluster.rig(2), clientOf(LENT_PORT, 0x99)), LENT_PORT);
 });
 
+test("a port that another association of the client got for want of its own is not one that it comes back to", async () => {
+  const cluster = clusterOf("keep");
+  const rig = cluster.rig(0);
+  cluster.silent.add(1);
+  const other = clientOf(LENT_PORT);
+  const init = await rig.one(other.init(from(CLIENT)));
+  const natPort = init.packet.sourcePort;
+  assert.notEqual(natPort, LENT_PORT);
+  const asks = clientOf(natPort, 0x61);
+  assert.notEqual(await natPortOf(rig, asks), natPort, "an embryo has it");
+  // With its INIT-ACK it is in the table, and not committed.
+  await rig.pass(new EndpointHost(ENDPOINT_PORT, 0, 0x52).initAck(init));
+  const later = clientOf(natPort, 0x62);
+  assert.notEqual(await natPortOf(rig, later), natPort, "a session that is not committed has it");
+});
+
 test("keep: when the lender is silent another port is good; it is given back when the late answer comes", async () => {
   const cluster = clusterOf("keep");
   const [a, b] = [cluster.rig(0), cluster.rig(1)];
@@ -116,6 +132,35 @@ test("keep: whoever lends it takes too long", async () => {
   answers[0]?.("yes");
   await settled();
   assert.deepEqual(given, ["lend", "back"]);
+});
+
+test("a majority is enough: who does not answer keeps nobody waiting, and gets back what he says too late", async () => {
+  const late: ((answer: LendAnswer) => void)[] = [];
+  const given: string[] = [];
+  const cluster = new Cluster(1, {
+    services: [serviceOf({ natPort: "keep" })],
+    lending: {
+      memberNumbers: [0, 1, 2],
+      request: (member, message) => {
+        given.push(`${message.kind} ${member}`);
+        if (member === 1 && message.kind === "lend") return new Promise((resolve) => late.push(resolve));
+        return Promise.resolve<LendAnswer>(
+          message.kind === "lend" && message.natPort !== COMMON_PORT ? "no" : "yes",
+        );
+      },
+    },
+  });
+  const rig = cluster.rig(0);
+  // Two of three.
+  assert.equal(await natPortOf(rig, clientOf(COMMON_PORT)), COMMON_PORT);
+  late[0]?.("yes");
+  await settled();
+  assert.deepEqual(given.splice(0), ["lend 1", "lend 2", "back 1"]);
+  // One says no, and without the other there is no majority: that has to be heard.
+  assert.deepEqual(await rig.pass(clientOf(COMMON_PORT + 8, 0x52).init(from(CLIENT))), []);
+  late[1]?.("yes");
+  await settled();
+  assert.equal(rig.taken()[0]?.packet.sourcePort, COMMON_PORT + 8);
 });
 
 test("require: taken, out of reach, or without a majority is an ABORT that says so", async () => {

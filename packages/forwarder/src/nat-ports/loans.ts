@@ -133,9 +133,12 @@ export class Loans {
     return answer === "yes" ? loanOf(wish, [memberNumber]) : noLoanOf(answer);
   }
 
-  /** Asks whoever lends it, all at once: one exchange. */
+  /**
+   * Asks whoever lends it, all at once: one exchange. The answer is there as soon as enough have said yes, or so many have
+   * not that there never will be: a member that is dead, and is not known to be, keeps nobody waiting.
+   */
   async ask(wish: PortWish): Promise<LoanAnswer> {
-    const { counters, lending, memberNumber } = this.#options;
+    const { counters, memberNumber } = this.#options;
     const lenders = this.#lendersOf(wish.natPort);
     const needed = lenders.length === 1 ? 1 : Math.floor(lenders.length / 2) + 1;
     counters.count("nat-ports-asked");
@@ -146,19 +149,52 @@ export class Loans {
       granted.push(memberNumber);
     }
     const others = lenders.filter((member) => member !== memberNumber);
-    const message: LoanMessage = { kind: "lend", ...wish };
-    const answers = await Promise.all(
-      others.map(async (member) => ({ member, answer: await lending?.request(member, message) })),
-    );
-    for (const { member, answer } of answers) if (answer === "yes") granted.push(member);
+    const refusals = await this.#askOthers(wish, others, granted, needed);
     const loan = loanOf(wish, granted);
     if (granted.length >= needed) {
       counters.count("nat-ports-borrowed");
       return loan;
     }
     this.giveBack(loan);
-    if (answers.some(({ answer }) => answer === "elsewhere")) return "elsewhere";
-    return answers.some(({ answer }) => answer === "no") ? "taken" : "unreachable";
+    if (refusals.includes("elsewhere")) return "elsewhere";
+    return refusals.includes("no") ? "taken" : "unreachable";
+  }
+
+  /** Adds to `granted` until it has `needed`, or cannot; what comes later is given back. The refusals until then. */
+  #askOthers(
+    wish: PortWish,
+    others: readonly number[],
+    granted: number[],
+    needed: number,
+  ): Promise<(LendAnswer | undefined)[]> {
+    const { lending } = this.#options;
+    const message: LoanMessage = { kind: "lend", ...wish };
+    const refusals: (LendAnswer | undefined)[] = [];
+    let isOver = false;
+    return new Promise((resolve) => {
+      const look = () => {
+        const open = others.length - refusals.length - granted.filter((m) => others.includes(m)).length;
+        if (granted.length < needed && granted.length + open >= needed) return;
+        isOver = true;
+        resolve(refusals);
+      };
+      const heard = (member: number, answer: LendAnswer | undefined) => {
+        if (isOver) {
+          if (answer === "yes") this.giveBack(loanOf(wish, [member]));
+          return;
+        }
+        if (answer === "yes") granted.push(member);
+        else refusals.push(answer);
+        look();
+      };
+      look();
+      if (isOver) return;
+      for (const member of others)
+        Promise.resolve(lending?.request(member, message)).then(
+          (answer) => heard(member, answer),
+          () => heard(member, undefined),
+        );
+    });
   }
 
   giveBack(loan: Loan): void {
@@ -195,10 +231,17 @@ export class Loans {
     if (lent === undefined && this.isFull) return "no";
     if (this.#isElsewhere(wish)) return "elsewhere";
     const living = table.byNatPort(endpoint, endpointPort, natPort).filter(isLiving);
-    // The same client that begins anew before its handshake was done: at the endpoint, too, that is one client.
+    // The same client that begins anew before its handshake was done: at the endpoint, too, that is one client. Another
+    // association of its host, which got the port for want of its own, is another client.
     const isOneClient =
       (lent === undefined || isHeldBy(lent.holder, serviceId, source)) &&
-      living.every((r) => r.commit === undefined && r.serviceId === serviceId && r.clients.has(source));
+      living.every(
+        (record) =>
+          record.commit === undefined &&
+          record.serviceId === serviceId &&
+          record.clientPort === natPort &&
+          record.clients.has(source),
+      );
     if (!isOneClient) return "no";
     const holder: PortHolder = { serviceId, addresses: [source, ...wish.listed] };
     const isShared = lent !== undefined || living.length > 0;

@@ -502,7 +502,7 @@ test("a service of the file belongs to the file", async () => {
       clientPrefixes: [],
       withdrawWhenDown: false,
       endpointRemoval: { mode: "drain", graceS: 300 },
-      natPort: "any",
+      natPort: "keep",
       endpointsMayBegin: false,
       peers: [],
       ...spec,

@@ -41,7 +41,7 @@ test("a service of the file gets its defaults", () => {
     clientPrefixes: [],
     withdrawWhenDown: false,
     endpointRemoval: { mode: "drain", graceS: 300 },
-    natPort: "any",
+    natPort: "keep",
     endpointsMayBegin: false,
     peers: [],
   });

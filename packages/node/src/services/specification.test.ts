@@ -17,7 +17,7 @@ const SPEC: ServiceSpec = {
   clientPrefixes: [],
   withdrawWhenDown: false,
   endpointRemoval: { mode: "drain", graceS: 300 },
-  natPort: "any",
+  natPort: "keep",
   endpointsMayBegin: false,
   peers: [],
 };
