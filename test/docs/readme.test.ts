@@ -1,7 +1,8 @@
 // What the documents tell a reader to type exists, and every link leads somewhere.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 
@@ -43,3 +44,20 @@ for (const document of documents) {
     for (const name of typed) assert.match(help, new RegExp(`^ {2}${name}\\b`, "m"), `holdfast ${name}`);
   });
 }
+
+test("docs/n2.md: the configuration that it shows is right", () => {
+  const [, yaml = ""] = /```yaml\n([\s\S]*?)```/.exec(readFileSync("docs/n2.md", "utf8")) ?? [];
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-n2-"));
+  try {
+    const file = join(directory, "holdfast.yaml");
+    writeFileSync(file, yaml);
+    const words = ["--disable-warning=ExperimentalWarning", "packages/cli/src/main.ts", "config", "check"];
+    const env = { ...process.env, HOLDFAST_MEMBER_NAME: "m1" };
+    assert.match(
+      execFileSync(process.execPath, [...words, "--config", file], { env }).toString(),
+      /is right/,
+    );
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});

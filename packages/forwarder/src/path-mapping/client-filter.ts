@@ -35,7 +35,7 @@ const PRIVATE: readonly Prefix[] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/
   (text) => parsePrefix(text) as Prefix,
 );
 
-/** Questions to the kernel that one INIT may cost; a packet of 64 KiB lists some 8,000 addresses. */
+/** Questions to the kernel that one INIT may cost; a packet of 64 KiB lists about 8,000 addresses. */
 export const ROUTE_QUESTION_COUNT_MAX = 4 * CLIENT_ADDRESS_COUNT_MAX;
 
 export interface ClientFilterOptions {

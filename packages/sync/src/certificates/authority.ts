@@ -1,5 +1,5 @@
 // The cluster's own certificate authority. Members trust nothing else: no system roots, no public authority.
-// ECDSA on P-256, because TLS 1.3 must support it everywhere and signing costs some 50 µs a handshake.
+// ECDSA on P-256, because TLS 1.3 must support it everywhere and signing costs about 50 µs a handshake.
 import "reflect-metadata";
 import type { webcrypto } from "node:crypto";
 import { isIP } from "node:net";

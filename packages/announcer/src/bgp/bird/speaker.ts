@@ -12,7 +12,7 @@ import { type BirdPaths, handOver, mayBeRealtime, sourcePortMin, spawnBird } fro
 import { parseBfd, parseProtocols } from "./status.ts";
 import { Watchdog } from "./watchdog.ts";
 
-/** BIRD reads a thousand routes in some 10 ms; one that takes longer than this hangs. */
+/** BIRD reads a thousand routes in about 10 ms; one that takes longer than this hangs. */
 const ANSWER_TIMEOUT_MS = 2_000;
 /** `apply` waits for the speaker at most so long: whoever owns a VIP must not wait for a dead speaker. */
 const APPLY_WAIT_MAX_MS = 500;

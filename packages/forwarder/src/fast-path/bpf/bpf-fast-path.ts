@@ -40,7 +40,7 @@ export const FLOW_COUNT_MAX_DEFAULT = 1_048_576;
 export const PUNT_RING_BYTES_DEFAULT = 4 * 1024 * 1024;
 /** How often somebody looks whether programs are where they were put, and what devices can do. */
 const CHECK_PERIOD_MS = 1_000;
-/** How often stale neighbours in use are confirmed. The kernel keeps one reachable for some 30 s. */
+/** How often stale neighbours in use are confirmed. The kernel keeps one reachable for about 30 s. */
 const CONFIRM_PERIOD_MS = 5_000;
 
 export interface BpfFastPathOptions {

@@ -13,7 +13,7 @@ export interface PuntBudget {
 
 export type PuntBudgets = Readonly<Record<Exclude<keyof typeof BUDGET, "SLOT_COUNT">, PuntBudget>>;
 
-// The slow path takes some 30,000 INITs a second on one core; what is above that would wait in the ring until it is too
+// The slow path takes about 30,000 INITs a second on one core; what is above that would wait in the ring until it is too
 // old, so that it is better dropped here.
 export const PUNT_BUDGETS_DEFAULT: PuntBudgets = {
   /** Control chunks with the right tag, INIT-ACKs of endpoints, addresses to learn. */

@@ -104,7 +104,7 @@ export class TestRunner {
   }
 
   /**
-   * Runs the program on an IP packet of at most some 3,500 bytes, in a frame to the interface's own MAC. `segments`: the
+   * Runs the program on an IP packet of at most about 3,500 bytes, in a frame to the interface's own MAC. `segments`: the
    * packets that segmentation offload would make of it, TC only.
    */
   run(program: TestProgram, packet: Uint8Array, segments?: number): TestRunResult {
