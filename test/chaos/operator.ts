@@ -232,6 +232,8 @@ export class Operator {
         if (!member.running) return false;
         const { status, text } = await ask(member, method, path, body);
         refusal = `${member.name}: ${status} ${text}`;
+        if (status === 404 && text.includes("ENDPOINT_NOT_FOUND") && method === "POST")
+          await this.#listAgain(action, member);
         // What is there, or gone, already: the request before did it, and its answer was lost.
         return (
           status < 300 || (method === "DELETE" && status === 404) || (method === "POST" && status === 409)
@@ -242,6 +244,15 @@ export class Operator {
     ).catch((error: Error) => {
       throw new Error(`${error.message}; last ${refusal}`);
     });
+  }
+
+  /**
+   * Of a removal and a list that were said on two sides of a split, one stays (docs/limits.md): whoever sees that it was
+   * the removal says the list again, as a controller does.
+   */
+  async #listAgain(action: string, member: Member): Promise<void> {
+    const { status } = await ask(member, "PUT", this.#url(), this.#spec());
+    this.#note(action, `the list again at ${member.name}: ${status}`);
   }
 
   #pause(ms: number): Promise<void> {
