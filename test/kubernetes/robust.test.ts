@@ -6,10 +6,10 @@ import { until } from "@holdfast/testkit";
 import { SERVICES } from "../../packages/kubernetes/src/objects.ts";
 import { startController } from "../../packages/kubernetes/src/run.ts";
 import { restartWith } from "./scale.ts";
-import { CLASS, NAMESPACE, openWorld, pod, TIMES, type World } from "./world.ts";
+import { CLASS, NAMESPACE, openWorld, pod, type TestWorld, TIMES } from "./world.ts";
 
-let world: World | undefined;
-async function open(options: Parameters<typeof openWorld>[0] = {}): Promise<World> {
+let world: TestWorld | undefined;
+async function open(options: Parameters<typeof openWorld>[0] = {}): Promise<TestWorld> {
   world = await openWorld(options);
   return world;
 }
@@ -127,8 +127,8 @@ test("deleted while no controller was there: the next one cleans up", async () =
   await first.controller.stop();
   await first.cluster.remove("amf");
   world = await first.restart();
-  await until("its end", () => (world as World).cluster.isGone("amf"));
-  assert.deepEqual(await (world as World).served(), []);
+  await until("its end", () => (world as TestWorld).cluster.isGone("amf"));
+  assert.deepEqual(await (world as TestWorld).served(), []);
 });
 
 test("kube-loxilb's Services are taken over with their addresses, secondaries included, and no association ends", async () => {

@@ -2,16 +2,16 @@
 import assert from "node:assert/strict";
 import { until } from "@holdfast/testkit";
 import { type KubernetesService, SERVICES } from "../../packages/kubernetes/src/objects.ts";
-import { CLASS, NAMESPACE, openWorld, type World } from "./world.ts";
+import { CLASS, NAMESPACE, openWorld, type TestWorld } from "./world.ts";
 
 /** By name: what is written down. */
-const vipsOf = ({ server }: World) =>
+const vipsOf = ({ server }: TestWorld) =>
   new Map(
     server.store.all().map(({ metadata }) => [metadata.name, metadata.annotations?.["holdfast.io/vips"]]),
   );
 
 /** The world after the restart; the caller closes it. */
-export async function restartWith(count: number): Promise<World> {
+export async function restartWith(count: number): Promise<TestWorld> {
   let world = await openWorld({ times: { pollMs: 60_000 } });
   try {
     await fill(world, count);
@@ -34,7 +34,7 @@ export async function restartWith(count: number): Promise<World> {
   }
 }
 
-async function fill(first: World, count: number): Promise<void> {
+async function fill(first: TestWorld, count: number): Promise<void> {
   await first.cluster.pool("big", ["10.64.0.0/16"], { default: true });
   await first.cluster.pool("other", ["10.65.0.0/16"]);
   for (let index = 0; index < count; index++) {
@@ -62,7 +62,7 @@ async function fill(first: World, count: number): Promise<void> {
   );
 }
 
-async function oneMore(second: World): Promise<void> {
+async function oneMore(second: TestWorld): Promise<void> {
   // Who was pending and would sort first, had it not been that all that is written down is read before.
   second.server.store.create(SERVICES, NAMESPACE, {
     metadata: { namespace: NAMESPACE, name: "a-new-one" },

@@ -183,8 +183,13 @@ export function pod(
   };
 }
 
+/** Whom the controller asks, and the test. */
+export interface Connections {
+  readonly admin: Connection;
+  readonly controller: Connection;
+}
+
 export interface World {
-  readonly server: TestApiServer;
   readonly cluster: Cluster;
   readonly members: readonly TestMember[];
   readonly controller: Controller;
@@ -200,22 +205,46 @@ export interface World {
   close(): Promise<void>;
 }
 
-export async function openWorld(
-  options: Partial<ControllerOptions> & { readonly memberCount?: number } = {},
-): Promise<World> {
+export interface TestWorld extends World {
+  readonly server: TestApiServer;
+  restart(options?: Partial<ControllerOptions>): Promise<TestWorld>;
+}
+
+type WorldOptions = Partial<ControllerOptions> & { readonly memberCount?: number };
+
+export async function openWorld(options: WorldOptions = {}): Promise<TestWorld> {
   const server = await TestApiServer.start(RESOURCES);
-  const members = await startMembers(options.memberCount ?? 1);
-  return begin(server, members, options);
+  const connection = { url: server.url, namespace: NAMESPACE };
+  const world = await openWorldOn({ admin: connection, controller: connection }, options, () =>
+    server.close(),
+  );
+  return withServer(world, server);
+}
+
+function withServer(world: World, server: TestApiServer): TestWorld {
+  return { ...world, server, restart: async (options) => withServer(await world.restart(options), server) };
+}
+
+/** On an API server that is there; `after` the controller and the members are gone. */
+export async function openWorldOn(
+  connections: Connections,
+  options: WorldOptions,
+  after: () => Promise<void>,
+): Promise<World> {
+  return begin(connections, await startMembers(options.memberCount ?? 1), options, after);
 }
 
 async function begin(
-  server: TestApiServer,
+  connections: Connections,
   members: readonly TestMember[],
   options: Partial<ControllerOptions>,
+  after: () => Promise<void>,
 ): Promise<World> {
-  const connection = { url: server.url, namespace: NAMESPACE };
-  const client = new KubernetesClient(connection, { requestTimeoutMs: 2000, listTimeoutMs: 2000 });
-  const cluster = new Cluster(connection);
+  const client = new KubernetesClient(connections.controller, {
+    requestTimeoutMs: 5000,
+    listTimeoutMs: 5000,
+  });
+  const cluster = new Cluster(connections.admin);
   const log: string[] = [];
   const events = new Events({
     client,
@@ -246,7 +275,6 @@ async function begin(
     cluster.close();
   };
   return {
-    server,
     cluster,
     members,
     controller,
@@ -269,12 +297,12 @@ async function begin(
     view: async (id) => (await (first as never as ReturnType<typeof createClient>).getService(id)).service,
     restart: async (again = {}) => {
       await stop();
-      return begin(server, members, { ...options, ...again });
+      return begin(connections, members, { ...options, ...again }, after);
     },
     close: async () => {
       await stop();
       await Promise.all(members.map((member) => member.stop()));
-      await server.close();
+      await after();
     },
   };
 }

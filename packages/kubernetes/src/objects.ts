@@ -61,6 +61,7 @@ export interface KubernetesService extends KubernetesObject {
     readonly loadBalancerIP?: string;
     readonly loadBalancerSourceRanges?: readonly string[];
     readonly ipFamilies?: readonly ("IPv4" | "IPv6")[];
+    readonly ipFamilyPolicy?: string;
     readonly sessionAffinity?: string;
     readonly ports?: readonly ServicePort[];
   };

@@ -8,6 +8,7 @@ import {
   type Metadata,
   type Resource,
 } from "../objects.ts";
+import { canonical } from "../pools/address.ts";
 
 export interface StoredObject extends KubernetesObject {
   readonly kind: string;
@@ -241,9 +242,8 @@ function checkService(service: KubernetesService, before: KubernetesService | un
   for (const ingress of service.status?.loadBalancer?.ingress ?? []) {
     if (ingress.ip !== undefined && ingress.ipMode === undefined) throw invalid("ipMode: Required value");
     if (ingress.ip === undefined && ingress.ipMode !== undefined) throw invalid("ipMode: Forbidden");
-    for (const { error } of ingress.ports ?? [])
-      if (error !== undefined && !/^([a-z0-9.-]+\/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$/.test(error))
-        throw invalid(`ports.error: Invalid value: ${error}`);
+    if (ingress.ip !== undefined && canonical(ingress.ip) === undefined)
+      throw invalid("ip: must be a valid IP address");
   }
 }
 

@@ -1,0 +1,10 @@
+#!/bin/bash
+# Renders ./base from ./chart. Needs helm: `go install helm.sh/helm/v4/cmd/helm@latest`.
+set -euo pipefail
+cd "$(dirname "$0")"
+note="# Rendered from ../chart by ../render.sh; do not edit."
+{ echo "$note"; cat chart/crds/*.yaml; } >base/crds.yaml
+{
+  echo "$note"
+  helm template holdfast-controller chart --namespace holdfast --set 'members.urls={http://members.example:7080}'
+} >base/controller.yaml

@@ -1,0 +1,197 @@
+// A real kube-apiserver on an etcd of its own, on the loopback, with two who may ask it: an administrator, and the controller
+// with the rights that deploy/kubernetes gives it.
+import { type ChildProcess, spawn } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { until } from "@holdfast/testkit";
+import { parseAllDocuments } from "yaml";
+import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
+import type { Connection } from "../../packages/kubernetes/src/client/connection.ts";
+import { isConflict } from "../../packages/kubernetes/src/client/error.ts";
+import type { KubernetesObject, Resource } from "../../packages/kubernetes/src/objects.ts";
+import { VIP_POOLS } from "../../packages/kubernetes/src/objects.ts";
+import { type Binaries, kubernetesBinaries } from "./binaries.ts";
+
+const READY_LIMIT_MS = 120_000;
+const CONTROLLER = "system:serviceaccount:holdfast:holdfast-controller";
+const BASE = fileURLToPath(new URL("../../deploy/kubernetes/base/", import.meta.url));
+
+export interface RealServer {
+  readonly admin: Connection;
+  readonly controller: Connection;
+  readonly binaries: Binaries;
+  /** From the start of etcd until the server was ready and had our definitions and rights, ms. */
+  readonly readyAfterMs: number;
+  close(): Promise<void>;
+}
+
+export async function startRealServer(): Promise<RealServer> {
+  const binaries = await kubernetesBinaries();
+  const startedAtMs = performance.now();
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-kubernetes-"));
+  const processes: ChildProcess[] = [];
+  const start = (program: string, args: readonly string[]) => {
+    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
+    const last: string[] = [];
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      last.push(text);
+      if (last.length > 50) last.shift();
+    });
+    processes.push(child);
+    return () => {
+      if (child.exitCode !== null) throw new Error(`${program} has ended:\n${last.join("")}`);
+    };
+  };
+  const close = async () => {
+    for (const child of processes.reverse()) {
+      const ended =
+        child.exitCode !== null ? undefined : new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGKILL");
+      await ended;
+    }
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    const [clientPort, peerPort, port] = [await freePort(), await freePort(), await freePort()];
+    start(binaries.etcd, etcdArguments(directory, clientPort, peerPort));
+    const isAlive = start(binaries.apiServer, apiServerArguments(directory, clientPort, port));
+    const connection = (token: string): Connection => ({
+      url: `https://127.0.0.1:${port}`,
+      isUnverified: true,
+      token: () => token,
+      namespace: "default",
+    });
+    await until(
+      "the API server",
+      async () => {
+        isAlive();
+        const client = new KubernetesClient(connection("admin"));
+        try {
+          await client.version();
+          return (await client.list(namespaces)).items.some(({ metadata }) => metadata.name === "default");
+        } finally {
+          client.close();
+        }
+      },
+      READY_LIMIT_MS,
+      100,
+    );
+    await install(connection("admin"));
+    const readyAfterMs = performance.now() - startedAtMs;
+    return {
+      admin: connection("admin"),
+      controller: connection("controller"),
+      binaries,
+      readyAfterMs,
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function etcdArguments(directory: string, clientPort: number, peerPort: number): string[] {
+  const [client, peer] = [`http://127.0.0.1:${clientPort}`, `http://127.0.0.1:${peerPort}`];
+  return [
+    `--data-dir=${join(directory, "etcd")}`,
+    `--listen-client-urls=${client}`,
+    `--advertise-client-urls=${client}`,
+    `--listen-peer-urls=${peer}`,
+    `--initial-advertise-peer-urls=${peer}`,
+    `--initial-cluster=default=${peer}`,
+    "--unsafe-no-fsync",
+    "--log-level=error",
+  ];
+}
+
+function apiServerArguments(directory: string, etcdPort: number, port: number): string[] {
+  const tokens = join(directory, "tokens.csv");
+  const key = join(directory, "service-account.key");
+  writeFileSync(tokens, `admin,admin,1,"system:masters"\ncontroller,${CONTROLLER},2\n`);
+  const pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  writeFileSync(key, pair.privateKey.export({ type: "pkcs8", format: "pem" }));
+  return [
+    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+    "--bind-address=127.0.0.1",
+    `--secure-port=${port}`,
+    `--cert-dir=${join(directory, "certificates")}`,
+    `--token-auth-file=${tokens}`,
+    "--authorization-mode=RBAC",
+    "--service-account-issuer=https://holdfast.test",
+    `--service-account-key-file=${key}`,
+    `--service-account-signing-key-file=${key}`,
+    "--service-cluster-ip-range=10.96.0.0/16,fd96::/108",
+    "--disable-admission-plugins=ServiceAccount",
+    "--v=0",
+  ];
+}
+
+const kind = (
+  group: string,
+  version: string,
+  plural: string,
+  name: string,
+  isNamespaced: boolean,
+): Resource => ({
+  group,
+  version,
+  plural,
+  kind: name,
+  isNamespaced,
+});
+const RBAC = "rbac.authorization.k8s.io";
+const namespaces = kind("", "v1", "namespaces", "Namespace", false);
+/** What is installed of the base: the rest wants a kubelet. */
+const KINDS = [
+  namespaces,
+  kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false),
+  kind(RBAC, "v1", "clusterroles", "ClusterRole", false),
+  kind(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", false),
+  kind(RBAC, "v1", "roles", "Role", true),
+  kind(RBAC, "v1", "rolebindings", "RoleBinding", true),
+  kind("", "v1", "serviceaccounts", "ServiceAccount", true),
+  kind("apps", "v1", "deployments", "Deployment", true),
+  kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true),
+];
+
+async function install(admin: Connection): Promise<void> {
+  const client = new KubernetesClient(admin);
+  try {
+    const objects = ["namespace.yaml", "crds.yaml", "controller.yaml"].flatMap((file) =>
+      parseAllDocuments(readFileSync(join(BASE, file), "utf8")).map(
+        (document) => document.toJS() as KubernetesObject,
+      ),
+    );
+    for (const object of objects.filter((each) => each !== null)) {
+      const resource = KINDS.find((each) => each.kind === object.kind);
+      if (resource === undefined)
+        throw new Error(`the base has a ${object.kind}, which this does not install`);
+      await client.create(resource, object).catch((error: unknown) => {
+        if (!isConflict(error)) throw error;
+      });
+    }
+    await until(
+      "the definitions",
+      async () => (await client.list(VIP_POOLS)) !== undefined,
+      READY_LIMIT_MS,
+      50,
+    );
+  } finally {
+    client.close();
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
