@@ -10,10 +10,18 @@ const TOP = fileURLToPath(new URL("./", import.meta.url));
 const OUT = join(TOP, "build");
 const STAMP = join(OUT, "sources.sha256");
 
-/** Of everything that the page is made of. */
-export function sourcesHash(): string {
+/** Of what the page looks like: its own sources. */
+export function pageHash(): string {
+  return hashOf(["src/**/*.{ts,tsx,css,html,svg}"]);
+}
+
+/** Of everything that it is made of. */
+function sourcesHash(): string {
+  return hashOf(["src/**/*.{ts,tsx,css,html,svg}", "../api/src/**/*.ts", "build.ts", "package.json"]);
+}
+
+function hashOf(files: string[]): string {
   const hash = createHash("sha256");
-  const files = ["src/**/*.{ts,tsx,css,html,svg}", "../api/src/**/*.ts", "build.ts", "package.json"];
   for (const file of globSync(files, { cwd: TOP }).sort())
     if (!file.endsWith(".test.ts"))
       hash
@@ -39,6 +47,8 @@ export async function buildConsole(): Promise<string> {
     jsxImportSource: "preact",
     logLevel: "warning",
     legalComments: "none",
+    // The image is built without what tsconfig.json extends; everything that matters stands here.
+    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
   });
   for (const file of ["index.html", "icon.svg"]) copyFileSync(join(TOP, "src", file), join(OUT, file));
   writeFileSync(STAMP, hash);

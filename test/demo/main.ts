@@ -1,6 +1,6 @@
 // `npm run demo`: the main job, to watch. Builds a lab of network namespaces on this machine, runs a story in it with
 // real SCTP stacks, says what was lost, and removes what it made, also when it is interrupted.
-import { pause } from "@holdfast/testkit";
+import { Door, pause } from "@holdfast/testkit";
 import { readOptions } from "./options.ts";
 import { bold, green, red, Screen } from "./screen.ts";
 import { type Figures, Stage } from "./stage.ts";
@@ -13,7 +13,8 @@ const TOLD_MS_MAX = 1000;
 
 const options = readOptions();
 const screen = new Screen();
-const stage = new Stage(screen, options);
+const doors = await Promise.all(Array.from({ length: options.members }, () => Door.open()));
+const stage = new Stage(screen, options, doors);
 let interrupted = false;
 const interrupt = () => {
   if (interrupted) process.exit(130); // the lab's exit handler removes its namespaces
@@ -72,6 +73,10 @@ try {
     screen.say(`  ${name.padEnd(14)} ${text}`);
   }
   screen.say(good ? green(bold("nothing was lost")) : red(bold("something was lost: see above")));
+  if (options.stay) {
+    screen.say(`the cluster stays up; its page: ${bold(`${doors[0]?.origin}/console/`)}. Ctrl-C ends it`);
+    await new Promise<never>(() => {});
+  }
   await stage.close();
   if (options.json) process.stdout.write(`${JSON.stringify(line)}\n`);
   code = good ? 0 : 1;

@@ -10,6 +10,8 @@ export interface DemoOptions {
   readonly fastPath: "auto" | "tc" | "xdp" | "xdp-generic" | "userspace";
   /** Associations of each client host. */
   readonly associations: number;
+  /** The cluster stays up until it is interrupted. */
+  readonly stay: boolean;
 }
 
 const HELP = `npm run demo -- [options]
@@ -20,6 +22,7 @@ const HELP = `npm run demo -- [options]
   --announcer KIND    l2 (default), or bgp: routers between everybody, and the routes as they see them
   --fast-path MODE    auto, tc, xdp, xdp-generic or userspace
   --associations N    of each client host (default 1; with --kill-endpoint 50)
+  --stay              keep the cluster up when the story is over, for the page that it prints, until Ctrl-C
   --json              last line: the figures as one JSON object
 `;
 
@@ -33,6 +36,7 @@ export function readOptions(): DemoOptions {
       announcer: { type: "string", default: "l2" },
       associations: { type: "string" },
       json: { type: "boolean", default: false },
+      stay: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -65,5 +69,6 @@ export function readOptions(): DemoOptions {
     killEndpoint,
     fastPath: fastPath as DemoOptions["fastPath"],
     json: values.json,
+    stay: values.stay,
   };
 }

@@ -2,6 +2,7 @@
 import {
   type Capture,
   Cluster,
+  type Door,
   monotonicMs,
   PATH_NETWORKS,
   type Peer,
@@ -64,9 +65,12 @@ export class Stage {
   #owners = new Map<string, string>();
   #sessions = 0;
   #watch: NodeJS.Timeout | undefined;
+  /** To each member's API, on this machine's loopback, for a browser. */
+  readonly #doors: readonly Door[];
 
-  constructor(screen: Screen, options: DemoOptions) {
+  constructor(screen: Screen, options: DemoOptions, doors: readonly Door[]) {
     this.screen = screen;
+    this.#doors = doors;
     this.options = options;
     this.cluster = new Cluster({
       ...(options.announcer === "bgp" && { profile: ROUTED_PROFILE }),
@@ -74,6 +78,7 @@ export class Stage {
       endpoints: options.endpoints,
       clients: CLIENT_ADDRESS_COUNTS,
       fastPath: options.fastPath,
+      api: (index) => ({ url: doors[index]?.origin }),
       // An endpoint's death should be seen in a second here.
       configuration: { health: { intervalMs: 250, timeoutMs: 200, downCount: 2, upCount: 2 } },
     });
@@ -90,6 +95,11 @@ export class Stage {
         "clients with one, two and three addresses",
     );
     await cluster.start();
+    for (const [index, member] of cluster.members.entries()) {
+      const door = this.#doors[index];
+      if (door !== undefined) door.socket = member.socket;
+    }
+    screen.say(`its page: ${bold(`${this.#doors[0]?.origin}/console/`)}`);
     const log = cluster.members[0]?.log() ?? "";
     const mode = /"fastPath":"([^"]+)"/.exec(log)?.[1] ?? "?";
     screen.say(`members are ready, fast path ${bold(mode)}; service ${cluster.vips.join(", ")} port 38412`);
@@ -287,6 +297,7 @@ export class Stage {
 
   async close(): Promise<void> {
     if (this.#watch !== undefined) clearInterval(this.#watch);
+    for (const door of this.#doors) door.close();
     await this.cluster.close();
   }
 }

@@ -119,6 +119,8 @@ export interface ApiClient {
     seconds?: number;
     packets?: number;
     reason?: string;
+    /** Of this session only. */
+    session?: string;
     signal?: AbortSignal;
   }): Promise<ReadableStream<Uint8Array>>;
   openapi(): Promise<unknown>;
@@ -220,8 +222,8 @@ export function createClient(options: ClientOptions): ApiClient {
       const response = await request("GET", `/v1/events${query}`, { signal });
       if (response.body !== null) yield* eventsOf(response.body);
     },
-    async trace({ seconds, packets, reason, signal } = {}) {
-      const query = queryText({ seconds, packets, reason });
+    async trace({ seconds, packets, reason, session, signal } = {}) {
+      const query = queryText({ seconds, packets, reason, session });
       const response = await request("GET", `/v1/trace${query}`, { signal });
       return response.body ?? new ReadableStream({ start: (controller) => controller.close() });
     },

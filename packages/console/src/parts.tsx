@@ -31,6 +31,8 @@ export function Panel(props: { title: string; id: string; children: ComponentChi
 export function Table(props: {
   label: string;
   head: readonly ComponentChildren[];
+  /** Columns of numbers, by index. */
+  numbers?: readonly number[];
   children: ComponentChildren;
 }) {
   return (
@@ -40,7 +42,7 @@ export function Table(props: {
         <thead>
           <tr>
             {props.head.map((cell, index) => (
-              <th key={index} scope="col">
+              <th key={index} scope="col" class={props.numbers?.includes(index) ? "number" : ""}>
                 {cell}
               </th>
             ))}

@@ -29,10 +29,10 @@ export const token = signal(sessionStorage.getItem(TOKEN_KEY) ?? "");
 export const events = signal<readonly NodeEvent[]>([]);
 export const takeOvers = signal<readonly TakeOver[]>([]);
 export const drops = signal<ReturnType<typeof rising>>([]);
-export const curve = signal<{ at: number[]; sessions: number[]; packets: (number | null)[] }>({
+export const curve = signal<{ at: number[]; sessions: number[]; drops: (number | null)[] }>({
   at: [],
   sessions: [],
-  packets: [],
+  drops: [],
 });
 export const route = signal(location.hash);
 export const knownCount = signal(1);
@@ -88,7 +88,7 @@ export function setToken(text: string): void {
 }
 
 const dropSamples: Sample[] = [];
-let trafficBefore: Sample | undefined;
+let drawnBefore: Sample | undefined;
 
 function take(next: ClusterPicture): void {
   const atMs = performance.now();
@@ -107,16 +107,16 @@ function take(next: ClusterPicture): void {
 }
 
 function drawOn(next: ClusterPicture, atMs: number): void {
-  const { at, sessions, packets } = curve.value;
-  if (trafficBefore !== undefined && atMs - trafficBefore.atMs < 1_000) return;
-  const now = sampleOf(next, atMs, (report) => report.traffic.filter(({ name }) => name === "forwarded"));
-  const rate = trafficBefore && rising(trafficBefore, now)[0]?.perSecond;
-  trafficBefore = now;
+  const { at, sessions, drops: dropped } = curve.value;
+  const now = sampleOf(next, atMs, (report) => report.drops);
+  if (drawnBefore !== undefined && atMs - drawnBefore.atMs < 1_000) return;
+  const rate = drawnBefore && rising(drawnBefore, now).reduce((sum, { perSecond }) => sum + perSecond, 0);
+  drawnBefore = now;
   const keep = <T>(list: readonly T[], value: T) => [...list, value].slice(-CURVE_COUNT);
   curve.value = {
     at: keep(at, Date.now() / 1000),
     sessions: keep(sessions, next.sessions),
-    packets: keep(packets, at.length === 0 ? null : (rate ?? 0)),
+    drops: keep(dropped, rate ?? null),
   };
 }
 
@@ -149,15 +149,15 @@ async function listen(): Promise<void> {
   for (;;) {
     const { signal: stop } = listening;
     try {
-      const after = lastEvent ?? "0";
+      // Later nothing may be left out.
+      const from = lastEvent === undefined ? { after: "0", latest: EVENT_COUNT_SHOWN } : { after: lastEvent };
       const opened = performance.now();
-      for await (const event of clientAt(choice.current).events({
-        after,
-        latest: EVENT_COUNT_SHOWN,
-        signal: stop,
-      })) {
+      for await (const event of clientAt(choice.current).events({ ...from, signal: stop })) {
         lastEvent = event.id;
-        events.value = [event, ...events.value].slice(0, EVENT_COUNT_SHOWN);
+        // They come as the member heard them: what was kept of several members is not in the order of time.
+        events.value = [event, ...events.value]
+          .sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0))
+          .slice(0, EVENT_COUNT_SHOWN);
         // What was kept comes first, all at once: one question is enough for that.
         if (performance.now() - opened > 200 && event.type !== "session") askNow();
         if (event.type === "ownership") void refreshTakeOvers();

@@ -26,7 +26,8 @@ export const TEXT = {
     served: "VIPs served",
     members: "Members ready",
     endpoints: "Endpoints up",
-    replication: "Worst lag",
+    replication: "Replication",
+    inSync: "in sync",
     sessions: "Sessions",
     takeover: "Last take-over",
     none: "none",
@@ -92,7 +93,7 @@ export const TEXT = {
   },
   replication: {
     title: "Replication",
-    hint: "From the row to the column: lag, and bytes that wait.",
+    hint: "From the row to the column: the lag of what was sent last, and bytes that wait.",
     none: "One member: nothing is replicated.",
     broken: "no link",
     self: "–",
@@ -113,7 +114,7 @@ export const TEXT = {
     told: "Told",
     since: "Since",
   },
-  curves: { title: "Load", sessions: "Sessions", packets: "Packets/s" },
+  curves: { title: "Load", sessions: "Sessions", drops: "Dropped packets/s" },
   takeovers: {
     title: "Take-overs",
     none: "No VIP has moved since the members started.",
@@ -122,7 +123,7 @@ export const TEXT = {
     verdict: "verdict",
     announced: "announced",
     first: "first packet",
-    noPacket: "no packet within 5 s",
+    noPacket: "no packet seen",
     sign: "last sign of life",
     letGo: "let go",
     cost: (sessions: number) =>
@@ -140,8 +141,10 @@ export const TEXT = {
     none: "No session is like that.",
     fields: {
       client: "Client address",
+      clientPort: "Client port",
       vip: "VIP",
       endpoint: "Endpoint",
+      tag: "Tag (hexadecimal)",
       natPort: "NAT port",
       phase: "Phase",
       owner: "Owner of a VIP",

@@ -27,6 +27,13 @@ export const SessionQuerySchema = Type.Object(
       Type.String({ description: "ADDRESS, or ADDRESS:PORT ([ADDRESS]:PORT for IPv6)." }),
     ),
     natPort: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535 })),
+    clientPort: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535 })),
+    tag: Type.Optional(
+      Type.String({
+        pattern: "^(0x)?[0-9a-fA-F]{1,8}$",
+        description: "A tag of either side, of any generation, in hexadecimal.",
+      }),
+    ),
     phase: Type.Optional(PhaseSchema),
     owner: Type.Optional(Type.String({ description: "A member that owns one of the session's VIPs." })),
     member: Type.Optional(

@@ -1,9 +1,9 @@
 // Sessions and packets of the last five minutes, as this page saw them.
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { short } from "../format.ts";
+import { clock, short } from "../format.ts";
 import { Panel } from "../parts.tsx";
-import { curve } from "../state.ts";
+import { CURVE_COUNT, curve } from "../state.ts";
 import { TEXT } from "../text.ts";
 
 const HEIGHT = 130;
@@ -35,8 +35,18 @@ function Plot({
         height: HEIGHT,
         legend: { show: false },
         cursor: { show: false },
-        scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 0) * 1.1)] } },
-        axes: [axis, { ...axis, size: 54, values: (_, ticks) => ticks.map(short) }],
+        scales: {
+          x: { range: (_, __, high) => [(high ?? 0) - CURVE_COUNT, high ?? 0] },
+          y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 0) * 1.1)] },
+        },
+        axes: [
+          {
+            ...axis,
+            space: 90,
+            values: (_, ticks) => ticks.map((at) => clock(new Date(at * 1000).toISOString())),
+          },
+          { ...axis, size: 54, values: (_, ticks) => ticks.map(short) },
+        ],
         series: [
           {},
           { stroke: colour(token), width: 2, fill: `${colour(token)}22`, points: { show: false } },
@@ -69,11 +79,11 @@ function Plot({
 }
 
 export function Curves() {
-  const { sessions, packets } = curve.value;
+  const { sessions, drops } = curve.value;
   return (
     <Panel title={TEXT.curves.title} id="curves">
       <Plot label={TEXT.curves.sessions} values={sessions} token="--blue" />
-      <Plot label={TEXT.curves.packets} values={packets} token="--orange" />
+      <Plot label={TEXT.curves.drops} values={drops} token="--orange" />
     </Panel>
   );
 }

@@ -72,7 +72,7 @@ function Facts({ picture }: { picture: ClusterPicture }) {
   const endpoints = services.flatMap((service) => service.endpoints);
   const up = endpoints.filter(({ health }) => health !== "down").length;
   const lags = members.flatMap(
-    ({ report }) => report?.peers.filter((p) => p.connected).map((p) => p.lagMs) ?? [],
+    ({ report }) => report?.peers.filter((p) => p.connected && p.queue > 0).map((p) => p.lagMs) ?? [],
   );
   const [last] = takeOvers.value;
   const of = (some: number, all: number) => ({
@@ -86,7 +86,7 @@ function Facts({ picture }: { picture: ClusterPicture }) {
       <Fact title={TEXT.facts.endpoints} {...of(up, endpoints.length)} />
       <Fact
         title={TEXT.facts.replication}
-        value={lags.length === 0 ? "–" : milliseconds(Math.max(...lags))}
+        value={lags.length === 0 ? TEXT.facts.inSync : milliseconds(Math.max(...lags))}
         tone={Math.max(0, ...lags) > 500 ? "bad" : "good"}
       />
       <Fact title={TEXT.facts.sessions} value={short(sessions)} tone="plain" />
@@ -229,7 +229,7 @@ function Members({ picture }: { picture: ClusterPicture }) {
   const { name, state, sessions, ports, path, since } = TEXT.members;
   return (
     <Panel title={TEXT.members.title} id="members">
-      <Table label={TEXT.members.title} head={[name, state, sessions, ports, path, since]}>
+      <Table label={TEXT.members.title} head={[name, state, sessions, ports, path, since]} numbers={[2, 3]}>
         {picture.members.map((member) => (
           <MemberRow key={member.name} member={member} picture={picture} />
         ))}
@@ -295,7 +295,7 @@ function Pair({ from, to }: { from: ClusterMember; to: string }) {
     return <State tone="idle">{TEXT.drawing.notHeard}</State>;
   if (!peer.connected) return <State tone="bad">{TEXT.replication.broken}</State>;
   return (
-    <State tone={peer.lagMs > 500 ? "bad" : peer.lagMs > 50 ? "warn" : "good"}>
+    <State tone={peer.queue === 0 || peer.lagMs <= 50 ? "good" : peer.lagMs > 500 ? "bad" : "warn"}>
       {milliseconds(peer.lagMs)}
       {peer.queue > 0 && `, ${bytes(peer.queue)}`}
     </State>
@@ -310,7 +310,11 @@ function Drops() {
           <State tone="good">{TEXT.drops.none}</State>
         </p>
       ) : (
-        <Table label={TEXT.drops.title} head={[TEXT.drops.reason, TEXT.drops.rate, TEXT.drops.total]}>
+        <Table
+          label={TEXT.drops.title}
+          head={[TEXT.drops.reason, TEXT.drops.rate, TEXT.drops.total]}
+          numbers={[1, 2]}
+        >
           {drops.value.map(({ name, perSecond, total, members }) => (
             <tr key={name}>
               <th scope="row">

@@ -7,10 +7,11 @@ import { ActButton } from "../acts.tsx";
 import { endSessionEffects } from "../effects.ts";
 import { clock, day, milliseconds, short } from "../format.ts";
 import { Panel, State, Table } from "../parts.tsx";
-import { client } from "../state.ts";
+import { client, mayOperate } from "../state.ts";
 import { TEXT } from "../text.ts";
 
 const PERIOD_MS = 1_000;
+const TRACE_S = 30;
 const detail = signal<SessionDetail | undefined>(undefined);
 const failure = signal("");
 
@@ -66,6 +67,25 @@ export function Session({ id }: { id: string }) {
   );
 }
 
+const tracing = signal(false);
+
+/** Punted and dropped packets of this session, as a file of the browser's. */
+async function writeTrace(session: string): Promise<void> {
+  tracing.value = true;
+  try {
+    const stream = await client().trace({ session, seconds: TRACE_S });
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await new Response(stream).blob());
+    link.download = `${session}.pcapng`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  } catch (error) {
+    failure.value = String((error as Error).message);
+  } finally {
+    tracing.value = false;
+  }
+}
+
 function Head({ session }: { session: SessionDetail }) {
   return (
     <Panel title={`${TEXT.session.title} ${session.id}`} id="session">
@@ -83,7 +103,17 @@ function Head({ session }: { session: SessionDetail }) {
           effects: () => endSessionEffects(session.clients[0] ?? "", session.endpoint),
           run: (api) => api.removeSession(session.id),
         })}
-      />
+      />{" "}
+      {mayOperate.value && (
+        <button
+          type="button"
+          class="small"
+          disabled={tracing.value}
+          onClick={() => void writeTrace(session.id)}
+        >
+          {tracing.value ? TEXT.session.tracing : TEXT.session.trace}
+        </button>
+      )}
     </Panel>
   );
 }
@@ -158,7 +188,7 @@ const REPLICA_TONE = { holds: "good", behind: "warn", unknown: "idle" } as const
 function Replicas({ session }: { session: SessionDetail }) {
   return (
     <Panel title={TEXT.session.replicas} id="replicas">
-      <ul class="plain">
+      <ul class="list">
         {session.replication.map(({ member, state, lagMs }) => (
           <li key={member}>
             {member} <State tone={REPLICA_TONE[state]}>{state}</State>

@@ -12,7 +12,7 @@ import { TEXT } from "../text.ts";
 
 const PAGE_COUNT = 50;
 type Field = keyof typeof TEXT.sessions.fields;
-const FIELDS: readonly Field[] = ["client", "vip", "endpoint", "natPort"];
+const FIELDS: readonly Field[] = ["client", "clientPort", "vip", "endpoint", "natPort", "tag"];
 
 const query = signal<Partial<Record<Field, string>>>({});
 const cursor = signal<string | undefined>(undefined);
@@ -21,12 +21,13 @@ const failure = signal("");
 
 async function load(): Promise<void> {
   failure.value = "";
-  const { natPort, phase, ...texts } = query.value;
+  const { natPort, clientPort, phase, ...texts } = query.value;
   try {
     page.value = await client().listSessions({
       ...texts,
       limit: PAGE_COUNT,
       ...(natPort !== undefined && { natPort: Number(natPort) }),
+      ...(clientPort !== undefined && { clientPort: Number(clientPort) }),
       ...(phase !== undefined && { phase: phase as PhaseName }),
       ...(cursor.value !== undefined && { cursor: cursor.value }),
     });
@@ -84,7 +85,7 @@ export function Sessions({ picture }: { picture: ClusterPicture }) {
               name={name}
               autocomplete="off"
               spellcheck={false}
-              {...(name === "natPort" && { inputMode: "numeric" })}
+              {...((name === "natPort" || name === "clientPort") && { inputMode: "numeric" })}
             />
           </label>
         ))}
@@ -102,7 +103,11 @@ export function Sessions({ picture }: { picture: ClusterPicture }) {
       </p>
       {page.value?.items.length === 0 && <p class="calm">{TEXT.sessions.none}</p>}
       {page.value !== undefined && page.value.items.length > 0 && (
-        <Table label={TEXT.sessions.title} head={[address, port, service, phase, endpoint, nat, member, age]}>
+        <Table
+          label={TEXT.sessions.title}
+          head={[address, port, service, phase, endpoint, nat, member, age]}
+          numbers={[1, 5, 7]}
+        >
           {page.value.items.map((each) => (
             <tr key={each.id}>
               <th scope="row">

@@ -17,7 +17,7 @@ import {
   SessionPageSchema,
   VipSchema,
 } from "@holdfast/api";
-import { HoldfastError } from "@holdfast/model";
+import { addressBytes, HoldfastError } from "@holdfast/model";
 import type { TSchema } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import type { FastifyInstance } from "fastify";
@@ -258,6 +258,14 @@ describe("the API", () => {
     const detail = await client.getSession(ids[0] as string);
     assertSchema(SessionDetailSchema, detail);
     assert.equal(detail.paths[0]?.owner, "m0");
+    const tag = detail.generations[0]?.clientTag ?? "";
+    assert.deepEqual(
+      [await count({ tag }), await count({ tag: tag.slice(2).toUpperCase() }), await count({ tag: "4D" })],
+      [1, 1, 250],
+    );
+    assert.equal(await count({ tag, clientPort: detail.clientPort }), 1);
+    assert.equal(await count({ clientPort: 1 }), 0);
+    assert.equal(await codeOf(client.listSessions({ tag: "0xyz" })), "REQUEST_INVALID");
     assert.equal(detail.history.length, 1);
     for (const id of [
       "no-such",
@@ -414,6 +422,45 @@ test("a trace is a pcapng with the reasons as comments", async () => {
       comments.push(bytes.toString("utf8", option + 4, option + 4 + bytes.readUInt16LE(option + 2)));
     }
     assert.deepEqual(comments, ["drop wrong-tag on interface 4", "drop malformed on interface 4"]);
+  } finally {
+    await app.close();
+  }
+});
+
+test("a trace of one session has its packets of both sides, and nobody else's", async () => {
+  const node = fakeNode();
+  const app = await buildServer(node.sources, { authorization: { tokens: () => [], socket: false } });
+  try {
+    const client = createClient({ url: await app.listen({ host: "127.0.0.1", port: 0 }) });
+    await client.createService(SPEC);
+    const session = addSession(node.view, {
+      ...{ primary: "203.0.113.1", port: 38412, client: "10.1.0.7", clientPort: 5000 },
+      ...{ endpoint: "10.0.0.5", natPort: 12_345 },
+    });
+    assert.equal(await codeOf(client.trace({ session: "0" })), "SESSION_NOT_FOUND");
+    const stream = await client.trace({ session, packets: 3 });
+    const send = (source: string, destination: string, sourcePort: number, destinationPort: number) => {
+      const packet = new Uint8Array(32);
+      packet.set([0x45], 0);
+      packet.set(addressBytes(source), 12);
+      packet.set(addressBytes(destination), 16);
+      new DataView(packet.buffer).setUint16(20, sourcePort);
+      new DataView(packet.buffer).setUint16(22, destinationPort);
+      const reason = `${source}:${sourcePort}`;
+      node.sources.trace.publish({ packet, reason, wallMs: 1_700_000_000_123, interfaceIndex: 0 });
+    };
+    send("10.1.0.8", "203.0.113.1", 5000, 38412);
+    send("10.1.0.7", "203.0.113.65", 5000, 38412);
+    send("10.1.0.7", "203.0.113.65", 5001, 38412);
+    send("10.0.0.5", "203.0.113.1", 38412, 12_345);
+    send("10.0.0.5", "203.0.113.1", 38412, 12_346);
+    node.sources.trace.publish({ packet: new Uint8Array(8), reason: "short", wallMs: 0, interfaceIndex: 0 });
+    send("203.0.113.1", "10.1.0.7", 38412, 5000);
+    const parts: Uint8Array[] = [];
+    for await (const part of stream) parts.push(part);
+    const text = Buffer.concat(parts).toString("latin1");
+    const told = [...text.matchAll(/\d+\.\d+\.\d+\.\d+:\d+/g)].map(([words]) => words);
+    assert.deepEqual(told, ["10.1.0.7:5000", "10.0.0.5:38412", "203.0.113.1:38412"]);
   } finally {
     await app.close();
   }

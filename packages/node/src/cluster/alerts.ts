@@ -83,7 +83,7 @@ function memberAlerts(member: ClusterMember, all: readonly ClusterMember[]): Ale
 
 function replicationAlerts(
   name: string,
-  peer: { readonly member: string; readonly connected: boolean; readonly lagMs: number },
+  peer: NonNullable<ClusterMember["report"]>["peers"][number],
 ): Alert[] {
   const subject = `${name} → ${peer.member}`;
   if (!peer.connected)
@@ -96,7 +96,8 @@ function replicationAlerts(
         remedy: "Sessions made now are lost to that one until it returns: look at the cluster network.",
       },
     ];
-  if (peer.lagMs <= LAG_HIGH_MS) return [];
+  // The lag is of what was sent last: with nothing that waits it may be an old one.
+  if (peer.lagMs <= LAG_HIGH_MS || peer.queue === 0) return [];
   return [
     {
       subject,

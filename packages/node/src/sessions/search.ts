@@ -75,7 +75,7 @@ function cursorId(cursor: string | undefined): SessionId | undefined {
 
 function matcherOf(query: Partial<SessionQuery>, sources: SearchSources): (record: SessionRecord) => boolean {
   const tests: ((record: SessionRecord) => boolean)[] = [];
-  const { service, client, vip, endpoint, natPort, phase, owner, member } = query;
+  const { service, client, vip, endpoint, natPort, clientPort, tag, phase, owner, member } = query;
   const services = () => sources.services();
   const ofServices = (wanted: readonly Service[]) => {
     const ids = new Set(wanted.map((s) => s.id));
@@ -115,6 +115,16 @@ function matcherOf(query: Partial<SessionQuery>, sources: SearchSources): (recor
   }
   if (natPort !== undefined)
     tests.push((record) => natPortsOf(record).some((held) => held.natPort === natPort));
+  if (clientPort !== undefined) tests.push((record) => record.clientPort === clientPort);
+  if (tag !== undefined) {
+    const wanted = Number.parseInt(tag.replace(/^0x/, ""), 16);
+    tests.push((record) =>
+      [...record.generations.values(), ...(record.commit?.generation ? [record.commit.generation] : [])].some(
+        ({ clientTag, candidates }) =>
+          clientTag === wanted || [...candidates.values()].some(({ endpointTag }) => endpointTag === wanted),
+      ),
+    );
+  }
   if (phase !== undefined) tests.push((record) => effectivePhase(record) === phase);
   if (member !== undefined) {
     const number = sources.memberNumberOf(member);

@@ -1,7 +1,8 @@
 import { ProblemSchema } from "@holdfast/api";
-import { HoldfastError } from "@holdfast/model";
+import { HoldfastError, isSessionId } from "@holdfast/model";
 import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
+import { isOfSession } from "../../trace/of-session.ts";
 import { enhancedPacket, fileHead } from "../../trace/pcapng.ts";
 import type { ApiSources } from "../sources.ts";
 import { beginStream } from "../stream.ts";
@@ -15,10 +16,24 @@ interface TraceQuery {
   readonly seconds: number;
   readonly packets: number;
   readonly reason?: string;
+  readonly session?: string;
 }
 
-export function traceRoutes({ trace, clock, version }: ApiSources) {
+export function traceRoutes({ trace, clock, version, table, registry }: ApiSources) {
   let open = 0;
+
+  /** Throws SESSION_NOT_FOUND. */
+  function filterOf(session: string): (packet: Uint8Array) => boolean {
+    const known = isSessionId(session) ? table.get(session) : undefined;
+    if (known === undefined) throw new HoldfastError("SESSION_NOT_FOUND", { session });
+    return (packet) => {
+      // As it is then: a session learns addresses.
+      const record = table.get(session) ?? known;
+      const service = registry.list().find(({ id }) => id === record.serviceId);
+      return service !== undefined && isOfSession(packet, record, service);
+    };
+  }
+
   return async (app: FastifyInstance) => {
     app.get<{ Querystring: TraceQuery }>(
       "/v1/trace",
@@ -38,6 +53,12 @@ export function traceRoutes({ trace, clock, version }: ApiSources) {
               reason: Type.Optional(
                 Type.String({ maxLength: 64, description: "Only reasons that contain this." }),
               ),
+              session: Type.Optional(
+                Type.String({
+                  maxLength: 64,
+                  description: "Only packets of this session, by addresses and ports.",
+                }),
+              ),
             },
             { additionalProperties: false },
           ),
@@ -51,7 +72,8 @@ export function traceRoutes({ trace, clock, version }: ApiSources) {
       async (request, reply) => {
         if (open >= TRACE_COUNT_MAX)
           throw new HoldfastError("STREAM_COUNT_EXCEEDED", { limit: TRACE_COUNT_MAX });
-        const { seconds, reason } = request.query;
+        const { seconds, reason, session } = request.query;
+        const isWanted = session === undefined ? undefined : filterOf(session);
         let left = request.query.packets;
         let leftOut = 0;
         open++;
@@ -62,6 +84,7 @@ export function traceRoutes({ trace, clock, version }: ApiSources) {
         raw.write(fileHead(`holdfast ${version}`));
         const unsubscribe = trace.subscribe((packet) => {
           if (reason !== undefined && !packet.reason.includes(reason)) return;
+          if (isWanted?.(packet.packet) === false) return;
           if (raw.writableLength > TRACE_QUEUE_BYTES_MAX) {
             leftOut++;
             return;

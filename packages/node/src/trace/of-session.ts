@@ -1,0 +1,73 @@
+// Whether a packet is of one session, by its addresses and ports: a trace of this session only.
+import {
+  addressFromBytes,
+  familyOf,
+  IPV4_ADDRESS_SIZE,
+  IPV6_ADDRESS_SIZE,
+  type Service,
+  type SessionRecord,
+} from "@holdfast/model";
+
+const IPV4_HEADER_SIZE_MIN = 20;
+const IPV4_SOURCE_OFFSET = 12;
+const IPV6_SOURCE_OFFSET = 8;
+const IPV6_HEADER_SIZE = 40;
+
+interface Ends {
+  readonly source: string;
+  readonly destination: string;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
+/** Of an IP packet without extension headers or with SCTP's ports right behind its header; undefined: too short. */
+function endsOf(packet: Uint8Array): Ends | undefined {
+  const isV6 = (packet[0] ?? 0) >> 4 === 6;
+  const size = isV6 ? IPV6_ADDRESS_SIZE : IPV4_ADDRESS_SIZE;
+  const at = isV6 ? IPV6_SOURCE_OFFSET : IPV4_SOURCE_OFFSET;
+  const header = isV6 ? IPV6_HEADER_SIZE : ((packet[0] ?? 0) & 15) * 4;
+  if (packet.length < header + 4 || header < IPV4_HEADER_SIZE_MIN) return undefined;
+  const port = (offset: number) => ((packet[offset] ?? 0) << 8) | (packet[offset + 1] ?? 0);
+  return {
+    source: addressFromBytes(packet, at, size),
+    destination: addressFromBytes(packet, at + size, size),
+    sourcePort: port(header),
+    destinationPort: port(header + 2),
+  };
+}
+
+/** Either way, at the clients' side and at the endpoints'. ICMP errors, which carry ports elsewhere, are not seen. */
+export function isOfSession(
+  packet: Uint8Array,
+  record: SessionRecord,
+  { vips, port }: Pick<Service, "vips" | "port">,
+): boolean {
+  const ends = endsOf(packet);
+  if (ends === undefined) return false;
+  const served = new Set<string>(vips);
+  const matches = ({ source, destination, sourcePort, destinationPort }: Ends): boolean => {
+    if (!served.has(destination) || familyOf(source) !== familyOf(destination)) return false;
+    // client → VIP
+    if (destinationPort === port && sourcePort === record.clientPort && record.clients.has(source))
+      return true;
+    // endpoint → VIP
+    return [
+      ...record.generations.values(),
+      ...(record.commit?.generation ? [record.commit.generation] : []),
+    ].some(({ candidates }) =>
+      [...candidates.values()].some(
+        (candidate) =>
+          candidate.natPort === destinationPort &&
+          candidate.endpointPort === sourcePort &&
+          (candidate.endpoint === source || candidate.endpointAddresses.includes(source)),
+      ),
+    );
+  };
+  const back: Ends = {
+    source: ends.destination,
+    destination: ends.source,
+    sourcePort: ends.destinationPort,
+    destinationPort: ends.sourcePort,
+  };
+  return matches(ends) || matches(back);
+}
