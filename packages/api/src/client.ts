@@ -4,6 +4,8 @@ import type { Static, TSchema } from "@sinclair/typebox";
 import { eventsOf } from "./event-stream.ts";
 import type {
   Health,
+  MemberListView,
+  MemberSpec,
   MemberView,
   NodeEvent,
   NodeStatus,
@@ -97,6 +99,12 @@ export interface ApiClient {
   pinVip(vip: string, member: string): Promise<VipView>;
   unpinVip(vip: string): Promise<void>;
   listMembers(): Promise<MemberView[]>;
+  /** The list's version and numbers that rest, too. */
+  memberList(): Promise<MemberListView>;
+  /** Adds a member to the list; resolves to the list. */
+  addMember(spec: MemberSpec): Promise<MemberListView>;
+  /** `gone`: its machine does not run and never will. */
+  removeMember(name: string, gone: boolean): Promise<MemberListView>;
   /** Routers that this member announces VIPs to. */
   listRouters(): Promise<RouterView[]>;
   drainMember(name: string, drain: boolean): Promise<MemberView>;
@@ -203,6 +211,10 @@ export function createClient(options: ClientOptions): ApiClient {
     async unpinVip(vip) {
       await request("DELETE", `/v1/vips/${segment(vip)}/pin`);
     },
+    memberList: () => json("GET", "/v1/members"),
+    addMember: (spec) => json("POST", "/v1/members", { body: spec }),
+    removeMember: (name, gone) =>
+      json("DELETE", `/v1/members/${segment(name)}${queryText({ gone: gone ? "true" : undefined })}`),
     listMembers: async () => (await json<{ items: MemberView[] }>("GET", "/v1/members")).items,
     listRouters: async () => (await json<{ items: RouterView[] }>("GET", "/v1/routers")).items,
     drainMember: (name, drain) => json("POST", `/v1/members/${segment(name)}/${drain ? "drain" : "undrain"}`),

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { addControllerCommand } from "./commands/controller.ts";
 import { addGetCommands } from "./commands/get.ts";
+import { addMemberCommands } from "./commands/member.ts";
 import { addNodeCommands } from "./commands/node.ts";
 import { addPinCommands } from "./commands/pin.ts";
 import { addServiceCommands } from "./commands/service.ts";
@@ -56,6 +57,7 @@ export function createProgram(streams: Streams = processStreams): Command {
   addGetCommands(program, context);
   addServiceCommands(program, context);
   addPinCommands(program, context);
+  addMemberCommands(program, context);
   addWatchCommand(program, context);
   addTraceCommand(program, context);
   addControllerCommand(program, (api) => {

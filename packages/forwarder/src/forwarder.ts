@@ -146,6 +146,8 @@ export interface Forwarder {
   /** Takes no more punts; the data plane goes on. */
   stop(): void;
   describe(id: SessionId): SessionDescription | undefined;
+  /** Of the slot of a number that no member has: NAT ports lent to handshakes, and how long the last one rests. */
+  portSlot(memberNumber: number): { readonly lentCount: number; readonly restMs: number };
   counters(): ForwarderCounters;
   on(listener: (event: ForwarderEvent) => void): () => void;
   /** Every packet that the slow path drops, with the reason; the bytes are valid only during the call. */
@@ -230,7 +232,7 @@ class SlowPathForwarder implements Forwarder {
       random,
       limits,
       ...(lending !== undefined && {
-        memberNumbers: () => [...lending.memberNumbers, ...(lending.restingNumbers ?? [])],
+        memberNumbers: () => lending.takenNumbers ?? lending.memberNumbers,
       }),
     });
     const nursery = new Nursery(limits);
@@ -443,6 +445,11 @@ class SlowPathForwarder implements Forwarder {
 
   describe(id: SessionId): SessionDescription | undefined {
     return describeSession(this.#core, id);
+  }
+
+  portSlot(memberNumber: number): { readonly lentCount: number; readonly restMs: number } {
+    const { loans, natPorts, clock } = this.#core;
+    return { lentCount: loans.lentOf(memberNumber), restMs: natPorts.restMs(memberNumber, clock.nowMs()) };
   }
 
   counters(): ForwarderCounters {

@@ -338,6 +338,74 @@ export const ERROR_CATALOGUE = {
     message: "Cannot listen for the other members on {host} port {port}: {reason}.",
     remedy: "Correct the sync listen address in the configuration, or stop whatever uses that port.",
   },
+  MEMBER_EXISTS: {
+    status: 409,
+    message: "There is a member {member} already.",
+    remedy: "Give the new one another name; 'holdfast get members' lists them.",
+  },
+  MEMBER_NUMBER_TAKEN: {
+    status: 409,
+    message: "Number {number} is {member}'s.",
+    remedy:
+      "Issue a certificate with a number that nobody has; it decides which NAT ports the member allocates.",
+  },
+  MEMBER_NUMBER_RESTS: {
+    status: 409,
+    message: "Number {number} cannot be given yet, for {seconds} s at least: {reason}.",
+    remedy: "Wait, or issue the certificate with a number that nobody had.",
+  },
+  MEMBER_NAME_RESTS: {
+    status: 409,
+    message: "{member} was removed, and its number rests.",
+    remedy: "Add the member under another name, or again when the number has been given to another one.",
+  },
+  MEMBER_ADDRESS_TAKEN: {
+    status: 409,
+    message: "The address {address} is {member}'s.",
+    remedy: "Name the new member's own addresses, or remove {member} first.",
+  },
+  MEMBERS_TOO_MANY: {
+    status: 409,
+    message: "A cluster has {limit} members at most.",
+    remedy: "Remove one first.",
+  },
+  MEMBER_LAST: {
+    status: 409,
+    message: "{member} is the only member.",
+    remedy: "Stop it with 'systemctl stop holdfast', if that is what is wanted.",
+  },
+  MEMBER_IS_SELF: {
+    status: 409,
+    message: "{member} cannot remove itself.",
+    remedy: "Ask another member: --api names it.",
+  },
+  MEMBER_NOT_THERE: {
+    status: 409,
+    message: "{member} is not connected with this member, and cannot hand over what it has.",
+    remedy:
+      "Bring it back, or say --gone when its machine does not run and never will: one that runs on gives NAT ports out that are others' then.",
+  },
+  MEMBER_NOT_LISTED: {
+    status: 409,
+    message: "{member} is not on the list of members itself.",
+    remedy: "Ask another member: --api names it.",
+  },
+  MEMBERS_SETTLING: {
+    status: 409,
+    message: "The list of members has changed a moment ago; the next change is possible in {seconds} s.",
+    remedy: "Wait and try again.",
+  },
+  MEMBERS_CHANGE_UNDER_WAY: {
+    status: 409,
+    message: "Another change came first: {other}; the list has version {version} now.",
+    remedy: "Look at the list with 'holdfast get members', wait a moment, and try again.",
+  },
+  MEMBERS_NO_MAJORITY: {
+    status: 503,
+    message: "{granted} of {count} members agree, {needed} must: {refusals}.",
+    remedy:
+      "Bring members back and try again. Until then the change may still come about; a cluster that has lost its majority for good is begun anew from files (docs/operating.md).",
+  },
   CLUSTER_INVALID: {
     status: 400,
     message: "The cluster's configuration contradicts itself: {reason}.",

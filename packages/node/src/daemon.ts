@@ -8,7 +8,8 @@ import type { ApiSources } from "./api/sources.ts";
 import { openAnnouncer } from "./cluster/announcer.ts";
 import { CERTIFICATE_LOOK_PERIOD_MS, CertificateKeeper } from "./cluster/certificates.ts";
 import { CounterExchange } from "./cluster/counters.ts";
-import { followMembers } from "./cluster/follow-members.ts";
+import { followWithLinks, followWithProbes } from "./cluster/follow-members.ts";
+import { joinAddresses } from "./cluster/join-addresses.ts";
 import type { ClusterLink } from "./cluster/link.ts";
 import { MemberAddresses } from "./cluster/member-addresses.ts";
 import { listedInFile, placing } from "./cluster/member-list.ts";
@@ -28,6 +29,7 @@ import type { LoadedConfiguration } from "./config/load.ts";
 import { checkReload } from "./config/reload.ts";
 import type { Configuration } from "./config/schema.ts";
 import type { DataPlane } from "./data-plane/data-plane.ts";
+import { limitsOf } from "./data-plane/limits.ts";
 import { openDataPlane } from "./data-plane/open.ts";
 import { createEventBus } from "./events/bus.ts";
 import { sessionEndEvents } from "./events/session-ends.ts";
@@ -37,6 +39,9 @@ import { Deletions } from "./loxilb/deletions.ts";
 import { PostedRouters } from "./loxilb/routing.ts";
 import { startLoxilb } from "./loxilb/server.ts";
 import { type JoinedMember, joinMember } from "./member.ts";
+import { MembersKeeper } from "./members/keeper.ts";
+import { NumberRest, numberRestMs } from "./members/number-rest.ts";
+import { farewellsOf, membershipOrders } from "./members/orders.ts";
 import { createMetrics } from "./metrics/registry.ts";
 import { openRouterWatch } from "./network/router-watch.ts";
 import { NetworkWatch } from "./network/watch.ts";
@@ -131,13 +136,31 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       configuration,
       own,
       members,
-      join: [],
+      join: joinAddresses(configuration),
       network,
       tls,
       clock,
       logger,
     });
     closers.push(() => link.stop());
+    closers.push(followWithLinks(members, link, clock));
+    const keeper = new MembersKeeper({
+      own,
+      book: members,
+      link,
+      join: joinAddresses(configuration),
+      admitsCertified: configuration.cluster.admit === "certificate",
+      ports: {
+        probePort: configuration.coordinator.probePort,
+        replicationPort: configuration.replication.port,
+      },
+      settleMs: limitsOf(configuration).initTimeoutMs,
+      clock,
+      logger,
+      events,
+      onStanding: (isMember, detail) => readiness.set("membership", isMember, detail),
+    });
+    closers.push(() => keeper.close());
     const addresses = new MemberAddresses({
       self: own.name,
       network,
@@ -186,6 +209,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       network,
       link,
       trace,
+      isMember: () => keeper.isMember,
+      reservedNumbers: () => keeper.reservedNumbers,
       isMemberAddress: (address) => addresses.isMembers(address),
       clock,
       logger,
@@ -225,7 +250,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     });
     let left = false;
     probes = coordinator;
-    closers.push(followMembers({ members, placed, link, coordinator, clock, logger }));
+    closers.push(followWithProbes(members, placed, coordinator, logger));
     const revocations = new Revocations(link.store, clock);
     closers.push(
       revocations.follow((entries) => {
@@ -242,6 +267,16 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       }),
     );
     closers.push(() => (left ? undefined : coordinator.close()));
+
+    const rest = new NumberRest({
+      list: () => members.current(),
+      table: link.table,
+      memberNumberCount: configuration.cluster.memberNumberCount,
+      restMs: numberRestMs(limitsOf(configuration)),
+      slot: (number) => dataPlane.portSlot(number),
+      clock,
+    });
+    closers.push(() => rest.close());
 
     const counters = new CounterExchange(link, dataPlane, directory, clock);
     closers.push(() => counters.close());
@@ -360,6 +395,14 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         clock,
       }),
     );
+    const orders = createPlacementOrders({
+      store: link.store,
+      registry,
+      events,
+      logger,
+      isMember: (name) => members.current().members.some((member) => member.name === name),
+    });
+    keeper.attach({ rest, farewells: farewellsOf(orders, coordinator) });
     const sources: ApiSources = {
       logger,
       clock,
@@ -388,13 +431,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       revocations,
       clashes: () => joined.clashes(),
       members: () => directory.views(coordinator, link, registry),
-      orders: createPlacementOrders({
-        store: link.store,
-        registry,
-        events,
-        logger,
-        isMember: (name) => members.current().members.some((member) => member.name === name),
-      }),
+      orders,
+      membership: membershipOrders(keeper, members, configuration),
       memberNameOf: (number) => directory.nameOf(number),
       memberNumberOf: (text) => directory.numberOf(text),
       endpointHealth: (service, endpoint) => dataPlane.endpointHealth(service, endpoint),

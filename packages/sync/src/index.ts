@@ -1,5 +1,6 @@
 // sessions and configuration as Automerge CRDTs between members
 export * from "./certificates/index.ts";
+export { JOURNAL_MEMORY_MS } from "./engine/settings.ts";
 export * from "./journal-report.ts";
 export { CAPABILITIES, CARRIES_UNKNOWN } from "./messages/capabilities.ts";
 export type { EngineStatus, PeerIdentity } from "./ports.ts";

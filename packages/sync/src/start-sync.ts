@@ -153,6 +153,8 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
             },
           });
 
+  if ((options.join ?? []).length > 0) tellMembers();
+
   // Whoever asks for the services next gets those of the earlier life: a lone member has nobody else to ask.
   await configuration.loaded;
 

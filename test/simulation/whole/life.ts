@@ -6,7 +6,7 @@ import { startCoordinator } from "../../../packages/coordinator/src/index.ts";
 import type { Forwarder } from "../../../packages/forwarder/src/index.ts";
 import { type Address, MemberBook, type Random, silentLogger } from "../../../packages/model/src/index.ts";
 import { openAnnouncer } from "../../../packages/node/src/cluster/announcer.ts";
-import { followMembers } from "../../../packages/node/src/cluster/follow-members.ts";
+import { followWithLinks, followWithProbes } from "../../../packages/node/src/cluster/follow-members.ts";
 import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";
 import { listedInFile, placing } from "../../../packages/node/src/cluster/member-list.ts";
 import { MemberDirectory } from "../../../packages/node/src/cluster/members.ts";
@@ -134,6 +134,7 @@ export class Life {
     const realLink = replicatedLink(this.#sync, view, members);
     const link = fault?.link?.(realLink, context) ?? realLink;
     this.link = link;
+    followWithLinks(members, link, main);
     const placed = placing(members, topology);
     const directory = new MemberDirectory(placed, own);
     const events = createEventBus(own.name, main);
@@ -185,7 +186,7 @@ export class Life {
     });
     if (this.isOver) return;
     this.coordinator = fault?.coordinator?.(coordinator) ?? coordinator;
-    followMembers({ members, placed, link, coordinator, clock: main, logger: silentLogger });
+    followWithProbes(members, placed, coordinator, silentLogger);
     const sessions = livingSessions(new SessionCatalogue(link.table, main), () => link.caughtUp());
     const registry = createServiceRegistry(link.store, own.name, undefined, {
       sessions,

@@ -137,6 +137,63 @@ export const MemberViewSchema = Type.Object(
 );
 export type MemberView = Static<typeof MemberViewSchema>;
 
+export const MemberSpecSchema = Type.Object(
+  {
+    name: Type.String({
+      pattern: "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+      maxLength: 63,
+      description: "As in its certificate.",
+    }),
+    number: Type.Integer({
+      minimum: 0,
+      maximum: 63,
+      description: "As in its certificate: nobody's, and not one that rests.",
+    }),
+    zone: Type.Optional(Type.String({ maxLength: 63, description: "Failure domain." })),
+    addresses: Type.Array(
+      Type.Union([
+        AddressSchema,
+        Type.Object(
+          { network: Type.String({ minLength: 1, maxLength: 63 }), address: AddressSchema },
+          closed,
+        ),
+      ]),
+      {
+        minItems: 1,
+        maxItems: 8,
+        description:
+          "One on each network. An address alone belongs to the network of the interface whose prefix contains it, at every member.",
+      },
+    ),
+    probePort: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535 })),
+    replicationPort: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535 })),
+  },
+  closed,
+);
+export type MemberSpec = Static<typeof MemberSpecSchema>;
+
+export const MemberListSchema = Type.Object(
+  {
+    items: Type.Array(MemberViewSchema),
+    version: Type.Integer({ description: "Of the list; 0: as in the files, nobody has changed it." }),
+    resting: Type.Array(
+      Type.Object(
+        {
+          number: Type.Integer(),
+          name: Type.String({ description: "Who had it." }),
+          waitS: Type.Integer({
+            description: "It is not given before so many seconds, as this member knows.",
+          }),
+        },
+        closed,
+      ),
+      { description: "Numbers of members that were removed." },
+    ),
+  },
+  closed,
+);
+export type MemberListView = Static<typeof MemberListSchema>;
+
 export const RevocationViewSchema = Type.Object(
   {
     id: Type.String({ description: "serial:HEX or member:NAME." }),

@@ -208,6 +208,22 @@ export class NatPorts {
     space.rests[reason].add(natPort, this.#restSequence, nowMs);
   }
 
+  /** Of the slot of a number that no member has: how long its last port still rests, ms. */
+  restMs(memberNumber: number, nowMs: number): number {
+    const periods: Readonly<Record<ReleaseReason, number>> = {
+      verified: this.#limits.natPortRestVerifiedMs,
+      unseen: this.#limits.natPortRestUnseenMs,
+      evicted: this.#limits.natPortRestEvictedMs,
+    };
+    let restMs = 0;
+    for (const { rests, resting } of this.#commons.values())
+      for (const reason of ["verified", "unseen", "evicted"] as const)
+        for (const { port, sequence, sinceMs } of rests[reason].entries())
+          if (memberNumberOfPort(port, this.#stride) === memberNumber && resting.get(port) === sequence)
+            restMs = Math.max(restMs, sinceMs + periods[reason] - nowMs);
+    return restMs;
+  }
+
   /** Used and resting ports of all endpoints, for metrics. */
   counts(): { readonly used: number; readonly resting: number } {
     let used = 0;

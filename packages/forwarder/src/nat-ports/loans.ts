@@ -38,8 +38,8 @@ export type LoanMessage =
 export interface PortLending {
   /** Numbers of all members of the cluster, alive or not, this one included. */
   readonly memberNumbers: readonly number[];
-  /** Whose bearers have left: ports of their slots are lent by nobody. */
-  readonly restingNumbers?: readonly number[];
+  /** These, and numbers that rest or are about to be given: ports of their slots are lent by nobody. Default: memberNumbers. */
+  readonly takenNumbers?: readonly number[];
   /** The answer; undefined when none came. */
   request(member: number, message: LoanMessage): Promise<LendAnswer | undefined>;
 }
@@ -108,6 +108,14 @@ export class Loans {
 
   get lentCount(): number {
     return this.#lent.size;
+  }
+
+  /** Ports of the slot of this number that handshakes have. */
+  lentOf(memberNumber: number): number {
+    let count = 0;
+    for (const { place } of this.#lent.values())
+      if (memberNumberOfPort(place.natPort, this.#options.memberNumberCount) === memberNumber) count++;
+    return count;
   }
 
   get isFull(): boolean {
@@ -382,8 +390,9 @@ export class Loans {
     if (number === memberNumber) return [memberNumber];
     const all = lending?.memberNumbers;
     // Without a list it is not known whether somebody has the slot.
-    if (all === undefined || lending?.restingNumbers?.includes(number) === true) return [];
-    return all.includes(number) ? [number] : all;
+    if (all === undefined) return [];
+    if (all.includes(number)) return [number];
+    return lending?.takenNumbers?.includes(number) === true ? [] : all;
   }
 }
 

@@ -19,6 +19,11 @@ export class RestQueue {
     this.#entries.push({ port, sequence, sinceMs });
   }
 
+  /** Those that were not taken yet, the longest resting first. */
+  *entries(): Generator<Rest> {
+    for (let at = this.#head; at < this.#entries.length; at++) yield this.#entries[at] as Rest;
+  }
+
   /** Takes the longest resting entry, when it was given back at `beforeMs` or earlier. */
   takeOlderThan(beforeMs: number): Rest | undefined {
     const entry = this.#entries[this.#head];

@@ -25,6 +25,7 @@ import type { ReplicatedLog } from "../cluster/replicated-log.ts";
 import type { HeardReport } from "../cluster/reports.ts";
 import type { Revocations } from "../cluster/revocations.ts";
 import type { EventBody, EventBus } from "../events/bus.ts";
+import type { MembershipOrders } from "../members/orders.ts";
 import type { Judgement } from "../services/clashes.ts";
 import type { PlacementOrders } from "../services/placement-orders.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
@@ -79,6 +80,7 @@ export interface ApiSources {
   readonly revocations: Revocations;
   members(): Promise<readonly MemberView[]>;
   readonly orders: PlacementOrders;
+  readonly membership: MembershipOrders;
   memberNameOf(number: number): MemberName;
   /** Numbers that members may have; NAT ports are cut by it. */
   memberNumberCount(): number;

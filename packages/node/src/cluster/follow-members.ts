@@ -1,5 +1,5 @@
-// What has to be told of a change of the list: replication and the coordinator. Everything else reads the list when it
-// needs it.
+// What has to be told of a change of the list: replication, as soon as there are links, and the coordinator. Everything else
+// reads the list when it needs it.
 import type { Coordinator, MemberConfiguration } from "@holdfast/coordinator";
 import { type Clock, HoldfastError, type Logger, type MemberList, type Members } from "@holdfast/model";
 import type { ClusterLink } from "./link.ts";
@@ -8,35 +8,34 @@ import { listingOf } from "./member-list.ts";
 /** How long the link to a member that was taken out stays, so that it hears of that itself. */
 export const FAREWELL_MS = 2_000;
 
-export interface FollowParts {
-  readonly members: Members;
-  readonly placed: () => readonly MemberConfiguration[];
-  readonly link: Pick<ClusterLink, "setMembers">;
-  readonly coordinator: Pick<Coordinator, "setMembers">;
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
-
-/** Gives back what ends it. */
-export function followMembers({
-  members,
-  placed,
-  link,
-  coordinator,
-  clock,
-  logger,
-}: FollowParts): () => void {
+/** Links follow the list. Gives back what ends it. */
+export function followWithLinks(
+  members: Members,
+  link: Pick<ClusterLink, "setMembers">,
+  clock: Clock,
+): () => void {
   let farewell: { cancel(): void } | undefined;
   const unsubscribe = members.subscribe((list, before) => {
     const leaving = before.members.filter(({ name }) => !list.members.some((each) => each.name === name));
-    tellCoordinator();
     farewell?.cancel();
     link.setMembers(listingOf(leaving.length === 0 ? list : withLeaving(list, leaving)));
     if (leaving.length > 0)
       farewell = clock.after(FAREWELL_MS, () => link.setMembers(listingOf(members.current())));
   });
+  return () => {
+    unsubscribe();
+    farewell?.cancel();
+  };
+}
 
-  function tellCoordinator(): void {
+/** Probes follow the list, which may have changed while the coordinator started. Gives back what ends it. */
+export function followWithProbes(
+  members: Members,
+  placed: () => readonly MemberConfiguration[],
+  coordinator: Pick<Coordinator, "setMembers">,
+  logger: Logger,
+): () => void {
+  const tell = () => {
     try {
       coordinator.setMembers(placed());
     } catch (error) {
@@ -44,12 +43,9 @@ export function followMembers({
       if (!(error instanceof HoldfastError)) throw error;
       logger.error({ code: error.code, remedy: error.remedy }, error.message);
     }
-  }
-
-  return () => {
-    unsubscribe();
-    farewell?.cancel();
   };
+  if (members.current().version > 0) tell();
+  return members.subscribe(tell);
 }
 
 /** A number that is given anew at once needs no farewell: the old bearer has said its own. */

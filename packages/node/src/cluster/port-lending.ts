@@ -1,22 +1,51 @@
 // NAT ports between members: what the forwarder asks and answers (nat-ports/loans.ts), as requests of the node.
 import type { LendAnswer, LoanMessage, PortLending, PortPlace } from "@holdfast/forwarder";
-import { CLIENT_ADDRESS_COUNT_MAX, type Members, parseAddress } from "@holdfast/model";
+import {
+  CLIENT_ADDRESS_COUNT_MAX,
+  type MemberList,
+  type Members,
+  parseAddress,
+  takenNumbers,
+} from "@holdfast/model";
 import type { ClusterLink } from "./link.ts";
 
 const TOPIC = "nat-port";
+const NONE: readonly number[] = [];
 const PORT_MAX = 65_535;
 const TAG_MAX = 0xffff_ffff;
 const SERVICE_LENGTH_MAX = 256;
 /** By their number on the wire; append only. */
 const ANSWERS: readonly LendAnswer[] = ["no", "yes", "elsewhere"];
 
-export function portLending(link: ClusterLink, members: Members): PortLending {
+/** `reserved`: numbers that this member has voted for, and that nobody has yet. The same array while they are the same. */
+export function portLending(
+  link: ClusterLink,
+  members: Members,
+  reserved: () => readonly number[] = () => NONE,
+): PortLending {
+  let of: MemberList | undefined;
+  let withReserved: readonly number[] = NONE;
+  let numbers: { readonly members: readonly number[]; readonly taken: readonly number[] } = {
+    members: NONE,
+    taken: NONE,
+  };
+  // Asked for every port that comes or goes.
+  const current = () => {
+    const list = members.current();
+    const more = reserved();
+    if (list === of && more === withReserved) return numbers;
+    of = list;
+    withReserved = more;
+    const own = list.members.map(({ number }) => number).sort((a, b) => a - b);
+    numbers = { members: own, taken: [...new Set([...takenNumbers(list), ...more])] };
+    return numbers;
+  };
   return {
     get memberNumbers() {
-      return numbersOf(members.current().members);
+      return current().members;
     },
-    get restingNumbers() {
-      return numbersOf(members.current().resting);
+    get takenNumbers() {
+      return current().taken;
     },
     async request(member, message) {
       if (!link.connected().includes(member)) return undefined;
@@ -24,10 +53,6 @@ export function portLending(link: ClusterLink, members: Members): PortLending {
       return ANSWERS[answer?.[0] ?? -1];
     },
   };
-}
-
-function numbersOf(list: readonly { readonly number: number }[]): readonly number[] {
-  return list.map(({ number }) => number).sort((a, b) => a - b);
 }
 
 /** Other members' questions go to the forwarder. */

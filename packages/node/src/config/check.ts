@@ -12,6 +12,7 @@ import {
   serviceIdOf,
   vipKindProblem,
 } from "@holdfast/model";
+import { joinAddressOf } from "../cluster/join-addresses.ts";
 import type { Configuration } from "./schema.ts";
 
 export interface CheckFinding {
@@ -153,6 +154,7 @@ function checkMembers(configuration: Configuration): CheckFinding[] {
       reason: "has other members, but cluster.certificates is missing",
       remedy: "Make certificates.",
     });
+  findings.push(...checkJoin(configuration));
   const { secret, secretFile } = configuration.cluster;
   if (otherMembers(configuration).length > 0 && secret === undefined && secretFile === undefined)
     findings.push({
@@ -167,6 +169,43 @@ function checkMembers(configuration: Configuration): CheckFinding[] {
       path: ["coordinator", "minimumMembers"],
       reason: `is ${configuration.coordinator.minimumMembers}, but the cluster has ${members}: no VIP would ever be owned`,
       remedy: `Use at most ${members}.`,
+    });
+  return findings;
+}
+
+/** Who joins has a number, and what the others know it by. */
+function checkJoin({ cluster, member, members }: Configuration): CheckFinding[] {
+  if (cluster.join.length === 0) return [];
+  const findings = cluster.join.flatMap((text, index): CheckFinding[] =>
+    joinAddressOf(text) === undefined
+      ? [
+          {
+            path: ["cluster", "join", index],
+            reason: `is ${text}, not HOST:PORT`,
+            remedy: "Write HOST:PORT or [IPV6]:PORT, the port of the other member's replication.",
+          },
+        ]
+      : [],
+  );
+  if (member.number === undefined && !members.some(({ name }) => name === member.name))
+    findings.push({
+      path: ["member", "number"],
+      reason: "is missing, but cluster.join is there",
+      remedy: "Write the number that the member's certificate has.",
+    });
+  if (cluster.certificates === undefined)
+    findings.push({
+      path: ["cluster", "join"],
+      code: "CONFIG_CERTIFICATES_MISSING",
+      reason: "is there, but cluster.certificates is missing",
+      remedy: "Issue a certificate for this member.",
+    });
+  if (cluster.secret === undefined && cluster.secretFile === undefined)
+    findings.push({
+      path: ["cluster", "join"],
+      code: "CONFIG_SECRET_MISSING",
+      reason: "is there, but cluster.secretFile is missing",
+      remedy: "Copy the cluster's secret.",
     });
   return findings;
 }

@@ -108,6 +108,17 @@ export const ConfigurationSchema = Type.Object(
         description:
           "How many member numbers the cluster has room for: a power of two, the same at every member for the cluster's life.",
       }),
+      join: Type.Array(Type.String({ pattern: "^(\\[[^\\]]+\\]|[^:\\[\\]]+):[0-9]{1,5}$", maxLength: 300 }), {
+        maxItems: 64,
+        default: [],
+        description:
+          "HOST:PORT of members' replication, one is enough: a new member takes the list of members from there. Names are resolved at every try.",
+      }),
+      admit: oneOf(["list", "certificate"], {
+        default: "list",
+        description:
+          "list: whoever is on the list of members; certificate: whoever comes with a certificate of the authority is put on it.",
+      }),
       secret: Type.Optional(
         Type.String({
           minLength: 16,

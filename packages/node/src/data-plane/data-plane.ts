@@ -39,6 +39,8 @@ export interface DataPlane {
   ): void;
   /** Ends a session; client and endpoint are told. false: there is no such living session. */
   removeSession(id: SessionId): boolean;
+  /** Of the slot of a number that no member has: NAT ports that are lent to handshakes, and how long the last one rests. */
+  portSlot(number: number): { readonly lentCount: number; readonly restMs: number };
   fastPathTotals(): Totals;
   slowPathEvents(): Totals;
   slowPathDrops(): Totals;

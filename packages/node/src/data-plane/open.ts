@@ -44,6 +44,10 @@ export interface DataPlaneOptions {
   readonly network: Pick<NetworkWatch, "hopTo" | "isRoutable">;
   readonly link: ClusterLink;
   readonly trace: TraceHub;
+  /** false: this member is not one of the cluster (yet, any longer), and gives no NAT ports out. */
+  readonly isMember?: () => boolean;
+  /** Numbers that this member has voted for, and that nobody has yet. */
+  readonly reservedNumbers?: () => readonly number[];
   /** Whether an interface of some member has it now. */
   readonly isMemberAddress?: (address: Address) => boolean;
   readonly clock: Clock;
@@ -101,7 +105,7 @@ export function composeDataPlane(
     memberNumber: own.number,
     memberNumberCount: configuration.cluster.memberNumberCount,
     limits: { ...limitsOf(configuration), ...options.limits },
-    isReady: () => link.mayAllocate(),
+    isReady: () => link.mayAllocate() && options.isMember?.() !== false,
     knowsAll: () =>
       link.caughtUp() && link.mayAllocate() && link.connected().length >= otherCount(members.current(), own),
     isRemoved: (place) => link.store.isDeleted(place),
@@ -113,7 +117,7 @@ export function composeDataPlane(
         servingInterfaces(topology.interfaces).map(({ name }) => name),
       ),
     verdictQuorum: quorum,
-    lending: portLending(link, members),
+    lending: portLending(link, members, options.reservedNumbers),
     isMemberAddress: (address) => isListed(address) || options.isMemberAddress?.(address) === true,
   });
 
@@ -187,6 +191,7 @@ export function composeDataPlane(
       forwarder.setOtherVerdict(member, endpoint, verdict, speaks),
     removeSession: (id) => forwarder.removeSession(id),
     fastPathTotals: () => fastPath.totals(),
+    portSlot: (number) => forwarder.portSlot(number),
     slowPathEvents: () => forwarder.counters().events,
     slowPathGauges: () => {
       const { embryos, heldPackets, natPortsUsed, natPortsResting, natPortsLent } = forwarder.counters();

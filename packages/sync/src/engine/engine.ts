@@ -144,12 +144,13 @@ export class ReplicationEngine implements Engine {
   }
 
   #relist(listing: Listing): void {
-    const { settings, peers, readiness } = this.#parts;
+    const { settings, peers, readiness, offers } = this.#parts;
     settings.members = listing.members.map(({ name, number }) => ({ name, number }));
     // First: ends of links come back here at once.
     this.#ports.transport.setMembers(listing);
     peers.relist();
-    readiness.relist();
+    offers.relist();
+    readiness.relist((listing.join ?? []).length > 0);
     readiness.changed();
   }
 

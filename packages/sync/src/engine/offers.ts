@@ -16,6 +16,12 @@ export class Offers {
     this.#byMember.set(number, capabilities);
   }
 
+  /** A number may be another member's now. */
+  relist(): void {
+    const listed = new Set(this.#settings.members.map(({ number }) => number));
+    for (const number of [...this.#byMember.keys()]) if (!listed.has(number)) this.#byMember.delete(number);
+  }
+
   of(member: number): readonly string[] | undefined {
     return this.#byMember.get(member);
   }

@@ -24,6 +24,7 @@ export class Readiness {
   #startedAtMs = 0;
   #ready = false;
   #mayAllocate = false;
+  #isJoining = false;
   /** The state that was posted last. */
   #posted = "";
 
@@ -43,8 +44,14 @@ export class Readiness {
     this.#greeted.add(member);
   }
 
-  /** A number may be another member's now. */
-  relist(): void {
+  /** A number may be another member's now. `isJoining`: the list is not known, and neither is who is missing. */
+  relist(isJoining: boolean): void {
+    if (isJoining !== this.#isJoining) {
+      this.#isJoining = isJoining;
+      this.#ready = false;
+      this.#mayAllocate = false;
+      this.start();
+    }
     const numbers = new Set(this.#ports.settings.members.map(({ number }) => number));
     for (const number of this.#greeted) if (!numbers.has(number)) this.#greeted.delete(number);
   }
@@ -52,7 +59,7 @@ export class Readiness {
   /** Caught up with whoever is there; those who are not had time to come, or somebody there holds what they hold. */
   isSettled(): boolean {
     const { settings, peers, isIdle } = this.#ports;
-    if (!isIdle() || !peers.isCaughtUp()) return false;
+    if (this.#isJoining || !isIdle() || !peers.isCaughtUp()) return false;
     if (this.#missingSinceStart() === 0 || peers.isAnyCaughtUp()) return true;
     return this.#uptimeMs() >= settings.startWaitMs;
   }

@@ -37,9 +37,12 @@ export interface ReplicationSettings {
   readonly exportCountMax: number;
 }
 
+/** Default of M. */
+export const JOURNAL_MEMORY_MS = 45_000;
+
 export const REPLICATION_DEFAULTS = {
   capabilities: CAPABILITIES,
-  memoryMs: 45_000,
+  memoryMs: JOURNAL_MEMORY_MS,
   segmentTickMax: 256,
   segmentDeltaMax: 4096,
   summaryPeriodMs: 3_000,

@@ -15,6 +15,7 @@ import { BFD_INTERVAL_MS, BgpRouter, type RouterOptions } from "./router.ts";
 export const PATH_NETWORKS = ["path-a", "path-b", "path-c"] as const;
 export const SERVICE_PORT = 38412;
 export const ENDPOINT_PORT = 38412;
+const REPLICATION_PORT = 7081;
 /** Own numbers of the first client and endpoint, as the addresses have them. */
 const CLIENT_NUMBER = 16;
 const CLIENT_NUMBER_V4 = 10;
@@ -30,6 +31,8 @@ export interface ClusterOptions {
   /** Timers, addresses and routers; the lab's own by default. */
   readonly profile?: Profile;
   readonly members?: number;
+  /** Machines with certificates that are on nobody's list, with the numbers behind the members'; see `Cluster.spares`. */
+  readonly spares?: number;
   /** One entry a client host: on how many path networks it has an address (1 … 3). */
   readonly clients?: readonly number[];
   readonly endpoints?: number;
@@ -67,6 +70,8 @@ export class Cluster {
   readonly lab: Lab;
   readonly options: ClusterOptions;
   readonly members: Member[] = [];
+  /** They join by the first member's address. Whoever starts one moves it to `members`. */
+  readonly spares: Member[] = [];
   readonly clients: Host[] = [];
   readonly endpoints: Host[] = [];
   /** One a path network, where the profile has them. */
@@ -121,7 +126,7 @@ export class Cluster {
     for (const [index, pathCount] of (this.options.clients ?? [1]).entries())
       this.clients.push(this.#buildClient(index, pathCount));
     const count = this.options.members ?? 1;
-    const hosts = Array.from({ length: count }, (_, n) =>
+    const all = Array.from({ length: count + (this.options.spares ?? 0) }, (_, n) =>
       lab.host(`m${n + 1}`, {
         ...Object.fromEntries(
           PATH_NETWORKS.map((network, k) => [
@@ -133,7 +138,8 @@ export class Cluster {
         cluster: [`10.8.0.${n + 1}/24`],
       }),
     );
-    for (const host of hosts) this.#routeBack(host);
+    const hosts = all.slice(0, count);
+    for (const host of all) this.#routeBack(host);
     if (this.#isRouted) {
       const options: RouterOptions = {
         software: "bird",
@@ -143,21 +149,19 @@ export class Cluster {
       for (const router of this.routers)
         this.bgpRouters.push(new BgpRouter(lab, router, this.#memberNetworkOf(router), hosts, options));
     }
-    const certificates = count > 1 ? this.#makeCertificates(hosts) : () => ({});
-    for (const [n, host] of hosts.entries()) {
+    const certificates = all.length > 1 ? this.#makeCertificates(all) : () => ({});
+    for (const [n, host] of all.entries()) {
       const pinDirectory = `/sys/fs/bpf/${lab.id}-${host.name}`;
       lab.onEnd(() => rmSync(pinDirectory, { recursive: true, force: true }));
-      this.members.push(
-        new Member(
-          lab,
-          host,
-          n,
-          this.#apiOf(n, this.#configuration(host, n, hosts, pinDirectory, certificates(n))),
-          {
-            pinDirectory,
-            storeDirectory: join(lab.directory, `${host.name}.store`),
-          },
-        ),
+      const isListed = n < count;
+      const first = `${all[0]?.addresses("cluster")[0]}:${REPLICATION_PORT}`;
+      const cluster = isListed ? certificates(n) : { ...certificates(n), join: [first] };
+      const configuration = this.#configuration(host, n, isListed ? hosts : [], pinDirectory, cluster);
+      (isListed ? this.members : this.spares).push(
+        new Member(lab, host, n, this.#apiOf(n, configuration), {
+          pinDirectory,
+          storeDirectory: join(lab.directory, `${host.name}.store`),
+        }),
       );
     }
   }

@@ -1,5 +1,9 @@
 import {
   ClusterSchema,
+  MemberListSchema,
+  type MemberListView,
+  type MemberSpec,
+  MemberSpecSchema,
   type MemberView,
   MemberViewSchema,
   oneOf,
@@ -33,6 +37,10 @@ export function clusterRoutes(sources: ApiSources) {
     const found = vipViews(sources).find((view) => view.vip === vip);
     if (found === undefined) throw new HoldfastError("VIP_NOT_FOUND", { vip });
     return found;
+  }
+
+  async function memberList(): Promise<MemberListView> {
+    return { items: [...(await sources.members())], ...sources.membership.state() };
   }
 
   return async (app: FastifyInstance) => {
@@ -130,10 +138,50 @@ export function clusterRoutes(sources: ApiSources) {
         schema: {
           tags,
           summary: "The members as this one sees them",
-          response: { 200: Type.Object({ items: Type.Array(MemberViewSchema) }, closed), ...problems },
+          response: { 200: MemberListSchema, ...problems },
         },
       },
-      async () => ({ items: await sources.members() }),
+      memberList,
+    );
+
+    app.post<{ Body: MemberSpec }>(
+      "/v1/members",
+      {
+        schema: {
+          tags,
+          summary: "Add a member to the list, when a majority of the members agrees",
+          body: MemberSpecSchema,
+          response: { 200: MemberListSchema, ...problems },
+        },
+      },
+      async (request) => {
+        await sources.membership.add(request.body);
+        return memberList();
+      },
+    );
+
+    app.delete<{ Params: { name: string }; Querystring: { gone?: boolean } }>(
+      "/v1/members/:name",
+      {
+        schema: {
+          tags,
+          summary: "Take a member off the list: it hands its VIPs over first, its number rests afterwards",
+          params: Type.Object({ name: Type.String({ maxLength: 63 }) }),
+          querystring: Type.Object(
+            {
+              gone: Type.Optional(
+                Type.Boolean({ description: "Its machine does not run and never will: it is not asked." }),
+              ),
+            },
+            closed,
+          ),
+          response: { 200: MemberListSchema, ...problems },
+        },
+      },
+      async (request) => {
+        await sources.membership.remove(request.params.name, { gone: request.query.gone === true });
+        return memberList();
+      },
     );
 
     app.post<{ Params: { name: string; action: "drain" | "undrain" } }>(

@@ -114,6 +114,15 @@ export function fakeNode(
         sessions: view.size,
       },
     ],
+    membership: {
+      state: () => ({ version: 0, resting: [] }),
+      add: async ({ name }) => {
+        throw new HoldfastError("MEMBER_EXISTS", { member: name });
+      },
+      remove: async (name) => {
+        throw new HoldfastError("MEMBER_NOT_THERE", { member: name });
+      },
+    },
     orders: createPlacementOrders({
       store,
       registry,

@@ -1,0 +1,334 @@
+// The list of members of a running cluster: what the shared configuration says goes into the book that everybody reads,
+// what operators and applicants want goes to the other members for their votes.
+import {
+  type Clock,
+  HoldfastError,
+  type ListedMember,
+  type Logger,
+  type MemberBook,
+  type MemberList,
+  type MemberName,
+} from "@holdfast/model";
+import type { Applicant, JoinAddress } from "@holdfast/sync";
+import type { ClusterLink } from "../cluster/link.ts";
+import type { OwnMember } from "../config/check.ts";
+import type { EventBus } from "../events/bus.ts";
+import { Agreement, type Answer, type Problem, type Question } from "./agreement.ts";
+import { digestOf, type MemberChange } from "./change.ts";
+import type { NumberRest } from "./number-rest.ts";
+import {
+  acceptedOf,
+  ballotOf,
+  changeOf,
+  storedList,
+  storedVote,
+  storeList,
+  storeVote,
+} from "./stored-list.ts";
+
+const TOPIC = "members";
+/** One applicant is looked at so often. */
+const APPLICANT_PERIOD_MS = 5_000;
+const APPLICANT_COUNT_MAX = 64;
+/** Each waits a second for its answer. */
+const ASK_COUNT_MAX = 3;
+/** How long a member that is taken out has to hand its VIPs over. */
+const HAND_OVER_MS = 5_000;
+const HAND_OVER_LOOK_MS = 100;
+
+export interface KeeperPorts {
+  readonly own: OwnMember;
+  readonly book: MemberBook;
+  readonly link: Pick<
+    ClusterLink,
+    "store" | "storeKept" | "request" | "onRequest" | "connected" | "onExcluded" | "onApplied"
+  >;
+  readonly join: readonly JoinAddress[];
+  /** Whoever has a certificate of the cluster's authority is added. */
+  readonly admitsCertified: boolean;
+  /** Ports of a member that comes as an applicant. */
+  readonly ports: Pick<ListedMember, "probePort" | "replicationPort">;
+  /** After a change the next one waits so long: what was lent under the old list is in the table by then, or given back. */
+  readonly settleMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly events: Pick<EventBus, "emit">;
+  /** This member is one of the cluster, or not (yet, any longer), with one sentence. */
+  readonly onStanding: (isMember: boolean, detail: string) => void;
+}
+
+/** What it takes to take a member out, beside votes. */
+export interface Farewells {
+  setDrained(name: MemberName, drained: boolean): void;
+  /** VIPs that it announces. */
+  announces(name: MemberName): number;
+}
+
+export class MembersKeeper {
+  readonly #ports: KeeperPorts;
+  readonly #agreement: Agreement;
+  readonly #closers: (() => void)[] = [];
+  readonly #applicants = new Map<MemberName, number>();
+  #rest: Pick<NumberRest, "of"> | undefined;
+  #farewells: Farewells | undefined;
+  #changedAtMs: number;
+  #reserved: readonly number[] = [];
+  #removed = false;
+  #isJoining: boolean;
+
+  constructor(ports: KeeperPorts) {
+    this.#ports = ports;
+    const { link, own, book, clock } = ports;
+    this.#isJoining = ports.join.length > 0;
+    // As if it had changed now: a vote that an earlier life gave and lost is settled, or was never chosen.
+    this.#changedAtMs = storedList(link.store) === undefined ? clock.nowMs() - ports.settleMs : clock.nowMs();
+    this.#agreement = new Agreement({
+      self: { name: own.name, number: own.number },
+      list: () => book.current(),
+      ask: (member, question) => this.#ask(member, question),
+      vote: () => storedVote(link.store, own.name),
+      keepVote: (vote) => {
+        storeVote(link.store, own.name, vote);
+        return link.storeKept();
+      },
+      problemOf: (change) => this.#problemOf(change),
+      chosen: async (before, list, change) => {
+        if (list.version > book.current().version) storeList(link.store, before, list, change);
+        await link.storeKept();
+      },
+    });
+    link.onRequest(TOPIC, async (from, body) => {
+      const question = questionOf(decode(body));
+      const answer: Answer =
+        question === undefined
+          ? { ok: false, reason: "it does not understand the question" }
+          : await this.#agreement.answer(from, question);
+      return encode(answer);
+    });
+    link.onExcluded((by) => this.#excluded(`${by} says so`));
+    link.onApplied((applicant) => this.#applied(applicant));
+    this.#closers.push(link.store.subscribe(() => this.#read()));
+    if (this.#isJoining) ports.onStanding(false, "this member does not know the list of members yet");
+    this.#read();
+  }
+
+  /** What is only there when more of the daemon is. */
+  attach(parts: { readonly rest: Pick<NumberRest, "of">; readonly farewells: Farewells }): void {
+    this.#rest = parts.rest;
+    this.#farewells = parts.farewells;
+  }
+
+  /** One of the cluster: it may own VIPs and give NAT ports out. */
+  get isMember(): boolean {
+    return !this.#removed && !this.#isJoining;
+  }
+
+  /** Numbers that this member has voted for, and that nobody has yet: it lends no port of their slots. */
+  get reservedNumbers(): readonly number[] {
+    return this.#reserved;
+  }
+
+  /** Not empty: the list is not known, whoever is there is asked. */
+  get join(): readonly JoinAddress[] {
+    return this.#isJoining ? this.#ports.join : [];
+  }
+
+  /** Resolves when the member is on the list. Errors: see `Agreement.propose`, and MEMBER_NUMBER_RESTS. */
+  async add(member: ListedMember): Promise<MemberList> {
+    this.#mustBeMember();
+    const list = await this.#agreement.propose({ kind: "add", member });
+    this.#tell(`Member ${member.name}, number ${member.number}, was added.`);
+    return list;
+  }
+
+  /**
+   * `gone`: the operator says that its machine does not run and will not; without that word it must be there to hand its
+   * VIPs over. Errors: see `Agreement.propose`, MEMBER_IS_SELF, MEMBER_NOT_THERE.
+   */
+  async remove(name: MemberName, options: { readonly gone: boolean }): Promise<MemberList> {
+    this.#mustBeMember();
+    const { own, book, link, clock } = this.#ports;
+    const member = book.current().members.find((each) => each.name === name);
+    if (member === undefined) throw new HoldfastError("MEMBER_NOT_FOUND", { member: name });
+    if (name === own.name) throw new HoldfastError("MEMBER_IS_SELF", { member: name });
+    if (!options.gone) {
+      if (!link.connected().includes(member.number))
+        throw new HoldfastError("MEMBER_NOT_THERE", { member: name });
+      await this.#handOver(name);
+    }
+    try {
+      const change: MemberChange = { kind: "remove", name, atMs: Math.floor(clock.wallMs()) };
+      const list = await this.#agreement.propose(change);
+      this.#tell(`Member ${name} was removed; its number ${member.number} rests.`);
+      return list;
+    } finally {
+      if (!options.gone) this.#farewells?.setDrained(name, false);
+    }
+  }
+
+  /** Numbers that are nobody's and not to be given yet. */
+  resting(): readonly { readonly number: number; readonly name: MemberName; readonly waitMs: number }[] {
+    return this.#ports.book
+      .current()
+      .resting.map(({ number, name }) => ({ number, name, waitMs: this.#rest?.of(number)?.waitMs ?? 0 }));
+  }
+
+  close(): void {
+    for (const close of this.#closers.splice(0)) close();
+  }
+
+  #mustBeMember(): void {
+    if (!this.isMember) throw new HoldfastError("MEMBER_NOT_LISTED", { member: this.#ports.own.name });
+  }
+
+  /** A vote is on a disk before it is given, and disks may be slow; asked twice a member says the same. */
+  async #ask(member: number, question: Question): Promise<Answer | undefined> {
+    const { link } = this.#ports;
+    for (let i = 0; i < ASK_COUNT_MAX && link.connected().includes(member); i++) {
+      const answer = await link.request(member, TOPIC, encode(question));
+      if (answer !== undefined) return answerOf(decode(answer));
+    }
+    return undefined;
+  }
+
+  async #handOver(name: MemberName): Promise<void> {
+    const farewells = this.#farewells;
+    if (farewells === undefined) return;
+    const { clock } = this.#ports;
+    farewells.setDrained(name, true);
+    const untilMs = clock.nowMs() + HAND_OVER_MS;
+    // What nobody else could take stays with it until it is gone.
+    while (farewells.announces(name) > 0 && clock.nowMs() < untilMs)
+      await new Promise<void>((resolve) => void clock.after(HAND_OVER_LOOK_MS, resolve));
+  }
+
+  #problemOf(change: MemberChange): Problem | undefined {
+    const { clock, settleMs } = this.#ports;
+    const waitMs = this.#changedAtMs + settleMs - clock.nowMs();
+    if (waitMs > 0) return { code: "MEMBERS_SETTLING", details: { seconds: secondsOf(waitMs) } };
+    if (change.kind === "remove") return undefined;
+    const { number } = change.member;
+    const rest = this.#rest?.of(number);
+    if (rest === undefined) return undefined;
+    const details = { number, seconds: secondsOf(rest.waitMs), reason: rest.reason };
+    return { code: "MEMBER_NUMBER_RESTS", details };
+  }
+
+  #reserve(): void {
+    const { link, own, book } = this.#ports;
+    const vote = storedVote(link.store, own.name);
+    const change = vote?.version === book.current().version ? vote.accepted?.change : undefined;
+    const reserved = change?.kind === "add" ? [change.member.number] : [];
+    if (reserved.join() !== this.#reserved.join()) this.#reserved = reserved;
+  }
+
+  #read(): void {
+    this.#readList();
+    this.#reserve();
+  }
+
+  #readList(): void {
+    const { book, own, link, clock, logger, onStanding } = this.#ports;
+    const list = storedList(link.store);
+    const before = book.current();
+    if (list === undefined || list.version < before.version) return;
+    if (list.version === before.version && digestOf(list) === digestOf(before)) return;
+    if (!list.members.some(({ name, number }) => name === own.name && number === own.number)) {
+      if (list.resting.some(({ name }) => name === own.name)) this.#excluded("the list says so");
+      return;
+    }
+    this.#changedAtMs = clock.nowMs();
+    if (this.#isJoining || this.#removed) {
+      this.#isJoining = false;
+      this.#removed = false;
+      onStanding(true, "this member is on the list");
+    }
+    logger.info(
+      { version: list.version, members: list.members.map(({ name }) => name).join() },
+      "the list of members has changed",
+    );
+    book.set(list);
+  }
+
+  #excluded(how: string): void {
+    if (this.#removed) return;
+    this.#removed = true;
+    const { own, logger, onStanding } = this.#ports;
+    const detail = `${own.name} was removed from the cluster (${how}): stop it; it comes back under another name`;
+    logger.error({}, detail);
+    this.#tell(detail);
+    onStanding(false, detail);
+  }
+
+  #applied({ name, number, addresses }: Applicant): void {
+    const { admitsCertified, clock, logger, ports } = this.#ports;
+    const nowMs = clock.nowMs();
+    if (!admitsCertified || !this.isMember) return;
+    if (nowMs - (this.#applicants.get(name) ?? Number.NEGATIVE_INFINITY) < APPLICANT_PERIOD_MS) return;
+    if (this.#applicants.size >= APPLICANT_COUNT_MAX) this.#applicants.clear();
+    this.#applicants.set(name, nowMs);
+    const member = { name, number, addresses: addresses.map((address) => ({ address })), ...ports };
+    this.add(member).catch((error: unknown) => {
+      const told =
+        error instanceof HoldfastError ? { code: error.code, remedy: error.remedy } : { err: error };
+      logger.warn({ peer: name, ...told }, `an applicant is not taken: ${String(error)}`);
+    });
+  }
+
+  #tell(message: string): void {
+    this.#ports.events.emit({ type: "membership", message });
+    this.#ports.logger.info({}, message);
+  }
+}
+
+const secondsOf = (ms: number) => Math.ceil(ms / 1_000);
+
+const encode = (value: object) => new TextEncoder().encode(JSON.stringify(value));
+
+/** Another member's words: an object, or undefined. */
+function decode(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function questionOf(value: Readonly<Record<string, unknown>> | undefined): Question | undefined {
+  if (value === undefined) return undefined;
+  const { kind, version, digest } = value;
+  const ballot = ballotOf(value["ballot"]);
+  const change = changeOf(value["change"]);
+  if ((kind !== "prepare" && kind !== "accept") || ballot === undefined || change === undefined)
+    return undefined;
+  if (typeof version !== "number" || typeof digest !== "string") return undefined;
+  return { kind, version, digest, ballot, change };
+}
+
+function answerOf(value: Readonly<Record<string, unknown>> | undefined): Answer | undefined {
+  if (value === undefined) return undefined;
+  if (value["ok"] === true) {
+    const accepted = acceptedOf(value["accepted"]);
+    return accepted === undefined ? { ok: true } : { ok: true, accepted };
+  }
+  const { reason, round, problem } = value;
+  return {
+    ok: false,
+    reason: typeof reason === "string" ? reason.slice(0, 500) : "it says no",
+    ...(typeof round === "number" && Number.isSafeInteger(round) && { round }),
+    ...problemAnswered(problem),
+  };
+}
+
+/** Problems that members name to each other; others are told in words only. */
+function problemAnswered(value: unknown): { readonly problem?: Problem } {
+  if (typeof value !== "object" || value === null) return {};
+  const { code, details } = value as { code?: unknown; details?: unknown };
+  if (typeof details !== "object" || details === null) return {};
+  const { seconds, number, reason } = details as Record<string, unknown>;
+  if (typeof seconds !== "number") return {};
+  if (code === "MEMBERS_SETTLING") return { problem: { code, details: { seconds } } };
+  if (code !== "MEMBER_NUMBER_RESTS" || typeof number !== "number" || typeof reason !== "string") return {};
+  return { problem: { code, details: { seconds, number, reason: reason.slice(0, 200) } } };
+}
