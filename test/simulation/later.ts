@@ -167,7 +167,7 @@ export class LaterFacts {
           violations.push(`${name} lost ${missing.length} of ${thing.facts.length} facts about ${thing.id}`);
       }
       const { oldest, later } = this.versions;
-      const told = life.replica.carriedCount + (life.engine.status().totals["unknownEntries"] ?? 0);
+      const told = life.replica.totals.carried + (life.engine.status().totals["unknownEntries"] ?? 0);
       if (member.number === oldest && told > 0) violations.push(`${name} was told what it does not know`);
       const offers = life.replica.state?.offered.includes(CARRIES_UNKNOWN) ?? false;
       if (later.size > 0 && offers !== (oldest === undefined))

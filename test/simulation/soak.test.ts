@@ -31,7 +31,7 @@ test("a hundred turnovers leave no more behind than one", async () => {
         const status = life.engine.status();
         size = Math.max(
           size,
-          life.view.size + status.sessionCount + status.segmentCount + life.replica.tombstoneCount,
+          life.view.size + status.sessionCount + status.segmentCount + life.replica.totals.tombstones,
         );
       }
     }

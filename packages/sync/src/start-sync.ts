@@ -225,12 +225,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
         engine,
         host,
         restartCount: runner.restartCount(),
-        view: {
-          ...replica.totals,
-          tombstones: replica.tombstoneCount,
-          carried: replica.carriedCount,
-          carriedDropped: replica.carriedDroppedCount,
-        },
+        view: replica.totals,
       };
     },
     store: () => store,

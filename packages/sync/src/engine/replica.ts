@@ -5,9 +5,7 @@ import {
   emptyRecord,
   encodeSession,
   isEnded,
-  isIdentified,
   join,
-  type RemoteJoin,
   type Replication,
   type SessionDelta,
   type SessionId,
@@ -20,9 +18,7 @@ import {
 } from "@holdfast/model";
 import type { EngineLink, EngineState, EngineStatus, ToEngine, ToView } from "../ports.ts";
 import { BatchWriter, readBatch, readIds } from "./batch.ts";
-import { CarriedFacts } from "./carried-facts.ts";
-import { EndedTimes } from "./ended-times.ts";
-import { TOMBSTONE_SHARE } from "./settings.ts";
+import { Remembrance } from "./remembrance.ts";
 
 /** Urgent facts leave at once, and again after this long: a burst is one tick. */
 const GROUP_COMMIT_MS = 2;
@@ -32,9 +28,6 @@ const TICK_MS = 10;
 const TURN_MS = 2;
 /** Records said again in one turn after the engine was started anew. */
 const RESTATE_COUNT_MAX = 128;
-/** Tombstones kept; the oldest go first, counted. */
-export const TOMBSTONE_COUNT_MAX = 200_000;
-
 export interface ReplicaPorts {
   readonly view: SessionView;
   readonly link: EngineLink<ToEngine, ToView>;
@@ -50,6 +43,15 @@ export interface ReplicaPorts {
   /** Messages that are not about sessions: configuration, requests of other nodes, kept values. */
   readonly onOther?: (message: ToView) => void;
 }
+
+type ReplicaTotal =
+  | "malformed"
+  | "joined"
+  | "ghosts"
+  | "tombstonesDropped"
+  | "tombstones"
+  | "carried"
+  | "carriedDropped";
 
 interface Pending {
   readonly record: SessionRecord;
@@ -67,15 +69,12 @@ export class SessionReplica implements Replication {
   #releases: Release[] = [];
   /** Local message in which a session was last spoken of; only those that the engine has not confirmed. */
   readonly #spokenOf = new Map<SessionId, number>();
-  readonly #ended = new EndedTimes();
-  readonly #carried = new CarriedFacts();
+  readonly #remembrance: Remembrance;
   readonly #inbox: ToView[] = [];
   readonly #promises = new Map<number, (ok: boolean) => void>();
   readonly #statusPromises = new Map<number, (status: EngineStatus) => void>();
-  readonly totals = { malformed: 0, joined: 0, tombstonesDropped: 0, ghosts: 0 };
+  readonly #counts = { malformed: 0, joined: 0, ghosts: 0 };
   #state: EngineState | undefined;
-  /** Last moment at which a configured member was out of reach. */
-  #lastMissingMs: number;
   #sequence = 0;
   #nextBatchToken = 1;
   #timer: { readonly timer: Timer; readonly dueMs: number } | undefined;
@@ -85,17 +84,10 @@ export class SessionReplica implements Replication {
 
   constructor(ports: ReplicaPorts) {
     this.#ports = ports;
-    this.#lastMissingMs = ports.clock.nowMs();
+    this.#remembrance = new Remembrance(ports);
     // Urgent facts (INIT-ACK, COOKIE-ACK) take the whole record with them: what another member said of the session may
     // not have reached everybody, and facts without it are of no use to whoever must forward the next packet.
     ports.view.onLocal((delta, urgent, record) => this.#local(urgent ? record : delta, urgent, urgent));
-    ports.view.subscribe(({ previous, record }) => {
-      const id = (record ?? previous)?.id;
-      if (id === undefined) return;
-      if (record !== undefined && isEnded(record)) {
-        if (previous === undefined || !isEnded(previous)) this.#ended.note(id, ports.clock.nowMs());
-      } else if (previous === undefined || isEnded(previous)) this.#ended.delete(id);
-    });
     ports.link.listen((message) => {
       // An INIT-ACK waits for it; nothing that stands before it matters to it.
       if (message.kind === "released") {
@@ -112,9 +104,16 @@ export class SessionReplica implements Replication {
     return this.#state;
   }
 
-  /** Ended sessions that are still remembered. */
-  get tombstoneCount(): number {
-    return this.#ended.size;
+  /** Counters and gauges, by stable name. */
+  get totals(): Readonly<Record<ReplicaTotal, number>> {
+    const { ended, carried, tombstonesDropped } = this.#remembrance;
+    return {
+      ...this.#counts,
+      tombstonesDropped,
+      tombstones: ended.size,
+      carried: carried.size,
+      carriedDropped: carried.totals.carriedDropped,
+    };
   }
 
   released(id: SessionId): Promise<boolean> {
@@ -146,30 +145,13 @@ export class SessionReplica implements Replication {
 
   /** Says something that the view has no place for: carried here, and by the others, as what later versions say is. */
   say(fact: Uint8Array): void {
-    if (this.#carried.add(fact) === undefined) throw new RangeError("not a fact");
-    const writer = new BatchWriter();
-    writer.add(fact);
-    this.#ports.link.post({
-      kind: "local",
-      sequence: ++this.#sequence,
-      urgent: false,
-      deltas: writer.take(),
-    });
+    if (this.#remembrance.carry(fact) === undefined) throw new RangeError("not a fact");
+    this.#sayAll([fact]);
   }
 
   /** What is carried of a session, by its id. */
   carriedOf(id: SessionId): readonly Uint8Array[] {
-    return this.#carried.of(sessionIdToBytes(id));
-  }
-
-  /** Sessions of which later versions said something that this one carries and cannot read. */
-  get carriedCount(): number {
-    return this.#carried.size;
-  }
-
-  /** Of what is carried, facts that were too many to be kept here. */
-  get carriedDroppedCount(): number {
-    return this.#carried.totals.carriedDropped;
+    return this.#remembrance.carried.of(sessionIdToBytes(id));
   }
 
   /** Hands what waits to the engine now. */
@@ -207,7 +189,7 @@ export class SessionReplica implements Replication {
    * records a turn, so that nothing stands here that no journal carries. Joins make saying it twice harmless.
    */
   restate(): void {
-    this.#restateCarried();
+    this.#sayAll(this.#remembrance.carried.all());
     const ids = [...this.#ports.view.values()].map((record) => record.id);
     let next = 0;
     const turn = () => {
@@ -222,17 +204,22 @@ export class SessionReplica implements Replication {
     turn();
   }
 
-  #restateCarried(): void {
+  #sayAll(facts: Iterable<Uint8Array>): void {
     const writer = new BatchWriter();
     const post = () => {
+      if (writer.count === 0) return;
       const sequence = ++this.#sequence;
       this.#ports.link.post({ kind: "local", sequence, urgent: false, deltas: writer.take() });
     };
-    for (const fact of this.#carried.all()) {
+    for (const fact of facts) {
+      const id = sessionIdFromBytes(fact);
+      // Of the message that it is about to go with.
+      this.#spokenOf.delete(id);
+      this.#spokenOf.set(id, this.#sequence + 1);
       writer.add(fact);
       if (writer.count >= RESTATE_COUNT_MAX) post();
     }
-    if (writer.count > 0) post();
+    post();
   }
 
   // -------------------------------------------------------------------------------------------------------------
@@ -301,7 +288,11 @@ export class SessionReplica implements Replication {
         break;
       case "export":
         this.#confirmed(message.sequence);
-        this.#export(message);
+        this.#ports.link.post({
+          kind: "exported",
+          request: message.request,
+          deltas: this.#remembrance.export(message.ids),
+        });
         break;
       case "forget":
         this.#forget(message);
@@ -323,9 +314,8 @@ export class SessionReplica implements Replication {
         break;
       }
       case "state":
-        if ((this.#state?.missing.length ?? 1) > 0) this.#lastMissingMs = this.#ports.clock.nowMs();
         this.#state = message.state;
-        if (message.state.missing.length > 0) this.#lastMissingMs = this.#ports.clock.nowMs();
+        this.#remembrance.state(message.state);
         this.#ports.onState?.(message.state);
         break;
       default:
@@ -340,14 +330,14 @@ export class SessionReplica implements Replication {
     let i = 0;
     for (const bytes of readBatch(message.deltas)) {
       const known = this.#ports.view.joinRemoteBytes(bytes);
-      const result = known ?? this.#carry(bytes);
-      if (result === undefined) this.totals.malformed++;
+      const result = known ?? this.#remembrance.carry(bytes);
+      if (result === undefined) this.#counts.malformed++;
       else {
         // Who holds all that can be read of it need not hold what is carried of it.
-        if (result.covered && (known === undefined || !this.#carried.has(bytes)))
+        if (result.covered && (known === undefined || !this.#remembrance.carried.has(bytes)))
           covered[i >> 3] = (covered[i >> 3] as number) | (1 << (i & 7));
         if (result.contradicted) contradicted.push(bytes.slice(0, 16));
-        this.totals.joined++;
+        this.#counts.joined++;
       }
       i++;
     }
@@ -359,86 +349,24 @@ export class SessionReplica implements Replication {
     });
   }
 
-  /** A fact of a later version; undefined when it is none of those either. */
-  #carry(bytes: Uint8Array): RemoteJoin | undefined {
-    const carried = this.#carried.add(bytes);
-    if (carried === undefined) return undefined;
-    // Facts that came before their record were on their way out.
-    if (!this.#carried.isOver(bytes)) this.#ended.delete(sessionIdFromBytes(bytes));
-    const isAll = carried.isAll && this.#ports.view.known(sessionIdFromBytes(bytes)) === undefined;
-    return { covered: isAll, contradicted: false };
-  }
-
-  /** Records as they are now; ended ones as tombstones for a while, then no longer. */
-  #export(message: Extract<ToView, { kind: "export" }>): void {
-    const writer = new BatchWriter();
-    for (const bytes of readIds(message.ids)) {
-      const live = this.#ports.view.liveBytesOf(bytes);
-      if (live !== undefined) {
-        writer.add(live);
-        for (const fact of this.#carried.of(bytes)) writer.add(fact);
-        continue;
-      }
-      const id = sessionIdFromBytes(bytes);
-      const record = this.#ports.view.known(id);
-      if (record !== undefined && !this.#isExpired(record.id)) {
-        writer.add(encodeSession(isEnded(record) ? tombstoneOf(record) : record));
-      }
-      if (!this.#carried.has(bytes)) continue;
-      const isOver =
-        record !== undefined && isIdentified(record) ? isEnded(record) : this.#carried.isOver(bytes);
-      if (!isOver || !this.#isExpired(id)) for (const fact of this.#carried.of(bytes)) writer.add(fact);
-    }
-    this.#ports.link.post({ kind: "exported", request: message.request, deltas: writer.take() });
-  }
-
-  /**
-   * A tombstone may go when everybody had time to see it: while a configured member is out of reach it stays, or else
-   * that member would bring the session back, and its NAT port might be in other hands by then.
-   */
-  #isExpired(id: SessionId): boolean {
-    let endedAtMs = this.#ended.of(id);
-    if (endedAtMs === undefined) {
-      // Never shown by the view: a tombstone, or stray facts, of a session whose identity has not come.
-      endedAtMs = this.#ports.clock.nowMs();
-      this.#ended.note(id, endedAtMs);
-    }
-    if (this.#ended.size > TOMBSTONE_COUNT_MAX && this.#isAmongOldest(endedAtMs)) {
-      this.totals.tombstonesDropped++;
-      return true;
-    }
-    const nowMs = this.#ports.clock.nowMs();
-    if (this.#state === undefined || this.#state.missing.length > 0) return false;
-    return nowMs - Math.max(endedAtMs, this.#lastMissingMs) > this.#ports.memoryMs * TOMBSTONE_SHARE;
-  }
-
-  #isAmongOldest(endedAtMs: number): boolean {
-    return endedAtMs - (this.#ended.oldestMs() ?? endedAtMs) < this.#ports.memoryMs;
-  }
-
   #forget(message: Extract<ToView, { kind: "forget" }>): void {
     this.#confirmed(message.sequence);
     for (const bytes of readIds(message.ids)) {
       const id = sessionIdFromBytes(bytes);
       const record = this.#ports.view.known(id);
-      if (record === undefined) {
-        this.#carried.forget(bytes);
-        this.#ended.delete(id);
-        continue;
-      }
       if (this.#pending.has(id) || this.#spokenOf.has(id)) {
-        // Facts about it are on their way: they need the rest of the record around them.
-        if (!isEnded(record)) {
-          this.#local(record, true, true);
+        // Facts about it are on their way: they need the rest of what is known around them.
+        if (record === undefined || !isEnded(record)) {
+          if (record !== undefined) this.#local(record, true, true);
+          this.#sayAll(this.carriedOf(id));
           continue;
         }
         // Its bytes are about to go.
         this.flush();
       }
-      if (!isEnded(record)) this.totals.ghosts++;
-      this.#carried.forget(bytes);
-      this.#ports.view.forget(id);
-      this.#ended.delete(id);
+      if (record !== undefined && !isEnded(record)) this.#counts.ghosts++;
+      if (record !== undefined) this.#ports.view.forget(id);
+      this.#remembrance.forget(bytes, id);
     }
   }
 
@@ -449,11 +377,6 @@ export class SessionReplica implements Replication {
       this.#spokenOf.delete(id);
     }
   }
-}
-
-/** All that is needed to keep a session dead. */
-function tombstoneOf(record: SessionRecord): SessionDelta {
-  return record.end === undefined ? { id: record.id } : { id: record.id, end: record.end };
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {

@@ -1,0 +1,126 @@
+// What of a session is written again, and for how long: living ones whole, ended ones as tombstones for a while; and what later
+// versions said of them, which goes with them.
+import {
+  type Clock,
+  encodeSession,
+  isEnded,
+  isIdentified,
+  type RemoteJoin,
+  type SessionDelta,
+  type SessionId,
+  type SessionRecord,
+  type SessionView,
+  sessionIdFromBytes,
+} from "@holdfast/model";
+import type { DeltaBatch, EngineState, IdList } from "../ports.ts";
+import { BatchWriter, readIds } from "./batch.ts";
+import { CarriedFacts } from "./carried-facts.ts";
+import { EndedTimes } from "./ended-times.ts";
+import { TOMBSTONE_SHARE } from "./settings.ts";
+
+/** Tombstones kept; the oldest go first, counted. */
+export const TOMBSTONE_COUNT_MAX = 200_000;
+
+export interface RemembrancePorts {
+  readonly view: SessionView;
+  readonly clock: Clock;
+  readonly memoryMs: number;
+}
+
+export class Remembrance {
+  readonly ended = new EndedTimes();
+  readonly carried = new CarriedFacts();
+  readonly #ports: RemembrancePorts;
+  tombstonesDropped = 0;
+  #missing: readonly number[] | undefined;
+  /** Last moment at which a configured member was out of reach. */
+  #lastMissingMs: number;
+
+  constructor(ports: RemembrancePorts) {
+    this.#ports = ports;
+    this.#lastMissingMs = ports.clock.nowMs();
+    ports.view.subscribe(({ previous, record }) => {
+      const id = (record ?? previous)?.id;
+      if (id === undefined) return;
+      if (record !== undefined && isEnded(record)) {
+        if (previous === undefined || !isEnded(previous)) this.ended.note(id, ports.clock.nowMs());
+      } else if (previous === undefined || isEnded(previous)) this.ended.delete(id);
+    });
+  }
+
+  /** Members are in reach, or not. */
+  state({ missing }: EngineState): void {
+    const nowMs = this.#ports.clock.nowMs();
+    if ((this.#missing?.length ?? 1) > 0 || missing.length > 0) this.#lastMissingMs = nowMs;
+    this.#missing = missing;
+  }
+
+  /** A fact of a later version; undefined when it is none of those either. */
+  carry(bytes: Uint8Array): RemoteJoin | undefined {
+    const carried = this.carried.add(bytes);
+    if (carried === undefined) return undefined;
+    const id = sessionIdFromBytes(bytes);
+    // Facts that came before their record were on their way out.
+    if (!this.carried.isOver(bytes)) this.ended.delete(id);
+    return { covered: carried.isAll && this.#ports.view.known(id) === undefined, contradicted: false };
+  }
+
+  /** Records as they are now; ended ones as tombstones for a while, then no longer. */
+  export(ids: IdList): DeltaBatch {
+    const writer = new BatchWriter();
+    for (const bytes of readIds(ids)) {
+      const live = this.#ports.view.liveBytesOf(bytes);
+      if (live !== undefined) writer.add(live);
+      else this.#exportOther(writer, bytes);
+      if (!this.carried.has(bytes)) continue;
+      if (live !== undefined || !this.#isOver(bytes) || !this.#isExpired(sessionIdFromBytes(bytes)))
+        for (const fact of this.carried.of(bytes)) writer.add(fact);
+    }
+    return writer.take();
+  }
+
+  forget(bytes: Uint8Array, id: SessionId): void {
+    this.carried.forget(bytes);
+    this.ended.delete(id);
+  }
+
+  #exportOther(writer: BatchWriter, bytes: Uint8Array): void {
+    const record = this.#ports.view.known(sessionIdFromBytes(bytes));
+    if (record === undefined || this.#isExpired(record.id)) return;
+    writer.add(encodeSession(isEnded(record) ? tombstoneOf(record) : record));
+  }
+
+  #isOver(bytes: Uint8Array): boolean {
+    const record = this.#ports.view.known(sessionIdFromBytes(bytes));
+    return record !== undefined && isIdentified(record) ? isEnded(record) : this.carried.isOver(bytes);
+  }
+
+  /**
+   * A tombstone may go when everybody had time to see it: while a configured member is out of reach it stays, or else
+   * that member would bring the session back, and its NAT port might be in other hands by then.
+   */
+  #isExpired(id: SessionId): boolean {
+    const { clock, memoryMs } = this.#ports;
+    let endedAtMs = this.ended.of(id);
+    if (endedAtMs === undefined) {
+      // Never shown by the view: a tombstone, or stray facts, of a session whose identity has not come.
+      endedAtMs = clock.nowMs();
+      this.ended.note(id, endedAtMs);
+    }
+    if (this.ended.size > TOMBSTONE_COUNT_MAX && this.#isAmongOldest(endedAtMs)) {
+      this.tombstonesDropped++;
+      return true;
+    }
+    if (this.#missing === undefined || this.#missing.length > 0) return false;
+    return clock.nowMs() - Math.max(endedAtMs, this.#lastMissingMs) > memoryMs * TOMBSTONE_SHARE;
+  }
+
+  #isAmongOldest(endedAtMs: number): boolean {
+    return endedAtMs - (this.ended.oldestMs() ?? endedAtMs) < this.#ports.memoryMs;
+  }
+}
+
+/** All that is needed to keep a session dead. */
+function tombstoneOf(record: SessionRecord): SessionDelta {
+  return record.end === undefined ? { id: record.id } : { id: record.id, end: record.end };
+}
