@@ -19,8 +19,9 @@ export function journalText(report: JournalReport): string {
     );
     for (const segment of journal.segments) {
       const state = segment.sealed ? "sealed" : "open";
+      const later = segment.unknown > 0 ? `, ${segment.unknown} entries of later versions` : "";
       lines.push(
-        `  segment ${segment.segment}: ${state}, ${segment.ticks} ticks, ${segment.deltas} deltas of ${segment.sessions} sessions, ${segment.bytes} bytes`,
+        `  segment ${segment.segment}: ${state}, ${segment.ticks} ticks, ${segment.deltas} deltas of ${segment.sessions} sessions${later}, ${segment.bytes} bytes`,
       );
       if (segment.refused !== undefined)
         lines.push(

@@ -22,6 +22,8 @@ export interface SegmentReport {
   readonly ticks: number;
   readonly bytes: number;
   readonly deltas: number;
+  /** Entries and deltas of later versions: carried, and not read here. */
+  readonly unknown: number;
   /** Different sessions that the segment mentions. */
   readonly sessions: number;
   /** Segments below it are retired, as far as this one says so. */
@@ -108,6 +110,7 @@ function readSegment(
   let head: Uint8Array = new Uint8Array(0);
   let base: number | undefined;
   let deltas = 0;
+  let unknown = 0;
   let bytes = 0;
   let ticks = 0;
   let refused: SegmentReport["refused"];
@@ -120,9 +123,13 @@ function readSegment(
     }
     for (const entry of payload) {
       if (entry.kind === "base" || entry.kind === "header") base = Math.max(base ?? 0, entry.base);
+      if (entry.kind === "unknown") unknown++;
       if (entry.kind !== "delta") continue;
       const decoded = decodeSession(entry.bytes);
-      if (!("delta" in decoded)) continue;
+      if (!("delta" in decoded)) {
+        unknown++;
+        continue;
+      }
       deltas++;
       sessions.add(decoded.delta.id);
       onDelta(ticks, decoded.delta);
@@ -137,6 +144,7 @@ function readSegment(
     ticks,
     bytes,
     deltas,
+    unknown,
     sessions: sessions.size,
     base,
     refused,
