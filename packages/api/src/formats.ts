@@ -1,5 +1,5 @@
 // String formats of the schemas. Written without node's modules: a console in a browser validates with them too.
-import { FormatRegistry } from "@sinclair/typebox";
+import Format from "typebox/format";
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
@@ -67,9 +67,9 @@ export const FORMAT_WORDS: Readonly<Record<string, string>> = {
 
 /** Makes the formats known to TypeBox; harmless when called again. */
 export function registerFormats(): void {
-  FormatRegistry.Set("ip-address", (text) => addressFamily(text) !== 0);
-  FormatRegistry.Set("ip-prefix", isPrefix);
-  FormatRegistry.Set("address-or-prefix", isAddressOrPrefix);
-  FormatRegistry.Set("listen-address", (text) => parseListenAddress(text) !== undefined);
+  Format.Set("ip-address", (text) => addressFamily(text) !== 0);
+  Format.Set("ip-prefix", isPrefix);
+  Format.Set("address-or-prefix", isAddressOrPrefix);
+  Format.Set("listen-address", (text) => parseListenAddress(text) !== undefined);
 }
 registerFormats();

@@ -1,6 +1,7 @@
 // Checks a value against a schema, with the findings in plain words: the same for a request and a configuration file.
-import type { TSchema } from "@sinclair/typebox";
-import { Value, type ValueError, ValueErrorType } from "@sinclair/typebox/value";
+import type { Static, TSchema } from "typebox";
+import { Settings } from "typebox/system";
+import { Value } from "typebox/value";
 import { FORMAT_WORDS } from "./formats.ts";
 
 /** One finding. `path` leads from the root to the field; `unknown` is set when the field itself is not known. */
@@ -15,39 +16,98 @@ export interface Finding {
 
 export const FINDING_COUNT_MAX = 20;
 
+// One mistake may be several errors of TypeBox: each alternative's, and that none of them holds.
+Settings.Set({ maxErrors: 8 * FINDING_COUNT_MAX });
+
 /**
  * Fills defaults into `value` (in place where it can) and checks it. At most 20 findings; a field is named once.
  */
-export function validate<T>(
-  schema: TSchema & { readonly static: T },
+export function validate<Schema extends TSchema>(
+  schema: Schema,
   value: unknown,
-): { readonly value: T; readonly findings: readonly Finding[] } {
-  const findings: Finding[] = [];
-  const seen = new Set<string>();
+): { readonly value: Static<Schema>; readonly findings: readonly Finding[] } {
   // Filling in would merge a set of fields into a list's default, and the list would pass for an empty one.
-  for (const error of Value.Errors(schema, value)) {
-    if (findings.length >= FINDING_COUNT_MAX) break;
-    if (seen.has(error.path) || !isMergedAway(error)) continue;
-    seen.add(error.path);
-    findings.push(findingOf(error));
-  }
-  if (findings.length > 0) return { value: value as T, findings };
+  const merged = mistakesOf(schema, value).filter(isMergedAway);
+  if (merged.length > 0) return { value: value as Static<Schema>, findings: findingsOf(merged) };
   const filled = Value.Default(schema, value);
-  for (const error of Value.Errors(schema, filled)) {
-    if (seen.has(error.path)) continue;
-    seen.add(error.path);
-    findings.push(findingOf(error));
-    if (findings.length >= FINDING_COUNT_MAX) break;
+  return { value: filled as Static<Schema>, findings: findingsOf(mistakesOf(schema, filled)) };
+}
+
+/** One mistake: where, what was expected there, and what stands there. */
+interface Mistake {
+  readonly kind: Finding["kind"];
+  readonly path: readonly (string | number)[];
+  /** Of an unknown field: the object's, so that its properties can be offered. */
+  readonly schema: Readonly<Record<string, unknown>>;
+  readonly value: unknown;
+}
+
+/** TypeBox's errors point into schema and value; an alternative's own are left out where none of them holds. */
+function mistakesOf(schema: TSchema, value: unknown): Mistake[] {
+  const errors = [...Value.Errors(schema, value)];
+  const unions = errors.filter(({ keyword }) => keyword === "anyOf").map(({ schemaPath }) => schemaPath);
+  return errors
+    .filter(({ schemaPath }) => !unions.some((union) => schemaPath.startsWith(`${union}/anyOf/`)))
+    .flatMap((error): Mistake[] => {
+      const path = pathOf(error.instancePath, value);
+      const expected = (at(schema, error.schemaPath.replace(/^#/, "")) ?? {}) as Record<string, unknown>;
+      const properties = (expected["properties"] ?? {}) as Record<string, Record<string, unknown>>;
+      if (error.keyword === "required")
+        return error.params.requiredProperties.map((name) => {
+          return { kind: "missing", path: [...path, name], schema: properties[name] ?? {}, value: undefined };
+        });
+      if (error.keyword === "additionalProperties")
+        return error.params.additionalProperties.map((name) => {
+          return { kind: "unknown", path: [...path, name], schema: expected, value: undefined };
+        });
+      // What `additionalProperties: false` says of each of them once more.
+      if (error.keyword === "boolean") return [];
+      return [{ kind: "wrong", path, schema: expected, value: at(value, error.instancePath) }];
+    });
+}
+
+const unescaped = (part: string) => part.replaceAll("~1", "/").replaceAll("~0", "~");
+
+/** What a JSON pointer leads to (RFC 6901). */
+function at(root: unknown, pointer: string): unknown {
+  let found = root;
+  for (const part of pointer.split("/").slice(1).map(unescaped)) {
+    if (typeof found !== "object" || found === null || !Object.hasOwn(found, part)) return undefined;
+    found = (found as Record<string, unknown>)[part];
   }
-  return { value: filled as T, findings };
+  return found;
+}
+
+/** Numbers where the pointer leads through a list. */
+function pathOf(pointer: string, root: unknown): (string | number)[] {
+  let holder = root;
+  return pointer
+    .split("/")
+    .slice(1)
+    .map(unescaped)
+    .map((part) => {
+      const isIndex = Array.isArray(holder);
+      holder = (holder as Record<string, unknown> | undefined)?.[part];
+      return isIndex ? Number(part) : part;
+    });
 }
 
 /** A list where the default is a set of fields, or the other way round. */
-function isMergedAway({ schema, value }: ValueError): boolean {
+function isMergedAway({ schema, value }: Mistake): boolean {
   const byDefault: unknown = schema["default"];
   if (typeof byDefault !== "object" || byDefault === null) return false;
   if (typeof value !== "object" || value === null) return false;
   return Array.isArray(byDefault) !== Array.isArray(value);
+}
+
+function findingsOf(mistakes: readonly Mistake[]): Finding[] {
+  const byPath = new Map<string, Finding>();
+  for (const mistake of mistakes) {
+    const key = JSON.stringify(mistake.path);
+    if (!byPath.has(key)) byPath.set(key, findingOf(mistake));
+    if (byPath.size >= FINDING_COUNT_MAX) break;
+  }
+  return [...byPath.values()];
 }
 
 /** `services[0].endpoints[1].port`; "the document" for the root. */
@@ -58,22 +118,14 @@ export function fieldName(path: readonly (string | number)[]): string {
     .join("");
 }
 
-function findingOf(error: ValueError): Finding {
-  const path = error.path
-    .split("/")
-    .slice(1)
-    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"))
-    .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
-  const schema = error.schema as Record<string, unknown>;
+function findingOf({ kind, path, schema, value }: Mistake): Finding {
   const description = typeof schema["description"] === "string" ? schema["description"] : undefined;
-  if (error.type === ValueErrorType.ObjectAdditionalProperties) {
-    // The schema of this finding is the object's, so that its properties can be offered.
+  if (kind === "unknown") {
     const known = Object.keys((schema["properties"] as object | undefined) ?? {});
-    const last = String(path.at(-1) ?? "");
-    const near = nearest(last, known);
+    const near = nearest(String(path.at(-1) ?? ""), known);
     return {
       path,
-      kind: "unknown",
+      kind,
       reason: "is not a known field",
       remedy:
         near !== undefined
@@ -81,18 +133,18 @@ function findingOf(error: ValueError): Finding {
           : `Remove it. Known here: ${known.join(", ")}.`,
     };
   }
-  if (error.type === ValueErrorType.ObjectRequiredProperty) {
+  if (kind === "missing") {
     return {
       path,
-      kind: "missing",
+      kind,
       reason: "is missing",
       remedy: description !== undefined ? `Add it: ${description}` : "Add it.",
     };
   }
   return {
     path,
-    kind: "wrong",
-    reason: `must be ${expectation(schema)}, not ${display(error.value)}`,
+    kind,
+    reason: `must be ${expectation(schema)}, not ${display(value)}`,
     // Of a list the reason names all words; what the field means corrects none of them.
     remedy:
       description !== undefined && schema["enum"] === undefined

@@ -56,7 +56,7 @@ export function configurationOf(
   memberCount: number,
   endpoints?: readonly number[],
 ): Configuration {
-  defaults ??= validate<Configuration>(ConfigurationSchema, {}).value;
+  defaults ??= validate(ConfigurationSchema, {}).value;
   return {
     ...defaults,
     cluster: { ...defaults.cluster, memberNumberCount: MEMBER_NUMBER_COUNT, secret: "a simulated cluster" },

@@ -1,5 +1,5 @@
 // What routers are told of a VIP, by the rank that a member has for it.
-import { Type } from "@sinclair/typebox";
+import { Type } from "typebox";
 import { oneOf } from "./enumeration.ts";
 
 const closed = { additionalProperties: false } as const;

@@ -1,5 +1,5 @@
 // VIPs, members, events, health.
-import { type Static, Type } from "@sinclair/typebox";
+import { type Static, Type } from "typebox";
 import { closed, TimestampSchema } from "./common.ts";
 import { oneOf } from "./enumeration.ts";
 import { AddressSchema, NoteSchema } from "./service.ts";

@@ -1,5 +1,5 @@
 // Pieces that several resources share.
-import { type Static, type TSchema, Type } from "@sinclair/typebox";
+import { type Static, type TSchema, Type } from "typebox";
 
 export const closed = { additionalProperties: false } as const;
 

@@ -1,15 +1,11 @@
-import { Kind, Type, TypeRegistry } from "@sinclair/typebox";
-
-const ENUMERATION = "Holdfast:Enumeration";
-
-TypeRegistry.Set<{ enum: readonly unknown[] }>(ENUMERATION, (schema, value) => schema.enum.includes(value));
+import { Type } from "typebox";
 
 /** Strings of an enumeration as one schema with `enum`, which reads better in OpenAPI and in messages. */
 export function oneOf<const T extends readonly string[]>(
   values: T,
   options: { description?: string; default?: T[number] } = {},
 ) {
-  return Type.Unsafe<T[number]>({ [Kind]: ENUMERATION, type: "string", enum: [...values], ...options });
+  return Type.Unsafe<T[number]>({ type: "string", enum: [...values], ...options });
 }
 
 /** A number out of a fixed list. */
@@ -17,5 +13,5 @@ export function oneOfNumbers(
   values: readonly number[],
   options: { description?: string; default?: number } = {},
 ) {
-  return Type.Unsafe<number>({ [Kind]: ENUMERATION, type: "integer", enum: [...values], ...options });
+  return Type.Unsafe<number>({ type: "integer", enum: [...values], ...options });
 }

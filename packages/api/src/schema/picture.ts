@@ -1,5 +1,5 @@
 // The cluster in one answer: what a page, or a script, needs to show all of it.
-import { type Static, Type } from "@sinclair/typebox";
+import { type Static, Type } from "typebox";
 import { MemberViewSchema, RouterViewSchema, VipSchema } from "./cluster.ts";
 import { closed, TimestampSchema } from "./common.ts";
 import { oneOf } from "./enumeration.ts";

@@ -1,5 +1,5 @@
 // Services as the operator writes them: the same shape in the configuration file, in requests and in replies.
-import { type Static, Type } from "@sinclair/typebox";
+import { type Static, Type } from "typebox";
 import "../formats.ts";
 import { ServiceAnnounceSchema } from "./announce.ts";
 import { TimestampSchema } from "./common.ts";

@@ -1,5 +1,5 @@
 // Sessions: a page of summaries for lists, everything known for one.
-import { type Static, Type } from "@sinclair/typebox";
+import { type Static, Type } from "typebox";
 import { closed, pageOf, TagSchema, TimestampSchema } from "./common.ts";
 import { oneOf } from "./enumeration.ts";
 import { AddressSchema } from "./service.ts";

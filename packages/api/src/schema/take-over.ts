@@ -1,5 +1,5 @@
 // Take-overs: when a VIP went from one member to another, and how long each step took.
-import { type Static, Type } from "@sinclair/typebox";
+import { type Static, Type } from "typebox";
 import { closed, TimestampSchema } from "./common.ts";
 import { oneOf } from "./enumeration.ts";
 import { AddressSchema } from "./service.ts";

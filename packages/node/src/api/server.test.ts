@@ -18,10 +18,10 @@ import {
   VipSchema,
 } from "@holdfast/api";
 import { addressBytes, HoldfastError } from "@holdfast/model";
-import type { TSchema } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
 import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
+import type { TSchema } from "typebox";
+import { Value } from "typebox/value";
 import { buildServer } from "./server.ts";
 import { addSession, fakeNode } from "./testing/fake-node.ts";
 
@@ -33,8 +33,8 @@ const SPEC = {
 const ID = "sctp/203.0.113.1:38412";
 
 function assertSchema(schema: TSchema, value: unknown): void {
-  const first = Value.Errors(schema, value).First();
-  assert.equal(first, undefined, `${first?.path}: ${first?.message}`);
+  const [first] = Value.Errors(schema, value);
+  assert.equal(first, undefined, `${first?.instancePath}: ${first?.message}`);
 }
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {

@@ -1,7 +1,7 @@
 // What members tell of themselves when one of them is asked for the whole cluster.
 import { type MemberReport, MemberReportSchema } from "@holdfast/api";
 import type { Clock } from "@holdfast/model";
-import { Value } from "@sinclair/typebox/value";
+import { Value } from "typebox/value";
 import type { ClusterLink } from "./link.ts";
 import type { MemberDirectory } from "./members.ts";
 

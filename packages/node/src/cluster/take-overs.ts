@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { TAKE_OVER_KEPT_COUNT_MAX, type TakeOver, TakeOverSchema } from "@holdfast/api";
 import type { Address, Clock, Timer } from "@holdfast/model";
-import { Value } from "@sinclair/typebox/value";
+import { Value } from "typebox/value";
 import type { Cursor } from "./cursor.ts";
 import type { LogEntry } from "./replicated-log.ts";
 

@@ -1,7 +1,7 @@
 // Environment overrides: HOLDFAST_ and the field's path in capitals, so log.level is HOLDFAST_LOG_LEVEL and
 // coordinator.probeIntervalMs is HOLDFAST_COORDINATOR_PROBE_INTERVAL_MS. Lists are separated by commas; lists of
 // sections (members, interfaces, services) belong in the file.
-import type { TSchema } from "@sinclair/typebox";
+import type { TSchema } from "typebox";
 
 /** One field that a variable can set. */
 export interface EnvironmentField {

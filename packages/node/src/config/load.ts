@@ -82,7 +82,7 @@ export function parseConfiguration(
     const line = lineOf(document, lines, path);
     return line === undefined ? file : `${file}:${line}`;
   };
-  const { value: configuration, findings } = validate<Configuration>(ConfigurationSchema, raw);
+  const { value: configuration, findings } = validate(ConfigurationSchema, raw);
   throwIfAny(findings.map((f) => invalid(whereOf(f.path), fieldName(f.path), f.reason, f.remedy)));
   throwIfAny(checkConfiguration(configuration).map((f) => errorOf(f, whereOf(f.path))));
   return { configuration, overrides: applied, unknownVariables: unknown };

@@ -2,7 +2,7 @@
 
 import { AddressSchema, RankSchema } from "@holdfast/api";
 import { RANK_COUNT_MAX } from "@holdfast/model";
-import { type Static, Type } from "@sinclair/typebox";
+import { type Static, Type } from "typebox";
 
 const closed = { additionalProperties: false } as const;
 const AS_MAX = 4_294_967_295;

@@ -3,7 +3,7 @@
 import { ANNOUNCER_KINDS, ROUTER_COUNT_MAX } from "@holdfast/announcer";
 import { AddressSchema, oneOf, oneOfNumbers, PrefixSchema, ROLES, ServiceSpecSchema } from "@holdfast/api";
 import { MEMBER_NUMBER_COUNT_DEFAULT } from "@holdfast/model";
-import { type Static, type TProperties, Type } from "@sinclair/typebox";
+import { type Static, type TProperties, Type } from "typebox";
 import { RanksSchema, RouterSchema } from "./routers.ts";
 
 const closed = { additionalProperties: false } as const;

@@ -1,7 +1,7 @@
 // The events of all members.
 import { EventSchema } from "@holdfast/api";
 import { type Clock, MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
-import { Value } from "@sinclair/typebox/value";
+import { Value } from "typebox/value";
 import type { ClusterLink } from "../cluster/link.ts";
 import { ReplicatedLog } from "../cluster/replicated-log.ts";
 import type { EventBody, EventBus } from "./bus.ts";

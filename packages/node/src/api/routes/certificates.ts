@@ -5,8 +5,8 @@ import {
   RevocationViewSchema,
 } from "@holdfast/api";
 import { HoldfastError } from "@holdfast/model";
-import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
 import type { ApiSources } from "../sources.ts";
 
 const closed = { additionalProperties: false } as const;

@@ -16,8 +16,8 @@ import {
   type VipView,
 } from "@holdfast/api";
 import { HoldfastError, parseAddress } from "@holdfast/model";
-import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
 import { ClusterPictures } from "../picture.ts";
 import { routerView } from "../router-view.ts";
 import type { ApiSources } from "../sources.ts";

@@ -1,7 +1,7 @@
 import { EventSchema, type NodeEvent, ProblemSchema } from "@holdfast/api";
 import { HoldfastError } from "@holdfast/model";
-import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
 import { cursorText, isAfter, type Place, parseCursor } from "../../cluster/cursor.ts";
 import type { LogEntry } from "../../cluster/replicated-log.ts";
 import type { EventBody } from "../../events/bus.ts";

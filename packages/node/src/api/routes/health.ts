@@ -1,6 +1,6 @@
 import { HealthSchema, NodeStatusSchema, ProblemSchema } from "@holdfast/api";
-import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
 import type { ApiSources } from "../sources.ts";
 
 const tags = ["observation"];

@@ -16,8 +16,8 @@ import {
   type Service,
   serviceWarnings,
 } from "@holdfast/model";
-import { Type } from "@sinclair/typebox";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { Type } from "typebox";
 import type { RevisionCheck } from "../../services/registry.ts";
 import { untilMs } from "../../services/removal.ts";
 import { endpointKey, endpointRemovalOf, revisionOf, specOfEndpoint } from "../../services/specification.ts";

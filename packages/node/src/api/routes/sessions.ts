@@ -7,8 +7,8 @@ import {
   type SessionSummary,
 } from "@holdfast/api";
 import { HoldfastError, isSessionId } from "@holdfast/model";
-import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
 import { searchSessions } from "../../sessions/search.ts";
 import { sessionDetail, sessionSummary } from "../../sessions/view.ts";
 import type { ApiSources } from "../sources.ts";

@@ -1,7 +1,7 @@
 import { ProblemSchema } from "@holdfast/api";
 import { HoldfastError, isSessionId } from "@holdfast/model";
-import { Type } from "@sinclair/typebox";
 import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
 import { isOfSession } from "../../trace/of-session.ts";
 import { enhancedPacket, fileHead } from "../../trace/pcapng.ts";
 import type { ApiSources } from "../sources.ts";
