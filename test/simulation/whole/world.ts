@@ -66,7 +66,7 @@ function service(vips: readonly Address[], natPort: NatPortPolicy): Service {
 }
 
 /** Two services share their endpoints: NAT ports are the endpoint's, whatever the VIPs. One lends clients their own. */
-export const SERVICES: readonly Service[] = [service(VIPS_TWO, "keep"), service(VIPS_ONE, "any")];
+export const SERVICES: readonly Service[] = [service(VIPS_TWO, "any"), service(VIPS_ONE, "keep")];
 export const ALL_VIPS: readonly Address[] = [...VIPS_TWO, ...VIPS_ONE];
 
 export const TIMES = {
