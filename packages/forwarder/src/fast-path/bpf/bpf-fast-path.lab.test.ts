@@ -432,6 +432,10 @@ describe("BPF fast path", { skip: obstacle ?? false }, () => {
       }
       await until("the limit", () => total(rig.fastPath, "drop.punt-rate") >= 38);
       assert.ok(total(rig.fastPath, "punt.init") <= 12);
+      // What goes on with a handshake does not pay for them.
+      const echo = encodeChunk(CHUNK.COOKIE_ECHO, 0, new Uint8Array(16));
+      rig.inject("client", arriving({ ...up, key: { ...up.key, sourcePort: 5_000 } }, [echo]));
+      await until("the COOKIE-ECHO", () => total(rig.fastPath, "punt.handshake") === 1);
       // Another prefix has a budget of its own.
       const key = { ...up.key, source: "10.77.0.1" };
       const count = total(rig.fastPath, "punt.init");

@@ -18,7 +18,8 @@ export type PuntBudgets = Readonly<Record<Exclude<keyof typeof BUDGET, "SLOT_COU
 export const PUNT_BUDGETS_DEFAULT: PuntBudgets = {
   /** Control chunks with the right tag, INIT-ACKs of endpoints, addresses to learn. */
   PROVEN: { perSecond: 200_000, burst: 20_000 },
-  INIT: { perSecond: 40_000, burst: 4_000 },
+  /** What a slow path with half a processor does beside everything else; what is beyond comes again. */
+  INIT: { perSecond: 10_000, burst: 2_000 },
   INIT_ACK: { perSecond: 40_000, burst: 4_000 },
   HANDSHAKE: { perSecond: 40_000, burst: 4_000 },
   MISS: { perSecond: 20_000, burst: 2_000 },

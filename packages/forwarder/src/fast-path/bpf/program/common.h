@@ -133,8 +133,10 @@ static __always_inline bool alive(const struct hf_state *state, __u64 now)
 	return (__s64)(now - state->alive_ns) <= (__s64)state->dead_after_ns;
 }
 
-/* GCRA: one punt moves the theoretical arrival time by its cost; a burst may run ahead of the clock. */
-static __always_inline bool take_from(__u64 *at, const struct hf_budget_rate *rate, __u64 now)
+/* GCRA: one punt moves the theoretical arrival time by its cost, 2^shift times that of the rate; a burst may run ahead of
+ * the clock.
+ */
+static __always_inline bool take_from(__u64 *at, const struct hf_budget_rate *rate, __u64 now, __u32 shift)
 {
 	__u64 from = *at;
 
@@ -142,7 +144,7 @@ static __always_inline bool take_from(__u64 *at, const struct hf_budget_rate *ra
 		from = now;
 	if (from - now > rate->burst_ns)
 		return false;
-	*at = from + rate->cost_ns;
+	*at = from + (rate->cost_ns << shift);
 	return true;
 }
 
@@ -152,7 +154,7 @@ static __always_inline bool take(const struct hf_state *state, __u64 now, __u32 
 
 	/* The barrier makes the bound one on the register that is used. */
 	asm volatile("" : "+r"(budget));
-	return at && take_from(at, &state->rates[budget & (HF_BUDGET_SLOT_COUNT - 1)], now);
+	return at && take_from(at, &state->rates[budget & (HF_BUDGET_SLOT_COUNT - 1)], now, 0);
 }
 
 /* A small budget, of which no prefix may have more than a part: its places are other ones than those of all kinds. */
@@ -162,19 +164,25 @@ static __always_inline bool is_small(__u32 budget)
 	       budget == HF_BUDGET_NDP;
 }
 
+/* An INIT makes much more work than another packet: of a prefix the slow path gets so many times fewer. */
+#define INIT_PREFIX_SHIFT 3
+
 static __always_inline bool take_prefix(const struct hf_state *state, __u64 now, __u32 prefix, __u32 budget)
 {
 	__u32 index = HF_BUDGET_SLOT_COUNT;
 	__u64 *at;
 
-	if (!is_small(budget)) {
+	if (!is_small(budget) && budget != HF_BUDGET_INIT) {
 		index += prefix % HF_BUCKET_COUNT;
 		at = bpf_map_lookup_elem(&hf_buckets, &index);
-		return at && take_from(at, &state->rates[HF_BUDGET_PREFIX], now);
+		return at && take_from(at, &state->rates[HF_BUDGET_PREFIX], now, 0);
 	}
+	/* A flood of INITs takes nothing of what the prefix's handshakes need to go on. */
 	index += (prefix ^ budget * 0x9e3779b1) % HF_BUCKET_COUNT;
 	at = bpf_map_lookup_elem(&hf_buckets, &index);
-	return at && take_from(at, &state->rates[HF_BUDGET_FLOW], now);
+	if (budget == HF_BUDGET_INIT)
+		return at && take_from(at, &state->rates[HF_BUDGET_PREFIX], now, INIT_PREFIX_SHIFT);
+	return at && take_from(at, &state->rates[HF_BUDGET_FLOW], now, 0);
 }
 
 /* The same in 32 bits, of a flow or a source, so that none can eat what all of them share. */

@@ -188,9 +188,9 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 
 	if (!state || !scratch)
 		return refusal(HF_DROP_UNREADABLE);
 	budget = budget_of(reason, flags);
-	if (!(flags & HF_PUNT_PROVEN) && !take_prefix(state, now, NAME(prefix)(ctx), budget))
-		return refusal(HF_DROP_PUNT_RATE);
-	if (!NAME(has_room_for)(budget) || !take(state, now, budget)) {
+	/* The prefix first: what is beyond its share takes nothing of what all have. */
+	if ((!(flags & HF_PUNT_PROVEN) && !take_prefix(state, now, NAME(prefix)(ctx), budget)) ||
+	    !NAME(has_room_for)(budget) || !take(state, now, budget)) {
 		if (reason != HF_PUNT_INIT || !NAME(knocks_again)(ctx, now) || !take(state, now, HF_BUDGET_INIT_AGAIN))
 			return refusal(HF_DROP_PUNT_RATE);
 		flags |= HF_PUNT_AGAIN;
