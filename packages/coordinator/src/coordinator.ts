@@ -51,6 +51,8 @@ export interface CoordinatorOptions {
   readonly members: readonly MemberConfiguration[];
   /** The cluster's secret; the key of the probes is derived from it. */
   readonly secret: string | Uint8Array;
+  /** Others whose hellos are taken: the cluster changes over. */
+  readonly otherSecrets?: readonly string[];
   /** With fewer members present nobody owns a VIP. Default 1: a minority goes on. */
   readonly minimumMembers?: number;
   /** Networks that never carry VIPs. Default: "cluster". */
@@ -161,6 +163,8 @@ export interface Coordinator {
   hint(member: MemberName): void;
   /** A new certificate and key, as the credentials' module takes them: the keys in use stay valid until new ones are agreed. */
   setCredentials(data: unknown): void;
+  /** The cluster's secrets from now on: the first seals hellos, each is taken. Keys in use stay. At least one. */
+  setSecrets(secrets: readonly string[]): void;
   /** Whose certificates are not believed any more, as the credentials' module takes it. */
   setRevoked(list: unknown): void;
   /** Hands this member's VIPs over. "alone": nobody else could take what is left. */
@@ -185,6 +189,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     members: options.members,
     timing,
     key: probeKeyOf(options.secret),
+    otherKeys: (options.otherSecrets ?? []).map(probeKeyOf),
     boot: random.uint32() * 2 ** 16 + random.below(2 ** 16) || 1,
     // Later starts have higher ones; a clock that moved back is corrected by the others. Ten random bits keep two
     // starts in one millisecond apart.
@@ -357,6 +362,10 @@ class RunningCoordinator implements Coordinator {
 
   setCredentials(data: unknown): void {
     this.command({ kind: "credentials", data });
+  }
+
+  setSecrets(secrets: readonly string[]): void {
+    if (secrets.length > 0) this.command({ kind: "keys", keys: secrets.map(probeKeyOf) });
   }
 
   setRevoked(list: unknown): void {

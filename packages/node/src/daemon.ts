@@ -22,7 +22,7 @@ import { ReportExchange } from "./cluster/reports.ts";
 import { Revocations } from "./cluster/revocations.ts";
 import { tellRouterEvents } from "./cluster/router-events.ts";
 import { flappingRouters } from "./cluster/routers.ts";
-import { readSecret } from "./cluster/secret.ts";
+import { readSecrets, SecretWatch } from "./cluster/secret.ts";
 import { clusterNetworks, liveTopology, type Topology } from "./cluster/topology.ts";
 import { MAIN_SILENT_MAX_MS, type OwnMember, ownMember } from "./config/check.ts";
 import type { LoadedConfiguration } from "./config/load.ts";
@@ -229,10 +229,12 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     closers.push(tellRouterEvents(announcer, events));
     closers.push(() => announcer.stop());
 
+    const secrets = readSecrets(configuration);
     const coordinator: Coordinator = await startCoordinator({
       self: own.name,
       members: placed(),
-      secret: readSecret(configuration) ?? randomBytes(32),
+      secret: secrets[0] ?? randomBytes(32),
+      otherSecrets: secrets.slice(1),
       minimumMembers: configuration.coordinator.minimumMembers,
       clusterNetworks: clusterNetworks(topology.interfaces),
       timing: {
@@ -250,6 +252,12 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     });
     let left = false;
     probes = coordinator;
+    const secretWatch = new SecretWatch(
+      { configuration: () => configuration, apply: (next) => coordinator.setSecrets(next), logger },
+      secrets,
+    );
+    const secretLook = clock.every(CERTIFICATE_LOOK_PERIOD_MS, () => secretWatch.look());
+    closers.push(() => secretLook.cancel());
     closers.push(followWithProbes(members, placed, coordinator, logger));
     const revocations = new Revocations(link.store, clock);
     closers.push(
@@ -507,6 +515,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         tokens = nextTokens;
         logger.setLevel(configuration.log.level);
         void certificates?.look(true);
+        secretWatch.look();
         api.lookAtTls();
         logger.info({ fields }, fields.length === 0 ? "reload: nothing changed" : "reload: applied");
       },

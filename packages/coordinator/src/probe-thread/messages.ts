@@ -21,7 +21,10 @@ export interface ThreadData {
   readonly self: MemberName;
   readonly members: readonly MemberConfiguration[];
   readonly timing: Timing;
+  /** Seals hellos. */
   readonly key: Uint8Array;
+  /** Hellos that it sealed are taken, too: the cluster changes over. */
+  readonly otherKeys?: readonly Uint8Array[];
   readonly boot: number;
   readonly incarnation: number;
   /** IP TTL of probes. 1: a probe never takes a detour over a router, so "heard on this network" is true. */
@@ -59,6 +62,8 @@ export type Command =
   | { readonly kind: "revoked"; readonly list: unknown }
   /** All members from now on, this one included, as it was. */
   | { readonly kind: "members"; readonly members: readonly MemberConfiguration[] }
+  /** The first seals hellos from now on, each opens them. */
+  | { readonly kind: "keys"; readonly keys: readonly Uint8Array[] }
   | { readonly kind: "leave" }
   | { readonly kind: "close" };
 

@@ -21,7 +21,10 @@ const LEAVE_COUNT = 3;
 const LEAVE_SPACING_MS = 20;
 
 export interface ProbePorts {
-  readonly data: Pick<ThreadData, "self" | "members" | "timing" | "key" | "boot" | "incarnation">;
+  readonly data: Pick<
+    ThreadData,
+    "self" | "members" | "timing" | "key" | "otherKeys" | "boot" | "incarnation"
+  >;
   /** Monotonic milliseconds with a fraction. */
   nowMs(): number;
   /** Runs `action` once, at least `delayMs` from now and after the datagrams that have come by then. */
@@ -60,6 +63,8 @@ export class ProbeLoop {
   private readonly versions = new Map<number, number>();
   private readonly highestVersion: number;
   private readonly refused: Partial<Record<Refusal, number>> = {};
+  /** Of the cluster's secrets: the first seals hellos, each opens them. */
+  private keys: readonly Uint8Array[];
   private received = 0;
   private lastPulse: number;
   private pulsedAtMs: number;
@@ -76,6 +81,7 @@ export class ProbeLoop {
     this.ports = ports;
     this.highestVersion = ports.highestVersion ?? PROTOCOL_VERSION;
     this.timing = ports.data.timing;
+    this.keys = [ports.data.key, ...(ports.data.otherKeys ?? [])];
     this.membership = createMembership({ ...ports.data, nowMs: ports.nowMs() });
     const { self, peers } = this.membership;
     this.keyring = new Keyring({
@@ -125,7 +131,7 @@ export class ProbeLoop {
   private receiveHello(bytes: Uint8Array, network: number): undefined {
     const refusal = refusalOf(bytes);
     if (refusal !== undefined) return this.refuse(refusal);
-    if (!isSealed(bytes, this.ports.data.key, network)) return this.refuse("tag");
+    if (!this.keys.some((key) => isSealed(bytes, key, network))) return this.refuse("tag");
     const hello = decodeHello(bytes);
     if (hello === undefined) return this.refuse("malformed");
     const outcome = this.keyring.take(hello, this.ports.nowMs());
@@ -156,7 +162,8 @@ export class ProbeLoop {
     const peer = this.membership.peers.get(number);
     const hello = this.keyring.hello(number);
     if (peer === undefined || hello === undefined) return;
-    this.ports.send((network) => hello(this.ports.data.key, network), peer.configuration);
+    const [key = this.ports.data.key] = this.keys;
+    this.ports.send((network) => hello(key, network), peer.configuration);
   }
 
   /** Under the key of the two; without one, the hello that leads to it is all that can be said. */
@@ -197,6 +204,9 @@ export class ProbeLoop {
         return;
       case "revoked":
         for (const number of this.keyring.revoke(message.list)) this.distrusted(number, "it is revoked");
+        return;
+      case "keys":
+        this.keys = message.keys;
         return;
       case "members":
         this.relist(message.members);

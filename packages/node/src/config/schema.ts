@@ -125,7 +125,11 @@ export const ConfigurationSchema = Type.Object(
           description: "Shared by all members, authenticates probes. Better: secretFile.",
         }),
       ),
-      secretFile: Type.Optional(file("File with the shared secret; `holdfast certificates init` makes one.")),
+      secretFile: Type.Optional(
+        file(
+          "File with the shared secret, or two while members change over, a line each: the first is used. `holdfast certificates init` makes one.",
+        ),
+      ),
       certificates: Type.Optional(
         Type.Object(
           {

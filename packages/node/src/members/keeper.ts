@@ -14,7 +14,7 @@ import type { ClusterLink } from "../cluster/link.ts";
 import type { OwnMember } from "../config/check.ts";
 import type { EventBus } from "../events/bus.ts";
 import { Agreement, type Answer, type Problem, type Question } from "./agreement.ts";
-import { digestOf, type MemberChange } from "./change.ts";
+import type { MemberChange } from "./change.ts";
 import type { NumberRest } from "./number-rest.ts";
 import {
   acceptedOf,
@@ -232,9 +232,13 @@ export class MembersKeeper {
     const list = storedList(link.store);
     const before = book.current();
     if (list === undefined || list.version < before.version) return;
-    if (list.version === before.version && digestOf(list) === digestOf(before)) return;
     if (!list.members.some(({ name, number }) => name === own.name && number === own.number)) {
       if (list.resting.some(({ name }) => name === own.name)) this.#excluded("the list says so");
+      return;
+    }
+    if (list.version === before.version) {
+      // No change, but what rests may have come later than the list.
+      book.set(list);
       return;
     }
     this.#changedAtMs = clock.nowMs();

@@ -59,14 +59,15 @@ export function storeList(store: Notes, before: MemberList, list: MemberList, ch
     const { name, ...rest } = member;
     store.setNote(MEMBER + name, { version, count, member: rest });
   };
+  // First what takes something away: a list is never whole without it.
+  if (change.kind === "remove") {
+    const number = before.members.find(({ name }) => name === change.name)?.number ?? 0;
+    store.setNote(MEMBER + change.name, { version, count, removed: { number, atMs: change.atMs } });
+  }
   if (before.version === 0) for (const member of members) put(member);
   for (const { name } of before.resting)
     if (!list.resting.some((left) => left.name === name)) store.setNote(MEMBER + name, undefined);
   if (change.kind === "add") put(change.member);
-  else {
-    const number = before.members.find(({ name }) => name === change.name)?.number ?? 0;
-    store.setNote(MEMBER + change.name, { version, count, removed: { number, atMs: change.atMs } });
-  }
 }
 
 export function storedVote(store: Pick<Notes, "notes">, name: MemberName): Vote | undefined {

@@ -1,0 +1,287 @@
+// Keepers of several members over one medium: notes of one are notes of all that are connected, and requests are answered.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import {
+  type Clock,
+  type ListedMember,
+  MemberBook,
+  type Members,
+  SessionView,
+  silentLogger,
+  type Timer,
+} from "@holdfast/model";
+import type { Applicant } from "@holdfast/sync";
+import type { ClusterLink, RequestHandler } from "../cluster/link.ts";
+import { portLending } from "../cluster/port-lending.ts";
+import { createLocalConfigurationStore } from "../services/store.ts";
+import { MembersKeeper } from "./keeper.ts";
+import { NumberRest } from "./number-rest.ts";
+import { storedList } from "./stored-list.ts";
+
+const SETTLE_MS = 15_000;
+const REST_MS = 600_000;
+
+/** Runs timers when it is told to. */
+class HandClock implements Clock {
+  #nowMs = 1_000;
+  #timers: { atMs: number; readonly everyMs: number | undefined; readonly action: () => void }[] = [];
+  nowMs = () => this.#nowMs;
+  wallMs = () => 1_800_000_000_000 + this.#nowMs;
+  after(delayMs: number, action: () => void): Timer {
+    return this.#add(delayMs, undefined, action);
+  }
+  every(periodMs: number, action: () => void): Timer {
+    return this.#add(periodMs, periodMs, action);
+  }
+  #add(delayMs: number, everyMs: number | undefined, action: () => void): Timer {
+    const timer = { atMs: this.#nowMs + delayMs, everyMs, action };
+    this.#timers.push(timer);
+    const cancel = () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+    return { cancel };
+  }
+  pass(ms: number): void {
+    const untilMs = this.#nowMs + ms;
+    for (;;) {
+      const next = this.#timers.filter((t) => t.atMs <= untilMs).sort((a, b) => a.atMs - b.atMs)[0];
+      if (next === undefined) break;
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
+      if (next.everyMs === undefined) this.#timers = this.#timers.filter((other) => other !== next);
+      else next.atMs += next.everyMs;
+      next.action();
+    }
+    this.#nowMs = untilMs;
+  }
+}
+
+const listed = (number: number): ListedMember => ({
+  name: `m${number}`,
+  number,
+  addresses: [{ address: `192.0.2.${number + 1}` }],
+  probePort: 7082,
+  replicationPort: 7081,
+});
+
+class Medium {
+  readonly clock = new HandClock();
+  readonly machines = new Map<number, Machine>();
+
+  start(numbers: readonly number[]): Machine[] {
+    return numbers.map((number) => new Machine(this, number, numbers));
+  }
+}
+
+class Machine {
+  readonly number: number;
+  readonly store = createLocalConfigurationStore();
+  readonly book: MemberBook;
+  readonly keeper: MembersKeeper;
+  readonly rest: NumberRest;
+  readonly view = new SessionView();
+  isUp = true;
+  standing: boolean | undefined;
+  readonly drains: string[] = [];
+  readonly #handlers = new Map<string, RequestHandler>();
+  #excluded: (by: string) => void = () => {};
+  #applied: (applicant: Applicant) => void = () => {};
+
+  constructor(
+    medium: Medium,
+    number: number,
+    numbers: readonly number[],
+    options: { join?: boolean; admits?: boolean } = {},
+  ) {
+    this.number = number;
+    medium.machines.set(number, this);
+    this.book = new MemberBook(numbers.map(listed));
+    const own = { name: `m${number}`, number, zone: "" };
+    const others = () => [...medium.machines.values()].filter((m) => m !== this && m.isUp && this.isUp);
+    const link: Pick<
+      ClusterLink,
+      "store" | "storeKept" | "request" | "onRequest" | "connected" | "onExcluded" | "onApplied"
+    > = {
+      store: {
+        ...this.store,
+        setNote: (name, note) => {
+          for (const machine of [this, ...others()]) machine.store.setNote(name, note);
+        },
+      },
+      storeKept: async () => {},
+      connected: () => others().map((machine) => machine.number),
+      request: async (member, topic, body) =>
+        others()
+          .find((machine) => machine.number === member)
+          ?.answer(topic, number, body),
+      onRequest: (topic, handler) => void this.#handlers.set(topic, handler),
+      onExcluded: (listener) => {
+        this.#excluded = listener;
+      },
+      onApplied: (listener) => {
+        this.#applied = listener;
+      },
+    };
+    this.rest = new NumberRest({
+      list: () => this.book.current(),
+      table: this.view,
+      memberNumberCount: 8,
+      restMs: REST_MS,
+      slot: () => ({ lentCount: 0, restMs: 0 }),
+      clock: medium.clock,
+    });
+    this.keeper = new MembersKeeper({
+      own,
+      book: this.book,
+      link,
+      join: options.join === true ? [{ host: "192.0.2.1", port: 7081 }] : [],
+      admitsCertified: options.admits === true,
+      ports: { probePort: 7082, replicationPort: 7081 },
+      settleMs: SETTLE_MS,
+      clock: medium.clock,
+      logger: silentLogger,
+      events: { emit: () => {} },
+      onStanding: (isMember) => {
+        this.standing = isMember;
+      },
+    });
+    this.keeper.attach({
+      rest: this.rest,
+      farewells: {
+        setDrained: (name, drained) => this.drains.push(`${name} ${drained}`),
+        announces: () => 0,
+      },
+    });
+  }
+
+  answer(topic: string, from: number, body: Uint8Array): ReturnType<RequestHandler> | undefined {
+    return this.#handlers.get(topic)?.(from, body);
+  }
+
+  excludedBy(name: string): void {
+    this.#excluded(name);
+  }
+
+  applies(applicant: Applicant): void {
+    this.#applied(applicant);
+  }
+
+  /** What it would hold after a link came up. */
+  learn(from: Machine): void {
+    for (const [name, note] of from.store.notes()) this.store.setNote(name, note);
+  }
+}
+
+const names = (members: Members) =>
+  members
+    .current()
+    .members.map(({ name }) => name)
+    .join();
+
+describe("the keeper of the list", () => {
+  it("adds a member everywhere, and the new one knows that it is on the list", async () => {
+    const medium = new Medium();
+    const [m0, m1, m2] = medium.start([0, 1, 2]) as [Machine, Machine, Machine];
+    const m3 = new Machine(medium, 3, [3], { join: true });
+    assert.equal(m3.keeper.isMember, false);
+    await m1.keeper.add(listed(3));
+    for (const machine of [m0, m1, m2, m3]) assert.equal(names(machine.book), "m0,m1,m2,m3");
+    assert.equal(m3.standing, true);
+    assert.equal(m3.keeper.isMember, true);
+  });
+
+  it("lets the list settle between two changes, and says for how long", async () => {
+    const medium = new Medium();
+    const [m0, m1] = medium.start([0, 1, 2]) as [Machine, Machine];
+    await m0.keeper.add(listed(3));
+    await assert.rejects(m1.keeper.add(listed(4)), { code: "MEMBERS_SETTLING", details: { seconds: 15 } });
+    medium.clock.pass(SETTLE_MS);
+    await m1.keeper.add(listed(4));
+    assert.equal(m0.book.current().version, 2);
+  });
+
+  it("needs a majority of all members, alive or not", async () => {
+    const medium = new Medium();
+    const [m0, m1, m2] = medium.start([0, 1, 2]) as [Machine, Machine, Machine];
+    m1.isUp = false;
+    m2.isUp = false;
+    await assert.rejects(m0.keeper.remove("m1", { gone: true }), { code: "MEMBERS_NO_MAJORITY" });
+    assert.equal(storedList(m0.store), undefined);
+    assert.equal(names(m0.book), "m0,m1,m2");
+  });
+
+  it("takes out who hands over; who is away only at the operator's word", async () => {
+    const medium = new Medium();
+    const [m0, m1, m2] = medium.start([0, 1, 2]) as [Machine, Machine, Machine];
+    await m0.keeper.remove("m1", { gone: false });
+    assert.deepEqual(m0.drains, ["m1 true", "m1 false"]);
+    assert.equal(names(m2.book), "m0,m2");
+    assert.equal(m1.keeper.isMember, false);
+    assert.equal(m1.standing, false);
+    medium.clock.pass(SETTLE_MS);
+    await assert.rejects(m1.keeper.add(listed(4)), { code: "MEMBER_NOT_LISTED" });
+    await assert.rejects(m0.keeper.remove("m0", { gone: false }), { code: "MEMBER_IS_SELF" });
+    m2.isUp = false;
+    await assert.rejects(m0.keeper.remove("m2", { gone: false }), { code: "MEMBER_NOT_THERE" });
+  });
+
+  it("believes a listed member that says it was taken out", () => {
+    const medium = new Medium();
+    const [m0] = medium.start([0, 1]) as [Machine];
+    m0.excludedBy("m1");
+    assert.equal(m0.keeper.isMember, false);
+    assert.equal(m0.standing, false);
+  });
+
+  it("gives a number again only when it has rested, and lends no port of its slot meanwhile", async () => {
+    const medium = new Medium();
+    const [m0, , m2] = medium.start([0, 1, 2]) as [Machine, Machine, Machine];
+    await m0.keeper.remove("m1", { gone: true });
+    medium.clock.pass(SETTLE_MS);
+    const another = { ...listed(1), name: "m9" };
+    await assert.rejects(
+      m2.keeper.add(another),
+      (error: { code?: string; details?: { seconds: number } }) => {
+        assert.equal(error.code, "MEMBER_NUMBER_RESTS");
+        assert.equal(error.details?.seconds, (REST_MS - SETTLE_MS) / 1_000);
+        return true;
+      },
+    );
+    await assert.rejects(m2.keeper.add({ ...listed(5), name: "m1" }), { code: "MEMBER_NAME_RESTS" });
+    const lending = portLending({} as ClusterLink, m0.book);
+    assert.deepEqual(lending.memberNumbers, [0, 2]);
+    assert.deepEqual(lending.takenNumbers, [0, 1, 2]);
+    medium.clock.pass(REST_MS);
+    await m2.keeper.add(another);
+    assert.equal(names(m0.book), "m0,m2,m9");
+    assert.deepEqual(m0.book.current().resting, []);
+    assert.deepEqual(portLending({} as ClusterLink, m0.book).memberNumbers, [0, 1, 2]);
+  });
+
+  it("takes who comes with a certificate when it is told to", async () => {
+    const medium = new Medium();
+    const m0 = new Machine(medium, 0, [0, 1], { admits: true });
+    const m1 = new Machine(medium, 1, [0, 1]);
+    const applicant = { name: "m2", number: 2, addresses: ["192.0.2.3"] };
+    m1.applies(applicant);
+    m0.applies(applicant);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(names(m1.book), "m0,m1,m2");
+  });
+
+  it("knows after a restart what was changed before it, and votes when that has settled", async () => {
+    const medium = new Medium();
+    const [m0, m1, m2] = medium.start([0, 1, 2]) as [Machine, Machine, Machine];
+    await m0.keeper.add(listed(3));
+    medium.clock.pass(SETTLE_MS);
+    medium.machines.delete(1);
+    const again = new Machine(medium, 1, [0, 1, 2]);
+    again.learn(m1);
+    assert.equal(names(again.book), "m0,m1,m2,m3");
+    m2.isUp = false;
+    await assert.rejects(m0.keeper.add(listed(4)), { code: "MEMBERS_SETTLING" });
+    new Machine(medium, 3, [3], { join: true }).learn(m0);
+    medium.clock.pass(SETTLE_MS);
+    await m0.keeper.add(listed(4));
+    assert.equal(again.book.current().version, 2);
+  });
+});
