@@ -8,7 +8,7 @@
 import { readFileSync } from "node:fs";
 import { Cluster } from "@holdfast/testkit";
 import { clusterOf, measured, programOf, roundsOf } from "./baseline/compare.ts";
-import { forget, plainly, stopAll } from "./baseline/daemons.ts";
+import { forget, plainly, startAll, stopAll } from "./baseline/daemons.ts";
 import type { OtherBuild } from "./baseline/other-build.ts";
 import { numberOf, print, type Row, rounded } from "./replication/report.ts";
 
@@ -51,7 +51,7 @@ async function daemons(cluster: Cluster, build: OtherBuild | undefined, times: T
     forget(member);
   }
   try {
-    await cluster.start();
+    await startAll(cluster.members);
     return await look(
       "no session",
       cluster.members.flatMap(({ pid }) => pid ?? []),

@@ -4,12 +4,9 @@
 //   --rounds N   of each build, default 3; the best one counts
 import { Cluster, type Member } from "@holdfast/testkit";
 import { measured, programOf, roundsOf } from "./baseline/compare.ts";
-import { forget, plainly, stopAll } from "./baseline/daemons.ts";
+import { forget, plainly, startAll, stopAll } from "./baseline/daemons.ts";
 import type { OtherBuild } from "./baseline/other-build.ts";
 import { print, type Row, rounded } from "./replication/report.ts";
-
-/** A busy machine. */
-const LIMIT_MS = 180_000;
 
 export const takesBaseline = true;
 
@@ -57,6 +54,6 @@ async function measure(alone: Cluster, three: Cluster, build: OtherBuild | undef
 
 async function readyMs(members: readonly Member[]): Promise<number> {
   const startedMs = performance.now();
-  await Promise.all(members.map((member) => member.start(LIMIT_MS)));
+  await startAll(members);
   return performance.now() - startedMs;
 }

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { DOCUMENTS, isCurrent } from "../documents/documents.ts";
 import { checkArrows } from "./arrows.ts";
+import { checkTidy } from "./tidy.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const run = promisify(execFile);
@@ -54,6 +55,7 @@ const checks: readonly (readonly [name: string, check: () => Promise<string[]>])
   ["types of the console", () => program("tsc", ["-p", "packages/console"])],
   ["lint and format", () => program("biome", ["check", "--error-on-warnings", "--max-diagnostics=50"])],
   ["package arrows", async () => checkArrows(root)],
+  ["tidy", () => checkTidy(root)],
   ["layouts of C and TypeScript", layouts],
   ["generated documents", documents],
 ];

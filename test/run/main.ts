@@ -9,7 +9,7 @@
 // `*.test.ts` is a unit test.
 //
 // A file that fails is run once more, alone: machines are shared, and a lab that lost its processor for a second shows it. Both
-// tries are printed, and what needed the second is listed at the end, so that nothing hides behind it.
+// tries are printed, and what needed the second is flaky: counted in the last line and listed before it.
 import { globSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type FileResult, runFile } from "./file.ts";
@@ -83,7 +83,7 @@ for (const stage of stages) {
     const result = await runFile(file, stage.timeoutMs);
     if (result.failures.length === 0) {
       secondTries.push(file);
-      console.log(`second try of ${file}: passed`);
+      console.log(`flaky    ${file}: passed at the second try`);
     } else {
       report("FAILED  ", file, result);
       failures.push(...result.failures.map(({ name, text }) => `${file}: ${name}\n${text}`));
@@ -118,7 +118,10 @@ async function pool<T>(items: readonly T[], width: number, work: (item: T) => Pr
 }
 
 if (failures.length > 0) console.log(`\n${failures.length} failures:\n${failures.join("\n")}`);
-if (secondTries.length > 0) console.log(`\npassed at the second try only: ${secondTries.join(", ")}`);
-console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+if (secondTries.length > 0)
+  console.log(`\n${secondTries.length} flaky, failed at the first try and passed at the second:`);
+for (const file of secondTries) console.log(`  ${file}`);
+const more = [`${secondTries.length} flaky`, `${skipped} skipped`].filter((text) => !text.startsWith("0 "));
+console.log([`${passed} passed`, `${failed} failed`, ...more].join(", "));
 // A capability that CI has may not be skipped there.
 process.exit(failed > 0 || passed === 0 || (process.env["CI"] === "true" && skipped > 0) ? 1 : 0);

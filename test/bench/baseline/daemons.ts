@@ -20,6 +20,14 @@ export function forget(member: Member): void {
     rmSync(directory, { recursive: true, force: true });
 }
 
+/** A busy machine. */
+const START_LIMIT_MS = 180_000;
+
+/** Resolves when all of them are ready. */
+export async function startAll(members: readonly Member[]): Promise<void> {
+  await Promise.all(members.map((member) => member.start(START_LIMIT_MS)));
+}
+
 export async function stopAll(members: readonly Member[]): Promise<void> {
   await Promise.all(members.filter((member) => member.running).map((member) => member.stop()));
 }
