@@ -1,5 +1,5 @@
-// Runs the SCTP test peer and says once a second, for people, how its associations are. A client starts again when it is
-// alone at first (its servers may come later), and never once it was up: what is lost is said.
+// Runs the SCTP test peer and says once a second, for people, how its associations are. A client starts again
+// when it is alone at first (its servers may come later), and never once it was up: what is lost is said.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 

@@ -1,6 +1,6 @@
-// Makes the npm package `holdfast`: all workspaces that the daemon and its command need in one package of plain
-// JavaScript, since Node strips types only outside node_modules. Prints the file's name. Beside it, and in it, stands the list
-// of everything that it is built of and tested with (CycloneDX): NAME.cdx.json.
+// Makes the npm package `holdfast`: all workspaces that the daemon and its command need in one package of
+// plain JavaScript, since Node strips types only outside node_modules. Prints the file's name. Beside it, and
+// in it, stands the list of everything that it is built of and tested with (CycloneDX): NAME.cdx.json.
 //
 //   npm run pack [-- DIRECTORY]      DIRECTORY: where the .tgz goes; build/ by default
 import { execFileSync } from "node:child_process";

@@ -1,5 +1,5 @@
-// A member with associations of real stacks, an attacker on the clients' networks without a stack, and what must hold
-// when the attack is over.
+// A member with associations of real stacks, an attacker on the clients' networks without a stack, and what
+// must hold when the attack is over.
 import assert from "node:assert/strict";
 import { CHUNK } from "@holdfast/sctp";
 import {
@@ -16,7 +16,9 @@ import { Scene, type SceneOptions } from "../cluster/scene.ts";
 
 /** Index of the attacker's host. */
 export const ATTACKER = 1;
-/** … and of one where a stack may start later: two stacks on one host would abort each other's associations. */
+/**
+ * … and of one where a stack may start later: two stacks on one host would abort each other's associations.
+ */
 export const NEWCOMER = 2;
 
 export interface Attack {

@@ -125,7 +125,8 @@ test("an attacker beside a living association", async (t) => {
       await client.establish();
       const sinceMs = Date.now();
       for (let n = 0; n < 50; n++) client.sendData(Buffer.from(`${n}`));
-      // The victim's own stack may refuse what it never asked for; its ABORT is right, and ends this association.
+      // The victim's own stack may refuse what it never asked for; its ABORT is right, and ends this
+      // association.
       await scene.flowing(50);
       const reflectedPackets = scene.atClients
         .flatMap((capture) => capture.packets())

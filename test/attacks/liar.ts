@@ -1,10 +1,12 @@
-// A member that lies: a program with a true member's certificate, number, addresses and secret, run in its place.
+// A member that lies: a program with a true member's certificate, number, addresses and secret, run in its
+// place.
 //
 //   node liar.ts CONFIG SESSION_ID…     goes on until it is stopped
 //
-// It says in the others' names that these sessions have ended (in their journals, live and fetched, and in answers that
-// nobody asked it for), fills its own journal with sessions that nobody has, sends configuration changes that are none,
-// says that the others have lived in the year 10000, and claims every VIP while it says that it is not ready.
+// It says in the others' names that these sessions have ended (in their journals, live and fetched, and in
+// answers that nobody asked it for), fills its own journal with sessions that nobody has, sends configuration
+// changes that are none, says that the others have lived in the year 10000, and claims every VIP while it
+// says that it is not ready.
 import { createSocket } from "node:dgram";
 import { readFileSync } from "node:fs";
 import { encodeSession, type SessionDelta, silentLogger, systemClock, systemRandom } from "@holdfast/model";
@@ -197,7 +199,9 @@ const keyring = new Keyring({
   }),
 });
 let sequence = 0;
-/** Who has just started greets first: the others still hold the key of the member in whose place this one is. */
+/**
+ * Who has just started greets first: the others still hold the key of the member in whose place this one is.
+ */
 const GREET_PERIOD_MS = 100;
 for (const [index, address] of own.addresses.entries()) {
   const network = networkIdOf(NETWORKS[index] as string);

@@ -1,5 +1,6 @@
-// `npm run bench -- catch-up`: a member of three is killed and started again, with its store and without. How long until
-// it is ready and shows every session, and how long the event loops of the others stood still meanwhile.
+// `npm run bench -- catch-up`: a member of three is killed and started again, with its store and without. How
+// long until it is ready and shows every session, and how long the event loops of the others stood still
+// meanwhile.
 //
 //   --live N   living sessions of the cluster, default 100,000
 //   --rounds N clusters of each build, one after another, default 1; the best one counts

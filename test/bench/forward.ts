@@ -1,12 +1,14 @@
-// `npm run bench -- forward`: packets a second through one core, generator included, of our fast path by every hook,
-// nftables SNAT and DNAT, and plain kernel routing. Every case has namespaces and tables of its own, and the cases take
-// turns in short slices, so that all of them meet the same noise. What disturbs a slice makes it slower and never
-// faster: the figure is the rate that one slice in ten exceeds, for theirs as for ours, and a ratio is one of figures.
+// `npm run bench -- forward`: packets a second through one core, generator included, of our fast path by
+// every hook, nftables SNAT and DNAT, and plain kernel routing. Every case has namespaces and tables of its
+// own, and the cases take turns in short slices, so that all of them meet the same noise. What disturbs a
+// slice makes it slower and never faster: the figure is the rate that one slice in ten exceeds, for theirs as
+// for ours, and a ratio is one of figures.
 //
 //   --rounds N   slices of each case, default 10; 40 with --baseline
 //   --only TEXT  only cases whose name contains it (and nftables)
 //
-// With `--baseline REV` the BPF cases of that build take their turns too, and are what ours are compared with.
+// With `--baseline REV` the BPF cases of that build take their turns too, and are what ours are compared
+// with.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setPriority } from "node:os";
@@ -180,7 +182,9 @@ function measure(generator: Generator, testbed: Testbed, prepared: Traffic, last
   });
 }
 
-/** A burst that the ring holds, and the time until its last packet has come out; setting the run up counts. */
+/**
+ * A burst that the ring holds, and the time until its last packet has come out; setting the run up counts.
+ */
 async function measureBurst(generator: Generator, testbed: Testbed, prepared: Traffic): Promise<number> {
   const startedAt = performance.now();
   inside(testbed.generator, () => {

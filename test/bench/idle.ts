@@ -1,5 +1,6 @@
-// `npm run bench -- idle`: what a member costs that does nothing: three daemons in a lab, no association; and three
-// processes with so many idle sessions, without BPF. Processor time of all threads, and resident memory.
+// `npm run bench -- idle`: what a member costs that does nothing: three daemons in a lab, no association; and
+// three processes with so many idle sessions, without BPF. Processor time of all threads, and resident
+// memory.
 //
 //   --seconds N  of each look, default 20
 //   --settle N   seconds from readiness to the look, default 10

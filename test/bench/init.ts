@@ -1,9 +1,10 @@
 // `npm run bench -- init`: INITs a second, and what they do to an established association.
 //
-// In the lab: a member with its daemon, four endpoints with real stacks, one real association with 200 numbered messages
-// a second, and a generator that sends INITs of ever new clients at rising rates, at last as fast as a core makes them:
-// such whose answers come back, and spoofed ones that nobody answers. The same with nftables and connection tracking
-// in the same run. And in one process the slow path alone, without a kernel.
+// In the lab: a member with its daemon, four endpoints with real stacks, one real association with 200
+// numbered messages a second, and a generator that sends INITs of ever new clients at rising rates, at last
+// as fast as a core makes them: such whose answers come back, and spoofed ones that nobody answers. The same
+// with nftables and connection tracking in the same run. And in one process the slow path alone, without a
+// kernel.
 //
 //   --slice-ms N   of each rate, default 4,000
 //   --rates A,B    INITs a second, default 2000,10000,30000; the full rate comes last
@@ -36,7 +37,9 @@ interface Measured extends Slice {
   readonly perSecond: number;
 }
 
-/** Each kind begins with a fresh subject: embryos and entries of one flood would be what the next one meets. */
+/**
+ * Each kind begins with a fresh subject: embryos and entries of one flood would be what the next one meets.
+ */
 async function measure(
   open: () => Promise<Subject>,
   rates: readonly number[],

@@ -1,6 +1,7 @@
-// `npm run bench -- memory`: resident memory of a member with so many living sessions, beside an empty one, right after
-// they were made and again when every journal segment of that time has retired. Three members as processes, each with
-// what a daemon hangs on its table: the forwarder (its BPF maps apart) and the catalogue of the API.
+// `npm run bench -- memory`: resident memory of a member with so many living sessions, beside an empty one,
+// right after they were made and again when every journal segment of that time has retired. Three members as
+// processes, each with what a daemon hangs on its table: the forwarder (its BPF maps apart) and the catalogue
+// of the API.
 //
 //   --live N   living sessions of the cluster, default 100,000
 //   --rounds N clusters of each build, one after another, default 1; the best one counts

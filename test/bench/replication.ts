@@ -1,6 +1,6 @@
-// `npm run bench -- replication`: three members as processes on the loopback, TLS, store on disk. New sessions a second,
-// lag from INIT-ACK at one member to the view of another, processor time and bytes; beside it the same workload on a
-// plain last-writer-wins map over the same transport: the price of the CRDT.
+// `npm run bench -- replication`: three members as processes on the loopback, TLS, store on disk. New
+// sessions a second, lag from INIT-ACK at one member to the view of another, processor time and bytes; beside
+// it the same workload on a plain last-writer-wins map over the same transport: the price of the CRDT.
 //
 //   --live N     living sessions of the cluster, default 100,000
 //   --seconds N  of each measurement, default 10

@@ -1,5 +1,5 @@
-// `npm run bench -- routes`: how long it takes from a member's decision to the UPDATE on the wire, with as many VIPs, and
-// what so many changes do to the session with the router and its BFD. BIRD at both ends.
+// `npm run bench -- routes`: how long it takes from a member's decision to the UPDATE on the wire, with as
+// many VIPs, and what so many changes do to the session with the router and its BFD. BIRD at both ends.
 //
 //   --vips N      default 1000
 //   --changes N   default 1000

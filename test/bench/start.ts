@@ -1,5 +1,6 @@
-// `npm run bench -- start`: from the start of the daemon's process until it may own VIPs, with a lab around it: one member
-// alone, three that start together with nothing kept, one of three that comes back to the others with what it kept.
+// `npm run bench -- start`: from the start of the daemon's process until it may own VIPs, with a lab around
+// it: one member alone, three that start together with nothing kept, one of three that comes back to the
+// others with what it kept.
 //
 //   --rounds N   of each build, default 3; the best one counts
 import { Cluster, type Member } from "@holdfast/testkit";

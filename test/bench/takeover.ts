@@ -1,5 +1,6 @@
-// `npm run bench -- takeover`: three members, associations of a two-homed client with fixed timers and numbered
-// messages; the owner of the primary VIP is killed again and again, as a whole node and as a daemon alone in turn.
+// `npm run bench -- takeover`: three members, associations of a two-homed client with fixed timers and
+// numbered messages; the owner of the primary VIP is killed again and again, as a whole node and as a daemon
+// alone in turn.
 //
 // Beside it the same death of a node with keepalived, nftables and conntrackd.
 //

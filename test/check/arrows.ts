@@ -1,5 +1,5 @@
-// Which package may import which: the architecture's table, held by reading every import. An import of an npm package
-// must stand in the importing package's own package.json.
+// Which package may import which: the architecture's table, held by reading every import. An import of an npm
+// package must stand in the importing package's own package.json.
 import { globSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { dirname, relative, resolve } from "node:path";

@@ -1,5 +1,5 @@
-// npm run check: types, lint and format, package arrows, C and TypeScript layouts, generated documents. Everything is
-// tried, also after a failure; the exit code says whether all was well.
+// npm run check: types, lint and format, package arrows, C and TypeScript layouts, generated documents.
+// Everything is tried, also after a failure; the exit code says whether all was well.
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,6 +1,6 @@
-// Files, functions and comment lines that are too long, and modules that import each other in a circle. What was so when the
-// rules came stands in tidy.json; that list only shrinks: an entry that is not needed any more is wrong, and so is a
-// number that was outgrown.
+// Files, functions and comment lines that are too long, and modules that import each other in a circle. What
+// was so when the rules came stands in tidy.json; that list only shrinks: an entry that is not needed any
+// more is wrong, and so is a number that was outgrown.
 import { execFile } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -69,7 +69,9 @@ export function compare(found: Exceptions, known: Exceptions): string[] {
   return findings;
 }
 
-/** Comment lines beyond the limit: numbers of lines. Code may be longer where the formatter cannot break it. */
+/**
+ * Comment lines beyond the limit: numbers of lines. Code may be longer where the formatter cannot break it.
+ */
 export function longComments(text: string): number[] {
   return text
     .split("\n")

@@ -1,4 +1,5 @@
-// Every scenario once, on tcx and IPv4. Number 50 has a file of its own: it takes as long as the others together.
+// Every scenario once, on tcx and IPv4. Number 50 has a file of its own: it takes as long as the others
+// together.
 import { test } from "node:test";
 import { assertConforms } from "./as-test.ts";
 import { planOf } from "./plan.ts";

@@ -1,5 +1,5 @@
-// What a scenario works with: a cluster with captures at every edge, peers, scripted clients; and what must hold at the
-// end of every scenario, whatever it was about.
+// What a scenario works with: a cluster with captures at every edge, peers, scripted clients; and what must
+// hold at the end of every scenario, whatever it was about.
 import assert from "node:assert/strict";
 import {
   brief,
@@ -26,7 +26,9 @@ import type { Surroundings } from "./scenario.ts";
 
 /** First chunk ABORT, or ICMP. */
 const ENDS = "(ip proto 132 and ip[32] = 6) or (ip6 proto 132 and ip6[52] = 6) or icmp or icmp6";
-/** … INIT and INIT-ACK, which list addresses, and whatever comes from or goes to the other side's networks. */
+/**
+ * … INIT and INIT-ACK, which list addresses, and whatever comes from or goes to the other side's networks.
+ */
 const LISTS =
   "(ip proto 132 and (ip[32] = 1 or ip[32] = 2)) or (ip6 proto 132 and (ip6[52] = 1 or ip6[52] = 2))";
 const strangers = (networks: readonly string[]) =>
@@ -42,7 +44,10 @@ export interface StageOptions extends Omit<ClusterOptions, "vips" | "fastPath"> 
   readonly vipCount?: number;
   /** The VIPs themselves, when the family's are not wanted. */
   readonly vips?: readonly string[];
-  /** What is captured: everything, or only ABORTs, address lists and leaks, where everything would be too much. */
+  /**
+   * What is captured: everything, or only ABORTs, address lists and leaks, where everything would be too
+   * much.
+   */
   readonly edges?: "everything" | "ends";
   /** Client hosts that flood, and are not captured: tcpdump could not keep up. */
   readonly flooding?: readonly number[];
@@ -87,7 +92,9 @@ export class Context {
     return this.profile.timeScale;
   }
 
-  /** A telecom stack's options for a scenario of the lab; in the field stacks keep the timers that they have. */
+  /**
+   * A telecom stack's options for a scenario of the lab; in the field stacks keep the timers that they have.
+   */
   inLab<T extends object>(options: T): Partial<T> {
     return this.profile.name === "lab" ? options : {};
   }
@@ -338,7 +345,10 @@ export class Context {
     await this.#cluster?.close();
   }
 
-  /** The last packets at every edge and the last events of every peer, for a report of what failed. Never throws. */
+  /**
+   * The last packets at every edge and the last events of every peer, for a report of what failed. Never
+   * throws.
+   */
   excerpt(): string {
     const captures = [...this.#captures].map(([name]) => {
       try {

@@ -55,5 +55,6 @@ const outcomes = await runAll(runs, { ...options, onOutcome: show });
 console.log(`\n${matrix(outcomes)}\n\n${verdict(outcomes, performance.now() - startedAt)}`);
 if (options.json) console.log(jsonLine(outcomes));
 process.exitCode = outcomes.every(({ passed }) => passed) ? 0 : 1;
-// What a scenario that ran into its limit left behind must not keep the process; a pipe may still need the last line.
+// What a scenario that ran into its limit left behind must not keep the process; a pipe may still need the
+// last line.
 setTimeout(() => process.exit(), 2_000).unref();

@@ -30,7 +30,10 @@ export interface Options {
   readonly help: boolean;
 }
 
-/** Reads the words behind the program's name. Throws an Error that says which word is wrong, and what would be right. */
+/**
+ * Reads the words behind the program's name. Throws an Error that says which word is wrong, and what would be
+ * right.
+ */
 export function readOptions(words: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...words],

@@ -45,9 +45,10 @@ export async function runScenario(
 }
 
 /**
- * All runs, `jobs` at a time, those of minutes last, where only their like run beside them. What fails is run once more when it
- * has the machine for itself: machines are shared, and stacks with timers of tenths of a second show it when one loses its
- * processor. `onOutcome` hears of both tries. Outcomes in the plan's order; they say what took two.
+ * All runs, `jobs` at a time, those of minutes last, where only their like run beside them. What fails is run
+ * once more when it has the machine for itself: machines are shared, and stacks with timers of tenths of a
+ * second show it when one loses its processor. `onOutcome` hears of both tries. Outcomes in the plan's order;
+ * they say what took two.
  */
 export async function runAll(
   runs: readonly Run[],

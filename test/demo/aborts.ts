@@ -1,5 +1,5 @@
-// Which ABORTs Holdfast sent of its own: those that arrive at one side though the other side sent none with that tag.
-// Tags pass through unchanged, so a relayed ABORT carries the tag that its sender wrote.
+// Which ABORTs Holdfast sent of its own: those that arrive at one side though the other side sent none with
+// that tag. Tags pass through unchanged, so a relayed ABORT carries the tag that its sender wrote.
 import type { Capture, CapturedPacket } from "@holdfast/testkit";
 
 const CHUNK_ABORT = 6;
@@ -8,7 +8,10 @@ const CHUNK_INIT = 1;
 const hasAbort = (packet: CapturedPacket) =>
   packet.sctp?.chunks.some((chunk) => chunk.type === CHUNK_ABORT) === true;
 
-/** `edges`: captures at every client and endpoint interface. `vips`: what comes from them came through a member. */
+/**
+ * `edges`: captures at every client and endpoint interface. `vips`: what comes from them came through a
+ * member.
+ */
 export function countOwnAborts(edges: readonly Capture[], vips: readonly string[]): number {
   const relayed = new Set<number>();
   const arrived: number[] = [];

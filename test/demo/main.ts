@@ -1,5 +1,5 @@
-// `npm run demo`: the main job, to watch. Builds a lab of network namespaces on this machine, runs a story in it with
-// real SCTP stacks, says what was lost, and removes what it made, also when it is interrupted.
+// `npm run demo`: the main job, to watch. Builds a lab of network namespaces on this machine, runs a story in
+// it with real SCTP stacks, says what was lost, and removes what it made, also when it is interrupted.
 import { Door, pause } from "@holdfast/testkit";
 import { readOptions } from "./options.ts";
 import { bold, green, red, Screen } from "./screen.ts";

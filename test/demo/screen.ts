@@ -1,4 +1,5 @@
-// What the watcher sees: lines of what happened, and below them, on a terminal, a board that is drawn over and over.
+// What the watcher sees: lines of what happened, and below them, on a terminal, a board that is drawn over
+// and over.
 
 const REDRAW_MS = 250;
 const PLAIN_STATUS_MS = 2000;

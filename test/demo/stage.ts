@@ -1,4 +1,5 @@
-// What every story of the demo stands on: the cluster, the peers, the captures at the edges, and the final figures.
+// What every story of the demo stands on: the cluster, the peers, the captures at the edges, and the final
+// figures.
 import {
   type Capture,
   Cluster,
@@ -258,7 +259,9 @@ export class Stage {
       .join("   ");
   }
 
-  /** Stops the numbers, waits until the stacks hold nothing, and counts at the receivers and in the captures. */
+  /**
+   * Stops the numbers, waits until the stacks hold nothing, and counts at the receivers and in the captures.
+   */
   async settle(): Promise<Figures> {
     const all = await Promise.all(this.clients.map((client) => client.settle()));
     if (this.#watch !== undefined) clearInterval(this.#watch);

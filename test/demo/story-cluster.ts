@@ -9,8 +9,9 @@ const GAP_OVER_MS = 500;
 const CHUNK_DATA = 0;
 
 /**
- * The silence that the clients' messages to a VIP met when its owner died, ms: the longest time between two of them at
- * the endpoints, around the death. undefined until it is over, and another member than the dead one carries them.
+ * The silence that the clients' messages to a VIP met when its owner died, ms: the longest time between two
+ * of them at the endpoints, around the death. undefined until it is over, and another member than the dead
+ * one carries them.
  */
 export function takeoverMs(
   stage: Stage,

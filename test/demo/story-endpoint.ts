@@ -7,7 +7,10 @@ import { FLOW_MS } from "./story-paths.ts";
 
 export interface EndpointFigures {
   readonly associations: number;
-  /** By association of the dead endpoint: from the first member's verdict that it is down to this client's notice, ms. */
+  /**
+   * By association of the dead endpoint: from the first member's verdict that it is down to this client's
+   * notice, ms.
+   */
   readonly toldMs: readonly number[];
   readonly returned: number;
   /** Associations of other endpoints that noticed anything. */

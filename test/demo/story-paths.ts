@@ -6,7 +6,10 @@ import type { Stage } from "./stage.ts";
 /** How long numbers flow between two events of a story, ms. */
 export const FLOW_MS = 2000;
 
-/** Cuts path-a at the client with two addresses and heals it: its primary path moves to a secondary VIP and back. */
+/**
+ * Cuts path-a at the client with two addresses and heals it: its primary path moves to a secondary VIP and
+ * back.
+ */
 export async function cutAndHeal(stage: Stage): Promise<void> {
   const client = stage.clients[1];
   const host = stage.cluster.clients[1];

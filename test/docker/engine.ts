@@ -1,4 +1,5 @@
-// A Docker engine for the tests: the machine's own when there is one, else one that lab/lab sets up in a namespace.
+// A Docker engine for the tests: the machine's own when there is one, else one that lab/lab sets up in a
+// namespace.
 import { execFileSync, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 

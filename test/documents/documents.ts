@@ -1,4 +1,5 @@
-// The documents that are made of the source. `main.ts` writes them, documents.test.ts and `npm run check` compare.
+// The documents that are made of the source. `main.ts` writes them, documents.test.ts and `npm run check`
+// compare.
 import { readFileSync } from "node:fs";
 import { apiText } from "./api.ts";
 import { configurationText } from "./configuration.ts";

@@ -1,4 +1,5 @@
-// What mutations start from: packets of real stacks, golden INITs, the committed corpus, and whatever reached new code.
+// What mutations start from: packets of real stacks, golden INITs, the committed corpus, and whatever reached
+// new code.
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// Guidance: which blocks of the project's code have run, from V8's own block counters. Asking costs milliseconds, so one
-// asks after a batch; a batch that reached new code is worth keeping.
+// Guidance: which blocks of the project's code have run, from V8's own block counters. Asking costs
+// milliseconds, so one asks after a batch; a batch that reached new code is worth keeping.
 import { Session } from "node:inspector";
 
 const WATCHED = /\/packages\/(sctp|forwarder|sync|model|coordinator|node|api)\/src\//;

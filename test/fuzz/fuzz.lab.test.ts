@@ -1,5 +1,5 @@
-// A short run of every target each day; `npm run fuzz -- --packets 1e6` is the long one. A finding prints its seed and
-// its input; it is fixed, its input joins the corpus, and it becomes a test beside the code.
+// A short run of every target each day; `npm run fuzz -- --packets 1e6` is the long one. A finding prints its
+// seed and its input; it is fixed, its input joins the corpus, and it becomes a test beside the code.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { seededRandom } from "@holdfast/model";

@@ -79,8 +79,8 @@ const TLV_HEADER_SIZE = 4;
 const INIT_FIXED_SIZE = 20;
 
 /**
- * Lengths of chunks, and of an INIT's parameters, that reach beyond what holds them are cut to it: damage that would be
- * refused at the first length gets further.
+ * Lengths of chunks, and of an INIT's parameters, that reach beyond what holds them are cut to it: damage
+ * that would be refused at the first length gets further.
  */
 export function refit(bytes: Uint8Array): Uint8Array {
   if (header.read(bytes) !== undefined || header.fragment || header.protocol !== 132) return bytes;

@@ -45,7 +45,10 @@ export class Finding extends Error {
   }
 }
 
-/** One input may take so long. The machine may be busy: process time, not wall time. An input without an end: watch.ts. */
+/**
+ * One input may take so long. The machine may be busy: process time, not wall time. An input without an end:
+ * watch.ts.
+ */
 export const INPUT_TIME_MAX_MS = 500;
 const BATCH_SIZE = 512;
 /** The process's time is asked after so many inputs: asking is a system call. */
@@ -131,7 +134,9 @@ export async function runTarget(target: Target, options: RunOptions): Promise<Ta
   };
 }
 
-/** The inputs that reached the blocks: by halves, where an input can be run again by itself; else all of them. */
+/**
+ * The inputs that reached the blocks: by halves, where an input can be run again by itself; else all of them.
+ */
 function reached(
   target: Target,
   inputs: readonly Uint8Array[],

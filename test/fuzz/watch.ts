@@ -1,5 +1,5 @@
-// Hangs: an input that never comes back holds the thread that would report it. Another thread watches how far the inputs
-// have got, has a copy of the one at hand, and ends the process with a report when nothing moves.
+// Hangs: an input that never comes back holds the thread that would report it. Another thread watches how far
+// the inputs have got, has a copy of the one at hand, and ends the process with a report when nothing moves.
 import { writeSync } from "node:fs";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
 

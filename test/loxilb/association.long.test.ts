@@ -1,5 +1,5 @@
-// What a user of LoxiLB would do: create a rule with loxicmd's own body at one member, carry an association over all three
-// addresses, and read the tables at every member.
+// What a user of LoxiLB would do: create a rule with loxicmd's own body at one member, carry an association
+// over all three addresses, and read the tables at every member.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cluster, type Member, until } from "@holdfast/testkit";
@@ -36,7 +36,8 @@ test("a rule of loxicmd at one member carries an association over all three addr
     const [first] = cluster.members;
     assert.ok(first);
     const endpoint = cluster.endpoints[0]?.addresses("core")[0] as string;
-    // create lb 123.123.123.1 --secips=124.124.124.1,125.125.125.1 --sctp=55002:9999 --endpoints=…:1 --mode=fullnat
+    // create lb 123.123.123.1 --secips=124.124.124.1,125.125.125.1 --sctp=55002:9999 --endpoints=…:1
+    // --mode=fullnat
     const created = ask(first, "POST", "/config/loadbalancer", {
       serviceArguments: {
         externalIP: VIPS[0],

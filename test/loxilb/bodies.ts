@@ -4,7 +4,10 @@
 export const ARTICLE_V088 =
   '{"serviceArguments":{"externalIP":"123.123.123.1","port":55002,"protocol":"sctp","sel":0,"mode":0,"BGP":true,"Monitor":true,"inactiveTimeOut":1800,"block":0},"secondaryIPs":[{"secondaryIP":"124.124.124.1"},{"secondaryIP":"125.125.125.1"}],"endpoints":[{"endpointIP":"192.168.80.10","targetPort":30412,"weight":1,"state":"","counter":""}]}';
 
-/** kube-loxilb 3d62e04 for the same Service with pools; `oper` of --appendEPs goes where Go's field order has it. */
+/**
+ * kube-loxilb 3d62e04 for the same Service with pools; `oper` of --appendEPs goes where Go's field order has
+ * it.
+ */
 export function kubeHead(
   options: {
     readonly mode?: number;
@@ -20,7 +23,10 @@ export function kubeHead(
   return `{"serviceArguments":{"externalIP":"123.123.123.1","privateIP":"","port":55002,"protocol":"sctp","sel":0,"mode":${mode},"BGP":true,"Monitor":true,"inactiveTimeOut":1800,"block":0,"managed":true,"probetype":"${probe?.type ?? ""}","probeport":${probe?.port ?? 0},"probereq":"${probe?.request ?? ""}","proberesp":"","name":"default_sctp-lb:llb-inst0"${oper === undefined ? "" : `,"oper":${oper}`}},"secondaryIPs":[{"secondaryIP":"124.124.124.1"},{"secondaryIP":"125.125.125.1"}],"allowedSources":[],"endpoints":${list === undefined ? "null" : `[${list.join(",")}]`}}`;
 }
 
-/** loxicmd f05d13e: create lb 123.123.123.1 --sctp=55002:9999 --secips=… --endpoints=31.31.31.1:1 --mode=fullnat … */
+/**
+ * loxicmd f05d13e: create lb 123.123.123.1 --sctp=55002:9999 --secips=… --endpoints=31.31.31.1:1
+ * --mode=fullnat …
+ */
 export const LOXICMD_CREATE =
   '{"serviceArguments":{"externalIP":"123.123.123.1","port":55002,"protocol":"sctp","sel":0,"mode":2,"BGP":true,"Monitor":true,"inactiveTimeOut":600,"block":7,"name":"sctpmh1","proxyprotocolv2":false,"egress":false},"secondaryIPs":[{"secondaryIP":"124.124.124.1"},{"secondaryIP":"125.125.125.1"}],"allowedSources":null,"endpoints":[{"endpointIP":"31.31.31.1","targetPort":9999,"weight":1,"state":"","counter":""}]}';
 

@@ -1,5 +1,5 @@
-// loxicmd and kube-loxilb as they talk on the wire: headers, key spelling, nulls, paths, and what each version takes
-// for success.
+// loxicmd and kube-loxilb as they talk on the wire: headers, key spelling, nulls, paths, and what each
+// version takes for success.
 
 /** What kube-loxilb makes of a reply, by version. */
 export type KubeVersion = "0.8.8" | "0.9.6" | "0.9.8.4" | "head";

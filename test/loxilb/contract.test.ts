@@ -1,4 +1,5 @@
-// The contract with loxicmd and kube-loxilb: every call that they make, every rule by which they read a reply.
+// The contract with loxicmd and kube-loxilb: every call that they make, every rule by which they read a
+// reply.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { KubeLoxilb, type KubeVersion, Loxicmd } from "./clients.ts";
@@ -255,7 +256,8 @@ describe("loxicmd", () => {
     let stored = 0;
     while ((await post(`P${stored}`)) === "Success") stored += 1;
     assert.ok(stored > 10 && stored < 20, `${stored} of 60 kB each`);
-    // Another kind has no room either, one entry has a bound of its own, and kinds are not anybody's to make up.
+    // Another kind has no room either, one entry has a bound of its own, and kinds are not anybody's to make
+    // up.
     assert.notEqual(
       await cli.change("POST", "/config/bgp/policy/definitions", body("D").prefixList[0]),
       "Success",

@@ -1,5 +1,5 @@
-// Members with a real registry, session view and LoxiLB server, without a network between them: what one stores all
-// have, and what one asks the others answer.
+// Members with a real registry, session view and LoxiLB server, without a network between them: what one
+// stores all have, and what one asks the others answer.
 
 import { systemClock } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";

@@ -140,9 +140,9 @@ export class Oracle {
   }
 
   /**
-   * The reference decides neighbour discovery by the packet's destination, the programs by the target that it is about,
-   * which is what matters on a wire. Here only: what is for or about a local address is kept from the host by both, and
-   * all else left to it.
+   * The reference decides neighbour discovery by the packet's destination, the programs by the target that it
+   * is about, which is what matters on a wire. Here only: what is for or about a local address is kept from
+   * the host by both, and all else left to it.
    */
   #compareDiscovery(program: TestProgram, verdict: Verdict, packet: Uint8Array): string | undefined {
     const { action } = this.#runBpfAlone(program, packet);

@@ -4,12 +4,13 @@
 //   npm test -- --full           also the long stage (CI does: CI=true)
 //   npm test -- --only TEXT      only the files whose path contains TEXT
 //
-// Stages by file name: `*.lab.test.ts` needs root, namespaces and BPF; those of the packages mostly wait for the kernel and run
-// side by side, those in test/ run whole clusters, one file at a time. `*.long.test.ts` runs in the long stage, every other
-// `*.test.ts` is a unit test.
+// Stages by file name: `*.lab.test.ts` needs root, namespaces and BPF; those of the packages mostly wait for
+// the kernel and run side by side, those in test/ run whole clusters, one file at a time. `*.long.test.ts`
+// runs in the long stage, every other `*.test.ts` is a unit test.
 //
-// A file that fails is run once more, alone: machines are shared, and a lab that lost its processor for a second shows it. Both
-// tries are printed, and what needed the second is flaky: counted in the last line and listed before it.
+// A file that fails is run once more, alone: machines are shared, and a lab that lost its processor for a
+// second shows it. Both tries are printed, and what needed the second is flaky: counted in the last line and
+// listed before it.
 import { globSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type FileResult, runFile } from "./file.ts";

@@ -11,9 +11,9 @@ const MORE_IS_BETTER = new Set(["Mpps", "/s"]);
 export type Measure = (build: OtherBuild | undefined) => Promise<readonly Row[]>;
 
 /**
- * Measures this build (`undefined`) and the other one in turns, `rounds` of each; the order changes from round to round,
- * so that a machine that becomes slower favours neither. What disturbs a round makes it worse and never better: the
- * best of a build's rounds is its figure.
+ * Measures this build (`undefined`) and the other one in turns, `rounds` of each; the order changes from
+ * round to round, so that a machine that becomes slower favours neither. What disturbs a round makes it worse
+ * and never better: the best of a build's rounds is its figure.
  */
 export async function alternate(baseline: OtherBuild, rounds: number, measure: Measure): Promise<Row[]> {
   const ours: (readonly Row[])[] = [];

@@ -1,4 +1,5 @@
-// Daemons of either build in one lab: a configuration that both read, and nothing that one leaves for the other.
+// Daemons of either build in one lab: a configuration that both read, and nothing that one leaves for the
+// other.
 import { rmSync } from "node:fs";
 import { type ClusterOptions, ENDPOINT_PORT, LAB_PROFILE, type Member } from "@holdfast/testkit";
 

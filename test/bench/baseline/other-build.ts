@@ -1,4 +1,5 @@
-// Another revision of this repository, checked out into a temporary folder, with its npm packages and its BPF programs.
+// Another revision of this repository, checked out into a temporary folder, with its npm packages and its BPF
+// programs.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,5 @@
-// Sends packets as fast as one core makes them: a live-frame test run of an XDP program, and sinks that count.
+// Sends packets as fast as one core makes them: a live-frame test run of an XDP program, and sinks that
+// count.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -32,8 +33,8 @@ export interface Traffic {
   /** A whole frame of the first flow, checksums right. */
   readonly frame: Buffer;
   /**
-   * The frame is an INIT with initiate tag 0, and each packet that of another client: with one of so many addresses, a
-   * power of two, from `source` on, then with the next port, and always with a tag of its own.
+   * The frame is an INIT with initiate tag 0, and each packet that of another client: with one of so many
+   * addresses, a power of two, from `source` on, then with the next port, and always with a tag of its own.
    */
   readonly initSourceCount?: number;
 }
@@ -94,7 +95,10 @@ export class Generator {
     this.#progress("reset");
   }
 
-  /** Sends `count` packets from the current network namespace; returns when they have left. A signal may cut it short. */
+  /**
+   * Sends `count` packets from the current network namespace; returns when they have left. A signal may cut
+   * it short.
+   */
   send(count: number): void {
     const settings = this.#options;
     putAddress(settings, 8, this.#frame);
@@ -122,8 +126,8 @@ export class Generator {
   }
 
   /**
-   * Packets a second that sinks have seen since `prepare`, by the time from the first packet sent to the last: what a
-   * test run takes to be set up and torn down, some 20 ms, does not count.
+   * Packets a second that sinks have seen since `prepare`, by the time from the first packet sent to the
+   * last: what a test run takes to be set up and torn down, some 20 ms, does not count.
    */
   rate(): number {
     const { sent, elapsedNs, received } = this.#progress("read");

@@ -1,5 +1,6 @@
-// A fast path with its flows, in a process and a network namespace of its own: `subject.ts MODE FORWARDER`, where
-// FORWARDER is the address of a build's forwarder. It says "ready" over IPC, and takes all away when IPC ends.
+// A fast path with its flows, in a process and a network namespace of its own: `subject.ts MODE FORWARDER`,
+// where FORWARDER is the address of a build's forwarder. It says "ready" over IPC, and takes all away when
+// IPC ends.
 import type * as Forwarder from "@holdfast/forwarder";
 import { addressFromBytes } from "@holdfast/model";
 import {

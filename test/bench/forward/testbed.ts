@@ -1,4 +1,5 @@
-// Generator, device and sink in network namespaces of their own, one set per case, so that cases can take turns.
+// Generator, device and sink in network namespaces of their own, one set per case, so that cases can take
+// turns.
 //
 //   gen0 ═ dut0   dut1 ═ sink0
 import { execFileSync } from "node:child_process";

@@ -1,5 +1,5 @@
-// INITs from a host of the lab as fast as a core makes them, or as fast as is asked: the benchmarks' packet generator
-// in a thread of its own, which lives in the host's network namespace.
+// INITs from a host of the lab as fast as a core makes them, or as fast as is asked: the benchmarks' packet
+// generator in a thread of its own, which lives in the host's network namespace.
 import { Worker } from "node:worker_threads";
 import type { Host } from "@holdfast/testkit";
 

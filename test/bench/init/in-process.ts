@@ -1,7 +1,8 @@
-// What the slow path costs without a kernel: a real forwarder on the simulated fast path, whose cost is part of the figure.
+// What the slow path costs without a kernel: a real forwarder on the simulated fast path, whose cost is part
+// of the figure.
 //
-// By processor time of the whole process, garbage collection with its threads included, so that a busy machine does not
-// show. Packets are made outside of the measured time.
+// By processor time of the whole process, garbage collection with its threads included, so that a busy
+// machine does not show. Packets are made outside of the measured time.
 import { createForwarder, type Forwarder, LIMITS_DEFAULT, SimulatedFastPath } from "@holdfast/forwarder";
 import { ClientHost, EndpointHost, type Seen, see } from "@holdfast/forwarder/internal/testing/hosts";
 import { ManualClock } from "@holdfast/forwarder/internal/testing/manual-clock";
@@ -12,7 +13,9 @@ const VIP = "203.0.113.1";
 const VIPS = [VIP, "198.51.100.1", "192.0.2.1", "203.0.113.129"];
 const SERVICE_PORT = 38_412;
 const ENDPOINT_PORT = 7_000;
-/** NAT ports are finite, 8,064 an endpoint and member: so many endpoints that 30,000 INITs a second find one. */
+/**
+ * NAT ports are finite, 8,064 an endpoint and member: so many endpoints that 30,000 INITs a second find one.
+ */
 const ENDPOINT_COUNT = 8;
 const BATCH_COUNT = 2_048;
 /** INITs a second on the forwarder's clock: ports and quotas come back by time. */

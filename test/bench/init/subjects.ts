@@ -1,4 +1,5 @@
-// Who is flooded: a member of Holdfast with its daemon, and beside it a router with nftables that translates the same.
+// Who is flooded: a member of Holdfast with its daemon, and beside it a router with nftables that translates
+// the same.
 import {
   Cluster,
   type Host,

@@ -1,5 +1,5 @@
-// What both sides of the comparison share: an established association with numbered messages, endpoints that count the
-// flood's INITs, and the slice of time in which a flood of one rate is measured.
+// What both sides of the comparison share: an established association with numbered messages, endpoints that
+// count the flood's INITs, and the slice of time in which a flood of one rate is measured.
 import { type Host, type Peer, until } from "@holdfast/testkit";
 import { FLOOD_WINDOW, Flooder, type FloodOrder, type FloodTarget, type Origin, SPOOFED } from "./flooder.ts";
 

@@ -1,5 +1,6 @@
-// What replication costs without a CRDT: a map in which the last writer wins, over the same transport. It keeps no
-// history, asks for nothing that was lost and forgets one of two concurrent writes; it is the price's other side.
+// What replication costs without a CRDT: a map in which the last writer wins, over the same transport. It
+// keeps no history, asks for nothing that was lost and forgets one of two concurrent writes; it is the
+// price's other side.
 import {
   ByteReader,
   ByteWriter,

@@ -1,5 +1,5 @@
-// What a daemon hangs on the session table: the forwarder with its flows, and the catalogue of the API. The fast path
-// below takes flows and keeps none, as the kernel would keep them; packets do not come.
+// What a daemon hangs on the session table: the forwarder with its flows, and the catalogue of the API. The
+// fast path below takes flows and keeps none, as the kernel would keep them; packets do not come.
 import { createForwarder, type FastPath } from "@holdfast/forwarder";
 import { noReplication, type SessionView, silentLogger, systemClock, systemRandom } from "@holdfast/model";
 import { SessionCatalogue } from "../../../packages/node/src/sessions/catalogue.ts";

@@ -38,7 +38,10 @@ export function printJson(bench: string, rows: readonly Row[]): void {
   console.log(JSON.stringify({ bench, rows, environment }));
 }
 
-/** Processor seconds that the whole machine has spent on anything, since its start; idle and stolen time apart. */
+/**
+ * Processor seconds that the whole machine has spent on anything, since its start; idle and stolen time
+ * apart.
+ */
 export function machineSeconds(): number {
   const [, user = 0, nice = 0, system = 0, , , interrupt = 0, softInterrupt = 0] =
     readFileSync("/proc/stat", "utf8").split("\n", 1)[0]?.split(/\s+/).map(Number) ?? [];

@@ -1,6 +1,6 @@
-// The life of a session as the forwarder tells it: INIT-ACK (urgent), COOKIE-ACK (urgent), one address verified, an end.
-// The client's tag is the time of birth in microseconds of the machine's monotonic clock, so that every process of the
-// machine can tell how old a session is when it arrives.
+// The life of a session as the forwarder tells it: INIT-ACK (urgent), COOKIE-ACK (urgent), one address
+// verified, an end. The client's tag is the time of birth in microseconds of the machine's monotonic clock,
+// so that every process of the machine can tell how old a session is when it arrives.
 import {
   type Address,
   candidateKeyOf,

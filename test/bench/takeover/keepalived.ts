@@ -1,9 +1,10 @@
-// The same kill with what people use today: keepalived moves a VIP between two routers, nftables translates, conntrackd
-// carries the connection table over. It knows nothing of SCTP's several addresses, so its client has one path.
+// The same kill with what people use today: keepalived moves a VIP between two routers, nftables translates,
+// conntrackd carries the connection table over. It knows nothing of SCTP's several addresses, so its client
+// has one path.
 //
-// What to expect (Linux 6.18, conntrackd 1.4.7): the VIP moves in 0.2 s and the connections are in the successor's table,
-// ESTABLISHED, but it counts every DATA as invalid; only HEARTBEATs, whose tags the kernel does not hold against them,
-// pass. The associations end when the stacks give up.
+// What to expect (Linux 6.18, conntrackd 1.4.7): the VIP moves in 0.2 s and the connections are in the
+// successor's table, ESTABLISHED, but it counts every DATA as invalid; only HEARTBEATs, whose tags the kernel
+// does not hold against them, pass. The associations end when the stacks give up.
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

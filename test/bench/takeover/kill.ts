@@ -1,4 +1,5 @@
-// One kill and its clock, all of it read from captures and logs after the fact: nothing measures while it happens.
+// One kill and its clock, all of it read from captures and logs after the fact: nothing measures while it
+// happens.
 
 import { readFileSync } from "node:fs";
 import {

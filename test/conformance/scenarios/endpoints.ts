@@ -21,7 +21,8 @@ export const endpoints: readonly Scenario[] = [
     done: "One of two endpoints is silent; six clients connect; probes are off.",
     seen: "All six come up, none gives up, none needs more than four INITs; all are at the other endpoint.",
     async run(context) {
-      // The stack repeats its INIT after its own second: unscaled, the member still remembers whom it has tried.
+      // The stack repeats its INIT after its own second: unscaled, the member still remembers whom it has
+      // tried.
       await context.open({ endpoints: 2, configuration: { timers: { scale: 1 } } });
       const { cluster } = context;
       new RawHost(cluster.endpoints[0] as never);

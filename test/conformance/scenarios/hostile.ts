@@ -152,8 +152,9 @@ export const hostile: readonly Scenario[] = [
     async run(context) {
       await context.open({ clients: [2, 1, 1], flooding: [1] });
       const { cluster } = context;
-      // The userspace path shares one event loop with the flood (docs/limits.md): its associations are to outlive the flood, with
-      // the patience that RFC 9260 §16 gives stacks. In the kernel nothing may be felt with a base station's timers.
+      // The userspace path shares one event loop with the flood (docs/limits.md): its associations are to
+      // outlive the flood, with the patience that RFC 9260 §16 gives stacks. In the kernel nothing may be
+      // felt with a base station's timers.
       const patience =
         context.surroundings.fastPath === "userspace" && context.profile.name === "lab"
           ? { rtoInitial: 1_000, rtoMin: 1_000, rtoMax: 2_000, assocMaxRetrans: 10 }

@@ -1,5 +1,5 @@
-// What LoxiLB's multi-homing tests do, with what their scripts do not assert: the receiver's count and order, loss, the
-// longest gap, and that nothing uses a path any more once it is known to be dead.
+// What LoxiLB's multi-homing tests do, with what their scripts do not assert: the receiver's count and order,
+// loss, the longest gap, and that nothing uses a path any more once it is known to be dead.
 import assert from "node:assert/strict";
 import { CHUNK } from "@holdfast/sctp";
 import {

@@ -16,7 +16,10 @@ interface Stage {
   readonly clients: readonly Peer[];
 }
 
-/** Clients that come later have hosts of their own: two stacks on one host would abort each other's associations. */
+/**
+ * Clients that come later have hosts of their own: two stacks on one host would abort each other's
+ * associations.
+ */
 const EARLY_COUNT = 3;
 
 /** Three members, clients with one, two and three addresses, messages flowing over confirmed paths. */

@@ -141,7 +141,8 @@ export const paths: readonly Scenario[] = [
             assert.equal(answer.heard.source, to);
             return answer.heard.destination;
           };
-          // The first packet of a pair teaches the fast path; its answer may still go where the last one went.
+          // The first packet of a pair teaches the fast path; its answer may still go where the last one
+          // went.
           let round = 0;
           assert.ok(addresses.includes(await asked(round)));
           await until(`the answers to come to ${from}`, async () => (await asked(++round)) === from, 3_000);

@@ -39,14 +39,16 @@ export const restarts: readonly Scenario[] = [
     everywhere: true,
     async run(context) {
       await context.open({ clients: [2] });
-      // Ten unanswered heartbeats on four paths are three seconds: an endpoint that gives up by then sees no restart.
+      // Ten unanswered heartbeats on four paths are three seconds: an endpoint that gives up by then sees no
+      // restart.
       const server = await context.cluster.startEndpoint(0, { assocMaxRetrans: 200 });
       const first = await context.cluster.startClient(0, { rate: 100 });
       await context.confirmed([first, server], 4);
       await context.flowing(server);
       const { natPort } = await context.session();
       await first.kill();
-      // A stack that starts would answer what the dead one left with ABORTs, and the endpoint forget: not a restart.
+      // A stack that starts would answer what the dead one left with ABORTs, and the endpoint forget: not a
+      // restart.
       const second = await context.cluster.startClient(0, { rate: 100, id: 500, blackhole: true });
       await second.established(1);
       await until("the endpoint to report the restart", () => server.count("restart") === 1);

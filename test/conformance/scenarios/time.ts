@@ -69,7 +69,8 @@ export const time: readonly Scenario[] = [
         configuration: { timers: { scale: 1 } },
       });
       const { cluster } = context;
-      // A thousand stacks' worth of HEARTBEATs: in the field a clock that is only twice as fast makes them as rare.
+      // A thousand stacks' worth of HEARTBEATs: in the field a clock that is only twice as fast makes them as
+      // rare.
       const quiet =
         context.profile.name === "lab"
           ? { heartbeat: 5_000, rtoMax: 1_000, pathMaxRetrans: 4 }

@@ -1,5 +1,5 @@
-// What members send each other: peer messages, the link's own, session records, journal changes and their payloads,
-// configuration entries and changes, probes. Totality, and one encoding for one message.
+// What members send each other: peer messages, the link's own, session records, journal changes and their
+// payloads, configuration entries and changes, probes. Totality, and one encoding for one message.
 import { decodeSession, encodeSession, type Random, seededRandom } from "@holdfast/model";
 import { secretCredentials } from "../../../packages/coordinator/src/keys/credentials.ts";
 import { Keyring } from "../../../packages/coordinator/src/keys/keyring.ts";

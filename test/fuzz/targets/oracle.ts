@@ -20,7 +20,9 @@ export class OracleTarget extends Target {
   readonly #oracle: Oracle;
   #turn = 0;
 
-  /** `sabotage` is what the reference is told instead of the world, for the test that a difference is found. */
+  /**
+   * `sabotage` is what the reference is told instead of the world, for the test that a difference is found.
+   */
   constructor(seed: number, corpus: Corpus, sabotage?: (world: PacketWorld) => PacketWorld) {
     super();
     this.#corpus = corpus;

@@ -1,5 +1,6 @@
-// A member that lies: two honest members with the real engine, replica and view, and a third one with a certificate that
-// says whatever it likes. What it says of sessions in its own name is believed: so it leaves the witness alone there.
+// A member that lies: two honest members with the real engine, replica and view, and a third one with a
+// certificate that says whatever it likes. What it says of sessions in its own name is believed: so it leaves
+// the witness alone there.
 //
 //   impersonator: ends the witness in the others' names: in their journals, in answers and responses that are not its own.
 //   slanderer:    has the others begin anew, gives up their journals, knows of later incarnations of them.
@@ -217,7 +218,10 @@ function commitText(record: SessionRecord | undefined): string {
 
 const pick = <T>(random: Random, items: readonly T[]): T => items[random.below(items.length)] as T;
 
-/** Damage must not make one kind of liar another: a journal whose writer began anew may be continued by anybody. */
+/**
+ * Damage must not make one kind of liar another: a journal whose writer began anew may be continued by
+ * anybody.
+ */
 function isAllowed(damaged: Uint8Array, world: World): boolean {
   const decoded = decodePeerMessage(damaged);
   if (!decoded.ok) return false;
@@ -285,7 +289,10 @@ function anySummary(random: Random, world: World): Summary {
   };
 }
 
-/** Payload of a tick. In somebody else's name it may end the witness; in its own the liar speaks of its own sessions. */
+/**
+ * Payload of a tick. In somebody else's name it may end the witness; in its own the liar speaks of its own
+ * sessions.
+ */
 function anyPayload(random: Random, world: World, own: boolean): Uint8Array {
   const entries = Array.from({ length: 1 + random.below(4) }, (): Entry => {
     switch (random.below(own ? 8 : 4)) {

@@ -1,5 +1,6 @@
-// The slow path over a simulated fast path: an attacker with every address and port, and with the tags of an association
-// of its own in any phase of its life, but not with those of the witness. The witness must not notice.
+// The slow path over a simulated fast path: an attacker with every address and port, and with the tags of an
+// association of its own in any phase of its life, but not with those of the witness. The witness must not
+// notice.
 import assert from "node:assert/strict";
 import type { Seen } from "@holdfast/forwarder/internal/testing/hosts";
 import { ClientHost, EndpointHost, type Route } from "@holdfast/forwarder/internal/testing/hosts";
@@ -146,8 +147,8 @@ export class SlowPathTarget extends Target {
         break;
       case "punt":
         this.#figures.punted++;
-        // Dropped with a reason, sent on, answered, held, or counted as what it was: never nothing. A fragment waits
-        // for its others, and its end is counted then.
+        // Dropped with a reason, sent on, answered, held, or counted as what it was: never nothing. A
+        // fragment waits for its others, and its end is counted then.
         if (verdict.reason !== "fragment" && left.length === 0 && this.#effects(rig) === before)
           throw new Error(`phase ${world.phase}: a punt (${JSON.stringify(verdict, plain)}) left no trace`);
         break;
@@ -324,8 +325,8 @@ function attack(random: Random, world: World): Uint8Array {
   const { client, endpoint } = world;
   const own = random.below(2) === 0;
   const vip = pick(random, VIPS);
-  // From the endpoint's side the attacker has no tag that belongs to the witness's INITs: whoever sits on that network
-  // and answers for the endpoint is the endpoint.
+  // From the endpoint's side the attacker has no tag that belongs to the witness's INITs: whoever sits on
+  // that network and answers for the endpoint is the endpoint.
   const fromEndpoint = random.below(3) === 0;
   const ends = fromEndpoint
     ? {

@@ -1,5 +1,5 @@
-// For the lab test: announces the given VIPs from one interface of the network namespace it was started in, until its
-// standard input ends. Arguments: INTERFACE INDEX MAC VIP…
+// For the lab test: announces the given VIPs from one interface of the network namespace it was started in,
+// until its standard input ends. Arguments: INTERFACE INDEX MAC VIP…
 import { createAnnouncer } from "../create.ts";
 
 const [name, index, mac, ...vips] = process.argv.slice(2) as [string, string, string, ...string[]];

@@ -1,5 +1,6 @@
-// `l2`: gratuitous ARP and unsolicited neighbour advertisements on every attached segment. No address is given to the
-// kernel, which would answer for it for ever; solicitations are answered by the data plane, which knows the sign of life.
+// `l2`: gratuitous ARP and unsolicited neighbour advertisements on every attached segment. No address is
+// given to the kernel, which would answer for it for ever; solicitations are answered by the data plane,
+// which knows the sign of life.
 import type { Address, Clock, Logger, Timer } from "@holdfast/model";
 import {
   ANNOUNCED_VIP_COUNT_MAX,

@@ -1,5 +1,5 @@
-// The frames that move a neighbour's cache entry to us, and those that ask one whether it is there. Pure: addresses in,
-// bytes out.
+// The frames that move a neighbour's cache entry to us, and those that ask one whether it is there. Pure:
+// addresses in, bytes out.
 import { type Address, familyOf } from "@holdfast/model";
 import { addressToBytes } from "./address-bytes.ts";
 
@@ -25,8 +25,8 @@ const OPTION_SOURCE_LINK_LAYER = 1;
 const OPTION_TARGET_LINK_LAYER = 2;
 
 /**
- * One round of announcements of `vip` from the interface with `mac`. IPv4: both forms of gratuitous ARP, since there
- * are neighbours that listen to one of them only. IPv6: an unsolicited neighbour advertisement.
+ * One round of announcements of `vip` from the interface with `mac`. IPv4: both forms of gratuitous ARP,
+ * since there are neighbours that listen to one of them only. IPv6: an unsolicited neighbour advertisement.
  */
 export function announcementFrames(vip: Address, mac: Uint8Array): Uint8Array[] {
   return familyOf(vip) === 4
@@ -35,8 +35,8 @@ export function announcementFrames(vip: Address, mac: Uint8Array): Uint8Array[] 
 }
 
 /**
- * RFC 826, RFC 5227 §3 (announcement, request form) and RFC 5944 §4.6 (reply form: the target hardware address is
- * the sender's; Linux takes a reply for gratuitous only then).
+ * RFC 826, RFC 5227 §3 (announcement, request form) and RFC 5944 §4.6 (reply form: the target hardware
+ * address is the sender's; Linux takes a reply for gratuitous only then).
  *
  *  14 hardware type 1 | 16 protocol 0x0800 | 18 lengths 6, 4 | 20 operation
  *  22 sender MAC | 28 sender address | 32 target MAC | 38 target address
@@ -72,7 +72,8 @@ function arp(
 }
 
 /**
- * RFC 4861 §4.4 and §7.2.6: to all nodes, solicited 0, override 1, hop limit 255, with our link-layer address.
+ * RFC 4861 §4.4 and §7.2.6: to all nodes, solicited 0, override 1, hop limit 255, with our link-layer
+ * address.
  *
  *  14 IPv6 header | 54 type 136 | 55 code | 56 checksum | 58 flags | 62 target | 78 option 2, length 1 | 80 MAC
  */
@@ -86,9 +87,9 @@ export function unsolicitedAdvertisement(vip: Address, mac: Uint8Array): Uint8Ar
 }
 
 /**
- * Asks the neighbour at `mac` whether it still has `address`: an ARP request (RFC 826; unicast, RFC 1122 §2.3.2.1) or a
- * neighbour solicitation (RFC 4861 §7.2.2). The answer confirms the kernel's entry for it. `source` is an address of the
- * interface, of the same family.
+ * Asks the neighbour at `mac` whether it still has `address`: an ARP request (RFC 826; unicast, RFC 1122
+ * §2.3.2.1) or a neighbour solicitation (RFC 4861 §7.2.2). The answer confirms the kernel's entry for it.
+ * `source` is an address of the interface, of the same family.
  */
 export function solicitationFrame(
   neighbour: { readonly address: Address; readonly mac: Uint8Array },

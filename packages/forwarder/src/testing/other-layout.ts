@@ -1,4 +1,5 @@
-// A build of the programs with another layout of their maps, and what puts it in force: for tests of moving flows.
+// A build of the programs with another layout of their maps, and what puts it in force: for tests of moving
+// flows.
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";

@@ -2,7 +2,10 @@
 import { CHUNK, chunkName, read16, read32 } from "@holdfast/sctp";
 import type { CapturedChunk, CapturedPacket } from "./packet.ts";
 
-/** Time of day (UTC), addresses, ports, tag and chunks, with TSNs of DATA, what SACKs acknowledge, and the cause of an ABORT. */
+/**
+ * Time of day (UTC), addresses, ports, tag and chunks, with TSNs of DATA, what SACKs acknowledge, and the
+ * cause of an ABORT.
+ */
 export function brief({ wallMs, sctp, source, destination, protocol }: CapturedPacket): string {
   const time = new Date(wallMs).toISOString().slice(11, 23);
   if (sctp === undefined) return `${time} ${source} > ${destination} protocol ${protocol}`;

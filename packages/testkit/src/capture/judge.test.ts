@@ -53,7 +53,8 @@ test("an ABORT is Holdfast's own when neither side sent one with its tag", () =>
   const relayed = [captured(ENDPOINT, VIP, 7, [encodeAbort()]), captured(VIP, CLIENT, 7, [encodeAbort()])];
   const own = captured(VIP, CLIENT, 8, [encodeData({ tsn: 1, data: new Uint8Array(1) }), encodeAbort()]);
   assert.deepEqual(ownAbortsOf([...relayed, own], [VIP]), [own]);
-  // An answer to what nobody knows reflects a tag that was never relayed; one that was belongs to an association.
+  // An answer to what nobody knows reflects a tag that was never relayed; one that was belongs to an
+  // association.
   const data = [encodeData({ tsn: 1, data: new Uint8Array(1) })];
   const stranger = [
     captured(CLIENT, VIP, 9, data),

@@ -1,5 +1,5 @@
-// What every capture at the edges of a cluster must show: no address of the other side, right checksums, and no ABORT
-// that neither side sent.
+// What every capture at the edges of a cluster must show: no address of the other side, right checksums, and
+// no ABORT that neither side sent.
 import { type Address, addressBytes, addressFromBytes } from "@holdfast/model";
 import {
   CHUNK,
@@ -15,8 +15,8 @@ import {
 import { type CapturedPacket, containsBytes } from "./packet.ts";
 
 /**
- * Packets that carry one of `secrets` in any byte. State cookies do not count: they are their maker's own bytes, go back
- * to it unread, and some stacks write the maker's addresses into them.
+ * Packets that carry one of `secrets` in any byte. State cookies do not count: they are their maker's own
+ * bytes, go back to it unread, and some stacks write the maker's addresses into them.
  */
 export function leaksOf(packets: readonly CapturedPacket[], secrets: readonly Address[]): CapturedPacket[] {
   const needles = secrets.map(addressBytes);
@@ -62,9 +62,10 @@ export function hasChunk(packet: CapturedPacket, type: number): boolean {
 }
 
 /**
- * ABORTs that come from a VIP though neither side sent one with that tag: Holdfast's own. Tags pass unchanged, so an
- * ABORT that was relayed carries the tag that its sender wrote. `edges` are the packets of all clients and endpoints.
- * Not those that reflect a tag which no relayed packet ever had: the answers to packets out of the blue (RFC 9260 §8.4).
+ * ABORTs that come from a VIP though neither side sent one with that tag: Holdfast's own. Tags pass
+ * unchanged, so an ABORT that was relayed carries the tag that its sender wrote. `edges` are the packets of
+ * all clients and endpoints. Not those that reflect a tag which no relayed packet ever had: the answers to
+ * packets out of the blue (RFC 9260 §8.4).
  */
 export function ownAbortsOf(edges: readonly CapturedPacket[], vips: readonly Address[]): CapturedPacket[] {
   const aborts = edges.filter((packet) => hasChunk(packet, CHUNK.ABORT));

@@ -1,6 +1,7 @@
-// The lab's cluster: members on path networks a, b, c, a core network with endpoints, a cluster network; clients on as many
-// path networks as they have addresses. VIPs lie outside every network; hosts reach them by on-link routes, so that the
-// owner answers ARP and neighbour discovery for them; in the profile `field` a router stands in between (profile.ts).
+// The lab's cluster: members on path networks a, b, c, a core network with endpoints, a cluster network;
+// clients on as many path networks as they have addresses. VIPs lie outside every network; hosts reach them
+// by on-link routes, so that the owner answers ARP and neighbour discovery for them; in the profile `field` a
+// router stands in between (profile.ts).
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Host } from "../lab/host.ts";
@@ -31,7 +32,10 @@ export interface ClusterOptions {
   /** Timers, addresses and routers; the lab's own by default. */
   readonly profile?: Profile;
   readonly members?: number;
-  /** Machines with certificates that are on nobody's list, with the numbers behind the members'; see `Cluster.spares`. */
+  /**
+   * Machines with certificates that are on nobody's list, with the numbers behind the members'; see
+   * `Cluster.spares`.
+   */
   readonly spares?: number;
   /** One entry a client host: on how many path networks it has an address (1 … 3). */
   readonly clients?: readonly number[];
@@ -55,7 +59,10 @@ export interface ClusterOptions {
   };
   /** Fields of the service. */
   readonly service?: object;
-  /** Each VIP belongs to one path network, the one where clients with three addresses look for it; else to all. */
+  /**
+   * Each VIP belongs to one path network, the one where clients with three addresses look for it; else to
+   * all.
+   */
   readonly vipNetworks?: boolean;
   /** Without it the file has no service: tests make them through the API. */
   readonly withService?: boolean;
@@ -212,7 +219,9 @@ export class Cluster {
       }
   }
 
-  /** One router a path network: clients on one side, members on the other, sources checked on both (RFC 3704). */
+  /**
+   * One router a path network: clients on one side, members on the other, sources checked on both (RFC 3704).
+   */
   #buildRouters(): void {
     const { profile, lab } = this;
     const { router } = profile;
@@ -269,7 +278,9 @@ export class Cluster {
       }
   }
 
-  /** The router that a client's packets to a VIP go to on `network`; undefined where the VIP is on the link. */
+  /**
+   * The router that a client's packets to a VIP go to on `network`; undefined where the VIP is on the link.
+   */
   gateway(vip: string, network: string): string | undefined {
     const address = this.profile.router?.client(PATH_NETWORKS.indexOf(network as never));
     return isV6(vip) ? address?.ipv6 : address?.ipv4;
@@ -396,7 +407,10 @@ export class Cluster {
     };
   }
 
-  /** Starts all members at once, and waits until every VIP of the file's service has an owner that everybody names. */
+  /**
+   * Starts all members at once, and waits until every VIP of the file's service has an owner that everybody
+   * names.
+   */
   async start(): Promise<void> {
     for (const router of this.bgpRouters) router.start();
     await Promise.all(this.members.map((member) => member.start()));
@@ -431,9 +445,9 @@ export class Cluster {
   }
 
   /**
-   * Every running member calls every endpoint of every service up. An endpoint whose server has only just begun may have
-   * refused a probe before, and gets no new association until it is asked again: whoever counts on the distribution of
-   * associations waits for this first.
+   * Every running member calls every endpoint of every service up. An endpoint whose server has only just
+   * begun may have refused a probe before, and gets no new association until it is asked again: whoever
+   * counts on the distribution of associations waits for this first.
    */
   async endpointsUp(limitMs = 30_000): Promise<void> {
     await until(
@@ -453,7 +467,9 @@ export class Cluster {
     );
   }
 
-  /** Members of different groups hear nothing of each other on any network; clients and endpoints hear all. */
+  /**
+   * Members of different groups hear nothing of each other on any network; clients and endpoints hear all.
+   */
   partition(groups: readonly (readonly Member[])[]): void {
     this.mend();
     for (const group of groups) {

@@ -1,5 +1,5 @@
-// Doors to members' APIs on this machine's loopback, for a browser: what comes in goes to a unix socket, which every
-// namespace of the machine reaches. A member that is gone closes what comes.
+// Doors to members' APIs on this machine's loopback, for a browser: what comes in goes to a unix socket,
+// which every namespace of the machine reaches. A member that is gone closes what comes.
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { Lab } from "../lab/lab.ts";

@@ -13,7 +13,9 @@ export const HOLDFAST_PROGRAM = fileURLToPath(new URL("../../../cli/src/main.ts"
 /** Until the last line of a daemon that ended has reached its file. */
 const LAST_WORDS_MS = 2_000;
 
-/** What a story threw, with the members' logs. Logs of a CI run are cut: what went wrong stands at either end. */
+/**
+ * What a story threw, with the members' logs. Logs of a CI run are cut: what went wrong stands at either end.
+ */
 export function withLogs(error: unknown, members: readonly Member[], size = 3_000): Error {
   const { message } = error as Error;
   const logs = members.map((member) => `--- ${member.name}\n${member.log().slice(-size)}`);
@@ -144,8 +146,8 @@ export class Member {
   }
 
   /**
-   * The whole node dies: the daemon first, or it would see its interfaces go and hand its VIPs over, which a node
-   * without power does not.
+   * The whole node dies: the daemon first, or it would see its interfaces go and hand its VIPs over, which a
+   * node without power does not.
    */
   async killNode(): Promise<void> {
     this.signal("SIGKILL");

@@ -1,6 +1,7 @@
-// Where the lab's cluster stands. `lab`: hosts of one wire, public addresses, a telecom stack's timers of tenths of a
-// second; most tests want that, since it is quick. `field`: as it is out there, with the timers that stacks are delivered
-// with, private addresses, and a router with strict source checks between clients and members of each path network.
+// Where the lab's cluster stands. `lab`: hosts of one wire, public addresses, a telecom stack's timers of
+// tenths of a second; most tests want that, since it is quick. `field`: as it is out there, with the timers
+// that stacks are delivered with, private addresses, and a router with strict source checks between clients
+// and members of each path network.
 import { parseAddress } from "@holdfast/model";
 import { STOCK_TIMERS } from "../peer/peer.ts";
 
@@ -16,10 +17,15 @@ export interface TwoFamilies {
 export interface Profile {
   readonly name: ProfileName;
   readonly vips: { readonly ipv4: readonly string[]; readonly ipv6: readonly string[] };
-  /** Of the path network number `network`, of its clients' side and of its members'; the same where no router stands between. */
+  /**
+   * Of the path network number `network`, of its clients' side and of its members'; the same where no router
+   * stands between.
+   */
   readonly clientBits: TwoFamilyBits;
   readonly memberBits: TwoFamilyBits;
-  /** Host `n` on the clients' side of a path network. 0 to 1,023 are the lab's own; others belong to nobody. */
+  /**
+   * Host `n` on the clients' side of a path network. 0 to 1,023 are the lab's own; others belong to nobody.
+   */
   readonly client: (network: number, n: number) => TwoFamilies;
   readonly member: (network: number, n: number) => TwoFamilies;
   readonly coreBits: TwoFamilyBits;
@@ -37,11 +43,13 @@ export interface Profile {
     readonly member: (network: number) => TwoFamilies;
   };
   /**
-   * `bgp`: no VIP is on any link. The routers, and one between endpoints and members, learn the VIPs' ways from the
-   * members, over BGP with BFD.
+   * `bgp`: no VIP is on any link. The routers, and one between endpoints and members, learn the VIPs' ways
+   * from the members, over BGP with BFD.
    */
   readonly announcer: "l2" | "bgp";
-  /** Prefixes of the clients' networks, and of the core, for captures that look for what must not be there. */
+  /**
+   * Prefixes of the clients' networks, and of the core, for captures that look for what must not be there.
+   */
   readonly clientPrefixes: readonly string[];
   readonly corePrefixes: readonly string[];
   /** The test peers' options, in the place of their defaults; `n` is the number of the host. */
@@ -71,8 +79,8 @@ export const VIPS_V4 = ["203.0.113.1", "198.51.100.1", "192.0.2.1", "203.0.113.1
 export const VIPS_V6 = ["2001:db8:a::1", "2001:db8:b::1", "2001:db8:c::1", "2001:db8:a::129"] as const;
 
 /**
- * The networks are 198.18.0.0/15 (RFC 2544), not private ones: toward a public VIP real stacks leave their private
- * addresses out of INIT (scoping), and nothing would be multi-homed.
+ * The networks are 198.18.0.0/15 (RFC 2544), not private ones: toward a public VIP real stacks leave their
+ * private addresses out of INIT (scoping), and nothing would be multi-homed.
  */
 export const LAB_PROFILE: Profile = {
   name: "lab",
@@ -107,8 +115,9 @@ const FIELD_CLOCK = 10;
 const FIELD_PATHS = ["10.20", "172.20", "192.168"] as const;
 
 /**
- * Private addresses of all four kinds (RFC 1918, RFC 6598), VIPs included. Clients' networks and members' meet at a router.
- * RTO.Initial is the 1 s of RFC 9260 at every other client, and the 3 s of RFC 2960 and Linux at the rest and at servers.
+ * Private addresses of all four kinds (RFC 1918, RFC 6598), VIPs included. Clients' networks and members'
+ * meet at a router. RTO.Initial is the 1 s of RFC 9260 at every other client, and the 3 s of RFC 2960 and
+ * Linux at the rest and at servers.
  */
 export const FIELD_PROFILE: Profile = {
   name: "field",
@@ -147,8 +156,8 @@ export const FIELD_PROFILE: Profile = {
   }),
   timeScale: 1 / FIELD_CLOCK,
   patience: 4,
-  // New data goes out over a dead path until its sixth RTO is over: 32 s of the stack's, RTO.Max (60 s) where round trips vary as
-  // on a busy machine.
+  // New data goes out over a dead path until its sixth RTO is over: 32 s of the stack's, RTO.Max (60 s) where
+  // round trips vary as on a busy machine.
   gapMs: 7_500,
   echoGapMs: 14_000,
   hopCount: 1,

@@ -9,8 +9,8 @@ import { until } from "../wait.ts";
 import type { Member } from "./member.ts";
 
 /**
- * Three of these without a word, and a member is dead to its routers. What docs/routers.md recommends; a quiet machine
- * of one's own takes 50.
+ * Three of these without a word, and a member is dead to its routers. What docs/routers.md recommends; a
+ * quiet machine of one's own takes 50.
  */
 export const BFD_INTERVAL_MS = 100;
 const ROUTER_AS = 65_000;
@@ -27,7 +27,10 @@ export interface RouterOptions {
   readonly ecmp?: boolean;
 }
 
-/** A host of the lab that routes as a daemon of others tells it to; it has sessions with `members` over `network`. */
+/**
+ * A host of the lab that routes as a daemon of others tells it to; it has sessions with `members` over
+ * `network`.
+ */
 export class BgpRouter {
   readonly host: Host;
   readonly network: string;
@@ -62,7 +65,10 @@ export class BgpRouter {
     await Promise.all(ends);
   }
 
-  /** The session with a member asks for a TCP MD5 password from now on, or for none; the others stay. BIRD only. */
+  /**
+   * The session with a member asks for a TCP MD5 password from now on, or for none; the others stay. BIRD
+   * only.
+   */
   demand(member: Host, password: string | undefined): void {
     if (this.#options.software !== "bird") throw new Error("only BIRD changes its mind here");
     this.#passwords.set(member, password);

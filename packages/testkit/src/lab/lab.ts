@@ -1,6 +1,7 @@
 // A laboratory of network namespaces on one machine: a switch with a bridge per network, and hosts on it.
 //
-// Names carry the process id of whoever made the lab, so that a later lab can remove what a killed one left behind.
+// Names carry the process id of whoever made the lab, so that a later lab can remove what a killed one left
+// behind.
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -27,7 +28,10 @@ export interface LabOptions {
 
 export class Lab {
   readonly id: string;
-  /** Files of this lab: configurations, captures, logs, stores. Removed with it unless HOLDFAST_KEEP_LAB is set. */
+  /**
+   * Files of this lab: configurations, captures, logs, stores. Removed with it unless HOLDFAST_KEEP_LAB is
+   * set.
+   */
   readonly directory: string;
   readonly networks = new Map<string, LabNetwork>();
   readonly hosts = new Map<string, Host>();
@@ -63,8 +67,8 @@ export class Lab {
   }
 
   /**
-   * A host with one interface per network, named as the network: `{ "path-a": ["10.1.0.11/24"] }`. `cables`: what the host
-   * calls a network may be plugged in somewhere else.
+   * A host with one interface per network, named as the network: `{ "path-a": ["10.1.0.11/24"] }`. `cables`:
+   * what the host calls a network may be plugged in somewhere else.
    */
   host(
     name: string,
@@ -79,7 +83,9 @@ export class Lab {
     return host;
   }
 
-  /** An interface in `namespace` that is called `networkName` and plugged into that network, or into `cable`. */
+  /**
+   * An interface in `namespace` that is called `networkName` and plugged into that network, or into `cable`.
+   */
   attach(
     namespace: string,
     networkName: string,
@@ -96,7 +102,8 @@ export class Lab {
       `link set dev ${port} master ${network.bridge}`,
       `link set dev ${port} up`,
     ]);
-    // GRO at the far end makes native XDP of the near end transmit; see "Kernels and interfaces" in docs/operating.md.
+    // GRO at the far end makes native XDP of the near end transmit; see "Kernels and interfaces" in
+    // docs/operating.md.
     runInside(this.switchNamespace, "ethtool", ["-K", port, "gro", "on"]);
     ipBatch(namespace, [
       `link set dev ${networkName} up`,

@@ -128,7 +128,8 @@ function ipExtras(random: Random) {
 
 function hit(random: Random, flow: GeneratedFlow, chunks: readonly Uint8Array[], tag = flow.tag): Uint8Array {
   const packet = sctpPacket(flow.key, tag, chunks, ipExtras(random));
-  // Some checksums are wrong, and must stay wrong in the same way; some are zero, as a local stack leaves them.
+  // Some checksums are wrong, and must stay wrong in the same way; some are zero, as a local stack leaves
+  // them.
   const checksum = headerSize(packet) + 8;
   if (random.below(8) === 0) packet.set(random.bytes(4), checksum);
   else if (random.below(16) === 0) packet.fill(0, checksum, checksum + 4);

@@ -76,7 +76,8 @@ export function packetWorld(random: Random, associationCount: number): PacketWor
 function associationFlows(random: Random, network: Network, session: number): GeneratedFlow[] {
   const endpoint = pick(random, network.endpoints);
   const clientPort = 1 + random.below(65_535);
-  // A quarter keeps the client's port and the service has the endpoint's port: nothing to add to the checksum.
+  // A quarter keeps the client's port and the service has the endpoint's port: nothing to add to the
+  // checksum.
   const samePorts = random.below(4) === 0;
   const natPort = samePorts ? clientPort : 1 + random.below(65_535);
   const endpointPort = samePorts ? WORLD_SERVICE_PORT : WORLD_ENDPOINT_PORT;

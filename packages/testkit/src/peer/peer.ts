@@ -12,7 +12,10 @@ const PROGRAM = fileURLToPath(new URL("../../build/peer", import.meta.url));
 /** SCTP timers of a fixed-timer telecom stack, ms. */
 export const TELECOM_TIMERS = { rtoInitial: 300, rtoMin: 100, rtoMax: 400, heartbeat: 500 } as const;
 
-/** SCTP timers as stacks are delivered (RFC 9260 §16; Linux and older ones have RTO.Initial 3 s), ms of the stack's clock. */
+/**
+ * SCTP timers as stacks are delivered (RFC 9260 §16; Linux and older ones have RTO.Initial 3 s), ms of the
+ * stack's clock.
+ */
 export const STOCK_TIMERS = {
   rtoInitial: 1_000,
   rtoMin: 1_000,
@@ -38,7 +41,10 @@ export interface PeerOptions {
   readonly delayedSack?: number;
   readonly noHeartbeat?: boolean;
   readonly noAsconf?: boolean;
-  /** The stack answers nothing that belongs to no association of its own: no ABORT for what a dead process left. */
+  /**
+   * The stack answers nothing that belongs to no association of its own: no ABORT for what a dead process
+   * left.
+   */
   readonly blackhole?: boolean;
   /** DATA must be authenticated (RFC 4895); both sides need it to have an effect in both directions. */
   readonly auth?: boolean;
@@ -48,7 +54,10 @@ export interface PeerOptions {
   readonly sourceByRoute?: boolean;
   /** HEARTBEATs at once to unconfirmed paths. */
   readonly heartbeatBurst?: number;
-  /** Bytes that every path carries, without IP and SCTP headers, until ICMP says less. The interface's by default. */
+  /**
+   * Bytes that every path carries, without IP and SCTP headers, until ICMP says less. The interface's by
+   * default.
+   */
   readonly pathMtu?: number;
 }
 
@@ -271,7 +280,9 @@ export class Peer extends EventEmitter<{ event: [PeerEvent] }> {
     return lines.filter((line) => line.event === "receipt") as unknown as Receipt[];
   }
 
-  /** Server: the gaps since the last call, by sender; the first call begins to keep them, and returns nothing. */
+  /**
+   * Server: the gaps since the last call, by sender; the first call begins to keep them, and returns nothing.
+   */
   async gaps(): Promise<Gaps[]> {
     const lines = await this.#ask("gaps", "gapsEnd");
     return lines.filter((line) => line.event === "gaps") as unknown as Gaps[];

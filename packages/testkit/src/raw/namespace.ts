@@ -1,5 +1,5 @@
-// Sockets of another network namespace in this process: the thread visits the namespace, opens, and comes back. A socket
-// stays in the namespace where it was made.
+// Sockets of another network namespace in this process: the thread visits the namespace, opens, and comes
+// back. A socket stays in the namespace where it was made.
 import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
 import koffi from "koffi";

@@ -1,5 +1,5 @@
-// Frames with the mark of checksum offload, as a local SCTP stack in the kernel hands them over: the checksum field is
-// empty, and whoever sends the frame to a real wire fills it in.
+// Frames with the mark of checksum offload, as a local SCTP stack in the kernel hands them over: the checksum
+// field is empty, and whoever sends the frame to a real wire fills it in.
 import type { Host } from "../lab/host.ts";
 import { checked, inNamespace, libc } from "./namespace.ts";
 

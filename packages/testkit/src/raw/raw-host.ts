@@ -1,4 +1,5 @@
-// A host of the lab without an SCTP stack: sends any bytes as IP packets or frames, and hears everything on its cables.
+// A host of the lab without an SCTP stack: sends any bytes as IP packets or frames, and hears everything on
+// its cables.
 import { networkInterfaces } from "node:os";
 import { addressBytes, addressFromBytes } from "@holdfast/model";
 import koffi from "koffi";
@@ -57,7 +58,10 @@ export class RawHost {
     host: Host,
     options: {
       readonly quiet?: boolean;
-      /** Packets from these addresses of the host leave by the route for that source (`ip rule from`), as a stack's do. */
+      /**
+       * Packets from these addresses of the host leave by the route for that source (`ip rule from`), as a
+       * stack's do.
+       */
       readonly routedBySource?: readonly string[];
     } = {},
   ) {
@@ -90,8 +94,8 @@ export class RawHost {
     } else {
       this.#address6.set(packet.subarray(24, 40), 8);
       const result = libc().sendto(sender.ipv6, packet, packet.length, 0, this.#address6, 28);
-      // The neighbour table is one for all namespaces; after a flood it is full for a while, and says so like this.
-      // Lost, then, as on a wire: senders retransmit.
+      // The neighbour table is one for all namespaces; after a flood it is full for a while, and says so like
+      // this. Lost, then, as on a wire: senders retransmit.
       if (result < 0 && koffi.errno() === koffi.os.errno["EINVAL"]) return;
       checked("sendto", result);
     }

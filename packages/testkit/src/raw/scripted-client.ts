@@ -141,7 +141,10 @@ export class ScriptedClient {
     );
   }
 
-  /** INIT, and the INIT-ACK that came back; its tag is the peer's from now on. T1-init: sent again after a second. */
+  /**
+   * INIT, and the INIT-ACK that came back; its tag is the peer's from now on. T1-init: sent again after a
+   * second.
+   */
   async init(fields: Partial<InitFields> = {}, way: Way = {}): Promise<Init> {
     return this.take(await this.#untilAnswered(CHUNK.INIT_ACK, () => this.sendInit(fields, way)));
   }

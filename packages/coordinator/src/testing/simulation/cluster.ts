@@ -1,5 +1,6 @@
-// A whole cluster in one process, on simulated time: the same membership, ownership and tenure as in production, with
-// the probe thread, the sockets and the announcer replaced. From one seed, always the same run.
+// A whole cluster in one process, on simulated time: the same membership, ownership and tenure as in
+// production, with the probe thread, the sockets and the announcer replaced. From one seed, always the same
+// run.
 import { type Address, type MemberName, type Random, seededRandom } from "@holdfast/model";
 import { DEFAULT_TIMING, type MemberConfiguration, networkIdOf, type Timing } from "../../configuration.ts";
 import { createMembership, type Membership, type MembershipEvent, viewOf } from "../../membership/state.ts";

@@ -238,7 +238,8 @@ export class Scenario {
     const lose = () => {
       this.cluster.network.faults.lossShare = 0.25;
     };
-    // Three networks with a quarter lost each: a wrong verdict needs nine losses in a row, and silent witnesses.
+    // Three networks with a quarter lost each: a wrong verdict needs nine losses in a row, and silent
+    // witnesses.
     this.expect("lose a quarter", 0, 0, lose, 1_000);
     this.cluster.network.faults.lossShare = 0;
   }
@@ -273,7 +274,9 @@ export class Scenario {
     if (thenMs >= QUIET_MS && !what.startsWith("split") && !what.startsWith("cut")) this.checkConverged(what);
   }
 
-  /** After every quantum: how long was each VIP announced by nobody, and does anybody take what it may not? */
+  /**
+   * After every quantum: how long was each VIP announced by nobody, and does anybody take what it may not?
+   */
   private watch(): void {
     for (const vip of this.vips) {
       if (this.cluster.announcers(vip).length > 0) this.gapSinceMs.delete(vip);

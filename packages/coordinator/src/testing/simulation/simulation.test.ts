@@ -88,7 +88,8 @@ test("a cluster of 120: deaths, a zombie, a member cut off; few moves, short gap
   cluster.run(400);
   cluster.network.heal();
   cluster.run(600);
-  // Back to the victims; away from the zombie and from the one cut off, and back; that one took everything meanwhile.
+  // Back to the victims; away from the zombie and from the one cut off, and back; that one took everything
+  // meanwhile.
   const cutOff = vips.length - owned("m030");
   assert(cluster.takeovers.length - mark <= moves + 2 * owned("m020") + 2 * owned("m030") + cutOff);
   for (const [vip, owners] of home) assert.deepEqual(cluster.announcers(vip), owners, vip);

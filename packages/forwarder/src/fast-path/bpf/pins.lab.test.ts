@@ -1,4 +1,5 @@
-// Programs of another layout take over from pinned ones, on real interfaces: the same C, compiled with other fields.
+// Programs of another layout take over from pinned ones, on real interfaces: the same C, compiled with other
+// fields.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, unlinkSync } from "node:fs";

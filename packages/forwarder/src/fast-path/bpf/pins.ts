@@ -1,4 +1,5 @@
-// Maps that an earlier daemon has pinned: kept as they are, or moved into maps of the layout that the programs want now.
+// Maps that an earlier daemon has pinned: kept as they are, or moved into maps of the layout that the
+// programs want now.
 //
 //   maps/   what is in force, with its description
 //   next/   of a move: new maps and those that stay, until the programs over them are attached
@@ -22,7 +23,10 @@ export interface Sizes {
   readonly puntRingBytes: number;
 }
 
-/** What they hold is written anew by the daemon at its start, or is worth a moment: where it cannot be moved, it begins empty. */
+/**
+ * What they hold is written anew by the daemon at its start, or is worth a moment: where it cannot be moved,
+ * it begins empty.
+ */
 const MADE_AGAIN: ReadonlySet<string> = new Set([
   "hf_state",
   "hf_interfaces",
@@ -44,7 +48,8 @@ export interface PinnedMaps {
 }
 
 /**
- * "incomplete": of a start that died half-way, with nothing to keep. `refused`: why flows cannot be carried over.
+ * "incomplete": of a start that died half-way, with nothing to keep. `refused`: why flows cannot be carried
+ * over.
  */
 export type FoundPins = PinnedMaps | "nothing" | "incomplete" | { readonly refused: string };
 

@@ -1,5 +1,5 @@
-// What a map looks like, from BTF: its kind, and the fields of keys and values. Two maps of one description are one
-// layout, whatever built them; the hash of the description is the layout's name.
+// What a map looks like, from BTF: its kind, and the fields of keys and values. Two maps of one description
+// are one layout, whatever built them; the hash of the description is the layout's name.
 import { createHash } from "node:crypto";
 import { BTF_KIND } from "../abi/btf.ts";
 import { ElfObject } from "../abi/elf.ts";

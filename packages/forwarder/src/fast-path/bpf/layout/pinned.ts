@@ -1,7 +1,7 @@
-// Which layout pinned maps have. A map beside them holds the description, as whoever pinned them wrote it: the BTF that
-// the kernel keeps with each map is the same, but needs CAP_SYS_ADMIN to be read, which the daemon does not have. Maps
-// without a description are asked for their BTF all the same; and of those that carry the number 1, as all did before
-// there were descriptions, the layout is known.
+// Which layout pinned maps have. A map beside them holds the description, as whoever pinned them wrote it:
+// the BTF that the kernel keeps with each map is the same, but needs CAP_SYS_ADMIN to be read, which the
+// daemon does not have. Maps without a description are asked for their BTF all the same; and of those that
+// carry the number 1, as all did before there were descriptions, the layout is known.
 import { join } from "node:path";
 import { libbpf } from "../../../kernel/libbpf.ts";
 import { errnoName, libc, putAddress } from "../../../kernel/libc.ts";

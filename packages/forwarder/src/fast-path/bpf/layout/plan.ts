@@ -1,8 +1,11 @@
-// How the content of a map of one layout becomes that of another. Fields are found by name; what cannot be carried over
-// without guessing is refused, with the reason.
+// How the content of a map of one layout becomes that of another. Fields are found by name; what cannot be
+// carried over without guessing is refused, with the reason.
 import { hasIndices, MAP_TYPE, type MapLayout, sizeOf, type TypeLayout } from "./layout.ts";
 
-/** A field that a key did not have has meant the same in all entries: what it meant. Anything else new in a key is refused. */
+/**
+ * A field that a key did not have has meant the same in all entries: what it meant. Anything else new in a
+ * key is refused.
+ */
 const FIELD_DEFAULTS: Readonly<Record<string, number>> = {
   // IPPROTO_SCTP: before flows of other protocols came.
   protocol: 132,
