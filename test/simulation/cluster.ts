@@ -29,6 +29,8 @@ export class Cluster {
   readonly members: SimulatedMember[];
   readonly versions: Versions;
   readonly fault: Fault | undefined;
+  #identities: readonly PeerIdentity[];
+  readonly #make: (identity: PeerIdentity) => SimulatedMember;
   /** Who is with whom; one group when nothing is cut. */
   #groups: number[][];
   #slow = false;
@@ -54,21 +56,40 @@ export class Cluster {
       name: `m${number}`,
       capabilities: capabilitiesOf(this.versions, number),
     }));
-    this.members = identities.map(
-      (identity) =>
-        new SimulatedMember({
-          identity,
-          members: identities,
-          time: this.time,
-          network: this.network,
-          journals,
-          seed,
-          fault,
-          isLater: this.versions.later.has(identity.number),
-          ...(memoryMs === undefined ? {} : { memoryMs }),
-        }),
-    );
+    this.#identities = identities;
+    this.#make = (identity) =>
+      new SimulatedMember({
+        identity,
+        members: () => this.#identities,
+        time: this.time,
+        network: this.network,
+        journals,
+        seed,
+        fault,
+        isLater: this.versions.later.has(identity.number),
+        ...(memoryMs === undefined ? {} : { memoryMs }),
+      });
+    this.members = identities.map(this.#make);
     this.#groups = [identities.map(({ number }) => number)];
+  }
+
+  /** A member that was never there, or whose number rested: it is on the list of all, and starts. */
+  come(number: number, name: string): SimulatedMember {
+    const identity: PeerIdentity = { number, name, capabilities: capabilitiesOf(this.versions, number) };
+    this.#identities = [...this.#identities, identity];
+    for (const member of this.members) member.relist(this.#identities);
+    const member = this.#make(identity);
+    this.members.push(member);
+    this.#groups = this.#groups.map((group, index) => (index === 0 ? [...group, number] : group));
+    return member;
+  }
+
+  /** A member goes for good, with its disk. */
+  go(member: SimulatedMember): void {
+    member.crash("lost");
+    this.#identities = this.#identities.filter(({ number }) => number !== member.number);
+    this.members.splice(this.members.indexOf(member), 1);
+    for (const other of this.members) other.relist(this.#identities);
   }
 
   running(): { member: SimulatedMember; life: Life }[] {
@@ -96,7 +117,7 @@ export class Cluster {
     const other = inFirst.indexOf(true);
     inFirst[(other + 1 + this.random.below(count - 1)) % count] = false;
     const numbers = this.members.map((member) => member.number);
-    const groups = [numbers.filter((n) => inFirst[n]), numbers.filter((n) => !inFirst[n])];
+    const groups = [numbers.filter((_, i) => inFirst[i]), numbers.filter((_, i) => !inFirst[i])];
     this.partition(groups);
   }
 

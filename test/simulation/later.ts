@@ -170,8 +170,8 @@ export class LaterFacts {
       const told = life.replica.totals.carried + (life.engine.status().totals["unknownEntries"] ?? 0);
       if (member.number === oldest && told > 0) violations.push(`${name} was told what it does not know`);
       const offers = life.replica.state?.offered.includes(CARRIES_UNKNOWN) ?? false;
-      if (later.size > 0 && offers !== (oldest === undefined))
-        violations.push(`${name} is wrong about what all offer`);
+      const isOldestHere = this.#cluster.members.some(({ number }) => number === oldest);
+      if (later.size > 0 && offers === isOldestHere) violations.push(`${name} is wrong about what all offer`);
     }
     return violations;
   }

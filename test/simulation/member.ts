@@ -37,7 +37,8 @@ export interface Life {
 
 export interface MemberOptions {
   readonly identity: PeerIdentity;
-  readonly members: readonly PeerIdentity[];
+  /** As the list is when it starts. */
+  readonly members: () => readonly PeerIdentity[];
   readonly time: SimulatedTime;
   readonly network: MemoryNetwork;
   readonly journals: JournalFactory;
@@ -54,6 +55,7 @@ export class SimulatedMember {
   readonly #options: MemberOptions;
   readonly #random: Random;
   #life: Life | undefined;
+  #viewEnd: EngineLink<ToEngine, ToView> | undefined;
   #wallOffsetMs = 0;
   #corruption: number | undefined;
   #corruptionCount = 0;
@@ -97,7 +99,7 @@ export class SimulatedMember {
       settings: {
         member: identity,
         capabilities: identity.capabilities ?? [],
-        members,
+        members: members(),
         memoryMs,
         segmentTickMax: 24,
         segmentDeltaMax: 64,
@@ -125,9 +127,17 @@ export class SimulatedMember {
       ownersOf: () => [],
     });
     this.#life = { view, replica, engine, clock };
+    this.#viewEnd = viewEnd;
     clock.every(DISK_PERIOD_MS, () => this.disk.settle());
     this.onLife(this.#life);
     await engine.start();
+  }
+
+  /** The list is another one. */
+  relist(members: readonly PeerIdentity[]): void {
+    if (this.#life === undefined) return;
+    const listed = members.map(({ name, number }) => ({ name, number, addresses: [] }));
+    this.#viewEnd?.post({ kind: "members", listing: { members: listed } });
   }
 
   /** Stops between two instructions. */

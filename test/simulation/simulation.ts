@@ -5,6 +5,7 @@ import { Cluster } from "./cluster.ts";
 import type { Fault } from "./faults.ts";
 import { LaterFacts } from "./later.ts";
 import { IDLE_LIMIT_MS, MEMORY_MS } from "./member.ts";
+import { MemberMoves } from "./moves.ts";
 import { Workload } from "./workload.ts";
 
 export interface SimulationOptions {
@@ -14,6 +15,8 @@ export interface SimulationOptions {
   readonly journals: JournalFactory;
   readonly fault?: Fault;
   readonly chaosMs?: number;
+  /** Members come, go, and return under new names. */
+  readonly movesMembers?: boolean;
   /** Happenings that are left out, by their number: for a failing seed that is cut down. */
   readonly skip?: ReadonlySet<number>;
 }
@@ -30,6 +33,8 @@ export interface SimulationResult {
   readonly happeningCount: number;
 }
 
+/** Between two changes of the list. */
+const MOVE_PERIOD_MS = 900;
 const CHAOS_MS = 3_200;
 const LONG_CHAOS_MS = 9_000;
 /** Associations that a long partition finds. */
@@ -120,7 +125,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       // A disk is lost only when everybody else is there and in step: two losses at once lose data by right.
       const isSafe =
         cluster.isWhole &&
-        cluster.running().length === memberCount &&
+        cluster.running().length === cluster.members.length &&
         time.nowMs - workload.quietSinceMs > REPLICATION_MS;
       const disk = isSafe && random.below(2) === 0 ? "lost" : "kept";
       workload.died(victim.member.number, time.nowMs, REPLICATION_MS);
@@ -178,6 +183,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   every(700, chaosUntilMs, () =>
     trouble[isLong ? 2 + random.below(trouble.length - 2) : random.below(trouble.length)]?.(),
   );
+
+  if (options.movesMembers === true) {
+    const moves = new MemberMoves(cluster, workload, later, tell);
+    every(MOVE_PERIOD_MS, chaosUntilMs, () => moves.move());
+  }
 
   await time.run(chaosUntilMs);
   cluster.heal();

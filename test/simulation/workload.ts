@@ -58,7 +58,11 @@ export class Workload {
     this.#idleLimitMs = idleLimitMs;
     this.#cluster = cluster;
     this.#endpoints = ENDPOINTS.slice(0, endpointCount);
-    for (const member of cluster.members) member.onLife = (life) => this.#attach(member, life);
+    for (const member of cluster.members) this.follow(member);
+  }
+
+  follow(member: SimulatedMember): void {
+    member.onLife = (life) => this.#attach(member, life);
   }
 
   get alive(): Association[] {

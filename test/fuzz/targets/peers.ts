@@ -78,7 +78,7 @@ class World {
     const member = (identity: PeerIdentity) =>
       new SimulatedMember({
         identity,
-        members,
+        members: () => members,
         time: this.time,
         network: this.network,
         journals: memoryJournal,

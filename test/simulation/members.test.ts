@@ -1,0 +1,29 @@
+// Members that come, go for good, and return under new names with numbers that have rested. No association is lost, none haunts.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
+import { simulate } from "./simulation.ts";
+
+const SEED_COUNT = 100;
+const CHAOS_MS = 9_000;
+
+test(`${SEED_COUNT} seeds with members that come and go`, async () => {
+  let came = 0;
+  let went = 0;
+  let returned = 0;
+  for (let seed = 20_001; seed <= 20_000 + SEED_COUNT; seed++) {
+    const { violations, story } = await simulate({
+      seed,
+      journals: memoryJournal,
+      chaosMs: CHAOS_MS,
+      movesMembers: true,
+    });
+    assert.deepEqual(violations, [], `seed ${seed}:\n${story.join("\n")}`);
+    const numbers = story.flatMap((line) => /comes with number (\d+)/.exec(line)?.[1] ?? []);
+    came += numbers.length;
+    went += story.filter((line) => line.includes("goes for good")).length;
+    returned += numbers.length - new Set(numbers).size;
+  }
+  assert.ok(came > SEED_COUNT && went > SEED_COUNT / 2, `${came} came, ${went} went`);
+  assert.ok(returned > 0, "no number was given again");
+});
