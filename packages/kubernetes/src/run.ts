@@ -106,6 +106,14 @@ export async function startController(options: RunOptions): Promise<RunningContr
   const isReady = () => (election.isLeader ? controller?.isReady === true : election.holder !== "");
   const server = await serve(options.listen, isReady, () => metrics.registry.metrics());
   election.start();
+  let stopping: Promise<void> | undefined;
+  const stop = async () => {
+    await election.stop();
+    await events.flushed();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    client.close();
+  };
   return {
     get isLeader() {
       return election.isLeader;
@@ -114,12 +122,9 @@ export async function startController(options: RunOptions): Promise<RunningContr
       return isReady();
     },
     port: (server.address() as { port: number }).port,
-    async stop() {
-      await election.stop();
-      await events.flushed();
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-      client.close();
+    stop() {
+      stopping ??= stop();
+      return stopping;
     },
   };
 }
