@@ -51,7 +51,7 @@ async function fill(first: TestWorld, count: number): Promise<void> {
       },
     } as KubernetesService);
   }
-  await until("all are served", () => first.controller.members.counters.creates === count, 60_000);
+  await until("all are served", () => first.controller.members.counters.creates === count, 300_000);
   await until("all have an address", async () => {
     const services = first.server.store.all().filter(({ kind }) => kind === "Service") as KubernetesService[];
     return services.every(({ status }) => status?.loadBalancer?.ingress?.length === 1);
