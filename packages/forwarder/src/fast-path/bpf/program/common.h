@@ -172,7 +172,9 @@ static __always_inline bool take_prefix(const struct hf_state *state, __u64 now,
 	__u32 index = HF_BUDGET_SLOT_COUNT;
 	__u64 *at;
 
-	if (!is_small(budget) && budget != HF_BUDGET_INIT) {
+	bool is_init = budget == HF_BUDGET_INIT || budget == HF_BUDGET_INIT_AGAIN;
+
+	if (!is_small(budget) && !is_init) {
 		index += prefix % HF_BUCKET_COUNT;
 		at = bpf_map_lookup_elem(&hf_buckets, &index);
 		return at && take_from(at, &state->rates[HF_BUDGET_PREFIX], now, 0);
@@ -180,7 +182,7 @@ static __always_inline bool take_prefix(const struct hf_state *state, __u64 now,
 	/* A flood of INITs takes nothing of what the prefix's handshakes need to go on. */
 	index += (prefix ^ budget * 0x9e3779b1) % HF_BUCKET_COUNT;
 	at = bpf_map_lookup_elem(&hf_buckets, &index);
-	if (budget == HF_BUDGET_INIT)
+	if (is_init)
 		return at && take_from(at, &state->rates[HF_BUDGET_PREFIX], now, INIT_PREFIX_SHIFT);
 	return at && take_from(at, &state->rates[HF_BUDGET_FLOW], now, 0);
 }

@@ -191,7 +191,9 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 
 	/* The prefix first: what is beyond its share takes nothing of what all have. */
 	if ((!(flags & HF_PUNT_PROVEN) && !take_prefix(state, now, NAME(prefix)(ctx), budget)) ||
 	    !NAME(has_room_for)(budget) || !take(state, now, budget)) {
-		if (reason != HF_PUNT_INIT || !NAME(knocks_again)(ctx, now) || !take(state, now, HF_BUDGET_INIT_AGAIN))
+		if (reason != HF_PUNT_INIT || !NAME(knocks_again)(ctx, now) ||
+		    !take_prefix(state, now, NAME(prefix)(ctx), HF_BUDGET_INIT_AGAIN) ||
+		    !take(state, now, HF_BUDGET_INIT_AGAIN))
 			return refusal(HF_DROP_PUNT_RATE);
 		flags |= HF_PUNT_AGAIN;
 	}
