@@ -200,7 +200,7 @@ test("a partition is shown; sessions are searched and looked into; a phone's wid
     await page.locator('#members tr[data-member="m3"]').getByText("dead", { exact: false }).waitFor();
     await page.locator("#alerts").getByText("Member m3 is missing", { exact: false }).waitFor();
     for (const network of ["path-a", "path-b", "path-c", "core", "cluster"]) cut.host.heal(network);
-    await page.locator('#members tr[data-member="m3"]').getByText("ready", { exact: true }).waitFor();
+    await page.locator('#members tr[data-member="m3"] .state', { hasText: /\sready$/ }).waitFor();
     assert.deepEqual(complaints, []);
     await page.close();
   });

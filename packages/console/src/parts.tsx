@@ -1,5 +1,6 @@
 // Small pieces that the views share.
 import type { ComponentChildren } from "preact";
+import { TEXT } from "./text.ts";
 
 /** A state that colour, shape and word tell alike. */
 export type Tone = "good" | "bad" | "warn" | "idle" | "info";
@@ -37,7 +38,7 @@ export function Table(props: {
 }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <section class="scroll" tabIndex={0} aria-label={props.label}>
+    <section class="scroll" tabIndex={0} aria-label={TEXT.table(props.label)}>
       <table>
         <thead>
           <tr>

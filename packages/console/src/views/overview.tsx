@@ -275,7 +275,7 @@ function Replication({ picture }: { picture: ClusterPicture }) {
     );
   return (
     <Panel title={TEXT.replication.title} id="replication" hint={TEXT.replication.hint}>
-      <Table label={TEXT.replication.title} head={["", ...names]}>
+      <Table label={TEXT.replication.title} head={[TEXT.replication.from, ...names]}>
         {picture.members.map((from) => (
           <tr key={from.name}>
             <th scope="row">{from.name}</th>

@@ -30,7 +30,11 @@ export function Services({ picture }: { picture: ClusterPicture }) {
             )}
             {service.draining && <State tone="info">{TEXT.services.state.drain}</State>}
           </h3>
-          <Table label={service.name} head={[endpoint, health, sessions, share, ""]} numbers={[2]}>
+          <Table
+            label={service.name}
+            head={[endpoint, health, sessions, share, TEXT.services.acts]}
+            numbers={[2]}
+          >
             {service.endpoints.map((each) => (
               <EndpointRow key={each.endpoint} each={each} service={service} picture={picture} />
             ))}

@@ -121,7 +121,10 @@ function Head({ session }: { session: SessionDetail }) {
 function Matrix({ session }: { session: SessionDetail }) {
   return (
     <Panel title={TEXT.session.matrix} id="matrix" hint={TEXT.session.matrixHint}>
-      <Table label={TEXT.session.matrix} head={["", ...session.paths.map(({ vip }) => vip)]}>
+      <Table
+        label={TEXT.session.matrix}
+        head={[TEXT.sessions.fields.client, ...session.paths.map(({ vip }) => vip)]}
+      >
         {session.clientAddresses.map(({ address, verified }) => (
           <tr key={address}>
             <th scope="row">

@@ -11,7 +11,7 @@ export function Topology({ picture }: { picture: ClusterPicture }) {
   return (
     <Panel title={TEXT.drawing.title} id="drawing">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-      <section class="scroll" tabIndex={0} aria-label={TEXT.drawing.title}>
+      <section class="scroll" tabIndex={0} aria-label={TEXT.picture(TEXT.drawing.title)}>
         <svg
           class="drawing"
           viewBox={`0 0 ${drawing.width} ${drawing.height}`}
