@@ -385,6 +385,11 @@ export const ERROR_CATALOGUE = {
     remedy:
       "Bring it back, or say --gone when its machine does not run and never will: one that runs on gives NAT ports out that are others' then.",
   },
+  MEMBER_TOO_OLD: {
+    status: 409,
+    message: "{member} runs a release that takes the list of members from its file alone.",
+    remedy: "Upgrade it first: 'holdfast get members -o wide' shows what each member offers.",
+  },
   MEMBER_NOT_LISTED: {
     status: 409,
     message: "{member} is not on the list of members itself.",

@@ -63,6 +63,8 @@ export interface ClusterLink {
   /** Called when the link to a member closes. */
   onDisconnect(listener: (member: number) => void): void;
   connected(): readonly number[];
+  /** What a member offered when it was connected last; undefined: not since this one's start. */
+  capabilitiesOf(member: number): readonly string[] | undefined;
   /** Capabilities that every member has: a new kind of key, record or entry is written only while its name is there. */
   offered(): readonly string[];
   /** Numbers of the members that own a service's VIPs: an INIT-ACK waits for those. */
@@ -98,6 +100,7 @@ export function createLoneLink(): ClusterLink {
     onConnect: () => {},
     onDisconnect: () => {},
     connected: () => [],
+    capabilitiesOf: () => undefined,
     offered: () => CAPABILITIES,
     setOwners: () => {},
     metrics: async () => undefined,

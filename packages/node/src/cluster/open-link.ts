@@ -100,6 +100,7 @@ export function replicatedLink(sync: Sync, view: PublishingView, members: Member
       sync.on("disconnected", listener);
     },
     connected: () => sync.connected(),
+    capabilitiesOf: (number) => sync.members().find((member) => member.number === number)?.capabilities,
     offered: () => sync.offered(),
     setOwners: (service, owners) => sync.setOwners(service, owners),
     async metrics() {

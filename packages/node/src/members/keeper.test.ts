@@ -14,7 +14,7 @@ import type { Applicant } from "@holdfast/sync";
 import type { ClusterLink, RequestHandler } from "../cluster/link.ts";
 import { portLending } from "../cluster/port-lending.ts";
 import { createLocalConfigurationStore } from "../services/store.ts";
-import { MembersKeeper } from "./keeper.ts";
+import { type KeeperPorts, MembersKeeper } from "./keeper.ts";
 import { NumberRest } from "./number-rest.ts";
 import { storedList } from "./stored-list.ts";
 
@@ -97,10 +97,7 @@ class Machine {
     this.book = new MemberBook(numbers.map(listed));
     const own = { name: `m${number}`, number, zone: "" };
     const others = () => [...medium.machines.values()].filter((m) => m !== this && m.isUp && this.isUp);
-    const link: Pick<
-      ClusterLink,
-      "store" | "storeKept" | "request" | "onRequest" | "connected" | "onExcluded" | "onApplied"
-    > = {
+    const link: KeeperPorts["link"] = {
       store: {
         ...this.store,
         setNote: (name, note) => {
@@ -109,6 +106,7 @@ class Machine {
       },
       storeKept: async () => {},
       connected: () => others().map((machine) => machine.number),
+      capabilitiesOf: () => undefined,
       request: async (member, topic, body) =>
         others()
           .find((machine) => machine.number === member)

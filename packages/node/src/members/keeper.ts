@@ -15,6 +15,7 @@ import type { OwnMember } from "../config/check.ts";
 import type { EventBus } from "../events/bus.ts";
 import { Agreement, type Answer, type Problem, type Question } from "./agreement.ts";
 import type { MemberChange } from "./change.ts";
+import { mustAllTakeLists } from "./list-takers.ts";
 import type { NumberRest } from "./number-rest.ts";
 import {
   acceptedOf,
@@ -41,7 +42,14 @@ export interface KeeperPorts {
   readonly book: MemberBook;
   readonly link: Pick<
     ClusterLink,
-    "store" | "storeKept" | "request" | "onRequest" | "connected" | "onExcluded" | "onApplied"
+    | "store"
+    | "storeKept"
+    | "request"
+    | "onRequest"
+    | "connected"
+    | "onExcluded"
+    | "onApplied"
+    | "capabilitiesOf"
   >;
   readonly join: readonly JoinAddress[];
   /** Whoever has a certificate of the cluster's authority is added. */
@@ -136,6 +144,7 @@ export class MembersKeeper {
   /** Resolves when the member is on the list. Errors: see `Agreement.propose`, and MEMBER_NUMBER_RESTS. */
   async add(member: ListedMember): Promise<MemberList> {
     this.#mustBeMember();
+    mustAllTakeLists(this.#others(), this.#ports.link);
     const list = await this.#agreement.propose({ kind: "add", member });
     this.#tell(`Member ${member.name}, number ${member.number}, was added.`);
     return list;
@@ -151,6 +160,10 @@ export class MembersKeeper {
     const member = book.current().members.find((each) => each.name === name);
     if (member === undefined) throw new HoldfastError("MEMBER_NOT_FOUND", { member: name });
     if (name === own.name) throw new HoldfastError("MEMBER_IS_SELF", { member: name });
+    mustAllTakeLists(
+      this.#others().filter((each) => each.name !== name),
+      link,
+    );
     if (!options.gone) {
       if (!link.connected().includes(member.number))
         throw new HoldfastError("MEMBER_NOT_THERE", { member: name });
@@ -179,6 +192,11 @@ export class MembersKeeper {
 
   #mustBeMember(): void {
     if (!this.isMember) throw new HoldfastError("MEMBER_NOT_LISTED", { member: this.#ports.own.name });
+  }
+
+  #others(): ListedMember[] {
+    const { own, book } = this.#ports;
+    return book.current().members.filter((member) => member.name !== own.name);
   }
 
   /** A vote is on a disk before it is given, and disks may be slow; asked twice a member says the same. */

@@ -9,8 +9,11 @@ import type { ByteReader, ByteWriter } from "./bytes.ts";
  */
 export const CARRIES_UNKNOWN = "carries-unknown";
 
+/** Takes the list of members from the shared configuration: without it a member goes on with the list of its file. */
+export const MEMBER_LISTS = "member-lists";
+
 /** What this build offers. */
-export const CAPABILITIES: readonly string[] = [CARRIES_UNKNOWN];
+export const CAPABILITIES: readonly string[] = [CARRIES_UNKNOWN, MEMBER_LISTS];
 
 export const CAPABILITY_COUNT_MAX = 64;
 export const CAPABILITY_LENGTH_MAX = 32;
