@@ -410,7 +410,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       logger,
       isMember: (name) => members.current().members.some((member) => member.name === name),
     });
-    keeper.attach({ rest, farewells: farewellsOf(orders, coordinator) });
+    keeper.attach({ rest, farewells: farewellsOf(link.store, coordinator) });
     const sources: ApiSources = {
       logger,
       clock,

@@ -3,7 +3,7 @@ import type { MemberListView, MemberSpec } from "@holdfast/api";
 import type { Coordinator } from "@holdfast/coordinator";
 import { type ListedMember, type MemberName, type Members, parseAddress } from "@holdfast/model";
 import type { Configuration } from "../config/schema.ts";
-import type { PlacementOrders } from "../services/placement-orders.ts";
+import type { ConfigurationStore } from "../services/store.ts";
 import type { Farewells, MembersKeeper } from "./keeper.ts";
 
 export interface MembershipOrders {
@@ -48,11 +48,12 @@ function memberOfSpec(spec: MemberSpec, { coordinator, replication }: Configurat
 }
 
 export function farewellsOf(
-  orders: Pick<PlacementOrders, "setMemberDrained">,
+  store: Pick<ConfigurationStore, "setMemberDrained">,
   coordinator: Pick<Coordinator, "view">,
 ): Farewells {
   return {
-    setDrained: (name, drained) => orders.setMemberDrained(name, drained),
+    // Also of one that is no member any longer: the drain is taken back when it has left.
+    setDrained: (name, drained) => store.setMemberDrained(name, drained),
     announces: (name) =>
       coordinator.view().members.find((member) => member.name === name)?.claims.length ?? 0,
   };
