@@ -17,7 +17,8 @@ export interface AnnouncerOptions {
   readonly logger?: Logger;
   /** Needed by bgp. */
   readonly bgp?: Pick<BgpOptions, "configuration" | "detailsOf"> & {
-    /** BIRD's program, and a folder for its file and socket. */
+    readonly speaker: "bird" | "gobgp";
+    /** The speaker's program, and a folder for its file and socket. */
     readonly program: string;
     readonly directory: string;
   };
@@ -44,7 +45,12 @@ async function startBgp(options: AnnouncerOptions): Promise<Announcer> {
   const clock = options.clock ?? systemClock;
   const logger = (options.logger ?? silentLogger).child({ component: "announcer" });
   const { program, directory, configuration, detailsOf } = bgp;
-  const speaker = new BirdSpeaker({ program, directory, configuration, clock, logger });
+  const parts = { program, directory, configuration, clock, logger };
+  // Its client is loaded only where it is used.
+  const speaker =
+    bgp.speaker === "gobgp"
+      ? new (await import("./bgp/gobgp/speaker.ts")).GobgpSpeaker(parts)
+      : new BirdSpeaker(parts);
   await speaker.start();
   return new BgpAnnouncer({ speaker, configuration, detailsOf, clock, logger });
 }

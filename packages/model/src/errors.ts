@@ -508,8 +508,10 @@ export const ERROR_CATALOGUE = {
   },
   ANNOUNCER_SPEAKER_MISSING: {
     status: 500,
-    message: "The bgp announcer needs BIRD 2.0.12 or newer, and there is no program {program}.",
-    remedy: "Install it (Debian: 'apt install bird2'), or name its program in announcer.bird.",
+    message:
+      "The bgp announcer needs BIRD 2.0.12, or GoBGP 4.8, or newer, and there is no program {program}.",
+    remedy:
+      "Install it (Debian: 'apt install bird2'), or name its program in announcer.bird or announcer.gobgp.",
   },
   SYNC_WORKER_FAILED: {
     status: 500,

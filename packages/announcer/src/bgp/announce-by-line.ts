@@ -7,6 +7,7 @@ import { setTimeout } from "node:timers/promises";
 import { startAnnouncer } from "../create.ts";
 
 const options = JSON.parse(process.argv[2] as string) as {
+  readonly speaker?: "bird" | "gobgp";
   readonly program: string;
   readonly directory: string;
   readonly configuration: never;
@@ -17,7 +18,7 @@ const logger = { trace() {}, debug: log, info: log, warn: log, error: log, child
 const announcer = await startAnnouncer({
   kind: "bgp",
   logger,
-  bgp: { ...options, detailsOf: () => ({}) },
+  bgp: { speaker: "bird", ...options, detailsOf: () => ({}) },
 });
 const tell = () =>
   console.log(

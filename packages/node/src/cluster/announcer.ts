@@ -37,7 +37,7 @@ export async function openAnnouncer(options: {
   readonly sender?: AnnouncerOptions["sender"];
 }): Promise<OpenedAnnouncer> {
   const { configuration, topology, network, services, clock, logger, sender } = options;
-  const { kind, l2Interfaces, bird, directory } = configuration.announcer;
+  const { kind, l2Interfaces, speaker, bird, gobgp, directory } = configuration.announcer;
   const names = () =>
     servingInterfaces(topology.interfaces)
       .map(({ name }) => name)
@@ -52,7 +52,8 @@ export async function openAnnouncer(options: {
     ...(sender !== undefined && { sender }),
     ...(bgp !== undefined && {
       bgp: {
-        program: bird,
+        speaker,
+        program: speaker === "bird" ? bird : gobgp,
         directory,
         configuration: bgp,
         detailsOf: (vip) => ({

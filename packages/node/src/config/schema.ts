@@ -267,6 +267,15 @@ export const ConfigurationSchema = Type.Object(
           description: "BGP identifier. The host's first IPv4 address when absent.",
         }),
       ),
+      speaker: oneOf(["bird", "gobgp"], {
+        default: "bird",
+        description: "The daemon that speaks BGP for this member: BIRD 2.0.12, or GoBGP 4.8, or newer.",
+      }),
+      gobgp: Type.String({
+        pattern: "^/",
+        default: "/usr/local/bin/gobgpd",
+        description: "GoBGP's daemon, where it is the speaker.",
+      }),
       bird: Type.String({
         pattern: "^/",
         default: "/usr/sbin/bird",

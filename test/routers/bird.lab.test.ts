@@ -1,0 +1,3 @@
+import { speakerSuite } from "./speaker-suite.ts";
+
+speakerSuite("BIRD", { speaker: "bird", program: "/usr/sbin/bird", command: "bird" });
