@@ -220,8 +220,8 @@ protocol kernel { ipv4 { import none; export all; }; }${member(1)}${member(2)}\n
         told(),
         /BGP\.as_path: 65001 65001\n[\s\S]*BGP\.med: 20\n[\s\S]*BGP\.community: \(65001,2\)/,
       );
+      await until("no trouble", () => m1.state.announced[0]?.trouble === undefined);
       assert.deepEqual(m1.state.announced[0]?.places, ["tor"]);
-      assert.equal(m1.state.announced[0]?.trouble, undefined);
       assert.deepEqual(m2.session?.routes[0]?.reason, "this member is successor number 1");
     });
 
@@ -315,6 +315,33 @@ protocol kernel { ipv4 { import none; export all; }; }${member(1)}${member(2)}\n
       m2.order({ stop: true });
       await until("the router to hold one", () => told().match(/BGP\.med/g)?.length === 1);
       assert.equal(gaps(mark), 0, changes.slice(mark));
+    });
+
+    test("a password that the router does not know is named as what it may be", async () => {
+      await m2.kill("SIGKILL");
+      m2.start({ password: "nobody knows it" });
+      // The member says what is so when it is asked, or something changes.
+      const word = () => {
+        m2.announce(0);
+        return /passwords differ/.test(m2.session?.info ?? "");
+      };
+      await until("a word on it", word, 60_000, 500);
+      assert.notEqual(m2.session?.session, "Established");
+    });
+
+    test("another program on port 179 is said, and the speaker is tried until it is gone", async () => {
+      await m2.kill("SIGKILL");
+      m1.announce(1);
+      const words = ["-e", "require('node:net').createServer().listen(179, '::', () => console.log(1))"];
+      const stranger = m2.host.spawn(process.execPath, words, { stdio: ["ignore", "pipe", "ignore"] });
+      await new Promise((resolve) => stranger.stdout?.once("data", resolve));
+      m2.start();
+      m2.announce(0);
+      await until("a word on it", () => m2.session?.session === "Down" && m2.session.info !== "", 60_000);
+      await until("it to be tried again", () => m2.log.split("the speaker ended").length > 2, 60_000);
+      stranger.kill("SIGKILL");
+      await m2.isUp();
+      await goesTo(m2);
     });
 
     test("a router that cannot be had is named with what the speaker says of it", async () => {

@@ -70,9 +70,12 @@ export class Watchdog {
     child.unref();
     // It may die while it is written to.
     child.stdin?.on("error", () => {});
-    child.once("error", (error) => {
-      this.#missing = true;
-      this.#logger.error({ err: error }, "a daemon that hangs would go on announcing: there is no bash");
+    child.once("error", (error: NodeJS.ErrnoException) => {
+      // What a machine cannot do for the moment is tried again at the next pulse.
+      if (this.#child === child) this.#child = undefined;
+      this.#missing = error.code === "ENOENT";
+      if (this.#missing)
+        this.#logger.error({ err: error }, "a daemon that hangs would go on announcing: there is no bash");
     });
     child.once("exit", () => {
       if (this.#child === child) this.#child = undefined;

@@ -37,7 +37,6 @@ export class BgpRouter {
   readonly #lab: Lab;
   readonly #members: readonly Host[];
   readonly #options: RouterOptions;
-  readonly #passwords = new Map<Host, string | undefined>();
   #children: ChildProcess[] = [];
 
   constructor(lab: Lab, host: Host, network: string, members: readonly Host[], options: RouterOptions) {
@@ -65,25 +64,9 @@ export class BgpRouter {
     await Promise.all(ends);
   }
 
-  /**
-   * The session with a member asks for a TCP MD5 password from now on, or for none; the others stay. BIRD
-   * only.
-   */
-  demand(member: Host, password: string | undefined): void {
-    if (this.#options.software !== "bird") throw new Error("only BIRD changes its mind here");
-    this.#passwords.set(member, password);
-    this.#writeBird();
-    this.host.run("birdc", ["-s", this.#at("ctl"), "configure"]);
-  }
-
   /** What the router holds for a VIP, the best first: "NEXT-HOP (MED 10, path 65001)". */
   table(vip: string): string[] {
     return this.#options.software === "frr" ? this.#frrTable(vip) : this.#birdTable(vip);
-  }
-
-  #password(member: Host, line: (password: string) => string): string[] {
-    const password = this.#passwords.get(member);
-    return password === undefined ? [] : [line(password)];
   }
 
   #at(suffix: string): string {
@@ -129,7 +112,6 @@ export class BgpRouter {
         `protocol bgp from_${member.name} {`,
         `  local as ${ROUTER_AS}; neighbor ${first(member, this.network)} as ${MEMBER_AS}; passive on; bfd on; med metric;`,
         "  hold time 30; error wait time 1,2;",
-        ...this.#password(member, (password) => `  password "${password}";`),
         ...this.#families().map((family) => `  ${family} { import all; export none; };`),
         "}",
       ].join("\n"),
@@ -173,7 +155,6 @@ export class BgpRouter {
             `${neighbour} passive`,
             `${neighbour} bfd`,
             `${neighbour} bfd profile fast`,
-            ...this.#password(member, (password) => `${neighbour} password ${password}`),
           ];
         }),
         ...this.#families().flatMap((family) => [
