@@ -1,3 +1,3 @@
-import { speakerSuite } from "./speaker-suite.ts";
+import { speakerSuite } from "./speaker-suite.test.ts";
 
 speakerSuite("BIRD", { speaker: "bird", program: "/usr/sbin/bird", command: "bird" });

@@ -1,5 +1,5 @@
 // What may happen to routers, to speakers and to what lies between: each is said, is counted, and costs no association. A wrong
-// password and a second speaker on the machine are in speaker-suite.ts.
+// password and a second speaker on the machine are in speaker-suite.test.ts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type BgpRouter, type Host, type Member, ROUTED_PROFILE, routed, until } from "@holdfast/testkit";
