@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { restartWith } from "./scale.ts";
 
-test("a new leader finds a thousand Services as they are: nothing moves", async (t) => {
-  const world = await restartWith(1000);
+test("a new leader finds three hundred Services as they are: nothing moves", async (t) => {
+  const world = await restartWith(300);
   t.diagnostic(
     `in step after ${world.startedAfterMs.toFixed(0)} ms, ${rssMib()} MiB with API server and member`,
   );

@@ -252,7 +252,7 @@ async function begin(
     instance: "test",
     onFailure: (error) => log.push(String(error)),
   });
-  const clients = members.map(({ url }) => createClient({ url, timeoutMs: 5000 }));
+  const clients = members.map(({ url }) => createClient({ url, timeoutMs: 30_000 }));
   const controller = new Controller({
     client,
     members: new Members(members.map(({ url }, index) => ({ name: url, client: clients[index] as never }))),
