@@ -1,9 +1,10 @@
 // The same packets through BPF and reference: byte-equal over all vectors and 100,000 generated packets.
+
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import type { TestProgram } from "@holdfast/forwarder/internal/fast-path/bpf/test-run";
-import { seededRandom } from "@holdfast/model";
+import { PROTOCOL_SCTP, seededRandom } from "@holdfast/model";
 import { type GeneratedFlow, generatePacket, ipPacket, packetWorld } from "@holdfast/testkit";
 import { Oracle } from "./oracle.ts";
 
@@ -87,7 +88,7 @@ function vectorFlows(packet: Uint8Array, index: number, changedPorts: boolean): 
     [`fd00:1::${(index + 1).toString(16)}`, "2001:db8:1::1", "fd00:9::20"],
   ] as const;
   return addresses.map(([source, destination, endpoint]) => ({
-    key: { source, destination, sourcePort, destinationPort },
+    key: { protocol: PROTOCOL_SCTP, source, destination, sourcePort, destinationPort },
     newSource: destination,
     newDestination: endpoint,
     newSourcePort: changedPorts ? sourcePort ^ 0x5a5a : sourcePort,

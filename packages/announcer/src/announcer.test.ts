@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import type { Address } from "@holdfast/model";
+import { addressBytes } from "@holdfast/model";
+import { ManualClock } from "@holdfast/model/testing";
 import { announcerCompliance } from "./compliance.ts";
 import { createAnnouncer } from "./create.ts";
 import type { AnnouncerInterface, InterfacePort } from "./interfaces.ts";
-import { addressToBytes } from "./l2/address-bytes.ts";
 import type { FrameSender } from "./l2/packet-socket.ts";
 import { BURST_DELAYS_MS, POSTPONEMENT_MS, REPEAT_PERIOD_MS } from "./l2/schedule.ts";
-import { ManualClock } from "./manual-clock.ts";
 
 const MAC_A = Uint8Array.of(2, 0, 0, 0, 0, 0xa);
 const MAC_B = Uint8Array.of(2, 0, 0, 0, 0, 0xb);
@@ -40,7 +40,7 @@ class RecordingSender implements FrameSender {
   }
 
   about(vip: Address): { readonly atMs: number }[] {
-    const wanted = Buffer.from(addressToBytes(vip));
+    const wanted = Buffer.from(addressBytes(vip));
     // ARP: sender address at 28; NA: target at 62.
     const at = wanted.length === 4 ? 28 : 62;
     return this.frames.filter(({ frame }) => wanted.equals(frame.subarray(at, at + wanted.length)));
@@ -89,11 +89,11 @@ announcerCompliance("l2", () => {
   return {
     announcer,
     kind: "l2",
-    elapse: (ms) => clock.elapse(ms),
+    elapse: (ms) => clock.advance(ms),
     leads: (vip) => sender.leads(vip),
     ranked: false,
     mute: false,
-    isHolding: () => !sender.closed || clock.timerCount() > 0 || interfaces.listenerCount() > 0,
+    isHolding: () => !sender.closed || clock.timerCount > 0 || interfaces.listenerCount() > 0,
   };
 });
 
@@ -102,11 +102,11 @@ announcerCompliance("none", () => {
   return {
     announcer: createAnnouncer({ kind: "none", clock }),
     kind: "none",
-    elapse: (ms) => clock.elapse(ms),
+    elapse: (ms) => clock.advance(ms),
     leads: () => undefined,
     ranked: false,
     mute: true,
-    isHolding: () => clock.timerCount() > 0,
+    isHolding: () => clock.timerCount > 0,
   };
 });
 
@@ -115,7 +115,7 @@ suite("l2 announcer", () => {
     const { clock, sender, announcer } = l2(PATH_A, CORE);
     const startMs = clock.nowMs();
     void announcer.announce([{ vip: "203.0.113.1", rank: 0 }]);
-    clock.elapse((BURST_DELAYS_MS.at(-1) as number) + REPEAT_PERIOD_MS);
+    clock.advance((BURST_DELAYS_MS.at(-1) as number) + REPEAT_PERIOD_MS);
     const expected = [...BURST_DELAYS_MS, (BURST_DELAYS_MS.at(-1) as number) + REPEAT_PERIOD_MS];
     // Both ARP forms on both segments each time.
     assert.deepEqual(
@@ -136,11 +136,11 @@ suite("l2 announcer", () => {
     void announcer.announce([{ vip: "2001:db8:113::1", rank: 0 }]);
     assert.equal(sender.frames.length, 0);
     assert.equal(announcer.announced()[0]?.trouble, "no interface has carrier");
-    clock.elapse(60_000);
+    clock.advance(60_000);
     interfaces.set(PATH_A);
     assert.equal(sender.frames.length, 1);
     assert.equal(announcer.announced()[0]?.trouble, undefined);
-    clock.elapse(BURST_DELAYS_MS.at(-1) as number);
+    clock.advance(BURST_DELAYS_MS.at(-1) as number);
     assert.equal(sender.frames.length, BURST_DELAYS_MS.length);
     interfaces.set(PATH_A);
     assert.equal(sender.frames.length, BURST_DELAYS_MS.length, "no change, no burst");
@@ -153,16 +153,16 @@ suite("l2 announcer", () => {
     void announcer.announce([{ vip: "203.0.113.1", rank: 0 }]);
     const before = sender.frames.length;
     clock.jump(60_000);
-    clock.elapse(POSTPONEMENT_MS - 1);
+    clock.advance(POSTPONEMENT_MS - 1);
     assert.equal(sender.frames.length, before);
     assert.equal(announcer.counters().postponed, 1);
-    clock.elapse(1);
+    clock.advance(1);
     assert(sender.frames.length > before, "still the owner: the repeats go on");
     clock.jump(60_000);
-    clock.elapse(10);
+    clock.advance(10);
     void announcer.announce([]);
     const after = sender.frames.length;
-    clock.elapse(60_000);
+    clock.advance(60_000);
     assert.equal(sender.frames.length, after);
   });
 
@@ -172,7 +172,7 @@ suite("l2 announcer", () => {
     void announcer.announce([{ vip: "203.0.113.1", rank: 0 }]);
     assert.deepEqual(announcer.counters(), { sent: 0, sendFailures: 2, postponed: 0, speakerRestarts: 0 });
     sender.refusing = false;
-    clock.elapse(BURST_DELAYS_MS[1] as number);
+    clock.advance(BURST_DELAYS_MS[1] as number);
     assert.equal(sender.frames.length, 2);
   });
 });

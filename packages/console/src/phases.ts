@@ -1,7 +1,7 @@
-// Phases of a session, in their order: the schema's list would bring the schemas along.
+// Phases of a session that can be asked for, in their order: the schema's list would bring the schemas along.
 import type { SessionSummary } from "@holdfast/api";
 
-export type PhaseName = SessionSummary["phase"];
+export type PhaseName = Exclude<SessionSummary["phase"], "unknown">;
 
 const ALL: Readonly<Record<PhaseName, 0>> = {
   init: 0,

@@ -30,10 +30,10 @@ import type { ProbeOutcomes } from "./path-mapping/probes.ts";
 import type { Associations } from "./selection/associations.ts";
 import type { ServiceRegistry } from "./services/registry.ts";
 import type { SessionKeeper } from "./sessions/session-keeper.ts";
-import type { Unaccepted } from "./slow-path/acceptance.ts";
-import type { Beginnings } from "./slow-path/beginning.ts";
-import type { Held } from "./slow-path/held.ts";
-import type { AnswerRates, Certainty } from "./slow-path/out-of-the-blue.ts";
+import type { Unaccepted } from "./slow-path/sctp/acceptance.ts";
+import type { Beginnings } from "./slow-path/sctp/beginning.ts";
+import type { Held } from "./slow-path/sctp/held.ts";
+import type { AnswerRates, Certainty } from "./slow-path/sctp/out-of-the-blue.ts";
 
 /** What the world gives: ports, and what this member is told of itself and of others. */
 export interface World {

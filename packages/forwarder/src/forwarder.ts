@@ -1,5 +1,6 @@
 // The forwarder: the data plane of one member behind one object. It observes facts, hands them to the session table,
 // and makes the fast path what the table says, whoever observed them.
+
 import type {
   Address,
   Clock,
@@ -14,7 +15,7 @@ import type {
   SessionRecord,
   SessionTable,
 } from "@holdfast/model";
-import { MEMBER_NUMBER_COUNT_DEFAULT, memberNumberOfPort } from "@holdfast/model";
+import { endpointKey, MEMBER_NUMBER_COUNT_DEFAULT, memberNumberOfPort, PROTOCOL_SCTP } from "@holdfast/model";
 import { Adoption } from "./adoption/adoption.ts";
 import type { Core } from "./core.ts";
 import { Counters } from "./counters/counters.ts";
@@ -28,7 +29,7 @@ import { lenderGone } from "./embryos/ports.ts";
 import { publish } from "./embryos/publish.ts";
 import { EndpointGuard } from "./endings/endpoint-guard.ts";
 import { type ConfirmRemoved, Strays } from "./endings/strays.ts";
-import type { FastPath, Punt } from "./fast-path/port.ts";
+import type { FastPath, ProtocolPort, Punt } from "./fast-path/port.ts";
 import { probedEndpoints } from "./health/checks.ts";
 import { addressesDown, isEndpointUp } from "./health/endpoint-addresses.ts";
 import { EndpointHealth, type Verdict, type VerdictChange } from "./health/endpoint-health.ts";
@@ -53,11 +54,12 @@ import { ServiceRegistry } from "./services/registry.ts";
 import { describeSession, type SessionDescription } from "./sessions/description.ts";
 import { Follower } from "./sessions/follower.ts";
 import { SessionKeeper } from "./sessions/session-keeper.ts";
-import { Unaccepted } from "./slow-path/acceptance.ts";
-import { Beginnings } from "./slow-path/beginning.ts";
 import { Dispatcher } from "./slow-path/dispatcher.ts";
-import { Held } from "./slow-path/held.ts";
-import { AnswerRates, Certainty } from "./slow-path/out-of-the-blue.ts";
+import { Unaccepted } from "./slow-path/sctp/acceptance.ts";
+import { Beginnings } from "./slow-path/sctp/beginning.ts";
+import { SctpHandler } from "./slow-path/sctp/handler.ts";
+import { Held } from "./slow-path/sctp/held.ts";
+import { AnswerRates, Certainty } from "./slow-path/sctp/out-of-the-blue.ts";
 
 export interface ForwarderOptions {
   readonly fastPath: FastPath;
@@ -200,6 +202,7 @@ class SlowPathForwarder implements Forwarder {
   readonly #core: Core;
   readonly #counters = new Counters();
   readonly #dispatcher: Dispatcher;
+  readonly #sctp: SctpHandler;
   readonly #housekeeping: Housekeeping;
   readonly #adoption: Adoption;
   readonly #guard: EndpointGuard;
@@ -255,7 +258,7 @@ class SlowPathForwarder implements Forwarder {
       limits,
       nowMs,
       seed: random.uint32(),
-      retry: (input) => this.#dispatcher.sctp(input),
+      retry: (input) => this.#sctp.input(input),
     });
     const loans = new Loans({
       memberNumber,
@@ -276,7 +279,7 @@ class SlowPathForwarder implements Forwarder {
       loans,
       clock,
       countMax: limits.heldPacketCountMax,
-      retry: (input) => this.#dispatcher.sctp(input),
+      retry: (input) => this.#sctp.input(input),
     });
     const isOwn = (address: Address) =>
       registry.isVip(address) ||
@@ -329,7 +332,8 @@ class SlowPathForwarder implements Forwarder {
       this.#guard.moveAddresses(change);
     });
     this.#core.health.onSuspicion((endpoint) => this.#prober?.probeNow(endpoint));
-    this.#dispatcher = new Dispatcher(this.#core, limits);
+    this.#sctp = new SctpHandler(this.#core);
+    this.#dispatcher = new Dispatcher(this.#core, limits, new Map([[PROTOCOL_SCTP, this.#sctp]]));
     // Before any flow is installed: what an earlier run left says which handles and ports are taken.
     this.#adoption = new Adoption(this.#core, memberNumberCount);
     this.#guard = new EndpointGuard(this.#core, (event) => this.#emit(event));
@@ -529,13 +533,14 @@ class SlowPathForwarder implements Forwarder {
 
   #place(): void {
     const { registry, fastPath } = this.#core;
-    const ports = new Map<Address, number[]>();
+    const ports = new Map<Address, ProtocolPort[]>();
     for (const { service } of registry.entries) {
+      const { protocol, port } = service;
       for (const vip of service.vips) {
         if (this.#unserved.has(vip)) continue;
         const list = ports.get(vip);
-        if (list === undefined) ports.set(vip, [service.port]);
-        else list.push(service.port);
+        if (list === undefined) ports.set(vip, [{ protocol, port }]);
+        else list.push({ protocol, port });
       }
     }
     const placements = new Map(this.#placements.map((placement) => [placement.vip, placement]));
@@ -555,7 +560,9 @@ class SlowPathForwarder implements Forwarder {
 
   #placeEndpoints(): void {
     const { registry, fastPath } = this.#core;
-    fastPath.setEndpoints(registry.endpointList());
+    fastPath.setEndpoints(
+      registry.endpointList().map((endpoint) => ({ ...endpoint, protocol: PROTOCOL_SCTP })),
+    );
     if (!this.#stopped) this.#prober?.setEndpoints(probedEndpoints(registry, this.#hosts));
   }
 
@@ -587,7 +594,7 @@ class SlowPathForwarder implements Forwarder {
     );
     for (const { address, port } of registry.endpoints) {
       const before = registry.twinsOf({ address, port });
-      const after = twins.get(`${address}|${port}`) ?? [];
+      const after = twins.get(endpointKey({ address, port })) ?? [];
       if (before.join() === after.join()) continue;
       if (after.length === 0) logger.info({ address, port }, "endpoint is a server of its own again");
       else

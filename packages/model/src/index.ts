@@ -8,21 +8,30 @@ export * from "./health-check.ts";
 export * from "./logger.ts";
 export * from "./members.ts";
 export * from "./ownership.ts";
+export * from "./place.ts";
+export * from "./prefix.ts";
 export * from "./random.ts";
 export * from "./removal.ts";
 export * from "./service.ts";
+export * from "./service-conflict.ts";
 export * from "./service-rule.ts";
 export { ByteReader, ByteWriter } from "./session/bytes.ts";
-export { type CandidateIdentity, candidateKeyOf, parseCandidateKey } from "./session/candidate.ts";
 export * from "./session/codec/check.ts";
-export { type ForeignFact, foreignFactOf } from "./session/codec/foreign.ts";
+export {
+  type ForeignFact,
+  type ForeignSession,
+  foreignFactOf,
+  foreignSessionOf,
+  isForeignEnded,
+} from "./session/codec/foreign.ts";
 export { RECORD_BYTES_MAX } from "./session/codec/format.ts";
 export * from "./session/codec/read.ts";
 export * from "./session/codec/write.ts";
-export * from "./session/facts.ts";
 export * from "./session/identity.ts";
 export { compareEnds, emptyRecord, isIdentified, join } from "./session/join.ts";
 export * from "./session/record.ts";
+export { type CandidateIdentity, candidateKeyOf, parseCandidateKey } from "./session/sctp/candidate.ts";
+export * from "./session/sctp/facts.ts";
 export * from "./session/table.ts";
 export { type LocalListener, type RemoteJoin, SessionView } from "./session-table/view.ts";
 export * from "./slots.ts";

@@ -4,11 +4,21 @@ import type { ServiceAnnounce } from "./announce.ts";
 import type { HealthCheck } from "./health-check.ts";
 import type { EndpointRemoval, LeavingEndpoint, ServiceRemoval } from "./removal.ts";
 
-/** IANA protocol number. SCTP is 132; TCP (6) and UDP (17) services come later on the same records. */
-export type Protocol = 132;
+/** IANA protocol number, 1 … 255. It is part of every key: two protocols on one port of one VIP have nothing in common. */
+export type Protocol = number;
 export const PROTOCOL_SCTP: Protocol = 132;
+const PROTOCOL_NAMES: ReadonlyMap<Protocol, string> = new Map([
+  [6, "tcp"],
+  [17, "udp"],
+  [PROTOCOL_SCTP, "sctp"],
+]);
 
-/** "sctp/PRIMARY:PORT", for example "sctp/203.0.113.1:38412" or "sctp/[2001:db8::1]:38412". */
+/** "sctp", "tcp", "udp"; of any other its number. */
+export function protocolName(protocol: Protocol): string {
+  return PROTOCOL_NAMES.get(protocol) ?? String(protocol);
+}
+
+/** "PROTOCOL/PRIMARY:PORT", for example "sctp/203.0.113.1:38412" or "sctp/[2001:db8::1]:38412". */
 export type ServiceId = string;
 
 export type SelectionMode = "leastAssociations" | "roundRobin" | "weighted" | "hash" | "persist";
@@ -57,7 +67,7 @@ export interface Endpoint {
   readonly address: Address;
   /** All addresses of the server, the identity first. Absent: the identity is the only one. */
   readonly addresses?: readonly Address[];
-  /** SCTP port at the endpoint, 1 … 65535. */
+  /** Port at the endpoint, 1 … 65535. */
   readonly port: number;
   /** 1 … 65535; shares of new associations. 0 takes none. */
   readonly weight: number;
@@ -114,6 +124,7 @@ export function withAddresses(addresses: readonly Address[]): Pick<Endpoint, "ad
   return addresses.length > 1 ? { addresses } : {};
 }
 
-export function serviceIdOf(primary: Address, port: number): ServiceId {
-  return primary.includes(":") ? `sctp/[${primary}]:${port}` : `sctp/${primary}:${port}`;
+export function serviceIdOf(protocol: Protocol, primary: Address, port: number): ServiceId {
+  const place = primary.includes(":") ? `[${primary}]:${port}` : `${primary}:${port}`;
+  return `${protocolName(protocol)}/${place}`;
 }

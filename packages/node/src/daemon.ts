@@ -418,6 +418,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       registry,
       configurationKept: () => link.storeKept(),
       table: link.table,
+      foreignSessions: () => link.foreignSessions(),
       catalogue,
       events,
       eventLog: news.eventLog,

@@ -78,7 +78,7 @@ function established(record: SessionRecord): SessionDelta {
 
 function service(vip: string): Service {
   return {
-    id: serviceIdOf(vip, 38_412),
+    id: serviceIdOf(PROTOCOL_SCTP, vip, 38_412),
     name: vip,
     protocol: PROTOCOL_SCTP,
     vips: [vip],

@@ -219,6 +219,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
       });
       return new Map(await Promise.all(states));
     },
+    foreignSessions: () => replica.foreignSessions(),
     async metrics() {
       const [engine, host] = await Promise.all([statusOf(), runner.counters()]);
       return {

@@ -4,6 +4,7 @@ import type {
   Clock,
   ConfigurationChange,
   FileImage,
+  ForeignSession,
   HoldfastError,
   Logger,
   MemberName,
@@ -171,6 +172,8 @@ export interface Sync {
   connected(): readonly number[];
   /** The other configured members; at most a second old, `connected` is as of now. */
   members(): readonly MemberSyncState[];
+  /** Sessions of protocols that this version does not know: carried for others, in no order. */
+  foreignSessions(): Iterable<ForeignSession>;
   /** By member number, for the other configured members: who holds the session as it is here. Asks them. */
   replicationState(id: SessionId): Promise<ReadonlyMap<number, ReplicaState>>;
   metrics(): Promise<SyncMetrics>;

@@ -2,7 +2,7 @@
 // where FORWARDER is the address of a build's forwarder. It says "ready" over IPC, and takes all away when
 // IPC ends.
 import type * as Forwarder from "@holdfast/forwarder";
-import { addressFromBytes } from "@holdfast/model";
+import { addressFromBytes, PROTOCOL_SCTP } from "@holdfast/model";
 import {
   ENDPOINT,
   ENDPOINT_PORT,
@@ -31,8 +31,10 @@ export async function openSubject(
 }
 
 export function fill(fastPath: Forwarder.FastPath): void {
-  fastPath.setLocal([{ address: VIP, owned: true, ports: [SERVICE_PORT] }]);
-  fastPath.setEndpoints([{ address: ENDPOINT, port: ENDPOINT_PORT }]);
+  // Builds from before ports had a protocol take a number, and this is one as well.
+  const served = { protocol: PROTOCOL_SCTP, port: SERVICE_PORT, valueOf: () => SERVICE_PORT };
+  fastPath.setLocal([{ address: VIP, owned: true, ports: [served] }]);
+  fastPath.setEndpoints([{ protocol: PROTOCOL_SCTP, address: ENDPOINT, port: ENDPOINT_PORT }]);
   for (let n = 0; n < FLOW_COUNT_MAX; n++) install(fastPath, n);
 }
 
@@ -41,7 +43,13 @@ function install(fastPath: Forwarder.FastPath, n: number): void {
   const client = addressFromBytes(clientBytes(n));
   const natPort = 10_000 + n;
   const up = fastPath.install({
-    key: { source: client, destination: VIP, sourcePort: SOURCE_PORT + n, destinationPort: SERVICE_PORT },
+    key: {
+      protocol: PROTOCOL_SCTP,
+      source: client,
+      destination: VIP,
+      sourcePort: SOURCE_PORT + n,
+      destinationPort: SERVICE_PORT,
+    },
     newSource: VIP,
     newDestination: ENDPOINT,
     newSourcePort: natPort,
@@ -54,7 +62,13 @@ function install(fastPath: Forwarder.FastPath, n: number): void {
     session: n + 1,
   });
   const down = fastPath.install({
-    key: { source: ENDPOINT, destination: VIP, sourcePort: ENDPOINT_PORT, destinationPort: natPort },
+    key: {
+      protocol: PROTOCOL_SCTP,
+      source: ENDPOINT,
+      destination: VIP,
+      sourcePort: ENDPOINT_PORT,
+      destinationPort: natPort,
+    },
     newSource: VIP,
     newDestination: client,
     newSourcePort: SERVICE_PORT,

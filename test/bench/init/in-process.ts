@@ -5,8 +5,8 @@
 // machine does not show. Packets are made outside of the measured time.
 import { createForwarder, type Forwarder, LIMITS_DEFAULT, SimulatedFastPath } from "@holdfast/forwarder";
 import { ClientHost, EndpointHost, type Seen, see } from "@holdfast/forwarder/internal/testing/hosts";
-import { ManualClock } from "@holdfast/forwarder/internal/testing/manual-clock";
 import { noReplication, type Service, SessionView, seededRandom, silentLogger } from "@holdfast/model";
+import { ManualClock } from "@holdfast/model/testing";
 import { type Row, rounded } from "../replication/report.ts";
 
 const VIP = "203.0.113.1";

@@ -1,6 +1,7 @@
 // Packets that lie: wrong tags, wrong sources, broken lengths, floods.
+
 import assert from "node:assert/strict";
-import { systemRandom } from "@holdfast/model";
+import { PROTOCOL_SCTP, systemRandom } from "@holdfast/model";
 import {
   CHUNK,
   encodeAbort,
@@ -264,7 +265,13 @@ export const hostile: readonly Scenario[] = [
       const { natPort } = (await context.sessions()).find(({ phase }) => phase === "established") ?? {};
       const [source, destination] = [cluster.clientAddresses(0)[0] as string, cluster.vips[0] as string];
       const flow: GeneratedFlow = {
-        key: { source, destination, sourcePort: 36_412, destinationPort: SERVICE_PORT },
+        key: {
+          protocol: PROTOCOL_SCTP,
+          source,
+          destination,
+          sourcePort: 36_412,
+          destinationPort: SERVICE_PORT,
+        },
         newSource: destination,
         newDestination: source,
         newSourcePort: natPort ?? 1,
@@ -278,7 +285,9 @@ export const hostile: readonly Scenario[] = [
         session: 1,
       };
       const world = {
-        local: [{ address: destination, owned: true, ports: [SERVICE_PORT] }],
+        local: [
+          { address: destination, owned: true, ports: [{ protocol: PROTOCOL_SCTP, port: SERVICE_PORT }] },
+        ],
         endpoints: [],
         flows: [flow],
       };

@@ -1,4 +1,5 @@
 // In a guest, whose kernel has what this machine's may not: VRFs, and a VLAN on a bond, as telecom hosts have them.
+
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { before, describe, test } from "node:test";
@@ -18,6 +19,7 @@ import type { FastPath, Flow } from "@holdfast/forwarder/internal/fast-path/port
 import { interfaceFacts } from "@holdfast/forwarder/internal/fast-path/userspace/interface";
 import { openUserspaceFastPath } from "@holdfast/forwarder/internal/fast-path/userspace/userspace-fast-path";
 import { RawProbeChannel } from "@holdfast/forwarder/internal/health/raw-probe-channel";
+import { PROTOCOL_SCTP } from "@holdfast/model";
 import { encodeData } from "@holdfast/sctp";
 
 const data = encodeData({ tsn: 7, data: new Uint8Array(40).fill(0x61) });
@@ -132,7 +134,10 @@ describe("VRFs towards clients and towards endpoints", () => {
       const fastPath = await open();
       try {
         prepare(fastPath, up, down);
-        fastPath.setEndpoints([...ENDPOINTS, { address: REMOTE.endpoint, port: 7_000 }]);
+        fastPath.setEndpoints([
+          ...ENDPOINTS,
+          { protocol: PROTOCOL_SCTP, address: REMOTE.endpoint, port: 7_000 },
+        ]);
         fastPath.start();
         await comesOut(core, REMOTE.endpoint, () => client.inject(arriving(up, [data])));
         await comesOut(client, REMOTE.client, () => core.inject(arriving(down, [data])));

@@ -220,7 +220,7 @@ export class Machine {
       name,
       index,
       mac: macBytes((this.#ports.get(network) as Port).mac),
-      addresses: [{ address, prefix: { bytes: addressBytes(address), length: PREFIX_LENGTH } }],
+      addresses: [{ address, prefix: { bytes: addressBytes(address), bitCount: PREFIX_LENGTH } }],
     };
   }
 }

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { silentLogger } from "@holdfast/model";
+import { ManualClock } from "@holdfast/model/testing";
 import { announcerCompliance } from "../compliance.ts";
-import { ManualClock } from "../manual-clock.ts";
 import { BgpAnnouncer } from "./announcer.ts";
 import type { BgpConfiguration, RouterConfiguration, SpeakerRoute } from "./configuration.ts";
 import type { Speaker, SpeakerSession, SpeakerState } from "./speaker.ts";
@@ -86,11 +86,11 @@ announcerCompliance("bgp", () => {
   return {
     announcer,
     kind: "bgp",
-    elapse: (ms) => clock.elapse(ms),
+    elapse: (ms) => clock.advance(ms),
     leads: (vip) => speaker.routes.find((route) => route.vip === vip)?.rank,
     ranked: true,
     mute: false,
-    isHolding: () => !speaker.stopped || clock.timerCount() > 0,
+    isHolding: () => !speaker.stopped || clock.timerCount > 0,
   };
 });
 
@@ -101,7 +101,7 @@ suite("bgp announcer", () => {
     announcer.onStatus(() => told++);
     await announcer.announce([{ vip: "203.0.113.1", rank: 0 }]);
     assert.deepEqual(announcer.announced()[0]?.places, ["tor"]);
-    clock.elapse(5_000);
+    clock.advance(5_000);
     speaker.tell({ session: "Active", bfd: undefined, info: "Socket: Connection refused" });
     const [router] = announcer.routers();
     assert.equal(router?.flapCount, 1);
@@ -145,27 +145,27 @@ suite("bgp announcer", () => {
     speaker.tell({ session: "Active", bfd: "Down", info: "" });
     assert.deepEqual(speaker.told?.heldDown, ["tor"], "it is ordered before the session is back");
     speaker.tell({ session: "Established", bfd: "Down", info: "" });
-    clock.elapse(CONFIGURATION.holdDownMs * 2);
+    clock.advance(CONFIGURATION.holdDownMs * 2);
     assert.equal(med(), 1_000, "nobody watches it");
     speaker.tell({ session: "Established", bfd: "Up", info: "" });
-    clock.elapse(CONFIGURATION.holdDownMs - 1);
+    clock.advance(CONFIGURATION.holdDownMs - 1);
     assert.equal(med(), 1_000);
     assert.match(announcer.routers()[0]?.routes[0]?.reason ?? "", /until it has lasted/);
-    clock.elapse(1);
+    clock.advance(1);
     assert.equal(med(), 10);
     assert.deepEqual(speaker.told?.heldDown, []);
     await announcer.stop();
-    assert.equal(clock.timerCount(), 0);
+    assert.equal(clock.timerCount, 0);
   });
 
   test("a session that does not come is said to be unanswered after a while", () => {
     const { clock, speaker, announcer } = bgp();
     const info = () => announcer.routers()[0]?.info;
     speaker.tell({ session: "Connect", bfd: undefined, info: "" });
-    clock.elapse(9_000);
+    clock.advance(9_000);
     speaker.tell({ session: "Active", bfd: undefined, info: "" });
     assert.equal(info(), "");
-    clock.elapse(1_000);
+    clock.advance(1_000);
     assert.match(info() ?? "", /passwords differ/);
   });
 });

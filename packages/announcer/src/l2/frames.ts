@@ -1,12 +1,11 @@
 // The frames that move a neighbour's cache entry to us, and those that ask one whether it is there. Pure:
 // addresses in, bytes out.
-import { type Address, familyOf } from "@holdfast/model";
-import { addressToBytes } from "./address-bytes.ts";
+import { type Address, addressBytes, familyOf } from "@holdfast/model";
 
 const BROADCAST = new Uint8Array(6).fill(0xff);
 /** RFC 2464 §7: 33:33 and the last four bytes of the group; here all nodes, ff02::1. */
 const ALL_NODES_MAC = Uint8Array.of(0x33, 0x33, 0, 0, 0, 1);
-const ALL_NODES = addressToBytes("ff02::1");
+const ALL_NODES = addressBytes("ff02::1");
 
 const ETHERNET_HEADER_SIZE = 14;
 const ETHERTYPE_ARP = 0x0806;
@@ -42,7 +41,7 @@ export function announcementFrames(vip: Address, mac: Uint8Array): Uint8Array[] 
  *  22 sender MAC | 28 sender address | 32 target MAC | 38 target address
  */
 export function gratuitousArp(vip: Address, mac: Uint8Array, form: "request" | "reply"): Uint8Array {
-  const address = addressToBytes(vip);
+  const address = addressBytes(vip);
   const operation = form === "request" ? ARP_REQUEST : ARP_REPLY;
   const frame = arp(BROADCAST, { operation, senderMac: mac, sender: address, target: address });
   if (form === "reply") frame.set(mac, 32);
@@ -78,7 +77,7 @@ function arp(
  *  14 IPv6 header | 54 type 136 | 55 code | 56 checksum | 58 flags | 62 target | 78 option 2, length 1 | 80 MAC
  */
 export function unsolicitedAdvertisement(vip: Address, mac: Uint8Array): Uint8Array {
-  const target = addressToBytes(vip);
+  const target = addressBytes(vip);
   return neighbourMessage(
     { destination: ALL_NODES, mac: ALL_NODES_MAC },
     { address: target, mac },
@@ -95,8 +94,8 @@ export function solicitationFrame(
   neighbour: { readonly address: Address; readonly mac: Uint8Array },
   own: { readonly address: Address; readonly mac: Uint8Array },
 ): Uint8Array {
-  const target = addressToBytes(neighbour.address);
-  const source = addressToBytes(own.address);
+  const target = addressBytes(neighbour.address);
+  const source = addressBytes(own.address);
   if (familyOf(neighbour.address) === 6)
     return neighbourMessage(
       { destination: target, mac: neighbour.mac },

@@ -48,9 +48,15 @@ export type SessionQuery = Static<typeof SessionQuerySchema>;
 
 const summary = {
   id: Type.String({ description: "uuid, the same at every member." }),
+  protocol: Type.String({
+    description:
+      "sctp, or that of a later version: such a session is carried for other members, and no more.",
+  }),
   service: Type.String({ description: "Service id." }),
   serviceName: Type.String(),
-  phase: PhaseSchema,
+  phase: Type.Union([PhaseSchema, Type.Literal("unknown")], {
+    description: "unknown: of a protocol that this member does not know.",
+  }),
   clientPort: Type.Integer(),
   clients: Type.Array(AddressSchema, { description: "The client's addresses." }),
   endpoint: Type.Optional(

@@ -93,6 +93,7 @@ export function sessionColumns(nowMs: number): readonly Column<SessionSummary>[]
     { title: "NAT", cell: (s) => s.natPort, right: true },
     { title: "MEMBER", cell: (s) => s.member },
     { title: "AGE", cell: (s) => ageText(s.createdAt, nowMs), right: true },
+    { title: "PROTOCOL", cell: (s) => s.protocol, wide: true },
     { title: "CLIENTS", cell: (s) => s.clients.join(","), wide: true },
     { title: "ENDED", cell: (s) => s.ended, wide: true },
   ];

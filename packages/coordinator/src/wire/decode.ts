@@ -1,6 +1,7 @@
 // Bytes to messages. Decoding is total: hostile bytes end as a refusal with a name, never as a throw.
+
 import { timingSafeEqual } from "node:crypto";
-import { addressOfBytes } from "./address-bytes.ts";
+import { addressFromBytes } from "@holdfast/model";
 import * as encoding from "./encode.ts";
 import * as wire from "./message.ts";
 
@@ -133,7 +134,7 @@ function readState(reader: Reader): wire.AdvertisedState {
   });
   const readVip = (family: number) => {
     if (family !== 4 && family !== 6) reader.broken = true;
-    return addressOfBytes(reader.bytesOf(family === 4 ? 4 : 16));
+    return addressFromBytes(reader.bytesOf(family === 4 ? 4 : 16));
   };
   const claims = reader.list(reader.count16(wire.CLAIM_COUNT_MAX), () => {
     const family = reader.u8();

@@ -1,8 +1,8 @@
 // Messages to bytes. Our own messages keep the limits of message.ts; breaking one is our bug.
+
 import assert from "node:assert/strict";
 import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
-import { familyOf } from "@holdfast/model";
-import { addressToBytes } from "./address-bytes.ts";
+import { addressBytes, familyOf } from "@holdfast/model";
 import * as wire from "./message.ts";
 
 const KINDS = {
@@ -143,13 +143,13 @@ function writeProbe(writer: Writer, probe: wire.Probe, highest: number): void {
     writer.u8(familyOf(claim.vip));
     writer.u8(claim.grade);
     writer.u8(Math.min(claim.rank, 0xff));
-    writer.bytesOf(addressToBytes(claim.vip));
+    writer.bytesOf(addressBytes(claim.vip));
   }
   assert(state.claims.length + state.unserved.length <= wire.CLAIM_AND_UNSERVED_COUNT_MAX);
   writer.u16(state.unserved.length);
   for (const vip of state.unserved) {
     writer.u8(familyOf(vip));
-    writer.bytesOf(addressToBytes(vip));
+    writer.bytesOf(addressBytes(vip));
   }
 }
 

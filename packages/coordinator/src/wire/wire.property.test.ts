@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { addressBytes, addressFromBytes } from "@holdfast/model";
 import fc from "fast-check";
-import { addressOfBytes, addressToBytes } from "./address-bytes.ts";
 import { decode } from "./decode.ts";
 import { encode, encodeUnsealed, seal, tagOf } from "./encode.ts";
 import * as wire from "./message.ts";
@@ -17,7 +17,7 @@ const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const u48 = fc.integer({ min: 0, max: 2 ** 48 - 1 });
 const u53 = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
-const address = fc.oneof(bytes(4), bytes(16)).map(addressOfBytes);
+const address = fc.oneof(bytes(4), bytes(16)).map(addressFromBytes);
 const envelope = {
   from: u16,
   to: u16,
@@ -214,7 +214,7 @@ suite("messages on the wire", () => {
       "2001:0:0:1::1",
       "fe80::1:0:0:1",
     ]) {
-      assert.equal(addressOfBytes(addressToBytes(text)), text);
+      assert.equal(addressFromBytes(addressBytes(text)), text);
     }
   });
 });

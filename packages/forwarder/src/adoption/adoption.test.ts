@@ -8,6 +8,7 @@ import {
   endOf,
   type Generation,
   isLiving,
+  PROTOCOL_SCTP,
   type Replication,
   type SessionDelta,
   type SessionRecord,
@@ -203,7 +204,9 @@ test("old INITs in the ring are discarded", async () => {
   const rig = new Rig();
   const { SimulatedFastPath } = await import("../fast-path/simulated/simulated-fast-path.ts");
   const fastPath = new SimulatedFastPath({ nowMs: () => rig.clock.nowMs() });
-  fastPath.setLocal([{ address: VIP0, owned: true, ports: [SERVICE_PORT] }]);
+  fastPath.setLocal([
+    { address: VIP0, owned: true, ports: [{ protocol: PROTOCOL_SCTP, port: SERVICE_PORT }] },
+  ]);
   fastPath.inject(new ClientHost(CLIENT_PORT, SERVICE_PORT, 1).init(UP));
   rig.clock.advance(5_000);
   const next = new Rig({ fastPath, clock: rig.clock });

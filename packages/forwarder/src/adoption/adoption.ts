@@ -13,6 +13,8 @@ import {
   generationOf,
   isLiving,
   memberNumberOfPort,
+  type Place,
+  placeKey,
   type SessionRecord,
   sessionIdOf,
 } from "@holdfast/model";
@@ -183,7 +185,10 @@ export class Adoption {
     if (flow.direction !== "down") return;
     const { source, sourcePort, destinationPort } = flow.key;
     this.#core.natPorts.reserve(source, sourcePort, destinationPort);
-    this.#byDown.set(`${source}|${sourcePort}|${destinationPort}|${flow.tag >>> 0}`, flow.session);
+    this.#byDown.set(
+      downKey({ endpoint: source, endpointPort: sourcePort, natPort: destinationPort }, flow.tag),
+      flow.session,
+    );
   }
 
   #forget(handle: number, flows: readonly Flow[]): void {
@@ -192,7 +197,9 @@ export class Adoption {
     for (const flow of flows) {
       if (flow.direction !== "down") continue;
       const { source, sourcePort, destinationPort } = flow.key;
-      this.#byDown.delete(`${source}|${sourcePort}|${destinationPort}|${flow.tag >>> 0}`);
+      this.#byDown.delete(
+        downKey({ endpoint: source, endpointPort: sourcePort, natPort: destinationPort }, flow.tag),
+      );
     }
   }
 
@@ -216,11 +223,15 @@ export class Adoption {
   }
 }
 
+function downKey(place: Place, clientTag: number): string {
+  return `${placeKey(place)}|${clientTag >>> 0}`;
+}
+
 function downKeyOf(record: SessionRecord): string | undefined {
   const candidate = currentCandidate(record);
   const clientTag = record.commit?.clientTag;
   if (candidate === undefined || clientTag === undefined) return undefined;
-  return `${candidate.endpoint}|${candidate.endpointPort}|${candidate.natPort}|${clientTag >>> 0}`;
+  return downKey(candidate, clientTag);
 }
 
 /** What the flows of one session say; undefined when its service is gone, or a direction is missing. */
@@ -229,7 +240,7 @@ function recordOf(core: Core, flows: readonly Flow[], memberNumberCount: number)
   const down = flows.filter((flow) => flow.direction === "down");
   const [firstUp, firstDown] = [up[0], down[0]];
   if (firstUp === undefined || firstDown === undefined) return undefined;
-  const entry = core.registry.byVip(firstDown.newSource, firstDown.newSourcePort);
+  const entry = core.registry.byVip(firstDown.key.protocol, firstDown.newSource, firstDown.newSourcePort);
   const endpoint = down
     .map(({ key }) => core.registry.endpointAddress(key.source, key.sourcePort))
     .find((address) => address !== undefined);

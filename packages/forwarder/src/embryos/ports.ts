@@ -1,7 +1,7 @@
 // The NAT port of an embryo, and how it goes back.
 
 import type { Core } from "../core.ts";
-import type { Place } from "../slow-path/place.ts";
+import type { Place } from "../slow-path/sctp/place.ts";
 import type { Embryo } from "./embryo.ts";
 
 /** Makes room: an embryo that had its time and is in nobody's table. Its cookie, should it come, finds nothing. */

@@ -5,18 +5,20 @@ import {
   currentCandidate,
   type EndCause,
   endOf,
+  endpointKey,
   isEnded,
   isLiving,
   type Service,
   type SessionId,
   type SessionRecord,
+  sameEndpoint,
 } from "@holdfast/model";
 import type { Core } from "../core.ts";
 import { sessionIdOfEmbryo } from "../embryos/embryo.ts";
 import { releasePort } from "../embryos/ports.ts";
 import { addressesDown, downSinceMs, isEndpointGone } from "../health/endpoint-addresses.ts";
 import { placesOf, type ServiceEntry } from "../services/registry.ts";
-import { abortClient, abortEndpoint } from "../slow-path/answers.ts";
+import { abortClient, abortEndpoint } from "../slow-path/sctp/answers.ts";
 
 /** Sessions ended in one turn of the event loop. */
 const ENDED_COUNT_MAX_PER_TURN = 256;
@@ -82,7 +84,7 @@ export class EndpointGuard {
     for (const { service } of this.#core.registry.entries) {
       const kept = next.get(service.id);
       for (const { address, port } of placesOf(service)) {
-        if (kept?.some((e) => e.address === address && e.port === port) === true) continue;
+        if (kept?.some((e) => sameEndpoint(e, { address, port })) === true) continue;
         if (this.#core.isRemoved({ serviceId: service.id, endpoint: { address, port } }))
           lost.push({ serviceId: service.id, address, port });
       }
@@ -109,10 +111,9 @@ export class EndpointGuard {
   #endHandshakes(lost: readonly LostEndpoint[]): void {
     const { nursery, table } = this.#core;
     if (lost.length === 0 || nursery.size === 0) return;
-    const places = new Set(lost.map((place) => `${place.serviceId}|${place.address}|${place.port}`));
+    const places = new Set(lost.map((place) => `${place.serviceId}|${endpointKey(place)}`));
     for (const embryo of [...nursery.values()]) {
-      const { address, port } = embryo.endpoint;
-      if (!places.has(`${embryo.entry.service.id}|${address}|${port}`)) continue;
+      if (!places.has(`${embryo.entry.service.id}|${endpointKey(embryo.endpoint)}`)) continue;
       nursery.remove(embryo);
       releasePort(this.#core, embryo);
       const id = sessionIdOfEmbryo(embryo);
@@ -152,7 +153,7 @@ export class EndpointGuard {
     }
     for (const endpoint of registry.endpoints) {
       const { address, port } = endpoint;
-      const key = `${address}|${port}`;
+      const key = endpointKey(endpoint);
       const sinceMs = downSinceMs(this.#core, endpoint);
       if (sinceMs === undefined) {
         this.#told.delete(key);

@@ -1,6 +1,6 @@
 // The port between slow path and fast path. Implementations: bpf/ (XDP and TC), userspace/ (TPACKET_V3 around the
 // reference translator), and a simulated one in tests; all pass compliance.ts.
-import type { Address } from "@holdfast/model";
+import type { Address, Protocol } from "@holdfast/model";
 
 export type FastPathMode = "xdp" | "xdp-generic" | "tc" | "userspace";
 
@@ -36,6 +36,7 @@ export interface Fallback {
 
 /** What the fast path matches: the packet as it arrives. */
 export interface FlowKey {
+  readonly protocol: Protocol;
   readonly source: Address;
   readonly destination: Address;
   readonly sourcePort: number;
@@ -119,12 +120,23 @@ export type PuntReason =
   | "ndp"
   | "probe";
 
+/** A port of a protocol: the same number of another protocol is another port. */
+export interface ProtocolPort {
+  readonly protocol: Protocol;
+  readonly port: number;
+}
+
+/** Where an endpoint of a protocol listens. */
+export interface FastPathEndpoint extends ProtocolPort {
+  readonly address: Address;
+}
+
 export interface LocalAddress {
   readonly address: Address;
   /** VIPs only: this member owns it now, answers ARP, NDP and ping for it while the sign of life is fresh. */
   readonly owned: boolean;
-  /** SCTP ports served on it. Packets to others are dropped with a reason. */
-  readonly ports: readonly number[];
+  /** Served on it. Packets to others are dropped with a reason. */
+  readonly ports: readonly ProtocolPort[];
   /** Where newcomers go while this daemon is dead. */
   readonly successor?: { readonly interfaceIndex: number; readonly mac: Uint8Array };
 }
@@ -151,7 +163,7 @@ export interface FastPath {
    * Configured endpoint addresses (address, port). Packets from an endpoint's port to a VIP without a flow are punted as
    * misses: from these addresses as proven where they are INIT-ACKs, from any other since a session may have its own.
    */
-  setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void;
+  setEndpoints(endpoints: readonly FastPathEndpoint[]): void;
   /** Inserts or replaces. false: the table is full (a counter says so); established flows are not touched. */
   install(flow: Flow): boolean;
   remove(key: FlowKey): void;

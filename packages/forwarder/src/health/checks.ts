@@ -1,6 +1,8 @@
 // Which check an endpoint is asked with. An endpoint has one verdict, whatever services have it: its own check goes before
 // that of a service, a check before none, and of equals that of the service whose id comes first, at every member the same.
+
 import type { Address, HealthCheck, Service } from "@holdfast/model";
+import { endpointKey } from "@holdfast/model";
 import { placesOf } from "../services/registry.ts";
 import type { ProbedEndpoint } from "./prober.ts";
 
@@ -28,17 +30,19 @@ export function probedEndpoints(
       const check = healthCheck ?? service.healthCheck;
       if (check === undefined) continue;
       const choice = { check, isOwn: healthCheck !== undefined, serviceId: service.id };
-      const key = `${address}|${port}`;
+      const key = endpointKey({ address, port });
       const known = choices.get(key);
       if (known === undefined || precedes(choice, known)) choices.set(key, choice);
     }
   }
   const endpoints = registry.endpointList().map(({ address, port }) => {
-    const check = choices.get(`${registry.endpointAddress(address, port) ?? address}|${port}`)?.check;
+    const check = choices.get(
+      endpointKey({ address: registry.endpointAddress(address, port) ?? address, port }),
+    )?.check;
     return { address, port, ...(check !== undefined && { check }) };
   });
-  const known = new Set(endpoints.map(({ address, port }) => `${address}|${port}`));
-  return [...endpoints, ...hosts.filter(({ address, port }) => !known.has(`${address}|${port}`))];
+  const known = new Set(endpoints.map(({ address, port }) => endpointKey({ address, port })));
+  return [...endpoints, ...hosts.filter(({ address, port }) => !known.has(endpointKey({ address, port })))];
 }
 
 function precedes(a: Choice, b: Choice): boolean {

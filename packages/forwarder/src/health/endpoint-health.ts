@@ -1,6 +1,8 @@
 // What is known of the health of endpoint addresses: this member's own verdicts, and those of the others. Selection
 // follows the own view; that an endpoint is dead, so that its clients are told, takes a majority and a while.
+
 import type { Address, Endpoint, MemberName } from "@holdfast/model";
+import { endpointKey } from "@holdfast/model";
 
 export type Verdict = "up" | "down";
 
@@ -51,7 +53,7 @@ export class EndpointHealth {
   /** Nothing known counts as up: before the first probe has come back an endpoint must be usable. */
   isUp(endpoint: Place): boolean {
     if (this.#downCount === 0) return true;
-    const state = this.#states.get(keyOf(endpoint));
+    const state = this.#states.get(endpointKey(endpoint));
     if (state === undefined) return true;
     if (state.own !== undefined) return state.own === "up";
     const { down, all } = tally(state);
@@ -62,7 +64,7 @@ export class EndpointHealth {
   verdictOf(
     endpoint: Place,
   ): { readonly verdict: Verdict; readonly reason: string; readonly speaks: boolean } | undefined {
-    const state = this.#states.get(keyOf(endpoint));
+    const state = this.#states.get(endpointKey(endpoint));
     if (state?.own === undefined) return undefined;
     return { verdict: state.own, reason: state.reason, speaks: state.speaks };
   }
@@ -134,17 +136,17 @@ export class EndpointHealth {
 
   /** Since when a majority has called it down without a break, and nobody up; undefined: it does not. */
   downSinceMs(endpoint: Place): number | undefined {
-    return this.#states.get(keyOf(endpoint))?.downSinceMs;
+    return this.#states.get(endpointKey(endpoint))?.downSinceMs;
   }
 
   /** It is down, and its host has nobody that could have an association. */
   isGone(endpoint: Place): boolean {
-    return this.#states.get(keyOf(endpoint))?.gone === true;
+    return this.#states.get(endpointKey(endpoint))?.gone === true;
   }
 
   /** Forgets endpoints that no service has any more. */
   retain(endpoints: readonly Place[]): void {
-    const kept = new Set(endpoints.map(keyOf));
+    const kept = new Set(endpoints.map(endpointKey));
     for (const [key, state] of this.#states) {
       if (kept.has(key)) continue;
       this.#downCount -= tally(state).down;
@@ -158,7 +160,7 @@ export class EndpointHealth {
   }
 
   #state(endpoint: Place): State {
-    const key = keyOf(endpoint);
+    const key = endpointKey(endpoint);
     let state = this.#states.get(key);
     if (state === undefined) {
       state = {
@@ -193,8 +195,4 @@ function tally(state: State): { down: number; silent: number; all: number } {
   if (state.own !== undefined) verdicts.push({ verdict: state.own, speaks: state.speaks });
   const down = verdicts.filter(({ verdict }) => verdict === "down");
   return { down: down.length, silent: down.filter(({ speaks }) => !speaks).length, all: verdicts.length };
-}
-
-function keyOf(endpoint: Place): string {
-  return `${endpoint.address}|${endpoint.port}`;
 }

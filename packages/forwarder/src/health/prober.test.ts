@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { type Address, addressBytes, type HealthCheck, seededRandom } from "@holdfast/model";
-
+import { ManualClock } from "@holdfast/model/testing";
 import {
   type Chunk,
   encodeAbort,
@@ -13,7 +13,6 @@ import {
   parseInit,
   parsePacket,
 } from "@holdfast/sctp";
-import { ManualClock } from "../testing/manual-clock.ts";
 import { ANSWERED, type Ask, type ProbeQuestion, UNANSWERED } from "./probe.ts";
 import { HealthProber, type ProbeChannel, type ProbedEndpoint } from "./prober.ts";
 

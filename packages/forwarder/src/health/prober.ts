@@ -1,6 +1,8 @@
 // Health probes: who is asked when, with what, and what follows. Each endpoint is asked with one check: its own, its
 // service's, or an INIT. Where another check than SCTP calls it down, INITs say whether its associations may live.
+
 import type { Address, Clock, HealthCheck, Random, Timer } from "@holdfast/model";
+import { endpointKey } from "@holdfast/model";
 import { askOverSockets } from "./connect-probe.ts";
 import type { Verdict } from "./endpoint-health.ts";
 import { pingProbes } from "./ping-probe.ts";
@@ -122,8 +124,8 @@ export class HealthProber {
   /** Replaces what is probed. What stays keeps its verdict; the first probe of what is new goes out within a period. */
   setEndpoints(endpoints: readonly ProbedEndpoint[]): void {
     const asked = endpoints.filter(({ check }) => check?.kind !== "none");
-    const wanted = new Map(asked.map((endpoint) => [keyOf(endpoint), endpoint]));
-    const all = new Map(endpoints.map((endpoint) => [keyOf(endpoint), endpoint]));
+    const wanted = new Map(asked.map((endpoint) => [endpointKey(endpoint), endpoint]));
+    const all = new Map(endpoints.map((endpoint) => [endpointKey(endpoint), endpoint]));
     for (const [key, target] of this.#targets) {
       if (wanted.has(key)) continue;
       this.#cancel(target);
@@ -147,14 +149,14 @@ export class HealthProber {
 
   /** Passive signs make a probe due now; a verdict follows from its answer only. */
   probeNow(endpoint: ProbedEndpoint): void {
-    const target = this.#targets.get(keyOf(endpoint));
+    const target = this.#targets.get(endpointKey(endpoint));
     if (target === undefined || target.attempt !== undefined) return;
     this.#schedule(target, 0);
   }
 
   /** undefined: it is not probed, or has not answered. */
   delaysOf(endpoint: ProbedEndpoint): ProbeDelays | undefined {
-    const delaysMs = this.#targets.get(keyOf(endpoint))?.delaysMs;
+    const delaysMs = this.#targets.get(endpointKey(endpoint))?.delaysMs;
     if (delaysMs === undefined || delaysMs.length === 0) return undefined;
     const sum = delaysMs.reduce((total, ms) => total + ms, 0);
     return {
@@ -335,8 +337,4 @@ function settingsOf(check: HealthCheck, settings: ProbeSettings): ProbeSettings 
     downCount: check.downCount ?? settings.downCount,
     upCount: check.upCount ?? settings.upCount,
   };
-}
-
-function keyOf(endpoint: ProbedEndpoint): string {
-  return `${endpoint.address}|${endpoint.port}`;
 }

@@ -1,7 +1,9 @@
 // Endpoints that are one server with two addresses. The evidence is the endpoints' own: each answered this member's latest
 // probe, and its INIT-ACK lists the other (RFC 9260 §5.1.2). A probe's tag is random and known to its endpoint alone, so
 // nobody else can say it; one endpoint's word about another is not enough, or it could make that one its own.
+
 import type { Address } from "@holdfast/model";
+import { endpointKey } from "@holdfast/model";
 
 /** A configured endpoint with all of its addresses. */
 export interface Server {
@@ -24,7 +26,7 @@ export class Twins {
 
   /** An answer to a probe. true: it lists something else than the one before. */
   answered(place: Place, listed: readonly Address[]): boolean {
-    const key = keyOf(place);
+    const key = endpointKey(place);
     const next = new Set(listed.slice(0, LISTED_COUNT_MAX));
     const before = this.#listed.get(key);
     if (before !== undefined && before.size === next.size && listed.every((address) => before.has(address)))
@@ -35,7 +37,7 @@ export class Twins {
 
   /** Forgets what nobody probes any more. */
   retain(places: readonly Place[]): void {
-    const kept = new Set(places.map(keyOf));
+    const kept = new Set(places.map(endpointKey));
     for (const key of this.#listed.keys()) if (!kept.has(key)) this.#listed.delete(key);
   }
 
@@ -44,7 +46,7 @@ export class Twins {
     const byAddress = new Map<string, Server[]>();
     for (const server of endpoints)
       for (const address of server.addresses) {
-        const key = keyOf({ address, port: server.port });
+        const key = endpointKey({ address, port: server.port });
         const sharing = byAddress.get(key);
         if (sharing === undefined) byAddress.set(key, [server]);
         else sharing.push(server);
@@ -52,7 +54,7 @@ export class Twins {
     const groups = new Map(endpoints.map((server) => [server, new Set([server])]));
     for (const server of endpoints)
       for (const address of this.#listedBy(server))
-        for (const other of byAddress.get(keyOf({ address, port: server.port })) ?? []) {
+        for (const other of byAddress.get(endpointKey({ address, port: server.port })) ?? []) {
           const [ours, theirs] = [groups.get(server), groups.get(other)];
           if (ours === undefined || theirs === undefined || ours === theirs) continue;
           if (!this.#listedBy(other).some((each) => server.addresses.includes(each))) continue;
@@ -65,16 +67,12 @@ export class Twins {
     for (const [server, members] of groups) {
       if (members.size < 2) continue;
       const others = [...members].filter((other) => other !== server).map(({ identity }) => identity);
-      twins.set(`${server.identity}|${server.port}`, others.sort());
+      twins.set(endpointKey({ address: server.identity, port: server.port }), others.sort());
     }
     return twins;
   }
 
   #listedBy({ addresses, port }: Server): Address[] {
-    return addresses.flatMap((address) => [...(this.#listed.get(keyOf({ address, port })) ?? [])]);
+    return addresses.flatMap((address) => [...(this.#listed.get(endpointKey({ address, port })) ?? [])]);
   }
-}
-
-function keyOf({ address, port }: Place): string {
-  return `${address}|${port}`;
 }

@@ -21,7 +21,7 @@ import type { Flow, FlowCounters } from "../fast-path/port.ts";
 import { noteDownPackets, noteUpTraffic } from "../path-mapping/fallback.ts";
 import type { LocalSession } from "../sessions/local-session.ts";
 import type { Dispatcher } from "../slow-path/dispatcher.ts";
-import { flushHeard } from "../slow-path/heard.ts";
+import { flushHeard } from "../slow-path/sctp/heard.ts";
 
 /** Activity is reported each quarter of the idle limit (docs: activity epochs). */
 const ACTIVITY_QUARTER = 4;

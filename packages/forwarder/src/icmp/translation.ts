@@ -28,7 +28,7 @@ import { bytesOf } from "../packet/translate.ts";
 import { endpointAddressFor } from "../path-mapping/endpoint-addresses.ts";
 import { downDestinations, isVerified } from "../path-mapping/flows.ts";
 import type { ServiceEntry } from "../services/registry.ts";
-import { sessionsAt } from "../slow-path/origin.ts";
+import { sessionsAt } from "../slow-path/sctp/origin.ts";
 import { matchDown, matchUp } from "../tracker/match.ts";
 import { encodeIcmp } from "./own-errors.ts";
 
@@ -154,6 +154,7 @@ function isAboutProven(core: Core, origin: Origin, inner: Inner, tooBig: boolean
   if (tooBig || configured === inner.destination) return true;
   // The way back of the packet that the error quotes.
   const heard = core.fastPath.counters({
+    protocol: PROTOCOL.SCTP,
     source: inner.destination,
     destination: inner.source,
     sourcePort: inner.destinationPort,
@@ -211,7 +212,7 @@ function toClient(
 
 /** A packet from an endpoint to its client: the endpoint is told. */
 function originOfDown(core: Core, inner: Inner): Origin | undefined {
-  const entry = core.registry.byVip(inner.source, inner.sourcePort);
+  const entry = core.registry.byVip(PROTOCOL.SCTP, inner.source, inner.sourcePort);
   if (entry === undefined || inner.tag === 0) return undefined;
   for (const record of core.table.byClient(entry.service.id, inner.destination, inner.destinationPort)) {
     if (!isLiving(record) || provenGeneration(record, inner, "down") === undefined) continue;

@@ -1,9 +1,9 @@
 // NAT ports: unique per endpoint (address, port), whatever the service and VIP. The port space is cut into slots, and
 // this member allocates only in its own, so no two members can hand out the same port, also in a partition. Of slots that
 // no member has every member keeps what is in use, since each has a vote (loans.ts).
-import { type Address, memberNumberOfPort, type Random } from "@holdfast/model";
+import { type Address, endpointKey, memberNumberOfPort, type Place, type Random } from "@holdfast/model";
 import type { ForwarderLimits } from "../limits.ts";
-import { isHeldBy, type PortHolder, type PortPlace } from "./holder.ts";
+import { isHeldBy, type PortHolder } from "./holder.ts";
 import { RestQueue } from "./rest-queue.ts";
 
 /** Ports below are given only to clients that use them themselves. */
@@ -96,7 +96,7 @@ export class NatPorts {
 
   /** Takes exactly this port, when it is free, or rests since the same client had it: from its own port it comes back. */
   take(
-    place: PortPlace,
+    place: Place,
     holder: PortHolder,
     source: Address,
     nowMs: number,
@@ -179,13 +179,13 @@ export class NatPorts {
 
   /** Ports toward the endpoint that newcomers may get: free ones, and those of evicted embryos, rested or not. */
   available(endpoint: Address, endpointPort: number): number {
-    const space = this.#spaces.get(spaceKey(endpoint, endpointPort));
+    const space = this.#spaces.get(endpointKey({ address: endpoint, port: endpointPort }));
     return space === undefined ? PORT_COUNT / this.#stride : space.freeCount + space.evictedCount;
   }
 
   isUsed(endpoint: Address, endpointPort: number, natPort: number): boolean {
     const spaces = this.#isCommon(natPort) ? this.#commons : this.#spaces;
-    return spaces.get(spaceKey(endpoint, endpointPort))?.state[natPort] === USED;
+    return spaces.get(endpointKey({ address: endpoint, port: endpointPort }))?.state[natPort] === USED;
   }
 
   /** Gives a port back; it rests before anybody but `holder` gets it again. Twice is harmless. */
@@ -198,7 +198,7 @@ export class NatPorts {
     holder?: PortHolder,
   ): void {
     const spaces = this.#isCommon(natPort) ? this.#commons : this.#spaces;
-    const space = spaces.get(spaceKey(endpoint, endpointPort));
+    const space = spaces.get(endpointKey({ address: endpoint, port: endpointPort }));
     if (space === undefined || space.state[natPort] !== USED) return;
     if (holder !== undefined) space.holders.set(natPort, holder);
     space.state[natPort] = reason === "evicted" ? EVICTED : RESTING;
@@ -240,7 +240,7 @@ export class NatPorts {
   }
 
   #space(endpoint: Address, endpointPort: number, spaces = this.#spaces): PortSpace {
-    const key = spaceKey(endpoint, endpointPort);
+    const key = endpointKey({ address: endpoint, port: endpointPort });
     let space = spaces.get(key);
     if (space === undefined) {
       space = {
@@ -260,7 +260,7 @@ export class NatPorts {
 
   /** What is kept of other endpoints; nothing of those that have no ports in use. */
   #spacesOf(endpoints: readonly Address[], port: number, spaces = this.#spaces): PortSpace[] {
-    return endpoints.flatMap((endpoint) => spaces.get(spaceKey(endpoint, port)) ?? []);
+    return endpoints.flatMap((endpoint) => spaces.get(endpointKey({ address: endpoint, port })) ?? []);
   }
 
   #search(
@@ -321,10 +321,6 @@ export class NatPorts {
 
 function isFreeAt(spaces: readonly PortSpace[], port: number): boolean {
   return spaces.every(({ state }) => state[port] === FREE);
-}
-
-function spaceKey(endpoint: Address, endpointPort: number): string {
-  return `${endpoint}|${endpointPort}`;
 }
 
 /** FNV-1a over the text with a secret start, then mixed: a cheap keyed hash, not a cryptographic one. */

@@ -1,22 +1,18 @@
 // Whose a NAT port is, when it is the client's own port: a peer that demands a source port comes back from it.
-import { type Address, natPortsOf, type ServiceId, type SessionRecord } from "@holdfast/model";
-
-/** A port toward an endpoint. */
-export interface PortPlace {
-  readonly endpoint: Address;
-  readonly endpointPort: number;
-  readonly natPort: number;
-}
+import {
+  type Address,
+  natPortsOf,
+  type Place,
+  type ServiceId,
+  type SessionRecord,
+  samePlace,
+} from "@holdfast/model";
 
 /** The client whose own port it is. */
 export interface PortHolder {
   readonly serviceId: ServiceId;
   /** Of the client, those that it lists included. */
   readonly addresses: readonly Address[];
-}
-
-export function placeText({ endpoint, endpointPort, natPort }: PortPlace): string {
-  return `${endpoint}|${endpointPort}|${natPort}`;
 }
 
 /** Whether `source` is the client that holds it: from its address, to its service. */
@@ -31,9 +27,8 @@ export function holderOf(record: SessionRecord, natPort: number): PortHolder | u
 }
 
 /** Client tags of a session's generations that hold a place. */
-export function tagsAt(record: SessionRecord, place: PortPlace): number[] {
-  const isAt = (c: PortPlace) =>
-    c.natPort === place.natPort && c.endpoint === place.endpoint && c.endpointPort === place.endpointPort;
+export function tagsAt(record: SessionRecord, place: Place): number[] {
+  const isAt = (held: Place) => samePlace(held, place);
   if (!natPortsOf(record).some(isAt)) return [];
   const tags: number[] = [];
   for (const generation of record.generations.values())

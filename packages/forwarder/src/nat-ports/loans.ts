@@ -8,15 +8,23 @@
 //
 // Toward one endpoint only: an INIT that two members see may not go to two endpoints from one port, not even one after the
 // other, or a late INIT-ACK would not say whose it is.
-import { type Address, isLiving, memberNumberOfPort, type SessionTable, type Tag } from "@holdfast/model";
+import {
+  type Address,
+  isLiving,
+  memberNumberOfPort,
+  type Place,
+  placeKey,
+  type SessionTable,
+  type Tag,
+} from "@holdfast/model";
 import type { Counters } from "../counters/counters.ts";
 import { TokenBucket } from "../counters/token-bucket.ts";
 import type { ForwarderLimits } from "../limits.ts";
 import type { NatPorts } from "./allocator.ts";
-import { isHeldBy, type PortHolder, type PortPlace, placeText } from "./holder.ts";
+import { isHeldBy, type PortHolder } from "./holder.ts";
 
 /** A client's wish for its own port. */
-export interface PortWish extends PortPlace {
+export interface PortWish extends Place {
   readonly serviceId: string;
   readonly source: Address;
   /** What the client lists beside its source. */
@@ -30,9 +38,9 @@ export interface PortWish extends PortPlace {
 export type LoanMessage =
   | ({ readonly kind: "lend" } & PortWish)
   /** The handshake did not come to anything. */
-  | ({ readonly kind: "back"; readonly clientTag: Tag } & PortPlace)
+  | ({ readonly kind: "back"; readonly clientTag: Tag } & Place)
   /** Does the handshake with this tag still need it? */
-  | ({ readonly kind: "still"; readonly clientTag: Tag } & PortPlace);
+  | ({ readonly kind: "still"; readonly clientTag: Tag } & Place);
 
 /** How members are asked; absent where there are none. */
 export interface PortLending {
@@ -45,7 +53,7 @@ export interface PortLending {
 }
 
 /** A port that a handshake has. */
-export interface Loan extends PortPlace {
+export interface Loan extends Place {
   readonly clientTag: Tag;
   readonly lenders: readonly number[];
 }
@@ -65,7 +73,7 @@ interface Use {
 }
 
 interface Lent {
-  readonly place: PortPlace;
+  readonly place: Place;
   readonly holder: PortHolder;
   readonly uses: Use[];
 }
@@ -89,7 +97,7 @@ export interface LoansOptions {
   /** Identities of endpoints whose NAT ports must differ from this one's. */
   readonly sharingPorts: (endpoint: Address, port: number) => readonly Address[];
   /** A handshake of this member that has the port: not in the table yet. */
-  readonly isUsedHere: (place: PortPlace, clientTag: Tag) => boolean;
+  readonly isUsedHere: (place: Place, clientTag: Tag) => boolean;
 }
 
 export class Loans {
@@ -234,7 +242,7 @@ export class Loans {
     const { natPorts, counters, table, nowMs } = this.#options;
     const { endpoint, endpointPort, natPort, serviceId, source, clientTag } = wish;
     if (!natPorts.tracks(natPort)) return "no";
-    const key = placeText(wish);
+    const key = placeKey(wish);
     let lent = this.#lent.get(key);
     if (lent === undefined && this.isFull) return "no";
     if (this.#isElsewhere(wish)) return "elsewhere";
@@ -270,17 +278,16 @@ export class Loans {
   /** This INIT has the port toward another endpoint, in a handshake or in the table. */
   #isElsewhere(wish: PortWish): boolean {
     const { natPort, clientTag, serviceId, source } = wish;
-    const key = placeText(wish);
+    const key = placeKey(wish);
     const left = this.#left.get(`${natPort}|${clientTag}`);
     if (left !== undefined && left.key !== key && left.untilMs > this.#options.nowMs() && !wish.isRequired)
       return true;
     for (const other of this.#byPort.get(natPort) ?? [])
-      if (placeText(other.place) !== key && other.uses.some((use) => use.clientTag === clientTag))
-        return true;
+      if (placeKey(other.place) !== key && other.uses.some((use) => use.clientTag === clientTag)) return true;
     for (const record of this.#options.table.byClient(serviceId, source, natPort)) {
       if (!isLiving(record)) continue;
       for (const candidate of record.generations.get(clientTag)?.candidates.values() ?? [])
-        if (candidate.natPort === natPort && placeText(candidate) !== key) return true;
+        if (candidate.natPort === natPort && placeKey(candidate) !== key) return true;
     }
     return false;
   }
@@ -302,13 +309,13 @@ export class Loans {
   }
 
   /** Whether a handshake has it that no session in the table stands for. */
-  isLent(place: PortPlace): boolean {
-    return this.#lent.size > 0 && this.#lent.has(placeText(place));
+  isLent(place: Place): boolean {
+    return this.#lent.size > 0 && this.#lent.has(placeKey(place));
   }
 
   /** A session in the table holds the place now, with these tags: it says from here on whether the port is free. */
-  settled(place: PortPlace, clientTags: readonly Tag[]): void {
-    const key = placeText(place);
+  settled(place: Place, clientTags: readonly Tag[]): void {
+    const key = placeKey(place);
     const lent = this.#lent.get(key);
     if (lent === undefined) return;
     for (let i = lent.uses.length - 1; i >= 0; i--)
@@ -352,7 +359,7 @@ export class Loans {
     }
   }
 
-  #isNeeded(place: PortPlace, clientTag: Tag): boolean {
+  #isNeeded(place: Place, clientTag: Tag): boolean {
     const { isUsedHere, table } = this.#options;
     if (isUsedHere(place, clientTag)) return true;
     const { endpoint, endpointPort, natPort } = place;
@@ -360,8 +367,8 @@ export class Loans {
   }
 
   /** One use less; without any the port is given back, unless the table holds it. */
-  #over(place: PortPlace, member: number, clientTag: Tag): void {
-    const key = placeText(place);
+  #over(place: Place, member: number, clientTag: Tag): void {
+    const key = placeKey(place);
     const lent = this.#lent.get(key);
     const index = lent?.uses.findIndex((use) => use.member === member && use.clientTag === clientTag) ?? -1;
     if (lent === undefined || index < 0) return;

@@ -6,6 +6,7 @@ import {
   type SessionChange,
   type SessionRecord,
   type SessionTable,
+  samePlace,
 } from "@holdfast/model";
 import type { NatPorts, ReleaseReason } from "./allocator.ts";
 import { holderOf, tagsAt } from "./holder.ts";
@@ -80,8 +81,4 @@ function isEchoed(record: SessionRecord): boolean {
     for (const candidate of generation.candidates.values()) if (candidate.echoed) return true;
   }
   return record.commit !== undefined;
-}
-
-function samePlace(a: CandidateIdentity, b: CandidateIdentity): boolean {
-  return a.natPort === b.natPort && a.endpoint === b.endpoint && a.endpointPort === b.endpointPort;
 }

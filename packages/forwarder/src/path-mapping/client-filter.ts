@@ -5,8 +5,10 @@ import {
   addressesOfEndpoint,
   addressFromBytes,
   CLIENT_ADDRESS_COUNT_MAX,
+  type Prefix,
+  parsePrefix,
+  prefixContains,
 } from "@holdfast/model";
-import { type Prefix, parsePrefix, prefixContains } from "../services/prefix.ts";
 import { placesOf, type ServiceEntry } from "../services/registry.ts";
 
 /** Never a client: unspecified, loopback, multicast, broadcast, link-local. */

@@ -131,6 +131,7 @@ export function flowsOf(record: SessionRecord, entry: ServiceEntry, local: Local
         if (familyOf(source) !== family) continue;
         flows.push({
           key: {
+            protocol: record.protocol,
             source,
             destination: vipAddress,
             sourcePort: candidate.endpointPort,
@@ -160,6 +161,7 @@ export function flowsOf(record: SessionRecord, entry: ServiceEntry, local: Local
       if (familyOf(client) !== family || !record.clients.has(client)) continue;
       flows.push({
         key: {
+          protocol: record.protocol,
           source: client,
           destination: vipAddress,
           sourcePort: record.clientPort,
@@ -188,7 +190,7 @@ function peerTag(tag: Tag): Pick<Flow, "peerTag"> {
 }
 
 export function flowKeyText(key: FlowKey): string {
-  return `${key.source}|${key.destination}|${key.sourcePort}|${key.destinationPort}`;
+  return `${key.protocol}|${key.source}|${key.destination}|${key.sourcePort}|${key.destinationPort}`;
 }
 
 /** Whether two flows with the same key do the same; the session handle counts, too. */

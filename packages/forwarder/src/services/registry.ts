@@ -4,10 +4,13 @@ import {
   addressBytes,
   addressesOfEndpoint,
   type Endpoint,
+  endpointKey,
+  type Prefix,
+  type Protocol,
+  parsePrefix,
   type Service,
   type ServiceId,
 } from "@holdfast/model";
-import { type Prefix, parsePrefix } from "./prefix.ts";
 
 export interface ServiceEntry {
   readonly service: Service;
@@ -27,7 +30,8 @@ const NONE: readonly Address[] = [];
 
 export class ServiceRegistry {
   #entries = new Map<ServiceId, ServiceEntry>();
-  #byVipPort = new Map<string, ServiceEntry>();
+  /** By protocol, VIP and port. */
+  #byClaim = new Map<string, ServiceEntry>();
   #byVip = new Map<Address, ServiceEntry[]>();
   /** "identity|port" → the endpoint and all of its addresses, in whatever services it is. */
   #endpoints = new Map<string, { readonly endpoint: Endpoint; readonly addresses: Address[] }>();
@@ -39,7 +43,7 @@ export class ServiceRegistry {
 
   set(services: readonly Service[]): void {
     this.#entries = new Map();
-    this.#byVipPort = new Map();
+    this.#byClaim = new Map();
     this.#byVip = new Map();
     this.#endpoints = new Map();
     this.#identities = new Map();
@@ -48,7 +52,7 @@ export class ServiceRegistry {
       const entry = entryOf(service);
       this.#entries.set(service.id, entry);
       for (const vip of service.vips) {
-        this.#byVipPort.set(addressPort(vip, service.port), entry);
+        this.#byClaim.set(claimKey(service.protocol, vip, service.port), entry);
         const sharing = this.#byVip.get(vip);
         if (sharing === undefined) this.#byVip.set(vip, [entry]);
         else sharing.push(entry);
@@ -60,12 +64,12 @@ export class ServiceRegistry {
   #addEndpoint(endpoint: Endpoint): void {
     const { address: identity, port } = endpoint;
     this.#ports.add(port);
-    const key = addressPort(identity, port);
+    const key = endpointKey({ address: identity, port });
     const known = this.#endpoints.get(key) ?? { endpoint, addresses: [] };
     this.#endpoints.set(key, known);
     for (const address of addressesOfEndpoint(endpoint)) {
       if (!known.addresses.includes(address)) known.addresses.push(address);
-      const at = addressPort(address, port);
+      const at = endpointKey({ address, port });
       const identities = this.#identities.get(at);
       if (identities === undefined) this.#identities.set(at, [identity]);
       else if (!identities.includes(identity)) {
@@ -89,8 +93,8 @@ export class ServiceRegistry {
     return service !== undefined && placesOf(service).some((e) => e.address === address && e.port === port);
   }
 
-  byVip(vip: Address, port: number): ServiceEntry | undefined {
-    return this.#byVipPort.get(addressPort(vip, port));
+  byVip(protocol: Protocol, vip: Address, port: number): ServiceEntry | undefined {
+    return this.#byClaim.get(claimKey(protocol, vip, port));
   }
 
   isVip(address: Address): boolean {
@@ -107,12 +111,12 @@ export class ServiceRegistry {
 
   /** The identity of the endpoint, of whatever service, that has this address; undefined: nobody configured it. */
   endpointAddress(address: Address, port: number): Address | undefined {
-    return this.#identities.get(addressPort(address, port))?.[0];
+    return this.#identities.get(endpointKey({ address, port }))?.[0];
   }
 
   /** Identities under which sessions of the server at this address may be known: its own, then those of its twins. */
   identitiesOf(address: Address, port: number): readonly Address[] {
-    const identities = this.#identities.get(addressPort(address, port));
+    const identities = this.#identities.get(endpointKey({ address, port }));
     if (identities === undefined) return NONE;
     if (this.#twins.size === 0) return identities;
     const all = new Set(identities);
@@ -144,7 +148,7 @@ export class ServiceRegistry {
 
   /** An endpoint's configured addresses, the identity first. */
   configuredOf(endpoint: Place): readonly Address[] {
-    return this.#endpoints.get(addressPort(endpoint.address, endpoint.port))?.addresses ?? [endpoint.address];
+    return this.#endpoints.get(endpointKey(endpoint))?.addresses ?? [endpoint.address];
   }
 
   /** All configured addresses of the server, the identity first; of its twins, too. */
@@ -163,7 +167,7 @@ export class ServiceRegistry {
     const own = this.configuredOf(endpoint);
     const others = new Set(this.twinsOf(endpoint));
     for (const address of own)
-      for (const identity of this.#identities.get(addressPort(address, endpoint.port)) ?? NONE)
+      for (const identity of this.#identities.get(endpointKey({ address, port: endpoint.port })) ?? NONE)
         if (identity !== endpoint.address) others.add(identity);
     return others.size === 0 ? NONE : [...others];
   }
@@ -171,7 +175,7 @@ export class ServiceRegistry {
   /** Identities of the other endpoints that are this one's server. */
   twinsOf(endpoint: Place): readonly Address[] {
     if (this.#twins.size === 0) return NONE;
-    return this.#twins.get(addressPort(endpoint.address, endpoint.port)) ?? NONE;
+    return this.#twins.get(endpointKey(endpoint)) ?? NONE;
   }
 
   /** By "identity|port"; what is not an endpoint is left out by whoever asks. */
@@ -218,6 +222,6 @@ function entryOf(service: Service): ServiceEntry {
   };
 }
 
-export function addressPort(address: Address, port: number): string {
-  return `${address}|${port}`;
+function claimKey(protocol: Protocol, vip: Address, port: number): string {
+  return `${protocol}|${vip}|${port}`;
 }

@@ -1,6 +1,13 @@
 // Follows the session table: whatever it learns, and from whom, the local side of the session, its embryo, its ports and
 // those who watch it hear of it in this order.
-import { currentCandidate, natPortsOf, type SessionChange, type SessionRecord } from "@holdfast/model";
+import {
+  currentCandidate,
+  natPortsOf,
+  placeAt,
+  type SessionChange,
+  type SessionRecord,
+  samePlace,
+} from "@holdfast/model";
 import type { Adoption } from "../adoption/adoption.ts";
 import type { Core } from "../core.ts";
 import { releasePort } from "../embryos/ports.ts";
@@ -8,7 +15,7 @@ import type { EndpointGuard } from "../endings/endpoint-guard.ts";
 import type { Strays } from "../endings/strays.ts";
 import type { Housekeeping } from "../housekeeping/housekeeping.ts";
 import type { PortKeeper } from "../nat-ports/port-keeper.ts";
-import { settleHeard } from "../slow-path/heard.ts";
+import { settleHeard } from "../slow-path/sctp/heard.ts";
 
 interface FollowerParts {
   readonly core: Core;
@@ -88,13 +95,7 @@ export class Follower {
     if (embryo === undefined) return;
     this.#core.nursery.remove(embryo);
     // Another member finished the handshake, while the INIT had moved to another endpoint here.
-    const { endpoint } = embryo;
-    const isHeld = natPortsOf(record).some(
-      (held) =>
-        held.natPort === embryo.natPort &&
-        held.endpoint === endpoint.address &&
-        held.endpointPort === endpoint.port,
-    );
-    if (!isHeld) releasePort(this.#core, embryo);
+    const place = placeAt(embryo.endpoint, embryo.natPort);
+    if (!natPortsOf(record).some((held) => samePlace(held, place))) releasePort(this.#core, embryo);
   }
 }

@@ -159,7 +159,7 @@ export class SessionKeeper {
   #remove(flow: Flow): undefined {
     const { fastPath, table, registry } = this.#options;
     if (flow.direction === "up") {
-      const entry = registry.byVip(flow.key.destination, flow.key.destinationPort);
+      const entry = registry.byVip(flow.key.protocol, flow.key.destination, flow.key.destinationPort);
       const heirs =
         entry === undefined ? [] : table.byClient(entry.service.id, flow.key.source, flow.key.sourcePort);
       for (const heir of heirs) {

@@ -1,8 +1,8 @@
 // Several forwarders whose tables replicate to each other, at once or when the test says so.
 import type { Replication, SessionDelta, SessionQuestion } from "@holdfast/model";
 import { SessionView } from "@holdfast/model";
+import { ManualClock } from "@holdfast/model/testing";
 import type { PortLending } from "../nat-ports/loans.ts";
-import { ManualClock } from "./manual-clock.ts";
 import { Rig, type RigOptions } from "./rig.ts";
 
 export class Cluster {

@@ -10,13 +10,13 @@ import {
   seededRandom,
   silentLogger,
 } from "@holdfast/model";
+import { ManualClock } from "@holdfast/model/testing";
 import type { ConfirmRemoved } from "../endings/strays.ts";
 import { SimulatedFastPath } from "../fast-path/simulated/simulated-fast-path.ts";
 import { createForwarder, type Forwarder, type ForwarderEvent, type ForwarderOptions } from "../forwarder.ts";
 import type { ForwarderLimits } from "../limits.ts";
 import type { PortLending } from "../nat-ports/loans.ts";
 import { ClientHost, EndpointHost, type Route, type Seen, see } from "./hosts.ts";
-import { ManualClock } from "./manual-clock.ts";
 
 export const VIPS: readonly Address[] = ["203.0.113.1", "198.51.100.1"];
 export const ENDPOINT: Address = "192.0.2.20";

@@ -6,7 +6,9 @@ import {
   currentGeneration,
   type Generation,
   hasBeenInForce,
+  type Place,
   type SessionRecord,
+  samePlace,
   type Tag,
 } from "@holdfast/model";
 
@@ -19,13 +21,6 @@ export interface TagMatch {
    * INITs at once, and one of them is in force by now. Nobody knows which was the later; this one has not been in force.
    */
   readonly role: "current" | "pending" | "concurrent" | "superseded";
-}
-
-/** What a down packet came through, to tell candidates apart: the endpoint's configured address, its port, the NAT port. */
-export interface DownPath {
-  readonly endpoint: string;
-  readonly endpointPort: number;
-  readonly natPort: number;
 }
 
 /**
@@ -46,12 +41,12 @@ export function matchDown(
   record: SessionRecord,
   tag: Tag,
   reflected: boolean,
-  path: DownPath,
+  path: Place,
 ): TagMatch | undefined {
   return match(record, (generation) => {
     if (reflected) {
       for (const candidate of generation.candidates.values()) {
-        if (candidate.endpointTag === tag && isOnPath(candidate, path)) return candidate;
+        if (candidate.endpointTag === tag && samePlace(candidate, path)) return candidate;
       }
       return undefined;
     }
@@ -92,19 +87,11 @@ function roleOf(generation: Generation, after: number): TagMatch["role"] {
   return hasBeenInForce(generation) ? "superseded" : "concurrent";
 }
 
-export function isOnPath(candidate: Candidate, path: DownPath): boolean {
-  return (
-    candidate.natPort === path.natPort &&
-    candidate.endpointPort === path.endpointPort &&
-    candidate.endpoint === path.endpoint
-  );
-}
-
 /** The candidate of a generation on a path: the one that a COOKIE-ECHO chose, else the first that answered. */
-function answered(generation: Generation, path: DownPath | undefined): Candidate | null {
+function answered(generation: Generation, path: Place | undefined): Candidate | null {
   let best: Candidate | null = null;
   for (const candidate of generation.candidates.values()) {
-    if (path !== undefined && !isOnPath(candidate, path)) continue;
+    if (path !== undefined && !samePlace(candidate, path)) continue;
     if (best === null || rank(candidate) > rank(best)) best = candidate;
   }
   return best;

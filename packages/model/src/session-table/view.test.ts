@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { arbitraryDelta, arbitrarySessionId } from "../session/arbitrary.ts";
-import { candidateKeyOf } from "../session/candidate.ts";
 import { decodeSession } from "../session/codec/read.ts";
 import { canonicalForm, encodeSession } from "../session/codec/write.ts";
+import { sessionIdOf } from "../session/identity.ts";
+import { emptyRecord, isIdentified, join } from "../session/join.ts";
+import type { Candidate, Generation, SessionDelta, SessionId, SessionRecord } from "../session/record.ts";
+import { candidateKeyOf } from "../session/sctp/candidate.ts";
 import {
   commitOf,
   currentGeneration,
@@ -13,10 +16,7 @@ import {
   isLiving,
   natPortsOf,
   pendingGenerations,
-} from "../session/facts.ts";
-import { sessionIdOf } from "../session/identity.ts";
-import { emptyRecord, isIdentified, join } from "../session/join.ts";
-import type { Candidate, Generation, SessionDelta, SessionId, SessionRecord } from "../session/record.ts";
+} from "../session/sctp/facts.ts";
 import type { SessionChange } from "../session/table.ts";
 import { SessionView } from "./view.ts";
 

@@ -1,13 +1,15 @@
 // The one implementation of SessionTable: every session that this member knows, by id, by client and by NAT port.
 // The view joins; whoever replicates listens to `onLocal` and feeds `joinRemote` and `forget`.
 import type { Address } from "../address.ts";
+import { endpointKey, samePlace } from "../place.ts";
 import type { ServiceId } from "../service.ts";
-import type { CandidateIdentity } from "../session/candidate.ts";
+import { PROTOCOL_SCTP, type Protocol } from "../service.ts";
 import { decodeSession } from "../session/codec/read.ts";
-import { complete } from "../session/complete.ts";
-import { comparePrecedence, currentCandidate, isEnded, isSamePort, natPortsOf } from "../session/facts.ts";
 import { compareEnds, emptyRecord, isIdentified, join } from "../session/join.ts";
 import type { End, Generation, SessionDelta, SessionId, SessionRecord, Tag } from "../session/record.ts";
+import type { CandidateIdentity } from "../session/sctp/candidate.ts";
+import { complete } from "../session/sctp/complete.ts";
+import { comparePrecedence, currentCandidate, isEnded, natPortsOf } from "../session/sctp/facts.ts";
 import type { Origin, SessionChange, SessionQuestion, SessionTable } from "../session/table.ts";
 import { RecordStore } from "./record-store.ts";
 import { HASH_START, hashEnd, hashNumber, hashText, SlotIndex } from "./slot-index.ts";
@@ -74,12 +76,18 @@ export class SessionView implements SessionTable {
     );
   }
 
-  byNatPort(endpoint: Address, endpointPort: number, natPort: number): readonly SessionRecord[] {
-    const isIt = (c: CandidateIdentity | undefined) =>
-      c?.natPort === natPort && c.endpoint === endpoint && c.endpointPort === endpointPort;
+  byNatPort(
+    endpoint: Address,
+    endpointPort: number,
+    natPort: number,
+    protocol: Protocol = PROTOCOL_SCTP,
+  ): readonly SessionRecord[] {
+    const place = { endpoint, endpointPort, natPort };
+    const isIt = (c: CandidateIdentity | undefined) => c !== undefined && samePlace(c, place);
     const rank = (record: SessionRecord) => (isIt(currentCandidate(record)) ? 0 : 1);
-    const hash = natPortHash(endpoint, endpointPort, natPort);
-    return this.#lookUp(this.#byNatPort, hash, (record) => natPortsOf(record).some(isIt)).sort(
+    const hash = natPortHash(protocol, endpoint, endpointPort, natPort);
+    const holds = (record: SessionRecord) => record.protocol === protocol && natPortsOf(record).some(isIt);
+    return this.#lookUp(this.#byNatPort, hash, holds).sort(
       (a, b) => Number(isEnded(a)) - Number(isEnded(b)) || rank(a) - rank(b) || comparePrecedence(a, b),
     );
   }
@@ -90,7 +98,7 @@ export class SessionView implements SessionTable {
 
   /** Sessions that hold a NAT port at this endpoint, in no order; only they are decoded, however many others there are. */
   *byEndpoint(endpoint: Address, endpointPort: number): Generator<SessionRecord> {
-    const number = this.#endpointNumbers.get(`${endpoint}|${endpointPort}`);
+    const number = this.#endpointNumbers.get(endpointKey({ address: endpoint, port: endpointPort }));
     for (let slot = 0; slot < this.#store.slotCount; slot++) {
       const held = this.#endpoints[slot];
       if (!this.#is(slot, IDENTIFIED) || (held !== number && held !== SEVERAL_ENDPOINTS)) continue;
@@ -243,7 +251,12 @@ export class SessionView implements SessionTable {
       const ports = natPortsOf(record);
       const portsBefore = wasShown ? natPortsOf(previous) : [];
       if (!wasShown || !hasSamePorts(portsBefore, ports)) {
-        reindex(this.#byNatPort, slot, natPortHashesOf(portsBefore), natPortHashesOf(ports));
+        reindex(
+          this.#byNatPort,
+          slot,
+          natPortHashesOf(record.protocol, portsBefore),
+          natPortHashesOf(record.protocol, ports),
+        );
         this.#endpoints[slot] = this.#endpointNumberOf(ports);
       }
       reindex(this.#byEndpointTag, slot, wasShown ? tagHashesOf(previous) : [], tagHashesOf(record));
@@ -255,7 +268,7 @@ export class SessionView implements SessionTable {
     this.#size--;
     if (this.#is(slot, ENDED)) this.#endedCount--;
     reindex(this.#byClient, slot, clientHashesOf(record), []);
-    reindex(this.#byNatPort, slot, natPortHashesOf(natPortsOf(record)), []);
+    reindex(this.#byNatPort, slot, natPortHashesOf(record.protocol, natPortsOf(record)), []);
     reindex(this.#byEndpointTag, slot, tagHashesOf(record), []);
   }
 
@@ -265,7 +278,7 @@ export class SessionView implements SessionTable {
     const { endpoint, endpointPort } = first;
     if (ports.some((c) => c.endpoint !== endpoint || c.endpointPort !== endpointPort))
       return SEVERAL_ENDPOINTS;
-    const key = `${endpoint}|${endpointPort}`;
+    const key = endpointKey({ address: endpoint, port: endpointPort });
     const known = this.#endpointNumbers.get(key);
     if (known !== undefined) return known;
     if (this.#endpointNumbers.size >= SEVERAL_ENDPOINTS) return SEVERAL_ENDPOINTS;
@@ -354,12 +367,13 @@ function clientHashesOf(record: SessionRecord): number[] {
   return hashes;
 }
 
-function natPortHash(endpoint: Address, endpointPort: number, natPort: number): number {
-  return hashEnd(hashNumber(hashText(HASH_START, endpoint), endpointPort * 0x1_0000 + natPort));
+function natPortHash(protocol: Protocol, endpoint: Address, endpointPort: number, natPort: number): number {
+  const start = hashNumber(HASH_START, protocol);
+  return hashEnd(hashNumber(hashText(start, endpoint), endpointPort * 0x1_0000 + natPort));
 }
 
-function natPortHashesOf(ports: readonly CandidateIdentity[]): number[] {
-  return ports.map((c) => natPortHash(c.endpoint, c.endpointPort, c.natPort));
+function natPortHashesOf(protocol: Protocol, ports: readonly CandidateIdentity[]): number[] {
+  return ports.map((c) => natPortHash(protocol, c.endpoint, c.endpointPort, c.natPort));
 }
 
 function tagHash(tag: Tag): number {
@@ -387,7 +401,7 @@ function hasSamePorts(a: readonly CandidateIdentity[], b: readonly CandidateIden
   if (a.length !== b.length) return false;
   for (const [i, ours] of a.entries()) {
     const theirs = b[i] as CandidateIdentity;
-    if (ours !== theirs && !isSamePort(ours, theirs)) return false;
+    if (ours !== theirs && !samePlace(ours, theirs)) return false;
   }
   return true;
 }

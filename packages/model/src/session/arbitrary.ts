@@ -1,7 +1,6 @@
 // Arbitrary session records for property tests: small domains, so that everything collides with everything.
 import fc from "fast-check";
 import type { Address } from "../address.ts";
-import { candidateKeyOf } from "./candidate.ts";
 import { sessionIdOf } from "./identity.ts";
 import { emptyRecord, join } from "./join.ts";
 import {
@@ -15,6 +14,7 @@ import {
   type SessionDelta,
   type SessionRecord,
 } from "./record.ts";
+import { candidateKeyOf } from "./sctp/candidate.ts";
 
 const CAUSES: readonly EndCause[] = ["shutdown", "operator", "idle", "handshakeTimeout", "superseded"];
 

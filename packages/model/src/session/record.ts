@@ -1,5 +1,6 @@
-// The replicated record of one association: a state-based CRDT. It holds facts that change a few times in a
-// session's life; what changes with every packet (counters, last seen) stays with the member that sees it.
+// The replicated record of one session: a state-based CRDT of an envelope, which all protocols share, and a body of its
+// protocol. It holds facts that change a few times in a session's life; what changes with every packet (counters, last
+// seen) stays with the member that sees it.
 //
 // Every field joins by meaning (see join.ts): sets by union, phases by their lattice, epochs by maximum,
 // and what is left by an explicit tie-break. A *delta* is a record with only the facts that are new, so
@@ -133,13 +134,21 @@ export interface End {
   readonly activitySeen: number;
 }
 
-export interface SessionRecord {
+/** What every session has, whatever its protocol. */
+export interface SessionEnvelope {
   readonly id: SessionId;
   readonly protocol: Protocol;
   readonly serviceId: ServiceId;
   readonly clientPort: number;
   /** Smallest wall-clock ms at which a member created it. Display only. */
   readonly createdAtMs: number;
+  /** Activity epoch: a maximum, raised each quarter of the idle limit by whoever sees traffic. */
+  readonly activity: number;
+  readonly end: End | undefined;
+}
+
+/** What SCTP adds: its facts, with a join, a codec, phases and NAT ports of their own (sctp/). */
+export interface SctpBody {
   /** Client addresses: source and listed, after the filter. true once a tag-valid packet came from it. */
   readonly clients: ReadonlyMap<Address, boolean>;
   /** The latest INITs by client tag, at most PENDING_GENERATION_COUNT_MAX; the committed one usually among them. */
@@ -147,10 +156,10 @@ export interface SessionRecord {
   readonly commit: Commit | undefined;
   /** By VIP index. */
   readonly heard: ReadonlyMap<number, Heard>;
-  /** Activity epoch: a maximum, raised each quarter of the idle limit by whoever sees traffic. */
-  readonly activity: number;
-  readonly end: End | undefined;
 }
+
+/** A session that this version knows all of: SCTP's. Those of other protocols are carried as bytes (codec/foreign.ts). */
+export interface SessionRecord extends SessionEnvelope, SctpBody {}
 
 /** Facts to join into a record; everything but the id may be absent. Identity comes with the first delta. */
 export type SessionDelta = Pick<SessionRecord, "id"> & Partial<Omit<SessionRecord, "id">>;

@@ -2,7 +2,7 @@
 // how members agree; sync never learns what a packet is. `SessionView` (view.ts) is the one implementation of the
 // table; sync wraps it.
 import type { Address } from "../address.ts";
-import type { ServiceId } from "../service.ts";
+import type { Protocol, ServiceId } from "../service.ts";
 import type { SessionDelta, SessionId, SessionRecord, Tag } from "./record.ts";
 
 export type Origin = "local" | "remote";
@@ -19,8 +19,13 @@ export interface SessionTable {
   get(id: SessionId): SessionRecord | undefined;
   /** Sessions of a service with this client address and port; the winner of the conflict rule first. */
   byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly SessionRecord[];
-  /** Sessions that hold this NAT port at this endpoint (address and port), the committed first. */
-  byNatPort(endpoint: Address, endpointPort: number, natPort: number): readonly SessionRecord[];
+  /** Sessions that hold this NAT port at this endpoint (address and port), the committed first. Default protocol: SCTP. */
+  byNatPort(
+    endpoint: Address,
+    endpointPort: number,
+    natPort: number,
+    protocol?: Protocol,
+  ): readonly SessionRecord[];
   /** Sessions of which an INIT-ACK carried this initiate tag: packets of their clients have it, wherever they come from. */
   byEndpointTag(tag: Tag): readonly SessionRecord[];
   /** Sessions that hold a NAT port at this endpoint, in no order; costs what they are, not what all are. */

@@ -1,4 +1,5 @@
 // What the API reads and does. The daemon provides it; tests provide a small one.
+
 import type { RouterStatus } from "@holdfast/announcer";
 import type {
   Health,
@@ -12,6 +13,7 @@ import type {
 import type {
   Address,
   Clock,
+  ForeignSession,
   Logger,
   MemberName,
   ServiceId,
@@ -55,6 +57,8 @@ export interface ApiSources {
   /** Resolves when the shared configuration is on this member's disk, or that takes too long. */
   configurationKept(): Promise<void>;
   readonly table: SessionTable;
+  /** Sessions of protocols that this version does not know: carried, never touched. */
+  foreignSessions(): Iterable<ForeignSession>;
   readonly catalogue: SessionCatalogue;
   readonly events: EventBus;
   /** Events of all members. */

@@ -1,6 +1,7 @@
 // What the daemon needs of replication: the session table, the shared configuration, the other members. Two
 // implementations: alone (here) and replicated (open-link.ts).
 import {
+  type ForeignSession,
   type MemberName,
   noReplication,
   type Replication,
@@ -69,6 +70,8 @@ export interface ClusterLink {
   offered(): readonly string[];
   /** Numbers of the members that own a service's VIPs: an INIT-ACK waits for those. */
   setOwners(service: ServiceId, owners: readonly number[]): void;
+  /** Sessions of protocols that this version does not know: carried for others, in no order. */
+  foreignSessions(): Iterable<ForeignSession>;
   metrics(): Promise<ReplicationMetrics | undefined>;
   replicasOf(record: SessionRecord): Promise<readonly ReplicaState[]>;
   /** Asks a member; undefined when it does not answer in time. */
@@ -103,6 +106,7 @@ export function createLoneLink(): ClusterLink {
     capabilitiesOf: () => undefined,
     offered: () => CAPABILITIES,
     setOwners: () => {},
+    foreignSessions: () => [],
     metrics: async () => undefined,
     replicasOf: async () => [],
     request: async () => undefined,

@@ -103,6 +103,7 @@ export function replicatedLink(sync: Sync, view: PublishingView, members: Member
     capabilitiesOf: (number) => sync.members().find((member) => member.number === number)?.capabilities,
     offered: () => sync.offered(),
     setOwners: (service, owners) => sync.setOwners(service, owners),
+    foreignSessions: () => sync.foreignSessions(),
     async metrics() {
       const { engine, host, restartCount } = await sync.metrics();
       const totals: Record<string, number> = { restarts: restartCount };

@@ -1,9 +1,10 @@
 // NAT ports between members: what the forwarder asks and answers (nat-ports/loans.ts), as requests of the node.
-import type { LendAnswer, LoanMessage, PortLending, PortPlace } from "@holdfast/forwarder";
+import type { LendAnswer, LoanMessage, PortLending } from "@holdfast/forwarder";
 import {
   CLIENT_ADDRESS_COUNT_MAX,
   type MemberList,
   type Members,
+  type Place,
   parseAddress,
   takenNumbers,
 } from "@holdfast/model";
@@ -91,7 +92,7 @@ export function decodeLoanMessage(body: Uint8Array): LoanMessage | undefined {
   }
 }
 
-function placeOf({ endpoint, endpointPort, natPort }: Record<string, unknown>): PortPlace | undefined {
+function placeOf({ endpoint, endpointPort, natPort }: Record<string, unknown>): Place | undefined {
   if (!isAddress(endpoint) || !isNumber(endpointPort, PORT_MAX) || !isNumber(natPort, PORT_MAX))
     return undefined;
   return { endpoint, endpointPort, natPort };

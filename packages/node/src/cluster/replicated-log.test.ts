@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ManualClock } from "@holdfast/forwarder/internal/testing/manual-clock";
+import { ManualClock } from "@holdfast/model/testing";
 import { cursorText, parseCursor } from "./cursor.ts";
 import type { RequestHandler } from "./link.ts";
 import { ReplicatedLog } from "./replicated-log.ts";

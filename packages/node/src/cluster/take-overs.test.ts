@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TakeOver } from "@holdfast/api";
-import { ManualClock } from "@holdfast/forwarder/internal/testing/manual-clock";
+import { ManualClock } from "@holdfast/model/testing";
 import { FIRST_PACKET_LIMIT_MS, isTakeOver, type Moved, TakeOverWatch } from "./take-overs.ts";
 
 const VIP = "203.0.113.1";

@@ -15,7 +15,7 @@ const systemOf = (name: string, index: number, address: string) => [
     name,
     index,
     mac: new Uint8Array(6),
-    addresses: [{ address, prefix: { bytes: addressBytes(address), length: 24 } }],
+    addresses: [{ address, prefix: { bytes: addressBytes(address), bitCount: 24 } }],
   },
 ];
 

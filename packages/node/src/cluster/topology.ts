@@ -1,10 +1,10 @@
 // From the configuration to what the coordinator places VIPs by: members with their addresses by network, and the
 // networks of VIPs and endpoints. Pure.
 import type { ServicePlacement } from "@holdfast/coordinator";
-import type { Address, Service } from "@holdfast/model";
+import { type Address, prefixContains, type Service } from "@holdfast/model";
 import type { Configuration } from "../config/schema.ts";
 import { type SystemInterface, type WorkingInterface, workingInterfaces } from "../network/interfaces.ts";
-import { contains } from "../network/prefix.ts";
+
 import type { NetworkWatch } from "../network/watch.ts";
 
 export interface Topology {
@@ -47,7 +47,8 @@ export function liveTopology(
 /** The network of a local interface whose prefix contains the address. */
 export function networkOfAddress(address: Address, { interfaces, system }: Topology): string | undefined {
   for (const { name, network } of interfaces)
-    if (system.get(name)?.addresses.some(({ prefix }) => contains(prefix, address)) === true) return network;
+    if (system.get(name)?.addresses.some(({ prefix }) => prefixContains(prefix, address)) === true)
+      return network;
   return undefined;
 }
 
@@ -55,11 +56,11 @@ export function networkOfAddress(address: Address, { interfaces, system }: Topol
 export function networkOfVip(vip: Address, { interfaces, system }: Topology): string | undefined {
   const paths = interfaces.filter(({ roles }) => roles.includes("path"));
   for (const { network, vipPrefixes } of paths)
-    if (vipPrefixes?.some((prefix) => contains(prefix, vip)) === true) return network;
+    if (vipPrefixes?.some((prefix) => prefixContains(prefix, vip)) === true) return network;
   for (const { name, network, vipPrefixes } of paths)
     if (
       vipPrefixes === undefined &&
-      system.get(name)?.addresses.some(({ prefix }) => contains(prefix, vip)) === true
+      system.get(name)?.addresses.some(({ prefix }) => prefixContains(prefix, vip)) === true
     )
       return network;
   return paths.length === 1 ? paths[0]?.network : undefined;

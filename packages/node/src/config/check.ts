@@ -3,11 +3,14 @@ import { hostname } from "node:os";
 import { addressesOfSpec, parseListenAddress } from "@holdfast/api";
 import {
   type Address,
+  type Claim,
+  conflictsOf,
   type ErrorCode,
   endpointKindProblem,
   HoldfastError,
   healthCheckProblem,
   holderProblem,
+  PROTOCOL_SCTP,
   parseAddress,
   serviceIdOf,
   vipKindProblem,
@@ -245,7 +248,12 @@ function checkInterfaces(configuration: Configuration): CheckFinding[] {
 
 function checkServices(configuration: Configuration): CheckFinding[] {
   const findings: CheckFinding[] = [];
-  const taken = new Map<string, number>();
+  const claims = configuration.services.map((service, index) => ({
+    id: String(index),
+    protocol: PROTOCOL_SCTP,
+    vips: service.vips.map((vip) => canonical(vip) ?? vip),
+    port: service.port,
+  }));
   const members = new Map(
     configuration.members.flatMap((member) =>
       member.addresses.map((entry) => [canonical(addressOf(entry)), member.name] as const),
@@ -257,15 +265,18 @@ function checkServices(configuration: Configuration): CheckFinding[] {
     ),
   );
   for (const [index, service] of configuration.services.entries()) {
+    const claim = claims[index] as Claim;
+    const conflicts = conflictsOf(claim, claims.slice(0, index));
     for (const [at, vip] of service.vips.entries()) {
-      const other = taken.get(`${vip} ${service.port}`);
+      const conflict = conflicts.find((each) => each.vip === claim.vips[at]);
+      const isTwice = claim.vips.indexOf(claim.vips[at] as Address) < at;
+      const other = conflict?.service ?? (isTwice ? String(index) : undefined);
       if (other !== undefined)
         findings.push({
           path: ["services", index, "vips", at],
           reason: `is ${vip}, whose port ${service.port} services[${other}] has already`,
           remedy: "Use another VIP or another port.",
         });
-      taken.set(`${vip} ${service.port}`, index);
       findings.push(...coded(["services", index, "vips", at], vipProblem(vip, members)));
     }
     findings.push(...checkHealthCheck(["services", index], service.healthCheck));
@@ -277,7 +288,7 @@ function checkServices(configuration: Configuration): CheckFinding[] {
 /** A word about services that are gone says nothing of one that is there. */
 function checkRemovedServices({ services, removedServices }: Configuration): CheckFinding[] {
   const ids = services.flatMap(({ vips, port }) =>
-    vips.map((vip) => serviceIdOf(canonical(vip) ?? vip, port)),
+    vips.map((vip) => serviceIdOf(PROTOCOL_SCTP, canonical(vip) ?? vip, port)),
   );
   const present = new Set([...ids, ...services.map(({ name }) => name)]);
   return removedServices.flatMap(({ service }, index) =>

@@ -36,6 +36,7 @@ export function sessionCounters(
         // Of a multi-homed endpoint each address has a flow of its own.
         [...new Set([candidate.endpoint, ...candidate.endpointAddresses])].filter(isOfFamily).map((source) =>
           fastPath.counters({
+            protocol: record.protocol,
             source,
             destination: vip,
             sourcePort: candidate.endpointPort,
@@ -45,6 +46,7 @@ export function sessionCounters(
       );
     const ups = [...record.clients.keys()].filter(isOfFamily).flatMap((client) => {
       const up = fastPath.counters({
+        protocol: record.protocol,
         source: client,
         destination: vip,
         sourcePort: record.clientPort,

@@ -1,11 +1,11 @@
 // Who may use LoxiLB's API: programs of this machine; from beyond it, those that `allowRemote` lists, or holders of the token
 // over TLS. Never a page in somebody's browser.
+
 import { isIP } from "node:net";
-import { type Address, parseAddress } from "@holdfast/model";
+import { type Address, type Prefix, parseAddress, parsePrefix, prefixContains } from "@holdfast/model";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { hasLiteralHost, refuseForeignOrigin, sameToken } from "../api/authorization.ts";
 import { readToken } from "../api/listen.ts";
-import { contains, type Prefix, parsePrefix } from "../network/prefix.ts";
 import type { LoxilbContext } from "./context.ts";
 import { Denied, LoxilbError, PREFIX } from "./reply.ts";
 import { Told } from "./told.ts";
@@ -61,5 +61,5 @@ function isListed(clients: readonly Prefix[], remote: string | undefined): boole
   const text = remote.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");
   if (isIP(text) === 0) return false;
   const address: Address = parseAddress(text);
-  return clients.some((prefix) => contains(prefix, address));
+  return clients.some((prefix) => prefixContains(prefix, address));
 }

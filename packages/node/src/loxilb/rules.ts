@@ -1,6 +1,7 @@
 // /config/loadbalancer: rules are services.
 import {
   HoldfastError,
+  PROTOCOL_SCTP,
   parseAddress,
   type Service,
   type ServiceId,
@@ -50,7 +51,7 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
   /** The rule's service, changed by this post; throws what LoxiLB's clients understand. */
   function post(body: unknown, agent: string, members: readonly Presence[]): readonly string[] {
     const rule = parseRule(foldKeys(body));
-    const id = serviceIdOf(rule.primary, rule.port);
+    const id = serviceIdOf(PROTOCOL_SCTP, rule.primary, rule.port);
     const service = registry.list().find((other) => other.id === id);
     const before = service && { service, isKnown: !deletions.isDeleted(service) };
     // Nothing to detach from: done already.
@@ -118,7 +119,7 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
     if (!other && proto.toLowerCase() === "sctp") {
       let id: string;
       try {
-        id = serviceIdOf(parseAddress(ip), Number(port));
+        id = serviceIdOf(PROTOCOL_SCTP, parseAddress(ip), Number(port));
       } catch {
         throw new LoxilbError("malformed-service error");
       }

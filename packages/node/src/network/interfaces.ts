@@ -1,8 +1,9 @@
 // The interfaces that this member works on: what is configured, and what the system says about them now.
+
 import { isPattern, patternOf } from "@holdfast/forwarder/internal/netlink/selection";
 import type { Address } from "@holdfast/model";
+import { type Prefix, parsePrefix } from "@holdfast/model";
 import type { Configuration, InterfaceRole } from "../config/schema.ts";
-import { type Prefix, parsePrefix } from "./prefix.ts";
 
 export interface InterfaceAddress {
   readonly address: Address;

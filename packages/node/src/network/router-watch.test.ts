@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Neighbour } from "@holdfast/forwarder";
 import type { Clock } from "@holdfast/model";
+import { parsePrefix } from "@holdfast/model";
 import type { SystemInterface } from "./interfaces.ts";
-import { parsePrefix } from "./prefix.ts";
 import { RouterWatch } from "./router-watch.ts";
 
 const CORE: SystemInterface = {

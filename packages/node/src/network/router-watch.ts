@@ -1,12 +1,21 @@
 // Whether a network still reaches anybody when no other member is heard there: with two members left and a cable cut
 // between them, each hears nobody, and only what routers, clients and endpoints answer tells whose cable it is.
+
 import { type FrameSender, openPacketSocket, solicitationFrame } from "@holdfast/announcer";
 import { ROUTER_EVIDENCE_MS } from "@holdfast/coordinator";
 import type { Neighbour } from "@holdfast/forwarder";
-import { type Address, type Clock, familyOf, type Logger, type Members, type Timer } from "@holdfast/model";
+import {
+  type Address,
+  type Clock,
+  familyOf,
+  type Logger,
+  type Members,
+  prefixContains,
+  type Timer,
+} from "@holdfast/model";
 import type { ServiceRegistry } from "../services/registry.ts";
 import type { SystemInterface } from "./interfaces.ts";
-import { contains } from "./prefix.ts";
+
 import type { NetworkWatch } from "./watch.ts";
 
 /** Neighbours are asked so often. Three questions fit into what counts as an answer of now. */
@@ -104,7 +113,7 @@ export class RouterWatch {
 function askedOf(neighbour: Neighbour & { readonly mac: Uint8Array }, system: SystemInterface): Asked[] {
   const own = system.addresses.find(
     ({ address, prefix }) =>
-      familyOf(address) === familyOf(neighbour.address) && contains(prefix, neighbour.address),
+      familyOf(address) === familyOf(neighbour.address) && prefixContains(prefix, neighbour.address),
   );
   if (own === undefined) return [];
   const frame = solicitationFrame(neighbour, { address: own.address, mac: system.mac });

@@ -222,7 +222,7 @@ export class NetworkWatch {
       .map(
         ({ address, prefixLength }): InterfaceAddress => ({
           address,
-          prefix: { bytes: addressBytes(address), length: prefixLength },
+          prefix: { bytes: addressBytes(address), bitCount: prefixLength },
         }),
       );
     return { name: link.name, index: link.index, mac: link.mac, addresses };

@@ -43,7 +43,7 @@ export function withKnownIds(
   return services.map((service) => {
     if (base?.has(service.id) === true || current(service.id) !== undefined) return service;
     const named = service.vips.find((vip) => {
-      const id = serviceIdOf(vip, service.port);
+      const id = serviceIdOf(service.protocol, vip, service.port);
       if (own.has(id)) return false;
       return base?.has(id) === true || sameVips(current(id), service);
     });
@@ -54,6 +54,7 @@ export function withKnownIds(
 export function sameVips(one: Service | undefined, other: Service): boolean {
   return (
     one !== undefined &&
+    one.protocol === other.protocol &&
     one.port === other.port &&
     one.vips.length === other.vips.length &&
     one.vips.every((vip) => other.vips.includes(vip))
@@ -62,7 +63,7 @@ export function sameVips(one: Service | undefined, other: Service): boolean {
 
 /** The same service with another of its VIPs first. */
 export function namedAfter(service: Service, vip: string): Service {
-  const id = serviceIdOf(vip, service.port);
+  const id = serviceIdOf(service.protocol, vip, service.port);
   const name = service.name === service.id ? id : service.name;
   return { ...service, id, name, vips: [vip, ...service.vips.filter((other) => other !== vip)] };
 }

@@ -166,7 +166,7 @@ export function createServiceRegistry(
   /** As an edit of `before`: the VIP that gave it its id must still be there. */
   function editOf(before: Service, service: Service): Service {
     if (service.id === before.id) return service;
-    const named = service.vips.find((vip) => serviceIdOf(vip, service.port) === before.id);
+    const named = service.vips.find((vip) => serviceIdOf(service.protocol, vip, service.port) === before.id);
     if (named !== undefined) return namedAfter(service, named);
     throw new HoldfastError("SERVICE_INVALID", {
       reason: `the VIP and port that ${before.id} is named after are not among its own: it would become ${service.id}`,

@@ -2,12 +2,18 @@
 // may move from one service to another in one change.
 import {
   type AddressBook,
+  conflictOf,
   HoldfastError,
   type Service,
+  type ServiceConflict,
   type ServiceId,
   serviceProblem,
 } from "@holdfast/model";
 import { SERVICE_COUNT_MAX } from "./store.ts";
+
+function vipTaken({ vip, port, service }: ServiceConflict): HoldfastError {
+  return new HoldfastError("SERVICE_VIP_TAKEN", { vip, port, service });
+}
 
 /** Throws SERVICE_VIP_TAKEN, what `serviceProblem` finds, or SERVICE_COUNT_EXCEEDED, about a service in `put`. */
 export function checkServices(
@@ -20,13 +26,8 @@ export function checkServices(
   for (const id of remove) after.delete(id);
   for (const service of put) after.set(service.id, service);
   for (const service of put) {
-    const vips = new Set(service.vips);
-    for (const other of after.values()) {
-      if (other.id === service.id || other.port !== service.port) continue;
-      const vip = other.vips.find((each) => vips.has(each));
-      if (vip !== undefined)
-        throw new HoldfastError("SERVICE_VIP_TAKEN", { vip, port: service.port, service: other.id });
-    }
+    const conflict = conflictOf(service, after.values());
+    if (conflict !== undefined) throw vipTaken(conflict);
     const problem = serviceProblem(service, after.values(), book);
     if (problem !== undefined) throw problem;
   }

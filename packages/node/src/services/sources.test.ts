@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ServiceSpec, ServiceSpecSchema } from "@holdfast/api";
-import { ManualClock } from "@holdfast/forwarder/internal/testing/manual-clock";
-import { HoldfastError, seededRandom, serviceIdOf } from "@holdfast/model";
+import { HoldfastError, PROTOCOL_SCTP, seededRandom, serviceIdOf } from "@holdfast/model";
+import { ManualClock } from "@holdfast/model/testing";
 import { ConfigurationDocument } from "@holdfast/sync/internal/configuration/configuration-document";
 import { FIELDS } from "./file-source.ts";
 import { createServiceRegistry, type FileOptions, type ServiceRegistry } from "./registry.ts";
@@ -11,7 +11,7 @@ import { RemovalKeeper, type RemovalNews } from "./removal-keeper.ts";
 
 const PORT = 38412;
 const VIP = "203.0.113.1";
-const ID = serviceIdOf(VIP, PORT);
+const ID = serviceIdOf(PROTOCOL_SCTP, VIP, PORT);
 const NAMES = ["m0", "m1", "m2"];
 
 function spec(over: Partial<ServiceSpec> = {}, endpoints = ["10.0.0.1"]): ServiceSpec {
@@ -152,7 +152,7 @@ test("a member that comes back with an older file imposes nothing, with its disk
     for (const n of cluster.nodes.keys()) {
       assert.deepEqual(cluster.endpoints(n), ["10.0.0.1", "10.0.0.2"], disk);
       assert.equal(cluster.node(n).document.service(ID)?.idleTimeoutS, 600, disk);
-      assert.ok(cluster.node(n).document.service(serviceIdOf("203.0.113.20", PORT)));
+      assert.ok(cluster.node(n).document.service(serviceIdOf(PROTOCOL_SCTP, "203.0.113.20", PORT)));
     }
     // Its own next version counts again.
     cluster.file(2, [spec({ idleTimeoutS: 700 }), spec({ vips: ["203.0.113.9"] })]);
@@ -235,7 +235,7 @@ test("a VIP moves from one service to another whatever order the file lists them
     cluster.file(0, listed([spec({ vips: [a, moving] }), spec({ vips: [b] })]));
     const states = new Set<string>();
     const vipsOf = (n: number) =>
-      [a, b].map((vip) => cluster.node(n).document.service(serviceIdOf(vip, PORT))?.vips);
+      [a, b].map((vip) => cluster.node(n).document.service(serviceIdOf(PROTOCOL_SCTP, vip, PORT))?.vips);
     cluster.node(2).document.subscribe(() => states.add(JSON.stringify(vipsOf(2))));
     cluster.file(0, listed([spec({ vips: [a] }), spec({ vips: [b, moving] })]));
     assert.deepEqual([...states], [JSON.stringify([[a], [b, moving]])]);
@@ -253,7 +253,7 @@ test("a VIP moves from one service to another whatever order the file lists them
 
 test("a file that was cut short takes no service with living associations; with the operator's word it does", () => {
   const other = "203.0.113.9";
-  const otherId = serviceIdOf(other, PORT);
+  const otherId = serviceIdOf(PROTOCOL_SCTP, other, PORT);
   const whole = [spec(), spec({ vips: [other], name: "second" })];
   const cluster = new Cluster();
   cluster.file(0, whole);

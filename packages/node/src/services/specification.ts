@@ -29,7 +29,7 @@ export function serviceOf(spec: ServiceSpec): Service {
   if (primary === undefined) throw new HoldfastError("SERVICE_INVALID", { reason: "it has no VIP" });
   if (new Set(vips).size !== vips.length)
     throw new HoldfastError("SERVICE_INVALID", { reason: "a VIP is there twice" });
-  const id = serviceIdOf(primary, spec.port);
+  const id = serviceIdOf(PROTOCOL_SCTP, primary, spec.port);
   const { endpoints: specs } = spec;
   const endpoints: Endpoint[] = [];
   const taken = new Set<string>();

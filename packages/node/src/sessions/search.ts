@@ -5,6 +5,7 @@ import {
   type Address,
   currentCandidate,
   effectivePhase,
+  type ForeignSession,
   HoldfastError,
   natPortsOf,
   parseAddress,
@@ -24,6 +25,8 @@ const CLOCK_PERIOD_COUNT = 32;
 
 export interface SearchSources {
   readonly table: Pick<SessionTable, "get">;
+  /** Of protocols that this version does not know. */
+  readonly foreign: () => Iterable<ForeignSession>;
   readonly order: SessionOrder;
   readonly services: () => readonly Service[];
   readonly ownershipOf: (vip: string) => VipOwnership | undefined;
@@ -31,7 +34,7 @@ export interface SearchSources {
 }
 
 export interface SearchPage {
-  readonly records: readonly SessionRecord[];
+  readonly records: readonly (SessionRecord | ForeignSession)[];
   /** Cursor of the next page; undefined at the end. */
   readonly next: string | undefined;
 }
@@ -44,22 +47,39 @@ export async function searchSessions(
 ): Promise<SearchPage> {
   const matches = matcherOf(query, sources);
   const limit = query.limit ?? SESSION_PAGE_DEFAULT;
-  const records: SessionRecord[] = [];
+  const records: (SessionRecord | ForeignSession)[] = [];
+  const foreign = new Map([...sources.foreign()].map((session) => [session.id, session]));
+  const after = cursorId(query.cursor);
   let seen = 0;
   let turnedAtMs = performance.now();
   let last: SessionId | undefined;
-  for (const id of sources.order.after(cursorId(query.cursor))) {
+  for (const id of merged(sources.order.after(after), idsAfter(foreign.keys(), after))) {
     if (records.length === limit) return { records, next: cursorText(last as string) };
     if (++seen % CLOCK_PERIOD_COUNT === 0 && performance.now() - turnedAtMs > TURN_MS) {
       await turn();
       turnedAtMs = performance.now();
     }
-    const record = sources.table.get(id);
+    const record = sources.table.get(id) ?? foreign.get(id);
     if (record === undefined || !matches(record)) continue;
     records.push(record);
     last = id;
   }
   return { records, next: undefined };
+}
+
+function idsAfter(ids: Iterable<SessionId>, cursor: SessionId | undefined): SessionId[] {
+  return [...ids].filter((id) => cursor === undefined || id > cursor).sort();
+}
+
+/** Two ascending runs as one. */
+function* merged(ours: Iterable<SessionId>, others: readonly SessionId[]): Generator<SessionId> {
+  let at = 0;
+  for (const id of ours) {
+    for (; at < others.length && (others[at] as SessionId) < id; at++) yield others[at] as SessionId;
+    if (others[at] === id) at++;
+    yield id;
+  }
+  for (; at < others.length; at++) yield others[at] as SessionId;
 }
 
 function cursorText(id: SessionId): string {
@@ -73,8 +93,18 @@ function cursorId(cursor: string | undefined): SessionId | undefined {
   return text.slice(2);
 }
 
-function matcherOf(query: Partial<SessionQuery>, sources: SearchSources): (record: SessionRecord) => boolean {
-  const tests: ((record: SessionRecord) => boolean)[] = [];
+type Shown = SessionRecord | ForeignSession;
+
+/** undefined: nothing is known of its body. */
+function bodyOf(shown: Shown): SessionRecord | undefined {
+  return "generations" in shown ? shown : undefined;
+}
+
+function matcherOf(query: Partial<SessionQuery>, sources: SearchSources): (record: Shown) => boolean {
+  /** Of the envelope. */
+  const tests: ((record: Shown) => boolean)[] = [];
+  /** Of SCTP's body: others have no such thing. */
+  const bodyTests: ((record: SessionRecord) => boolean)[] = [];
   const { service, client, vip, endpoint, natPort, clientPort, tag, phase, owner, member } = query;
   const services = () => sources.services();
   const ofServices = (wanted: readonly Service[]) => {
@@ -95,7 +125,7 @@ function matcherOf(query: Partial<SessionQuery>, sources: SearchSources): (recor
     ofServices(services().filter((s) => s.vips.some((v) => sources.ownershipOf(v)?.owner === owner)));
   if (client !== undefined) {
     const address: Address = parseAddress(client);
-    tests.push((record) => record.clients.has(address));
+    bodyTests.push((record) => record.clients.has(address));
   }
   if (endpoint !== undefined) {
     const wanted = parseEndpointKey(endpoint);
@@ -104,7 +134,7 @@ function matcherOf(query: Partial<SessionQuery>, sources: SearchSources): (recor
         reason: `'${endpoint}' is not an endpoint`,
         remedy: "Write ADDRESS, or ADDRESS:PORT ([ADDRESS]:PORT for IPv6).",
       });
-    tests.push((record) => {
+    bodyTests.push((record) => {
       const candidate = shownCandidate(record);
       return (
         candidate !== undefined &&
@@ -114,22 +144,26 @@ function matcherOf(query: Partial<SessionQuery>, sources: SearchSources): (recor
     });
   }
   if (natPort !== undefined)
-    tests.push((record) => natPortsOf(record).some((held) => held.natPort === natPort));
+    bodyTests.push((record) => natPortsOf(record).some((held) => held.natPort === natPort));
   if (clientPort !== undefined) tests.push((record) => record.clientPort === clientPort);
   if (tag !== undefined) {
     const wanted = Number.parseInt(tag.replace(/^0x/, ""), 16);
-    tests.push((record) =>
+    bodyTests.push((record) =>
       [...record.generations.values(), ...(record.commit?.generation ? [record.commit.generation] : [])].some(
         ({ clientTag, candidates }) =>
           clientTag === wanted || [...candidates.values()].some(({ endpointTag }) => endpointTag === wanted),
       ),
     );
   }
-  if (phase !== undefined) tests.push((record) => effectivePhase(record) === phase);
+  if (phase !== undefined) bodyTests.push((record) => effectivePhase(record) === phase);
   if (member !== undefined) {
     const number = sources.memberNumberOf(member);
     if (number === undefined) throw new HoldfastError("MEMBER_NOT_FOUND", { member });
-    tests.push((record) => (currentCandidate(record) ?? shownCandidate(record))?.member === number);
+    bodyTests.push((record) => (currentCandidate(record) ?? shownCandidate(record))?.member === number);
   }
-  return (record) => tests.every((test) => test(record));
+  return (shown) => {
+    if (!tests.every((test) => test(shown))) return false;
+    const record = bodyOf(shown);
+    return record === undefined ? bodyTests.length === 0 : bodyTests.every((test) => test(record));
+  };
 }

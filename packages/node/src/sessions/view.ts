@@ -6,10 +6,12 @@ import {
   candidateKeyOf,
   currentCandidate,
   effectivePhase,
+  type ForeignSession,
   type Generation,
   generationOf,
   type MemberName,
   pendingGenerations,
+  protocolName,
   type Service,
   type SessionRecord,
   type VipOwnership,
@@ -37,6 +39,7 @@ export function sessionSummary(
   const phase = effectivePhase(record);
   return {
     id: record.id,
+    protocol: protocolName(record.protocol),
     service: record.serviceId,
     serviceName: service?.name ?? record.serviceId,
     phase,
@@ -50,6 +53,23 @@ export function sessionSummary(
     pending: record.commit !== undefined && pendingGenerations(record).length > 0,
     createdAt: new Date(record.createdAtMs).toISOString(),
     ...(phase === "closed" && record.end !== undefined && { ended: record.end.cause }),
+  };
+}
+
+/** Of a protocol that this version does not know: what its envelope says. */
+export function foreignSummary(session: ForeignSession, service: Service | undefined): SessionSummary {
+  return {
+    id: session.id,
+    protocol: protocolName(session.protocol),
+    service: session.serviceId,
+    serviceName: service?.name ?? session.serviceId,
+    phase: session.isEnded ? "closed" : "unknown",
+    clientPort: session.clientPort,
+    clients: [],
+    pending: false,
+    createdAt: new Date(
+      session.createdAtMs === Number.MAX_SAFE_INTEGER ? 0 : session.createdAtMs,
+    ).toISOString(),
   };
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as Automerge from "@automerge/automerge";
-import { HoldfastError, type Service, serviceIdOf } from "@holdfast/model";
+import { HoldfastError, PROTOCOL_SCTP, type Service, serviceIdOf } from "@holdfast/model";
 import type { ConfigurationDocument } from "./configuration-document.ts";
 import { Cluster, endpoint, HISTORY_COUNT_MAX, type Sent, service } from "./testing/cluster.ts";
 
@@ -202,7 +202,7 @@ test("random edits in changing company converge, over many epochs", () => {
         const document = cluster.documents[random.below(3)] as ConfigurationDocument;
         const vip = `203.0.113.${1 + random.below(4)}`;
         const what = random.below(5);
-        if (what === 0) document.deleteService(serviceIdOf(vip, 38412));
+        if (what === 0) document.deleteService(serviceIdOf(PROTOCOL_SCTP, vip, 38412));
         else if (what === 1) document.setMemberDrained(`m${random.below(3)}`, random.below(2) === 0);
         else if (what === 2) document.setPin(vip, random.below(2) === 0 ? undefined : `m${random.below(3)}`);
         else {

@@ -9,6 +9,7 @@ import * as Automerge from "@automerge/automerge";
 import {
   type Address,
   type ConfigurationChange,
+  conflictOf,
   type FileImage,
   HoldfastError,
   type MemberName,
@@ -274,14 +275,9 @@ export class ConfigurationDocument {
       if (problem !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason: problem });
       after.set(service.id, service);
     }
-    const holders = new Map<string, ServiceId>();
-    for (const { id, vips, port } of after.values()) {
-      for (const vip of vips) {
-        const holder = holders.get(`${vip}|${port}`);
-        if (holder !== undefined)
-          throw new HoldfastError("SERVICE_VIP_TAKEN", { vip, port, service: holder });
-        holders.set(`${vip}|${port}`, id);
-      }
+    for (const service of put) {
+      const conflict = conflictOf(service, after.values());
+      if (conflict !== undefined) throw new HoldfastError("SERVICE_VIP_TAKEN", { ...conflict });
     }
   }
 

@@ -2,6 +2,7 @@
 // same at every member, whoever wrote them and in whichever order they came.
 import {
   type Address,
+  conflictsOf,
   type Endpoint,
   type FileImage,
   type LeavingEndpoint,
@@ -72,23 +73,23 @@ export function derive(entries: ReadonlyMap<string, Entry>): Derived {
  * smaller id; the other is served without it, so that its associations live on over their other paths.
  */
 function withoutClashes(services: readonly Service[]): Pick<Derived, "services" | "withheld"> {
-  const holders = new Map<string, ServiceId>();
-  const claim = (vip: Address, port: number) => `${vip}|${port}`;
-  for (const { id, vips, port } of services)
-    for (const vip of vips) if (serviceIdOf(vip, port) === id) holders.set(claim(vip, port), id);
+  const named = services.map((service) => ({
+    ...service,
+    vips: service.vips.filter((vip) => isNamed(service, vip)),
+  }));
   const withheld: Withheld[] = [];
-  const served = services.map((service) => {
-    const { id, port } = service;
-    const vips = service.vips.filter((vip) => {
-      const holder = holders.get(claim(vip, port));
-      if (holder === undefined) holders.set(claim(vip, port), id);
-      if (holder === undefined || holder === id) return true;
-      withheld.push({ service: id, vip, by: holder });
-      return false;
-    });
-    return vips.length === service.vips.length ? service : { ...service, vips };
-  });
+  const served: Service[] = [];
+  for (const service of services) {
+    const conflicts = conflictsOf(service, [...named, ...served]).filter(({ vip }) => !isNamed(service, vip));
+    for (const { vip, service: by } of conflicts) withheld.push({ service: service.id, vip, by });
+    const vips = service.vips.filter((vip) => !conflicts.some((conflict) => conflict.vip === vip));
+    served.push(vips.length === service.vips.length ? service : { ...service, vips });
+  }
   return { services: served, withheld };
+}
+
+function isNamed({ id, protocol, port }: Service, vip: Address): boolean {
+  return serviceIdOf(protocol, vip, port) === id;
 }
 
 function listOf<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {

@@ -120,7 +120,7 @@ function serviceValueProblem(id: string, value: object): string | undefined {
   }
   if (new Set(vips).size !== vips.length) return "a VIP stands twice";
   if (!isPort(port)) return "the port must be 1 to 65535";
-  if (service.id !== id || id !== serviceIdOf(vips[0] as string, port))
+  if (service.id !== id || id !== serviceIdOf(service.protocol, vips[0] as string, port))
     return "the id does not fit VIP and port";
   if (typeof name !== "string" || name.length > NAME_LENGTH_MAX) return "the name is too long";
   if (!SELECTIONS.includes(service.selection as SelectionMode)) return "the selection is unknown";

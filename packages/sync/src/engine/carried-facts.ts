@@ -1,6 +1,12 @@
 // What later versions say of sessions and this one cannot read: kept byte for byte, written again with what is known of the
 // session, forgotten with it. A set of byte strings for each id, so that members which carry the same agree.
-import { type ForeignFact, foreignFactOf } from "@holdfast/model";
+import {
+  type ForeignFact,
+  type ForeignSession,
+  foreignFactOf,
+  foreignSessionOf,
+  isForeignEnded,
+} from "@holdfast/model";
 
 /** Ids with such facts; of a further one nothing is kept here, its writer's journal has it. */
 export const CARRIED_ID_COUNT_MAX = 200_000;
@@ -62,7 +68,18 @@ export class CarriedFacts {
     const facts = this.#byId.get(keyOf(id))?.facts ?? [];
     if (!facts.some(({ fact }) => fact.isRecord)) return true;
     const activity = facts.reduce((most, { fact }) => Math.max(most, fact.activity), 0);
-    return facts.some(({ fact: { end } }) => end === "final" || (end !== undefined && end >= activity));
+    return isForeignEnded(
+      facts.map(({ fact }) => fact),
+      activity,
+    );
+  }
+
+  /** Sessions of protocols that this version does not know, in no order. */
+  *sessions(): Generator<ForeignSession> {
+    for (const { facts } of this.#byId.values()) {
+      const session = foreignSessionOf(facts.map(({ fact }) => fact));
+      if (session !== undefined) yield session;
+    }
   }
 
   *all(): Generator<Uint8Array> {

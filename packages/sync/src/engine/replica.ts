@@ -4,6 +4,7 @@ import {
   type Clock,
   emptyRecord,
   encodeSession,
+  type ForeignSession,
   isEnded,
   join,
   type Replication,
@@ -152,6 +153,11 @@ export class SessionReplica implements Replication {
   /** What is carried of a session, by its id. */
   carriedOf(id: SessionId): readonly Uint8Array[] {
     return this.#remembrance.carried.of(sessionIdToBytes(id));
+  }
+
+  /** Sessions of protocols that this version does not know. */
+  foreignSessions(): Iterable<ForeignSession> {
+    return this.#remembrance.carried.sessions();
   }
 
   /** Hands what waits to the engine now. */

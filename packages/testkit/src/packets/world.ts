@@ -1,9 +1,10 @@
 // A small world for generated packets: VIPs, endpoints, and flows in all their variants.
-import type { Address, Random } from "@holdfast/model";
+import { type Address, PROTOCOL_SCTP, type Protocol, type Random } from "@holdfast/model";
 
 /** The shape of the forwarder's Flow, which the testkit does not know. */
 export interface GeneratedFlow {
   readonly key: {
+    readonly protocol: Protocol;
     readonly source: Address;
     readonly destination: Address;
     readonly sourcePort: number;
@@ -26,9 +27,13 @@ export interface PacketWorld {
   readonly local: readonly {
     readonly address: Address;
     readonly owned: boolean;
-    readonly ports: readonly number[];
+    readonly ports: readonly { readonly protocol: Protocol; readonly port: number }[];
   }[];
-  readonly endpoints: readonly { readonly address: Address; readonly port: number }[];
+  readonly endpoints: readonly {
+    readonly protocol: Protocol;
+    readonly address: Address;
+    readonly port: number;
+  }[];
   readonly flows: readonly GeneratedFlow[];
 }
 
@@ -64,10 +69,14 @@ export function packetWorld(random: Random, associationCount: number): PacketWor
   return {
     // The last VIP of each network belongs to another member now.
     local: NETWORKS.flatMap(({ vips }) =>
-      vips.map((address, i) => ({ address, owned: i < vips.length - 1, ports: [WORLD_SERVICE_PORT] })),
+      vips.map((address, i) => ({
+        address,
+        owned: i < vips.length - 1,
+        ports: [{ protocol: PROTOCOL_SCTP, port: WORLD_SERVICE_PORT }],
+      })),
     ),
     endpoints: NETWORKS.flatMap(({ endpoints }) =>
-      endpoints.map((address) => ({ address, port: WORLD_ENDPOINT_PORT })),
+      endpoints.map((address) => ({ protocol: PROTOCOL_SCTP, address, port: WORLD_ENDPOINT_PORT })),
     ),
     flows,
   };
@@ -87,6 +96,7 @@ function associationFlows(random: Random, network: Network, session: number): Ge
     for (const client of network.clients) {
       flows.push({
         key: {
+          protocol: PROTOCOL_SCTP,
           source: client,
           destination: vip,
           sourcePort: clientPort,
@@ -106,7 +116,13 @@ function associationFlows(random: Random, network: Network, session: number): Ge
     }
     const heard = pick(random, network.clients);
     flows.push({
-      key: { source: endpoint, destination: vip, sourcePort: endpointPort, destinationPort: natPort },
+      key: {
+        protocol: PROTOCOL_SCTP,
+        source: endpoint,
+        destination: vip,
+        sourcePort: endpointPort,
+        destinationPort: natPort,
+      },
       newSource: vip,
       newDestination: pick(random, network.clients),
       newSourcePort: WORLD_SERVICE_PORT,

@@ -164,63 +164,61 @@ export const CLOCK = {
 /** Byte offsets of the members, and the size of the whole. */
 export const FLOW4 = {
   SIZE: 64,
-  newSource: 0,
-  newDestination: 4,
-  newSourcePort: 8,
-  newDestinationPort: 10,
-  portDelta: 12,
-  tag: 16,
-  replyDestination: 20,
-  checksumDelta: 24,
-  replyChecksumDelta: 26,
-  flags: 28,
-  nexthop: 30,
-  replyNexthop: 32,
-  peerTag: 34,
-  session: 36,
-  lastSeen: 40,
-  puntAt: 44,
-  packets: 48,
-  bytes: 56,
+  head: 0,
+  newSource: 48,
+  newDestination: 52,
+  replyDestination: 56,
+  checksumDelta: 60,
+  replyChecksumDelta: 62,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
 export const FLOW4_KEY = {
-  SIZE: 12,
+  SIZE: 16,
   source: 0,
   destination: 4,
   sourcePort: 8,
   destinationPort: 10,
+  protocol: 12,
+  spare: 13,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
 export const FLOW6 = {
   SIZE: 96,
-  newSource: 0,
-  newDestination: 16,
-  replyDestination: 32,
-  newSourcePort: 48,
-  newDestinationPort: 50,
-  portDelta: 52,
-  tag: 56,
-  flags: 60,
-  nexthop: 62,
-  replyNexthop: 64,
-  peerTag: 66,
-  session: 68,
-  lastSeen: 72,
-  puntAt: 76,
-  packets: 80,
-  bytes: 88,
+  head: 0,
+  newSource: 48,
+  newDestination: 64,
+  replyDestination: 80,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
 export const FLOW6_KEY = {
-  SIZE: 36,
+  SIZE: 40,
   source: 0,
   destination: 16,
   sourcePort: 32,
   destinationPort: 34,
+  protocol: 36,
+  spare: 37,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const FLOW_HEAD = {
+  SIZE: 48,
+  newSourcePort: 0,
+  newDestinationPort: 2,
+  portDelta: 4,
+  tag: 8,
+  flags: 12,
+  nexthop: 14,
+  replyNexthop: 16,
+  peerTag: 18,
+  session: 20,
+  lastSeen: 24,
+  puntAt: 28,
+  packets: 32,
+  bytes: 40,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
@@ -261,10 +259,12 @@ export const NEXTHOP = {
 
 /** Byte offsets of the members, and the size of the whole. */
 export const PORT_KEY = {
-  SIZE: 20,
+  SIZE: 24,
   address: 0,
   port: 16,
   kind: 18,
+  protocol: 20,
+  spare: 21,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */

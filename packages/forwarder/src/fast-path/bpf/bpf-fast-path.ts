@@ -6,6 +6,7 @@ import { ANYWHERE, RouteFinder, type Towards } from "../../netlink/route-finder.
 import type {
   Fallback,
   FastPath,
+  FastPathEndpoint,
   FastPathInterface,
   FastPathMode,
   Flow,
@@ -236,7 +237,7 @@ class KernelFastPath implements BpfFastPath {
     if (gone.size > 0) this.#forgetFlows(gone, undefined);
   }
 
-  setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
+  setEndpoints(endpoints: readonly FastPathEndpoint[]): void {
     this.#endpoints = new Set(endpoints.map(({ address }) => address));
     this.#local.setEndpoints(endpoints);
   }

@@ -2,7 +2,7 @@
 import { type Address, addressBytes, addressFromBytes } from "@holdfast/model";
 import { checksumDelta, fold, portDelta } from "@holdfast/sctp";
 import type { Flow, FlowCounters, FlowKey } from "../port.ts";
-import { FLOW_FLAG, FLOW4, FLOW4_KEY, FLOW6, FLOW6_KEY } from "./abi.ts";
+import { FLOW_FLAG, FLOW_HEAD, FLOW4, FLOW4_KEY, FLOW6, FLOW6_KEY } from "./abi.ts";
 import type { KernelClock } from "./kernel-clock.ts";
 
 export interface FlowLayout {
@@ -10,7 +10,8 @@ export interface FlowLayout {
   readonly keySize: number;
   readonly valueSize: number;
   readonly key: typeof FLOW4_KEY | typeof FLOW6_KEY;
-  readonly value: typeof FLOW4 | typeof FLOW6;
+  /** The head, which begins every value, and the addresses of the family. */
+  readonly value: Omit<typeof FLOW_HEAD, "SIZE"> & Omit<typeof FLOW4 | typeof FLOW6, "SIZE">;
 }
 
 export const LAYOUT4: FlowLayout = {
@@ -18,14 +19,14 @@ export const LAYOUT4: FlowLayout = {
   keySize: FLOW4_KEY.SIZE,
   valueSize: FLOW4.SIZE,
   key: FLOW4_KEY,
-  value: FLOW4,
+  value: { ...FLOW_HEAD, ...FLOW4 },
 };
 export const LAYOUT6: FlowLayout = {
   addressSize: 16,
   keySize: FLOW6_KEY.SIZE,
   valueSize: FLOW6.SIZE,
   key: FLOW6_KEY,
-  value: FLOW6,
+  value: { ...FLOW_HEAD, ...FLOW6 },
 };
 
 /** "TTL less one" as a summand of the header checksum: ~m + m' is -0x0100 in one's complement. */
@@ -40,11 +41,13 @@ export function encodeKey(layout: FlowLayout, key: FlowKey, into: Buffer, at = 0
   into.set(addressBytes(key.destination), at + layout.key.destination);
   into.writeUInt16BE(key.sourcePort, at + layout.key.sourcePort);
   into.writeUInt16BE(key.destinationPort, at + layout.key.destinationPort);
+  into.writeUInt32LE(key.protocol, at + layout.key.protocol);
 }
 
 export function decodeKey(layout: FlowLayout, bytes: Buffer, at: number): FlowKey {
   const { key, addressSize } = layout;
   return {
+    protocol: bytes.readUInt8(at + key.protocol),
     source: addressFromBytes(bytes, at + key.source, addressSize),
     destination: addressFromBytes(bytes, at + key.destination, addressSize),
     sourcePort: bytes.readUInt16BE(at + key.sourcePort),
@@ -87,7 +90,7 @@ export function encodeFlow(
   into.writeUInt32LE(flow.session >>> 0, value.session);
   // The packet's last two bytes of the tag, as they stand there.
   into.writeUInt16BE((flow.peerTag ?? 0) & 0xffff, value.peerTag);
-  if (value === FLOW4) {
+  if (addressSize === 4) {
     const both = TTL_DELTA + checksumDelta(source, newSource);
     // Words as a little-endian host loads them: written big-endian, they are.
     into.writeUInt16BE(fold(both + checksumDelta(destination, newDestination)), FLOW4.checksumDelta);

@@ -3,7 +3,7 @@
 import { type Address, addressBytes } from "@holdfast/model";
 import { libbpf } from "../../kernel/libbpf.ts";
 import { errnoName } from "../../kernel/libc.ts";
-import type { LocalAddress } from "../port.ts";
+import type { FastPathEndpoint, LocalAddress, ProtocolPort } from "../port.ts";
 import { LOCAL, LOCAL_FLAG, PORT_KEY, PORT_KIND } from "./abi.ts";
 
 /** Beside each endpoint: its port at any address. */
@@ -56,8 +56,8 @@ export class LocalTables {
     for (const local of addresses) {
       const key = mappedAddress(local.address);
       wanted.set(key.toString("latin1"), this.#localValue(local));
-      for (const port of local.ports) {
-        this.#services.set(portKey(key, port, PORT_KIND.SERVICE).toString("latin1"), VALUE_ONE);
+      for (const served of local.ports) {
+        this.#services.set(portKey(key, served, PORT_KIND.SERVICE).toString("latin1"), VALUE_ONE);
       }
     }
     // Ports first: a VIP that is known before its ports would drop what it is asked for.
@@ -71,12 +71,12 @@ export class LocalTables {
     this.setLocal(this.#given);
   }
 
-  setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
+  setEndpoints(endpoints: readonly FastPathEndpoint[]): void {
     this.#endpoints = new Map();
-    for (const { address, port } of endpoints) {
-      const key = portKey(mappedAddress(address), port, PORT_KIND.ENDPOINT);
+    for (const endpoint of endpoints) {
+      const key = portKey(mappedAddress(endpoint.address), endpoint, PORT_KIND.ENDPOINT);
       this.#endpoints.set(key.toString("latin1"), VALUE_ONE);
-      this.#endpoints.set(portKey(ANY_ADDRESS, port, PORT_KIND.ENDPOINT).toString("latin1"), VALUE_ONE);
+      this.#endpoints.set(portKey(ANY_ADDRESS, endpoint, PORT_KIND.ENDPOINT).toString("latin1"), VALUE_ONE);
     }
     this.#setPorts();
   }
@@ -100,11 +100,12 @@ export class LocalTables {
   }
 }
 
-function portKey(address: Uint8Array, port: number, kind: number): Buffer {
+function portKey(address: Uint8Array, { protocol, port }: ProtocolPort, kind: number): Buffer {
   const key = Buffer.alloc(PORT_KEY.SIZE);
   key.set(address, PORT_KEY.address);
   key.writeUInt16BE(port, PORT_KEY.port);
   key.writeUInt16LE(kind, PORT_KEY.kind);
+  key.writeUInt8(protocol, PORT_KEY.protocol);
   return key;
 }
 

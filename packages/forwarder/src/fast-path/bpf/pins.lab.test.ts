@@ -2,12 +2,14 @@
 // fields.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, unlinkSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, unlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { silentLogger } from "@holdfast/model";
 import { encodeData } from "@holdfast/sctp";
+import { libbpf, options } from "../../kernel/libbpf.ts";
+import { errnoName, libc } from "../../kernel/libc.ts";
 import { compiledWith, OTHER_LAYOUT, OTHER_MEANING, putInForce } from "../../testing/other-layout.ts";
 import { labHarness, labObstacle } from "../compliance/lab.ts";
 import { hex, type Rig, until } from "../compliance/rig.ts";
@@ -16,8 +18,13 @@ import type { Flow } from "../port.ts";
 import { type BpfFastPath, type BpfFastPathOptions, openBpfFastPath } from "./bpf-fast-path.ts";
 import { clearPins } from "./bpffs.ts";
 import { type DataPlane, loadDataPlane, PINNED_MAPS } from "./data-plane.ts";
+import { layoutHash, layoutsFrom, MAP_TYPE, sizeOf } from "./layout/layout.ts";
+import { LAYOUT_1 } from "./layout/layout-1.ts";
 
 const obstacle = labObstacle();
+/** struct bpf_map_create_opts. */
+const MAP_OPTIONS_SIZE = 56;
+const MAP_OPTIONS_FLAGS = 28;
 const pinDirectory = `/sys/fs/bpf/holdfast-pins-${process.pid}`;
 const interfaces = ["hfclient", "hfcore"];
 const SIZES = { flowCountMax: 4096, puntRingBytes: 1 << 18 };
@@ -52,6 +59,22 @@ function layoutSeenUnprivileged(): string {
     ...["--inh-caps=-sys_admin", "--bounding-set=-sys_admin"],
     ...[process.execPath, "--disable-warning=ExperimentalWarning", "--input-type=module", "-e", program],
   ]).toString();
+}
+
+/** Maps as a daemon from before descriptions pinned them, and nothing in them. */
+function pinLayout1(): void {
+  const directory = join(pinDirectory, "maps");
+  mkdirSync(directory, { recursive: true });
+  for (const [name, { type, flags, entries, key, value }] of layoutsFrom(LAYOUT_1)) {
+    const isRing = type === MAP_TYPE.RINGBUF;
+    const settings = options(MAP_OPTIONS_SIZE);
+    settings.writeUInt32LE(flags, MAP_OPTIONS_FLAGS);
+    const [keySize, valueSize] = isRing ? [0, 0] : [sizeOf(key), sizeOf(value)];
+    const fd = libbpf().mapCreate(type, name, keySize, valueSize, entries ?? 4096, settings);
+    assert.ok(fd >= 0, `${name}: ${errnoName(fd)}`);
+    assert.equal(libbpf().pin(fd, join(directory, name)), 0, name);
+    libc().close(fd);
+  }
 }
 
 const data = encodeData({ tsn: 7, data: new Uint8Array(40).fill(0x61) });
@@ -174,17 +197,25 @@ describe("pinned maps of another layout", { skip: obstacle ?? false }, () => {
 
   test("without CAP_SYS_ADMIN only the layout of the number 1 is known of maps without a description", async () => {
     await withFlows(async (traffic) => {
-      unlinkSync(join(pinDirectory, "maps", "hf_layout"));
       assert.match(layoutSeenUnprivileged(), /^known [0-9a-f]{16}\n$/);
+      unlinkSync(join(pinDirectory, "maps", "hf_layout"));
+      assert.match(layoutSeenUnprivileged(), /its BTF is not for us: EPERM/);
       attach(load(otherLayout()));
       assert.match(layoutSeenUnprivileged(), /^known [0-9a-f]{16}\n$/);
       unlinkSync(join(pinDirectory, "maps", "hf_layout"));
       assert.match(layoutSeenUnprivileged(), /its BTF is not for us: EPERM/);
       await adoptedBy(await open(), traffic);
     });
+    pinLayout1();
+    try {
+      assert.equal(layoutSeenUnprivileged(), `known ${layoutHash(layoutsFrom(LAYOUT_1))}\n`);
+    } finally {
+      clearPins(pinDirectory);
+      rmSync(pinDirectory, { recursive: true, force: true });
+    }
   });
 
-  test("maps that carry the number 1 alone are adopted, and described from then on", async () => {
+  test("maps that were not described are, from then on", async () => {
     await withFlows(async (traffic) => {
       unlinkSync(join(pinDirectory, "maps", "hf_layout"));
       const next = await open();

@@ -4,8 +4,10 @@ import { encodeData } from "@holdfast/sctp";
 import type { WithRig } from "../compliance.ts";
 import type { FastPath, Flow, FlowCounters } from "../port.ts";
 import { hex, total, until } from "./rig.ts";
-import { arriving, downFlow, FAMILIES, IPV4, IPV6, leaving, upFlow } from "./world.ts";
+import { arriving, downFlow, FAMILIES, IPV4, IPV6, leaving, SERVICE, upFlow } from "./world.ts";
 
+/** TCP. */
+const OTHER_PROTOCOL = 6;
 const chunks = [encodeData({ tsn: 1, data: new Uint8Array(10) })];
 
 function portFlow(sourcePort: number, session = sourcePort): Flow {
@@ -118,10 +120,47 @@ export function describeTables(withRig: WithRig): void {
     { flowCountMax: 64 },
   );
 
+  for (const family of FAMILIES) {
+    withRig(
+      `${family.name}: flows of two protocols with the same addresses and ports do not meet`,
+      async (rig) => {
+        const { fastPath } = rig;
+        const flow = upFlow(family);
+        const other = upFlow(family, { key: { ...flow.key, protocol: OTHER_PROTOCOL }, tag: 5, session: 9 });
+        assert.ok(fastPath.install(flow) && fastPath.install(other));
+        rig.inject("client", arriving(flow, chunks));
+        await until("the packet", () => rig.received("core").length === 1);
+        assert.equal(fastPath.counters(flow.key)?.packets, 1);
+        assert.equal(fastPath.counters(other.key)?.packets, 0);
+        assert.deepEqual(
+          sweepAll(fastPath)
+            .flows.map(({ key, session }) => [key.protocol, session])
+            .sort(),
+          [
+            [OTHER_PROTOCOL, 9],
+            [flow.key.protocol, flow.session],
+          ].sort(),
+        );
+        fastPath.remove(flow.key);
+        rig.inject("client", arriving(flow, chunks));
+        await until("a miss", () => total(fastPath, "punt.miss") === 1);
+        assert.equal(rig.received("core").length, 1);
+      },
+    );
+
+    withRig(`${family.name}: a port that another protocol serves is not served by SCTP`, async (rig) => {
+      rig.fastPath.setLocal([
+        { address: family.vip, owned: true, ports: [{ ...SERVICE, protocol: OTHER_PROTOCOL }] },
+      ]);
+      rig.inject("client", arriving(upFlow(family), chunks));
+      await until("the drop", () => total(rig.fastPath, "drop.port-not-served") === 1);
+    });
+  }
+
   withRig("a packet for an address that is not local any more is none of its business", async (rig) => {
     const flow = upFlow(IPV4);
     assert.ok(rig.fastPath.install(flow));
-    rig.fastPath.setLocal([{ address: IPV6.vip, owned: true, ports: [38_412] }]);
+    rig.fastPath.setLocal([{ address: IPV6.vip, owned: true, ports: [SERVICE] }]);
     const flow6 = upFlow(IPV6);
     assert.ok(rig.fastPath.install(flow6));
     rig.inject("client", arriving(flow, chunks));

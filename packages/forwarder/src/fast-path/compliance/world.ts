@@ -1,6 +1,6 @@
 // The addresses of the compliance suite, the same for every implementation. A harness makes them reachable: the
 // clients on one side, the endpoints on the other, the fast path between.
-import { type Address, addressBytes } from "@holdfast/model";
+import { type Address, addressBytes, PROTOCOL_SCTP } from "@holdfast/model";
 import { encodeIp, encodePacket } from "@holdfast/sctp";
 import type { Flow, LocalAddress } from "../port.ts";
 
@@ -53,16 +53,24 @@ export const SESSION = 77;
 export const CLIENT_MTU = 3_000;
 export const CORE_MTU = 1_500;
 
+/** The port of the service, of SCTP. */
+export const SERVICE = { protocol: PROTOCOL_SCTP, port: SERVICE_PORT };
+
 export const LOCAL: readonly LocalAddress[] = FAMILIES.flatMap(({ vip, otherVip }) => [
-  { address: vip, owned: true, ports: [SERVICE_PORT] },
-  { address: otherVip, owned: false, ports: [SERVICE_PORT] },
+  { address: vip, owned: true, ports: [SERVICE] },
+  { address: otherVip, owned: false, ports: [SERVICE] },
 ]);
 
-export const ENDPOINTS = FAMILIES.map(({ endpoint }) => ({ address: endpoint, port: ENDPOINT_PORT }));
+export const ENDPOINTS = FAMILIES.map(({ endpoint }) => ({
+  protocol: PROTOCOL_SCTP,
+  address: endpoint,
+  port: ENDPOINT_PORT,
+}));
 
 export function upFlow(family: WorldFamily, changes: Partial<Flow> = {}): Flow {
   return {
     key: {
+      protocol: PROTOCOL_SCTP,
       source: family.client,
       destination: family.vip,
       sourcePort: CLIENT_PORT,
@@ -85,6 +93,7 @@ export function upFlow(family: WorldFamily, changes: Partial<Flow> = {}): Flow {
 export function downFlow(family: WorldFamily, changes: Partial<Flow> = {}): Flow {
   return {
     key: {
+      protocol: PROTOCOL_SCTP,
       source: family.endpoint,
       destination: family.vip,
       sourcePort: ENDPOINT_PORT,

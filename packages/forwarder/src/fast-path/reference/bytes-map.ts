@@ -2,8 +2,8 @@
 // array, since with many flows a look-up costs what its cache misses cost.
 import { randomBytes } from "node:crypto";
 
-/** Longest key: two IPv6 addresses and two ports. */
-export const KEY_SIZE_MAX = 36;
+/** Longest key: two IPv6 addresses, two ports and a protocol. */
+export const KEY_SIZE_MAX = 37;
 
 const EMPTY_SLOT = -1;
 /** Bytes from one key to the next: the length, then the key. */

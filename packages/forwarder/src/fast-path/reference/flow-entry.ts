@@ -23,18 +23,20 @@ export interface FlowEntry {
   lastSeenMs: number;
 }
 
-/** Two addresses and two ports: 12 bytes for IPv4, 36 for IPv6. */
+/** Two addresses, two ports and the protocol: 13 bytes for IPv4, 37 for IPv6. */
 export const FLOW_KEY_SIZE_MAX = KEY_SIZE_MAX;
 
-/** The key of a flow as bytes: source, destination, source port, destination port. */
+/** The key of a flow as bytes: source, destination, source port, destination port, protocol. */
 export function flowKeyBytes(key: FlowKey): Uint8Array {
   const source = addressBytes(key.source);
   const destination = addressBytes(key.destination);
-  const bytes = new Uint8Array(source.length + destination.length + 4);
+  const portsAt = source.length + destination.length;
+  const bytes = new Uint8Array(portsAt + 5);
   bytes.set(source);
   bytes.set(destination, source.length);
-  write16(bytes, bytes.length - 4, key.sourcePort);
-  write16(bytes, bytes.length - 2, key.destinationPort);
+  write16(bytes, portsAt, key.sourcePort);
+  write16(bytes, portsAt + 2, key.destinationPort);
+  bytes[portsAt + 4] = key.protocol;
   return bytes;
 }
 

@@ -1,6 +1,7 @@
 // What the translator looks up: flows, local addresses, endpoints.
-import { type Address, addressBytes } from "@holdfast/model";
-import type { Flow, FlowCounters, FlowKey, LocalAddress } from "../port.ts";
+import { addressBytes } from "@holdfast/model";
+import { PROTOCOL } from "@holdfast/sctp";
+import type { FastPathEndpoint, Flow, FlowCounters, FlowKey, LocalAddress, ProtocolPort } from "../port.ts";
 import { BytesMap } from "./bytes-map.ts";
 import { type FlowEntry, flowEntry, flowKeyBytes } from "./flow-entry.ts";
 
@@ -25,13 +26,13 @@ export class FlowTables {
     const table = new BytesMap<LocalEntry>();
     for (const local of addresses) {
       const bytes = addressBytes(local.address);
-      table.set(bytes, { local, ports: new Set(local.ports), bytes });
+      table.set(bytes, { local, ports: sctpPorts(local.ports), bytes });
     }
     this.local = table;
   }
 
-  setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
-    this.endpointPorts = new Set(endpoints.map(({ port }) => port));
+  setEndpoints(endpoints: readonly FastPathEndpoint[]): void {
+    this.endpointPorts = sctpPorts(endpoints);
   }
 
   /** false: the table is full and the key is new. */
@@ -72,8 +73,14 @@ export class FlowTables {
   }
 }
 
+/** The translator decides about SCTP alone. */
+function sctpPorts(ports: readonly ProtocolPort[]): ReadonlySet<number> {
+  return new Set(ports.filter(({ protocol }) => protocol === PROTOCOL.SCTP).map(({ port }) => port));
+}
+
 export interface LocalEntry {
   readonly local: LocalAddress;
+  /** Of SCTP. */
   readonly ports: ReadonlySet<number>;
   readonly bytes: Uint8Array;
 }

@@ -142,7 +142,8 @@ export class Translator {
     const key = this.#key;
     for (let i = 0; i < addressesSize; i++) key[i] = bytes[sourceOffset + i] as number;
     for (let i = 0; i < 4; i++) key[addressesSize + i] = bytes[start + i] as number;
-    return this.#tables.flows.get(key, 0, addressesSize + 4);
+    key[addressesSize + 4] = PROTOCOL.SCTP;
+    return this.#tables.flows.get(key, 0, addressesSize + 5);
   }
 
   #decideMiss(bytes: Uint8Array, start: number, local: LocalEntry): Verdict {
@@ -179,7 +180,8 @@ export class Translator {
       key[2 * size + i] = bytes[start + 2 + i] as number;
       key[2 * size + 2 + i] = bytes[start + i] as number;
     }
-    const entry = this.#tables.flows.get(key, 0, 2 * size + 4);
+    key[2 * size + 4] = PROTOCOL.SCTP;
+    const entry = this.#tables.flows.get(key, 0, 2 * size + 5);
     const peerTag = entry?.flow.peerTag ?? 0;
     const isProven = entry !== undefined && peerTag === read16(bytes, start + VERIFICATION_TAG_OFFSET + 2);
     return isProven ? { ...verdict, proven: true } : verdict;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes } from "@holdfast/model";
+import { addressBytes, PROTOCOL_SCTP } from "@holdfast/model";
 import {
   encodeData,
   encodeInit,
@@ -14,7 +14,13 @@ import type { Flow, Punt } from "../port.ts";
 import { SimulatedFastPath } from "./simulated-fast-path.ts";
 
 const flow: Flow = {
-  key: { source: "10.1.0.10", destination: "203.0.113.1", sourcePort: 36_000, destinationPort: 5_000 },
+  key: {
+    protocol: PROTOCOL_SCTP,
+    source: "10.1.0.10",
+    destination: "203.0.113.1",
+    sourcePort: 36_000,
+    destinationPort: 5_000,
+  },
   newSource: "203.0.113.1",
   newDestination: "10.9.0.20",
   newSourcePort: 40_001,
@@ -40,7 +46,9 @@ test("a flow forwards, the first packet is learnt from, and nothing before start
   const fastPath = new SimulatedFastPath();
   const punts: Punt[] = [];
   fastPath.onPunt((punt) => punts.push(punt));
-  fastPath.setLocal([{ address: "203.0.113.1", owned: true, ports: [5_000] }]);
+  fastPath.setLocal([
+    { address: "203.0.113.1", owned: true, ports: [{ protocol: PROTOCOL_SCTP, port: 5_000 }] },
+  ]);
   const init = packetOf(0, encodeInit({ initiateTag: 1 }));
   assert.equal(fastPath.inject(init).action, "punt");
   assert.equal(punts.length, 0);
@@ -73,7 +81,9 @@ test("what is not for a local address passes; a wrong tag, an unserved port are 
   const fastPath = new SimulatedFastPath();
   const data = packetOf(5, encodeData({ tsn: 1, data: new Uint8Array(5) }));
   assert.equal(fastPath.inject(data).action, "pass");
-  fastPath.setLocal([{ address: "203.0.113.1", owned: true, ports: [5_001] }]);
+  fastPath.setLocal([
+    { address: "203.0.113.1", owned: true, ports: [{ protocol: PROTOCOL_SCTP, port: 5_001 }] },
+  ]);
   assert.deepEqual(fastPath.inject(data), { action: "drop", reason: "port-not-served" });
   fastPath.install(flow);
   assert.deepEqual(fastPath.inject(data), { action: "drop", reason: "wrong-tag" });
@@ -87,7 +97,9 @@ test("a packet that does not fit is punted with the size that would", () => {
   const punts: Punt[] = [];
   fastPath.onPunt((punt) => punts.push(punt));
   fastPath.start();
-  fastPath.setLocal([{ address: "203.0.113.1", owned: true, ports: [5_000] }]);
+  fastPath.setLocal([
+    { address: "203.0.113.1", owned: true, ports: [{ protocol: PROTOCOL_SCTP, port: 5_000 }] },
+  ]);
   fastPath.install(flow);
   fastPath.inject(packetOf(flow.tag, encodeData({ tsn: 1, data: new Uint8Array(600) })));
   assert.deepEqual(

@@ -1,8 +1,5 @@
-// A fast path without a wire: packets are injected, what leaves is handed to a listener or kept. The slow path's tests
-// and the simulation use it; it decides exactly as the reference does, since it is the reference.
-import type { Address } from "@holdfast/model";
 import { echoReply } from "../answer/echo.ts";
-import type { FastPath, Flow, FlowCounters, FlowKey, LocalAddress, Punt } from "../port.ts";
+import type { FastPath, FastPathEndpoint, Flow, FlowCounters, FlowKey, LocalAddress, Punt } from "../port.ts";
 import { Engine } from "../reference/engine.ts";
 import type { PuntRates } from "../reference/punt-queue.ts";
 import type { Egress } from "../reference/translator.ts";
@@ -102,7 +99,7 @@ export class SimulatedFastPath implements FastPath {
     this.#engine.tables.setLocal(addresses);
   }
 
-  setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
+  setEndpoints(endpoints: readonly FastPathEndpoint[]): void {
     this.#engine.tables.setEndpoints(endpoints);
   }
 

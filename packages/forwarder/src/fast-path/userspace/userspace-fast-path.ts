@@ -12,6 +12,7 @@ import { isSolicitation, neighbourAdvertisement } from "../answer/neighbour.ts";
 import type {
   Fallback,
   FastPath,
+  FastPathEndpoint,
   FastPathInterface,
   Flow,
   FlowCounters,
@@ -160,7 +161,7 @@ class UserspaceFastPath implements FastPath {
     this.#engine.tables.setLocal(addresses);
   }
 
-  setEndpoints(endpoints: readonly { readonly address: Address; readonly port: number }[]): void {
+  setEndpoints(endpoints: readonly FastPathEndpoint[]): void {
     this.#endpoints = new Set(endpoints.map(({ address }) => address));
     this.#engine.tables.setEndpoints(endpoints);
   }

@@ -5,15 +5,17 @@
 //   further fact   = id(16) 0 kind(1, not 0) marks(1) body
 //
 // A foreign record is one of another protocol: fields before the body as of format.ts, with its flags; identity always there.
-// A further fact says something about a record, of whatever protocol, and lives as long as that. The lowest bit of a further fact's marks: it says that what the id names has ended for good. What a body says, and how two
-// bodies join, only those know who write them; here they are a set of byte strings.
-import { PROTOCOL_SCTP } from "../../service.ts";
-import { ByteReader } from "../bytes.ts";
+// A further fact says something about a record, of whatever protocol, and lives as long as that. The lowest bit of its
+// marks: it says that what the id names has ended for good. What a body says, and how two bodies join, only those know who
+// write them; here they are a set of byte strings.
+import { PROTOCOL_SCTP, serviceIdOf } from "../../service.ts";
+import { ByteReader, ipv4Text } from "../bytes.ts";
+import { NEVER } from "../envelope.ts";
+import type { SessionEnvelope, SessionId } from "../record.ts";
 import {
   ADDRESS_IPV4,
   ADDRESS_IPV6,
   ADDRESS_TEXT,
-  FLAGS_OFFSET,
   HAS_ACTIVITY,
   HAS_CREATED,
   HAS_END,
@@ -24,9 +26,17 @@ import {
 
 const MARK_ENDED = 1;
 
+/** What can be told of a session of a protocol that this version does not know. */
+export interface ForeignSession extends Omit<SessionEnvelope, "end"> {
+  /** Nothing that is known of it went on after its end. */
+  readonly isEnded: boolean;
+}
+
 export interface ForeignFact {
   /** A record; else it is about one. */
   readonly isRecord: boolean;
+  /** Of records. */
+  readonly envelope?: Omit<SessionEnvelope, "end" | "activity">;
   /** Activity epoch that it names; 0: none. */
   readonly activity: number;
   /** `final`: nothing brings it back. A number: it timed out, as of this activity epoch. */
@@ -37,9 +47,9 @@ export interface ForeignFact {
 export function foreignFactOf(bytes: Uint8Array): ForeignFact | undefined {
   if (bytes.length > RECORD_BYTES_MAX) return undefined;
   const input = new ByteReader(bytes);
-  input.skip(FLAGS_OFFSET);
+  const id = input.sessionId();
   const flags = input.u8();
-  const fact = flags === 0 ? furtherFact(input) : foreignRecord(input, flags);
+  const fact = flags === 0 ? furtherFact(input) : foreignRecord(input, id, flags);
   return input.failed ? undefined : fact;
 }
 
@@ -49,19 +59,44 @@ function furtherFact(input: ByteReader): ForeignFact | undefined {
   return { isRecord: false, activity: 0, end: (marks & MARK_ENDED) === 0 ? undefined : "final" };
 }
 
-function foreignRecord(input: ByteReader, flags: number): ForeignFact | undefined {
-  if ((flags & HAS_IDENTITY) === 0 || input.u8() === PROTOCOL_SCTP) return undefined;
-  const service = input.u8();
-  if (service === ADDRESS_IPV4) input.skip(6);
-  else if (service === ADDRESS_IPV6) input.skip(18);
-  else if (service !== ADDRESS_TEXT || input.text(TEXT_LENGTH_MAX) === "") return undefined;
-  input.skip(2);
-  if (flags & HAS_CREATED) input.varint();
+function foreignRecord(input: ByteReader, id: SessionId, flags: number): ForeignFact | undefined {
+  if ((flags & HAS_IDENTITY) === 0) return undefined;
+  const protocol = input.u8();
+  if (protocol === PROTOCOL_SCTP) return undefined;
+  const serviceId = readService(input, protocol);
+  if (serviceId === "") return undefined;
+  const clientPort = input.u16();
+  const createdAtMs = flags & HAS_CREATED ? input.varint() : NEVER;
   const activity = flags & HAS_ACTIVITY ? input.varint() : 0;
-  if ((flags & HAS_END) === 0) return { isRecord: true, activity, end: undefined };
+  const envelope = { id, protocol, serviceId, clientPort, createdAtMs };
+  if ((flags & HAS_END) === 0) return { isRecord: true, envelope, activity, end: undefined };
   input.skip(1);
   const isFinal = (input.u8() & 1) === 1;
   input.varint();
   const activitySeen = input.varint();
-  return { isRecord: true, activity, end: isFinal ? "final" : activitySeen };
+  return { isRecord: true, envelope, activity, end: isFinal ? "final" : activitySeen };
+}
+
+/** The session that facts about one id are of, joined as envelopes are; undefined: no record is among them. */
+export function foreignSessionOf(facts: readonly ForeignFact[]): ForeignSession | undefined {
+  const activity = facts.reduce((most, fact) => Math.max(most, fact.activity), 0);
+  let session: ForeignSession | undefined;
+  for (const { envelope } of facts) {
+    if (envelope === undefined) continue;
+    const createdAtMs = Math.min(session?.createdAtMs ?? NEVER, envelope.createdAtMs);
+    session = { ...(session ?? envelope), createdAtMs, activity, isEnded: isForeignEnded(facts, activity) };
+  }
+  return session;
+}
+
+/** What is known says that it has ended, and nothing of it says that it went on. */
+export function isForeignEnded(facts: readonly ForeignFact[], activity: number): boolean {
+  return facts.some(({ end }) => end === "final" || (end !== undefined && end >= activity));
+}
+
+function readService(input: ByteReader, protocol: number): string {
+  const kind = input.u8();
+  if (kind === ADDRESS_IPV4) return serviceIdOf(protocol, ipv4Text(input.u32()), input.u16());
+  if (kind === ADDRESS_IPV6) return serviceIdOf(protocol, input.ipv6(), input.u16());
+  return kind === ADDRESS_TEXT ? input.text(TEXT_LENGTH_MAX) : "";
 }

@@ -10,7 +10,7 @@ import { HoldfastError, isSessionId } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { searchSessions } from "../../sessions/search.ts";
-import { sessionDetail, sessionSummary } from "../../sessions/view.ts";
+import { foreignSummary, sessionDetail, sessionSummary } from "../../sessions/view.ts";
 import type { ApiSources } from "../sources.ts";
 
 const problems = { "4xx": ProblemSchema, "5xx": ProblemSchema };
@@ -36,6 +36,7 @@ export function sessionRoutes(sources: ApiSources) {
       async (request) => {
         const page = await searchSessions(request.query, {
           table,
+          foreign: () => sources.foreignSessions(),
           order: catalogue.order,
           services: () => registry.list(),
           ownershipOf: sources.ownershipOf,
@@ -44,7 +45,12 @@ export function sessionRoutes(sources: ApiSources) {
         const byId = services();
         const items: SessionSummary[] = [];
         for (const record of page.records) {
-          items.push(sessionSummary(record, byId.get(record.serviceId), sources.memberNameOf));
+          const service = byId.get(record.serviceId);
+          items.push(
+            "generations" in record
+              ? sessionSummary(record, service, sources.memberNameOf)
+              : foreignSummary(record, service),
+          );
           if (items.length % SUMMARY_TURN_COUNT === 0) await new Promise((resolve) => setImmediate(resolve));
         }
         return { items, ...(page.next !== undefined && { next: page.next }) };

@@ -7,6 +7,7 @@ import {
   endOf,
   HoldfastError,
   type Phase,
+  PROTOCOL_SCTP,
   type SessionId,
   SessionView,
   serviceIdOf,
@@ -65,6 +66,7 @@ export function fakeNode(
     registry,
     configurationKept: async () => {},
     table: view,
+    foreignSessions: () => [],
     catalogue,
     events,
     eventLog,
@@ -168,7 +170,7 @@ export function addSession(
   },
 ): SessionId {
   const { client, clientPort, natPort } = options;
-  const serviceId = serviceIdOf(options.primary, options.port);
+  const serviceId = serviceIdOf(PROTOCOL_SCTP, options.primary, options.port);
   const clientTag = 1 + ((clientPort * 65_537 + natPort) >>> 0);
   const id = sessionIdOf(serviceId, clientPort, clientTag, client, []);
   const candidate: Candidate = {

@@ -1,6 +1,6 @@
 // Members' configuration documents without a network: messages wait until a test delivers them.
 import assert from "node:assert/strict";
-import { type Random, type Service, seededRandom, serviceIdOf } from "@holdfast/model";
+import { PROTOCOL_SCTP, type Random, type Service, seededRandom, serviceIdOf } from "@holdfast/model";
 import { ConfigurationDocument } from "../configuration-document.ts";
 
 /** Short, so that a test goes through many epochs. */
@@ -70,7 +70,7 @@ export class Cluster {
 
 export function service(vip: string, over: Partial<Service> = {}): Service {
   return {
-    id: serviceIdOf(vip, 38412),
+    id: serviceIdOf(PROTOCOL_SCTP, vip, 38412),
     name: "s",
     protocol: 132,
     vips: [vip],

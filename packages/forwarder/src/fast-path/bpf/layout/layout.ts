@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { BTF_KIND } from "../abi/btf.ts";
 import { ElfObject } from "../abi/elf.ts";
-import { type BtfType, BtfTypes } from "./btf-types.ts";
+import { type BtfMember, type BtfType, BtfTypes } from "./btf-types.ts";
 
 export type TypeLayout =
   | { readonly kind: "number"; readonly name: string; readonly size: number }
@@ -33,6 +33,7 @@ export const MAP_TYPE = { HASH: 1, ARRAY: 2, PERCPU_ARRAY: 6, LRU_HASH: 9, RINGB
 /** The head of what stands in a ring, which BTF does not connect with it. */
 export const RING_RECORD = "hf_punt";
 const HASH_DIGITS = 16;
+const HEAD = "head";
 
 export function hasIndices(type: number): boolean {
   return type === MAP_TYPE.ARRAY || type === MAP_TYPE.PERCPU_ARRAY;
@@ -95,15 +96,18 @@ export function typeLayout(types: BtfTypes, id: number): TypeLayout {
       return {
         kind: "struct",
         size: type.sizeOrType,
-        fields: type.members.map((field) => ({
-          name: field.name,
-          offset: field.offset,
-          type: typeLayout(types, field.type),
-        })),
+        fields: type.members.flatMap((field) => fieldsOf(types, field)),
       };
     default:
       throw new Error(`a map holds '${type.name}', which is BTF kind ${type.kind}`);
   }
+}
+
+/** A head that several structs begin with is no field of its own: what stands in it is found by its names. */
+function fieldsOf(types: BtfTypes, { name, offset, type: id }: BtfMember): FieldLayout[] {
+  const type = typeLayout(types, id);
+  if (name !== HEAD || type.kind !== "struct") return [{ name, offset, type }];
+  return type.fields.map((field) => ({ ...field, offset: offset + field.offset }));
 }
 
 /** A map as libbpf's macros declare it: numbers are lengths of arrays, types are what pointers point to. */

@@ -218,22 +218,18 @@ struct hf_flow4_key {
 	__be32 destination;
 	__be16 source_port;
 	__be16 destination_port;
+	/* Of IP. The kernel pads a key to eight bytes anyway. */
+	__u8 protocol;
+	__u8 spare[3];
 };
 
-/* 64 bytes: one cache line of the hash element beyond its header; bigger values lose to cache misses. */
-struct hf_flow4 {
-	HF_TEST_SPARE
-	__be32 new_source;
-	__be32 new_destination;
+/* What flows of both families begin with. */
+struct hf_flow_head {
 	__be16 new_source_port;
 	__be16 new_destination_port;
 	/* XOR of old and new ports as the CRC sees them: first byte lowest. */
 	__u32 port_delta;
 	__be32 tag;
-	__be32 reply_destination;
-	/* What the addresses and the TTL add to the header checksum (RFC 1624: the folded sum of ~m + m'). */
-	__u16 checksum_delta;
-	__u16 reply_checksum_delta;
 	__u16 flags;
 	__u16 nexthop;
 	__u16 reply_nexthop;
@@ -248,32 +244,34 @@ struct hf_flow4 {
 	__u64 bytes;
 };
 
+/* 64 bytes: one cache line of the hash element beyond its header; bigger values lose to cache misses. */
+struct hf_flow4 {
+	HF_TEST_SPARE
+	struct hf_flow_head head;
+	__be32 new_source;
+	__be32 new_destination;
+	__be32 reply_destination;
+	/* What the addresses and the TTL add to the header checksum (RFC 1624: the folded sum of ~m + m'). */
+	__u16 checksum_delta;
+	__u16 reply_checksum_delta;
+};
+
 struct hf_flow6_key {
 	HF_TEST_SPARE
 	__u8 source[16];
 	__u8 destination[16];
 	__be16 source_port;
 	__be16 destination_port;
+	__u8 protocol;
+	__u8 spare[3];
 };
 
 struct hf_flow6 {
 	HF_TEST_SPARE
+	struct hf_flow_head head;
 	__u8 new_source[16];
 	__u8 new_destination[16];
 	__u8 reply_destination[16];
-	__be16 new_source_port;
-	__be16 new_destination_port;
-	__u32 port_delta;
-	__be32 tag;
-	__u16 flags;
-	__u16 nexthop;
-	__u16 reply_nexthop;
-	__u16 peer_tag;
-	__u32 session;
-	__u32 last_seen;
-	__u32 punt_at;
-	__u64 packets;
-	__u64 bytes;
 };
 
 struct hf_nexthop {
@@ -309,6 +307,8 @@ struct hf_port_key {
 	__u8 address[16];
 	__be16 port;
 	__u16 kind;
+	__u8 protocol;
+	__u8 spare[3];
 };
 
 struct hf_interface {

@@ -104,8 +104,9 @@ __noinline __u32 NAME(quoted4)(CONTEXT *ctx, __u32 offset)
 	key.destination = ip->saddr;
 	key.source_port = sctp->destination_port;
 	key.destination_port = sctp->source_port;
+	set_protocol(key);
 	flow = bpf_map_lookup_elem(&hf_flows4, &key);
-	if (!flow || flow->peer_tag != sctp->tag >> 16 || !take_flow(&flow->punt_at))
+	if (!flow || flow->head.peer_tag != sctp->tag >> 16 || !take_flow(&flow->head.punt_at))
 		return HF_PUNT_ICMP;
 	return HF_PUNT_ICMP | HF_PUNT_PROVEN << 16;
 }
@@ -131,8 +132,9 @@ __noinline __u32 NAME(quoted6)(CONTEXT *ctx, __u32 offset)
 	__builtin_memcpy(key.destination, &ip->saddr, 16);
 	key.source_port = sctp->destination_port;
 	key.destination_port = sctp->source_port;
+	set_protocol(key);
 	flow = bpf_map_lookup_elem(&hf_flows6, &key);
-	if (!flow || flow->peer_tag != sctp->tag >> 16 || !take_flow(&flow->punt_at))
+	if (!flow || flow->head.peer_tag != sctp->tag >> 16 || !take_flow(&flow->head.punt_at))
 		return HF_PUNT_ICMP;
 	return HF_PUNT_ICMP | HF_PUNT_PROVEN << 16;
 }

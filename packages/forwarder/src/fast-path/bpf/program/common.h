@@ -11,6 +11,12 @@
 
 #define IPPROTO_SCTP_NUMBER 132
 #define CHECKSUM_PARTIAL 3
+/* Of a key: the protocol and the bytes behind it, which are compared as well. */
+#define set_protocol(key)                                                                                              \
+	do {                                                                                                           \
+		(key).protocol = IPPROTO_SCTP_NUMBER;                                                                  \
+		(key).spare[0] = (key).spare[1] = (key).spare[2] = 0;                                                  \
+	} while (0)
 #define TC_ACT_UNSPEC (-1)
 #define TC_ACT_SHOT 2
 #define ETH_HLEN 14
@@ -59,6 +65,8 @@ enum part {
 	PART_NOT_HEARTBEAT = 64,
 	/* What the slow path decides. */
 	PART_SLOW = 31,
+	/* Not of a chunk: the checksum is not filled in yet. It travels with them, as registers are few. */
+	PART_PARTIAL = 256,
 };
 
 #define OTHER PART_NOT_HEARTBEAT
@@ -187,8 +195,10 @@ static __always_inline bool take_prefix(const struct hf_state *state, __u64 now,
 	return at && take_from(at, &state->rates[HF_BUDGET_FLOW], now, 0);
 }
 
-/* The same in 32 bits, of a flow or a source, so that none can eat what all of them share. */
-static __always_inline bool take_fine(__u32 *at, __u32 budget)
+/* The same in 32 bits, of a flow or a source, so that none can eat what all of them share. A function of its own: the
+ * callers need what it would take of their stacks.
+ */
+static __noinline bool take_fine(__u32 *at, __u32 budget)
 {
 	__u32 zero = 0, now = bpf_ktime_get_ns() >> HF_FINE_SHIFT, from = *at;
 	struct hf_state *state = bpf_map_lookup_elem(&hf_state, &zero);
@@ -316,6 +326,7 @@ static __always_inline bool port_known(const struct hf_address *address, __be16 
 	__builtin_memcpy(key.address, address->bytes, 16);
 	key.port = port;
 	key.kind = kind;
+	set_protocol(key);
 	return bpf_map_lookup_elem(&hf_ports, &key) != 0;
 }
 

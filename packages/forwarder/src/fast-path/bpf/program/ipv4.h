@@ -63,12 +63,13 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 {
 	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
 	struct iphdr *ip = data + IP_OFFSET;
-	__u32 header, total, parts, slot, now;
-	struct hf_nexthop *nexthop;
+	__u32 header, total, parts, now;
+	struct hf_nexthop *nexthop = 0;
 	struct sctp_header *sctp;
 	struct hf_flow4_key key = {};
 	struct hf_flow4 *flow;
-	bool reply, partial;
+	bool reply;
+	int verdict;
 
 	if ((void *)(ip + 1) > end || *(__u8 *)ip >> 4 != 4)
 		return ACTION_PASS;
@@ -86,6 +87,7 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	key.destination = ip->daddr;
 	key.source_port = sctp->source_port;
 	key.destination_port = sctp->destination_port;
+	set_protocol(key);
 	flow = bpf_map_lookup_elem(&hf_flows4, &key);
 	if (!flow)
 		return NAME(other4)(ctx);
@@ -93,71 +95,20 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	if (!sctp->checksum)
 		return NAME(defer)();
 #endif
-	partial = NAME(checksum_partial)(ctx, sctp->checksum);
-	parts = NAME(walk)(ctx, sctp, IP_OFFSET + header + sizeof(*sctp), IP_OFFSET + total);
-	if (parts >> 16)
-		return NAME(drop)((parts >> 16) - 1);
-	if (parts & PART_SLOW) {
-		__u32 flags = partial ? HF_PUNT_CHECKSUM_PARTIAL : 0;
-
-		if (sctp->tag == flow->tag && take_flow(&flow->punt_at))
-			flags |= HF_PUNT_PROVEN;
-		return NAME(punt)(ctx, punt_reason(parts) | flags << 16, flow->session);
-	}
-	if (sctp->tag != flow->tag) {
-		if (flow->flags & HF_FLOW_PENDING)
-			return NAME(punt)(ctx, HF_PUNT_WRONG_TAG | (partial ? HF_PUNT_CHECKSUM_PARTIAL : 0) << 16,
-					  flow->session);
-		return NAME(drop)(HF_DROP_WRONG_TAG);
-	}
-	/* What an unverified address may not have goes to the one last heard, too. */
-	reply = flow->flags & HF_FLOW_REPLY &&
-		(!(parts & PART_PATH) || (flow->flags & HF_FLOW_HEARTBEAT_ONLY && parts & PART_NOT_HEARTBEAT));
-	if (flow->flags & HF_FLOW_HEARTBEAT_ONLY && !reply) {
-		__u32 flags = partial ? HF_PUNT_CHECKSUM_PARTIAL : 0;
-
-		if (parts & PART_NOT_HEARTBEAT)
-			return NAME(drop)(HF_DROP_UNVERIFIED_DESTINATION);
-		/* The slow path knows whose turn it is. */
-		if (take_flow(&flow->punt_at))
-			flags |= HF_PUNT_PROVEN;
-		return NAME(punt)(ctx, HF_PUNT_PROBE | flags << 16, flow->session);
-	}
-	if (ip->ttl <= 1)
-		return NAME(punt)(ctx, HF_PUNT_TTL_EXPIRED | (HF_PUNT_PROVEN | partial) << 16, flow->session);
-	slot = reply ? flow->reply_nexthop : flow->nexthop;
-	nexthop = bpf_map_lookup_elem(&hf_nexthops, &slot);
-#if HF_XDP
-	if (!nexthop || (nexthop->flags & NEXTHOP_FOR_XDP) != NEXTHOP_FOR_XDP)
-		return NAME(defer)();
-#else
-	if (!nexthop || !(nexthop->flags & (HF_NEXTHOP_RESOLVED | HF_NEXTHOP_ROUTED)))
-		return NAME(punt)(ctx, HF_PUNT_NO_NEXT_HOP | partial << 16, flow->session);
-#endif
-	if (total > nexthop->mtu && !NAME(segmented)(ctx))
-		return NAME(punt_with_mtu)(ctx, HF_PUNT_TOO_BIG | (HF_PUNT_PROVEN | partial) << 16, flow->session,
-					   nexthop->mtu);
-	if (flow->flags & HF_FLOW_LEARN &&
-	    !NAME(deliver)(ctx, HF_PUNT_LEARN | (HF_PUNT_COPY | HF_PUNT_PROVEN | partial) << 16, flow->session, 0))
-		flow->flags &= ~HF_FLOW_LEARN;
-
+	parts = NAME(checksum_partial)(ctx, sctp->checksum) ? PART_PARTIAL : 0;
+	parts |= NAME(walk)(ctx, sctp, IP_OFFSET + header + sizeof(*sctp), IP_OFFSET + total);
+	verdict = NAME(decide)(ctx, &flow->head, sctp->tag, parts, ip->ttl, total, &nexthop);
+	if (!nexthop)
+		return verdict;
 	now = coarse_now();
-	if (flow->last_seen != now) {
-		flow->last_seen = now;
+	if (NAME(note_packet)(&flow->head, nexthop, now, total))
 		note_source(mark4(ip->saddr), now);
-	}
-	use_nexthop(nexthop, now);
-	flow->packets++;
-	flow->bytes += total;
+	/* Not earlier: registers are few. */
+	reply = NAME(is_reply)(&flow->head, parts);
 	ip->check = apply_delta(ip->check, reply ? flow->reply_checksum_delta : flow->checksum_delta);
 	ip->ttl--;
 	ip->saddr = flow->new_source;
 	ip->daddr = reply ? flow->reply_destination : flow->new_destination;
-	if (flow->port_delta) {
-		sctp->source_port = flow->new_source_port;
-		sctp->destination_port = flow->new_destination_port;
-		if (!partial)
-			sctp->checksum ^= checksum_change(flow->port_delta, total - header);
-	}
+	NAME(rewrite_ports)(&flow->head, sctp, NAME(is_partial)(parts), total - header);
 	return NAME(leave)(ctx, data, nexthop);
 }

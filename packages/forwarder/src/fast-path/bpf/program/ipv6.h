@@ -117,12 +117,13 @@ __noinline int NAME(forward6)(CONTEXT *ctx)
 {
 	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
 	struct ipv6hdr *ip = data + IP_OFFSET;
-	__u32 offset = IP_OFFSET + sizeof(*ip), total, parts, slot, now, upper;
-	struct hf_nexthop *nexthop;
+	__u32 offset = IP_OFFSET + sizeof(*ip), total, parts, now, upper;
+	struct hf_nexthop *nexthop = 0;
 	struct sctp_header *sctp;
 	struct hf_flow6_key key = {};
 	struct hf_flow6 *flow;
-	bool reply, partial;
+	bool reply;
+	int verdict;
 
 	if ((void *)(ip + 1) > end || *(__u8 *)ip >> 4 != 6)
 		return ACTION_PASS;
@@ -143,6 +144,7 @@ __noinline int NAME(forward6)(CONTEXT *ctx)
 	__builtin_memcpy(key.destination, &ip->daddr, 16);
 	key.source_port = sctp->source_port;
 	key.destination_port = sctp->destination_port;
+	set_protocol(key);
 	flow = bpf_map_lookup_elem(&hf_flows6, &key);
 	if (!flow)
 		return NAME(other6)(ctx, upper);
@@ -150,70 +152,20 @@ __noinline int NAME(forward6)(CONTEXT *ctx)
 	if (!sctp->checksum)
 		return NAME(defer)();
 #endif
-	partial = NAME(checksum_partial)(ctx, sctp->checksum);
-	parts = NAME(walk)(ctx, sctp, offset + sizeof(*sctp), total);
-	if (parts >> 16)
-		return NAME(drop)((parts >> 16) - 1);
-	if (parts & PART_SLOW) {
-		__u32 flags = partial ? HF_PUNT_CHECKSUM_PARTIAL : 0;
-
-		if (sctp->tag == flow->tag && take_flow(&flow->punt_at))
-			flags |= HF_PUNT_PROVEN;
-		return NAME(punt)(ctx, punt_reason(parts) | flags << 16, flow->session);
-	}
-	if (sctp->tag != flow->tag) {
-		if (flow->flags & HF_FLOW_PENDING)
-			return NAME(punt)(ctx, HF_PUNT_WRONG_TAG | (partial ? HF_PUNT_CHECKSUM_PARTIAL : 0) << 16,
-					  flow->session);
-		return NAME(drop)(HF_DROP_WRONG_TAG);
-	}
-	/* What an unverified address may not have goes to the one last heard, too. */
-	reply = flow->flags & HF_FLOW_REPLY &&
-		(!(parts & PART_PATH) || (flow->flags & HF_FLOW_HEARTBEAT_ONLY && parts & PART_NOT_HEARTBEAT));
-	if (flow->flags & HF_FLOW_HEARTBEAT_ONLY && !reply) {
-		__u32 flags = partial ? HF_PUNT_CHECKSUM_PARTIAL : 0;
-
-		if (parts & PART_NOT_HEARTBEAT)
-			return NAME(drop)(HF_DROP_UNVERIFIED_DESTINATION);
-		/* The slow path knows whose turn it is. */
-		if (take_flow(&flow->punt_at))
-			flags |= HF_PUNT_PROVEN;
-		return NAME(punt)(ctx, HF_PUNT_PROBE | flags << 16, flow->session);
-	}
-	if (ip->hop_limit <= 1)
-		return NAME(punt)(ctx, HF_PUNT_TTL_EXPIRED | (HF_PUNT_PROVEN | partial) << 16, flow->session);
-	slot = reply ? flow->reply_nexthop : flow->nexthop;
-	nexthop = bpf_map_lookup_elem(&hf_nexthops, &slot);
-#if HF_XDP
-	if (!nexthop || (nexthop->flags & NEXTHOP_FOR_XDP) != NEXTHOP_FOR_XDP)
-		return NAME(defer)();
-#else
-	if (!nexthop || !(nexthop->flags & (HF_NEXTHOP_RESOLVED | HF_NEXTHOP_ROUTED)))
-		return NAME(punt)(ctx, HF_PUNT_NO_NEXT_HOP | partial << 16, flow->session);
-#endif
-	if (total - IP_OFFSET > nexthop->mtu && !NAME(segmented)(ctx))
-		return NAME(punt_with_mtu)(ctx, HF_PUNT_TOO_BIG | (HF_PUNT_PROVEN | partial) << 16, flow->session,
-					   nexthop->mtu);
-	if (flow->flags & HF_FLOW_LEARN &&
-	    !NAME(deliver)(ctx, HF_PUNT_LEARN | (HF_PUNT_COPY | HF_PUNT_PROVEN | partial) << 16, flow->session, 0))
-		flow->flags &= ~HF_FLOW_LEARN;
-
+	parts = NAME(checksum_partial)(ctx, sctp->checksum) ? PART_PARTIAL : 0;
+	parts |= NAME(walk)(ctx, sctp, offset + sizeof(*sctp), total);
+	verdict = NAME(decide)(ctx, &flow->head, sctp->tag, parts, ip->hop_limit, total - IP_OFFSET, &nexthop);
+	if (!nexthop)
+		return verdict;
 	now = coarse_now();
-	if (flow->last_seen != now) {
-		flow->last_seen = now;
+	if (NAME(note_packet)(&flow->head, nexthop, now, total - IP_OFFSET))
 		note_source(mark6(&ip->saddr), now);
-	}
-	use_nexthop(nexthop, now);
-	flow->packets++;
-	flow->bytes += total - IP_OFFSET;
+	/* Not earlier: registers are few. */
+	reply = NAME(is_reply)(&flow->head, parts);
 	ip->hop_limit--;
 	__builtin_memcpy(&ip->saddr, flow->new_source, 16);
 	__builtin_memcpy(&ip->daddr, reply ? flow->reply_destination : flow->new_destination, 16);
-	if (flow->port_delta) {
-		sctp->source_port = flow->new_source_port;
-		sctp->destination_port = flow->new_destination_port;
-		if (!partial)
-			sctp->checksum ^= checksum_change(flow->port_delta, total - offset);
-	}
-	return NAME(leave)(ctx, data, nexthop);
+	NAME(rewrite_ports)(&flow->head, sctp, NAME(is_partial)(parts),
+			    IP_OFFSET + sizeof(*ip) + bpf_ntohs(ip->payload_len) - offset);
+	return NAME(leave)(ctx, (void *)ip - IP_OFFSET, nexthop);
 }

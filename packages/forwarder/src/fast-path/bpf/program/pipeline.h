@@ -10,6 +10,7 @@
 #include "walk.h"
 #include "answer.h"
 #include "leave.h"
+#include "decide.h"
 #include "ipv4.h"
 #include "ipv6.h"
 

@@ -1,0 +1,59 @@
+// After the end: packets pass through a linger, time-outs are undone by tag-valid traffic, the rest is dead.
+import {
+  currentCandidate,
+  currentGeneration,
+  effectivePhase,
+  isEnded,
+  isLiving,
+  type Phase,
+  type SessionRecord,
+  type Tag,
+} from "@holdfast/model";
+import type { Core } from "../../core.ts";
+import type { TagMatch } from "../../tracker/match.ts";
+import type { Direction } from "../../tracker/transitions.ts";
+
+/** A lost SHUTDOWN-COMPLETE, an ABORT that crossed with data: the ends still have something to say to each other. */
+export function isLingering(core: Core, record: SessionRecord): boolean {
+  const endedMs = core.sessions.get(record.id)?.endedMs;
+  return (
+    record.end?.absorbing === true &&
+    endedMs !== undefined &&
+    core.clock.nowMs() - endedMs < core.limits.lingerMs
+  );
+}
+
+/**
+ * The end was of an earlier generation: the client had begun again before it, and its handshake goes on. Its commit
+ * outlives the end.
+ */
+export function isRestarting(record: SessionRecord, match: TagMatch): boolean {
+  return (match.role === "pending" || match.role === "concurrent") && record.commit !== undefined;
+}
+
+/** The phase that a packet of this generation meets. */
+export function phaseFor(record: SessionRecord, match: TagMatch): Phase {
+  if (match.role === "current") return effectivePhase(record);
+  return isEnded(record) && !isRestarting(record, match) ? "closed" : match.generation.phase;
+}
+
+/**
+ * A time-out never absorbs: traffic with the tag in force shows that it was wrong (the silent half of a partition, an
+ * idle limit that was too short). Not when the NAT port has a new owner meanwhile; and that an endpoint was down only the
+ * endpoint itself can deny: its client was told, and must not hang on. undefined: it stays dead.
+ */
+export function revive(
+  core: Core,
+  record: SessionRecord,
+  tag: Tag,
+  direction: Direction,
+): SessionRecord | undefined {
+  if (record.end === undefined || record.end.absorbing || record.commit === undefined) return undefined;
+  if (record.end.cause === "endpointDown" && direction === "up") return undefined;
+  const candidate = currentCandidate(record);
+  const inForce = direction === "up" ? candidate?.endpointTag : currentGeneration(record)?.clientTag;
+  if (candidate === undefined || inForce !== tag) return undefined;
+  const holders = core.table.byNatPort(candidate.endpoint, candidate.endpointPort, candidate.natPort);
+  if (holders.some((holder) => holder.id !== record.id && isLiving(holder))) return undefined;
+  return core.table.apply({ id: record.id, activity: record.activity + 1 }, { urgent: true });
+}

@@ -1,0 +1,2 @@
+// What tests of every package share.
+export { ManualClock } from "./manual-clock.ts";
