@@ -1,8 +1,7 @@
 // `other-layout.ts PIN_DIRECTORY OBJECTS INTERFACE…`, in a member's namespace while its daemon is dead:
 // programs and maps of another layout take over, as those of another version would, and are left to whoever
 // comes next.
-import { loadDataPlane } from "@holdfast/forwarder/internal/fast-path/bpf/data-plane";
-import { compiledWith, OTHER_LAYOUT, putInForce } from "@holdfast/forwarder/internal/testing/other-layout";
+import { compiledWith, loadDataPlane, OTHER_LAYOUT, putInForce } from "@holdfast/forwarder/testing/programs";
 import { silentLogger } from "@holdfast/model";
 
 const [pinDirectory, objects, ...interfaces] = process.argv.slice(2) as [string, string, ...string[]];

@@ -1,15 +1,5 @@
 // What drop and punt reasons mean, for docs/metrics.md. The types hold the lists complete.
 
-import {
-  type DROP_REASON,
-  DROP_REASON as DROP_REASONS,
-  EVENT,
-} from "../../packages/forwarder/src/fast-path/bpf/abi.ts";
-import { dropName, eventName } from "../../packages/forwarder/src/fast-path/bpf/names.ts";
-import type { PuntReason } from "../../packages/forwarder/src/fast-path/port.ts";
-import type { DropReason } from "../../packages/forwarder/src/fast-path/reference/verdict.ts";
-import type { SlowPathDropReason, SlowPathEvent } from "../../packages/forwarder/src/index.ts";
-
 type BpfName = Exclude<keyof typeof DROP_REASON, "REASON_COUNT">;
 type Dashed<Text extends string> = Text extends `${infer Head}_${infer Tail}`
   ? `${Lowercase<Head>}-${Dashed<Tail>}`
@@ -188,3 +178,13 @@ export function undocumented(): string[] {
     .filter((name) => !(name in FAST_PATH_EVENTS));
   return [...drops, ...events];
 }
+
+import type { SlowPathDropReason, SlowPathEvent } from "@holdfast/forwarder";
+import type { DropReason, PuntReason } from "@holdfast/forwarder/testing";
+import {
+  type DROP_REASON,
+  DROP_REASON as DROP_REASONS,
+  dropName,
+  EVENT,
+  eventName,
+} from "@holdfast/forwarder/testing/programs";

@@ -1,4 +1,5 @@
 // A kernel that refuses the programs: `auto` goes on in userspace, and says why to everybody who asks.
+
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -7,10 +8,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { DataPlaneStatus } from "@holdfast/api";
-import { ElfObject } from "@holdfast/forwarder/internal/fast-path/bpf/abi/elf";
-import { BPF_OBJECT_FILE } from "@holdfast/forwarder/internal/fast-path/bpf/object-file";
-import { labObstacle, makeLinks } from "@holdfast/forwarder/internal/fast-path/compliance/lab";
-import { openFastPath } from "@holdfast/forwarder/internal/fast-path/open";
+import { BPF_OBJECT_FILE, labObstacle, makeLinks, openFastPath } from "@holdfast/forwarder/testing/fast-path";
+import { ElfObject } from "@holdfast/forwarder/testing/programs";
 import { Registry } from "prom-client";
 import { dataPlaneMetrics } from "../../packages/node/src/metrics/data-plane.ts";
 
@@ -21,7 +20,7 @@ test("what the verifier says is the fallback's reason, in status and metric", {
   skip: labObstacle() ?? false,
 }, async () => {
   makeLinks();
-  const build = fileURLToPath(import.meta.resolve("@holdfast/forwarder/internal/fast-path/open"));
+  const build = fileURLToPath(import.meta.resolve("@holdfast/forwarder/testing/fast-path"));
   execFileSync("bash", [join(build, "../../../build.sh")]);
   const directory = mkdtempSync(join(tmpdir(), "holdfast-fallback-"));
   try {

@@ -1,25 +1,29 @@
 // `ip rule from A1 lookup 1`, as every guide to multi-homing has it: packets of each VIP leave by the gateway that the
 // kernel's rules name for it, on the fast path and on the slow one, and follow when rules change. In a namespace of this
 // process's own, with a gateway behind each of two links.
+
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { before, describe, test } from "node:test";
-import { openBpfFastPath } from "@holdfast/forwarder/internal/fast-path/bpf/bpf-fast-path";
-import { labObstacle, macText, makeLinks, Wire } from "@holdfast/forwarder/internal/fast-path/compliance/lab";
-import { until } from "@holdfast/forwarder/internal/fast-path/compliance/rig";
+import type { FastPath } from "@holdfast/forwarder/testing";
 import {
   arriving,
   ENDPOINTS,
   IPV4,
   IPV6,
+  interfaceFacts,
   LOCAL,
+  labObstacle,
   leaving,
+  macText,
+  makeLinks,
+  openBpfFastPath,
+  openUserspaceFastPath,
+  until,
   upFlow,
+  Wire,
   type WorldFamily,
-} from "@holdfast/forwarder/internal/fast-path/compliance/world";
-import type { FastPath } from "@holdfast/forwarder/internal/fast-path/port";
-import { interfaceFacts } from "@holdfast/forwarder/internal/fast-path/userspace/interface";
-import { openUserspaceFastPath } from "@holdfast/forwarder/internal/fast-path/userspace/userspace-fast-path";
+} from "@holdfast/forwarder/testing/fast-path";
 import { addressBytes } from "@holdfast/model";
 import { encodeData } from "@holdfast/sctp";
 

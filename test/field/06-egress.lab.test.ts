@@ -5,27 +5,24 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { before, describe, test } from "node:test";
 import {
+  arriving,
   type BpfFastPath,
   type BpfFastPathOptions,
-  openBpfFastPath,
-} from "@holdfast/forwarder/internal/fast-path/bpf/bpf-fast-path";
-import {
-  labHarness,
-  labObstacle,
-  macText,
-  makeLinks,
-} from "@holdfast/forwarder/internal/fast-path/compliance/lab";
-import { type Rig, total, until } from "@holdfast/forwarder/internal/fast-path/compliance/rig";
-import {
-  arriving,
   ENDPOINTS,
   IPV4,
   IPV6,
   LOCAL,
+  labHarness,
+  labObstacle,
+  macText,
+  makeLinks,
+  openBpfFastPath,
+  type Rig,
+  total,
+  until,
   upFlow,
-} from "@holdfast/forwarder/internal/fast-path/compliance/world";
-import { libbpf, options } from "@holdfast/forwarder/internal/kernel/libbpf";
-import { libc } from "@holdfast/forwarder/internal/kernel/libc";
+} from "@holdfast/forwarder/testing/fast-path";
+import { libbpf, libc, options } from "@holdfast/forwarder/testing/programs";
 import { encodeData, encodeInit } from "@holdfast/sctp";
 import koffi from "koffi";
 

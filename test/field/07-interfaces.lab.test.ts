@@ -1,24 +1,28 @@
 // Interfaces and addresses that come and go: a pattern's are attached as they appear and detached as they go, what is not
 // Ethernet is left out, and own addresses follow the kernel. In a namespace of this process's own.
+
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { before, describe, test } from "node:test";
-import { openBpfFastPath } from "@holdfast/forwarder/internal/fast-path/bpf/bpf-fast-path";
-import { tcxProgramIds } from "@holdfast/forwarder/internal/fast-path/bpf/links";
-import { labObstacle, macText, makeLinks, Wire } from "@holdfast/forwarder/internal/fast-path/compliance/lab";
-import { until } from "@holdfast/forwarder/internal/fast-path/compliance/rig";
+import type { FastPath } from "@holdfast/forwarder/testing";
 import {
   arriving,
   ENDPOINTS,
   IPV4,
+  interfaceFacts,
   LOCAL,
+  labObstacle,
+  macText,
+  makeLinks,
+  openBpfFastPath,
+  openFastPath,
+  openUserspaceFastPath,
+  tcxProgramIds,
+  until,
   upFlow,
-} from "@holdfast/forwarder/internal/fast-path/compliance/world";
-import { openFastPath } from "@holdfast/forwarder/internal/fast-path/open";
-import type { FastPath } from "@holdfast/forwarder/internal/fast-path/port";
-import { interfaceFacts } from "@holdfast/forwarder/internal/fast-path/userspace/interface";
-import { openUserspaceFastPath } from "@holdfast/forwarder/internal/fast-path/userspace/userspace-fast-path";
+  Wire,
+} from "@holdfast/forwarder/testing/fast-path";
 import { type Clock, silentLogger } from "@holdfast/model";
 import { encodeData } from "@holdfast/sctp";
 import { liveTopology } from "../../packages/node/src/cluster/topology.ts";

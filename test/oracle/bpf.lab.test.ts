@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import type { TestProgram } from "@holdfast/forwarder/internal/fast-path/bpf/test-run";
+import type { TestProgram } from "@holdfast/forwarder/testing/programs";
 import { PROTOCOL_SCTP, seededRandom } from "@holdfast/model";
 import { type GeneratedFlow, generatePacket, ipPacket, packetWorld } from "@holdfast/testkit";
 import { Oracle } from "./oracle.ts";

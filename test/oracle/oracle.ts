@@ -1,11 +1,8 @@
 // The BPF programs against the reference translator: the same packets, and the bytes must be equal.
 
 import type { Punt } from "@holdfast/forwarder";
-import { echoReply } from "@holdfast/forwarder/internal/fast-path/answer/echo";
-import { CounterMap } from "@holdfast/forwarder/internal/fast-path/bpf/counters";
-import { type TestProgram, TestRunner } from "@holdfast/forwarder/internal/fast-path/bpf/test-run";
-import { Engine } from "@holdfast/forwarder/internal/fast-path/reference/engine";
-import type { Verdict } from "@holdfast/forwarder/internal/fast-path/reference/verdict";
+import { Engine, echoReply, type Verdict } from "@holdfast/forwarder/testing";
+import { CounterMap, type TestProgram, TestRunner } from "@holdfast/forwarder/testing/programs";
 import { addressFromBytes } from "@holdfast/model";
 import { IpHeader, PROTOCOL } from "@holdfast/sctp";
 import type { PacketWorld } from "@holdfast/testkit";

@@ -1,16 +1,18 @@
 // Hosts whose lists lead nowhere, with the timers that stacks are delivered with (RFC 9260 §16: RTO.Initial 1 s, Linux and older
 // ones 3 s, HB.interval 30 s): three forwarders over one replicated table, VIPs that move between them, minutes of a manual
 // clock. The rule of docs/decisions/0251: a path is confirmed at the endpoint's second HEARTBEAT at the latest, and stays so.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cluster } from "../../packages/forwarder/src/testing/cluster.ts";
-import { ClientHost, EndpointHost } from "../../packages/forwarder/src/testing/hosts.ts";
 import {
+  ClientHost,
+  Cluster,
   ENDPOINT,
   ENDPOINT_PORT,
+  EndpointHost,
   SERVICE_PORT,
   serviceOf,
-} from "../../packages/forwarder/src/testing/rig.ts";
+} from "@holdfast/forwarder/testing";
 import { type Address, seededRandom } from "../../packages/model/src/index.ts";
 import { CHUNK } from "../../packages/sctp/src/index.ts";
 

@@ -25,8 +25,7 @@ import type { HostOptions } from "./worker/protocol.ts";
 import { Supervisor } from "./worker/supervisor.ts";
 
 /** How old `members()` and `metrics()` may be. */
-const STATUS_PERIOD_MS = 1_000;
-const STATUS_LIMIT_MS = 2_000;
+const [STATUS_PERIOD_MS, STATUS_LIMIT_MS] = [1_000, 2_000];
 /** What a busy thread may take beyond the release limit before the caller goes on without it. */
 const RELEASE_GRACE_MS = 10;
 /** How long a stop waits for the engine to take in what was flushed. */
@@ -36,9 +35,9 @@ const RECORD_TOPIC = "sync-record";
 const SESSION_ID_SIZE = 16;
 
 /**
- * Resolves when the engine listens, the view is attached and the stored configuration is there; `ready()` becomes true later. Errors: those of
- * `verifyMemberCertificate`, SYNC_NUMBER_MISMATCH, SYNC_NUMBER_OUT_OF_RANGE, SYNC_LISTEN_FAILED,
- * STORE_DIRECTORY_UNUSABLE, SYNC_WORKER_FAILED.
+ * Resolves when the engine listens, the view is attached and the stored configuration is there; `ready()` becomes
+ * true later. Errors: those of `verifyMemberCertificate`, SYNC_NUMBER_MISMATCH, SYNC_NUMBER_OUT_OF_RANGE,
+ * SYNC_LISTEN_FAILED, STORE_DIRECTORY_UNUSABLE, SYNC_WORKER_FAILED.
  */
 export async function startSync(options: SyncOptions): Promise<Sync> {
   checkIdentity(options);

@@ -3,12 +3,19 @@
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { RODATA } from "@holdfast/forwarder/internal/fast-path/bpf/abi";
-import { ElfObject } from "@holdfast/forwarder/internal/fast-path/bpf/abi/elf";
-import { fillTables } from "@holdfast/forwarder/internal/fast-path/bpf/powers";
-import { libbpf, options, withLibbpfLog } from "@holdfast/forwarder/internal/kernel/libbpf";
-import { ERRNO, errnoName, type Pointer, putAddress } from "@holdfast/forwarder/internal/kernel/libc";
-import { viewOf } from "@holdfast/forwarder/internal/kernel/memory";
+import {
+  ElfObject,
+  ERRNO,
+  errnoName,
+  fillTables,
+  libbpf,
+  options,
+  type Pointer,
+  putAddress,
+  RODATA,
+  viewOf,
+  withLibbpfLog,
+} from "@holdfast/forwarder/testing/programs";
 
 const OBJECT = fileURLToPath(new URL("../../../packages/forwarder/build/generator.bpf.o", import.meta.url));
 const HEAD_SIZE = 46;

@@ -4,7 +4,7 @@
 // By processor time of the whole process, garbage collection with its threads included, so that a busy
 // machine does not show. Packets are made outside of the measured time.
 import { createForwarder, type Forwarder, LIMITS_DEFAULT, SimulatedFastPath } from "@holdfast/forwarder";
-import { ClientHost, EndpointHost, type Seen, see } from "@holdfast/forwarder/internal/testing/hosts";
+import { ClientHost, EndpointHost, type Seen, see } from "@holdfast/forwarder/testing";
 import { noReplication, type Service, SessionView, seededRandom, silentLogger } from "@holdfast/model";
 import { ManualClock } from "@holdfast/model/testing";
 import { type Row, rounded } from "../replication/report.ts";

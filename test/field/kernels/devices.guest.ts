@@ -3,25 +3,29 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { before, describe, test } from "node:test";
-import { type BpfFastPath, openBpfFastPath } from "@holdfast/forwarder/internal/fast-path/bpf/bpf-fast-path";
-import { macText, makeLinks, Wire } from "@holdfast/forwarder/internal/fast-path/compliance/lab";
-import { until } from "@holdfast/forwarder/internal/fast-path/compliance/rig";
+import type { FastPath, Flow } from "@holdfast/forwarder/testing";
 import {
   arriving,
+  type BpfFastPath,
   downFlow,
   ENDPOINTS,
   IPV4,
+  interfaceFacts,
   LOCAL,
   leaving,
+  macText,
+  makeLinks,
+  openBpfFastPath,
+  openUserspaceFastPath,
+  RawProbeChannel,
+  until,
   upFlow,
-} from "@holdfast/forwarder/internal/fast-path/compliance/world";
-import type { FastPath, Flow } from "@holdfast/forwarder/internal/fast-path/port";
-import { interfaceFacts } from "@holdfast/forwarder/internal/fast-path/userspace/interface";
-import { openUserspaceFastPath } from "@holdfast/forwarder/internal/fast-path/userspace/userspace-fast-path";
-import { RawProbeChannel } from "@holdfast/forwarder/internal/health/raw-probe-channel";
+  Wire,
+} from "@holdfast/forwarder/testing/fast-path";
 import { PROTOCOL_SCTP } from "@holdfast/model";
 import { encodeData } from "@holdfast/sctp";
 
+const REMOTE_PLACE = { protocol: PROTOCOL_SCTP, port: 7_000 };
 const data = encodeData({ tsn: 7, data: new Uint8Array(40).fill(0x61) });
 const PACKET_COUNT = 50;
 const ip = (...lines: string[]) => execFileSync("ip", ["-batch", "-"], { input: `${lines.join("\n")}\n` });
@@ -134,10 +138,7 @@ describe("VRFs towards clients and towards endpoints", () => {
       const fastPath = await open();
       try {
         prepare(fastPath, up, down);
-        fastPath.setEndpoints([
-          ...ENDPOINTS,
-          { protocol: PROTOCOL_SCTP, address: REMOTE.endpoint, port: 7_000 },
-        ]);
+        fastPath.setEndpoints([...ENDPOINTS, { ...REMOTE_PLACE, address: REMOTE.endpoint }]);
         fastPath.start();
         await comesOut(core, REMOTE.endpoint, () => client.inject(arriving(up, [data])));
         await comesOut(client, REMOTE.client, () => core.inject(arriving(down, [data])));

@@ -1,5 +1,5 @@
 // BPF programs and reference: the same bytes of both, for packets that are right, wrong, and damaged.
-import type { TestProgram } from "@holdfast/forwarder/internal/fast-path/bpf/test-run";
+import type { TestProgram } from "@holdfast/forwarder/testing/programs";
 import { type Random, seededRandom } from "@holdfast/model";
 import { generatePacket, type PacketWorld, packetWorld } from "@holdfast/testkit";
 import { Oracle } from "../../oracle/oracle.ts";

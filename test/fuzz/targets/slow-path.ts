@@ -2,20 +2,22 @@
 // association of its own in any phase of its life, but not with those of the witness. The witness must not
 // notice.
 import assert from "node:assert/strict";
-import type { Seen } from "@holdfast/forwarder/internal/testing/hosts";
-import { ClientHost, EndpointHost, type Route } from "@holdfast/forwarder/internal/testing/hosts";
 import {
   CLIENT,
   CLIENT_2,
   CLIENT_PORT,
+  ClientHost,
   ENDPOINT,
   ENDPOINT_PORT,
+  EndpointHost,
   OTHER_ENDPOINT,
   Rig,
+  type Route,
   SERVICE_PORT,
+  type Seen,
   settled,
   VIPS,
-} from "@holdfast/forwarder/internal/testing/rig";
+} from "@holdfast/forwarder/testing";
 import { type Address, addressBytes, addressFromBytes, isLiving, type Random } from "@holdfast/model";
 import {
   CHUNK,

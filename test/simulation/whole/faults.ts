@@ -1,8 +1,8 @@
 // Deliberate faults in the forwarder, the coordinator and what composes them: each is a mistake that somebody could
 // make, put between the real parts. The simulation is good for something only if it finds every one of them.
+import type { FastPath, ForwarderLimits, Punt } from "@holdfast/forwarder";
 import type { Announcer } from "../../../packages/announcer/src/index.ts";
 import type { Coordinator } from "../../../packages/coordinator/src/index.ts";
-import type { FastPath, ForwarderLimits, Punt } from "../../../packages/forwarder/src/index.ts";
 import {
   type Address,
   addressBytes,

@@ -1,9 +1,9 @@
 // The machine of a member: ports on all networks, a kernel with a data plane and a neighbour table, a disk. Daemons live
 // and die on it.
+import type { ProbeChannel } from "@holdfast/forwarder";
+import type { Link } from "@holdfast/forwarder/testing";
 import type { FrameSender } from "../../../packages/announcer/src/l2/packet-socket.ts";
 import { type MemberConfiguration, networkIdOf } from "../../../packages/coordinator/src/configuration.ts";
-import type { ProbeChannel } from "../../../packages/forwarder/src/index.ts";
-import type { Link } from "../../../packages/forwarder/src/netlink/messages.ts";
 import { type Address, addressBytes, addressFromBytes } from "../../../packages/model/src/index.ts";
 import type { SystemInterface } from "../../../packages/node/src/network/interfaces.ts";
 import { encodeIp, IpHeader, PROTOCOL } from "../../../packages/sctp/src/index.ts";

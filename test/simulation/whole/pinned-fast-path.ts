@@ -1,14 +1,14 @@
 // The data plane of one machine: the reference engine as the kernel would hold it. It outlives the daemon: what it
 // matches goes on, and what it would have punted goes to the VIP's successor once the sign of life is stale.
 
-import type {
-  FastPath,
-  Flow,
-  FlowKey,
-  LocalAddress,
-  Punt,
-} from "../../../packages/forwarder/src/fast-path/port.ts";
-import { Engine } from "../../../packages/forwarder/src/fast-path/reference/engine.ts";
+import {
+  Engine,
+  type FastPath,
+  type Flow,
+  type FlowKey,
+  type LocalAddress,
+  type Punt,
+} from "@holdfast/forwarder/testing";
 import type { Address } from "../../../packages/model/src/index.ts";
 import type { SimulatedClock } from "../clock.ts";
 import { TIMES } from "./world.ts";

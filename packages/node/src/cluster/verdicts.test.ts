@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HealthProber, type ProbeChannel } from "@holdfast/forwarder";
-import { EndpointHealth } from "@holdfast/forwarder/internal/health/endpoint-health";
+import { EndpointHealth } from "@holdfast/forwarder/testing";
 import { type Address, seededRandom } from "@holdfast/model";
 import { ManualClock } from "@holdfast/model/testing";
 import { encodeInitAck, encodePacket, type Packet, parseInit, parsePacket } from "@holdfast/sctp";

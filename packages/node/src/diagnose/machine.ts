@@ -1,8 +1,9 @@
 // Checks of this machine: kernel, capabilities, bpffs, BTF, interfaces and their offloads, rp_filter, clock. Looks
 // through a port, so that tests can describe a machine.
+
 import { execFileSync } from "node:child_process";
 import { accessSync, constants, readdirSync, readFileSync, statfsSync } from "node:fs";
-import { isPattern, patternOf } from "@holdfast/forwarder/internal/netlink/selection";
+import { isPattern, patternOf } from "@holdfast/forwarder/interface-patterns";
 import type { Configuration } from "../config/schema.ts";
 import { checkCertificate } from "./certificate.ts";
 import type { DiagnoseFinding } from "./findings.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ManualClock } from "@holdfast/forwarder/internal/testing/manual-clock";
 import type { SessionRecord } from "@holdfast/model";
+import { ManualClock } from "@holdfast/model/testing";
 import type { EventFacts } from "./bus.ts";
 import { SESSION_EVENT_COUNT_MAX, sessionEndEvents } from "./session-ends.ts";
 

@@ -1,6 +1,6 @@
 // The interfaces that this member works on: what is configured, and what the system says about them now.
 
-import { isPattern, patternOf } from "@holdfast/forwarder/internal/netlink/selection";
+import { isPattern, patternOf } from "@holdfast/forwarder/interface-patterns";
 import type { Address } from "@holdfast/model";
 import { type Prefix, parsePrefix } from "@holdfast/model";
 import type { Configuration, InterfaceRole } from "../config/schema.ts";

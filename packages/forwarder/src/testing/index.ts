@@ -1,0 +1,19 @@
+// What tests of other packages may use of the forwarder: hosts, a rig around one forwarder, a cluster of them, and the
+// reference translator that the programs are compared with.
+export { echoReply } from "../fast-path/answer/echo.ts";
+export type {
+  FastPath,
+  Flow,
+  FlowCounters,
+  FlowKey,
+  LocalAddress,
+  Punt,
+  PuntReason,
+} from "../fast-path/port.ts";
+export { Engine } from "../fast-path/reference/engine.ts";
+export type { DropReason, Verdict } from "../fast-path/reference/verdict.ts";
+export { EndpointHealth } from "../health/endpoint-health.ts";
+export type { Link } from "../netlink/messages.ts";
+export * from "./cluster.ts";
+export * from "./hosts.ts";
+export * from "./rig.ts";
