@@ -25,7 +25,7 @@ runTransportCompliance("memory", async () => {
       transports.push(transport);
       return transport;
     },
-    sendGarbage: (from, to) => assert.ok(memory.inject(from, to, new Uint8Array([255, 1, 2, 3]))),
+    sendGarbage: (from, to) => assert.ok(memory.inject(from, to, new Uint8Array([0, 1, 2, 3]))),
     breakLink: (a, b) => memory.break(a, b),
     async close() {
       for (const transport of transports) await transport.stop();

@@ -116,7 +116,7 @@ for (const tls of ["plain", "tls"] as const) {
     const cluster = new Cluster(await freePorts(), tls);
     return {
       member: (number) => cluster.member(number),
-      sendGarbage: (from, to) => cluster.transports.get(from)?.sendRaw(to, new Uint8Array([255, 1, 2, 3])),
+      sendGarbage: (from, to) => cluster.transports.get(from)?.sendRaw(to, new Uint8Array([0, 1, 2, 3])),
       breakLink: (a, b) => cluster.transports.get(a)?.breakLink(b),
       close: () => cluster.close(),
     };

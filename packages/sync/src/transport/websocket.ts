@@ -192,8 +192,14 @@ export class WsTransport implements Transport {
   }
 
   refuse(peer: number, reason: string): void {
-    const link = this.#links.get(peer);
-    link?.refuse({ reason, explanation: "the peer broke the rules of the peer messages" });
+    const current = this.#links.get(peer);
+    const name = current?.greeting?.memberName;
+    // The link that the other one keeps, of two that were dialled at once, may still be greeting here.
+    const others = [...this.#greeting].filter(
+      ({ greeting, dialled }) => greeting?.memberNumber === peer || (name !== undefined && dialled === name),
+    );
+    for (const link of current === undefined ? others : [current, ...others])
+      link.refuse({ reason, explanation: "the peer broke the rules of the peer messages" });
   }
 
   counters(): TransportCounters {
