@@ -25,6 +25,7 @@ async function viewOf(phase: "alive" | "suspect" | "dead" | "left", claimed = [V
     store: { drainedMembers: () => new Set() },
     metrics: () => Promise.resolve(undefined),
     table: { size: 0 },
+    offered: () => new Set(),
   } as unknown as ClusterLink;
   const registry = { list: () => [{ vips: [VIP] }] } as unknown as ServiceRegistry;
   const directory = new MemberDirectory(() => MEMBERS, { name: "m1", number: 0 } as OwnMember);
