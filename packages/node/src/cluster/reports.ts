@@ -10,6 +10,8 @@ const TOPIC = "report";
 const ANSWER_LIMIT_MS = 300;
 /** The same report is given to everybody who asks within this time. */
 const OWN_FRESH_MS = 200;
+/** Until a member that has not told where its API is gets asked again. */
+const LEARN_AGAIN_MS = 1_000;
 /** Bytes of a report that is read. */
 const REPORT_SIZE_MAX = 512 * 1024;
 
@@ -37,8 +39,20 @@ export class ReportExchange {
     this.#clock = clock;
     this.#make = make;
     link.onRequest(TOPIC, async () => new TextEncoder().encode(JSON.stringify(await this.own())));
-    // Where its API is must be known before it dies, not after.
-    link.onConnect((number) => void this.#ask(number));
+    link.onConnect((number) => void this.#learn(number));
+    for (const number of link.connected()) void this.#learn(number);
+  }
+
+  /**
+   * Where a member's API is must be known before it dies, not after. One that starts does not answer yet, so
+   * that it is asked until it did.
+   */
+  async #learn(number: number): Promise<void> {
+    await this.#ask(number);
+    if (this.#heard.has(this.#directory.nameOf(number))) return;
+    this.#clock.after(LEARN_AGAIN_MS, () => {
+      if (this.#link.connected().includes(number)) void this.#learn(number);
+    });
   }
 
   /** This member's. */

@@ -66,6 +66,25 @@ test("foreign pages and foreign names get no page; a wrong origin of a member is
   }
 });
 
+test("a page whose policy names another member is sent anew", async () => {
+  const { consoleRoutes } = await import("./serve.ts");
+  const { default: Fastify } = await import("fastify");
+  const app = Fastify();
+  const origins: string[] = [];
+  await app.register(consoleRoutes(() => origins));
+  try {
+    const before = await app.inject("/console/");
+    const asked = { url: "/console/", headers: { "if-none-match": String(before.headers.etag) } };
+    assert.equal((await app.inject(asked)).statusCode, 304);
+    origins.push("https://m2.example:7080");
+    const after = await app.inject(asked);
+    assert.equal(after.statusCode, 200);
+    assert.match(String(after.headers["content-security-policy"]), /connect-src 'self' https:\/\/m2/);
+  } finally {
+    await app.close();
+  }
+});
+
 test("a page that was not built says how it is", async () => {
   const { consoleRoutes } = await import("./serve.ts");
   const { default: Fastify } = await import("fastify");

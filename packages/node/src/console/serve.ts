@@ -19,7 +19,6 @@ interface Served {
   readonly type: string;
   readonly body: Buffer;
   readonly packed: Buffer;
-  readonly etag: string;
 }
 
 /** `origins`: of the other members' APIs, where the page goes on when this member is gone. */
@@ -49,20 +48,28 @@ export function consoleRoutes(origins: () => Iterable<string>, built: URL = BUIL
       if (file === undefined)
         throw new HoldfastError("ROUTE_NOT_FOUND", { method: "GET", path: `/console/${name}` });
       files.set(name, file);
+      const policy = contentSecurityPolicy(origins());
+      // Of the policy too: a browser that is answered 304 keeps the policy that it had (Chromium 156 does),
+      // and the page could not go on at a member that this one has come to know since.
+      const etag = etagOf(file.body, policy);
       reply
-        .header("content-security-policy", contentSecurityPolicy(origins()))
+        .header("content-security-policy", policy)
         .header("cache-control", "no-cache")
-        .header("etag", file.etag)
+        .header("etag", etag)
         .header("x-content-type-options", "nosniff")
         .header("referrer-policy", "no-referrer")
         .header("vary", "accept-encoding")
         .serializer((body: unknown) => body as string);
-      if (request.headers["if-none-match"] === file.etag) return reply.code(304).send();
+      if (request.headers["if-none-match"] === etag) return reply.code(304).send();
       const packs = /\bgzip\b/.test(request.headers["accept-encoding"] ?? "");
       if (packs) reply.header("content-encoding", "gzip");
       return reply.type(file.type).send(packs ? file.packed : file.body);
     });
   };
+}
+
+function etagOf(body: Buffer, policy: string): string {
+  return `"${createHash("sha256").update(policy).update("\n").update(body).digest("base64url").slice(0, 20)}"`;
 }
 
 /** undefined when the page has no such file. Throws CONSOLE_NOT_BUILT. */
@@ -71,8 +78,7 @@ function read(name: string, built: URL): Served | undefined {
   if (type === undefined) return undefined;
   try {
     const body = readFileSync(new URL(name, built));
-    const etag = `"${createHash("sha256").update(body).digest("base64url").slice(0, 20)}"`;
-    return { type, body, packed: gzipSync(body, { level: 9 }), etag };
+    return { type, body, packed: gzipSync(body, { level: 9 }) };
   } catch (cause) {
     throw new HoldfastError("CONSOLE_NOT_BUILT", {}, { cause });
   }
