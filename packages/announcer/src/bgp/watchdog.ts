@@ -9,21 +9,24 @@ export const SILENCE_MAX_MS = 2_000;
 const LOOK_MS = 200;
 
 /**
- * Reads the process to end, 0 for none, one line each time that the main loop goes round; says which it ended. End of
- * file: the daemon is gone. A process of its own, since SIGSTOP stops all threads of the daemon; a shell, since it
- * costs 3 MB. Looks are counted, not time: a machine that slept has both silent.
+ * Reads the process to end, 0 for none, one line each time that the main loop goes round; says which it
+ * ended. End of file: the daemon is gone. A process of its own, since SIGSTOP stops all threads of the daemon;
+ * a shell, since it costs 3 MB. Looks are counted, not time: a machine that slept has both silent. A look may
+ * end in the middle of a line, whose rest is another process's number then: what was read of it is kept.
  */
 const SCRIPT = `
 trap '' INT TERM HUP
 silent=0
 guarded=0
+begun=
 while :; do
   if IFS= read -r -t "$1" line; then
-    guarded=$line
+    guarded=$begun$line
+    begun=
     silent=0
   elif [ $? -le 128 ]; then
     exit 0
-  elif silent=$((silent + 1)); [ "$silent" -ge "$2" ] && [ "$guarded" -gt 0 ]; then
+  elif begun=$begun$line; silent=$((silent + 1)); [ "$silent" -ge "$2" ] && [ "$guarded" -gt 0 ]; then
     kill -KILL "$guarded" 2>/dev/null && echo "$guarded"
     guarded=0
   fi
