@@ -323,16 +323,21 @@ test("listed addresses that are nobody's, ours or unreachable are not believed",
   assert.deepEqual([...record.clients.keys()].sort(), [CLIENT, CLIENT_2].sort());
 });
 
+/** Another member asks who has the NAT port that this INIT left from. */
+function askedAbout(rig: Rig, init: Awaited<ReturnType<Rig["one"]>>): void {
+  rig.forwarder.publish({
+    kind: "natPort",
+    endpoint: init.destination,
+    endpointPort: ENDPOINT_PORT,
+    natPort: init.packet.sourcePort,
+  });
+}
+
 test("an INIT that others have asked about and that moves to another endpoint gives both ports back in the end", async () => {
   const rig = new Rig({ services: [two()] });
   const client = newClient(1);
   const first = await rig.one(client.init(UP));
-  rig.forwarder.publish({
-    kind: "natPort",
-    endpoint: first.destination,
-    endpointPort: ENDPOINT_PORT,
-    natPort: first.packet.sourcePort,
-  });
+  askedAbout(rig, first);
   await rig.one(client.init(UP));
   const moved = await rig.one(client.init(UP));
   assert.notEqual(moved.destination, first.destination);
@@ -346,12 +351,7 @@ test("an INIT that others have asked about holds a handful of ports, however oft
   const rig = new Rig({ services: [two()] });
   const client = newClient(1);
   const first = await rig.one(client.init(UP));
-  rig.forwarder.publish({
-    kind: "natPort",
-    endpoint: first.destination,
-    endpointPort: ENDPOINT_PORT,
-    natPort: first.packet.sourcePort,
-  });
+  askedAbout(rig, first);
   for (let i = 0; i < 200; i++) await rig.pass(client.init(UP));
   assert.ok(rig.event("init-reselections") > CANDIDATE_COUNT_MAX_PER_MEMBER);
   assert.ok(rig.forwarder.counters().natPortsUsed <= CANDIDATE_COUNT_MAX_PER_MEMBER);
