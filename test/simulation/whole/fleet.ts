@@ -1,5 +1,5 @@
-// The machines' daemons: they start, die, stand still, drain and return as another version; and what a death may take
-// with it.
+// The machines' daemons: they start, die, stand still and return as another version; and what a death may
+// take with it.
 import {
   type Address,
   generationOf,
@@ -160,17 +160,6 @@ export class Fleet {
     this.#ports.tell(`the clock of ${machine.name} jumps by ${byMs} ms`);
     this.#wallOffsets[machine.number] = (this.#wallOffsets[machine.number] as number) + byMs;
     machine.life?.jump(byMs);
-  }
-
-  drain(machine: Machine, forMs: number): void {
-    const store = machine.life?.link?.store;
-    if (store === undefined || machine.life?.isComposed !== true) return;
-    store.setMemberDrained(machine.name, true);
-    this.#ports.troubles.begin(`${machine.name} drains`, forMs, [machine], () => {
-      // Said at any member: at one that runs.
-      const speaker = this.machines.find(({ life }) => life?.isComposed === true);
-      speaker?.life?.link?.store.setMemberDrained(machine.name, false);
-    });
   }
 
   upgrade(machine: Machine, version: number): void {

@@ -140,12 +140,8 @@ export class WholeSimulation {
       { length: ENDPOINT_COUNT },
       (_, i) => new Endpoint(`e${i}`, endpointAddress(i), around),
     );
-    this.#operator = new Operator({
-      time,
-      machines: this.machines,
-      tell,
-      count: (name) => this.count(name),
-    });
+    const count = (name: string) => this.count(name);
+    this.#operator = new Operator({ ...common, machines: this.machines, troubles: this.#troubles, count });
     this.#attacker = new Attacker({ ...common, machines: this.machines });
     this.wire.onFrame = (frame, from, to) => {
       if (this.#killOnInitAckMs === undefined || frame.kind !== "ip") return;
@@ -328,7 +324,7 @@ export class WholeSimulation {
         if (machine !== undefined) this.#fleet.jump(machine, event.byMs);
         return;
       case "drain":
-        if (machine !== undefined) this.#fleet.drain(machine, event.forMs);
+        if (machine !== undefined) this.#operator.drain(machine, event.forMs);
         return;
       case "upgrade":
         if (machine !== undefined) this.#fleet.upgrade(machine, event.version);
