@@ -16,7 +16,7 @@ export interface AnnouncerOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
   /** Needed by bgp. */
-  readonly bgp?: Pick<BgpOptions, "configuration" | "detailsOf"> & {
+  readonly bgp?: Pick<BgpOptions, "configuration" | "details"> & {
     readonly speaker: "bird" | "gobgp";
     /** The speaker's program, and a folder for its file and socket. */
     readonly program: string;
@@ -44,7 +44,7 @@ async function startBgp(options: AnnouncerOptions): Promise<Announcer> {
   if (bgp === undefined) throw new Error("bgp needs its configuration");
   const clock = options.clock ?? systemClock;
   const logger = (options.logger ?? silentLogger).child({ component: "announcer" });
-  const { program, directory, configuration, detailsOf } = bgp;
+  const { program, directory, configuration, details } = bgp;
   const parts = { program, directory, configuration, clock, logger };
   // Its client is loaded only where it is used.
   const speaker =
@@ -52,7 +52,7 @@ async function startBgp(options: AnnouncerOptions): Promise<Announcer> {
       ? new (await import("./bgp/gobgp/speaker.ts")).GobgpSpeaker(parts)
       : new BirdSpeaker(parts);
   await speaker.start();
-  return new BgpAnnouncer({ speaker, configuration, detailsOf, clock, logger });
+  return new BgpAnnouncer({ speaker, configuration, details, clock, logger });
 }
 
 /** Those that need no process beside them. */

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { type Coordinator, startCoordinator } from "@holdfast/coordinator";
 import { type Clock, HoldfastError, MemberBook, type SessionRecord, systemClock } from "@holdfast/model";
 import { isRevoked } from "@holdfast/sync";
+import { announcementViews } from "./api/announcement-views.ts";
 import { type ApiListeners, readTokens, startApi } from "./api/listen.ts";
 import type { ApiSources } from "./api/sources.ts";
 import { openAnnouncer } from "./cluster/announcer.ts";
@@ -357,18 +358,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
 
     await dataPlane.start();
 
-    const announcementsOf = (vip: string) => {
-      const found = announcer.announced().find((announced) => announced.vip === vip);
-      if (found === undefined) return [];
-      const since = new Date(clock.wallMs() - (clock.nowMs() - found.sinceMs)).toISOString();
-      return (found.places.length > 0 ? found.places : ["-"]).map((name) => ({
-        interface: name,
-        kind: announcer.kind,
-        ...(found.rank === "leaving" ? { leaving: true } : { rank: found.rank }),
-        ...(found.trouble !== undefined && { trouble: found.trouble }),
-        since,
-      }));
-    };
+    const announcements = () => announcementViews(announcer, clock);
     const status = () => {
       const now = network.interfaces();
       return {
@@ -399,7 +389,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         link,
         dataPlane,
         announcer,
-        announcementsOf,
+        announcements,
         clock,
       }),
     );
@@ -436,7 +426,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         const found = coordinator.vips().find((ownership) => ownership.vip === vip);
         return found === undefined ? undefined : { ...found, owner: found.announcer };
       },
-      announcementsOf: (vip) => announcementsOf(vip),
+      announcements,
       revocations,
       clashes: () => joined.clashes(),
       members: () => directory.views(coordinator, link, registry),

@@ -18,7 +18,7 @@ const logger = { trace() {}, debug: log, info: log, warn: log, error: log, child
 const announcer = await startAnnouncer({
   kind: "bgp",
   logger,
-  bgp: { speaker: "bird", ...options, detailsOf: () => ({}) },
+  bgp: { speaker: "bird", ...options, details: () => () => ({}) },
 });
 const tell = () =>
   console.log(

@@ -4,7 +4,7 @@ import { suite, test } from "node:test";
 import { silentLogger } from "@holdfast/model";
 import { ManualClock } from "@holdfast/model/testing";
 import { announcerCompliance } from "../compliance.ts";
-import { BgpAnnouncer } from "./announcer.ts";
+import { BgpAnnouncer, type BgpOptions } from "./announcer.ts";
 import type { BgpConfiguration, RouterConfiguration, SpeakerRoute } from "./configuration.ts";
 import type { Speaker, SpeakerSession, SpeakerState } from "./speaker.ts";
 
@@ -68,13 +68,13 @@ class TableSpeaker implements Speaker {
   }
 }
 
-function bgp(router: Partial<RouterConfiguration> = {}) {
+function bgp(router: Partial<RouterConfiguration> = {}, details: BgpOptions["details"] = () => () => ({})) {
   const clock = new ManualClock();
   const speaker = new TableSpeaker();
   const announcer = new BgpAnnouncer({
     speaker,
     configuration: { ...CONFIGURATION, routers: [{ ...ROUTER, ...router }] },
-    detailsOf: () => ({}),
+    details,
     clock,
     logger: silentLogger,
   });
@@ -95,6 +95,21 @@ announcerCompliance("bgp", () => {
 });
 
 suite("bgp announcer", () => {
+  test("services are looked through once for all VIPs, whatever is asked", async () => {
+    let lookCount = 0;
+    const { announcer } = bgp({}, () => {
+      lookCount++;
+      return () => ({});
+    });
+    const vips = Array.from({ length: 1_000 }, (_, n) => `203.0.${n >> 8}.${n & 255}`);
+    await announcer.announce(vips.map((vip) => ({ vip, rank: 0 })));
+    assert.equal(lookCount, 1);
+    assert.equal(announcer.announced().length, vips.length);
+    assert.equal(lookCount, 2);
+    assert.equal(announcer.routers()[0]?.routes.length, vips.length);
+    assert.equal(lookCount, 3);
+  });
+
   test("a lost session is a flap, with its time, and takes the router from where VIPs are announced", async () => {
     const { clock, speaker, announcer } = bgp();
     let told = 0;

@@ -18,8 +18,8 @@ import { routerWarnings } from "./warnings.ts";
 export interface BgpOptions {
   readonly speaker: Speaker;
   readonly configuration: BgpConfiguration;
-  /** Network of a VIP, and the attributes that its service asks for. */
-  readonly detailsOf: (vip: Address) => {
+  /** For one look at all VIPs: the network of each, and the attributes that its service asks for. */
+  readonly details: () => (vip: Address) => {
     readonly network?: string | undefined;
     readonly announce?: ServiceAnnounce | undefined;
   };
@@ -108,8 +108,9 @@ export class BgpAnnouncer implements Announcer {
     const established = this.#configuration.routers.filter(
       (router) => this.#session(router).session === "Established",
     );
-    return [...this.#kept].map(([vip, { rank, sinceMs, changeCount }]) => {
-      const route = this.#route(vip, rank);
+    const routes = this.#routes();
+    return [...this.#kept].map(([vip, { rank, sinceMs, changeCount }], index) => {
+      const route = routes[index] as SpeakerRoute;
       const places = established.filter((router) => decide(told, router, route).attributes !== undefined);
       return {
         vip,
@@ -130,13 +131,14 @@ export class BgpAnnouncer implements Announcer {
 
   routers(): readonly RouterStatus[] {
     const told = this.#told();
+    const all = this.#routes();
     return told.routers.map((router) => {
       const session = this.#session(router);
       const watched = this.#watched.get(router.name);
-      const routes = [...this.#kept].map(([vip, { rank }]) => ({
-        vip,
-        rank,
-        ...decide(told, router, this.#route(vip, rank)),
+      const routes = all.map((route) => ({
+        vip: route.vip,
+        rank: route.rank,
+        ...decide(told, router, route),
       }));
       return {
         name: router.name,
@@ -189,8 +191,7 @@ export class BgpAnnouncer implements Announcer {
   }
 
   async #apply(): Promise<void> {
-    const routes = [...this.#kept].map(([vip, { rank }]) => this.#route(vip, rank));
-    await this.#options.speaker.apply(routes, this.#told());
+    await this.#options.speaker.apply(this.#routes(), this.#told());
     if (this.#options.speaker.state().trouble === undefined) this.#sent++;
     else this.#sendFailures++;
   }
@@ -200,9 +201,13 @@ export class BgpAnnouncer implements Announcer {
     return { ...this.#configuration, heldDown };
   }
 
-  #route(vip: Address, rank: AnnouncedRank): SpeakerRoute {
-    const { network, announce } = this.#options.detailsOf(vip);
-    return { vip, rank, network, ...(announce !== undefined && { announce }) };
+  /** In the order of `#kept`. */
+  #routes(): readonly SpeakerRoute[] {
+    const detailsOf = this.#options.details();
+    return [...this.#kept].map(([vip, { rank }]) => {
+      const { network, announce } = detailsOf(vip);
+      return { vip, rank, network, ...(announce !== undefined && { announce }) };
+    });
   }
 
   #session({ name, bfd }: RouterConfiguration): SpeakerSession {

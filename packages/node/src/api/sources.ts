@@ -1,15 +1,7 @@
 // What the API reads and does. The daemon provides it; tests provide a small one.
 
 import type { RouterStatus } from "@holdfast/announcer";
-import type {
-  Health,
-  MemberView,
-  NodeStatus,
-  PathCounters,
-  SessionDetail,
-  TakeOver,
-  VipView,
-} from "@holdfast/api";
+import type { Health, MemberView, NodeStatus, PathCounters, SessionDetail, TakeOver } from "@holdfast/api";
 import type {
   Address,
   Clock,
@@ -33,6 +25,7 @@ import type { PlacementOrders } from "../services/placement-orders.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
 import type { SessionCatalogue } from "../sessions/catalogue.ts";
 import type { TraceHub } from "../trace/hub.ts";
+import type { AnnouncementViews } from "./announcement-views.ts";
 
 export interface EndpointHealthView {
   readonly health: "up" | "down" | "unknown";
@@ -75,8 +68,8 @@ export interface ApiSources {
   health(): Health;
   ownerships(): readonly VipOwnership[];
   ownershipOf(vip: string): VipOwnership | undefined;
-  /** Where this member announces a VIP. */
-  announcementsOf(vip: string): VipView["announcements"];
+  /** Where this member announces VIPs. */
+  announcements(): AnnouncementViews;
   /** VIPs that are somebody's address, and services that are not served. */
   clashes(): Pick<Judgement, "refused" | "clashes">;
   /** Routers that this member's announcer talks to. */

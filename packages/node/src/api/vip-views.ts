@@ -5,6 +5,7 @@ import type { ApiSources } from "./sources.ts";
 
 export function vipViews(sources: ApiSources): VipView[] {
   const services = sources.registry.list();
+  const announcements = sources.announcements();
   return sources.ownerships().map((ownership) => {
     const pin = sources.orders.pinOf(ownership.vip);
     return {
@@ -14,7 +15,7 @@ export function vipViews(sources: ApiSources): VipView[] {
       ...(pin !== undefined && { pin }),
       candidates: [...ownership.candidates],
       reasons: [...ownership.reasons],
-      announcements: sources.announcementsOf(ownership.vip),
+      announcements: announcements.get(ownership.vip) ?? [],
       ...clashOf(sources, ownership.vip),
     };
   });

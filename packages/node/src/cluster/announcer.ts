@@ -14,7 +14,7 @@ import type { Configuration } from "../config/schema.ts";
 import type { PostedRouting } from "../loxilb/routing.ts";
 import { servingInterfaces } from "../network/interfaces.ts";
 import type { NetworkWatch } from "../network/watch.ts";
-import { announceOf } from "../services/announced.ts";
+import { announcesOf } from "../services/announced.ts";
 import { bgpConfiguration } from "./routers.ts";
 import { networkOfVip, type Topology } from "./topology.ts";
 
@@ -56,10 +56,10 @@ export async function openAnnouncer(options: {
         program: speaker === "bird" ? bird : gobgp,
         directory,
         configuration: bgp,
-        detailsOf: (vip) => ({
-          network: networkOfVip(vip, topology),
-          announce: announceOf(services(), vip),
-        }),
+        details: () => {
+          const said = announcesOf(services());
+          return (vip) => ({ network: networkOfVip(vip, topology), announce: said.get(vip) });
+        },
       },
     }),
     interfaces: {

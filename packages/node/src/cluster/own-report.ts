@@ -1,6 +1,7 @@
 // This member's report.
-import type { MemberReport, VipView } from "@holdfast/api";
+import type { MemberReport } from "@holdfast/api";
 import type { Clock } from "@holdfast/model";
+import type { AnnouncementViews } from "../api/announcement-views.ts";
 import { apiOrigins } from "../api/origins.ts";
 import { routerView } from "../api/router-view.ts";
 import type { OwnMember } from "../config/check.ts";
@@ -23,10 +24,9 @@ export interface ReportParts {
   readonly link: Pick<ClusterLink, "metrics" | "table">;
   readonly dataPlane: Pick<DataPlane, "mode" | "fastPathTotals" | "slowPathDrops" | "slowPathGauges">;
   readonly announcer: {
-    announced(): readonly { readonly vip: string }[];
     routers(): readonly Parameters<typeof routerView>[0][];
   };
-  readonly announcementsOf: (vip: string) => VipView["announcements"];
+  readonly announcements: () => AnnouncementViews;
   readonly clock: Clock;
 }
 
@@ -57,7 +57,7 @@ export async function ownReport(parts: ReportParts): Promise<MemberReport> {
       lagMs: Math.round(lagMs * 10) / 10,
       queue: queuedBytes,
     })),
-    announcements: announcer.announced().map(({ vip }) => ({ vip, places: [...parts.announcementsOf(vip)] })),
+    announcements: [...parts.announcements()].map(([vip, places]) => ({ vip, places: [...places] })),
     routers: announcer.routers().map(routerView),
     ...packetTotals(dataPlane),
     api: apiOrigins(configuration(), own),

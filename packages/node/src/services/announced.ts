@@ -1,15 +1,12 @@
 // What services say of their VIPs' routes. Several services may have one VIP: the first by id that speaks of routes counts.
 import type { Address, Service, ServiceAnnounce } from "@holdfast/model";
 
-export function announceOf(services: readonly Service[], vip: Address): ServiceAnnounce | undefined {
-  return speakersOf(services, vip)[0]?.announce;
-}
-
-/** Services that speak of a VIP's routes, in the order in which they count. */
-export function speakersOf(services: readonly Service[], vip: Address): readonly Service[] {
-  return services
-    .filter(({ vips, announce }) => announce !== undefined && vips.includes(vip))
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
+/** By VIP; those that no service speaks of are not in it. */
+export function announcesOf(services: readonly Service[]): ReadonlyMap<Address, ServiceAnnounce> {
+  const said = new Map<Address, ServiceAnnounce>();
+  for (const { vips, announce } of [...services].sort((a, b) => (a.id < b.id ? -1 : 1)))
+    if (announce !== undefined) for (const vip of vips) if (!said.has(vip)) said.set(vip, announce);
+  return said;
 }
 
 /** Text that changes with whatever services say of routes. */

@@ -81,9 +81,15 @@ function statics(
     .map((route) => {
       const { vip, network } = route;
       const policy = policies.get(policyKey(route)) ?? 0;
-      // Not the BGP attributes themselves: MED set here would not leave the AS.
-      const marks = `hf_rank = ${numberOf(toldRank(route))}; hf_network = ${networks.get(network) ?? 0}; hf_policy = ${policy};`;
-      return `  route ${vip}/${v6 ? 128 : 32} blackhole { ${marks} };`;
+      const place = networks.get(network) ?? 0;
+      // Not the BGP attributes themselves: MED set here would not leave the AS. What most routes have is not
+      // written: BIRD reads all of it at every change.
+      const marks = [
+        `hf_rank = ${numberOf(toldRank(route))};`,
+        ...(place === 0 ? [] : [`hf_network = ${place};`]),
+        ...(policy === 0 ? [] : [`hf_policy = ${policy};`]),
+      ];
+      return `  route ${vip}/${v6 ? 128 : 32} blackhole { ${marks.join(" ")} };`;
     });
   return [`protocol static ${NAME_PREFIX}vips_${family} { ${family};`, ...lines, "}"].join("\n");
 }
@@ -104,13 +110,15 @@ function exportFilter(
     "  if !defined(hf_rank) then reject;",
   ];
   if (router.networks !== undefined) {
-    const allowed = [0, ...router.networks.flatMap((network) => networks.get(network) ?? [])];
-    lines.push(`  if !(hf_network ~ [${allowed.join(", ")}]) then reject;`);
+    const allowed = router.networks.flatMap((network) => networks.get(network) ?? []);
+    const isOther = allowed.length === 0 ? "true" : `!(hf_network ~ [${allowed.join(", ")}])`;
+    lines.push(`  if defined(hf_network) then { if ${isOther} then reject; }`);
   }
   for (const [text, number] of policies) {
     const own = text === undefined ? undefined : (JSON.parse(text) as ServiceAnnounce);
     const list = policiesOf(configuration, router, own);
-    lines.push(`  if hf_policy = ${number} then {`);
+    // An attribute that is not there is equal to nothing, and comparing it ends the filter.
+    lines.push(number === 0 ? "  if !defined(hf_policy) then {" : `  else if hf_policy = ${number} then {`);
     lines.push(
       `    if hf_rank = ${LEAVING} then { ${statements(policyAt(list, "leaving", router), router)} }`,
     );

@@ -20,7 +20,9 @@ const RECONFIGURATION_IN_PROGRESS = 4;
 const REFUSED_MIN = 8_000;
 
 export class BirdSpeaker extends ChildSpeaker {
-  #control: BirdControl | undefined;
+  /** Orders have a connection of their own: a move of a VIP waits for no look at the sessions. */
+  #orders: BirdControl | undefined;
+  #looks: BirdControl | undefined;
   /** The file that the speaker has read. */
   #takenText = "";
 
@@ -49,18 +51,23 @@ export class BirdSpeaker extends ChildSpeaker {
   protected async connect(): Promise<string | undefined> {
     const socket = this.#at("bird.ctl");
     if (!existsSync(socket)) return undefined;
-    try {
-      this.#control = await BirdControl.connect(socket, ANSWER_TIMEOUT_MS);
-    } catch {
+    const [orders, looks] = await Promise.allSettled(
+      [1, 2].map(() => BirdControl.connect(socket, ANSWER_TIMEOUT_MS)),
+    );
+    this.#orders = orders?.status === "fulfilled" ? orders.value : undefined;
+    this.#looks = looks?.status === "fulfilled" ? looks.value : undefined;
+    if (this.#orders === undefined || this.#looks === undefined) {
       // The socket of one that died; its successor makes it anew.
+      this.disconnect();
       return undefined;
     }
-    return `BIRD ${this.#control.version}`;
+    return `BIRD ${this.#orders.version}`;
   }
 
   protected disconnect(): void {
-    this.#control?.close();
-    this.#control = undefined;
+    this.#orders?.close();
+    this.#looks?.close();
+    this.#orders = this.#looks = undefined;
   }
 
   protected forget(): void {
@@ -71,14 +78,14 @@ export class BirdSpeaker extends ChildSpeaker {
     const text = birdFile(this.configuration, this.routes);
     if (text === this.#takenText) return undefined;
     this.#write(text);
-    const reply = await this.#live().command("configure");
+    const reply = await open(this.#orders).command("configure");
     const trouble = this.#judge(reply);
     if (trouble === undefined) this.#takenText = text;
     return trouble;
   }
 
   protected async look(): Promise<SpeakerView> {
-    const control = this.#live();
+    const control = open(this.#looks);
     const [protocols, bfd] = await Promise.all([
       control.command("show protocols all"),
       control.command("show bfd sessions"),
@@ -101,11 +108,6 @@ export class BirdSpeaker extends ChildSpeaker {
     return { sessions, failure: failureOf([...sessions.values()]) };
   }
 
-  #live(): BirdControl {
-    if (this.#control === undefined) throw new Error("its control socket is closed");
-    return this.#control;
-  }
-
   #judge(reply: BirdReply): string | undefined {
     const { logger } = this.options;
     const text = reply.lines.join("; ");
@@ -126,6 +128,11 @@ export class BirdSpeaker extends ChildSpeaker {
     handOver(fresh, 0o640, USER);
     renameSync(fresh, this.#at("bird.conf"));
   }
+}
+
+function open(control: BirdControl | undefined): BirdControl {
+  if (control === undefined) throw new Error("its control socket is closed");
+  return control;
 }
 
 function failureOf(sessions: readonly SpeakerSession[]): string | undefined {

@@ -99,7 +99,7 @@ export function fakeNode(
         .filter((ownership) => ownership !== undefined),
     ownershipOf,
     revocations: new Revocations(store, systemClock),
-    announcementsOf: () => [],
+    announcements: () => new Map(),
     routers: () => [],
     clashes: () => ({ refused: unservableServices(registry.list()), clashes: new Map() }),
     members: async () => [
