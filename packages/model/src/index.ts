@@ -33,5 +33,6 @@ export * from "./session/record.ts";
 export { type CandidateIdentity, candidateKeyOf, parseCandidateKey } from "./session/sctp/candidate.ts";
 export * from "./session/sctp/facts.ts";
 export * from "./session/table.ts";
+export { type Needle, needleOfAddress, needleOfNumber } from "./session-table/needle.ts";
 export { type LocalListener, type RemoteJoin, SessionView } from "./session-table/view.ts";
 export * from "./slots.ts";

@@ -2,12 +2,13 @@
 // indices, and 2,500 as objects (docs/decisions/0057); the garbage collector sees pages instead of a million maps. Records used lately stay
 // decoded as well.
 import { ByteWriter } from "../session/bytes.ts";
-import { RECORD_BYTES_MAX } from "../session/codec/format.ts";
+import { FLAGS_OFFSET, RECORD_BYTES_MAX } from "../session/codec/format.ts";
 import { decodeSession } from "../session/codec/read.ts";
 import { writeSession, writeWithEnd } from "../session/codec/write.ts";
 import { sessionIdFromBytes, sessionIdToBytes } from "../session/identity.ts";
 import { emptyRecord, join } from "../session/join.ts";
 import type { End, SessionId, SessionRecord } from "../session/record.ts";
+import { isAmong, type Needle } from "./needle.ts";
 import { SlotIndex } from "./slot-index.ts";
 
 /** Blocks are multiples of this; the multiple is the block's class. */
@@ -104,6 +105,17 @@ export class RecordStore {
   bytesAt(slot: number): Uint8Array {
     const offset = this.#offsetOf(slot);
     return this.#pageOf(slot).subarray(offset, offset + (this.#lengths[slot] as number));
+  }
+
+  /** Whether the record's bytes, its id apart, hold the needle. */
+  holds(slot: number, needle: Needle): boolean {
+    const offset = this.#offsetOf(slot);
+    return isAmong(
+      this.#pageOf(slot),
+      offset + FLAGS_OFFSET,
+      offset + (this.#lengths[slot] as number),
+      needle,
+    );
   }
 
   /** Stores a record in its slot, or in a new one. `bytes`: what decodes to the record, when it is at hand. */

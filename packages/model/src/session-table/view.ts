@@ -11,6 +11,8 @@ import type { CandidateIdentity } from "../session/sctp/candidate.ts";
 import { complete } from "../session/sctp/complete.ts";
 import { comparePrecedence, currentCandidate, isEnded, natPortsOf } from "../session/sctp/facts.ts";
 import type { Origin, SessionChange, SessionQuestion, SessionTable } from "../session/table.ts";
+import { hasSameClients, hasSamePorts, isOnlyEnded } from "./differences.ts";
+import type { Needle } from "./needle.ts";
 import { RecordStore } from "./record-store.ts";
 import { HASH_START, hashEnd, hashNumber, hashText, SlotIndex } from "./slot-index.ts";
 
@@ -66,6 +68,14 @@ export class SessionView implements SessionTable {
   get(id: SessionId): SessionRecord | undefined {
     const slot = this.#store.slotOf(id);
     return slot === undefined || !this.#is(slot, IDENTIFIED) ? undefined : this.#store.get(slot);
+  }
+
+  /** false: it is not shown, or surely does not speak of each needle. Costs a tenth of decoding it. */
+  maySpeakOf(id: SessionId, needles: readonly Needle[]): boolean {
+    const slot = this.#store.slotOf(id);
+    if (slot === undefined || !this.#is(slot, IDENTIFIED)) return false;
+    for (const needle of needles) if (!this.#store.holds(slot, needle)) return false;
+    return true;
   }
 
   byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly SessionRecord[] {
@@ -330,31 +340,6 @@ export class SessionView implements SessionTable {
   }
 }
 
-/** Whether an end is all that is new. */
-function isOnlyEnded(a: SessionRecord, b: SessionRecord): boolean {
-  return (
-    a.end === undefined &&
-    b.end !== undefined &&
-    a.serviceId === b.serviceId &&
-    a.clientPort === b.clientPort &&
-    a.createdAtMs === b.createdAtMs &&
-    a.clients === b.clients &&
-    a.generations === b.generations &&
-    a.commit === b.commit &&
-    a.heard === b.heard &&
-    a.activity === b.activity
-  );
-}
-
-/** Whether both are found under the same keys; which of the addresses are verified does not matter. */
-function hasSameClients(a: SessionRecord, b: SessionRecord): boolean {
-  if (a.clientPort !== b.clientPort || a.serviceId !== b.serviceId) return false;
-  if (a.clients === b.clients) return true;
-  if (a.clients.size !== b.clients.size) return false;
-  for (const client of b.clients.keys()) if (!a.clients.has(client)) return false;
-  return true;
-}
-
 function clientHash(serviceId: ServiceId, client: Address, clientPort: number): number {
   return hashEnd(hashText(hashNumber(hashText(HASH_START, client), clientPort), serviceId));
 }
@@ -395,15 +380,6 @@ function endpointTagsOf(record: SessionRecord): Tag[] {
   const committed = record.commit?.generation;
   if (committed !== undefined) add(committed);
   return tags;
-}
-
-function hasSamePorts(a: readonly CandidateIdentity[], b: readonly CandidateIdentity[]): boolean {
-  if (a.length !== b.length) return false;
-  for (const [i, ours] of a.entries()) {
-    const theirs = b[i] as CandidateIdentity;
-    if (ours !== theirs && !samePlace(ours, theirs)) return false;
-  }
-  return true;
 }
 
 function reindex(index: SlotIndex, slot: number, before: readonly number[], after: readonly number[]): void {

@@ -3,6 +3,7 @@
 // table; sync wraps it.
 import type { Address } from "../address.ts";
 import type { Protocol, ServiceId } from "../service.ts";
+import type { Needle } from "../session-table/needle.ts";
 import type { SessionDelta, SessionId, SessionRecord, Tag } from "./record.ts";
 
 export type Origin = "local" | "remote";
@@ -17,6 +18,8 @@ export interface SessionChange {
 export interface SessionTable {
   readonly size: number;
   get(id: SessionId): SessionRecord | undefined;
+  /** false: it is not there, or surely says nothing of one of the needles (an address, a port, a tag). */
+  maySpeakOf(id: SessionId, needles: readonly Needle[]): boolean;
   /** Sessions of a service with this client address and port; the winner of the conflict rule first. */
   byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly SessionRecord[];
   /** Sessions that hold this NAT port at this endpoint (address and port), the committed first. Default protocol: SCTP. */

@@ -19,9 +19,9 @@ export interface ApiToken {
 export interface AuthorizationOptions {
   /** The tokens in force; a reload may change them. */
   readonly tokens: () => readonly ApiToken[];
-  /** A unix socket: its file's mode decides. */
+  /** A unix socket: its file's mode decides who may open it. */
   readonly socket: boolean;
-  /** Origins of the other members: a page that one of them served may ask this one. */
+  /** Origins of the members' APIs: a page that one of them served may ask this one. */
   readonly memberOrigins?: () => ReadonlySet<string>;
 }
 
@@ -37,9 +37,13 @@ export function authorize(
   request: FastifyRequest,
   { tokens, socket, memberOrigins }: AuthorizationOptions,
 ): Role {
-  if (socket) return "operate";
   const { origin } = request.headers;
   if (origin === undefined || memberOrigins?.().has(origin) !== true) refuseForeignOrigin(request);
+  if (socket) {
+    // A browser opens no socket, but it comes through what does, a proxy: everybody's page with it.
+    if (!hasNameOfNobodyElse(request, memberOrigins?.() ?? new Set())) throw foreignName(request);
+    return "operate";
+  }
   const inForce = tokens();
   const given = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
   const role = roleOf(given, inForce, request);
@@ -96,8 +100,21 @@ function isLoopback({ raw }: FastifyRequest): boolean {
  * Browsers tell on them: the first carries a foreign Origin, the second a foreign Host.
  */
 function refuseForeignName(request: FastifyRequest): void {
-  if (!hasLiteralHost(request))
-    throw new HoldfastError("ORIGIN_REFUSED", { origin: request.headers.host ?? "" });
+  if (!hasLiteralHost(request)) throw foreignName(request);
+}
+
+function foreignName({ headers: { host = "" } }: FastifyRequest): HoldfastError {
+  return new HoldfastError("ORIGIN_REFUSED", { origin: host });
+}
+
+/**
+ * For a unix socket: clients write any word as its host, browsers behind a proxy the member's own name. A name
+ * with a dot that is not one of the members' may be somebody's who has it resolve to this machine.
+ */
+function hasNameOfNobodyElse(request: FastifyRequest, origins: ReadonlySet<string>): boolean {
+  const { host = "" } = request.headers;
+  if (hasLiteralHost(request) || !host.includes(".")) return true;
+  return [...origins].some((origin) => origin.replace(/^https?:\/\//, "") === host);
 }
 
 export function refuseForeignOrigin({ headers: { host = "", origin } }: FastifyRequest): void {

@@ -76,7 +76,7 @@ export async function startApi(
       const tls = socket ? undefined : api.tls;
       let app: FastifyInstance;
       try {
-        app = await buildServer(sources, {
+        app = await buildServer(withOwnOrigin(sources, api), {
           authorization: { tokens, socket },
           ...(tls !== undefined && { tls }),
         });
@@ -102,6 +102,13 @@ export async function startApi(
   }
   logger.info({ addresses, tokens: tokens().length, tls: api.tls !== undefined }, "API listens");
   return { addresses, lookAtTls: () => certificates?.look(), close };
+}
+
+/** Behind a proxy this member has an origin that its pages know it by. */
+function withOwnOrigin(sources: ApiSources, { url }: Configuration["api"]): ApiSources {
+  if (url === undefined) return sources;
+  const own = new URL(url).origin;
+  return { ...sources, memberOrigins: () => new Set([own, ...sources.memberOrigins()]) };
 }
 
 /** A file that a killed daemon left in a socket's place is taken away; a living one's lock is the data plane's. */

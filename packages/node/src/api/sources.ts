@@ -60,7 +60,7 @@ export interface ApiSources {
   takeOvers(): readonly TakeOver[];
   /** What members tell of themselves, by name. */
   reports(): Promise<ReadonlyMap<string, HeardReport>>;
-  /** Origins of the other members' pages. */
+  /** Origins of the members' pages. */
   memberOrigins(): ReadonlySet<string>;
   readonly trace: TraceHub;
   readonly metrics: Registry;

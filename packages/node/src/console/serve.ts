@@ -21,7 +21,7 @@ interface Served {
   readonly packed: Buffer;
 }
 
-/** `origins`: of the other members' APIs, where the page goes on when this member is gone. */
+/** `origins`: of the members' APIs, where the page goes on when this member is gone. */
 export function contentSecurityPolicy(origins: Iterable<string>): string {
   const others = [...origins].filter((origin) => /^https?:\/\/[^\s;,']+$/.test(origin));
   return [

@@ -113,6 +113,11 @@ export class SessionCatalogue {
     return this.#byEndpoint.get(`${service} ${endpoint}`) ?? 0;
   }
 
+  /** As it was when it changed last. */
+  knownOf(id: SessionId): { readonly phase: Phase; readonly service: ServiceId } | undefined {
+    return this.#known.get(id);
+  }
+
   historyOf(id: SessionId): readonly HistoryEntry[] {
     const history = this.#known.get(id)?.history ?? [];
     const entries: HistoryEntry[] = [];

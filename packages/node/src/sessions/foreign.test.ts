@@ -37,7 +37,7 @@ function sources(others: readonly ForeignSession[]): SearchSources {
   order.add(OURS);
   return {
     table,
-    order,
+    catalogue: { order },
     foreign: () => others,
     services: () => [service(PROTOCOL_SCTP), service(TCP)],
     ownershipOf: () => undefined,

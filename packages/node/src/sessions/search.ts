@@ -1,5 +1,6 @@
-// Pages of sessions with filters. The walk gives the event loop back after every chunk: 100,000 sessions are read
-// without a stall.
+// Pages of sessions with filters. The walk gives the event loop back after every chunk, so that a million
+// sessions are read without a stall, and decodes few of them: what the catalogue knows, and what a record's
+// bytes do not hold, sorts out the rest.
 import { SESSION_PAGE_DEFAULT, type SessionQuery } from "@holdfast/api";
 import {
   type Address,
@@ -7,9 +8,14 @@ import {
   effectivePhase,
   type ForeignSession,
   HoldfastError,
+  type Needle,
   natPortsOf,
+  needleOfAddress,
+  needleOfNumber,
+  type Phase,
   parseAddress,
   type Service,
+  type ServiceId,
   type SessionId,
   type SessionRecord,
   type SessionTable,
@@ -24,10 +30,14 @@ const TURN_MS = 2;
 const CLOCK_PERIOD_COUNT = 32;
 
 export interface SearchSources {
-  readonly table: Pick<SessionTable, "get">;
+  readonly table: Pick<SessionTable, "get" | "maySpeakOf">;
+  readonly catalogue: {
+    readonly order: SessionOrder;
+    /** Without looking into a session; without this every one is looked into. */
+    knownOf?(id: SessionId): { readonly phase: Phase; readonly service: ServiceId } | undefined;
+  };
   /** Of protocols that this version does not know. */
   readonly foreign: () => Iterable<ForeignSession>;
-  readonly order: SessionOrder;
   readonly services: () => readonly Service[];
   readonly ownershipOf: (vip: string) => VipOwnership | undefined;
   readonly memberNumberOf: (nameOrNumber: string) => number | undefined;
@@ -45,7 +55,7 @@ export async function searchSessions(
   query: Partial<SessionQuery>,
   sources: SearchSources,
 ): Promise<SearchPage> {
-  const matches = matcherOf(query, sources);
+  const filter = filterOf(query, sources);
   const limit = query.limit ?? SESSION_PAGE_DEFAULT;
   const records: (SessionRecord | ForeignSession)[] = [];
   const foreign = new Map([...sources.foreign()].map((session) => [session.id, session]));
@@ -53,14 +63,14 @@ export async function searchSessions(
   let seen = 0;
   let turnedAtMs = performance.now();
   let last: SessionId | undefined;
-  for (const id of merged(sources.order.after(after), idsAfter(foreign.keys(), after))) {
+  for (const id of merged(sources.catalogue.order.after(after), idsAfter(foreign.keys(), after))) {
     if (records.length === limit) return { records, next: cursorText(last as string) };
     if (++seen % CLOCK_PERIOD_COUNT === 0 && performance.now() - turnedAtMs > TURN_MS) {
       await turn();
       turnedAtMs = performance.now();
     }
-    const record = sources.table.get(id) ?? foreign.get(id);
-    if (record === undefined || !matches(record)) continue;
+    const record = foreign.get(id) ?? (filter.mayMatch(id) ? sources.table.get(id) : undefined);
+    if (record === undefined || !filter.matches(record)) continue;
     records.push(record);
     last = id;
   }
@@ -100,70 +110,136 @@ function bodyOf(shown: Shown): SessionRecord | undefined {
   return "generations" in shown ? shown : undefined;
 }
 
-function matcherOf(query: Partial<SessionQuery>, sources: SearchSources): (record: Shown) => boolean {
+interface Filter {
+  /** Of a session of the table: false, it surely does not match; nothing is decoded. */
+  mayMatch(id: SessionId): boolean;
+  matches(record: Shown): boolean;
+}
+
+/** What a query asks for, as it gathers. */
+class Filters implements Filter {
+  readonly #needles: Needle[] = [];
   /** Of the envelope. */
-  const tests: ((record: Shown) => boolean)[] = [];
+  readonly #tests: ((record: Shown) => boolean)[] = [];
   /** Of SCTP's body: others have no such thing. */
-  const bodyTests: ((record: SessionRecord) => boolean)[] = [];
+  readonly #bodyTests: ((record: SessionRecord) => boolean)[] = [];
+  readonly #sources: SearchSources;
+  #services: ReadonlySet<ServiceId> | undefined;
+  #phase: Phase | undefined;
+
+  constructor(sources: SearchSources) {
+    this.#sources = sources;
+  }
+
+  ofServices(wanted: Iterable<ServiceId>): void {
+    const ids = new Set(wanted);
+    const before = this.#services;
+    this.#services = new Set([...ids].filter((id) => before?.has(id) !== false));
+    this.#tests.push((record) => ids.has(record.serviceId));
+  }
+
+  ofPhase(phase: Phase): void {
+    this.#phase = phase;
+    this.#bodyTests.push((record) => effectivePhase(record) === phase);
+  }
+
+  /** `needles`: what the bytes of each record hold that passes. */
+  add(test: (record: Shown) => boolean, ...needles: readonly Needle[]): void {
+    this.#tests.push(test);
+    this.#needles.push(...needles);
+  }
+
+  addOfBody(test: (record: SessionRecord) => boolean, ...needles: readonly Needle[]): void {
+    this.#bodyTests.push(test);
+    this.#needles.push(...needles);
+  }
+
+  mayMatch(id: SessionId): boolean {
+    const { table, catalogue } = this.#sources;
+    const asks = this.#services !== undefined || this.#phase !== undefined;
+    if (asks && catalogue.knownOf !== undefined) {
+      const known = catalogue.knownOf(id);
+      if (known === undefined || this.#services?.has(known.service) === false) return false;
+      if (this.#phase !== undefined && known.phase !== this.#phase) return false;
+    }
+    return this.#needles.length === 0 || table.maySpeakOf(id, this.#needles);
+  }
+
+  matches(shown: Shown): boolean {
+    if (!this.#tests.every((test) => test(shown))) return false;
+    const record = bodyOf(shown);
+    return record === undefined
+      ? this.#bodyTests.length === 0
+      : this.#bodyTests.every((test) => test(record));
+  }
+}
+
+function filterOf(query: Partial<SessionQuery>, sources: SearchSources): Filter {
+  const filters = new Filters(sources);
   const { service, client, vip, endpoint, natPort, clientPort, tag, phase, owner, member } = query;
-  const services = () => sources.services();
-  const ofServices = (wanted: readonly Service[]) => {
-    const ids = new Set(wanted.map((s) => s.id));
-    tests.push((record) => ids.has(record.serviceId));
-  };
+  const idsOf = (isIt: (each: Service) => boolean) =>
+    sources.services().flatMap((each) => (isIt(each) ? [each.id] : []));
   if (service !== undefined) {
-    const named = services().filter((s) => s.id === service || s.name === service);
+    const named = idsOf(({ id, name }) => id === service || name === service);
     // A service that was deleted may still have sessions.
-    if (named.length === 0) tests.push((record) => record.serviceId === service);
-    else ofServices(named);
+    filters.ofServices(named.length === 0 ? [service] : named);
   }
   if (vip !== undefined) {
     const address = parseAddress(vip);
-    ofServices(services().filter((s) => s.vips.includes(address)));
+    filters.ofServices(idsOf(({ vips }) => vips.includes(address)));
   }
   if (owner !== undefined)
-    ofServices(services().filter((s) => s.vips.some((v) => sources.ownershipOf(v)?.owner === owner)));
+    filters.ofServices(idsOf(({ vips }) => vips.some((each) => sources.ownershipOf(each)?.owner === owner)));
   if (client !== undefined) {
     const address: Address = parseAddress(client);
-    bodyTests.push((record) => record.clients.has(address));
+    filters.addOfBody(({ clients }) => clients.has(address), needleOfAddress(address));
   }
-  if (endpoint !== undefined) {
-    const wanted = parseEndpointKey(endpoint);
-    if (wanted === undefined)
-      throw new HoldfastError("REQUEST_INVALID", {
-        reason: `'${endpoint}' is not an endpoint`,
-        remedy: "Write ADDRESS, or ADDRESS:PORT ([ADDRESS]:PORT for IPv6).",
-      });
-    bodyTests.push((record) => {
-      const candidate = shownCandidate(record);
-      return (
-        candidate !== undefined &&
-        (candidate.endpoint === wanted.address || candidate.endpointAddresses.includes(wanted.address)) &&
-        (wanted.port === undefined || candidate.endpointPort === wanted.port)
-      );
-    });
-  }
+  if (endpoint !== undefined) filterByEndpoint(filters, endpoint);
   if (natPort !== undefined)
-    bodyTests.push((record) => natPortsOf(record).some((held) => held.natPort === natPort));
-  if (clientPort !== undefined) tests.push((record) => record.clientPort === clientPort);
+    filters.addOfBody(
+      (record) => natPortsOf(record).some((held) => held.natPort === natPort),
+      needleOfNumber(natPort, 2),
+    );
+  if (clientPort !== undefined)
+    filters.add((record) => record.clientPort === clientPort, needleOfNumber(clientPort, 2));
   if (tag !== undefined) {
     const wanted = Number.parseInt(tag.replace(/^0x/, ""), 16);
-    bodyTests.push((record) =>
-      [...record.generations.values(), ...(record.commit?.generation ? [record.commit.generation] : [])].some(
-        ({ clientTag, candidates }) =>
-          clientTag === wanted || [...candidates.values()].some(({ endpointTag }) => endpointTag === wanted),
-      ),
-    );
+    filters.addOfBody((record) => hasTag(record, wanted), needleOfNumber(wanted, 4));
   }
-  if (phase !== undefined) bodyTests.push((record) => effectivePhase(record) === phase);
+  if (phase !== undefined) filters.ofPhase(phase);
   if (member !== undefined) {
     const number = sources.memberNumberOf(member);
     if (number === undefined) throw new HoldfastError("MEMBER_NOT_FOUND", { member });
-    bodyTests.push((record) => (currentCandidate(record) ?? shownCandidate(record))?.member === number);
+    filters.addOfBody((record) => (currentCandidate(record) ?? shownCandidate(record))?.member === number);
   }
-  return (shown) => {
-    if (!tests.every((test) => test(shown))) return false;
-    const record = bodyOf(shown);
-    return record === undefined ? bodyTests.length === 0 : bodyTests.every((test) => test(record));
-  };
+  return filters;
+}
+
+function filterByEndpoint(filters: Filters, endpoint: string): void {
+  const wanted = parseEndpointKey(endpoint);
+  if (wanted === undefined)
+    throw new HoldfastError("REQUEST_INVALID", {
+      reason: `'${endpoint}' is not an endpoint`,
+      remedy: "Write ADDRESS, or ADDRESS:PORT ([ADDRESS]:PORT for IPv6).",
+    });
+  const { address, port } = wanted;
+  filters.addOfBody(
+    (record) => {
+      const candidate = shownCandidate(record);
+      return (
+        candidate !== undefined &&
+        (candidate.endpoint === address || candidate.endpointAddresses.includes(address)) &&
+        (port === undefined || candidate.endpointPort === port)
+      );
+    },
+    needleOfAddress(address),
+    ...(port === undefined ? [] : [needleOfNumber(port, 2)]),
+  );
+}
+
+function hasTag({ generations, commit }: SessionRecord, tag: number): boolean {
+  return [...generations.values(), ...(commit?.generation ? [commit.generation] : [])].some(
+    ({ clientTag, candidates }) =>
+      clientTag === tag || [...candidates.values()].some(({ endpointTag }) => endpointTag === tag),
+  );
 }

@@ -37,7 +37,7 @@ export function sessionRoutes(sources: ApiSources) {
         const page = await searchSessions(request.query, {
           table,
           foreign: () => sources.foreignSessions(),
-          order: catalogue.order,
+          catalogue,
           services: () => registry.list(),
           ownershipOf: sources.ownershipOf,
           memberNumberOf: sources.memberNumberOf,
