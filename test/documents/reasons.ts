@@ -17,7 +17,7 @@ export const FAST_PATH_DROPS: Readonly<
 > = {
   "ip-checksum": "The IPv4 header's checksum is wrong; userspace fast path only.",
   "chunk-count": "Of earlier versions: packets have as many chunks as fit.",
-  "not-sctp": "Something else than SCTP and ICMP to a VIP.",
+  "not-sctp": "Something else than SCTP, TCP, UDP and ICMP to a VIP.",
   "icmp-other": "ICMP that says nothing about an association.",
   "not-owned": "ARP, neighbour solicitation or ping for a VIP of another member.",
   "port-not-served": "No service on this port of the VIP, and no endpoint behind it.",
@@ -31,6 +31,11 @@ export const FAST_PATH_DROPS: Readonly<
   "ttl-expired": "The TTL ended on the way to the dead daemon's successor.",
   unreadable: "The kernel could not hand the packet's bytes over.",
   "foreign-claim": "Somebody else says by ARP or neighbour advertisement that the VIP is his.",
+  "tcp-header": "A TCP header that is short, or longer than its packet.",
+  "tcp-flags":
+    "TCP flags that no stack sends together: none, SYN with FIN or RST, FIN with RST or without ACK.",
+  "tcp-window": "A FIN or RST of TCP whose number is far from the connection's: forged, or very late.",
+  "udp-length": "A UDP length below 8, or beyond the packet.",
   "send-failed": "The interface did not take the packet.",
 };
 
@@ -38,7 +43,7 @@ export const PUNTS: Readonly<Record<PuntReason, string>> = {
   init: "An INIT.",
   initAck: "An INIT-ACK.",
   control: "ABORT, SHUTDOWN and its answers, ERROR: the phase may change.",
-  handshake: "COOKIE-ECHO or COOKIE-ACK.",
+  handshake: "COOKIE-ECHO or COOKIE-ACK; TCP while a PROXY header is not acknowledged.",
   miss: "No flow for these addresses and ports.",
   wrongTag: "The tag is not the flow's, and another may have been committed since.",
   learn: "Forwarded, and a copy given: something can be learned from it.",
@@ -49,6 +54,10 @@ export const PUNTS: Readonly<Record<PuntReason, string>> = {
   ttlExpired: "The TTL ended here.",
   tooBig: "Longer than the MTU of the way out.",
   probe: "HEARTBEATs for a client address that never proved itself: the next may be another address's.",
+  syn: "A TCP SYN: a new connection, or one on old ports.",
+  synAck: "A TCP SYN-ACK.",
+  datagram: "A UDP datagram without a flow.",
+  end: "A FIN or RST of TCP that was forwarded, and a copy given.",
   ndp: "A neighbour solicitation that the fast path does not answer itself.",
 };
 

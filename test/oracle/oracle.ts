@@ -86,6 +86,7 @@ export class Oracle {
     if (difference !== undefined) return difference;
     switch (verdict.action) {
       case "forward":
+      case "forwardPlain":
         this.compared.forwarded++;
         return differenceInBytes(bytes.subarray(0, size), result.packet.subarray(0, size));
       case "answer":
@@ -220,7 +221,14 @@ function withoutBytes(key: string, value: unknown): unknown {
 }
 
 function differenceInAction(verdict: Verdict, action: string): string | undefined {
-  const expected = { pass: "pass", drop: "drop", punt: "drop", answer: "redirect", forward: "redirect" };
+  const expected = {
+    pass: "pass",
+    drop: "drop",
+    punt: "drop",
+    answer: "redirect",
+    forward: "redirect",
+    forwardPlain: "redirect",
+  };
   if (action === expected[verdict.action]) return undefined;
   return `reference ${JSON.stringify(verdict, withoutBytes)}, BPF ${action}`;
 }

@@ -9,6 +9,7 @@ export {
 } from "./fast-path/bpf/bpf-fast-path.ts";
 export type { SignOfLifeData } from "./fast-path/bpf/sign-of-life.ts";
 export { isBpfFastPath, type OpenFastPathOptions, openFastPath } from "./fast-path/open.ts";
+export * from "./fast-path/plain.ts";
 export * from "./fast-path/port.ts";
 export {
   type OutgoingPacket,

@@ -43,6 +43,12 @@ export function listen(view: SessionView, memberNumber: number): Listeners {
 
 class CountingFastPath implements FastPath, Listeners {
   readonly mode = "tc";
+  readonly plain = {
+    install: () => true,
+    remove: () => {},
+    read: () => undefined,
+    sweep: () => undefined,
+  };
   flowCount = 0;
   interfaces(): readonly [] {
     return [];

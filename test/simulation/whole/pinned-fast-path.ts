@@ -90,7 +90,8 @@ export class PinnedFastPath {
       interfaceIndex,
       checksumPartial: false,
     });
-    if (verdict.action === "forward") this.#machine.transmit(bytes.subarray(0, this.#engine.packetSize));
+    if (verdict.action === "forward" || verdict.action === "forwardPlain")
+      this.#machine.transmit(bytes.subarray(0, this.#engine.packetSize));
     if (this.#engine.puntCount > 0) this.#attached?.wake();
     return verdict.action !== "pass";
   }
@@ -142,6 +143,14 @@ export class PinnedFastPath {
       },
       counters: (key) => engine().tables.counters(key),
       sweep: (cursor, visit) => engine().tables.sweep(cursor, visit),
+      plain: {
+        install: (flow) => isCurrent() && engine().tables.plain.install(flow),
+        remove: (key) => {
+          if (isCurrent()) engine().tables.plain.remove(key);
+        },
+        read: (key) => engine().tables.plain.read(key),
+        sweep: (cursor, visit) => engine().tables.plain.sweep(cursor, visit),
+      },
       onPunt: (listener) => {
         attachment.listener = listener;
         engine().onPunt((punt) => attachment.listener?.(punt));
@@ -152,7 +161,7 @@ export class PinnedFastPath {
         this.#machine.transmit(packet.slice());
         return true;
       },
-      totals: () => new Map(engine().totals),
+      totals: () => engine().totalsNow(),
       signOfLife: () => this.beat(),
       detach: () => {
         attachment.cut();

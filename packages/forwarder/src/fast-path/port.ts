@@ -1,6 +1,7 @@
 // The port between slow path and fast path. Implementations: bpf/ (XDP and TC), userspace/ (TPACKET_V3 around the
 // reference translator), and a simulated one in tests; all pass compliance.ts.
 import type { Address, Protocol } from "@holdfast/model";
+import type { PlainFlows } from "./plain.ts";
 
 export type FastPathMode = "xdp" | "xdp-generic" | "tc" | "userspace";
 
@@ -118,7 +119,14 @@ export type PuntReason =
   | "ttlExpired"
   | "tooBig"
   | "ndp"
-  | "probe";
+  | "probe"
+  /** TCP: a SYN without ACK, with a flow or without. */
+  | "syn"
+  | "synAck"
+  /** UDP without a flow. */
+  | "datagram"
+  /** A copy of a FIN or RST that was forwarded. */
+  | "end";
 
 /** A port of a protocol: the same number of another protocol is another port. */
 export interface ProtocolPort {
@@ -170,6 +178,8 @@ export interface FastPath {
   counters(key: FlowKey): FlowCounters | undefined;
   /** Visits flows a batch at a time (≤ 1,024); resume with the returned cursor, undefined at the end. */
   sweep(cursor: unknown, visit: (flow: Flow, counters: FlowCounters) => "keep" | "remove"): unknown;
+  /** TCP and UDP. The methods above are SCTP's. */
+  readonly plain: PlainFlows;
   /** Everything installed: after a restart the slow path rebuilds from it before the ring is drained. */
   onPunt(listener: (punt: Punt) => void): void;
   /** Starts draining punts. Call after adoption. */

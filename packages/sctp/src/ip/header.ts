@@ -2,7 +2,7 @@
 import type { MalformedReason } from "../wire/malformed.ts";
 import { read8, read16, read32 } from "../wire/tlv.ts";
 
-export const PROTOCOL = { ICMP: 1, SCTP: 132, ICMPV6: 58 } as const;
+export const PROTOCOL = { ICMP: 1, TCP: 6, UDP: 17, ICMPV6: 58, SCTP: 132 } as const;
 
 export const IPV4_HEADER_SIZE = 20;
 export const IPV4_TOS_OFFSET = 1;

@@ -17,6 +17,7 @@ import type {
   SignOfLifeModule,
   ViaTc,
 } from "../port.ts";
+import { PlainTable } from "../reference/plain/tables.ts";
 import { removePins } from "./bpffs.ts";
 import { CounterMap } from "./counters.ts";
 import { type DataPlane, loadDataPlane } from "./data-plane.ts";
@@ -122,6 +123,7 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
 class KernelFastPath implements BpfFastPath {
   readonly adopted: boolean;
   readonly plane: DataPlane;
+  readonly plain = new PlainTable(() => this.nowMs(), FLOW_COUNT_MAX_DEFAULT);
   readonly signOfLifeModule: SignOfLifeModule & { readonly data: SignOfLifeData };
   readonly #interfaces: ServedInterfaces;
   readonly #netlink: Netlink;

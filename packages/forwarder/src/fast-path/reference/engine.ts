@@ -1,12 +1,12 @@
 // Tables, translator, counters and punt queue in one: all of a fast path but the wire. The userspace and the
 // simulated fast path are this with different wires.
 import { IPV4_SOURCE_OFFSET, IPV6_SOURCE_OFFSET } from "@holdfast/sctp";
-import type { Punt } from "../port.ts";
+import type { Punt, PuntReason } from "../port.ts";
 import { PUNT_RATES_DEFAULT, PuntQueue, type PuntRates } from "./punt-queue.ts";
 import { Sources } from "./sources.ts";
 import { FLOW_COUNT_MAX_DEFAULT, FlowTables } from "./tables.ts";
 import { Translator, type TranslatorOptions } from "./translator.ts";
-import type { DropReason, Verdict } from "./verdict.ts";
+import type { DropReason, PlainVerdict, Verdict } from "./verdict.ts";
 
 export interface EngineOptions {
   readonly nowMs: () => number;
@@ -30,6 +30,11 @@ const SOURCE_PERIOD_MS = 1_000;
 /** Offset and size of the source address. */
 function sourceIn(packet: Uint8Array): [offset: number, size: number] {
   return (packet[0] as number) >>> 4 === 4 ? [IPV4_SOURCE_OFFSET, 4] : [IPV6_SOURCE_OFFSET, 16];
+}
+
+function sourceRange(packet: Uint8Array): [start: number, end: number] {
+  const [offset, size] = sourceIn(packet);
+  return [offset, offset + size];
 }
 
 export class Engine {
@@ -106,6 +111,9 @@ export class Engine {
         this.count("forward.bytes", packet.length);
         break;
       }
+      case "forwardPlain":
+        this.#forwardPlain(verdict, packet, received);
+        break;
       case "answer":
         this.count(`answer.${verdict.what}`);
         break;
@@ -116,9 +124,42 @@ export class Engine {
     return verdict;
   }
 
+  #forwardPlain(verdict: PlainVerdict, packet: Uint8Array, received: Received): void {
+    const { entry, claim } = verdict;
+    const copy = (reason: PuntReason) =>
+      this.#punt({
+        reason,
+        packet,
+        interfaceIndex: received.interfaceIndex,
+        timeMs: this.#nowMs(),
+        session: entry.flow.session,
+        checksumPartial: received.checksumPartial,
+        copy: true,
+        proven: true,
+      });
+    if (verdict.learn) entry.learn = !copy("learn");
+    if (verdict.end) copy("end");
+    if (claim === "unproven") this.count("end.unproven");
+    const isDue =
+      entry.packets % SOURCE_PERIOD_COUNT === 0 || this.#nowMs() - entry.lastSeenMs > SOURCE_PERIOD_MS;
+    const source = packet.slice(...sourceRange(packet));
+    const proven = this.translator.applyPlain(verdict, packet, received.checksumPartial, this.#nowMs());
+    if (proven && isDue) this.#sources.heard(source, 0, source.length, this.#nowMs());
+    this.count("forward.packets");
+    this.count("forward.bytes", packet.length);
+  }
+
   /** undefined: nobody's. false: above the rate of its source. */
   #isFragmentKnown(packet: Uint8Array): boolean | undefined {
     return this.#sources.mayFragment(packet, ...sourceIn(packet), this.#nowMs());
+  }
+
+  /** With what the tables count themselves. */
+  totalsNow(): Map<string, number> {
+    const totals = new Map(this.totals);
+    const { fullCount } = this.tables.plain;
+    if (fullCount > 0) totals.set("flow-table-full", (totals.get("flow-table-full") ?? 0) + fullCount);
+    return totals;
   }
 
   onPunt(listener: (punt: Punt) => void): void {

@@ -1,9 +1,10 @@
 // What the translator looks up: flows, local addresses, endpoints.
 import { addressBytes } from "@holdfast/model";
-import { PROTOCOL } from "@holdfast/sctp";
+import { PROTOCOL, write16 } from "@holdfast/sctp";
 import type { FastPathEndpoint, Flow, FlowCounters, FlowKey, LocalAddress, ProtocolPort } from "../port.ts";
 import { BytesMap } from "./bytes-map.ts";
 import { type FlowEntry, flowEntry, flowKeyBytes } from "./flow-entry.ts";
+import { PlainTable } from "./plain/tables.ts";
 
 /** Flows visited by one call of `sweep`. */
 export const SWEEP_COUNT_MAX = 1024;
@@ -14,12 +15,17 @@ export class FlowTables {
   local = new BytesMap<LocalEntry>();
   /** Ports of endpoints: a session's may speak from an address that is its own and that nobody configured. */
   endpointPorts: ReadonlySet<number> = new Set();
+  readonly plain: PlainTable;
+  /** Address, port and protocol. */
+  #endpoints = new BytesMap<true>();
+  readonly #endpointKey = new Uint8Array(19);
   readonly #flowCountMax: number;
   readonly #nowMs: () => number;
 
   constructor(nowMs: () => number, flowCountMax: number = FLOW_COUNT_MAX_DEFAULT) {
     this.#nowMs = nowMs;
     this.#flowCountMax = flowCountMax;
+    this.plain = new PlainTable(nowMs, flowCountMax);
   }
 
   setLocal(addresses: readonly LocalAddress[]): void {
@@ -33,6 +39,30 @@ export class FlowTables {
 
   setEndpoints(endpoints: readonly FastPathEndpoint[]): void {
     this.endpointPorts = sctpPorts(endpoints);
+    this.#endpoints = new BytesMap();
+    for (const { address, port, protocol } of endpoints) {
+      const bytes = addressBytes(address);
+      this.#endpoints.set(this.#endpointKeyOf(bytes, 0, bytes.length, port, protocol), true);
+    }
+  }
+
+  /** Whether an endpoint of the protocol has this port at this address of `size` bytes. */
+  isEndpoint(bytes: Uint8Array, offset: number, size: number, port: number, protocol: number): boolean {
+    return this.#endpoints.get(this.#endpointKeyOf(bytes, offset, size, port, protocol)) !== undefined;
+  }
+
+  #endpointKeyOf(
+    bytes: Uint8Array,
+    offset: number,
+    size: number,
+    port: number,
+    protocol: number,
+  ): Uint8Array {
+    const key = this.#endpointKey;
+    for (let i = 0; i < size; i++) key[i] = bytes[offset + i] as number;
+    write16(key, size, port);
+    key[size + 2] = protocol;
+    return key.subarray(0, size + 3);
   }
 
   /** false: the table is full and the key is new. */
@@ -57,6 +87,8 @@ export class FlowTables {
     this.flows = new BytesMap();
     this.local = new BytesMap();
     this.endpointPorts = new Set();
+    this.plain.clear();
+    this.#endpoints = new BytesMap();
   }
 
   /** See `FastPath.sweep`; the cursor is an entry number. */
@@ -73,7 +105,7 @@ export class FlowTables {
   }
 }
 
-/** The translator decides about SCTP alone. */
+/** Those that decide about packets without a flow of SCTP. */
 function sctpPorts(ports: readonly ProtocolPort[]): ReadonlySet<number> {
   return new Set(ports.filter(({ protocol }) => protocol === PROTOCOL.SCTP).map(({ port }) => port));
 }

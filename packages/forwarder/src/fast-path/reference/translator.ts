@@ -29,21 +29,15 @@ import {
 } from "@holdfast/sctp";
 import type { PuntReason } from "../port.ts";
 import { ChunkSummary } from "./chunk-summary.ts";
+import type { Egress, EgressFinder } from "./egress.ts";
 import { FLOW_KEY_SIZE_MAX, type FlowEntry } from "./flow-entry.ts";
+import { PlainTranslator } from "./plain/translator.ts";
 import type { FlowTables, LocalEntry } from "./tables.ts";
-import type { DropReason, Verdict } from "./verdict.ts";
-
-/** Where a packet would leave. */
-export interface Egress {
-  /** Largest IP packet, bytes. */
-  readonly mtu: number;
-  /** Index of the device in whose routing table the way stands; absent: none. */
-  readonly device?: number;
-}
+import type { DropReason, PlainVerdict, Verdict } from "./verdict.ts";
 
 export interface TranslatorOptions {
-  /** undefined: no next hop is known. Default: everything goes, at any size. */
-  readonly egress?: (destination: Uint8Array, entry: FlowEntry) => Egress | undefined;
+  /** Default: everything goes, at any size. */
+  readonly egress?: EgressFinder;
 }
 
 const PASS: Verdict = { action: "pass" };
@@ -57,7 +51,8 @@ export class Translator {
   /** Size of the IP packet that was last decided about, as its header says; link-layer padding is not part of it. */
   packetSize = 0;
   readonly #tables: FlowTables;
-  readonly #egress: (destination: Uint8Array, entry: FlowEntry) => Egress | undefined;
+  readonly #egress: EgressFinder;
+  readonly #plain: PlainTranslator;
   readonly #header = new IpHeader();
   readonly #chunks = new ChunkSummary();
   readonly #key = new Uint8Array(FLOW_KEY_SIZE_MAX);
@@ -65,6 +60,7 @@ export class Translator {
   constructor(tables: FlowTables, options: TranslatorOptions = {}) {
     this.#tables = tables;
     this.#egress = options.egress ?? (() => NO_LIMIT);
+    this.#plain = new PlainTranslator(tables, this.#egress);
   }
 
   /** Decides about the IP packet at the start of bytes[0, size); link-layer padding may follow it. */
@@ -81,7 +77,13 @@ export class Translator {
     if (header.protocol === (header.version === 4 ? PROTOCOL.ICMP : PROTOCOL.ICMPV6)) {
       return this.#withProof(decideIcmp(bytes, header, local), bytes);
     }
+    if (isPlain(header.protocol)) return this.#plain.decide(bytes, header, local);
     return drop("not-sctp");
+  }
+
+  /** Learns from and rewrites the packet that `decide` saw last. Returns whether it proved its source. */
+  applyPlain(verdict: PlainVerdict, bytes: Uint8Array, checksumPartial: boolean, nowMs: number): boolean {
+    return this.#plain.apply(verdict, bytes, this.#header, checksumPartial, nowMs);
   }
 
   /**
@@ -166,11 +168,11 @@ export class Translator {
     const addresses = inner + (version === 4 ? IPV4_SOURCE_OFFSET : IPV6_SOURCE_OFFSET);
     const start = inner + (version === 4 ? IPV4_HEADER_SIZE : IPV6_HEADER_SIZE);
     if (start + QUOTED_SIZE > end) return verdict;
-    const isPlain =
-      version === 4
-        ? bytes[inner] === 0x45 && bytes[inner + IPV4_PROTOCOL_OFFSET] === PROTOCOL.SCTP
-        : (bytes[inner] as number) >>> 4 === 6 && bytes[inner + IPV6_NEXT_HEADER_OFFSET] === PROTOCOL.SCTP;
-    if (!isPlain) return verdict;
+    const protocol = bytes[
+      inner + (version === 4 ? IPV4_PROTOCOL_OFFSET : IPV6_NEXT_HEADER_OFFSET)
+    ] as number;
+    const isBare = version === 4 ? bytes[inner] === 0x45 : (bytes[inner] as number) >>> 4 === 6;
+    if (!isBare || (protocol !== PROTOCOL.SCTP && !isPlain(protocol))) return verdict;
     const key = this.#key;
     for (let i = 0; i < size; i++) {
       key[i] = bytes[addresses + size + i] as number;
@@ -180,7 +182,11 @@ export class Translator {
       key[2 * size + i] = bytes[start + 2 + i] as number;
       key[2 * size + 2 + i] = bytes[start + i] as number;
     }
-    key[2 * size + 4] = PROTOCOL.SCTP;
+    key[2 * size + 4] = protocol;
+    if (isPlain(protocol))
+      return this.#plain.isQuoted(bytes, this.#header, start, key, 2 * size + 5)
+        ? { ...verdict, proven: true }
+        : verdict;
     const entry = this.#tables.flows.get(key, 0, 2 * size + 5);
     const peerTag = entry?.flow.peerTag ?? 0;
     const isProven = entry !== undefined && peerTag === read16(bytes, start + VERIFICATION_TAG_OFFSET + 2);
@@ -243,6 +249,10 @@ function decideIcmp(bytes: Uint8Array, header: IpHeader, { local }: LocalEntry):
   if (type === V6_ECHO_REQUEST) return local.owned ? ANSWER_ECHO : drop("not-owned");
   if (type === V6_NEIGHBOUR_SOLICITATION) return local.owned ? ANSWER_NEIGHBOUR : drop("not-owned");
   return type >= 1 && type <= V6_ERROR_MAX ? punt("icmp", 0) : drop("icmp-other");
+}
+
+function isPlain(protocol: number): boolean {
+  return protocol === PROTOCOL.TCP || protocol === PROTOCOL.UDP;
 }
 
 function drop(reason: DropReason): Verdict {

@@ -1,11 +1,16 @@
 // What becomes of a packet.
 import type { MalformedReason } from "@holdfast/sctp";
+import type { PlainRefusal } from "../../packet/plain/header.ts";
 import type { PuntReason } from "../port.ts";
 import type { FlowEntry } from "./flow-entry.ts";
+import type { PlainFlowEntry } from "./plain/entry.ts";
 
 /** Stable names; totals carry them as `drop.NAME`. */
 export type DropReason =
   | MalformedReason
+  | PlainRefusal
+  /** A FIN or RST of TCP that is nowhere near its connection's numbers. */
+  | "tcp-window"
   /** Userspace only: the way out computes the header checksum anew, and would bless a wrong one. */
   | "ip-checksum"
   | "not-sctp"
@@ -18,7 +23,23 @@ export type DropReason =
   | "punt-queue"
   | "send-failed";
 
+/** Of TCP and UDP. */
+export interface PlainVerdict {
+  readonly action: "forwardPlain";
+  readonly entry: PlainFlowEntry;
+  /** 4 or 16 bytes. */
+  readonly destination: Uint8Array;
+  /** The packet as it arrived goes to the slow path, too, as `learn`; or as `end`. */
+  readonly learn: boolean;
+  readonly end: boolean;
+  /** Of a FIN or RST: whether it counts. */
+  readonly claim: "counts" | "unproven" | undefined;
+  /** See Egress. */
+  readonly device?: number;
+}
+
 export type Verdict =
+  | PlainVerdict
   /** Not for a local address: the host's business. */
   | { readonly action: "pass" }
   | { readonly action: "drop"; readonly reason: DropReason }

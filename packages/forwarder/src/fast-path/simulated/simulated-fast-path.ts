@@ -1,8 +1,9 @@
 import { echoReply } from "../answer/echo.ts";
+import type { PlainFlows } from "../plain.ts";
 import type { FastPath, FastPathEndpoint, Flow, FlowCounters, FlowKey, LocalAddress, Punt } from "../port.ts";
+import type { Egress } from "../reference/egress.ts";
 import { Engine } from "../reference/engine.ts";
 import type { PuntRates } from "../reference/punt-queue.ts";
-import type { Egress } from "../reference/translator.ts";
 import type { Verdict } from "../reference/verdict.ts";
 
 export interface SimulatedFastPathOptions {
@@ -54,7 +55,7 @@ export class SimulatedFastPath implements FastPath {
       interfaceIndex,
       checksumPartial: options.checksumPartial ?? false,
     });
-    if (verdict.action === "forward") {
+    if (verdict.action === "forward" || verdict.action === "forwardPlain") {
       this.#leave({ packet: bytes.subarray(0, this.#engine.packetSize), origin: "forward" });
     }
     if (verdict.action === "answer" && verdict.what === "echo") {
@@ -77,6 +78,10 @@ export class SimulatedFastPath implements FastPath {
   /** Moves the manual clock. */
   advance(ms: number): void {
     this.#manualMs += ms;
+  }
+
+  get plain(): PlainFlows {
+    return this.#engine.tables.plain;
   }
 
   get flowCount(): number {
@@ -138,7 +143,7 @@ export class SimulatedFastPath implements FastPath {
   }
 
   totals(): ReadonlyMap<string, number> {
-    return new Map(this.#engine.totals);
+    return this.#engine.totalsNow();
   }
 
   signOfLife(): void {}

@@ -6,10 +6,8 @@ import { addressFromBytes } from "@holdfast/model";
 import { libc, openSocket } from "../../kernel/libc.ts";
 import { AF_INET, AF_INET6, AF_UNSPEC, SOCK_DGRAM } from "../../kernel/numbers.ts";
 import type { RouteFinder } from "../../netlink/route-finder.ts";
-import type { Flow } from "../port.ts";
 import { BytesMap } from "../reference/bytes-map.ts";
-import type { FlowEntry } from "../reference/flow-entry.ts";
-import type { Egress } from "../reference/translator.ts";
+import type { Egress, Leaving } from "../reference/egress.ts";
 
 const IPPROTO_IP = 0;
 const IPPROTO_IPV6 = 41;
@@ -41,7 +39,7 @@ export class EgressTable {
     this.#routes = routes;
   }
 
-  lookUp(destination: Uint8Array, { flow, newSource }: FlowEntry): Egress | undefined {
+  lookUp(destination: Uint8Array, { flow, newSource }: Leaving): Egress | undefined {
     const isPlain = this.#routes.isPlain;
     const key = isPlain
       ? destination
@@ -60,7 +58,7 @@ export class EgressTable {
     this.#answers = new BytesMap();
   }
 
-  #find(destination: Uint8Array, { newSource, direction }: Flow): Egress | undefined {
+  #find(destination: Uint8Array, { newSource, direction }: Leaving["flow"]): Egress | undefined {
     const found = this.#routes.find(newSource, addressFromBytes(destination), direction);
     if (found === undefined) return undefined;
     const mtu = this.#routes.mtuOf(found);

@@ -1,14 +1,23 @@
 // The fast path for hosts where BPF is not allowed: a ring per interface, the reference translator, raw sockets.
 
 import { type Address, addressBytes, type Logger, silentLogger } from "@holdfast/model";
-import { IPV4_HEADER_SIZE, IpHeader, internetChecksum, read16, writeChecksum } from "@holdfast/sctp";
+import {
+  IPV4_HEADER_SIZE,
+  IpHeader,
+  internetChecksum,
+  PROTOCOL,
+  read16,
+  writeChecksum,
+} from "@holdfast/sctp";
 import { addressOf } from "../../kernel/libc.ts";
 import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, sendFrame } from "../../kernel/packet-socket.ts";
 import { Netlink } from "../../netlink/netlink.ts";
 import { ANYWHERE, RouteFinder, type Towards } from "../../netlink/route-finder.ts";
+import { writePlainChecksum } from "../../packet/plain/rewrite.ts";
 import { arpReply, type OwnsAddress } from "../answer/arp.ts";
 import { echoReply } from "../answer/echo.ts";
 import { isSolicitation, neighbourAdvertisement } from "../answer/neighbour.ts";
+import type { PlainFlows } from "../plain.ts";
 import type {
   Fallback,
   FastPath,
@@ -184,6 +193,10 @@ class UserspaceFastPath implements FastPath {
     return this.#engine.tables.sweep(cursor, visit);
   }
 
+  get plain(): PlainFlows {
+    return this.#engine.tables.plain;
+  }
+
   onPunt(listener: (punt: Punt) => void): void {
     this.#engine.onPunt(listener);
   }
@@ -214,7 +227,7 @@ class UserspaceFastPath implements FastPath {
   }
 
   totals(): ReadonlyMap<string, number> {
-    const totals = new Map(this.#engine.totals);
+    const totals = this.#engine.totalsNow();
     if (this.#closed) return totals;
     let full = 0;
     let truncated = 0;
@@ -298,7 +311,7 @@ class UserspaceFastPath implements FastPath {
       interfaceIndex: facts.index,
       checksumPartial: frame.checksumPartial,
     });
-    if (verdict.action === "forward") {
+    if (verdict.action === "forward" || verdict.action === "forwardPlain") {
       const size = this.#engine.packetSize;
       if (frame.checksumPartial) this.#completeChecksum(packet.subarray(0, size));
       this.#sender.queue(ring.address + BigInt(frame.networkOffset), size, {
@@ -314,7 +327,9 @@ class UserspaceFastPath implements FastPath {
   /** A local stack left the checksum to a device; the way out of here is a raw socket, which has none. */
   #completeChecksum(packet: Uint8Array): void {
     if (this.#header.read(packet) !== undefined) return;
-    writeChecksum(packet, this.#header.payloadOffset, this.#header.end);
+    if (this.#header.protocol === PROTOCOL.SCTP)
+      writeChecksum(packet, this.#header.payloadOffset, this.#header.end);
+    else writePlainChecksum(packet, this.#header);
   }
 
   #answerArp({ facts, ring }: Port, frame: RingFrame): void {

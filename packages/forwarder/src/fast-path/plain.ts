@@ -1,0 +1,97 @@
+// Flows of TCP and UDP in the fast path. They have tables of their own, so that SCTP's entry stays one
+// cache line. What the fast path does by itself, and what it tells: docs/decisions/0385.
+import type { Address } from "@holdfast/model";
+import type { FlowCounters, FlowKey } from "./port.ts";
+
+/**
+ * The last sequence number and acknowledgment that are believed of one direction, as the *other* end knows
+ * the numbers of its own.
+ */
+export interface TcpEdges {
+  /** Number behind the last byte sent, as the sender counts (before translation). */
+  readonly sequence: number;
+  /** The last acknowledgment, as the other end counts (after translation). */
+  readonly acknowledged: number;
+}
+
+export interface PlainTcp {
+  /**
+   * The larger of both ends' window scales (RFC 7323 §2.2), 0 when they do not scale, 14 when unknown: no
+   * sequence number lies further than 65,535 << scale from the last one.
+   */
+  readonly windowScale: number;
+  /**
+   * Bytes that were sent to the endpoint before the client's (PROXY protocol), −32,768 … 32,767. Up: added
+   * to sequence numbers. Down: taken from acknowledgments and from the blocks of SACK.
+   */
+  readonly shift: number;
+  /**
+   * What is known from the handshake. Absent: what was learned stays; a new flow believes its first packet.
+   */
+  readonly edges?: TcpEdges;
+}
+
+/** One direction of a TCP connection or of an exchange of datagrams. `key.protocol` is 6 or 17. */
+export interface PlainFlow {
+  readonly key: FlowKey;
+  readonly newSource: Address;
+  readonly newDestination: Address;
+  readonly newSourcePort: number;
+  readonly newDestinationPort: number;
+  readonly direction: "up" | "down";
+  /** As in `Flow`; of one number space with SCTP's. */
+  readonly session: number;
+  /** Every packet is punted as `handshake`: while a PROXY header is not acknowledged, for one. */
+  readonly handshake: boolean;
+  /**
+   * The first packet that is forwarded is punted as a copy, `learn`: the ACK of a handshake, the first
+   * datagram.
+   */
+  readonly learn: boolean;
+  /**
+   * The source has shown that it is there: fragments from it are not a stranger's. A TCP flow whose edges
+   * fit shows it by itself.
+   */
+  readonly assured: boolean;
+  /** TCP only; there it is required. */
+  readonly tcp?: PlainTcp;
+}
+
+export interface PlainFlowState extends FlowCounters {
+  /** Believed now; undefined: no packet was seen, or they were forgotten. */
+  readonly edges?: TcpEdges;
+  /**
+   * The number behind the last FIN of this direction that lay inside the window, as its sender counts. It
+   * is proven when the other direction's `edges.acknowledged` equals it.
+   */
+  readonly finEnd?: number;
+  /**
+   * A reset inside the window passed in either direction, and this direction has not spoken since. Both of
+   * them: nobody has (RFC 7857 §2.2: such a mapping goes after four minutes, and lives on if anybody
+   * speaks).
+   */
+  readonly reset: boolean;
+}
+
+export interface PlainEntry {
+  readonly flow: PlainFlow;
+  readonly state: PlainFlowState;
+}
+
+/**
+ * "forget": keeps the flow, and believes its next packet's numbers. For whoever takes a VIP over, or gets
+ * it back: meanwhile others forwarded.
+ */
+export type PlainVisit = "keep" | "remove" | "forget";
+
+export interface PlainFlows {
+  /**
+   * Inserts or replaces. Counters, edges, FIN and reset go on when the session is the same. false: the
+   * table is full (a counter says so).
+   */
+  install(flow: PlainFlow): boolean;
+  remove(key: FlowKey): void;
+  read(key: FlowKey): PlainEntry | undefined;
+  /** As `FastPath.sweep`: at most 1,024 a call, undefined at the end. */
+  sweep(cursor: unknown, visit: (flow: PlainFlow, state: PlainFlowState) => PlainVisit): unknown;
+}

@@ -1,0 +1,68 @@
+// Flows of TCP and UDP, as the reference translator looks them up.
+
+import type { PlainEntry, PlainFlow, PlainFlowState, PlainFlows, PlainVisit } from "../../plain.ts";
+import type { FlowKey } from "../../port.ts";
+import { BytesMap } from "../bytes-map.ts";
+import { flowKeyBytes } from "../flow-entry.ts";
+import { type PlainFlowEntry, plainFlowEntry, plainState } from "./entry.ts";
+
+/** Flows visited by one call of `sweep`. */
+const SWEEP_COUNT_MAX = 1024;
+
+export class PlainTable implements PlainFlows {
+  flows = new BytesMap<PlainFlowEntry>();
+  /** Installs that found no room. */
+  fullCount = 0;
+  readonly #flowCountMax: number;
+  readonly #nowMs: () => number;
+
+  constructor(nowMs: () => number, flowCountMax: number) {
+    this.#nowMs = nowMs;
+    this.#flowCountMax = flowCountMax;
+  }
+
+  install(flow: PlainFlow): boolean {
+    const key = flowKeyBytes(flow.key);
+    const replaced = this.flows.get(key);
+    if (replaced === undefined && this.flows.size >= this.#flowCountMax) {
+      this.fullCount += 1;
+      return false;
+    }
+    this.flows.set(key, plainFlowEntry(flow, this.#nowMs(), replaced));
+    return true;
+  }
+
+  remove(key: FlowKey): void {
+    this.flows.delete(flowKeyBytes(key));
+  }
+
+  read(key: FlowKey): PlainEntry | undefined {
+    const entry = this.flows.get(flowKeyBytes(key));
+    return entry && { flow: flowOf(entry), state: plainState(entry) };
+  }
+
+  sweep(cursor: unknown, visit: (flow: PlainFlow, state: PlainFlowState) => PlainVisit): unknown {
+    let index = typeof cursor === "number" ? cursor : 0;
+    const limit = this.flows.limit;
+    for (let visited = 0; index < limit && visited < SWEEP_COUNT_MAX; index++) {
+      const entry = this.flows.at(index);
+      if (entry === undefined) continue;
+      visited += 1;
+      const verdict = visit(flowOf(entry), plainState(entry));
+      if (verdict === "remove") this.flows.delete(flowKeyBytes(entry.flow.key));
+      else if (verdict === "forget") entry.edges = undefined;
+    }
+    return index < limit ? index : undefined;
+  }
+
+  clear(): void {
+    this.flows = new BytesMap();
+  }
+}
+
+/** As it would be installed now: what was learned meanwhile is in the state. */
+function flowOf({ flow, learn }: PlainFlowEntry): PlainFlow {
+  if (flow.tcp === undefined) return { ...flow, learn };
+  const { windowScale, shift } = flow.tcp;
+  return { ...flow, learn, tcp: { windowScale, shift } };
+}
