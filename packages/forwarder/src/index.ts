@@ -43,5 +43,11 @@ export { type ForwarderLimits, LIMITS_DEFAULT, scaledLimits } from "./limits.ts"
 export type { LendAnswer, LoanMessage, PortLending, PortWish } from "./nat-ports/loans.ts";
 export type { InterfaceAddress, Link, Neighbour, Route } from "./netlink/messages.ts";
 export { Netlink, type NetlinkEvent } from "./netlink/netlink.ts";
-export { InterfaceSelection, isEthernet, isPattern, patternOf } from "./netlink/selection.ts";
+export {
+  InterfaceSelection,
+  isEthernet,
+  isPattern,
+  type LoopInterfaces,
+  patternOf,
+} from "./netlink/selection.ts";
 export type { FlowTotals, PathDescription, SessionDescription } from "./sessions/description.ts";

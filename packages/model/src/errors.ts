@@ -259,6 +259,41 @@ export const ERROR_CATALOGUE = {
     message: "{vip} cannot be a VIP: it is {kind}.",
     remedy: "Use a unicast address that no host has and that the network routes to the members.",
   },
+  HOST_LOOP_NAME_TAKEN: {
+    status: 409,
+    message: "The loop cannot be made: {interfaces} are there already, and this member did not make them.",
+    remedy:
+      "Choose another host.loopName; or, when an earlier member of another name left them, 'ip link delete' the first.",
+  },
+  HOST_IP_FAILED: {
+    status: 500,
+    message: "The host cannot be prepared with ip: {reason}.",
+    remedy: "Install iproute2, and give the daemon CAP_NET_ADMIN; it is tried again every second.",
+  },
+  HOST_NFT_FAILED: {
+    status: 500,
+    message: "The identity NAT for VIPs cannot be made with nft: {reason}.",
+    remedy:
+      "Install nftables, give the daemon CAP_NET_ADMIN, and use a kernel with nf_tables and nat chains; it is tried again every second.",
+  },
+  HOST_RP_FILTER_STRICT: {
+    status: 409,
+    message:
+      "Reverse path filtering is strict on {interfaces}: packets of VIPs for this host's own pods are dropped there.",
+    remedy:
+      "Set host.rpFilter: set, or net.ipv4.conf.INTERFACE.rp_filter=2 on each; Calico and kubelet do not mind 2.",
+  },
+  HOST_NOT_FORWARDING: {
+    status: 409,
+    message: "This host does not forward IPv4 packets: its pods reach no VIP.",
+    remedy: "sysctl -w net.ipv4.ip_forward=1",
+  },
+  HOST_LOOP_NEEDS_BPF: {
+    status: 409,
+    message: "The loop is there, and the fast path is {mode}: packets that pods send to VIPs are lost.",
+    remedy:
+      "See why BPF is not in use ('holdfast diagnose'), or set host.loop: false and keep endpoints off this host.",
+  },
   VIP_IS_MEMBER_ADDRESS: {
     status: 409,
     message: "{vip} cannot be a VIP: member {member} has it on {interface}.",

@@ -5,6 +5,7 @@ import { type Clock, HoldfastError, MemberBook, type SessionRecord, systemClock 
 import { isRevoked } from "@holdfast/sync";
 import { announcementViews } from "./api/announcement-views.ts";
 import { type ApiListeners, readTokens, startApi } from "./api/listen.ts";
+import { nodeStatus } from "./api/node-status.ts";
 import type { ApiSources } from "./api/sources.ts";
 import { openAnnouncer } from "./cluster/announcer.ts";
 import { CERTIFICATE_LOOK_PERIOD_MS, CertificateKeeper } from "./cluster/certificates.ts";
@@ -34,6 +35,7 @@ import { limitsOf } from "./data-plane/limits.ts";
 import { openDataPlane } from "./data-plane/open.ts";
 import { createEventBus } from "./events/bus.ts";
 import { sessionEndEvents } from "./events/session-ends.ts";
+import { configuredLoop, openHost } from "./host/open.ts";
 import { lockDataPlane, lockStore } from "./lock.ts";
 import { createLogger, type DaemonLogger } from "./log.ts";
 import { Deletions } from "./loxilb/deletions.ts";
@@ -44,6 +46,7 @@ import { MembersKeeper } from "./members/keeper.ts";
 import { NumberRest, numberRestMs } from "./members/number-rest.ts";
 import { farewellsOf, membershipOrders } from "./members/orders.ts";
 import { createMetrics } from "./metrics/registry.ts";
+import { servingInterfaces } from "./network/interfaces.ts";
 import { openRouterWatch } from "./network/router-watch.ts";
 import { NetworkWatch } from "./network/watch.ts";
 import { Readiness } from "./readiness.ts";
@@ -108,6 +111,10 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     throw error;
   }
 
+  function keepsInstalled(): boolean {
+    return configuration.dataPlane.keepInstalled;
+  }
+
   async function compose(): Promise<Daemon> {
     closers.push(lockDataPlane(configuration.dataPlane.pinDirectory));
     closers.push(lockStore(configuration.store.directory));
@@ -117,7 +124,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
 
     const events = createEventBus(own.name, clock);
     const trace = createTraceHub();
-    const network = new NetworkWatch(clock, logger);
+    const loop = configuredLoop(configuration);
+    const network = new NetworkWatch(clock, logger, loop);
     closers.push(() => network.close());
     const topology: Topology = liveTopology(configuration, network);
     const members = new MemberBook(listedInFile(configuration, topology));
@@ -126,6 +134,13 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     const readiness = new Readiness(logger);
     // A member that owns a VIP can be asked: no VIP before the API listens.
     readiness.set("api", false, "the API does not listen yet");
+    const host = await openHost({
+      ...{ configuration, own, readiness, clock, logger },
+      servingInterfaces: () => servingInterfaces(topology.interfaces).map(({ name }) => name),
+      hasInterface: (name) => network.link(name) !== undefined,
+    });
+    // Behind the data plane, whose programs hang on it.
+    closers.push(() => (keepsInstalled() ? undefined : host.removeLoop()));
 
     const certificates =
       configuration.cluster.certificates === undefined
@@ -208,6 +223,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       members,
       topology,
       network,
+      loop,
       link,
       trace,
       isMember: () => keeper.isMember,
@@ -216,7 +232,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       clock,
       logger,
     });
-    closers.push(() => dataPlane.stop(configuration.dataPlane.keepInstalled));
+    closers.push(() => dataPlane.stop(keepsInstalled()));
+    closers.push(() => host.preparation?.close(keepsInstalled()));
     logger.info(
       { fastPath: dataPlane.mode, interfaces: topology.interfaces.map((i) => i.name) },
       "data plane is open",
@@ -351,6 +368,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       events,
       clock,
       logger,
+      host: host.preparation,
       tookOver: (cause, durationMs) => metrics.takeOver(cause, durationMs),
     });
     member = joined;
@@ -359,24 +377,9 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     await dataPlane.start();
 
     const announcements = () => announcementViews(announcer, clock);
-    const status = () => {
-      const now = network.interfaces();
-      return {
-        member: own.name,
-        cluster: configuration.cluster.id,
-        version: HOLDFAST_VERSION,
-        fastPath: dataPlane.mode,
-        dataPlane: dataPlane.status(),
-        interfaces: topology.interfaces.map(({ name, roles }) => ({
-          name,
-          roles: [...roles],
-          up: now.has(name),
-        })),
-        sessions: link.table.size,
-        startedAt: new Date(startedAtMs).toISOString(),
-        pid: process.pid,
-      };
-    };
+    const status = nodeStatus({
+      ...{ own, configuration, startedAtMs, topology, network, link, dataPlane, host },
+    });
     const reports = new ReportExchange(link, directory, clock, () =>
       ownReport({
         own,

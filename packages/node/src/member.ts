@@ -1,5 +1,6 @@
-// What makes parts into a member: ownership made true, services handed around, verdicts shared, readiness observed.
-// Everything here works on ports and a clock that are parameters: the daemon gives it the machine, a simulation its own.
+// What makes parts into a member: ownership made true, services handed around, verdicts shared, readiness
+// observed. Everything here works on ports and a clock that are parameters: the daemon gives it the machine,
+// a simulation its own.
 import type { Announcer } from "@holdfast/announcer";
 import { type ClusterView, type Coordinator, type CoordinatorEvent, isPresent } from "@holdfast/coordinator";
 import {
@@ -60,6 +61,8 @@ export interface MemberParts {
   readonly events: EventBus;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told of all VIPs that are served, and whether others may not be known yet. */
+  readonly host?: { setVips(vips: readonly string[], isComplete: boolean): void } | undefined;
   /** This member announces a VIP that another one had. */
   readonly tookOver?: (cause: "death" | "planned", durationMs: number | undefined) => void;
 }
@@ -204,17 +207,19 @@ export function joinMember(parts: MemberParts): JoinedMember {
       ),
     ]);
     coordinator.setServices(
-      services.map((service) => placementOf(service, topology, withdrawnReason(service.id))),
+      services.map((service) => placementOf(service, topology, withdrawnReason(parts, service.id))),
       {
         pins: [...link.store.pins()].map(([vip, member]) => ({ vip, member })),
         drains: [...link.store.drainedMembers()],
       },
     );
+    tellHost();
     const routes = announceKeyOf(services);
     if (routes !== saidOfRoutes) void announce();
     saidOfRoutes = routes;
   };
   let saidOfRoutes = "";
+  const tellHost = () => parts.host?.setVips(servedVips(registry, clashing), link.caughtUp());
   /** What is served of what is configured. */
   const judged = (): readonly Service[] => {
     const before = clashing;
@@ -226,18 +231,10 @@ export function joinMember(parts: MemberParts): JoinedMember {
     if (unserved.join() !== [...before.unserved].sort().join()) {
       dataPlane.setUnserved(clashing.unserved);
       coordinator.setUnserved(unserved);
+      tellHost();
       void announce();
     }
     return clashing.refused.size === 0 ? all : all.filter(({ id }) => !clashing.refused.has(id));
-  };
-  const withdrawnReason = (id: string): string | undefined => {
-    const service = link.store.service(id);
-    if (service?.withdrawWhenDown !== true || service.endpoints.length === 0) return undefined;
-    // One that leaves still has its associations.
-    const up = [...service.endpoints, ...(service.leaving ?? [])].some(
-      ({ address, port }) => dataPlane.endpointHealth(id, endpointKey(address, port)).health !== "down",
-    );
-    return up ? undefined : "no endpoint is healthy";
   };
   const file = new FileAtStart(parts);
   file.apply();
@@ -298,7 +295,8 @@ export function joinMember(parts: MemberParts): JoinedMember {
       down.length === 0 ? "all are up" : `${down.join(", ")}: down or without carrier`,
     );
     routers?.need(isLonely(coordinator.view()));
-    // Nobody can take over from a member alone: that its replication hangs is for its service manager and its operator.
+    // Nobody can take over from a member alone: that its replication hangs is for its service manager and its
+    // operator.
     const hangsAlone = members.current().members.length === 1 && !link.answers();
     coordinator.setReadiness({
       ready: hangsAlone ? readiness.readyBut("replication") : readiness.ready,
@@ -314,6 +312,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
   network.onChange(observe);
   link.onState(observe);
   link.onState(() => file.again());
+  link.onState(tellHost);
   link.onDisconnect((number) => {
     const name = directory.nameOf(number);
     logger.info({ peer: name }, "replication link closed");
@@ -330,6 +329,21 @@ export function joinMember(parts: MemberParts): JoinedMember {
       unsubscribe();
     },
   };
+}
+
+function servedVips(registry: ServiceRegistry, { unserved }: Judgement): string[] {
+  return registry.list().flatMap(({ vips }) => vips.filter((vip) => !unserved.has(vip)));
+}
+
+/** Why a service's VIPs are not announced; undefined: they are. */
+function withdrawnReason({ link, dataPlane }: MemberParts, id: string): string | undefined {
+  const service = link.store.service(id);
+  if (service?.withdrawWhenDown !== true || service.endpoints.length === 0) return undefined;
+  // One that leaves still has its associations.
+  const up = [...service.endpoints, ...(service.leaving ?? [])].some(
+    ({ address, port }) => dataPlane.endpointHealth(id, endpointKey(address, port)).health !== "down",
+  );
+  return up ? undefined : "no endpoint is healthy";
 }
 
 /** This member drains or stops: it owns nothing new, and serves what still comes. */

@@ -311,6 +311,36 @@ export const DataPlaneStatusSchema = Type.Object(
 );
 export type DataPlaneStatus = Static<typeof DataPlaneStatusSchema>;
 
+export const HostStatusSchema = Type.Object(
+  {
+    loop: Type.Optional(
+      Type.Object(
+        {
+          interface: Type.String({ description: "The end on which the programs hang." }),
+          mtu: Type.Integer(),
+          vips: Type.Integer({ description: "How many VIPs are routed to it." }),
+        },
+        closed,
+      ),
+    ),
+    identityNat: Type.Optional(
+      Type.Object({ table: Type.String(), vips: Type.Integer({ description: "In its sets." }) }, closed),
+    ),
+    warnings: Type.Array(
+      Type.Object(
+        {
+          code: Type.String({ description: "Stable; see docs/errors.md." }),
+          message: Type.String(),
+          remedy: Type.String(),
+        },
+        closed,
+      ),
+    ),
+  },
+  { ...closed, description: "What the member prepared on its host (host in the configuration)." },
+);
+export type HostStatus = Static<typeof HostStatusSchema>;
+
 export const NodeStatusSchema = Type.Object(
   {
     member: Type.String(),
@@ -318,6 +348,7 @@ export const NodeStatusSchema = Type.Object(
     version: Type.String(),
     fastPath: Type.String({ description: "Mode of the fast path." }),
     dataPlane: DataPlaneStatusSchema,
+    host: Type.Optional(HostStatusSchema),
     interfaces: Type.Array(
       Type.Object({ name: Type.String(), roles: Type.Array(Type.String()), up: Type.Boolean() }, closed),
     ),

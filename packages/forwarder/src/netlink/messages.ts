@@ -79,6 +79,7 @@ const NEIGHBOUR_ATTRIBUTE = { DESTINATION: 1, LINK_ADDRESS: 2, CACHE_INFO: 3 } a
 /** The kernel tells ages in hundredths of a second (USER_HZ). */
 const TICK_MS = 10;
 const ROUTE_TYPE_UNICAST = 1;
+const ROUTE_TYPE_LOCAL = 2;
 
 /** NUD states in which the link-layer address may be used. */
 const NEIGHBOUR_VALID = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80;
@@ -310,6 +311,11 @@ export function defaultGatewaysOf(body: Buffer): { interfaceIndex: number; addre
     at += (length + 3) & ~3;
   }
   return hops;
+}
+
+/** The destination is this host's own. */
+export function isLocalRoute(body: Buffer): boolean {
+  return body.length >= ROUTE_SIZE && body[7] === ROUTE_TYPE_LOCAL;
 }
 
 /** undefined: nothing that a packet could be sent by. */

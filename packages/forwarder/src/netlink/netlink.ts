@@ -10,6 +10,7 @@ import {
   FLAG_DUMP,
   forwardingBody,
   type InterfaceAddress,
+  isLocalRoute,
   type Link,
   linkOf,
   type MatchedRoute,
@@ -86,6 +87,12 @@ export class Netlink {
       if (message.type === MESSAGE.NEW_ROUTE) return routeOf(message.body);
     }
     return undefined;
+  }
+
+  /** Whether it is an address of this host. */
+  isLocal(destination: Address): boolean {
+    const answers = this.#requests.ask(MESSAGE.GET_ROUTE, 0, routeBody({ destination }));
+    return answers.some(({ type, body }) => type === MESSAGE.NEW_ROUTE && isLocalRoute(body));
   }
 
   /** undefined: no way; "refused": the kernel does not answer such a question, which says nothing about ways. */

@@ -28,6 +28,7 @@ export class RouteFinder {
   readonly #log: Logger;
   readonly #selections: Readonly<Record<Direction, InterfaceSelection>>;
   readonly #links = new Map<number, Link>();
+  readonly #loop: string | undefined;
   #askSource4 = false;
   #askSource6 = false;
   /** VRFs in which endpoints, or clients, are met; NO_VRF first. */
@@ -36,8 +37,10 @@ export class RouteFinder {
   readonly #forwarding = new Set<number>();
   #saidRefused = false;
 
-  constructor(netlink: Netlink, log: Logger, towards: Towards) {
+  /** `loop`: the interface out of which packets come to this host's own stack; undefined: there is none. */
+  constructor(netlink: Netlink, log: Logger, towards: Towards, loop?: string) {
     this.#netlink = netlink;
+    this.#loop = loop;
     this.#log = log;
     this.#selections = {
       up: new InterfaceSelection(towards.up),
@@ -61,14 +64,19 @@ export class RouteFinder {
     return `${vrfs.length === 1 && vrfs[0] === NO_VRF ? "" : direction} ${part} ${destination}`;
   }
 
-  /** undefined: no way, or it is this host's own address. */
+  /** undefined: no way, or it is this host's own address and there is no loop. */
   find(source: Address, destination: Address, direction: Direction): Found | undefined {
     for (const each of this.#vrfs[direction]) {
       const vrf = each === NO_VRF ? undefined : each;
       const route = this.#ask(source, destination, vrf);
       if (route !== undefined) return { ...route, vrf };
     }
-    return undefined;
+    return this.#byLoop(destination);
+  }
+
+  /** Whether it is the loop: every packet that leaves by it is for the other end, whatever its address. */
+  isLoop(interfaceIndex: number): boolean {
+    return this.#loop !== undefined && this.#links.get(interfaceIndex)?.name === this.#loop;
   }
 
   /** Bytes of the largest IP packet on the way. */
@@ -113,6 +121,14 @@ export class RouteFinder {
       case "address":
         return true;
     }
+  }
+
+  #byLoop(destination: Address): Found | undefined {
+    if (this.#loop === undefined || !this.#netlink.isLocal(destination)) return undefined;
+    for (const { index, name } of this.#links.values())
+      if (name === this.#loop)
+        return { interfaceIndex: index, gateway: undefined, mtu: undefined, vrf: undefined };
+    return undefined;
   }
 
   #ask(source: Address, destination: Address, vrf: number | undefined): Route | undefined {

@@ -4,14 +4,27 @@ import type { Link } from "./messages.ts";
 /** Devices that lead packets into a routing table of their own; their members stay what they are. */
 export const KIND_VRF = "vrf";
 
+/** A veth pair by which the host's own packets to VIPs come to the programs on its far end. */
+export interface LoopInterfaces {
+  /** VIPs are routed to it. */
+  readonly near: string;
+  /** The programs hang on it; what is sent out of it comes to the host's own stack. */
+  readonly far: string;
+}
+
 export class InterfaceSelection {
   readonly #names: ReadonlySet<string>;
   readonly #patterns: readonly RegExp[];
+  readonly #loop: LoopInterfaces | undefined;
 
-  /** `*` stands for any characters, `?` for one. Empty: every Ethernet interface that is up and on its own. */
-  constructor(wanted: readonly string[]) {
+  /**
+   * `*` stands for any characters, `?` for one. Empty: every Ethernet interface that is up and on its own. Of
+   * the loop the far end is always meant, the near one never.
+   */
+  constructor(wanted: readonly string[], loop?: LoopInterfaces) {
     this.#names = new Set(wanted.filter((name) => !isPattern(name)));
     this.#patterns = wanted.filter(isPattern).map(patternOf);
+    this.#loop = loop;
   }
 
   /** Others may come later: that none is there now is no mistake. */
@@ -24,9 +37,13 @@ export class InterfaceSelection {
     return this.#names.has(link.name);
   }
 
-  /** By name; whether the interface can be used is another question. `attached`: it is in use, and may be down. */
+  /**
+   * By name; whether the interface can be used is another question. `attached`: it is in use, and may be
+   * down.
+   */
   wants(link: Link, linkOf: (index: number) => Link | undefined, attached = false): boolean {
-    if (this.#names.has(link.name)) return true;
+    if (link.name === this.#loop?.near) return false;
+    if (link.name === this.#loop?.far || this.#names.has(link.name)) return true;
     if (link.loopback) return false;
     // A bridge or bond has its members' packets, too.
     if (link.master !== undefined && linkOf(link.master)?.kind !== KIND_VRF) return false;

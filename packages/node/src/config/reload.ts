@@ -34,6 +34,7 @@ const REASONS: readonly (readonly [prefix: string, reason: string])[] = [
   ["api", "the listeners are made at the start"],
   ["loxilb", "the listener is made at the start"],
   ["health", "the prober gets it at the start"],
+  ["host", "what it names was made at the start"],
   ["timers", "timers of living sessions were started with it"],
 ];
 

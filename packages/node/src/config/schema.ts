@@ -4,6 +4,7 @@ import { ANNOUNCER_KINDS, ROUTER_COUNT_MAX } from "@holdfast/announcer";
 import { AddressSchema, oneOf, oneOfNumbers, PrefixSchema, ROLES, ServiceSpecSchema } from "@holdfast/api";
 import { MEMBER_NUMBER_COUNT_DEFAULT } from "@holdfast/model";
 import { type Static, type TProperties, Type } from "typebox";
+import { HostSchema } from "./host.ts";
 import { RanksSchema, RouterSchema } from "./routers.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -300,6 +301,7 @@ export const ConfigurationSchema = Type.Object(
       description: "Routers that bgp announces VIPs to.",
     }),
     announce: RanksSchema,
+    host: HostSchema,
     health: section("Probes of endpoints (INIT, INIT-ACK).", {
       enabled: Type.Boolean({ default: true, description: "Without it every endpoint counts as healthy." }),
       intervalMs: milliseconds(1000, 100, 600_000, "Between two probes of an endpoint."),
@@ -456,6 +458,4 @@ export const ConfigurationSchema = Type.Object(
 
 /** The configuration with every default filled in. */
 export type Configuration = Static<typeof ConfigurationSchema>;
-export type MemberConfiguration = Static<typeof MemberSchema>;
-export type InterfaceConfiguration = Static<typeof InterfaceSchema>;
 export type InterfaceRole = "path" | "core" | "cluster";

@@ -6,6 +6,7 @@ import {
   type Forwarder,
   type ForwarderLimits,
   type ForwarderOptions,
+  type LoopInterfaces,
   openFastPath,
   type ProbeChannel,
   RawProbeChannel,
@@ -43,6 +44,8 @@ export interface DataPlaneOptions {
   readonly topology: Topology;
   readonly network: Pick<NetworkWatch, "hopTo" | "isRoutable">;
   readonly link: ClusterLink;
+  /** By which this host's own packets to VIPs come; absent: it has none. */
+  readonly loop?: LoopInterfaces | undefined;
   readonly trace: TraceHub;
   /** false: this member is not one of the cluster (yet, any longer), and gives no NAT ports out. */
   readonly isMember?: () => boolean;
@@ -62,6 +65,7 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
   const fastPath: FastPath = await openFastPath({
     mode: settings.mode,
     interfaces: wantedInterfaces(configuration, "path", "core"),
+    ...(options.loop !== undefined && { loop: options.loop }),
     towards: { up: wantedInterfaces(configuration, "core"), down: wantedInterfaces(configuration, "path") },
     pinDirectory: settings.pinDirectory,
     flowCountMax: settings.flowCountMax,

@@ -1,7 +1,7 @@
 // Checks of the cluster through the API: what a member says about itself and the others.
 import { type ApiClient, ApiError, type ServiceView, UNREACHABLE } from "@holdfast/api";
 import { endpointKey } from "../services/specification.ts";
-import { dataPlaneFindings } from "./data-plane.ts";
+import { dataPlaneFindings, hostFindings } from "./data-plane.ts";
 import type { DiagnoseFinding } from "./findings.ts";
 import { routerFindings } from "./routers.ts";
 
@@ -62,9 +62,9 @@ export async function diagnoseCluster(client: ApiClient): Promise<DiagnoseFindin
         detail: `Member ${status.member} of ${status.cluster} runs, ${status.fastPath}, ${status.sessions} sessions.`,
       },
     ];
-    findings.push(...dataPlaneFindings(status.dataPlane));
+    findings.push(...dataPlaneFindings(status.dataPlane), ...hostFindings(status.host));
     for (const { name, ok, required, detail } of health.checks)
-      if (!ok)
+      if (!ok && name !== "host")
         findings.push(
           required
             ? {

@@ -1,5 +1,5 @@
 // What the fast path says about itself and its interfaces.
-import type { DataPlaneStatus } from "@holdfast/api";
+import type { DataPlaneStatus, HostStatus } from "@holdfast/api";
 import type { DiagnoseFinding } from "./findings.ts";
 
 export function dataPlaneFindings({ interfaces, viaTc }: DataPlaneStatus): DiagnoseFinding[] {
@@ -24,4 +24,29 @@ export function dataPlaneFindings({ interfaces, viaTc }: DataPlaneStatus): Diagn
       detail: `XDP cannot send to it: what comes in by ${from.join(", ")} and leaves by it goes by TC.`,
     });
   return findings;
+}
+
+/** What the member made of its host, and what is in its way there. */
+export function hostFindings(host: HostStatus | undefined): DiagnoseFinding[] {
+  if (host === undefined) return [];
+  const { loop, identityNat, warnings } = host;
+  const parts = [
+    ...(loop === undefined ? [] : [`${loop.vips} VIPs are routed to ${loop.interface}`]),
+    ...(identityNat === undefined
+      ? []
+      : [`${identityNat.vips} VIPs are exempt from NAT by table ${identityNat.table}`]),
+  ];
+  return [
+    ...(parts.length === 0
+      ? []
+      : [{ subject: "host", level: "ok" as const, detail: `${parts.join(", ")}.` }]),
+    ...warnings.map(
+      ({ code, message, remedy }): DiagnoseFinding => ({
+        subject: "host",
+        level: "warn",
+        detail: `${code}: ${message}`,
+        remedy,
+      }),
+    ),
+  ];
 }

@@ -4,6 +4,7 @@ import {
   isEthernet,
   type Link,
   type InterfaceAddress as LinkAddress,
+  type LoopInterfaces,
   type Neighbour,
   Netlink,
 } from "@holdfast/forwarder";
@@ -15,17 +16,18 @@ const SETTLE_MS = 5;
 /** Addresses whose route is remembered; at the maximum all are forgotten. */
 const ROUTED_COUNT_MAX = 4_096;
 /**
- * Shorter prefixes are default routes, or halves of one (0.0.0.0/1, as VPNs have them): no private range is that large
- * (10.0.0.0/8, fc00::/7).
+ * Shorter prefixes are default routes, or halves of one (0.0.0.0/1, as VPNs have them): no private range is
+ * that large (10.0.0.0/8, fc00::/7).
  */
 const PREFIX_LENGTH_LEAST_IPV4 = 8;
 const PREFIX_LENGTH_LEAST_IPV6 = 7;
 /** A router's routes change all the time; its default routes are looked for so often at most. */
 const GATEWAYS_PERIOD_MS = 1_000;
 
-const EVERY = new InterfaceSelection([]);
-
 export class NetworkWatch {
+  readonly #every: InterfaceSelection;
+  /** Interfaces that are no way to anybody: this host's loop. */
+  readonly #apart: ReadonlySet<string>;
   readonly #netlink = new Netlink();
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -42,8 +44,10 @@ export class NetworkWatch {
   #version = 0;
   #pending = false;
 
-  /** Throws NETLINK_REFUSED. */
-  constructor(clock: Clock, logger: Logger) {
+  /** `loop`: interfaces that lead to this host alone. Throws NETLINK_REFUSED. */
+  constructor(clock: Clock, logger: Logger, loop?: LoopInterfaces) {
+    this.#every = new InterfaceSelection([]);
+    this.#apart = new Set(loop === undefined ? [] : [loop.near, loop.far]);
     this.#clock = clock;
     this.#logger = logger;
     this.#readAll();
@@ -97,7 +101,10 @@ export class NetworkWatch {
     return found;
   }
 
-  /** Every address of this network namespace, on whatever interface in whatever state, loopback and VRFs included. */
+  /**
+   * Every address of this network namespace, on whatever interface in whatever state, loopback and VRFs
+   * included.
+   */
   hostAddresses(): HostAddress[] {
     return this.#addresses.map(({ interfaceIndex, address, prefixLength }) => ({
       address,
@@ -125,10 +132,18 @@ export class NetworkWatch {
     return this.#version;
   }
 
-  /** Names of those that can carry clients and endpoints, whether or not they have carrier; for patterns to choose from. */
+  /**
+   * Names of those that can carry clients and endpoints, whether or not they have carrier; for patterns to
+   * choose from.
+   */
   usable(): readonly string[] {
     return [...this.#links.values()]
-      .filter((link) => isEthernet(link) && EVERY.wants(link, (index) => this.#links.get(index), true))
+      .filter(
+        (link) =>
+          isEthernet(link) &&
+          !this.#apart.has(link.name) &&
+          this.#every.wants(link, (index) => this.#links.get(index), true),
+      )
       .map(({ name }) => name);
   }
 
@@ -139,8 +154,8 @@ export class NetworkWatch {
   }
 
   /**
-   * Interface and MAC by which an address on a link of ours is reached. Asks the kernel to resolve it when it is not
-   * known: a later call has the answer.
+   * Interface and MAC by which an address on a link of ours is reached. Asks the kernel to resolve it when it
+   * is not known: a later call has the answer.
    */
   hopTo(address: Address): { readonly interfaceIndex: number; readonly mac: Uint8Array } | undefined {
     const route = this.#netlink.route(address);
@@ -166,8 +181,8 @@ export class NetworkWatch {
   }
 
   /**
-   * Whether a route leads there, out of one of the interfaces, that somebody made for such addresses: a default route leads
-   * everywhere, and says nothing about a private network.
+   * Whether a route leads there, out of one of the interfaces, that somebody made for such addresses: a
+   * default route leads everywhere, and says nothing about a private network.
    */
   isRoutable(address: Address, interfaces: readonly string[]): boolean {
     let found = this.#routed.get(address);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Address, type Logger, silentLogger } from "@holdfast/model";
 import { Netlink } from "../../netlink/netlink.ts";
 import { ANYWHERE, RouteFinder, type Towards } from "../../netlink/route-finder.ts";
+import type { LoopInterfaces } from "../../netlink/selection.ts";
 import type {
   Fallback,
   FastPath,
@@ -50,6 +51,8 @@ export interface BpfFastPathOptions {
   readonly mode: "auto" | "xdp" | "xdp-generic" | "tc";
   /** Names and patterns (`eth*`), in this network namespace; empty: every usable interface. */
   readonly interfaces: readonly string[];
+  /** Served beside them: by it the host itself meets VIPs, as client and as endpoint. */
+  readonly loop?: LoopInterfaces | undefined;
   /** On which of them endpoints, and clients, are met: decides in whose VRF a way is looked for. Default: any. */
   readonly towards?: Towards;
   /** On a bpffs, which is mounted if /sys/fs/bpf is none. undefined: nothing outlives the process. */
@@ -105,6 +108,7 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
     interfaces = new ServedInterfaces({
       mode: options.mode,
       interfaces: options.interfaces,
+      loop: options.loop,
       plane,
       netlink,
       log,
@@ -158,13 +162,17 @@ class KernelFastPath implements BpfFastPath {
     };
     const nowMs = () => this.nowMs();
     const clock = new KernelClock(plane.clockProgram);
-    this.#routes = new RouteFinder(netlink, options.logger ?? silentLogger, options.towards ?? ANYWHERE);
+    this.#routes = new RouteFinder(
+      netlink,
+      options.logger ?? silentLogger,
+      options.towards ?? ANYWHERE,
+      options.loop?.far,
+    );
     this.#sender = new RawSender((source, destination) =>
       this.#routes.deviceFor(source, destination, this.#endpoints),
     );
-    // Followed before anything is looked up, so that no change falls between.
+    // Before anything is looked up, so that no change falls between; interfaces first: next hops ask what they can.
     netlink.follow((event) => {
-      // First of all, so that a next hop knows what its interface can do.
       if (!this.#closed) interfaces.handle(event);
       this.#nexthops.handle(event);
     });

@@ -217,7 +217,9 @@ export class NexthopTable {
   /** Takes the neighbour's state and writes the entry. */
   #refresh(entry: Entry): void {
     const neighbour = this.#neighbours.get(neighbourKey(entry.interfaceIndex, entry.neighbour));
-    entry.mac = neighbour?.mac;
+    // Both ends of the loop have one hardware address.
+    const isLoop = this.#routes.isLoop(entry.interfaceIndex);
+    entry.mac = isLoop ? this.#links.get(entry.interfaceIndex)?.mac : neighbour?.mac;
     entry.stale = neighbour?.stale ?? false;
     this.#write(entry);
   }

@@ -3,7 +3,7 @@ import { HoldfastError, type Logger } from "@holdfast/model";
 import { DeviceFeatures } from "../../netlink/device-features.ts";
 import type { Link } from "../../netlink/messages.ts";
 import type { Netlink, NetlinkEvent } from "../../netlink/netlink.ts";
-import { InterfaceSelection, isEthernet } from "../../netlink/selection.ts";
+import { InterfaceSelection, isEthernet, type LoopInterfaces } from "../../netlink/selection.ts";
 import type { Fallback, FastPathInterface, FastPathMode, ViaTc } from "../port.ts";
 import { INTERFACE_FLAG } from "./abi.ts";
 import { receiveAllMulticast } from "./all-multicast.ts";
@@ -16,6 +16,7 @@ export interface ServedInterfacesOptions {
   readonly mode: "auto" | "xdp" | "xdp-generic" | "tc";
   /** Names and patterns; empty: every one that is usable. */
   readonly interfaces: readonly string[];
+  readonly loop?: LoopInterfaces | undefined;
   readonly plane: DataPlane;
   readonly netlink: Netlink;
   readonly log: Logger;
@@ -44,7 +45,7 @@ export class ServedInterfaces {
     this.#options = options;
     this.#attachments = new Attachments(plane, log);
     this.#slots = new InterfaceSlots(plane.maps.hf_interfaces);
-    this.#selection = new InterfaceSelection(options.interfaces);
+    this.#selection = new InterfaceSelection(options.interfaces, options.loop);
     this.#devices = mode === "tc" ? undefined : DeviceFeatures.open();
     this.#transmit = new TransmitTable({
       generic: mode === "xdp-generic",
