@@ -67,6 +67,7 @@ export class Loxicmd {
     readonly mode?: number;
     readonly name?: string;
     readonly sel?: number;
+    readonly idle?: number;
   }): Promise<string | undefined> {
     return this.change("POST", "/config/loadbalancer", {
       serviceArguments: {
@@ -77,7 +78,7 @@ export class Loxicmd {
         mode: options.mode ?? 2,
         BGP: false,
         Monitor: true,
-        inactiveTimeOut: 0,
+        inactiveTimeOut: options.idle ?? 0,
         block: 0,
         name: options.name ?? "",
         proxyprotocolv2: false,

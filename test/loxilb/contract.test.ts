@@ -300,7 +300,7 @@ describe("loxicmd", () => {
 
   test("what this node does not do is refused in the form that every client notices", async () => {
     const refused = [
-      await cli.createLb({ ...LB, port: 80, protocol: "tcp", secondaries: [] }),
+      await cli.createLb({ ...LB, port: 80, protocol: "icmp", secondaries: [] }),
       await cli.createLb({ ...LB, port: 81, mode: 3 }),
       await cli.createLb({ ...LB, port: 82, mode: 4, secondaries: [] }),
       await cli.createLb({ ...LB, port: 83, sel: 6 }),
@@ -497,7 +497,7 @@ for (const version of ["0.8.8", "0.9.6", "0.9.8.4", "head"] as const satisfies r
       const accepted = await (kube[0] as KubeLoxilb).post({
         ...service,
         port: 80,
-        protocol: "tcp",
+        protocol: "icmp",
         secondaries: [],
       });
       assert.equal(accepted, version === "0.8.8");

@@ -18,6 +18,11 @@ export const ERROR_CATALOGUE = {
     message: "VIP {vip} port {port} already belongs to service {service}.",
     remedy: "Use another VIP or port, or delete service {service} first.",
   },
+  SERVICE_NEEDS_UPGRADE: {
+    status: 409,
+    message: "{service} is of {protocol}, which {member} runs a release without.",
+    remedy: "Upgrade it first: 'holdfast get members -o wide' shows what each member offers.",
+  },
   SERVICE_NOT_FOUND: {
     status: 404,
     message: "There is no service {service}.",

@@ -9,6 +9,7 @@ export * from "./logger.ts";
 export * from "./members.ts";
 export * from "./ownership.ts";
 export * from "./place.ts";
+export * from "./plain-service.ts";
 export * from "./prefix.ts";
 export * from "./random.ts";
 export * from "./removal.ts";

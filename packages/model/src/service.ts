@@ -2,20 +2,42 @@
 import type { Address } from "./address.ts";
 import type { ServiceAnnounce } from "./announce.ts";
 import type { HealthCheck } from "./health-check.ts";
+import type { PlainIdle, ReplicatePolicy } from "./plain-service.ts";
 import type { EndpointRemoval, LeavingEndpoint, ServiceRemoval } from "./removal.ts";
 
 /** IANA protocol number, 1 … 255. It is part of every key: two protocols on one port of one VIP have nothing in common. */
 export type Protocol = number;
 export const PROTOCOL_SCTP: Protocol = 132;
+export const PROTOCOL_TCP: Protocol = 6;
+export const PROTOCOL_UDP: Protocol = 17;
+
+/** What a service may be of. */
+export const SERVICE_PROTOCOLS = ["sctp", "tcp", "udp"] as const;
+export type ServiceProtocol = (typeof SERVICE_PROTOCOLS)[number];
 const PROTOCOL_NAMES: ReadonlyMap<Protocol, string> = new Map([
-  [6, "tcp"],
-  [17, "udp"],
+  [PROTOCOL_TCP, "tcp"],
+  [PROTOCOL_UDP, "udp"],
   [PROTOCOL_SCTP, "sctp"],
 ]);
+const PROTOCOL_NUMBERS: ReadonlyMap<string, Protocol> = new Map(
+  [...PROTOCOL_NAMES].map(([protocol, name]) => [name, protocol]),
+);
 
 /** "sctp", "tcp", "udp"; of any other its number. */
 export function protocolName(protocol: Protocol): string {
   return PROTOCOL_NAMES.get(protocol) ?? String(protocol);
+}
+
+/** The number of a protocol that a service may be of; undefined: it may not. */
+export function protocolOf(name: ServiceProtocol): Protocol;
+export function protocolOf(name: string): Protocol | undefined;
+export function protocolOf(name: string): Protocol | undefined {
+  return PROTOCOL_NUMBERS.get(name);
+}
+
+/** The protocol that a service's id begins with; undefined when a service cannot be of it. */
+export function protocolOfId(id: ServiceId): Protocol | undefined {
+  return protocolOf(id.slice(0, Math.max(0, id.indexOf("/"))));
 }
 
 /** "PROTOCOL/PRIMARY:PORT", for example "sctp/203.0.113.1:38412" or "sctp/[2001:db8::1]:38412". */
@@ -100,8 +122,14 @@ export interface Service {
   readonly endpointsMayBegin?: boolean;
   /** Addresses of the one client that endpoints may begin with; on the service's port. */
   readonly peers?: readonly Address[];
-  /** How its endpoints are asked whether they live; an SCTP probe when absent. */
+  /** How its endpoints are asked whether they live; `defaultCheckOf` its protocol when absent. */
   readonly healthCheck?: HealthCheck;
+  /** TCP, UDP: when a flow without packets is forgotten; what is absent is IDLE_DEFAULTS. */
+  readonly idle?: PlainIdle;
+  /** TCP, UDP: which flows other members know. Absent: REPLICATE_DEFAULT. */
+  readonly replicate?: ReplicatePolicy;
+  /** TCP, UDP: how old a flow is when `long-lived` replicates it, ms. Absent: REPLICATE_AFTER_DEFAULT_MS. */
+  readonly replicateAfterMs?: number;
   /** What routers are told of its VIPs, beside what the members' configuration says. */
   readonly announce?: ServiceAnnounce;
   /** Default ENDPOINT_REMOVAL_DEFAULT. */

@@ -14,7 +14,7 @@ import { followWithLinks, followWithProbes } from "./cluster/follow-members.ts";
 import { joinAddresses } from "./cluster/join-addresses.ts";
 import type { ClusterLink } from "./cluster/link.ts";
 import { MemberAddresses } from "./cluster/member-addresses.ts";
-import { listedInFile, placing } from "./cluster/member-list.ts";
+import { listedInFile, othersOf, placing } from "./cluster/member-list.ts";
 import { MemberDirectory } from "./cluster/members.ts";
 import { openNews, watchTakeOvers } from "./cluster/news.ts";
 import { openLink } from "./cluster/open-link.ts";
@@ -213,7 +213,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     const registry = createServiceRegistry(link.store, own.name, addresses, {
       sessions,
       clock,
-      members: () => members.current().members.map(({ name }) => name),
+      ...othersOf(members, own, link),
     });
 
     const dataPlane: DataPlane = await openDataPlane({

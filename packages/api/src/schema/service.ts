@@ -9,7 +9,11 @@ const closed = { additionalProperties: false } as const;
 
 export const AddressSchema = Type.String({ format: "ip-address", description: "IPv4 or IPv6 address." });
 export const PrefixSchema = Type.String({ format: "ip-prefix", description: "Prefix in CIDR notation." });
-export const PortSchema = Type.Integer({ minimum: 1, maximum: 65535, description: "SCTP port." });
+export const PortSchema = Type.Integer({
+  minimum: 1,
+  maximum: 65535,
+  description: "Port of the service's protocol.",
+});
 
 export const SELECTION_MODES = ["leastAssociations", "roundRobin", "weighted", "hash", "persist"] as const;
 
@@ -40,7 +44,7 @@ export const HealthCheckSchema = Type.Object(
   {
     ...closed,
     description:
-      "How endpoints are asked whether they live; an SCTP probe when absent. Living associations are ended only when SCTP is silent, too.",
+      "How endpoints are asked whether they live; when absent with their own protocol: an SCTP probe, a TCP connection, for UDP a ping. Living associations are ended only when SCTP is silent, too.",
   },
 );
 export type HealthCheckSpec = Static<typeof HealthCheckSchema>;
@@ -101,6 +105,27 @@ export const EndpointRemovalSchema = Type.Object(
   },
 );
 
+const idleSeconds = (defaultS: number, description: string) =>
+  Type.Optional(Type.Integer({ minimum: 1, maximum: 604_800, default: defaultS, description }));
+
+// The same bounds and defaults as the model's `protocolProblem` and IDLE_DEFAULTS.
+export const PlainIdleSchema = Type.Object(
+  {
+    establishedS: idleSeconds(7_440, "tcp: an open connection (RFC 5382 REQ-5)."),
+    transitoryS: idleSeconds(240, "tcp: one that opens, closes, or is open in one direction alone."),
+    flowS: idleSeconds(
+      300,
+      "udp: a flow with packets in both directions, more than a question and its answer.",
+    ),
+    oneShotS: idleSeconds(30, "udp: a flow that has not come so far."),
+  },
+  {
+    ...closed,
+    default: {},
+    description: "tcp, udp: a flow without a packet in either direction for so long is forgotten, seconds.",
+  },
+);
+
 export const ServiceSpecSchema = Type.Object(
   {
     name: Type.String({
@@ -108,7 +133,10 @@ export const ServiceSpecSchema = Type.Object(
       default: "",
       description: "A name for people and for metrics; the id when empty.",
     }),
-    protocol: oneOf(["sctp"], { default: "sctp", description: "TCP and UDP come later." }),
+    protocol: oneOf(["sctp", "tcp", "udp"], {
+      default: "sctp",
+      description: "Services of different protocols may have one port of one VIP.",
+    }),
     vips: Type.Array(AddressSchema, {
       minItems: 1,
       maxItems: 4,
@@ -125,7 +153,8 @@ export const ServiceSpecSchema = Type.Object(
       minimum: 210,
       maximum: 86_400,
       default: 900,
-      description: "An association without traffic on any path for this long is forgotten, seconds.",
+      description:
+        "sctp: an association without traffic on any path for this long is forgotten, seconds. Of tcp and udp see idle.",
     }),
     restartNewAddresses: oneOf(["abort", "accept"], {
       default: "abort",
@@ -165,6 +194,22 @@ export const ServiceSpecSchema = Type.Object(
       }),
     ),
     healthCheck: Type.Optional(HealthCheckSchema),
+    idle: Type.Optional(PlainIdleSchema),
+    replicate: Type.Optional(
+      oneOf(["always", "long-lived", "never"], {
+        default: "long-lived",
+        description:
+          "tcp, udp: which flows the other members know. always: from the endpoint's first answer on; long-lived: once replicateAfterMs old, and at once before a planned move; never.",
+      }),
+    ),
+    replicateAfterMs: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 3_600_000,
+        default: 1_000,
+        description: "tcp, udp: how old a flow is when long-lived replicates it, ms.",
+      }),
+    ),
     announce: Type.Optional(ServiceAnnounceSchema),
     endpointRemoval: Type.Optional(EndpointRemovalSchema),
   },
@@ -237,7 +282,7 @@ export type LeavingEndpointView = Static<typeof LeavingEndpointSchema>;
 export const ServiceViewSchema = Type.Object(
   {
     ...ServiceSpecSchema.properties,
-    id: Type.String({ description: "sctp/PRIMARY:PORT; in a path, percent-encoded." }),
+    id: Type.String({ description: "PROTOCOL/PRIMARY:PORT; in a path, percent-encoded." }),
     endpoints: Type.Array(EndpointViewSchema),
     leaving: Type.Array(LeavingEndpointSchema, {
       description: "Endpoints that left the list and still carry their associations.",

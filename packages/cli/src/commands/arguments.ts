@@ -1,4 +1,4 @@
-import type { HealthCheckSpec, ServiceAnnounceSpec } from "@holdfast/api";
+import type { HealthCheckSpec, ServiceAnnounceSpec, ServiceInput } from "@holdfast/api";
 import { InvalidArgumentError } from "commander";
 
 /** A whole number of the command line. */
@@ -60,4 +60,25 @@ export function healthCheckArgument(text: string): HealthCheckSpec {
     ...(match[2] !== undefined && { port: Number(match[2]) }),
     ...(match[3] !== undefined && { path: match[3] }),
   };
+}
+
+const IDLE_NAMES = {
+  established: "establishedS",
+  transitory: "transitoryS",
+  flow: "flowS",
+  oneShot: "oneShotS",
+} as const;
+
+/** `NAME=SECONDS,NAME=SECONDS`: established and transitory of tcp, flow and oneShot of udp. */
+export function idleArgument(text: string): NonNullable<ServiceInput["idle"]> {
+  const idle: Partial<Record<(typeof IDLE_NAMES)[keyof typeof IDLE_NAMES], number>> = {};
+  for (const part of text.split(",")) {
+    const match = /^(established|transitory|flow|oneShot)=(\d{1,6})$/.exec(part);
+    if (match === null)
+      throw new InvalidArgumentError(
+        "write established=SECONDS,transitory=SECONDS or flow=SECONDS,oneShot=SECONDS",
+      );
+    idle[IDLE_NAMES[match[1] as keyof typeof IDLE_NAMES]] = Number(match[2]);
+  }
+  return idle;
 }

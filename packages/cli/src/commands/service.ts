@@ -4,7 +4,14 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Context, printJson } from "../context.ts";
 import { SERVICE_COLUMNS } from "../output/columns.ts";
 import { renderTable } from "../output/table.ts";
-import { announceArgument, collect, endpointArgument, healthCheckArgument, integer } from "./arguments.ts";
+import {
+  announceArgument,
+  collect,
+  endpointArgument,
+  healthCheckArgument,
+  idleArgument,
+  integer,
+} from "./arguments.ts";
 
 interface CreateOptions {
   readonly file?: string;
@@ -14,6 +21,10 @@ interface CreateOptions {
   readonly name?: string;
   readonly selection?: ServiceInput["selection"];
   readonly idleTimeout?: number;
+  readonly protocol?: ServiceInput["protocol"];
+  readonly idle?: NonNullable<ServiceInput["idle"]>;
+  readonly replicate?: ServiceInput["replicate"];
+  readonly replicateAfter?: number;
   readonly natPort?: ServiceInput["natPort"];
   readonly endpointsMayBegin?: boolean;
   readonly peer?: readonly string[];
@@ -36,11 +47,11 @@ const END_ASSOCIATIONS = ["--end-associations", "end living associations now, in
 
 export function addServiceCommands(program: Command, context: Context): void {
   const create = program.command("create").description("create a service");
-  create
-    .command("service")
+  withFlowOptions(create.command("service"))
     .description("create a service; the same again is no error")
     .option("--vip <address>", "primary, then secondaries: give it up to four times", collect)
-    .option("--port <port>", "SCTP port", integer)
+    .addOption(new Option("--protocol <protocol>", "of the service").choices(["sctp", "tcp", "udp"]))
+    .option("--port <port>", "its port", integer)
     .option(
       "--endpoint <endpoint>",
       "ADDRESS:PORT or ADDRESS:PORT*WEIGHT, for each endpoint; [ADDRESS,ADDRESS]:PORT for a server with several",
@@ -48,14 +59,7 @@ export function addServiceCommands(program: Command, context: Context): void {
     )
     .option("--name <name>", "a name for people and metrics")
     .option("--selection <mode>", "leastAssociations, roundRobin, weighted, hash or persist")
-    .option("--idle-timeout <seconds>", "forget an association without traffic after", integer)
-    .addOption(
-      new Option("--endpoint-removal <mode>", "what an endpoint does that leaves the list").choices([
-        "drain",
-        "end",
-      ]),
-    )
-    .option("--endpoint-grace <seconds>", "longest drain of an endpoint, or of the service", integer)
+    .option("--idle-timeout <seconds>", "sctp: forget an association without traffic after", integer)
     .option(
       "--health-check <check>",
       "how endpoints are asked: KIND, KIND:PORT or http:PORT/PATH; none, ping, sctp, tcp, udp, http, https",
@@ -64,12 +68,6 @@ export function addServiceCommands(program: Command, context: Context): void {
     .option("--endpoints-may-begin", "an endpoint's own INIT goes to a --peer")
     .option("--peer <address>", "of the client that endpoints may begin with: give it for each", collect)
     .option("--nat-port <policy>", "the client's own port toward the endpoint: any, keep or require")
-    .option(
-      "--announce <json>",
-      'what routers are told by rank: \'[{"med":5},false]\', or {"ranks":…,"routers":{"NAME":…}}',
-      announceArgument,
-    )
-    .option("--spread", "all members announce its VIPs alike: routers spread associations over them")
     .option("-f, --file <file>", "JSON as the API takes it, '-' for standard input")
     .option("--replace", "replace it when it exists and is different")
     .option("--end-associations", "with --replace: those of endpoints that are left out end now")
@@ -146,8 +144,9 @@ export function addServiceCommands(program: Command, context: Context): void {
 }
 
 function idOf(input: ServiceInput): string {
-  const primary = input.vips?.[0] ?? "";
-  return primary.includes(":") ? `sctp/[${primary}]:${input.port}` : `sctp/${primary}:${input.port}`;
+  const { protocol = "sctp", vips, port } = input;
+  const primary = vips?.[0] ?? "";
+  return primary.includes(":") ? `${protocol}/[${primary}]:${port}` : `${protocol}/${primary}:${port}`;
 }
 
 function readJson(file: string): ServiceInput {
@@ -170,6 +169,7 @@ function inputOf(options: CreateOptions): ServiceInput {
     ...(name !== undefined && { name }),
     ...(selection !== undefined && { selection }),
     ...(idleTimeout !== undefined && { idleTimeoutS: idleTimeout }),
+    ...plainInputOf(options),
     ...(options.healthCheck !== undefined && { healthCheck: options.healthCheck }),
     ...((endpointRemoval !== undefined || endpointGrace !== undefined) && {
       endpointRemoval: {
@@ -184,4 +184,49 @@ function inputOf(options: CreateOptions): ServiceInput {
     ...(options.endpointsMayBegin === true && { endpointsMayBegin: true }),
     ...(options.peer !== undefined && { peers: [...options.peer] }),
   };
+}
+
+function plainInputOf({
+  protocol,
+  idle,
+  replicate,
+  replicateAfter,
+}: CreateOptions): Pick<ServiceInput, "protocol" | "idle" | "replicate" | "replicateAfterMs"> {
+  return {
+    ...(protocol !== undefined && { protocol }),
+    ...(idle !== undefined && { idle }),
+    ...(replicate !== undefined && { replicate }),
+    ...(replicateAfter !== undefined && { replicateAfterMs: replicateAfter }),
+  };
+}
+
+/** How its flows live, what becomes of those of an endpoint that leaves, and what routers are told. */
+function withFlowOptions(command: Command): Command {
+  return command
+    .option(
+      "--idle <times>",
+      "tcp, udp: forget a flow without packets, seconds: established=7440,transitory=240 or flow=300,oneShot=30",
+      idleArgument,
+    )
+    .addOption(
+      new Option("--replicate <policy>", "tcp, udp: which flows the other members know").choices([
+        "always",
+        "long-lived",
+        "never",
+      ]),
+    )
+    .option("--replicate-after <ms>", "tcp, udp: how old a long-lived flow is", integer)
+    .addOption(
+      new Option("--endpoint-removal <mode>", "what an endpoint does that leaves the list").choices([
+        "drain",
+        "end",
+      ]),
+    )
+    .option("--endpoint-grace <seconds>", "longest drain of an endpoint, or of the service", integer)
+    .option(
+      "--announce <json>",
+      'what routers are told by rank: \'[{"med":5},false]\', or {"ranks":…,"routers":{"NAME":…}}',
+      announceArgument,
+    )
+    .option("--spread", "all members announce its VIPs alike: routers spread associations over them");
 }

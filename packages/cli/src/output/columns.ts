@@ -14,11 +14,26 @@ import { ageText, type Column } from "./table.ts";
 const endpointText = (endpoint: Pick<EndpointView, "address" | "port">) =>
   `${endpoint.address.includes(":") ? `[${endpoint.address}]` : endpoint.address}:${endpoint.port}`;
 
+/** What endpoints are asked with when nobody says. */
+const CHECK_DEFAULTS: Readonly<Record<ServiceView["protocol"], string>> = {
+  sctp: "sctp",
+  tcp: "tcp",
+  udp: "ping",
+};
+
 /** As `--health-check` takes it. */
-const checkText = (check: ServiceView["healthCheck"]) =>
+const checkText = (check: ServiceView["healthCheck"], protocol: ServiceView["protocol"]) =>
   check === undefined
-    ? "sctp"
+    ? CHECK_DEFAULTS[protocol]
     : `${check.kind}${check.port === undefined ? "" : `:${check.port}`}${check.path ?? ""}`;
+
+/** As `--idle-timeout` takes it, and of tcp and udp as `--idle` does. */
+const idleText = ({ idle, idleTimeoutS }: ServiceView) =>
+  idle === undefined
+    ? `${idleTimeoutS}s`
+    : Object.entries(idle)
+        .map(([name, seconds]) => `${name.slice(0, -1)}=${seconds}`)
+        .join(",");
 
 export const SERVICE_COLUMNS: readonly Column<ServiceView>[] = [
   { title: "ID", cell: (s) => s.id },
@@ -28,7 +43,7 @@ export const SERVICE_COLUMNS: readonly Column<ServiceView>[] = [
   { title: "UP", cell: (s) => s.endpoints.filter((e) => e.health === "up").length, right: true },
   { title: "SESSIONS", cell: (s) => s.sessions, right: true },
   { title: "SELECTION", cell: (s) => s.selection, wide: true },
-  { title: "IDLE", cell: (s) => `${s.idleTimeoutS}s`, wide: true, right: true },
+  { title: "IDLE", cell: idleText, wide: true, right: true },
   { title: "MANAGED BY", cell: (s) => s.managedBy, wide: true },
   { title: "ENDS", cell: (s) => s.removal && `${s.removal.mode} ${s.removal.leftS}s`, wide: true },
   { title: "REVISION", cell: (s) => s.revision, wide: true },
@@ -67,7 +82,11 @@ export const ENDPOINT_COLUMNS: readonly Column<EndpointRow>[] = [
   { title: "HEALTH", cell: (r) => r.endpoint.health },
   { title: "SESSIONS", cell: (r) => r.endpoint.sessions, right: true },
   { title: "REASON", cell: (r) => listed(r)?.reason },
-  { title: "CHECK", cell: (r) => checkText(listed(r)?.healthCheck ?? r.service.healthCheck), wide: true },
+  {
+    title: "CHECK",
+    cell: (r) => checkText(listed(r)?.healthCheck ?? r.service.healthCheck, r.service.protocol),
+    wide: true,
+  },
   {
     title: "ADDRESSES",
     cell: (r) =>

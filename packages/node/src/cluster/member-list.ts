@@ -4,6 +4,7 @@ import { type ListedMember, type MemberList, type Members, parseAddress } from "
 import type { ConfiguredMember, Listing } from "@holdfast/sync";
 import { addressOf, type OwnMember, ownMember } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
+import type { ClusterLink } from "./link.ts";
 import { networkOfAddress, type Topology } from "./topology.ts";
 
 /** What the file says, this member included: when it is not listed, with the addresses of its interfaces. */
@@ -52,6 +53,20 @@ export function placedMembers(
       }),
     ),
   }));
+}
+
+/** As the rules of services want them: by name, and who is known to lack a capability. */
+export function othersOf(members: Members, own: OwnMember, link: Pick<ClusterLink, "capabilitiesOf">) {
+  return {
+    members: (): readonly string[] => members.current().members.map(({ name }) => name),
+    lacking: (capability: string): string | undefined =>
+      members
+        .current()
+        .members.find(
+          ({ name, number }) =>
+            name !== own.name && link.capabilitiesOf(number)?.includes(capability) === false,
+        )?.name,
+  };
 }
 
 /** As replication wants them. */

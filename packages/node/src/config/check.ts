@@ -10,8 +10,8 @@ import {
   HoldfastError,
   healthCheckProblem,
   holderProblem,
-  PROTOCOL_SCTP,
   parseAddress,
+  protocolOf,
   serviceIdOf,
   vipKindProblem,
 } from "@holdfast/model";
@@ -250,7 +250,7 @@ function checkServices(configuration: Configuration): CheckFinding[] {
   const findings: CheckFinding[] = [];
   const claims = configuration.services.map((service, index) => ({
     id: String(index),
-    protocol: PROTOCOL_SCTP,
+    protocol: protocolOf(service.protocol),
     vips: service.vips.map((vip) => canonical(vip) ?? vip),
     port: service.port,
   }));
@@ -287,8 +287,8 @@ function checkServices(configuration: Configuration): CheckFinding[] {
 
 /** A word about services that are gone says nothing of one that is there. */
 function checkRemovedServices({ services, removedServices }: Configuration): CheckFinding[] {
-  const ids = services.flatMap(({ vips, port }) =>
-    vips.map((vip) => serviceIdOf(PROTOCOL_SCTP, canonical(vip) ?? vip, port)),
+  const ids = services.flatMap(({ protocol, vips, port }) =>
+    vips.map((vip) => serviceIdOf(protocolOf(protocol), canonical(vip) ?? vip, port)),
   );
   const present = new Set([...ids, ...services.map(({ name }) => name)]);
   return removedServices.flatMap(({ service }, index) =>

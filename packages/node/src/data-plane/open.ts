@@ -18,7 +18,9 @@ import {
   type MemberList,
   type Members,
   majorityOf,
+  PROTOCOL_SCTP,
   type Random,
+  type Service,
   systemRandom,
 } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
@@ -150,7 +152,7 @@ export function composeDataPlane(
     },
     status: () => statusOf(fastPath),
     signOfLife: fastPath.signOfLifeModule,
-    setServices: (services) => forwarder.setServices(services),
+    setServices: (services) => forwarder.setServices(services.filter(isSctp)),
     setHosts: (hosts) => forwarder.setHosts(hosts),
     setVips: (vips) =>
       forwarder.setOwnership(
@@ -221,6 +223,8 @@ export function composeDataPlane(
     },
   };
 }
+
+const isSctp = ({ protocol }: Service) => protocol === PROTOCOL_SCTP;
 
 /** Characters of a verifier's words that are shown; all of them are in the log. */
 const REASON_LENGTH_MAX = 2_000;

@@ -1,5 +1,5 @@
 // /config/endpoint: endpoints of services with their health, and those that a client posted beside them.
-import { addressesOfEndpoint, parseAddress } from "@holdfast/model";
+import { addressesOfEndpoint, defaultCheckOf, parseAddress } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { endpointKey } from "../services/specification.ts";
 import type { LoxilbContext } from "./context.ts";
@@ -58,7 +58,7 @@ export function endpointRoutes(context: LoxilbContext) {
         const key = endpointKey(address, port);
         if (seen.has(key)) continue;
         const whole = sources.endpointHealth(service.id, endpointKey(identity, port));
-        const kind = health.enabled ? (check?.kind ?? "sctp") : "none";
+        const kind = health.enabled ? (check ?? defaultCheckOf(service.protocol)).kind : "none";
         const verdict = { ...whole, ...whole.addresses?.find((each) => each.address === address) };
         seen.set(
           key,

@@ -36,7 +36,7 @@ export function serviceAfter(
       vips: rule.secondaries === undefined ? base.vips : [rule.primary, ...rule.secondaries],
       ...(rule.name !== undefined && { name: rule.name }),
       ...(rule.selection !== undefined && { selection: rule.selection }),
-      ...(rule.idleTimeoutS !== undefined && { idleTimeoutS: rule.idleTimeoutS }),
+      ...idleFields(rule),
       ...(rule.healthCheck !== undefined && { healthCheck: rule.healthCheck }),
     }),
     endpoints,
@@ -50,13 +50,29 @@ function forgotten(rule: ParsedRule, deleted: Service | undefined): ServiceSpec 
     port: rule.port,
     name: rule.name ?? "",
     selection: rule.selection ?? "roundRobin",
-    ...(rule.idleTimeoutS !== undefined && { idleTimeoutS: rule.idleTimeoutS }),
+    protocol: rule.protocol,
+    ...idleFields(rule),
     ...(rule.healthCheck !== undefined && { healthCheck: rule.healthCheck }),
   }).value;
   if (deleted === undefined) return fresh;
   const { healthCheck: _, ...kept } = specOf(deleted);
-  const { name, vips, selection, idleTimeoutS, healthCheck } = fresh;
-  return { ...kept, name, vips, selection, idleTimeoutS, ...(healthCheck !== undefined && { healthCheck }) };
+  const { name, vips, selection, idleTimeoutS, idle, healthCheck } = fresh;
+  return {
+    ...kept,
+    ...{ name, vips, selection, idleTimeoutS },
+    ...(idle !== undefined && { idle }),
+    ...(healthCheck !== undefined && { healthCheck }),
+  };
+}
+
+/** Where a service of the rule's protocol has the time that LoxiLB's clients know. */
+function idleFields({
+  protocol,
+  idleTimeoutS,
+}: ParsedRule): Partial<Pick<ServiceSpec, "idleTimeoutS" | "idle">> {
+  if (idleTimeoutS === undefined) return {};
+  if (protocol === "sctp") return { idleTimeoutS };
+  return { idle: protocol === "tcp" ? { establishedS: idleTimeoutS } : { flowS: idleTimeoutS } };
 }
 
 function endpointsAfter(

@@ -1,5 +1,12 @@
 // A service as LoxiLB's clients see it.
-import type { SelectionMode, Service } from "@holdfast/model";
+import {
+  idleOf,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  protocolName,
+  type SelectionMode,
+  type Service,
+} from "@holdfast/model";
 import { endpointKey } from "../services/specification.ts";
 import { ruleProbeView } from "./probe.ts";
 import { omitEmpty } from "./reply.ts";
@@ -36,13 +43,13 @@ export function ruleView(
       {
         externalIP: primary,
         port: service.port,
-        protocol: "sctp",
+        protocol: protocolName(service.protocol),
         sel: selectionNumber(service.selection),
         mode: posted.mode ?? MODE_FULLNAT,
         bgp: posted.bgp,
         // Endpoints are always watched.
         monitor: true,
-        inactiveTimeOut: service.idleTimeoutS,
+        inactiveTimeOut: idleSecondsOf(service),
         block: posted.block,
         managed: posted.managed,
         ...ruleProbeView(service.healthCheck),
@@ -63,6 +70,11 @@ export function ruleView(
       };
     }),
   };
+}
+
+function idleSecondsOf(service: Service): number {
+  if (service.protocol === PROTOCOL_TCP) return idleOf(service).establishedS;
+  return service.protocol === PROTOCOL_UDP ? idleOf(service).flowS : service.idleTimeoutS;
 }
 
 function selectionNumber(selection: SelectionMode): number {

@@ -4,9 +4,13 @@ import { addressFamily } from "@holdfast/api";
 import {
   type Address,
   addressBytes,
+  defaultCheckOf,
   type HealthCheck,
+  PROTOCOL_SCTP,
   parseAddress,
+  protocolOf,
   type SelectionMode,
+  type ServiceProtocol,
 } from "@holdfast/model";
 import { endpointKey } from "../services/specification.ts";
 import { type Folded, flagOf, hasKey, listOf, numberOf, objectOf, textOf } from "./fold.ts";
@@ -58,6 +62,7 @@ export interface PostedEndpoint {
 
 export interface ParsedRule {
   readonly operation: Operation;
+  readonly protocol: ServiceProtocol;
   readonly primary: Address;
   readonly port: number;
   /** undefined, here and below: the post says nothing of it. */
@@ -110,11 +115,14 @@ export function parseRule(body: unknown): ParsedRule {
   const warnings: string[] = [];
   const mode = parseMode(service, warnings);
   const selection = parseSelection(service);
-  const idleTimeoutS = parseIdle(service, warnings);
+  const idleTimeoutS = parseIdle(service, protocol, warnings);
   const block = numberOf(service, "block");
   if (block < 0 || block > MARK_MOST) throw new LoxilbError("service-args error: block range");
   const name = textOf(service, "name").slice(0, 253);
-  const healthCheck = healthCheckOf(ruleProbeWords(service), "sctp");
+  const healthCheck = healthCheckOf(
+    ruleProbeWords(service),
+    defaultCheckOf(protocolOf(protocol) ?? PROTOCOL_SCTP).kind,
+  );
   const [bgp, managed] = [flagOf(service, "bgp"), flagOf(service, "managed")];
   const isBare =
     mode === 0 &&
@@ -128,9 +136,11 @@ export function parseRule(body: unknown): ParsedRule {
     !flagOf(service, "monitor");
   return {
     operation,
+    protocol: protocol as ServiceProtocol,
     primary,
     port,
-    secondaries: parseSecondaries(rule, primary),
+    // Of other protocols LoxiLB passes over them: kube-loxilb posts them for every port of a Service.
+    secondaries: protocol === "sctp" ? parseSecondaries(rule, primary) : undefined,
     endpoints: parseEndpoints(rule),
     name: name === "" ? undefined : name,
     selection: hasKey(service, "sel") ? selection : undefined,
@@ -169,10 +179,11 @@ function parseSelection(service: Folded): SelectionMode {
 }
 
 /** undefined: 0, which is how its clients leave it out. */
-function parseIdle(service: Folded, warnings: string[]): number | undefined {
+function parseIdle(service: Folded, protocol: string, warnings: string[]): number | undefined {
   const idle = numberOf(service, "inactiveTimeOut");
   if (idle < 0 || idle > IDLE_MOST_S) throw new LoxilbError("service-args error: inactiveTimeOut range");
   if (idle === 0) return undefined;
+  if (protocol !== "sctp") return idle;
   if (idle < IDLE_LEAST_S)
     warnings.push(`inactiveTimeOut ${idle} is raised to ${IDLE_LEAST_S}: HEARTBEATs may be as far apart`);
   return Math.max(IDLE_LEAST_S, idle);
@@ -199,17 +210,16 @@ function refuseSources(rule: Folded): void {
 
 /** What LoxiLB does and this node does not, each with the text that says so. */
 function refuseOthers(service: Folded, protocol: string, port: number): void {
-  if (protocol !== "sctp")
-    throw new Refusal(`protocol ${protocol} is not offered yet: this node balances SCTP`);
+  if (protocolOf(protocol) === undefined)
+    throw new Refusal(`protocol ${protocol} is not offered: this node balances SCTP, TCP and UDP`);
   const portMax = numberOf(service, "portMax");
   if (portMax !== 0 && portMax !== port)
     throw new Refusal("a range of ports is not offered: post a rule for each port");
-  if (numberOf(service, "security") !== 0) throw new Refusal("TLS is layer 7: not offered for SCTP");
+  if (numberOf(service, "security") !== 0) throw new Refusal("TLS is layer 7: not offered");
   const host = textOf(service, "host");
-  if (host !== "" && host !== "any") throw new Refusal("a host URL is layer 7: not offered for SCTP");
-  if (textOf(service, "path_prefix") !== "")
-    throw new Refusal("a path prefix is layer 7: not offered for SCTP");
-  if (flagOf(service, "proxyprotocolv2")) throw new Refusal("proxy protocol is not offered for SCTP");
+  if (host !== "" && host !== "any") throw new Refusal("a host URL is layer 7: not offered");
+  if (textOf(service, "path_prefix") !== "") throw new Refusal("a path prefix is layer 7: not offered");
+  if (flagOf(service, "proxyprotocolv2")) throw new Refusal("proxy protocol is not offered");
   if (flagOf(service, "egress")) throw new Refusal("egress rules are not offered");
   if (flagOf(service, "snat")) throw new Refusal("snat rules are not offered");
   if (textOf(service, "privateIP") !== "")

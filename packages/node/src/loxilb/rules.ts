@@ -1,8 +1,9 @@
 // /config/loadbalancer: rules are services.
 import {
   HoldfastError,
-  PROTOCOL_SCTP,
+  type Protocol,
   parseAddress,
+  protocolOf,
   type Service,
   type ServiceId,
   serviceIdOf,
@@ -33,6 +34,14 @@ interface RuleParameters {
   readonly host?: string;
 }
 
+function idNamed(protocol: Protocol, ip: string, port: string): ServiceId {
+  try {
+    return serviceIdOf(protocol, parseAddress(ip), Number(port));
+  } catch {
+    throw new LoxilbError("malformed-service error");
+  }
+}
+
 export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
   const { sources, deletions, logger } = context;
   const { registry } = sources;
@@ -51,7 +60,7 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
   /** The rule's service, changed by this post; throws what LoxiLB's clients understand. */
   function post(body: unknown, agent: string, members: readonly Presence[]): readonly string[] {
     const rule = parseRule(foldKeys(body));
-    const id = serviceIdOf(PROTOCOL_SCTP, rule.primary, rule.port);
+    const id = serviceIdOf(protocolOf(rule.protocol), rule.primary, rule.port);
     const service = registry.list().find((other) => other.id === id);
     const before = service && { service, isKnown: !deletions.isDeleted(service) };
     // Nothing to detach from: done already.
@@ -116,13 +125,9 @@ export function ruleRoutes(context: LoxilbContext, figures: FigureKeeper) {
     const other =
       (host !== undefined && host !== "any" && host !== "") || !["0", port, undefined].includes(portmax);
     // Rules with hosts, ranges or other protocols cannot be here, so they are deleted already.
-    if (!other && proto.toLowerCase() === "sctp") {
-      let id: string;
-      try {
-        id = serviceIdOf(PROTOCOL_SCTP, parseAddress(ip), Number(port));
-      } catch {
-        throw new LoxilbError("malformed-service error");
-      }
+    const protocol = protocolOf(proto.toLowerCase());
+    if (!other && protocol !== undefined) {
+      const id = idNamed(protocol, ip, port);
       const members = await presence();
       if (!registry.list().some((service) => service.id === id)) oldCaches.deleted(id, undefined, members);
       remove((service) => service.id === id, members);

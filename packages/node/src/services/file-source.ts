@@ -27,6 +27,9 @@ export const FIELDS = [
   "endpointsMayBegin",
   "peers",
   "announce",
+  "idle",
+  "replicate",
+  "replicateAfterMs",
 ] as const satisfies readonly (keyof Service)[];
 
 /**

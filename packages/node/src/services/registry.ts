@@ -8,13 +8,16 @@ import {
   type ConfigurationChange,
   EMPTY_ADDRESS_BOOK,
   HoldfastError,
+  isPlain,
   type MemberName,
   placedVips,
+  protocolName,
   type Service,
   type ServiceId,
   serviceIdOf,
   systemClock,
 } from "@holdfast/model";
+import { TCP_UDP } from "@holdfast/sync";
 import { namedAfter, planFile, same, sameVips } from "./file-source.ts";
 import { type Farewell, replaced } from "./removal.ts";
 import { checkServices } from "./rules.ts";
@@ -96,9 +99,25 @@ export interface RegistryOptions {
   readonly clock?: Pick<Clock, "wallMs">;
   /** All members of the cluster as they are now: whose files count. */
   readonly members?: () => readonly MemberName[];
+  /** A member that is known to lack a capability; undefined: nobody is. */
+  readonly lacking?: (capability: string) => MemberName | undefined;
 }
 
 const NO_SESSIONS: LivingSessions = { ofService: () => 0, ofEndpoint: () => 0, isComplete: () => true };
+
+/** A member that cannot would carry such a service, and answer nobody on the VIPs that it owns. */
+function servedByAll(change: ConfigurationChange, lacking: RegistryOptions["lacking"]): ConfigurationChange {
+  for (const { id, protocol } of change.put ?? []) {
+    const member = isPlain(protocol) ? lacking?.(TCP_UDP) : undefined;
+    if (member !== undefined)
+      throw new HoldfastError("SERVICE_NEEDS_UPGRADE", {
+        service: id,
+        protocol: protocolName(protocol),
+        member,
+      });
+  }
+  return change;
+}
 
 /** `book`: whose addresses are no VIPs. */
 export function createServiceRegistry(
@@ -138,7 +157,7 @@ export function createServiceRegistry(
     const known = new Set(store.services().flatMap(({ vips }) => vips));
     const holderOf = (vip: Address) => (known.has(vip) || isStarting ? undefined : book.holderOf(vip));
     checkServices(store.services(), change.put ?? [], change.remove ?? [], { holderOf });
-    store.commit(change);
+    store.commit(servedByAll(change, options.lacking));
   }
 
   /** One service in place of what is there. */

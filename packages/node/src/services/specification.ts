@@ -7,6 +7,7 @@ import {
   announceProblem,
   beginningProblem,
   canonicalHealth,
+  canonicalIdle,
   ENDPOINT_REMOVAL_DEFAULT,
   type Endpoint,
   type EndpointRemoval,
@@ -14,9 +15,13 @@ import {
   type HealthCheck,
   HoldfastError,
   healthCheckProblem,
+  IDLE_DEFAULTS,
   NAT_PORT_POLICY_DEFAULT,
-  PROTOCOL_SCTP,
   parseAddress,
+  protocolOf,
+  protocolProblem,
+  REPLICATE_AFTER_DEFAULT_MS,
+  REPLICATE_DEFAULT,
   type Service,
   serviceIdOf,
   withAddresses,
@@ -29,7 +34,8 @@ export function serviceOf(spec: ServiceSpec): Service {
   if (primary === undefined) throw new HoldfastError("SERVICE_INVALID", { reason: "it has no VIP" });
   if (new Set(vips).size !== vips.length)
     throw new HoldfastError("SERVICE_INVALID", { reason: "a VIP is there twice" });
-  const id = serviceIdOf(PROTOCOL_SCTP, primary, spec.port);
+  const protocol = protocolOf(spec.protocol);
+  const id = serviceIdOf(protocol, primary, spec.port);
   const { endpoints: specs } = spec;
   const endpoints: Endpoint[] = [];
   const taken = new Set<string>();
@@ -52,7 +58,7 @@ export function serviceOf(spec: ServiceSpec): Service {
   return {
     id,
     name: spec.name === "" ? id : spec.name,
-    protocol: PROTOCOL_SCTP,
+    protocol,
     vips,
     port: spec.port,
     selection: spec.selection,
@@ -65,6 +71,7 @@ export function serviceOf(spec: ServiceSpec): Service {
     ...(spec.natPort !== undefined && spec.natPort !== NAT_PORT_POLICY_DEFAULT && { natPort: spec.natPort }),
     ...beginningOf(spec, vips),
     ...healthCheckOf(spec.healthCheck),
+    ...plainOf(spec, protocol),
     ...announceOf(spec.announce),
     endpointRemoval: { ...endpointRemovalOf(spec) },
   };
@@ -80,6 +87,36 @@ function beginningOf(
   const reason = beginningProblem({ endpointsMayBegin, peers, vips });
   if (reason !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason });
   return { ...(endpointsMayBegin && { endpointsMayBegin }), ...(peers.length > 0 && { peers }) };
+}
+
+/** What a service of TCP or UDP says of its flows, defaults left out. Throws SERVICE_INVALID. */
+function plainOf(
+  spec: ServiceSpec,
+  protocol: Service["protocol"],
+): Pick<Service, "idle" | "replicate" | "replicateAfterMs"> {
+  const reason = protocolProblem({ ...withoutDefaults(spec), protocol });
+  if (reason !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason });
+  const { idle, replicate, replicateAfterMs } = withoutDefaults(spec);
+  return {
+    ...(idle !== undefined && { idle: canonicalIdle(idle) }),
+    ...(replicate !== undefined && { replicate }),
+    ...(replicateAfterMs !== undefined && { replicateAfterMs }),
+  };
+}
+
+/** Defaults that a validator has filled in say nothing. */
+function withoutDefaults(spec: ServiceSpec): ServiceSpec {
+  const { idle, replicate, replicateAfterMs, ...rest } = spec;
+  const own = Object.entries(idle ?? {}).filter(
+    ([name, value]) => IDLE_DEFAULTS[name as keyof typeof IDLE_DEFAULTS] !== value,
+  );
+  return {
+    ...rest,
+    ...(own.length > 0 && { idle: Object.fromEntries(own) }),
+    ...(replicate !== undefined && replicate !== REPLICATE_DEFAULT && { replicate }),
+    ...(replicateAfterMs !== undefined &&
+      replicateAfterMs !== REPLICATE_AFTER_DEFAULT_MS && { replicateAfterMs }),
+  };
 }
 
 /** What a service says of its routes, or nothing. Throws SERVICE_INVALID. */
@@ -181,6 +218,9 @@ export function revisionOf(service: Service): string {
     ...(service.endpointsMayBegin === true ? ["endpointsMayBegin"] : []),
     ...(service.peers === undefined ? [] : [["peers", ...service.peers]]),
     ...listed(service.healthCheck),
+    ...(service.idle === undefined ? [] : [stable(service.idle)]),
+    ...(service.replicate === undefined ? [] : [`replicate ${service.replicate}`]),
+    ...(service.replicateAfterMs === undefined ? [] : [`after ${service.replicateAfterMs}`]),
     ...(service.announce === undefined ? [] : [stable(service.announce)]),
     [endpointRemovalOf(service).mode, endpointRemovalOf(service).graceS],
   ]);

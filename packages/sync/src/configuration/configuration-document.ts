@@ -21,6 +21,7 @@ import {
 import { type CheckedChange, checkChange } from "./change.ts";
 import { type Derived, derive, type Note, type Withheld } from "./derivation.ts";
 import {
+  besides,
   CARRIED_BYTES_MAX,
   CARRIED_KEY_COUNT_MAX,
   CONFIGURATION_BYTES_MAX,
@@ -283,8 +284,7 @@ export class ConfigurationDocument {
 
   /** What later versions added to the value stays, whoever edits the rest. */
   #withUnknown(key: string, value: object, fields: Readonly<Record<string, true>>): object {
-    const before = this.#entries.get(key)?.value;
-    if (typeof before !== "object" || before === null) return value;
+    const before = this.#entries.get(key)?.value ?? {};
     const unknown = Object.entries(before).filter(([name]) => !Object.hasOwn(fields, name));
     return unknown.length === 0 ? value : { ...Object.fromEntries(unknown), ...value };
   }
@@ -302,7 +302,7 @@ export class ConfigurationDocument {
       edits.set(key, {
         revision: known === undefined && isFirst ? 0 : (known?.revision ?? 0) + 1,
         value,
-        ...(known?.rest !== undefined && { rest: known.rest }),
+        ...besides(key, value, known),
       });
     }
     if (edits.size === 0) return;

@@ -14,8 +14,17 @@
 // A value is JSON: {"r": revision, "t": transaction, "v": value}; a deleted key keeps {"r": revision}, or a member that
 // was away would bring it back. "n": name of the capability (messages/capabilities.ts) that a reader of the value needs. Of concurrent values the one that `compareEntries` puts last stays: a pure function of all
 // of them.
-import type { Address, Endpoint, MemberName, Removal, Service, ServiceId } from "@holdfast/model";
-import { CAPABILITIES, isCapability } from "../messages/capabilities.ts";
+import {
+  type Address,
+  type Endpoint,
+  type MemberName,
+  PROTOCOL_SCTP,
+  protocolOfId,
+  type Removal,
+  type Service,
+  type ServiceId,
+} from "@holdfast/model";
+import { CAPABILITIES, isCapability, TCP_UDP } from "../messages/capabilities.ts";
 import { isEndpointValue, isFileImage, isServiceValue } from "./validation.ts";
 
 export interface Entry {
@@ -81,6 +90,22 @@ export function encodeEntry({ revision, transaction, value, needs, rest }: Entry
 /** Of the first version, and all that this one knows. */
 const FIRST_KINDS: readonly string[] = ["service", "endpoint", "file", "drain", "note", "pin"];
 const KINDS: readonly string[] = [...FIRST_KINDS];
+
+/** What is written beside a value: what its reader must be able to read; what later versions said. */
+export function besides(
+  key: string,
+  value: unknown,
+  known: Pick<Entry, "rest"> | undefined,
+): Pick<Entry, "needs" | "rest"> {
+  return { ...neededBy(key, value), ...(known?.rest !== undefined && { rest: known.rest }) };
+}
+
+function neededBy(key: string, value: unknown): Pick<Entry, "needs"> {
+  const [kind, name] = splitKey(key);
+  if (value === undefined || (kind !== "service" && kind !== "endpoint")) return {};
+  const protocol = protocolOfId(name);
+  return protocol === undefined || protocol === PROTOCOL_SCTP ? {} : { needs: TCP_UDP };
+}
 
 export function isFirstKind(key: string): boolean {
   return FIRST_KINDS.includes(splitKey(key)[0]);

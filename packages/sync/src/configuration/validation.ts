@@ -10,8 +10,9 @@ import {
   LEAVING_COUNT_MAX,
   NAT_PORT_POLICIES,
   type NatPortPolicy,
-  PROTOCOL_SCTP,
+  type Protocol,
   parseAddress,
+  protocolProblem,
   type Removal,
   type SelectionMode,
   type Service,
@@ -50,6 +51,9 @@ export const SERVICE_FIELDS: Readonly<Record<keyof Omit<Service, "endpoints" | "
   endpointsMayBegin: true,
   peers: true,
   healthCheck: true,
+  idle: true,
+  replicate: true,
+  replicateAfterMs: true,
   announce: true,
   endpointRemoval: true,
   removal: true,
@@ -114,13 +118,14 @@ export function isServiceValue(id: string, value: unknown): boolean {
 function serviceValueProblem(id: string, value: object): string | undefined {
   const service = value as Partial<Record<keyof Service, unknown>>;
   const { vips, port, name, clientPrefixes, idleTimeoutS } = service;
-  if (service.protocol !== PROTOCOL_SCTP) return "only SCTP is served";
+  const unfit = protocolProblem({ ...service, protocol: service.protocol as Protocol });
+  if (unfit !== undefined) return unfit;
   if (!Array.isArray(vips) || vips.length < 1 || vips.length > VIP_COUNT_MAX || !vips.every(isAddress)) {
     return `the VIPs must be 1 to ${VIP_COUNT_MAX} addresses`;
   }
   if (new Set(vips).size !== vips.length) return "a VIP stands twice";
   if (!isPort(port)) return "the port must be 1 to 65535";
-  if (service.id !== id || id !== serviceIdOf(service.protocol, vips[0] as string, port))
+  if (service.id !== id || id !== serviceIdOf(service.protocol as Protocol, vips[0] as string, port))
     return "the id does not fit VIP and port";
   if (typeof name !== "string" || name.length > NAME_LENGTH_MAX) return "the name is too long";
   if (!SELECTIONS.includes(service.selection as SelectionMode)) return "the selection is unknown";

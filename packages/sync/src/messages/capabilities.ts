@@ -12,8 +12,11 @@ export const CARRIES_UNKNOWN = "carries-unknown";
 /** Takes the list of members from the shared configuration: without it a member goes on with the list of its file. */
 export const MEMBER_LISTS = "member-lists";
 
+/** Serves TCP and UDP: reads their services in the configuration, and their flows in the journals. */
+export const TCP_UDP = "tcp-udp";
+
 /** What this build offers. */
-export const CAPABILITIES: readonly string[] = [CARRIES_UNKNOWN, MEMBER_LISTS];
+export const CAPABILITIES: readonly string[] = [CARRIES_UNKNOWN, MEMBER_LISTS, TCP_UDP];
 
 export const CAPABILITY_COUNT_MAX = 64;
 export const CAPABILITY_LENGTH_MAX = 32;

@@ -10,10 +10,17 @@ import {
 } from "@holdfast/api";
 import {
   type HoldfastError,
+  idleOf,
+  isPlain,
   NAT_PORT_POLICY_DEFAULT,
+  PROTOCOL_TCP,
   parseAddress,
+  protocolName,
+  REPLICATE_AFTER_DEFAULT_MS,
+  REPLICATE_DEFAULT,
   type Removal,
   type Service,
+  type ServiceProtocol,
   serviceWarnings,
 } from "@holdfast/model";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
@@ -56,7 +63,7 @@ export function serviceRoutes(sources: ApiSources) {
     return {
       id: service.id,
       name: service.name,
-      protocol: "sctp",
+      protocol: protocolName(service.protocol) as ServiceProtocol,
       vips: [...service.vips],
       port: service.port,
       selection: service.selection,
@@ -80,7 +87,7 @@ export function serviceRoutes(sources: ApiSources) {
       natPort: service.natPort ?? NAT_PORT_POLICY_DEFAULT,
       endpointsMayBegin: service.endpointsMayBegin ?? false,
       peers: [...(service.peers ?? [])],
-      ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
+      ...{ ...(service.healthCheck && { healthCheck: service.healthCheck }), ...plainViewOf(service) },
       ...(service.announce !== undefined && { announce: service.announce }),
       endpointRemoval: { ...endpointRemovalOf(service) },
       leaving: (service.leaving ?? []).map((place) => {
@@ -308,7 +315,7 @@ export function serviceRoutes(sources: ApiSources) {
 export function specOf(service: Service): ServiceSpec {
   return {
     name: service.name === service.id ? "" : service.name,
-    protocol: "sctp",
+    protocol: protocolName(service.protocol) as ServiceProtocol,
     vips: [...service.vips],
     port: service.port,
     selection: service.selection,
@@ -321,8 +328,30 @@ export function specOf(service: Service): ServiceSpec {
     endpointsMayBegin: service.endpointsMayBegin ?? false,
     peers: [...(service.peers ?? [])],
     ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
+    ...plainSpecOf(service),
     ...(service.announce !== undefined && { announce: service.announce }),
     endpointRemoval: { ...endpointRemovalOf(service) },
+  };
+}
+
+/** The same with what is in force where the service says nothing. */
+function plainViewOf(service: Service): Pick<ServiceSpec, "idle" | "replicate" | "replicateAfterMs"> {
+  if (!isPlain(service.protocol)) return {};
+  const { establishedS, transitoryS, flowS, oneShotS } = idleOf(service);
+  return {
+    idle: service.protocol === PROTOCOL_TCP ? { establishedS, transitoryS } : { flowS, oneShotS },
+    replicate: service.replicate ?? REPLICATE_DEFAULT,
+    replicateAfterMs: service.replicateAfterMs ?? REPLICATE_AFTER_DEFAULT_MS,
+  };
+}
+
+/** What services of TCP and UDP say alone. */
+function plainSpecOf(service: Service): Pick<ServiceSpec, "idle" | "replicate" | "replicateAfterMs"> {
+  const { idle, replicate, replicateAfterMs } = service;
+  return {
+    ...(idle !== undefined && { idle: { ...idle } }),
+    ...(replicate !== undefined && { replicate }),
+    ...(replicateAfterMs !== undefined && { replicateAfterMs }),
   };
 }
 
