@@ -44,7 +44,9 @@ import { Twins } from "./health/twins.ts";
 import { Housekeeping } from "./housekeeping/housekeeping.ts";
 import { type ForwarderLimits, LIMITS_DEFAULT } from "./limits.ts";
 import { NatPorts } from "./nat-ports/allocator.ts";
-import { type LendAnswer, type LoanMessage, Loans, type PortLending } from "./nat-ports/loans.ts";
+import type { LendAnswer, LoanMessage, PortLending } from "./nat-ports/lending.ts";
+import { Loans } from "./nat-ports/loans.ts";
+import { type PortBooks, portBooksOf } from "./nat-ports/port-books.ts";
 import { PortKeeper } from "./nat-ports/port-keeper.ts";
 import { Wishes } from "./nat-ports/wishes.ts";
 import { moveVips } from "./path-mapping/moved-vips.ts";
@@ -148,8 +150,7 @@ export interface Forwarder {
   /** Takes no more punts; the data plane goes on. */
   stop(): void;
   describe(id: SessionId): SessionDescription | undefined;
-  /** Of the slot of a number that no member has: NAT ports lent to handshakes, and how long the last one rests. */
-  portSlot(memberNumber: number): { readonly lentCount: number; readonly restMs: number };
+  readonly portBooks: PortBooks;
   counters(): ForwarderCounters;
   on(listener: (event: ForwarderEvent) => void): () => void;
   /** Every packet that the slow path drops, with the reason; the bytes are valid only during the call. */
@@ -268,7 +269,7 @@ class SlowPathForwarder implements Forwarder {
       table,
       counters,
       limits,
-      nowMs,
+      clock,
       sharingPorts: (address, port) => registry.sharingPorts({ address, port }),
       isUsedHere: ({ endpoint, endpointPort, natPort }, clientTag) => {
         const place = nursery.byAnswer(clientTag, natPort)?.endpoint;
@@ -451,9 +452,8 @@ class SlowPathForwarder implements Forwarder {
     return describeSession(this.#core, id);
   }
 
-  portSlot(memberNumber: number): { readonly lentCount: number; readonly restMs: number } {
-    const { loans, natPorts, clock } = this.#core;
-    return { lentCount: loans.lentOf(memberNumber), restMs: natPorts.restMs(memberNumber, clock.nowMs()) };
+  get portBooks(): PortBooks {
+    return portBooksOf(this.#core);
   }
 
   counters(): ForwarderCounters {

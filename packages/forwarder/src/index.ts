@@ -40,7 +40,8 @@ export {
 } from "./health/prober.ts";
 export { RawProbeChannel } from "./health/raw-probe-channel.ts";
 export { type ForwarderLimits, LIMITS_DEFAULT, scaledLimits } from "./limits.ts";
-export type { LendAnswer, LoanMessage, PortLending, PortWish } from "./nat-ports/loans.ts";
+export type { LendAnswer, LoanMessage, PortLending, PortWish } from "./nat-ports/lending.ts";
+export type { PortBooks } from "./nat-ports/port-books.ts";
 export type { InterfaceAddress, Link, Neighbour, Route } from "./netlink/messages.ts";
 export { Netlink, type NetlinkEvent } from "./netlink/netlink.ts";
 export {

@@ -299,7 +299,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       table: link.table,
       memberNumberCount: configuration.cluster.memberNumberCount,
       restMs: numberRestMs(limitsOf(configuration)),
-      slot: (number) => dataPlane.portSlot(number),
+      slot: (number) => dataPlane.portBooks.slot(number),
       clock,
     });
     closers.push(() => rest.close());
@@ -403,7 +403,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       logger,
       isMember: (name) => members.current().members.some((member) => member.name === name),
     });
-    keeper.attach({ rest, farewells: farewellsOf(link.store, coordinator) });
+    keeper.attach({ rest, loans: dataPlane.portBooks, farewells: farewellsOf(link.store, coordinator) });
     const sources: ApiSources = {
       logger,
       clock,

@@ -2,7 +2,7 @@
 export * from "./certificates/index.ts";
 export { JOURNAL_MEMORY_MS } from "./engine/settings.ts";
 export * from "./journal-report.ts";
-export { CAPABILITIES, CARRIES_UNKNOWN, MEMBER_LISTS, TCP_UDP } from "./messages/capabilities.ts";
+export { CAPABILITIES, CARRIES_UNKNOWN, LIST_VOTES, MEMBER_LISTS, TCP_UDP } from "./messages/capabilities.ts";
 export type { EngineStatus, PeerIdentity } from "./ports.ts";
 export { startSync } from "./start-sync.ts";
 export type * from "./sync.ts";

@@ -1,7 +1,7 @@
 // An embryo: one client's INIT that this member forwarded, until the handshake is done or given up. It stays with
 // this member; replication hears of it at INIT-ACK, or under a flood at COOKIE-ECHO.
 import { type Address, type Endpoint, type SessionId, sessionIdOf, type Tag } from "@holdfast/model";
-import type { Loan } from "../nat-ports/loans.ts";
+import type { Loan } from "../nat-ports/lending.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 import type { Aged } from "./age-list.ts";
 

@@ -5,11 +5,13 @@
 // A loan is *used* by handshakes, by the members' numbers and the clients' tags. It ends when a session in the table holds the
 // port (from then on the table says whether it is free), or when whoever asked for it gives it back or says that it is
 // over. While a borrower cannot be asked the port stays out.
+// Votes count under the list of members that they were asked for under; when it changes they are asked for again.
 //
 // Toward one endpoint only: an INIT that two members see may not go to two endpoints from one port, not even one after the
 // other, or a late INIT-ACK would not say whose it is.
 import {
   type Address,
+  type Clock,
   isLiving,
   memberNumberOfPort,
   type Place,
@@ -22,51 +24,22 @@ import { TokenBucket } from "../counters/token-bucket.ts";
 import type { ForwarderLimits } from "../limits.ts";
 import type { NatPorts } from "./allocator.ts";
 import { isHeldBy, type PortHolder } from "./holder.ts";
-
-/** A client's wish for its own port. */
-export interface PortWish extends Place {
-  readonly serviceId: string;
-  readonly source: Address;
-  /** What the client lists beside its source. */
-  readonly listed: readonly Address[];
-  readonly clientTag: Tag;
-  /** No other port will do: an endpoint that did not answer may be left for another one. */
-  readonly isRequired: boolean;
-}
-
-/** What members say to each other about ports. */
-export type LoanMessage =
-  | ({ readonly kind: "lend" } & PortWish)
-  /** The handshake did not come to anything. */
-  | ({ readonly kind: "back"; readonly clientTag: Tag } & Place)
-  /** Does the handshake with this tag still need it? */
-  | ({ readonly kind: "still"; readonly clientTag: Tag } & Place);
-
-/** How members are asked; absent where there are none. */
-export interface PortLending {
-  /** Numbers of all members of the cluster, alive or not, this one included. */
-  readonly memberNumbers: readonly number[];
-  /** These, and numbers that rest or are about to be given: ports of their slots are lent by nobody. Default: memberNumbers. */
-  readonly takenNumbers?: readonly number[];
-  /** The answer; undefined when none came. */
-  request(member: number, message: LoanMessage): Promise<LendAnswer | undefined>;
-}
-
-/** A port that a handshake has. */
-export interface Loan extends Place {
-  readonly clientTag: Tag;
-  readonly lenders: readonly number[];
-}
-
-/** Why there is none: another client's; nobody can be asked; the same INIT has it toward another endpoint. */
-export type NoLoan = "taken" | "unreachable" | "elsewhere";
-export type LoanAnswer = Loan | NoLoan;
-/** One member's word. */
-export type LendAnswer = "yes" | "no" | "elsewhere";
+import {
+  type LendAnswer,
+  type Loan,
+  type LoanAnswer,
+  type LoanMessage,
+  loanOf,
+  noLoanOf,
+  type PortLending,
+  type PortWish,
+} from "./lending.ts";
 
 interface Use {
   readonly member: number;
   readonly clientTag: Tag;
+  /** Of the list of members here when it was lent. */
+  listVersion: number;
   /** When the member was last asked, or asked for it. */
   sinceMs: number;
   asking: boolean;
@@ -82,6 +55,9 @@ interface Lent {
 const USE_COUNT_MAX = 8;
 /** Ports that are lent and not in the table; beyond, none is. */
 const LENT_COUNT_MAX = 4_096;
+/** Votes that another list of members is in the way of are asked for again, so often, so much later. */
+const STALE_TRY_COUNT_MAX = 4;
+const STALE_PAUSE_MS = 20;
 /** Loans looked at in one turn. */
 const VISIT_COUNT_MAX = 64;
 
@@ -93,7 +69,7 @@ export interface LoansOptions {
   readonly table: SessionTable;
   readonly counters: Counters;
   readonly limits: ForwarderLimits;
-  readonly nowMs: () => number;
+  readonly clock: Pick<Clock, "nowMs" | "after">;
   /** Identities of endpoints whose NAT ports must differ from this one's. */
   readonly sharingPorts: (endpoint: Address, port: number) => readonly Address[];
   /** A handshake of this member that has the port: not in the table yet. */
@@ -126,13 +102,24 @@ export class Loans {
     return count;
   }
 
+  /** Members with handshakes whose port this one voted for under a list before this version. */
+  borrowersBefore(listVersion: number): ReadonlySet<number> {
+    const borrowers = new Set<number>();
+    const { memberNumber, memberNumberCount } = this.#options;
+    for (const { place, uses } of this.#lent.values()) {
+      if (memberNumberOfPort(place.natPort, memberNumberCount) === memberNumber) continue;
+      for (const use of uses) if (use.listVersion < listVersion) borrowers.add(use.member);
+    }
+    return borrowers;
+  }
+
   get isFull(): boolean {
     return this.#lent.size >= LENT_COUNT_MAX;
   }
 
   /** Another question may be asked of the members. */
   mayAsk(): boolean {
-    return this.#rate.take(this.#options.nowMs());
+    return this.#rate.take(this.#options.clock.nowMs());
   }
 
   /** Who lends the port: this member, others that must be asked, or nobody. */
@@ -154,10 +141,21 @@ export class Loans {
    * not that there never will be: a member that is dead, and is not known to be, keeps nobody waiting.
    */
   async ask(wish: PortWish): Promise<LoanAnswer> {
-    const { counters, memberNumber } = this.#options;
+    this.#options.counters.count("nat-ports-asked");
+    for (let count = 1; ; count++) {
+      const answer = await this.#ask(wish);
+      if (answer !== "stale") return answer;
+      if (count >= STALE_TRY_COUNT_MAX) return "unreachable";
+      // Whoever is behind hears of the change in a moment.
+      await new Promise<void>((resolve) => void this.#options.clock.after(STALE_PAUSE_MS, resolve));
+    }
+  }
+
+  async #ask(wish: PortWish): Promise<LoanAnswer | "stale"> {
+    const { counters, memberNumber, lending } = this.#options;
     const lenders = this.#lendersOf(wish.natPort);
+    const listVersion = lending?.listVersion;
     const needed = lenders.length === 1 ? 1 : Math.floor(lenders.length / 2) + 1;
-    counters.count("nat-ports-asked");
     const granted: number[] = [];
     if (lenders.includes(memberNumber)) {
       const answer = this.lend(wish, memberNumber);
@@ -167,12 +165,14 @@ export class Loans {
     const others = lenders.filter((member) => member !== memberNumber);
     const refusals = await this.#askOthers(wish, others, granted, needed);
     const loan = loanOf(wish, granted);
-    if (granted.length >= needed) {
+    const isOfList = lenders.length <= 1 || lending?.listVersion === listVersion;
+    if (granted.length >= needed && isOfList) {
       counters.count("nat-ports-borrowed");
       return loan;
     }
     this.giveBack(loan);
     if (refusals.includes("elsewhere")) return "elsewhere";
+    if (!isOfList || refusals.includes("stale")) return "stale";
     return refusals.includes("no") ? "taken" : "unreachable";
   }
 
@@ -238,8 +238,8 @@ export class Loans {
   }
 
   /** This member lends a port that is its own to lend, or its vote. */
-  lend(wish: PortWish, borrower: number): LendAnswer {
-    const { natPorts, counters, table, nowMs } = this.#options;
+  lend(wish: PortWish, borrower: number): Exclude<LendAnswer, "stale"> {
+    const { natPorts, counters, table, clock, lending } = this.#options;
     const { endpoint, endpointPort, natPort, serviceId, source, clientTag } = wish;
     if (!natPorts.tracks(natPort)) return "no";
     const key = placeKey(wish);
@@ -262,15 +262,16 @@ export class Loans {
     const holder: PortHolder = { serviceId, addresses: [source, ...wish.listed] };
     const isShared = lent !== undefined || living.length > 0;
     const never = isShared ? [] : this.#options.sharingPorts(endpoint, endpointPort);
-    if (!isShared && !natPorts.take(wish, holder, source, nowMs(), never)) return "no";
+    if (!isShared && !natPorts.take(wish, holder, source, clock.nowMs(), never)) return "no";
     if (lent === undefined) {
       lent = { place: { endpoint, endpointPort, natPort }, holder, uses: [] };
       this.#add(key, lent);
     }
     const known = lent.uses.find((use) => use.member === borrower && use.clientTag === clientTag);
-    if (known !== undefined) known.sinceMs = nowMs();
+    const under = { sinceMs: clock.nowMs(), listVersion: lending?.listVersion ?? 0 };
+    if (known !== undefined) Object.assign(known, under);
     else if (lent.uses.length >= USE_COUNT_MAX) return "no";
-    else lent.uses.push({ member: borrower, clientTag, sinceMs: nowMs(), asking: false });
+    else lent.uses.push({ member: borrower, clientTag, ...under, asking: false });
     if (borrower !== this.#options.memberNumber) counters.count("nat-ports-lent");
     return "yes";
   }
@@ -280,7 +281,12 @@ export class Loans {
     const { natPort, clientTag, serviceId, source } = wish;
     const key = placeKey(wish);
     const left = this.#left.get(`${natPort}|${clientTag}`);
-    if (left !== undefined && left.key !== key && left.untilMs > this.#options.nowMs() && !wish.isRequired)
+    if (
+      left !== undefined &&
+      left.key !== key &&
+      left.untilMs > this.#options.clock.nowMs() &&
+      !wish.isRequired
+    )
       return true;
     for (const other of this.#byPort.get(natPort) ?? [])
       if (placeKey(other.place) !== key && other.uses.some((use) => use.clientTag === clientTag)) return true;
@@ -353,7 +359,7 @@ export class Loans {
         .request(use.member, { kind: "still", ...place, clientTag: use.clientTag })
         .then((answer) => {
           use.asking = false;
-          use.sinceMs = this.#options.nowMs();
+          use.sinceMs = this.#options.clock.nowMs();
           if (answer === "no") this.#over(place, use.member, use.clientTag);
         });
     }
@@ -374,12 +380,12 @@ export class Loans {
     if (lent === undefined || index < 0) return;
     lent.uses.splice(index, 1);
     const { endpoint, endpointPort, natPort } = place;
-    const { table, natPorts, nowMs, limits } = this.#options;
-    this.#leave(`${natPort}|${clientTag}`, key, nowMs() + limits.initTimeoutMs);
+    const { table, natPorts, clock, limits } = this.#options;
+    this.#leave(`${natPort}|${clientTag}`, key, clock.nowMs() + limits.initTimeoutMs);
     if (lent.uses.length > 0) return;
     this.#remove(key, lent);
     if (table.byNatPort(endpoint, endpointPort, natPort).some(isLiving)) return;
-    natPorts.release(endpoint, endpointPort, natPort, "evicted", nowMs(), lent.holder);
+    natPorts.release(endpoint, endpointPort, natPort, "evicted", clock.nowMs(), lent.holder);
   }
 
   #leave(portAndTag: string, key: string, untilMs: number): void {
@@ -401,12 +407,4 @@ export class Loans {
     if (all.includes(number)) return [number];
     return lending?.takenNumbers?.includes(number) === true ? [] : all;
   }
-}
-
-function noLoanOf(answer: Exclude<LendAnswer, "yes">): NoLoan {
-  return answer === "no" ? "taken" : answer;
-}
-
-function loanOf({ endpoint, endpointPort, natPort, clientTag }: PortWish, lenders: readonly number[]): Loan {
-  return { endpoint, endpointPort, natPort, clientTag, lenders };
 }

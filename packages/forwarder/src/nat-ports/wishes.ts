@@ -1,7 +1,8 @@
 // INITs that wait while other members are asked for their client's own port, a short and bounded time.
 import type { Clock, Endpoint } from "@holdfast/model";
 import { ownInput, type SctpInput } from "../packet/input.ts";
-import type { LoanAnswer, Loans, PortWish } from "./loans.ts";
+import type { LoanAnswer, PortWish } from "./lending.ts";
+import type { Loans } from "./loans.ts";
 
 export interface GrantedWish {
   readonly endpoint: Endpoint;

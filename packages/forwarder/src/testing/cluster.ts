@@ -2,7 +2,7 @@
 import type { Replication, SessionDelta, SessionQuestion } from "@holdfast/model";
 import { SessionView } from "@holdfast/model";
 import { ManualClock } from "@holdfast/model/testing";
-import type { PortLending } from "../nat-ports/loans.ts";
+import type { PortLending } from "../nat-ports/lending.ts";
 import { Rig, type RigOptions } from "./rig.ts";
 
 export class Cluster {

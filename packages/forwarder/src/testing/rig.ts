@@ -15,7 +15,7 @@ import type { ConfirmRemoved } from "../endings/strays.ts";
 import { SimulatedFastPath } from "../fast-path/simulated/simulated-fast-path.ts";
 import { createForwarder, type Forwarder, type ForwarderEvent, type ForwarderOptions } from "../forwarder.ts";
 import type { ForwarderLimits } from "../limits.ts";
-import type { PortLending } from "../nat-ports/loans.ts";
+import type { PortLending } from "../nat-ports/lending.ts";
 import { ClientHost, EndpointHost, type Route, type Seen, see } from "./hosts.ts";
 
 export const VIPS: readonly Address[] = ["203.0.113.1", "198.51.100.1"];

@@ -4,10 +4,13 @@ import {
   CLIENT_ADDRESS_COUNT_MAX,
   type MemberList,
   type Members,
+  memberNumberOfPort,
   type Place,
   parseAddress,
   takenNumbers,
 } from "@holdfast/model";
+import { LIST_VOTES } from "@holdfast/sync";
+import { type ListMark, markFrom, markOf, mayVote } from "../members/list-mark.ts";
 import type { ClusterLink } from "./link.ts";
 
 const TOPIC = "nat-port";
@@ -16,12 +19,19 @@ const PORT_MAX = 65_535;
 const TAG_MAX = 0xffff_ffff;
 const SERVICE_LENGTH_MAX = 256;
 /** By their number on the wire; append only. */
-const ANSWERS: readonly LendAnswer[] = ["no", "yes", "elsewhere"];
+const ANSWERS: readonly LendAnswer[] = ["no", "yes", "elsewhere", "stale"];
 
-/** `reserved`: numbers that this member has voted for, and that nobody has yet. The same array while they are the same. */
+/**
+ * Members' votes are asked for with the mark of the list that they are counted under. One that does not read
+ * it votes under the list of its file, which is no vote under a list that was changed.
+ *
+ * `reserved`: numbers that this member has voted for, and that nobody has yet. The same array while they are
+ * the same.
+ */
 export function portLending(
   link: ClusterLink,
   members: Members,
+  memberNumberCount: number,
   reserved: () => readonly number[] = () => NONE,
 ): PortLending {
   let of: MemberList | undefined;
@@ -48,9 +58,18 @@ export function portLending(
     get takenNumbers() {
       return current().taken;
     },
+    get listVersion() {
+      return members.current().version;
+    },
     async request(member, message) {
       if (!link.connected().includes(member)) return undefined;
-      const answer = await link.request(member, TOPIC, new TextEncoder().encode(JSON.stringify(message)));
+      const list = members.current();
+      const readsMarks = link.capabilitiesOf(member)?.includes(LIST_VOTES) === true;
+      const isVote =
+        message.kind === "lend" && memberNumberOfPort(message.natPort, memberNumberCount) !== member;
+      if (isVote && !readsMarks && list.version > 0) return undefined;
+      const asked = isVote && readsMarks ? { ...message, list: markOf(list) } : message;
+      const answer = await link.request(member, TOPIC, new TextEncoder().encode(JSON.stringify(asked)));
       return ANSWERS[answer?.[0] ?? -1];
     },
   };
@@ -63,16 +82,29 @@ export function serveLending(
     heardLoan(from: number, message: LoanMessage): LendAnswer;
     lenderGone(member: number): void;
   },
+  members: Members,
+  own: { readonly number: number; readonly memberNumberCount: number },
 ): void {
-  link.onRequest(TOPIC, (from, body) => {
+  const answerTo = (from: number, body: Uint8Array): LendAnswer => {
     const message = decodeLoanMessage(body);
-    return Uint8Array.of(ANSWERS.indexOf(message === undefined ? "no" : forwarder.heardLoan(from, message)));
-  });
+    if (message === undefined) return "no";
+    const { list, ...asked } = message;
+    const isVote =
+      asked.kind === "lend" && memberNumberOfPort(asked.natPort, own.memberNumberCount) !== own.number;
+    if (isVote && !mayVote(members.current(), list)) return "stale";
+    return forwarder.heardLoan(from, asked);
+  };
+  link.onRequest(TOPIC, (from, body) => Uint8Array.of(ANSWERS.indexOf(answerTo(from, body))));
   link.onDisconnect((member) => forwarder.lenderGone(member));
 }
 
-/** Another member's message; undefined when it is not understood. */
-export function decodeLoanMessage(body: Uint8Array): LoanMessage | undefined {
+/**
+ * Another member's message, a wish with the list that its votes are counted under; undefined when it is not
+ * understood.
+ */
+export function decodeLoanMessage(
+  body: Uint8Array,
+): (LoanMessage & { readonly list?: ListMark }) | undefined {
   try {
     const value = JSON.parse(new TextDecoder().decode(body)) as Record<string, unknown> | null;
     if (typeof value !== "object" || value === null) return undefined;
@@ -82,11 +114,14 @@ export function decodeLoanMessage(body: Uint8Array): LoanMessage | undefined {
     if (kind === "back" || kind === "still") return { kind, clientTag, ...place };
     if (kind !== "lend") return undefined;
     const { serviceId, source, listed, isRequired } = value;
+    const list = markFrom(value["list"]);
+    if (list === undefined && value["list"] !== undefined) return undefined;
     if (typeof serviceId !== "string" || serviceId.length > SERVICE_LENGTH_MAX) return undefined;
     if (!isAddress(source) || !Array.isArray(listed) || listed.length > CLIENT_ADDRESS_COUNT_MAX)
       return undefined;
     if (!listed.every(isAddress) || typeof isRequired !== "boolean") return undefined;
-    return { kind, clientTag, ...place, serviceId, source, listed, isRequired };
+    const wish = { kind, clientTag, ...place, serviceId, source, listed, isRequired } as const;
+    return list === undefined ? wish : { ...wish, list };
   } catch {
     return undefined;
   }

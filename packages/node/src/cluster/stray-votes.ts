@@ -1,6 +1,9 @@
 // Before sessions end because their service or endpoint was deleted while nobody ran, a majority of all members has to
-// know the deletion, in the same configuration: one that is cut off, or that came back with an old store, ends nothing.
-import type { ServicePlace } from "@holdfast/model";
+// know the deletion, in the same configuration and by the same list of members: one that is cut off, or that
+// came back with an old store, ends nothing.
+import { type Members, majorityOf, type ServicePlace } from "@holdfast/model";
+import { LIST_VOTES } from "@holdfast/sync";
+import { markFrom, markOf, mayVote } from "../members/list-mark.ts";
 import type { ConfigurationStore } from "../services/store.ts";
 import type { ClusterLink } from "./link.ts";
 
@@ -9,40 +12,56 @@ const TOPIC = "strays";
 const PLACE_COUNT_MAX = 64;
 
 export class StrayVotes {
-  readonly #link: Pick<ClusterLink, "connected" | "request">;
+  readonly #link: Pick<ClusterLink, "connected" | "request" | "capabilitiesOf">;
   readonly #store: ConfigurationStore;
-  readonly #quorum: () => number;
+  readonly #members: Members;
+  readonly #own: { readonly number: number };
 
   constructor(
-    link: Pick<ClusterLink, "connected" | "request" | "onRequest">,
+    link: Pick<ClusterLink, "connected" | "request" | "onRequest" | "capabilitiesOf">,
     store: ConfigurationStore,
-    quorum: () => number,
+    members: Members,
+    own: { readonly number: number },
   ) {
     this.#link = link;
     this.#store = store;
-    this.#quorum = quorum;
+    this.#members = members;
+    this.#own = own;
     link.onRequest(TOPIC, (_from, body) => encode({ answers: this.#answer(body) }));
   }
 
   /** Which of these places a majority of all members knows to be deleted; this member is one of them. */
   readonly confirm = async (places: readonly ServicePlace[]): Promise<readonly ServicePlace[]> => {
     const asked = places.slice(0, PLACE_COUNT_MAX).filter((place) => this.#store.isDeleted(place));
-    if (asked.length === 0 || this.#quorum() <= 1) return asked;
-    const body = encode({ version: this.#store.version(), places: asked });
+    const list = this.#members.current();
+    const quorum = majorityOf(list);
+    if (asked.length === 0 || quorum <= 1) return asked;
+    const question = { version: this.#store.version(), places: asked };
+    const [body, marked] = [encode(question), encode({ ...question, list: markOf(list) })];
+    const connected = this.#link.connected();
     const replies = await Promise.all(
-      this.#link.connected().map(async (member) => {
-        const reply = await this.#link.request(member, TOPIC, body).catch(() => undefined);
+      list.members.map(async ({ number }) => {
+        if (number === this.#own.number || !connected.includes(number)) return [];
+        const readsMarks = this.#link.capabilitiesOf(number)?.includes(LIST_VOTES) === true;
+        // Who does not has the list of its file: no voter of a list that was changed.
+        if (!readsMarks && list.version > 0) return [];
+        const asking = this.#link.request(number, TOPIC, readsMarks ? marked : body);
+        const reply = await asking.catch(() => undefined);
         return reply === undefined ? [] : answersOf(reply);
       }),
     );
-    const quorum = this.#quorum();
+    // A majority of a list that is no longer in force is none: it is asked again.
+    if (this.#members.current().version !== list.version) return [];
     const votes = asked.map((_, index) => replies.filter((answers) => answers[index] === true).length);
     return asked.filter((_, index) => 1 + (votes[index] ?? 0) >= quorum);
   };
 
   #answer(body: Uint8Array): boolean[] {
-    const question = decode(body) as { version?: unknown; places?: unknown } | undefined;
+    const question = decode(body) as { version?: unknown; places?: unknown; list?: unknown } | undefined;
     if (question?.version !== this.#store.version() || !Array.isArray(question.places)) return [];
+    const mark = markFrom(question.list);
+    if (mark === undefined && question.list !== undefined) return [];
+    if (!mayVote(this.#members.current(), mark)) return [];
     return question.places
       .slice(0, PLACE_COUNT_MAX)
       .map((place) => isPlace(place) && this.#store.isDeleted(place));

@@ -1,6 +1,6 @@
 // What the daemon needs of the forwarder.
 import type { DataPlaneStatus, PathCounters } from "@holdfast/api";
-import type { ProbedEndpoint, VerdictChange } from "@holdfast/forwarder";
+import type { PortBooks, ProbedEndpoint, VerdictChange } from "@holdfast/forwarder";
 import type { Address, MemberName, Service, SessionId, SessionRecord } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
 import type { Totals } from "../metrics/registry.ts";
@@ -39,8 +39,8 @@ export interface DataPlane {
   ): void;
   /** Ends a session; client and endpoint are told. false: there is no such living session. */
   removeSession(id: SessionId): boolean;
-  /** Of the slot of a number that no member has: NAT ports that are lent to handshakes, and how long the last one rests. */
-  portSlot(number: number): { readonly lentCount: number; readonly restMs: number };
+  /** What is lent of which slot, and what rests. */
+  readonly portBooks: PortBooks;
   fastPathTotals(): Totals;
   slowPathEvents(): Totals;
   slowPathDrops(): Totals;

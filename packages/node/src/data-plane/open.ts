@@ -99,7 +99,7 @@ export function composeDataPlane(
   },
 ): DataPlane & { readonly forwarder: Forwarder } {
   const { configuration, own, members, topology, network, link, trace, clock, logger, fastPath } = options;
-  const quorum = () => majorityOf(members.current());
+  const { memberNumberCount } = configuration.cluster;
   const isListed = listedAddresses(members);
   const forwarder = createForwarder({
     fastPath,
@@ -109,25 +109,25 @@ export function composeDataPlane(
     random: options.random ?? systemRandom(),
     logger: logger.child({ component: "forwarder" }),
     memberNumber: own.number,
-    memberNumberCount: configuration.cluster.memberNumberCount,
+    memberNumberCount,
     limits: { ...limitsOf(configuration), ...options.limits },
     isReady: () => link.mayAllocate() && options.isMember?.() !== false,
     knowsAll: () =>
       link.caughtUp() && link.mayAllocate() && link.connected().length >= otherCount(members.current(), own),
     isRemoved: (place) => link.store.isDeleted(place),
-    confirmRemoved: new StrayVotes(link, link.store, quorum).confirm,
+    confirmRemoved: new StrayVotes(link, link.store, members, own).confirm,
     ...probesOf(configuration, options.probeChannel),
     isRoutable: (address) =>
       network.isRoutable(
         address,
         servingInterfaces(topology.interfaces).map(({ name }) => name),
       ),
-    verdictQuorum: quorum,
-    lending: portLending(link, members, options.reservedNumbers),
+    verdictQuorum: () => majorityOf(members.current()),
+    lending: portLending(link, members, memberNumberCount, options.reservedNumbers),
     isMemberAddress: (address) => isListed(address) || options.isMemberAddress?.(address) === true,
   });
 
-  serveLending(link, forwarder);
+  serveLending(link, forwarder, members, { number: own.number, memberNumberCount });
   link.beforeAnswer((question) => forwarder.publish(question));
   trace.onActive((active) => {
     const publish = (reason: string, packet: Uint8Array | undefined, interfaceIndex: number) => {
@@ -197,7 +197,7 @@ export function composeDataPlane(
       forwarder.setOtherVerdict(member, endpoint, verdict, speaks),
     removeSession: (id) => forwarder.removeSession(id),
     fastPathTotals: () => fastPath.totals(),
-    portSlot: (number) => forwarder.portSlot(number),
+    portBooks: forwarder.portBooks,
     slowPathEvents: () => forwarder.counters().events,
     slowPathGauges: () => {
       const { embryos, heldPackets, natPortsUsed, natPortsResting, natPortsLent } = forwarder.counters();

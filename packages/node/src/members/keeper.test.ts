@@ -80,6 +80,8 @@ class Machine {
   readonly rest: NumberRest;
   readonly view = new SessionView();
   isUp = true;
+  /** Members with ports that it voted for under the list before. */
+  borrowers: readonly number[] = [];
   standing: boolean | undefined;
   readonly drains: string[] = [];
   readonly #handlers = new Map<string, RequestHandler>();
@@ -144,6 +146,7 @@ class Machine {
     });
     this.keeper.attach({
       rest: this.rest,
+      loans: { borrowersBefore: () => new Set(this.borrowers) },
       farewells: {
         setDrained: (name, drained) => this.drains.push(`${name} ${drained}`),
         announces: () => 0,
@@ -197,6 +200,26 @@ describe("the keeper of the list", () => {
     assert.equal(m0.book.current().version, 2);
   });
 
+  it("lets what was lent under the list before come to its end, or its borrower go", async () => {
+    const medium = new Medium();
+    const [m0, m1, m2] = medium.start([0, 1, 2]) as [Machine, Machine, Machine];
+    await m0.keeper.add(listed(3));
+    medium.clock.pass(SETTLE_MS);
+    m0.borrowers = [1];
+    m2.borrowers = [1];
+    await assert.rejects(m0.keeper.add(listed(4)), { code: "MEMBERS_SETTLING", details: { seconds: 1 } });
+    // It drops what it borrowed from whoever it cannot hear.
+    m1.isUp = false;
+    new Machine(medium, 3, [3], { join: true }).learn(m0);
+    medium.clock.pass(SETTLE_MS);
+    await m0.keeper.add(listed(4));
+    m1.learn(m0);
+    m1.isUp = true;
+    medium.clock.pass(SETTLE_MS);
+    await m0.keeper.remove("m1", { gone: true });
+    assert.equal(names(m2.book), "m0,m2,m3,m4");
+  });
+
   it("needs a majority of all members, alive or not", async () => {
     const medium = new Medium();
     const [m0, m1, m2] = medium.start([0, 1, 2]) as [Machine, Machine, Machine];
@@ -245,14 +268,14 @@ describe("the keeper of the list", () => {
       },
     );
     await assert.rejects(m2.keeper.add({ ...listed(5), name: "m1" }), { code: "MEMBER_NAME_RESTS" });
-    const lending = portLending({} as ClusterLink, m0.book);
+    const lending = portLending({} as ClusterLink, m0.book, 8);
     assert.deepEqual(lending.memberNumbers, [0, 2]);
     assert.deepEqual(lending.takenNumbers, [0, 1, 2]);
     medium.clock.pass(REST_MS);
     await m2.keeper.add(another);
     assert.equal(names(m0.book), "m0,m2,m9");
     assert.deepEqual(m0.book.current().resting, []);
-    assert.deepEqual(portLending({} as ClusterLink, m0.book).memberNumbers, [0, 1, 2]);
+    assert.deepEqual(portLending({} as ClusterLink, m0.book, 8).memberNumbers, [0, 1, 2]);
   });
 
   it("takes who comes with a certificate when it is told to", async () => {

@@ -1,5 +1,6 @@
 // The list of members of a running cluster: what the shared configuration says goes into the book that everybody reads,
 // what operators and applicants want goes to the other members for their votes.
+import type { PortBooks } from "@holdfast/forwarder";
 import {
   type Clock,
   HoldfastError,
@@ -78,6 +79,7 @@ export class MembersKeeper {
   readonly #closers: (() => void)[] = [];
   readonly #applicants = new Map<MemberName, number>();
   #rest: Pick<NumberRest, "of"> | undefined;
+  #loans: Pick<PortBooks, "borrowersBefore"> | undefined;
   #farewells: Farewells | undefined;
   #changedAtMs: number;
   #reserved: readonly number[] = [];
@@ -121,8 +123,13 @@ export class MembersKeeper {
   }
 
   /** What is only there when more of the daemon is. */
-  attach(parts: { readonly rest: Pick<NumberRest, "of">; readonly farewells: Farewells }): void {
+  attach(parts: {
+    readonly rest: Pick<NumberRest, "of">;
+    readonly farewells: Farewells;
+    readonly loans: Pick<PortBooks, "borrowersBefore">;
+  }): void {
     this.#rest = parts.rest;
+    this.#loans = parts.loans;
     this.#farewells = parts.farewells;
   }
 
@@ -223,13 +230,29 @@ export class MembersKeeper {
   #problemOf(change: MemberChange): Problem | undefined {
     const { clock, settleMs } = this.#ports;
     const waitMs = this.#changedAtMs + settleMs - clock.nowMs();
-    if (waitMs > 0) return { code: "MEMBERS_SETTLING", details: { seconds: secondsOf(waitMs) } };
+    if (waitMs > 0 || this.#hasOldLoans(change))
+      return { code: "MEMBERS_SETTLING", details: { seconds: Math.max(1, secondsOf(waitMs)) } };
     if (change.kind === "remove") return undefined;
     const { number } = change.member;
     const rest = this.#rest?.of(number);
     if (rest === undefined) return undefined;
     const details = { number, seconds: secondsOf(rest.waitMs), reason: rest.reason };
     return { code: "MEMBER_NUMBER_RESTS", details };
+  }
+
+  /**
+   * Majorities of this list and of the next share a member, those of the list before and of the next may not:
+   * what this member voted for under that list must be in the table, or given back. A borrower that cannot be
+   * asked has dropped what it lent (`lenderGone`).
+   */
+  #hasOldLoans(change: MemberChange): boolean {
+    const { book, link, own } = this.#ports;
+    const { version, members } = book.current();
+    const connected = [own.number, ...link.connected()];
+    const leaving = change.kind === "remove" && members.find(({ name }) => name === change.name)?.number;
+    for (const number of this.#loans?.borrowersBefore(version) ?? [])
+      if (connected.includes(number) && number !== leaving) return true;
+    return false;
   }
 
   #reserve(): void {

@@ -15,8 +15,15 @@ export const MEMBER_LISTS = "member-lists";
 /** Serves TCP and UDP: reads their services in the configuration, and their flows in the journals. */
 export const TCP_UDP = "tcp-udp";
 
+/**
+ * Reads under which list of members a vote is asked for (NAT ports that are lent, deletions), and gives it
+ * under no other: without it a member votes for whoever asks, so that the list may not change while it is
+ * there.
+ */
+export const LIST_VOTES = "list-votes";
+
 /** What this build offers. */
-export const CAPABILITIES: readonly string[] = [CARRIES_UNKNOWN, MEMBER_LISTS, TCP_UDP];
+export const CAPABILITIES: readonly string[] = [CARRIES_UNKNOWN, MEMBER_LISTS, TCP_UDP, LIST_VOTES];
 
 export const CAPABILITY_COUNT_MAX = 64;
 export const CAPABILITY_LENGTH_MAX = 32;

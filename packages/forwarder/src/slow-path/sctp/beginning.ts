@@ -23,7 +23,7 @@ import {
   rewriteInit,
 } from "@holdfast/sctp";
 import { type Core, drop, send } from "../../core.ts";
-import type { Loan, PortWish } from "../../nat-ports/loans.ts";
+import type { Loan, PortWish } from "../../nat-ports/lending.ts";
 import type { SctpInput } from "../../packet/input.ts";
 import { replacePayload } from "../../packet/translate.ts";
 import { filterListed } from "../../path-mapping/client-filter.ts";

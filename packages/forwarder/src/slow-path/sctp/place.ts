@@ -11,7 +11,7 @@ import {
 import type { Core } from "../../core.ts";
 import { evict } from "../../embryos/ports.ts";
 import { endpointAddress, isEndpointUp } from "../../health/endpoint-addresses.ts";
-import type { Loan, LoanAnswer, PortWish } from "../../nat-ports/loans.ts";
+import type { Loan, LoanAnswer, PortWish } from "../../nat-ports/lending.ts";
 import type { GrantedWish } from "../../nat-ports/wishes.ts";
 import type { SctpInput } from "../../packet/input.ts";
 import { selectEndpoint } from "../../selection/selection.ts";

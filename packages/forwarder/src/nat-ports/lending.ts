@@ -1,0 +1,59 @@
+// What members say to each other about clients' own ports (loans.ts).
+import type { Address, Place, Tag } from "@holdfast/model";
+
+/** A client's wish for its own port. */
+export interface PortWish extends Place {
+  readonly serviceId: string;
+  readonly source: Address;
+  /** What the client lists beside its source. */
+  readonly listed: readonly Address[];
+  readonly clientTag: Tag;
+  /** No other port will do: an endpoint that did not answer may be left for another one. */
+  readonly isRequired: boolean;
+}
+
+/** What members say to each other about ports. */
+export type LoanMessage =
+  | ({ readonly kind: "lend" } & PortWish)
+  /** The handshake did not come to anything. */
+  | ({ readonly kind: "back"; readonly clientTag: Tag } & Place)
+  /** Does the handshake with this tag still need it? */
+  | ({ readonly kind: "still"; readonly clientTag: Tag } & Place);
+
+/** How members are asked; absent where there are none. */
+export interface PortLending {
+  /** Numbers of all members of the cluster, alive or not, this one included. */
+  readonly memberNumbers: readonly number[];
+  /**
+   * These, and numbers that rest or are about to be given: ports of their slots are lent by nobody. Default:
+   * memberNumbers.
+   */
+  readonly takenNumbers?: readonly number[];
+  /** Of the list of members: each change of it is one more. Default: 0, it never changes. */
+  readonly listVersion?: number;
+  /** The answer; undefined when none came. */
+  request(member: number, message: LoanMessage): Promise<LendAnswer | undefined>;
+}
+
+/** A port that a handshake has. */
+export interface Loan extends Place {
+  readonly clientTag: Tag;
+  readonly lenders: readonly number[];
+}
+
+/** Why there is none: another client's; nobody can be asked; the same INIT has it toward another endpoint. */
+export type NoLoan = "taken" | "unreachable" | "elsewhere";
+export type LoanAnswer = Loan | NoLoan;
+/** One member's word; `stale`: it has another list of members, and does not vote. */
+export type LendAnswer = "yes" | "no" | "elsewhere" | "stale";
+
+export function noLoanOf(answer: "no" | "elsewhere"): NoLoan {
+  return answer === "elsewhere" ? answer : "taken";
+}
+
+export function loanOf(
+  { endpoint, endpointPort, natPort, clientTag }: PortWish,
+  lenders: readonly number[],
+): Loan {
+  return { endpoint, endpointPort, natPort, clientTag, lenders };
+}
