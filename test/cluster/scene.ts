@@ -13,6 +13,7 @@ import {
   PATH_NETWORKS,
   type Peer,
   startCapture,
+  swallowedOf,
   until,
   withLogs,
   wrongChecksumsOf,
@@ -184,33 +185,10 @@ export class Scene {
     });
   }
 
-  /**
-   * DATA that left one edge in a time and reached no other edge, though its way had been used before. By what no
-   * member changes: tag and chunks.
-   */
+  /** DATA that left one edge in a time and reached no other edge, though its way had been used before. */
   swallowed(fromMs: number, toMs: number): CapturedPacket[] {
-    const vips = new Set(this.cluster.vips);
     const packets = [...this.atClients, ...this.atEndpoints].flatMap((capture) => capture.packets());
-    const content = ({ sctp }: CapturedPacket) =>
-      sctp === undefined
-        ? ""
-        : `${sctp.verificationTag} ${Buffer.from(sctp.bytes.subarray(12)).toString("latin1")}`;
-    const arrived = new Map<string, number>();
-    for (const packet of packets) {
-      if (!vips.has(packet.source)) continue;
-      arrived.set(content(packet), (arrived.get(content(packet)) ?? 0) + 1);
-    }
-    const ways = new Set<string>();
-    const lost: CapturedPacket[] = [];
-    for (const packet of packets.sort((a, b) => a.wallMs - b.wallMs)) {
-      if (packet.sctp === undefined || !vips.has(packet.destination) || packet.wallMs > toMs) continue;
-      const way = `${packet.source} ${packet.destination} ${packet.sctp.verificationTag}`;
-      const left = arrived.get(content(packet)) ?? 0;
-      if (left > 0) arrived.set(content(packet), left - 1);
-      else if (packet.wallMs >= fromMs && ways.has(way)) lost.push(packet);
-      if (packet.wallMs < fromMs) ways.add(way);
-    }
-    return lost;
+    return swallowedOf(packets, this.cluster.vips, fromMs, toMs);
   }
 
   /** Stops the numbers, and asserts that nothing was lost, nothing leaked, and no member spoke for itself. */

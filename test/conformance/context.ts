@@ -15,9 +15,11 @@ import {
   PROFILES,
   type Profile,
   RawHost,
+  routed,
   ScriptedClient,
   type ScriptedOptions,
   SERVICE_PORT,
+  sessionsUp,
   startCapture,
   until,
   wrongChecksumsOf,
@@ -155,8 +157,19 @@ export class Context {
       this.#captures.set(name, [...(this.#captures.get(name) ?? []), capture]);
     }
     await started;
-    if (rest.withService !== false) await this.#cluster.settled();
+    if (profile.announcer === "bgp") await sessionsUp(this.#cluster.members);
+    if (rest.withService !== false) await this.settled();
     return this.#cluster;
+  }
+
+  /** All members name the same owners, and routers, where there are any, lead to them. */
+  async settled(): Promise<void> {
+    const { cluster } = this;
+    await cluster.settled();
+    await routed(cluster.routers, async () => {
+      const owners = [...(await cluster.settled())];
+      return new Map(owners.map(([vip, name]) => [vip, cluster.memberOf(name).host]));
+    });
   }
 
   /** Everything seen at client `index` until now, in time. */
@@ -307,7 +320,7 @@ export class Context {
   async createService(): Promise<string> {
     const { status, body } = await this.member.fetch("POST", "/v1/services", this.cluster.serviceSpec());
     assert.equal(status, 201, body);
-    await this.cluster.settled();
+    await this.settled();
     return `/v1/services/${encodeURIComponent((JSON.parse(body) as { id: string }).id)}`;
   }
 

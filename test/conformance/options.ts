@@ -12,7 +12,8 @@ export const USAGE = `npm run conformance -- [OPTIONS]
   --only N[,N…]      these scenarios alone, on tcx and IPv4
   --path PATH/FAMILY here alone; PATH of ${FAST_PATHS.join(", ")}; FAMILY of ${FAMILIES.join(", ")}
   --full             everything everywhere
-  --profile NAME     ${PROFILE_NAMES.join(" or ")} (default lab); field: stock timers, private addresses, routers; all scenarios once
+  --profile NAME     ${PROFILE_NAMES.join(" or ")} (default lab); all scenarios once. field: stock timers, private addresses,
+                     routers; routed: routers that learn the VIPs' ways from the members, by BGP with BFD
   --jobs N           so many scenarios side by side (default 1, at most ${JOB_COUNT_MAX}); what fails is tried again alone
   --json             the last line is {"scenarios":[{"number","name","passed","path"},…]}
   --verbose          a failure shows the members' logs

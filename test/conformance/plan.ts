@@ -22,13 +22,14 @@ export function planOf(
   const at = (place: Surroundings, list = wanted) =>
     list
       .filter((s) => s.families?.includes(place.family) ?? true)
+      .filter((s) => options.profile !== "routed" || s.unrouted === undefined)
       .map((s): Run => [s, options.profile === undefined ? place : { ...place, profile: options.profile }]);
   if (options.path !== undefined) return at(options.path);
   if (options.full)
     return FAST_PATHS.flatMap((fastPath) => FAMILIES.flatMap((family) => at({ fastPath, family })));
   const first = at(DEFAULT_SURROUNDINGS);
-  // The field's stacks take their time: the dozen meets the other fast paths in the lab.
-  if (options.only !== undefined || options.profile === "field") return first;
+  // Stock timers and routes that are learnt take their time: the dozen meets the other fast paths in the lab.
+  if (options.only !== undefined || (options.profile ?? "lab") !== "lab") return first;
   const dozen = wanted.filter(({ everywhere }) => everywhere === true);
   return [...first, ...ELSEWHERE.flatMap((place) => at(place, dozen))];
 }

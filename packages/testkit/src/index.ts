@@ -4,6 +4,7 @@ export * from "./capture/capture.ts";
 export * from "./capture/judge.ts";
 export * from "./capture/packet.ts";
 export * from "./capture/pcap.ts";
+export * from "./capture/swallowed.ts";
 export * from "./cluster/cluster.ts";
 export * from "./cluster/door.ts";
 export * from "./cluster/member.ts";

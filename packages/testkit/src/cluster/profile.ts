@@ -62,8 +62,10 @@ export interface Profile {
   readonly gapMs: number;
   /** … and at whoever waits for what comes back: message and echo may both have met it. */
   readonly echoGapMs: number;
-  /** Packets lose one of their TTL at the router. */
+  /** Packets lose one of their TTL at the router between clients and members … */
   readonly hopCount: number;
+  /** … and those from an endpoint at the one beside it. */
+  readonly endpointHopCount: number;
 }
 
 export interface TwoFamilyBits {
@@ -107,6 +109,7 @@ export const LAB_PROFILE: Profile = {
   gapMs: 1_500,
   echoGapMs: 1_500,
   hopCount: 0,
+  endpointHopCount: 0,
 };
 
 /** A stack's seconds in one of ours. */
@@ -161,6 +164,7 @@ export const FIELD_PROFILE: Profile = {
   gapMs: 7_500,
   echoGapMs: 14_000,
   hopCount: 1,
+  endpointHopCount: 0,
 };
 
 /** The field's networks and routers, which speak BGP with the members; a telecom stack's timers. */
@@ -172,6 +176,7 @@ export const ROUTED_PROFILE: Profile = {
   timeScale: LAB_PROFILE.timeScale,
   patience: 1.5,
   gapMs: LAB_PROFILE.gapMs,
+  endpointHopCount: 1,
 };
 
 export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
