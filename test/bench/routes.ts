@@ -4,23 +4,18 @@
 //   --vips N      default 1000
 //   --changes N   default 1000
 //   --bfd-ms N    default 100
-import { join } from "node:path";
+//   --busy N      default 0: so many processors are kept busy by something else meanwhile
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { BgpRouter, Lab, until } from "@holdfast/testkit";
-import { numberOf, print, type Row } from "./replication/report.ts";
+import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { Announcing } from "./routes/announcing.ts";
+import { burner } from "./takeover/burner.ts";
+import { percentile } from "./takeover/percentile.ts";
 
-const PROGRAM = fileURLToPath(
-  new URL("../../packages/announcer/src/bgp/announce-by-line.ts", import.meta.url),
-);
 const MEMBER = "198.18.0.1";
 const ROUTER = "198.18.0.254";
 /** A KEEPALIVE is 19 bytes; every UPDATE with a route is longer (RFC 4271 §4). */
 const KEEPALIVE_LENGTH = 19;
-
-interface State {
-  readonly routers: readonly { session: string; bfd?: string; flapCount: number; sinceWallMs: number }[];
-}
 
 export async function run({
   json,
@@ -31,9 +26,11 @@ export async function run({
 }): Promise<void> {
   const [vips, changes] = [numberOf(args, "vips", 1_000), numberOf(args, "changes", 1_000)];
   const lab = new Lab();
+  const burners = Array.from({ length: numberOf(args, "busy", 0) }, burner);
   try {
     print("routes", await measure(lab, vips, changes, numberOf(args, "bfd-ms", 100)), json);
   } finally {
+    for (const one of burners) one.kill("SIGKILL");
     await lab.close();
   }
 }
@@ -43,51 +40,40 @@ async function measure(lab: Lab, vips: number, changes: number, bfdIntervalMs: n
   const router = lab.host("r1", { wire: [`${ROUTER}/24`] });
   const member = lab.host("m1", { wire: [`${MEMBER}/24`] });
   new BgpRouter(lab, router, "wire", [member], { software: "bird", bfdIntervalMs }).start();
-  const configuration = {
-    ...{ routerId: MEMBER, announce: [], holdDownMs: 0 },
-    routers: [
-      {
-        ...{ name: "tor", address: ROUTER, as: 65_000, localAs: 65_001, holdS: 30, ttlSecurity: false },
-        ...{
-          ipv6: false,
-          extendedNextHop: false,
-          passive: false,
-          bfd: { intervalMs: bfdIntervalMs, multiplier: 3 },
-        },
-      },
-    ],
-  };
-  const options = { program: "/usr/sbin/bird", directory: join(lab.directory, "bgp"), configuration };
-  const words = ["--disable-warning=ExperimentalWarning", PROGRAM, JSON.stringify(options)];
-  const child = member.spawn(process.execPath, words, { stdio: ["pipe", "pipe", "ignore"] });
-  let state: State = { routers: [] };
-  let starts: readonly number[] = [];
-  if (child.stdout !== null)
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      const said = JSON.parse(line) as State | { startsMs: readonly number[] };
-      if ("startsMs" in said) starts = said.startsMs;
-      else state = said;
-    });
-  const order = (value: object) => child.stdin?.write(`${JSON.stringify(value)}\n`);
-  order(Array.from({ length: vips }, (_, n) => ({ vip: `203.0.${n >> 8}.${n & 255}`, rank: 1 })));
-  const isUp = () => state.routers[0]?.session === "Established" && state.routers[0].bfd === "Up";
-  await until("the session, BFD included", isUp, 60_000);
+  const announcing = new Announcing(lab, member, [{ name: "tor", address: ROUTER }], bfdIntervalMs);
+  announcing.order(Array.from({ length: vips }, (_, n) => ({ vip: `203.0.${n >> 8}.${n & 255}`, rank: 1 })));
+  await until("the session, BFD included", () => announcing.isUp(), 60_000);
   const updates = updatesOf(router);
   await until("the capture", () => updates.listens(), 10_000);
-  const before = state.routers[0];
-  order({ changes });
-  await until("all changes", () => starts.length === changes, 600_000, 100);
+  const before = { flaps: announcing.flapsByRouter().get("tor") ?? 0, since: announcing.sinces() };
+  announcing.order({ changes });
+  await until("all changes", () => announcing.startsMs.length === changes, 600_000, 100);
   await until("their UPDATEs", () => updates.timesMs.length >= changes, 10_000).catch(() => {});
-  const after = state.routers[0];
-  const waits = starts.map((atMs, n) => (updates.timesMs[n] ?? Number.NaN) - atMs).sort((a, b) => a - b);
-  const at = (share: number) => waits[Math.min(waits.length - 1, Math.floor(share * waits.length))] as number;
+  const waits = announcing.startsMs.map((atMs, n) => (updates.timesMs[n] ?? Number.NaN) - atMs);
+  const at = (values: readonly number[], percent: number) =>
+    rounded(
+      percentile(
+        [...values].sort((a, b) => a - b),
+        percent,
+      ),
+    );
+  const rowsOf = (what: string, values: readonly number[]) =>
+    [50, 99].map((percent) => ({
+      case: `${what} with ${vips} VIPs, p${percent}`,
+      value: at(values, percent),
+      unit: "ms",
+    }));
   return [
-    { case: `decision to UPDATE with ${vips} VIPs, p50`, value: Number(at(0.5).toFixed(1)), unit: "ms" },
-    { case: `decision to UPDATE with ${vips} VIPs, p99`, value: Number(at(0.99).toFixed(1)), unit: "ms" },
+    ...rowsOf("decision to UPDATE", waits),
+    ...rowsOf("of that, until the speaker is told,", announcing.orderedMs),
     { case: "changes", value: changes, unit: "" },
     { case: "UPDATEs", value: updates.timesMs.length, unit: "" },
-    { case: "sessions reset", value: (after?.flapCount ?? -1) - (before?.flapCount ?? 0), unit: "" },
-    { case: "BFD transitions", value: after?.sinceWallMs === before?.sinceWallMs ? 0 : 1, unit: "" },
+    {
+      case: "sessions reset",
+      value: (announcing.flapsByRouter().get("tor") ?? Number.NaN) - before.flaps,
+      unit: "",
+    },
+    { case: "BFD transitions", value: announcing.sinces() === before.since ? 0 : 1, unit: "" },
   ];
 }
 

@@ -2,26 +2,36 @@
 // numbered messages; the owner of the primary VIP is killed again and again, as a whole node and as a daemon
 // alone in turn.
 //
-// Beside it the same death of a node with keepalived, nftables and conntrackd.
+// Beside it the same death of a node with keepalived, nftables and conntrackd; beside bgp the same with l2.
 //
 //   --kills N            default 20
 //   --associations N     default 20
 //   --keepalived-kills N default 5; each takes some 15 s. 0 leaves it out
 //   --announcer KIND     default l2; bgp: routers between everybody, and BFD
-//   --router KIND        with bgp: bird (default) or frr
+//   --router KIND[,KIND] with bgp: bird and frr, so many kills with each (default bird)
 //   --bfd-ms N           with bgp: default 50; what a machine with other work holds is 100
+//   --l2-kills N         with bgp: default as many as --kills; 0 leaves them out
 //   --rounds N           with --baseline, which leaves keepalived out: clusters of each build, default 2
 //   --busy N             default 1: so many processors are kept busy by something else meanwhile
 //
 // A kill and the return of the member take some six seconds: a hundred take ten minutes.
-import { type ChildProcess, spawn } from "node:child_process";
-import { Cluster, ROUTED_PROFILE, sessionsUp } from "@holdfast/testkit";
+import {
+  type Capture,
+  Cluster,
+  PATH_NETWORKS,
+  ROUTED_PROFILE,
+  type RouterSoftware,
+  sessionsUp,
+  startCapture,
+} from "@holdfast/testkit";
 import { compared, programOf, roundsOf } from "./baseline/compare.ts";
 import { plainly } from "./baseline/daemons.ts";
 import type { OtherBuild } from "./baseline/other-build.ts";
 import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { burner } from "./takeover/burner.ts";
 import { KEEPALIVED_OBSERVATION_MS, measureKeepalived } from "./takeover/keepalived.ts";
 import { type KillClock, kill, messagesLost, revive } from "./takeover/kill.ts";
+import { percentile } from "./takeover/percentile.ts";
 
 /** Messages per second and association: a gap is known to 20 ms. */
 const RATE = 50;
@@ -38,10 +48,13 @@ export async function run(options: Options): Promise<void> {
   const busy = numberOf(options.args, "busy", 1);
   const burners = Array.from({ length: busy }, burner);
   try {
+    const { args, baseline } = options;
     const rows =
-      options.baseline === undefined
-        ? await besideKeepalived(options.args)
-        : await besideBuild(options.args, options.baseline);
+      baseline !== undefined
+        ? await besideBuild(args, baseline)
+        : announcerOf(args) === "bgp"
+          ? await besideL2(args)
+          : await besideKeepalived(args);
     rows.push({ case: "processors kept busy by something else", value: busy, unit: "" });
     print("takeover", rows, options.json);
   } finally {
@@ -56,6 +69,22 @@ async function besideKeepalived(args: readonly string[]): Promise<Row[]> {
   return rows;
 }
 
+/** Kills behind each kind of router; the ratios are to the same deaths with l2. */
+async function besideL2(args: readonly string[]): Promise<Row[]> {
+  const kills = numberOf(args, "kills", 20);
+  const l2Kills = numberOf(args, "l2-kills", kills);
+  const measured: (readonly [RouterSoftware, readonly Row[]])[] = [];
+  for (const software of routersOf(args))
+    measured.push([software, rowsOf(await measure(args, kills, undefined, software))]);
+  const theirs = l2Kills > 0 ? rowsOf(await measure(args, l2Kills, undefined)) : [];
+  return measured.flatMap(([software, rows]) =>
+    compared(rows, theirs, `l2, ${l2Kills} kills`).map((row) => ({
+      ...row,
+      case: `${software.toUpperCase()}: ${row.case}`,
+    })),
+  );
+}
+
 /** Clusters of the two builds in turns; the kills of all of a build's clusters are looked at together. */
 async function besideBuild(args: readonly string[], baseline: OtherBuild): Promise<Row[]> {
   const rounds = roundsOf(args, 2);
@@ -63,7 +92,7 @@ async function besideBuild(args: readonly string[], baseline: OtherBuild): Promi
   const [ours, theirs]: [Measured[], Measured[]] = [[], []];
   for (let round = 0; round < rounds; round++) {
     for (const build of round % 2 === 0 ? [undefined, baseline] : [baseline, undefined])
-      (build === undefined ? ours : theirs).push(await measure(args, kills, build));
+      (build === undefined ? ours : theirs).push(await measure(args, kills, build, routersOf(args)[0]));
   }
   return compared(rowsOf(together(ours)), rowsOf(together(theirs)), baseline.revision);
 }
@@ -73,6 +102,8 @@ interface Measured {
   readonly routed: boolean;
   readonly associationsLost: number;
   readonly messagesLost: number;
+  /** Packets with an ABORT, from anybody, at any edge. */
+  readonly aborts: number;
 }
 
 function together(parts: readonly Measured[]): Measured {
@@ -82,6 +113,7 @@ function together(parts: readonly Measured[]): Measured {
     routed: parts.some(({ routed }) => routed),
     associationsLost: sum((part) => part.associationsLost),
     messagesLost: sum((part) => part.messagesLost),
+    aborts: sum((part) => part.aborts),
   };
 }
 
@@ -91,16 +123,17 @@ async function measure(
   args: readonly string[],
   kills: number,
   build: OtherBuild | undefined,
+  software?: RouterSoftware,
 ): Promise<Measured> {
   const associations = associationsOf(args);
-  const routed = announcerOf(args) === "bgp";
+  const routed = software !== undefined;
   const cluster = new Cluster({
     ...plainly(3),
     clients: [2],
     ...(routed && {
       profile: ROUTED_PROFILE,
       bfdIntervalMs: numberOf(args, "bfd-ms", 50),
-      router: { software: routerOf(args) },
+      router: { software },
       vips: ROUTED_PROFILE.vips.ipv4.slice(0, 2),
       service: {},
     }),
@@ -110,37 +143,51 @@ async function measure(
     await cluster.start();
     if (routed) await sessionsUp(cluster.members);
     const endpoint = await cluster.startEndpoint(0);
+    const edges = await abortsAtEdges(cluster);
     const client = await cluster.startClient(0, { associations, rate: RATE, startRate: 50 });
     await client.established(associations);
     const clocks: KillClock[] = [];
     for (let i = 0; i < kills; i++) {
       const { victim, clock } = await kill(cluster, i % 2 === 0 ? "node" : "daemon");
       clocks.push(clock);
-      const whose = build === undefined ? "" : ` of ${build.revision}`;
+      const whose = build === undefined ? ` (${software ?? "l2"})` : ` of ${build.revision}`;
       console.error(`kill ${i + 1} of ${kills}${whose}: ${JSON.stringify(clock)}`);
       await revive(cluster, victim);
       if (routed) await sessionsUp(cluster.members);
     }
     const figures = await client.settle();
+    await Promise.all(edges.map((capture) => capture.stop()));
     return {
       clocks,
       routed,
       associationsLost: figures.filter(({ up, lost, restarts }) => !up || lost + restarts > 0).length,
       messagesLost: await messagesLost(endpoint),
+      aborts: edges.reduce((sum, capture) => sum + capture.packets().length, 0),
     };
   } finally {
     await cluster.close();
   }
 }
 
-function rowsOf({ clocks, routed, associationsLost, messagesLost }: Measured): Row[] {
+/** ABORT as the first chunk, where clients and endpoints are; before the first association begins. */
+function abortsAtEdges(cluster: Cluster): Promise<Capture[]> {
+  const edges = [
+    ...cluster.endpoints.map((host) => [host, "core"] as const),
+    ...cluster.clients.flatMap((host) => PATH_NETWORKS.map((network) => [host, network] as const)),
+  ].filter(([host, network]) => host.addresses(network).length > 0);
+  return Promise.all(
+    edges.map(([host, network]) => startCapture(cluster.lab, host, network, "ip proto 132 and ip[32] = 6")),
+  );
+}
+
+function rowsOf({ clocks, routed, associationsLost, messagesLost, aborts }: Measured): Row[] {
   // Routers are told nothing at a death: they know the way around it.
-  const stages = STAGES.filter(([key]) => !routed || key !== "announcement");
+  const stages = STAGES.filter(([key]) => key !== (routed ? "announcement" : "rerouted"));
   return [
-    ...rowsOfKills("node", clocks, stages),
-    ...rowsOfKills("daemon", clocks, stages),
+    ...(["node", "daemon", "either"] as const).flatMap((how) => rowsOfKills(how, clocks, stages)),
     { case: "associations lost", value: associationsLost, unit: "" },
     { case: "messages lost", value: messagesLost, unit: "" },
+    { case: "ABORTs", value: aborts, unit: "" },
   ];
 }
 
@@ -151,18 +198,15 @@ function announcerOf(args: readonly string[]): "l2" | "bgp" {
   throw new Error(`--announcer takes l2 or bgp, not '${kind}'`);
 }
 
-function routerOf(args: readonly string[]): "bird" | "frr" {
+/** Empty with l2, which has none. */
+function routersOf(args: readonly string[]): readonly RouterSoftware[] {
+  if (announcerOf(args) === "l2") return [];
   const at = args.indexOf("--router");
-  const kind = at < 0 ? "bird" : args[at + 1];
-  if (kind === "bird" || kind === "frr") return kind;
-  throw new Error(`--router takes bird or frr, not '${kind}'`);
-}
-
-/** Something else that wants a processor, as much as it can get. It ends with this process at the latest. */
-function burner(): ChildProcess {
-  const program = `setInterval(() => process.ppid === ${process.pid} || process.exit(), 100);
-    setImmediate(function burn() { const end = Date.now() + 50; while (Date.now() < end); setImmediate(burn); });`;
-  return spawn(process.execPath, ["-e", program], { stdio: "ignore" });
+  const words = at < 0 ? ["bird"] : (args[at + 1] ?? "").split(",");
+  return words.map((word) => {
+    if (word === "bird" || word === "frr") return word;
+    throw new Error(`--router takes bird, frr, or bird,frr; not '${word}'`);
+  });
 }
 
 const THEM = "keepalived, nftables, conntrackd";
@@ -207,20 +251,21 @@ async function compare(kills: number, associations: number, rows: Row[]): Promis
 const STAGES = [
   ["detection", "detection"],
   ["announcement", "announcement"],
+  ["rerouted", "all routers have gone on"],
   ["firstForwarded", "first packet through the successor"],
   ["clientGap", "longest gap of an association"],
 ] as const;
 
 function rowsOfKills(
-  how: KillClock["how"],
+  how: KillClock["how"] | "either",
   clocks: readonly KillClock[],
   stages: readonly (typeof STAGES)[number][],
 ): Row[] {
-  const these = clocks.filter((clock) => clock.how === how);
+  const these = clocks.filter((clock) => how === "either" || clock.how === how);
   if (these.length === 0) return [];
   return stages.flatMap(([key, what]) => {
     const values = these.flatMap((clock) => clock[key] ?? []).sort((a, b) => a - b);
-    const name = `${how} killed: ${what}`;
+    const name = `${how === "either" ? "node or daemon" : how} killed: ${what}`;
     const missing = these.length - values.length;
     return [
       ...[50, 99].map((percent) => ({
@@ -234,9 +279,4 @@ function rowsOfKills(
         : []),
     ];
   });
-}
-
-/** Nearest rank. */
-function percentile(sorted: readonly number[], percent: number): number {
-  return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)] ?? Number.NaN;
 }

@@ -5,12 +5,15 @@ import { readFileSync } from "node:fs";
 import {
   type Cluster,
   type Member,
+  PATH_NETWORKS,
   type Peer,
   parsePcap,
   pause,
+  routeOf,
   startCapture,
   until,
 } from "@holdfast/testkit";
+import { watchRoutes } from "./routes.ts";
 
 /** All in ms since the kill; undefined: it did not happen within the observation. */
 export interface KillClock {
@@ -19,6 +22,8 @@ export interface KillClock {
   readonly detection: number | undefined;
   /** The first gratuitous ARP for the VIP on the client's network that is not the victim's. */
   readonly announcement: number | undefined;
+  /** The last of the routers that led to the victim leads elsewhere, in its kernel; behind routers alone. */
+  readonly rerouted: number | undefined;
   /** The first packet from the VIP at the endpoint that is not the victim's. */
   readonly firstForwarded: number | undefined;
   /** The longest time that any association's numbered messages did not reach the endpoint. */
@@ -48,6 +53,12 @@ export async function kill(
   if (client === undefined || endpoint === undefined)
     throw new Error("the cluster has no client or endpoint");
   const network = cluster.networkOf(vip, 2);
+  const own = ["core", ...PATH_NETWORKS].flatMap((each) => victim.host.addresses(each));
+  const watches = await Promise.all(
+    cluster.bgpRouters
+      .filter(({ host }) => own.includes(routeOf(host, vip) ?? ""))
+      .map(({ host }) => watchRoutes(host)),
+  );
   const [core, arp] = await Promise.all([
     startCapture(cluster.lab, endpoint, "core", "ip proto 132"),
     startCapture(cluster.lab, client, network, "arp"),
@@ -57,6 +68,7 @@ export async function kill(
   await (how === "node" ? victim.killNode() : victim.killDaemon());
   await pause(OBSERVATION_MS);
   await Promise.all([core.stop(), arp.stop()]);
+  for (const watch of watches) watch.stop();
 
   const after = (atMs: number) => (atMs >= killedAtMs ? atMs - killedAtMs : undefined);
   const least = (times: readonly (number | undefined)[]) => {
@@ -81,6 +93,7 @@ export async function kill(
           .map(after),
       ),
       announcement: least(announcementsOf(vip, readFileSync(arp.file), macs).map(after)),
+      rerouted: greatest(watches.map((watch) => watch.leftMs(vip, own)).map((at) => at && after(at))),
       firstForwarded: least(
         packets
           .filter(({ source, sourceMac }) => source === vip && !macs.has(sourceMac))
@@ -116,6 +129,11 @@ export async function revive(cluster: Cluster, member: Member): Promise<void> {
 /** Messages that no endpoint got although their sender's stack has no more to send. */
 export async function messagesLost(endpoint: Peer): Promise<number> {
   return (await endpoint.receipts()).reduce((sum, { missing }) => sum + missing, 0);
+}
+
+/** undefined where one of them did not happen, and where there are none. */
+function greatest(times: readonly (number | undefined)[]): number | undefined {
+  return times.length === 0 || times.includes(undefined) ? undefined : Math.max(...(times as number[]));
 }
 
 function verdictsOn(victim: string, member: Member): number[] {

@@ -14,6 +14,7 @@ import {
 import {
   type CapturedPacket,
   ENDPOINT_PORT,
+  endpointGateway,
   type Host,
   hasChunk,
   icmpPacket,
@@ -217,7 +218,7 @@ export const network: readonly Scenario[] = [
       const host = cluster.endpoints[0];
       assert.ok(host);
       assert.notEqual(natPort, client.options.port);
-      const hop = cluster.endpointGateway(vip) ?? vip;
+      const hop = endpointGateway(context.profile, vip) ?? vip;
       const neighbours = JSON.parse(host.run("ip", ["-j", "neigh", "show", hop])) as { lladdr: string }[];
       const mac = (text: string) => text.split(":").map((part) => Number.parseInt(part, 16));
       const packet = sctpPacket(

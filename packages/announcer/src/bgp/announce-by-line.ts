@@ -1,7 +1,8 @@
 // For lab tests: the bgp announcer in the network namespace that it was started in. Argument: its configuration as
 // JSON. Each line of standard input is JSON: a list of announcements, {"stop": graceful}, or
 // {"block": ms} for a main loop that hangs, or {"changes": count} for so many VIPs in turn that become the owner's or
-// not any more, one at a time; answered with the wall ms of each decision. Each other answer is one line: what is announced, and the routers.
+// not any more, one at a time; answered with the wall ms of each decision, and how long each took until the
+// speaker had its order. Each other answer is one line: what is announced, and the routers.
 import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
 import { startAnnouncer } from "../create.ts";
@@ -41,24 +42,30 @@ for await (const line of createInterface({ input: process.stdin })) {
     continue;
   }
   if ("changes" in order) {
-    console.log(JSON.stringify({ startsMs: await change(order.changes) }));
+    console.log(JSON.stringify(await change(order.changes)));
     continue;
   }
   await announcer.announce(order);
   tell();
 }
 
-async function change(count: number): Promise<readonly number[]> {
+async function change(count: number): Promise<{ startsMs: readonly number[]; orderedMs: readonly number[] }> {
   const ranks = new Map(announcer.announced().map(({ vip, rank }) => [vip, rank]));
   const vips = [...ranks.keys()];
   const startsMs: number[] = [];
+  const orderedMs: number[] = [];
   for (let n = 0; n < count; n++) {
     const vip = vips[n % vips.length] as string;
     ranks.set(vip, ranks.get(vip) === 0 ? 1 : 0);
-    startsMs.push(performance.timeOrigin + performance.now());
-    await announcer.announce([...ranks].map(([vip, rank]) => ({ vip, rank })));
+    const announcements = [...ranks].map(([vip, rank]) => ({ vip, rank }));
+    const startMs = performance.now();
+    startsMs.push(performance.timeOrigin + startMs);
+    const done = announcer.announce(announcements);
+    // Nothing waits until the order is in the socket.
+    orderedMs.push(performance.now() - startMs);
+    await done;
     // Two changes in one UPDATE could not be told apart.
     await setTimeout(CHANGE_GAP_MS);
   }
-  return startsMs;
+  return { startsMs, orderedMs };
 }

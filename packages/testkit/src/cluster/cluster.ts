@@ -251,14 +251,13 @@ export class Cluster {
 
   /** Endpoints reach VIPs, and nothing else, by a router beside them; it redirects nobody. */
   #buildCoreRouter(): void {
-    const host = this.lab.host("rc", {
-      core: this.#addresses(this.profile.coreRouter, this.profile.coreBits),
-    });
+    const { coreRouter } = this.profile;
+    const host = this.lab.host("rc", { core: this.#addresses(coreRouter, this.profile.coreBits) });
     host.run("sysctl", ["-q", "-w", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
     for (const endpoint of this.endpoints)
       for (const vip of this.vips) {
-        const bits = isV6(vip) ? 128 : 32;
-        endpoint.ip(`route replace ${vip}/${bits} via ${this.endpointGateway(vip)} dev core`);
+        const gateway = isV6(vip) ? coreRouter.ipv6 : coreRouter.ipv4;
+        endpoint.ip(`route replace ${vip}/${isV6(vip) ? 128 : 32} via ${gateway} dev core`);
       }
     this.routers.push(host);
   }
@@ -285,13 +284,6 @@ export class Cluster {
   gateway(vip: string, network: string): string | undefined {
     const address = this.profile.router?.client(PATH_NETWORKS.indexOf(network as never));
     return isV6(vip) ? address?.ipv6 : address?.ipv4;
-  }
-
-  /** The router that an endpoint's packets to a VIP go to; undefined where the VIP is on the link. */
-  endpointGateway(vip: string): string | undefined {
-    if (!this.#isRouted) return undefined;
-    const { ipv4, ipv6 } = this.profile.coreRouter;
-    return isV6(vip) ? ipv6 : ipv4;
   }
 
   /** A client's packets to a VIP leave by `network`. */

@@ -179,6 +179,12 @@ export const ROUTED_PROFILE: Profile = {
   endpointHopCount: 1,
 };
 
+/** The router that an endpoint's packets to a VIP go to; undefined where the VIP is on the link. */
+export function endpointGateway({ announcer, coreRouter }: Profile, vip: string): string | undefined {
+  if (announcer !== "bgp") return undefined;
+  return vip.includes(":") ? coreRouter.ipv6 : coreRouter.ipv4;
+}
+
 export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
   lab: LAB_PROFILE,
   field: FIELD_PROFILE,
