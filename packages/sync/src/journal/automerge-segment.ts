@@ -14,6 +14,10 @@ const WARM_UP_SIZE = 12 * 1024 * 1024;
 /** Changes that wait for each other before the document takes them. */
 const APPLY_COUNT = 32;
 
+const HASH_SIZE = 32;
+/** Changes whose hashes there is room for at first; doubled when they are more. */
+const HASH_COUNT_FIRST = 32;
+
 /** Counts what should not happen, for the metrics. */
 export const automergeTotals = { rebuilt: 0 };
 
@@ -26,6 +30,8 @@ class AutomergeSegment implements Segment {
   /** Verified and not yet in the document. */
   #waiting: Automerge.Change[] = [];
   #head: Uint8Array = EMPTY_HEAD;
+  /** Of every change, by tick: whoever fetches the last ones need not have all of them made. */
+  #hashes = new Uint8Array(HASH_COUNT_FIRST * HASH_SIZE);
 
   constructor(actor: Actor, number: number) {
     this.actor = actor;
@@ -59,6 +65,7 @@ class AutomergeSegment implements Segment {
    */
   apply(change: VerifiedChange): void {
     this.#waiting.push(change.bytes as Automerge.Change);
+    this.#keepHash(change.hash);
     this.#ticks++;
     this.#head = change.hash;
     if (this.#waiting.length >= APPLY_COUNT) this.#applyWaiting();
@@ -67,13 +74,29 @@ class AutomergeSegment implements Segment {
   changes(from: number, to: number): Uint8Array[] {
     if (from >= this.#ticks) return [];
     this.#applyWaiting();
-    return this.#open().getChanges([]).slice(from, to);
+    return this.#open()
+      .getChanges(from === 0 ? [] : [this.#hashAt(from - 1)])
+      .slice(0, to - from);
   }
 
   free(): void {
     this.#handle?.free();
     this.#handle = undefined;
     this.#waiting = [];
+  }
+
+  #keepHash(hash: Uint8Array): void {
+    const at = this.#ticks * HASH_SIZE;
+    if (at === this.#hashes.length) {
+      const grown = new Uint8Array(at * 2);
+      grown.set(this.#hashes);
+      this.#hashes = grown;
+    }
+    this.#hashes.set(hash, at);
+  }
+
+  #hashAt(tick: number): string {
+    return Buffer.from(this.#hashes.buffer, tick * HASH_SIZE, HASH_SIZE).toString("hex");
   }
 
   #applyWaiting(): void {

@@ -31,6 +31,14 @@ export function journalCompliance(name: string, factory: JournalFactory): void {
     assert.deepEqual(reader.changes(0, reader.ticks).map(hex), writer.changes(0, writer.ticks).map(hex));
     assert.deepEqual(reader.changes(3, 5).map(hex), writer.changes(3, 5).map(hex));
     assert.deepEqual(reader.changes(99, 120), []);
+    // More than are gathered, from every place.
+    for (let i = reader.ticks; i < 70; i++) take(reader, writer.append(payload(5, i)).bytes);
+    const all = writer.changes(0, 70).map(hex);
+    assert.equal(all.length, 70);
+    for (let from = 0; from < 70; from++) {
+      assert.deepEqual(reader.changes(from, 70).map(hex), all.slice(from), `${from}`);
+      assert.deepEqual(reader.changes(from, from + 2).map(hex), all.slice(from, from + 2), `${from}`);
+    }
     writer.free();
     reader.free();
   });
