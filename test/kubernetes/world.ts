@@ -1,13 +1,12 @@
 // A Kubernetes for the controller, and members for it to drive: an API server for tests, members' own API, registry and store
 // without a network below them. What a test does is what kubectl and kube-controller-manager would.
-import { createClient, type ServiceView } from "@holdfast/api";
+import { createClient, Members, type ServiceView } from "@holdfast/api";
 import { until } from "@holdfast/testkit";
 import type { FastifyInstance } from "fastify";
 import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
 import type { Connection } from "../../packages/kubernetes/src/client/connection.ts";
 import { Controller, type ControllerOptions } from "../../packages/kubernetes/src/controller/controller.ts";
 import { Events } from "../../packages/kubernetes/src/events.ts";
-import { Members } from "../../packages/kubernetes/src/members/members.ts";
 import {
   ENDPOINT_SLICES,
   type EndpointSlice,

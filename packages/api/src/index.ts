@@ -2,6 +2,7 @@
 // only Node can load is node.ts.
 export * from "./client.ts";
 export * from "./formats.ts";
+export * from "./members.ts";
 export * from "./schema/announce.ts";
 export * from "./schema/cluster.ts";
 export * from "./schema/common.ts";

@@ -1,6 +1,7 @@
 // The commands, put together.
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
+import { addAgentCommand } from "./commands/agent.ts";
 import { addControllerCommand } from "./commands/controller.ts";
 import { addGetCommands } from "./commands/get.ts";
 import { addMemberCommands } from "./commands/member.ts";
@@ -60,10 +61,12 @@ export function createProgram(streams: Streams = processStreams): Command {
   addMemberCommands(program, context);
   addWatchCommand(program, context);
   addTraceCommand(program, context);
-  addControllerCommand(program, (api) => {
+  const clientOf = (api: string | undefined) => {
     const options = program.opts<ConnectionOptions>();
     return connect({ ...options, ...(api !== undefined && { api }) }, process.env, MEMBER_TIMEOUT_MS);
-  });
+  };
+  addControllerCommand(program, clientOf);
+  addAgentCommand(program, clientOf);
   inherit(program);
   return program;
 }

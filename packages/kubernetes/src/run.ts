@@ -2,12 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import { hostname } from "node:os";
+import { type MemberAddress, Members } from "@holdfast/api";
 import { KubernetesClient } from "./client/client.ts";
 import type { Connection } from "./client/connection.ts";
 import { ELECTION_TIMES, Election, type ElectionTimes } from "./client/election.ts";
 import { Controller, type ControllerTimes } from "./controller/controller.ts";
 import { Events } from "./events.ts";
-import { type MemberAddress, Members } from "./members/members.ts";
 import { createMetrics } from "./metrics.ts";
 
 export { ConnectionError, findConnection } from "./client/connection.ts";

@@ -2,6 +2,7 @@
 import type { ApiClient } from "@holdfast/api";
 import { type Command, InvalidArgumentError } from "commander";
 import { EXIT } from "../exit.ts";
+import { membersOf } from "./agent.ts";
 import { collect } from "./arguments.ts";
 
 interface ControllerFlags {
@@ -35,8 +36,7 @@ export function addControllerCommand(
     .option("--listen <address>", "for probes and metrics", "0.0.0.0:8081")
     .action(async (flags: ControllerFlags) => {
       const { findConnection, runController } = await import("@holdfast/kubernetes/run");
-      const named = flags.member ?? process.env["HOLDFAST_MEMBERS"]?.split(",").map((each) => each.trim());
-      const addresses = named === undefined || named.length === 0 ? [undefined] : named;
+      const addresses = membersOf(flags.member);
       process.exitCode = await runController({
         connection: findConnection(flags.kubeconfig),
         members: addresses.map((api) => ({ name: api ?? "--api", client: clientOf(api) })),

@@ -1,11 +1,12 @@
 // The controller of one leader: copies in, members and statuses out. Between the two everything can be missing for a while, and
 // what is served goes on: nothing here ends a service because somebody does not answer.
+
+import type { Members } from "@holdfast/api";
 import type { KubernetesClient } from "../client/client.ts";
 import { isConflict } from "../client/error.ts";
 import type { ReflectorTimes } from "../client/reflector.ts";
 import { WorkQueue } from "../client/work-queue.ts";
 import type { EventRecorder } from "../events.ts";
-import type { Members } from "../members/members.ts";
 import { type KubernetesService, keyOf } from "../objects.ts";
 import { Allocator, type Assignment } from "../pools/allocator.ts";
 import { readAnnotations } from "../services/annotations.ts";

@@ -1,6 +1,7 @@
 // What the members have: the services, those of ours among them, and who owns each VIP.
+
+import type { Members } from "@holdfast/api";
 import { ApiError, type ServiceInput, type ServiceView, type VipView } from "@holdfast/api";
-import type { Members } from "../members/members.ts";
 import { keyOfName } from "../services/member-service.ts";
 
 export class MemberCopy {

@@ -1,9 +1,8 @@
 // One Service, from what it says to what the members do and back to its status. Safe to run again at any time and after any
 // failure: it looks at what is there, and does what is missing.
-import { ApiError, type ServiceView } from "@holdfast/api";
+import { ApiError, isAbsent, type ServiceView } from "@holdfast/api";
 import type { KubernetesClient } from "../client/client.ts";
 import type { EventRecorder } from "../events.ts";
-import { isAbsent } from "../members/members.ts";
 import type { KubernetesService, ServicePort } from "../objects.ts";
 import { familyOf } from "../pools/address.ts";
 import type { Allocator, Assignment, Demand } from "../pools/allocator.ts";

@@ -92,8 +92,8 @@ export class HostPreparation {
   }
 
   /**
-   * Makes the loop's links, before programs are hung on them. Throws HOST_LOOP_NAME_TAKEN, HOST_IP_FAILED where
-   * the loop is wanted.
+   * Makes the loop's links, before programs are hung on them. Throws HOST_LOOP_NAME_TAKEN, HOST_IP_FAILED
+   * where the loop is wanted.
    */
   async open(): Promise<void> {
     const { loop, owner } = this.#wishes;

@@ -1,5 +1,5 @@
 // The members, as one: every one of them answers for the whole cluster, so whoever answers is asked until it does not.
-import { type ApiClient, ApiError, NOT_A_NODE, UNREACHABLE } from "@holdfast/api";
+import { type ApiClient, ApiError, NOT_A_NODE, UNREACHABLE } from "./client.ts";
 
 export interface MemberAddress {
   readonly name: string;
