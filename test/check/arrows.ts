@@ -23,6 +23,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** The files of the command that are the node itself (docs/decisions/0080), and the controller. */
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   "packages/cli/src/commands/node.ts": ["node"],
+  // What prepares a host, and nothing of the data plane.
+  "packages/cli/src/commands/agent.ts": ["node"],
   "packages/cli/src/main.ts": ["node"],
   "packages/cli/src/commands/controller.ts": ["kubernetes"],
 };

@@ -1,4 +1,5 @@
-// The members, as one: every one of them answers for the whole cluster, so whoever answers is asked until it does not.
+// The members, as one: every one of them answers for the whole cluster, so whoever answers is asked until it
+// does not.
 import { type ApiClient, ApiError, NOT_A_NODE, UNREACHABLE } from "./client.ts";
 
 export interface MemberAddress {
@@ -26,8 +27,8 @@ export class Members {
   }
 
   /**
-   * Every request is one that may be made twice. Throws the last member's ApiError when nobody answers, and at once what a
-   * member that does answer says.
+   * Every request is one that may be made twice. Throws the last member's ApiError when nobody answers, and
+   * at once what a member that does answer says.
    */
   async ask<T>(request: (client: ApiClient) => Promise<T>): Promise<T> {
     let failure: unknown;

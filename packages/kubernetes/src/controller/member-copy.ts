@@ -1,7 +1,6 @@
 // What the members have: the services, those of ours among them, and who owns each VIP.
 
-import type { Members } from "@holdfast/api";
-import { ApiError, type ServiceInput, type ServiceView, type VipView } from "@holdfast/api";
+import { ApiError, type Members, type ServiceInput, type ServiceView, type VipView } from "@holdfast/api";
 import { keyOfName } from "../services/member-service.ts";
 
 export class MemberCopy {
