@@ -28,12 +28,14 @@ has() { [ $(((capabilities >> $1) & 1)) = 1 ]; }
 capabilities=$((0x$(sed -n 's/^CapPrm:[[:space:]]*//p' /proc/self/status)))
 
 if [ "${1:-}" != run ] || [ "$(id -u)" != 0 ]; then exec holdfast "$@"; fi
+# HOLDFAST_ROUTES="SUBNET@GATEWAY …": how clients behind routers are reached.
+for one in ${HOLDFAST_ROUTES:-}; do ip route replace "${one%@*}" via "${one#*@}"; done
 if ! has 0 || ! has 6 || ! has 7; then
   echo "holdfast-entrypoint: without CHOWN, SETGID and SETUID the daemon runs as root, with the container's capabilities" >&2
   exec holdfast "$@"
 fi
 kept=
-for one in net_admin:12 net_raw:13 sys_admin:21 perfmon:38 bpf:39; do
+for one in net_bind_service:10 net_admin:12 net_raw:13 sys_admin:21 sys_nice:23 perfmon:38 bpf:39; do
   if has "${one#*:}"; then kept=$kept,+${one%:*}; fi
 done
 pins=${HOLDFAST_DATA_PLANE_PIN_DIRECTORY:-/sys/fs/bpf/holdfast}

@@ -5,7 +5,6 @@ import { fileURLToPath } from "node:url";
 
 const TOP = fileURLToPath(new URL("../..", import.meta.url));
 const LAB = fileURLToPath(new URL("lab/lab", import.meta.url));
-const COMPOSE_FILE = "deploy/docker/compose.yaml";
 const OUTPUT_MAX = 64 * 1024 * 1024;
 
 const works = (command: string, ...words: string[]) =>
@@ -15,22 +14,25 @@ export class Engine {
   readonly #lab: boolean;
   readonly #compose: readonly string[];
 
-  private constructor(lab: boolean, compose: readonly string[]) {
+  readonly #file: string;
+
+  private constructor(lab: boolean, compose: readonly string[], file: string) {
+    this.#file = file;
     this.#lab = lab;
     this.#compose = compose;
   }
 
-  static open(): Engine {
+  static open(file = "deploy/docker/compose.yaml"): Engine {
     if (works("docker", "info")) {
-      if (works("docker", "compose", "version")) return new Engine(false, ["docker", "compose"]);
-      if (works("docker-compose", "version")) return new Engine(false, ["docker-compose"]);
+      if (works("docker", "compose", "version")) return new Engine(false, ["docker", "compose"], file);
+      if (works("docker-compose", "version")) return new Engine(false, ["docker-compose"], file);
       throw new Error(
         "a Docker engine runs here, but neither 'docker compose' nor 'docker-compose' does: install one",
       );
     }
     console.error("no Docker engine runs here: setting one up in a namespace of its own");
     execFileSync("bash", [LAB, "up"], { stdio: ["ignore", "inherit", "inherit"] });
-    return new Engine(true, ["docker-compose"]);
+    return new Engine(true, ["docker-compose"], file);
   }
 
   #run(command: string, words: readonly string[]): string {
@@ -59,7 +61,7 @@ export class Engine {
 
   compose(...words: string[]): string {
     const [program, ...first] = this.#compose as [string, ...string[]];
-    return this.#run(program, [...first, "-f", COMPOSE_FILE, ...words]);
+    return this.#run(program, [...first, "-f", this.#file, ...words]);
   }
 
   /** A command inside a service's container. */
