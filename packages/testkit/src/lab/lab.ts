@@ -150,8 +150,11 @@ function addNamespace(namespace: string): void {
     "net.ipv6.conf.default.accept_dad=0",
     "net.ipv6.conf.default.dad_transmits=0",
     "net.ipv6.conf.default.accept_ra=0",
+    // Interfaces to come take the default, and one that says yes is enough.
     "net.ipv4.conf.all.accept_redirects=0",
+    "net.ipv4.conf.default.accept_redirects=0",
     "net.ipv4.conf.all.send_redirects=0",
+    "net.ipv4.conf.default.send_redirects=0",
   ];
   runInside(namespace, "sysctl", ["-q", "-e", "-w", ...settings]);
   ipBatch(namespace, ["link set lo up"]);
