@@ -30,9 +30,19 @@ export * from "./session/codec/read.ts";
 export * from "./session/codec/write.ts";
 export * from "./session/identity.ts";
 export { compareEnds, emptyRecord, isIdentified, join } from "./session/join.ts";
+export * from "./session/kind.ts";
+export {
+  type AnyKind,
+  encodeWith,
+  isSessionFact,
+  kindOf,
+  kindOfBytes,
+  protocolOfBytes,
+} from "./session/kinds.ts";
 export * from "./session/record.ts";
 export { type CandidateIdentity, candidateKeyOf, parseCandidateKey } from "./session/sctp/candidate.ts";
 export * from "./session/sctp/facts.ts";
+export { SCTP_SESSIONS } from "./session/sctp/kind.ts";
 export * from "./session/table.ts";
 export { type Needle, needleOfAddress, needleOfNumber } from "./session-table/needle.ts";
 export { type LocalListener, type RemoteJoin, SessionView } from "./session-table/view.ts";

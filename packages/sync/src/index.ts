@@ -1,6 +1,7 @@
 // sessions and configuration as Automerge CRDTs between members
 export * from "./certificates/index.ts";
 export { JOURNAL_MEMORY_MS } from "./engine/settings.ts";
+export type { AnyView } from "./engine/views.ts";
 export * from "./journal-report.ts";
 export { CAPABILITIES, CARRIES_UNKNOWN, LIST_VOTES, MEMBER_LISTS, TCP_UDP } from "./messages/capabilities.ts";
 export type { EngineStatus, PeerIdentity } from "./ports.ts";

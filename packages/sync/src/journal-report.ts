@@ -1,14 +1,12 @@
 // What a member's journals say, for `holdfast journal`: reads the store's directory beside a running daemon and changes
 // nothing in it.
 import {
-  decodeSession,
-  emptyRecord,
+  type AnyKind,
+  type DeltaOf,
   HoldfastError,
-  isEnded,
-  join as joinSession,
-  type SessionDelta,
+  kindOfBytes,
+  type SessionEnvelope,
   type SessionId,
-  type SessionRecord,
 } from "@holdfast/model";
 import { counterOf, documentActorOf, memberOf } from "./journal/actor.ts";
 import { verifyChange } from "./journal/change.ts";
@@ -36,7 +34,7 @@ export interface JournalEntry {
   readonly actor: Actor;
   readonly segment: number;
   readonly tick: number;
-  readonly delta: SessionDelta;
+  readonly delta: DeltaOf<SessionEnvelope>;
 }
 
 export interface JournalReport {
@@ -57,7 +55,7 @@ export interface JournalReport {
   readonly endedCount: number;
   /** Every delta of the session that was asked about, in the order of journals, and what they join to. */
   readonly session:
-    | { readonly record: SessionRecord | undefined; readonly entries: readonly JournalEntry[] }
+    | { readonly record: SessionEnvelope | undefined; readonly entries: readonly JournalEntry[] }
     | undefined;
 }
 
@@ -70,12 +68,13 @@ export async function journalReport(
     const reason = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
     throw new HoldfastError("STORE_DIRECTORY_UNUSABLE", { directory: storeDirectory, reason }, { cause });
   });
-  const records = new Map<SessionId, SessionRecord>();
+  const records = new Map<SessionId, { readonly kind: AnyKind; readonly record: SessionEnvelope }>();
   const entries: JournalEntry[] = [];
   const byActor = new Map<Actor, SegmentReport[]>();
   for (const stored of state.segments) {
-    const report = readSegment(stored, (tick, delta) => {
-      records.set(delta.id, joinSession(records.get(delta.id) ?? emptyRecord(delta.id), delta));
+    const report = readSegment(stored, (tick, kind, delta) => {
+      const known: SessionEnvelope = records.get(delta.id)?.record ?? kind.empty(delta.id);
+      records.set(delta.id, { kind, record: kind.join(known, delta) });
       if (delta.id === options.session)
         entries.push({ actor: stored.actor, segment: stored.segment, tick, delta });
     });
@@ -84,7 +83,7 @@ export async function journalReport(
     else known.push(report);
   }
   let endedCount = 0;
-  for (const record of records.values()) if (isEnded(record)) endedCount++;
+  for (const { kind, record } of records.values()) if (kind.isEnded(record)) endedCount++;
   return {
     directory: storeDirectory,
     damaged: state.damaged,
@@ -97,13 +96,14 @@ export async function journalReport(
     })),
     sessionCount: records.size,
     endedCount,
-    session: options.session === undefined ? undefined : { record: records.get(options.session), entries },
+    session:
+      options.session === undefined ? undefined : { record: records.get(options.session)?.record, entries },
   };
 }
 
 function readSegment(
   stored: StoredSegment,
-  onDelta: (tick: number, delta: SessionDelta) => void,
+  onDelta: (tick: number, kind: AnyKind, delta: DeltaOf<SessionEnvelope>) => void,
 ): SegmentReport {
   const documentActor = documentActorOf(stored.actor, stored.segment);
   const sessions = new Set<SessionId>();
@@ -125,14 +125,15 @@ function readSegment(
       if (entry.kind === "base" || entry.kind === "header") base = Math.max(base ?? 0, entry.base);
       if (entry.kind === "unknown") unknown++;
       if (entry.kind !== "delta") continue;
-      const decoded = decodeSession(entry.bytes);
-      if (!("delta" in decoded)) {
+      const kind = kindOfBytes(entry.bytes);
+      const decoded = kind?.decode(entry.bytes);
+      if (kind === undefined || decoded === undefined || !("delta" in decoded)) {
         unknown++;
         continue;
       }
       deltas++;
       sessions.add(decoded.delta.id);
-      onDelta(ticks, decoded.delta);
+      onDelta(ticks, kind, decoded.delta);
     }
     bytes += change.length;
     head = verified.hash;

@@ -4,7 +4,7 @@ import {
   HoldfastError,
   type Replication,
   type ServiceId,
-  type SessionRecord,
+  type SessionEnvelope,
   sessionIdFromBytes,
   sessionIdToBytes,
   systemRandom,
@@ -70,12 +70,13 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
   );
   const replica = new SessionReplica({
     view,
+    ...(options.furtherViews !== undefined && { furtherViews: options.furtherViews }),
     link,
     clock,
     yieldTurn,
     memoryMs: settings.memoryMs,
     release: options.release ?? "peer",
-    ownersOf: (record: SessionRecord) =>
+    ownersOf: (record: SessionEnvelope) =>
       (owners.get(record.serviceId) ?? []).filter((owner) => owner !== options.memberNumber),
     onState: (next) => changeState(next),
     onOther: (message) => {
@@ -181,7 +182,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
   // What a member holds of a session only that member knows: acknowledgements speak of journals, and of own ones alone.
   requests.onRequest(RECORD_TOPIC, (_from, body) =>
     body.length === SESSION_ID_SIZE
-      ? (view.bytesOf(sessionIdFromBytes(body)) ?? new Uint8Array(0))
+      ? (replica.bytesOf(sessionIdFromBytes(body)) ?? new Uint8Array(0))
       : new Uint8Array(0),
   );
 
@@ -214,7 +215,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
       const states = others().map(async ({ number }): Promise<[number, ReplicaState]> => {
         if (state?.connected.includes(number) !== true) return [number, "unknown"];
         const theirs = await requests.request(number, RECORD_TOPIC, sessionIdToBytes(id));
-        return [number, theirs === undefined ? "unknown" : compareReplica(view.known(id), theirs)];
+        return [number, theirs === undefined ? "unknown" : compareReplica(replica.known(id), theirs)];
       });
       return new Map(await Promise.all(states));
     },

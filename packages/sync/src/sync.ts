@@ -20,6 +20,7 @@ import type {
 import type { Revocation } from "./certificates/revocation.ts";
 import type { MemberTls } from "./certificates/verify.ts";
 import type { ReplicationSettings } from "./engine/settings.ts";
+import type { AnyView } from "./engine/views.ts";
 import type { EngineLink, EngineStatus, StoreState, ToEngine, ToView } from "./ports.ts";
 import type {
   Applicant,
@@ -54,6 +55,8 @@ export interface SyncOptions {
   readonly logger: Logger;
   /** The sessions of this member; replication feeds and reads it. */
   readonly view: SessionView;
+  /** Those of other kinds that this member forwards; what it does not is carried. */
+  readonly furtherViews?: readonly AnyView[];
   /** Times and limits of the engine, for tests; `releaseLimitMs` is the operator's. */
   readonly settings?: Partial<ReplicationSettings>;
   readonly timing?: Partial<LinkTiming>;

@@ -3,11 +3,9 @@
 // decoded as well.
 import { ByteWriter } from "../session/bytes.ts";
 import { FLAGS_OFFSET, RECORD_BYTES_MAX } from "../session/codec/format.ts";
-import { decodeSession } from "../session/codec/read.ts";
-import { writeSession, writeWithEnd } from "../session/codec/write.ts";
 import { sessionIdFromBytes, sessionIdToBytes } from "../session/identity.ts";
-import { emptyRecord, join } from "../session/join.ts";
-import type { End, SessionId, SessionRecord } from "../session/record.ts";
+import type { SessionKind } from "../session/kind.ts";
+import type { End, SessionEnvelope, SessionId } from "../session/record.ts";
 import { isAmong, type Needle } from "./needle.ts";
 import { SlotIndex } from "./slot-index.ts";
 
@@ -27,7 +25,8 @@ const NO_SLOT = -1;
 const idBytes = new Uint8Array(16);
 const scratch = new ByteWriter();
 
-export class RecordStore {
+export class RecordStore<R extends SessionEnvelope> {
+  readonly #kind: SessionKind<R>;
   readonly #pages: Uint8Array[] = [];
   #pageLength = PAGE_SIZE;
   /** By class: grains of free blocks. */
@@ -40,8 +39,12 @@ export class RecordStore {
   #slotCount = 0;
   readonly #byId = new SlotIndex();
   /** By slot modulo their number. An array, not a map in the order of use: it is touched several times a change. */
-  readonly #decoded: (SessionRecord | undefined)[] = new Array<undefined>(DECODED_COUNT_MAX).fill(undefined);
+  readonly #decoded: (R | undefined)[] = new Array<undefined>(DECODED_COUNT_MAX).fill(undefined);
   readonly #decodedSlots = new Int32Array(DECODED_COUNT_MAX).fill(NO_SLOT);
+
+  constructor(kind: SessionKind<R>) {
+    this.#kind = kind;
+  }
 
   /** Records held. */
   get size(): number {
@@ -76,19 +79,19 @@ export class RecordStore {
     return undefined;
   }
 
-  get(slot: number): SessionRecord {
+  get(slot: number): R {
     const place = slot & (DECODED_COUNT_MAX - 1);
-    if (this.#decodedSlots[place] === slot) return this.#decoded[place] as SessionRecord;
+    if (this.#decodedSlots[place] === slot) return this.#decoded[place] as R;
     const offset = this.#offsetOf(slot);
-    const decoding = decodeSession(this.#pageOf(slot), offset, offset + (this.#lengths[slot] as number));
+    const decoding = this.#kind.decode(this.#pageOf(slot), offset, offset + (this.#lengths[slot] as number));
     if (!("delta" in decoding)) throw new Error("a stored record does not decode");
-    const record = join(emptyRecord(decoding.delta.id), decoding.delta);
+    const record = this.#kind.join(this.#kind.empty(decoding.delta.id), decoding.delta);
     this.#remember(slot, record);
     return record;
   }
 
   /** undefined when the slot is free. */
-  at(slot: number): SessionRecord | undefined {
+  at(slot: number): R | undefined {
     return (this.#lengths[slot] ?? 0) === 0 ? undefined : this.get(slot);
   }
 
@@ -119,22 +122,23 @@ export class RecordStore {
   }
 
   /** Stores a record in its slot, or in a new one. `bytes`: what decodes to the record, when it is at hand. */
-  put(record: SessionRecord, slot = NO_SLOT, bytes?: Uint8Array): number {
+  put(record: R, slot = NO_SLOT, bytes?: Uint8Array): number {
     scratch.clear();
-    if (bytes === undefined) writeSession(scratch, record);
+    if (bytes === undefined) this.#kind.write(scratch, record);
     else scratch.bytes(bytes);
     return this.#store(record, slot);
   }
 
   /** Stores a record that is the one in the slot, which has no end, with an end. */
-  putEnd(record: SessionRecord, slot: number, end: End): void {
+  putEnd(record: R, slot: number, end: End): void {
     scratch.clear();
-    writeWithEnd(scratch, this.bytesAt(slot), end);
+    if (this.#kind.writeWithEnd === undefined) this.#kind.write(scratch, record);
+    else this.#kind.writeWithEnd(scratch, this.bytesAt(slot), end);
     this.#store(record, slot);
   }
 
   /** What stands in `scratch`. */
-  #store(record: SessionRecord, slot: number): number {
+  #store(record: R, slot: number): number {
     const { length } = scratch;
     if (length > RECORD_BYTES_MAX) throw new Error(`a record of ${length} bytes`);
     const isNew = slot === NO_SLOT;
@@ -170,7 +174,7 @@ export class RecordStore {
     return sessionIdFromBytes(this.#pageOf(slot), this.#offsetOf(slot));
   }
 
-  #remember(slot: number, record: SessionRecord): void {
+  #remember(slot: number, record: R): void {
     const place = slot & (DECODED_COUNT_MAX - 1);
     this.#decodedSlots[place] = slot;
     this.#decoded[place] = record;

@@ -1,20 +1,26 @@
-// The one implementation of SessionTable: every session that this member knows, by id, by client and by NAT port.
-// The view joins; whoever replicates listens to `onLocal` and feeds `joinRemote` and `forget`.
+// The one implementation of SessionTable: every session of one kind that this member knows, by id, by client and by
+// NAT port. The view joins; whoever replicates listens to `onLocal` and feeds `joinRemote` and `forget`.
 import type { Address } from "../address.ts";
 import { endpointKey, samePlace } from "../place.ts";
-import type { ServiceId } from "../service.ts";
-import { PROTOCOL_SCTP, type Protocol } from "../service.ts";
-import { decodeSession } from "../session/codec/read.ts";
-import { compareEnds, emptyRecord, isIdentified, join } from "../session/join.ts";
-import type { End, Generation, SessionDelta, SessionId, SessionRecord, Tag } from "../session/record.ts";
-import type { CandidateIdentity } from "../session/sctp/candidate.ts";
-import { complete } from "../session/sctp/complete.ts";
-import { comparePrecedence, currentCandidate, isEnded, natPortsOf } from "../session/sctp/facts.ts";
+import { PROTOCOL_SCTP, type Protocol, type ServiceId } from "../service.ts";
+import { compareEnds, isIdentified } from "../session/join.ts";
+import type { DeltaOf, HeldPort, SessionKind } from "../session/kind.ts";
+import type { End, SessionEnvelope, SessionId, SessionRecord, Tag } from "../session/record.ts";
+import { SCTP_SESSIONS } from "../session/sctp/kind.ts";
 import type { Origin, SessionChange, SessionQuestion, SessionTable } from "../session/table.ts";
-import { hasSameClients, hasSamePorts, isOnlyEnded } from "./differences.ts";
+import {
+  clientHash,
+  clientHashesOf,
+  hasSameClients,
+  hasSamePlaces,
+  natPortHash,
+  natPortHashesOf,
+  reindex,
+  tagHash,
+} from "./indices.ts";
 import type { Needle } from "./needle.ts";
 import { RecordStore } from "./record-store.ts";
-import { HASH_START, hashEnd, hashNumber, hashText, SlotIndex } from "./slot-index.ts";
+import { SlotIndex } from "./slot-index.ts";
 
 export interface RemoteJoin {
   /** The record now equals what the delta says: its sender holds all that this member knows. */
@@ -27,7 +33,11 @@ const KNOWN: RemoteJoin = { covered: true, contradicted: false };
 const INITIAL_SLOT_COUNT = 1024;
 
 /** A local delta on its way to the others, complete (see complete.ts). */
-export type LocalListener = (delta: SessionDelta, urgent: boolean, record: SessionRecord) => void;
+export type LocalListener<R extends SessionEnvelope = SessionRecord> = (
+  delta: DeltaOf<R>,
+  urgent: boolean,
+  record: R,
+) => void;
 
 /** Flags of a slot. */
 const IDENTIFIED = 1;
@@ -35,8 +45,9 @@ const ENDED = 2;
 /** Endpoint number of a session that holds NAT ports at several endpoints, or more endpoints than have numbers. */
 const SEVERAL_ENDPOINTS = 0xffff;
 
-export class SessionView implements SessionTable {
-  readonly #store = new RecordStore();
+export class SessionView<R extends SessionEnvelope = SessionRecord> implements SessionTable<R> {
+  readonly kind: SessionKind<R>;
+  readonly #store: RecordStore<R>;
   readonly #byClient = new SlotIndex();
   readonly #byNatPort = new SlotIndex();
   readonly #byEndpointTag = new SlotIndex();
@@ -44,12 +55,18 @@ export class SessionView implements SessionTable {
   #flags = new Uint8Array(INITIAL_SLOT_COUNT);
   #endpoints = new Uint16Array(INITIAL_SLOT_COUNT);
   readonly #endpointNumbers = new Map<string, number>();
-  readonly #listeners = new Set<(change: SessionChange) => void>();
-  readonly #localListeners = new Set<LocalListener>();
-  readonly #changes: SessionChange[] = [];
+  readonly #listeners = new Set<(change: SessionChange<R>) => void>();
+  readonly #localListeners = new Set<LocalListener<R>>();
+  readonly #changes: SessionChange<R>[] = [];
   #notifying = false;
   #size = 0;
   #endedCount = 0;
+
+  /** Without arguments: SCTP's. */
+  constructor(...kind: SessionRecord extends R ? [kind?: SessionKind<R>] : [kind: SessionKind<R>]) {
+    this.kind = kind[0] ?? (SCTP_SESSIONS as unknown as SessionKind<R>);
+    this.#store = new RecordStore(this.kind);
+  }
 
   /** Records shown, ended ones included until they are forgotten. */
   get size(): number {
@@ -65,7 +82,7 @@ export class SessionView implements SessionTable {
     return this.#store.byteCount;
   }
 
-  get(id: SessionId): SessionRecord | undefined {
+  get(id: SessionId): R | undefined {
     const slot = this.#store.slotOf(id);
     return slot === undefined || !this.#is(slot, IDENTIFIED) ? undefined : this.#store.get(slot);
   }
@@ -78,11 +95,13 @@ export class SessionView implements SessionTable {
     return true;
   }
 
-  byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly SessionRecord[] {
-    const holds = (record: SessionRecord) =>
-      record.clientPort === clientPort && record.serviceId === serviceId && record.clients.has(client);
+  byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly R[] {
+    const holds = (record: R) =>
+      record.clientPort === clientPort &&
+      record.serviceId === serviceId &&
+      this.kind.clientsOf(record).has(client);
     return this.#lookUp(this.#byClient, clientHash(serviceId, client, clientPort), holds).sort(
-      comparePrecedence,
+      this.kind.comparePrecedence,
     );
   }
 
@@ -90,54 +109,63 @@ export class SessionView implements SessionTable {
     endpoint: Address,
     endpointPort: number,
     natPort: number,
-    protocol: Protocol = PROTOCOL_SCTP,
-  ): readonly SessionRecord[] {
+    protocol = this.kind.protocols[0] as Protocol,
+  ): readonly R[] {
     const place = { endpoint, endpointPort, natPort };
-    const isIt = (c: CandidateIdentity | undefined) => c !== undefined && samePlace(c, place);
-    const rank = (record: SessionRecord) => (isIt(currentCandidate(record)) ? 0 : 1);
+    const isIt = (c: HeldPort | undefined) => c !== undefined && samePlace(c, place);
+    const { kind } = this;
+    const rank = (record: R) => (isIt(kind.currentPort(record)) ? 0 : 1);
     const hash = natPortHash(protocol, endpoint, endpointPort, natPort);
-    const holds = (record: SessionRecord) => record.protocol === protocol && natPortsOf(record).some(isIt);
+    const holds = (record: R) => record.protocol === protocol && kind.natPortsOf(record).some(isIt);
     return this.#lookUp(this.#byNatPort, hash, holds).sort(
-      (a, b) => Number(isEnded(a)) - Number(isEnded(b)) || rank(a) - rank(b) || comparePrecedence(a, b),
+      (a, b) =>
+        Number(kind.isEnded(a)) - Number(kind.isEnded(b)) ||
+        rank(a) - rank(b) ||
+        kind.comparePrecedence(a, b),
     );
   }
 
-  byEndpointTag(tag: Tag): readonly SessionRecord[] {
-    return this.#lookUp(this.#byEndpointTag, tagHash(tag), (record) => endpointTagsOf(record).includes(tag));
+  byEndpointTag(tag: Tag): readonly R[] {
+    return this.#lookUp(this.#byEndpointTag, tagHash(tag), (record) =>
+      this.kind.tagsOf(record).includes(tag),
+    );
   }
 
   /** Sessions that hold a NAT port at this endpoint, in no order; only they are decoded, however many others there are. */
-  *byEndpoint(endpoint: Address, endpointPort: number): Generator<SessionRecord> {
+  *byEndpoint(endpoint: Address, endpointPort: number): Generator<R> {
     const number = this.#endpointNumbers.get(endpointKey({ address: endpoint, port: endpointPort }));
     for (let slot = 0; slot < this.#store.slotCount; slot++) {
       const held = this.#endpoints[slot];
       if (!this.#is(slot, IDENTIFIED) || (held !== number && held !== SEVERAL_ENDPOINTS)) continue;
       const record = this.#store.get(slot);
-      if (natPortsOf(record).some((c) => c.endpoint === endpoint && c.endpointPort === endpointPort))
+      if (
+        this.kind.natPortsOf(record).some((c) => c.endpoint === endpoint && c.endpointPort === endpointPort)
+      )
         yield record;
     }
   }
 
   /** What this view would answer to a member that asks. */
-  answer(question: SessionQuestion): readonly SessionRecord[] {
-    return question.kind === "client"
-      ? this.byClient(question.serviceId, question.client, question.clientPort)
-      : this.byNatPort(question.endpoint, question.endpointPort, question.natPort);
+  answer(question: SessionQuestion): readonly R[] {
+    if (question.kind === "client")
+      return this.byClient(question.serviceId, question.client, question.clientPort);
+    const { endpoint, endpointPort, natPort, protocol = PROTOCOL_SCTP } = question;
+    return this.byNatPort(endpoint, endpointPort, natPort, protocol);
   }
 
   /** Every record shown, decoded as they are asked for (some microseconds each); changes meanwhile do no harm. */
-  *values(): Generator<SessionRecord> {
+  *values(): Generator<R> {
     for (let slot = 0; slot < this.#store.slotCount; slot++) {
       if (this.#is(slot, IDENTIFIED)) yield this.#store.get(slot);
     }
   }
 
-  apply(delta: SessionDelta, options: { readonly urgent?: boolean } = {}): SessionRecord {
+  apply(delta: DeltaOf<R>, options: { readonly urgent?: boolean } = {}): R {
     const slot = this.#store.slotOf(delta.id);
     const previous = slot === undefined ? undefined : this.#store.get(slot);
-    const base = previous ?? emptyRecord(delta.id);
-    const full = complete(base, delta);
-    const record = join(base, full);
+    const base = previous ?? this.kind.empty(delta.id);
+    const full = this.kind.complete(base, delta);
+    const record = this.kind.join(base, full);
     if (record === base) return record;
     this.#put(slot, previous, record);
     for (const listener of this.#localListeners) listener(full, options.urgent === true, record);
@@ -146,7 +174,7 @@ export class SessionView implements SessionTable {
   }
 
   /** Joins what another member says. */
-  joinRemote(delta: SessionDelta): RemoteJoin {
+  joinRemote(delta: DeltaOf<R>): RemoteJoin {
     return this.#joinRemote(delta, this.#store.slotOf(delta.id), undefined);
   }
 
@@ -154,34 +182,34 @@ export class SessionView implements SessionTable {
   joinRemoteBytes(bytes: Uint8Array): RemoteJoin | undefined {
     const slot = bytes.length < 16 ? undefined : this.#store.slotOfBytes(bytes);
     if (slot !== undefined && this.#store.equals(slot, bytes)) return KNOWN;
-    const decoding = decodeSession(bytes);
+    const decoding = this.kind.decode(bytes);
     return "malformed" in decoding ? undefined : this.#joinRemote(decoding.delta, slot, bytes);
   }
 
   /** `bytes`: of the delta. When it says all that is known, they are the record's, and nothing need be encoded. */
-  #joinRemote(delta: SessionDelta, slot: number | undefined, bytes: Uint8Array | undefined): RemoteJoin {
+  #joinRemote(delta: DeltaOf<R>, slot: number | undefined, bytes: Uint8Array | undefined): RemoteJoin {
     const previous = slot === undefined ? undefined : this.#store.get(slot);
-    const empty = emptyRecord(delta.id);
-    const theirs = join(empty, delta);
+    const empty = this.kind.empty(delta.id);
+    const theirs = this.kind.join(empty, delta);
     let record = theirs;
     let isWhole = true;
     if (previous !== undefined) {
       // Mostly a whole record that says all that the older one said: finding that out makes no third record. Bytes
       // that differ say something new; should a peer not write them canonically, listeners hear of it once too often.
-      isWhole = delta.serviceId !== undefined && join(theirs, previous) === theirs;
-      if (!isWhole || bytes === undefined) record = join(previous, theirs);
+      isWhole = delta.serviceId !== undefined && this.kind.join(theirs, previous) === theirs;
+      if (!isWhole || bytes === undefined) record = this.kind.join(previous, theirs);
     }
     if (record !== (previous ?? empty)) {
       this.#put(slot, previous, record, isWhole ? bytes : undefined);
       this.#changed(previous, record, "remote");
     }
-    const ended = isEnded(record);
+    const ended = this.kind.isEnded(record);
     // Whoever sent it holds all that this record says: the same facts, or for an ended one the same end.
     const covered =
       delta.end !== undefined && record.end !== undefined && ended
         ? compareEnds(delta.end, record.end) === 0
         : delta.serviceId !== undefined && isWhole;
-    return { covered, contradicted: delta.end !== undefined && !ended && isEnded(theirs) };
+    return { covered, contradicted: delta.end !== undefined && !ended && this.kind.isEnded(theirs) };
   }
 
   /** Forgets a record that nobody carries any longer. */
@@ -195,19 +223,19 @@ export class SessionView implements SessionTable {
     if (isIdentified(previous)) this.#changed(previous, undefined, "remote");
   }
 
-  subscribe(listener: (change: SessionChange) => void): () => void {
+  subscribe(listener: (change: SessionChange<R>) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   /** For replication: called with every local delta that says something new, before the listeners of `subscribe`. */
-  onLocal(listener: LocalListener): () => void {
+  onLocal(listener: LocalListener<R>): () => void {
     this.#localListeners.add(listener);
     return () => this.#localListeners.delete(listener);
   }
 
   /** The record as far as it is known, also without its identity. */
-  known(id: SessionId): SessionRecord | undefined {
+  known(id: SessionId): R | undefined {
     const slot = this.#store.slotOf(id);
     return slot === undefined ? undefined : this.#store.get(slot);
   }
@@ -229,18 +257,13 @@ export class SessionView implements SessionTable {
     return ((this.#flags[slot] as number) & flag) !== 0;
   }
 
-  #put(
-    known: number | undefined,
-    previous: SessionRecord | undefined,
-    record: SessionRecord,
-    bytes?: Uint8Array,
-  ): void {
+  #put(known: number | undefined, previous: R | undefined, record: R, bytes?: Uint8Array): void {
     let slot: number;
     if (
       known !== undefined &&
       bytes === undefined &&
       previous !== undefined &&
-      isOnlyEnded(previous, record)
+      this.#isOnlyEnded(previous, record)
     ) {
       slot = known;
       this.#store.putEnd(record, known, record.end as End);
@@ -250,17 +273,21 @@ export class SessionView implements SessionTable {
     const wasShown = previous !== undefined && isIdentified(previous);
     if (this.#is(slot, ENDED)) this.#endedCount--;
     if (isShown && !wasShown) this.#size++;
-    const ended = isShown && isEnded(record);
+    const ended = isShown && this.kind.isEnded(record);
     if (ended) this.#endedCount++;
     this.#flags[slot] = (isShown ? IDENTIFIED : 0) | (ended ? ENDED : 0);
     if (!isShown) return;
-    if (!wasShown || !hasSameClients(previous, record)) {
-      reindex(this.#byClient, slot, wasShown ? clientHashesOf(previous) : [], clientHashesOf(record));
+    const { kind } = this;
+    const clients = kind.clientsOf(record);
+    const clientsBefore = wasShown ? kind.clientsOf(previous) : undefined;
+    if (clientsBefore === undefined || !hasSameClients(previous as R, clientsBefore, record, clients)) {
+      const before = clientsBefore === undefined ? [] : clientHashesOf(previous as R, clientsBefore);
+      reindex(this.#byClient, slot, before, clientHashesOf(record, clients));
     }
-    if (!wasShown || previous.generations !== record.generations || previous.commit !== record.commit) {
-      const ports = natPortsOf(record);
-      const portsBefore = wasShown ? natPortsOf(previous) : [];
-      if (!wasShown || !hasSamePorts(portsBefore, ports)) {
+    if (!wasShown || !kind.hasSamePorts(previous, record)) {
+      const ports = kind.natPortsOf(record);
+      const portsBefore = wasShown ? kind.natPortsOf(previous) : [];
+      if (!wasShown || !hasSamePlaces(portsBefore, ports)) {
         reindex(
           this.#byNatPort,
           slot,
@@ -269,20 +296,22 @@ export class SessionView implements SessionTable {
         );
         this.#endpoints[slot] = this.#endpointNumberOf(ports);
       }
-      reindex(this.#byEndpointTag, slot, wasShown ? tagHashesOf(previous) : [], tagHashesOf(record));
+      const tags = wasShown ? kind.tagsOf(previous).map(tagHash) : [];
+      reindex(this.#byEndpointTag, slot, tags, kind.tagsOf(record).map(tagHash));
     }
   }
 
-  #unindex(slot: number, record: SessionRecord): void {
+  #unindex(slot: number, record: R): void {
     if (!isIdentified(record)) return;
     this.#size--;
     if (this.#is(slot, ENDED)) this.#endedCount--;
-    reindex(this.#byClient, slot, clientHashesOf(record), []);
-    reindex(this.#byNatPort, slot, natPortHashesOf(record.protocol, natPortsOf(record)), []);
-    reindex(this.#byEndpointTag, slot, tagHashesOf(record), []);
+    const { kind } = this;
+    reindex(this.#byClient, slot, clientHashesOf(record, kind.clientsOf(record)), []);
+    reindex(this.#byNatPort, slot, natPortHashesOf(record.protocol, kind.natPortsOf(record)), []);
+    reindex(this.#byEndpointTag, slot, kind.tagsOf(record).map(tagHash), []);
   }
 
-  #endpointNumberOf(ports: readonly CandidateIdentity[]): number {
+  #endpointNumberOf(ports: readonly HeldPort[]): number {
     const [first] = ports;
     if (first === undefined) return SEVERAL_ENDPOINTS;
     const { endpoint, endpointPort } = first;
@@ -307,8 +336,8 @@ export class SessionView implements SessionTable {
     this.#endpoints = endpoints;
   }
 
-  #lookUp(index: SlotIndex, hash: number, holds: (record: SessionRecord) => boolean): SessionRecord[] {
-    const found: SessionRecord[] = [];
+  #lookUp(index: SlotIndex, hash: number, holds: (record: R) => boolean): R[] {
+    const found: R[] = [];
     for (let place = index.seek(hash); place >= 0; place = index.seek(hash, place)) {
       const record = this.#store.at(index.slotAt(place));
       if (record !== undefined && holds(record)) found.push(record);
@@ -317,10 +346,10 @@ export class SessionView implements SessionTable {
   }
 
   /** Listeners that apply further deltas see their changes after the present one, never in the midst of it. */
-  #changed(previous: SessionRecord | undefined, record: SessionRecord | undefined, origin: Origin): void {
+  #changed(previous: R | undefined, record: R | undefined, origin: Origin): void {
     if (record !== undefined && !isIdentified(record)) return;
     const shown = previous !== undefined && isIdentified(previous) ? previous : undefined;
-    const first: SessionChange = { previous: shown, record, origin };
+    const first: SessionChange<R> = { previous: shown, record, origin };
     if (this.#notifying) {
       this.#changes.push(first);
       return;
@@ -328,7 +357,7 @@ export class SessionView implements SessionTable {
     this.#notifying = true;
     try {
       for (
-        let change: SessionChange | undefined = first;
+        let change: SessionChange<R> | undefined = first;
         change !== undefined;
         change = this.#changes.shift()
       ) {
@@ -338,55 +367,17 @@ export class SessionView implements SessionTable {
       this.#notifying = false;
     }
   }
-}
 
-function clientHash(serviceId: ServiceId, client: Address, clientPort: number): number {
-  return hashEnd(hashText(hashNumber(hashText(HASH_START, client), clientPort), serviceId));
-}
-
-function clientHashesOf(record: SessionRecord): number[] {
-  const hashes = new Array<number>(record.clients.size);
-  let at = 0;
-  for (const client of record.clients.keys())
-    hashes[at++] = clientHash(record.serviceId, client, record.clientPort);
-  return hashes;
-}
-
-function natPortHash(protocol: Protocol, endpoint: Address, endpointPort: number, natPort: number): number {
-  const start = hashNumber(HASH_START, protocol);
-  return hashEnd(hashNumber(hashText(start, endpoint), endpointPort * 0x1_0000 + natPort));
-}
-
-function natPortHashesOf(protocol: Protocol, ports: readonly CandidateIdentity[]): number[] {
-  return ports.map((c) => natPortHash(protocol, c.endpoint, c.endpointPort, c.natPort));
-}
-
-function tagHash(tag: Tag): number {
-  return hashEnd(hashNumber(HASH_START, tag));
-}
-
-function tagHashesOf(record: SessionRecord): number[] {
-  return endpointTagsOf(record).map(tagHash);
-}
-
-/** Each once. */
-function endpointTagsOf(record: SessionRecord): Tag[] {
-  const tags: Tag[] = [];
-  const add = ({ candidates }: Generation) => {
-    for (const { endpointTag } of candidates.values())
-      if (endpointTag !== 0 && !tags.includes(endpointTag)) tags.push(endpointTag);
-  };
-  for (const generation of record.generations.values()) add(generation);
-  const committed = record.commit?.generation;
-  if (committed !== undefined) add(committed);
-  return tags;
-}
-
-function reindex(index: SlotIndex, slot: number, before: readonly number[], after: readonly number[]): void {
-  for (const hash of before) if (!after.includes(hash)) index.remove(hash, slot);
-  // Two keys of one record may share a hash: once is enough.
-  for (let i = 0; i < after.length; i++) {
-    const hash = after[i] as number;
-    if (!before.includes(hash) && after.indexOf(hash) === i) index.add(hash, slot);
+  /** Whether an end is all that is new. */
+  #isOnlyEnded(a: R, b: R): boolean {
+    return (
+      a.end === undefined &&
+      b.end !== undefined &&
+      a.serviceId === b.serviceId &&
+      a.clientPort === b.clientPort &&
+      a.createdAtMs === b.createdAtMs &&
+      a.activity === b.activity &&
+      this.kind.hasSameBody(a, b)
+    );
   }
 }

@@ -4,43 +4,41 @@
 import type { Address } from "../address.ts";
 import type { Protocol, ServiceId } from "../service.ts";
 import type { Needle } from "../session-table/needle.ts";
-import type { SessionDelta, SessionId, SessionRecord, Tag } from "./record.ts";
+import type { DeltaOf, SessionKind } from "./kind.ts";
+import type { SessionEnvelope, SessionId, SessionRecord, Tag } from "./record.ts";
 
 export type Origin = "local" | "remote";
 
-export interface SessionChange {
-  readonly previous: SessionRecord | undefined;
+export interface SessionChange<R extends SessionEnvelope = SessionRecord> {
+  readonly previous: R | undefined;
   /** undefined: forgotten (tombstone expired or evicted). */
-  readonly record: SessionRecord | undefined;
+  readonly record: R | undefined;
   readonly origin: Origin;
 }
 
-export interface SessionTable {
+/** The sessions of one kind. */
+export interface SessionTable<R extends SessionEnvelope = SessionRecord> {
+  readonly kind: SessionKind<R>;
   readonly size: number;
-  get(id: SessionId): SessionRecord | undefined;
+  get(id: SessionId): R | undefined;
   /** false: it is not there, or surely says nothing of one of the needles (an address, a port, a tag). */
   maySpeakOf(id: SessionId, needles: readonly Needle[]): boolean;
   /** Sessions of a service with this client address and port; the winner of the conflict rule first. */
-  byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly SessionRecord[];
-  /** Sessions that hold this NAT port at this endpoint (address and port), the committed first. Default protocol: SCTP. */
-  byNatPort(
-    endpoint: Address,
-    endpointPort: number,
-    natPort: number,
-    protocol?: Protocol,
-  ): readonly SessionRecord[];
-  /** Sessions of which an INIT-ACK carried this initiate tag: packets of their clients have it, wherever they come from. */
-  byEndpointTag(tag: Tag): readonly SessionRecord[];
+  byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly R[];
+  /** Sessions that hold this NAT port at this endpoint (address and port), the committed first. Default protocol: the kind's first. */
+  byNatPort(endpoint: Address, endpointPort: number, natPort: number, protocol?: Protocol): readonly R[];
+  /** Sessions that packets name by this number, wherever they come from: of SCTP's an INIT-ACK carried it as initiate tag. */
+  byEndpointTag(tag: Tag): readonly R[];
   /** Sessions that hold a NAT port at this endpoint, in no order; costs what they are, not what all are. */
-  byEndpoint(endpoint: Address, endpointPort: number): Iterable<SessionRecord>;
-  values(): IterableIterator<SessionRecord>;
+  byEndpoint(endpoint: Address, endpointPort: number): Iterable<R>;
+  values(): IterableIterator<R>;
   /**
    * Joins facts that this member observed, and hands them to replication. `urgent` asks for a flush at once
    * (INIT-ACK, COOKIE-ACK) instead of the next tick. Returns the joined record.
    */
-  apply(delta: SessionDelta, options?: { readonly urgent?: boolean }): SessionRecord;
+  apply(delta: DeltaOf<R>, options?: { readonly urgent?: boolean }): R;
   /** Called after every change, in order, never re-entrantly with the record half made. */
-  subscribe(listener: (change: SessionChange) => void): () => void;
+  subscribe(listener: (change: SessionChange<R>) => void): () => void;
 }
 
 /** What a member asks the others when a packet arrives without state. */
@@ -56,6 +54,8 @@ export type SessionQuestion =
       readonly endpoint: Address;
       readonly endpointPort: number;
       readonly natPort: number;
+      /** Absent: SCTP. */
+      readonly protocol?: Protocol;
     };
 
 export interface Replication {

@@ -2,14 +2,11 @@
 // versions said of them, which goes with them.
 import {
   type Clock,
-  encodeSession,
-  isEnded,
+  encodeWith,
   isIdentified,
   type RemoteJoin,
-  type SessionDelta,
+  type SessionEnvelope,
   type SessionId,
-  type SessionRecord,
-  type SessionView,
   sessionIdFromBytes,
 } from "@holdfast/model";
 import type { DeltaBatch, EngineState, IdList } from "../ports.ts";
@@ -17,12 +14,13 @@ import { BatchWriter, readIds } from "./batch.ts";
 import { CarriedFacts } from "./carried-facts.ts";
 import { EndedTimes } from "./ended-times.ts";
 import { TOMBSTONE_SHARE } from "./settings.ts";
+import type { AnyView, Views } from "./views.ts";
 
 /** Tombstones kept; the oldest go first, counted. */
 export const TOMBSTONE_COUNT_MAX = 200_000;
 
 export interface RemembrancePorts {
-  readonly view: SessionView;
+  readonly views: Views;
   readonly clock: Clock;
   readonly memoryMs: number;
 }
@@ -39,12 +37,17 @@ export class Remembrance {
   constructor(ports: RemembrancePorts) {
     this.#ports = ports;
     this.#lastMissingMs = ports.clock.nowMs();
-    ports.view.subscribe(({ previous, record }) => {
-      const id = (record ?? previous)?.id;
+    for (const view of ports.views.all) this.#watch(view);
+  }
+
+  #watch(view: AnyView): void {
+    const { kind } = view;
+    view.subscribe(({ previous, record }) => {
+      const id: SessionId | undefined = (record ?? previous)?.id;
       if (id === undefined) return;
-      if (record !== undefined && isEnded(record)) {
-        if (previous === undefined || !isEnded(previous)) this.ended.note(id, ports.clock.nowMs());
-      } else if (previous === undefined || isEnded(previous)) this.ended.delete(id);
+      if (record !== undefined && kind.isEnded(record)) {
+        if (previous === undefined || !kind.isEnded(previous)) this.ended.note(id, this.#ports.clock.nowMs());
+      } else if (previous === undefined || kind.isEnded(previous)) this.ended.delete(id);
     });
   }
 
@@ -62,14 +65,14 @@ export class Remembrance {
     const id = sessionIdFromBytes(bytes);
     // Facts that came before their record were on their way out.
     if (!this.carried.isOver(bytes)) this.ended.delete(id);
-    return { covered: carried.isAll && this.#ports.view.known(id) === undefined, contradicted: false };
+    return { covered: carried.isAll && this.#ports.views.known(id) === undefined, contradicted: false };
   }
 
   /** Records as they are now; ended ones as tombstones for a while, then no longer. */
   export(ids: IdList): DeltaBatch {
     const writer = new BatchWriter();
     for (const bytes of readIds(ids)) {
-      const live = this.#ports.view.liveBytesOf(bytes);
+      const live = this.#ports.views.liveBytesOf(bytes);
       if (live !== undefined) writer.add(live);
       else this.#exportOther(writer, bytes);
       if (!this.carried.has(bytes)) continue;
@@ -85,14 +88,22 @@ export class Remembrance {
   }
 
   #exportOther(writer: BatchWriter, bytes: Uint8Array): void {
-    const record = this.#ports.view.known(sessionIdFromBytes(bytes));
-    if (record === undefined || this.#isExpired(record.id)) return;
-    writer.add(encodeSession(isEnded(record) ? tombstoneOf(record) : record));
+    const known = this.#ports.views.known(sessionIdFromBytes(bytes));
+    if (known === undefined || this.#isExpired(known.record.id)) return;
+    const { kind } = known.view;
+    writer.add(
+      encodeWith<SessionEnvelope>(
+        kind,
+        kind.isEnded(known.record) ? kind.tombstoneOf(known.record) : known.record,
+      ),
+    );
   }
 
   #isOver(bytes: Uint8Array): boolean {
-    const record = this.#ports.view.known(sessionIdFromBytes(bytes));
-    return record !== undefined && isIdentified(record) ? isEnded(record) : this.carried.isOver(bytes);
+    const known = this.#ports.views.known(sessionIdFromBytes(bytes));
+    return known !== undefined && isIdentified(known.record)
+      ? known.view.kind.isEnded(known.record)
+      : this.carried.isOver(bytes);
   }
 
   /**
@@ -118,9 +129,4 @@ export class Remembrance {
   #isAmongOldest(endedAtMs: number): boolean {
     return endedAtMs - (this.ended.oldestMs() ?? endedAtMs) < this.#ports.memoryMs;
   }
-}
-
-/** All that is needed to keep a session dead. */
-function tombstoneOf(record: SessionRecord): SessionDelta {
-  return record.end === undefined ? { id: record.id } : { id: record.id, end: record.end };
 }

@@ -1,24 +1,17 @@
 // Whether another member holds a session as it is here, told from its record itself. Acknowledgements cannot tell: they
 // speak of the own journal as a whole, and not of what came from others.
-import {
-  compareEnds,
-  decodeSession,
-  type End,
-  emptyRecord,
-  isEnded,
-  join,
-  type SessionRecord,
-} from "@holdfast/model";
+import { compareEnds, type End, kindOf, kindOfBytes, type SessionEnvelope } from "@holdfast/model";
 import type { ReplicaState } from "../sync.ts";
 
-/** `theirs`: the bytes of the other member's record, none when it knows none. */
-export function compareReplica(ours: SessionRecord | undefined, theirs: Uint8Array): ReplicaState {
-  const decoding = decodeSession(theirs);
+/** `theirs`: the bytes of the other member's record, or of what it carries of the session; none when it knows none. */
+export function compareReplica(ours: SessionEnvelope | undefined, theirs: Uint8Array): ReplicaState {
   if (ours === undefined) return "holds";
-  if (!("delta" in decoding)) return "behind";
-  const record = join(emptyRecord(ours.id), decoding.delta);
+  const kind = kindOf(ours.protocol);
+  const decoding = kindOfBytes(theirs)?.decode(theirs);
+  if (kind === undefined || decoding === undefined || !("delta" in decoding)) return "behind";
+  const record: SessionEnvelope = kind.join(kind.empty(ours.id), decoding.delta);
   // Of an ended session a late member knows the end alone.
-  if (isEnded(ours))
-    return isEnded(record) && compareEnds(record.end as End, ours.end as End) >= 0 ? "holds" : "behind";
-  return join(record, ours) === record ? "holds" : "behind";
+  if (kind.isEnded(ours))
+    return kind.isEnded(record) && compareEnds(record.end as End, ours.end as End) >= 0 ? "holds" : "behind";
+  return kind.join(record, ours) === record ? "holds" : "behind";
 }

@@ -2,16 +2,13 @@
 // time, and answers when records must be written again. Deterministic: clock and turns are parameters.
 import {
   type Clock,
-  emptyRecord,
-  encodeSession,
+  type DeltaOf,
+  encodeWith,
   type ForeignSession,
-  isEnded,
-  join,
   type Replication,
-  type SessionDelta,
+  type SessionEnvelope,
   type SessionId,
   type SessionQuestion,
-  type SessionRecord,
   type SessionView,
   sessionIdFromBytes,
   sessionIdToBytes,
@@ -20,6 +17,7 @@ import {
 import type { EngineLink, EngineState, EngineStatus, ToEngine, ToView } from "../ports.ts";
 import { BatchWriter, readBatch, readIds } from "./batch.ts";
 import { Remembrance } from "./remembrance.ts";
+import { type AnyView, Views } from "./views.ts";
 
 /** Urgent facts leave at once, and again after this long: a burst is one tick. */
 const GROUP_COMMIT_MS = 2;
@@ -31,6 +29,8 @@ const TURN_MS = 2;
 const RESTATE_COUNT_MAX = 128;
 export interface ReplicaPorts {
   readonly view: SessionView;
+  /** Tables of other kinds of session. */
+  readonly furtherViews?: readonly AnyView[];
   readonly link: EngineLink<ToEngine, ToView>;
   readonly clock: Clock;
   /** Runs `action` after whatever else waits for its turn; `setImmediate` in production. */
@@ -39,7 +39,7 @@ export interface ReplicaPorts {
   /** `peer`: an INIT-ACK waits for the others; `none`: it does not. */
   readonly release: "peer" | "none";
   /** Numbers of the members that own the service's other VIPs now. */
-  readonly ownersOf: (record: SessionRecord) => readonly number[];
+  readonly ownersOf: (record: SessionEnvelope) => readonly number[];
   readonly onState?: (state: EngineState) => void;
   /** Messages that are not about sessions: configuration, requests of other nodes, kept values. */
   readonly onOther?: (message: ToView) => void;
@@ -55,7 +55,8 @@ type ReplicaTotal =
   | "carriedDropped";
 
 interface Pending {
-  readonly record: SessionRecord;
+  readonly view: AnyView;
+  readonly record: SessionEnvelope;
   /** The whole record leaves as it then stands in the view: its bytes lie there. */
   readonly whole: boolean;
 }
@@ -64,6 +65,7 @@ type Release = Extract<ToEngine, { kind: "release" }>;
 
 export class SessionReplica implements Replication {
   readonly #ports: ReplicaPorts;
+  readonly #views: Views;
   /** Facts that wait to leave, joined per session. */
   readonly #pending = new Map<SessionId, Pending>();
   /** Releases that wait for the facts to leave. */
@@ -85,10 +87,12 @@ export class SessionReplica implements Replication {
 
   constructor(ports: ReplicaPorts) {
     this.#ports = ports;
-    this.#remembrance = new Remembrance(ports);
+    this.#views = new Views(ports.view, ports.furtherViews);
+    this.#remembrance = new Remembrance({ ...ports, views: this.#views });
     // Urgent facts (INIT-ACK, COOKIE-ACK) take the whole record with them: what another member said of the session may
     // not have reached everybody, and facts without it are of no use to whoever must forward the next packet.
-    ports.view.onLocal((delta, urgent, record) => this.#local(urgent ? record : delta, urgent, urgent));
+    for (const view of this.#views.all)
+      view.onLocal((delta, urgent, record) => this.#local(view, urgent ? record : delta, urgent, urgent));
     ports.link.listen((message) => {
       // An INIT-ACK waits for it; nothing that stands before it matters to it.
       if (message.kind === "released") {
@@ -118,7 +122,7 @@ export class SessionReplica implements Replication {
   }
 
   released(id: SessionId): Promise<boolean> {
-    const record = this.#ports.view.get(id);
+    const record = this.#views.known(id)?.record;
     if (this.#ports.release === "none") return Promise.resolve(true);
     const { promise, token } = this.#promise();
     const members = record === undefined ? [] : this.#ports.ownersOf(record);
@@ -155,6 +159,16 @@ export class SessionReplica implements Replication {
     return this.#remembrance.carried.of(sessionIdToBytes(id));
   }
 
+  /** What this member holds of a session, as bytes: its record, else the longest fact that is carried of it. */
+  bytesOf(id: SessionId): Uint8Array | undefined {
+    return this.#views.bytesOf(id) ?? [...this.carriedOf(id)].sort((a, b) => b.length - a.length)[0];
+  }
+
+  /** The record of a session of a protocol that this member forwards. */
+  known(id: SessionId): SessionEnvelope | undefined {
+    return this.#views.known(id)?.record;
+  }
+
   /** Sessions of protocols that this version does not know. */
   foreignSessions(): Iterable<ForeignSession> {
     return this.#remembrance.carried.sessions();
@@ -167,8 +181,8 @@ export class SessionReplica implements Replication {
     if (this.#pending.size === 0) return;
     const writer = new BatchWriter();
     const sequence = ++this.#sequence;
-    for (const [id, { record, whole }] of this.#pending) {
-      writer.add((whole ? this.#ports.view.bytesOf(id) : undefined) ?? encodeSession(record));
+    for (const [id, { view, record, whole }] of this.#pending) {
+      writer.add((whole ? view.bytesOf(id) : undefined) ?? encodeWith<SessionEnvelope>(view.kind, record));
       // In the order of their messages.
       this.#spokenOf.delete(id);
       this.#spokenOf.set(id, sequence);
@@ -196,13 +210,15 @@ export class SessionReplica implements Replication {
    */
   restate(): void {
     this.#sayAll(this.#remembrance.carried.all());
-    const ids = [...this.#ports.view.values()].map((record) => record.id);
+    const ids = this.#views.all.flatMap((view) =>
+      [...view.values()].map((record: SessionEnvelope) => record.id),
+    );
     let next = 0;
     const turn = () => {
       const end = Math.min(ids.length, next + RESTATE_COUNT_MAX);
       for (; next < end; next++) {
-        const record = this.#ports.view.known(ids[next] as SessionId);
-        if (record !== undefined) this.#local(record, false, true);
+        const known = this.#views.known(ids[next] as SessionId);
+        if (known !== undefined) this.#local(known.view, known.record, false, true);
       }
       this.flush();
       if (next < ids.length) this.#ports.clock.after(TICK_MS, turn);
@@ -243,12 +259,15 @@ export class SessionReplica implements Replication {
   }
 
   /** `whole`: the delta is all that the view knows. */
-  #local(delta: SessionDelta, urgent: boolean, whole: boolean): void {
+  #local(view: AnyView, delta: DeltaOf<SessionEnvelope>, urgent: boolean, whole: boolean): void {
     const waiting = this.#pending.get(delta.id);
     // Of a record that leaves whole the view has the facts already.
     if (waiting?.whole !== true) {
-      const record = whole ? (delta as SessionRecord) : join(waiting?.record ?? emptyRecord(delta.id), delta);
-      this.#pending.set(delta.id, { record, whole });
+      const { kind } = view;
+      const record: SessionEnvelope = whole
+        ? (delta as SessionEnvelope)
+        : kind.join(waiting?.record ?? kind.empty(delta.id), delta);
+      this.#pending.set(delta.id, { view, record, whole });
     }
     if (!urgent) this.#flushWithin(TICK_MS);
     else this.#flushWithin(Math.max(0, this.#lastFlushMs + GROUP_COMMIT_MS - this.#ports.clock.nowMs()));
@@ -310,7 +329,7 @@ export class SessionReplica implements Replication {
         this.#ports.link.post({
           kind: "found",
           request: message.request,
-          records: this.#ports.view.answer(message.about).map((record) => encodeSession(record)),
+          records: this.#views.answer(message.about),
         });
         break;
       case "status": {
@@ -335,7 +354,7 @@ export class SessionReplica implements Replication {
     const contradicted: Uint8Array[] = [];
     let i = 0;
     for (const bytes of readBatch(message.deltas)) {
-      const known = this.#ports.view.joinRemoteBytes(bytes);
+      const known = this.#views.joinBytes(bytes);
       const result = known ?? this.#remembrance.carry(bytes);
       if (result === undefined) this.#counts.malformed++;
       else {
@@ -359,19 +378,20 @@ export class SessionReplica implements Replication {
     this.#confirmed(message.sequence);
     for (const bytes of readIds(message.ids)) {
       const id = sessionIdFromBytes(bytes);
-      const record = this.#ports.view.known(id);
+      const known = this.#views.known(id);
+      const isEnded = known?.view.kind.isEnded(known.record) === true;
       if (this.#pending.has(id) || this.#spokenOf.has(id)) {
         // Facts about it are on their way: they need the rest of what is known around them.
-        if (record === undefined || !isEnded(record)) {
-          if (record !== undefined) this.#local(record, true, true);
+        if (!isEnded) {
+          if (known !== undefined) this.#local(known.view, known.record, true, true);
           this.#sayAll(this.carriedOf(id));
           continue;
         }
         // Its bytes are about to go.
         this.flush();
       }
-      if (record !== undefined && !isEnded(record)) this.#counts.ghosts++;
-      if (record !== undefined) this.#ports.view.forget(id);
+      if (known !== undefined && !isEnded) this.#counts.ghosts++;
+      known?.view.forget(id);
       this.#remembrance.forget(bytes, id);
     }
   }

@@ -12,7 +12,7 @@
 //
 // What a reader does not know, a kind or a delta that only later versions read, it passes over: the change stays whole in
 // its segment, in the store and on the way to others. What later versions want to outlive a segment is a delta.
-import { ByteReader, ByteWriter, foreignFactOf, isSession, RECORD_BYTES_MAX } from "@holdfast/model";
+import { ByteReader, ByteWriter, isSessionFact, RECORD_BYTES_MAX } from "@holdfast/model";
 import { MEMBER_COUNT_MAX } from "../ports.ts";
 
 const KIND_DELTA = 1;
@@ -111,7 +111,7 @@ function readEntry(input: ByteReader): Entry | undefined {
       const length = input.varint();
       if (length > RECORD_BYTES_MAX) return undefined;
       const bytes = input.take(length);
-      return isSession(bytes) || foreignFactOf(bytes) !== undefined ? { kind: "delta", bytes } : undefined;
+      return isSessionFact(bytes) ? { kind: "delta", bytes } : undefined;
     }
     case KIND_HEADER:
       return { kind: "header", previousTicks: input.varint(), base: input.varint() };

@@ -45,7 +45,16 @@ const question = fc.oneof(
     client: address,
     clientPort: port,
   }),
-  fc.record({ kind: fc.constant("natPort" as const), endpoint: address, endpointPort: port, natPort: port }),
+  fc.record(
+    {
+      kind: fc.constant("natPort" as const),
+      endpoint: address,
+      endpointPort: port,
+      natPort: port,
+      protocol: fc.integer({ min: 1, max: 255 }),
+    },
+    { requiredKeys: ["kind", "endpoint", "endpointPort", "natPort"] },
+  ),
 );
 const id = fc.maxSafeNat();
 const position = fc.record({ segment: counter, ticks: counter });

@@ -43,7 +43,10 @@ const KIND = {
 /** Kinds from here on are of peer messages; below are the link's own. */
 const KIND_LOWEST = 16;
 
-const QUESTION_KIND = { client: 1, natPort: 2 } as const satisfies Record<SessionQuestion["kind"], number>;
+const QUESTION_KIND = { client: 1, natPort: 2, natPortOf: 3 } as const satisfies Record<
+  SessionQuestion["kind"] | "natPortOf",
+  number
+>;
 
 const ACTOR_BYTES = 16;
 const HASH_BYTES = 32;
@@ -259,9 +262,15 @@ function readPosition(reader: ByteReader): JournalPosition {
 }
 
 function writeQuestion(writer: ByteWriter, about: SessionQuestion): void {
-  writer.byte(QUESTION_KIND[about.kind]);
-  if (about.kind === "client") writer.text(about.serviceId).text(about.client).varint(about.clientPort);
-  else writer.text(about.endpoint).varint(about.endpointPort).varint(about.natPort);
+  if (about.kind === "client") {
+    writer.byte(QUESTION_KIND.client);
+    writer.text(about.serviceId).text(about.client).varint(about.clientPort);
+    return;
+  }
+  // The older form is SCTP's. Who does not know the other does not answer it.
+  if (about.protocol === undefined) writer.byte(QUESTION_KIND.natPort);
+  else writer.byte(QUESTION_KIND.natPortOf).byte(about.protocol);
+  writer.text(about.endpoint).varint(about.endpointPort).varint(about.natPort);
 }
 
 function readQuestion(reader: ByteReader): SessionQuestion | undefined {
@@ -274,16 +283,22 @@ function readQuestion(reader: ByteReader): SessionQuestion | undefined {
         clientPort: reader.varint(PORT_MAX),
       };
     case QUESTION_KIND.natPort:
-      return {
-        kind: "natPort",
-        endpoint: readAddress(reader),
-        endpointPort: reader.varint(PORT_MAX),
-        natPort: reader.varint(PORT_MAX),
-      };
+      return readPortQuestion(reader);
+    case QUESTION_KIND.natPortOf:
+      return { protocol: reader.byte(), ...readPortQuestion(reader) };
     default:
       // Of a later version: not answered, as if this member were not there.
       return undefined;
   }
+}
+
+function readPortQuestion(reader: ByteReader): SessionQuestion & { readonly kind: "natPort" } {
+  return {
+    kind: "natPort",
+    endpoint: readAddress(reader),
+    endpointPort: reader.varint(PORT_MAX),
+    natPort: reader.varint(PORT_MAX),
+  };
 }
 
 function readAddress(reader: ByteReader): Address {

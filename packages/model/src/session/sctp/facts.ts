@@ -52,6 +52,14 @@ function chosenCandidate(generation: Generation): Candidate | undefined {
   return chosen?.[1];
 }
 
+/** The candidate in force; of an embryo the one that a COOKIE-ECHO chose, else one that answered, else any. */
+export function shownCandidate(record: SessionRecord): Candidate | undefined {
+  const committed = currentCandidate(record);
+  if (committed !== undefined) return committed;
+  const candidates = [...record.generations.values()].flatMap((g) => [...g.candidates.values()]);
+  return candidates.find((c) => c.echoed) ?? candidates.find((c) => c.endpointTag !== 0) ?? candidates[0];
+}
+
 /** Generations that may still replace the current one: not aborted and begun after it, the latest first. */
 export function pendingGenerations(record: SessionRecord): Generation[] {
   const current = currentGeneration(record);
@@ -162,6 +170,19 @@ export function natPortsOf(record: SessionRecord): CandidateIdentity[] {
   for (const generation of record.generations.values())
     if (generation !== committed) addPorts(held, generation);
   return held;
+}
+
+/** The endpoint's initiate tags, each once: packets of the client have them, wherever they come from. */
+export function endpointTagsOf(record: SessionRecord): Tag[] {
+  const tags: Tag[] = [];
+  const add = ({ candidates }: Generation) => {
+    for (const { endpointTag } of candidates.values())
+      if (endpointTag !== 0 && !tags.includes(endpointTag)) tags.push(endpointTag);
+  };
+  for (const generation of record.generations.values()) add(generation);
+  const committed = record.commit?.generation;
+  if (committed !== undefined) add(committed);
+  return tags;
 }
 
 function addPorts(held: CandidateIdentity[], { candidates }: Generation): void {

@@ -1,0 +1,73 @@
+// What a session is found by, as hashes, and putting them into an index as a record changes.
+import type { Address } from "../address.ts";
+import { samePlace } from "../place.ts";
+import type { Protocol, ServiceId } from "../service.ts";
+import type { Addresses, HeldPort } from "../session/kind.ts";
+import type { SessionEnvelope, Tag } from "../session/record.ts";
+import { HASH_START, hashEnd, hashNumber, hashText, type SlotIndex } from "./slot-index.ts";
+
+/** Whether both are found under the same keys; which of the addresses are verified does not matter. */
+export function hasSameClients(
+  a: SessionEnvelope,
+  ofA: Addresses,
+  b: SessionEnvelope,
+  ofB: Addresses,
+): boolean {
+  if (a.clientPort !== b.clientPort || a.serviceId !== b.serviceId) return false;
+  if (ofA === ofB) return true;
+  if (ofA.size !== ofB.size) return false;
+  for (const client of ofB.keys()) if (!ofA.has(client)) return false;
+  return true;
+}
+
+export function clientHash(serviceId: ServiceId, client: Address, clientPort: number): number {
+  return hashEnd(hashText(hashNumber(hashText(HASH_START, client), clientPort), serviceId));
+}
+
+export function clientHashesOf({ serviceId, clientPort }: SessionEnvelope, clients: Addresses): number[] {
+  const hashes = new Array<number>(clients.size);
+  let at = 0;
+  for (const client of clients.keys()) hashes[at++] = clientHash(serviceId, client, clientPort);
+  return hashes;
+}
+
+export function natPortHash(
+  protocol: Protocol,
+  endpoint: Address,
+  endpointPort: number,
+  natPort: number,
+): number {
+  const start = hashNumber(HASH_START, protocol);
+  return hashEnd(hashNumber(hashText(start, endpoint), endpointPort * 0x1_0000 + natPort));
+}
+
+export function natPortHashesOf(protocol: Protocol, ports: readonly HeldPort[]): number[] {
+  return ports.map((c) => natPortHash(protocol, c.endpoint, c.endpointPort, c.natPort));
+}
+
+export function tagHash(tag: Tag): number {
+  return hashEnd(hashNumber(HASH_START, tag));
+}
+
+export function hasSamePlaces(a: readonly HeldPort[], b: readonly HeldPort[]): boolean {
+  if (a.length !== b.length) return false;
+  for (const [i, ours] of a.entries()) {
+    const theirs = b[i] as HeldPort;
+    if (ours !== theirs && !samePlace(ours, theirs)) return false;
+  }
+  return true;
+}
+
+export function reindex(
+  index: SlotIndex,
+  slot: number,
+  before: readonly number[],
+  after: readonly number[],
+): void {
+  for (const hash of before) if (!after.includes(hash)) index.remove(hash, slot);
+  // Two keys of one record may share a hash: once is enough.
+  for (let i = 0; i < after.length; i++) {
+    const hash = after[i] as number;
+    if (!before.includes(hash) && after.indexOf(hash) === i) index.add(hash, slot);
+  }
+}
