@@ -1,5 +1,5 @@
-// What a member's journals say, for `holdfast journal`: reads the store's directory beside a running daemon and changes
-// nothing in it.
+// What a member's journals say, for `holdfast journal`: reads the store's directory beside a running daemon
+// and changes nothing in it.
 import {
   type AnyKind,
   type DeltaOf,

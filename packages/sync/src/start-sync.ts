@@ -1,5 +1,5 @@
-// Composes replication: the engine's thread, the view's side of it, the shared configuration, questions between nodes.
-import { MessageChannel } from "node:worker_threads";
+// Composes replication: the engine's thread, the view's side of it, the shared configuration, questions
+// between nodes.
 import {
   HoldfastError,
   type Replication,
@@ -9,20 +9,17 @@ import {
   sessionIdToBytes,
   systemRandom,
 } from "@holdfast/model";
-import type { Revocation } from "./certificates/revocation.ts";
 import { type MemberTls, verifyMemberCertificate } from "./certificates/verify.ts";
 import { ConfigurationLink } from "./configuration/shared-configuration.ts";
 import { SessionReplica } from "./engine/replica.ts";
 import { compareReplica } from "./engine/replica-state.ts";
 import { REPLICATION_DEFAULTS } from "./engine/settings.ts";
 import { NodeRequests } from "./node-requests.ts";
-import type { EngineLink, EngineState, EngineStatus, StoreState, ToEngine, ToView } from "./ports.ts";
+import type { EngineState, EngineStatus, StoreState } from "./ports.ts";
+import { RelayLink, runHosted, runInline, runThread } from "./runners.ts";
 import type { MemberSyncState, ReplicaState, Sync, SyncEvents, SyncOptions } from "./sync.ts";
 import type { Listing } from "./transport/settings.ts";
-import { type EngineHost, hostEngine } from "./worker/engine-host.ts";
-import { ENGINE_SLICE_MS, PortLink, VIEW_SLICE_MS } from "./worker/port-link.ts";
 import type { HostOptions } from "./worker/protocol.ts";
-import { Supervisor } from "./worker/supervisor.ts";
 
 /** How old `members()` and `metrics()` may be. */
 const [STATUS_PERIOD_MS, STATUS_LIMIT_MS] = [1_000, 2_000];
@@ -35,14 +32,14 @@ const RECORD_TOPIC = "sync-record";
 const SESSION_ID_SIZE = 16;
 
 /**
- * Resolves when the engine listens, the view is attached and the stored configuration is there; `ready()` becomes
- * true later. Errors: those of `verifyMemberCertificate`, SYNC_NUMBER_MISMATCH, SYNC_NUMBER_OUT_OF_RANGE,
- * SYNC_LISTEN_FAILED, STORE_DIRECTORY_UNUSABLE, SYNC_WORKER_FAILED.
+ * Resolves when the engine listens, the view is attached and the stored configuration is there; `ready()`
+ * becomes true later. Errors: those of `verifyMemberCertificate`, SYNC_NUMBER_MISMATCH,
+ * SYNC_NUMBER_OUT_OF_RANGE, SYNC_LISTEN_FAILED, STORE_DIRECTORY_UNUSABLE, SYNC_WORKER_FAILED.
  */
 export async function startSync(options: SyncOptions): Promise<Sync> {
   checkIdentity(options);
   const { host, yieldTurn = (action) => void setImmediate(action) } = options;
-  const { view, clock, logger } = options;
+  const { view, furtherViews = [], clock, logger } = options;
   const settings = { ...REPLICATION_DEFAULTS, ...options.settings };
   let listing: Listing = listingOf(options);
   const others = () => listing.members.filter((member) => member.name !== options.memberName);
@@ -70,7 +67,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
   );
   const replica = new SessionReplica({
     view,
-    ...(options.furtherViews !== undefined && { furtherViews: options.furtherViews }),
+    furtherViews,
     link,
     clock,
     yieldTurn,
@@ -179,12 +176,12 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     ask: (question) => limited(replica.ask(question), settings.askLimitMs + RELEASE_GRACE_MS, false),
   };
 
-  // What a member holds of a session only that member knows: acknowledgements speak of journals, and of own ones alone.
-  requests.onRequest(RECORD_TOPIC, (_from, body) =>
-    body.length === SESSION_ID_SIZE
-      ? (replica.bytesOf(sessionIdFromBytes(body)) ?? new Uint8Array(0))
-      : new Uint8Array(0),
-  );
+  // What a member holds of a session only that member knows: acknowledgements speak of journals, and of own
+  // ones alone.
+  requests.onRequest(RECORD_TOPIC, (_from, body) => {
+    const bytes = body.length === SESSION_ID_SIZE ? replica.bytesOf(sessionIdFromBytes(body)) : undefined;
+    return bytes ?? new Uint8Array(0);
+  });
 
   return {
     table: view,
@@ -222,12 +219,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     foreignSessions: () => replica.foreignSessions(),
     async metrics() {
       const [engine, host] = await Promise.all([statusOf(), runner.counters()]);
-      return {
-        engine,
-        host,
-        restartCount: runner.restartCount(),
-        view: replica.totals,
-      };
+      return { engine, host, restartCount: runner.restartCount(), view: replica.totals };
     },
     store: () => store,
     setTls(tls) {
@@ -267,115 +259,6 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
   };
 }
 
-interface Runner {
-  readonly listening: Sync["listening"];
-  counters(): Promise<ReturnType<EngineHost["counters"]> | undefined>;
-  setTls(tls: MemberTls): void;
-  setRevoked(list: readonly Revocation[]): void;
-  restartCount(): number;
-  crash(): Promise<void>;
-  kill(): Promise<void>;
-  stop(): Promise<void>;
-}
-
-async function runThread(
-  hostOptions: HostOptions,
-  options: SyncOptions,
-  link: RelayLink,
-  events: {
-    unlinked(): void;
-    restarted(): void;
-    answers(does: boolean): void;
-    failed(error: HoldfastError): void;
-  },
-): Promise<Runner> {
-  const supervisor = new Supervisor(hostOptions, options.clock, options.logger, {
-    linked: (port, restarted) => {
-      link.attach(port);
-      if (restarted) events.restarted();
-    },
-    unlinked: () => {
-      link.detach();
-      events.unlinked();
-    },
-    answers: events.answers,
-    failed: events.failed,
-  });
-  await supervisor.start();
-  return {
-    listening: supervisor.bound,
-    counters: () => supervisor.counters(),
-    setTls: (tls) => supervisor.setTls(tls),
-    setRevoked: (list) => supervisor.setRevoked(list),
-    restartCount: () => supervisor.restartCount,
-    crash: () => supervisor.crash(),
-    kill: () => supervisor.kill(),
-    stop: () => supervisor.stop(),
-  };
-}
-
-async function runInline(hostOptions: HostOptions, options: SyncOptions, link: RelayLink): Promise<Runner> {
-  const { port1, port2 } = new MessageChannel();
-  const viewEnd = new PortLink<ToEngine, ToView>(port1, VIEW_SLICE_MS);
-  const engineEnd = new PortLink<ToView, ToEngine>(port2, ENGINE_SLICE_MS);
-  link.attach(viewEnd);
-  const host = await hostEngine(hostOptions, engineEnd, options.logger, options.clock, options.random);
-  return {
-    listening: host.bound,
-    counters: () => Promise.resolve(host.counters()),
-    setTls: (tls) => host.setTls(tls),
-    setRevoked: (list) => host.setRevoked(list),
-    restartCount: () => 0,
-    crash: () => Promise.resolve(),
-    kill: () => host.stop(),
-    stop: async () => {
-      await host.stop();
-      viewEnd.close();
-      engineEnd.close();
-    },
-  };
-}
-
-/** The engine runs where the caller wants it. */
-async function runHosted(host: NonNullable<SyncOptions["host"]>, link: RelayLink): Promise<Runner> {
-  const engine = await host((target) => link.attach(target));
-  return {
-    listening: [],
-    counters: () => Promise.resolve(undefined),
-    setTls: () => {},
-    setRevoked: () => {},
-    restartCount: () => 0,
-    crash: () => Promise.resolve(),
-    kill: () => engine.stop(),
-    stop: () => engine.stop(),
-  };
-}
-
-/** The replica's link, whichever engine is behind it now; what is said while there is none is lost. */
-class RelayLink implements EngineLink<ToEngine, ToView> {
-  #target: EngineLink<ToEngine, ToView> | undefined;
-  #listener: ((message: ToView) => void) | undefined;
-
-  attach(target: EngineLink<ToEngine, ToView>): void {
-    this.#target = target;
-    target.listen((message) => {
-      if (this.#target === target) this.#listener?.(message);
-    });
-  }
-
-  detach(): void {
-    this.#target = undefined;
-  }
-
-  post(message: ToEngine): void {
-    this.#target?.post(message);
-  }
-
-  listen(listener: (message: ToView) => void): void {
-    this.#listener = listener;
-  }
-}
-
 function listingOf({ members, join = [] }: SyncOptions): Listing {
   return { members, join };
 }
@@ -387,7 +270,10 @@ function checkIdentity(options: SyncOptions): void {
   if (tls !== "plain") checkCertificate(options, tls);
 }
 
-/** One that is not valid now is no obstacle: links that are up stay, and a member alone serves as well as it can. */
+/**
+ * One that is not valid now is no obstacle: links that are up stay, and a member alone serves as well as it
+ * can.
+ */
 function checkCertificate({ memberName, memberNumber, clusterId, clock }: SyncOptions, tls: MemberTls): void {
   const verified = verifyMemberCertificate(tls, { clusterId, wallMs: clock.wallMs(), time: "tell" });
   if (verified.memberName !== memberName || verified.memberNumber !== memberNumber) {

@@ -65,8 +65,9 @@ export interface SyncOptions {
   /** Default "worker". "inline" runs everything in the calling thread, for tests that look inside. */
   readonly thread?: "worker" | "inline";
   /**
-   * Runs the engine in place of a thread of its own: a simulation's, with its own transport, store and journals.
-   * Gives the view's end of the link to `attach`, then starts; transport, TLS and store of these options lie idle.
+   * Runs the engine in place of a thread of its own: a simulation's, with its own transport, store and
+   * journals. Gives the view's end of the link to `attach`, then starts; transport, TLS and store of these
+   * options lie idle.
    */
   readonly host?: (
     attach: (link: EngineLink<ToEngine, ToView>) => void,
@@ -119,11 +120,16 @@ export interface MemberSyncState {
   readonly capabilities: readonly string[] | undefined;
 }
 
-/** "holds": its record says all that this member's says, or more; "unknown": not connected, or it did not answer. */
+/**
+ * "holds": its record says all that this member's says, or more; "unknown": not connected, or it did not
+ * answer.
+ */
 export type ReplicaState = "holds" | "behind" | "unknown";
 
 export interface SyncMetrics {
-  /** Sessions, journals, lag histogram and totals of the engine, as of the last status (about a second old). */
+  /**
+   * Sessions, journals, lag histogram and totals of the engine, as of the last status (about a second old).
+   */
   readonly engine: EngineStatus | undefined;
   /** Transport, store and loop delay of the engine's thread. */
   readonly host: HostCounters | undefined;
@@ -143,7 +149,10 @@ export interface SyncEvents {
   disconnected: (member: number) => void;
   /** A listed member says that this one was taken out of the list. */
   excluded: (by: MemberName) => void;
-  /** Somebody with a certificate of the cluster, who is not on the list, wants to be a member; said at every try. */
+  /**
+   * Somebody with a certificate of the cluster, who is not on the list, wants to be a member; said at every
+   * try.
+   */
   applied: (applicant: Applicant) => void;
   /** Replication crashed too often, or hangs, and stays down: the daemon has to end. Forwarding goes on. */
   failed: (error: HoldfastError) => void;
@@ -154,8 +163,9 @@ export interface Sync {
   readonly replication: Replication;
   readonly configuration: SharedConfiguration;
   /**
-   * Resolves when every change of the configuration so far is on this member's disk. Throws CONFIGURATION_NOT_KEPT when it
-   * is not, after KEPT_LIMIT_MS at the latest: the change is in force all the same, and goes on being written.
+   * Resolves when every change of the configuration so far is on this member's disk. Throws
+   * CONFIGURATION_NOT_KEPT when it is not, after KEPT_LIMIT_MS at the latest: the change is in force all the
+   * same, and goes on being written.
    */
   configurationKept(): Promise<void>;
   /** Where it listens, ports filled in. */
@@ -167,8 +177,8 @@ export interface Sync {
   /** NAT ports may be allocated: everything that lives in this member's slots is known. */
   mayAllocate(): boolean;
   /**
-   * What every configured member offers (messages/capabilities.ts), this one included, by name: a new kind of entry, key or
-   * record is written only while the name of it is among them. `state` says when it changes.
+   * What every configured member offers (messages/capabilities.ts), this one included, by name: a new kind of
+   * entry, key or record is written only while the name of it is among them. `state` says when it changes.
    */
   offered(): readonly string[];
   /** Numbers of the members that are connected now, ascending. */
@@ -183,11 +193,13 @@ export interface Sync {
   /** How the store on disk is; nothing fails and nothing is broken where there is none. */
   store(): StoreState;
   /**
-   * New certificates and keys of this member: links that begin from now on use them, those that are up stay. Throws what
-   * `verifyMemberCertificate` throws, or SYNC_NUMBER_MISMATCH, and changes nothing then.
+   * New certificates and keys of this member: links that begin from now on use them, those that are up stay.
+   * Throws what `verifyMemberCertificate` throws, or SYNC_NUMBER_MISMATCH, and changes nothing then.
    */
   setTls(tls: MemberTls): void;
-  /** The members of the cluster from now on; this one may be among them. Links to others that are gone end. */
+  /**
+   * The members of the cluster from now on; this one may be among them. Links to others that are gone end.
+   */
   setMembers(listing: Listing): void;
   /** Certificates that are not believed from now on: whoever shows one is refused, and its links end. */
   setRevoked(list: readonly Revocation[]): void;

@@ -2,7 +2,7 @@
 import type { Address } from "../address.ts";
 import { samePlace } from "../place.ts";
 import type { Protocol, ServiceId } from "../service.ts";
-import type { Addresses, HeldPort } from "../session/kind.ts";
+import type { Addresses, HeldPort, SessionKind } from "../session/kind.ts";
 import type { SessionEnvelope, Tag } from "../session/record.ts";
 import { HASH_START, hashEnd, hashNumber, hashText, type SlotIndex } from "./slot-index.ts";
 
@@ -70,4 +70,17 @@ export function reindex(
     const hash = after[i] as number;
     if (!before.includes(hash) && after.indexOf(hash) === i) index.add(hash, slot);
   }
+}
+
+/** Whether an end is all that is new. */
+export function isOnlyEnded<R extends SessionEnvelope>(kind: SessionKind<R>, a: R, b: R): boolean {
+  return (
+    a.end === undefined &&
+    b.end !== undefined &&
+    a.serviceId === b.serviceId &&
+    a.clientPort === b.clientPort &&
+    a.createdAtMs === b.createdAtMs &&
+    a.activity === b.activity &&
+    kind.hasSameBody(a, b)
+  );
 }

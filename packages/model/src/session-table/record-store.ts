@@ -1,6 +1,6 @@
-// Records at rest: their canonical bytes in pages, found by id. A session takes about 380 bytes here with all its
-// indices, and 2,500 as objects (docs/decisions/0057); the garbage collector sees pages instead of a million maps. Records used lately stay
-// decoded as well.
+// Records at rest: their canonical bytes in pages, found by id. A session takes about 380 bytes here with all
+// its indices, and 2,500 as objects (docs/decisions/0057); the garbage collector sees pages instead of a
+// million maps. Records used lately stay decoded as well.
 import { ByteWriter } from "../session/bytes.ts";
 import { FLAGS_OFFSET, RECORD_BYTES_MAX } from "../session/codec/format.ts";
 import { sessionIdFromBytes, sessionIdToBytes } from "../session/identity.ts";
@@ -16,8 +16,9 @@ const PAGE_GRAINS = PAGE_SIZE / GRAIN;
 const CLASS_COUNT = RECORD_BYTES_MAX / GRAIN + 1;
 const INITIAL_SLOT_COUNT = 1024;
 /**
- * Records kept decoded, a power of two: the last one used of all slots that share a place. Few: a record is used several
- * times within milliseconds, and objects that outlive those are what the garbage collector stops for.
+ * Records kept decoded, a power of two: the last one used of all slots that share a place. Few: a record is
+ * used several times within milliseconds, and objects that outlive those are what the garbage collector stops
+ * for.
  */
 const DECODED_COUNT_MAX = 256;
 const NO_SLOT = -1;
@@ -38,7 +39,10 @@ export class RecordStore<R extends SessionEnvelope> {
   readonly #freeSlots: number[] = [];
   #slotCount = 0;
   readonly #byId = new SlotIndex();
-  /** By slot modulo their number. An array, not a map in the order of use: it is touched several times a change. */
+  /**
+   * By slot modulo their number. An array, not a map in the order of use: it is touched several times a
+   * change.
+   */
   readonly #decoded: (R | undefined)[] = new Array<undefined>(DECODED_COUNT_MAX).fill(undefined);
   readonly #decodedSlots = new Int32Array(DECODED_COUNT_MAX).fill(NO_SLOT);
 
@@ -121,7 +125,9 @@ export class RecordStore<R extends SessionEnvelope> {
     );
   }
 
-  /** Stores a record in its slot, or in a new one. `bytes`: what decodes to the record, when it is at hand. */
+  /**
+   * Stores a record in its slot, or in a new one. `bytes`: what decodes to the record, when it is at hand.
+   */
   put(record: R, slot = NO_SLOT, bytes?: Uint8Array): number {
     scratch.clear();
     if (bytes === undefined) this.#kind.write(scratch, record);
@@ -210,7 +216,10 @@ export class RecordStore<R extends SessionEnvelope> {
     else blocks.push(this.#starts[slot] as number);
   }
 
-  /** A block of this many grains: a free one of its class, a piece of a free one of twice the size or more, or new. */
+  /**
+   * A block of this many grains: a free one of its class, a piece of a free one of twice the size or more, or
+   * new.
+   */
   #allocate(grains: number): number {
     const same = this.#freeBlocks[grains]?.pop();
     if (same !== undefined) return same;

@@ -1,5 +1,5 @@
-// Finds slots by the hash of a key without keeping the key: two words an entry, where a map of strings takes a hundred
-// bytes. Hashes collide, so whoever looks up compares what the slot holds.
+// Finds slots by the hash of a key without keeping the key: two words an entry, where a map of strings takes
+// a hundred bytes. Hashes collide, so whoever looks up compares what the slot holds.
 
 const EMPTY = 0;
 const INITIAL_COUNT = 1024;
@@ -34,8 +34,8 @@ export class SlotIndex {
       hole = (hole + 1) & mask;
     }
     this.#count--;
-    // What follows moves up, unless that would be before the place where a search for it begins. A mark instead would
-    // have to be swept out some day, all at once.
+    // What follows moves up, unless that would be before the place where a search for it begins. A mark
+    // instead would have to be swept out some day, all at once.
     for (let at = (hole + 1) & mask; this.#slots[at] !== EMPTY; at = (at + 1) & mask) {
       const distance = (at - ((this.#hashes[at] as number) & mask)) & mask;
       if (distance < ((at - hole) & mask)) continue;
@@ -47,8 +47,8 @@ export class SlotIndex {
   }
 
   /**
-   * The place of the first slot that was added under this hash, or of the next one after `place`; -1: none. Places are
-   * good until the next change. A loop over them allocates nothing.
+   * The place of the first slot that was added under this hash, or of the next one after `place`; -1: none.
+   * Places are good until the next change. A loop over them allocates nothing.
    */
   seek(hash: number, place = -1): number {
     const mask = this.#slots.length - 1;

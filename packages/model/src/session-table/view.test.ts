@@ -301,7 +301,8 @@ test("deltas as bytes give what deltas as objects give, and the bytes at rest ar
         assert.ok("delta" in decoding);
         const theirs = fromBytes.joinRemoteBytes(bytes);
         const result = plain.joinRemote(decoding.delta);
-        // Equal bytes are known at once; the slow way may find that an ended record covers no more than its end.
+        // Equal bytes are known at once; the slow way may find that an ended record covers no more than its
+        // end.
         if (theirs?.covered !== true) assert.deepEqual(theirs, result);
         const record = plain.known(id);
         const atRest = fromBytes.bytesOf(id);

@@ -1,5 +1,6 @@
-// The one implementation of SessionTable: every session of one kind that this member knows, by id, by client and by
-// NAT port. The view joins; whoever replicates listens to `onLocal` and feeds `joinRemote` and `forget`.
+// The one implementation of SessionTable: every session of one kind that this member knows, by id, by client
+// and by NAT port. The view joins; whoever replicates listens to `onLocal` and feeds `joinRemote` and
+// `forget`.
 import type { Address } from "../address.ts";
 import { endpointKey, samePlace } from "../place.ts";
 import { PROTOCOL_SCTP, type Protocol, type ServiceId } from "../service.ts";
@@ -13,6 +14,7 @@ import {
   clientHashesOf,
   hasSameClients,
   hasSamePlaces,
+  isOnlyEnded,
   natPortHash,
   natPortHashesOf,
   reindex,
@@ -42,7 +44,10 @@ export type LocalListener<R extends SessionEnvelope = SessionRecord> = (
 /** Flags of a slot. */
 const IDENTIFIED = 1;
 const ENDED = 2;
-/** Endpoint number of a session that holds NAT ports at several endpoints, or more endpoints than have numbers. */
+/**
+ * Endpoint number of a session that holds NAT ports at several endpoints, or more endpoints than have
+ * numbers.
+ */
 const SEVERAL_ENDPOINTS = 0xffff;
 
 export class SessionView<R extends SessionEnvelope = SessionRecord> implements SessionTable<R> {
@@ -131,7 +136,10 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
     );
   }
 
-  /** Sessions that hold a NAT port at this endpoint, in no order; only they are decoded, however many others there are. */
+  /**
+   * Sessions that hold a NAT port at this endpoint, in no order; only they are decoded, however many others
+   * there are.
+   */
   *byEndpoint(endpoint: Address, endpointPort: number): Generator<R> {
     const number = this.#endpointNumbers.get(endpointKey({ address: endpoint, port: endpointPort }));
     for (let slot = 0; slot < this.#store.slotCount; slot++) {
@@ -153,7 +161,9 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
     return this.byNatPort(endpoint, endpointPort, natPort, protocol);
   }
 
-  /** Every record shown, decoded as they are asked for (some microseconds each); changes meanwhile do no harm. */
+  /**
+   * Every record shown, decoded as they are asked for (some microseconds each); changes meanwhile do no harm.
+   */
   *values(): Generator<R> {
     for (let slot = 0; slot < this.#store.slotCount; slot++) {
       if (this.#is(slot, IDENTIFIED)) yield this.#store.get(slot);
@@ -178,7 +188,10 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
     return this.#joinRemote(delta, this.#store.slotOf(delta.id), undefined);
   }
 
-  /** The same for the bytes of a delta; undefined when they are malformed. Most of what is written again is known. */
+  /**
+   * The same for the bytes of a delta; undefined when they are malformed. Most of what is written again is
+   * known.
+   */
   joinRemoteBytes(bytes: Uint8Array): RemoteJoin | undefined {
     const slot = bytes.length < 16 ? undefined : this.#store.slotOfBytes(bytes);
     if (slot !== undefined && this.#store.equals(slot, bytes)) return KNOWN;
@@ -186,7 +199,10 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
     return "malformed" in decoding ? undefined : this.#joinRemote(decoding.delta, slot, bytes);
   }
 
-  /** `bytes`: of the delta. When it says all that is known, they are the record's, and nothing need be encoded. */
+  /**
+   * `bytes`: of the delta. When it says all that is known, they are the record's, and nothing need be
+   * encoded.
+   */
   #joinRemote(delta: DeltaOf<R>, slot: number | undefined, bytes: Uint8Array | undefined): RemoteJoin {
     const previous = slot === undefined ? undefined : this.#store.get(slot);
     const empty = this.kind.empty(delta.id);
@@ -194,8 +210,9 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
     let record = theirs;
     let isWhole = true;
     if (previous !== undefined) {
-      // Mostly a whole record that says all that the older one said: finding that out makes no third record. Bytes
-      // that differ say something new; should a peer not write them canonically, listeners hear of it once too often.
+      // Mostly a whole record that says all that the older one said: finding that out makes no third record.
+      // Bytes that differ say something new; should a peer not write them canonically, listeners hear of it
+      // once too often.
       isWhole = delta.serviceId !== undefined && this.kind.join(theirs, previous) === theirs;
       if (!isWhole || bytes === undefined) record = this.kind.join(previous, theirs);
     }
@@ -228,7 +245,10 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
     return () => this.#listeners.delete(listener);
   }
 
-  /** For replication: called with every local delta that says something new, before the listeners of `subscribe`. */
+  /**
+   * For replication: called with every local delta that says something new, before the listeners of
+   * `subscribe`.
+   */
   onLocal(listener: LocalListener<R>): () => void {
     this.#localListeners.add(listener);
     return () => this.#localListeners.delete(listener);
@@ -246,7 +266,10 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
     return slot === undefined ? undefined : this.#store.bytesAt(slot);
   }
 
-  /** The bytes of a record that is shown and has not ended, by the 16 bytes of its id; as `bytesOf`, never decoded. */
+  /**
+   * The bytes of a record that is shown and has not ended, by the 16 bytes of its id; as `bytesOf`, never
+   * decoded.
+   */
   liveBytesOf(idBytes: Uint8Array): Uint8Array | undefined {
     const slot = this.#store.slotOfBytes(idBytes);
     if (slot === undefined || !this.#is(slot, IDENTIFIED) || this.#is(slot, ENDED)) return undefined;
@@ -263,7 +286,7 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
       known !== undefined &&
       bytes === undefined &&
       previous !== undefined &&
-      this.#isOnlyEnded(previous, record)
+      isOnlyEnded(this.kind, previous, record)
     ) {
       slot = known;
       this.#store.putEnd(record, known, record.end as End);
@@ -345,7 +368,9 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
     return found;
   }
 
-  /** Listeners that apply further deltas see their changes after the present one, never in the midst of it. */
+  /**
+   * Listeners that apply further deltas see their changes after the present one, never in the midst of it.
+   */
   #changed(previous: R | undefined, record: R | undefined, origin: Origin): void {
     if (record !== undefined && !isIdentified(record)) return;
     const shown = previous !== undefined && isIdentified(previous) ? previous : undefined;
@@ -366,18 +391,5 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
     } finally {
       this.#notifying = false;
     }
-  }
-
-  /** Whether an end is all that is new. */
-  #isOnlyEnded(a: R, b: R): boolean {
-    return (
-      a.end === undefined &&
-      b.end !== undefined &&
-      a.serviceId === b.serviceId &&
-      a.clientPort === b.clientPort &&
-      a.createdAtMs === b.createdAtMs &&
-      a.activity === b.activity &&
-      this.kind.hasSameBody(a, b)
-    );
   }
 }

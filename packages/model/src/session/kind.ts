@@ -1,6 +1,6 @@
-// What a protocol's sessions are to those who join, keep, find and show them. Everything that is not of one protocol
-// alone (the table, replication, the catalogue, the API) knows the envelope and asks the kind for the rest. The
-// kinds that this version has stand in kinds.ts.
+// What a protocol's sessions are to those who join, keep, find and show them. Everything that is not of one
+// protocol alone (the table, replication, the catalogue, the API) knows the envelope and asks the kind for
+// the rest. The kinds that this version has stand in kinds.ts.
 import type { Address } from "../address.ts";
 import type { Place } from "../place.ts";
 import type { Protocol } from "../service.ts";
@@ -39,10 +39,15 @@ export interface SessionKind<R extends SessionEnvelope> {
   empty(id: SessionId): R;
   /** Associative, commutative, idempotent; returns `record` itself when nothing is new. */
   join(record: R, delta: DeltaOf<R>): R;
-  /** What a local observation needs before it is joined and replicated, so that observers need not know it. */
+  /**
+   * What a local observation needs before it is joined and replicated, so that observers need not know it.
+   */
   complete(record: R, delta: DeltaOf<R>): DeltaOf<R>;
 
-  /** Appends the canonical bytes: id, flags, identity first, as in codec/format.ts; other protocols' in the frame of foreign.ts. */
+  /**
+   * Appends the canonical bytes: id, flags, identity first, as in codec/format.ts; other protocols' in the
+   * frame of foreign.ts.
+   */
   write(out: ByteWriter, delta: DeltaOf<R>): void;
   /** Appends what `bytes`, a record without an end, become with one. Absent: the record is written anew. */
   writeWithEnd?(out: ByteWriter, bytes: Uint8Array, end: End): void;

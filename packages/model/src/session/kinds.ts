@@ -1,5 +1,5 @@
-// The table of bodies: protocol → what its sessions are. Sessions of protocols that do not stand here are carried as
-// bytes (codec/foreign.ts) for the members that know them.
+// The table of bodies: protocol → what its sessions are. Sessions of protocols that do not stand here are
+// carried as bytes (codec/foreign.ts) for the members that know them.
 import type { Protocol } from "../service.ts";
 import { ByteWriter } from "./bytes.ts";
 import { foreignFactOf } from "./codec/foreign.ts";
@@ -9,7 +9,7 @@ import type { SessionEnvelope } from "./record.ts";
 import { SCTP_SESSIONS } from "./sctp/kind.ts";
 
 /** A kind whose records are of a type that only those know who ask for it by name. */
-// biome-ignore lint/suspicious/noExplicitAny: functions take the records that they made, and no others reach them.
+// biome-ignore lint/suspicious/noExplicitAny: functions only get the records that they made.
 export type AnyKind = SessionKind<any>;
 
 const KINDS: readonly AnyKind[] = [SCTP_SESSIONS];
@@ -24,7 +24,10 @@ export function kindOf(protocol: Protocol): AnyKind | undefined {
   return byProtocol.get(protocol);
 }
 
-/** The protocol that a record or delta says it is of; undefined: it does not say (facts without the identity: SCTP's). */
+/**
+ * The protocol that a record or delta says it is of; undefined: it does not say (facts without the identity:
+ * SCTP's).
+ */
 export function protocolOfBytes(bytes: Uint8Array): Protocol | undefined {
   return ((bytes[FLAGS_OFFSET] ?? 0) & HAS_IDENTITY) === 0 ? undefined : bytes[FLAGS_OFFSET + 1];
 }
@@ -42,7 +45,9 @@ export function encodeWith<R extends SessionEnvelope>(kind: SessionKind<R>, delt
   return scratch.copy();
 }
 
-/** Whether the bytes say something of a session: sound when their kind is known, else whole in their frame. */
+/**
+ * Whether the bytes say something of a session: sound when their kind is known, else whole in their frame.
+ */
 export function isSessionFact(bytes: Uint8Array): boolean {
   const protocol = protocolOfBytes(bytes);
   if (protocol === undefined) return SCTP_SESSIONS.isSound(bytes) || foreignFactOf(bytes) !== undefined;

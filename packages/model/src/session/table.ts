@@ -1,6 +1,6 @@
 // Ports between the forwarder, which observes facts, and whatever replicates them. The forwarder never learns
-// how members agree; sync never learns what a packet is. `SessionView` (view.ts) is the one implementation of the
-// table; sync wraps it.
+// how members agree; sync never learns what a packet is. `SessionView` (view.ts) is the one implementation of
+// the table; sync wraps it.
 import type { Address } from "../address.ts";
 import type { Protocol, ServiceId } from "../service.ts";
 import type { Needle } from "../session-table/needle.ts";
@@ -25,9 +25,15 @@ export interface SessionTable<R extends SessionEnvelope = SessionRecord> {
   maySpeakOf(id: SessionId, needles: readonly Needle[]): boolean;
   /** Sessions of a service with this client address and port; the winner of the conflict rule first. */
   byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly R[];
-  /** Sessions that hold this NAT port at this endpoint (address and port), the committed first. Default protocol: the kind's first. */
+  /**
+   * Sessions that hold this NAT port at this endpoint (address and port), the committed first. Default
+   * protocol: the kind's first.
+   */
   byNatPort(endpoint: Address, endpointPort: number, natPort: number, protocol?: Protocol): readonly R[];
-  /** Sessions that packets name by this number, wherever they come from: of SCTP's an INIT-ACK carried it as initiate tag. */
+  /**
+   * Sessions that packets name by this number, wherever they come from: of SCTP's an INIT-ACK carried it as
+   * initiate tag.
+   */
   byEndpointTag(tag: Tag): readonly R[];
   /** Sessions that hold a NAT port at this endpoint, in no order; costs what they are, not what all are. */
   byEndpoint(endpoint: Address, endpointPort: number): Iterable<R>;
@@ -60,13 +66,14 @@ export type SessionQuestion =
 
 export interface Replication {
   /**
-   * Resolves true when the owners of the service's other VIPs, or else one other member, hold the record as it is
-   * now; false when that took longer than the limit (20 ms) or nobody is there. `none` resolves true at once.
+   * Resolves true when the owners of the service's other VIPs, or else one other member, hold the record as
+   * it is now; false when that took longer than the limit (20 ms) or nobody is there. `none` resolves true at
+   * once.
    */
   released(id: SessionId): Promise<boolean>;
   /**
-   * Asks all members. Resolves when answers were joined, at most 50 ms later: true when every other configured member has
-   * answered, false when one is missing or was late.
+   * Asks all members. Resolves when answers were joined, at most 50 ms later: true when every other
+   * configured member has answered, false when one is missing or was late.
    */
   ask(question: SessionQuestion): Promise<boolean>;
 }

@@ -1,5 +1,5 @@
-// What of a session is written again, and for how long: living ones whole, ended ones as tombstones for a while; and what later
-// versions said of them, which goes with them.
+// What of a session is written again, and for how long: living ones whole, ended ones as tombstones for a
+// while; and what later versions said of them, which goes with them.
 import {
   type Clock,
   encodeWith,
@@ -107,8 +107,8 @@ export class Remembrance {
   }
 
   /**
-   * A tombstone may go when everybody had time to see it: while a configured member is out of reach it stays, or else
-   * that member would bring the session back, and its NAT port might be in other hands by then.
+   * A tombstone may go when everybody had time to see it: while a configured member is out of reach it stays,
+   * or else that member would bring the session back, and its NAT port might be in other hands by then.
    */
   #isExpired(id: SessionId): boolean {
     const { clock, memoryMs } = this.#ports;

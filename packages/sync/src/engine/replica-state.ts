@@ -1,9 +1,12 @@
-// Whether another member holds a session as it is here, told from its record itself. Acknowledgements cannot tell: they
-// speak of the own journal as a whole, and not of what came from others.
+// Whether another member holds a session as it is here, told from its record itself. Acknowledgements cannot
+// tell: they speak of the own journal as a whole, and not of what came from others.
 import { compareEnds, type End, kindOf, kindOfBytes, type SessionEnvelope } from "@holdfast/model";
 import type { ReplicaState } from "../sync.ts";
 
-/** `theirs`: the bytes of the other member's record, or of what it carries of the session; none when it knows none. */
+/**
+ * `theirs`: the bytes of the other member's record, or of what it carries of the session; none when it knows
+ * none.
+ */
 export function compareReplica(ours: SessionEnvelope | undefined, theirs: Uint8Array): ReplicaState {
   if (ours === undefined) return "holds";
   const kind = kindOf(ours.protocol);

@@ -1,9 +1,8 @@
-// The main thread's side of replication: hands local facts to the engine, joins what the engine delivers a little at a
-// time, and answers when records must be written again. Deterministic: clock and turns are parameters.
+// The main thread's side of replication: hands local facts to the engine, joins what the engine delivers a
+// little at a time, and answers when records must be written again. Deterministic: clock and turns are
+// parameters.
 import {
   type Clock,
-  type DeltaOf,
-  encodeWith,
   type ForeignSession,
   type Replication,
   type SessionEnvelope,
@@ -12,21 +11,16 @@ import {
   type SessionView,
   sessionIdFromBytes,
   sessionIdToBytes,
-  type Timer,
 } from "@holdfast/model";
 import type { EngineLink, EngineState, EngineStatus, ToEngine, ToView } from "../ports.ts";
-import { BatchWriter, readBatch, readIds } from "./batch.ts";
+import { readBatch, readIds } from "./batch.ts";
+import { Outbox, RESTATE_COUNT_MAX, TICK_MS } from "./outbox.ts";
 import { Remembrance } from "./remembrance.ts";
 import { type AnyView, Views } from "./views.ts";
 
-/** Urgent facts leave at once, and again after this long: a burst is one tick. */
-const GROUP_COMMIT_MS = 2;
-/** Other facts wait this long for company. */
-const TICK_MS = 10;
 /** Longest turn of joins before the event loop has its turn. */
 const TURN_MS = 2;
-/** Records said again in one turn after the engine was started anew. */
-const RESTATE_COUNT_MAX = 128;
+
 export interface ReplicaPorts {
   readonly view: SessionView;
   /** Tables of other kinds of session. */
@@ -54,45 +48,31 @@ type ReplicaTotal =
   | "carried"
   | "carriedDropped";
 
-interface Pending {
-  readonly view: AnyView;
-  readonly record: SessionEnvelope;
-  /** The whole record leaves as it then stands in the view: its bytes lie there. */
-  readonly whole: boolean;
-}
-
-type Release = Extract<ToEngine, { kind: "release" }>;
-
 export class SessionReplica implements Replication {
   readonly #ports: ReplicaPorts;
   readonly #views: Views;
-  /** Facts that wait to leave, joined per session. */
-  readonly #pending = new Map<SessionId, Pending>();
-  /** Releases that wait for the facts to leave. */
-  #releases: Release[] = [];
-  /** Local message in which a session was last spoken of; only those that the engine has not confirmed. */
-  readonly #spokenOf = new Map<SessionId, number>();
   readonly #remembrance: Remembrance;
+  readonly #outbox: Outbox;
   readonly #inbox: ToView[] = [];
   readonly #promises = new Map<number, (ok: boolean) => void>();
   readonly #statusPromises = new Map<number, (status: EngineStatus) => void>();
   readonly #counts = { malformed: 0, joined: 0, ghosts: 0 };
   #state: EngineState | undefined;
-  #sequence = 0;
   #nextBatchToken = 1;
-  #timer: { readonly timer: Timer; readonly dueMs: number } | undefined;
-  #lastFlushMs = Number.NEGATIVE_INFINITY;
   #turning = false;
-  #flushing = false;
 
   constructor(ports: ReplicaPorts) {
     this.#ports = ports;
     this.#views = new Views(ports.view, ports.furtherViews);
     this.#remembrance = new Remembrance({ ...ports, views: this.#views });
-    // Urgent facts (INIT-ACK, COOKIE-ACK) take the whole record with them: what another member said of the session may
-    // not have reached everybody, and facts without it are of no use to whoever must forward the next packet.
+    this.#outbox = new Outbox(ports);
+    // Urgent facts (INIT-ACK, COOKIE-ACK) take the whole record with them: what another member said of the
+    // session may not have reached everybody, and facts without it are of no use to whoever must forward the
+    // next packet.
     for (const view of this.#views.all)
-      view.onLocal((delta, urgent, record) => this.#local(view, urgent ? record : delta, urgent, urgent));
+      view.onLocal((delta, urgent, record) =>
+        this.#outbox.say(view, urgent ? record : delta, urgent, urgent),
+      );
     ports.link.listen((message) => {
       // An INIT-ACK waits for it; nothing that stands before it matters to it.
       if (message.kind === "released") {
@@ -126,11 +106,7 @@ export class SessionReplica implements Replication {
     if (this.#ports.release === "none") return Promise.resolve(true);
     const { promise, token } = this.#promise();
     const members = record === undefined ? [] : this.#ports.ownersOf(record);
-    if (this.#pending.has(id)) {
-      // Goes with the group: a flush for each handshake would make a tick of each.
-      this.#releases.push({ kind: "release", token, id, sequence: this.#sequence + 1, members });
-      this.#flushWithin(GROUP_COMMIT_MS);
-    } else this.#ports.link.post({ kind: "release", token, id, sequence: this.#sequence, members });
+    this.#outbox.release(token, id, members);
     return promise;
   }
 
@@ -148,10 +124,13 @@ export class SessionReplica implements Replication {
     });
   }
 
-  /** Says something that the view has no place for: carried here, and by the others, as what later versions say is. */
+  /**
+   * Says something that the view has no place for: carried here, and by the others, as what later versions
+   * say is.
+   */
   say(fact: Uint8Array): void {
     if (this.#remembrance.carry(fact) === undefined) throw new RangeError("not a fact");
-    this.#sayAll([fact]);
+    this.#outbox.sayAll([fact]);
   }
 
   /** What is carried of a session, by its id. */
@@ -159,7 +138,9 @@ export class SessionReplica implements Replication {
     return this.#remembrance.carried.of(sessionIdToBytes(id));
   }
 
-  /** What this member holds of a session, as bytes: its record, else the longest fact that is carried of it. */
+  /**
+   * What this member holds of a session, as bytes: its record, else the longest fact that is carried of it.
+   */
   bytesOf(id: SessionId): Uint8Array | undefined {
     return this.#views.bytesOf(id) ?? [...this.carriedOf(id)].sort((a, b) => b.length - a.length)[0];
   }
@@ -176,23 +157,7 @@ export class SessionReplica implements Replication {
 
   /** Hands what waits to the engine now. */
   flush(): void {
-    this.#timer?.timer.cancel();
-    this.#timer = undefined;
-    if (this.#pending.size === 0) return;
-    const writer = new BatchWriter();
-    const sequence = ++this.#sequence;
-    for (const [id, { view, record, whole }] of this.#pending) {
-      writer.add((whole ? view.bytesOf(id) : undefined) ?? encodeWith<SessionEnvelope>(view.kind, record));
-      // In the order of their messages.
-      this.#spokenOf.delete(id);
-      this.#spokenOf.set(id, sequence);
-    }
-    this.#pending.clear();
-    this.#lastFlushMs = this.#ports.clock.nowMs();
-    this.#ports.link.post({ kind: "local", sequence, urgent: true, deltas: writer.take() });
-    const releases = this.#releases;
-    this.#releases = [];
-    for (const release of releases) this.#ports.link.post(release);
+    this.#outbox.flush();
   }
 
   /** The engine is gone: nobody answers what is under way. */
@@ -205,11 +170,12 @@ export class SessionReplica implements Replication {
   }
 
   /**
-   * A new engine begins with what the store and the other members have: says again all that the view shows, some
-   * records a turn, so that nothing stands here that no journal carries. Joins make saying it twice harmless.
+   * A new engine begins with what the store and the other members have: says again all that the view shows,
+   * some records a turn, so that nothing stands here that no journal carries. Joins make saying it twice
+   * harmless.
    */
   restate(): void {
-    this.#sayAll(this.#remembrance.carried.all());
+    this.#outbox.sayAll(this.#remembrance.carried.all());
     const ids = this.#views.all.flatMap((view) =>
       [...view.values()].map((record: SessionEnvelope) => record.id),
     );
@@ -218,30 +184,12 @@ export class SessionReplica implements Replication {
       const end = Math.min(ids.length, next + RESTATE_COUNT_MAX);
       for (; next < end; next++) {
         const known = this.#views.known(ids[next] as SessionId);
-        if (known !== undefined) this.#local(known.view, known.record, false, true);
+        if (known !== undefined) this.#outbox.say(known.view, known.record, false, true);
       }
-      this.flush();
+      this.#outbox.flush();
       if (next < ids.length) this.#ports.clock.after(TICK_MS, turn);
     };
     turn();
-  }
-
-  #sayAll(facts: Iterable<Uint8Array>): void {
-    const writer = new BatchWriter();
-    const post = () => {
-      if (writer.count === 0) return;
-      const sequence = ++this.#sequence;
-      this.#ports.link.post({ kind: "local", sequence, urgent: false, deltas: writer.take() });
-    };
-    for (const fact of facts) {
-      const id = sessionIdFromBytes(fact);
-      // Of the message that it is about to go with.
-      this.#spokenOf.delete(id);
-      this.#spokenOf.set(id, this.#sequence + 1);
-      writer.add(fact);
-      if (writer.count >= RESTATE_COUNT_MAX) post();
-    }
-    post();
   }
 
   // -------------------------------------------------------------------------------------------------------------
@@ -256,39 +204,6 @@ export class SessionReplica implements Replication {
     const resolve = this.#promises.get(token);
     this.#promises.delete(token);
     resolve?.(ok);
-  }
-
-  /** `whole`: the delta is all that the view knows. */
-  #local(view: AnyView, delta: DeltaOf<SessionEnvelope>, urgent: boolean, whole: boolean): void {
-    const waiting = this.#pending.get(delta.id);
-    // Of a record that leaves whole the view has the facts already.
-    if (waiting?.whole !== true) {
-      const { kind } = view;
-      const record: SessionEnvelope = whole
-        ? (delta as SessionEnvelope)
-        : kind.join(waiting?.record ?? kind.empty(delta.id), delta);
-      this.#pending.set(delta.id, { view, record, whole });
-    }
-    if (!urgent) this.#flushWithin(TICK_MS);
-    else this.#flushWithin(Math.max(0, this.#lastFlushMs + GROUP_COMMIT_MS - this.#ports.clock.nowMs()));
-  }
-
-  #flushWithin(delayMs: number): void {
-    const { clock } = this.#ports;
-    const dueMs = clock.nowMs() + delayMs;
-    if (this.#timer !== undefined && this.#timer.dueMs <= dueMs) return;
-    if (delayMs > 0) {
-      this.#timer?.timer.cancel();
-      this.#timer = { timer: clock.after(delayMs, () => this.flush()), dueMs };
-      return;
-    }
-    // At the end of this turn: all packets of one read are one tick.
-    if (this.#flushing) return;
-    this.#flushing = true;
-    this.#ports.yieldTurn(() => {
-      this.#flushing = false;
-      this.flush();
-    });
   }
 
   #turn(): void {
@@ -312,7 +227,7 @@ export class SessionReplica implements Replication {
         this.#join(message);
         break;
       case "export":
-        this.#confirmed(message.sequence);
+        this.#outbox.confirmed(message.sequence);
         this.#ports.link.post({
           kind: "exported",
           request: message.request,
@@ -349,7 +264,7 @@ export class SessionReplica implements Replication {
   }
 
   #join(message: Extract<ToView, { kind: "deliver" }>): void {
-    this.#confirmed(message.sequence);
+    this.#outbox.confirmed(message.sequence);
     const covered = new Uint8Array((message.deltas.count + 7) >> 3);
     const contradicted: Uint8Array[] = [];
     let i = 0;
@@ -375,32 +290,24 @@ export class SessionReplica implements Replication {
   }
 
   #forget(message: Extract<ToView, { kind: "forget" }>): void {
-    this.#confirmed(message.sequence);
+    this.#outbox.confirmed(message.sequence);
     for (const bytes of readIds(message.ids)) {
       const id = sessionIdFromBytes(bytes);
       const known = this.#views.known(id);
       const isEnded = known?.view.kind.isEnded(known.record) === true;
-      if (this.#pending.has(id) || this.#spokenOf.has(id)) {
+      if (this.#outbox.speaksOf(id)) {
         // Facts about it are on their way: they need the rest of what is known around them.
         if (!isEnded) {
-          if (known !== undefined) this.#local(known.view, known.record, true, true);
-          this.#sayAll(this.carriedOf(id));
+          if (known !== undefined) this.#outbox.say(known.view, known.record, true, true);
+          this.#outbox.sayAll(this.carriedOf(id));
           continue;
         }
         // Its bytes are about to go.
-        this.flush();
+        this.#outbox.flush();
       }
       if (known !== undefined && !isEnded) this.#counts.ghosts++;
       known?.view.forget(id);
       this.#remembrance.forget(bytes, id);
-    }
-  }
-
-  /** The engine has taken in every local message up to `sequence`. */
-  #confirmed(sequence: number): void {
-    for (const [id, spokenIn] of this.#spokenOf) {
-      if (spokenIn > sequence) break;
-      this.#spokenOf.delete(id);
     }
   }
 }

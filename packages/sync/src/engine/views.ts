@@ -1,5 +1,6 @@
-// The tables that a replica fills, one for each kind of session that this member forwards, as one: what a delta says of its
-// protocol chooses the table, and afterwards the id does. What no table takes is carried (carried-facts.ts).
+// The tables that a replica fills, one for each kind of session that this member forwards, as one: what a
+// delta says of its protocol chooses the table, and afterwards the id does. What no table takes is carried
+// (carried-facts.ts).
 import {
   encodeWith,
   kindOfBytes,
@@ -22,7 +23,10 @@ export interface KnownSession {
 
 export class Views {
   readonly all: readonly AnyView[];
-  /** Facts without their identity may be any table's that knows the id; of an id that none knows they are the first's. */
+  /**
+   * Facts without their identity may be any table's that knows the id; of an id that none knows they are the
+   * first's.
+   */
   readonly #first: AnyView;
 
   constructor(first: AnyView, further: readonly AnyView[] = []) {
