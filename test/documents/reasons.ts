@@ -21,6 +21,7 @@ export const FAST_PATH_DROPS: Readonly<
   "icmp-other": "ICMP that says nothing about an association.",
   "not-owned": "ARP, neighbour solicitation or ping for a VIP of another member.",
   "port-not-served": "No service on this port of the VIP, and no endpoint behind it.",
+  "source-not-allowed": "An INIT from an address that the service's `allowedSources` do not have.",
   "wrong-tag": "The verification tag is not the association's.",
   "unverified-destination": "DATA for a client address that never proved itself: only HEARTBEATs go there.",
   "punt-rate":
@@ -111,6 +112,8 @@ export const SLOW_PATH_DROPS: Readonly<Record<SlowPathDropReason, string>> = {
   "endpoint-begins":
     "An INIT from an endpoint's own address and port to its own service: no client's, and `endpointsMayBegin` does not send it to a peer.",
   "nat-port-rate": "`natPort: require`: more clients need a port of another member than those are asked for.",
+  "source-not-allowed":
+    "An INIT from an address that the service's `allowedSources` do not have, which the fast path did not see.",
 };
 
 export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {

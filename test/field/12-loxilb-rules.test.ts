@@ -275,11 +275,11 @@ describe("rules of LoxiLB's clients", () => {
     assert.equal(store().notes().size, 1, "the rule's own note is left");
   });
 
-  test("sources that are everybody are no filter; others are refused", async () => {
+  test("sources that are everybody are no filter; others become the service's", async () => {
     const withSources = (prefix: string) =>
       kubeHead().replace('"allowedSources":[]', `"allowedSources":[{"prefix":"${prefix}"}]`);
     assert.equal((await post(withSources("0.0.0.0/0"))).result, "Success");
-    assert.match((await post(withSources("10.0.0.0/8"))).result, /^Error: allowedSources/);
+    assert.equal((await post(withSources("10.1.2.3/8"))).result, "Success");
   });
 });
 

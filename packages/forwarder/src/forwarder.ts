@@ -29,7 +29,7 @@ import { lenderGone } from "./embryos/ports.ts";
 import { publish } from "./embryos/publish.ts";
 import { EndpointGuard } from "./endings/endpoint-guard.ts";
 import { type ConfirmRemoved, Strays } from "./endings/strays.ts";
-import type { FastPath, ProtocolPort, Punt } from "./fast-path/port.ts";
+import type { FastPath, Punt, ServedPort } from "./fast-path/port.ts";
 import { probedEndpoints } from "./health/checks.ts";
 import { addressesDown, isEndpointUp } from "./health/endpoint-addresses.ts";
 import { EndpointHealth, type Verdict, type VerdictChange } from "./health/endpoint-health.ts";
@@ -52,7 +52,7 @@ import { Wishes } from "./nat-ports/wishes.ts";
 import { moveVips } from "./path-mapping/moved-vips.ts";
 import { ProbeOutcomes } from "./path-mapping/probes.ts";
 import { Associations } from "./selection/associations.ts";
-import { ServiceRegistry } from "./services/registry.ts";
+import { ServiceRegistry, servedPort } from "./services/registry.ts";
 import { describeSession, type SessionDescription } from "./sessions/description.ts";
 import { Follower } from "./sessions/follower.ts";
 import { SessionKeeper } from "./sessions/session-keeper.ts";
@@ -533,14 +533,13 @@ class SlowPathForwarder implements Forwarder {
 
   #place(): void {
     const { registry, fastPath } = this.#core;
-    const ports = new Map<Address, ProtocolPort[]>();
-    for (const { service } of registry.entries) {
-      const { protocol, port } = service;
-      for (const vip of service.vips) {
+    const ports = new Map<Address, ServedPort[]>();
+    for (const entry of registry.entries) {
+      for (const vip of entry.service.vips) {
         if (this.#unserved.has(vip)) continue;
         const list = ports.get(vip);
-        if (list === undefined) ports.set(vip, [{ protocol, port }]);
-        else list.push({ protocol, port });
+        if (list === undefined) ports.set(vip, [servedPort(entry, vip)]);
+        else list.push(servedPort(entry, vip));
       }
     }
     const placements = new Map(this.#placements.map((placement) => [placement.vip, placement]));

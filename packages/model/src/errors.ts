@@ -20,7 +20,7 @@ export const ERROR_CATALOGUE = {
   },
   SERVICE_NEEDS_UPGRADE: {
     status: 409,
-    message: "{service} is of {protocol}, which {member} runs a release without.",
+    message: "{service} needs {capability}, which {member} runs a release without.",
     remedy: "Upgrade it first: 'holdfast get members -o wide' shows what each member offers.",
   },
   SERVICE_NOT_FOUND: {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parsePrefix, prefixContains } from "./prefix.ts";
+import { canonicalPrefix, parsePrefix, prefixContains } from "./prefix.ts";
 
 const cases: [prefix: string, address: string, inside: boolean][] = [
   ["10.0.0.0/8", "10.255.0.1", true],
@@ -25,4 +25,19 @@ for (const [prefix, address, inside] of cases) {
 test("what is no prefix is refused", () => {
   for (const text of ["10.0.0.0", "10.0.0.0/33", "10.0.0/8", "x/8", "2001:db8::/129", "10.0.0.0/-1"])
     assert.equal(parsePrefix(text), undefined, text);
+});
+
+test("a prefix has one text", () => {
+  for (const [text, canonical] of [
+    ["198.51.100.77/24", "198.51.100.0/24"],
+    ["198.51.100.77/32", "198.51.100.77/32"],
+    ["255.255.255.255/1", "128.0.0.0/1"],
+    ["10.0.0.1/0", "0.0.0.0/0"],
+    ["2001:DB8:0:1:ffff::1/49", "2001:db8::/49"],
+    ["2001:db8::1/128", "2001:db8::1/128"],
+    ["::1/0", "::/0"],
+    ["198.51.100.0", undefined],
+    ["198.51.100.0/33", undefined],
+  ] as const)
+    assert.equal(canonicalPrefix(text), canonical, text);
 });

@@ -1,5 +1,5 @@
 // CIDR prefixes, and what lies inside them.
-import { type Address, addressBytes } from "./address.ts";
+import { type Address, addressBytes, addressFromBytes } from "./address.ts";
 
 export interface Prefix {
   readonly bytes: Uint8Array;
@@ -34,4 +34,13 @@ function containsBytes(prefix: Prefix, address: Uint8Array): boolean {
   if (rest === 0) return true;
   const mask = (0xff << (8 - rest)) & 0xff;
   return ((prefix.bytes[whole] as number) & mask) === ((address[whole] as number) & mask);
+}
+
+/** The one text of a prefix, without bits behind its length; undefined: not CIDR text. */
+export function canonicalPrefix(text: string): string | undefined {
+  const prefix = parsePrefix(text);
+  if (prefix === undefined) return undefined;
+  const { bytes, bitCount } = prefix;
+  const network = bytes.map((byte, i) => byte & (0xff00 >> Math.min(8, Math.max(0, bitCount - 8 * i))));
+  return `${addressFromBytes(network)}/${bitCount}`;
 }

@@ -51,6 +51,9 @@ export const ENDPOINT_COUNT_MAX = 32;
 /** Addresses of one endpoint. */
 export const ADDRESS_COUNT_MAX_PER_ENDPOINT = 8;
 
+/** Prefixes that a service's clients may come from. */
+export const ALLOWED_SOURCE_COUNT_MAX = 256;
+
 /** Addresses of the client that endpoints may begin with. */
 export const PEER_COUNT_MAX = 8;
 
@@ -114,6 +117,12 @@ export interface Service {
   readonly restartNewAddresses: "abort" | "accept";
   /** Extra client prefixes that private addresses are accepted from (CIDR text). */
   readonly clientPrefixes: readonly string[];
+  /**
+   * CIDR text, canonical: whence associations may begin, at most ALLOWED_SOURCE_COUNT_MAX. Absent: from
+   * anywhere. Of a family that is not in the list nobody is allowed. What has begun stays
+   * (docs/operating.md).
+   */
+  readonly allowedSources?: readonly string[];
   /** Withdraw the VIPs while no endpoint is healthy. */
   readonly withdrawWhenDown: boolean;
   /** Whether the endpoint sees the client's own port: if it can be, only then, or as it comes. Absent: `keep`. */

@@ -215,7 +215,6 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       clock,
       ...othersOf(members, own, link),
     });
-
     const dataPlane: DataPlane = await openDataPlane({
       ...(options.discardFlows !== undefined && { discardFlows: options.discardFlows }),
       configuration,

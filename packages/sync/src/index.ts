@@ -3,7 +3,14 @@ export * from "./certificates/index.ts";
 export { JOURNAL_MEMORY_MS } from "./engine/settings.ts";
 export type { AnyView } from "./engine/views.ts";
 export * from "./journal-report.ts";
-export { CAPABILITIES, CARRIES_UNKNOWN, LIST_VOTES, MEMBER_LISTS, TCP_UDP } from "./messages/capabilities.ts";
+export {
+  ALLOWED_SOURCES,
+  CAPABILITIES,
+  CARRIES_UNKNOWN,
+  LIST_VOTES,
+  MEMBER_LISTS,
+  TCP_UDP,
+} from "./messages/capabilities.ts";
 export type { EngineStatus, PeerIdentity } from "./ports.ts";
 export { startSync } from "./start-sync.ts";
 export type * from "./sync.ts";

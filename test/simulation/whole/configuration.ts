@@ -41,6 +41,7 @@ export function fileSpecs(endpoints?: readonly number[]): Configuration["service
     ...service,
     vips: [...service.vips],
     peers: [],
+    allowedSources: [],
     clientPrefixes: [],
     endpoints: service.endpoints.filter(isListed).map(({ addresses, ...endpoint }) => ({
       ...endpoint,

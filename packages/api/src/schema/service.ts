@@ -166,6 +166,14 @@ export const ServiceSpecSchema = Type.Object(
       description:
         "Private prefixes in which addresses that clients list are believed, beside those with a route other than the default.",
     }),
+    allowedSources: Type.Optional(
+      Type.Array(PrefixSchema, {
+        maxItems: 256,
+        default: [],
+        description:
+          "Prefixes from which associations may begin; empty: from anywhere. Of a family that is not listed nobody may.",
+      }),
+    ),
     withdrawWhenDown: Type.Boolean({
       default: false,
       description: "Withdraw the VIPs while no endpoint is healthy.",

@@ -28,6 +28,7 @@ interface CreateOptions {
   readonly natPort?: ServiceInput["natPort"];
   readonly endpointsMayBegin?: boolean;
   readonly peer?: readonly string[];
+  readonly allowFrom?: readonly string[];
   readonly replace?: boolean;
   readonly announce?: ServiceInput["announce"];
   readonly spread?: boolean;
@@ -67,6 +68,7 @@ export function addServiceCommands(program: Command, context: Context): void {
     )
     .option("--endpoints-may-begin", "an endpoint's own INIT goes to a --peer")
     .option("--peer <address>", "of the client that endpoints may begin with: give it for each", collect)
+    .option("--allow-from <prefix>", "whence associations may begin: give it for each", collect)
     .option("--nat-port <policy>", "the client's own port toward the endpoint: any, keep or require")
     .option("-f, --file <file>", "JSON as the API takes it, '-' for standard input")
     .option("--replace", "replace it when it exists and is different")
@@ -112,7 +114,10 @@ export function addServiceCommands(program: Command, context: Context): void {
       await context.client().removeEndpoint(service, endpoint, farewellOf(options));
       context.print(`endpoint ${endpoint} of ${service} removed`);
     });
+  addDrainCommands(program, context);
+}
 
+function addDrainCommands(program: Command, context: Context): void {
   for (const action of ["drain", "undrain"] as const) {
     const command = program
       .command(action)
@@ -183,6 +188,7 @@ function inputOf(options: CreateOptions): ServiceInput {
     ...(natPort !== undefined && { natPort }),
     ...(options.endpointsMayBegin === true && { endpointsMayBegin: true }),
     ...(options.peer !== undefined && { peers: [...options.peer] }),
+    ...(options.allowFrom !== undefined && { allowedSources: [...options.allowFrom] }),
   };
 }
 

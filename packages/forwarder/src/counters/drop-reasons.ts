@@ -60,5 +60,7 @@ export const SLOW_PATH_DROP_REASONS = [
   "nat-port-rate",
   /** An INIT from an endpoint's own port to its own service, whose endpoints may not begin. */
   "endpoint-begins",
+  /** What would begin an association comes from where its service does not allow it. */
+  "source-not-allowed",
 ] as const;
 export type SlowPathDropReason = (typeof SLOW_PATH_DROP_REASONS)[number];

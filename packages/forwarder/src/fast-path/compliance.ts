@@ -2,6 +2,7 @@
 // harness that opens it between two networks; bpf/, userspace/ and simulated/ all pass.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { describeAllowedSources } from "./compliance/allowed-sources.ts";
 import { describeForwarding } from "./compliance/forwarding.ts";
 import { describeNeighbours } from "./compliance/neighbours.ts";
 import { describePunts } from "./compliance/punts.ts";
@@ -33,6 +34,7 @@ export function describeFastPath(name: string, harness: Harness): void {
     describePunts(withRig);
     describeTables(withRig);
     describeNeighbours(withRig);
+    describeAllowedSources(withRig);
     withRig(
       "detach and uninstall end without complaint, and nothing is sent afterwards",
       async ({ fastPath }) => {

@@ -1,6 +1,6 @@
 // The port between slow path and fast path. Implementations: bpf/ (XDP and TC), userspace/ (TPACKET_V3 around the
 // reference translator), and a simulated one in tests; all pass compliance.ts.
-import type { Address, Protocol } from "@holdfast/model";
+import type { Address, Prefix, Protocol } from "@holdfast/model";
 import type { PlainFlows } from "./plain.ts";
 
 export type FastPathMode = "xdp" | "xdp-generic" | "tc" | "userspace";
@@ -134,6 +134,16 @@ export interface ProtocolPort {
   readonly port: number;
 }
 
+/** A port of a service at a VIP. */
+export interface ServedPort extends ProtocolPort {
+  /**
+   * Prefixes of the VIP's family from which associations may begin; empty: from nowhere, absent: from
+   * anywhere. What begins elsewhere is dropped as `source-not-allowed`, unless an endpoint's port sends
+   * it, or the table of lists is full: the slow path looks, too.
+   */
+  readonly allowedSources?: readonly Prefix[];
+}
+
 /** Where an endpoint of a protocol listens. */
 export interface FastPathEndpoint extends ProtocolPort {
   readonly address: Address;
@@ -144,7 +154,7 @@ export interface LocalAddress {
   /** VIPs only: this member owns it now, answers ARP, NDP and ping for it while the sign of life is fresh. */
   readonly owned: boolean;
   /** Served on it. Packets to others are dropped with a reason. */
-  readonly ports: readonly ProtocolPort[];
+  readonly ports: readonly ServedPort[];
   /** Where newcomers go while this daemon is dead. */
   readonly successor?: { readonly interfaceIndex: number; readonly mac: Uint8Array };
 }

@@ -9,7 +9,7 @@ import {
   parsePrefix,
   prefixContains,
 } from "@holdfast/model";
-import { placesOf, type ServiceEntry } from "../services/registry.ts";
+import { isAllowedSource, placesOf, type ServiceEntry } from "../services/registry.ts";
 
 /** Never a client: unspecified, loopback, multicast, broadcast, link-local. */
 const NEVER: readonly Prefix[] = [
@@ -64,8 +64,8 @@ export interface ListedAddresses {
 }
 
 /**
- * Without duplicates and without the source. Not those of the service's own endpoints; an endpoint of another service may be
- * this one's client, by any of its addresses.
+ * Without duplicates and without the source. Not those that the service allows no client, nor those of
+ * its own endpoints; an endpoint of another service may be this one's client, by any of its addresses.
  */
 export function filterListed(
   addresses: readonly Uint8Array[],
@@ -85,7 +85,7 @@ export function filterListed(
   for (const bytes of addresses) {
     if (listed.length + 1 >= CLIENT_ADDRESS_COUNT_MAX) break;
     if (bytes.length === 4 ? !entry.hasIpv4 : !entry.hasIpv6) continue;
-    if (!isUnicast(bytes)) continue;
+    if (!isUnicast(bytes) || !isAllowedSource(entry, bytes)) continue;
     const address = addressFromBytes(bytes);
     if (address === source || listed.includes(address) || unrouted.includes(address)) continue;
     if (options.isOwn(address)) continue;

@@ -8,9 +8,11 @@ import {
   type Prefix,
   type Protocol,
   parsePrefix,
+  prefixContains,
   type Service,
   type ServiceId,
 } from "@holdfast/model";
+import type { ServedPort } from "../fast-path/port.ts";
 
 export interface ServiceEntry {
   readonly service: Service;
@@ -20,6 +22,8 @@ export interface ServiceEntry {
   readonly vipBytes: readonly Uint8Array[];
   readonly vipIndex: ReadonlyMap<Address, number>;
   readonly clientPrefixes: readonly Prefix[];
+  /** undefined: associations may begin from anywhere. */
+  readonly allowedSources: readonly Prefix[] | undefined;
   readonly hasIpv4: boolean;
   readonly hasIpv6: boolean;
 }
@@ -216,10 +220,28 @@ function entryOf(service: Service): ServiceEntry {
     endpointAddresses,
     vipBytes,
     vipIndex: new Map(service.vips.map((vip, index) => [vip, index])),
-    clientPrefixes: service.clientPrefixes.map((text) => parsePrefix(text)).filter((p) => p !== undefined),
+    clientPrefixes: prefixesOf(service.clientPrefixes),
+    allowedSources: service.allowedSources && prefixesOf(service.allowedSources),
     hasIpv4: vipBytes.some((bytes) => bytes.length === 4),
     hasIpv6: vipBytes.some((bytes) => bytes.length === 16),
   };
+}
+
+function prefixesOf(texts: readonly string[]): readonly Prefix[] {
+  return texts.map((text) => parsePrefix(text)).filter((prefix) => prefix !== undefined);
+}
+
+/** Whether an association with this client address may begin. */
+export function isAllowedSource({ allowedSources }: ServiceEntry, address: Uint8Array | Address): boolean {
+  return allowedSources?.some((prefix) => prefixContains(prefix, address)) !== false;
+}
+
+/** The service's port as the fast path serves it at a VIP. */
+export function servedPort({ service, allowedSources }: ServiceEntry, vip: Address): ServedPort {
+  const { protocol, port } = service;
+  if (allowedSources === undefined) return { protocol, port };
+  const size = addressBytes(vip).length;
+  return { protocol, port, allowedSources: allowedSources.filter(({ bytes }) => bytes.length === size) };
 }
 
 function claimKey(protocol: Protocol, vip: Address, port: number): string {

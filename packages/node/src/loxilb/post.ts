@@ -37,6 +37,7 @@ export function serviceAfter(
       ...(rule.name !== undefined && { name: rule.name }),
       ...(rule.selection !== undefined && { selection: rule.selection }),
       ...idleFields(rule),
+      ...(rule.allowedSources !== undefined && { allowedSources: [...rule.allowedSources] }),
       ...(rule.healthCheck !== undefined && { healthCheck: rule.healthCheck }),
     }),
     endpoints,
@@ -52,14 +53,15 @@ function forgotten(rule: ParsedRule, deleted: Service | undefined): ServiceSpec 
     selection: rule.selection ?? "roundRobin",
     protocol: rule.protocol,
     ...idleFields(rule),
+    ...(rule.allowedSources !== undefined && { allowedSources: [...rule.allowedSources] }),
     ...(rule.healthCheck !== undefined && { healthCheck: rule.healthCheck }),
   }).value;
   if (deleted === undefined) return fresh;
   const { healthCheck: _, ...kept } = specOf(deleted);
-  const { name, vips, selection, idleTimeoutS, idle, healthCheck } = fresh;
+  const { name, vips, selection, idleTimeoutS, idle, allowedSources = [], healthCheck } = fresh;
   return {
     ...kept,
-    ...{ name, vips, selection, idleTimeoutS },
+    ...{ name, vips, selection, idleTimeoutS, allowedSources },
     ...(idle !== undefined && { idle }),
     ...(healthCheck !== undefined && { healthCheck }),
   };

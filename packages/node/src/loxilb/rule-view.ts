@@ -58,7 +58,7 @@ export function ruleView(
       ["externalIP", "port"],
     ),
     secondaryIPs: secondaries.length === 0 ? null : secondaries.map((secondaryIP) => ({ secondaryIP })),
-    allowedSources: null,
+    allowedSources: service.allowedSources?.map((prefix) => ({ prefix })) ?? null,
     endpoints: service.endpoints.map(({ address, port, state }, index) => {
       const { up, packets, bytes } = figuresOf(endpointKey(address, port));
       return {

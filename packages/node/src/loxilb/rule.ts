@@ -3,7 +3,9 @@
 import { addressFamily } from "@holdfast/api";
 import {
   type Address,
+  ALLOWED_SOURCE_COUNT_MAX,
   addressBytes,
+  canonicalPrefix,
   defaultCheckOf,
   type HealthCheck,
   PROTOCOL_SCTP,
@@ -71,6 +73,7 @@ export interface ParsedRule {
   readonly name: string | undefined;
   readonly selection: SelectionMode | undefined;
   readonly idleTimeoutS: number | undefined;
+  readonly allowedSources: readonly string[] | undefined;
   readonly healthCheck: HealthCheck | undefined;
   readonly posted: Partial<PostedFields>;
   /** Everything that a client fills with zero is zero: `loxicmd apply` posts addresses and endpoints alone. */
@@ -110,7 +113,6 @@ export function parseRule(body: unknown): ParsedRule {
   if (port < 1 || port > 65535) throw new LoxilbError("serv-port-args range error");
   const operation = (["create", "attach", "detach"] as const)[numberOf(service, "oper")];
   if (operation === undefined) throw new LoxilbError("service-args error");
-  refuseSources(rule);
 
   const warnings: string[] = [];
   const mode = parseMode(service, warnings);
@@ -145,6 +147,7 @@ export function parseRule(body: unknown): ParsedRule {
     name: name === "" ? undefined : name,
     selection: hasKey(service, "sel") ? selection : undefined,
     idleTimeoutS,
+    allowedSources: parseSources(rule),
     healthCheck,
     posted: {
       ...(hasKey(service, "mode") && { mode }),
@@ -200,12 +203,17 @@ function parseSecondaries(rule: Folded, primary: Address): readonly Address[] | 
   return secondaries;
 }
 
-function refuseSources(rule: Folded): void {
-  const sources = listOf(rule["allowedsources"], "allowedSources").map((entry) =>
-    textOf(objectOf(entry, "allowedSources"), "prefix"),
-  );
-  if (sources.some((prefix) => !EVERYBODY.includes(prefix)))
-    throw new Refusal("allowedSources is not offered: filter sources before this node, or leave it out");
+/** undefined: the post says nothing of them. One that is everybody of a family makes a list of no use. */
+function parseSources(rule: Folded): readonly string[] | undefined {
+  if (!hasKey(rule, "allowedSources")) return undefined;
+  const sources = listOf(rule["allowedsources"], "allowedSources").map((entry) => {
+    const text = textOf(objectOf(entry, "allowedSources"), "prefix");
+    const prefix = canonicalPrefix(text);
+    if (prefix === undefined) throw new LoxilbError("malformed-allowedSources error");
+    return prefix;
+  });
+  if (sources.length > ALLOWED_SOURCE_COUNT_MAX) throw new LoxilbError("allowedSources range error");
+  return sources.some((prefix) => EVERYBODY.includes(prefix)) ? [] : sources;
 }
 
 /** What LoxiLB does and this node does not, each with the text that says so. */

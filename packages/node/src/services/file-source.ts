@@ -30,6 +30,7 @@ export const FIELDS = [
   "idle",
   "replicate",
   "replicateAfterMs",
+  "allowedSources",
 ] as const satisfies readonly (keyof Service)[];
 
 /**

@@ -11,13 +11,12 @@ import {
   isPlain,
   type MemberName,
   placedVips,
-  protocolName,
   type Service,
   type ServiceId,
   serviceIdOf,
   systemClock,
 } from "@holdfast/model";
-import { TCP_UDP } from "@holdfast/sync";
+import { ALLOWED_SOURCES, TCP_UDP } from "@holdfast/sync";
 import { namedAfter, planFile, same, sameVips } from "./file-source.ts";
 import { type Farewell, replaced } from "./removal.ts";
 import { checkServices } from "./rules.ts";
@@ -107,14 +106,16 @@ const NO_SESSIONS: LivingSessions = { ofService: () => 0, ofEndpoint: () => 0, i
 
 /** A member that cannot would carry such a service, and answer nobody on the VIPs that it owns. */
 function servedByAll(change: ConfigurationChange, lacking: RegistryOptions["lacking"]): ConfigurationChange {
-  for (const { id, protocol } of change.put ?? []) {
-    const member = isPlain(protocol) ? lacking?.(TCP_UDP) : undefined;
-    if (member !== undefined)
-      throw new HoldfastError("SERVICE_NEEDS_UPGRADE", {
-        service: id,
-        protocol: protocolName(protocol),
-        member,
-      });
+  for (const { id, protocol, allowedSources } of change.put ?? []) {
+    const needed = [
+      ...(isPlain(protocol) ? [TCP_UDP] : []),
+      ...(allowedSources === undefined ? [] : [ALLOWED_SOURCES]),
+    ];
+    for (const capability of needed) {
+      const member = lacking?.(capability);
+      if (member !== undefined)
+        throw new HoldfastError("SERVICE_NEEDS_UPGRADE", { service: id, capability, member });
+    }
   }
   return change;
 }
@@ -190,22 +191,6 @@ export function createServiceRegistry(
     throw new HoldfastError("SERVICE_INVALID", {
       reason: `the VIP and port that ${before.id} is named after are not among its own: it would become ${service.id}`,
     });
-  }
-
-  function endpointIndex(service: Service, endpoint: string): number {
-    const wanted = parseEndpointKey(endpoint);
-    const matches = service.endpoints
-      .map((e, index) => ({ e, index }))
-      .filter(
-        ({ e }) =>
-          wanted !== undefined &&
-          e.address === wanted.address &&
-          (wanted.port === undefined || e.port === wanted.port),
-      );
-    const [only] = matches;
-    if (only === undefined || matches.length > 1)
-      throw new HoldfastError("ENDPOINT_NOT_FOUND", { service: service.id, endpoint });
-    return only.index;
   }
 
   /** Without living associations a service goes at once; with some, when the operator says so. */
@@ -331,4 +316,20 @@ export function createServiceRegistry(
       };
     },
   };
+}
+
+function endpointIndex(service: Service, endpoint: string): number {
+  const wanted = parseEndpointKey(endpoint);
+  const matches = service.endpoints
+    .map((e, index) => ({ e, index }))
+    .filter(
+      ({ e }) =>
+        wanted !== undefined &&
+        e.address === wanted.address &&
+        (wanted.port === undefined || e.port === wanted.port),
+    );
+  const [only] = matches;
+  if (only === undefined || matches.length > 1)
+    throw new HoldfastError("ENDPOINT_NOT_FOUND", { service: service.id, endpoint });
+  return only.index;
 }

@@ -15,6 +15,7 @@ const SPEC: ServiceSpec = {
   idleTimeoutS: 900,
   restartNewAddresses: "abort",
   clientPrefixes: [],
+  allowedSources: [],
   withdrawWhenDown: false,
   endpointRemoval: { mode: "drain", graceS: 300 },
   natPort: "keep",
@@ -134,4 +135,17 @@ test("what a service says of its routes comes back, changes its revision, and is
     () => serviceOf({ ...SPEC, announce: { ranks: [{ communities: ["65536:1"] }] } }),
     /announce\.ranks\[0\] has communities/,
   );
+});
+
+test("allowed sources have one form, and a service without them the revision that it has always had", () => {
+  const { allowedSources: _, ...older } = SPEC;
+  assert.equal(revisionOf(serviceOf(older)), revisionOf(serviceOf(SPEC)));
+  assert.ok(!("allowedSources" in serviceOf(SPEC)));
+  const of = (...allowedSources: string[]) => serviceOf({ ...SPEC, allowedSources });
+  const service = of("198.51.100.77/24", "2001:DB8::1/32", "198.51.100.0/24");
+  assert.deepEqual(service.allowedSources, ["198.51.100.0/24", "2001:db8::/32"]);
+  assert.equal(revisionOf(of("2001:db8::/32", "198.51.100.0/24")), revisionOf(service));
+  assert.notEqual(revisionOf(service), revisionOf(serviceOf(SPEC)));
+  assert.deepEqual(specOf(service).allowedSources, service.allowedSources);
+  assert.throws(() => of("198.51.100.0"), { code: "SERVICE_INVALID" });
 });

@@ -8,6 +8,7 @@ import {
   beginningProblem,
   canonicalHealth,
   canonicalIdle,
+  canonicalPrefix,
   ENDPOINT_REMOVAL_DEFAULT,
   type Endpoint,
   type EndpointRemoval,
@@ -66,6 +67,7 @@ export function serviceOf(spec: ServiceSpec): Service {
     idleTimeoutS: spec.idleTimeoutS,
     restartNewAddresses: spec.restartNewAddresses,
     clientPrefixes: spec.clientPrefixes,
+    ...allowedSourcesOf(spec.allowedSources ?? []),
     withdrawWhenDown: spec.withdrawWhenDown,
     // One form of each meaning: what is the default is not written.
     ...(spec.natPort !== undefined && spec.natPort !== NAT_PORT_POLICY_DEFAULT && { natPort: spec.natPort }),
@@ -75,6 +77,17 @@ export function serviceOf(spec: ServiceSpec): Service {
     ...announceOf(spec.announce),
     endpointRemoval: { ...endpointRemovalOf(spec) },
   };
+}
+
+/** In one order and without repetition; nothing where anybody may come. Throws SERVICE_INVALID. */
+function allowedSourcesOf(texts: readonly string[]): Pick<Service, "allowedSources"> {
+  const prefixes = texts.map((text) => {
+    const prefix = canonicalPrefix(text);
+    if (prefix === undefined)
+      throw new HoldfastError("SERVICE_INVALID", { reason: `allowedSources: '${text}' is not a prefix` });
+    return prefix;
+  });
+  return prefixes.length === 0 ? {} : { allowedSources: [...new Set(prefixes)].sort() };
 }
 
 /** What a service says about endpoints that begin, or nothing. Throws SERVICE_INVALID. */
@@ -214,6 +227,7 @@ export function revisionOf(service: Service): string {
     service.restartNewAddresses,
     service.clientPrefixes,
     service.withdrawWhenDown,
+    ...(service.allowedSources === undefined ? [] : [["allowedSources", ...service.allowedSources]]),
     ...(service.natPort === undefined ? [] : [`natPort ${service.natPort}`]),
     ...(service.endpointsMayBegin === true ? ["endpointsMayBegin"] : []),
     ...(service.peers === undefined ? [] : [["peers", ...service.peers]]),

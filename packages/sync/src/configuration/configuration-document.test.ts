@@ -350,3 +350,21 @@ test("what is carried has a frame and limits", () => {
   assert.deepEqual(cluster.refusals, ["too-much-unknown"]);
   assert.equal(document.carriedCount, 0);
 });
+
+test("a service with allowed sources says that its reader must know them, and one without them does not", () => {
+  const cluster = new Cluster(1);
+  const [document] = cluster.documents as [ConfigurationDocument];
+  const made = service("203.0.113.1", { allowedSources: ["198.51.100.0/24"] });
+  const needs = () => {
+    const entries = Automerge.load<Record<string, string>>(document.save());
+    return (JSON.parse(entries[`service/${made.id}`] ?? "null") as { n?: string }).n;
+  };
+  document.putService(made);
+  assert.equal(needs(), "allowed-sources");
+  document.putService(service("203.0.113.1"));
+  assert.equal(needs(), undefined);
+  for (const allowedSources of [[], ["198.51.100.7/24"], ["everybody"], Array(257).fill("198.51.100.0/24")])
+    assert.throws(() => document.putService(service("203.0.113.1", { allowedSources })), {
+      code: "SERVICE_INVALID",
+    });
+});

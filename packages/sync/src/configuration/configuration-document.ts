@@ -261,8 +261,6 @@ export class ConfigurationDocument {
     this.#handle.free();
   }
 
-  // -------------------------------------------------------------------------------------------------------------
-
   #sendAll(to: number): void {
     this.#ports.send(to, this.#handle.getHeads(), this.#handle.getChanges([]));
   }

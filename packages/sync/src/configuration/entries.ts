@@ -24,7 +24,7 @@ import {
   type Service,
   type ServiceId,
 } from "@holdfast/model";
-import { CAPABILITIES, isCapability, TCP_UDP } from "../messages/capabilities.ts";
+import { ALLOWED_SOURCES, CAPABILITIES, isCapability, TCP_UDP } from "../messages/capabilities.ts";
 import { isEndpointValue, isFileImage, isServiceValue } from "./validation.ts";
 
 export interface Entry {
@@ -104,7 +104,10 @@ function neededBy(key: string, value: unknown): Pick<Entry, "needs"> {
   const [kind, name] = splitKey(key);
   if (value === undefined || (kind !== "service" && kind !== "endpoint")) return {};
   const protocol = protocolOfId(name);
-  return protocol === undefined || protocol === PROTOCOL_SCTP ? {} : { needs: TCP_UDP };
+  // Who knows the one knows the other.
+  if (protocol !== undefined && protocol !== PROTOCOL_SCTP) return { needs: TCP_UDP };
+  const isListed = kind === "service" && "allowedSources" in (value as Service);
+  return isListed ? { needs: ALLOWED_SOURCES } : {};
 }
 
 export function isFirstKind(key: string): boolean {

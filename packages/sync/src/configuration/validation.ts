@@ -1,8 +1,10 @@
 // What may stand in the configuration. Checked before a member's own edit is written and before a peer's is applied.
 import {
   ADDRESS_COUNT_MAX_PER_ENDPOINT,
+  ALLOWED_SOURCE_COUNT_MAX,
   announceProblem,
   beginningProblem,
+  canonicalPrefix,
   ENDPOINT_COUNT_MAX,
   type Endpoint,
   type FileImage,
@@ -46,6 +48,7 @@ export const SERVICE_FIELDS: Readonly<Record<keyof Omit<Service, "endpoints" | "
   idleTimeoutS: true,
   restartNewAddresses: true,
   clientPrefixes: true,
+  allowedSources: true,
   withdrawWhenDown: true,
   natPort: true,
   endpointsMayBegin: true,
@@ -141,6 +144,8 @@ function serviceValueProblem(id: string, value: object): string | undefined {
   ) {
     return `clientPrefixes must be at most ${PREFIX_COUNT_MAX} prefixes`;
   }
+  if (service.allowedSources !== undefined && !isAllowedSources(service.allowedSources))
+    return `allowedSources must be 1 to ${ALLOWED_SOURCE_COUNT_MAX} prefixes, without bits behind their lengths`;
   const beginning = beginningProblem({ ...service, vips });
   if (beginning !== undefined) return beginning;
   if (Array.isArray(service.peers) && !service.peers.every(isAddress)) return "the peers must be addresses";
@@ -150,6 +155,15 @@ function serviceValueProblem(id: string, value: object): string | undefined {
   const check = service.healthCheck === undefined ? undefined : healthCheckProblem(service.healthCheck);
   const announce = service.announce === undefined ? undefined : announceProblem(service.announce);
   return check ?? announce ?? removalProblem(service);
+}
+
+function isAllowedSources(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    value.length >= 1 &&
+    value.length <= ALLOWED_SOURCE_COUNT_MAX &&
+    value.every((prefix) => typeof prefix === "string" && canonicalPrefix(prefix) === prefix)
+  );
 }
 
 function removalProblem(service: Partial<Record<keyof Service, unknown>>): string | undefined {

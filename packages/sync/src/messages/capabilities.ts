@@ -22,8 +22,20 @@ export const TCP_UDP = "tcp-udp";
  */
 export const LIST_VOTES = "list-votes";
 
+/**
+ * Knows `allowedSources` of a service. A member without it carries such a service and does not serve it,
+ * rather than serve it to everybody.
+ */
+export const ALLOWED_SOURCES = "allowed-sources";
+
 /** What this build offers. */
-export const CAPABILITIES: readonly string[] = [CARRIES_UNKNOWN, MEMBER_LISTS, TCP_UDP, LIST_VOTES];
+export const CAPABILITIES: readonly string[] = [
+  CARRIES_UNKNOWN,
+  MEMBER_LISTS,
+  TCP_UDP,
+  LIST_VOTES,
+  ALLOWED_SOURCES,
+];
 
 export const CAPABILITY_COUNT_MAX = 64;
 export const CAPABILITY_LENGTH_MAX = 32;

@@ -1,5 +1,12 @@
 // A small world for generated packets: VIPs, endpoints, and flows in all their variants.
-import { type Address, PROTOCOL_SCTP, type Protocol, type Random } from "@holdfast/model";
+import {
+  type Address,
+  PROTOCOL_SCTP,
+  type Prefix,
+  type Protocol,
+  parsePrefix,
+  type Random,
+} from "@holdfast/model";
 
 /** The shape of the forwarder's Flow, which the testkit does not know. */
 export interface GeneratedFlow {
@@ -27,7 +34,11 @@ export interface PacketWorld {
   readonly local: readonly {
     readonly address: Address;
     readonly owned: boolean;
-    readonly ports: readonly { readonly protocol: Protocol; readonly port: number }[];
+    readonly ports: readonly {
+      readonly protocol: Protocol;
+      readonly port: number;
+      readonly allowedSources?: readonly Prefix[];
+    }[];
   }[];
   readonly endpoints: readonly {
     readonly protocol: Protocol;
@@ -35,6 +46,16 @@ export interface PacketWorld {
     readonly port: number;
   }[];
   readonly flows: readonly GeneratedFlow[];
+}
+
+const ALLOWED = [
+  {},
+  { allowedSources: prefixes("10.1.0.0/24", "10.1.255.254/32", "fd00:1::/32") },
+  { allowedSources: [] },
+];
+
+function prefixes(...texts: string[]): readonly Prefix[] {
+  return texts.map((text) => parsePrefix(text)).filter((prefix) => prefix !== undefined);
 }
 
 interface Network {
@@ -72,7 +93,8 @@ export function packetWorld(random: Random, associationCount: number): PacketWor
       vips.map((address, i) => ({
         address,
         owned: i < vips.length - 1,
-        ports: [{ protocol: PROTOCOL_SCTP, port: WORLD_SERVICE_PORT }],
+        // From anywhere, from some networks of clients, from nowhere.
+        ports: [{ protocol: PROTOCOL_SCTP, port: WORLD_SERVICE_PORT, ...ALLOWED[i % ALLOWED.length] }],
       })),
     ),
     endpoints: NETWORKS.flatMap(({ endpoints }) =>

@@ -1,5 +1,10 @@
 // Generated from the BPF object's BTF by abi/generate.ts; the source is program/abi.h. Do not edit.
 
+export const ALLOWED_VALUE = {
+  YES: 1,
+  NO: 2,
+} as const;
+
 export const BUDGET = {
   PROVEN: 0,
   INIT: 1,
@@ -53,7 +58,8 @@ export const DROP_REASON = {
   TTL_EXPIRED: 22,
   UNREADABLE: 23,
   FOREIGN_CLAIM: 24,
-  REASON_COUNT: 25,
+  SOURCE_NOT_ALLOWED: 25,
+  REASON_COUNT: 26,
 } as const;
 
 export const EVENT = {
@@ -115,6 +121,11 @@ export const PORT_KIND = {
   ENDPOINT: 2,
 } as const;
 
+export const PORT_LIST = {
+  NONE: 1,
+  FIRST: 2,
+} as const;
+
 export const PUNT_FLAG = {
   CHECKSUM_PARTIAL: 1,
   COPY: 2,
@@ -145,6 +156,14 @@ export const PUNT_REASON = {
 export const ADDRESS = {
   SIZE: 16,
   bytes: 0,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const ALLOWED_KEY = {
+  SIZE: 24,
+  prefixLength: 0,
+  list: 4,
+  address: 8,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */

@@ -24,7 +24,7 @@ import { CounterMap } from "./counters.ts";
 import { type DataPlane, loadDataPlane } from "./data-plane.ts";
 import { FlowTable } from "./flow-table.ts";
 import { KernelClock } from "./kernel-clock.ts";
-import { LocalTables } from "./local-tables.ts";
+import { LocalTables, type WayOut } from "./local-tables.ts";
 import { NexthopTable } from "./nexthops.ts";
 import { PuntReader } from "./punt-reader.ts";
 import { RawSender } from "./raw-sender.ts";
@@ -192,10 +192,8 @@ class KernelFastPath implements BpfFastPath {
       clock,
       nowMs,
     );
-    this.#local = new LocalTables({ local: maps.hf_local, ports: maps.hf_ports }, (index) => {
-      const link = this.#nexthops.link(index);
-      return link?.mac.length === 6 ? { mac: link.mac, xdp: interfaces.mayTransmit(link) } : undefined;
-    });
+    const tables = { local: maps.hf_local, ports: maps.hf_ports, allowed: maps.hf_allowed };
+    this.#local = new LocalTables(tables, (index) => this.#wayOut(index), options.logger);
     interfaces.onTransmitChanged = (index) => {
       this.#nexthops.transmitChanged(index);
       this.#local.refresh();
@@ -216,6 +214,11 @@ class KernelFastPath implements BpfFastPath {
       this.#flows.adopt();
       this.#repointNow();
     }
+  }
+
+  #wayOut(index: number): WayOut | undefined {
+    const link = this.#nexthops.link(index);
+    return link?.mac.length === 6 ? { mac: link.mac, xdp: this.#interfaces.mayTransmit(link) } : undefined;
   }
 
   get mode(): FastPathMode {

@@ -27,7 +27,9 @@ export const PINNED_MAPS = [
   "hf_proven",
   "hf_unproven",
 ] as const;
-export type MapName = (typeof PINNED_MAPS)[number];
+/** Written anew by each daemon. */
+const OWN_MAPS = ["hf_allowed"] as const;
+export type MapName = (typeof PINNED_MAPS)[number] | (typeof OWN_MAPS)[number];
 
 export interface DataPlane {
   /** Maps were there already: an earlier daemon's, with its flows. */
@@ -90,6 +92,7 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
     const maps = {} as Record<MapName, number>;
     for (const name of PINNED_MAPS) maps[name] = bpf.mapFd(bpf.findMap(object, name));
     if (pins !== undefined && found?.isMoved === true) moveOver(options.log, pins, found, maps, layouts);
+    for (const name of OWN_MAPS) maps[name] = bpf.mapFd(bpf.findMap(object, name));
     const program = (name: string) => bpf.programFd(bpf.findProgram(object, name));
     return {
       adopted: found !== undefined,

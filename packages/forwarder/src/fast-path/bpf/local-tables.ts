@@ -1,14 +1,14 @@
 // VIPs, their ports and the endpoints, kept in the maps as they were last set: only differences are written.
 
-import { type Address, addressBytes } from "@holdfast/model";
-import { libbpf } from "../../kernel/libbpf.ts";
-import { errnoName } from "../../kernel/libc.ts";
+import { type Address, addressBytes, type Logger, silentLogger } from "@holdfast/model";
 import type { FastPathEndpoint, LocalAddress, ProtocolPort } from "../port.ts";
-import { LOCAL, LOCAL_FLAG, PORT_KEY, PORT_KIND } from "./abi.ts";
+import { LOCAL, LOCAL_FLAG, PORT_KEY, PORT_KIND, PORT_LIST } from "./abi.ts";
+import { AllowedLists } from "./allowed-lists.ts";
+import { SyncedMap } from "./synced-map.ts";
 
 /** Beside each endpoint: its port at any address. */
 const ANY_ADDRESS = Buffer.alloc(16);
-const VALUE_ONE = Buffer.from([1, 0, 0, 0]);
+const ANYBODY = portValue(PORT_LIST.NONE);
 
 /** Both families in 16 bytes, as the maps key on them. */
 export function mappedAddress(address: Address): Buffer {
@@ -30,6 +30,7 @@ export interface WayOut {
 export class LocalTables {
   readonly #local: SyncedMap;
   readonly #ports: SyncedMap;
+  readonly #lists: AllowedLists;
   readonly #wayOut: (interfaceIndex: number) => WayOut | undefined;
   #given: readonly LocalAddress[] = [];
   #addresses: readonly Address[] = [];
@@ -37,11 +38,13 @@ export class LocalTables {
   #endpoints = new Map<string, Buffer>();
 
   constructor(
-    fds: { readonly local: number; readonly ports: number },
+    fds: { readonly local: number; readonly ports: number; readonly allowed: number },
     wayOut: (interfaceIndex: number) => WayOut | undefined,
+    log: Logger = silentLogger,
   ) {
     this.#local = new SyncedMap(fds.local, 16);
     this.#ports = new SyncedMap(fds.ports, PORT_KEY.SIZE);
+    this.#lists = new AllowedLists(fds.allowed, log);
     this.#wayOut = wayOut;
   }
 
@@ -53,16 +56,22 @@ export class LocalTables {
     for (const address of this.#addresses) gone.delete(address);
     const wanted = new Map<string, Buffer>();
     this.#services = new Map();
+    const lists = this.#lists.begin();
     for (const local of addresses) {
       const key = mappedAddress(local.address);
       wanted.set(key.toString("latin1"), this.#localValue(local));
       for (const served of local.ports) {
-        this.#services.set(portKey(key, served, PORT_KIND.SERVICE).toString("latin1"), VALUE_ONE);
+        const list = served.allowedSources && lists.numberOf(served.allowedSources);
+        const value = list === undefined ? ANYBODY : portValue(list);
+        this.#services.set(portKey(key, served, PORT_KIND.SERVICE).toString("latin1"), value);
       }
     }
+    // Lists before the ports that have them, and away after none has them: nobody is kept out in between.
+    lists.write();
     // Ports first: a VIP that is known before its ports would drop what it is asked for.
     this.#setPorts();
     this.#local.set(wanted);
+    lists.settle();
     return gone;
   }
 
@@ -75,8 +84,8 @@ export class LocalTables {
     this.#endpoints = new Map();
     for (const endpoint of endpoints) {
       const key = portKey(mappedAddress(endpoint.address), endpoint, PORT_KIND.ENDPOINT);
-      this.#endpoints.set(key.toString("latin1"), VALUE_ONE);
-      this.#endpoints.set(portKey(ANY_ADDRESS, endpoint, PORT_KIND.ENDPOINT).toString("latin1"), VALUE_ONE);
+      this.#endpoints.set(key.toString("latin1"), ANYBODY);
+      this.#endpoints.set(portKey(ANY_ADDRESS, endpoint, PORT_KIND.ENDPOINT).toString("latin1"), ANYBODY);
     }
     this.#setPorts();
   }
@@ -100,6 +109,12 @@ export class LocalTables {
   }
 }
 
+function portValue(list: number): Buffer {
+  const value = Buffer.alloc(4);
+  value.writeUInt32LE(list);
+  return value;
+}
+
 function portKey(address: Uint8Array, { protocol, port }: ProtocolPort, kind: number): Buffer {
   const key = Buffer.alloc(PORT_KEY.SIZE);
   key.set(address, PORT_KEY.address);
@@ -107,35 +122,4 @@ function portKey(address: Uint8Array, { protocol, port }: ProtocolPort, kind: nu
   key.writeUInt16LE(kind, PORT_KEY.kind);
   key.writeUInt8(protocol, PORT_KEY.protocol);
   return key;
-}
-
-/** A hash map whose whole contents are given each time. Keys are Latin-1 strings of their bytes. */
-class SyncedMap {
-  readonly #fd: number;
-  #contents = new Map<string, Buffer>();
-
-  constructor(fd: number, keySize: number) {
-    this.#fd = fd;
-    // What an earlier daemon left is known, so that it goes when it is not wanted.
-    const none = Buffer.alloc(0);
-    let key: Buffer | null = null;
-    for (;;) {
-      const next = Buffer.alloc(keySize);
-      if (libbpf().nextKey(fd, key, next) !== 0) break;
-      this.#contents.set(next.toString("latin1"), none);
-      key = next;
-    }
-  }
-
-  set(wanted: Map<string, Buffer>): void {
-    for (const [key, value] of wanted) {
-      if (this.#contents.get(key)?.equals(value)) continue;
-      const result = libbpf().update(this.#fd, Buffer.from(key, "latin1"), value, 0);
-      if (result !== 0) throw new Error(`writing the table of VIPs failed with ${errnoName(result)}`);
-    }
-    for (const key of this.#contents.keys()) {
-      if (!wanted.has(key)) libbpf().remove(this.#fd, Buffer.from(key, "latin1"));
-    }
-    this.#contents = wanted;
-  }
 }

@@ -97,7 +97,8 @@ export class TestRunner {
       new KernelClock(this.plane.clockProgram),
       () => Number(process.hrtime.bigint()) / 1e6,
     );
-    this.local = new LocalTables({ local: maps.hf_local, ports: maps.hf_ports }, () => undefined);
+    const tables = { local: maps.hf_local, ports: maps.hf_ports, allowed: maps.hf_allowed };
+    this.local = new LocalTables(tables, () => undefined);
     this.#rings = [new Ring(maps.hf_proven, RING_BYTES), new Ring(maps.hf_unproven, RING_BYTES)];
     putAddress(this.#options, 8, this.#in);
     putAddress(this.#options, 16, this.#out);

@@ -1,7 +1,15 @@
 // What the translator looks up: flows, local addresses, endpoints.
 import { addressBytes } from "@holdfast/model";
 import { PROTOCOL, write16 } from "@holdfast/sctp";
-import type { FastPathEndpoint, Flow, FlowCounters, FlowKey, LocalAddress, ProtocolPort } from "../port.ts";
+import type {
+  FastPathEndpoint,
+  Flow,
+  FlowCounters,
+  FlowKey,
+  LocalAddress,
+  ProtocolPort,
+  ServedPort,
+} from "../port.ts";
 import { BytesMap } from "./bytes-map.ts";
 import { type FlowEntry, flowEntry, flowKeyBytes } from "./flow-entry.ts";
 import { PlainTable } from "./plain/tables.ts";
@@ -32,13 +40,14 @@ export class FlowTables {
     const table = new BytesMap<LocalEntry>();
     for (const local of addresses) {
       const bytes = addressBytes(local.address);
-      table.set(bytes, { local, ports: sctpPorts(local.ports), bytes });
+      const ports = new Map(ofSctp(local.ports).map((served) => [served.port, served]));
+      table.set(bytes, { local, ports, bytes });
     }
     this.local = table;
   }
 
   setEndpoints(endpoints: readonly FastPathEndpoint[]): void {
-    this.endpointPorts = sctpPorts(endpoints);
+    this.endpointPorts = new Set(ofSctp(endpoints).map(({ port }) => port));
     this.#endpoints = new BytesMap();
     for (const { address, port, protocol } of endpoints) {
       const bytes = addressBytes(address);
@@ -106,14 +115,14 @@ export class FlowTables {
 }
 
 /** Those that decide about packets without a flow of SCTP. */
-function sctpPorts(ports: readonly ProtocolPort[]): ReadonlySet<number> {
-  return new Set(ports.filter(({ protocol }) => protocol === PROTOCOL.SCTP).map(({ port }) => port));
+function ofSctp<Port extends ProtocolPort>(ports: readonly Port[]): readonly Port[] {
+  return ports.filter(({ protocol }) => protocol === PROTOCOL.SCTP);
 }
 
 export interface LocalEntry {
   readonly local: LocalAddress;
   /** Of SCTP. */
-  readonly ports: ReadonlySet<number>;
+  readonly ports: ReadonlyMap<number, ServedPort>;
   readonly bytes: Uint8Array;
 }
 

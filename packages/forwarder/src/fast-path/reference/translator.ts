@@ -3,6 +3,7 @@
 //
 // `decide` looks and changes nothing; `apply` rewrites. The order of the tests in `decide` is part of the contract:
 // docs/decisions/0010 lists it.
+import { prefixContains } from "@holdfast/model";
 import {
   applyDelta,
   COMMON_HEADER_SIZE,
@@ -27,7 +28,7 @@ import {
   VERIFICATION_TAG_OFFSET,
   write16,
 } from "@holdfast/sctp";
-import type { PuntReason } from "../port.ts";
+import type { PuntReason, ServedPort } from "../port.ts";
 import { ChunkSummary } from "./chunk-summary.ts";
 import type { Egress, EgressFinder } from "./egress.ts";
 import { FLOW_KEY_SIZE_MAX, type FlowEntry } from "./flow-entry.ts";
@@ -150,13 +151,23 @@ export class Translator {
 
   #decideMiss(bytes: Uint8Array, start: number, local: LocalEntry): Verdict {
     const reason = this.#chunks.punt;
+    const served = local.ports.get(read16(bytes, start + 2));
+    if (reason === "init" && served !== undefined && !this.#mayBegin(bytes, start, served))
+      return drop("source-not-allowed");
     // An INIT-ACK may come from another of the endpoint's addresses than the INIT went to (RFC 9260 §5.1.3 has the
     // client take them from the list), and this is the first that is heard of it.
     const admitted =
-      reason === "initAck" ||
-      local.ports.has(read16(bytes, start + 2)) ||
-      this.#tables.endpointPorts.has(read16(bytes, start));
+      reason === "initAck" || served !== undefined || this.#tables.endpointPorts.has(read16(bytes, start));
     return admitted ? punt(reason ?? "miss", 0) : drop("port-not-served");
+  }
+
+  /** What an endpoint begins is the slow path's business: it is no client. */
+  #mayBegin(bytes: Uint8Array, start: number, { allowedSources }: ServedPort): boolean {
+    if (allowedSources === undefined) return true;
+    const { sourceOffset, addressSize } = this.#header;
+    const source = bytes.subarray(sourceOffset, sourceOffset + addressSize);
+    if (allowedSources.some((prefix) => prefixContains(prefix, source))) return true;
+    return this.#tables.isEndpoint(bytes, sourceOffset, addressSize, read16(bytes, start), PROTOCOL.SCTP);
   }
 
   /** An ICMP error that quotes the tag of an association in force: its way back is the flow of the other direction. */

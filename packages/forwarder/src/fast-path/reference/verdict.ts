@@ -17,6 +17,7 @@ export type DropReason =
   | "icmp-other"
   | "not-owned"
   | "port-not-served"
+  | "source-not-allowed"
   | "wrong-tag"
   | "unverified-destination"
   | "punt-rate"

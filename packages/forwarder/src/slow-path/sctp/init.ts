@@ -37,7 +37,7 @@ import { replacePayload } from "../../packet/translate.ts";
 import { filterListed } from "../../path-mapping/client-filter.ts";
 import { familiesOf } from "../../path-mapping/families.ts";
 import { pairAddresses } from "../../path-mapping/pairing.ts";
-import { placesOf, type ServiceEntry } from "../../services/registry.ts";
+import { isAllowedSource, placesOf, type ServiceEntry } from "../../services/registry.ts";
 import { refuseHostName, refusePort, refuseRestart } from "./answers.ts";
 import { findPlace, type NoPlace, type Place } from "./place.ts";
 
@@ -63,6 +63,7 @@ export function handleInit(core: Core, input: SctpInput, entry: ServiceEntry, vi
   const { source, packet } = input;
   // An endpoint of one service may be a client of another, or of its own: its address is one that clients can have.
   if (core.clientFilter.isOwn(source)) return drop(core, "source-not-unicast", input.bytes);
+  if (!isAllowedSource(entry, source)) return drop(core, "source-not-allowed", input.bytes);
   const unfiltered = init.addresses.map((bytes) => addressFromBytes(bytes));
   // Before the filter: two members with different ideas of what is private must still name the session alike.
   const smallest = smallestOf(source, unfiltered);

@@ -82,7 +82,7 @@ export function serviceRoutes(sources: ApiSources) {
       }),
       idleTimeoutS: service.idleTimeoutS,
       restartNewAddresses: service.restartNewAddresses,
-      clientPrefixes: [...service.clientPrefixes],
+      ...prefixesOf(service),
       withdrawWhenDown: service.withdrawWhenDown,
       natPort: service.natPort ?? NAT_PORT_POLICY_DEFAULT,
       endpointsMayBegin: service.endpointsMayBegin ?? false,
@@ -311,6 +311,11 @@ export function serviceRoutes(sources: ApiSources) {
   };
 }
 
+const prefixesOf = ({ clientPrefixes, allowedSources = [] }: Service) => ({
+  clientPrefixes: [...clientPrefixes],
+  allowedSources: [...allowedSources],
+});
+
 /** The specification that a service came from. */
 export function specOf(service: Service): ServiceSpec {
   return {
@@ -322,7 +327,7 @@ export function specOf(service: Service): ServiceSpec {
     endpoints: service.endpoints.map(specOfEndpoint),
     idleTimeoutS: service.idleTimeoutS,
     restartNewAddresses: service.restartNewAddresses,
-    clientPrefixes: [...service.clientPrefixes],
+    ...prefixesOf(service),
     withdrawWhenDown: service.withdrawWhenDown,
     natPort: service.natPort ?? NAT_PORT_POLICY_DEFAULT,
     endpointsMayBegin: service.endpointsMayBegin ?? false,

@@ -85,7 +85,9 @@ enum hf_drop_reason {
 	HF_DROP_UNREADABLE = 23,
 	/* Somebody else claims a VIP by ARP or neighbour advertisement. */
 	HF_DROP_FOREIGN_CLAIM = 24,
-	HF_DROP_REASON_COUNT = 25,
+	/* What would begin an association comes from where its service does not allow it. */
+	HF_DROP_SOURCE_NOT_ALLOWED = 25,
+	HF_DROP_REASON_COUNT = 26,
 };
 
 /* Why a packet was punted. Names become camelCase: punt.initAck. */
@@ -165,6 +167,18 @@ enum hf_interface_flag {
 enum hf_port_kind {
 	HF_PORT_SERVICE = 1,
 	HF_PORT_ENDPOINT = 2,
+};
+
+/* The value of a port: anybody may begin there; above, the number of the list of those who may. */
+enum hf_port_list {
+	HF_PORT_LIST_NONE = 1,
+	HF_PORT_LIST_FIRST = 2,
+};
+
+/* What a list says of a prefix. One that says nothing of a source is not loaded: the slow path decides. */
+enum hf_allowed_value {
+	HF_ALLOWED_YES = 1,
+	HF_ALLOWED_NO = 2,
 };
 
 enum hf_punt_flag {
@@ -309,6 +323,13 @@ struct hf_port_key {
 	__u16 kind;
 	__u8 protocol;
 	__u8 spare[3];
+};
+
+/* The longest prefix counts: 32 bits of the list, then those of the address. One family a list. */
+struct hf_allowed_key {
+	__u32 prefix_length;
+	__u32 list;
+	__u8 address[16];
 };
 
 struct hf_interface {

@@ -319,15 +319,38 @@ static __always_inline __u32 fragment_detail(__u32 mark)
 	return HF_PUNT_FRAGMENT | HF_PUNT_PROVEN << 16;
 }
 
-static __always_inline bool port_known(const struct hf_address *address, __be16 port, __u16 kind)
+/* 0: nothing has it. Of a service, otherwise, see enum hf_port_list. */
+static __always_inline __u32 port_list(const struct hf_address *address, __be16 port, __u16 kind)
 {
 	struct hf_port_key key = {};
+	__u32 *value;
 
 	__builtin_memcpy(key.address, address->bytes, 16);
 	key.port = port;
 	key.kind = kind;
 	set_protocol(key);
-	return bpf_map_lookup_elem(&hf_ports, &key) != 0;
+	value = bpf_map_lookup_elem(&hf_ports, &key);
+	return value ? *value : 0;
+}
+
+static __always_inline bool port_known(const struct hf_address *address, __be16 port, __u16 kind)
+{
+	return port_list(address, port, kind) != 0;
+}
+
+/* Whether what begins at a port with this list may come from there. */
+static __noinline bool source_refused(const struct hf_address *source, __u32 list)
+{
+	struct hf_allowed_key key;
+	__u32 *value;
+
+	if (list < HF_PORT_LIST_FIRST)
+		return false;
+	key.prefix_length = 32 + 128;
+	key.list = list;
+	__builtin_memcpy(key.address, source->bytes, 16);
+	value = bpf_map_lookup_elem(&hf_allowed, &key);
+	return value && *value == HF_ALLOWED_NO;
 }
 
 /* Some endpoint has this port: a session's may speak from an address that is its own and that nobody configured. */

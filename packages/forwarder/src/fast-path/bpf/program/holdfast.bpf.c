@@ -57,6 +57,8 @@ enum hf_nexthop_flag hf_emit_nexthop_flag;
 enum hf_local_flag hf_emit_local_flag;
 enum hf_interface_flag hf_emit_interface_flag;
 enum hf_port_kind hf_emit_port_kind;
+enum hf_port_list hf_emit_port_list;
+enum hf_allowed_value hf_emit_allowed_value;
 enum hf_punt_flag hf_emit_punt_flag;
 enum hf_budget hf_emit_budget;
 struct hf_clock hf_emit_clock;

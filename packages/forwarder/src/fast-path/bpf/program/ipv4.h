@@ -8,7 +8,7 @@ __noinline int NAME(other4)(CONTEXT *ctx)
 {
 	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
 	struct iphdr *ip = data + IP_OFFSET;
-	__u32 header, total, parts, detail;
+	__u32 header, total, parts, detail, list;
 	struct hf_address address = {};
 	struct sctp_header *sctp;
 	struct hf_local *local;
@@ -47,14 +47,19 @@ __noinline int NAME(other4)(CONTEXT *ctx)
 	if (parts >> 16)
 		return NAME(drop)((parts >> 16) - 1);
 	detail |= punt_reason(parts);
-	if (!port_known(&address, sctp->destination_port, HF_PORT_SERVICE)) {
-		map_address4(&address, ip->saddr);
+	list = port_list(&address, sctp->destination_port, HF_PORT_SERVICE);
+	map_address4(&address, ip->saddr);
+	if (!list) {
 		if (port_known(&address, sctp->source_port, HF_PORT_ENDPOINT)) {
 			if (parts & PART_INIT_ACK)
 				detail |= HF_PUNT_PROVEN << 16;
 		} else if (punt_reason(parts) != HF_PUNT_INIT_ACK && !endpoint_port(&address, sctp->source_port)) {
 			return NAME(drop)(HF_DROP_PORT_NOT_SERVED);
 		}
+	} else if (parts & PART_INIT && source_refused(&address, list) &&
+		   !port_known(&address, sctp->source_port, HF_PORT_ENDPOINT)) {
+		/* What an endpoint begins is the slow path's business: it is no client. */
+		return NAME(drop)(HF_DROP_SOURCE_NOT_ALLOWED);
 	}
 	return NAME(punt)(ctx, detail, 0);
 }

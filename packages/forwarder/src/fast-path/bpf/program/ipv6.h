@@ -52,7 +52,7 @@ __noinline int NAME(other6)(CONTEXT *ctx, __u32 upper)
 {
 	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
 	struct ipv6hdr *ip = data + IP_OFFSET;
-	__u32 offset, total, parts, detail, protocol;
+	__u32 offset, total, parts, detail, protocol, list;
 	struct hf_address address;
 	struct sctp_header *sctp;
 	struct hf_local *local;
@@ -101,14 +101,19 @@ __noinline int NAME(other6)(CONTEXT *ctx, __u32 upper)
 	if (parts >> 16)
 		return NAME(drop)((parts >> 16) - 1);
 	detail |= punt_reason(parts);
-	if (!port_known(&address, sctp->destination_port, HF_PORT_SERVICE)) {
-		__builtin_memcpy(&address, &ip->saddr, 16);
+	list = port_list(&address, sctp->destination_port, HF_PORT_SERVICE);
+	__builtin_memcpy(&address, &ip->saddr, 16);
+	if (!list) {
 		if (port_known(&address, sctp->source_port, HF_PORT_ENDPOINT)) {
 			if (parts & PART_INIT_ACK)
 				detail |= HF_PUNT_PROVEN << 16;
 		} else if (punt_reason(parts) != HF_PUNT_INIT_ACK && !endpoint_port(&address, sctp->source_port)) {
 			return NAME(drop)(HF_DROP_PORT_NOT_SERVED);
 		}
+	} else if (parts & PART_INIT && source_refused(&address, list) &&
+		   !port_known(&address, sctp->source_port, HF_PORT_ENDPOINT)) {
+		/* What an endpoint begins is the slow path's business: it is no client. */
+		return NAME(drop)(HF_DROP_SOURCE_NOT_ALLOWED);
 	}
 	return NAME(punt)(ctx, detail, 0);
 }

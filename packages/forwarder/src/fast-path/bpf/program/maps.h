@@ -46,6 +46,15 @@ struct {
 	__type(value, __u32);
 } hf_ports SEC(".maps");
 
+/* Whose addresses may begin at a port with a list. Not pinned: the daemon writes it anew. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1048576);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hf_allowed_key);
+	__type(value, __u32);
+} hf_allowed SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, HF_INTERFACE_SLOT_COUNT);
