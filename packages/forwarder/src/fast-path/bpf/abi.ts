@@ -101,6 +101,7 @@ export const LIMITS = {
   KNOCK_AGE_MAX: 10000,
   SOURCE_COUNT: 65536,
   SOURCE_AGE: 131072,
+  SOURCE_NOTE_SHIFT: 8,
 } as const;
 
 export const LOCAL_FLAG = {

@@ -48,6 +48,8 @@ enum hf_limits {
 	HF_SOURCE_COUNT = 65536,
 	/* Jiffies after the last packet with the right tag: two minutes or more, longer than any stack's HEARTBEAT waits. */
 	HF_SOURCE_AGE = 131072,
+	/* Of a flow's packets, one in so many jiffies (a power of two) notes its source. */
+	HF_SOURCE_NOTE_SHIFT = 8,
 };
 
 /* Why a packet was dropped. Names become kebab-case: drop.wrong-tag. */

@@ -291,7 +291,7 @@ static __always_inline struct hf_source *source_of(__u32 mark)
 	return bpf_map_lookup_elem(&hf_sources, &slot);
 }
 
-/* A packet with the right tag came from there. Once in a jiffy and flow is enough. */
+/* A packet with the right tag came from there. Once in some jiffies and flow is enough. */
 static __always_inline void note_source(__u32 mark, __u32 now)
 {
 	struct hf_source *source = source_of(mark);

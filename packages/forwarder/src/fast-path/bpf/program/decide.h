@@ -73,17 +73,20 @@ static __always_inline int NAME(decide)(CONTEXT *ctx, struct hf_flow_head *flow,
 	return ACTION_PASS;
 }
 
-/* Counts a packet that is forwarded. true: the first of its jiffy. */
+/* Counts a packet that is forwarded. true: the flow's first, or the first in some jiffies: its source is worth a note,
+ * which is a cache line more.
+ */
 static __always_inline bool NAME(note_packet)(struct hf_flow_head *flow, struct hf_nexthop *nexthop, __u32 now, __u32 size)
 {
-	bool first = flow->last_seen != now;
+	__u32 since = flow->last_seen ^ now;
+	bool is_news = !flow->packets || since >> HF_SOURCE_NOTE_SHIFT;
 
-	if (first)
+	if (since)
 		flow->last_seen = now;
 	use_nexthop(nexthop, now);
 	flow->packets++;
 	flow->bytes += size;
-	return first;
+	return is_news;
 }
 
 /* Ports, and what they change in the checksum. `size`: of the SCTP packet. */
