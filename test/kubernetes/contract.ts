@@ -5,6 +5,7 @@ import { until } from "@holdfast/testkit";
 import { PODS, VIP_POOLS } from "../../packages/kubernetes/src/objects.ts";
 import type { VipPoolObject } from "../../packages/kubernetes/src/pools/pool.ts";
 import { addSession } from "../../packages/node/src/api/testing/fake-node.ts";
+import { describePorts } from "./contract-ports.ts";
 import { type Cluster, NAMESPACE, pod, type World } from "./world.ts";
 
 /** `open`: on an API server for tests or a real one. */
@@ -271,37 +272,6 @@ export function describeContract(name: string, open: () => Promise<World>): void
       assert.equal((await world.view(ID)).endpoints.length, 32);
     });
 
-    test("TCP and UDP ports say that they are not served, SCTP ones are", async () => {
-      await cluster.service(
-        "mixed",
-        {},
-        {
-          ports: [
-            { name: "n2", port: 38412, protocol: "SCTP" },
-            { name: "web", port: 80, protocol: "TCP" },
-          ],
-        },
-      );
-      await cluster.address("mixed");
-      const { status } = await cluster.get("mixed");
-      assert.deepEqual(status?.loadBalancer?.ingress?.[0]?.ports, [
-        { port: 38412, protocol: "SCTP" },
-        { port: 80, protocol: "TCP", error: "holdfast.io/ProtocolNotServed" },
-      ]);
-      assert.ok(status?.conditions?.some(({ reason }) => reason === "LoadBalancerMixedProtocolNotSupported"));
-      await cluster.service("web", {}, { ports: [{ name: "web", port: 80, protocol: "TCP" }] });
-      await cluster.event("web", "ProtocolNotServed");
-      assert.equal((await cluster.get("web")).status?.loadBalancer?.ingress, undefined);
-    });
-
-    test("source ranges that are not enforced are no open door", async () => {
-      await cluster.service("amf", {}, { loadBalancerSourceRanges: ["10.0.0.0/8"] });
-      await cluster.event("amf", "SourceRangesNotEnforced");
-      assert.deepEqual(await world.served(), []);
-      await cluster.patch("amf", { spec: { loadBalancerSourceRanges: ["0.0.0.0/0"] } });
-      await cluster.address("amf");
-    });
-
     test("a slip in the annotations of a Service that is served changes nothing and is told", async () => {
       await cluster.service("amf", THREE);
       await cluster.address("amf");
@@ -448,5 +418,7 @@ export function describeContract(name: string, open: () => Promise<World>): void
       assert.equal(await cluster.address("amf"), "203.0.113.2");
       assert.equal((await world.view(ID)).name, "by hand");
     });
+
+    describePorts(() => world);
   });
 }

@@ -12,7 +12,6 @@ import { Allocator, type Assignment } from "../pools/allocator.ts";
 import { readAnnotations } from "../services/annotations.ts";
 import {
   finalizerOf,
-  isServed,
   OWNERS_ANNOTATION,
   portKey,
   recordedVips,
@@ -198,7 +197,7 @@ export class Controller {
     const vips = [...recordedVips(service)];
     const [primary] = vips;
     if (primary === undefined) return undefined;
-    const ports = (service.spec?.ports ?? []).filter(isServed);
+    const ports = service.spec?.ports ?? [];
     if (service.metadata.annotations?.[VIPS_ANNOTATION] === undefined)
       for (const vip of ports.flatMap((port) => this.members.get(idOf(primary.vip, port))?.vips ?? []))
         if (!vips.some((each) => each.vip === vip)) vips.push({ vip, pool: "" });

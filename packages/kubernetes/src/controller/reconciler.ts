@@ -7,7 +7,7 @@ import type { KubernetesService, ServicePort } from "../objects.ts";
 import { familyOf } from "../pools/address.ts";
 import type { Allocator, Assignment, Demand } from "../pools/allocator.ts";
 import { readAnnotations, type Settings } from "../services/annotations.ts";
-import { finalizerOf, isServed, portKey, wishesOf } from "../services/demand.ts";
+import { allowedSourcesOf, finalizerOf, portKey, wishesOf } from "../services/demand.ts";
 import { findEndpoints, podsToAskFor } from "../services/endpoints.ts";
 import { idOf, isAsWanted, memberServiceOf } from "../services/member-service.ts";
 import { type PortState, PROTOCOL_NOT_SERVED } from "../services/status.ts";
@@ -31,9 +31,7 @@ export interface ReconcilerParts {
   readonly wallMs: () => number;
 }
 
-const EVERYBODY = ["0.0.0.0/0", "::/0"];
 const DEFAULT_GRACE_S = 30;
-const NOTHING_TO_SERVE = "ProtocolNotServed";
 const DEFERRED = { status: "False", reason: "Pending", message: "Waiting for a VIP." } as const;
 
 export class Reconciler {
@@ -84,19 +82,18 @@ export class Reconciler {
     const { settings, notes, error } = readAnnotations(service.metadata.annotations ?? {});
     this.#told.notes(key, service, notes);
     const states = new Map<string, PortState>();
-    for (const port of ports.filter((each) => !isServed(each)))
-      states.set(portKey(port), {
-        error: PROTOCOL_NOT_SERVED,
-        message: `${port.protocol ?? "TCP"} is not served yet: of this Service the SCTP ports are.`,
-      });
-    const served = ports.filter(isServed);
+    const allowed = allowedSourcesOf(service, []);
     const refusal =
-      error !== undefined ? { reason: "AnnotationInvalid", message: error } : refusedBy(service, served);
+      error !== undefined
+        ? { reason: "AnnotationInvalid", message: error }
+        : typeof allowed === "string"
+          ? { reason: "SourceRangesInvalid", message: allowed }
+          : undefined;
     if (refusal !== undefined) return this.#pending(key, service, refusal, states);
-    const assignment = this.#assign(key, service, settings, served);
+    const assignment = this.#assign(key, service, settings, ports);
     if ("reason" in assignment) return this.#pending(key, service, assignment, states);
     const written = await this.#writer.writeDown(service, assignment);
-    const covered = served.filter((port) => assignment.ports.includes(portKey(port)));
+    const covered = ports.filter((port) => assignment.ports.includes(portKey(port)));
     const wantedIds = await this.#program(key, written, assignment, settings, covered, states);
     for (const view of this.#parts.members.ofKey(key))
       if (!wantedIds.has(view.id) && view.removal === undefined) await this.#parts.members.remove(view);
@@ -138,7 +135,7 @@ export class Reconciler {
   ): Promise<void> {
     const { members, allocator, onPending, onReleased } = this.#parts;
     this.#told.warning(key, service, reason, message);
-    const before = reason === NOTHING_TO_SERVE ? undefined : allocator.assignmentOf(key);
+    const before = allocator.assignmentOf(key);
     if (before === undefined) {
       for (const view of members.ofKey(key)) if (view.removal === undefined) await members.remove(view);
       if (allocator.release(key)) onReleased();
@@ -175,12 +172,14 @@ export class Reconciler {
         ({ metadata, spec }) =>
           metadata.deletionGracePeriodSeconds ?? spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S,
       );
+    const families = [...new Set(vips.map(familyOf))];
+    const allowedSources = allowedSourcesOf(service, families);
     const ids = new Set<string>();
     for (const port of served) {
       const { endpoints, notes } = findEndpoints({
         port,
         slices,
-        families: [...new Set(vips.map(familyOf))],
+        families,
         networks,
         zones: settings.zones ?? [],
         pods,
@@ -196,6 +195,7 @@ export class Reconciler {
           port,
           vips,
           settings,
+          allowedSources: typeof allowedSources === "string" ? [] : allowedSources,
           isSticky: service.spec?.sessionAffinity === "ClientIP",
           endpoints,
           graceS: graces.length === 0 ? undefined : Math.max(...graces),
@@ -223,7 +223,7 @@ export class Reconciler {
       return { error: "holdfast.io/AddressInUse", message };
     }
     if (before !== undefined && isAsWanted(before, wanted)) {
-      this.#told.clear(key, `SyncLoadBalancerFailed ${wanted.port}`);
+      this.#told.clear(key, `SyncLoadBalancerFailed ${portOf(wanted)}`);
       return refusedByMembers(before);
     }
     try {
@@ -232,14 +232,14 @@ export class Reconciler {
         events.normal(
           service,
           "EnsuredLoadBalancer",
-          `The members serve SCTP port ${wanted.port} at ${wanted.vips.join(", ")}.`,
+          `The members serve ${portOf(wanted)} at ${wanted.vips.join(", ")}.`,
         );
-      this.#told.clear(key, `SyncLoadBalancerFailed ${wanted.port}`);
+      this.#told.clear(key, `SyncLoadBalancerFailed ${portOf(wanted)}`);
       return refusedByMembers(view);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      const text = `SCTP port ${wanted.port}: ${error.message} ${error.remedy}`;
-      this.#told.warning(key, service, "SyncLoadBalancerFailed", text, ` ${wanted.port}`);
+      const text = `${portOf(wanted)}: ${error.message} ${error.remedy}`;
+      this.#told.warning(key, service, "SyncLoadBalancerFailed", text, ` ${portOf(wanted)}`);
       // Whom nobody answers, and who was overtaken by another change, tries again soon.
       if (
         isAbsent(error) ||
@@ -249,7 +249,8 @@ export class Reconciler {
       )
         throw error;
       onPending(key);
-      return { error: "holdfast.io/Refused", message: text };
+      const isUnserved = error.code === "SERVICE_NEEDS_UPGRADE" && wanted.protocol !== "sctp";
+      return { error: isUnserved ? PROTOCOL_NOT_SERVED : "holdfast.io/Refused", message: text };
     }
   }
 
@@ -310,21 +311,7 @@ function refusedByMembers({ refused }: ServiceView): PortState {
     : { error: "holdfast.io/Refused", message: `${refused.message} ${refused.remedy}` };
 }
 
-/** What keeps a whole Service from being served. */
-function refusedBy(
-  { spec }: KubernetesService,
-  served: readonly ServicePort[],
-): { readonly reason: string; readonly message: string } | undefined {
-  if (served.length === 0)
-    return {
-      reason: NOTHING_TO_SERVE,
-      message: "None of its ports is SCTP: TCP and UDP are not served yet.",
-    };
-  const ranges = (spec?.loadBalancerSourceRanges ?? []).filter((range) => !EVERYBODY.includes(range.trim()));
-  if (ranges.length === 0) return undefined;
-  return {
-    reason: "SourceRangesNotEnforced",
-    message:
-      "loadBalancerSourceRanges is not enforced yet, and without it everybody would be let in: leave it out, and filter before the members.",
-  };
+/** For texts: `SCTP port 38412`. */
+function portOf({ protocol = "sctp", port }: ReturnType<typeof memberServiceOf>): string {
+  return `${protocol.toUpperCase()} port ${port}`;
 }

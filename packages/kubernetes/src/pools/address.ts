@@ -66,3 +66,11 @@ export function rangeHas({ family, first, last }: Range, address: string): boole
   const found = addressNumber(address);
   return found !== undefined && found.family === family && found.value >= first && found.value <= last;
 }
+
+/** A prefix as members write it, without bits behind its length; undefined: not a prefix. */
+export function canonicalPrefix(text: string): string | undefined {
+  const [, length, ...more] = text.trim().split("/");
+  if (length === undefined || more.length > 0) return undefined;
+  const range = parseRange(text.trim(), false);
+  return range && `${addressText(range.family, range.first)}/${Number(length)}`;
+}

@@ -1,7 +1,6 @@
 // Which VIPs a Service wants, which were written down for it, and which of its ports are served.
-import { ServiceSpecSchema } from "@holdfast/api";
 import type { KubernetesService, ServicePort } from "../objects.ts";
-import { canonical } from "../pools/address.ts";
+import { canonical, canonicalPrefix } from "../pools/address.ts";
 import type { AssignedVip, Wish } from "../pools/allocator.ts";
 import type { Settings } from "./annotations.ts";
 
@@ -15,15 +14,6 @@ const USUAL_CLUSTER = "kubernetes";
 /** Two controllers in one Kubernetes, of two Holdfast clusters, have finalizers of their own: neither cleans up for the other. */
 export function finalizerOf(cluster: string): string {
   return cluster === USUAL_CLUSTER ? FINALIZER : `${FINALIZER}-${cluster}`;
-}
-
-/** The protocols that members serve, as Kubernetes writes them: the API's schema says which there are. */
-const SERVED: readonly string[] = (
-  (ServiceSpecSchema.properties.protocol as { enum?: readonly string[] }).enum ?? ["sctp"]
-).map((protocol) => protocol.toUpperCase());
-
-export function isServed({ protocol = "TCP" }: ServicePort): boolean {
-  return SERVED.includes(protocol);
 }
 
 export function portKey({ protocol = "TCP", port }: ServicePort): string {
@@ -68,4 +58,29 @@ export function recordedVips({ metadata, status }: KubernetesService): readonly 
 
 export function vipsText(vips: readonly AssignedVip[]): string {
   return vips.map(({ vip, pool }) => `${vip}=${pool}`).join(",");
+}
+
+/** Before `loadBalancerSourceRanges` there was this. */
+const SOURCE_RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges";
+const EVERYBODY = { 4: "0.0.0.0/0", 6: "::/0" } as const;
+
+/**
+ * Prefixes from which clients may come, in one form and order; empty: from anywhere. A text: why it cannot be told, and then
+ * nobody is let in on a guess.
+ */
+export function allowedSourcesOf(
+  { spec, metadata }: KubernetesService,
+  families: readonly (4 | 6)[],
+): readonly string[] | string {
+  const ranges = spec?.loadBalancerSourceRanges ?? [];
+  const old = metadata.annotations?.[SOURCE_RANGES_ANNOTATION] ?? "";
+  const texts = ranges.length > 0 ? ranges : old.split(",").filter((text) => text.trim() !== "");
+  const prefixes = new Set<string>();
+  for (const text of texts) {
+    const prefix = canonicalPrefix(text);
+    if (prefix === undefined) return `'${text}' among its source ranges is no prefix.`;
+    prefixes.add(prefix);
+  }
+  if (families.every((family) => prefixes.has(EVERYBODY[family]))) return [];
+  return [...prefixes].sort();
 }

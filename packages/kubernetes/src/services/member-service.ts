@@ -12,6 +12,8 @@ export interface PortDemand {
   readonly port: ServicePort;
   readonly vips: readonly string[];
   readonly settings: Settings;
+  /** Empty: from anywhere. */
+  readonly allowedSources: readonly string[];
   readonly isSticky: boolean;
   readonly endpoints: readonly WantedEndpoint[];
   /** Of pods that are going, seconds; undefined: nothing is known, what is there stays. */
@@ -19,8 +21,16 @@ export interface PortDemand {
 }
 
 /** What marks a member's service as ours. */
-export function nameOf(cluster: string, key: string, port: number): string {
-  return `${cluster}/${key}/${port}`;
+export function nameOf(cluster: string, key: string, { port, protocol }: ServicePort): string {
+  return `${cluster}/${key}/${port}${protocol === "SCTP" ? "" : `-${protocolOf({ protocol }).toLowerCase()}`}`;
+}
+
+export function protocolOf({
+  protocol = "TCP",
+}: {
+  readonly protocol?: ServicePort["protocol"] | undefined;
+}) {
+  return protocol;
 }
 
 /** NAMESPACE/NAME of a member's service that is ours. */
@@ -39,25 +49,47 @@ const DEFAULTED: readonly Field[] = [
   "selection",
   "idleTimeoutS",
   "clientPrefixes",
+  "allowedSources",
   "withdrawWhenDown",
   "natPort",
   "endpointsMayBegin",
   "peers",
 ];
 
+/** What a port of TCP or UDP has no use for is left out, and its idle time has a field of its own. */
+function saidOf({ settings, isSticky, allowedSources, port }: PortDemand): Record<string, unknown> {
+  const { idleTimeoutS, natPort } = settings;
+  const said = {
+    selection: settings.selection ?? (isSticky ? "persist" : undefined),
+    clientPrefixes: settings.clientPrefixes,
+    allowedSources: [...allowedSources],
+    withdrawWhenDown: settings.withdrawWhenDown,
+  };
+  const protocol = protocolOf(port);
+  if (protocol === "SCTP")
+    return {
+      ...said,
+      idleTimeoutS,
+      natPort,
+      endpointsMayBegin: settings.endpointsMayBegin,
+      peers: settings.peers,
+    };
+  const idle = protocol === "TCP" ? { establishedS: idleTimeoutS } : { flowS: idleTimeoutS };
+  return {
+    ...said,
+    natPort: natPort === "require" ? "keep" : natPort,
+    ...(idleTimeoutS !== undefined && { idle }),
+  };
+}
+
 /** Whole: what the Service does not say is the default, so that an annotation that goes takes its effect along. */
 export function memberServiceOf(demand: PortDemand, before: ServiceView | undefined): ServiceInput {
-  const { cluster, key, port, vips, settings, isSticky, endpoints } = demand;
+  const { cluster, key, port, vips, settings, endpoints } = demand;
   const graceS = settings.drainS ?? demand.graceS ?? before?.endpointRemoval?.graceS;
-  const said: Record<string, unknown> = {
-    selection: settings.selection ?? (isSticky ? "persist" : undefined),
-    idleTimeoutS: settings.idleTimeoutS,
-    clientPrefixes: settings.clientPrefixes,
-    withdrawWhenDown: settings.withdrawWhenDown,
-    natPort: settings.natPort,
-    endpointsMayBegin: settings.endpointsMayBegin,
-    peers: settings.peers,
-  };
+  const { idle, ...said } = saidOf(demand) as { idle?: ServiceInput["idle"] } & Record<string, unknown>;
+  const isAsked =
+    settings.healthCheck !== undefined &&
+    (protocolOf(port) === "SCTP" || settings.healthCheck.kind !== "sctp");
   const fields = Object.fromEntries(
     DEFAULTED.map((field) => [
       field,
@@ -66,8 +98,9 @@ export function memberServiceOf(demand: PortDemand, before: ServiceView | undefi
   );
   return {
     ...fields,
-    name: nameOf(cluster, key, port.port),
-    protocol: (port.protocol ?? "TCP").toLowerCase() as "sctp",
+    ...(idle !== undefined && { idle }),
+    name: nameOf(cluster, key, port),
+    protocol: protocolOf(port).toLowerCase() as "sctp",
     vips: [...vips],
     port: port.port,
     endpoints: endpoints.map(({ addresses, port: target, state }) => ({
@@ -75,7 +108,7 @@ export function memberServiceOf(demand: PortDemand, before: ServiceView | undefi
       port: target,
       state,
     })),
-    ...(settings.healthCheck !== undefined && { healthCheck: settings.healthCheck }),
+    ...(isAsked && { healthCheck: settings.healthCheck }),
     endpointRemoval: { mode: "drain", ...(graceS !== undefined && { graceS }) },
   };
 }
@@ -87,6 +120,8 @@ export function isAsWanted(view: ServiceView, wanted: ServiceInput): boolean {
     name: service.name,
     port: service.port,
     vips: [...service.vips].sort(),
+    protocol: service.protocol,
+    idle: service.idle,
     healthCheck: service.healthCheck,
     graceS: service.endpointRemoval?.graceS ?? view.endpointRemoval?.graceS,
     endpoints: (service.endpoints ?? [])

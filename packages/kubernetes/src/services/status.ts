@@ -1,9 +1,8 @@
 // What a Service's status says: addresses, ports, conditions.
 import { isDeepStrictEqual } from "node:util";
 import type { Condition, Ingress, KubernetesService, Protocol } from "../objects.ts";
-import { isServed } from "./demand.ts";
 
-/** A port's error while its protocol is not served. */
+/** A port's error while a member runs a release without its protocol. */
 export const PROTOCOL_NOT_SERVED = "holdfast.io/ProtocolNotServed";
 
 export interface PortState {
@@ -45,7 +44,9 @@ export function statusOf(facts: StatusFacts): ServiceStatus | undefined {
       }),
     }),
   );
-  const mixed = ports.filter((port) => !isServed(port));
+  const mixed = ports.filter(
+    ({ port, protocol = "TCP" }) => facts.ports.get(`${protocol}/${port}`)?.error === PROTOCOL_NOT_SERVED,
+  );
   const wanted: Omit<Condition, "lastTransitionTime">[] = [
     { type: ASSIGNED, ...facts.assigned },
     { type: PROGRAMMED, ...facts.programmed },
