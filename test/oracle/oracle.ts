@@ -1,6 +1,6 @@
 // The BPF programs against the reference translator: the same packets, and the bytes must be equal.
 
-import type { Punt } from "@holdfast/forwarder";
+import type { FlowKey, PlainEntry, PlainFlows, Punt } from "@holdfast/forwarder";
 import { Engine, echoReply, type Verdict } from "@holdfast/forwarder/testing";
 import { CounterMap, type TestProgram, TestRunner } from "@holdfast/forwarder/testing/programs";
 import { addressFromBytes } from "@holdfast/model";
@@ -23,6 +23,10 @@ const RATES_UNLIMITED = Object.fromEntries(
     "ttlExpired",
     "tooBig",
     "ndp",
+    "syn",
+    "synAck",
+    "datagram",
+    "end",
   ].map((reason) => [reason, 1e9]),
 );
 
@@ -57,18 +61,24 @@ export class Oracle {
     };
   }
 
-  /** Runs both on the packet; undefined when they agree, otherwise what they do not agree in. */
-  compare(program: TestProgram, packet: Uint8Array): string | undefined {
+  /**
+   * Runs both on the packet; undefined when they agree, otherwise what they do not agree in. `unfinished`:
+   * its checksum looks as if a device were to fill it in.
+   */
+  compare(
+    program: TestProgram,
+    packet: Uint8Array,
+    unfinished: boolean = this.#hasZeroChecksum(packet),
+  ): string | undefined {
     const bytes = packet.slice();
     this.#punts.length = 0;
     const engine = this.#engines[program];
     // The kernel's test run takes no TC packet without a whole IP header.
     if (program === "tc" && packet.length < ((packet[0] as number) >>> 4 === 4 ? 20 : 40)) return undefined;
-    const deferred = program === "xdp" && this.#hasZeroChecksum(packet);
-    if (deferred) {
+    if (program === "xdp" && unfinished) {
       // XDP leaves what a local stack has not finished to TC; the reference must not learn from it either.
       const result = this.#runBpfAlone(program, packet);
-      if (result.action === "redirect") return "forwarded a packet with a zero checksum";
+      if (result.action === "redirect") return "forwarded a packet whose checksum is not filled in";
       return undefined;
     }
     const verdict = engine.process({
@@ -119,6 +129,19 @@ export class Oracle {
       reference: only(this.#engines[program].totals, reference),
       bpf: only(this.#counters[program].totals(), bpf),
     };
+  }
+
+  /** Changes both tables of TCP's and UDP's flows alike. */
+  plain(program: TestProgram, change: (table: PlainFlows) => void): void {
+    change(this.#engines[program].tables.plain);
+    change(this.#runners[program].plain);
+  }
+
+  /** What reference and BPF have. */
+  readPlain(program: TestProgram, key: FlowKey): (PlainEntry | undefined)[] {
+    return [this.#engines[program].tables.plain, this.#runners[program].plain].map((table) =>
+      table.read(key),
+    );
   }
 
   close(): void {

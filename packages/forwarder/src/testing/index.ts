@@ -11,9 +11,12 @@ export type {
   PuntReason,
 } from "../fast-path/port.ts";
 export { Engine } from "../fast-path/reference/engine.ts";
+export { reverseKey } from "../fast-path/reference/plain/entry.ts";
 export type { DropReason, Verdict } from "../fast-path/reference/verdict.ts";
 export { EndpointHealth } from "../health/endpoint-health.ts";
 export type { Link } from "../netlink/messages.ts";
+export { PlainHeader, TCP_FLAG } from "../packet/plain/header.ts";
+export { rewritePlain, writePlainChecksum } from "../packet/plain/rewrite.ts";
 export * from "./cluster.ts";
 export * from "./hosts.ts";
 export * from "./rig.ts";

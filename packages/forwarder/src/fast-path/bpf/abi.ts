@@ -22,7 +22,12 @@ export const BUDGET = {
   NDP: 13,
   FRAGMENT_KNOWN: 14,
   SOURCE: 15,
-  SLOT_COUNT: 16,
+  SYN: 16,
+  SYN_AGAIN: 17,
+  DATAGRAM: 18,
+  STRAY: 19,
+  END: 20,
+  SLOT_COUNT: 32,
 } as const;
 
 export const COUNTER_BASE = {
@@ -59,7 +64,11 @@ export const DROP_REASON = {
   UNREADABLE: 23,
   FOREIGN_CLAIM: 24,
   SOURCE_NOT_ALLOWED: 25,
-  REASON_COUNT: 26,
+  TCP_HEADER: 26,
+  TCP_FLAGS: 27,
+  TCP_WINDOW: 28,
+  UDP_LENGTH: 29,
+  REASON_COUNT: 30,
 } as const;
 
 export const EVENT = {
@@ -69,7 +78,8 @@ export const EVENT = {
   DIVERT_PACKETS: 3,
   DEFER_PACKETS: 4,
   RESOLVE_PACKETS: 5,
-  COUNT: 6,
+  END_UNPROVEN: 6,
+  COUNT: 7,
 } as const;
 
 export const FLOW_FLAG = {
@@ -94,6 +104,7 @@ export const LIMITS = {
   BUCKET_COUNT: 8192,
   POWER_COUNT: 16384,
   FINE_SHIFT: 10,
+  STRANGE_COUNT_MAX: 16,
   USED_PERIOD: 64,
   KNOCK_COUNT: 1048576,
   KNOCK_SHIFT: 20,
@@ -117,6 +128,16 @@ export const NEXTHOP_FLAG = {
   XDP: 8,
 } as const;
 
+export const PLAIN_FLAG = {
+  HANDSHAKE: 1,
+  LEARN: 2,
+  DOWN: 4,
+  ASSURED: 8,
+  EDGES: 16,
+  FIN: 32,
+  RESET: 64,
+} as const;
+
 export const PORT_KIND = {
   SERVICE: 1,
   ENDPOINT: 2,
@@ -132,6 +153,7 @@ export const PUNT_FLAG = {
   COPY: 2,
   PROVEN: 4,
   AGAIN: 8,
+  PLAIN: 16,
 } as const;
 
 export const PUNT_REASON = {
@@ -150,7 +172,11 @@ export const PUNT_REASON = {
   TOO_BIG: 12,
   NDP: 13,
   PROBE: 14,
-  REASON_COUNT: 15,
+  SYN: 15,
+  SYN_ACK: 16,
+  DATAGRAM: 17,
+  END: 18,
+  REASON_COUNT: 19,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
@@ -278,6 +304,44 @@ export const NEXTHOP = {
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
+export const PLAIN4 = {
+  SIZE: 64,
+  head: 0,
+  newSource: 56,
+  newDestination: 60,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const PLAIN6 = {
+  SIZE: 88,
+  head: 0,
+  newSource: 56,
+  newDestination: 72,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const PLAIN_HEAD = {
+  SIZE: 56,
+  newSourcePort: 0,
+  newDestinationPort: 2,
+  addressDelta: 4,
+  transportDelta: 6,
+  session: 8,
+  flags: 12,
+  nexthop: 14,
+  lastSeen: 16,
+  puntAt: 20,
+  sequence: 24,
+  acknowledged: 28,
+  finEnd: 32,
+  shift: 36,
+  scale: 38,
+  strange: 39,
+  packets: 40,
+  bytes: 48,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
 export const PORT_KEY = {
   SIZE: 24,
   address: 0,
@@ -318,7 +382,7 @@ export const SOURCE = {
 
 /** Byte offsets of the members, and the size of the whole. */
 export const STATE = {
-  SIZE: 280,
+  SIZE: 536,
   aliveNs: 0,
   deadAfterNs: 8,
   abiVersion: 16,

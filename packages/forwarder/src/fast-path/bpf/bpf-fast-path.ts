@@ -18,7 +18,6 @@ import type {
   SignOfLifeModule,
   ViaTc,
 } from "../port.ts";
-import { PlainTable } from "../reference/plain/tables.ts";
 import { removePins } from "./bpffs.ts";
 import { CounterMap } from "./counters.ts";
 import { type DataPlane, loadDataPlane } from "./data-plane.ts";
@@ -26,6 +25,7 @@ import { FlowTable } from "./flow-table.ts";
 import { KernelClock } from "./kernel-clock.ts";
 import { LocalTables, type WayOut } from "./local-tables.ts";
 import { NexthopTable } from "./nexthops.ts";
+import { PlainFlowTable } from "./plain-table.ts";
 import { PuntReader } from "./punt-reader.ts";
 import { RawSender } from "./raw-sender.ts";
 import { ServedInterfaces } from "./served-interfaces.ts";
@@ -124,10 +124,17 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
   }
 }
 
+interface RepointCursor {
+  readonly isPlain: boolean;
+  readonly cursor: unknown;
+}
+
+const FIRST: RepointCursor = { isPlain: false, cursor: undefined };
+
 class KernelFastPath implements BpfFastPath {
   readonly adopted: boolean;
   readonly plane: DataPlane;
-  readonly plain = new PlainTable(() => this.nowMs(), FLOW_COUNT_MAX_DEFAULT);
+  readonly plain: PlainFlowTable;
   readonly signOfLifeModule: SignOfLifeModule & { readonly data: SignOfLifeData };
   readonly #interfaces: ServedInterfaces;
   readonly #netlink: Netlink;
@@ -192,6 +199,12 @@ class KernelFastPath implements BpfFastPath {
       clock,
       nowMs,
     );
+    this.plain = new PlainFlowTable(
+      { plain4: maps.hf_plain4, plain6: maps.hf_plain6 },
+      this.#nexthops,
+      clock,
+      nowMs,
+    );
     const tables = { local: maps.hf_local, ports: maps.hf_ports, allowed: maps.hf_allowed };
     this.#local = new LocalTables(tables, (index) => this.#wayOut(index), options.logger);
     interfaces.onTransmitChanged = (index) => {
@@ -212,6 +225,7 @@ class KernelFastPath implements BpfFastPath {
     // Routes may have changed while no daemon looked.
     if (plane.adopted) {
       this.#flows.adopt();
+      this.plain.adopt();
       this.#repointNow();
     }
   }
@@ -247,7 +261,10 @@ class KernelFastPath implements BpfFastPath {
 
   setLocal(addresses: readonly LocalAddress[]): void {
     const gone = this.#local.setLocal(addresses);
-    if (gone.size > 0) this.#forgetFlows(gone, undefined);
+    if (gone.size > 0) {
+      this.#forgetFlows(gone, undefined);
+      this.#forgetPlain(gone, undefined);
+    }
   }
 
   setEndpoints(endpoints: readonly FastPathEndpoint[]): void {
@@ -289,7 +306,7 @@ class KernelFastPath implements BpfFastPath {
 
   totals(): ReadonlyMap<string, number> {
     const totals = this.#counters.totals();
-    totals.set("flow-table-full", this.#flows.fullCount);
+    totals.set("flow-table-full", this.#flows.fullCount + this.plain.fullCount);
     totals.set("nexthop-table-full", this.#nexthops.fullCount);
     let failed = 0;
     for (const count of this.#sender.failures.values()) failed += count;
@@ -334,20 +351,28 @@ class KernelFastPath implements BpfFastPath {
     });
   }
 
+  #forgetPlain(addresses: ReadonlySet<Address>, cursor: unknown): void {
+    const next = this.plain.sweep(cursor, ({ key }) => (addresses.has(key.destination) ? "remove" : "keep"));
+    if (next === undefined) return;
+    setImmediate(() => {
+      if (!this.#closed) this.#forgetPlain(addresses, next);
+    });
+  }
+
   #repoint(): void {
     if (this.#repointing) {
       this.#repointAgain = true;
       return;
     }
     this.#repointing = true;
-    this.#repointSome(undefined);
+    this.#repointSome(FIRST);
   }
 
   /** A batch a turn: route changes come while traffic does. */
-  #repointSome(cursor: unknown): void {
+  #repointSome(from: RepointCursor): void {
     setImmediate(() => {
       if (this.#closed) return;
-      const next = this.#flows.repoint(cursor);
+      const next = this.#repointBatch(from);
       if (next !== undefined) this.#repointSome(next);
       else {
         this.#repointing = false;
@@ -360,7 +385,13 @@ class KernelFastPath implements BpfFastPath {
   }
 
   #repointNow(): void {
-    for (let cursor = this.#flows.repoint(undefined); cursor !== undefined; )
-      cursor = this.#flows.repoint(cursor);
+    for (let next: RepointCursor | undefined = FIRST; next !== undefined; ) next = this.#repointBatch(next);
+  }
+
+  /** SCTP's flows, then the others'. */
+  #repointBatch({ isPlain, cursor }: RepointCursor): RepointCursor | undefined {
+    const next = (isPlain ? this.plain : this.#flows).repoint(cursor);
+    if (next !== undefined) return { isPlain, cursor: next };
+    return isPlain ? undefined : { isPlain: true, cursor: undefined };
   }
 }

@@ -17,6 +17,8 @@ import { fillTables } from "./powers.ts";
 export const PINNED_MAPS = [
   "hf_flows4",
   "hf_flows6",
+  "hf_plain4",
+  "hf_plain6",
   "hf_nexthops",
   "hf_local",
   "hf_ports",
@@ -226,7 +228,7 @@ function loadOnce({ file, sizes, pins, found }: Load, xdp: boolean): LoadResult 
   if (object === null || object === 0n) {
     throw new HoldfastError("BPF_LOAD_FAILED", { reason: opened.lines.join("; ") || errnoName(errno()) });
   }
-  for (const name of ["hf_flows4", "hf_flows6"]) {
+  for (const name of ["hf_flows4", "hf_flows6", "hf_plain4", "hf_plain6"]) {
     bpf.mapSetMaxEntries(bpf.findMap(object, name), sizes.flowCountMax);
   }
   for (const name of ["hf_proven", "hf_unproven"]) {

@@ -36,7 +36,7 @@ export function layoutOf(key: FlowKey): FlowLayout {
   return key.destination.includes(":") ? LAYOUT6 : LAYOUT4;
 }
 
-export function encodeKey(layout: FlowLayout, key: FlowKey, into: Buffer, at = 0): void {
+export function encodeKey(layout: Pick<FlowLayout, "key">, key: FlowKey, into: Buffer, at = 0): void {
   into.set(addressBytes(key.source), at + layout.key.source);
   into.set(addressBytes(key.destination), at + layout.key.destination);
   into.writeUInt16BE(key.sourcePort, at + layout.key.sourcePort);
@@ -44,7 +44,11 @@ export function encodeKey(layout: FlowLayout, key: FlowKey, into: Buffer, at = 0
   into.writeUInt32LE(key.protocol, at + layout.key.protocol);
 }
 
-export function decodeKey(layout: FlowLayout, bytes: Buffer, at: number): FlowKey {
+export function decodeKey(
+  layout: Pick<FlowLayout, "key" | "addressSize">,
+  bytes: Buffer,
+  at: number,
+): FlowKey {
   const { key, addressSize } = layout;
   return {
     protocol: bytes.readUInt8(at + key.protocol),

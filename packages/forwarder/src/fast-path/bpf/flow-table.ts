@@ -4,6 +4,7 @@ import type { Address } from "@holdfast/model";
 import { libbpf } from "../../kernel/libbpf.ts";
 import { ERRNO, errnoName } from "../../kernel/libc.ts";
 import type { Flow, FlowCounters, FlowKey } from "../port.ts";
+import { type FamilyTable, familyTable, visitBatch } from "./family-tables.ts";
 import {
   countersOf,
   decodeFlow,
@@ -17,16 +18,7 @@ import {
 import type { KernelClock } from "./kernel-clock.ts";
 import { type NexthopTable, UNRESOLVED } from "./nexthops.ts";
 
-/** Flows visited by one call of `sweep`. */
-export const SWEEP_COUNT_MAX = 1024;
-
 const ANY = 0;
-
-interface Cursor {
-  readonly layout: FlowLayout;
-  /** The kernel's: which bucket is next. */
-  readonly batch: Buffer;
-}
 
 type Nexthops = Pick<NexthopTable, "indexOf" | "hold" | "release">;
 
@@ -36,14 +28,7 @@ interface Hops {
   readonly reply: number;
 }
 
-interface Table {
-  readonly layout: FlowLayout;
-  readonly fd: number;
-  readonly key: Buffer;
-  readonly value: Buffer;
-  readonly keys: Buffer;
-  readonly values: Buffer;
-}
+type Table = FamilyTable<FlowLayout>;
 
 export class FlowTable {
   /** Installs that the map refused because it was full. */
@@ -62,7 +47,7 @@ export class FlowTable {
     this.#nexthops = nexthops;
     this.#clock = clock;
     this.#nowMs = nowMs;
-    this.#tables = [tableOf(LAYOUT4, fds.flows4), tableOf(LAYOUT6, fds.flows6)];
+    this.#tables = [familyTable(LAYOUT4, fds.flows4), familyTable(LAYOUT6, fds.flows6)];
   }
 
   install(flow: Flow): boolean {
@@ -102,7 +87,7 @@ export class FlowTable {
   adopt(): void {
     let cursor: unknown;
     do {
-      cursor = this.#visit(cursor as Cursor | undefined, ({ layout, values }, _keyAt, valueAt) =>
+      cursor = this.#visit(cursor, ({ layout, values }, _keyAt, valueAt) =>
         this.#hold(hopsIn(layout, values, valueAt)),
       );
     } while (cursor !== undefined);
@@ -117,7 +102,7 @@ export class FlowTable {
 
   /** See `FastPath.sweep`. Flows that come or go meanwhile may be visited twice or not at all. */
   sweep(cursor: unknown, visit: (flow: Flow, counters: FlowCounters) => "keep" | "remove"): unknown {
-    return this.#visit(cursor as Cursor | undefined, (table, keyAt, valueAt, nowMs) => {
+    return this.#visit(cursor, (table, keyAt, valueAt, nowMs) => {
       const { layout, keys, values, fd } = table;
       const flow = decodeFlow(layout, keys, keyAt, values, valueAt);
       if (visit(flow, countersOf(layout, values, valueAt, this.#clock, nowMs)) === "remove") {
@@ -129,7 +114,7 @@ export class FlowTable {
 
   /** Writes the next hops of at most a batch of flows again; for when routes have changed. Cursor as with `sweep`. */
   repoint(cursor: unknown): unknown {
-    return this.#visit(cursor as Cursor | undefined, (table, keyAt, valueAt) => {
+    return this.#visit(cursor, (table, keyAt, valueAt) => {
       const { layout, keys, values, fd } = table;
       const flow = decodeFlow(layout, keys, keyAt, values, valueAt);
       const { forward, reply } = this.#hopsOf(flow);
@@ -170,28 +155,11 @@ export class FlowTable {
   }
 
   #visit(
-    cursor: Cursor | undefined,
+    cursor: unknown,
     each: (table: Table, keyAt: number, valueAt: number, nowMs: number) => void,
-  ): Cursor | undefined {
-    const index = cursor === undefined ? 0 : this.#tables.findIndex(({ layout }) => layout === cursor.layout);
-    const table = this.#tables[index];
-    if (table === undefined) return undefined;
-    const { layout, fd, keys, values } = table;
-    const started = cursor !== undefined && cursor.batch.length > 0;
-    const next = Buffer.alloc(layout.keySize);
-    const count = Buffer.alloc(4);
-    count.writeUInt32LE(SWEEP_COUNT_MAX);
-    const result = libbpf().lookupBatch(fd, started ? cursor.batch : null, next, keys, values, count, null);
-    const ended = result !== 0;
-    if (ended && -result !== ERRNO["ENOENT"]) {
-      throw new Error(`reading flows failed with ${errnoName(result)}`);
-    }
-    const found = count.readUInt32LE(0);
+  ): unknown {
     const nowMs = this.#nowMs();
-    for (let i = 0; i < found; i++) each(table, i * layout.keySize, i * layout.valueSize, nowMs);
-    if (!ended) return { layout, batch: next };
-    const following = this.#tables[index + 1];
-    return following && { layout: following.layout, batch: Buffer.alloc(0) };
+    return visitBatch(this.#tables, cursor, (table, keyAt, valueAt) => each(table, keyAt, valueAt, nowMs));
   }
 
   #tableOf(key: FlowKey): Table {
@@ -203,16 +171,5 @@ function hopsIn({ value }: FlowLayout, values: Buffer, at: number): Hops {
   return {
     forward: values.readUInt16LE(at + value.nexthop),
     reply: values.readUInt16LE(at + value.replyNexthop),
-  };
-}
-
-function tableOf(layout: FlowLayout, fd: number): Table {
-  return {
-    layout,
-    fd,
-    key: Buffer.alloc(layout.keySize),
-    value: Buffer.alloc(layout.valueSize),
-    keys: Buffer.alloc(layout.keySize * SWEEP_COUNT_MAX),
-    values: Buffer.alloc(layout.valueSize * SWEEP_COUNT_MAX),
   };
 }

@@ -39,6 +39,12 @@ export const PUNT_BUDGETS_DEFAULT: PuntBudgets = {
   FLOW: { perSecond: 1_000, burst: 100 },
   /** What comes again beyond the budget of INITs. */
   INIT_AGAIN: { perSecond: 10_000, burst: 1_000 },
+  /** A SYN is less work than an INIT: there is no cookie to look into. */
+  SYN: { perSecond: 25_000, burst: 3_000 },
+  SYN_AGAIN: { perSecond: 10_000, burst: 1_000 },
+  DATAGRAM: { perSecond: 20_000, burst: 2_000 },
+  STRAY: { perSecond: 10_000, burst: 1_000 },
+  END: { perSecond: 50_000, burst: 5_000 },
 };
 
 export interface StateSettings {

@@ -7,6 +7,7 @@ import { type DataPlane, loadDataPlane } from "./data-plane.ts";
 import { FlowTable } from "./flow-table.ts";
 import { KernelClock } from "./kernel-clock.ts";
 import { LocalTables } from "./local-tables.ts";
+import { PlainFlowTable } from "./plain-table.ts";
 import { readPunts } from "./punt-reader.ts";
 import { Ring } from "./ring.ts";
 import { PUNT_BUDGETS_DEFAULT, type PuntBudgets, writeState } from "./state.ts";
@@ -49,6 +50,7 @@ const ACTIONS: Readonly<Record<TestProgram, ReadonlyMap<number, TestRunResult["a
 export class TestRunner {
   readonly plane: DataPlane;
   readonly flows: FlowTable;
+  readonly plain: PlainFlowTable;
   readonly local: LocalTables;
   readonly #options = options(OPTIONS_SIZE);
   readonly #in = Buffer.alloc(OUT_SIZE_MAX);
@@ -91,11 +93,15 @@ export class TestRunner {
     nexthop.writeUInt32LE(settings.mtu ?? 0xffff_ffff, NEXTHOP.mtu);
     nexthop.writeUInt32LE(NEXTHOP_FLAG.RESOLVED | NEXTHOP_FLAG.ROUTED | NEXTHOP_FLAG.XDP, NEXTHOP.flags);
     libbpf().update(maps.hf_nexthops, index, nexthop, 0);
-    this.flows = new FlowTable(
-      { flows4: maps.hf_flows4, flows6: maps.hf_flows6 },
-      { indexOf: () => NEXTHOP_INDEX, hold: () => {}, release: () => {} },
-      new KernelClock(this.plane.clockProgram),
-      () => Number(process.hrtime.bigint()) / 1e6,
+    const nexthops = { indexOf: () => NEXTHOP_INDEX, hold: () => {}, release: () => {} };
+    const clock = new KernelClock(this.plane.clockProgram);
+    const nowMs = () => Number(process.hrtime.bigint()) / 1e6;
+    this.flows = new FlowTable({ flows4: maps.hf_flows4, flows6: maps.hf_flows6 }, nexthops, clock, nowMs);
+    this.plain = new PlainFlowTable(
+      { plain4: maps.hf_plain4, plain6: maps.hf_plain6 },
+      nexthops,
+      clock,
+      nowMs,
     );
     const tables = { local: maps.hf_local, ports: maps.hf_ports, allowed: maps.hf_allowed };
     this.local = new LocalTables(tables, () => undefined);

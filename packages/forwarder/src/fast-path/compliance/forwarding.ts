@@ -159,9 +159,9 @@ function describeFamily(withRig: WithRig, family: WorldFamily): void {
       await expectDrop(rig, "client", arriving(up, [data(1)], { tag: 1 }), "wrong-tag");
       const stranger = upFlow(family, { key: { ...up.key, destinationPort: 9 } });
       await expectDrop(rig, "client", arriving(stranger, [data(1)]), "port-not-served");
-      const udp = arriving(up, [data(1)]);
-      udp[family.name === "IPv4" ? 9 : 6] = 17;
-      await expectDrop(rig, "client", fixed(udp), "not-sctp");
+      const gre = arriving(up, [data(1)]);
+      gre[family.name === "IPv4" ? 9 : 6] = 47;
+      await expectDrop(rig, "client", fixed(gre), "not-sctp");
       // Had the host answered, its answer would be out by now: this one goes the same way behind it.
       await expectForward(rig, "client", arriving(up, [data(1)]), leaving(up, [data(1)]));
       assert.equal(rig.received("client").length, 0);

@@ -1,5 +1,5 @@
 // What the translator looks up: flows, local addresses, endpoints.
-import { addressBytes } from "@holdfast/model";
+import { addressBytes, prefixContains } from "@holdfast/model";
 import { PROTOCOL, write16 } from "@holdfast/sctp";
 import type {
   FastPathEndpoint,
@@ -124,6 +124,11 @@ export interface LocalEntry {
   /** Of SCTP. */
   readonly ports: ReadonlyMap<number, ServedPort>;
   readonly bytes: Uint8Array;
+}
+
+/** Whether the service at a port lets this source begin; nobody's port says nothing. */
+export function isAllowed(served: ServedPort | undefined, source: Uint8Array): boolean {
+  return served?.allowedSources?.some((prefix) => prefixContains(prefix, source)) ?? true;
 }
 
 function countersOf(entry: FlowEntry): FlowCounters {

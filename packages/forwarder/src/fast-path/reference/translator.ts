@@ -3,7 +3,6 @@
 //
 // `decide` looks and changes nothing; `apply` rewrites. The order of the tests in `decide` is part of the contract:
 // docs/decisions/0010 lists it.
-import { prefixContains } from "@holdfast/model";
 import {
   applyDelta,
   COMMON_HEADER_SIZE,
@@ -33,7 +32,7 @@ import { ChunkSummary } from "./chunk-summary.ts";
 import type { Egress, EgressFinder } from "./egress.ts";
 import { FLOW_KEY_SIZE_MAX, type FlowEntry } from "./flow-entry.ts";
 import { PlainTranslator } from "./plain/translator.ts";
-import type { FlowTables, LocalEntry } from "./tables.ts";
+import { type FlowTables, isAllowed, type LocalEntry } from "./tables.ts";
 import type { DropReason, PlainVerdict, Verdict } from "./verdict.ts";
 
 export interface TranslatorOptions {
@@ -162,11 +161,10 @@ export class Translator {
   }
 
   /** What an endpoint begins is the slow path's business: it is no client. */
-  #mayBegin(bytes: Uint8Array, start: number, { allowedSources }: ServedPort): boolean {
-    if (allowedSources === undefined) return true;
+  #mayBegin(bytes: Uint8Array, start: number, served: ServedPort): boolean {
     const { sourceOffset, addressSize } = this.#header;
     const source = bytes.subarray(sourceOffset, sourceOffset + addressSize);
-    if (allowedSources.some((prefix) => prefixContains(prefix, source))) return true;
+    if (isAllowed(served, source)) return true;
     return this.#tables.isEndpoint(bytes, sourceOffset, addressSize, read16(bytes, start), PROTOCOL.SCTP);
   }
 

@@ -34,6 +34,8 @@ enum hf_limits {
 	HF_POWER_COUNT = 16384,
 	/* The clock of the flow's punt budget: nanoseconds >> this. */
 	HF_FINE_SHIFT = 10,
+	/* So many implausible TCP packets of a flow in a row are believed. */
+	HF_STRANGE_COUNT_MAX = 16,
 	/* Jiffies between two writes of a next hop's last use. */
 	HF_USED_PERIOD = 64,
 	/* INITs that were refused and are remembered; a power of two. */
@@ -89,7 +91,12 @@ enum hf_drop_reason {
 	HF_DROP_FOREIGN_CLAIM = 24,
 	/* What would begin an association comes from where its service does not allow it. */
 	HF_DROP_SOURCE_NOT_ALLOWED = 25,
-	HF_DROP_REASON_COUNT = 26,
+	HF_DROP_TCP_HEADER = 26,
+	HF_DROP_TCP_FLAGS = 27,
+	/* A FIN or RST that is nowhere near its connection's numbers. */
+	HF_DROP_TCP_WINDOW = 28,
+	HF_DROP_UDP_LENGTH = 29,
+	HF_DROP_REASON_COUNT = 30,
 };
 
 /* Why a packet was punted. Names become camelCase: punt.initAck. */
@@ -110,7 +117,14 @@ enum hf_punt_reason {
 	HF_PUNT_NDP = 13,
 	/* HEARTBEATs that would go to an address which never proved itself. */
 	HF_PUNT_PROBE = 14,
-	HF_PUNT_REASON_COUNT = 15,
+	/* TCP, with a flow or without. */
+	HF_PUNT_SYN = 15,
+	HF_PUNT_SYN_ACK = 16,
+	/* UDP without a flow. */
+	HF_PUNT_DATAGRAM = 17,
+	/* A copy of a FIN or RST. */
+	HF_PUNT_END = 18,
+	HF_PUNT_REASON_COUNT = 19,
 };
 
 /* Other totals. Names become two words with a dot: forward.packets. */
@@ -124,7 +138,9 @@ enum hf_event {
 	HF_EVENT_DEFER_PACKETS = 4,
 	/* Resolved by the kernel, since the next hop has no link-layer address yet. */
 	HF_EVENT_RESOLVE_PACKETS = 5,
-	HF_EVENT_COUNT = 6,
+	/* FINs and RSTs that were forwarded, and are not believed. */
+	HF_EVENT_END_UNPROVEN = 6,
+	HF_EVENT_COUNT = 7,
 };
 
 /* The counters map: drops, punts, events, one behind the other with room to grow. */
@@ -142,6 +158,22 @@ enum hf_flow_flag {
 	HF_FLOW_HEARTBEAT_ONLY = 4,
 	HF_FLOW_LEARN = 8,
 	HF_FLOW_DOWN = 16,
+};
+
+/* Of TCP and UDP. */
+enum hf_plain_flag {
+	/* Every packet is punted. */
+	HF_PLAIN_HANDSHAKE = 1,
+	HF_PLAIN_LEARN = 2,
+	HF_PLAIN_DOWN = 4,
+	/* Its source has shown that it is there. */
+	HF_PLAIN_ASSURED = 8,
+	/* sequence and acknowledged count. */
+	HF_PLAIN_EDGES = 16,
+	/* fin_end counts. */
+	HF_PLAIN_FIN = 32,
+	/* A reset passed, and this direction has not spoken since. */
+	HF_PLAIN_RESET = 64,
 };
 
 enum hf_nexthop_flag {
@@ -190,6 +222,8 @@ enum hf_punt_flag {
 	HF_PUNT_PROVEN = 4,
 	/* An INIT beyond the budget that was refused before, and came again as a client's does and a flood's does not. */
 	HF_PUNT_AGAIN = 8,
+	/* TCP or UDP: budgets of their own. */
+	HF_PUNT_PLAIN = 16,
 };
 
 /* Budgets of punts. Each has its own rate, so that a flood of one leaves the others alone. */
@@ -217,8 +251,17 @@ enum hf_budget {
 	/* Fragments from addresses that are known (struct hf_source), of all and of one. */
 	HF_BUDGET_FRAGMENT_KNOWN = 14,
 	HF_BUDGET_SOURCE = 15,
+	/* Of TCP: SYNs, and those that come again. */
+	HF_BUDGET_SYN = 16,
+	HF_BUDGET_SYN_AGAIN = 17,
+	/* Of UDP without a flow. */
+	HF_BUDGET_DATAGRAM = 18,
+	/* Other TCP without a flow. */
+	HF_BUDGET_STRAY = 19,
+	/* Copies of FINs and RSTs. */
+	HF_BUDGET_END = 20,
 	/* Of all: a power of two, so that a mask is a bound. */
-	HF_BUDGET_SLOT_COUNT = 16,
+	HF_BUDGET_SLOT_COUNT = 32,
 };
 
 /* Another layout of everything that outlives a daemon, for the tests of moving it: each field lies elsewhere. */
@@ -288,6 +331,50 @@ struct hf_flow6 {
 	__u8 new_source[16];
 	__u8 new_destination[16];
 	__u8 reply_destination[16];
+};
+
+/* What flows of TCP and UDP of both families begin with. */
+struct hf_plain_head {
+	__be16 new_source_port;
+	__be16 new_destination_port;
+	/* What the addresses, and the ports as well, add to a checksum (RFC 1624: the folded sum of ~m + m'). */
+	__u16 address_delta;
+	__u16 transport_delta;
+	__u32 session;
+	__u16 flags;
+	__u16 nexthop;
+	/* Jiffies. */
+	__u32 last_seen;
+	/* As in hf_flow_head. */
+	__u32 punt_at;
+	/* Behind the last byte sent, as it arrives. */
+	__u32 sequence;
+	/* The last acknowledgment, as it leaves. */
+	__u32 acknowledged;
+	/* Behind the last FIN, as it arrives. */
+	__u32 fin_end;
+	/* Up: added to sequence numbers; down: taken from acknowledgments. */
+	__s16 shift;
+	__u8 scale;
+	/* Implausible packets since the last plausible one. */
+	__u8 strange;
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* 64 bytes, as hf_flow4. */
+struct hf_plain4 {
+	HF_TEST_SPARE
+	struct hf_plain_head head;
+	__be32 new_source;
+	__be32 new_destination;
+};
+
+struct hf_plain6 {
+	HF_TEST_SPARE
+	struct hf_plain_head head;
+	__u8 new_source[16];
+	__u8 new_destination[16];
 };
 
 struct hf_nexthop {

@@ -88,6 +88,7 @@ __noinline __u32 NAME(quoted4)(CONTEXT *ctx, __u32 offset)
 	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
 	struct sctp_header *sctp;
 	struct hf_flow4_key key = {};
+	struct hf_plain4 *plain;
 	struct hf_flow4 *flow;
 	struct iphdr *ip;
 
@@ -95,7 +96,7 @@ __noinline __u32 NAME(quoted4)(CONTEXT *ctx, __u32 offset)
 	ip = data + offset;
 	if ((void *)(ip + 1) > end)
 		return HF_PUNT_ICMP;
-	if (*(__u8 *)ip != 0x45 || ip->protocol != IPPROTO_SCTP_NUMBER)
+	if (*(__u8 *)ip != 0x45 || (ip->protocol != IPPROTO_SCTP_NUMBER && !is_plain(ip->protocol)))
 		return HF_PUNT_ICMP;
 	sctp = (void *)(ip + 1);
 	if ((void *)&sctp->checksum > end)
@@ -104,7 +105,13 @@ __noinline __u32 NAME(quoted4)(CONTEXT *ctx, __u32 offset)
 	key.destination = ip->saddr;
 	key.source_port = sctp->destination_port;
 	key.destination_port = sctp->source_port;
-	set_protocol(key);
+	set_protocol(key, ip->protocol);
+	if (is_plain(key.protocol)) {
+		plain = bpf_map_lookup_elem(&hf_plain4, &key);
+		if (!plain || !quotes_plain(&plain->head, key.protocol, sctp->tag) || !take_flow(&plain->head.punt_at))
+			return HF_PUNT_ICMP;
+		return HF_PUNT_ICMP | HF_PUNT_PROVEN << 16;
+	}
 	flow = bpf_map_lookup_elem(&hf_flows4, &key);
 	if (!flow || flow->head.peer_tag != sctp->tag >> 16 || !take_flow(&flow->head.punt_at))
 		return HF_PUNT_ICMP;
@@ -116,6 +123,7 @@ __noinline __u32 NAME(quoted6)(CONTEXT *ctx, __u32 offset)
 	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
 	struct sctp_header *sctp;
 	struct hf_flow6_key key = {};
+	struct hf_plain6 *plain;
 	struct hf_flow6 *flow;
 	struct ipv6hdr *ip;
 
@@ -123,7 +131,7 @@ __noinline __u32 NAME(quoted6)(CONTEXT *ctx, __u32 offset)
 	ip = data + offset;
 	if ((void *)(ip + 1) > end)
 		return HF_PUNT_ICMP;
-	if (ip->nexthdr != IPPROTO_SCTP_NUMBER)
+	if (ip->nexthdr != IPPROTO_SCTP_NUMBER && !is_plain(ip->nexthdr))
 		return HF_PUNT_ICMP;
 	sctp = (void *)(ip + 1);
 	if ((void *)&sctp->checksum > end)
@@ -132,7 +140,13 @@ __noinline __u32 NAME(quoted6)(CONTEXT *ctx, __u32 offset)
 	__builtin_memcpy(key.destination, &ip->saddr, 16);
 	key.source_port = sctp->destination_port;
 	key.destination_port = sctp->source_port;
-	set_protocol(key);
+	set_protocol(key, ip->nexthdr);
+	if (is_plain(key.protocol)) {
+		plain = bpf_map_lookup_elem(&hf_plain6, &key);
+		if (!plain || !quotes_plain(&plain->head, key.protocol, sctp->tag) || !take_flow(&plain->head.punt_at))
+			return HF_PUNT_ICMP;
+		return HF_PUNT_ICMP | HF_PUNT_PROVEN << 16;
+	}
 	flow = bpf_map_lookup_elem(&hf_flows6, &key);
 	if (!flow || flow->head.peer_tag != sctp->tag >> 16 || !take_flow(&flow->head.punt_at))
 		return HF_PUNT_ICMP;

@@ -12,9 +12,9 @@
 #define IPPROTO_SCTP_NUMBER 132
 #define CHECKSUM_PARTIAL 3
 /* Of a key: the protocol and the bytes behind it, which are compared as well. */
-#define set_protocol(key)                                                                                              \
+#define set_protocol(key, number)                                                                                      \
 	do {                                                                                                           \
-		(key).protocol = IPPROTO_SCTP_NUMBER;                                                                  \
+		(key).protocol = (number);                                                                             \
 		(key).spare[0] = (key).spare[1] = (key).spare[2] = 0;                                                  \
 	} while (0)
 #define TC_ACT_UNSPEC (-1)
@@ -181,8 +181,9 @@ static __always_inline bool take_prefix(const struct hf_state *state, __u64 now,
 	__u64 *at;
 
 	bool is_init = budget == HF_BUDGET_INIT || budget == HF_BUDGET_INIT_AGAIN;
+	bool is_syn = budget == HF_BUDGET_SYN || budget == HF_BUDGET_SYN_AGAIN;
 
-	if (!is_small(budget) && !is_init) {
+	if (!is_small(budget) && !is_init && !is_syn) {
 		index += prefix % HF_BUCKET_COUNT;
 		at = bpf_map_lookup_elem(&hf_buckets, &index);
 		return at && take_from(at, &state->rates[HF_BUDGET_PREFIX], now, 0);
@@ -192,6 +193,8 @@ static __always_inline bool take_prefix(const struct hf_state *state, __u64 now,
 	at = bpf_map_lookup_elem(&hf_buckets, &index);
 	if (is_init)
 		return at && take_from(at, &state->rates[HF_BUDGET_PREFIX], now, INIT_PREFIX_SHIFT);
+	if (is_syn)
+		return at && take_from(at, &state->rates[HF_BUDGET_PREFIX], now, 0);
 	return at && take_from(at, &state->rates[HF_BUDGET_FLOW], now, 0);
 }
 
@@ -229,8 +232,16 @@ static __always_inline __u32 budget_of(__u32 reason, __u32 flags)
 		return HF_BUDGET_ERROR;
 	if (reason == HF_PUNT_FRAGMENT)
 		return flags & HF_PUNT_PROVEN ? HF_BUDGET_FRAGMENT_KNOWN : HF_BUDGET_FRAGMENT;
+	if (reason == HF_PUNT_END)
+		return HF_BUDGET_END;
 	if (flags & HF_PUNT_PROVEN)
 		return HF_BUDGET_PROVEN;
+	if (reason == HF_PUNT_SYN)
+		return HF_BUDGET_SYN;
+	if (reason == HF_PUNT_DATAGRAM)
+		return HF_BUDGET_DATAGRAM;
+	if (flags & HF_PUNT_PLAIN)
+		return HF_BUDGET_STRAY;
 	switch (reason) {
 	case HF_PUNT_ICMP:
 		return HF_BUDGET_ICMP;
@@ -320,7 +331,7 @@ static __always_inline __u32 fragment_detail(__u32 mark)
 }
 
 /* 0: nothing has it. Of a service, otherwise, see enum hf_port_list. */
-static __always_inline __u32 port_list(const struct hf_address *address, __be16 port, __u16 kind)
+static __always_inline __u32 port_list(const struct hf_address *address, __be16 port, __u16 kind, __u8 protocol)
 {
 	struct hf_port_key key = {};
 	__u32 *value;
@@ -328,14 +339,14 @@ static __always_inline __u32 port_list(const struct hf_address *address, __be16 
 	__builtin_memcpy(key.address, address->bytes, 16);
 	key.port = port;
 	key.kind = kind;
-	set_protocol(key);
+	set_protocol(key, protocol);
 	value = bpf_map_lookup_elem(&hf_ports, &key);
 	return value ? *value : 0;
 }
 
-static __always_inline bool port_known(const struct hf_address *address, __be16 port, __u16 kind)
+static __always_inline bool port_known(const struct hf_address *address, __be16 port, __u16 kind, __u8 protocol)
 {
-	return port_list(address, port, kind) != 0;
+	return port_list(address, port, kind, protocol) != 0;
 }
 
 /* Whether what begins at a port with this list may come from there. */
@@ -357,7 +368,7 @@ static __noinline bool source_refused(const struct hf_address *source, __u32 lis
 static __always_inline bool endpoint_port(struct hf_address *scratch, __be16 port)
 {
 	__builtin_memset(scratch, 0, sizeof(*scratch));
-	return port_known(scratch, port, HF_PORT_ENDPOINT);
+	return port_known(scratch, port, HF_PORT_ENDPOINT, IPPROTO_SCTP_NUMBER);
 }
 
 static __always_inline bool equal6(const void *a, const void *b)

@@ -12,6 +12,7 @@
 #include <bpf/bpf_core_read.h>
 
 #include "common.h"
+#include "tcp-udp.h"
 
 #define HF_XDP 1
 #include "pipeline.h"
@@ -53,6 +54,7 @@ enum hf_punt_reason hf_emit_punt_reason;
 enum hf_event hf_emit_event;
 enum hf_counter_base hf_emit_counter_base;
 enum hf_flow_flag hf_emit_flow_flag;
+enum hf_plain_flag hf_emit_plain_flag;
 enum hf_nexthop_flag hf_emit_nexthop_flag;
 enum hf_local_flag hf_emit_local_flag;
 enum hf_interface_flag hf_emit_interface_flag;

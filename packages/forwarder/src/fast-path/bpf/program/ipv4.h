@@ -47,17 +47,17 @@ __noinline int NAME(other4)(CONTEXT *ctx)
 	if (parts >> 16)
 		return NAME(drop)((parts >> 16) - 1);
 	detail |= punt_reason(parts);
-	list = port_list(&address, sctp->destination_port, HF_PORT_SERVICE);
+	list = port_list(&address, sctp->destination_port, HF_PORT_SERVICE, IPPROTO_SCTP_NUMBER);
 	map_address4(&address, ip->saddr);
 	if (!list) {
-		if (port_known(&address, sctp->source_port, HF_PORT_ENDPOINT)) {
+		if (port_known(&address, sctp->source_port, HF_PORT_ENDPOINT, IPPROTO_SCTP_NUMBER)) {
 			if (parts & PART_INIT_ACK)
 				detail |= HF_PUNT_PROVEN << 16;
 		} else if (punt_reason(parts) != HF_PUNT_INIT_ACK && !endpoint_port(&address, sctp->source_port)) {
 			return NAME(drop)(HF_DROP_PORT_NOT_SERVED);
 		}
 	} else if (parts & PART_INIT && source_refused(&address, list) &&
-		   !port_known(&address, sctp->source_port, HF_PORT_ENDPOINT)) {
+		   !port_known(&address, sctp->source_port, HF_PORT_ENDPOINT, IPPROTO_SCTP_NUMBER)) {
 		/* What an endpoint begins is the slow path's business: it is no client. */
 		return NAME(drop)(HF_DROP_SOURCE_NOT_ALLOWED);
 	}
@@ -81,8 +81,12 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	header = (*(__u8 *)ip & 15) * 4;
 	total = bpf_ntohs(ip->tot_len);
 	if (ip->protocol != IPPROTO_SCTP_NUMBER || ip->frag_off & FRAGMENT_MASK || header < sizeof(*ip) ||
-	    total < header + sizeof(*sctp))
+	    total < header + sizeof(*sctp)) {
+		if (is_plain(ip->protocol) && !(ip->frag_off & FRAGMENT_MASK) && header >= sizeof(*ip) &&
+		    total >= header && total + IP_OFFSET <= NAME(frame_length)(ctx))
+			return NAME(frame_plain4)(ctx);
 		return NAME(other4)(ctx);
+	}
 	if (data + IP_OFFSET + total > end && total + IP_OFFSET > NAME(frame_length)(ctx))
 		return NAME(other4)(ctx);
 	sctp = data + IP_OFFSET + header;
@@ -92,7 +96,7 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	key.destination = ip->daddr;
 	key.source_port = sctp->source_port;
 	key.destination_port = sctp->destination_port;
-	set_protocol(key);
+	set_protocol(key, IPPROTO_SCTP_NUMBER);
 	flow = bpf_map_lookup_elem(&hf_flows4, &key);
 	if (!flow)
 		return NAME(other4)(ctx);

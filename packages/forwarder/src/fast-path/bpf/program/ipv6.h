@@ -3,50 +3,6 @@
  * IPv6: the fast path proper, and what is not for it. Included once per hook.
  */
 
-/* Behind the extension headers: offset in the frame, upper protocol in bits 16 to 23, bit 24 for a fragment; or a
- * refusal, whose bit 31 tells it from the rest.
- */
-
-__noinline __u32 NAME(upper6)(CONTEXT *ctx)
-{
-	void *data = NAME(start)(ctx), *data_end = NAME(end)(ctx);
-	struct ipv6hdr *ip = data + IP_OFFSET;
-	__u32 offset = IP_OFFSET + sizeof(*ip), end, fragment = 0;
-	__u8 next;
-
-	if ((void *)(ip + 1) > data_end)
-		return UPPER_REFUSED | HF_DROP_UNREADABLE;
-	next = ip->nexthdr;
-	end = offset + bpf_ntohs(ip->payload_len);
-	if (end > NAME(frame_length)(ctx))
-		return UPPER_REFUSED | HF_DROP_IP_TOTAL_LENGTH;
-	for (int i = 0; i <= HF_EXTENSION_COUNT_MAX; i++) {
-		__u8 head[4];
-		__u32 size;
-
-		if (next != NEXT_HOP_BY_HOP && next != NEXT_ROUTING && next != NEXT_FRAGMENT && next != NEXT_DESTINATION)
-			return offset | (__u32)next << 16 | fragment;
-		if (i == HF_EXTENSION_COUNT_MAX)
-			break;
-		if (end < offset + 8 || load_bytes(ctx, offset, head, sizeof(head)))
-			return UPPER_REFUSED | HF_DROP_IP_EXTENSION_TRUNCATED;
-		size = next == NEXT_FRAGMENT ? 8 : (head[1] + 1) * 8;
-		if (end < offset + size)
-			return UPPER_REFUSED | HF_DROP_IP_EXTENSION_TRUNCATED;
-		if (next == NEXT_FRAGMENT) {
-			/* An atomic fragment (RFC 6946) is whole. */
-			if (head[2] || head[3] & 0xf9)
-				fragment = UPPER_FRAGMENT;
-			/* What follows the header of a later fragment is payload, whatever it looks like. */
-			if (head[2] || head[3] & 0xf8)
-				return (offset + size) | (__u32)head[0] << 16 | fragment;
-		}
-		next = head[0];
-		offset += size;
-	}
-	return UPPER_REFUSED | HF_DROP_IP_EXTENSION_COUNT;
-}
-
 /* No flow matches, or it is not plain SCTP. `upper` as upper6 returns it. */
 __noinline int NAME(other6)(CONTEXT *ctx, __u32 upper)
 {
@@ -101,17 +57,17 @@ __noinline int NAME(other6)(CONTEXT *ctx, __u32 upper)
 	if (parts >> 16)
 		return NAME(drop)((parts >> 16) - 1);
 	detail |= punt_reason(parts);
-	list = port_list(&address, sctp->destination_port, HF_PORT_SERVICE);
+	list = port_list(&address, sctp->destination_port, HF_PORT_SERVICE, IPPROTO_SCTP_NUMBER);
 	__builtin_memcpy(&address, &ip->saddr, 16);
 	if (!list) {
-		if (port_known(&address, sctp->source_port, HF_PORT_ENDPOINT)) {
+		if (port_known(&address, sctp->source_port, HF_PORT_ENDPOINT, IPPROTO_SCTP_NUMBER)) {
 			if (parts & PART_INIT_ACK)
 				detail |= HF_PUNT_PROVEN << 16;
 		} else if (punt_reason(parts) != HF_PUNT_INIT_ACK && !endpoint_port(&address, sctp->source_port)) {
 			return NAME(drop)(HF_DROP_PORT_NOT_SERVED);
 		}
 	} else if (parts & PART_INIT && source_refused(&address, list) &&
-		   !port_known(&address, sctp->source_port, HF_PORT_ENDPOINT)) {
+		   !port_known(&address, sctp->source_port, HF_PORT_ENDPOINT, IPPROTO_SCTP_NUMBER)) {
 		/* What an endpoint begins is the slow path's business: it is no client. */
 		return NAME(drop)(HF_DROP_SOURCE_NOT_ALLOWED);
 	}
@@ -136,6 +92,8 @@ __noinline int NAME(forward6)(CONTEXT *ctx)
 	upper = offset | (__u32)ip->nexthdr << 16;
 	if (ip->nexthdr != IPPROTO_SCTP_NUMBER || total > NAME(frame_length)(ctx)) {
 		upper = NAME(upper6)(ctx);
+		if (!(upper & (UPPER_REFUSED | UPPER_FRAGMENT)) && is_plain(upper >> 16))
+			return VERDICT_PLAIN;
 		if (upper & (UPPER_REFUSED | UPPER_FRAGMENT) || upper >> 16 != IPPROTO_SCTP_NUMBER)
 			return NAME(other6)(ctx, upper);
 		offset = upper & 0xffff;
@@ -149,7 +107,7 @@ __noinline int NAME(forward6)(CONTEXT *ctx)
 	__builtin_memcpy(key.destination, &ip->daddr, 16);
 	key.source_port = sctp->source_port;
 	key.destination_port = sctp->destination_port;
-	set_protocol(key);
+	set_protocol(key, IPPROTO_SCTP_NUMBER);
 	flow = bpf_map_lookup_elem(&hf_flows6, &key);
 	if (!flow)
 		return NAME(other6)(ctx, upper);

@@ -23,6 +23,23 @@ struct {
 	__type(value, struct hf_flow6);
 } hf_flows6 SEC(".maps");
 
+/* TCP and UDP. Without room beforehand: who serves SCTP alone pays nothing. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 262144);
+	__type(key, struct hf_flow4_key);
+	__type(value, struct hf_plain4);
+} hf_plain4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 262144);
+	__type(key, struct hf_flow6_key);
+	__type(value, struct hf_plain6);
+} hf_plain6 SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, HF_NEXTHOP_COUNT_MAX);

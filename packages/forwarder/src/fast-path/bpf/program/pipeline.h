@@ -11,6 +11,8 @@
 #include "answer.h"
 #include "leave.h"
 #include "decide.h"
+#include "upper6.h"
+#include "plain.h"
 #include "ipv4.h"
 #include "ipv6.h"
 
@@ -34,6 +36,14 @@ static __always_inline bool NAME(for_us)(CONTEXT *ctx, const struct ethhdr *eth)
 #else
 	return ctx->pkt_type != 3 /* PACKET_OTHERHOST */ && !ctx->vlan_present;
 #endif
+}
+
+static __always_inline int NAME(frame6)(CONTEXT *ctx)
+{
+	int verdict = NAME(forward6)(ctx);
+
+	/* Not from within: the stack has no room for both. */
+	return verdict == VERDICT_PLAIN ? NAME(frame_plain6)(ctx) : verdict;
 }
 
 static __always_inline int NAME(frame)(CONTEXT *ctx)
@@ -69,7 +79,7 @@ static __always_inline int NAME(frame)(CONTEXT *ctx)
 	if (eth->h_proto == bpf_htons(ETH_P_IP))
 		return NAME(forward4)(ctx);
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		return NAME(forward6)(ctx);
+		return NAME(frame6)(ctx);
 	if (eth->h_proto == bpf_htons(ETH_P_ARP))
 		return NAME(arp)(ctx);
 	return ACTION_PASS;

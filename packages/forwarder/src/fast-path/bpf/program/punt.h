@@ -61,10 +61,10 @@ static __always_inline __u32 NAME(prefix)(CONTEXT *ctx)
 	return mixed >> 13 ^ mixed;
 }
 
-/* An INIT beyond the budget: whether it was refused before, not just now and not long ago. A client sends its INIT again,
+/* An INIT or SYN beyond the budget: whether it was refused before, not just now and not long ago. A client sends its INIT again,
  * a flood sends others: so a client gets in, with its second INIT, whatever the flood.
  */
-__noinline bool NAME(knocks_again)(CONTEXT *ctx, __u64 time_ns)
+__noinline bool NAME(knocks_again)(CONTEXT *ctx, __u64 time_ns, __u32 reason)
 {
 	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
 	struct ethhdr *eth = data;
@@ -84,7 +84,8 @@ __noinline bool NAME(knocks_again)(CONTEXT *ctx, __u64 time_ns)
 		mark = ip->saddr;
 	} else {
 		/* Behind extension headers it is nobody's. */
-		if ((void *)(ip6 + 1) > end || ip6->nexthdr != IPPROTO_SCTP_NUMBER)
+		if ((void *)(ip6 + 1) > end ||
+		    ip6->nexthdr != (reason == HF_PUNT_SYN ? IPPROTO_TCP : IPPROTO_SCTP_NUMBER))
 			return false;
 		offset = IP_OFFSET + sizeof(*ip6);
 		mark = ip6->saddr.in6_u.u6_addr32[0] * 0x9e3779b1 ^ ip6->saddr.in6_u.u6_addr32[1];
@@ -94,7 +95,8 @@ __noinline bool NAME(knocks_again)(CONTEXT *ctx, __u64 time_ns)
 	if (load_bytes(ctx, offset, head, sizeof(*head)))
 		return false;
 	mark = (mark ^ head->sctp.source_port) * 0x85ebca6b;
-	mark = (mark >> 15 ^ mark ^ head->initiate_tag) * 0xc2b2ae35;
+	/* A SYN that comes again has the same sequence number, where SCTP has its tag. */
+	mark = (mark >> 15 ^ mark ^ (reason == HF_PUNT_SYN ? head->sctp.tag : head->initiate_tag)) * 0xc2b2ae35;
 	mark = (mark >> 13 ^ mark) | 1;
 	slot = (mark >> 1) & (HF_KNOCK_COUNT - 1);
 	knock = bpf_map_lookup_elem(&hf_knocks, &slot);
@@ -109,6 +111,15 @@ __noinline bool NAME(knocks_again)(CONTEXT *ctx, __u64 time_ns)
 		return age <= HF_KNOCK_AGE_MAX;
 	knock->mark = mark;
 	return false;
+}
+
+/* A function of its own for its stack. */
+__noinline bool NAME(take_again)(CONTEXT *ctx, __u64 now, __u32 reason)
+{
+	__u32 zero = 0, budget = reason == HF_PUNT_INIT ? HF_BUDGET_INIT_AGAIN : HF_BUDGET_SYN_AGAIN;
+	struct hf_state *state = bpf_map_lookup_elem(&hf_state, &zero);
+
+	return state && take_prefix(state, now, NAME(prefix)(ctx), budget) && take(state, now, budget);
 }
 
 /* Not an action: nobody else could take the packet. */
@@ -162,14 +173,18 @@ __noinline int NAME(divert)(CONTEXT *ctx)
 }
 
 /* A flood as large as the budget of INITs would fill the ring when the slow path is short of processor, and COOKIE-ECHOs
- * wait behind a second's worth of it: INITs get no more than this share, some 5,000 of them; so do the small budgets,
- * whose packets may be large.
+ * wait behind a second's worth of it: INITs get no more than this share, some 5,000 of them; so do the
+ * small budgets, whose packets may be large.
  */
 #define FLOOD_RING_SHARE 8
 
-static __always_inline bool NAME(has_room_for)(__u32 budget)
+__noinline bool NAME(has_room_for)(__u32 budget)
 {
-	return (budget != HF_BUDGET_INIT && !is_small(budget)) ||
+	/* Copies that nobody reads leave room for what somebody waits for. */
+	if (budget == HF_BUDGET_END)
+		return bpf_ringbuf_query(&hf_proven, BPF_RB_AVAIL_DATA) * 2 <
+		       bpf_ringbuf_query(&hf_proven, BPF_RB_RING_SIZE);
+	return (budget != HF_BUDGET_INIT && budget < HF_BUDGET_SYN && !is_small(budget)) ||
 	       bpf_ringbuf_query(&hf_unproven, BPF_RB_AVAIL_DATA) * FLOOD_RING_SHARE <
 		       bpf_ringbuf_query(&hf_unproven, BPF_RB_RING_SIZE);
 }
@@ -191,9 +206,8 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 
 	/* The prefix first: what is beyond its share takes nothing of what all have. */
 	if ((!(flags & HF_PUNT_PROVEN) && !take_prefix(state, now, NAME(prefix)(ctx), budget)) ||
 	    !NAME(has_room_for)(budget) || !take(state, now, budget)) {
-		if (reason != HF_PUNT_INIT || !NAME(knocks_again)(ctx, now) ||
-		    !take_prefix(state, now, NAME(prefix)(ctx), HF_BUDGET_INIT_AGAIN) ||
-		    !take(state, now, HF_BUDGET_INIT_AGAIN))
+		if ((reason != HF_PUNT_INIT && reason != HF_PUNT_SYN) || !NAME(knocks_again)(ctx, now, reason) ||
+		    !NAME(take_again)(ctx, now, reason))
 			return refusal(HF_DROP_PUNT_RATE);
 		flags |= HF_PUNT_AGAIN;
 	}

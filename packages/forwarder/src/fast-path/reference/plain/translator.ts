@@ -7,7 +7,7 @@ import { isWithin } from "../../../packet/plain/window.ts";
 import type { PuntReason } from "../../port.ts";
 import type { EgressFinder } from "../egress.ts";
 import { FLOW_KEY_SIZE_MAX } from "../flow-entry.ts";
-import type { FlowTables, LocalEntry } from "../tables.ts";
+import { type FlowTables, isAllowed, type LocalEntry } from "../tables.ts";
 import type { PlainVerdict, Verdict } from "../verdict.ts";
 import { endClaim, notePlain, type PlainFlowEntry } from "./entry.ts";
 
@@ -77,10 +77,13 @@ export class PlainTranslator {
   #decideMiss(bytes: Uint8Array, ip: IpHeader, local: LocalEntry): Verdict {
     const reason = this.#reason() ?? (this.#header.isTcp ? "miss" : "datagram");
     const { start } = this.#header;
-    const isServed = local.local.ports.some(
+    const served = local.local.ports.find(
       ({ protocol, port }) => protocol === ip.protocol && port === read16(bytes, start + 2),
     );
-    if (isServed) return { action: "punt", reason, session: 0 };
+    const begins = reason === "syn" || reason === "datagram";
+    if (begins && !isAllowed(served, bytes.subarray(ip.sourceOffset, ip.sourceOffset + ip.addressSize)))
+      return { action: "drop", reason: "source-not-allowed" };
+    if (served !== undefined) return { action: "punt", reason, session: 0 };
     if (!this.#tables.isEndpoint(bytes, ip.sourceOffset, ip.addressSize, read16(bytes, start), ip.protocol))
       return { action: "drop", reason: "port-not-served" };
     const proven = reason === "synAck" || reason === "datagram";

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * TCP and UDP: docs/decisions/0385; the order of the tests is the reference translator's
+ * (../../reference/plain/translator.ts). Included once per hook.
+ */
+
+/* What stands in the header, against the protocol's rules. `size`: of segment or datagram. */
+static __always_inline __u32 NAME(read_plain)(CONTEXT *ctx, const void *start, const void *end, __u8 protocol,
+					      __u32 size)
+{
+	const struct tcp_header *tcp = start;
+	const struct udp_header *udp = start;
+	__u32 header, flags;
+
+	if (protocol == IPPROTO_TCP) {
+		if (size < sizeof(*tcp))
+			return refusal(HF_DROP_TCP_HEADER);
+		if ((void *)(tcp + 1) > end)
+			return refusal(HF_DROP_UNREADABLE);
+		header = (tcp->offset >> 4) * 4;
+		if (header < sizeof(*tcp) || header > size)
+			return refusal(HF_DROP_TCP_HEADER);
+		if (!tcp->source_port || !tcp->destination_port)
+			return refusal(HF_DROP_PORT_ZERO);
+		flags = tcp->flags;
+		if (!(TCP_LEGAL >> ((flags & 7) | (flags >> 1 & 8)) & 1))
+			return refusal(HF_DROP_TCP_FLAGS);
+		return PLAIN_TCP | flags;
+	}
+	if (size < sizeof(*udp))
+		return refusal(HF_DROP_UDP_LENGTH);
+	if ((void *)(udp + 1) > end)
+		return refusal(HF_DROP_UNREADABLE);
+	if (!udp->source_port || !udp->destination_port)
+		return refusal(HF_DROP_PORT_ZERO);
+	if (bpf_ntohs(udp->length) < sizeof(*udp) || bpf_ntohs(udp->length) > size)
+		return refusal(HF_DROP_UDP_LENGTH);
+	return 0;
+}
+
+/* Whether the checksum holds the sum of the pseudo header and nothing else yet. `sum`: of the pseudo header. XDP, and TC before
+ * Linux 6.2, cannot see the mark: one in 65,536 finished packets looks like it.
+ */
+static __always_inline bool NAME(plain_partial)(CONTEXT *ctx, __u64 sum, __u16 checksum)
+{
+#if !HF_XDP
+	if (bpf_cast_to_kern_ctx)
+		return NAME(checksum_partial)(ctx, 1);
+#endif
+	return checksum && fold(sum) == checksum;
+}
+
+/* The upper protocol's part of a pseudo header's sum. */
+static __always_inline __u64 NAME(pseudo_upper)(__u8 protocol, __u32 size)
+{
+	return bpf_htons(protocol) + (__u64)bpf_htonl(size);
+}
+
+static __always_inline __u32 NAME(plain_reason)(__u32 parts)
+{
+	if (!(parts & PLAIN_TCP))
+		return HF_PUNT_DATAGRAM;
+	if (!(parts & TCP_SYN))
+		return HF_PUNT_MISS;
+	return parts & TCP_ACK ? HF_PUNT_SYN_ACK : HF_PUNT_SYN;
+}
+
+static __always_inline __u32 NAME(plain_detail)(__u32 parts)
+{
+	return (HF_PUNT_PLAIN | (parts & PLAIN_PARTIAL ? HF_PUNT_CHECKSUM_PARTIAL : 0)) << 16;
+}
+
+/* No flow. `address`: the destination's, which is local; `source` takes its place. */
+static __always_inline int NAME(plain_miss)(CONTEXT *ctx, struct hf_address *address, const struct hf_address *source,
+					    const struct udp_header *ports, __u32 parts)
+{
+	__u8 protocol = parts & PLAIN_TCP ? IPPROTO_TCP : IPPROTO_UDP;
+	__u32 reason = NAME(plain_reason)(parts), detail = reason | NAME(plain_detail)(parts), list;
+
+	list = port_list(address, ports->destination_port, HF_PORT_SERVICE, protocol);
+	if (!list) {
+		*address = *source;
+		if (!port_known(address, ports->source_port, HF_PORT_ENDPOINT, protocol))
+			return NAME(drop)(HF_DROP_PORT_NOT_SERVED);
+		if (reason == HF_PUNT_SYN_ACK || reason == HF_PUNT_DATAGRAM)
+			detail |= HF_PUNT_PROVEN << 16;
+	} else if ((reason == HF_PUNT_SYN || reason == HF_PUNT_DATAGRAM) && source_refused(source, list)) {
+		return NAME(drop)(HF_DROP_SOURCE_NOT_ALLOWED);
+	}
+	return NAME(punt)(ctx, detail, 0);
+}
+
+/* A super-packet's parts, with their headers. */
+static __always_inline __u32 NAME(part_size)(CONTEXT *ctx, __u32 size, __u32 headers)
+{
+#if !HF_XDP
+	if (ctx->gso_segs > 1)
+		return ctx->gso_size + headers;
+#endif
+	return size;
+}
+
+/* `size`: of the largest IP packet that leaves. Forwarded where a next hop was found, as with decide(). */
+static __always_inline int NAME(decide_plain)(CONTEXT *ctx, struct hf_plain_head *flow, __u32 parts, __u32 claim,
+					      bool news, __u8 hop_limit, __u32 size, struct hf_nexthop **found)
+{
+	__u32 detail = NAME(plain_detail)(parts), slot;
+	struct hf_nexthop *nexthop;
+
+	if (parts & PLAIN_TCP && parts & TCP_SYN) {
+		if (parts & TCP_ACK && take_flow(&flow->punt_at))
+			detail |= HF_PUNT_PROVEN << 16;
+		return NAME(punt)(ctx, NAME(plain_reason)(parts) | detail, flow->session);
+	}
+	if (flow->flags & HF_PLAIN_HANDSHAKE) {
+		if (take_flow(&flow->punt_at))
+			detail |= HF_PUNT_PROVEN << 16;
+		return NAME(punt)(ctx, HF_PUNT_HANDSHAKE | detail, flow->session);
+	}
+	if (claim == CLAIM_OUTSIDE)
+		return NAME(drop)(HF_DROP_TCP_WINDOW);
+	detail |= HF_PUNT_PROVEN << 16;
+	if (hop_limit <= 1)
+		return NAME(punt)(ctx, HF_PUNT_TTL_EXPIRED | detail, flow->session);
+	slot = flow->nexthop;
+	nexthop = bpf_map_lookup_elem(&hf_nexthops, &slot);
+#if HF_XDP
+	if (!nexthop || (nexthop->flags & NEXTHOP_FOR_XDP) != NEXTHOP_FOR_XDP)
+		return NAME(defer)();
+#else
+	if (!nexthop || !(nexthop->flags & (HF_NEXTHOP_RESOLVED | HF_NEXTHOP_ROUTED)))
+		return NAME(punt)(ctx, HF_PUNT_NO_NEXT_HOP | detail, flow->session);
+#endif
+	if (size > nexthop->mtu)
+		return NAME(punt_with_mtu)(ctx, HF_PUNT_TOO_BIG | detail, flow->session, nexthop->mtu);
+	if (flow->flags & HF_PLAIN_LEARN &&
+	    !NAME(deliver)(ctx, HF_PUNT_LEARN | HF_PUNT_COPY << 16 | detail, flow->session, 0))
+		flow->flags &= ~HF_PLAIN_LEARN;
+	if (news && take_flow(&flow->punt_at))
+		NAME(deliver)(ctx, HF_PUNT_END | HF_PUNT_COPY << 16 | detail, flow->session, 0);
+	if (claim == CLAIM_UNPROVEN)
+		count(HF_COUNTER_EVENT + HF_EVENT_END_UNPROVEN);
+	*found = nexthop;
+	return ACTION_PASS;
+}
+
+/* RFC 2018 §3: blocks of SACK hold numbers of the other direction. `shift` is taken from each; returns what that adds to the
+ * checksum. A function of its own for its loops, which read byte by byte.
+ */
+__noinline __u32 NAME(shift_sack)(CONTEXT *ctx, __u32 offset, __u32 shift)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct tcp_header *tcp;
+	__u32 at = sizeof(*tcp), header, delta = 0;
+
+	if (offset > 0x3fff)
+		return 0;
+	tcp = data + offset;
+	if ((void *)(tcp + 1) > end)
+		return 0;
+	header = (tcp->offset >> 4) * 4;
+	for (int i = 0; i < 40; i++) {
+		__u8 *option = (void *)tcp + (at & 63);
+		__u32 size;
+
+		if (at + 1 >= header || (void *)(option + 2) > end || !option[0])
+			return 0;
+		if (option[0] == 1) {
+			at++;
+			continue;
+		}
+		size = option[1];
+		if (size < 2 || at + size > header)
+			return 0;
+		if (option[0] != TCP_OPTION_SACK) {
+			at += size;
+			continue;
+		}
+		for (__u32 j = 0; j < 8; j++) {
+			__be32 *number = (void *)option + 2 + j * 4;
+			__be32 old, next;
+
+			if (j * 4 + 6 > size || (void *)(number + 1) > end)
+				break;
+			__builtin_memcpy(&old, number, 4);
+			next = bpf_htonl(bpf_ntohl(old) - shift);
+			__builtin_memcpy(number, &next, 4);
+			delta += number_delta(old, next);
+		}
+		delta = fold(delta);
+		/* Words of the checksum begin at even places. */
+		return at & 1 ? (delta & 0xff) << 8 | delta >> 8 : delta;
+	}
+	return 0;
+}
+
+/* Ports, numbers, and the checksum. `size`: of segment or datagram, `offset`: where it begins. */
+static __always_inline void NAME(rewrite_plain)(CONTEXT *ctx, const struct hf_plain_head *flow, void *start, __u32 parts,
+						__u32 offset)
+{
+	struct tcp_header *tcp = start;
+	struct udp_header *udp = start;
+	__u32 delta = flow->transport_delta;
+	__be32 old;
+	__u16 sum;
+
+	udp->source_port = flow->new_source_port;
+	udp->destination_port = flow->new_destination_port;
+	if (!(parts & PLAIN_TCP)) {
+		if (parts & PLAIN_PARTIAL) {
+			udp->checksum = fold((__u32)udp->checksum + flow->address_delta);
+		} else if (udp->checksum) {
+			sum = apply_delta(udp->checksum, delta);
+			udp->checksum = sum ? sum : 0xffff;
+		}
+		return;
+	}
+	if (flow->shift) {
+		if (flow->flags & HF_PLAIN_DOWN) {
+			old = tcp->acknowledgment;
+			tcp->acknowledgment = bpf_htonl(bpf_ntohl(old) - flow->shift);
+			delta += number_delta(old, tcp->acknowledgment);
+			if (tcp->offset >> 4 > 5)
+				delta += NAME(shift_sack)(ctx, offset, flow->shift);
+		} else {
+			old = tcp->sequence;
+			tcp->sequence = bpf_htonl(bpf_ntohl(old) + flow->shift);
+			delta += number_delta(old, tcp->sequence);
+		}
+	}
+	if (parts & PLAIN_PARTIAL)
+		tcp->checksum = fold((__u32)tcp->checksum + flow->address_delta);
+	else
+		tcp->checksum = apply_delta(tcp->checksum, delta);
+}
+
+/* Counts, and learns. true: worth a note of the source. */
+static __always_inline bool NAME(note_plain)(struct hf_plain_head *flow, struct hf_plain_head *other, const void *start,
+					     __u32 parts, __u32 claim, __u32 size, __u32 bytes, struct hf_nexthop *nexthop)
+{
+	__u32 now = coarse_now();
+	bool first = flow->last_seen != now;
+
+	use_nexthop(nexthop, now);
+	flow->packets++;
+	flow->bytes += bytes;
+	if (parts & PLAIN_TCP)
+		return note_tcp(flow, other, start, size, claim == CLAIM_COUNTS, now) && first;
+	if (first)
+		flow->last_seen = now;
+	return first && flow->flags & HF_PLAIN_ASSURED;
+}
+
+/* No flow, or nothing that stacks send. */
+__noinline int NAME(plain_other4)(CONTEXT *ctx, __u32 parts)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct iphdr *ip = data + IP_OFFSET;
+	struct hf_address address, source;
+	struct udp_header *ports;
+
+	if ((void *)(ip + 1) > end)
+		return ACTION_PASS;
+	map_address4(&address, ip->daddr);
+	if (!bpf_map_lookup_elem(&hf_local, &address))
+		return ACTION_PASS;
+	if (parts >> 16)
+		return NAME(drop)((parts >> 16) - 1);
+	ports = data + IP_OFFSET + (*(__u8 *)ip & 15) * 4;
+	if ((void *)(ports + 1) > end)
+		return NAME(drop)(HF_DROP_UNREADABLE);
+	map_address4(&source, ip->saddr);
+	return NAME(plain_miss)(ctx, &address, &source, ports, parts);
+}
+
+__noinline int NAME(plain_other6)(CONTEXT *ctx, __u32 parts)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct ipv6hdr *ip = data + IP_OFFSET;
+	struct hf_address address, source;
+	__u32 offset = IP_OFFSET + sizeof(*ip);
+	struct udp_header *ports;
+
+	if ((void *)(ip + 1) > end)
+		return ACTION_PASS;
+	__builtin_memcpy(&address, &ip->daddr, 16);
+	if (!bpf_map_lookup_elem(&hf_local, &address))
+		return ACTION_PASS;
+	if (parts >> 16)
+		return NAME(drop)((parts >> 16) - 1);
+	if (!is_plain(ip->nexthdr))
+		offset = NAME(upper6)(ctx) & 0x3fff;
+	ports = data + offset;
+	if ((void *)(ports + 1) > end)
+		return NAME(drop)(HF_DROP_UNREADABLE);
+	__builtin_memcpy(&source, &ip->saddr, 16);
+	return NAME(plain_miss)(ctx, &address, &source, ports, parts);
+}
+
+/* The packet is not a fragment, and its lengths fit the frame. */
+__noinline int NAME(plain4)(CONTEXT *ctx)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct iphdr *ip = data + IP_OFFSET;
+	struct hf_plain_head *other = 0;
+	struct hf_nexthop *nexthop = 0;
+	__u32 header, size, parts, claim = CLAIM_NONE;
+	struct hf_flow4_key key = {};
+	struct hf_plain4 *flow;
+	struct tcp_header *tcp;
+	bool news = false;
+	int verdict;
+	__u64 sum;
+
+	if ((void *)(ip + 1) > end)
+		return ACTION_PASS;
+	header = (*(__u8 *)ip & 15) * 4;
+	size = bpf_ntohs(ip->tot_len) - header;
+	tcp = data + IP_OFFSET + header;
+	parts = NAME(read_plain)(ctx, tcp, end, ip->protocol, size);
+	if (parts >> 16)
+		return VERDICT_OTHER | parts;
+	/* The verifier has forgotten: both are at least as long as a datagram's header. */
+	if ((void *)tcp + sizeof(struct udp_header) > end || (parts & PLAIN_TCP && (void *)(tcp + 1) > end))
+		return ACTION_PASS;
+	sum = (__u64)ip->saddr + ip->daddr + NAME(pseudo_upper)(ip->protocol, size);
+	if (NAME(plain_partial)(ctx, sum, parts & PLAIN_TCP ? tcp->checksum : ((struct udp_header *)tcp)->checksum)) {
+#if HF_XDP
+		return NAME(defer)();
+#else
+		parts |= PLAIN_PARTIAL;
+#endif
+	}
+	key.source = ip->saddr;
+	key.destination = ip->daddr;
+	key.source_port = tcp->source_port;
+	key.destination_port = tcp->destination_port;
+	set_protocol(key, ip->protocol);
+	flow = bpf_map_lookup_elem(&hf_plain4, &key);
+	if (!flow)
+		return VERDICT_OTHER | parts;
+	if (parts & PLAIN_TCP && parts & (TCP_FIN | TCP_RST)) {
+		struct hf_plain4 *reverse;
+
+		key.source = flow->new_destination;
+		key.destination = flow->new_source;
+		key.source_port = flow->head.new_destination_port;
+		key.destination_port = flow->head.new_source_port;
+		reverse = bpf_map_lookup_elem(&hf_plain4, &key);
+		if (reverse)
+			other = &reverse->head;
+		claim = claim_of(&flow->head, other, tcp, size);
+		news = claim == CLAIM_COUNTS && !(parts & TCP_FIN && flow->head.flags & HF_PLAIN_FIN &&
+						  flow->head.fin_end == sequence_end(tcp, size));
+	}
+	verdict = NAME(decide_plain)(ctx, &flow->head, parts, claim, news, ip->ttl,
+				     NAME(part_size)(ctx, size + header,
+						     header + (parts & PLAIN_TCP ? (tcp->offset >> 4) * 4 :
+										   sizeof(struct udp_header))),
+				     &nexthop);
+	if (!nexthop)
+		return verdict;
+	if (NAME(note_plain)(&flow->head, other, tcp, parts, claim, size, size + header, nexthop))
+		note_source(mark4(ip->saddr), coarse_now());
+	ip->check = apply_delta(ip->check, (__u32)flow->head.address_delta + TTL_DELTA);
+	ip->ttl--;
+	ip->saddr = flow->new_source;
+	ip->daddr = flow->new_destination;
+	NAME(rewrite_plain)(ctx, &flow->head, tcp, parts, IP_OFFSET + header);
+	return NAME(leave)(ctx, data, nexthop);
+}
+
+static __always_inline __u64 NAME(words6)(const struct ipv6hdr *ip)
+{
+	const __u32 *words = (const void *)&ip->saddr;
+	__u64 sum = 0;
+
+	for (int i = 0; i < 8; i++)
+		sum += words[i];
+	return sum;
+}
+
+/* As plain4; behind extension headers, too. */
+__noinline int NAME(plain6)(CONTEXT *ctx)
+{
+	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
+	struct ipv6hdr *ip = data + IP_OFFSET;
+	struct hf_plain_head *other = 0;
+	struct hf_nexthop *nexthop = 0;
+	__u32 offset = IP_OFFSET + sizeof(*ip), size, parts, claim = CLAIM_NONE;
+	struct hf_flow6_key key = {};
+	struct hf_plain6 *flow;
+	struct tcp_header *tcp;
+	bool news = false;
+	int verdict;
+	__u64 sum;
+
+	if ((void *)(ip + 1) > end)
+		return ACTION_PASS;
+	key.protocol = ip->nexthdr;
+	if (!is_plain(key.protocol)) {
+		__u32 upper = NAME(upper6)(ctx);
+
+		if (upper & (UPPER_REFUSED | UPPER_FRAGMENT))
+			return ACTION_PASS;
+		key.protocol = upper >> 16;
+		offset = upper & 0x3fff;
+	}
+	size = IP_OFFSET + sizeof(*ip) + bpf_ntohs(ip->payload_len) - offset;
+	tcp = data + offset;
+	parts = NAME(read_plain)(ctx, tcp, end, key.protocol, size);
+	if (parts >> 16)
+		return VERDICT_OTHER | parts;
+	if ((void *)tcp + sizeof(struct udp_header) > end || (parts & PLAIN_TCP && (void *)(tcp + 1) > end))
+		return ACTION_PASS;
+	sum = NAME(words6)(ip) + NAME(pseudo_upper)(key.protocol, size);
+	if (NAME(plain_partial)(ctx, sum, parts & PLAIN_TCP ? tcp->checksum : ((struct udp_header *)tcp)->checksum)) {
+#if HF_XDP
+		return NAME(defer)();
+#else
+		parts |= PLAIN_PARTIAL;
+#endif
+	}
+	__builtin_memcpy(key.source, &ip->saddr, 16);
+	__builtin_memcpy(key.destination, &ip->daddr, 16);
+	key.source_port = tcp->source_port;
+	key.destination_port = tcp->destination_port;
+	flow = bpf_map_lookup_elem(&hf_plain6, &key);
+	if (!flow)
+		return VERDICT_OTHER | parts;
+	if (parts & PLAIN_TCP && parts & (TCP_FIN | TCP_RST)) {
+		struct hf_plain6 *reverse;
+
+		__builtin_memcpy(key.source, flow->new_destination, 16);
+		__builtin_memcpy(key.destination, flow->new_source, 16);
+		key.source_port = flow->head.new_destination_port;
+		key.destination_port = flow->head.new_source_port;
+		reverse = bpf_map_lookup_elem(&hf_plain6, &key);
+		if (reverse)
+			other = &reverse->head;
+		claim = claim_of(&flow->head, other, tcp, size);
+		news = claim == CLAIM_COUNTS && !(parts & TCP_FIN && flow->head.flags & HF_PLAIN_FIN &&
+						  flow->head.fin_end == sequence_end(tcp, size));
+	}
+	verdict = NAME(decide_plain)(ctx, &flow->head, parts, claim, news, ip->hop_limit,
+				     NAME(part_size)(ctx, size + offset - IP_OFFSET,
+						     offset - IP_OFFSET + (parts & PLAIN_TCP ? (tcp->offset >> 4) * 4 :
+											       sizeof(struct udp_header))),
+				     &nexthop);
+	if (!nexthop)
+		return verdict;
+	if (NAME(note_plain)(&flow->head, other, tcp, parts, claim, size, size + offset - IP_OFFSET, nexthop))
+		note_source(mark6(&ip->saddr), coarse_now());
+	ip->hop_limit--;
+	__builtin_memcpy(&ip->saddr, flow->new_source, 16);
+	__builtin_memcpy(&ip->daddr, flow->new_destination, 16);
+	NAME(rewrite_plain)(ctx, &flow->head, tcp, parts, offset);
+	return NAME(leave)(ctx, data, nexthop);
+}
+
+static __always_inline int NAME(frame_plain4)(CONTEXT *ctx)
+{
+	int verdict = NAME(plain4)(ctx);
+
+	return is_other(verdict) ? NAME(plain_other4)(ctx, verdict & OTHER_PARTS) : verdict;
+}
+
+static __always_inline int NAME(frame_plain6)(CONTEXT *ctx)
+{
+	int verdict = NAME(plain6)(ctx);
+
+	return is_other(verdict) ? NAME(plain_other6)(ctx, verdict & OTHER_PARTS) : verdict;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the programs know of TCP and UDP, whatever the hook: docs/decisions/0385.
+ */
+#ifndef HOLDFAST_TCP_UDP_H
+#define HOLDFAST_TCP_UDP_H
+
+#include "common.h"
+
+/* What is known of a packet: its TCP flags in the low byte, these, and a refusal in the upper half. */
+#define PLAIN_TCP 256
+#define PLAIN_PARTIAL 512
+/* Not actions. The caller goes on, where the stack has room: with TCP or UDP; or without a flow, with what is known of the
+ * packet in the lower bits.
+ */
+#define VERDICT_PLAIN 4096
+#define VERDICT_OTHER (1 << 28)
+#define OTHER_PARTS 0xffffff
+
+#define TCP_FIN 1
+#define TCP_SYN 2
+#define TCP_RST 4
+#define TCP_ACK 16
+/* Bits: ACK, RST, SYN, FIN. What stacks send: SYN, SYN-ACK, RST, RST with ACK, FIN with ACK, ACK. */
+#define TCP_LEGAL (1 << 2 | 1 << 10 | 1 << 4 | 1 << 12 | 1 << 9 | 1 << 8)
+#define TCP_OPTION_SACK 5
+
+struct tcp_header {
+	__be16 source_port;
+	__be16 destination_port;
+	__be32 sequence;
+	__be32 acknowledgment;
+	__u8 offset;
+	__u8 flags;
+	__be16 window;
+	__u16 checksum;
+	__be16 urgent;
+};
+
+struct udp_header {
+	__be16 source_port;
+	__be16 destination_port;
+	__be16 length;
+	__u16 checksum;
+};
+
+enum plain_claim {
+	CLAIM_NONE,
+	/* Inside the window, or sent again. */
+	CLAIM_COUNTS,
+	CLAIM_UNPROVEN,
+	CLAIM_OUTSIDE,
+};
+
+static __always_inline bool is_plain(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
+
+static __always_inline bool is_other(int verdict)
+{
+	return (__u32)verdict >> 28 == 1;
+}
+
+static __always_inline __u32 plain_window(const struct hf_plain_head *flow)
+{
+	return 0xffffU << (flow->scale & 15);
+}
+
+/* Sequence numbers are circles. */
+static __always_inline bool near_number(__u32 a, __u32 b, __u32 window)
+{
+	return a - b + window <= 2 * window;
+}
+
+/* Behind the segment's last byte. `size`: of the segment with its header. */
+static __always_inline __u32 sequence_end(const struct tcp_header *tcp, __u32 size)
+{
+	return bpf_ntohl(tcp->sequence) + size - (tcp->offset >> 4) * 4 + (tcp->flags & TCP_FIN ? 1 : 0);
+}
+
+/* Whether a FIN or RST may be believed. `other`: the flow of the other direction, or nobody. */
+static __always_inline __u32 claim_of(const struct hf_plain_head *flow, const struct hf_plain_head *other,
+				      const struct tcp_header *tcp, __u32 size)
+{
+	__u32 window = plain_window(flow), number = bpf_ntohl(tcp->sequence);
+	bool known = other && other->flags & HF_PLAIN_EDGES, continues;
+
+	if (tcp->flags & TCP_FIN) {
+		number = sequence_end(tcp, size);
+		if (flow->flags & HF_PLAIN_FIN && flow->fin_end == number)
+			return CLAIM_COUNTS;
+		number--;
+	}
+	if (known && number - other->acknowledged <= window)
+		return CLAIM_COUNTS;
+	if (!(flow->flags & HF_PLAIN_EDGES))
+		return known ? CLAIM_OUTSIDE : CLAIM_COUNTS;
+	continues = near_number(number, flow->sequence, window);
+	if (!known)
+		return continues ? CLAIM_COUNTS : CLAIM_OUTSIDE;
+	return continues ? CLAIM_UNPROVEN : CLAIM_OUTSIDE;
+}
+
+/* Learns from a packet that is forwarded. true: it showed that its sender is who it was. */
+static __always_inline bool note_tcp(struct hf_plain_head *flow, struct hf_plain_head *other,
+				     const struct tcp_header *tcp, __u32 size, bool counts, __u32 now)
+{
+	__u32 window = plain_window(flow), end, acknowledged, flags = flow->flags;
+	bool plausible;
+
+	if (tcp->flags & TCP_RST) {
+		if (counts) {
+			flow->flags = flags | HF_PLAIN_RESET;
+			if (other)
+				other->flags |= HF_PLAIN_RESET;
+		}
+		return false;
+	}
+	end = sequence_end(tcp, size);
+	acknowledged = bpf_ntohl(tcp->acknowledgment);
+	if (flags & HF_PLAIN_DOWN)
+		acknowledged -= flow->shift;
+	plausible = !(flags & HF_PLAIN_EDGES) || (near_number(end, flow->sequence, window) &&
+						  near_number(acknowledged, flow->acknowledged, window));
+	if (!plausible && flow->strange + 1 < HF_STRANGE_COUNT_MAX) {
+		flow->strange++;
+		return false;
+	}
+	flow->sequence = end;
+	flow->acknowledged = acknowledged;
+	if (flow->strange)
+		flow->strange = 0;
+	if (flow->last_seen != now)
+		flow->last_seen = now;
+	if (counts && tcp->flags & TCP_FIN) {
+		flow->fin_end = end;
+		flow->flags = (flags | HF_PLAIN_EDGES | HF_PLAIN_FIN) & ~HF_PLAIN_RESET;
+	} else if ((flags & (HF_PLAIN_EDGES | HF_PLAIN_RESET)) != HF_PLAIN_EDGES) {
+		flow->flags = (flags | HF_PLAIN_EDGES) & ~HF_PLAIN_RESET;
+	}
+	return plausible && flags & HF_PLAIN_EDGES;
+}
+
+/* Whether an error quotes a packet that the flow's other end was sent. `sequence`: as it is quoted. */
+static __always_inline bool quotes_plain(const struct hf_plain_head *flow, __u8 protocol, __be32 sequence)
+{
+	__u32 expected = flow->acknowledged;
+
+	if (protocol == IPPROTO_UDP)
+		return true;
+	if (flow->flags & HF_PLAIN_DOWN)
+		expected += flow->shift;
+	return flow->flags & HF_PLAIN_EDGES && bpf_ntohl(sequence) - expected <= plain_window(flow);
+}
+
+static __always_inline __u32 number_delta(__be32 old, __be32 next)
+{
+	return (__u16)~old + (__u16)~(old >> 16) + (__u16)next + (next >> 16);
+}
+
+#endif
