@@ -193,18 +193,9 @@ class KernelFastPath implements BpfFastPath {
       this.#routes,
     );
     this.#nexthops.onRoutesChanged = () => this.#repoint();
-    this.#flows = new FlowTable(
-      { flows4: maps.hf_flows4, flows6: maps.hf_flows6 },
-      this.#nexthops,
-      clock,
-      nowMs,
-    );
-    this.plain = new PlainFlowTable(
-      { plain4: maps.hf_plain4, plain6: maps.hf_plain6 },
-      this.#nexthops,
-      clock,
-      nowMs,
-    );
+    const shared = [this.#nexthops, clock, nowMs] as const;
+    this.#flows = new FlowTable({ flows4: maps.hf_flows4, flows6: maps.hf_flows6 }, ...shared);
+    this.plain = new PlainFlowTable({ plain4: maps.hf_plain4, plain6: maps.hf_plain6 }, ...shared);
     const tables = { local: maps.hf_local, ports: maps.hf_ports, allowed: maps.hf_allowed };
     this.#local = new LocalTables(tables, (index) => this.#wayOut(index), options.logger);
     interfaces.onTransmitChanged = (index) => {

@@ -13,6 +13,7 @@
 #include "decide.h"
 #include "upper6.h"
 #include "plain.h"
+#include "plain-families.h"
 #include "ipv4.h"
 #include "ipv6.h"
 

@@ -61,8 +61,9 @@ static __always_inline __u32 NAME(prefix)(CONTEXT *ctx)
 	return mixed >> 13 ^ mixed;
 }
 
-/* An INIT or SYN beyond the budget: whether it was refused before, not just now and not long ago. A client sends its INIT again,
- * a flood sends others: so a client gets in, with its second INIT, whatever the flood.
+/* An INIT or SYN beyond the budget: whether it was refused before, not just now and not long ago. A client
+ * sends its INIT again, a flood sends others: so a client gets in, with its second INIT, whatever the
+ * flood.
  */
 __noinline bool NAME(knocks_again)(CONTEXT *ctx, __u64 time_ns, __u32 reason)
 {
@@ -125,8 +126,8 @@ __noinline bool NAME(take_again)(CONTEXT *ctx, __u64 now, __u32 reason)
 /* Not an action: nobody else could take the packet. */
 #define NO_SUCCESSOR 256
 
-/* The daemon is dead: the packet goes to the VIP's successor as it came, one hop older, so that two dead members
- * cannot loop it for ever. NO_SUCCESSOR when there is none.
+/* The daemon is dead: the packet goes to the VIP's successor as it came, one hop older, so that two dead
+ * members cannot loop it for ever. NO_SUCCESSOR when there is none.
  */
 __noinline int NAME(divert)(CONTEXT *ctx)
 {
@@ -172,9 +173,9 @@ __noinline int NAME(divert)(CONTEXT *ctx)
 	return bpf_redirect(local->successor_ifindex, 0);
 }
 
-/* A flood as large as the budget of INITs would fill the ring when the slow path is short of processor, and COOKIE-ECHOs
- * wait behind a second's worth of it: INITs get no more than this share, some 5,000 of them; so do the
- * small budgets, whose packets may be large.
+/* A flood as large as the budget of INITs would fill the ring when the slow path is short of processor, and
+ * COOKIE-ECHOs wait behind a second's worth of it: INITs get no more than this share, some 5,000 of them;
+ * so do the small budgets, whose packets may be large.
  */
 #define FLOOD_RING_SHARE 8
 
@@ -189,8 +190,8 @@ __noinline bool NAME(has_room_for)(__u32 budget)
 		       bpf_ringbuf_query(&hf_unproven, BPF_RB_RING_SIZE);
 }
 
-/* Writes the record, if the budgets allow. `detail`: the reason, and flags of enum hf_punt_flag from bit 16 on.
- * Returns 0, or a refusal.
+/* Writes the record, if the budgets allow. `detail`: the reason, and flags of enum hf_punt_flag from bit 16
+ * on. Returns 0, or a refusal.
  */
 __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 mtu)
 {
@@ -212,8 +213,8 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 
 		flags |= HF_PUNT_AGAIN;
 	}
 	length = NAME(packet_length)(ctx);
-	/* One less and one comparison: an older verifier (Linux 6.1) learns nothing from a comparison with 0. The barriers
-	 * keep clang from comparing a copy that the verifier does not follow.
+	/* One less and one comparison: an older verifier (Linux 6.1) learns nothing from a comparison with 0. The
+	 * barriers keep clang from comparing a copy that the verifier does not follow.
 	 */
 	length--;
 	asm volatile("" : "+r"(length));
@@ -241,8 +242,8 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 
 	return 0;
 }
 
-/* Gives the packet to the slow path, or to the successor when nobody would read it. A daemon that is silent may be starved
- * of its processor and not dead: what nobody else could take waits for it in the ring.
+/* Gives the packet to the slow path, or to the successor when nobody would read it. A daemon that is silent
+ * may be starved of its processor and not dead: what nobody else could take waits for it in the ring.
  */
 __noinline int NAME(punt_with_mtu)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 mtu)
 {

@@ -10,8 +10,8 @@
 /* What is known of a packet: its TCP flags in the low byte, these, and a refusal in the upper half. */
 #define PLAIN_TCP 256
 #define PLAIN_PARTIAL 512
-/* Not actions. The caller goes on, where the stack has room: with TCP or UDP; or without a flow, with what is known of the
- * packet in the lower bits.
+/* Not actions. The caller goes on, where the stack has room: with TCP or UDP; or without a flow, with what
+ * is known of the packet in the lower bits.
  */
 #define VERDICT_PLAIN 4096
 #define VERDICT_OTHER (1 << 28)

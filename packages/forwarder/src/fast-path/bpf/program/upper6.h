@@ -3,8 +3,8 @@
  * What stands behind IPv6's extension headers. Included once per hook.
  */
 
-/* Behind the extension headers: offset in the frame, upper protocol in bits 16 to 23, bit 24 for a fragment; or a
- * refusal, whose bit 31 tells it from the rest.
+/* Behind the extension headers: offset in the frame, upper protocol in bits 16 to 23, bit 24 for a
+ * fragment; or a refusal, whose bit 31 tells it from the rest.
  */
 __noinline __u32 NAME(upper6)(CONTEXT *ctx)
 {
