@@ -2,7 +2,7 @@
 import type { Address } from "./address.ts";
 import type { ServiceAnnounce } from "./announce.ts";
 import type { HealthCheck } from "./health-check.ts";
-import type { PlainIdle, ReplicatePolicy } from "./plain-service.ts";
+import type { PlainIdle, ReplicatePolicy } from "./plain/service.ts";
 import type { EndpointRemoval, LeavingEndpoint, ServiceRemoval } from "./removal.ts";
 
 /** IANA protocol number, 1 … 255. It is part of every key: two protocols on one port of one VIP have nothing in common. */

@@ -1,5 +1,7 @@
 // The table of bodies: protocol → what its sessions are. Sessions of protocols that do not stand here are
 // carried as bytes (codec/foreign.ts) for the members that know them.
+
+import { PLAIN_SESSIONS } from "../plain/kind.ts";
 import type { Protocol } from "../service.ts";
 import { ByteWriter } from "./bytes.ts";
 import { foreignFactOf } from "./codec/foreign.ts";
@@ -12,7 +14,7 @@ import { SCTP_SESSIONS } from "./sctp/kind.ts";
 // biome-ignore lint/suspicious/noExplicitAny: functions only get the records that they made.
 export type AnyKind = SessionKind<any>;
 
-const KINDS: readonly AnyKind[] = [SCTP_SESSIONS];
+const KINDS: readonly AnyKind[] = [SCTP_SESSIONS, PLAIN_SESSIONS];
 const byProtocol: ReadonlyMap<Protocol, AnyKind> = new Map(
   KINDS.flatMap((kind) => kind.protocols.map((protocol) => [protocol, kind] as const)),
 );

@@ -119,7 +119,11 @@ export type EndCause =
   | "endpointRemoved"
   | "superseded"
   | "idle"
-  | "handshakeTimeout";
+  | "handshakeTimeout"
+  /** TCP, these three: FINs both ways, resets. */
+  | "closed"
+  | "resetByClient"
+  | "resetByEndpoint";
 
 /**
  * An end. Verified ends and an operator's removal absorb; a time-out names the phase and activity that it saw and

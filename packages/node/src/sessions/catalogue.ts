@@ -59,6 +59,9 @@ const CAUSES = Object.keys({
   superseded: 0,
   idle: 0,
   handshakeTimeout: 0,
+  closed: 0,
+  resetByClient: 0,
+  resetByEndpoint: 0,
 } satisfies Record<EndCause, 0>);
 
 function codeOf(record: SessionRecord, phase: Phase, origin: Origin): number {

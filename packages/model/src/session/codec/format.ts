@@ -25,6 +25,9 @@ export const CAUSES: readonly EndCause[] = [
   "superseded",
   "idle",
   "handshakeTimeout",
+  "closed",
+  "resetByClient",
+  "resetByEndpoint",
 ];
 
 export const FLAGS_OFFSET = 16;

@@ -1,6 +1,6 @@
 // What services of TCP and UDP say beside what all say: times, and which of their flows other members know.
-import type { HealthCheck } from "./health-check.ts";
-import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, type Protocol, type Service } from "./service.ts";
+import type { HealthCheck } from "../health-check.ts";
+import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, type Protocol, type Service } from "../service.ts";
 
 /**
  * Seconds without a packet in either direction until a flow is forgotten.

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { defaultCheckOf, idleOf, protocolProblem } from "./plain-service.ts";
-import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, protocolOfId, serviceIdOf } from "./service.ts";
+import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, protocolOfId, serviceIdOf } from "../service.ts";
+import { defaultCheckOf, idleOf, protocolProblem } from "./service.ts";
 
 describe("what services of TCP and UDP say", () => {
   test("each protocol has its own times, and no other's", () => {
