@@ -1,7 +1,7 @@
 // Members with a real registry, session view and LoxiLB server, without a network between them: what one
 // stores all have, and what one asks the others answer.
 
-import { systemClock } from "@holdfast/model";
+import { SCTP_SESSIONS, type SessionRecord, systemClock } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { addSession, fakeNode } from "../../packages/node/src/api/testing/fake-node.ts";
 import { CounterExchange } from "../../packages/node/src/cluster/counters.ts";
@@ -78,15 +78,15 @@ export async function startRig(
     const link: ClusterLink = {
       ...createLoneLink(),
       table: node.view,
+      sessions: node.sources.sessions,
       store,
       connected: () =>
         placed
           .map(({ number }) => number)
           .filter((number) => number !== self && members[number]?.isDead !== true),
       request: async (member, topic, body) => {
-        const handler = handlers[member]?.get(topic);
         const isDead = members[member]?.isDead === true || members[self]?.isDead === true;
-        return handler === undefined || isDead ? undefined : handler(self, body);
+        return isDead ? undefined : handlers[member]?.get(topic)?.(self, body);
       },
       onRequest: (topic, handler) => {
         handlers[self]?.set(topic, handler);
@@ -100,7 +100,7 @@ export async function startRig(
         countersOf: (record) =>
           flow.packets === 0
             ? []
-            : [...record.clients.keys()].map((client) => ({
+            : [...SCTP_SESSIONS.clientsOf(record as SessionRecord).keys()].map((client) => ({
                 member: `m${self}`,
                 vip: "123.123.123.1",
                 client,

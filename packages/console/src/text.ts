@@ -183,6 +183,8 @@ export const TEXT = {
     tracing: "Writing for 30 s…",
     noPackets: "none",
     gone: "The cluster does not know this session any more.",
+    foreign: (protocol: string) =>
+      `${protocol} is a protocol of a later release: this member carries the session for others, and knows no more of it.`,
   },
   events: { title: "Events", none: "Nothing has happened since this page was opened.", all: "All events" },
   acts: {

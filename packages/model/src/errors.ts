@@ -352,6 +352,12 @@ export const ERROR_CATALOGUE = {
     message: "There is no session {session}.",
     remedy: "It may have ended. List the sessions with 'holdfast get sessions'.",
   },
+  SESSION_NOT_UNDERSTOOD: {
+    status: 409,
+    message:
+      "Session {session} is of protocol {protocol}, which this member does not know: it carries it for others.",
+    remedy: "Ask a member of the newer release that forwards it, or upgrade this one.",
+  },
   CURSOR_INVALID: {
     status: 400,
     message: "The cursor is not one that this API gave.",

@@ -1,7 +1,7 @@
 // The composition root: puts the parts together for one configuration, and takes them apart again.
 import { randomBytes } from "node:crypto";
 import { type Coordinator, startCoordinator } from "@holdfast/coordinator";
-import { type Clock, HoldfastError, MemberBook, type SessionRecord, systemClock } from "@holdfast/model";
+import { type Clock, HoldfastError, MemberBook, systemClock } from "@holdfast/model";
 import { isRevoked } from "@holdfast/sync";
 import { announcementViews } from "./api/announcement-views.ts";
 import { type ApiListeners, readTokens, startApi } from "./api/listen.ts";
@@ -201,8 +201,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
     let metrics: ReturnType<typeof createMetrics>;
     let member: JoinedMember | undefined;
     const tellEnd = sessionEndEvents(clock, (facts) => events.emit(facts));
-    const catalogue = new SessionCatalogue(link.table, clock, {
-      ended(record: SessionRecord, origin) {
+    const catalogue = new SessionCatalogue(link.sessions.all, clock, {
+      ended(record, origin) {
         metrics?.sessionEnded(record.end?.cause ?? "unknown");
         // Every member learns of it; the one that saw it tells.
         if (origin === "local") tellEnd(record);
@@ -410,7 +410,7 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
       registry,
       configurationKept: () => link.storeKept(),
       table: link.table,
-      foreignSessions: () => link.foreignSessions(),
+      sessions: link.sessions,
       catalogue,
       events,
       eventLog: news.eventLog,
@@ -442,8 +442,8 @@ export async function startDaemon(loaded: LoadedConfiguration, options: DaemonOp
         logger.info({ session: id }, "session removed by an operator");
       },
       countersOf: (record) => counters.of(record),
-      replicationOf: async (record) =>
-        (await link.replicasOf(record)).map(({ member, ...rest }) => ({
+      replicationOf: async (id) =>
+        (await link.replicasOf(id)).map(({ member, ...rest }) => ({
           member: directory.nameOf(member),
           ...rest,
         })),

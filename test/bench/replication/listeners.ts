@@ -37,7 +37,7 @@ export function listen(view: SessionView, memberNumber: number): Listeners {
     },
   ]);
   forwarder.start();
-  new SessionCatalogue(view, systemClock);
+  new SessionCatalogue([view], systemClock);
   return fastPath;
 }
 

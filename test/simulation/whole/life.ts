@@ -187,7 +187,7 @@ export class Life {
     if (this.isOver) return;
     this.coordinator = fault?.coordinator?.(coordinator) ?? coordinator;
     followWithProbes(members, placed, coordinator, silentLogger);
-    const sessions = livingSessions(new SessionCatalogue(link.table, main), () => link.caughtUp());
+    const sessions = livingSessions(new SessionCatalogue([link.table], main), () => link.caughtUp());
     const registry = createServiceRegistry(link.store, own.name, undefined, {
       sessions,
       clock: main,

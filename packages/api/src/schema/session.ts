@@ -147,6 +147,10 @@ export const GenerationSchema = Type.Object(
 export const SessionDetailSchema = Type.Object(
   {
     ...summary,
+    bodyUnderstood: Type.Boolean({
+      description:
+        "false: of a protocol that this member does not know; clients, generations and counters are then unknown, not none.",
+    }),
     clientAddresses: Type.Array(Type.Object({ address: AddressSchema, verified: Type.Boolean() }, closed)),
     generations: Type.Array(GenerationSchema),
     commit: Type.Optional(Type.Object({ epoch: Type.Integer(), clientTag: TagSchema }, closed)),

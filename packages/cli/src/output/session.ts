@@ -12,6 +12,8 @@ export function sessionText(session: SessionDetail): string {
     "service",
     session.serviceName === session.service ? session.service : `${session.serviceName} (${session.service})`,
   );
+  if (session.bodyUnderstood === false)
+    put("body", `not understood: ${session.protocol} is a protocol of a later release, carried for others`);
   put("phase", session.pending ? `${session.phase}, a restart is unproven` : session.phase);
   put(
     "client",

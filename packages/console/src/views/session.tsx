@@ -55,8 +55,8 @@ export function Session({ id }: { id: string }) {
       {session !== undefined && session.id === id && (
         <div class={failure.value === "" ? "" : "old"}>
           <Head session={session} />
-          <Matrix session={session} />
-          <Generations session={session} />
+          {isUnderstood(session) && <Matrix session={session} />}
+          {isUnderstood(session) && <Generations session={session} />}
           <div class="columns">
             <Replicas session={session} />
             <History session={session} />
@@ -66,6 +66,9 @@ export function Session({ id }: { id: string }) {
     </>
   );
 }
+
+/** Members of releases before the field understand what they show. */
+const isUnderstood = (session: SessionDetail) => session.bodyUnderstood !== false;
 
 const tracing = signal(false);
 
@@ -95,6 +98,14 @@ function Head({ session }: { session: SessionDetail }) {
         {session.clientPort} → {session.endpoint ?? "–"} · NAT {session.natPort ?? "–"} ·{" "}
         {session.member ?? "–"} · {day(session.createdAt)}
       </p>
+      {isUnderstood(session) ? <Acts session={session} /> : <p>{TEXT.session.foreign(session.protocol)}</p>}
+    </Panel>
+  );
+}
+
+function Acts({ session }: { session: SessionDetail }) {
+  return (
+    <>
       <ActButton
         label={TEXT.session.end}
         name={session.id}
@@ -114,7 +125,7 @@ function Head({ session }: { session: SessionDetail }) {
           {tracing.value ? TEXT.session.tracing : TEXT.session.trace}
         </button>
       )}
-    </Panel>
+    </>
   );
 }
 

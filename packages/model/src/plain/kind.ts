@@ -40,6 +40,7 @@ export const PLAIN_SESSIONS: SessionKind<PlainRecord> = {
   currentPort: (record) => portsOf(record)[0],
   shownPort: (record) => portsOf(record)[0],
   tagsOf: () => NO_TAGS,
+  hasTag: () => false,
   hasSameBody: (a, b) => a.marks === b.marks,
   hasSamePorts: (a, b) => a.natPort === b.natPort && a.endpoint === b.endpoint,
 };

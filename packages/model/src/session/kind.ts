@@ -47,6 +47,7 @@ export interface SessionKind<R extends SessionEnvelope> {
   /**
    * Appends the canonical bytes: id, flags, identity first, as in codec/format.ts; other protocols' in the
    * frame of foreign.ts.
+   * Addresses, ports and tags stand in them as they are (session-table/needle.ts).
    */
   write(out: ByteWriter, delta: DeltaOf<R>): void;
   /** Appends what `bytes`, a record without an end, become with one. Absent: the record is written anew. */
@@ -73,6 +74,8 @@ export interface SessionKind<R extends SessionEnvelope> {
   shownPort(record: R): HeldPort | undefined;
   /** Numbers by which packets name the session, whatever their addresses; each once. None: []. */
   tagsOf(record: R): readonly number[];
+  /** Whether it speaks of this tag: of either side, of any generation. */
+  hasTag(record: R, tag: number): boolean;
   /** Cheap: false only when the two bodies may differ. */
   hasSameBody(a: R, b: R): boolean;
   /** Cheap: false only when `natPortsOf` or `tagsOf` may tell them apart. */

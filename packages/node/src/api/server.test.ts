@@ -20,10 +20,9 @@ import {
 import { addressBytes, HoldfastError } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
-import type { TSchema } from "typebox";
-import { Value } from "typebox/value";
 import { buildServer } from "./server.ts";
 import { addSession, fakeNode } from "./testing/fake-node.ts";
+import { assertSchema } from "./testing/schema.ts";
 
 const SPEC = {
   vips: ["203.0.113.1", "203.0.113.65"],
@@ -31,11 +30,6 @@ const SPEC = {
   endpoints: [{ address: "10.0.0.5", port: 38412 }],
 };
 const ID = "sctp/203.0.113.1:38412";
-
-function assertSchema(schema: TSchema, value: unknown): void {
-  const [first] = Value.Errors(schema, value);
-  assert.equal(first, undefined, `${first?.instancePath}: ${first?.message}`);
-}
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
   const error = await promise.then(

@@ -5,12 +5,11 @@ import type { Health, MemberView, NodeStatus, PathCounters, SessionDetail, TakeO
 import type {
   Address,
   Clock,
-  ForeignSession,
   Logger,
   MemberName,
   ServiceId,
+  SessionEnvelope,
   SessionId,
-  SessionRecord,
   SessionTable,
   VipOwnership,
 } from "@holdfast/model";
@@ -24,6 +23,7 @@ import type { Judgement } from "../services/clashes.ts";
 import type { PlacementOrders } from "../services/placement-orders.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
 import type { SessionCatalogue } from "../sessions/catalogue.ts";
+import type { SessionTables } from "../sessions/tables.ts";
 import type { TraceHub } from "../trace/hub.ts";
 import type { AnnouncementViews } from "./announcement-views.ts";
 
@@ -50,8 +50,8 @@ export interface ApiSources {
   /** Resolves when the shared configuration is on this member's disk, or that takes too long. */
   configurationKept(): Promise<void>;
   readonly table: SessionTable;
-  /** Sessions of protocols that this version does not know: carried, never touched. */
-  foreignSessions(): Iterable<ForeignSession>;
+  /** All of them, those included that are only carried. `table`: SCTP's. */
+  readonly sessions: SessionTables;
   readonly catalogue: SessionCatalogue;
   readonly events: EventBus;
   /** Events of all members. */
@@ -86,6 +86,6 @@ export interface ApiSources {
   /** Ends a living session. Throws SESSION_NOT_FOUND. */
   removeSession(id: SessionId): void;
   /** Counters of every member that answers in time. */
-  countersOf(record: SessionRecord): Promise<readonly PathCounters[]>;
-  replicationOf(record: SessionRecord): Promise<SessionDetail["replication"]>;
+  countersOf(record: SessionEnvelope): Promise<readonly PathCounters[]>;
+  replicationOf(id: SessionId): Promise<SessionDetail["replication"]>;
 }

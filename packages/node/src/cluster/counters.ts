@@ -1,7 +1,7 @@
 // Counters stay with the member that counts. The API asks them all when somebody wants to know; while somebody does, every
 // member keeps what the others counted, so that the death of one takes nothing back.
 import type { PathCounters } from "@holdfast/api";
-import type { Clock, MemberName, SessionId, SessionRecord, Timer } from "@holdfast/model";
+import type { Clock, MemberName, SessionEnvelope, SessionId, Timer } from "@holdfast/model";
 import type { DataPlane } from "../data-plane/data-plane.ts";
 import { CounterMemory, REMEMBERED_COUNT_MAX } from "./counter-memory.ts";
 import type { ClusterLink } from "./link.ts";
@@ -45,7 +45,7 @@ export class CounterExchange {
       new TextDecoder().decode(body).split("\n").slice(0, COUNTER_BATCH_COUNT);
     const answer = (body: Uint8Array) => {
       const rows = idsIn(body).map((id) => {
-        const record = link.table.get(id);
+        const record = link.sessions.get(id)?.record;
         return record === undefined ? [] : dataPlane.countersOf(record);
       });
       return new TextEncoder().encode(JSON.stringify(rows));
@@ -57,17 +57,17 @@ export class CounterExchange {
     link.onRequest(TOPIC_AGAIN, (_from, body) => answer(body));
   }
 
-  async of(record: SessionRecord): Promise<readonly PathCounters[]> {
+  async of(record: SessionEnvelope): Promise<readonly PathCounters[]> {
     return (await this.ofMany([record])).get(record.id) ?? [];
   }
 
   /** This member's alone; at once. */
-  ownOf(record: SessionRecord): readonly PathCounters[] {
+  ownOf(record: SessionEnvelope): readonly PathCounters[] {
     return this.#dataPlane.countersOf(record);
   }
 
   /** At most COUNTER_BATCH_COUNT sessions; of a member that does not answer in time, what it said last. */
-  ofMany(records: readonly SessionRecord[]): Promise<ReadonlyMap<SessionId, readonly PathCounters[]>> {
+  ofMany(records: readonly SessionEnvelope[]): Promise<ReadonlyMap<SessionId, readonly PathCounters[]>> {
     this.#watch(records.map(({ id }) => id));
     return this.#ask(records, TOPIC);
   }
@@ -84,7 +84,7 @@ export class CounterExchange {
   }
 
   async #ask(
-    records: readonly SessionRecord[],
+    records: readonly SessionEnvelope[],
     topic: string,
   ): Promise<ReadonlyMap<SessionId, readonly PathCounters[]>> {
     const asked = records.slice(0, COUNTER_BATCH_COUNT);
@@ -136,7 +136,7 @@ export class CounterExchange {
     this.#isRefreshing = true;
     try {
       const records = [...this.#asked.keys()]
-        .map((id) => this.#link.table.get(id))
+        .map((id) => this.#link.sessions.get(id)?.record)
         .filter((record) => record !== undefined);
       for (let at = 0; at < records.length; at += COUNTER_BATCH_COUNT)
         await this.#ask(records.slice(at, at + COUNTER_BATCH_COUNT), TOPIC_AGAIN);

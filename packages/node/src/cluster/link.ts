@@ -1,19 +1,19 @@
 // What the daemon needs of replication: the session table, the shared configuration, the other members. Two
 // implementations: alone (here) and replicated (open-link.ts).
 import {
-  type ForeignSession,
   type MemberName,
   noReplication,
   type Replication,
   type ServiceId,
+  type SessionId,
   type SessionQuestion,
-  type SessionRecord,
   type SessionTable,
   SessionView,
 } from "@holdfast/model";
 import { type Applicant, CAPABILITIES, type Listing, type MemberTls, type Revocation } from "@holdfast/sync";
 import type { ReplicationMetrics } from "../metrics/registry.ts";
 import { type ConfigurationStore, createLocalConfigurationStore } from "../services/store.ts";
+import { SessionTables } from "../sessions/tables.ts";
 
 export type RequestHandler = (from: number, body: Uint8Array) => Promise<Uint8Array> | Uint8Array;
 
@@ -31,7 +31,10 @@ export interface DiskState {
 }
 
 export interface ClusterLink {
+  /** SCTP's sessions. */
   readonly table: SessionTable;
+  /** All sessions, of every kind; those included that are only carried. */
+  readonly sessions: SessionTables;
   readonly replication: Replication;
   readonly store: ConfigurationStore;
   /** Resolves when what `store` was told is on this member's disk. Throws CONFIGURATION_NOT_KEPT when it is not. */
@@ -70,10 +73,8 @@ export interface ClusterLink {
   offered(): readonly string[];
   /** Numbers of the members that own a service's VIPs: an INIT-ACK waits for those. */
   setOwners(service: ServiceId, owners: readonly number[]): void;
-  /** Sessions of protocols that this version does not know: carried for others, in no order. */
-  foreignSessions(): Iterable<ForeignSession>;
   metrics(): Promise<ReplicationMetrics | undefined>;
-  replicasOf(record: SessionRecord): Promise<readonly ReplicaState[]>;
+  replicasOf(id: SessionId): Promise<readonly ReplicaState[]>;
   /** Asks a member; undefined when it does not answer in time. */
   request(member: number, topic: string, body: Uint8Array): Promise<Uint8Array | undefined>;
   /** Answers other members. */
@@ -83,8 +84,10 @@ export interface ClusterLink {
 
 /** One member alone: nothing to wait for, nobody to ask, nothing kept beyond the process. */
 export function createLoneLink(): ClusterLink {
+  const table = new SessionView();
   return {
-    table: new SessionView(),
+    table,
+    sessions: new SessionTables([table]),
     replication: noReplication,
     store: createLocalConfigurationStore(),
     storeKept: async () => {},
@@ -106,7 +109,6 @@ export function createLoneLink(): ClusterLink {
     capabilitiesOf: () => undefined,
     offered: () => CAPABILITIES,
     setOwners: () => {},
-    foreignSessions: () => [],
     metrics: async () => undefined,
     replicasOf: async () => [],
     request: async () => undefined,

@@ -1,10 +1,11 @@
 // Alone, or replicated: as the configuration says. A member alone with a store is replicated to its own disk.
-import { type Clock, type Logger, type Members, parseAddress, type SessionRecord } from "@holdfast/model";
+import { type Clock, type Logger, type Members, parseAddress, type SessionId } from "@holdfast/model";
 import { type JoinAddress, type MemberTls, type Sync, startSync } from "@holdfast/sync";
 import { addressOf, type OwnMember } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
 import type { NetworkWatch } from "../network/watch.ts";
 import { PublishingView } from "../sessions/publishing-view.ts";
+import { SessionTables } from "../sessions/tables.ts";
 import { type ClusterLink, createLoneLink } from "./link.ts";
 import { linkedMembers } from "./member-list.ts";
 
@@ -68,6 +69,7 @@ export function replicatedLink(sync: Sync, view: PublishingView, members: Member
     members.current().members.find((member) => member.number === number)?.name;
   return {
     table: sync.table,
+    sessions: new SessionTables([sync.table], () => sync.foreignSessions()),
     replication: sync.replication,
     store: sync.configuration,
     storeKept: () => sync.configurationKept(),
@@ -103,7 +105,6 @@ export function replicatedLink(sync: Sync, view: PublishingView, members: Member
     capabilitiesOf: (number) => sync.members().find((member) => member.number === number)?.capabilities,
     offered: () => sync.offered(),
     setOwners: (service, owners) => sync.setOwners(service, owners),
-    foreignSessions: () => sync.foreignSessions(),
     async metrics() {
       const { engine, host, restartCount } = await sync.metrics();
       const totals: Record<string, number> = { restarts: restartCount };
@@ -124,9 +125,9 @@ export function replicatedLink(sync: Sync, view: PublishingView, members: Member
         lagHistogram: engine?.lagHistogram ?? { boundsMs: [], counts: [] },
       };
     },
-    async replicasOf(record: SessionRecord) {
+    async replicasOf(id: SessionId) {
       const lag = new Map(sync.members().map((member) => [member.number, member.lagMs]));
-      return [...(await sync.replicationState(record.id))].map(([member, state]) => {
+      return [...(await sync.replicationState(id))].map(([member, state]) => {
         const lagMs = lag.get(member);
         return { member, state, ...(lagMs !== undefined && state !== "unknown" && { lagMs }) };
       });

@@ -1,7 +1,7 @@
 // What the daemon needs of the forwarder.
 import type { DataPlaneStatus, PathCounters } from "@holdfast/api";
 import type { PortBooks, ProbedEndpoint, VerdictChange } from "@holdfast/forwarder";
-import type { Address, MemberName, Service, SessionId, SessionRecord } from "@holdfast/model";
+import type { Address, MemberName, Service, SessionEnvelope, SessionId } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
 import type { Totals } from "../metrics/registry.ts";
 
@@ -45,7 +45,7 @@ export interface DataPlane {
   slowPathEvents(): Totals;
   slowPathDrops(): Totals;
   slowPathGauges(): Totals;
-  countersOf(record: SessionRecord): readonly PathCounters[];
+  countersOf(record: SessionEnvelope): readonly PathCounters[];
   /** Begins to drain punts; call after adoption and when services are set. */
   start(): Promise<void>;
   /** `keep`: leaves programs and maps pinned and running. */

@@ -1,8 +1,15 @@
 // What this member's fast path counted for one session.
 import type { PathCounters } from "@holdfast/api";
 import type { FastPath, FlowCounters } from "@holdfast/forwarder";
-import { type Address, familyOf, type MemberName, type Service, type SessionRecord } from "@holdfast/model";
-import { shownCandidate } from "../sessions/view.ts";
+import {
+  type Address,
+  familyOf,
+  kindOf,
+  type MemberName,
+  type Service,
+  type SessionEnvelope,
+  type SessionRecord,
+} from "@holdfast/model";
 
 const NOTHING: FlowCounters = { packets: 0, bytes: 0, lastSeenMs: 0 };
 
@@ -11,22 +18,21 @@ const NOTHING: FlowCounters = { packets: 0, bytes: 0, lastSeenMs: 0 };
  * client address that is paired with it.
  */
 export function sessionCounters(
-  record: SessionRecord,
+  record: SessionEnvelope,
   service: Pick<Service, "vips" | "port">,
   fastPath: Pick<FastPath, "counters" | "nowMs">,
   member: MemberName,
 ): readonly PathCounters[] {
-  const candidate = shownCandidate(record);
+  const kind = kindOf(record.protocol);
+  if (kind === undefined) return [];
+  const candidate = kind.shownPort(record);
   const nowMs = fastPath.nowMs();
   const view = ({ packets, bytes, lastSeenMs }: FlowCounters) => ({
     packets,
     bytes,
     ...(packets > 0 && { lastSeenMsAgo: Math.max(0, Math.round(nowMs - lastSeenMs)) }),
   });
-  const pairing = [
-    ...record.generations.values(),
-    ...(record.commit?.generation ? [record.commit.generation] : []),
-  ].at(-1)?.pairing;
+  const pairing = "generations" in record ? pairingOf(record as SessionRecord) : undefined;
   const rows: PathCounters[] = [];
   for (const [index, vip] of service.vips.entries()) {
     const isOfFamily = (address: Address) => familyOf(address) === familyOf(vip);
@@ -34,17 +40,19 @@ export function sessionCounters(
       candidate &&
       sum(
         // Of a multi-homed endpoint each address has a flow of its own.
-        [...new Set([candidate.endpoint, ...candidate.endpointAddresses])].filter(isOfFamily).map((source) =>
-          fastPath.counters({
-            protocol: record.protocol,
-            source,
-            destination: vip,
-            sourcePort: candidate.endpointPort,
-            destinationPort: candidate.natPort,
-          }),
-        ),
+        [...new Set([candidate.endpoint, ...(candidate.endpointAddresses ?? [])])]
+          .filter(isOfFamily)
+          .map((source) =>
+            fastPath.counters({
+              protocol: record.protocol,
+              source,
+              destination: vip,
+              sourcePort: candidate.endpointPort,
+              destinationPort: candidate.natPort,
+            }),
+          ),
       );
-    const ups = [...record.clients.keys()].filter(isOfFamily).flatMap((client) => {
+    const ups = [...kind.clientsOf(record).keys()].filter(isOfFamily).flatMap((client) => {
       const up = fastPath.counters({
         protocol: record.protocol,
         source: client,
@@ -81,4 +89,9 @@ function sum(flows: readonly (FlowCounters | undefined)[]): FlowCounters | undef
         lastSeenMs: Math.max(total?.lastSeenMs ?? 0, flow.lastSeenMs),
       };
   return total;
+}
+
+/** The client address paired with each VIP; SCTP's alone have it. */
+function pairingOf({ generations, commit }: SessionRecord): readonly Address[] | undefined {
+  return [...generations.values(), ...(commit?.generation ? [commit.generation] : [])].at(-1)?.pairing;
 }

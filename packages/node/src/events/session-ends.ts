@@ -1,5 +1,5 @@
 // Ends of sessions as events: each told by the member that saw it, and no more of them than anybody reads.
-import type { Clock, SessionRecord } from "@holdfast/model";
+import type { Clock, SessionEnvelope } from "@holdfast/model";
 import type { EventFacts } from "./bus.ts";
 
 /** Told one by one within a second; the rest as one event that counts them. */
@@ -18,7 +18,7 @@ export function sessionEndEvents(clock: Clock, emit: (facts: EventFacts) => void
     emit({ type: "session", message: `${count} more sessions ended within a second: ${causes}.` });
   }
 
-  return (record: SessionRecord): void => {
+  return (record: SessionEnvelope): void => {
     const cause = record.end?.cause ?? "unknown";
     if (clock.nowMs() >= windowEndsMs) {
       windowEndsMs = clock.nowMs() + WINDOW_MS;

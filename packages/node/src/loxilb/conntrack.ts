@@ -2,9 +2,14 @@
 // hundred thousand sessions are some eight hundred thousand entries.
 import { Readable } from "node:stream";
 import type { PathCounters } from "@holdfast/api";
-import { effectivePhase, type Phase, type Service, type SessionRecord } from "@holdfast/model";
+import {
+  effectivePhase,
+  type Phase,
+  type Service,
+  type SessionRecord,
+  shownCandidate,
+} from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
-import { shownCandidate } from "../sessions/view.ts";
 import type { LoxilbContext } from "./context.ts";
 import { sessionBatches } from "./figures.ts";
 import { omitEmpty } from "./reply.ts";

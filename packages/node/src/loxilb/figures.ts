@@ -1,10 +1,15 @@
 // Packets and bytes by service and endpoint, summed over sessions when somebody asks, and kept for a moment: a client
 // that asks for ever costs one walk a second.
 import type { PathCounters } from "@holdfast/api";
-import { effectivePhase, type ServiceId, type SessionId, type SessionRecord } from "@holdfast/model";
+import {
+  effectivePhase,
+  type ServiceId,
+  type SessionId,
+  type SessionRecord,
+  shownCandidate,
+} from "@holdfast/model";
 import { COUNTER_BATCH_COUNT } from "../cluster/counters.ts";
 import { endpointKey } from "../services/specification.ts";
-import { shownCandidate } from "../sessions/view.ts";
 import type { LoxilbContext } from "./context.ts";
 
 /** The other members are asked only up to so many sessions; beyond, the figures are this member's own. */

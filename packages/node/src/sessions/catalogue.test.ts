@@ -45,7 +45,7 @@ test("the history says which phases a session was seen in, when, and why it ende
   };
   const view = new SessionView();
   const ended: string[] = [];
-  const catalogue = new SessionCatalogue(view, clock, { ended: (record) => ended.push(record.id) });
+  const catalogue = new SessionCatalogue([view], clock, { ended: (record) => ended.push(record.id) });
   let record = view.apply(answered(7));
   const [generation] = record.generations.values();
   const [candidate] = generation?.candidates.values() ?? [];

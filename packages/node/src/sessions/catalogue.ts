@@ -1,22 +1,19 @@
 // What the API and the metrics know about all sessions: order for pages, counts kept as the table changes (a count
 // never walks 100,000 records), and the history of each session's phases as this member saw it.
-import {
-  type Clock,
-  currentCandidate,
-  type EndCause,
-  effectivePhase,
-  type Origin,
-  PHASES,
-  type Phase,
-  type ServiceId,
-  type SessionChange,
-  type SessionId,
-  type SessionRecord,
-  type SessionTable,
+import type {
+  AnyKind,
+  Clock,
+  EndCause,
+  Origin,
+  ServiceId,
+  SessionChange,
+  SessionEnvelope,
+  SessionId,
 } from "@holdfast/model";
 import type { LivingSessions } from "../services/registry.ts";
 import { endpointKey } from "../services/specification.ts";
 import { SessionOrder } from "./order.ts";
+import type { AnyTable } from "./tables.ts";
 
 /** Changes of phase kept per session; the first and the latest stay. */
 export const HISTORY_COUNT_MAX = 16;
@@ -26,19 +23,20 @@ const ENDPOINT_TEXT_COUNT_MAX = 4096;
 
 export interface HistoryEntry {
   readonly wallMs: number;
-  readonly phase: Phase;
+  /** One of its kind's. */
+  readonly phase: string;
   readonly origin: "local" | "remote";
   readonly note?: string;
 }
 
 /** Told about every session that ends, and every one that begins. */
 export interface CatalogueListener {
-  ended?(record: SessionRecord, origin: Origin): void;
-  began?(record: SessionRecord): void;
+  ended?(record: SessionEnvelope, origin: Origin): void;
+  began?(record: SessionEnvelope): void;
 }
 
 interface Known {
-  phase: Phase;
+  phase: string;
   service: ServiceId;
   endpoint: string | undefined;
   /** Two numbers an entry: wall ms, and what happened (`codeOf`). As objects histories would be half of the catalogue. */
@@ -46,7 +44,8 @@ interface Known {
 }
 
 const NUMBERS_PER_ENTRY = 2;
-/** What an entry's code is made of: phase, origin, and 1 + the cause of an end, or 0. */
+/** What an entry's code is made of: kind, phase, origin, and 1 + the cause of an end, or 0. */
+const KIND_COUNT = 16;
 const PHASE_COUNT = 16;
 const ORIGINS = ["local", "remote"] as const;
 const CAUSES = Object.keys({
@@ -64,45 +63,62 @@ const CAUSES = Object.keys({
   resetByEndpoint: 0,
 } satisfies Record<EndCause, 0>);
 
-function codeOf(record: SessionRecord, phase: Phase, origin: Origin): number {
-  const cause = phase === "closed" && record.end !== undefined ? 1 + CAUSES.indexOf(record.end.cause) : 0;
-  return PHASES.indexOf(phase) + PHASE_COUNT * (ORIGINS.indexOf(origin) + ORIGINS.length * cause);
-}
+/** The kinds of this member's tables; a code names one by its place here. */
+class HistoryCodes {
+  readonly #kinds: readonly AnyKind[];
 
-function entryOf(wallMs: number, code: number): HistoryEntry {
-  const rest = Math.floor(code / PHASE_COUNT);
-  const note = CAUSES[Math.floor(rest / ORIGINS.length) - 1];
-  return {
-    wallMs,
-    phase: PHASES[code % PHASE_COUNT] as Phase,
-    origin: ORIGINS[rest % ORIGINS.length] as Origin,
-    ...(note !== undefined && { note }),
-  };
+  constructor(kinds: readonly AnyKind[]) {
+    this.#kinds = kinds;
+  }
+
+  codeOf(kind: AnyKind, { end }: SessionEnvelope, phase: string, origin: Origin): number {
+    const cause = phase === "closed" && end !== undefined ? 1 + CAUSES.indexOf(end.cause) : 0;
+    const rest = ORIGINS.indexOf(origin) + ORIGINS.length * cause;
+    return this.#kinds.indexOf(kind) + KIND_COUNT * (kind.phases.indexOf(phase) + PHASE_COUNT * rest);
+  }
+
+  entryOf(wallMs: number, code: number): HistoryEntry {
+    const phase = Math.floor(code / KIND_COUNT);
+    const rest = Math.floor(phase / PHASE_COUNT);
+    const note = CAUSES[Math.floor(rest / ORIGINS.length) - 1];
+    return {
+      wallMs,
+      phase: this.#kinds[code % KIND_COUNT]?.phases[phase % PHASE_COUNT] as string,
+      origin: ORIGINS[rest % ORIGINS.length] as Origin,
+      ...(note !== undefined && { note }),
+    };
+  }
 }
 
 export class SessionCatalogue {
   readonly order = new SessionOrder();
   readonly #known = new Map<SessionId, Known>();
-  readonly #byPhase = new Map<Phase, number>();
+  readonly #byPhase = new Map<string, number>();
   readonly #byService = new Map<ServiceId, number>();
   readonly #byEndpoint = new Map<string, number>();
   readonly #endpointTexts = new Map<string, string>();
   readonly #clock: Clock;
   readonly #listener: CatalogueListener;
-  readonly #unsubscribe: () => void;
+  readonly #codes: HistoryCodes;
+  readonly #unsubscribe: (() => void)[] = [];
 
-  constructor(table: SessionTable, clock: Clock, listener: CatalogueListener = {}) {
+  constructor(tables: readonly AnyTable[], clock: Clock, listener: CatalogueListener = {}) {
     this.#clock = clock;
     this.#listener = listener;
-    for (const record of table.values()) this.#change({ previous: undefined, record, origin: "remote" });
-    this.#unsubscribe = table.subscribe((change) => this.#change(change));
+    this.#codes = new HistoryCodes(tables.map(({ kind }) => kind));
+    for (const table of tables) {
+      const { kind } = table;
+      for (const record of table.values())
+        this.#change(kind, { previous: undefined, record, origin: "remote" });
+      this.#unsubscribe.push(table.subscribe((change) => this.#change(kind, change)));
+    }
   }
 
   close(): void {
-    this.#unsubscribe();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
   }
 
-  countOfPhase(phase: Phase): number {
+  countOfPhase(phase: string): number {
     return this.#byPhase.get(phase) ?? 0;
   }
 
@@ -117,7 +133,7 @@ export class SessionCatalogue {
   }
 
   /** As it was when it changed last. */
-  knownOf(id: SessionId): { readonly phase: Phase; readonly service: ServiceId } | undefined {
+  knownOf(id: SessionId): { readonly phase: string; readonly service: ServiceId } | undefined {
     return this.#known.get(id);
   }
 
@@ -125,30 +141,27 @@ export class SessionCatalogue {
     const history = this.#known.get(id)?.history ?? [];
     const entries: HistoryEntry[] = [];
     for (let at = 0; at < history.length; at += NUMBERS_PER_ENTRY)
-      entries.push(entryOf(history[at] as number, history[at + 1] as number));
+      entries.push(this.#codes.entryOf(history[at] as number, history[at + 1] as number));
     return entries;
   }
 
-  #change({ record, previous, origin }: SessionChange): void {
+  #change(kind: AnyKind, { record, previous, origin }: SessionChange<SessionEnvelope>): void {
     const id = (record ?? previous)?.id;
     if (id === undefined) return;
     const known = this.#known.get(id);
     if (record === undefined) {
-      if (known === undefined) return;
-      this.#count(known, -1);
-      this.#known.delete(id);
-      this.order.remove(id);
+      if (known !== undefined) this.#forget(id, known);
       return;
     }
-    const phase = effectivePhase(record);
-    const candidate = currentCandidate(record);
-    const endpoint = candidate && this.#endpointText(endpointKey(candidate.endpoint, candidate.endpointPort));
+    const phase = kind.phaseOf(record);
+    const port = kind.currentPort(record);
+    const endpoint = port && this.#endpointText(endpointKey(port.endpoint, port.endpointPort));
     if (known === undefined) {
       const made: Known = {
         phase,
         service: record.serviceId,
         endpoint,
-        history: [this.#clock.wallMs(), codeOf(record, phase, origin)],
+        history: [this.#clock.wallMs(), this.#codes.codeOf(kind, record, phase, origin)],
       };
       this.#known.set(id, made);
       this.order.add(id);
@@ -156,24 +169,26 @@ export class SessionCatalogue {
       this.#listener.began?.(record);
       return;
     }
-    if (known.phase === phase && known.endpoint === endpoint) return;
+    if (known.phase === phase && known.endpoint === endpoint && known.service === record.serviceId) return;
     const before = known.phase;
     this.#count(known, -1);
     known.phase = phase;
+    known.service = record.serviceId;
     known.endpoint = endpoint;
     this.#count(known, 1);
     if (before === phase) return;
-    // The first entry says how it began: the second gives way.
-    const { history } = known;
-    const isFull = history.length >= HISTORY_COUNT_MAX * NUMBERS_PER_ENTRY;
-    known.history = [
-      ...(isFull
-        ? [...history.slice(0, NUMBERS_PER_ENTRY), ...history.slice(2 * NUMBERS_PER_ENTRY)]
-        : history),
+    known.history = longer(
+      known.history,
       this.#clock.wallMs(),
-      codeOf(record, phase, origin),
-    ];
+      this.#codes.codeOf(kind, record, phase, origin),
+    );
     if (phase === "closed") this.#listener.ended?.(record, origin);
+  }
+
+  #forget(id: SessionId, known: Known): void {
+    this.#count(known, -1);
+    this.#known.delete(id);
+    this.order.remove(id);
   }
 
   /** One text for each endpoint, not one for each session. */
@@ -191,6 +206,15 @@ export class SessionCatalogue {
     add(this.#byService, known.service, by);
     if (known.endpoint !== undefined) add(this.#byEndpoint, `${known.service} ${known.endpoint}`, by);
   }
+}
+
+/** With one entry more; the first says how it began: when it is full the second gives way. */
+function longer(history: readonly number[], wallMs: number, code: number): readonly number[] {
+  const isFull = history.length >= HISTORY_COUNT_MAX * NUMBERS_PER_ENTRY;
+  const kept = isFull
+    ? [...history.slice(0, NUMBERS_PER_ENTRY), ...history.slice(2 * NUMBERS_PER_ENTRY)]
+    : history;
+  return [...kept, wallMs, code];
 }
 
 /** What the rules of services ask about sessions. */

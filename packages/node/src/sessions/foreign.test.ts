@@ -4,7 +4,10 @@ import { test } from "node:test";
 import { type ForeignSession, PROTOCOL_SCTP, type Service, SessionView, serviceIdOf } from "@holdfast/model";
 import { SessionOrder } from "./order.ts";
 import { type SearchSources, searchSessions } from "./search.ts";
+import { SessionTables, type ShownSession } from "./tables.ts";
 import { foreignSummary } from "./view.ts";
+
+const idOf = (shown: ShownSession) => ("foreign" in shown ? shown.foreign : shown.record).id;
 
 const TCP = 6;
 const OURS = "0f9c579a-8b91-5024-abc9-8790ec9ebd7c";
@@ -36,9 +39,8 @@ function sources(others: readonly ForeignSession[]): SearchSources {
   const order = new SessionOrder();
   order.add(OURS);
   return {
-    table,
+    sessions: new SessionTables([table], () => others),
     catalogue: { order },
-    foreign: () => others,
     services: () => [service(PROTOCOL_SCTP), service(TCP)],
     ownershipOf: () => undefined,
     memberNumberOf: () => 0,
@@ -54,7 +56,7 @@ test("they stand among the others in the order of their ids, page by page", asyn
   let cursor: string | undefined;
   do {
     const page = await searchSessions({ limit: 1, ...(cursor !== undefined && { cursor }) }, from);
-    ids.push(...page.records.map(({ id }) => id));
+    ids.push(...page.found.map(idOf));
     cursor = page.next;
   } while (cursor !== undefined);
   assert.deepEqual(ids, [before.id, OURS, behind.id]);
@@ -63,7 +65,7 @@ test("they stand among the others in the order of their ids, page by page", asyn
 test("filters on the envelope find them, filters on what only SCTP has do not", async () => {
   const from = sources([before]);
   const found = async (query: Parameters<typeof searchSessions>[0]) =>
-    (await searchSessions(query, from)).records.map(({ id }) => id);
+    (await searchSessions(query, from)).found.map(idOf);
   assert.deepEqual(await found({ service: service(TCP).id }), [before.id]);
   assert.deepEqual(await found({ vip: "203.0.113.1" }), [before.id, OURS]);
   assert.deepEqual(await found({ client: "192.0.2.1" }), []);

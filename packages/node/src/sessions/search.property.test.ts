@@ -14,6 +14,7 @@ import { arbitraryDelta, arbitrarySessionId } from "@holdfast/model/arbitrary";
 import fc from "fast-check";
 import { SessionCatalogue } from "./catalogue.ts";
 import { type SearchSources, searchSessions } from "./search.ts";
+import { SessionTables, type ShownSession } from "./tables.ts";
 
 const service = (port: number) => {
   const id = serviceIdOf(PROTOCOL_SCTP, "203.0.113.1", port);
@@ -23,12 +24,11 @@ const SERVICES = [service(38412), service(29118)];
 
 function sourcesOf(deltas: readonly SessionDelta[]): SearchSources {
   const table = new SessionView();
-  const catalogue = new SessionCatalogue(table, systemClock);
+  const catalogue = new SessionCatalogue([table], systemClock);
   for (const delta of deltas) table.apply(delta);
   return {
-    table,
+    sessions: new SessionTables([table]),
     catalogue,
-    foreign: () => [],
     services: () => SERVICES,
     ownershipOf: (vip) => ({ vip, owner: vip.startsWith("203") ? "m0" : "m1", candidates: [], reasons: [] }),
     memberNumberOf: Number,
@@ -37,16 +37,17 @@ function sourcesOf(deltas: readonly SessionDelta[]): SearchSources {
 
 /** Decodes everything. */
 function slowly(sources: SearchSources): SearchSources {
-  const { table, catalogue } = sources;
+  const { sessions, catalogue } = sources;
   return {
     ...sources,
-    table: { get: (id) => table.get(id), maySpeakOf: () => true },
+    sessions: { get: (id) => sessions.get(id), maySpeakOf: () => true, foreign: () => [] },
     catalogue: { order: catalogue.order },
   };
 }
 
+const idOf = (shown: ShownSession) => ("foreign" in shown ? shown.foreign : shown.record).id;
 const idsOf = async (query: Partial<SessionQuery>, sources: SearchSources) =>
-  (await searchSessions({ ...query, limit: 1000 }, sources)).records.map(({ id }) => id);
+  (await searchSessions({ ...query, limit: 1000 }, sources)).found.map(idOf);
 
 const address = fc.constantFrom("192.0.2.1", "192.0.2.7", "2001:db8::1", "10.0.0.1", "10.0.0.2");
 const everything: fc.Arbitrary<Partial<SessionQuery>> = fc.record({
@@ -94,14 +95,15 @@ test("a search for one client among many decodes its sessions, and few others", 
     })),
   );
   let decoded = 0;
-  const table: SearchSources["table"] = {
+  const sessions: SearchSources["sessions"] = {
     get: (id) => {
       decoded++;
-      return sources.table.get(id);
+      return sources.sessions.get(id);
     },
-    maySpeakOf: (id, needles) => sources.table.maySpeakOf(id, needles),
+    maySpeakOf: (id, needles) => sources.sessions.maySpeakOf(id, needles),
+    foreign: () => [],
   };
-  const counting = { ...sources, table };
+  const counting = { ...sources, sessions };
   assert.equal((await idsOf({ client: clientOf(1_234) }, counting)).length, 1);
   assert.ok(decoded < 30, `${decoded}`);
   decoded = 0;

@@ -4,47 +4,39 @@
 import { SESSION_PAGE_DEFAULT, type SessionQuery } from "@holdfast/api";
 import {
   type Address,
-  currentCandidate,
-  effectivePhase,
-  type ForeignSession,
   HoldfastError,
   type Needle,
-  natPortsOf,
   needleOfAddress,
   needleOfNumber,
-  type Phase,
   parseAddress,
   type Service,
   type ServiceId,
+  type SessionEnvelope,
   type SessionId,
-  type SessionRecord,
-  type SessionTable,
   type VipOwnership,
 } from "@holdfast/model";
 import { parseEndpointKey } from "../services/specification.ts";
 import type { SessionOrder } from "./order.ts";
-import { shownCandidate } from "./view.ts";
+import type { KnownSession, SessionTables, ShownSession } from "./tables.ts";
 
 /** How long one turn of the event loop may walk, ms, and how often the clock is looked at. */
 const TURN_MS = 2;
 const CLOCK_PERIOD_COUNT = 32;
 
 export interface SearchSources {
-  readonly table: Pick<SessionTable, "get" | "maySpeakOf">;
+  readonly sessions: Pick<SessionTables, "get" | "maySpeakOf" | "foreign">;
   readonly catalogue: {
     readonly order: SessionOrder;
     /** Without looking into a session; without this every one is looked into. */
-    knownOf?(id: SessionId): { readonly phase: Phase; readonly service: ServiceId } | undefined;
+    knownOf?(id: SessionId): { readonly phase: string; readonly service: ServiceId } | undefined;
   };
-  /** Of protocols that this version does not know. */
-  readonly foreign: () => Iterable<ForeignSession>;
   readonly services: () => readonly Service[];
   readonly ownershipOf: (vip: string) => VipOwnership | undefined;
   readonly memberNumberOf: (nameOrNumber: string) => number | undefined;
 }
 
 export interface SearchPage {
-  readonly records: readonly (SessionRecord | ForeignSession)[];
+  readonly found: readonly ShownSession[];
   /** Cursor of the next page; undefined at the end. */
   readonly next: string | undefined;
 }
@@ -57,24 +49,26 @@ export async function searchSessions(
 ): Promise<SearchPage> {
   const filter = filterOf(query, sources);
   const limit = query.limit ?? SESSION_PAGE_DEFAULT;
-  const records: (SessionRecord | ForeignSession)[] = [];
-  const foreign = new Map([...sources.foreign()].map((session) => [session.id, session]));
+  const found: ShownSession[] = [];
+  const foreign = new Map(
+    [...sources.sessions.foreign()].map((session) => [session.id, { foreign: session }]),
+  );
   const after = cursorId(query.cursor);
   let seen = 0;
   let turnedAtMs = performance.now();
   let last: SessionId | undefined;
   for (const id of merged(sources.catalogue.order.after(after), idsAfter(foreign.keys(), after))) {
-    if (records.length === limit) return { records, next: cursorText(last as string) };
+    if (found.length === limit) return { found, next: cursorText(last as string) };
     if (++seen % CLOCK_PERIOD_COUNT === 0 && performance.now() - turnedAtMs > TURN_MS) {
       await turn();
       turnedAtMs = performance.now();
     }
-    const record = foreign.get(id) ?? (filter.mayMatch(id) ? sources.table.get(id) : undefined);
-    if (record === undefined || !filter.matches(record)) continue;
-    records.push(record);
+    const shown = foreign.get(id) ?? (filter.mayMatch(id) ? sources.sessions.get(id) : undefined);
+    if (shown === undefined || !filter.matches(shown)) continue;
+    found.push(shown);
     last = id;
   }
-  return { records, next: undefined };
+  return { found, next: undefined };
 }
 
 function idsAfter(ids: Iterable<SessionId>, cursor: SessionId | undefined): SessionId[] {
@@ -103,29 +97,22 @@ function cursorId(cursor: string | undefined): SessionId | undefined {
   return text.slice(2);
 }
 
-type Shown = SessionRecord | ForeignSession;
-
-/** undefined: nothing is known of its body. */
-function bodyOf(shown: Shown): SessionRecord | undefined {
-  return "generations" in shown ? shown : undefined;
-}
-
 interface Filter {
   /** Of a session of the table: false, it surely does not match; nothing is decoded. */
   mayMatch(id: SessionId): boolean;
-  matches(record: Shown): boolean;
+  matches(shown: ShownSession): boolean;
 }
 
 /** What a query asks for, as it gathers. */
 class Filters implements Filter {
   readonly #needles: Needle[] = [];
   /** Of the envelope. */
-  readonly #tests: ((record: Shown) => boolean)[] = [];
-  /** Of SCTP's body: others have no such thing. */
-  readonly #bodyTests: ((record: SessionRecord) => boolean)[] = [];
+  readonly #tests: ((envelope: Omit<SessionEnvelope, "end">) => boolean)[] = [];
+  /** Of the body, as its kind tells; one that is not understood passes none. */
+  readonly #bodyTests: ((known: KnownSession) => boolean)[] = [];
   readonly #sources: SearchSources;
   #services: ReadonlySet<ServiceId> | undefined;
-  #phase: Phase | undefined;
+  #phase: string | undefined;
 
   constructor(sources: SearchSources) {
     this.#sources = sources;
@@ -138,39 +125,37 @@ class Filters implements Filter {
     this.#tests.push((record) => ids.has(record.serviceId));
   }
 
-  ofPhase(phase: Phase): void {
+  ofPhase(phase: string): void {
     this.#phase = phase;
-    this.#bodyTests.push((record) => effectivePhase(record) === phase);
+    this.#bodyTests.push(({ kind, record }) => kind.phaseOf(record) === phase);
   }
 
   /** `needles`: what the bytes of each record hold that passes. */
-  add(test: (record: Shown) => boolean, ...needles: readonly Needle[]): void {
+  add(test: (envelope: Omit<SessionEnvelope, "end">) => boolean, ...needles: readonly Needle[]): void {
     this.#tests.push(test);
     this.#needles.push(...needles);
   }
 
-  addOfBody(test: (record: SessionRecord) => boolean, ...needles: readonly Needle[]): void {
+  addOfBody(test: (known: KnownSession) => boolean, ...needles: readonly Needle[]): void {
     this.#bodyTests.push(test);
     this.#needles.push(...needles);
   }
 
   mayMatch(id: SessionId): boolean {
-    const { table, catalogue } = this.#sources;
+    const { sessions, catalogue } = this.#sources;
     const asks = this.#services !== undefined || this.#phase !== undefined;
     if (asks && catalogue.knownOf !== undefined) {
       const known = catalogue.knownOf(id);
       if (known === undefined || this.#services?.has(known.service) === false) return false;
       if (this.#phase !== undefined && known.phase !== this.#phase) return false;
     }
-    return this.#needles.length === 0 || table.maySpeakOf(id, this.#needles);
+    return this.#needles.length === 0 || sessions.maySpeakOf(id, this.#needles);
   }
 
-  matches(shown: Shown): boolean {
-    if (!this.#tests.every((test) => test(shown))) return false;
-    const record = bodyOf(shown);
-    return record === undefined
-      ? this.#bodyTests.length === 0
-      : this.#bodyTests.every((test) => test(record));
+  matches(shown: ShownSession): boolean {
+    if ("foreign" in shown)
+      return this.#bodyTests.length === 0 && this.#tests.every((test) => test(shown.foreign));
+    return this.#tests.every((test) => test(shown.record)) && this.#bodyTests.every((test) => test(shown));
   }
 }
 
@@ -192,25 +177,25 @@ function filterOf(query: Partial<SessionQuery>, sources: SearchSources): Filter 
     filters.ofServices(idsOf(({ vips }) => vips.some((each) => sources.ownershipOf(each)?.owner === owner)));
   if (client !== undefined) {
     const address: Address = parseAddress(client);
-    filters.addOfBody(({ clients }) => clients.has(address), needleOfAddress(address));
+    filters.addOfBody(({ kind, record }) => kind.clientsOf(record).has(address), needleOfAddress(address));
   }
   if (endpoint !== undefined) filterByEndpoint(filters, endpoint);
   if (natPort !== undefined)
     filters.addOfBody(
-      (record) => natPortsOf(record).some((held) => held.natPort === natPort),
+      ({ kind, record }) => kind.natPortsOf(record).some((held) => held.natPort === natPort),
       needleOfNumber(natPort, 2),
     );
   if (clientPort !== undefined)
-    filters.add((record) => record.clientPort === clientPort, needleOfNumber(clientPort, 2));
+    filters.add((envelope) => envelope.clientPort === clientPort, needleOfNumber(clientPort, 2));
   if (tag !== undefined) {
     const wanted = Number.parseInt(tag.replace(/^0x/, ""), 16);
-    filters.addOfBody((record) => hasTag(record, wanted), needleOfNumber(wanted, 4));
+    filters.addOfBody(({ kind, record }) => kind.hasTag(record, wanted), needleOfNumber(wanted, 4));
   }
   if (phase !== undefined) filters.ofPhase(phase);
   if (member !== undefined) {
     const number = sources.memberNumberOf(member);
     if (number === undefined) throw new HoldfastError("MEMBER_NOT_FOUND", { member });
-    filters.addOfBody((record) => (currentCandidate(record) ?? shownCandidate(record))?.member === number);
+    filters.addOfBody(({ kind, record }) => kind.shownPort(record)?.member === number);
   }
   return filters;
 }
@@ -224,22 +209,15 @@ function filterByEndpoint(filters: Filters, endpoint: string): void {
     });
   const { address, port } = wanted;
   filters.addOfBody(
-    (record) => {
-      const candidate = shownCandidate(record);
+    ({ kind, record }) => {
+      const held = kind.shownPort(record);
       return (
-        candidate !== undefined &&
-        (candidate.endpoint === address || candidate.endpointAddresses.includes(address)) &&
-        (port === undefined || candidate.endpointPort === port)
+        held !== undefined &&
+        (held.endpoint === address || held.endpointAddresses?.includes(address) === true) &&
+        (port === undefined || held.endpointPort === port)
       );
     },
     needleOfAddress(address),
     ...(port === undefined ? [] : [needleOfNumber(port, 2)]),
-  );
-}
-
-function hasTag({ generations, commit }: SessionRecord, tag: number): boolean {
-  return [...generations.values(), ...(commit?.generation ? [commit.generation] : [])].some(
-    ({ clientTag, candidates }) =>
-      clientTag === tag || [...candidates.values()].some(({ endpointTag }) => endpointTag === tag),
   );
 }

@@ -2,10 +2,8 @@
 import { type PathCounters, type SessionDetail, type SessionSummary, tagText } from "@holdfast/api";
 import {
   type Address,
-  type Candidate,
   candidateKeyOf,
   currentCandidate,
-  effectivePhase,
   type ForeignSession,
   type Generation,
   generationOf,
@@ -19,39 +17,31 @@ import {
 } from "@holdfast/model";
 import { endpointKey } from "../services/specification.ts";
 import type { HistoryEntry } from "./catalogue.ts";
+import { type KnownSession, type ShownSession, sctpRecord } from "./tables.ts";
 
 export type MemberNameOf = (number: number) => MemberName;
 
-/** The candidate in force; of an embryo the one that a COOKIE-ECHO chose, else one that answered, else any. */
-export function shownCandidate(record: SessionRecord): Candidate | undefined {
-  const committed = currentCandidate(record);
-  if (committed !== undefined) return committed;
-  const candidates = [...record.generations.values()].flatMap((g) => [...g.candidates.values()]);
-  return candidates.find((c) => c.echoed) ?? candidates.find((c) => c.endpointTag !== 0) ?? candidates[0];
-}
-
+/** By its envelope, and by what every kind of session has. */
 export function sessionSummary(
-  record: SessionRecord,
+  shown: ShownSession,
   service: Service | undefined,
   memberNameOf: MemberNameOf,
 ): SessionSummary {
-  const candidate = shownCandidate(record);
-  const phase = effectivePhase(record);
+  if ("foreign" in shown) return foreignSummary(shown.foreign, service);
+  const { kind, record } = shown;
+  const port = kind.shownPort(record);
+  const phase = kind.phaseOf(record) as SessionSummary["phase"];
+  const sctp = sctpRecord(shown);
   return {
-    id: record.id,
-    protocol: protocolName(record.protocol),
-    service: record.serviceId,
-    serviceName: service?.name ?? record.serviceId,
+    ...envelopeOf(record, service),
     phase,
-    clientPort: record.clientPort,
-    clients: [...record.clients.keys()].sort(),
-    ...(candidate !== undefined && {
-      endpoint: endpointKey(candidate.endpoint, candidate.endpointPort),
-      natPort: candidate.natPort,
-      member: memberNameOf(candidate.member),
+    clients: [...kind.clientsOf(record).keys()].sort(),
+    ...(port !== undefined && {
+      endpoint: endpointKey(port.endpoint, port.endpointPort),
+      natPort: port.natPort,
+      member: memberNameOf(port.member),
     }),
-    pending: record.commit !== undefined && pendingGenerations(record).length > 0,
-    createdAt: new Date(record.createdAtMs).toISOString(),
+    pending: sctp?.commit !== undefined && pendingGenerations(sctp).length > 0,
     ...(phase === "closed" && record.end !== undefined && { ended: record.end.cause }),
   };
 }
@@ -59,17 +49,24 @@ export function sessionSummary(
 /** Of a protocol that this version does not know: what its envelope says. */
 export function foreignSummary(session: ForeignSession, service: Service | undefined): SessionSummary {
   return {
-    id: session.id,
-    protocol: protocolName(session.protocol),
-    service: session.serviceId,
-    serviceName: service?.name ?? session.serviceId,
+    ...envelopeOf(session, service),
     phase: session.isEnded ? "closed" : "unknown",
-    clientPort: session.clientPort,
     clients: [],
     pending: false,
-    createdAt: new Date(
-      session.createdAtMs === Number.MAX_SAFE_INTEGER ? 0 : session.createdAtMs,
-    ).toISOString(),
+  };
+}
+
+function envelopeOf(
+  { id, protocol, serviceId, clientPort, createdAtMs }: Omit<ForeignSession, "isEnded" | "activity">,
+  service: Service | undefined,
+) {
+  return {
+    id,
+    protocol: protocolName(protocol),
+    service: serviceId,
+    serviceName: service?.name ?? serviceId,
+    clientPort,
+    createdAt: new Date(createdAtMs === Number.MAX_SAFE_INTEGER ? 0 : createdAtMs).toISOString(),
   };
 }
 
@@ -82,8 +79,50 @@ export interface DetailSources {
   readonly replication: SessionDetail["replication"];
 }
 
-export function sessionDetail(record: SessionRecord, sources: DetailSources): SessionDetail {
-  const { service, memberNameOf, ownershipOf } = sources;
+/** Everything about one session. Of one that is not understood: the envelope, where it is held, and no body. */
+export function sessionDetail(shown: ShownSession, sources: DetailSources): SessionDetail {
+  const { service, memberNameOf } = sources;
+  const body = "foreign" in shown ? {} : bodyOf(shown, sources);
+  return {
+    ...sessionSummary(shown, service, memberNameOf),
+    bodyUnderstood: !("foreign" in shown),
+    clientAddresses: [],
+    generations: [],
+    paths: pathsOf(sources),
+    ...body,
+    counters: [...sources.counters],
+    replication: sources.replication,
+    history: sources.history.map(({ wallMs, phase, origin, note }) => ({
+      at: new Date(wallMs).toISOString(),
+      phase: phase as SessionDetail["history"][number]["phase"],
+      origin,
+      ...(note !== undefined && { note }),
+    })),
+    activity: "foreign" in shown ? shown.foreign.activity : shown.record.activity,
+    ...("record" in shown &&
+      shown.record.end !== undefined && {
+        end: {
+          cause: shown.record.end.cause,
+          absorbing: shown.record.end.absorbing,
+          epochSeen: shown.record.end.epochSeen,
+          phaseSeen: shown.record.end.phaseSeen,
+        },
+      }),
+  };
+}
+
+type Body = Pick<SessionDetail, "clientAddresses"> &
+  Partial<Pick<SessionDetail, "generations" | "commit" | "paths">>;
+
+function bodyOf(known: KnownSession, sources: DetailSources): Body {
+  const sctp = sctpRecord(known);
+  if (sctp !== undefined) return sctpBody(sctp, sources);
+  const { kind, record } = known;
+  const verified = kind.currentPort(record) !== undefined;
+  return { clientAddresses: [...kind.clientsOf(record).keys()].map((address) => ({ address, verified })) };
+}
+
+function sctpBody(record: SessionRecord, sources: DetailSources): Body {
   const committedTag = record.commit?.clientTag;
   const pending = new Set(pendingGenerations(record).map((generation) => generation.clientTag));
   const tags = new Set(record.generations.keys());
@@ -93,7 +132,6 @@ export function sessionDetail(record: SessionRecord, sources: DetailSources): Se
     .filter((generation) => generation !== undefined);
   const shown = generations.find((g) => g.clientTag === committedTag) ?? generations[0];
   return {
-    ...sessionSummary(record, service, memberNameOf),
     clientAddresses: [...record.clients]
       .map(([address, verified]) => ({ address, verified }))
       .sort((a, b) => (a.address < b.address ? -1 : 1)),
@@ -111,46 +149,38 @@ export function sessionDetail(record: SessionRecord, sources: DetailSources): Se
       listed: [...generation.listed],
       pairing: [...generation.pairing],
       aborted: generation.aborted,
-      candidates: candidatesOf(generation, record, memberNameOf),
+      candidates: candidatesOf(generation, record, sources.memberNameOf),
     })),
     ...(record.commit !== undefined && {
       commit: { epoch: record.commit.epoch, clientTag: tagText(record.commit.clientTag) },
     }),
-    paths: (service?.vips ?? []).map((vip, index) => {
-      const ownership = ownershipOf(vip);
-      const heard = record.heard.get(index);
-      const paired = shown?.pairing[index];
-      const successor = ownership?.candidates.find((candidate) => candidate !== ownership.owner);
+    paths: pathsOf(sources).map((path) => {
+      const heard = record.heard.get(path.index);
+      const paired = shown?.pairing[path.index];
       return {
-        index,
-        vip,
+        ...path,
         ...(paired !== undefined && { pairedClient: paired }),
-        ...(paired !== undefined && shown !== undefined && gaveWay(record, shown, index, paired)),
+        ...(paired !== undefined && shown !== undefined && gaveWay(record, shown, path.index, paired)),
         ...(heard !== undefined && {
-          lastHeard: { client: heard.address, member: memberNameOf(heard.member) },
+          lastHeard: { client: heard.address, member: sources.memberNameOf(heard.member) },
         }),
-        ...(ownership?.owner !== undefined && { owner: ownership.owner }),
-        ...(successor !== undefined && { successor }),
       };
     }),
-    counters: [...sources.counters],
-    replication: sources.replication,
-    history: sources.history.map(({ wallMs, phase, origin, note }) => ({
-      at: new Date(wallMs).toISOString(),
-      phase,
-      origin,
-      ...(note !== undefined && { note }),
-    })),
-    activity: record.activity,
-    ...(record.end !== undefined && {
-      end: {
-        cause: record.end.cause,
-        absorbing: record.end.absorbing,
-        epochSeen: record.end.epochSeen,
-        phaseSeen: record.end.phaseSeen,
-      },
-    }),
   };
+}
+
+/** The service's VIPs and who has them, which every session has. */
+function pathsOf({ service, ownershipOf }: DetailSources): SessionDetail["paths"] {
+  return (service?.vips ?? []).map((vip, index) => {
+    const ownership = ownershipOf(vip);
+    const successor = ownership?.candidates.find((candidate) => candidate !== ownership.owner);
+    return {
+      index,
+      vip,
+      ...(ownership?.owner !== undefined && { owner: ownership.owner }),
+      ...(successor !== undefined && { successor }),
+    };
+  });
 }
 
 function gaveWay(record: SessionRecord, shown: Generation, vip: number, paired: Address) {

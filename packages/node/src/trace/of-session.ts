@@ -5,8 +5,8 @@ import {
   IPV4_ADDRESS_SIZE,
   IPV6_ADDRESS_SIZE,
   type Service,
-  type SessionRecord,
 } from "@holdfast/model";
+import type { KnownSession } from "../sessions/tables.ts";
 
 const IPV4_HEADER_SIZE_MIN = 20;
 const IPV4_SOURCE_OFFSET = 12;
@@ -39,7 +39,7 @@ function endsOf(packet: Uint8Array): Ends | undefined {
 /** Either way, at the clients' side and at the endpoints'. ICMP errors, which carry ports elsewhere, are not seen. */
 export function isOfSession(
   packet: Uint8Array,
-  record: SessionRecord,
+  { kind, record }: KnownSession,
   { vips, port }: Pick<Service, "vips" | "port">,
 ): boolean {
   const ends = endsOf(packet);
@@ -48,20 +48,17 @@ export function isOfSession(
   const matches = ({ source, destination, sourcePort, destinationPort }: Ends): boolean => {
     if (!served.has(destination) || familyOf(source) !== familyOf(destination)) return false;
     // client → VIP
-    if (destinationPort === port && sourcePort === record.clientPort && record.clients.has(source))
+    if (destinationPort === port && sourcePort === record.clientPort && kind.clientsOf(record).has(source))
       return true;
     // endpoint → VIP
-    return [
-      ...record.generations.values(),
-      ...(record.commit?.generation ? [record.commit.generation] : []),
-    ].some(({ candidates }) =>
-      [...candidates.values()].some(
-        (candidate) =>
-          candidate.natPort === destinationPort &&
-          candidate.endpointPort === sourcePort &&
-          (candidate.endpoint === source || candidate.endpointAddresses.includes(source)),
-      ),
-    );
+    return kind
+      .natPortsOf(record)
+      .some(
+        (held) =>
+          held.natPort === destinationPort &&
+          held.endpointPort === sourcePort &&
+          (held.endpoint === source || held.endpointAddresses?.includes(source) === true),
+      );
   };
   const back: Ends = {
     source: ends.destination,

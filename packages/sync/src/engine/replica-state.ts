@@ -8,7 +8,7 @@ import type { ReplicaState } from "../sync.ts";
  * none.
  */
 export function compareReplica(ours: SessionEnvelope | undefined, theirs: Uint8Array): ReplicaState {
-  if (ours === undefined) return "holds";
+  if (ours === undefined) return theirs.length > 0 ? "holds" : "unknown";
   const kind = kindOf(ours.protocol);
   const decoding = kindOfBytes(theirs)?.decode(theirs);
   if (kind === undefined || decoding === undefined || !("delta" in decoding)) return "behind";

@@ -185,6 +185,14 @@ export function endpointTagsOf(record: SessionRecord): Tag[] {
   return tags;
 }
 
+/** Whether it speaks of a tag: of either side, of any generation. */
+export function hasTag({ generations, commit }: SessionRecord, tag: Tag): boolean {
+  return [...generations.values(), ...(commit?.generation ? [commit.generation] : [])].some(
+    ({ clientTag, candidates }) =>
+      clientTag === tag || [...candidates.values()].some(({ endpointTag }) => endpointTag === tag),
+  );
+}
+
 function addPorts(held: CandidateIdentity[], { candidates }: Generation): void {
   for (const candidate of candidates.values()) {
     let isHeld = false;

@@ -12,6 +12,7 @@ import {
   currentCandidate,
   effectivePhase,
   endpointTagsOf,
+  hasTag,
   isEnded,
   natPortsOf,
   shownCandidate,
@@ -36,6 +37,7 @@ export const SCTP_SESSIONS: SessionKind<SessionRecord> = {
   currentPort: currentCandidate,
   shownPort: shownCandidate,
   tagsOf: endpointTagsOf,
+  hasTag,
   hasSameBody: (a, b) =>
     a.clients === b.clients &&
     a.generations === b.generations &&

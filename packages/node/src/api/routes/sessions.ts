@@ -6,11 +6,10 @@ import {
   SessionQuerySchema,
   type SessionSummary,
 } from "@holdfast/api";
-import { HoldfastError, isSessionId } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { searchSessions } from "../../sessions/search.ts";
-import { foreignSummary, sessionDetail, sessionSummary } from "../../sessions/view.ts";
+import { sessionDetail, sessionSummary } from "../../sessions/view.ts";
 import type { ApiSources } from "../sources.ts";
 
 const problems = { "4xx": ProblemSchema, "5xx": ProblemSchema };
@@ -19,7 +18,7 @@ const problems = { "4xx": ProblemSchema, "5xx": ProblemSchema };
 const SUMMARY_TURN_COUNT = 200;
 
 export function sessionRoutes(sources: ApiSources) {
-  const { registry, table, catalogue } = sources;
+  const { registry, sessions, catalogue } = sources;
   const services = () => new Map(registry.list().map((service) => [service.id, service]));
 
   return async (app: FastifyInstance) => {
@@ -35,8 +34,7 @@ export function sessionRoutes(sources: ApiSources) {
       },
       async (request) => {
         const page = await searchSessions(request.query, {
-          table,
-          foreign: () => sources.foreignSessions(),
+          sessions,
           catalogue,
           services: () => registry.list(),
           ownershipOf: sources.ownershipOf,
@@ -44,13 +42,9 @@ export function sessionRoutes(sources: ApiSources) {
         });
         const byId = services();
         const items: SessionSummary[] = [];
-        for (const record of page.records) {
-          const service = byId.get(record.serviceId);
-          items.push(
-            "generations" in record
-              ? sessionSummary(record, service, sources.memberNameOf)
-              : foreignSummary(record, service),
-          );
+        for (const shown of page.found) {
+          const { serviceId } = "foreign" in shown ? shown.foreign : shown.record;
+          items.push(sessionSummary(shown, byId.get(serviceId), sources.memberNameOf));
           if (items.length % SUMMARY_TURN_COUNT === 0) await new Promise((resolve) => setImmediate(resolve));
         }
         return { items, ...(page.next !== undefined && { next: page.next }) };
@@ -68,18 +62,17 @@ export function sessionRoutes(sources: ApiSources) {
         },
       },
       async (request) => {
-        const record = isSessionId(request.params.id) ? table.get(request.params.id) : undefined;
-        if (record === undefined)
-          throw new HoldfastError("SESSION_NOT_FOUND", { session: request.params.id });
+        const shown = sessions.shown(request.params.id);
+        const { id, serviceId } = "foreign" in shown ? shown.foreign : shown.record;
         const [counters, replication] = await Promise.all([
-          sources.countersOf(record),
-          sources.replicationOf(record),
+          "foreign" in shown ? [] : sources.countersOf(shown.record),
+          sources.replicationOf(id),
         ]);
-        return sessionDetail(record, {
-          service: services().get(record.serviceId),
+        return sessionDetail(shown, {
+          service: services().get(serviceId),
           memberNameOf: sources.memberNameOf,
           ownershipOf: sources.ownershipOf,
-          history: catalogue.historyOf(record.id),
+          history: catalogue.historyOf(id),
           counters,
           replication,
         });
@@ -97,9 +90,8 @@ export function sessionRoutes(sources: ApiSources) {
         },
       },
       async (request, reply) => {
-        const { id } = request.params;
-        if (!isSessionId(id)) throw new HoldfastError("SESSION_NOT_FOUND", { session: id });
-        sources.removeSession(id);
+        const { record } = sessions.understood(request.params.id);
+        sources.removeSession(record.id);
         return reply.code(204).send();
       },
     );

@@ -1,5 +1,5 @@
 import { ProblemSchema } from "@holdfast/api";
-import { HoldfastError, isSessionId } from "@holdfast/model";
+import { HoldfastError } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { isOfSession } from "../../trace/of-session.ts";
@@ -19,18 +19,17 @@ interface TraceQuery {
   readonly session?: string;
 }
 
-export function traceRoutes({ trace, clock, version, table, registry }: ApiSources) {
+export function traceRoutes({ trace, clock, version, sessions, registry }: ApiSources) {
   let open = 0;
 
-  /** Throws SESSION_NOT_FOUND. */
+  /** Throws SESSION_NOT_FOUND, SESSION_NOT_UNDERSTOOD. */
   function filterOf(session: string): (packet: Uint8Array) => boolean {
-    const known = isSessionId(session) ? table.get(session) : undefined;
-    if (known === undefined) throw new HoldfastError("SESSION_NOT_FOUND", { session });
+    const known = sessions.understood(session);
     return (packet) => {
       // As it is then: a session learns addresses.
-      const record = table.get(session) ?? known;
-      const service = registry.list().find(({ id }) => id === record.serviceId);
-      return service !== undefined && isOfSession(packet, record, service);
+      const now = sessions.get(session) ?? known;
+      const service = registry.list().find(({ id }) => id === now.record.serviceId);
+      return service !== undefined && isOfSession(packet, now, service);
     };
   }
 

@@ -28,6 +28,7 @@ import { createServiceRegistry } from "../../services/registry.ts";
 import { RemovalKeeper } from "../../services/removal-keeper.ts";
 import { createLocalConfigurationStore } from "../../services/store.ts";
 import { livingSessions, SessionCatalogue } from "../../sessions/catalogue.ts";
+import { SessionTables } from "../../sessions/tables.ts";
 import { createTraceHub } from "../../trace/hub.ts";
 import type { ApiSources } from "../sources.ts";
 
@@ -39,7 +40,7 @@ export function fakeNode(
 ) {
   const view = new SessionView();
   const events = createEventBus("m0", systemClock);
-  const catalogue = new SessionCatalogue(view, systemClock);
+  const catalogue = new SessionCatalogue([view], systemClock);
   const sessions = livingSessions(catalogue, () => true);
   const registry = createServiceRegistry(store, member, undefined, { sessions });
   registry.applyFile(fileServices);
@@ -66,7 +67,7 @@ export function fakeNode(
     registry,
     configurationKept: async () => {},
     table: view,
-    foreignSessions: () => [],
+    sessions: new SessionTables([view]),
     catalogue,
     events,
     eventLog,
