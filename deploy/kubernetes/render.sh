@@ -3,7 +3,10 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 note="# Rendered from ../chart by ../render.sh; do not edit."
-{ echo "$note"; cat chart/crds/*.yaml; } >base/crds.yaml
+{ echo "$note"; for file in chart/crds/*.yaml; do
+  echo "---"
+  cat "$file"
+done; } >base/crds.yaml
 {
   echo "$note"
   helm template holdfast-controller chart --namespace holdfast --set 'members.urls={http://members.example:7080}'

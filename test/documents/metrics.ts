@@ -1,4 +1,5 @@
 // docs/metrics.md, from the registry of a node.
+import { createMetrics as createControllerMetrics } from "../../packages/kubernetes/src/metrics.ts";
 import { createMetrics } from "../../packages/node/src/metrics/registry.ts";
 import { quietSources } from "../../packages/node/src/metrics/testing/quiet-sources.ts";
 import {
@@ -11,13 +12,31 @@ import {
 } from "./reasons.ts";
 import { GENERATED, table } from "./table.ts";
 
+interface Found {
+  readonly name: string;
+  readonly help: string;
+  readonly type: string;
+}
+
+/** Of the controller for Kubernetes, which has a registry of its own. */
+async function controllerRows(): Promise<string[][]> {
+  const { registry } = createControllerMetrics({
+    isLeader: () => false,
+    controller: () => undefined,
+    eventsDropped: () => 0,
+  });
+  const found = (await registry.getMetricsAsJSON()) as unknown as Found[];
+  return found
+    .filter(({ name }) => name.startsWith("holdfast_"))
+    .map(({ name, type, help }) => {
+      const { labelNames = [] } = registry.getSingleMetric(name) as unknown as { labelNames?: string[] };
+      return [`\`${name}\``, type, labelNames.join(", "), help];
+    });
+}
+
 export async function metricsText(): Promise<string> {
   const metrics = createMetrics(quietSources());
-  const found = (await metrics.registry.getMetricsAsJSON()) as unknown as {
-    readonly name: string;
-    readonly help: string;
-    readonly type: string;
-  }[];
+  const found = (await metrics.registry.getMetricsAsJSON()) as unknown as Found[];
   const labels = (name: string) =>
     (
       (metrics.registry.getSingleMetric(name) as unknown as { labelNames?: string[] } | undefined)
@@ -38,6 +57,12 @@ export async function metricsText(): Promise<string> {
 \`GET /v1/metrics\`, in Prometheus's text format. Alert rules and a dashboard that use them are in \`deploy/\`.
 
 ${table(["Metric", "Type", "Labels", "Meaning"], own)}
+
+## The controller for Kubernetes
+
+\`GET /metrics\` of \`holdfast controller\` ([kubernetes.md](kubernetes.md)); of the leader, the others have zeros.
+
+${table(["Metric", "Type", "Labels", "Meaning"], await controllerRows())}
 
 ## Reasons of drops, fast path
 

@@ -5,6 +5,7 @@ import { until } from "@holdfast/testkit";
 import { PODS, VIP_POOLS } from "../../packages/kubernetes/src/objects.ts";
 import type { VipPoolObject } from "../../packages/kubernetes/src/pools/pool.ts";
 import { addSession } from "../../packages/node/src/api/testing/fake-node.ts";
+import { describeGateways } from "./contract-gateway.ts";
 import { describePorts } from "./contract-ports.ts";
 import { type Cluster, NAMESPACE, pod, type World } from "./world.ts";
 
@@ -420,5 +421,6 @@ export function describeContract(name: string, open: () => Promise<World>): void
     });
 
     describePorts(() => world);
+    describeGateways(() => world);
   });
 }

@@ -12,9 +12,11 @@ import { parseAllDocuments } from "yaml";
 import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
 import type { Connection } from "../../packages/kubernetes/src/client/connection.ts";
 import { isConflict } from "../../packages/kubernetes/src/client/error.ts";
+import { GATEWAY_RESOURCES } from "../../packages/kubernetes/src/gateway/objects.ts";
 import type { KubernetesObject, Resource } from "../../packages/kubernetes/src/objects.ts";
 import { VIP_POOLS } from "../../packages/kubernetes/src/objects.ts";
 import { type Binaries, kubernetesBinaries } from "./binaries.ts";
+import { gatewayDefinitions } from "./gateway-definitions.ts";
 
 const READY_LIMIT_MS = 120_000;
 const CONTROLLER = "system:serviceaccount:holdfast:holdfast-controller";
@@ -167,7 +169,7 @@ async function install(admin: Connection): Promise<void> {
         (document) => document.toJS() as KubernetesObject,
       ),
     );
-    for (const object of objects.filter((each) => each !== null)) {
+    for (const object of [...objects.filter((each) => each !== null), ...(await gatewayDefinitions())]) {
       const resource = KINDS.find((each) => each.kind === object.kind);
       if (resource === undefined)
         throw new Error(`the base has a ${object.kind}, which this does not install`);
@@ -177,7 +179,10 @@ async function install(admin: Connection): Promise<void> {
     }
     await until(
       "the definitions",
-      async () => (await client.list(VIP_POOLS)) !== undefined,
+      async () => {
+        for (const resource of [VIP_POOLS, ...GATEWAY_RESOURCES]) await client.list(resource);
+        return true;
+      },
       READY_LIMIT_MS,
       50,
     );

@@ -2,6 +2,7 @@
 import { after, before, describe, test } from "node:test";
 import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
 import { describeApiServer } from "../../packages/kubernetes/src/client/compliance.ts";
+import { GATEWAY_RESOURCES } from "../../packages/kubernetes/src/gateway/objects.ts";
 import {
   ENDPOINT_SLICES,
   EVENTS,
@@ -40,7 +41,14 @@ describe("on kube-apiserver", () => {
 /** The next test finds nothing of the one before. */
 async function emptied({ admin }: RealServer): Promise<void> {
   const client = new KubernetesClient(admin);
-  const resources: readonly Resource[] = [SERVICES, ENDPOINT_SLICES, PODS, VIP_POOLS, EVENTS];
+  const resources: readonly Resource[] = [
+    SERVICES,
+    ENDPOINT_SLICES,
+    PODS,
+    VIP_POOLS,
+    EVENTS,
+    ...GATEWAY_RESOURCES.filter(({ plural }) => plural !== "namespaces"),
+  ];
   for (const resource of resources)
     for (const { metadata } of (await client.list(resource)).items) {
       if (metadata.name === "kubernetes" || metadata.name.startsWith("kubernetes-")) continue;

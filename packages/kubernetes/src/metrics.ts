@@ -30,6 +30,7 @@ export function createMetrics({ isLeader, controller, eventsDropped }: MetricsSo
     });
   gauge("leader", "1: this replica leads.", () => (isLeader() ? 1 : 0));
   gauge("services", "Services of our classes.", () => controller()?.counts.services ?? 0);
+  gauge("gateways", "Gateways of our classes.", () => controller()?.counts.gateways ?? 0);
   gauge(
     "services_pending",
     "Services that wait: for an address, or for what members refuse.",
@@ -60,7 +61,7 @@ export function createMetrics({ isLeader, controller, eventsDropped }: MetricsSo
     labelNames: ["resource", "what"],
     registers,
     collect() {
-      for (const reflector of controller()?.copies.all ?? [])
+      for (const reflector of controller()?.reflectors ?? [])
         for (const [what, count] of Object.entries(reflector.counters))
           this.set({ resource: reflector.plural, what }, count);
     },
@@ -71,7 +72,7 @@ export function createMetrics({ isLeader, controller, eventsDropped }: MetricsSo
     labelNames: ["resource"],
     registers,
     collect() {
-      for (const { plural, silentMs } of controller()?.copies.all ?? [])
+      for (const { plural, silentMs } of controller()?.reflectors ?? [])
         this.set({ resource: plural }, Math.min(1e9, silentMs / 1000));
     },
   });

@@ -4,10 +4,12 @@
 import type { Members } from "@holdfast/api";
 import type { KubernetesClient } from "../client/client.ts";
 import { isConflict } from "../client/error.ts";
-import type { ReflectorTimes } from "../client/reflector.ts";
+import type { Reflector, ReflectorTimes } from "../client/reflector.ts";
 import { WorkQueue } from "../client/work-queue.ts";
 import type { EventRecorder } from "../events.ts";
-import { type KubernetesService, keyOf } from "../objects.ts";
+import { GatewaySide } from "../gateway/gateway-side.ts";
+import { isGatewayKey } from "../gateway/objects.ts";
+import { type KubernetesObject, type KubernetesService, keyOf } from "../objects.ts";
 import { Allocator, type Assignment } from "../pools/allocator.ts";
 import { readAnnotations } from "../services/annotations.ts";
 import {
@@ -68,6 +70,7 @@ export class Controller {
   readonly #reconciler: Reconciler;
   readonly queue: WorkQueue;
   readonly #poolQueue: WorkQueue;
+  readonly #gateways: GatewaySide;
   readonly #waiting = new Set<string>();
   readonly #orphans = new Map<string, number>();
   readonly #stop = new AbortController();
@@ -87,7 +90,10 @@ export class Controller {
     this.allocator = new Allocator({ allowsAnyAddress: options.allowsAnyAddress });
     this.copies = new Copies({
       client,
-      onService: (key) => this.#look(key),
+      onService: (key) => {
+        this.#look(key);
+        this.#gateways.onService(key);
+      },
       onPools: () => this.#onPools(),
       onFailure: (what, error, retryMs) =>
         log(`${what}: ${textOf(error)}; again in ${Math.round(retryMs)} ms`),
@@ -123,6 +129,28 @@ export class Controller {
         if (!isConflict(error)) log(`statuses of pools: ${textOf(error)}`);
       },
     });
+    this.#gateways = this.#gatewaySide(backoff);
+  }
+
+  #gatewaySide(backoff: { readonly firstMs: number; readonly mostMs: number }): GatewaySide {
+    const { client, cluster, classes, events, log } = this.#options;
+    return new GatewaySide({
+      client,
+      copies: this.copies,
+      members: this.members,
+      allocator: this.allocator,
+      events,
+      cluster,
+      classes,
+      onReleased: () => this.#onReleased(),
+      onPassed: () => this.#poolQueue.add(POOL_STATUS_KEY),
+      isReady: () => this.#isReady,
+      wallMs: this.#wallMs,
+      backoff,
+      pendingMs: this.#times.pendingMs,
+      times: this.#times.reflector,
+      log,
+    });
   }
 
   /** Everything was seen once, and every Service is looked at. */
@@ -130,21 +158,27 @@ export class Controller {
     return this.#isReady;
   }
 
-  /** Services of ours, and those of them that wait for something. */
-  get counts(): { readonly services: number; readonly pending: number } {
+  get reflectors(): readonly Reflector<KubernetesObject>[] {
+    return [...this.copies.all, ...this.#gateways.reflectors];
+  }
+
+  /** Services and Gateways of ours, and those Services that wait for something. */
+  get counts(): { readonly services: number; readonly pending: number; readonly gateways: number } {
     const services = [...this.copies.services.objects.values()].filter((each) =>
       this.#reconciler.isWanted(each),
     );
-    return { services: services.length, pending: this.#waiting.size };
+    return { services: services.length, pending: this.#waiting.size, gateways: this.#gateways.count };
   }
 
   /** Resolves when every Service has been looked at once, or it was stopped. */
   async start(): Promise<void> {
     this.copies.start();
+    this.#gateways.start();
     const stopped = new Promise<void>((resolve) =>
       this.#stop.signal.addEventListener("abort", () => resolve()),
     );
-    await Promise.race([Promise.all([this.copies.synced(), this.#firstLook()]), stopped]);
+    const copies = Promise.all([this.copies.synced(), this.#gateways.settled(), this.#firstLook()]);
+    await Promise.race([copies, stopped]);
     if (this.#stop.signal.aborted) return;
     this.#pools = readPools(this.copies.pools.objects.values());
     this.allocator.setPools(this.#pools.pools);
@@ -153,15 +187,16 @@ export class Controller {
     this.#isReady = true;
     for (const key of this.copies.services.objects.keys()) this.#look(key);
     this.#poolQueue.add(POOL_STATUS_KEY);
+    this.#gateways.look();
     this.#schedulePoll();
-    await Promise.race([this.queue.idle(), stopped]);
+    await Promise.race([Promise.all([this.queue.idle(), this.#gateways.idle()]), stopped]);
   }
 
   /** What runs ends; nothing is taken back. */
   async stop(): Promise<void> {
     this.#stop.abort();
     clearTimeout(this.#poll);
-    await this.copies.stop();
+    await Promise.all([this.copies.stop(), this.#gateways.stop()]);
     await Promise.all([this.queue.stop(), this.#poolQueue.stop(), this.#polling]);
   }
 
@@ -190,6 +225,7 @@ export class Controller {
       const clash = this.allocator.reserve(keyOf(service), recorded);
       if (clash !== undefined) this.#options.events.warning(service, clash.reason, clash.message);
     }
+    this.#gateways.reserve();
   }
 
   /** kube-loxilb writes no secondaries down: those that the members have for its rule are the ones. */
@@ -203,6 +239,13 @@ export class Controller {
         if (!vips.some((each) => each.vip === vip)) vips.push({ vip, pool: "" });
     const { settings } = readAnnotations(service.metadata.annotations ?? {});
     return { vips, ports: ports.map(portKey), sharingKey: settings.sharingKey ?? "" };
+  }
+
+  /** A Service, or a Gateway (gateway/objects.ts). */
+  #isWanted(key: string): boolean {
+    return isGatewayKey(key)
+      ? this.#gateways.isWanted(key)
+      : this.#reconciler.isWanted(this.copies.services.objects.get(key));
   }
 
   #look(key: string): void {
@@ -232,6 +275,7 @@ export class Controller {
     if (JSON.stringify(before.pools, asText) === JSON.stringify(this.#pools.pools, asText)) return;
     this.allocator.setPools(this.#pools.pools);
     for (const key of this.copies.services.objects.keys()) this.#look(key);
+    this.#gateways.look();
   }
 
   async #writePools(): Promise<void> {
@@ -240,8 +284,10 @@ export class Controller {
   }
 
   #onReleased(): void {
+    this.#setForeign();
     this.#poolQueue.add(POOL_STATUS_KEY);
     for (const key of this.#waiting) this.queue.add(key);
+    this.#gateways.look();
   }
 
   #onPending(key: string): void {
@@ -266,6 +312,7 @@ export class Controller {
     this.membersHeardAtMs = performance.now();
     this.#setForeign();
     this.#findOrphans();
+    this.#gateways.look();
     for (const [key, service] of this.copies.services.objects)
       if (this.#reconciler.isWanted(service) && this.#hasMoved(key, service)) this.queue.add(key);
   }
@@ -294,8 +341,7 @@ export class Controller {
   }
 
   #setForeign(): void {
-    const isWanted = (key: string) => this.#reconciler.isWanted(this.copies.services.objects.get(key));
-    this.allocator.setForeign(this.members.foreignVips(isWanted));
+    this.allocator.setForeign(this.members.foreignVips((key) => this.#isWanted(key)));
   }
 
   /** Ours at the members, of a Service that is not there: of an earlier controller, or deleted while nobody looked. */
@@ -304,12 +350,13 @@ export class Controller {
     for (const view of this.members.services) {
       const key = this.members.keyOf(view);
       if (key === undefined || view.removal !== undefined) continue;
-      if (this.#reconciler.isWanted(this.copies.services.objects.get(key))) continue;
+      if (this.#isWanted(key)) continue;
       found.add(view.id);
       const looks = (this.#orphans.get(view.id) ?? 0) + 1;
       this.#orphans.set(view.id, looks);
       if (looks === ORPHAN_LOOKS) this.#options.log(`${view.id} is an orphan of ${key}: it is taken away`);
-      if (looks >= ORPHAN_LOOKS) this.queue.add(key);
+      if (looks >= ORPHAN_LOOKS && isGatewayKey(key)) this.#gateways.look();
+      else if (looks >= ORPHAN_LOOKS) this.queue.add(key);
     }
     for (const id of this.#orphans.keys()) if (!found.has(id)) this.#orphans.delete(id);
   }

@@ -1,6 +1,5 @@
 // One Service, from what it says to what the members do and back to its status. Safe to run again at any time and after any
 // failure: it looks at what is there, and does what is missing.
-import { ApiError, isAbsent, type ServiceView } from "@holdfast/api";
 import type { KubernetesClient } from "../client/client.ts";
 import type { EventRecorder } from "../events.ts";
 import type { KubernetesService, ServicePort } from "../objects.ts";
@@ -9,10 +8,11 @@ import type { Allocator, Assignment, Demand } from "../pools/allocator.ts";
 import { readAnnotations, type Settings } from "../services/annotations.ts";
 import { allowedSourcesOf, finalizerOf, portKey, wishesOf } from "../services/demand.ts";
 import { findEndpoints, podsToAskFor } from "../services/endpoints.ts";
-import { idOf, isAsWanted, memberServiceOf } from "../services/member-service.ts";
+import { idOf, memberServiceOf } from "../services/member-service.ts";
 import { type PortState, PROTOCOL_NOT_SERVED } from "../services/status.ts";
 import type { Copies } from "./copies.ts";
 import type { MemberCopy } from "./member-copy.ts";
+import { programPort } from "./program.ts";
 import { from, ServiceWriter } from "./service-writer.ts";
 import { Told } from "./told.ts";
 
@@ -202,56 +202,12 @@ export class Reconciler {
         },
         before,
       );
-      states.set(portKey(port), await this.#put(key, service, wanted, before));
+      states.set(
+        portKey(port),
+        await programPort({ ...this.#parts, told: this.#told }, key, service, wanted, before),
+      );
     }
     return ids;
-  }
-
-  async #put(
-    key: string,
-    service: KubernetesService,
-    wanted: ReturnType<typeof memberServiceOf>,
-    before: ServiceView | undefined,
-  ): Promise<PortState> {
-    const { members, events, onPending } = this.#parts;
-    const owner = before === undefined ? key : members.keyOf(before);
-    // kube-loxilb's of the same address and port is taken over as it is; anybody else's is not touched.
-    if (before !== undefined && owner !== key && before.managedBy !== "loxilb") {
-      const message = `The members have another service at ${before.id}: ${before.name}.`;
-      this.#told.warning(key, service, "SyncLoadBalancerFailed", message);
-      onPending(key);
-      return { error: "holdfast.io/AddressInUse", message };
-    }
-    if (before !== undefined && isAsWanted(before, wanted)) {
-      this.#told.clear(key, `SyncLoadBalancerFailed ${portOf(wanted)}`);
-      return refusedByMembers(before);
-    }
-    try {
-      const view = await members.put(wanted, before);
-      if (before === undefined)
-        events.normal(
-          service,
-          "EnsuredLoadBalancer",
-          `The members serve ${portOf(wanted)} at ${wanted.vips.join(", ")}.`,
-        );
-      this.#told.clear(key, `SyncLoadBalancerFailed ${portOf(wanted)}`);
-      return refusedByMembers(view);
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      const text = `${portOf(wanted)}: ${error.message} ${error.remedy}`;
-      this.#told.warning(key, service, "SyncLoadBalancerFailed", text, ` ${portOf(wanted)}`);
-      // Whom nobody answers, and who was overtaken by another change, tries again soon.
-      if (
-        isAbsent(error) ||
-        error.code === "SERVICE_CHANGED" ||
-        error.code === "SERVICE_EXISTS" ||
-        error.status === 404
-      )
-        throw error;
-      onPending(key);
-      const isUnserved = error.code === "SERVICE_NEEDS_UPGRADE" && wanted.protocol !== "sctp";
-      return { error: isUnserved ? PROTOCOL_NOT_SERVED : "holdfast.io/Refused", message: text };
-    }
   }
 
   async #writeStatus(
@@ -303,15 +259,4 @@ function primariesOf({ vips }: Pick<Assignment, "vips">): readonly string[] {
   return vips
     .map(({ vip }) => vip)
     .filter((vip, at, all) => all.findIndex((other) => familyOf(other) === familyOf(vip)) === at);
-}
-
-function refusedByMembers({ refused }: ServiceView): PortState {
-  return refused === undefined
-    ? { error: undefined, message: "" }
-    : { error: "holdfast.io/Refused", message: `${refused.message} ${refused.remedy}` };
-}
-
-/** For texts: `SCTP port 38412`. */
-function portOf({ protocol = "sctp", port }: ReturnType<typeof memberServiceOf>): string {
-  return `${protocol.toUpperCase()} port ${port}`;
 }

@@ -16,6 +16,8 @@ export interface WantedEndpoint {
   readonly addresses: readonly string[];
   readonly port: number;
   readonly state: "active" | "drain";
+  /** Share of new associations; absent: like the others. */
+  readonly weight?: number;
 }
 
 export interface EndpointWishes {

@@ -103,7 +103,8 @@ export function memberServiceOf(demand: PortDemand, before: ServiceView | undefi
     protocol: protocolOf(port).toLowerCase() as "sctp",
     vips: [...vips],
     port: port.port,
-    endpoints: endpoints.map(({ addresses, port: target, state }) => ({
+    endpoints: endpoints.map(({ addresses, port: target, state, weight }) => ({
+      ...(weight !== undefined && { weight }),
       ...(addresses.length === 1 ? { address: addresses[0] as string } : { addresses: [...addresses] }),
       port: target,
       state,
@@ -116,6 +117,7 @@ export function memberServiceOf(demand: PortDemand, before: ServiceView | undefi
 /** The members have it as it is wanted. */
 export function isAsWanted(view: ServiceView, wanted: ServiceInput): boolean {
   if (view.removal !== undefined) return false;
+  const isWeighed = (wanted.endpoints ?? []).some(({ weight }) => weight !== undefined);
   const plain = (service: ServiceView | ServiceInput) => ({
     name: service.name,
     port: service.port,
@@ -126,8 +128,8 @@ export function isAsWanted(view: ServiceView, wanted: ServiceInput): boolean {
     graceS: service.endpointRemoval?.graceS ?? view.endpointRemoval?.graceS,
     endpoints: (service.endpoints ?? [])
       .map(
-        ({ address, addresses, port, state }) =>
-          `${(addresses ?? [address]).join()}|${port}|${state ?? "active"}`,
+        ({ address, addresses, port, state, weight }) =>
+          `${(addresses ?? [address]).join()}|${port}|${state ?? "active"}${isWeighed ? `|${weight}` : ""}`,
       )
       .sort(),
     ...Object.fromEntries(DEFAULTED.map((field) => [field, service[field as keyof typeof service]])),

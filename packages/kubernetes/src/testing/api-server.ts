@@ -164,7 +164,7 @@ export class TestApiServer {
     const [root, ...rest] = parts;
     const group = root === "apis" ? (rest.shift() ?? "") : "";
     const version = rest.shift();
-    const namespace = rest[0] === "namespaces" ? rest.splice(0, 2)[1] : undefined;
+    const namespace = rest[0] === "namespaces" && rest.length > 2 ? rest.splice(0, 2)[1] : undefined;
     const [plural, name, subresource] = rest;
     const resource = this.#resources.find(
       (each) => each.group === group && each.version === version && each.plural === plural,

@@ -44,6 +44,11 @@ export class ApiFailure extends Error {
 
 /** Kinds whose status is written apart from the rest. */
 const WITH_STATUS = [
+  "GatewayClass",
+  "Gateway",
+  "SCTPRoute",
+  "TCPRoute",
+  "UDPRoute",
   "Service",
   "VipPool",
   "Pod",
