@@ -26,7 +26,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   // What prepares a host, and nothing of the data plane.
   "packages/cli/src/commands/agent.ts": ["node"],
   "packages/cli/src/main.ts": ["node"],
-  "packages/cli/src/commands/controller.ts": ["kubernetes"],
+  "packages/cli/src/commands/controller.ts": ["kubernetes", "node"],
 };
 
 /** Packages that a browser loads: nothing in them, tests apart, may need Node. */

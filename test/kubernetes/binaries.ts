@@ -21,11 +21,7 @@ export interface Binaries {
 
 export async function kubernetesBinaries(): Promise<Binaries> {
   const startedAtMs = performance.now();
-  const cache = join(
-    process.env["HOLDFAST_CACHE"] ?? join(homedir(), ".cache/holdfast"),
-    "kubernetes",
-    KUBERNETES_VERSION,
-  );
+  const cache = cacheDirectory();
   for (const directory of [process.env["KUBEBUILDER_ASSETS"], cache]) {
     if (directory === undefined) continue;
     const [apiServer, etcd] = [join(directory, "kube-apiserver"), join(directory, "etcd")];
@@ -46,6 +42,29 @@ export async function kubernetesBinaries(): Promise<Binaries> {
     etcd: join(cache, "etcd"),
     how: `built in ${seconds} s, kept in ${cache}`,
   };
+}
+
+/** kube-proxy, where the API server comes from. */
+export async function kubeProxyBinary(): Promise<string> {
+  const cache = cacheDirectory();
+  for (const directory of [process.env["KUBEBUILDER_ASSETS"], cache]) {
+    const file = join(directory ?? cache, "kube-proxy");
+    if (existsSync(file)) return file;
+  }
+  mkdirSync(cache, { recursive: true });
+  await build(
+    cache,
+    "kube-proxy",
+    `k8s.io/kubernetes@v${KUBERNETES_VERSION}`,
+    "k8s.io/kubernetes/cmd/kube-proxy",
+    `-X k8s.io/component-base/version.gitVersion=v${KUBERNETES_VERSION}`,
+  );
+  return join(cache, "kube-proxy");
+}
+
+function cacheDirectory(): string {
+  const top = process.env["HOLDFAST_CACHE"] ?? join(homedir(), ".cache/holdfast");
+  return join(top, "kubernetes", KUBERNETES_VERSION);
 }
 
 /** A module of our own that requires theirs: what they replace by a path (`./staging/…`) is replaced by its version. */

@@ -10,6 +10,8 @@ export interface ConnectionOptions {
   readonly api?: string;
   readonly tokenFile?: string;
   readonly ca?: string;
+  /** The authority itself, PEM, in the place of a file's. */
+  readonly authority?: string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -59,6 +61,7 @@ export function connect(
       title: `'${where}' is not an address of an API.`,
       detail: "Write http://HOST:PORT, https://HOST:PORT or unix:/PATH.",
     });
-  if (ca === undefined) return createClient({ url, ...common });
-  return createClient({ url, ...common, fetch: nodeFetch({ authority: readOption(ca, "authority file") }) });
+  const authority = options.authority ?? (ca === undefined ? undefined : readOption(ca, "authority file"));
+  if (authority === undefined) return createClient({ url, ...common });
+  return createClient({ url, ...common, fetch: nodeFetch({ authority }) });
 }

@@ -1,8 +1,8 @@
 // The commands, put together.
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
-import { addAgentCommand } from "./commands/agent.ts";
-import { addControllerCommand } from "./commands/controller.ts";
+import { addAgentCommand, type ClientOf } from "./commands/agent.ts";
+import { addControllerCommand, addIdentityCommand } from "./commands/controller.ts";
 import { addGetCommands } from "./commands/get.ts";
 import { addMemberCommands } from "./commands/member.ts";
 import { addNodeCommands } from "./commands/node.ts";
@@ -61,12 +61,13 @@ export function createProgram(streams: Streams = processStreams): Command {
   addMemberCommands(program, context);
   addWatchCommand(program, context);
   addTraceCommand(program, context);
-  const clientOf = (api: string | undefined) => {
-    const options = program.opts<ConnectionOptions>();
+  const clientOf: ClientOf = (api, authority) => {
+    const options = { ...program.opts<ConnectionOptions>(), ...(authority !== undefined && { authority }) };
     return connect({ ...options, ...(api !== undefined && { api }) }, process.env, MEMBER_TIMEOUT_MS);
   };
   addControllerCommand(program, clientOf);
   addAgentCommand(program, clientOf);
+  addIdentityCommand(program);
   inherit(program);
   return program;
 }

@@ -165,6 +165,9 @@ export const PODS = resource("", "v1", "pods", "Pod");
 export const EVENTS = resource("", "v1", "events", "Event");
 export const ENDPOINT_SLICES = resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice");
 export const LEASES = resource("coordination.k8s.io", "v1", "leases", "Lease");
+export const NODES = resource("", "v1", "nodes", "Node", false);
+export const SECRETS = resource("", "v1", "secrets", "Secret");
+export const MEMBERS = resource("holdfast.io", "v1", "members", "Member", false);
 export const VIP_POOLS = resource("holdfast.io", "v1", "vippools", "VipPool", false);
 
 export function apiVersionOf({ group, version }: Resource): string {

@@ -9,8 +9,11 @@ import { ELECTION_TIMES, Election, type ElectionTimes } from "./client/election.
 import { Controller, type ControllerTimes } from "./controller/controller.ts";
 import { Events } from "./events.ts";
 import { createMetrics } from "./metrics.ts";
+import { membersOnNodes, type NodesOptions } from "./nodes/open.ts";
 
 export { ConnectionError, findConnection } from "./client/connection.ts";
+export { nodeAddresses, runIdentity } from "./nodes/identity.ts";
+export { type NodesOptions, prepareAuthority } from "./nodes/open.ts";
 
 export interface RunOptions {
   readonly connection: Connection;
@@ -23,6 +26,8 @@ export interface RunOptions {
   readonly leaseName: string;
   /** `HOST:PORT` for probes and metrics. */
   readonly listen: string;
+  /** Members on this Kubernetes' own nodes; undefined: they are elsewhere. */
+  readonly nodes?: NodesOptions | undefined;
   readonly identity?: string;
   readonly log?: (entry: LogEntry) => void;
   readonly times?: Partial<ControllerTimes>;
@@ -58,6 +63,8 @@ export async function startController(options: RunOptions): Promise<RunningContr
     onFailure: (error) => warn(`an event was not written: ${String(error)}`),
   });
   let controller: Controller | undefined;
+  const namespace = options.leaseNamespace ?? connection.namespace;
+  const nodes = membersOnNodes(options.nodes, { client, members, events, namespace, log: warn });
   const metrics = createMetrics({
     isLeader: () => election.isLeader,
     controller: () => controller,
@@ -66,12 +73,7 @@ export async function startController(options: RunOptions): Promise<RunningContr
   const lead = () => {
     log({ level: "info", message: `${identity} leads` });
     const next = new Controller({
-      client,
-      members,
-      events,
-      cluster,
-      classes,
-      allowsAnyAddress,
+      ...{ client, members, events, cluster, classes, allowsAnyAddress },
       log: (message) => {
         metrics.failed(
           message.slice(0, message.indexOf(":")).includes("/") ? "services" : (message.split(":")[0] ?? ""),
@@ -81,6 +83,7 @@ export async function startController(options: RunOptions): Promise<RunningContr
       ...(options.times !== undefined && { times: options.times }),
     });
     controller = next;
+    nodes.start();
     next.start().then(
       () => log({ level: "info", message: `every Service was looked at: ${JSON.stringify(next.counts)}` }),
       (error: unknown) => warn(String(error)),
@@ -88,14 +91,14 @@ export async function startController(options: RunOptions): Promise<RunningContr
   };
   const election = new Election({
     client,
-    namespace: options.leaseNamespace ?? connection.namespace,
+    namespace,
     name: options.leaseName,
     identity,
     times: options.electionTimes ?? ELECTION_TIMES,
     onElected: lead,
     onLost: async () => {
       log({ level: "info", message: `${identity} leads no more` });
-      await controller?.stop();
+      await Promise.all([controller?.stop(), nodes.stop()]);
       controller = undefined;
     },
     onFailure: (error) => {

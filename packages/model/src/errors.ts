@@ -264,6 +264,11 @@ export const ERROR_CATALOGUE = {
     message: "{vip} cannot be a VIP: it is {kind}.",
     remedy: "Use a unicast address that no host has and that the network routes to the members.",
   },
+  CERTIFICATE_REQUEST_INVALID: {
+    status: 400,
+    message: "The request for a member's certificate is not valid: {reason}.",
+    remedy: "Remove member.key and request.pem from the member's identity directory, and start its pod anew.",
+  },
   HOST_LOOP_NAME_TAKEN: {
     status: 409,
     message: "The loop cannot be made: {interfaces} are there already, and this member did not make them.",

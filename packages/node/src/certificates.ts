@@ -11,6 +11,18 @@ import {
   writeSafely,
 } from "@holdfast/sync";
 
+export {
+  certifyRequest,
+  createAuthority,
+  createMemberRequest,
+  verifyMemberCertificate,
+} from "@holdfast/sync";
+
+/** What keeps strangers from costing members a signature. */
+export function newClusterSecret(): string {
+  return randomBytes(32).toString("base64url");
+}
+
 export interface CertificateRow {
   readonly memberName: string;
   readonly memberNumber: number;
@@ -27,8 +39,7 @@ export async function initCertificates(
   const made = await initAuthority(directory, options);
   const secretFile = join(directory, "cluster.secret");
   // One that is there may be in use.
-  if (!existsSync(secretFile))
-    await writeSafely(secretFile, `${randomBytes(32).toString("base64url")}\n`, 0o600);
+  if (!existsSync(secretFile)) await writeSafely(secretFile, `${newClusterSecret()}\n`, 0o600);
   return { ...made, secretFile };
 }
 

@@ -10,8 +10,13 @@ interface AgentFlags {
   readonly remove?: boolean;
 }
 
-/** `clientOf`: as for the controller. */
-export function addAgentCommand(program: Command, clientOf: (api: string | undefined) => ApiClient): void {
+/**
+ * A client of a member's API, with the token and authority of the global options; without `api`, of --api.
+ * `authority`: another one, PEM.
+ */
+export type ClientOf = (api: string | undefined, authority?: string) => ApiClient;
+
+export function addAgentCommand(program: Command, clientOf: ClientOf): void {
   program
     .command("agent")
     .description("keep NAT of others away from VIPs on a node that is no member, until SIGTERM or SIGINT")

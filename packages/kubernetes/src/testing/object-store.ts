@@ -51,6 +51,7 @@ const WITH_STATUS = [
   "UDPRoute",
   "Service",
   "VipPool",
+  "Member",
   "Pod",
   "Gateway",
   "GatewayClass",

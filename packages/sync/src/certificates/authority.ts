@@ -11,9 +11,13 @@ const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as
 const DAY_MS = 86_400_000;
 export const AUTHORITY_VALID_DAYS = 3_650;
 export const MEMBER_VALID_DAYS = 825;
-/** Members that are made on one day do not end on one day: each number's certificate ends so much before the one below. */
+/**
+ * Members that are made on one day do not end on one day: each number's certificate ends so much before the
+ * one below.
+ */
 const STAGGER_DAYS = 14;
 const STAGGER_COUNT = 16;
+const REQUEST_LENGTH_MAX = 8_192;
 
 /** How long a member's certificate is valid when nobody says otherwise. */
 export function memberValidDays(memberNumber: number): number {
@@ -37,6 +41,8 @@ export interface AuthorityOptions {
 export interface MemberOptions extends MemberIdentity {
   /** Addresses other members dial; they enter the certificate for tools, identity is what counts. */
   readonly addresses: readonly Address[];
+  /** Names by which its API is found, beside its own. */
+  readonly dnsNames?: readonly string[];
   readonly wallMs?: number;
   /** Days of validity, default `memberValidDays`; never beyond the authority's own end. */
   readonly validDays?: number;
@@ -64,9 +70,62 @@ export async function createAuthority(options: AuthorityOptions): Promise<KeyPai
 
 /**
  * A certificate for one member, signed by `authority`, with a new key. Errors: CERTIFICATE_NAME_INVALID,
- * CERTIFICATE_NUMBER_INVALID, CERTIFICATE_AUTHORITY_UNUSABLE (no authority, wrong key, another cluster's, expired).
+ * CERTIFICATE_NUMBER_INVALID, CERTIFICATE_AUTHORITY_UNUSABLE (no authority, wrong key, another cluster's,
+ * expired).
  */
 export async function issueMemberCertificate(authority: KeyPair, member: MemberOptions): Promise<KeyPair> {
+  const keys = await newKeys();
+  const certificatePem = await certify(authority, member, keys.publicKey);
+  return { certificatePem, keyPem: await exportKey(keys.privateKey) };
+}
+
+/** A new key, and the request (PKCS #10, RFC 2986) by which an authority elsewhere certifies it. */
+export async function createMemberRequest(
+  memberName: string,
+): Promise<{ requestPem: string; keyPem: string }> {
+  if (!isPlainName(memberName)) throw new HoldfastError("CERTIFICATE_NAME_INVALID", { name: memberName });
+  const keys = await newKeys();
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: `CN=${memberName}`,
+    keys,
+    signingAlgorithm: KEY_ALGORITHM,
+  });
+  return {
+    requestPem: `${request.toString("pem").trimEnd()}\n`,
+    keyPem: await exportKey(keys.privateKey),
+  };
+}
+
+/**
+ * Certifies the key of a request. Who it is for says `member` alone: what the request says of itself counts
+ * for nothing. Errors: CERTIFICATE_REQUEST_INVALID (no request, or not signed with its own key) and those of
+ * `issueMemberCertificate`.
+ */
+export async function certifyRequest(
+  authority: KeyPair,
+  requestPem: string,
+  member: MemberOptions,
+): Promise<string> {
+  const invalid = (reason: string, cause?: unknown) =>
+    new HoldfastError("CERTIFICATE_REQUEST_INVALID", { reason }, { cause });
+  if (requestPem.length > REQUEST_LENGTH_MAX) throw invalid("it is too long");
+  let key: webcrypto.CryptoKey;
+  try {
+    const request = new x509.Pkcs10CertificateRequest(requestPem);
+    if (!(await request.verify())) throw new Error("it is not signed with its own key");
+    // Of this kind and no other: everything else throws.
+    key = await request.publicKey.export(KEY_ALGORITHM, ["verify"]);
+  } catch (error) {
+    throw invalid(error instanceof Error ? error.message : String(error), error);
+  }
+  return certify(authority, member, key);
+}
+
+async function certify(
+  authority: KeyPair,
+  member: MemberOptions,
+  publicKey: webcrypto.CryptoKey,
+): Promise<string> {
   const uri = identityUri(member);
   const issuer = readAuthority(authority.certificatePem, member.clusterId);
   const wallMs = member.wallMs ?? Date.now();
@@ -76,7 +135,6 @@ export async function issueMemberCertificate(authority: KeyPair, member: MemberO
     });
   }
   const signingKey = await importKey(authority.keyPem);
-  const keys = await newKeys();
   const dates = validity(wallMs, member.validDays ?? memberValidDays(member.memberNumber));
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
@@ -84,7 +142,7 @@ export async function issueMemberCertificate(authority: KeyPair, member: MemberO
     issuer: issuer.subject,
     notBefore: new Date(Math.max(+dates.notBefore, +issuer.notBefore)),
     notAfter: new Date(Math.min(+dates.notAfter, +issuer.notAfter)),
-    publicKey: keys.publicKey,
+    publicKey,
     signingKey,
     signingAlgorithm: KEY_ALGORITHM,
     extensions: [
@@ -97,13 +155,13 @@ export async function issueMemberCertificate(authority: KeyPair, member: MemberO
       ]),
       new x509.SubjectAlternativeNameExtension([
         { type: "url", value: uri },
-        { type: "dns", value: member.memberName },
+        ...[member.memberName, ...(member.dnsNames ?? [])].map((value) => ({ type: "dns" as const, value })),
         ...member.addresses
           .filter((address) => isIP(address) !== 0)
           .map((value) => ({ type: "ip" as const, value: value as string })),
       ]),
       await x509.AuthorityKeyIdentifierExtension.create(issuer),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.SubjectKeyIdentifierExtension.create(publicKey),
     ],
   });
   if (!(await certificate.verify({ publicKey: issuer.publicKey, signatureOnly: true }))) {
@@ -111,7 +169,7 @@ export async function issueMemberCertificate(authority: KeyPair, member: MemberO
       reason: "its key is not the key of its certificate",
     });
   }
-  return { certificatePem: pemOf(certificate), keyPem: await exportKey(keys.privateKey) };
+  return pemOf(certificate);
 }
 
 function readAuthority(pem: string, clusterId: string): x509.X509Certificate {

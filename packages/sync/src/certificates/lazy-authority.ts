@@ -12,3 +12,19 @@ export async function createAuthority(options: AuthorityOptions): Promise<KeyPai
 export async function issueMemberCertificate(authority: KeyPair, member: MemberOptions): Promise<KeyPair> {
   return (await import("./authority.ts")).issueMemberCertificate(authority, member);
 }
+
+/** See authority.ts. */
+export async function createMemberRequest(
+  memberName: string,
+): Promise<{ requestPem: string; keyPem: string }> {
+  return (await import("./authority.ts")).createMemberRequest(memberName);
+}
+
+/** See authority.ts. */
+export async function certifyRequest(
+  authority: KeyPair,
+  requestPem: string,
+  member: MemberOptions,
+): Promise<string> {
+  return (await import("./authority.ts")).certifyRequest(authority, requestPem, member);
+}
