@@ -4,23 +4,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Member, until } from "@holdfast/testkit";
 import { Scene } from "../cluster/scene.ts";
-
-/** A change of the list settles for as long as a handshake may take; short, so that the test need not wait. */
-const SETTLE_S = 2;
-
-interface MemberList {
-  readonly version: number;
-  readonly items: readonly { readonly name: string; readonly number: number; readonly phase: string }[];
-  readonly resting: readonly { readonly number: number; readonly name: string; readonly waitS: number }[];
-}
+import { addressesOf, allAgree, isListed, isRemoved, listOf, namesOf, SETTLE_S } from "./list.ts";
 
 interface Problem {
   readonly code: string;
   readonly title: string;
 }
-
-const listOf = (member: Member) => member.get<MemberList>("/v1/members");
-const namesOf = ({ items }: MemberList) => items.map(({ name }) => name).sort();
 
 /** Asks until the list has settled; any other refusal is the answer. */
 async function change(
@@ -42,18 +31,13 @@ async function change(
 }
 
 async function add(scene: Scene, by: Member, spare: Member): Promise<void> {
-  const addresses = ["cluster", "path-a", "path-b", "path-c", "core"].map(
-    (network) => spare.host.addresses(network)[0],
-  );
   const { status, body } = await change(by, "POST", "/v1/members", {
     name: spare.name,
     number: spare.number,
-    addresses,
+    addresses: addressesOf(spare),
   });
   assert.equal(status, 200, JSON.stringify(body));
-  const { members, spares } = scene.cluster;
-  spares.splice(spares.indexOf(spare), 1);
-  members.push(spare);
+  isListed(scene, spare);
   await spare.start();
   await allAgree(scene);
 }
@@ -61,29 +45,8 @@ async function add(scene: Scene, by: Member, spare: Member): Promise<void> {
 async function remove(scene: Scene, by: Member, member: Member, query = ""): Promise<void> {
   const { status, body } = await change(by, "DELETE", `/v1/members/${member.name}${query}`);
   assert.equal(status, 200, JSON.stringify(body));
-  const { members } = scene.cluster;
-  members.splice(members.indexOf(member), 1);
+  isRemoved(scene, member);
   await allAgree(scene);
-}
-
-/** Every running member has the same list, hears everybody on it, and names the same owners. */
-async function allAgree(scene: Scene): Promise<void> {
-  const { cluster } = scene;
-  await until(
-    "one list at all members",
-    async () => {
-      const running = cluster.members.filter((member) => member.running);
-      const lists = await Promise.all(running.map(listOf));
-      const expected = cluster.members.map(({ name }) => name).sort();
-      return lists.every(
-        (list) =>
-          namesOf(list).join() === expected.join() &&
-          running.every(({ name }) => list.items.find((item) => item.name === name)?.phase === "alive"),
-      );
-    },
-    60_000,
-  );
-  await cluster.settled();
 }
 
 test("three members become five and three again, and a dead one is replaced, under associations", async (t) => {

@@ -29,8 +29,10 @@ export function readToken(api: { readonly token?: string; readonly tokenFile?: s
   return token;
 }
 
+export type Tokens = readonly ApiToken[];
+
 /** The tokens of the node's own API. Throws API_TOKEN_INVALID. */
-export function readTokens(api: Configuration["api"]): readonly ApiToken[] {
+export function readTokens(api: Configuration["api"]): Tokens {
   const all = readToken(api);
   return [
     ...(all === undefined ? [] : [{ role: "operate" as const, token: all }]),
@@ -52,7 +54,7 @@ export interface ApiListeners {
 export async function startApi(
   sources: ApiSources,
   api: Configuration["api"],
-  tokens: () => readonly ApiToken[],
+  tokens: () => Tokens,
   logger: Logger,
 ): Promise<ApiListeners> {
   const apps: FastifyInstance[] = [];

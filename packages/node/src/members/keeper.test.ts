@@ -123,7 +123,7 @@ class Machine {
     };
     this.rest = new NumberRest({
       list: () => this.book.current(),
-      table: this.view,
+      tables: [this.view],
       memberNumberCount: 8,
       restMs: REST_MS,
       slot: () => ({ lentCount: 0, restMs: 0 }),

@@ -1,14 +1,9 @@
 // When the number of a member that left may be given again: not while sessions with NAT ports of its slots live, and not
 // before the last of those ports, and the journals of whoever had it, have rested (docs/decisions/0311).
 import type { ForwarderLimits } from "@holdfast/forwarder";
-import {
-  type Clock,
-  type MemberList,
-  memberNumberOfPort,
-  type SessionRecord,
-  type SessionTable,
-} from "@holdfast/model";
+import { type Clock, type MemberList, memberNumberOfPort, type SessionEnvelope } from "@holdfast/model";
 import { JOURNAL_MEMORY_MS } from "@holdfast/sync";
+import type { AnyTable } from "../sessions/tables.ts";
 
 /** Journals of a member that is gone are written again within this many of a journal's memory. */
 const MEMORY_COUNT = 4;
@@ -28,7 +23,8 @@ const LOOK_PERIOD_MS = 500;
 
 export interface NumberRestPorts {
   readonly list: () => MemberList;
-  readonly table: Pick<SessionTable, "values">;
+  /** Of every kind of session. */
+  readonly tables: readonly Pick<AnyTable, "kind" | "values">[];
   readonly memberNumberCount: number;
   /** The longest that a NAT port or a journal rests, ms. */
   readonly restMs: number;
@@ -49,7 +45,7 @@ export class NumberRest {
   /** Numbers that were looked at from the first session to the last. */
   #looked: ReadonlySet<number> = new Set();
   #looking: Set<number> = new Set();
-  #visit: Iterator<SessionRecord> | undefined;
+  #visit: Iterator<readonly number[]> | undefined;
   #passBegunMs = 0;
   #passMs = 0;
   readonly #startedAtMs: number;
@@ -101,7 +97,7 @@ export class NumberRest {
   }
 
   #look(): void {
-    const { list, table, memberNumberCount, clock } = this.#ports;
+    const { list, tables, memberNumberCount, clock } = this.#ports;
     const numbers = new Set(list().resting.map(({ number }) => number));
     for (const number of this.#livingAtMs.keys()) if (!numbers.has(number)) this.#livingAtMs.delete(number);
     if (numbers.size === 0) {
@@ -110,7 +106,7 @@ export class NumberRest {
       return;
     }
     if (this.#visit === undefined) {
-      this.#visit = table.values();
+      this.#visit = portsOf(tables);
       this.#looking = numbers;
       this.#passBegunMs = clock.nowMs();
     }
@@ -122,7 +118,7 @@ export class NumberRest {
         this.#passMs = clock.nowMs() - this.#passBegunMs;
         return;
       }
-      for (const port of natPortsOf(next.value)) {
+      for (const port of next.value) {
         const number = memberNumberOfPort(port, memberNumberCount);
         if (numbers.has(number)) this.#livingAtMs.set(number, clock.nowMs());
       }
@@ -130,9 +126,9 @@ export class NumberRest {
   }
 }
 
-function natPortsOf(record: SessionRecord): number[] {
-  if (record.end !== undefined) return [];
-  return [...record.generations.values()].flatMap(({ candidates }) =>
-    [...candidates.values()].map(({ natPort }) => natPort),
-  );
+/** NAT ports of each session that has not ended. */
+function* portsOf(tables: NumberRestPorts["tables"]): Generator<readonly number[]> {
+  for (const { kind, values } of tables.map((table) => ({ kind: table.kind, values: table.values() })))
+    for (const record of values as Iterable<SessionEnvelope>)
+      yield record.end === undefined ? kind.natPortsOf(record).map(({ natPort }) => natPort) : [];
 }

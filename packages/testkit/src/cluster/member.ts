@@ -34,6 +34,10 @@ export class Member {
   readonly storeDirectory: string;
   /** The command's main file; an installed package's may stand here. */
   program = HOLDFAST_PROGRAM;
+  /**
+   * Stands in place of /etc/hosts for the daemons that are launched from now on; may be written meanwhile.
+   */
+  hostsFile: string | undefined;
   #child: ChildProcess | undefined;
   #exit: Promise<number | null> = Promise.resolve(null);
   #signalled = false;
@@ -84,9 +88,15 @@ export class Member {
 
   launch(): void {
     const log = createWriteStream(this.logFile, { flags: "a" });
-    const child = this.host.spawn(
+    const command = [
+      ...this.#withHosts(),
       process.execPath,
-      ["--disable-warning=ExperimentalWarning", this.program, "run", "--config", this.configFile],
+      "--disable-warning=ExperimentalWarning",
+      this.program,
+    ];
+    const child = this.host.spawn(
+      command[0] as string,
+      [...command.slice(1), "run", "--config", this.configFile],
       { stdio: ["ignore", "pipe", "pipe"] },
     );
     child.stdout?.pipe(log, { end: false });
@@ -101,6 +111,21 @@ export class Member {
         if (this.#child === child) this.#logWritten = true;
       }),
     );
+  }
+
+  /** What runs a command in a mount namespace of its own; the process stays the same. */
+  #withHosts(): string[] {
+    if (this.hostsFile === undefined) return [];
+    const mount = 'mount --bind "$0" /etc/hosts && exec "$@"';
+    return ["unshare", "--mount", "sh", "-c", mount, this.hostsFile];
+  }
+
+  /** Changes sections of the configuration file; the daemon reads it when it is launched. */
+  configure(sections: Readonly<Record<string, object>>): void {
+    const configuration = JSON.parse(readFileSync(this.configFile, "utf8")) as Record<string, object>;
+    for (const [name, section] of Object.entries(sections))
+      configuration[name] = { ...configuration[name], ...section };
+    writeFileSync(this.configFile, JSON.stringify(configuration, undefined, 1));
   }
 
   async ready(limitMs = 60_000): Promise<void> {

@@ -1,0 +1,89 @@
+// Ownership made true: a VIP is announced and answered before the others see the claim; and whoever waits for
+// a VIP's owner knows who that is.
+import { type ClusterView, isPresent } from "@holdfast/coordinator";
+import type { VipDuty } from "@holdfast/model";
+import { announcementsOf } from "../cluster/announcer.ts";
+import { placing } from "../cluster/member-list.ts";
+import { SuccessorHops } from "../data-plane/successors.ts";
+import { tellEvent } from "./events.ts";
+import type { MemberParts } from "./parts.ts";
+
+export class Ownership {
+  readonly #parts: MemberParts;
+  readonly #hops: SuccessorHops;
+  /** VIPs that are somebody's address. */
+  readonly #unserved: () => ReadonlySet<string>;
+  #duties: readonly VipDuty[] = [];
+
+  constructor(parts: MemberParts, unserved: () => ReadonlySet<string>) {
+    this.#parts = parts;
+    this.#unserved = unserved;
+    this.#hops = new SuccessorHops(parts.dataPlane, placing(parts.members, parts.topology), parts.topology);
+    const { coordinator, announcer } = parts;
+    coordinator.onDuties(async (next) => {
+      this.#duties = next;
+      this.#treatVips();
+      await this.announce();
+      this.#tellOwners();
+    });
+    coordinator.onEvent((event) => {
+      tellEvent(parts, event);
+      if (event.kind === "vipMoved") this.#tellOwners();
+      // The other one may have answered ARP for it until now.
+      if (event.kind === "vipUncontested") announcer.renew(event.vip);
+    });
+  }
+
+  /**
+   * The host keeps an address of its own from the moment that it has it, whoever takes the VIP over and when.
+   */
+  announce(): Promise<void> {
+    const { announcer, coordinator } = this.#parts;
+    const unserved = this.#unserved();
+    const duties = this.#duties.filter(({ vip }) => !unserved.has(vip));
+    return announcer.announce(announcementsOf(duties, isLeaving(coordinator.view())));
+  }
+
+  /** Next hops of successors may have changed. */
+  observe(): void {
+    if (this.#hops.changed()) this.#treatVips();
+  }
+
+  #treatVips(): void {
+    this.#parts.dataPlane.setVips(
+      this.#duties.map(({ vip, owned, successor }) => ({
+        vip,
+        owned,
+        successor: successor === undefined ? undefined : this.#hops.towards(successor, vip),
+      })),
+    );
+  }
+
+  /**
+   * An INIT-ACK waits for the owners of the service's other VIPs: the endpoint's first HEARTBEAT meets them.
+   */
+  #tellOwners(): void {
+    const { coordinator, registry, directory, link } = this.#parts;
+    const present = coordinator
+      .view()
+      .members.filter(isPresent)
+      .map(({ name }) => name);
+    const owners = new Map(coordinator.vips().map(({ vip, announcer: owner }) => [vip, owner]));
+    for (const service of registry.list()) {
+      const numbers = service.vips
+        .flatMap((vip) => [
+          owners.get(vip),
+          // Spread: whoever it is that the endpoint's router chooses.
+          ...(service.announce?.spread === true ? present : []),
+        ])
+        .map((owner) => (owner === undefined ? undefined : directory.numberOf(owner)))
+        .filter((number) => number !== undefined);
+      link.setOwners(service.id, [...new Set(numbers)]);
+    }
+  }
+}
+
+/** This member drains or stops: it owns nothing new, and serves what still comes. */
+function isLeaving({ members }: ClusterView): boolean {
+  return members.some(({ isSelf, draining }) => isSelf && draining);
+}
