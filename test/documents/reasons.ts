@@ -166,7 +166,8 @@ export const FAST_PATH_EVENTS: Readonly<
     | "answer.arp"
     | "divert.packets"
     | "defer.packets"
-    | "resolve.packets",
+    | "resolve.packets"
+    | "end.unproven",
     string
   >
 > = {
@@ -176,6 +177,7 @@ export const FAST_PATH_EVENTS: Readonly<
   "divert.packets": "Packets sent to a VIP's successor because the daemon is dead.",
   "defer.packets": "Packets that XDP left to the TC program.",
   "resolve.packets": "Packets whose next hop the kernel has to look up.",
+  "end.unproven": "FINs and RSTs of TCP that were forwarded and are not believed.",
 };
 
 /** Reasons and events of the BPF programs that have no line above. */

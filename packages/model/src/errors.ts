@@ -296,7 +296,7 @@ export const ERROR_CATALOGUE = {
   HOST_NOT_FORWARDING: {
     status: 409,
     message: "This host does not forward IPv4 packets: its pods reach no VIP.",
-    remedy: "sysctl -w net.ipv4.ip_forward=1",
+    remedy: "Let it: sysctl -w net.ipv4.ip_forward=1.",
   },
   HOST_LOOP_NEEDS_BPF: {
     status: 409,

@@ -17,7 +17,7 @@ import { arriving, downFlow, ENDPOINTS, IPV4, IPV6, LOCAL, leaving, upFlow } fro
 import type { Flow } from "../port.ts";
 import { type BpfFastPath, type BpfFastPathOptions, openBpfFastPath } from "./bpf-fast-path.ts";
 import { clearPins } from "./bpffs.ts";
-import { type DataPlane, loadDataPlane, PINNED_MAPS } from "./data-plane.ts";
+import { type DataPlane, loadDataPlane } from "./data-plane.ts";
 import { layoutHash, layoutsFrom, MAP_TYPE, sizeOf } from "./layout/layout.ts";
 import { LAYOUT_1 } from "./layout/layout-1.ts";
 
@@ -50,9 +50,10 @@ function layoutSeenUnprivileged(): string {
   const program = `
     import { libbpf } from ${module("../../kernel/libbpf.ts")};
     import { layoutHash } from ${module("./layout/layout.ts")};
-    import { pinnedLayouts } from ${module("./layout/pinned.ts")};
+    import { DESCRIPTION_MAP, pinnedLayouts } from ${module("./layout/pinned.ts")};
+    import { pinnedNames } from ${module("./bpffs.ts")};
     const directory = ${JSON.stringify(join(pinDirectory, "maps"))};
-    const names = ${JSON.stringify(PINNED_MAPS)};
+    const names = pinnedNames(directory).filter((name) => name !== DESCRIPTION_MAP);
     const found = pinnedLayouts(directory, new Map(names.map((name) => [name, libbpf().get(directory + "/" + name)])));
     console.log("layouts" in found ? "known " + layoutHash(found.layouts) : found.reason);`;
   return execFileSync("setpriv", [
