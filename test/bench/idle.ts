@@ -48,7 +48,7 @@ export async function run(options: {
 
 async function daemons(cluster: Cluster, build: OtherBuild | undefined, times: Times): Promise<Row[]> {
   for (const member of cluster.members) {
-    member.program = programOf(build);
+    member.program = await programOf(build);
     forget(member);
   }
   try {

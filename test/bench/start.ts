@@ -32,7 +32,7 @@ export async function run(options: {
 async function measure(alone: Cluster, three: Cluster, build: OtherBuild | undefined): Promise<Row[]> {
   const members = [...alone.members, ...three.members];
   for (const member of members) {
-    member.program = programOf(build);
+    member.program = await programOf(build);
     forget(member);
   }
   const row = (name: string, ms: number): Row => ({

@@ -139,7 +139,8 @@ async function measure(
     }),
   });
   try {
-    for (const member of cluster.members) member.program = programOf(build);
+    const program = await programOf(build);
+    for (const member of cluster.members) member.program = program;
     await cluster.start();
     if (routed) await sessionsUp(cluster.members);
     const endpoint = await cluster.startEndpoint(0);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import type { ClusterPicture, TakeOver } from "@holdfast/api";
+import type { ClusterPicture, SessionDetail, TakeOver } from "@holdfast/api";
 import { until } from "@holdfast/testkit";
 import type { Browser, Page } from "playwright-core";
 import { openBrowser, openPage, type Watched } from "./browser.ts";
@@ -148,6 +148,7 @@ test("the member that serves the page dies: the page finds another, and says for
     await cluster.members[0]?.killDaemon();
     await page.locator("#told-by", { hasText: /m[23]/ }).waitFor();
     await page.locator('#events li:has-text("m1")').first().waitFor();
+    await page.getByText("m1 does not answer: another member does.").waitFor();
     assert.equal(await page.locator("main").getAttribute("data-cut"), "false");
     await cluster.members[1]?.killDaemon();
     await cluster.members[2]?.killDaemon();
@@ -201,6 +202,96 @@ test("a partition is shown; sessions are searched and looked into; a phone's wid
     await page.locator("#alerts").getByText("Member m3 is missing", { exact: false }).waitFor();
     for (const network of ["path-a", "path-b", "path-c", "core", "cluster"]) cut.host.heal(network);
     await page.locator('#members tr[data-member="m3"] .state', { hasText: /\sready$/ }).waitFor();
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
+});
+
+/** Tab until what has the focus is called so. */
+async function tabTo(page: Page, name: RegExp): Promise<void> {
+  const LIMIT_COUNT = 300;
+  for (let n = 0; n < LIMIT_COUNT; n++) {
+    await page.keyboard.press("Tab");
+    const text = await page.evaluate(
+      "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent",
+    );
+    if (name.test(String(text))) return;
+  }
+  assert.fail(`${name} is not reached by Tab`);
+}
+
+/** What the dialog says that it will do, before it is told to do it. */
+async function doIt(page: Page, says: RegExp): Promise<void> {
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText(says).first().waitFor();
+  await tabTo(page, /^Do it$/);
+  await page.keyboard.press("Enter");
+  await dialog.waitFor({ state: "hidden" });
+}
+
+test("by keyboard alone: pin, unpin, drain, replay, end a session; dark as well as light", async () => {
+  await withCluster({ ...SHAPE, clients: [2] }, async (rig) => {
+    const { page, complaints } = await openConsole(rig, 0);
+    await page.emulateMedia({ colorScheme: "dark" });
+    const vips = page.locator("#vips tbody tr");
+    await vips.first().waitFor();
+    await assertAccessible(page, "dark");
+    await tabTo(page, /^Skip to the content$/);
+    await tabTo(page, /^Token/);
+    await page.keyboard.press("Enter");
+    await page.keyboard.type(OPERATE);
+    await page.keyboard.press("Enter");
+    await page.locator("#role", { hasText: "you may operate" }).waitFor();
+
+    const [vip] = rig.cluster.vips as [string];
+    const owner = (await rig.cluster.settled()).get(vip);
+    const row = page.locator(`#vips tr[data-vip="${vip}"]`);
+    await tabTo(page, new RegExp(`^Pin… ${vip}$`));
+    await page.keyboard.press("Enter");
+    const chosen = await page.getByRole("dialog").getByRole("combobox").inputValue();
+    assert.notEqual(chosen, owner);
+    await doIt(
+      page,
+      new RegExp(`${vip} moves from ${owner} to ${chosen} now; 2 sessions follow it, none ends`),
+    );
+    await row.and(page.locator(`[data-owner="${chosen}"]`)).waitFor();
+    await row.getByText("pinned").waitFor();
+    const bar = page.locator(`#takeovers [data-vip="${vip}"]`).first();
+    await bar.getByText("planned").waitFor();
+    await tabTo(page, new RegExp(`^Replay ${vip}$`));
+    await page.keyboard.press("Enter");
+    await bar.locator(".cursor").waitFor();
+    await bar.locator(".cursor").waitFor({ state: "detached" });
+    await tabTo(page, new RegExp(`^Unpin ${vip}$`));
+    await page.keyboard.press("Enter");
+    await doIt(page, /it may move. 2 sessions follow it/);
+    await row.getByText("pinned").waitFor({ state: "detached" });
+
+    await tabTo(page, /^Drain… m2$/);
+    await page.keyboard.press("Enter");
+    await doIt(page, /m2/);
+    await page.locator('#members tr[data-member="m2"] .state', { hasText: "drains" }).waitFor();
+    await page.locator('#vips tr[data-owner="m2"]').first().waitFor({ state: "detached" });
+    await tabTo(page, /^Undrain… m2$/);
+    await page.keyboard.press("Enter");
+    await doIt(page, /m2 may own VIPs again/);
+    await page.locator('#members tr[data-member="m2"] .state', { hasText: /\sready$/ }).waitFor();
+
+    await page.goto(`${rig.origins[0]}/console/#/sessions`);
+    const link = page.locator("#sessions tbody a").first();
+    const href = (await link.getAttribute("href")) ?? "";
+    await assertAccessible(page, "dark sessions");
+    await tabTo(page, new RegExp(`^${await link.textContent()}$`));
+    await page.keyboard.press("Enter");
+    await page.locator("#matrix tbody tr").first().waitFor();
+    await assertAccessible(page, "a dark session");
+    await tabTo(page, /^End it…/);
+    await page.keyboard.press("Enter");
+    await doIt(page, /1 session ends/);
+    await page.locator("#session .state", { hasText: "closed" }).waitFor();
+    const id = href.split("/").at(-1);
+    const elsewhere = (await (await fetch(`${rig.origins[1]}/v1/sessions/${id}`)).json()) as SessionDetail;
+    assert.equal(elsewhere.ended, "operator");
     assert.deepEqual(complaints, []);
     await page.close();
   });

@@ -5,6 +5,7 @@ import { ActDialog } from "./acts.tsx";
 import { clock } from "./format.ts";
 import { State } from "./parts.tsx";
 import {
+  firstMember,
   isCutOff,
   knownCount,
   picture,
@@ -34,7 +35,7 @@ const TABS = [
 
 function Health() {
   if (picture.value === undefined) return null;
-  return isCutOff.value ? null : <State tone="good">{TEXT.live}</State>;
+  return isCutOff.value || refusal.value !== "" ? null : <State tone="good">{TEXT.live}</State>;
 }
 
 function Head() {
@@ -56,6 +57,9 @@ function Head() {
             {TEXT.cluster} <b>{shown.cluster}</b>, {TEXT.servedBy} <b id="told-by">{shown.member}</b>
           </span>
         )}
+        <span role="status" id="moved">
+          {shown !== undefined && shown.member !== firstMember.value && TEXT.moved(firstMember.value)}
+        </span>
       </p>
       <nav aria-label={TEXT.product}>
         {TABS.map(([href, title]) => (
@@ -114,8 +118,12 @@ function Silence() {
   const shown = picture.value;
   return (
     <div role="alert" class={isCutOff.value || refusal.value !== "" ? "silence" : ""}>
-      {refusal.value !== "" && <p>{TEXT.refused}</p>}
-      {isCutOff.value && shown !== undefined && (
+      {refusal.value !== "" && (
+        <p>
+          <strong>{TEXT.refused}</strong> {shown !== undefined && TEXT.cutOffSince(clock(shown.at))}
+        </p>
+      )}
+      {refusal.value === "" && isCutOff.value && shown !== undefined && (
         <p>
           <strong id="cut-off">{TEXT.cutOff(Math.floor(silentMs.value / 1000))}</strong>{" "}
           {TEXT.cutOffSince(clock(shown.at))} {TEXT.trying(knownCount.value)}

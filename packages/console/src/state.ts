@@ -36,6 +36,8 @@ export const curve = signal<{ at: number[]; sessions: number[]; drops: (number |
 });
 export const route = signal(location.hash);
 export const knownCount = signal(1);
+/** The member that told first; another one tells once it is gone. */
+export const firstMember = signal("");
 
 export const silentMs = computed(() => (picture.value === undefined ? 0 : nowMs.value - heardAtMs.value));
 export const isCutOff = computed(() => picture.value !== undefined && silentMs.value > OLD_MS);
@@ -92,6 +94,10 @@ let drawnBefore: Sample | undefined;
 
 function take(next: ClusterPicture): void {
   const atMs = performance.now();
+  if (firstMember.value === "") firstMember.value = next.member;
+  // The stream of events may be late, or gone.
+  const ownersOf = ({ vips }: ClusterPicture) => vips.map(({ vip, owner }) => `${vip} ${owner}`).join();
+  if (picture.value !== undefined && ownersOf(picture.value) !== ownersOf(next)) void refreshTakeOvers();
   picture.value = next;
   heardAtMs.value = atMs;
   nowMs.value = atMs;
@@ -169,21 +175,25 @@ async function listen(): Promise<void> {
   }
 }
 
-let refreshing = false;
 /** The first packet is known a moment after the move. */
+const TAKE_OVER_LOOKS_MS = [0, 300, 1_000, 5_000] as const;
+let looksLeft = 0;
+let looking = false;
+/** All looks again, also when some are under way: it may be another move. */
 export async function refreshTakeOvers(): Promise<void> {
-  if (refreshing) return;
-  refreshing = true;
-  try {
-    for (const delayMs of [0, 300, 1_000, 5_000]) {
-      await new Promise((resolve) => setTimeout(resolve, delayMs));
+  looksLeft = TAKE_OVER_LOOKS_MS.length;
+  if (looking) return;
+  looking = true;
+  while (looksLeft > 0) {
+    const delayMs = TAKE_OVER_LOOKS_MS[TAKE_OVER_LOOKS_MS.length - looksLeft--];
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    try {
       takeOvers.value = await client(ANSWER_LIMIT_MS).listTakeOvers();
+    } catch {
+      // The next look, or the next move.
     }
-  } catch {
-    // Asked again with the next event.
-  } finally {
-    refreshing = false;
   }
+  looking = false;
 }
 
 export function start(): void {

@@ -13,7 +13,7 @@ export const TEXT = {
   cutOffSince: (at: string) => `What is shown was true at ${at}, and may not be any more.`,
   refused: "The member asks for a token, or does not take this one.",
   trying: (count: number) => `Trying ${count} ${count === 1 ? "address" : "addresses"}.`,
-  moved: (member: string) => `Another member answers now: ${member}.`,
+  moved: (first: string) => `${first} does not answer: another member does.`,
   token: {
     open: "Token",
     title: "Token",
@@ -48,6 +48,7 @@ export const TEXT = {
     nothing: "owns no VIP",
     down: "down",
     notHeard: "not heard",
+    sessions: (count: number) => `${count.toLocaleString("en")} ${count === 1 ? "session" : "sessions"}`,
   },
   vips: {
     title: "VIPs and members",
@@ -59,7 +60,8 @@ export const TEXT = {
     pinned: "pinned",
     why: "Why",
     nobody: "nobody",
-    announced: "announced",
+    announced: (kind: string, places: string) =>
+      kind === "none" ? "not announced by us" : `${kind}: ${places}`,
     trouble: "in trouble",
     pin: "Pin…",
     unpin: "Unpin",
@@ -143,6 +145,8 @@ export const TEXT = {
     next: "Next page",
     first: "First page",
     none: "No session is like that.",
+    asOf: (at: string) => `As it was at ${at}.`,
+    again: "Look again",
     fields: {
       client: "Client address",
       clientPort: "Client port",

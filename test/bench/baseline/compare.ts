@@ -1,6 +1,7 @@
 // Two builds take turns in one run; what they measured becomes rows with a ratio.
 import { fileURLToPath } from "node:url";
-import { HOLDFAST_PROGRAM } from "@holdfast/testkit";
+import type * as Bundle from "../../../deploy/bundle.ts";
+import { bundle } from "../../../deploy/bundle.ts";
 import * as Cluster from "../replication/cluster.ts";
 import { numberOf, type Row, rounded } from "../replication/report.ts";
 import { type OtherBuild, OtherBuildError } from "./other-build.ts";
@@ -85,10 +86,22 @@ export async function clusterOf(build: OtherBuild | undefined): Promise<typeof C
   return theirs === undefined ? Cluster : ((await import(theirs)) as typeof Cluster);
 }
 
-/** The command's main file of a build. */
-export function programOf(build: OtherBuild | undefined): string {
-  if (build === undefined) return HOLDFAST_PROGRAM;
-  const theirs = build.module("packages/cli/src/main.ts");
-  if (theirs === undefined) throw new OtherBuildError(`revision '${build.revision}' has no command`);
-  return fileURLToPath(theirs);
+const programs = new Map<OtherBuild | undefined, Promise<string>>();
+
+/** The command of a build as it is shipped: bundled, by a build that bundles. */
+export function programOf(build: OtherBuild | undefined): Promise<string> {
+  const known = programs.get(build);
+  if (known !== undefined) return known;
+  const made = bundled(build);
+  programs.set(build, made);
+  return made;
+}
+
+async function bundled(build: OtherBuild | undefined): Promise<string> {
+  if (build === undefined) return bundle();
+  const theirs = build.module("deploy/bundle.ts");
+  if (theirs !== undefined) return ((await import(theirs)) as typeof Bundle).bundle();
+  const sources = build.module("packages/cli/src/main.ts");
+  if (sources === undefined) throw new OtherBuildError(`revision '${build.revision}' has no command`);
+  return fileURLToPath(sources);
 }

@@ -169,9 +169,9 @@ function VipRow({ vip, picture }: { vip: ClusterVip; picture: ClusterPicture }) 
               <span class="rank">{place > 0 ? TEXT.vips.successor(place) : "–"}</span>
             )}
             {vip.pin === name && <span class="tag">{TEXT.vips.pinned}</span>}
-            {spots.length > 0 && isOwner && (
-              <small title={trouble?.trouble}>
-                {spots.map((each) => each.interface).join(", ")}
+            {spots.length > 0 && (
+              <small>
+                {TEXT.vips.announced(spots[0]?.kind ?? "", spots.map((each) => each.interface).join(", "))}
                 {trouble !== undefined && ` (${TEXT.vips.trouble}: ${trouble.trouble})`}
               </small>
             )}

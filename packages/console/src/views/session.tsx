@@ -93,7 +93,7 @@ function Head({ session }: { session: SessionDetail }) {
   return (
     <Panel title={`${TEXT.session.title} ${session.id}`} id="session">
       <p>
-        <State tone={session.phase === "established" ? "good" : "warn"}>{session.phase}</State>{" "}
+        <State tone={session.phase === "established" ? "good" : "warn"}>{session.phase}</State> ·{" "}
         {session.serviceName === "" ? session.service : session.serviceName} · {session.clients[0]}:
         {session.clientPort} → {session.endpoint ?? "–"} · NAT {session.natPort ?? "–"} ·{" "}
         {session.member ?? "–"} · {day(session.createdAt)}

@@ -4,7 +4,7 @@ import type { ClusterPicture, SessionPage } from "@holdfast/api";
 import { ApiError } from "@holdfast/api/client";
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { duration } from "../format.ts";
+import { clock, duration } from "../format.ts";
 import { Panel, Table } from "../parts.tsx";
 import { PHASES, type PhaseName } from "../phases.ts";
 import { client } from "../state.ts";
@@ -18,6 +18,8 @@ const query = signal<Partial<Record<Field, string>>>({});
 const cursor = signal<string | undefined>(undefined);
 const page = signal<SessionPage | undefined>(undefined);
 const failure = signal("");
+/** When the page of sessions was told, RFC 3339: it does not change by itself. */
+const loadedAt = signal("");
 
 async function load(): Promise<void> {
   failure.value = "";
@@ -31,6 +33,7 @@ async function load(): Promise<void> {
       ...(phase !== undefined && { phase: phase as PhaseName }),
       ...(cursor.value !== undefined && { cursor: cursor.value }),
     });
+    loadedAt.value = new Date().toISOString();
   } catch (error) {
     page.value = undefined;
     failure.value = error instanceof ApiError ? `${error.message} ${error.remedy}` : String(error);
@@ -63,7 +66,7 @@ function Choice({ name, options }: { name: Field; options: readonly string[] }) 
 export function Sessions({ picture }: { picture: ClusterPicture }) {
   useEffect(() => void load(), []);
   const { client: address, port, service, phase, endpoint, nat, member, age } = TEXT.sessions.columns;
-  const now = Date.parse(picture.at);
+  const now = Date.parse(loadedAt.value);
   return (
     <Panel title={TEXT.sessions.title} id="sessions">
       <form
@@ -101,6 +104,14 @@ export function Sessions({ picture }: { picture: ClusterPicture }) {
       <p role="alert" class="refused">
         {failure.value}
       </p>
+      {page.value !== undefined && (
+        <p class="hint">
+          {TEXT.sessions.asOf(clock(loadedAt.value))}{" "}
+          <button type="button" class="small" onClick={() => void load()}>
+            {TEXT.sessions.again}
+          </button>
+        </p>
+      )}
       {page.value?.items.length === 0 && <p class="calm">{TEXT.sessions.none}</p>}
       {page.value !== undefined && page.value.items.length > 0 && (
         <Table

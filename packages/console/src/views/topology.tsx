@@ -124,7 +124,7 @@ function EndpointBox({ box, picture }: { box: Box & { readonly service: string }
         {box.id}
       </text>
       <text class="words" x={box.x + 16} y={box.y + 30}>
-        {words}, {endpoint.sessions.toLocaleString("en")} {TEXT.sessions.title.toLowerCase()}
+        {words}, {TEXT.drawing.sessions(endpoint.sessions)}
       </text>
     </g>
   );
