@@ -6,6 +6,7 @@ import { bold, green, red, Screen } from "./screen.ts";
 import { type Figures, Stage } from "./stage.ts";
 import { killTwo } from "./story-cluster.ts";
 import { killEndpoint } from "./story-endpoint.ts";
+import { KubernetesStory } from "./story-kubernetes.ts";
 import { cutAndHeal, FLOW_MS, killAndAdopt } from "./story-paths.ts";
 
 /** From the verdict on an endpoint to its clients' ABORT. */
@@ -15,18 +16,33 @@ const options = readOptions();
 const screen = new Screen();
 const doors = await Promise.all(Array.from({ length: options.members }, () => Door.open()));
 const stage = new Stage(screen, options, doors);
+const kubernetes = options.kubernetes ? new KubernetesStory(stage) : undefined;
+const close = async () => {
+  await kubernetes?.close();
+  await stage.close();
+};
 let interrupted = false;
 const interrupt = () => {
   if (interrupted) process.exit(130); // the lab's exit handler removes its namespaces
   interrupted = true;
   screen.close();
   screen.say("interrupted: removing the lab");
-  void stage.close().finally(() => process.exit(130));
+  void close().finally(() => process.exit(130));
 };
 process.on("SIGINT", interrupt);
 process.on("SIGTERM", interrupt);
 
+/** Nothing was lost, or refused to anybody. */
+function isGood(figures: Figures): boolean {
+  const { lost, messagesLost, abortsSent, messagesSent } = figures;
+  return lost === 0 && messagesLost === 0 && abortsSent === 0 && messagesSent > 0;
+}
+
 async function tell(): Promise<{ line: object; good: boolean }> {
+  if (kubernetes !== undefined) {
+    const figures = await kubernetes.tell();
+    return { line: figures, good: isGood(figures) };
+  }
   if (options.killEndpoint) {
     await stage.open({ reconnect: true });
     await pause(FLOW_MS);
@@ -50,11 +66,7 @@ async function tell(): Promise<{ line: object; good: boolean }> {
       ...(options.members > 1 && { takeoverMs: takeover.map((ms) => Math.round(ms)) }),
       longestGapMs,
     },
-    good:
-      figures.lost === 0 &&
-      figures.messagesLost === 0 &&
-      figures.abortsSent === 0 &&
-      figures.messagesSent > 0,
+    good: isGood(figures),
   };
 }
 
@@ -77,7 +89,7 @@ try {
     screen.say(`the cluster stays up; its page: ${bold(`${doors[0]?.origin}/console/`)}. Ctrl-C ends it`);
     await new Promise<never>(() => {});
   }
-  await stage.close();
+  await close();
   if (options.json) process.stdout.write(`${JSON.stringify(line)}\n`);
   code = good ? 0 : 1;
 } catch (error) {
@@ -87,6 +99,6 @@ try {
     for (const member of stage.cluster.members)
       console.error(`--- ${member.name}\n${member.log().slice(-2000)}`);
   }
-  await stage.close();
+  await close();
 }
 if (!interrupted) process.exit(code);

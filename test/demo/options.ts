@@ -6,6 +6,8 @@ export interface DemoOptions {
   readonly json: boolean;
   readonly endpoints: number;
   readonly killEndpoint: boolean;
+  /** The service is a Service of Kubernetes. */
+  readonly kubernetes: boolean;
   readonly announcer: "l2" | "bgp";
   readonly fastPath: "auto" | "tc" | "xdp" | "xdp-generic" | "userspace";
   /** Associations of each client host. */
@@ -19,6 +21,7 @@ const HELP = `npm run demo -- [options]
   --members N         1: one node, a path cut and healed; 3 (default): nodes are killed as well
   --endpoints N       servers behind the service (default 1)
   --kill-endpoint     the story of a server that dies: its clients are told, and return to another
+  --kubernetes        the service as a Service: apply, associate, scale, kill, delete, each with its clock
   --announcer KIND    l2 (default), or bgp: routers between everybody, and the routes as they see them
   --fast-path MODE    auto, tc, xdp, xdp-generic or userspace
   --associations N    of each client host (default 1; with --kill-endpoint 50)
@@ -32,6 +35,7 @@ export function readOptions(): DemoOptions {
       members: { type: "string", default: "3" },
       endpoints: { type: "string" },
       "kill-endpoint": { type: "boolean", default: false },
+      kubernetes: { type: "boolean", default: false },
       "fast-path": { type: "string", default: "auto" },
       announcer: { type: "string", default: "l2" },
       associations: { type: "string" },
@@ -45,6 +49,11 @@ export function readOptions(): DemoOptions {
     process.exit(0);
   }
   const killEndpoint = values["kill-endpoint"];
+  const { kubernetes } = values;
+  if (kubernetes && (killEndpoint || values.announcer !== "l2" || values.members !== "3")) {
+    process.stderr.write(`--kubernetes is a story of its own, of three members\n\n${HELP}`);
+    process.exit(2);
+  }
   const number = (text: string, name: string, maximum: number) => {
     const value = Number(text);
     if (Number.isInteger(value) && value >= 1 && value <= maximum) return value;
@@ -63,8 +72,9 @@ export function readOptions(): DemoOptions {
   }
   return {
     announcer,
+    kubernetes,
     members: number(values.members, "members", 7),
-    endpoints: number(values.endpoints ?? (killEndpoint ? "3" : "1"), "endpoints", 8),
+    endpoints: number(values.endpoints ?? (killEndpoint ? "3" : kubernetes ? "2" : "1"), "endpoints", 8),
     associations: number(values.associations ?? (killEndpoint ? "50" : "1"), "associations", 500),
     killEndpoint,
     fastPath: fastPath as DemoOptions["fastPath"],

@@ -79,6 +79,7 @@ export class Stage {
       endpoints: options.endpoints,
       clients: CLIENT_ADDRESS_COUNTS,
       fastPath: options.fastPath,
+      withService: !options.kubernetes,
       api: (index) => ({ url: doors[index]?.origin }),
       // An endpoint's death should be seen in a second here.
       configuration: { health: { intervalMs: 250, timeoutMs: 200, downCount: 2, upCount: 2 } },
@@ -89,7 +90,11 @@ export class Stage {
     return this.clients.length * this.options.associations;
   }
 
-  async open(clientOptions: { readonly reconnect?: boolean } = {}): Promise<void> {
+  /** `beforeClients`: the endpoints are there, and what makes the service. */
+  async open(
+    clientOptions: { readonly reconnect?: boolean } = {},
+    beforeClients?: () => Promise<void>,
+  ): Promise<void> {
     const { screen, cluster, options } = this;
     screen.say(
       `the lab stands: ${bold(`${options.members} member${options.members > 1 ? "s" : ""}`)}, ${options.endpoints} endpoint${options.endpoints > 1 ? "s" : ""}, ` +
@@ -105,7 +110,7 @@ export class Stage {
     const mode = /"fastPath":"([^"]+)"/.exec(log)?.[1] ?? "?";
     screen.say(`members are ready, fast path ${bold(mode)}; service ${cluster.vips.join(", ")} port 38412`);
     if (options.announcer === "bgp") await this.#tellRouters();
-    if (options.members > 1) {
+    if (options.members > 1 && beforeClients === undefined) {
       for (const [vip, owner] of await cluster.settled())
         screen.say(`  ${cyan(vip)} belongs to ${bold(owner)}`);
     }
@@ -113,6 +118,7 @@ export class Stage {
       this.edges.push(await startCapture(cluster.lab, host, "core", "ip proto 132 or ip6 proto 132"));
       this.servers.push(await cluster.startEndpoint(index, { echo: true }));
     }
+    await beforeClients?.();
     for (const [index, count] of CLIENT_ADDRESS_COUNTS.entries()) {
       const host = cluster.clients[index];
       if (host === undefined) continue;

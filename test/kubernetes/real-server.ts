@@ -28,6 +28,10 @@ export interface RealServer {
   readonly binaries: Binaries;
   /** From the start of etcd until the server was ready and had our definitions and rights, ms. */
   readonly readyAfterMs: number;
+  /** The API server dies: kill -9. What it has stays in etcd. */
+  kill(): Promise<void>;
+  /** It is there again, at the same address. */
+  start(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -44,44 +48,27 @@ export async function startRealServer(): Promise<RealServer> {
       if (last.length > 50) last.shift();
     });
     processes.push(child);
-    return () => {
+    const isAlive = () => {
       if (child.exitCode !== null) throw new Error(`${program} has ended:\n${last.join("")}`);
     };
+    return { child, isAlive };
   };
   const close = async () => {
-    for (const child of processes.reverse()) {
-      const ended =
-        child.exitCode !== null ? undefined : new Promise((resolve) => child.once("exit", resolve));
-      child.kill("SIGKILL");
-      await ended;
-    }
+    for (const child of processes.reverse()) await killed(child);
     rmSync(directory, { recursive: true, force: true });
   };
   try {
     const [clientPort, peerPort, port] = [await freePort(), await freePort(), await freePort()];
     start(binaries.etcd, etcdArguments(directory, clientPort, peerPort));
-    const isAlive = start(binaries.apiServer, apiServerArguments(directory, clientPort, port));
+    const serverArguments = apiServerArguments(directory, clientPort, port);
+    let server = start(binaries.apiServer, serverArguments);
     const connection = (token: string): Connection => ({
       url: `https://127.0.0.1:${port}`,
       isUnverified: true,
       token: () => token,
       namespace: "default",
     });
-    await until(
-      "the API server",
-      async () => {
-        isAlive();
-        const client = new KubernetesClient(connection("admin"));
-        try {
-          await client.version();
-          return (await client.list(namespaces)).items.some(({ metadata }) => metadata.name === "default");
-        } finally {
-          client.close();
-        }
-      },
-      READY_LIMIT_MS,
-      100,
-    );
+    await answers(connection("admin"), server.isAlive);
     await install(connection("admin"));
     const readyAfterMs = performance.now() - startedAtMs;
     return {
@@ -89,12 +76,42 @@ export async function startRealServer(): Promise<RealServer> {
       controller: connection("controller"),
       binaries,
       readyAfterMs,
+      kill: () => killed(server.child),
+      start: async () => {
+        server = start(binaries.apiServer, serverArguments);
+        await answers(connection("admin"), server.isAlive);
+      },
       close,
     };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+async function killed(child: ChildProcess): Promise<void> {
+  const isOver = child.exitCode !== null || child.signalCode !== null;
+  const ended = isOver ? undefined : new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGKILL");
+  await ended;
+}
+
+async function answers(admin: Connection, isAlive: () => void): Promise<void> {
+  await until(
+    "the API server",
+    async () => {
+      isAlive();
+      const client = new KubernetesClient(admin);
+      try {
+        await client.version();
+        return (await client.list(namespaces)).items.some(({ metadata }) => metadata.name === "default");
+      } finally {
+        client.close();
+      }
+    },
+    READY_LIMIT_MS,
+    100,
+  );
 }
 
 function etcdArguments(directory: string, clientPort: number, peerPort: number): string[] {
