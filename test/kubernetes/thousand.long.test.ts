@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startsWith } from "./own-process.ts";
+
+const RSS_MIB_MAX = 150;
+
+test("a controller that starts beside a thousand Services moves nothing, writes nothing, and is small", async (t) => {
+  const { first, again } = await startsWith(1000);
+  for (const [what, { inStepMs, processorMs, waitedMs, rssMib }] of Object.entries({ first, again }))
+    t.diagnostic(
+      `${what}: in step after ${inStepMs} ms (${processorMs} ms of processor, ${waitedMs} ms waiting for one${
+        waitedMs > processorMs ? ": starved" : ""
+      }), ${rssMib} MiB`,
+    );
+  assert.equal(first.changes, 1000);
+  assert.deepEqual({ changes: again.changes, writes: again.writes }, { changes: 0, writes: 0 });
+  assert.ok(
+    first.rssMib <= RSS_MIB_MAX && again.rssMib <= RSS_MIB_MAX,
+    `${first.rssMib}, ${again.rssMib} MiB`,
+  );
+});
