@@ -1,5 +1,5 @@
-// `npm run bench -- controller [--services N]`: a controller for Kubernetes in a process of its own that starts beside so many
-// Services, all made already: until it is in step, and its memory.
+// `npm run bench -- controller [--services N]`: a controller for Kubernetes in a process of its own that
+// starts beside so many Services, all made already: until it is in step, and its memory.
 import { parseArgs } from "node:util";
 import { type StartFigures, startsWith } from "../kubernetes/own-process.ts";
 

@@ -1,4 +1,5 @@
-// The same, applied with Kubernetes: a Service, its pods, and what an operator and fate do to them; each with its clock.
+// The same, applied with Kubernetes: a Service, its pods, and what an operator and fate do to them; each
+// with its clock.
 import { pause, until } from "@holdfast/testkit";
 import { BesideLab, SERVICE } from "../kubernetes/beside-lab.ts";
 import { type RealServer, startRealServer } from "../kubernetes/real-server.ts";

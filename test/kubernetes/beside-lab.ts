@@ -1,5 +1,5 @@
-// A Kubernetes beside a lab of members: a controller that asks all of them, a pool for each VIP, pods that are the lab's
-// endpoints. For the test of associations and for the demo.
+// A Kubernetes beside a lab of members: a controller that asks all of them, a pool for each VIP, pods
+// that are the lab's endpoints. For the test of associations and for the demo.
 import { createClient } from "@holdfast/api";
 import { nodeFetch } from "@holdfast/api/node";
 import { ENDPOINT_PORT, type Cluster as LabCluster, SERVICE_PORT, until } from "@holdfast/testkit";
@@ -26,7 +26,10 @@ export class BesideLab {
     this.cluster = new Cluster(server.admin);
   }
 
-  /** A controller in place of the one before, with the rights of its role; every member's API over its socket. */
+  /**
+   * A controller in place of the one before, with the rights of its role; every member's API over its
+   * socket.
+   */
   async control(): Promise<void> {
     await this.#controller?.stop();
     this.#controller = await startController({
