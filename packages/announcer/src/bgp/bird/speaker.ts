@@ -1,6 +1,6 @@
 // BIRD behind the speaker's port: its file, its control socket. The file is written before every command and is the truth.
 import type { ChildProcess } from "node:child_process";
-import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ANSWER_TIMEOUT_MS, ChildSpeaker, type SpeakerView } from "../child-speaker.ts";
 import { handOver, spawnSpeaker } from "../process.ts";
@@ -123,10 +123,12 @@ export class BirdSpeaker extends ChildSpeaker {
   }
 
   #write(text: string): void {
-    const fresh = this.#at("bird.conf.new");
-    writeFileSync(fresh, text, { mode: 0o640 });
-    handOver(fresh, 0o640, USER);
-    renameSync(fresh, this.#at("bird.conf"));
+    const file = this.#at("bird.conf");
+    // A new one: writing over the old one, or renaming to it, has ext4 write to the disk first, milliseconds each
+    // time. BIRD reads when it is told, and at its start: never between these lines.
+    rmSync(file, { force: true });
+    writeFileSync(file, text, { mode: 0o640, flag: "wx" });
+    handOver(file, 0o640, USER);
   }
 }
 
