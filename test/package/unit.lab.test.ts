@@ -42,7 +42,7 @@ const USER = 64_321;
 async function started(cluster: Cluster, names: readonly string[]): Promise<() => string> {
   const [member] = cluster.members;
   assert.ok(member);
-  // What the unit makes before the start, as root: its part of the bpffs, its state; a place for the API's socket.
+  // What the unit makes before the start, as root: its part of the bpffs, its state; a place for the socket.
   for (const own of [member.pinDirectory, member.storeDirectory, cluster.lab.directory]) {
     mkdirSync(own, { recursive: true });
     chownSync(own, USER, USER);

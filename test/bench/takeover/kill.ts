@@ -67,6 +67,7 @@ export async function kill(
   const killedAtMs = performance.timeOrigin + performance.now();
   await (how === "node" ? victim.killNode() : victim.killDaemon());
   await pause(OBSERVATION_MS);
+  const watchedUntilMs = performance.timeOrigin + performance.now();
   await Promise.all([core.stop(), arp.stop()]);
   for (const watch of watches) watch.stop();
 
@@ -99,7 +100,7 @@ export async function kill(
           .filter(({ source, sourceMac }) => source === vip && !macs.has(sourceMac))
           .map(({ wallMs }) => after(wallMs)),
       ),
-      clientGap: Math.max(...[...arrivals.values()].map(longestGapMs)),
+      clientGap: Math.max(...[...arrivals.values()].map((times) => longestGapMs([...times, watchedUntilMs]))),
     },
   };
 }

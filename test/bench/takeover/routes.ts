@@ -20,9 +20,9 @@ export async function watchRoutes(router: Host): Promise<RouteWatch> {
   if (child.stdout !== null) createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
   await until(`${router.name}'s kernel to tell of routes`, () => {
     router.run("ip", ["route", "replace", "blackhole", MARK]);
+    router.run("ip", ["route", "del", "blackhole", MARK]);
     return lines.some((line) => line.includes(MARK));
   });
-  router.run("ip", ["route", "del", "blackhole", MARK]);
   return {
     leftMs(vip, nextHops) {
       for (const line of lines) {

@@ -1,4 +1,4 @@
-// The speaker over a program that answers as BIRD does, and lets looks at its sessions wait until it has got an order.
+// The speaker over a program that answers as BIRD does, and lets looks at its sessions wait for an order.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -124,8 +124,8 @@ export class BirdSpeaker extends ChildSpeaker {
 
   #write(text: string): void {
     const file = this.#at("bird.conf");
-    // A new one: writing over the old one, or renaming to it, has ext4 write to the disk first, milliseconds each
-    // time. BIRD reads when it is told, and at its start: never between these lines.
+    // A new one: writing over the old one, or renaming to it, has ext4 write to the disk first, which takes
+    // milliseconds. BIRD reads when it is told, and at its start: never between these lines.
     rmSync(file, { force: true });
     writeFileSync(file, text, { mode: 0o640, flag: "wx" });
     handOver(file, 0o640, USER);
