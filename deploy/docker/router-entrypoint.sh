@@ -22,8 +22,8 @@ bfd
   transmit-interval $BFD_INTERVAL_MS
 END
 : >"$own/zebra.conf"
-# Last: root without DAC_OVERRIDE writes nothing that is another's.
-install -d -o frr -g frr /var/run/frr
-chown -R frr:frr "$own"
+# Last: what is another's, root without FOWNER and DAC_OVERRIDE can neither write nor change.
+mkdir -p /var/run/frr
+chown -R frr:frr "$own" /var/run/frr
 for daemon in zebra bfdd; do /usr/lib/frr/$daemon -d -f "$own/$daemon.conf" --log stdout; done
 exec /usr/lib/frr/bgpd -f "$own/bgpd.conf" --log stdout
