@@ -108,7 +108,8 @@ async function moveOnce(cluster: Cluster, endpoint: Peer): Promise<Move> {
     [cluster.endpoints[0] as Host, "core"],
   ];
   const captures = await Promise.all(
-    edges.map(([host, network]) => startCapture(cluster.lab, host, network, "ip proto 132")),
+    // ICMP, too: a capture knows by it that it has caught up.
+    edges.map(([host, network]) => startCapture(cluster.lab, host, network, "sctp or icmp")),
   );
   await flowing(endpoint);
   const fromMs = Date.now();
@@ -123,7 +124,7 @@ async function moveOnce(cluster: Cluster, endpoint: Peer): Promise<Move> {
   const atClient = packets
     .slice(0, -1)
     .flat()
-    .filter(({ wallMs }) => wallMs >= fromMs && wallMs <= untilMs);
+    .filter(({ wallMs, sctp }) => sctp !== undefined && wallMs >= fromMs && wallMs <= untilMs);
   return {
     ms,
     packetCount: atClient.length,
