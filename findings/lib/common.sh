@@ -21,7 +21,7 @@ trap clean EXIT
 debian() {
   mkdir -p "$work/deb/partial" "$root"
   apt-get -qq -o DPkg::Lock::Timeout=300 update
-  apt-get -qq -y --no-install-recommends --download-only -o APT::Sandbox::User=root \
+  apt-get -qq -y --no-install-recommends --reinstall --download-only -o APT::Sandbox::User=root \
     -o Dir::Cache::archives="$work/deb" install "$@" >/dev/null
   for file in "$work"/deb/*.deb; do [ ! -e "$file" ] || dpkg-deb -x "$file" "$root"; done
   export PATH=$root/usr/bin:$root/usr/sbin:$PATH
