@@ -49,6 +49,7 @@ import { Loans } from "./nat-ports/loans.ts";
 import { type PortBooks, portBooksOf } from "./nat-ports/port-books.ts";
 import { PortKeeper } from "./nat-ports/port-keeper.ts";
 import { Wishes } from "./nat-ports/wishes.ts";
+import type { ClientFilterOptions } from "./path-mapping/client-filter.ts";
 import { moveVips } from "./path-mapping/moved-vips.ts";
 import { ProbeOutcomes } from "./path-mapping/probes.ts";
 import { Associations } from "./selection/associations.ts";
@@ -96,8 +97,8 @@ export interface ForwarderOptions {
   readonly probes?: { readonly channel: ProbeChannel; readonly settings?: Partial<ProbeSettings> };
   /** How other members are asked for clients' own ports; absent: only this member's slots have them. */
   readonly lending?: PortLending;
-  /** Whether a route other than the default leads to a private address; absent: all are reachable. */
-  readonly isRoutable?: (address: Address) => boolean;
+  /** What clients are believed. */
+  readonly clients?: Omit<ClientFilterOptions, "isOwn">;
 }
 
 /** What this member must do for one VIP (`VipDuty`), with the successor as the fast path needs it. */
@@ -310,7 +311,7 @@ class SlowPathForwarder implements Forwarder {
       held,
       unaccepted: new Unaccepted(),
       probes: new ProbeOutcomes(),
-      clientFilter: options.isRoutable === undefined ? { isOwn } : { isOwn, isRoutable: options.isRoutable },
+      clientFilter: { isOwn, ...options.clients },
       answerRate: new FairBucket(limits.answersPerSecond, random.uint32()),
       provenAnswerRate: new FairBucket(limits.answersPerSecond, random.uint32()),
       outOfTheBlueRates: new AnswerRates(limits.answersPerSecond, limits.answersPerSecondAndPrefix),

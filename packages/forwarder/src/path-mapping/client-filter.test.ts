@@ -14,7 +14,7 @@ import {
   serviceOf,
   VIPS,
 } from "../testing/rig.ts";
-import { filterListed, ROUTE_QUESTION_COUNT_MAX } from "./client-filter.ts";
+import { filterFor, filterListed, ROUTE_QUESTION_COUNT_MAX } from "./client-filter.ts";
 
 const [VIP0, VIP1] = VIPS as [Address, Address];
 const DOCKER: Address = "172.17.0.1";
@@ -104,4 +104,19 @@ test("a client is told of no VIP in a family in which it has no address, whateve
     assert.deepEqual(listedIn(await initAck()), [vip6, other6]);
     assert.deepEqual(listedIn(await initAck()), [vip6, other6]);
   }
+});
+
+test("this host's own processes are clients by its loop, and forged everywhere else", () => {
+  const [own, others]: Address[] = ["198.18.2.11", "198.18.2.12"];
+  assert.ok(own && others);
+  const options = {
+    isOwn: (address: Address) => [own, others, VIP0].includes(address),
+    ownHost: { isLoop: (index: number) => index === 7, has: (address: Address) => address === own },
+  };
+  assert.equal(filterFor(options, own, 7).isOwn(own), false);
+  assert.equal(filterFor(options, own, 7).isOwn(others), true, "another member's");
+  assert.equal(filterFor(options, own, 7).isOwn(VIP0), true);
+  assert.equal(filterFor(options, own, 3).isOwn(own), true, "by a network it is forged");
+  assert.equal(filterFor(options, others, 7).isOwn(others), true);
+  assert.equal(filterFor({ isOwn: options.isOwn }, own, 7).isOwn(own), true, "without a loop");
 });

@@ -45,6 +45,28 @@ export interface ClientFilterOptions {
   readonly isOwn: (address: Address) => boolean;
   /** Whether a route other than the default leads to an address. Absent: every private address is reachable. */
   readonly isRoutable?: (address: Address) => boolean;
+  /** This host's own processes as clients: only their packets come in by its loop. Absent: it has none. */
+  readonly ownHost?: OwnHost | undefined;
+}
+
+export interface OwnHost {
+  readonly isLoop: (interfaceIndex: number) => boolean;
+  /** Whether an interface of this host has it. */
+  readonly has: (address: Address) => boolean;
+}
+
+/**
+ * The filter for what came in by an interface. By the loop an address of this host is a client's: nobody else sends there. On
+ * any other it stays forged.
+ */
+export function filterFor(
+  options: ClientFilterOptions,
+  source: Address,
+  interfaceIndex: number,
+): ClientFilterOptions {
+  const { ownHost, isOwn, ...rest } = options;
+  if (ownHost === undefined || !isOwn(source) || !ownHost.isLoop(interfaceIndex)) return options;
+  return { ...rest, isOwn: (address) => isOwn(address) && !ownHost.has(address) };
 }
 
 /** Unicast, and not of a kind that can never come from a network. */

@@ -103,7 +103,7 @@ export class Rig {
       ...(options.probes === undefined ? {} : { probes: options.probes }),
       ...(options.isReady === undefined ? {} : { isReady: options.isReady }),
       ...(options.knowsAll === undefined ? {} : { knowsAll: options.knowsAll }),
-      ...(options.isRoutable === undefined ? {} : { isRoutable: options.isRoutable }),
+      ...(options.isRoutable === undefined ? {} : { clients: { isRoutable: options.isRoutable } }),
       ...(options.isRemoved === undefined ? {} : { isRemoved: options.isRemoved }),
       ...(options.confirmRemoved === undefined ? {} : { confirmRemoved: options.confirmRemoved }),
       ...(options.lending === undefined ? {} : { lending: options.lending }),

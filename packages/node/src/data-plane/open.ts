@@ -44,7 +44,8 @@ export interface DataPlaneOptions {
   readonly own: OwnMember;
   readonly members: Members;
   readonly topology: Topology;
-  readonly network: Pick<NetworkWatch, "hopTo" | "isRoutable">;
+  readonly network: Pick<NetworkWatch, "hopTo" | "isRoutable"> &
+    Partial<Pick<NetworkWatch, "link" | "hostAddresses">>;
   readonly link: ClusterLink;
   /** By which this host's own packets to VIPs come; absent: it has none. */
   readonly loop?: LoopInterfaces | undefined;
@@ -98,7 +99,7 @@ export function composeDataPlane(
     readonly limits?: Partial<ForwarderLimits>;
   },
 ): DataPlane & { readonly forwarder: Forwarder } {
-  const { configuration, own, members, topology, network, link, trace, clock, logger, fastPath } = options;
+  const { configuration, own, members, network, link, trace, clock, logger, fastPath } = options;
   const { memberNumberCount } = configuration.cluster;
   const isListed = listedAddresses(members);
   const forwarder = createForwarder({
@@ -117,11 +118,7 @@ export function composeDataPlane(
     isRemoved: (place) => link.store.isDeleted(place),
     confirmRemoved: new StrayVotes(link, link.store, members, own).confirm,
     ...probesOf(configuration, options.probeChannel),
-    isRoutable: (address) =>
-      network.isRoutable(
-        address,
-        servingInterfaces(topology.interfaces).map(({ name }) => name),
-      ),
+    clients: clientsOf(options),
     verdictQuorum: () => majorityOf(members.current()),
     lending: portLending(link, members, memberNumberCount, options.reservedNumbers),
     isMemberAddress: (address) => isListed(address) || options.isMemberAddress?.(address) === true,
@@ -238,6 +235,16 @@ function statusOf(fastPath: FastPath): DataPlaneStatus {
     interfaces: fastPath.interfaces().map(({ index: _, hooks, ...each }) => ({ ...each, hooks: [...hooks] })),
     viaTc: [...fastPath.viaTc()],
   };
+}
+
+/** Private addresses that are reached on purpose; with a loop, this host's own processes, too. */
+function clientsOf({ loop, network, topology }: DataPlaneOptions): NonNullable<ForwarderOptions["clients"]> {
+  const serving = () => servingInterfaces(topology.interfaces).map(({ name }) => name);
+  const ownHost = loop && {
+    isLoop: (interfaceIndex: number) => network.link?.(loop.far)?.index === interfaceIndex,
+    has: (address: Address) => network.hostAddresses?.().some((each) => each.address === address) === true,
+  };
+  return { isRoutable: (address) => network.isRoutable(address, serving()), ownHost };
 }
 
 /** Whether the list has the address; asked for every address of every INIT. */

@@ -34,7 +34,7 @@ import { publish } from "../../embryos/publish.ts";
 import { endpointAddress, isEndpointUp } from "../../health/endpoint-addresses.ts";
 import type { SctpInput } from "../../packet/input.ts";
 import { replacePayload } from "../../packet/translate.ts";
-import { filterListed } from "../../path-mapping/client-filter.ts";
+import { filterFor, filterListed } from "../../path-mapping/client-filter.ts";
 import { familiesOf } from "../../path-mapping/families.ts";
 import { pairAddresses } from "../../path-mapping/pairing.ts";
 import { isAllowedSource, placesOf, type ServiceEntry } from "../../services/registry.ts";
@@ -62,7 +62,8 @@ export function handleInit(core: Core, input: SctpInput, entry: ServiceEntry, vi
   if (init.hostName !== undefined) return refuseHostName(core, input, init.initiateTag, init.hostName);
   const { source, packet } = input;
   // An endpoint of one service may be a client of another, or of its own: its address is one that clients can have.
-  if (core.clientFilter.isOwn(source)) return drop(core, "source-not-unicast", input.bytes);
+  const filter = filterFor(core.clientFilter, source, input.interfaceIndex);
+  if (filter.isOwn(source)) return drop(core, "source-not-unicast", input.bytes);
   if (!isAllowedSource(entry, source)) return drop(core, "source-not-allowed", input.bytes);
   const unfiltered = init.addresses.map((bytes) => addressFromBytes(bytes));
   // Before the filter: two members with different ideas of what is private must still name the session alike.
@@ -70,7 +71,7 @@ export function handleInit(core: Core, input: SctpInput, entry: ServiceEntry, vi
   const key = `${init.initiateTag}|${packet.sourcePort}|${smallest}|${entry.service.id}`;
   const embryo = core.nursery.get(key);
   if (embryo !== undefined) return repeatInit(core, input, init, embryo, vip);
-  const { listed, unrouted } = filterListed(init.addresses, source, entry, core.clientFilter);
+  const { listed, unrouted } = filterListed(init.addresses, source, entry, filter);
   const context: InitContext = { input, entry, vip, init, key, smallest, listed, unrouted };
   const known = findKnown(core, context);
   if (known.duplicate !== undefined) return forwardDuplicate(core, context, known.duplicate);
