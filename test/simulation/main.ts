@@ -4,8 +4,9 @@ import { automergeJournal } from "../../packages/sync/src/journal/automerge-segm
 import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
 import { keep, shrinkReplication, shrinkWhole } from "./corpus.ts";
 import { FAULTS } from "./faults.ts";
-import { simulate } from "./simulation.ts";
+import { MOVING, simulate } from "./simulation.ts";
 import { WHOLE_FAULTS } from "./whole/faults.ts";
+import { movingScheduleOf } from "./whole/moving-schedule.ts";
 import { scheduleOf } from "./whole/schedule.ts";
 import { simulateWhole } from "./whole/simulation.ts";
 
@@ -20,6 +21,8 @@ Two simulations on simulated clock, network and disk, each from a seed; the same
   --seeds N       N seeds of replication, and a tenth as many whole clusters, which take longer (default 100)
   --whole         N seeds of whole clusters instead
   --replication   N seeds of replication alone
+  --moving        the list of members changes meanwhile: members come, leave, die for good, return under new names; members
+                  of several versions. A seed is another run than without
   --seed X        this one seed of both (or of the one that is named)
   --from X        the first seed (default 1)
   --members N     replication: members; drawn from the seed when absent
@@ -37,6 +40,7 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     whole: { type: "boolean", default: false },
     replication: { type: "boolean", default: false },
+    moving: { type: "boolean", default: false },
     members: { type: "string" },
     journal: { type: "string", default: "memory" },
     fault: { type: "string" },
@@ -95,6 +99,7 @@ async function replication(seeds: number): Promise<Tally> {
     const options = {
       seed,
       journals,
+      ...(values.moving && MOVING),
       ...(values.members === undefined ? {} : { memberCount: Number(values.members) }),
       ...(fault === undefined ? {} : { fault }),
     };
@@ -112,7 +117,8 @@ async function whole(seeds: number): Promise<Tally & { readonly totals: Record<s
   const tally = { ...tallyOf(seeds), totals: {} as Record<string, number> };
   const startedAt = performance.now();
   for (let seed = from; seed < from + seeds; seed++) {
-    const options = { schedule: scheduleOf(seed), fault: wholeFault, journals, story: values.story };
+    const schedule = values.moving ? movingScheduleOf(seed) : scheduleOf(seed);
+    const options = { schedule, fault: wholeFault, journals, story: values.story };
     const result = await simulateWhole(options);
     const { violations } = result;
     add(tally, seed, result, `whole cluster, ${result.memberCount} members`);
@@ -146,7 +152,8 @@ function add(
   console.log(`seed ${seed} (${what}): ${result.violations.slice(0, 6).join("\n  ")}`);
   const members = values.members === undefined ? "" : ` --members ${values.members}`;
   const faults = values.fault === undefined ? "" : ` --fault "${values.fault}"`;
-  const kind = what.startsWith("whole") ? " --whole" : " --replication";
+  const kind =
+    (what.startsWith("whole") ? " --whole" : " --replication") + (values.moving ? " --moving" : "");
   console.log(
     `  again: npm run simulate -- --seed ${seed}${kind} --journal ${values.journal}${members}${faults} --story`,
   );

@@ -2,11 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
-import { simulate } from "./simulation.ts";
+import { MOVING, simulate } from "./simulation.ts";
 
 const SEED_COUNT = 100;
-/** Long enough for numbers to rest and be given again: none is within 9 s. */
-const CHAOS_MS = 14_000;
 
 test(`${SEED_COUNT} seeds with members that come and go`, async () => {
   let came = 0;
@@ -16,8 +14,7 @@ test(`${SEED_COUNT} seeds with members that come and go`, async () => {
     const { violations, story } = await simulate({
       seed,
       journals: memoryJournal,
-      chaosMs: CHAOS_MS,
-      movesMembers: true,
+      ...MOVING,
     });
     assert.deepEqual(violations, [], `seed ${seed}:\n${story.join("\n")}`);
     const numbers = story.flatMap((line) => /comes with number (\d+)/.exec(line)?.[1] ?? []);

@@ -33,6 +33,9 @@ export interface SimulationResult {
   readonly happeningCount: number;
 }
 
+/** Long enough for numbers to rest and be given again: none is within 9 s. */
+export const MOVING = { chaosMs: 14_000, movesMembers: true } as const;
+
 /** Between two changes of the list. */
 const MOVE_PERIOD_MS = 900;
 const CHAOS_MS = 3_200;

@@ -237,7 +237,7 @@ class SlowPathForwarder implements Forwarder {
       random,
       limits,
       ...(lending !== undefined && {
-        memberNumbers: () => lending.takenNumbers ?? lending.memberNumbers,
+        memberNumbers: () => lending.listedNumbers ?? lending.takenNumbers ?? lending.memberNumbers,
       }),
     });
     const nursery = new Nursery(limits);

@@ -6,6 +6,7 @@ import {
   memberNumberOfPort,
   natPortsOf,
   type SessionRecord,
+  takenNumbers,
 } from "../../../packages/model/src/index.ts";
 import type { Instance } from "./ledger.ts";
 import type { WholeSimulation } from "./simulation.ts";
@@ -15,7 +16,7 @@ import { ALL_VIPS, MEMBER_NUMBER_COUNT } from "./world.ts";
 const SEGMENT_COUNT_MAX_PER_MEMBER = 32;
 
 export function checkNow(simulation: WholeSimulation): string[] {
-  const { machines, ledger } = simulation;
+  const { members: machines, ledger } = simulation;
   const violations: string[] = [];
   const alive = ledger.alive.filter(({ excused, endpointLost }) => excused === undefined && !endpointLost);
   const byTag = new Map(alive.map((instance) => [instance.clientTag, instance]));
@@ -53,8 +54,9 @@ export function checkNow(simulation: WholeSimulation): string[] {
     const counters = life.dataPlane.forwarder.counters();
     if (counters.embryos > 0) violations.push(`${name} still has ${counters.embryos} embryos`);
     if (counters.heldPackets > 0) violations.push(`${name} still holds ${counters.heldPackets} packets`);
+    const taken = takenNumbers(life.members?.current() ?? { version: 0, members: [], resting: [] });
     const slot = simulation.fault?.memberNumber?.(machine.number) ?? machine.number;
-    const kept = living.reduce((count, record) => count + keptPorts(record, slot, machines.length), 0);
+    const kept = living.reduce((count, record) => count + keptPorts(record, slot, taken), 0);
     if (counters.natPortsUsed > kept)
       violations.push(`${name} holds ${counters.natPortsUsed} NAT ports for ${kept} in use`);
     if (counters.natPortsLent > 0) violations.push(`${name} still lends ${counters.natPortsLent} NAT ports`);
@@ -72,10 +74,10 @@ export function checkNow(simulation: WholeSimulation): string[] {
   return violations;
 }
 
-function checkOwners({ machines }: WholeSimulation): string[] {
+function checkOwners({ machines: all, members: machines }: WholeSimulation): string[] {
   const violations: string[] = [];
   for (const vip of ALL_VIPS) {
-    const owners = machines.filter(({ fastPath }) => fastPath.isAlive && fastPath.owns(vip));
+    const owners = all.filter(({ fastPath }) => fastPath.isAlive && fastPath.owns(vip));
     if (owners.length !== 1)
       violations.push(
         `${vip} is answered for by ${owners.map(({ name }) => name).join(" and ") || "nobody"}`,
@@ -165,9 +167,9 @@ function checkFlows(
 }
 
 /** Of the member's slot, and of those that nobody has: every member keeps them. */
-function keptPorts(record: SessionRecord, member: number, memberCount: number): number {
+function keptPorts(record: SessionRecord, member: number, taken: readonly number[]): number {
   return natPortsOf(record).filter(({ natPort }) => {
     const slot = memberNumberOfPort(natPort, MEMBER_NUMBER_COUNT);
-    return slot === member || slot >= memberCount;
+    return slot === member || !taken.includes(slot);
   }).length;
 }

@@ -52,21 +52,28 @@ export function fileSpecs(endpoints?: readonly number[]): Configuration["service
   }));
 }
 
+/** A member of the cluster: by the place of its machine, with name and number. */
+export interface MemberSpec {
+  readonly index: number;
+  readonly name: string;
+  readonly number: number;
+}
+
+export const addressesOf = ({ index }: Pick<MemberSpec, "index">) =>
+  NETWORKS.map((network) => ({ network, address: memberAddress(network, index) }));
+
+/** `listed`: the members in its file; none: it has to join. */
 export function configurationOf(
-  number: number,
-  memberCount: number,
+  own: MemberSpec,
+  listed: readonly MemberSpec[],
   endpoints?: readonly number[],
 ): Configuration {
   defaults ??= validate(ConfigurationSchema, {}).value;
   return {
     ...defaults,
     cluster: { ...defaults.cluster, memberNumberCount: MEMBER_NUMBER_COUNT, secret: "a simulated cluster" },
-    member: { ...defaults.member, name: memberName(number), number },
-    members: Array.from({ length: memberCount }, (_, other) => ({
-      name: memberName(other),
-      number: other,
-      addresses: NETWORKS.map((network) => ({ network, address: memberAddress(network, other) })),
-    })),
+    member: { ...defaults.member, name: own.name, number: own.number },
+    members: listed.map((each) => ({ name: each.name, number: each.number, addresses: addressesOf(each) })),
     interfaces: INTERFACES.map(({ name, network }) => {
       const prefix = VIP_PREFIXES[network];
       return { name, role: ROLES[network], network, ...(prefix !== undefined && { vips: [prefix] }) };

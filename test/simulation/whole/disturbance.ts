@@ -1,6 +1,5 @@
 // What goes wrong between machines and hosts: networks are cut, split, noisy; links stall, break and are slow.
 import type { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";
-import { memberName } from "./configuration.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Machine } from "./machine.ts";
 import type { Happening } from "./schedule.ts";
@@ -45,9 +44,12 @@ export class Disturbance {
   }
 
   stallFor({ from, to, forMs }: Of<"stall">): void {
-    this.stall(from, to, true);
-    this.#ports.troubles.begin(`the link from m${from} to m${to} stalls`, forMs, [], () =>
-      this.stall(from, to, false),
+    const machines = this.#ports.machines();
+    const [a, b] = [machines[from], machines[to]];
+    if (a === undefined || b === undefined) return;
+    this.stall(a.number, b.number, true);
+    this.#ports.troubles.begin(`the link from ${a.name} to ${b.name} stalls`, forMs, [], () =>
+      this.stall(a.number, b.number, false),
     );
   }
 
@@ -59,9 +61,11 @@ export class Disturbance {
   }
 
   break({ from, to }: Of<"break">): void {
-    const { links, troubles, tell } = this.#ports;
-    tell(`the link between m${from} and m${to} breaks`);
-    links.break(from, to);
+    const { links, troubles, tell, machines } = this.#ports;
+    const [a, b] = [machines()[from], machines()[to]];
+    if (a === undefined || b === undefined) return;
+    tell(`the link between ${a.name} and ${b.name} breaks`);
+    links.break(a.number, b.number);
     troubles.moment();
   }
 
@@ -90,10 +94,10 @@ export class Disturbance {
   cutCluster({ members, forMs }: Of<"cutCluster">): void {
     const { wire, links, troubles } = this.#ports;
     const machines = this.#ports.machines();
-    wire.split("cluster", new Map(members.map((number) => [memberName(number), 1])));
+    const [side, others] = sidesOf(machines, members);
+    wire.split("cluster", new Map(side.map(({ name }) => [name, 1])));
     // Links prefer no network: they break and come back over another one.
-    for (const a of members)
-      for (const b of machines) if (!members.includes(b.number)) links.break(a, b.number);
+    for (const a of side) for (const b of others) links.break(a.number, b.number);
     troubles.begin(`the cluster network is cut off ${members.join(", ")}`, forMs, machines, () =>
       wire.split("cluster", undefined),
     );
@@ -116,14 +120,15 @@ export class Disturbance {
     const { wire, links, ledger, troubles } = this.#ports;
     const machines = this.#ports.machines();
     const sides = new Map([
-      ...event.members.map((i): [string, number] => [memberName(i), 1]),
+      ...event.members.map((i): [string, number] => [machines[i]?.name ?? "", 1]),
       ...event.clients.map((i): [string, number] => [`c${i}`, 1]),
       ...event.endpoints.map((i): [string, number] => [`e${i}`, 1]),
     ]);
     for (const network of NETWORKS) if (network !== "cluster") wire.split(network, sides);
     wire.split("cluster", sides);
-    const others = machines.map(({ number }) => number).filter((n) => !event.members.includes(n));
-    links.partition([...event.members], others);
+    links.partition(
+      ...sidesOf(machines, event.members).map((side) => [...new Set(side.map(({ number }) => number))]),
+    );
     const crosses = (client: string, endpoint: string | undefined) =>
       endpoint === undefined || (sides.get(client) ?? 0) !== (sides.get(endpoint) ?? 0);
     // What no packet can reach for longer than the idle limit is idle, and clients are told of an endpoint out of reach.
@@ -145,4 +150,16 @@ export class Disturbance {
       },
     );
   }
+}
+
+/** By their place. Of several machines with one number only one runs. */
+function sidesOf(
+  machines: readonly Machine[],
+  members: readonly number[],
+): readonly [readonly Machine[], readonly Machine[]] {
+  const here = machines.filter(({ isGone }) => !isGone);
+  return [
+    here.filter(({ index }) => members.includes(index)),
+    here.filter(({ index }) => !members.includes(index)),
+  ];
 }

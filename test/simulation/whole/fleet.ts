@@ -8,14 +8,15 @@ import {
   seededRandom,
 } from "../../../packages/model/src/index.ts";
 import type { JournalFactory } from "../../../packages/sync/src/journal/segment.ts";
+import { LIST_VOTES } from "../../../packages/sync/src/messages/capabilities.ts";
 import type { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";
 import { SimulatedClock, type SimulatedTime } from "../clock.ts";
-import { configurationOf, memberName } from "./configuration.ts";
+import { configurationOf } from "./configuration.ts";
 import type { WholeFault } from "./faults.ts";
 import type { Instance, Ledger } from "./ledger.ts";
 import { Life } from "./life.ts";
 import { Machine } from "./machine.ts";
-import type { Schedule } from "./schedule.ts";
+import { machinesOf, type Schedule } from "./schedule.ts";
 import type { Troubles } from "./troubles.ts";
 import { Greetings, VERSIONS } from "./versions.ts";
 import type { Wire } from "./wire.ts";
@@ -45,7 +46,7 @@ export interface FleetPorts {
 export class Fleet {
   readonly machines: readonly Machine[];
   readonly #ports: FleetPorts;
-  readonly #greetings: Greetings;
+  readonly #greetings = new Greetings();
   readonly #origins: number[];
   readonly #wallOffsets: number[];
   readonly #versions: number[];
@@ -55,19 +56,20 @@ export class Fleet {
   constructor(ports: FleetPorts) {
     this.#ports = ports;
     const { random, schedule, fault, time, wire, macs } = ports;
-    const numbers = Array.from({ length: schedule.memberCount }, (_, number) => number);
-    this.#greetings = new Greetings(numbers.map((number) => ({ number, name: memberName(number) })));
-    this.#origins = numbers.map(() => random.below(1_000_000));
-    this.#wallOffsets = numbers.map(() => 0);
-    this.#versions = numbers.map(() => schedule.version);
-    this.#lives = numbers.map(() => 0);
-    this.machines = numbers.map(
-      (number) =>
+    const specs = machinesOf(schedule);
+    this.#origins = specs.map(() => random.below(1_000_000));
+    this.#wallOffsets = specs.map(() => 0);
+    this.#versions = specs.map(({ version }) => version);
+    this.#lives = specs.map(() => 0);
+    this.machines = specs.map(
+      ({ index, name, number }) =>
         new Machine({
+          index,
+          name,
           number,
           wire,
           macs,
-          nowMs: () => time.nowMs + (this.#origins[number] as number),
+          nowMs: () => time.nowMs + (this.#origins[index] as number),
           outgoing: (packet, machine) => {
             const view = machine.life?.view;
             return view === undefined ? packet : (fault?.outgoing?.(packet, { number, view }) ?? packet);
@@ -82,22 +84,26 @@ export class Fleet {
 
   start(machine: Machine): void {
     const { schedule, links, journals, fault, ledger, time, count } = this.#ports;
-    const { number } = machine;
+    const { index } = machine;
     machine.isOn = true;
+    machine.wasOn = true;
+    const first = machinesOf(schedule).slice(0, schedule.memberCount);
+    const listed = index < schedule.memberCount ? first : [];
+    machine.isJoining = listed.length === 0;
     const life = new Life({
       machine,
-      configuration: configurationOf(number, schedule.memberCount, machine.endpointsInFile),
-      version: VERSIONS[this.#versions[number] as number] as (typeof VERSIONS)[number],
+      configuration: configurationOf(machine, listed, machine.endpointsInFile),
+      version: VERSIONS[this.#versions[index] as number] as (typeof VERSIONS)[number],
       disk: machine.disk,
       links,
       greetings: this.#greetings,
       journals,
-      random: seededRandom(schedule.seed * 64 + number * 7 + 131 * (this.#lives[number] as number)),
+      random: seededRandom(schedule.seed * 64 + index * 7 + 131 * (this.#lives[index] as number)),
       fault,
-      clock: () => new SimulatedClock(time, this.#origins[number], this.#wallOffsets[number]),
+      clock: () => new SimulatedClock(time, this.#origins[index], this.#wallOffsets[index]),
       took: (vip, caughtUp) => this.#took(machine, vip, caughtUp),
     });
-    this.#lives[number] = (this.#lives[number] as number) + 1;
+    this.#lives[index] = (this.#lives[index] as number) + 1;
     machine.life = life;
     count("starts");
     void life.start().catch((error: unknown) => {
@@ -105,8 +111,45 @@ export class Fleet {
     });
   }
 
+  /** Whatever is, or was, on and has not gone for good; in the beginning: the members of the files. */
   startAll(): void {
-    for (const machine of this.machines) if (machine.life === undefined) this.start(machine);
+    for (const machine of this.machines) {
+      const isDue = machine.index < this.#ports.schedule.memberCount || machine.wasOn;
+      if (machine.life === undefined && isDue && !machine.isGone) this.start(machine);
+    }
+  }
+
+  /** The machine dies, and never runs again. false: not now, as what only it knew would be lost by right. */
+  bury(machine: Machine): boolean {
+    const others = this.members.filter((other) => other !== machine);
+    const isSafe = this.#ports.troubles.quietMs >= REPLICATION_MS && others.length >= 2;
+    if (machine.life?.isMember !== true || !isSafe) return false;
+    this.kill(machine, "machine", "lost", 0);
+    machine.isGone = true;
+    return true;
+  }
+
+  /** Taken out of the list: it stops in order, and never runs again. */
+  async dismiss(machine: Machine): Promise<void> {
+    const { life } = machine;
+    machine.isGone = true;
+    this.#excuse(machine, "lost");
+    await life?.stop();
+    if (machine.life !== life) return;
+    machine.life = undefined;
+    machine.forgetDaemon();
+    machine.isOn = false;
+    machine.fastPath.wipe();
+  }
+
+  /** Its version can change the list of members. */
+  knowsLists({ index }: Machine): boolean {
+    return VERSIONS[this.#versions[index] as number]?.capabilities?.includes(LIST_VOTES) === true;
+  }
+
+  /** Who takes part, as far as they know. */
+  get members(): Machine[] {
+    return this.machines.filter(({ life }) => life?.isMember === true);
   }
 
   kill(machine: Machine, what: "daemon" | "machine", disk: "kept" | "lost", forMs: number): void {
@@ -122,10 +165,10 @@ export class Fleet {
     if (what === "machine") {
       machine.isOn = false;
       machine.fastPath.wipe();
-      this.#origins[machine.number] = random.below(1_000_000);
+      this.#origins[machine.index] = random.below(1_000_000);
     }
     troubles.begin(`${machine.name}: its ${what} dies, disk ${disk}`, forMs, [machine], () => {
-      if (machine.life === undefined) this.start(machine);
+      if (machine.life === undefined && !machine.isGone) this.start(machine);
     });
   }
 
@@ -134,22 +177,23 @@ export class Fleet {
     if (machine.life === undefined) return;
     const isSafe = this.#ports.troubles.quietMs >= REPLICATION_MS;
     if (this.machines.filter(({ life }) => life !== undefined).length < 2) return;
+    if (machine.life.isMember && this.members.length < 2) return;
     this.kill(machine, what, isSafe ? disk : "kept", forMs);
   }
 
   freeze(machine: Machine, what: "all" | "main", forMs: number): void {
-    const { life, number } = machine;
-    if (life === undefined || this.#frozen.has(number)) return;
+    const { life, number, index } = machine;
+    if (life === undefined || this.#frozen.has(index)) return;
     const stall = (isStalled: boolean) => {
       if (what === "all")
         for (const other of this.machines)
           if (other !== machine) this.#ports.stall(other.number, number, isStalled);
     };
-    this.#frozen.add(number);
+    this.#frozen.add(index);
     life.freeze(what);
     stall(true);
     this.#ports.troubles.begin(`${machine.name} stands still (${what})`, forMs, [machine], () => {
-      this.#frozen.delete(number);
+      this.#frozen.delete(index);
       stall(false);
       life.thaw();
     });
@@ -158,21 +202,21 @@ export class Fleet {
   /** The wall clock. */
   jump(machine: Machine, byMs: number): void {
     this.#ports.tell(`the clock of ${machine.name} jumps by ${byMs} ms`);
-    this.#wallOffsets[machine.number] = (this.#wallOffsets[machine.number] as number) + byMs;
+    this.#wallOffsets[machine.index] = (this.#wallOffsets[machine.index] as number) + byMs;
     machine.life?.jump(byMs);
   }
 
   upgrade(machine: Machine, version: number): void {
     const { troubles, tell, count } = this.#ports;
-    const { life, number } = machine;
-    if (life?.isComposed !== true) return;
-    this.#versions[number] = version;
+    const { life, index } = machine;
+    if (life?.isComposed !== true || machine.isGone) return;
+    this.#versions[index] = version;
     count("upgrades");
     tell(`${machine.name} stops, to return as version ${version}`);
     const over = troubles.absence(machine);
     void life.stop().then(() => {
       over();
-      if (machine.life !== life) return;
+      if (machine.life !== life || machine.isGone) return;
       machine.forgetDaemon();
       tell(`${machine.name} starts as version ${version}`);
       this.start(machine);
@@ -196,7 +240,9 @@ export class Fleet {
   /** What only the dying member knew, when nobody could be told, is nobody's fault. */
   #excuse(victim: Machine, disk: "kept" | "lost"): void {
     const { time, ledger, troubles } = this.#ports;
-    const others = this.machines.filter((machine) => machine !== victim && machine.life !== undefined);
+    const others = this.machines.filter(
+      (each) => each !== victim && each.life !== undefined && !isOutside(each),
+    );
     const wasQuiet = troubles.quietMs >= REPLICATION_MS;
     for (const instance of ledger.instances) {
       if (instance.state === "over" || instance.excused !== undefined) continue;
@@ -210,6 +256,11 @@ export class Fleet {
       instance.excused = `${victim.name} alone knew of it`;
     }
   }
+}
+
+/** It runs, and knows that it is not on the list: nobody counts on what it knows. */
+function isOutside({ life, isJoining }: Machine): boolean {
+  return isJoining && life?.keeper?.isMember !== true;
 }
 
 /**

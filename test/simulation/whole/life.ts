@@ -2,9 +2,15 @@
 // and what joins them) on simulated clocks. Three threads, three clocks: main loop, engine, probes.
 import type { Forwarder } from "@holdfast/forwarder";
 import type { Announcer } from "../../../packages/announcer/src/index.ts";
-import type { Coordinator } from "../../../packages/coordinator/src/index.ts";
+import type { Coordinator, MemberConfiguration } from "../../../packages/coordinator/src/index.ts";
 import { startCoordinator } from "../../../packages/coordinator/src/index.ts";
-import { type Address, MemberBook, type Random, silentLogger } from "../../../packages/model/src/index.ts";
+import {
+  type Address,
+  MemberBook,
+  type Members,
+  type Random,
+  silentLogger,
+} from "../../../packages/model/src/index.ts";
 import { openAnnouncer } from "../../../packages/node/src/cluster/announcer.ts";
 import { followWithLinks, followWithProbes } from "../../../packages/node/src/cluster/follow-members.ts";
 import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";
@@ -12,12 +18,13 @@ import { listedInFile, placing } from "../../../packages/node/src/cluster/member
 import { MemberDirectory } from "../../../packages/node/src/cluster/members.ts";
 import { replicatedLink } from "../../../packages/node/src/cluster/open-link.ts";
 import { clusterNetworks, type Topology } from "../../../packages/node/src/cluster/topology.ts";
-import { ownMember } from "../../../packages/node/src/config/check.ts";
+import { type OwnMember, ownMember } from "../../../packages/node/src/config/check.ts";
 import type { Configuration } from "../../../packages/node/src/config/schema.ts";
 import type { DataPlane } from "../../../packages/node/src/data-plane/data-plane.ts";
 import { composeDataPlane } from "../../../packages/node/src/data-plane/open.ts";
 import { createEventBus } from "../../../packages/node/src/events/bus.ts";
 import { type JoinedMember, joinMember } from "../../../packages/node/src/member.ts";
+import type { MembersKeeper } from "../../../packages/node/src/members/keeper.ts";
 import { workingInterfaces } from "../../../packages/node/src/network/interfaces.ts";
 import { Readiness } from "../../../packages/node/src/readiness.ts";
 import { createServiceRegistry, type ServiceRegistry } from "../../../packages/node/src/services/registry.ts";
@@ -34,6 +41,7 @@ import type { MemoryNetwork } from "../../../packages/sync/src/transport/memory.
 import type { SimulatedClock } from "../clock.ts";
 import { laterJournals } from "../later.ts";
 import type { FaultContext, WholeFault } from "./faults.ts";
+import { attachKeeper, openKeeper, REPLICATION_PORT } from "./keeping.ts";
 import type { Machine } from "./machine.ts";
 import { SimulatedProber } from "./prober.ts";
 import type { SimulatedDisk } from "./slow-disk.ts";
@@ -78,6 +86,8 @@ export class Life {
   coordinator: Coordinator | undefined;
   dataPlane: (DataPlane & { readonly forwarder: Forwarder }) | undefined;
   registry: ServiceRegistry | undefined;
+  keeper: MembersKeeper | undefined;
+  members: Members | undefined;
   isOver = false;
 
   constructor(options: LifeOptions) {
@@ -112,6 +122,7 @@ export class Life {
       clusterId: configuration.cluster.id,
       listen: [],
       members: configuration.members.map(({ name, number }) => ({ name, number, addresses: [] })),
+      ...(machine.isJoining && { join: [{ host: "10.9.0.1", port: REPLICATION_PORT }] }),
       tls: "plain",
       storeDirectory: undefined,
       release: configuration.replication.release,
@@ -135,9 +146,14 @@ export class Life {
     const link = fault?.link?.(realLink, context) ?? realLink;
     this.link = link;
     followWithLinks(members, link, main);
+    const events = createEventBus(own.name, main);
+    const readiness = new Readiness(silentLogger);
+    const keeping = { own, members, link, readiness, events, clock: main, isJoining: machine.isJoining };
+    const keeper = openKeeper(keeping);
+    this.keeper = keeper;
+    this.members = members;
     const placed = placing(members, topology);
     const directory = new MemberDirectory(placed, own);
-    const events = createEventBus(own.name, main);
     const attached = machine.fastPath.attach(main);
     const dataPlane = composeDataPlane({
       configuration,
@@ -147,6 +163,8 @@ export class Life {
       network,
       link,
       trace: createTraceHub(),
+      isMember: () => keeper.isMember,
+      reservedNumbers: () => keeper.reservedNumbers,
       clock: main,
       logger: silentLogger,
       fastPath: fault?.fastPath?.(attached, context) ?? attached,
@@ -165,27 +183,10 @@ export class Life {
       sender: machine.frameSender(main),
     });
     this.#announcer = fault?.announcer?.(announcer) ?? announcer;
-    const coordinator = await startCoordinator({
-      self: own.name,
-      members: placed(),
-      secret: configuration.cluster.secret ?? "",
-      minimumMembers: configuration.coordinator.minimumMembers,
-      clusterNetworks: clusterNetworks(topology.interfaces),
-      timing: { settleMs: 400, settleMaxMs: 1_200, mainSilentMaxMs: 2_000 },
-      clock: main,
-      random,
-      prober: (data) => {
-        this.#prober = new SimulatedProber(data, {
-          clock: this.#probes,
-          main,
-          send: (bytes, member) => machine.sendProbe(bytes, member),
-          beat: () => machine.fastPath.beat(),
-        });
-        return this.#prober;
-      },
-    });
+    const coordinator = await this.#startCoordinator(own, placed, topology);
     if (this.isOver) return;
     this.coordinator = fault?.coordinator?.(coordinator) ?? coordinator;
+    attachKeeper(keeper, keeping, dataPlane, this.coordinator);
     followWithProbes(members, placed, coordinator, silentLogger);
     const sessions = livingSessions(new SessionCatalogue([link.table], main), () => link.caughtUp());
     const registry = createServiceRegistry(link.store, own.name, undefined, {
@@ -207,7 +208,7 @@ export class Life {
       dataPlane,
       announcer: this.#announcer,
       coordinator: this.coordinator,
-      readiness: new Readiness(silentLogger),
+      readiness,
       events,
       clock: main,
       logger: silentLogger,
@@ -222,14 +223,47 @@ export class Life {
     this.#member.observe();
   }
 
+  #startCoordinator(
+    own: OwnMember,
+    placed: () => readonly MemberConfiguration[],
+    topology: Topology,
+  ): Promise<Coordinator> {
+    const { machine, configuration, random } = this.#options;
+    return startCoordinator({
+      self: own.name,
+      members: placed(),
+      secret: configuration.cluster.secret ?? "",
+      minimumMembers: configuration.coordinator.minimumMembers,
+      clusterNetworks: clusterNetworks(topology.interfaces),
+      timing: { settleMs: 400, settleMaxMs: 1_200, mainSilentMaxMs: 2_000 },
+      clock: this.main,
+      random,
+      prober: (data) => {
+        this.#prober = new SimulatedProber(data, {
+          clock: this.#probes,
+          main: this.main,
+          send: (bytes, member) => machine.sendProbe(bytes, member),
+          beat: () => machine.fastPath.beat(),
+        });
+        return this.#prober;
+      },
+    });
+  }
+
   async #host(attach: (link: EngineLink<ToEngine, ToView>) => void): Promise<{ stop(): Promise<void> }> {
-    const { configuration, version, disk, links, greetings, journals, random } = this.#options;
+    const { machine, configuration, version, disk, links, greetings, journals, random } = this.#options;
     const own = ownMember(configuration);
     const identity = { name: own.name, number: own.number };
     const clock = this.#engineClock;
     const pair = threadLink(this.main, clock);
     attach(pair.view);
-    const transport = greetings.admit(links.transport(identity), identity, version, random.bytes(16));
+    const transport = greetings.admit(
+      links.transport(identity),
+      identity,
+      configuration.members,
+      version,
+      random.bytes(16),
+    );
     const store = disk.open(clock);
     let offered: readonly string[] = [];
     const link: EngineLink<ToView, ToEngine> = {
@@ -244,7 +278,9 @@ export class Life {
         ...version.replication,
         capabilities: version.capabilities ?? [],
         member: identity,
-        members: configuration.members.map(({ name, number }) => ({ name, number })),
+        members: machine.isJoining
+          ? [identity]
+          : configuration.members.map(({ name, number }) => ({ name, number })),
         maintenancePeriodMs: TIMES.memoryMs / 5,
         startWaitMs: START_WAIT_MS,
         allocateWaitMs: ALLOCATE_WAIT_MS,
@@ -284,6 +320,11 @@ export class Life {
     for (const clock of this.#clocks) clock.jump(byMs);
   }
 
+  /** One of the cluster, as far as it knows. */
+  get isMember(): boolean {
+    return this.isComposed && this.keeper?.isMember === true;
+  }
+
   /** kill -9. */
   crash(): void {
     this.isOver = true;
@@ -296,6 +337,7 @@ export class Life {
     await this.coordinator?.drain({ timeoutMs: 800 });
     await this.coordinator?.leave();
     this.#member?.close();
+    this.keeper?.close();
     await this.#announcer?.stop();
     await this.dataPlane?.stop(true);
     await this.#sync?.stop();

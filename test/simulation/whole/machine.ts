@@ -8,7 +8,7 @@ import { type Address, addressBytes, addressFromBytes } from "../../../packages/
 import type { SystemInterface } from "../../../packages/node/src/network/interfaces.ts";
 import { encodeIp, IpHeader, PROTOCOL } from "../../../packages/sctp/src/index.ts";
 import type { SimulatedClock } from "../clock.ts";
-import { INTERFACES, memberName } from "./configuration.ts";
+import { INTERFACES } from "./configuration.ts";
 import { nextMac } from "./host.ts";
 import type { Life } from "./life.ts";
 import { PinnedFastPath } from "./pinned-fast-path.ts";
@@ -20,6 +20,9 @@ const ETHERTYPE_ARP = 0x0806;
 const PREFIX_LENGTH = 16;
 
 export interface MachineOptions {
+  /** Its place in the world, and its addresses; of nobody else, also when its number was another's before. */
+  readonly index: number;
+  readonly name: string;
   readonly number: number;
   readonly wire: Wire;
   readonly macs: Map<Address, number>;
@@ -30,12 +33,19 @@ export interface MachineOptions {
 }
 
 export class Machine {
+  readonly index: number;
   readonly number: number;
   readonly name: string;
   readonly fastPath: PinnedFastPath;
   readonly disk = new SimulatedDisk();
   /** Without power nothing answers. */
   isOn = false;
+  /** It has run before: it may come back with what it knew. */
+  wasOn = false;
+  /** Its configuration names no members: it learns the list from those that are there. */
+  isJoining = false;
+  /** It never runs again: it died for good, or was taken out of the list. */
+  isGone = false;
   life: Life | undefined;
   /** Those that its configuration file has; all of them when absent. */
   endpointsInFile: readonly number[] | undefined;
@@ -48,8 +58,9 @@ export class Machine {
 
   constructor(options: MachineOptions) {
     this.#options = options;
+    this.index = options.index;
     this.number = options.number;
-    this.name = memberName(options.number);
+    this.name = options.name;
     for (const { network, index } of INTERFACES) {
       const port: Port = {
         host: this.name,
@@ -59,7 +70,7 @@ export class Machine {
       };
       this.#ports.set(network, port);
       options.wire.plug(port);
-      options.macs.set(memberAddress(network, options.number), port.mac);
+      options.macs.set(memberAddress(network, options.index), port.mac);
     }
     this.fastPath = new PinnedFastPath({
       nowMs: options.nowMs,
@@ -137,7 +148,7 @@ export class Machine {
   }
 
   probeChannel(clock: SimulatedClock): ProbeChannel {
-    const own = memberAddress("core", this.number);
+    const own = memberAddress("core", this.index);
     return {
       send: (to, packet) => {
         if (clock.stopped || this.#withoutCarrier.has("core")) return false;
@@ -215,7 +226,7 @@ export class Machine {
   }
 
   #systemInterface({ name, index, network }: (typeof INTERFACES)[number]): SystemInterface {
-    const address = memberAddress(network, this.number);
+    const address = memberAddress(network, this.index);
     return {
       name,
       index,

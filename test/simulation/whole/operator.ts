@@ -104,7 +104,8 @@ export class Operator {
       const running = [...machines].reverse().filter((machine) => storeOf(machine) !== undefined);
       const other = running.find((machine) => !isSo(machine));
       if (other !== undefined) say(other);
-      if (other !== undefined || running.length < machines.length) time.at(time.nowMs + LOOK_MS, look);
+      const isAway = (machine: Machine) => machine.wasOn && !machine.isGone && storeOf(machine) === undefined;
+      if (other !== undefined || machines.some(isAway)) time.at(time.nowMs + LOOK_MS, look);
     };
     time.at(time.nowMs + inMs, look);
   }
@@ -120,7 +121,7 @@ function change(machine: Machine, id: string, by: (service: Service) => Service)
 }
 
 function storeOf({ life }: Machine): ConfigurationStore | undefined {
-  return life?.isComposed === true ? life.link?.store : undefined;
+  return life?.isMember === true ? life.link?.store : undefined;
 }
 
 function wallMsOf({ life }: Machine): number {

@@ -1,6 +1,8 @@
 // What happens in one seed, as a plain list: so that a failing one can be cut down, kept and read.
 import { type Random, seededRandom } from "../../../packages/model/src/index.ts";
 import type { SourcePolicy } from "./client.ts";
+import { type MemberSpec, memberName } from "./configuration.ts";
+import type { ListOrder } from "./membership.ts";
 import { CLIENT_PORTS, ENDPOINT_COUNT, NETWORKS, type Network, SERVICES, TIMES } from "./world.ts";
 
 export interface ClientSpec {
@@ -101,16 +103,27 @@ export type Happening =
   | { readonly kind: "retire"; readonly member: number; readonly service: number; readonly forMs: number }
   /** A member's file has other endpoints from now on. */
   | { readonly kind: "file"; readonly member: number; readonly endpoints: readonly number[] }
+  /** A machine joins; leaves in order; dies for good and is taken out of the list. */
+  | { readonly kind: ListOrder; readonly member: number }
   /** An operator removes the session. */
   | { readonly kind: "remove"; readonly client: number };
 
 export type ScheduledEvent = Happening & { readonly atMs: number };
 
+/** `member` in events is `index`: the machine's place, and nobody else's. */
+export interface MachineSpec extends MemberSpec {
+  /** Index of the version that it begins with. */
+  readonly version: number;
+}
+
 export interface Schedule {
   readonly seed: number;
+  /** In the files; they are the first machines. */
   readonly memberCount: number;
   /** Index of the version that all begin with. */
   readonly version: number;
+  /** Absent: the members of the files, and all of them of `version`. */
+  readonly machines?: readonly MachineSpec[];
   readonly clients: readonly ClientSpec[];
   /** In the order of time. */
   readonly events: readonly ScheduledEvent[];
@@ -134,6 +147,16 @@ const FORGERY_PERIOD_MS = 420;
 const OPERATOR_PERIOD_MS = 900;
 /** Endpoints that members' files list; one file of four lacks one. */
 const FILES: readonly (readonly number[])[] = [[0, 1], [0, 1], [0, 1], [0]];
+
+export function machinesOf({ machines, memberCount, version }: Schedule): readonly MachineSpec[] {
+  if (machines !== undefined) return machines;
+  return Array.from({ length: memberCount }, (_, index) => ({
+    index,
+    name: memberName(index),
+    number: index,
+    version,
+  }));
+}
 
 export function scheduleOf(seed: number): Schedule {
   const random = seededRandom(seed ^ 0x2545f491);

@@ -16,8 +16,10 @@ import { Fleet } from "./fleet.ts";
 import { resetMacs, type Surroundings } from "./host.ts";
 import { Ledger } from "./ledger.ts";
 import type { Machine } from "./machine.ts";
+import { Membership } from "./membership.ts";
 import { Operator } from "./operator.ts";
 import type { Happening, Schedule } from "./schedule.ts";
+import { happenTo, type MachineHands, machineOf } from "./to-machines.ts";
 import { Troubles } from "./troubles.ts";
 import { Wire } from "./wire.ts";
 import { clientAddress, ENDPOINT_COUNT, endpointAddress, SERVICES } from "./world.ts";
@@ -54,6 +56,9 @@ const MISS_COUNT_MAX = 40;
 const SETTLE_MAX_MS = 16_000;
 const SETTLE_STEP_MS = 500;
 const LOOK_STEP_MS = 200;
+/** Each change of the list waits until the one before has settled. */
+const LIST_CHANGES_MAX_MS = 30_000;
+
 export class WholeSimulation {
   readonly time = new SimulatedTime();
   readonly wire: Wire;
@@ -67,7 +72,8 @@ export class WholeSimulation {
   readonly totals: Record<string, number> = {};
   readonly #fleet: Fleet;
   readonly #attacker: Attacker;
-  readonly #operator: Operator;
+  readonly #membership: Membership;
+  readonly #hands: MachineHands;
   readonly #disturbance: Disturbance;
   readonly #troubles: Troubles;
   readonly #story: string[] = [];
@@ -141,7 +147,10 @@ export class WholeSimulation {
       (_, i) => new Endpoint(`e${i}`, endpointAddress(i), around),
     );
     const count = (name: string) => this.count(name);
-    this.#operator = new Operator({ ...common, machines: this.machines, troubles: this.#troubles, count });
+    const operator = new Operator({ ...common, machines: this.machines, troubles: this.#troubles, count });
+    this.#membership = new Membership({ time, fleet: this.#fleet, tell, count });
+    const [fleet, disturbance, membership] = [this.#fleet, this.#disturbance, this.#membership];
+    this.#hands = { fleet, disturbance, operator, membership };
     this.#attacker = new Attacker({ ...common, machines: this.machines });
     this.wire.onFrame = (frame, from, to) => {
       if (this.#killOnInitAckMs === undefined || frame.kind !== "ip") return;
@@ -195,7 +204,19 @@ export class WholeSimulation {
     await this.#runUntil(time.nowMs + PEACE_MS);
     this.#fleet.startAll();
     while (!this.#troubles.isOver) await time.run(time.nowMs + 100);
+    this.#membership.finish();
+    const untilMs = time.nowMs + LIST_CHANGES_MAX_MS;
+    while (!this.#membership.isDone && time.nowMs < untilMs) await this.#runUntil(time.nowMs + 100);
+    if (!this.#membership.isDone)
+      this.ledger.violate(`the list of members does not change: ${this.#membership.trouble}`);
     await this.#runUntil(time.nowMs + PEACE_MS);
+  }
+
+  /** Those on the list, as whoever knows the latest one has it. */
+  get members(): readonly Machine[] {
+    const lists = this.#fleet.members.flatMap(({ life }) => life?.members?.current() ?? []);
+    const list = lists.sort((a, b) => b.version - a.version)[0];
+    return this.machines.filter(({ name }) => list?.members.some((each) => each.name === name) === true);
   }
 
   /** Not on and on, once something has been seen that must not be. */
@@ -253,7 +274,11 @@ export class WholeSimulation {
 
   #happen(event: Happening): void {
     const client = "client" in event ? this.clients[event.client] : undefined;
-    const machine = "member" in event ? this.machines[event.member] : undefined;
+    if ("member" in event) {
+      const machine = machineOf(this.machines, event);
+      if (machine !== undefined) happenTo(machine, event, this.#hands);
+      return;
+    }
     switch (event.kind) {
       case "open": {
         const service = SERVICES[event.service];
@@ -284,20 +309,11 @@ export class WholeSimulation {
         this.#troubles.begin(`${endpoint.name} is down`, event.forMs, [], () => endpoint.start());
         return;
       }
-      case "kill":
-        if (machine !== undefined) this.#fleet.killOne(machine, event.what, event.disk, event.forMs);
-        return;
       case "killOnInitAck":
         this.#killOnInitAckMs = event.forMs;
         return;
       case "killAll":
         for (const each of this.machines) this.#fleet.kill(each, event.what, "kept", event.forMs);
-        return;
-      case "freeze":
-        if (machine !== undefined) this.#fleet.freeze(machine, event.what, event.forMs);
-        return;
-      case "cut":
-        if (machine !== undefined) this.#disturbance.cut(machine, event.network, event.carrier, event.forMs);
         return;
       case "cutCluster":
         this.#disturbance.cutCluster(event);
@@ -316,27 +332,6 @@ export class WholeSimulation {
         return;
       case "break":
         this.#disturbance.break(event);
-        return;
-      case "slowDisk":
-        if (machine !== undefined) this.#disturbance.slowDisk(machine, event.forMs);
-        return;
-      case "jump":
-        if (machine !== undefined) this.#fleet.jump(machine, event.byMs);
-        return;
-      case "drain":
-        if (machine !== undefined) this.#operator.drain(machine, event.forMs);
-        return;
-      case "upgrade":
-        if (machine !== undefined) this.#fleet.upgrade(machine, event.version);
-        return;
-      case "flap":
-        if (machine !== undefined) this.#operator.flap(machine, event.service, event.endpoint, event.forMs);
-        return;
-      case "retire":
-        if (machine !== undefined) this.#operator.retire(machine, event.service, event.forMs);
-        return;
-      case "file":
-        if (machine !== undefined) this.#operator.file(machine, event.endpoints);
         return;
       case "forge":
         if (client !== undefined) this.#attacker.forge(client, event.what, event.tag);
@@ -362,7 +357,7 @@ export class WholeSimulation {
     const instance = client.instance;
     if (instance?.state !== "alive") return;
     for (const { life } of this.machines) {
-      if (life?.dataPlane === undefined || !life.isComposed) continue;
+      if (life?.dataPlane === undefined || !life.isMember) continue;
       const [record] = [...life.view.values()].filter(
         (each) => each.commit?.clientTag === instance.clientTag,
       );

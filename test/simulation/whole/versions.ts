@@ -10,7 +10,7 @@ import {
   PROTOCOL_VERSION,
 } from "../../../packages/sync/src/messages/greeting.ts";
 import type { PeerIdentity, Transport, TransportHandlers } from "../../../packages/sync/src/ports.ts";
-import { refusalOf } from "../../../packages/sync/src/transport/admission.ts";
+import { NOT_CONFIGURED, REMOVED, refusalOf } from "../../../packages/sync/src/transport/admission.ts";
 import { MEMBER_NUMBER_COUNT, TIMES } from "./world.ts";
 
 export interface Version {
@@ -77,47 +77,45 @@ export const VERSIONS: readonly Version[] = [
 /** Greetings of the members that run, as bytes on the wire. */
 export class Greetings {
   readonly #bytes = new Map<number, Uint8Array>();
-  readonly #configured: ReadonlyMap<string, number>;
   refusals = 0;
 
-  constructor(members: readonly PeerIdentity[]) {
-    this.#configured = new Map(members.map(({ name, number }) => [name, number]));
-  }
-
-  /** The transport of a member of that version: only whom it admits is shown to the engine. */
-  admit(transport: Transport, identity: PeerIdentity, version: Version, instance: Uint8Array): Transport {
-    const own: Greeting = {
-      versionLowest: version.lowest,
-      versionHighest: version.highest,
-      clusterId: "holdfast",
-      memberName: identity.name,
-      memberNumber: identity.number,
-      memberNumberCount: MEMBER_NUMBER_COUNT,
-      instance,
-      ...(version.capabilities !== undefined && { capabilities: version.capabilities }),
-    };
-    const encoded = encodeLinkMessage({ kind: "greeting", greeting: own });
-    const later = new ByteWriter();
-    if (version.greetingField > 0)
-      writeFields(later, new Map([[LATER_FIELD, new Uint8Array(version.greetingField).fill(0xa5)]]));
-    this.#bytes.set(identity.number, Buffer.concat([encoded, later.finish()]));
+  /**
+   * The transport of a member of that version, with these members in its file: only whom it admits is shown
+   * to the engine.
+   */
+  admit(
+    transport: Transport,
+    identity: PeerIdentity,
+    listed: readonly PeerIdentity[],
+    version: Version,
+    instance: Uint8Array,
+  ): Transport {
+    const own = this.#greet(identity, version, instance);
     const admitted = new Set<number>();
-    let configured = this.#configured;
+    let configured: ReadonlyMap<string, number> | undefined = new Map(
+      listed.map(({ name, number }) => [name, number]),
+    );
+    let removed: ReadonlySet<string> = new Set();
     const judged = (handlers: TransportHandlers): TransportHandlers => ({
       connected: (peer) => {
         const heard = this.#bytes.get(peer.number);
         const message = heard && decodeLinkMessage(heard);
         if (message?.kind !== "greeting") throw new Error(`${identity.name} cannot read a greeting`);
-        const context = { own, certified: undefined, expected: peer.name, configured };
-        if (refusalOf(message.greeting, context) !== undefined) {
+        const certified = { clusterId: own.clusterId, memberName: peer.name, memberNumber: peer.number };
+        const context = { own, certified, expected: peer.name, configured, removed };
+        const refusal = refusalOf(message.greeting, context);
+        if (refusal !== undefined) {
           this.refusals++;
-          transport.refuse(peer.number, "version");
+          transport.refuse(peer.number, refusal.reason);
           return;
         }
         admitted.add(peer.number);
         handlers.connected({ ...peer, capabilities: message.greeting.capabilities ?? [] });
       },
       disconnected: (peer, reason) => {
+        // A listed member's word.
+        if (reason === `refused: ${REMOVED}` && configured?.get(peer.name) === peer.number)
+          handlers.excluded?.(peer.name);
         if (admitted.delete(peer.number)) handlers.disconnected(peer, reason);
       },
       message: (peer, message) => {
@@ -134,10 +132,33 @@ export class Greetings {
       queuedBytes: (peer) => transport.queuedBytes(peer),
       refuse: (peer, reason) => transport.refuse(peer, reason),
       setMembers: (listing) => {
-        configured = new Map(listing.members.map((member) => [member.name, member.number]));
-        transport.setMembers(listing);
+        const isJoining = (listing.join ?? []).length > 0;
+        configured = isJoining ? undefined : new Map(listing.members.map((each) => [each.name, each.number]));
+        removed = new Set(listing.removed ?? []);
+        for (const { name, number } of transport.peers())
+          if (admitted.has(number) && configured?.get(name) === undefined && !isJoining)
+            transport.refuse(number, removed.has(name) ? REMOVED : NOT_CONFIGURED);
       },
       stop: () => transport.stop(),
     };
+  }
+
+  #greet(identity: PeerIdentity, version: Version, instance: Uint8Array): Greeting {
+    const own: Greeting = {
+      versionLowest: version.lowest,
+      versionHighest: version.highest,
+      clusterId: "holdfast",
+      memberName: identity.name,
+      memberNumber: identity.number,
+      memberNumberCount: MEMBER_NUMBER_COUNT,
+      instance,
+      ...(version.capabilities !== undefined && { capabilities: version.capabilities }),
+    };
+    const encoded = encodeLinkMessage({ kind: "greeting", greeting: own });
+    const later = new ByteWriter();
+    if (version.greetingField > 0)
+      writeFields(later, new Map([[LATER_FIELD, new Uint8Array(version.greetingField).fill(0xa5)]]));
+    this.#bytes.set(identity.number, Buffer.concat([encoded, later.finish()]));
+    return own;
   }
 }

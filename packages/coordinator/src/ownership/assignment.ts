@@ -31,22 +31,26 @@ export class Ownership {
   private readonly placement: Placement;
   private readonly placed: readonly PlacedVip[];
   private preferences: Preferences | undefined;
+  /** Whom the lists were made of. */
+  private preferring = "";
 
   constructor(placement: Placement) {
     this.placement = placement;
     this.placed = placedVips(placement);
   }
 
-  /** The VIPs' lists. Members' names, zones and networks do not change during a run. */
+  /** The VIPs' lists; made anew when members come or go. */
   lists(view: ClusterView): Preferences {
-    this.preferences ??= preferencesOf(
-      view.members.map(({ name, zone, networks }) => ({
-        name,
-        zone,
-        networks: networks.map(({ network }) => network),
-      })),
-      this.placed,
-    );
+    const members = view.members.map(({ name, zone, networks }) => ({
+      name,
+      zone,
+      networks: networks.map(({ network }) => network),
+    }));
+    const preferring = JSON.stringify(members);
+    if (this.preferences === undefined || preferring !== this.preferring) {
+      this.preferences = preferencesOf(members, this.placed);
+      this.preferring = preferring;
+    }
     return this.preferences;
   }
 

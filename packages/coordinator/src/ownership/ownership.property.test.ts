@@ -162,6 +162,25 @@ suite("ownership", () => {
     assert(moved / total < 0.35, `${((100 * moved) / total).toFixed(0)} % moved`);
   });
 
+  test("members that come and go: who has seen it decides as who starts then", () => {
+    fc.assert(
+      fc.property(sizes, fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 4 }), (counts, steps) => {
+        const placed = placement(counts);
+        const ownership = new Ownership(placed);
+        for (const [index, count] of steps.entries()) {
+          // Others each time, some of them with the same names.
+          const members = names(index + count)
+            .slice(index)
+            .map((name) => member(name));
+          const now = new Map(
+            [...ownership.assign(view(members)).vips].map(([vip, { owner }]) => [vip, owner]),
+          );
+          assert.deepEqual(now, owners(placed, members));
+        }
+      }),
+    );
+  });
+
   test("zones: siblings are in different ones while both live", () => {
     const zoned = ["a", "a", "b", "b"].map((zone, index) => member(`m${index}`, { zone }));
     const zoneOf = new Map(zoned.map(({ name, zone }) => [name, zone]));

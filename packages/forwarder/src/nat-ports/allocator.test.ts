@@ -104,3 +104,30 @@ test("endpoints that are one server never have a port twice; those that may be, 
   assert.equal(natPorts.allocate(second, 7_000, 36_001, "z", 0, never), undefined);
   assert.notEqual(natPorts.allocate(second, 7_000, 36_001, "z", 0, { never: [], rather: [E] }), undefined);
 });
+
+test("ports of a slot that nobody had are forgotten when somebody has it: from then on its bearer keeps them", () => {
+  let numbers: readonly number[] = [0];
+  const natPorts = new NatPorts({
+    memberNumber: 0,
+    memberNumbers: () => numbers,
+    memberNumberCount: 8,
+    random: seededRandom(3),
+    limits: LIMITS_DEFAULT,
+  });
+  // As one that joins: it knows of nobody else yet, and of sessions already.
+  for (const port of [2_904, 2_905, 2_906, 2_907]) natPorts.reserve(E, 7_000, port);
+  natPorts.release(E, 7_000, 2_906, "unseen", 0);
+  natPorts.release(E, 7_000, 2_907, "evicted", 0);
+  assert.deepEqual(natPorts.counts(), { used: 2, resting: 2 });
+  numbers = [0, 1, 2];
+  assert.deepEqual(natPorts.counts(), { used: 1, resting: 1 });
+  assert.equal(natPorts.isUsed(E, 7_000, 2_904), true);
+  assert.equal(natPorts.tracks(2_905), false);
+  assert.equal(natPorts.restMs(2, 0), 0);
+  assert.equal(natPorts.restMs(3, 0), LIMITS_DEFAULT.natPortRestEvictedMs);
+  // What waited in its queue wakes nothing.
+  const place = { endpoint: E, endpointPort: 7_000, natPort: 2_907 };
+  const holder = { serviceId: "s", addresses: ["10.0.0.1"] };
+  assert.equal(natPorts.take(place, holder, "10.0.0.1", LIMITS_DEFAULT.natPortRestUnseenMs + 1), true);
+  assert.deepEqual(natPorts.counts(), { used: 2, resting: 0 });
+});

@@ -71,6 +71,8 @@ export class NatPorts {
   /** Of slots that no member has: nothing is allocated in them. */
   readonly #commons = new Map<string, PortSpace>();
   readonly #memberNumbers: (() => readonly number[]) | undefined;
+  /** As they were when they were looked at last. */
+  #numbers: readonly number[] | undefined;
   #restSequence = 0;
 
   constructor(options: NatPortOptions) {
@@ -91,7 +93,31 @@ export class NatPorts {
   }
 
   #isCommon(natPort: number): boolean {
-    return this.#memberNumbers?.().includes(memberNumberOfPort(natPort, this.#stride)) === false;
+    const numbers = this.#memberNumbers?.();
+    if (numbers !== this.#numbers) this.#relist(numbers ?? []);
+    return numbers?.includes(memberNumberOfPort(natPort, this.#stride)) === false;
+  }
+
+  /**
+   * The members are others. Whoever has a slot now keeps its books; a slot that somebody had is never
+   * nobody's again.
+   */
+  #relist(numbers: readonly number[]): void {
+    this.#numbers = numbers;
+    for (const space of this.#commons.values())
+      for (const number of numbers)
+        for (let port = number; port < PORT_COUNT; port += this.#stride) this.#forget(space, port);
+  }
+
+  #forget(space: PortSpace, port: number): void {
+    const state = space.state[port];
+    if (state === FREE) return;
+    if (state === USED) space.usedCount -= 1;
+    if (state === EVICTED) space.evictedCount -= 1;
+    space.state[port] = FREE;
+    space.resting.delete(port);
+    space.holders.delete(port);
+    if (port >= PORT_MIN) space.freeCount += 1;
   }
 
   /** Takes exactly this port, when it is free, or rests since the same client had it: from its own port it comes back. */
@@ -226,6 +252,8 @@ export class NatPorts {
 
   /** Used and resting ports of all endpoints, for metrics. */
   counts(): { readonly used: number; readonly resting: number } {
+    const numbers = this.#memberNumbers?.();
+    if (numbers !== this.#numbers) this.#relist(numbers ?? []);
     let used = 0;
     let resting = 0;
     for (const space of [...this.#spaces.values(), ...this.#commons.values()]) {

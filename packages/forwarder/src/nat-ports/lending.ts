@@ -29,6 +29,10 @@ export interface PortLending {
    * memberNumbers.
    */
   readonly takenNumbers?: readonly number[];
+  /**
+   * These, and numbers that rest: nobody but their bearer keeps books of their slots. Default: takenNumbers.
+   */
+  readonly listedNumbers?: readonly number[];
   /** Of the list of members: each change of it is one more. Default: 0, it never changes. */
   readonly listVersion?: number;
   /** The answer; undefined when none came. */

@@ -241,7 +241,8 @@ export class Loans {
   lend(wish: PortWish, borrower: number): Exclude<LendAnswer, "stale"> {
     const { natPorts, counters, table, clock, lending } = this.#options;
     const { endpoint, endpointPort, natPort, serviceId, source, clientTag } = wish;
-    if (!natPorts.tracks(natPort)) return "no";
+    // Somebody else is about to get the slot, or has it.
+    if (!natPorts.tracks(natPort) || this.lenderOf(natPort) === "nobody") return "no";
     const key = placeKey(wish);
     let lent = this.#lent.get(key);
     if (lent === undefined && this.isFull) return "no";

@@ -36,19 +36,17 @@ export function portLending(
 ): PortLending {
   let of: MemberList | undefined;
   let withReserved: readonly number[] = NONE;
-  let numbers: { readonly members: readonly number[]; readonly taken: readonly number[] } = {
-    members: NONE,
-    taken: NONE,
-  };
+  let numbers = { members: NONE, taken: NONE, listed: NONE };
   // Asked for every port that comes or goes.
   const current = () => {
     const list = members.current();
     const more = reserved();
     if (list === of && more === withReserved) return numbers;
+    const own = list.members.map(({ number }) => number).sort((a, b) => a - b);
+    const listed = list === of ? numbers.listed : takenNumbers(list);
     of = list;
     withReserved = more;
-    const own = list.members.map(({ number }) => number).sort((a, b) => a - b);
-    numbers = { members: own, taken: [...new Set([...takenNumbers(list), ...more])] };
+    numbers = { members: own, taken: [...new Set([...listed, ...more])], listed };
     return numbers;
   };
   return {
@@ -57,6 +55,9 @@ export function portLending(
     },
     get takenNumbers() {
       return current().taken;
+    },
+    get listedNumbers() {
+      return current().listed;
     },
     get listVersion() {
       return members.current().version;

@@ -1,0 +1,67 @@
+// The list of members as a daemon keeps it: the product's keeper, with times in proportion to the world's.
+import type { MemberBook } from "../../../packages/model/src/index.ts";
+import { silentLogger } from "../../../packages/model/src/index.ts";
+import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";
+import type { OwnMember } from "../../../packages/node/src/config/check.ts";
+import type { DataPlane } from "../../../packages/node/src/data-plane/data-plane.ts";
+import type { EventBus } from "../../../packages/node/src/events/bus.ts";
+import { MembersKeeper } from "../../../packages/node/src/members/keeper.ts";
+import { NumberRest } from "../../../packages/node/src/members/number-rest.ts";
+import { farewellsOf } from "../../../packages/node/src/members/orders.ts";
+import type { Readiness } from "../../../packages/node/src/readiness.ts";
+import type { SimulatedClock } from "../clock.ts";
+import { FORWARDER_LIMITS, MEMBER_NUMBER_COUNT, TIMES } from "./world.ts";
+
+export const PROBE_PORT = 7_082;
+export const REPLICATION_PORT = 7_081;
+/**
+ * Journals of a member that is gone are written again within so many of a journal's memory: the longest of
+ * any version.
+ */
+const MEMORY_COUNT = 4;
+const REST_MS = Math.max(FORWARDER_LIMITS.natPortRestUnseenMs, MEMORY_COUNT * 1.4 * TIMES.memoryMs);
+
+export interface KeepingParts {
+  readonly own: OwnMember;
+  readonly members: MemberBook;
+  readonly link: ClusterLink;
+  readonly readiness: Readiness;
+  readonly events: EventBus;
+  readonly clock: SimulatedClock;
+  /** It does not know the list. */
+  readonly isJoining: boolean;
+}
+
+export function openKeeper({ own, members, link, readiness, events, clock, isJoining }: KeepingParts) {
+  return new MembersKeeper({
+    own,
+    book: members,
+    link,
+    join: isJoining ? [{ host: "10.9.0.1", port: REPLICATION_PORT }] : [],
+    admitsCertified: false,
+    ports: { probePort: PROBE_PORT, replicationPort: REPLICATION_PORT },
+    settleMs: FORWARDER_LIMITS.initTimeoutMs,
+    clock,
+    logger: silentLogger,
+    events,
+    onStanding: (isMember, detail) => readiness.set("membership", isMember, detail),
+  });
+}
+
+/** What the keeper needs of what is opened later. */
+export function attachKeeper(
+  keeper: MembersKeeper,
+  { members, link, clock }: KeepingParts,
+  dataPlane: Pick<DataPlane, "portBooks">,
+  coordinator: Parameters<typeof farewellsOf>[1],
+): void {
+  const rest = new NumberRest({
+    list: () => members.current(),
+    tables: link.sessions.all,
+    memberNumberCount: MEMBER_NUMBER_COUNT,
+    restMs: REST_MS,
+    slot: (number) => dataPlane.portBooks.slot(number),
+    clock,
+  });
+  keeper.attach({ rest, loans: dataPlane.portBooks, farewells: farewellsOf(link.store, coordinator) });
+}
