@@ -200,7 +200,8 @@ test("what is said about an address that was listed and never proved itself stop
   const VIP1 = VIPS[1] as Address;
   const listed = "172.17.0.1";
   const { client, endpoint } = await rig.establish({ listed: [listed] });
-  // Whoever has that address answers the probe with protocol unreachable, which RFC 9260 §10 lets end an association.
+  // Whoever has that address answers the probe with protocol unreachable, which RFC 9260 §10 lets end an
+  // association.
   const probe = await rig.one(endpoint.heartbeat({ source: ENDPOINT, destination: VIP1 }));
   assert.equal(probe.destination, listed);
   for (const [type, code] of [

@@ -1,5 +1,6 @@
-// ICMP errors that Holdfast makes itself: too big, hop limit exceeded. They carry the packet as its sender knew it, that
-// is before translation, or no stack would find the association that it belongs to (RFC 1191, RFC 8201).
+// ICMP errors that Holdfast makes itself: too big, hop limit exceeded. They carry the packet as its sender
+// knew it, that is before translation, or no stack would find the association that it belongs to (RFC 1191,
+// RFC 8201).
 import {
   encodeIp,
   type IpHeader,

@@ -1,12 +1,13 @@
-// ICMP and ICMPv6 errors about packets that Holdfast sent (RFC 5508 §4 in spirit, RFC 9260 §10 in what must be proven):
-// translated outer and inner to the host whose packet caused them, if the inner packet proves that it is of a session.
+// ICMP and ICMPv6 errors about packets that Holdfast sent (RFC 5508 §4 in spirit, RFC 9260 §10 in what must
+// be proven): translated outer and inner to the host whose packet caused them, if the inner packet proves
+// that it is of a session.
 //
-// An address that never proved itself is the client's or endpoint's claim: whoever sits there knows nothing of the
-// association, and what its stack or its routers say would, for some stacks, end it (protocol unreachable, RFC 9260 §10).
-// Such errors stop here (docs/decisions/0250).
+// An address that never proved itself is the client's or endpoint's claim: whoever sits there knows nothing
+// of the association, and what its stack or its routers say would, for some stacks, end it (protocol
+// unreachable, RFC 9260 §10). Such errors stop here (docs/decisions/0250).
 //
-// Eight bytes of SCTP carry ports and verification tag; that suffices. An INIT has tag 0: then the initiate tag must
-// be there, and fit. Nobody who cannot see the traffic knows either.
+// Eight bytes of SCTP carry ports and verification tag; that suffices. An INIT has tag 0: then the initiate
+// tag must be there, and fit. Nobody who cannot see the traffic knows either.
 import { type Address, currentCandidate, familyOf, isLiving, type SessionRecord } from "@holdfast/model";
 import {
   CHUNK,
@@ -31,6 +32,8 @@ import type { ServiceEntry } from "../services/registry.ts";
 import { sessionsAt } from "../slow-path/sctp/origin.ts";
 import { matchDown, matchUp } from "../tracker/match.ts";
 import { encodeIcmp } from "./own-errors.ts";
+import { handlePlainIcmp, quotesPlain } from "./plain-errors.ts";
+import { padded } from "./quotation.ts";
 
 const ICMP_HEADER_SIZE = 8;
 /** Ports and tag. */
@@ -79,7 +82,9 @@ export function handleIcmp(core: Core, punt: Punt, ip: IpHeader): undefined {
   if (ip.end - start < ICMP_HEADER_SIZE) return drop(core, "malformed", packet);
   const type = packet[start] as number;
   if (!(ip.version === 4 ? ERRORS_V4 : ERRORS_V6).has(type)) return drop(core, "icmp-unsupported", packet);
-  const inner = readInner(packet.subarray(start + ICMP_HEADER_SIZE, ip.end), ip.version);
+  const quoted = packet.subarray(start + ICMP_HEADER_SIZE, ip.end);
+  if (quotesPlain(quoted, ip.version)) return handlePlainIcmp(core, punt, ip, quoted);
+  const inner = readInner(quoted, ip.version);
   const vip = addressAt(packet, ip.destinationOffset, ip.addressSize);
   // What we send has a VIP as its source, and the error comes back to it.
   if (inner === undefined || inner.source !== vip) return drop(core, "icmp-unrelated", packet);
@@ -93,7 +98,8 @@ export function handleIcmp(core: Core, punt: Punt, ip: IpHeader): undefined {
     type,
     code: packet[start + 1] as number,
     word: read32(packet, start + 4),
-    // The VIP, whoever reported: a router's address, or the other side's own, is nothing for this side to see.
+    // The VIP, whoever reported: a router's address, or the other side's own, is nothing for this side to
+    // see.
     source: bytesOf(vip),
     destination: bytesOf(origin.to),
     inner: rewriteInner(inner, origin),
@@ -102,7 +108,10 @@ export function handleIcmp(core: Core, punt: Punt, ip: IpHeader): undefined {
   else drop(core, "send-failed", error);
 }
 
-/** undefined: not a whole IP header with the ports and tag of an SCTP packet behind it, or not its first fragment. */
+/**
+ * undefined: not a whole IP header with the ports and tag of an SCTP packet behind it, or not its first
+ * fragment.
+ */
 function readInner(quoted: Uint8Array, version: 4 | 6): Inner | undefined {
   const ip = new IpHeader();
   // The quoted packet is cut off; its header says how long it was.
@@ -126,25 +135,15 @@ function readInner(quoted: Uint8Array, version: 4 | 6): Inner | undefined {
   };
 }
 
-/** A view as long as the inner header says, so that the header's own checks hold; zeros where it was cut off. */
-function padded(quoted: Uint8Array, version: 4 | 6): Uint8Array | undefined {
-  if (quoted.length < (version === 4 ? 20 : 40)) return undefined;
-  const total = version === 4 ? read16(quoted, 2) : 40 + read16(quoted, 4);
-  if (total <= quoted.length) return quoted;
-  const whole = new Uint8Array(total);
-  whole.set(quoted);
-  return whole;
-}
-
 /** RFC 792 code 4, RFC 4443 type 2: about the way, whoever lives at its end. */
 function isTooBig(version: 4 | 6, type: number, code: number): boolean {
   return version === 4 ? type === 3 && code === 4 : type === 2;
 }
 
 /**
- * Whether the address that the packet went to has shown that the association's end lives there. A client's by a tag-valid
- * packet; an endpoint's by being configured, or by a packet from it. Packets of full size go to a client's unproven
- * address never, to an endpoint's sometimes: the word on their size counts.
+ * Whether the address that the packet went to has shown that the association's end lives there. A client's
+ * by a tag-valid packet; an endpoint's by being configured, or by a packet from it. Packets of full size go
+ * to a client's unproven address never, to an endpoint's sometimes: the word on their size counts.
  */
 function isAboutProven(core: Core, origin: Origin, inner: Inner, tooBig: boolean): boolean {
   const { direction, record } = origin;
@@ -265,7 +264,10 @@ function firstCandidate(record: SessionRecord) {
   return allCandidates(record)[0];
 }
 
-/** The inner packet as its sender sent it: addresses and ports back, header checksum, CRC32c by the ports' difference. */
+/**
+ * The inner packet as its sender sent it: addresses and ports back, header checksum, CRC32c by the ports'
+ * difference.
+ */
 function rewriteInner(inner: Inner, origin: Origin): Uint8Array {
   const bytes = inner.bytes.slice();
   const { start } = inner;

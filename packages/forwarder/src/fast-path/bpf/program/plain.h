@@ -238,15 +238,16 @@ static __always_inline void NAME(rewrite_plain)(CONTEXT *ctx, const struct hf_pl
 static __always_inline bool NAME(note_plain)(struct hf_plain_head *flow, struct hf_plain_head *other, const void *start,
 					     __u32 parts, __u32 claim, __u32 size, __u32 bytes, struct hf_nexthop *nexthop)
 {
-	__u32 now = coarse_now();
-	bool first = flow->last_seen != now;
+	__u32 now = coarse_now(), since = flow->last_seen ^ now;
+	/* As in note_packet(). */
+	bool is_news = !flow->packets || since >> HF_SOURCE_NOTE_SHIFT;
 
 	use_nexthop(nexthop, now);
 	flow->packets++;
 	flow->bytes += bytes;
 	if (parts & PLAIN_TCP)
-		return note_tcp(flow, other, start, size, claim == CLAIM_COUNTS, now) && first;
-	if (first)
+		return note_tcp(flow, other, start, size, claim == CLAIM_COUNTS, now) && is_news;
+	if (since)
 		flow->last_seen = now;
-	return first && flow->flags & HF_PLAIN_ASSURED;
+	return is_news && flow->flags & HF_PLAIN_ASSURED;
 }
