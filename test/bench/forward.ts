@@ -4,8 +4,6 @@
 // slice makes it slower and never faster: the figure is the rate that one slice in ten exceeds, for theirs as
 // for ours, and a ratio is one of figures.
 //
-//   --rounds N   slices of each case, default 10; 40 with --baseline
-//   --only TEXT  only cases whose name contains it (and nftables)
 //
 // With `--baseline REV` the BPF cases of that build take their turns too, and are what ours are compared
 // with.
@@ -14,8 +12,18 @@ import { once } from "node:events";
 import { setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
 import * as forwarder from "@holdfast/forwarder";
-import { addressBytes, addressFromBytes } from "@holdfast/model";
-import { encodeData, encodeHeartbeat, encodeIp, encodePacket } from "@holdfast/sctp";
+import { writePlainChecksum } from "@holdfast/forwarder/testing";
+import { addressBytes, addressFromBytes, protocolName } from "@holdfast/model";
+import {
+  encodeData,
+  encodeHeartbeat,
+  encodeIp,
+  encodePacket,
+  IpHeader,
+  PROTOCOL,
+  write16,
+  write32,
+} from "@holdfast/sctp";
 import koffi from "koffi";
 import type { OtherBuild } from "./baseline/other-build.ts";
 import { Generator, type Traffic } from "./forward/generator.ts";
@@ -47,12 +55,14 @@ const BURST_COUNT = 4_096;
 const BURST_SILENCE_MS = 500;
 const UNDISTURBED = 0.9;
 const NFTABLES = "nftables";
+const TCP_CHECKSUM_OFFSET = 16;
+const UDP_CHECKSUM_OFFSET = 6;
 
 interface Case {
   readonly name: string;
   readonly sink: "xdp" | "tc";
-  open(testbed: Testbed): Promise<() => Promise<void>>;
-  /** It learns flows from packets: send a HEARTBEAT of each first. */
+  open(testbed: Testbed, protocol: number): Promise<() => Promise<void>>;
+  /** It learns flows from packets: send one of each first, of SCTP a HEARTBEAT. */
   readonly tracks?: boolean;
   /** It forwards in this process's event loop: what a slice sends has to fit into its ring. */
   readonly userspace?: boolean;
@@ -86,6 +96,7 @@ interface OpenCase {
 }
 
 export async function run(options: Options): Promise<void> {
+  const protocol = protocolOf(options.args);
   const rounds = numberOf(options.args, "rounds", options.baseline ? ROUND_COUNT_BESIDE : ROUND_COUNT);
   const cases = casesOf(options);
   // One core does it all: sending, receiving, forwarding, counting.
@@ -98,17 +109,30 @@ export async function run(options: Options): Promise<void> {
       const testbed = new Testbed(`hf-bench-${process.pid}-${open.length}`);
       const entry = { each, testbed, close: async () => {} };
       open.push(entry);
-      entry.close = await each.open(testbed);
+      entry.close = await each.open(testbed, protocol);
       inside(testbed.sink, () => generator.attachSink(testbed.link("sink0").index, each.sink));
     }
-    const rates = await ratesOf(generator, open, rounds);
-    print("forward", rowsOf(cases, rates, options.baseline), options.json);
+    const rates = await ratesOf(generator, open, rounds, protocol);
+    const rows = rowsOf(cases, rates, options.baseline);
+    const prefix = protocol === PROTOCOL.SCTP ? "" : `${protocolName(protocol)}/`;
+    print(
+      "forward",
+      rows.map((row) => ({ ...row, case: prefix + row.case })),
+      options.json,
+    );
   } finally {
     for (const { testbed, close } of open) {
       await close();
       testbed.close();
     }
   }
+}
+
+function protocolOf(args: readonly string[]): number {
+  const name = args.includes("--protocol") ? args[args.indexOf("--protocol") + 1] : "sctp";
+  const protocol = [PROTOCOL.SCTP, PROTOCOL.TCP, PROTOCOL.UDP].find((each) => protocolName(each) === name);
+  if (protocol === undefined) throw new Error(`--protocol takes sctp, tcp or udp, and not ${name}`);
+  return protocol;
 }
 
 function casesOf({ args, baseline }: Options): readonly Case[] {
@@ -123,15 +147,16 @@ async function ratesOf(
   generator: Generator,
   open: readonly OpenCase[],
   rounds: number,
+  protocol: number,
 ): Promise<ReadonlyMap<string, readonly number[]>> {
   const rates = new Map<string, number[]>();
   for (let round = 0; round < rounds; round++) {
     for (const flowCount of FLOW_COUNTS) {
-      for (const { each, testbed } of open) if (each.tracks) warm(generator, testbed, flowCount);
+      for (const { each, testbed } of open) if (each.tracks) warm(generator, testbed, flowCount, protocol);
       for (const size of SIZES) {
         // Whoever comes first does so in every second round only.
         for (const { each, testbed } of round % 2 === 0 ? open : open.toReversed()) {
-          const prepared = traffic(testbed, flowCount, size);
+          const prepared = traffic(testbed, flowCount, size, protocol);
           const key = `${each.name}/${flowCount}/${size}B`;
           const known = rates.get(key) ?? [];
           const rate = each.userspace
@@ -207,43 +232,74 @@ async function measureBurst(generator: Generator, testbed: Testbed, prepared: Tr
   return (received / (lastAt - startedAt)) * 1_000;
 }
 
-/** A HEARTBEAT of every flow: connection tracking accepts an association in the middle by it. */
-function warm(generator: Generator, testbed: Testbed, flowCount: number): void {
+/** One packet of every flow: connection tracking accepts an association in the middle by a HEARTBEAT. */
+function warm(generator: Generator, testbed: Testbed, flowCount: number, protocol: number): void {
   inside(testbed.generator, () => {
-    generator.prepare(traffic(testbed, flowCount, 0));
+    generator.prepare(traffic(testbed, flowCount, 0, protocol));
     generator.send(flowCount * 2);
   });
 }
 
-function traffic(testbed: Testbed, flowCount: number, size: number): Traffic {
-  const chunks =
-    size === 0
-      ? [encodeHeartbeat(new Uint8Array(8))]
-      : // IP, SCTP and DATA headers take 48 bytes.
-        [encodeData({ tsn: 1, data: new Uint8Array(size - 48).fill(0x61) })];
+/** `size`: of the IP packet, bytes; 0: as small as can be. */
+function traffic(testbed: Testbed, flowCount: number, size: number, protocol: number): Traffic {
   const packet = encodeIp({
     source: addressBytes(addressFromBytes(clientBytes(0))),
     destination: addressBytes(VIP),
     hopLimit: 64,
-    payload: encodePacket({
-      sourcePort: SOURCE_PORT,
-      destinationPort: SERVICE_PORT,
-      verificationTag: TAG,
-      chunks,
-    }),
+    protocol,
+    payload: payloadOf(protocol, size),
   });
+  if (protocol !== PROTOCOL.SCTP) {
+    const ip = new IpHeader();
+    ip.read(packet);
+    writePlainChecksum(packet, ip);
+  }
   const frame = Buffer.alloc(14 + packet.length);
   frame.set(macBytes(testbed.link("dut0").mac));
   frame.set(macBytes(testbed.link("gen0").mac), 6);
   frame.writeUInt16BE(0x0800, 12);
   frame.set(packet, 14);
+  const transport = 14 + 20;
   return {
     interfaceIndex: testbed.link("gen0").index,
     flowCount,
     source: SOURCE,
     sourcePort: SOURCE_PORT,
     frame,
+    ...(protocol === PROTOCOL.TCP && { checksumOffset: transport + TCP_CHECKSUM_OFFSET }),
+    ...(protocol === PROTOCOL.UDP && { checksumOffset: transport + UDP_CHECKSUM_OFFSET }),
   };
+}
+
+function payloadOf(protocol: number, size: number): Uint8Array {
+  if (protocol === PROTOCOL.SCTP) {
+    const chunks =
+      size === 0
+        ? [encodeHeartbeat(new Uint8Array(8))]
+        : // IP, SCTP and DATA headers take 48 bytes.
+          [encodeData({ tsn: 1, data: new Uint8Array(size - 48).fill(0x61) })];
+    return encodePacket({
+      sourcePort: SOURCE_PORT,
+      destinationPort: SERVICE_PORT,
+      verificationTag: TAG,
+      chunks,
+    });
+  }
+  const isTcp = protocol === PROTOCOL.TCP;
+  const header = isTcp ? 20 : 8;
+  const payload = new Uint8Array(Math.max(size - 20, header)).fill(0x61);
+  payload.fill(0, 0, header);
+  write16(payload, 0, SOURCE_PORT);
+  write16(payload, 2, SERVICE_PORT);
+  if (isTcp) {
+    // An ACK in the middle of a connection.
+    write32(payload, 4, 1_000);
+    write32(payload, 8, 2_000);
+    payload[12] = 5 << 4;
+    payload[13] = 0x10;
+    write16(payload, 14, 501);
+  } else write16(payload, 4, payload.length);
+  return payload;
 }
 
 function ours(
@@ -255,7 +311,7 @@ function ours(
   return {
     name: build === undefined ? name : theirName(name, build),
     sink,
-    open: (testbed) => openProcess(testbed, mode, build),
+    open: (testbed, protocol) => openProcess(testbed, mode, build, protocol),
   };
 }
 
@@ -268,6 +324,7 @@ async function openProcess(
   testbed: Testbed,
   mode: SubjectMode,
   build: OtherBuild | undefined,
+  protocol: number,
 ): Promise<() => Promise<void>> {
   const forwarder = "packages/forwarder/src/index.ts";
   const subject = "test/bench/forward/subject.ts";
@@ -280,6 +337,7 @@ async function openProcess(
       process.execPath,
       fileURLToPath(words[0] as string),
       ...words.slice(1),
+      String(protocol),
     ],
     { stdio: ["ignore", "inherit", "inherit", "ipc"] },
   );
@@ -292,25 +350,29 @@ async function openProcess(
   };
 }
 
-async function openUserspace(testbed: Testbed): Promise<() => Promise<void>> {
+async function openUserspace(testbed: Testbed, protocol: number): Promise<() => Promise<void>> {
   const fastPath = await inside(testbed.device, () => openSubject(forwarder, "userspace"));
-  inside(testbed.device, () => fill(fastPath));
+  inside(testbed.device, () => fill(fastPath, protocol));
   return async () => inside(testbed.device, () => fastPath.uninstall());
 }
 
-async function openNftables(testbed: Testbed): Promise<() => Promise<void>> {
+async function openNftables(testbed: Testbed, protocol: number): Promise<() => Promise<void>> {
+  const name = protocolName(protocol);
   testbed.run(
     testbed.device,
     "nft -f -",
     `table ip nat {
        chain prerouting { type nat hook prerouting priority dstnat;
-         ip daddr ${VIP} sctp dport ${SERVICE_PORT} dnat to ${ENDPOINT}:${ENDPOINT_PORT}
+         ip daddr ${VIP} ${name} dport ${SERVICE_PORT} dnat to ${ENDPOINT}:${ENDPOINT_PORT}
        }
        chain postrouting { type nat hook postrouting priority srcnat;
-         oifname "dut1" ip protocol sctp snat to ${VIP}
+         oifname "dut1" ip protocol ${name} snat to ${VIP}
        }
      }`,
   );
+  // Every packet has the same numbers, as if it were sent again; none is refused for that.
+  if (protocol === PROTOCOL.TCP)
+    testbed.run(testbed.device, "sysctl -qw net.netfilter.nf_conntrack_tcp_be_liberal=1");
   return async () => {};
 }
 

@@ -20,8 +20,11 @@ import {
 const OBJECT = fileURLToPath(new URL("../../../packages/forwarder/build/generator.bpf.o", import.meta.url));
 const HEAD_SIZE = 46;
 const HEAD_OFFSET = 20;
-const SETTINGS_SIZE = 72;
+const CHECKSUM_OFFSET = HEAD_OFFSET + HEAD_SIZE;
+const SETTINGS_SIZE = 76;
 const SOURCE_MASK_OFFSET = 68;
+const CHECKSUM_PLACE_OFFSET = 72;
+const SOURCE_PORT_PLACE = 34;
 const LIVE_FRAMES = 2;
 const BATCH_SIZE = 64;
 const BPF_XDP = 37;
@@ -44,6 +47,8 @@ export interface Traffic {
    * addresses, a power of two, from `source` on, then with the next port, and always with a tag of its own.
    */
   readonly initSourceCount?: number;
+  /** TCP and UDP: where the checksum stands in the frame. */
+  readonly checksumOffset?: number;
 }
 
 export class Generator {
@@ -80,7 +85,7 @@ export class Generator {
   prepare(traffic: Traffic): void {
     const { frame } = traffic;
     this.#frame = Buffer.from(frame);
-    this.#program = traffic.initSourceCount === undefined ? "generate" : "generate_inits";
+    this.#program = programFor(traffic);
     const settings = Buffer.alloc(SETTINGS_SIZE);
     settings.writeUInt32LE((traffic.initSourceCount ?? 1) - 1, SOURCE_MASK_OFFSET);
     settings.writeUInt32LE(traffic.interfaceIndex, 0);
@@ -97,6 +102,10 @@ export class Generator {
     while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
     head.writeUInt16BE(~sum & 0xffff, 24);
     head.copy(settings, HEAD_OFFSET);
+    if (traffic.checksumOffset !== undefined) {
+      settings.writeUInt16BE(bareChecksum(frame, traffic.checksumOffset), CHECKSUM_OFFSET);
+      settings.writeUInt32LE(traffic.checksumOffset, CHECKSUM_PLACE_OFFSET);
+    }
     libbpf().update(this.#settingsFd, Buffer.alloc(4), settings, 0);
     // Flows are taken from the first on.
     this.#progress("reset");
@@ -156,6 +165,20 @@ export class Generator {
     }
     return { sent, elapsedNs, received };
   }
+}
+
+function programFor({ initSourceCount, checksumOffset }: Traffic): string {
+  if (checksumOffset !== undefined) return "generate_plain";
+  return initSourceCount === undefined ? "generate" : "generate_inits";
+}
+
+/** What the checksum would be if the frame's source address and port were zero. */
+function bareChecksum(frame: Buffer, at: number): number {
+  const without = [frame.readUInt16BE(26), frame.readUInt16BE(28), frame.readUInt16BE(SOURCE_PORT_PLACE)];
+  let sum = ~frame.readUInt16BE(at) & 0xffff;
+  for (const word of without) sum += ~word & 0xffff;
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
 }
 
 /** The tables stand where the fast path has them, or the checksums would be wrong. */

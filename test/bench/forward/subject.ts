@@ -1,8 +1,9 @@
-// A fast path with its flows, in a process and a network namespace of its own: `subject.ts MODE FORWARDER`,
-// where FORWARDER is the address of a build's forwarder. It says "ready" over IPC, and takes all away when
-// IPC ends.
+// A fast path with its flows, in a process and a network namespace of its own: `subject.ts MODE FORWARDER
+// PROTOCOL`, where FORWARDER is the address of a build's forwarder. It says "ready" over IPC, and takes all
+// away when IPC ends.
 import type * as Forwarder from "@holdfast/forwarder";
 import { addressFromBytes, PROTOCOL_SCTP } from "@holdfast/model";
+import { PROTOCOL } from "@holdfast/sctp";
 import {
   ENDPOINT,
   ENDPOINT_PORT,
@@ -30,57 +31,66 @@ export async function openSubject(
   return opening;
 }
 
-export function fill(fastPath: Forwarder.FastPath): void {
+export function fill(fastPath: Forwarder.FastPath, protocol: number): void {
   // Builds from before ports had a protocol take a number, and this is one as well.
-  const served = { protocol: PROTOCOL_SCTP, port: SERVICE_PORT, valueOf: () => SERVICE_PORT };
+  const served = { protocol, port: SERVICE_PORT, valueOf: () => SERVICE_PORT };
   fastPath.setLocal([{ address: VIP, owned: true, ports: [served] }]);
-  fastPath.setEndpoints([{ protocol: PROTOCOL_SCTP, address: ENDPOINT, port: ENDPOINT_PORT }]);
-  for (let n = 0; n < FLOW_COUNT_MAX; n++) install(fastPath, n);
+  fastPath.setEndpoints([{ protocol, address: ENDPOINT, port: ENDPOINT_PORT }]);
+  for (let n = 0; n < FLOW_COUNT_MAX; n++) {
+    const installed = protocol === PROTOCOL_SCTP ? install(fastPath, n) : installPlain(fastPath, n, protocol);
+    if (!installed) throw new Error("the flow table is full");
+  }
 }
 
-/** Both directions, as an association has them; the benchmark sends up. */
-function install(fastPath: Forwarder.FastPath, n: number): void {
+type Rewrite = Omit<Forwarder.Flow, "tag" | "pending" | "heartbeatOnly" | "learn" | "session">;
+
+/** Both directions, as a session has them; the benchmark sends up. */
+function directions(protocol: number, n: number): readonly Rewrite[] {
   const client = addressFromBytes(clientBytes(n));
   const natPort = 10_000 + n;
-  const up = fastPath.install({
-    key: {
-      protocol: PROTOCOL_SCTP,
-      source: client,
-      destination: VIP,
-      sourcePort: SOURCE_PORT + n,
-      destinationPort: SERVICE_PORT,
+  return [
+    {
+      key: {
+        protocol,
+        source: client,
+        destination: VIP,
+        sourcePort: SOURCE_PORT + n,
+        destinationPort: SERVICE_PORT,
+      },
+      newSource: VIP,
+      newDestination: ENDPOINT,
+      newSourcePort: natPort,
+      newDestinationPort: ENDPOINT_PORT,
+      direction: "up",
     },
-    newSource: VIP,
-    newDestination: ENDPOINT,
-    newSourcePort: natPort,
-    newDestinationPort: ENDPOINT_PORT,
-    tag: TAG,
-    direction: "up",
-    pending: false,
-    heartbeatOnly: false,
-    learn: false,
-    session: n + 1,
-  });
-  const down = fastPath.install({
-    key: {
-      protocol: PROTOCOL_SCTP,
-      source: ENDPOINT,
-      destination: VIP,
-      sourcePort: ENDPOINT_PORT,
-      destinationPort: natPort,
+    {
+      key: {
+        protocol,
+        source: ENDPOINT,
+        destination: VIP,
+        sourcePort: ENDPOINT_PORT,
+        destinationPort: natPort,
+      },
+      newSource: VIP,
+      newDestination: client,
+      newSourcePort: SERVICE_PORT,
+      newDestinationPort: SOURCE_PORT + n,
+      direction: "down",
     },
-    newSource: VIP,
-    newDestination: client,
-    newSourcePort: SERVICE_PORT,
-    newDestinationPort: SOURCE_PORT + n,
-    tag: TAG,
-    direction: "down",
-    pending: false,
-    heartbeatOnly: false,
-    learn: false,
-    session: n + 1,
-  });
-  if (!up || !down) throw new Error("the flow table is full");
+  ];
+}
+
+function install(fastPath: Forwarder.FastPath, n: number): boolean {
+  const shared = { tag: TAG, pending: false, heartbeatOnly: false, learn: false, session: n + 1 };
+  return directions(PROTOCOL_SCTP, n).every((rewrite) => fastPath.install({ ...rewrite, ...shared }));
+}
+
+function installPlain(fastPath: Forwarder.FastPath, n: number, protocol: number): boolean {
+  const shared = { handshake: false, learn: false, assured: true, session: n + 1 };
+  const tcp = protocol === PROTOCOL.TCP ? { tcp: { windowScale: 7, shift: 0 } } : {};
+  return directions(protocol, n).every((rewrite) =>
+    fastPath.plain.install({ ...rewrite, ...shared, ...tcp }),
+  );
 }
 
 export function clientBytes(n: number): Buffer {
@@ -90,9 +100,9 @@ export function clientBytes(n: number): Buffer {
 }
 
 if (import.meta.main) {
-  const [mode, forwarder] = process.argv.slice(2) as [SubjectMode, string];
+  const [mode, forwarder, protocol] = process.argv.slice(2) as [SubjectMode, string, string];
   const fastPath = await openSubject((await import(forwarder)) as typeof Forwarder, mode);
-  fill(fastPath);
+  fill(fastPath, Number(protocol));
   process.once("disconnect", () => void fastPath.uninstall().finally(() => process.exit(0)));
   process.send?.("ready");
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
+#include <linux/in.h>
 #include <linux/ip.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -26,9 +27,12 @@ struct hf_generator {
 	__u32 sctp_length;
 	/* Ethernet, IPv4 and SCTP headers of a packet whose source is zero and whose source port is the first. */
 	__u8 head[HEAD_SIZE];
-	__u16 spare;
+	/* TCP and UDP only: the checksum of a packet whose source and source port are zero, as it stands there. */
+	__u16 checksum;
 	/* INITs only: how many addresses there are, a power of two, less one. */
 	__u32 source_mask;
+	/* TCP and UDP only: where the checksum stands in the frame. */
+	__u32 checksum_offset;
 };
 
 struct {
@@ -97,6 +101,41 @@ int generate(struct xdp_md *ctx)
 	return bpf_redirect(settings->ifindex, 0);
 }
 
+/* TCP or UDP, of the next flow. */
+SEC("xdp")
+int generate_plain(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 zero = 0, flow, source, delta;
+	struct hf_generator *settings = bpf_map_lookup_elem(&hf_generator, &zero);
+	struct hf_progress *own = progress();
+	struct iphdr *ip = data + ETH_HLEN;
+	__be16 *port = data + ETH_HLEN + 20;
+	__u16 *checksum;
+
+	if (!settings || !own || data + HEAD_SIZE > end)
+		return XDP_ABORTED;
+	if (own->sent % CLOCK_PERIOD == 0) {
+		own->last_ns = bpf_ktime_get_ns();
+		if (!own->sent)
+			own->first_ns = own->last_ns;
+	}
+	own->sent++;
+	flow = own->next_flow;
+	own->next_flow = flow + 1 < settings->flow_count ? flow + 1 : 0;
+	__builtin_memcpy(data, settings->head, HEAD_SIZE);
+	checksum = data + (settings->checksum_offset & 63);
+	if ((void *)(checksum + 1) > end)
+		return XDP_ABORTED;
+	source = bpf_htonl(settings->source + flow);
+	delta = (source & 0xffff) + (source >> 16);
+	ip->saddr = source;
+	ip->check = apply_delta(ip->check, delta);
+	*port = bpf_htons(settings->source_port + flow);
+	*checksum = apply_delta(settings->checksum, delta + *port);
+	return bpf_redirect(settings->ifindex, 0);
+}
+
 /* Client n has address n modulo the addresses, then the next port, and tag n. The head's source port is the first one, the
  * frame's initiate tag is zero, and so are both in its checksum's sum.
  */
@@ -143,7 +182,9 @@ static __always_inline void receive(void *data, void *end)
 	struct iphdr *ip = data + ETH_HLEN;
 	struct hf_progress *own;
 
-	if ((void *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->protocol != 132)
+	if ((void *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP))
+		return;
+	if (ip->protocol != IPPROTO_SCTP && ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
 		return;
 	own = progress();
 	if (own)
