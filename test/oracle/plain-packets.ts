@@ -27,6 +27,8 @@ export const PLAIN_FAMILIES: readonly PlainFamily[] = [
   },
 ];
 export const SERVED_PORT = 8080;
+/** Not everybody may begin there. */
+export const PICKY_PORT = 8443;
 export const ENDPOINT_PORT = 80;
 
 /** A packet to be built around what a flow believes when it is its turn. */
@@ -137,7 +139,7 @@ export function buildPlain(plan: PacketPlan, flow: PlainFlow, own: Believed, oth
   const payload = isTcp ? segment(plan, sequence, acknowledged) : datagram(plan);
   const noFlow = plan.shape === "noFlow";
   write16(payload, 0, noFlow && plan.detail & 1 ? plan.detail : key.sourcePort);
-  write16(payload, 2, noFlow && plan.detail & 2 ? plan.detail >> 1 : key.destinationPort);
+  write16(payload, 2, noFlow ? strangePort(plan.detail) : key.destinationPort);
   if (plan.shape === "quoted") return quoting(plan, flow, payload);
   const packet = encodeIp({
     source: addressBytes(key.source),
@@ -149,6 +151,10 @@ export function buildPlain(plan: PacketPlan, flow: PlainFlow, own: Believed, oth
   const shaped = shapedAs(plan, packet);
   finish(shaped, plan.checksum);
   return shaped;
+}
+
+function strangePort(detail: number): number {
+  return [SERVED_PORT, PICKY_PORT, detail >> 1][detail % 3] as number;
 }
 
 function segment(

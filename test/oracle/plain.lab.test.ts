@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import type { FlowKey, PlainEntry, PlainFlow } from "@holdfast/forwarder";
 import { reverseKey } from "@holdfast/forwarder/testing";
 import type { TestProgram } from "@holdfast/forwarder/testing/programs";
-import { seededRandom } from "@holdfast/model";
+import { type Prefix, parsePrefix, seededRandom } from "@holdfast/model";
 import { PROTOCOL } from "@holdfast/sctp";
 import fc from "fast-check";
 import { Oracle } from "./oracle.ts";
@@ -13,6 +13,7 @@ import {
   buildPlain,
   ENDPOINT_PORT,
   isUnfinished,
+  PICKY_PORT,
   PLAIN_FAMILIES,
   packetPlan,
   SERVED_PORT,
@@ -91,8 +92,17 @@ describe("TCP and UDP: BPF against the reference", { skip: obstacle }, () => {
       let oracle: Oracle;
       before(() => {
         const ports = [PROTOCOL.TCP, PROTOCOL.UDP].map((protocol) => ({ protocol, port: SERVED_PORT }));
+        const picky = (vip: string) => {
+          const allowed = vip.includes(":") ? ["fd00:1::2/128"] : ["10.1.0.1/32", "10.1.0.4/30"];
+          const allowedSources = allowed.map((text) => parsePrefix(text) as Prefix);
+          return ports.map((served) => ({ ...served, port: PICKY_PORT, allowedSources }));
+        };
         oracle = new Oracle({
-          local: PLAIN_FAMILIES.map(({ vip }) => ({ address: vip, owned: true, ports })),
+          local: PLAIN_FAMILIES.map(({ vip }) => ({
+            address: vip,
+            owned: true,
+            ports: [...ports, ...picky(vip)],
+          })),
           endpoints: PLAIN_FAMILIES.flatMap(({ endpoint }) =>
             ports.map(({ protocol }) => ({ protocol, address: endpoint, port: ENDPOINT_PORT })),
           ),
@@ -122,7 +132,14 @@ describe("TCP and UDP: BPF against the reference", { skip: obstacle }, () => {
         );
         const { reference, bpf } = oracle.drops(program);
         assert.deepEqual(bpf, reference);
-        for (const reason of ["tcp-window", "tcp-flags", "tcp-header", "udp-length", "port-not-served"])
+        for (const reason of [
+          "tcp-window",
+          "tcp-flags",
+          "tcp-header",
+          "udp-length",
+          "port-not-served",
+          "source-not-allowed",
+        ])
           assert.ok((bpf.get(`drop.${reason}`) ?? 0) > 0, reason);
         for (const what of ["forwarded", "punted", "dropped"] as const)
           assert.ok(oracle.compared[what] > RUN_COUNT, `only ${oracle.compared[what]} ${what}`);

@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { describeAllowedSources } from "./compliance/allowed-sources.ts";
 import { describeForwarding } from "./compliance/forwarding.ts";
 import { describeNeighbours } from "./compliance/neighbours.ts";
+import { describePlain } from "./compliance/plain.ts";
 import { describePunts } from "./compliance/punts.ts";
 import type { Harness, Rig, RigOptions } from "./compliance/rig.ts";
 import { describeTables } from "./compliance/tables.ts";
@@ -32,6 +33,7 @@ export function describeFastPath(name: string, harness: Harness): void {
   describe(`fast path: ${name}`, () => {
     describeForwarding(withRig);
     describePunts(withRig);
+    describePlain(withRig);
     describeTables(withRig);
     describeNeighbours(withRig);
     describeAllowedSources(withRig);

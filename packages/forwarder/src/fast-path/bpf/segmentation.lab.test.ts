@@ -1,9 +1,10 @@
-// Super-packets of a local stack's segmentation offload. No wire makes them without SCTP in the kernel, and virtio's
-// header has no word for them: the program runs on one without a wire.
+// Super-packets of a local stack's segmentation offload, or of what a device put together. No wire makes those of
+// SCTP without it in the kernel, and virtio's header has no word for them: the program runs on one without a wire.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { encodeData } from "@holdfast/sctp";
+import { encodeData, PROTOCOL } from "@holdfast/sctp";
 import { labObstacle } from "../compliance/lab.ts";
+import { plainDown, plainPackets } from "../compliance/plain-world.ts";
 import { hex } from "../compliance/rig.ts";
 import { arriving, downFlow, FAMILIES, LOCAL, leaving } from "../compliance/world.ts";
 import { TestRunner } from "./test-run.ts";
@@ -44,3 +45,38 @@ for (const family of FAMILIES) {
     },
   );
 }
+
+for (const family of FAMILIES)
+  for (const [name, protocol, overhead] of [
+    ["TCP", PROTOCOL.TCP, 20],
+    ["UDP", PROTOCOL.UDP, 8],
+  ] as const)
+    test(
+      `${family.name} ${name}: a super-packet passes whole where its parts fit, and is too big where they do not`,
+      obstacle === undefined ? {} : { skip: obstacle },
+      () => {
+        const runner = new TestRunner({ flowCountMax: 16, mtu: MTU });
+        try {
+          runner.local.setLocal(LOCAL);
+          const flow = plainDown(family, protocol);
+          assert.ok(runner.plain.install(flow));
+          const { arriving: packet, leaving: expected } = plainPackets(flow, {
+            payload: new Uint8Array(2_700),
+          });
+          const headers = (family.name === "IPv4" ? 20 : 40) + overhead;
+          const whole = runner.run("tc", packet, SEGMENT_COUNT, MTU - headers);
+          assert.equal(whole.action, "redirect");
+          assert.equal(hex(whole.packet), hex(expected));
+          for (const punts of [
+            runner.run("tc", packet, SEGMENT_COUNT, MTU - headers + 1).punts,
+            runner.run("tc", packet).punts,
+          ])
+            assert.deepEqual(
+              punts.map(({ reason, mtu }) => [reason, mtu]),
+              [["tooBig", MTU]],
+            );
+        } finally {
+          runner.close();
+        }
+      },
+    );

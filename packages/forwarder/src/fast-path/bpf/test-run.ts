@@ -1,4 +1,5 @@
-// Runs a program on one packet without a wire (bpf_prog_test_run): what the oracle test compares, and benchmarks time.
+// Runs a program on one packet without a wire (bpf_prog_test_run): what the oracle test compares, and
+// benchmarks time.
 import { libbpf, options } from "../../kernel/libbpf.ts";
 import { errnoName, putAddress } from "../../kernel/libc.ts";
 import type { Punt } from "../port.ts";
@@ -19,9 +20,10 @@ const OUT_SIZE_MAX = 8192;
 const LOOPBACK_INDEX = 1;
 const NEXTHOP_INDEX = 1;
 const RING_BYTES = 1 << 20;
-/** struct __sk_buff up to and with gso_segs. */
-const CONTEXT_SIZE = 168;
+/** struct __sk_buff up to and with gso_size. */
+const CONTEXT_SIZE = 184;
 const CONTEXT_GSO_SEGMENTS_OFFSET = 164;
+const CONTEXT_GSO_SIZE_OFFSET = 176;
 
 export type TestProgram = "xdp" | "tc";
 
@@ -46,7 +48,10 @@ const ACTIONS: Readonly<Record<TestProgram, ReadonlyMap<number, TestRunResult["a
   ]),
 };
 
-/** Programs and maps of their own, attached to nothing and pinned nowhere; every next hop is there, at any size. */
+/**
+ * Programs and maps of their own, attached to nothing and pinned nowhere; every next hop is there, at any
+ * size.
+ */
 export class TestRunner {
   readonly plane: DataPlane;
   readonly flows: FlowTable;
@@ -111,10 +116,11 @@ export class TestRunner {
   }
 
   /**
-   * Runs the program on an IP packet of at most about 3,500 bytes, in a frame to the interface's own MAC. `segments`: the
-   * packets that segmentation offload would make of it, TC only.
+   * Runs the program on an IP packet of at most about 3,500 bytes, in a frame to the interface's own MAC.
+   * `segments`: the packets that segmentation offload would make of it, TC only; `segmentSize`: payload
+   * bytes of each.
    */
-  run(program: TestProgram, packet: Uint8Array, segments?: number): TestRunResult {
+  run(program: TestProgram, packet: Uint8Array, segments?: number, segmentSize: number = 0): TestRunResult {
     const size = ETH_HEADER_SIZE + packet.length;
     this.#in.fill(0, 0, 12);
     this.#in.writeUInt16BE((packet[0] as number) >>> 4 === 6 ? 0x86dd : 0x0800, 12);
@@ -122,6 +128,7 @@ export class TestRunner {
     this.#options.writeUInt32LE(size, 24);
     this.#options.writeUInt32LE(OUT_SIZE_MAX, 28);
     this.#context.writeUInt32LE(segments ?? 0, CONTEXT_GSO_SEGMENTS_OFFSET);
+    this.#context.writeUInt32LE(segmentSize, CONTEXT_GSO_SIZE_OFFSET);
     if (segments === undefined) this.#options.writeBigUInt64LE(0n, 32);
     else putAddress(this.#options, 32, this.#context);
     this.#options.writeUInt32LE(segments === undefined ? 0 : CONTEXT_SIZE, 48);

@@ -6,7 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { addressBytes } from "@holdfast/model";
-import { IpHeader, read16, write16 } from "@holdfast/sctp";
+import { IpHeader, PROTOCOL, read16, write16 } from "@holdfast/sctp";
 import koffi from "koffi";
 import { check, libc, setOption } from "../../kernel/libc.ts";
 import { SOL_PACKET } from "../../kernel/numbers.ts";
@@ -129,6 +129,12 @@ export function labHarness(
 
 const PACKET_VNET_HDR = 15;
 
+const CHECKSUM_OFFSETS: ReadonlyMap<number, number> = new Map([
+  [PROTOCOL.SCTP, 8],
+  [PROTOCOL.TCP, 16],
+  [PROTOCOL.UDP, 6],
+]);
+
 /** Frames as large as any that segmentation offload makes. */
 const FRAME_SIZE_MAX = 66_000;
 
@@ -168,7 +174,7 @@ export class Wire {
     const view = new DataView(prefixed.buffer);
     view.setUint8(0, 1);
     view.setUint16(6, start, true);
-    view.setUint16(8, 8, true);
+    view.setUint16(8, CHECKSUM_OFFSETS.get(this.#header.protocol) ?? 8, true);
     prefixed.set(frame, 10);
     const fd = openPacketSocket(this.near.index, (each) => setOption(each, SOL_PACKET, PACKET_VNET_HDR, 1));
     try {

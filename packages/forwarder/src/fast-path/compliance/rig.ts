@@ -23,7 +23,7 @@ export interface Link {
   injectFrame(side: Side, frame: Uint8Array): void;
   /** Every frame that came out on that side since the rig was opened. */
   receivedFrames(side: Side): readonly Uint8Array[];
-  /** Like `inject`, of a packet whose SCTP checksum a local stack left to the device (CHECKSUM_PARTIAL). */
+  /** Like `inject`, of a packet whose checksum a local stack left to the device (CHECKSUM_PARTIAL). */
   injectPartial(side: Side, packet: Uint8Array): void;
 }
 
