@@ -83,7 +83,8 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	if (ip->protocol != IPPROTO_SCTP_NUMBER || ip->frag_off & FRAGMENT_MASK || header < sizeof(*ip) ||
 	    total < header + sizeof(*sctp)) {
 		if (is_plain(ip->protocol) && !(ip->frag_off & FRAGMENT_MASK) && header >= sizeof(*ip) &&
-		    total >= header && total + IP_OFFSET <= NAME(frame_length)(ctx))
+		    total >= header &&
+		    (data + IP_OFFSET + total <= end || total + IP_OFFSET <= NAME(frame_length)(ctx)))
 			return NAME(frame_plain4)(ctx);
 		return NAME(other4)(ctx);
 	}

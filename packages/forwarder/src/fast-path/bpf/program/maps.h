@@ -23,7 +23,7 @@ struct {
 	__type(value, struct hf_flow6);
 } hf_flows6 SEC(".maps");
 
-/* TCP and UDP. Without room beforehand: who serves SCTP alone pays nothing. */
+/* TCP and UDP. Without room beforehand: who serves SCTP alone pays for the buckets. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
