@@ -234,12 +234,13 @@ static __always_inline __u32 budget_of(__u32 reason, __u32 flags)
 		return flags & HF_PUNT_PROVEN ? HF_BUDGET_FRAGMENT_KNOWN : HF_BUDGET_FRAGMENT;
 	if (reason == HF_PUNT_END)
 		return HF_BUDGET_END;
+	/* An endpoint's without a flow is nobody's answer: only after a take-over somebody may know it. */
+	if (reason == HF_PUNT_DATAGRAM)
+		return flags & HF_PUNT_PROVEN ? HF_BUDGET_STRAY : HF_BUDGET_DATAGRAM;
 	if (flags & HF_PUNT_PROVEN)
 		return HF_BUDGET_PROVEN;
 	if (reason == HF_PUNT_SYN)
 		return HF_BUDGET_SYN;
-	if (reason == HF_PUNT_DATAGRAM)
-		return HF_BUDGET_DATAGRAM;
 	if (flags & HF_PUNT_PLAIN)
 		return HF_BUDGET_STRAY;
 	switch (reason) {
