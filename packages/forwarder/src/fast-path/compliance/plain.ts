@@ -28,8 +28,12 @@ const WINDOW = 262_140;
 
 export function describePlain(withRig: WithRig): void {
   for (const family of FAMILIES) {
-    for (const [name, protocol] of PROTOCOLS) describeForwarding(withRig, family, name, protocol);
+    for (const [name, protocol] of PROTOCOLS) {
+      describeForwarding(withRig, family, name, protocol);
+      describeTold(withRig, family, name, protocol);
+    }
     describeConnections(withRig, family);
+    describeForged(withRig, family);
   }
   describeTables(withRig);
 }
@@ -101,6 +105,18 @@ function describeForwarding(withRig: WithRig, family: WorldFamily, name: string,
     }
   });
 
+  if (protocol !== PROTOCOL.UDP) return;
+  withRig(title("a checksum of zero stays zero"), async (rig) => {
+    install(rig, ...both);
+    for (const flow of both) await passes(rig, flow, { payload: PAYLOAD, checksum: 0 });
+  });
+}
+
+/** What the slow path hears of. */
+function describeTold(withRig: WithRig, family: WorldFamily, name: string, protocol: number): void {
+  const title = (text: string) => `${family.name} ${name}: ${text}`;
+  const both = [plainUp(family, protocol), plainDown(family, protocol)];
+
   withRig(
     title("without a flow: from clients to served ports, from endpoints; nothing else"),
     async (rig) => {
@@ -153,12 +169,6 @@ function describeForwarding(withRig: WithRig, family: WorldFamily, name: string,
       ["handshake", PLAIN_SESSION, false],
     );
     assert.equal(rig.received("client").length, 0);
-  });
-
-  if (protocol !== PROTOCOL.UDP) return;
-  withRig(title("a checksum of zero stays zero"), async (rig) => {
-    install(rig, ...both);
-    for (const flow of both) await passes(rig, flow, { payload: PAYLOAD, checksum: 0 });
   });
 }
 
@@ -220,6 +230,12 @@ function describeConnections(withRig: WithRig, family: WorldFamily): void {
     await passes(rig, up);
     assert.deepEqual(marks(), [false, false]);
   });
+}
+
+function describeForged(withRig: WithRig, family: WorldFamily): void {
+  const title = (text: string) => `${family.name} TCP: ${text}`;
+  const up = plainUp(family, PROTOCOL.TCP);
+  const down = plainDown(family, PROTOCOL.TCP);
 
   withRig(
     title("forged resets and FINs outside the window are dropped, counted, and change nothing"),
