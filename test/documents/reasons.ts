@@ -112,6 +112,8 @@ export const SLOW_PATH_DROPS: Readonly<Record<SlowPathDropReason, string>> = {
   "endpoint-begins":
     "An INIT from an endpoint's own address and port to its own service: no client's, and `endpointsMayBegin` does not send it to a peer.",
   "nat-port-rate": "`natPort: require`: more clients need a port of another member than those are asked for.",
+  "syn-rate":
+    "One more SYN into an open TCP connection within the second: one was let through to the endpoint.",
   "source-not-allowed":
     "An INIT from an address that the service's `allowedSources` do not have, which the fast path did not see.",
 };
@@ -154,6 +156,11 @@ export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
   "sessions-stray":
     "Sessions ended because their service or endpoint was deleted while nobody ran, as a majority knows.",
   "endpoints-began": "Associations that endpoints began with their service's peer.",
+  "connections-begun": "SYNs of new TCP connections that were given an endpoint.",
+  "connections-opened": "TCP handshakes that were done.",
+  "exchanges-begun": "First datagrams of clients' ports that were given an endpoint.",
+  "syns-into-connections":
+    "SYNs into open TCP connections that were let through to the endpoint, which judges them (RFC 5961).",
   "nat-ports-asked": "Clients whose own port is in another member's slot, or in nobody's.",
   "nat-ports-borrowed": "… and was lent.",
   "nat-ports-lent": "Ports that this member lent, or voted for.",

@@ -11,5 +11,8 @@ const ALL: Readonly<Record<PhaseName, 0>> = {
   shutdown: 0,
   shutdownAck: 0,
   closed: 0,
+  opening: 0,
+  closing: 0,
+  timeWait: 0,
 };
 export const PHASES = Object.keys(ALL) as PhaseName[];

@@ -29,7 +29,7 @@ import { lenderGone } from "./embryos/ports.ts";
 import { publish } from "./embryos/publish.ts";
 import { EndpointGuard } from "./endings/endpoint-guard.ts";
 import { type ConfirmRemoved, Strays } from "./endings/strays.ts";
-import type { FastPath, Punt, ServedPort } from "./fast-path/port.ts";
+import type { FastPath, Punt } from "./fast-path/port.ts";
 import { probedEndpoints } from "./health/checks.ts";
 import { addressesDown, isEndpointUp } from "./health/endpoint-addresses.ts";
 import { EndpointHealth, type Verdict, type VerdictChange } from "./health/endpoint-health.ts";
@@ -53,11 +53,13 @@ import type { ClientFilterOptions } from "./path-mapping/client-filter.ts";
 import { moveVips } from "./path-mapping/moved-vips.ts";
 import { ProbeOutcomes } from "./path-mapping/probes.ts";
 import { Associations } from "./selection/associations.ts";
-import { ServiceRegistry, servedPort } from "./services/registry.ts";
+import { ServiceRegistry } from "./services/registry.ts";
+import { localAddresses, type VipPlacement } from "./services/served.ts";
 import { describeSession, type SessionDescription } from "./sessions/description.ts";
 import { Follower } from "./sessions/follower.ts";
 import { SessionKeeper } from "./sessions/session-keeper.ts";
 import { Dispatcher } from "./slow-path/dispatcher.ts";
+import { PlainRoom, type PlainRoomOptions, withSharedProbes } from "./slow-path/plain/create.ts";
 import { Unaccepted } from "./slow-path/sctp/acceptance.ts";
 import { Beginnings } from "./slow-path/sctp/beginning.ts";
 import { SctpHandler } from "./slow-path/sctp/handler.ts";
@@ -95,17 +97,12 @@ export interface ForwarderOptions {
   readonly verdictQuorum?: () => number;
   /** Probes endpoints and forms this member's verdicts. Absent: `setVerdict` alone does. */
   readonly probes?: { readonly channel: ProbeChannel; readonly settings?: Partial<ProbeSettings> };
+  /** Of TCP and UDP. */
+  readonly plain?: Omit<PlainRoomOptions, "memberNumberCount">;
   /** How other members are asked for clients' own ports; absent: only this member's slots have them. */
   readonly lending?: PortLending;
   /** What clients are believed. */
   readonly clients?: Omit<ClientFilterOptions, "isOwn">;
-}
-
-/** What this member must do for one VIP (`VipDuty`), with the successor as the fast path needs it. */
-export interface VipPlacement {
-  readonly vip: Address;
-  readonly owned: boolean;
-  readonly successor?: { readonly interfaceIndex: number; readonly mac: Uint8Array };
 }
 
 export interface ForwarderCounters {
@@ -136,6 +133,8 @@ export type ForwarderEvent =
     };
 
 export interface Forwarder {
+  /** Of TCP and UDP: flows, and health of their endpoints. */
+  readonly plain: PlainRoom;
   /** Replaces all services. Living associations of what stays are not touched; those of removed endpoints are told. */
   setServices(services: readonly Service[]): void;
   /** Hosts of no service that are asked all the same, for whoever wants to know how they are. */
@@ -197,12 +196,18 @@ export interface Forwarder {
 }
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  return new SlowPathForwarder(options);
+  return new SlowPathForwarder(withSharedProbes(options));
+}
+
+function checkNumber(memberNumber: number, memberNumberCount: number): void {
+  if (memberNumberOfPort(memberNumber, memberNumberCount) !== memberNumber)
+    throw new RangeError(`member number ${memberNumber} does not fit ${memberNumberCount} members`);
 }
 
 class SlowPathForwarder implements Forwarder {
   readonly #core: Core;
   readonly #counters = new Counters();
+  readonly plain: PlainRoom;
   readonly #dispatcher: Dispatcher;
   readonly #sctp: SctpHandler;
   readonly #housekeeping: Housekeeping;
@@ -225,9 +230,7 @@ class SlowPathForwarder implements Forwarder {
     const limits: ForwarderLimits = { ...LIMITS_DEFAULT, ...options.limits };
     const { fastPath, table, clock, random, memberNumber } = options;
     const memberNumberCount = options.memberNumberCount ?? MEMBER_NUMBER_COUNT_DEFAULT;
-    if (memberNumberOfPort(memberNumber, memberNumberCount) !== memberNumber) {
-      throw new RangeError(`member number ${memberNumber} does not fit ${memberNumberCount} members`);
-    }
+    checkNumber(memberNumber, memberNumberCount);
     const counters = this.#counters;
     const registry = new ServiceRegistry();
     const { lending } = options;
@@ -283,10 +286,8 @@ class SlowPathForwarder implements Forwarder {
       countMax: limits.heldPacketCountMax,
       retry: (input) => this.#sctp.input(input),
     });
-    const isOwn = (address: Address) =>
-      registry.isVip(address) ||
-      this.#memberAddresses.has(address) ||
-      options.isMemberAddress?.(address) === true;
+    const { isMemberAddress = () => false } = options;
+    const isOwn = (address: Address) => this.#isOwn(address) || isMemberAddress(address);
     this.#core = {
       fastPath,
       table,
@@ -335,7 +336,9 @@ class SlowPathForwarder implements Forwarder {
     });
     this.#core.health.onSuspicion((endpoint) => this.#prober?.probeNow(endpoint));
     this.#sctp = new SctpHandler(this.#core);
-    this.#dispatcher = new Dispatcher(this.#core, limits, new Map([[PROTOCOL_SCTP, this.#sctp]]));
+    this.plain = new PlainRoom(this.#core, { ...options.plain, memberNumberCount });
+    const handlers = this.plain.with(PROTOCOL_SCTP, this.#sctp);
+    this.#dispatcher = new Dispatcher(this.#core, limits, handlers);
     // Before any flow is installed: what an earlier run left says which handles and ports are taken.
     this.#adoption = new Adoption(this.#core, memberNumberCount);
     this.#guard = new EndpointGuard(this.#core, (event) => this.#emit(event));
@@ -393,7 +396,9 @@ class SlowPathForwarder implements Forwarder {
     this.#placeEndpoints();
   }
 
-  setServices(services: readonly Service[]): void {
+  setServices(all: readonly Service[]): void {
+    this.plain.setServices(all);
+    const services = all.filter(({ protocol }) => protocol === PROTOCOL_SCTP);
     const { registry, health, sessions, table, associations } = this.#core;
     this.#guard.beforeServices(services);
     registry.set(services);
@@ -433,11 +438,13 @@ class SlowPathForwarder implements Forwarder {
   setOwnership(placements: readonly VipPlacement[]): void {
     this.#placements = placements;
     this.#owned = new Set(placements.filter((p) => p.owned).map((p) => p.vip));
+    this.plain.setOwned(this.#owned);
     this.#place();
   }
 
   start(): void {
     this.#housekeeping.start();
+    this.plain.start();
     this.#core.fastPath.start();
   }
 
@@ -445,6 +452,7 @@ class SlowPathForwarder implements Forwarder {
     this.#stopped = true;
     this.#housekeeping.stop();
     this.#prober?.stop();
+    this.plain.stop();
     this.#unsubscribe?.();
     this.#unsubscribe = undefined;
   }
@@ -514,11 +522,12 @@ class SlowPathForwarder implements Forwarder {
   }
 
   removeSession(id: SessionId): boolean {
-    return this.#guard.endSession(id, "operator");
+    return this.#guard.endSession(id, "operator") || this.plain.removeFlow(id);
   }
 
   publish(question: SessionQuestion): void {
     const { nursery } = this.#core;
+    this.plain.publish(question);
     for (const embryo of [...nursery.matching(question)]) if (!embryo.published) publish(this.#core, embryo);
   }
 
@@ -533,36 +542,15 @@ class SlowPathForwarder implements Forwarder {
   }
 
   #place(): void {
-    const { registry, fastPath } = this.#core;
-    const ports = new Map<Address, ServedPort[]>();
-    for (const entry of registry.entries) {
-      for (const vip of entry.service.vips) {
-        if (this.#unserved.has(vip)) continue;
-        const list = ports.get(vip);
-        if (list === undefined) ports.set(vip, [servedPort(entry, vip)]);
-        else list.push(servedPort(entry, vip));
-      }
-    }
-    const placements = new Map(this.#placements.map((placement) => [placement.vip, placement]));
-    fastPath.setLocal(
-      [...ports].map(([address, served]) => {
-        const placement = placements.get(address);
-        return {
-          address,
-          owned: placement?.owned ?? false,
-          ports: served,
-          ...(placement?.successor === undefined ? {} : { successor: placement.successor }),
-        };
-      }),
-    );
+    const registries = [this.#core.registry, ...this.plain.registries];
+    this.#core.fastPath.setLocal(localAddresses(registries, this.#unserved, this.#placements));
     this.#placeEndpoints();
   }
 
   #placeEndpoints(): void {
     const { registry, fastPath } = this.#core;
-    fastPath.setEndpoints(
-      registry.endpointList().map((endpoint) => ({ ...endpoint, protocol: PROTOCOL_SCTP })),
-    );
+    const own = registry.endpointList().map((endpoint) => ({ ...endpoint, protocol: PROTOCOL_SCTP }));
+    fastPath.setEndpoints([...own, ...this.plain.endpoints()]);
     if (!this.#stopped) this.#prober?.setEndpoints(probedEndpoints(registry, this.#hosts));
   }
 
@@ -604,6 +592,11 @@ class SlowPathForwarder implements Forwarder {
         );
     }
     registry.setTwins(twins);
+  }
+
+  #isOwn(address: Address): boolean {
+    const isVip = this.#core.registry.isVip(address) || this.plain.isVip(address);
+    return isVip || this.#memberAddresses.has(address);
   }
 
   #emit(event: ForwarderEvent): void {

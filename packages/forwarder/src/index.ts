@@ -26,7 +26,6 @@ export {
   type ForwarderCounters,
   type ForwarderEvent,
   type ForwarderOptions,
-  type VipPlacement,
 } from "./forwarder.ts";
 export type { EndpointHealth, Verdict, VerdictChange } from "./health/endpoint-health.ts";
 export {
@@ -51,4 +50,6 @@ export {
   type LoopInterfaces,
   patternOf,
 } from "./netlink/selection.ts";
+export type { VipPlacement } from "./services/served.ts";
 export type { FlowTotals, PathDescription, SessionDescription } from "./sessions/description.ts";
+export { PlainRoom } from "./slow-path/plain/create.ts";

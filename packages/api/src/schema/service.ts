@@ -106,13 +106,15 @@ export const EndpointRemovalSchema = Type.Object(
 );
 
 const idleSeconds = (defaultS: number, description: string) =>
-  Type.Optional(Type.Integer({ minimum: 1, maximum: 604_800, default: defaultS, description }));
+  Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 604_800, description: `${description} ${defaultS} when absent.` }),
+  );
 
 // The same bounds and defaults as the model's `protocolProblem` and IDLE_DEFAULTS.
 export const PlainIdleSchema = Type.Object(
   {
     establishedS: idleSeconds(7_440, "tcp: an open connection (RFC 5382 REQ-5)."),
-    transitoryS: idleSeconds(240, "tcp: one that opens, closes, or is open in one direction alone."),
+    transitoryS: idleSeconds(240, "tcp: one that opens, or has both FINs, or was reset."),
     flowS: idleSeconds(
       300,
       "udp: a flow with packets in both directions, more than a question and its answer.",
@@ -121,7 +123,6 @@ export const PlainIdleSchema = Type.Object(
   },
   {
     ...closed,
-    default: {},
     description: "tcp, udp: a flow without a packet in either direction for so long is forgotten, seconds.",
   },
 );
@@ -205,17 +206,15 @@ export const ServiceSpecSchema = Type.Object(
     idle: Type.Optional(PlainIdleSchema),
     replicate: Type.Optional(
       oneOf(["always", "long-lived", "never"], {
-        default: "long-lived",
         description:
-          "tcp, udp: which flows the other members know. always: from the endpoint's first answer on; long-lived: once replicateAfterMs old, and at once before a planned move; never.",
+          "tcp, udp, long-lived when absent: which flows the other members know. always: from the endpoint's first answer on; long-lived: once replicateAfterMs old, and at once before a planned move; never.",
       }),
     ),
     replicateAfterMs: Type.Optional(
       Type.Integer({
         minimum: 0,
         maximum: 3_600_000,
-        default: 1_000,
-        description: "tcp, udp: how old a flow is when long-lived replicates it, ms.",
+        description: "tcp, udp: how old a flow is when long-lived replicates it, ms; 1000 when absent.",
       }),
     ),
     announce: Type.Optional(ServiceAnnounceSchema),

@@ -12,8 +12,15 @@ export const PHASE_NAMES = [
   "shutdown",
   "shutdownAck",
   "closed",
+  // Of TCP and UDP.
+  "opening",
+  "closing",
+  "timeWait",
 ] as const;
-export const PhaseSchema = oneOf(PHASE_NAMES, { description: "What the tracker believes." });
+export const PhaseSchema = oneOf(PHASE_NAMES, {
+  description:
+    "What the tracker believes. Of tcp: opening, established, closing (one FIN is acknowledged), timeWait (both are), closed; of udp: opening until the client speaks again after an answer, established, closed.",
+});
 
 export const SESSION_PAGE_DEFAULT = 100;
 export const SESSION_PAGE_MAX = 1000;
@@ -35,6 +42,7 @@ export const SessionQuerySchema = Type.Object(
       }),
     ),
     phase: Type.Optional(PhaseSchema),
+    protocol: Type.Optional(oneOf(["sctp", "tcp", "udp"], { description: "Of this protocol alone." })),
     owner: Type.Optional(Type.String({ description: "A member that owns one of the session's VIPs." })),
     member: Type.Optional(
       Type.String({ description: "The member (name or number) that allocated the NAT port." }),

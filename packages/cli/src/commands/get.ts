@@ -90,17 +90,8 @@ export function addGetCommands(program: Command, context: Context): void {
     .description("the members as this one sees them")
     .action(async () => show(await context.client().listMembers(), MEMBER_COLUMNS));
 
-  get
-    .command("sessions")
+  withSessionFilters(get.command("sessions"))
     .description("sessions, filtered")
-    .option("--service <id>", "of this service, by id or name")
-    .option("--client <address>", "of this client")
-    .option("--vip <address>", "of services with this VIP")
-    .option("--endpoint <endpoint>", "at this endpoint: ADDRESS or ADDRESS:PORT")
-    .option("--nat-port <port>", "with this NAT port", integer)
-    .option("--phase <phase>", "in this phase")
-    .option("--owner <member>", "with a VIP that this member owns")
-    .option("--member <member>", "whose NAT port this member allocated")
     .option("--limit <count>", `at most so many (default ${SESSION_COUNT_SHOWN})`, integer)
     .option("--all", "all of them")
     .action(async (options: Partial<SessionQuery> & { all?: boolean }) => {
@@ -130,4 +121,17 @@ export function addGetCommands(program: Command, context: Context): void {
       if (context.format() === "json") printJson(context, session);
       else context.print(sessionText(session));
     });
+}
+
+function withSessionFilters(command: Command): Command {
+  return command
+    .option("--service <id>", "of this service, by id or name")
+    .option("--client <address>", "of this client")
+    .option("--vip <address>", "of services with this VIP")
+    .option("--endpoint <endpoint>", "at this endpoint: ADDRESS or ADDRESS:PORT")
+    .option("--nat-port <port>", "with this NAT port", integer)
+    .option("--phase <phase>", "in this phase")
+    .option("--protocol <protocol>", "sctp, tcp or udp")
+    .option("--owner <member>", "with a VIP that this member owns")
+    .option("--member <member>", "whose NAT port this member allocated");
 }

@@ -46,6 +46,13 @@ export const SLOW_PATH_EVENTS = [
   "nat-ports-lent",
   /** INITs of endpoints that were carried to their service's peer. */
   "endpoints-began",
+  /** TCP: SYNs that were given an endpoint, handshakes that were done. */
+  "connections-begun",
+  "connections-opened",
+  /** UDP: first datagrams of a client's port. */
+  "exchanges-begun",
+  /** SYNs into open connections that were let through to the endpoint (RFC 5961 §4). */
+  "syns-into-connections",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];
 

@@ -62,5 +62,7 @@ export const SLOW_PATH_DROP_REASONS = [
   "endpoint-begins",
   /** What would begin an association comes from where its service does not allow it. */
   "source-not-allowed",
+  /** TCP: one more SYN into an open connection within the second. */
+  "syn-rate",
 ] as const;
 export type SlowPathDropReason = (typeof SLOW_PATH_DROP_REASONS)[number];

@@ -54,6 +54,8 @@ export interface HealthProberOptions {
     speaks: boolean,
   ) => void;
   readonly listed?: Listed;
+  /** Whether SCTP is asked, too, where something else does not answer. Default: yes. */
+  readonly opinions?: boolean;
 }
 
 export interface ProbedEndpoint {
@@ -228,7 +230,8 @@ export class HealthProber {
     const { kind, path = "/", send = "", expect = "" } = target.check;
     const { address } = target.endpoint;
     const port = target.check.port ?? target.endpoint.port;
-    if (!asksItsSctp(target) && (target.missed > 0 || target.verdict === "down")) this.#askOpinion(target);
+    const hasOpinions = this.#options.opinions !== false && !asksItsSctp(target);
+    if (hasOpinions && (target.missed > 0 || target.verdict === "down")) this.#askOpinion(target);
     if (kind === "sctp") return this.#sctp.ask({ address, port }, target.sourcePort, tell);
     const question = { kind, address, port, path, send, expect };
     return kind === "ping"

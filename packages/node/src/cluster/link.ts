@@ -3,6 +3,8 @@
 import {
   type MemberName,
   noReplication,
+  PLAIN_SESSIONS,
+  type PlainRecord,
   type Replication,
   type ServiceId,
   type SessionId,
@@ -33,6 +35,8 @@ export interface DiskState {
 export interface ClusterLink {
   /** SCTP's sessions. */
   readonly table: SessionTable;
+  /** TCP's and UDP's: what the members share of them. */
+  readonly plain: SessionView<PlainRecord>;
   /** All sessions, of every kind; those included that are only carried. */
   readonly sessions: SessionTables;
   readonly replication: Replication;
@@ -85,9 +89,11 @@ export interface ClusterLink {
 /** One member alone: nothing to wait for, nobody to ask, nothing kept beyond the process. */
 export function createLoneLink(): ClusterLink {
   const table = new SessionView();
+  const plain = new SessionView<PlainRecord>(PLAIN_SESSIONS);
   return {
     table,
-    sessions: new SessionTables([table]),
+    plain,
+    sessions: new SessionTables([table, plain]),
     replication: noReplication,
     store: createLocalConfigurationStore(),
     storeKept: async () => {},

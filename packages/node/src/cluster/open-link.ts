@@ -43,6 +43,7 @@ export async function openLink(options: LinkOptions): Promise<ClusterLink> {
     clock,
     logger,
     view,
+    furtherViews: [view.plain],
   });
   return replicatedLink(sync, view, members);
 }
@@ -68,8 +69,8 @@ export function replicatedLink(sync: Sync, view: PublishingView, members: Member
   const nameOf = (number: number) =>
     members.current().members.find((member) => member.number === number)?.name;
   return {
-    table: sync.table,
-    sessions: new SessionTables([sync.table], () => sync.foreignSessions()),
+    ...{ table: sync.table, plain: view.plain },
+    sessions: new SessionTables([sync.table, view.plain], () => sync.foreignSessions()),
     replication: sync.replication,
     store: sync.configuration,
     storeKept: () => sync.configurationKept(),

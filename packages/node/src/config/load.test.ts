@@ -40,6 +40,7 @@ test("a service of the file gets its defaults", () => {
     restartNewAddresses: "abort",
     clientPrefixes: [],
     withdrawWhenDown: false,
+    allowedSources: [],
     endpointRemoval: { mode: "drain", graceS: 300 },
     natPort: "keep",
     endpointsMayBegin: false,

@@ -18,12 +18,10 @@ import {
   type MemberList,
   type Members,
   majorityOf,
-  PROTOCOL_SCTP,
   type Random,
-  type Service,
   systemRandom,
 } from "@holdfast/model";
-import type { EndpointHealthView } from "../api/sources.ts";
+import { TCP_UDP } from "@holdfast/sync";
 import type { ClusterLink } from "../cluster/link.ts";
 import { otherCount } from "../cluster/member-list.ts";
 import { portLending, serveLending } from "../cluster/port-lending.ts";
@@ -33,9 +31,9 @@ import type { OwnMember } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
 import { servingInterfaces, wantedInterfaces } from "../network/interfaces.ts";
 import type { NetworkWatch } from "../network/watch.ts";
-import { endpointKey, parseEndpointKey } from "../services/specification.ts";
 import type { TraceHub } from "../trace/hub.ts";
 import type { DataPlane } from "./data-plane.ts";
+import { endpointHealth } from "./endpoint-health.ts";
 import { limitsOf } from "./limits.ts";
 import { sessionCounters } from "./session-counters.ts";
 
@@ -117,7 +115,7 @@ export function composeDataPlane(
       link.caughtUp() && link.mayAllocate() && link.connected().length >= otherCount(members.current(), own),
     isRemoved: (place) => link.store.isDeleted(place),
     confirmRemoved: new StrayVotes(link, link.store, members, own).confirm,
-    ...probesOf(configuration, options.probeChannel),
+    ...{ ...probesOf(configuration, options.probeChannel), plain: plainOf(link) },
     clients: clientsOf(options),
     verdictQuorum: () => majorityOf(members.current()),
     lending: portLending(link, members, memberNumberCount, options.reservedNumbers),
@@ -149,7 +147,7 @@ export function composeDataPlane(
     },
     status: () => statusOf(fastPath),
     signOfLife: fastPath.signOfLifeModule,
-    setServices: (services) => forwarder.setServices(services.filter(isSctp)),
+    setServices: (services) => forwarder.setServices(services),
     setHosts: (hosts) => forwarder.setHosts(hosts),
     setVips: (vips) =>
       forwarder.setOwnership(
@@ -161,32 +159,8 @@ export function composeDataPlane(
       ),
     setUnserved: (vips) => forwarder.setUnserved(vips),
     nextHop: (address) => network.hopTo(address),
-    endpointHealth(_service, endpoint) {
-      const place = parseEndpointKey(endpoint);
-      if (place?.port === undefined || !configuration.health.enabled) return { health: "unknown" };
-      const { address, port } = place;
-      const addresses = forwarder.addressesOf({ address, port }).map((each) => {
-        const verdict = forwarder.health.verdictOf({ address: each, port });
-        const health: EndpointHealthView["health"] = verdict?.verdict ?? "unknown";
-        const reason = `${verdict?.reason ?? ""}${verdict?.speaks === true ? ", its SCTP answers" : ""}`;
-        return { address: each, health, ...(health === "down" && { reason }) };
-      });
-      const twins = forwarder.sameServerAs({ address, port }).map((each) => endpointKey(each, port));
-      const details = {
-        ...(addresses.length > 1 && { addresses }),
-        ...(twins.length > 0 && { sameServerAs: twins }),
-      };
-      if (addresses.every(({ health }) => health === "unknown")) return { health: "unknown", ...details };
-      // An endpoint with several addresses is up while one of them answers.
-      if (!forwarder.isEndpointUp({ address, port })) {
-        const reasons = addresses.map(
-          (each) => (addresses.length > 1 ? `${each.address}: ` : "") + (each.reason ?? ""),
-        );
-        return { health: "down", reason: reasons.join("; "), ...details };
-      }
-      const delays = forwarder.probeDelays({ address, port });
-      return { health: "up", ...details, ...(delays !== undefined && { delays }) };
-    },
+    endpointHealth: (service, endpoint) =>
+      configuration.health.enabled ? endpointHealth(forwarder, service, endpoint) : { health: "unknown" },
     onHealth: (listener) => {
       forwarder.onVerdict(listener);
     },
@@ -221,7 +195,9 @@ export function composeDataPlane(
   };
 }
 
-const isSctp = ({ protocol }: Service) => protocol === PROTOCOL_SCTP;
+function plainOf(link: ClusterLink): NonNullable<ForwarderOptions["plain"]> {
+  return { view: link.plain, mayReplicate: () => link.offered().includes(TCP_UDP) };
+}
 
 /** Characters of a verifier's words that are shown; all of them are in the log. */
 const REASON_LENGTH_MAX = 2_000;

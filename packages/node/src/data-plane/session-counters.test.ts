@@ -53,6 +53,7 @@ function mixedRecord(): SessionRecord {
 /** As the maps of the kernel are: there is no key of two families. */
 function counters(flows: ReadonlyMap<string, FlowCounters>) {
   return {
+    plain: { read: () => undefined },
     nowMs: () => 1_000,
     counters({ source, destination }: FlowKey) {
       assert.equal(familyOf(source), familyOf(destination));

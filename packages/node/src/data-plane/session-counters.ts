@@ -1,9 +1,10 @@
 // What this member's fast path counted for one session.
 import type { PathCounters } from "@holdfast/api";
-import type { FastPath, FlowCounters } from "@holdfast/forwarder";
+import type { FastPath, FlowCounters, FlowKey } from "@holdfast/forwarder";
 import {
   type Address,
   familyOf,
+  isPlain,
   kindOf,
   type MemberName,
   type Service,
@@ -20,12 +21,14 @@ const NOTHING: FlowCounters = { packets: 0, bytes: 0, lastSeenMs: 0 };
 export function sessionCounters(
   record: SessionEnvelope,
   service: Pick<Service, "vips" | "port">,
-  fastPath: Pick<FastPath, "counters" | "nowMs">,
+  fastPath: Pick<FastPath, "counters" | "nowMs"> & { readonly plain: Pick<FastPath["plain"], "read"> },
   member: MemberName,
 ): readonly PathCounters[] {
   const kind = kindOf(record.protocol);
   if (kind === undefined) return [];
   const candidate = kind.shownPort(record);
+  const countersOf = (key: FlowKey) =>
+    isPlain(key.protocol) ? fastPath.plain.read(key)?.state : fastPath.counters(key);
   const nowMs = fastPath.nowMs();
   const view = ({ packets, bytes, lastSeenMs }: FlowCounters) => ({
     packets,
@@ -43,7 +46,7 @@ export function sessionCounters(
         [...new Set([candidate.endpoint, ...(candidate.endpointAddresses ?? [])])]
           .filter(isOfFamily)
           .map((source) =>
-            fastPath.counters({
+            countersOf({
               protocol: record.protocol,
               source,
               destination: vip,
@@ -53,7 +56,7 @@ export function sessionCounters(
           ),
       );
     const ups = [...kind.clientsOf(record).keys()].filter(isOfFamily).flatMap((client) => {
-      const up = fastPath.counters({
+      const up = countersOf({
         protocol: record.protocol,
         source: client,
         destination: vip,

@@ -3,7 +3,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { RouterStatus } from "@holdfast/announcer";
 import type { DataPlaneStatus } from "@holdfast/api";
-import { PHASES } from "@holdfast/model";
+import { PHASE_NAMES } from "@holdfast/api";
 import { CAPABILITIES } from "@holdfast/sync";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { EventBus } from "../events/bus.ts";
@@ -230,7 +230,7 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
     labelNames: ["phase"],
     registers,
     collect() {
-      for (const phase of PHASES) this.set({ phase }, sources.catalogue.countOfPhase(phase));
+      for (const phase of PHASE_NAMES) this.set({ phase }, sources.catalogue.countOfPhase(phase));
     },
   });
   new Gauge({

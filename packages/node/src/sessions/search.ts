@@ -9,6 +9,7 @@ import {
   needleOfAddress,
   needleOfNumber,
   parseAddress,
+  protocolOf,
   type Service,
   type ServiceId,
   type SessionEnvelope,
@@ -162,6 +163,8 @@ class Filters implements Filter {
 function filterOf(query: Partial<SessionQuery>, sources: SearchSources): Filter {
   const filters = new Filters(sources);
   const { service, client, vip, endpoint, natPort, clientPort, tag, phase, owner, member } = query;
+  const protocol = query.protocol && protocolOf(query.protocol);
+  if (protocol !== undefined) filters.add((record) => record.protocol === protocol);
   const idsOf = (isIt: (each: Service) => boolean) =>
     sources.services().flatMap((each) => (isIt(each) ? [each.id] : []));
   if (service !== undefined) {

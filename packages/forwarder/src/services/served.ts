@@ -1,0 +1,33 @@
+// What the fast path is told of VIPs: where each is served, and who has it.
+import type { Address } from "@holdfast/model";
+import type { LocalAddress, ServedPort } from "../fast-path/port.ts";
+import { type ServiceRegistry, servedPort } from "./registry.ts";
+
+/** What this member must do for one VIP (`VipDuty`), with the successor as the fast path needs it. */
+export interface VipPlacement {
+  readonly vip: Address;
+  readonly owned: boolean;
+  readonly successor?: { readonly interfaceIndex: number; readonly mac: Uint8Array };
+}
+
+/** Every VIP of the registries' services but those of `unserved`. */
+export function localAddresses(
+  registries: Iterable<ServiceRegistry>,
+  unserved: ReadonlySet<Address>,
+  placements: readonly VipPlacement[],
+): LocalAddress[] {
+  const ports = new Map<Address, ServedPort[]>();
+  for (const registry of registries)
+    for (const entry of registry.entries)
+      for (const vip of entry.service.vips) {
+        if (unserved.has(vip)) continue;
+        const list = ports.get(vip);
+        if (list === undefined) ports.set(vip, [servedPort(entry, vip)]);
+        else list.push(servedPort(entry, vip));
+      }
+  const byVip = new Map(placements.map((placement) => [placement.vip, placement]));
+  return [...ports].map(([address, served]) => {
+    const { owned = false, successor } = byVip.get(address) ?? {};
+    return { address, owned, ports: served, ...(successor !== undefined && { successor }) };
+  });
+}

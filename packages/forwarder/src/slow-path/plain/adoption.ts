@@ -1,0 +1,118 @@
+// After a restart of the daemon the fast path still has the flows of the life before, and forwards. Records
+// of the store or of other members claim them; of the rest new records are made: which client talks to which
+// endpoint is all in the flows.
+import { isPlainEnded, MARK, memberNumberOfPort, type PlainRecord, PROTOCOL_TCP } from "@holdfast/model";
+import type { PlainFlow } from "../../fast-path/plain.ts";
+import { flowKeyText } from "../../path-mapping/flows.ts";
+import { type LocalFlow, newFlow } from "./flow.ts";
+import { install, makeFlow, type Room, reserve } from "./room.ts";
+
+const ADOPTED_COUNT_MAX_PER_TURN = 256;
+
+interface Orphan {
+  up: PlainFlow | undefined;
+  down: PlainFlow | undefined;
+}
+
+export class PlainAdoption {
+  readonly #room: Room;
+  readonly #memberNumberCount: number;
+  readonly #orphans = new Map<number, Orphan>();
+  /** By the key of its down flow, which is one's alone. */
+  readonly #byDown = new Map<string, number>();
+  readonly #begunMs: number;
+
+  constructor(room: Room, memberNumberCount: number) {
+    this.#room = room;
+    this.#memberNumberCount = memberNumberCount;
+    this.#begunMs = room.core.clock.nowMs();
+    let cursor: unknown;
+    do {
+      cursor = room.core.fastPath.plain.sweep(cursor, (flow) => {
+        this.#collect(flow);
+        return "keep";
+      });
+    } while (cursor !== undefined);
+  }
+
+  isOrphan(handle: number): boolean {
+    return this.#orphans.has(handle);
+  }
+
+  /** The handle under which the fast path has a record's flows already; the record has them from now on. */
+  claim(record: PlainRecord): number | undefined {
+    if (this.#byDown.size === 0 || isPlainEnded(record)) return undefined;
+    const { protocol, endpoint, endpointPort, vip, natPort } = record;
+    const key = flowKeyText({
+      ...{ protocol, source: endpoint, destination: vip },
+      ...{ sourcePort: endpointPort, destinationPort: natPort },
+    });
+    const handle = this.#byDown.get(key);
+    if (handle !== undefined) {
+      this.#byDown.delete(key);
+      this.#orphans.delete(handle);
+    }
+    return handle;
+  }
+
+  /** After the grace, what is left becomes records, a bounded number a turn. */
+  tick(nowMs: number): undefined {
+    const { core } = this.#room;
+    if (this.#orphans.size === 0 || nowMs - this.#begunMs < core.limits.adoptionGraceMs) return;
+    if (!core.isReady()) return;
+    let count = 0;
+    for (const [handle, orphan] of this.#orphans) {
+      if (++count > ADOPTED_COUNT_MAX_PER_TURN) return;
+      this.#orphans.delete(handle);
+      this.#adopt(handle, orphan);
+    }
+  }
+
+  /** Without a service, or with one direction alone, the next sweep takes them away. */
+  #adopt(handle: number, { up, down }: Orphan): undefined {
+    const { sides, flows, core } = this.#room;
+    if (up === undefined || down === undefined) return;
+    const { protocol, source: client, destination: vip, sourcePort, destinationPort } = up.key;
+    const entry = sides.get(protocol)?.registry.byVip(protocol, vip, destinationPort);
+    if (entry === undefined) return;
+    const natPort = up.newSourcePort;
+    const facts = {
+      ...{ protocol, serviceId: entry.service.id, vip, client, clientPort: sourcePort, natPort },
+      ...{ endpoint: up.newDestination, endpointPort: up.newDestinationPort },
+      ...{ windowScale: up.tcp?.windowScale ?? 0, shift: up.tcp?.shift ?? 0 },
+      marks: MARK.answered | (protocol === PROTOCOL_TCP ? 0 : MARK.lively),
+    };
+    core.counters.count("sessions-adopted");
+    const flow = makeFlow(this.#room, facts, "open", {
+      handle,
+      member: memberNumberOfPort(natPort, this.#memberNumberCount),
+    });
+    reserve(this.#room, flow.record);
+    flows.setSpent(flow, false);
+    install(this.#room, flow, false);
+  }
+
+  #collect(flow: PlainFlow): undefined {
+    const { session, direction, key } = flow;
+    let orphan = this.#orphans.get(session);
+    if (orphan === undefined) {
+      orphan = { up: undefined, down: undefined };
+      this.#orphans.set(session, orphan);
+    }
+    if (direction === "up") orphan.up = flow;
+    else {
+      orphan.down = flow;
+      this.#byDown.set(flowKeyText(key), session);
+      const { sourcePort, destinationPort, source, protocol } = key;
+      this.#room.sides.get(protocol)?.natPorts.reserve(source, sourcePort, destinationPort);
+    }
+  }
+}
+
+/** A flow that another member, or the store, knows of. */
+export function learned(room: Room, adoption: PlainAdoption, record: PlainRecord): LocalFlow {
+  const handle = adoption.claim(record) ?? room.flows.freeHandle();
+  const flow = newFlow(record, handle, "open", room.core.clock.nowMs());
+  flow.isPublished = true;
+  return flow;
+}

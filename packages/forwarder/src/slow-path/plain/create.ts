@@ -1,0 +1,308 @@
+// The room of TCP and UDP, put together, as the forwarder sees it.
+import {
+  type Address,
+  defaultCheckOf,
+  isPlain,
+  isPlainEnded,
+  PLAIN_SESSIONS,
+  type PlainRecord,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  type Protocol,
+  protocolName,
+  protocolOfId,
+  type Service,
+  type ServiceId,
+  type SessionChange,
+  type SessionId,
+  type SessionQuestion,
+  SessionView,
+  type Timer,
+} from "@holdfast/model";
+import type { Core } from "../../core.ts";
+import type { FastPathEndpoint } from "../../fast-path/port.ts";
+import { probedEndpoints } from "../../health/checks.ts";
+import { EndpointHealth } from "../../health/endpoint-health.ts";
+import type { ProbeChannel } from "../../health/probe.ts";
+import { HealthProber, type ProbeSettings } from "../../health/prober.ts";
+import { shareChannel } from "../../health/shared-channel.ts";
+import { NatPorts } from "../../nat-ports/allocator.ts";
+import { ServiceRegistry } from "../../services/registry.ts";
+import type { ProtocolHandler } from "../handler.ts";
+import { learned, PlainAdoption } from "./adoption.ts";
+import { FORGET_DOWN, FORGET_UP, isLivingFlow, type LocalFlow } from "./flow.ts";
+import { LocalFlows } from "./flows.ts";
+import { PlainHandler } from "./handler.ts";
+import { PlainHeld } from "./held.ts";
+import { PlainKeeping } from "./keeping.ts";
+import { count, end, forget, install, publish, type Room, reserve, type Side, settle } from "./room.ts";
+
+export interface PlainRoomOptions {
+  /** What the members share; absent: nobody else knows of flows. */
+  readonly view?: SessionView<PlainRecord>;
+  /** Whether every member can read such records. Default: yes. */
+  readonly mayReplicate?: () => boolean;
+  readonly memberNumberCount: number;
+  /** Probes of endpoints; a channel a protocol. Absent: nobody is asked. */
+  readonly probes?: {
+    readonly channels: readonly ProbeChannel[];
+    readonly settings?: Partial<ProbeSettings>;
+  };
+}
+
+type WithProbes = {
+  readonly probes?: { readonly channel: ProbeChannel; readonly settings?: Partial<ProbeSettings> };
+  readonly plain?: Omit<PlainRoomOptions, "memberNumberCount">;
+};
+
+/** SCTP's prober and those of TCP and UDP have one channel. */
+export function withSharedProbes<Options extends WithProbes>(options: Options): Options {
+  const { probes, plain } = options;
+  if (probes === undefined) return options;
+  const [channel, ...channels] = shareChannel(probes.channel, 1 + PLAIN_SESSIONS.protocols.length);
+  return { ...options, probes: { ...probes, channel }, plain: { ...plain, probes: { ...probes, channels } } };
+}
+
+export class PlainRoom {
+  readonly handler: PlainHandler;
+  readonly room: Room;
+  readonly #keeping: PlainKeeping;
+  readonly #adoption: PlainAdoption;
+  readonly #probers = new Map<Protocol, HealthProber>();
+  #timer: Timer | undefined;
+  readonly #listeners = new Set<(before: PlainRecord | undefined, after: PlainRecord | undefined) => void>();
+  readonly #unsubscribe: () => void;
+  #owned: ReadonlySet<Address> = new Set();
+
+  constructor(core: Core, options: PlainRoomOptions) {
+    const { limits, random, clock, memberNumber, counters, replication } = core;
+    const { memberNumberCount } = options;
+    const sideOf = (protocol: number): Side => ({
+      protocol,
+      registry: new ServiceRegistry(),
+      natPorts: new NatPorts({ memberNumber, memberNumberCount, random, limits }),
+      health: new EndpointHealth(),
+      counts: new Map(),
+    });
+    const held = new PlainHeld({
+      ...{ replication, counters, limits, seed: random.uint32() },
+      nowMs: () => clock.nowMs(),
+      retry: (input) => this.handler.input(input),
+    });
+    this.room = {
+      core,
+      sides: new Map([PROTOCOL_TCP, PROTOCOL_UDP].map((protocol) => [protocol, sideOf(protocol)])),
+      flows: new LocalFlows(limits, random.uint32()),
+      view: options.view ?? new SessionView<PlainRecord>(PLAIN_SESSIONS),
+      held,
+      mayReplicate: options.mayReplicate ?? (() => true),
+      changed: (before, after) => {
+        for (const listener of this.#listeners) listener(before, after);
+      },
+    };
+    this.handler = new PlainHandler(this.room);
+    this.#openProbers(options.probes);
+    this.#adoption = new PlainAdoption(this.room, memberNumberCount);
+    this.#keeping = new PlainKeeping(this.room, this.#adoption);
+    for (const record of this.room.view.values())
+      this.#shared({ previous: undefined, record, origin: "remote" });
+    this.#unsubscribe = this.room.view.subscribe((change) => this.#shared(change));
+  }
+
+  /** Its own handlers, and another protocol's. */
+  with(protocol: Protocol, handler: ProtocolHandler): ReadonlyMap<Protocol, ProtocolHandler> {
+    const own = PLAIN_SESSIONS.protocols.map((each) => [each, this.handler] as const);
+    return new Map<Protocol, ProtocolHandler>([[protocol, handler], ...own]);
+  }
+
+  /** A flow begins, changes or ends. */
+  onChange(listener: (before: PlainRecord | undefined, after: PlainRecord | undefined) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  *records(): Generator<PlainRecord> {
+    for (const { record } of this.room.flows.values()) yield record;
+  }
+
+  setServices(all: readonly Service[]): void {
+    for (const { protocol, registry, health } of this.room.sides.values()) {
+      registry.set(all.filter((service) => service.protocol === protocol));
+      health.retain(registry.endpointList());
+    }
+    for (const flow of [...this.room.flows.values()]) this.#followService(flow);
+    for (const [protocol, prober] of this.#probers) {
+      const registry = this.room.sides.get(protocol)?.registry;
+      if (registry === undefined) continue;
+      const asked = probedEndpoints(registry);
+      prober.setEndpoints(asked.map((each) => ({ ...each, check: each.check ?? defaultCheckOf(protocol) })));
+    }
+  }
+
+  get registries(): readonly ServiceRegistry[] {
+    return [...this.room.sides.values()].map(({ registry }) => registry);
+  }
+
+  /** Of an endpoint as a service of TCP or UDP has it; undefined: the service is of another protocol. */
+  healthOf(
+    id: ServiceId,
+    endpoint: { readonly address: Address; readonly port: number },
+  ): { readonly health: "up" | "down" | "unknown"; readonly reason?: string } | undefined {
+    const side = this.room.sides.get(protocolOfId(id) ?? 0);
+    if (side === undefined) return undefined;
+    const { port } = endpoint;
+    const verdicts = side.registry
+      .configuredOf(endpoint)
+      .map((address) => side.health.verdictOf({ address, port }));
+    if (verdicts.some((each) => each?.verdict === "up")) return { health: "up" };
+    const down = verdicts.find((each) => each !== undefined);
+    return down === undefined ? { health: "unknown" } : { health: "down", reason: down.reason };
+  }
+
+  /** Flows on VIPs that this member did not own: others have forwarded meanwhile. */
+  setOwned(owned: ReadonlySet<Address>): void {
+    const gained = new Set([...owned].filter((vip) => !this.#owned.has(vip)));
+    const lost = [...this.#owned].some((vip) => !owned.has(vip));
+    this.#owned = owned;
+    // Handed over: whoever has the VIP now is to know its flows, however young.
+    if (lost) this.#keeping.publishAll();
+    if (gained.size === 0) return;
+    for (const flow of this.room.flows.values())
+      if (gained.has(flow.record.vip)) flow.forgets = FORGET_UP | FORGET_DOWN;
+  }
+
+  /** This member is about to hand its VIPs over. */
+  publishAll(): void {
+    this.#keeping.publishAll();
+  }
+
+  /** What a member asks about is told it. */
+  publish(question: SessionQuestion): void {
+    const { flows } = this.room;
+    if (question.kind === "natPort") {
+      const { protocol, endpoint, endpointPort, natPort } = question;
+      if (protocol === undefined || !isPlain(protocol)) return;
+      const flow = flows.byNatPort(protocol, endpoint, endpointPort, natPort);
+      if (isLivingFlow(flow) && flow.stage === "open") publish(this.room, flow, true);
+      return;
+    }
+    const { serviceId, client, clientPort } = question;
+    for (const side of this.room.sides.values())
+      for (const vip of side.registry.get(serviceId)?.service.vips ?? []) {
+        const flow = flows.byClient(serviceId, vip, client, clientPort);
+        if (isLivingFlow(flow) && flow.stage === "open") publish(this.room, flow, true);
+      }
+  }
+
+  isVip(address: Address): boolean {
+    return [...this.room.sides.values()].some(({ registry }) => registry.isVip(address));
+  }
+
+  endpoints(): readonly FastPathEndpoint[] {
+    return [...this.room.sides.values()].flatMap(({ protocol, registry }) =>
+      registry.endpointList().map((endpoint) => ({ ...endpoint, protocol })),
+    );
+  }
+
+  removeFlow(id: SessionId): boolean {
+    const flow = this.room.flows.get(id);
+    if (!isLivingFlow(flow)) return false;
+    end(this.room, flow, "operator", true);
+    return true;
+  }
+
+  start(): void {
+    const { clock, limits } = this.room.core;
+    this.#timer ??= clock.every(limits.tickPeriodMs, () => this.#keeping.tick(clock.nowMs()));
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    for (const prober of this.#probers.values()) prober.stop();
+    this.#unsubscribe();
+  }
+
+  #openProbers(probes: PlainRoomOptions["probes"]): void {
+    const { core, sides } = this.room;
+    const { clock, random, logger } = core;
+    for (const [index, { protocol, health }] of [...sides.values()].entries()) {
+      health.onVerdict((change) => {
+        const { address, port, verdict, reason } = change;
+        const about = { protocol: protocolName(protocol), address, port, reason };
+        logger.info(about, `endpoint is ${verdict ?? "not asked any more"}`);
+        if (verdict === "down" && protocol === PROTOCOL_UDP) this.#leave(address, port);
+      });
+      const channel = probes?.channels[index];
+      if (channel === undefined) continue;
+      const prober = new HealthProber({
+        ...{ channel, clock, random, opinions: false },
+        ...(probes?.settings !== undefined && { settings: probes.settings }),
+        verdict: (endpoint, verdict, reason) => health.setOwn(endpoint, verdict, reason, clock.nowMs()),
+      });
+      health.onSuspicion((endpoint) => prober.probeNow(endpoint));
+      this.#probers.set(protocol, prober);
+    }
+  }
+
+  /** Datagrams know no connection: the client's next one goes to an endpoint that lives, if there is one. */
+  #leave(endpoint: Address, port: number): void {
+    const { room } = this;
+    for (const flow of [...room.flows.values()]) {
+      const { record } = flow;
+      if (record.protocol !== PROTOCOL_UDP || record.endpoint !== endpoint || record.endpointPort !== port)
+        continue;
+      const side = room.sides.get(PROTOCOL_UDP);
+      const others = side?.registry.get(record.serviceId)?.service.endpoints ?? [];
+      const isOther = (other: { readonly address: Address; readonly port: number }) =>
+        (other.address !== endpoint || other.port !== port) && side?.health.isUp(other) === true;
+      if (others.some(isOther)) end(room, flow, "endpointDown", true);
+    }
+  }
+
+  /** What the members share has changed, here or elsewhere. */
+  #shared({ record, previous }: SessionChange<PlainRecord>): void {
+    const { room } = this;
+    const id = (record ?? previous)?.id;
+    const flow = id === undefined ? undefined : room.flows.get(id);
+    if (record === undefined) {
+      if (flow !== undefined) forget(room, flow);
+      return;
+    }
+    if (flow !== undefined) {
+      flow.isPublished = true;
+      settle(room, flow, record);
+      return;
+    }
+    const isEnded = isPlainEnded(record);
+    const fresh = learned(room, this.#adoption, record);
+    room.flows.add(fresh);
+    if (isEnded) fresh.endedMs = room.core.clock.nowMs();
+    else {
+      count(room, record, 1);
+      reserve(room, record);
+      install(room, fresh, false);
+    }
+    room.changed(undefined, record);
+  }
+
+  /** Its service has come, or gone for good; its endpoint is none of the service's any more. */
+  #followService(flow: LocalFlow): void {
+    const { room } = this;
+    if (!isLivingFlow(flow)) return;
+    const { record } = flow;
+    const registry = room.sides.get(record.protocol)?.registry;
+    if (registry?.get(record.serviceId) === undefined) {
+      if (room.core.isRemoved({ serviceId: record.serviceId })) end(room, flow, "endpointRemoved", true);
+      return;
+    }
+    const identity = registry.endpointAddress(record.endpoint, record.endpointPort);
+    const place = { address: identity ?? record.endpoint, port: record.endpointPort };
+    if (identity !== undefined && registry.hasEndpoint(record.serviceId, place)) {
+      if (!flow.isInstalled && flow.stage === "open") install(room, flow, false);
+      return;
+    }
+    const removed = { serviceId: record.serviceId, endpoint: place };
+    if (room.core.isRemoved(removed)) end(room, flow, "endpointRemoved", true);
+  }
+}

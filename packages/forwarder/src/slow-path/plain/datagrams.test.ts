@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { isPlainEnded, PROTOCOL_TCP, PROTOCOL_UDP, plainPhase } from "@holdfast/model";
+import {
+  ACK,
+  CLIENT,
+  Connection,
+  type Ends,
+  PlainCluster,
+  PlainRig,
+  PORT,
+  plainService,
+  SERVER,
+  type Segment,
+  SYN,
+  udpPacket,
+  VIP,
+} from "../../testing/plain.ts";
+
+const services = [plainService(PROTOCOL_UDP)];
+const ends: Ends = { source: CLIENT, sourcePort: 40_000, destination: VIP, destinationPort: PORT };
+
+/** The way back of what the server received. */
+function back({ source, sourcePort, destination, destinationPort }: Segment): Ends {
+  return {
+    ...{ source: destination, sourcePort: destinationPort },
+    ...{ destination: source, destinationPort: sourcePort },
+  };
+}
+
+const living = (rig: PlainRig) => rig.records().filter((record) => !isPlainEnded(record));
+
+describe("datagrams", () => {
+  test("a flow for each client port; a question and its answer are over after 30 s, others after 5 min", async () => {
+    const rig = new PlainRig({ services });
+    const asked = await rig.one(udpPacket(ends, "?"));
+    assert.deepEqual([asked.source, asked.destination, asked.payload], [VIP, SERVER, "?"]);
+    const answer = await rig.one(udpPacket(back(asked), "!"));
+    assert.deepEqual([answer.source, answer.sourcePort, answer.destinationPort], [VIP, PORT, 40_000]);
+    const other = await rig.one(udpPacket({ ...ends, sourcePort: 40_001 }, "?"));
+    assert.notEqual(other.sourcePort, asked.sourcePort);
+    const before = rig.punts;
+    await rig.one(udpPacket(ends, "and"));
+    assert.equal(rig.punts, before, "on the fast path");
+    rig.clock.advance(35_000);
+    assert.deepEqual(
+      living(rig).map((record) => [record.clientPort, plainPhase(record)]),
+      [[40_000, "established"]],
+    );
+    rig.clock.advance(300_000);
+    assert.deepEqual([living(rig).length, rig.fastPath.flowCount], [0, 0]);
+  });
+
+  test("questions and answers are nobody else's business; what goes on is known to all", async () => {
+    const cluster = new PlainCluster(2, { services });
+    const [owner, other] = [cluster.rig(0), cluster.rig(1)];
+    const short = await owner.one(udpPacket({ ...ends, sourcePort: 50_000 }, "?"));
+    await owner.one(udpPacket(back(short), "!"));
+    const asked = await owner.one(udpPacket(ends, "1"));
+    for (let i = 0; i < 4; i++) {
+      cluster.clock.advance(1_000);
+      await owner.one(udpPacket(ends, "more"));
+      await owner.one(udpPacket(back(asked), "answer"));
+    }
+    cluster.clock.advance(2_000);
+    assert.deepEqual(
+      other.records().map(({ clientPort }) => clientPort),
+      [40_000],
+    );
+    const before = other.punts;
+    assert.equal((await other.one(udpPacket(ends, "there"))).sourcePort, asked.sourcePort);
+    await other.one(udpPacket(back(asked), "and back"));
+    assert.equal(other.punts, before);
+  });
+
+  test("a datagram without bytes goes as others do", async () => {
+    const rig = new PlainRig({ services });
+    const asked = await rig.one(udpPacket(ends, ""));
+    assert.equal(asked.payload, "");
+    assert.equal((await rig.one(udpPacket(back(asked), ""))).payload, "");
+  });
+
+  test("TCP and UDP on one port of one VIP have nothing to do with each other", async () => {
+    const rig = new PlainRig({ services: [plainService(PROTOCOL_TCP), ...services] });
+    const connection = new Connection();
+    await connection.open(rig);
+    const asked = await rig.one(udpPacket(ends, "?"));
+    await rig.one(udpPacket(back(asked), "!"));
+    assert.equal((await rig.one(connection.up(ACK, "x"))).payload, "x");
+    assert.equal(living(rig).length, 2);
+    rig.forwarder.setServices(services);
+    assert.deepEqual(
+      living(rig).map(({ protocol }) => protocol),
+      [PROTOCOL_UDP],
+      "one was taken away",
+    );
+    assert.deepEqual(await rig.pass(new Connection({ sourcePort: 1 }).up(SYN)), []);
+  });
+
+  test("without an answer a flood of strangers has quotas, and does not displace who was answered", async () => {
+    const limits = { embryoCountMaxPerPrefix: 4, embryoCountMaxPerService: 8 };
+    const rig = new PlainRig({ services, limits });
+    const asked = await rig.one(udpPacket(ends, "?"));
+    await rig.one(udpPacket(back(asked), "!"));
+    await rig.one(udpPacket(ends, "?"));
+    rig.clock.advance(2_000);
+    for (let i = 0; i < 64; i++)
+      await rig.pass(udpPacket({ ...ends, source: `100.80.${2 + (i % 8)}.7`, sourcePort: 1_024 + i }, "x"));
+    assert.ok(living(rig).length <= 9, `${living(rig).length} flows`);
+    assert.ok(living(rig).some(({ client }) => client === CLIENT));
+  });
+
+  test("when its endpoint is down the next datagram goes to another", async () => {
+    const endpoints = [SERVER, "192.0.2.21"].map((address) => ({
+      ...{ address, port: 8_080, weight: 1, state: "active" as const },
+    }));
+    const rig = new PlainRig({ services: [plainService(PROTOCOL_UDP, { endpoints })] });
+    const first = await rig.one(udpPacket(ends, "?"));
+    const side = rig.forwarder.plain.room.sides.get(PROTOCOL_UDP);
+    side?.health.setOwn({ address: first.destination, port: 8_080 }, "down", "test", rig.clock.nowMs());
+    const next = await rig.one(udpPacket(ends, "?"));
+    assert.notEqual(next.destination, first.destination);
+  });
+
+  test("no NAT port is left: one of a question that was answered is used again, then nobody new is served", async () => {
+    const rig = new PlainRig({ services, memberNumberCount: 1_024 });
+    const ports = new Set<number>();
+    for (let i = 0; i < 63; i++) {
+      const asked = await rig.one(udpPacket({ ...ends, sourcePort: 50_000 + i }, "?"));
+      ports.add(asked.sourcePort);
+      if (i === 0) await rig.one(udpPacket(back(asked), "!"));
+    }
+    assert.deepEqual(await rig.pass(udpPacket({ ...ends, sourcePort: 60_000 }, "?")), []);
+    assert.equal(rig.drops()["nat-ports-exhausted"], 1);
+    rig.clock.advance(5_000);
+    const reused = await rig.one(udpPacket({ ...ends, sourcePort: 60_001 }, "?"));
+    assert.ok(ports.has(reused.sourcePort));
+  });
+});

@@ -1,0 +1,183 @@
+// A TCP connection or an exchange of datagrams as this member keeps it: the record, and beside it what is of
+// no use to the others.
+import {
+  type Address,
+  endpointKey,
+  idleOf,
+  isPlainEnded,
+  MARK,
+  type PlainRecord,
+  PROTOCOL_TCP,
+  type Service,
+} from "@holdfast/model";
+import type { PlainFlow, PlainFlowState, TcpEdges } from "../../fast-path/plain.ts";
+
+/** `opening`: a SYN; `answered`: and its SYN-ACK; `open`: from the ACK, or a first datagram, on. */
+export type Stage = "opening" | "answered" | "open";
+
+export interface LocalFlow {
+  record: PlainRecord;
+  /** What the fast path names it by. */
+  readonly handle: number;
+  stage: Stage;
+  /** Others know it, or are about to. */
+  isPublished: boolean;
+  isInstalled: boolean;
+  readonly bornMs: number;
+  /** When a packet was last seen here, and when another member last said that one was. */
+  lastSeenMs: number;
+  activityAtMs: number;
+  endedMs: number | undefined;
+  /** Of the handshake: first sequence numbers, and window scales; undefined: not offered. */
+  clientSequence: number;
+  endpointSequence: number;
+  clientScale: number | undefined;
+  endpointScale: number | undefined;
+  /** Numbers behind FINs that went by way of the slow path. */
+  finUp: number | undefined;
+  finDown: number | undefined;
+  /** Whose reset came last. */
+  resetBy: "client" | "endpoint" | undefined;
+  /** Datagrams that went by way of the slow path. */
+  upCount: number;
+  downCount: number;
+  /** A SYN into the open connection was let through: its sequence number, and when. */
+  challenge: { readonly sequence: number; readonly sinceMs: number } | undefined;
+  /** What the fast path said last. */
+  up: PlainFlowState | undefined;
+  down: PlainFlowState | undefined;
+  /** Directions whose numbers are to be learned anew, as others may have forwarded meanwhile. */
+  forgets: number;
+  /** Its NAT port goes to another flow, and is not given back. */
+  hands: boolean;
+  /** Quotas that an embryo takes room in; undefined: it is none. */
+  quota: { readonly prefix: string } | undefined;
+  older: LocalFlow | undefined;
+  younger: LocalFlow | undefined;
+}
+
+export const FORGET_UP = 1;
+export const FORGET_DOWN = 2;
+
+export function newFlow(record: PlainRecord, handle: number, stage: Stage, nowMs: number): LocalFlow {
+  return {
+    ...{ record, handle, stage, isPublished: false, isInstalled: false, bornMs: nowMs },
+    ...{ lastSeenMs: nowMs, activityAtMs: nowMs, endedMs: undefined, clientSequence: 0, endpointSequence: 0 },
+    ...{ clientScale: undefined, endpointScale: undefined, finUp: undefined, finDown: undefined },
+    ...{ resetBy: undefined, upCount: 0, downCount: 0, challenge: undefined, up: undefined, down: undefined },
+    ...{ forgets: 0, hands: false, quota: undefined, older: undefined, younger: undefined },
+  };
+}
+
+/** The service's port, which its id ends with. */
+export function servicePortOf({ serviceId }: Pick<PlainRecord, "serviceId">): number {
+  return Number(serviceId.slice(serviceId.lastIndexOf(":") + 1));
+}
+
+export function placeOf({ endpoint, endpointPort }: PlainRecord): { address: Address; port: number } {
+  return { address: endpoint, port: endpointPort };
+}
+
+export function placeKeyOf(record: PlainRecord): string {
+  return endpointKey(placeOf(record));
+}
+
+/** The two directions as the fast path has them. `edges`: of the handshake. */
+export function fastFlowsOf(
+  { record, handle }: LocalFlow,
+  handshake: boolean,
+  edges?: { readonly up: TcpEdges; readonly down: TcpEdges },
+): readonly [up: PlainFlow, down: PlainFlow] {
+  const { protocol, client, clientPort, vip, endpoint, endpointPort, natPort } = record;
+  const { windowScale, shift } = record;
+  const servicePort = servicePortOf(record);
+  const isTcp = protocol === PROTOCOL_TCP;
+  const common = { session: handle, handshake, learn: false };
+  const tcp = (own: TcpEdges | undefined) =>
+    isTcp ? { tcp: { windowScale, shift, ...(own !== undefined && { edges: own }) } } : {};
+  return [
+    {
+      key: {
+        ...{ protocol, source: client, destination: vip },
+        ...{ sourcePort: clientPort, destinationPort: servicePort },
+      },
+      ...{ newSource: vip, newDestination: endpoint, newSourcePort: natPort },
+      newDestinationPort: endpointPort,
+      direction: "up",
+      assured: (record.marks & (isTcp ? MARK.answered : MARK.lively)) !== 0,
+      ...common,
+      ...tcp(edges?.up),
+    },
+    {
+      key: {
+        ...{ protocol, source: endpoint, destination: vip },
+        ...{ sourcePort: endpointPort, destinationPort: natPort },
+      },
+      ...{ newSource: vip, newDestination: client, newSourcePort: servicePort },
+      newDestinationPort: clientPort,
+      direction: "down",
+      assured: true,
+      ...common,
+      ...tcp(edges?.down),
+    },
+  ];
+}
+
+/** What can be told of a flow's life from what its two directions say. */
+export interface Judgement {
+  /** To be joined into the record's. */
+  readonly marks: number;
+  /** Resets passed, and nobody has spoken since (RFC 7857 §2.2). */
+  readonly isReset: boolean;
+  /** Nothing more is expected: both FINs are acknowledged, or it was reset. */
+  readonly isClosing: boolean;
+  /** Without a packet for so long it is over, ms. */
+  readonly idleMs: number;
+}
+
+/**
+ * RFC 6146 §3.5.2 and RFC 7857 §2: an open connection, and one that is half closed, may be silent for the
+ * established time; one that opens, has both FINs, or was reset, for the transitory one.
+ */
+export function judge(flow: LocalFlow, service: Pick<Service, "idle"> | undefined): Judgement {
+  const times = idleOf(service ?? {});
+  const { record } = flow;
+  if (record.protocol !== PROTOCOL_TCP) return judgeDatagrams(flow, times);
+  let { marks } = record;
+  const { up, down } = flow;
+  const [finUp, finDown] = [up?.finEnd ?? flow.finUp, down?.finEnd ?? flow.finDown];
+  if (finUp !== undefined && down?.edges?.acknowledged === finUp) marks |= MARK.finUp;
+  if (finDown !== undefined && up?.edges?.acknowledged === finDown) marks |= MARK.finDown;
+  const isReset = up?.reset === true && down?.reset === true;
+  const isFinished = (marks & MARK.finUp) !== 0 && (marks & MARK.finDown) !== 0;
+  const isClosing = isReset || isFinished;
+  const isTransitory = isClosing || flow.stage !== "open";
+  return {
+    marks,
+    isReset,
+    isClosing,
+    idleMs: 1_000 * (isTransitory ? times.transitoryS : times.establishedS),
+  };
+}
+
+function judgeDatagrams(flow: LocalFlow, times: ReturnType<typeof idleOf>): Judgement {
+  const { up, down, record } = flow;
+  const upCount = flow.upCount + (up?.packets ?? 0);
+  const downCount = flow.downCount + (down?.packets ?? 0);
+  let { marks } = record;
+  if (downCount > 0) marks |= MARK.answered;
+  // A question and its answer are over with it.
+  if (downCount > 0 && upCount > 1) marks |= MARK.lively;
+  const isLively = (marks & MARK.lively) !== 0;
+  return {
+    marks,
+    isReset: false,
+    isClosing: false,
+    idleMs: 1_000 * (isLively ? times.flowS : times.oneShotS),
+  };
+}
+
+/** There is one, and it has not ended. */
+export function isLivingFlow<F extends LocalFlow | undefined>(flow: F): flow is F & LocalFlow {
+  return flow !== undefined && !isPlainEnded(flow.record);
+}

@@ -1,0 +1,175 @@
+// All flows that this member knows, by client, by NAT port, by handle; and those that clients opened and
+// nobody has answered yet, which have quotas: a flood of SYNs or datagrams leaves room for everybody else.
+import { type Address, comparePlain, type PlainRecord, type Protocol, type SessionId } from "@holdfast/model";
+import { AgeList } from "../../embryos/age-list.ts";
+import type { ForwarderLimits } from "../../limits.ts";
+import { type LocalFlow, placeKeyOf } from "./flow.ts";
+
+/** How many of the oldest embryos are looked at for one that may go. */
+const SCAN_COUNT_MAX = 256;
+
+export class LocalFlows {
+  readonly #limits: ForwarderLimits;
+  readonly #byId = new Map<SessionId, LocalFlow>();
+  readonly #byHandle = new Map<number, LocalFlow>();
+  readonly #byClient = new Map<string, LocalFlow | LocalFlow[]>();
+  readonly #byNatPort = new Map<string, LocalFlow | LocalFlow[]>();
+  readonly #embryos = new AgeList<LocalFlow>();
+  readonly #embryosOf = new Map<string, number>();
+  /** Flows that are over but for late packets, by endpoint: a newcomer may have their NAT port. */
+  readonly #spent = new Map<string, Set<LocalFlow>>();
+  embryoCount = 0;
+  #nextHandle: number;
+
+  constructor(limits: ForwarderLimits, firstHandle: number) {
+    this.#limits = limits;
+    this.#nextHandle = firstHandle >>> 0;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(id: SessionId): LocalFlow | undefined {
+    return this.#byId.get(id);
+  }
+
+  byHandle(handle: number): LocalFlow | undefined {
+    return this.#byHandle.get(handle);
+  }
+
+  values(): IterableIterator<LocalFlow> {
+    return this.#byId.values();
+  }
+
+  byClient(serviceId: string, vip: Address, client: Address, clientPort: number): LocalFlow | undefined {
+    return first(this.#byClient.get(`${serviceId}|${vip}|${client}|${clientPort}`));
+  }
+
+  byNatPort(protocol: Protocol, endpoint: Address, port: number, natPort: number): LocalFlow | undefined {
+    return first(this.#byNatPort.get(`${protocol}|${endpoint}|${port}|${natPort}`));
+  }
+
+  /** Another flow has the same keys in the fast path: whoever comes first has them. */
+  isFirst(flow: LocalFlow): boolean {
+    return first(this.#byClient.get(clientKeyOf(flow.record))) === flow;
+  }
+
+  freeHandle(): number {
+    for (;;) {
+      const handle = this.#nextHandle;
+      this.#nextHandle = (this.#nextHandle + 1) >>> 0;
+      if (handle !== 0 && !this.#byHandle.has(handle)) return handle;
+    }
+  }
+
+  add(flow: LocalFlow): void {
+    this.#byId.set(flow.record.id, flow);
+    this.#byHandle.set(flow.handle, flow);
+    addTo(this.#byClient, clientKeyOf(flow.record), flow);
+    addTo(this.#byNatPort, natPortKeyOf(flow.record), flow);
+  }
+
+  delete(flow: LocalFlow): void {
+    if (!this.#byId.delete(flow.record.id)) return;
+    this.#byHandle.delete(flow.handle);
+    removeFrom(this.#byClient, clientKeyOf(flow.record), flow);
+    removeFrom(this.#byNatPort, natPortKeyOf(flow.record), flow);
+    this.grown(flow);
+    this.#spent.get(placeKeyOf(flow.record))?.delete(flow);
+  }
+
+  /** Whether there is room for an embryo; `evict` is called for an older one that makes some. */
+  admits(serviceId: string, prefix: string, nowMs: number, evict: (flow: LocalFlow) => void): boolean {
+    const limits = this.#limits;
+    const ofPrefix = `${serviceId}|${prefix}`;
+    if ((this.#embryosOf.get(ofPrefix) ?? 0) >= limits.embryoCountMaxPerPrefix)
+      return this.#evict((flow) => flow.quota?.prefix === prefix, nowMs, evict);
+    if ((this.#embryosOf.get(serviceId) ?? 0) >= limits.embryoCountMaxPerService)
+      return this.#evict((flow) => flow.record.serviceId === serviceId, nowMs, evict);
+    if (this.embryoCount >= limits.embryoCountMax) return this.#evict(() => true, nowMs, evict);
+    return true;
+  }
+
+  #evict(isOne: (flow: LocalFlow) => boolean, nowMs: number, evict: (flow: LocalFlow) => void): boolean {
+    let scanned = 0;
+    for (const flow of this.#embryos) {
+      if (nowMs - flow.bornMs < this.#limits.embryoEvictableMs || ++scanned > SCAN_COUNT_MAX) return false;
+      if (!isOne(flow)) continue;
+      evict(flow);
+      return true;
+    }
+    return false;
+  }
+
+  embryo(flow: LocalFlow, prefix: string): void {
+    flow.quota = { prefix };
+    this.#embryos.add(flow);
+    this.#count(flow, prefix, 1);
+  }
+
+  /** It was answered, or is gone. */
+  grown(flow: LocalFlow): void {
+    const { quota } = flow;
+    if (quota === undefined) return;
+    flow.quota = undefined;
+    this.#embryos.delete(flow);
+    this.#count(flow, quota.prefix, -1);
+  }
+
+  #count({ record: { serviceId } }: LocalFlow, prefix: string, by: number): void {
+    this.embryoCount += by;
+    for (const key of [serviceId, `${serviceId}|${prefix}`]) {
+      const count = (this.#embryosOf.get(key) ?? 0) + by;
+      if (count === 0) this.#embryosOf.delete(key);
+      else this.#embryosOf.set(key, count);
+    }
+  }
+
+  /** It is over but for late packets, or goes on after all. */
+  setSpent(flow: LocalFlow, isSpent: boolean): void {
+    const key = placeKeyOf(flow.record);
+    let spent = this.#spent.get(key);
+    if (spent === undefined) {
+      if (!isSpent) return;
+      spent = new Set();
+      this.#spent.set(key, spent);
+    }
+    if (isSpent) spent.add(flow);
+    else spent.delete(flow);
+  }
+
+  /** The longest spent flow whose NAT port `isOwn`. */
+  takeSpent(place: string, isOwn: (flow: LocalFlow) => boolean): LocalFlow | undefined {
+    for (const flow of this.#spent.get(place) ?? []) if (isOwn(flow)) return flow;
+    return undefined;
+  }
+}
+
+function clientKeyOf({ serviceId, vip, client, clientPort }: PlainRecord): string {
+  return `${serviceId}|${vip}|${client}|${clientPort}`;
+}
+
+function natPortKeyOf({ protocol, endpoint, endpointPort, natPort }: PlainRecord): string {
+  return `${protocol}|${endpoint}|${endpointPort}|${natPort}`;
+}
+
+function first(held: LocalFlow | LocalFlow[] | undefined): LocalFlow | undefined {
+  if (held === undefined || !Array.isArray(held)) return held;
+  let best = held[0] as LocalFlow;
+  for (const flow of held) if (comparePlain(flow.record, best.record) < 0) best = flow;
+  return best;
+}
+
+function addTo(index: Map<string, LocalFlow | LocalFlow[]>, key: string, flow: LocalFlow): void {
+  const held = index.get(key);
+  if (held === undefined) index.set(key, flow);
+  else index.set(key, Array.isArray(held) ? [...held, flow] : [held, flow]);
+}
+
+function removeFrom(index: Map<string, LocalFlow | LocalFlow[]>, key: string, flow: LocalFlow): void {
+  const held = index.get(key);
+  const left = Array.isArray(held) ? held.filter((other) => other !== flow) : held === flow ? [] : [held];
+  if (left.length === 0) index.delete(key);
+  else index.set(key, left.length === 1 ? (left[0] as LocalFlow) : (left as LocalFlow[]));
+}

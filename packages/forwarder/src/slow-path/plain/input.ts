@@ -1,0 +1,118 @@
+// A punted packet of TCP or UDP, read once, with what travels beside it; and the two ways in which it leaves.
+import type { Address } from "@holdfast/model";
+import { type IpHeader, onesSum, PROTOCOL, read16 } from "@holdfast/sctp";
+import type { SlowPathDropReason } from "../../counters/drop-reasons.ts";
+import type { Punt, PuntReason } from "../../fast-path/port.ts";
+import { addressAt } from "../../packet/input.ts";
+import { PlainHeader, TCP_HEADER_SIZE, UDP_CHECKSUM_OFFSET } from "../../packet/plain/header.ts";
+import { plainDeltas, rewritePlain, writePlainChecksum } from "../../packet/plain/rewrite.ts";
+import { bytesOf } from "../../packet/translate.ts";
+import { isUnicast } from "../../path-mapping/client-filter.ts";
+import { type LocalFlow, servicePortOf } from "./flow.ts";
+
+export interface PlainInput {
+  /** Whole IP packet. Valid only during the punt, unless `own` says otherwise. */
+  readonly bytes: Uint8Array;
+  readonly ip: IpHeader;
+  readonly header: PlainHeader;
+  readonly source: Address;
+  readonly destination: Address;
+  readonly reason: PuntReason;
+  readonly checksumPartial: boolean;
+  /** Forwarded already; only to learn from. */
+  readonly copy: boolean;
+  /** Reassembled, or too long: leaves in fragments of at most this many bytes. */
+  readonly fragmentSize: number | undefined;
+  /** The other members were asked: not a second time. */
+  readonly asked: boolean;
+  readonly allAnswered: boolean;
+}
+
+/**
+ * A refusal is a drop reason: a broken header, a source that no host can have, a checksum that does not fit.
+ */
+export function readPlain(
+  punt: Punt,
+  ip: IpHeader,
+  fragmentSize: number | undefined,
+): PlainInput | SlowPathDropReason {
+  const bytes = punt.packet;
+  const header = new PlainHeader();
+  if (header.read(bytes, ip) !== undefined) return "malformed";
+  if (!isUnicast(bytes.subarray(ip.sourceOffset, ip.sourceOffset + ip.addressSize)))
+    return "source-not-unicast";
+  if (!punt.checksumPartial && !isChecksumRight(bytes, ip, header)) return "bad-checksum";
+  return {
+    bytes,
+    ip,
+    header,
+    source: addressAt(bytes, ip.sourceOffset, ip.addressSize),
+    destination: addressAt(bytes, ip.destinationOffset, ip.addressSize),
+    reason: punt.reason,
+    checksumPartial: punt.checksumPartial,
+    copy: punt.copy,
+    fragmentSize,
+    asked: false,
+    allAnswered: false,
+  };
+}
+
+/** RFC 9293 §3.1, RFC 768, RFC 8200 §8.1: the pseudo header's sum and all of the segment's is minus zero. */
+function isChecksumRight(bytes: Uint8Array, ip: IpHeader, header: PlainHeader): boolean {
+  const { sourceOffset, addressSize, protocol } = ip;
+  if (protocol === PROTOCOL.UDP && read16(bytes, header.start + UDP_CHECKSUM_OFFSET) === 0)
+    return ip.version === 4;
+  let sum = onesSum(bytes, sourceOffset, sourceOffset + 2 * addressSize) + protocol;
+  sum += header.end - header.start + onesSum(bytes, header.start, header.end);
+  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x1_0000);
+  return sum === 0xffff;
+}
+
+/** The same packet with bytes of its own, so that it can wait. */
+export function ownPlain(input: PlainInput, changes: Partial<PlainInput>): PlainInput {
+  return { ...input, ...changes, bytes: input.bytes.slice() };
+}
+
+/** The packet as it leaves in a direction of a flow. */
+export function translatePlain(input: PlainInput, flow: LocalFlow, direction: "up" | "down"): Uint8Array {
+  const { ip, header, source, destination } = input;
+  const bytes = input.bytes.slice(0, ip.end);
+  const { vip, client, clientPort, endpoint, endpointPort, natPort, shift } = flow.record;
+  const isUp = direction === "up";
+  const rewrite = {
+    newSource: bytesOf(vip),
+    newDestination: bytesOf(isUp ? endpoint : client),
+    newSourcePort: isUp ? natPort : servicePortOf(flow.record),
+    newDestinationPort: isUp ? endpointPort : clientPort,
+    shift,
+    direction,
+  };
+  const { sourcePort, destinationPort } = header;
+  const deltas = plainDeltas(bytesOf(source), bytesOf(destination), sourcePort, destinationPort, rewrite);
+  rewritePlain(bytes, ip, header, rewrite, deltas, input.checksumPartial);
+  if (input.checksumPartial) writePlainChecksum(bytes, ip);
+  return bytes;
+}
+
+const OPTION = { end: 0, nothing: 1, windowScale: 3 } as const;
+const WINDOW_SCALE_MAX = 14;
+
+/** RFC 7323 §2.2: the window scale that a SYN or SYN-ACK offers; undefined: none. */
+export function windowScaleOf({ bytes, header }: PlainInput): number | undefined {
+  let at = header.start + TCP_HEADER_SIZE;
+  const end = header.start + header.headerSize;
+  while (at < end) {
+    const kind = bytes[at];
+    if (kind === OPTION.end) return undefined;
+    if (kind === OPTION.nothing) {
+      at += 1;
+      continue;
+    }
+    const length = bytes[at + 1] as number;
+    if (at + 1 >= end || length < 2 || at + length > end) return undefined;
+    if (kind === OPTION.windowScale && length === 3)
+      return Math.min(WINDOW_SCALE_MAX, bytes[at + 2] as number);
+    at += length;
+  }
+  return undefined;
+}

@@ -1,0 +1,139 @@
+// What happens to flows without a packet: what the fast path says of them is gathered, they are told to the
+// others when they have lived a while, and ended when they are silent. In bounded turns.
+import {
+  isPlainEnded,
+  PROTOCOL_TCP,
+  REPLICATE_AFTER_DEFAULT_MS,
+  REPLICATE_DEFAULT,
+  type Service,
+} from "@holdfast/model";
+import type { PlainFlow, PlainFlowState, PlainVisit } from "../../fast-path/plain.ts";
+import type { PlainAdoption } from "./adoption.ts";
+import { FORGET_DOWN, FORGET_UP, isLivingFlow, type Judgement, judge, type LocalFlow } from "./flow.ts";
+import { end, entryOf, forget, note, publish, type Room } from "./room.ts";
+
+/** Activity is reported each quarter of the idle limit. */
+const ACTIVITY_QUARTER = 4;
+
+export class PlainKeeping {
+  readonly #room: Room;
+  readonly #adoption: PlainAdoption;
+  #cursor: unknown;
+  #sweepStartedMs = Number.NEGATIVE_INFINITY;
+  #visits: Iterator<LocalFlow> | undefined;
+
+  constructor(room: Room, adoption: PlainAdoption) {
+    this.#room = room;
+    this.#adoption = adoption;
+  }
+
+  /** One bounded turn. */
+  tick(nowMs: number): undefined {
+    this.#sweep(nowMs);
+    this.#visitAll(nowMs);
+    this.#adoption.tick(nowMs);
+  }
+
+  /** Every flow that others ought to know is told them now: before this member hands its VIPs over. */
+  publishAll(): undefined {
+    for (const flow of this.#room.flows.values())
+      if (flow.stage === "open" && isLivingFlow(flow)) publish(this.#room, flow);
+  }
+
+  #sweep(nowMs: number): undefined {
+    const { fastPath, limits } = this.#room.core;
+    if (this.#cursor === undefined) {
+      if (nowMs - this.#sweepStartedMs < limits.sweepPeriodMs) return;
+      this.#sweepStartedMs = nowMs;
+    }
+    const skewMs = nowMs - fastPath.nowMs();
+    this.#cursor = fastPath.plain.sweep(this.#cursor, (flow, state) =>
+      this.#swept(flow, state, state.lastSeenMs + skewMs, nowMs),
+    );
+  }
+
+  #swept(fast: PlainFlow, state: PlainFlowState, lastSeenMs: number, nowMs: number): PlainVisit {
+    const flow = this.#room.flows.byHandle(fast.session);
+    if (flow === undefined) return this.#adoption.isOrphan(fast.session) ? "keep" : "remove";
+    const isUp = fast.direction === "up";
+    if (isUp) flow.up = state;
+    else flow.down = state;
+    // A flow is born with the time of its installation, which is no packet.
+    if (state.packets > 0 && lastSeenMs > flow.lastSeenMs) flow.lastSeenMs = Math.min(lastSeenMs, nowMs);
+    const forgets = isUp ? FORGET_UP : FORGET_DOWN;
+    if ((flow.forgets & forgets) === 0) return "keep";
+    flow.forgets &= ~forgets;
+    return "forget";
+  }
+
+  #visitAll(nowMs: number): undefined {
+    const { flows, core } = this.#room;
+    const visits = this.#visits ?? flows.values();
+    for (let i = 0; i < core.limits.visitCountMaxPerTurn; i++) {
+      const next = visits.next();
+      if (next.done === true) {
+        this.#visits = undefined;
+        return;
+      }
+      this.#visit(next.value, nowMs);
+    }
+    this.#visits = visits;
+  }
+
+  #visit(flow: LocalFlow, nowMs: number): undefined {
+    const room = this.#room;
+    const { limits, counters } = room.core;
+    if (isPlainEnded(flow.record)) {
+      // The others' table keeps it until nobody brings it back.
+      if (!flow.isPublished && nowMs - (flow.endedMs ?? nowMs) >= limits.lingerMs) forget(room, flow);
+      return;
+    }
+    const service = entryOf(room, flow.record)?.service;
+    const judgement = judge(flow, service);
+    if (judgement.marks !== flow.record.marks) note(room, flow, { marks: judgement.marks });
+    if (flow.record.protocol !== PROTOCOL_TCP && flow.record.marks !== 0) room.flows.grown(flow);
+    room.flows.setSpent(flow, isSpent(flow, judgement, nowMs));
+    const waitsMs = flow.stage === "opening" ? limits.initTimeoutMs : limits.handshakeTimeoutMs;
+    if (flow.stage !== "open" && nowMs - flow.bornMs >= waitsMs) {
+      counters.count("embryos-expired");
+      return end(room, flow, "handshakeTimeout", false);
+    }
+    this.#age(flow, service, judgement, nowMs);
+  }
+
+  #age(flow: LocalFlow, service: Service | undefined, judgement: Judgement, nowMs: number): undefined {
+    const room = this.#room;
+    const { idleMs, isReset, isClosing } = judgement;
+    const silentMs = nowMs - Math.max(flow.lastSeenMs, flow.activityAtMs);
+    if (silentMs >= idleMs) {
+      room.core.counters.count("sessions-idle");
+      const reset = flow.resetBy === "endpoint" ? "resetByEndpoint" : "resetByClient";
+      // A reset that nobody took at its word: who speaks elsewhere brings the connection back.
+      return end(room, flow, isReset ? reset : isClosing ? "closed" : "idle", isClosing && !isReset);
+    }
+    if (service !== undefined && isDue(flow, service, judgement, nowMs)) publish(room, flow);
+    const { activityAtMs, lastSeenMs, record } = flow;
+    if (flow.isPublished && lastSeenMs > activityAtMs && nowMs - activityAtMs >= idleMs / ACTIVITY_QUARTER)
+      note(room, flow, { activity: record.activity + 1 });
+  }
+}
+
+/** Nobody would miss it but for late packets: its NAT port may go to a newcomer when there is no other. */
+function isSpent(flow: LocalFlow, { isClosing, marks }: Judgement, nowMs: number): boolean {
+  if (flow.record.protocol === PROTOCOL_TCP) return isClosing;
+  return marks === 1 && nowMs - flow.lastSeenMs >= 1_000;
+}
+
+/**
+ * `long-lived`: old enough, or half idle; what is over already, and questions with their answers, are not
+ * told.
+ */
+function isDue(flow: LocalFlow, service: Service, { isClosing, idleMs }: Judgement, nowMs: number): boolean {
+  if (flow.isPublished || flow.stage !== "open" || isClosing) return false;
+  if ((service.replicate ?? REPLICATE_DEFAULT) !== "long-lived") return service.replicate === "always";
+  const afterMs = service.replicateAfterMs ?? REPLICATE_AFTER_DEFAULT_MS;
+  const isTcp = flow.record.protocol === PROTOCOL_TCP;
+  const isLively = isTcp || flow.lastSeenMs - flow.bornMs >= afterMs;
+  const isHalfIdle = nowMs - flow.lastSeenMs >= idleMs / 2;
+  return isLively && (nowMs - flow.bornMs >= afterMs || isHalfIdle);
+}

@@ -1,0 +1,109 @@
+// Where a new flow goes: an endpoint, and a NAT port toward it.
+import { type Address, type Endpoint, familyOf } from "@holdfast/model";
+import { selectEndpoint } from "../../selection/selection.ts";
+import type { ServiceEntry } from "../../services/registry.ts";
+import type { LocalFlow } from "./flow.ts";
+import { end, livingAt, type Room, type Side } from "./room.ts";
+
+/**
+ * A flow that is over gives its NAT port up when others have none left, once it had so long for late
+ * packets.
+ */
+const SPENT_LEAST_MS = 1_000;
+
+export interface PlainPlace {
+  readonly endpoint: Address;
+  readonly endpointPort: number;
+  readonly natPort: number;
+}
+
+export interface PlainSeeker {
+  readonly vip: Address;
+  readonly client: Address;
+  readonly clientPort: number;
+}
+
+export function findPlainPlace(
+  room: Room,
+  side: Side,
+  entry: ServiceEntry,
+  seeker: PlainSeeker,
+): PlainPlace | "no-endpoint" | "nat-ports-exhausted" {
+  const { service } = entry;
+  if (service.removal?.mode === "drain") return "no-endpoint";
+  const full = new Set<Endpoint>();
+  for (;;) {
+    const endpoint = chooseEndpoint(room, side, entry, seeker, full);
+    if (endpoint === undefined) return full.size === 0 ? "no-endpoint" : "nat-ports-exhausted";
+    const address = addressFor(side, endpoint, seeker.vip) as Address;
+    const natPort = portToward(
+      room,
+      side,
+      { address, port: endpoint.port },
+      seeker,
+      service.natPort !== "any",
+    );
+    if (natPort !== undefined) return { endpoint: address, endpointPort: endpoint.port, natPort };
+    full.add(endpoint);
+  }
+}
+
+/** The endpoint's address of the VIP's family that is up, else any of it. */
+function addressFor(side: Side, endpoint: Endpoint, vip: Address): Address | undefined {
+  const { port } = endpoint;
+  const all = side.registry.configuredOf(endpoint).filter((each) => familyOf(each) === familyOf(vip));
+  return all.find((address) => side.health.isUp({ address, port })) ?? all[0];
+}
+
+function chooseEndpoint(
+  room: Room,
+  side: Side,
+  { service }: ServiceEntry,
+  { vip, client }: PlainSeeker,
+  full: ReadonlySet<Endpoint>,
+): Endpoint | undefined {
+  const isUp = (endpoint: Endpoint) =>
+    side.registry
+      .configuredOf(endpoint)
+      .some((address) => side.health.isUp({ address, port: endpoint.port }));
+  const isUsable = (endpoint: Endpoint) =>
+    !full.has(endpoint) && addressFor(side, endpoint, vip) !== undefined;
+  const choose = (mayTake: (endpoint: Endpoint) => boolean) =>
+    selectEndpoint({
+      service,
+      clientAddresses: [client],
+      isUp: mayTake,
+      countOf: (endpoint) => livingAt(side, endpoint),
+      // `persist` is `hash` here: a client has one address, and its endpoint follows from that.
+      persisted: () => undefined,
+      turn: room.core.nextTurn(),
+    });
+  // When all are down the client goes to one of them all the same: a verdict is some probes old.
+  return choose((endpoint) => isUsable(endpoint) && isUp(endpoint)) ?? choose(isUsable);
+}
+
+/**
+ * The client's own port when it is this member's to give, else any; when none is left that of a flow that is
+ * over.
+ */
+function portToward(
+  room: Room,
+  side: Side,
+  place: { readonly address: Address; readonly port: number },
+  { client, clientPort }: PlainSeeker,
+  isOwnWanted: boolean,
+): number | undefined {
+  const { address, port } = place;
+  const nowMs = room.core.clock.nowMs();
+  const wanted = isOwnWanted ? clientPort : 0;
+  const key = `${client}|${clientPort}`;
+  const natPort = side.natPorts.allocate(address, port, wanted, key, nowMs);
+  if (natPort !== undefined) return natPort;
+  const isOld = (flow: LocalFlow) =>
+    side.natPorts.isOwn(flow.record.natPort) && nowMs - flow.lastSeenMs >= SPENT_LEAST_MS;
+  const spent = room.flows.takeSpent(`${address}|${port}`, isOld);
+  if (spent === undefined) return undefined;
+  spent.hands = true;
+  end(room, spent, "closed", true);
+  return spent.record.natPort;
+}

@@ -1,0 +1,216 @@
+// The room of TCP and UDP: their services, NAT ports and health, one of each a protocol, and the flows of
+// both.
+import {
+  type Address,
+  type EndCause,
+  isPlainEnded,
+  joinPlain,
+  PLAIN_SESSIONS,
+  type PlainNews,
+  type PlainRecord,
+  type Protocol,
+  plainEnd,
+  REPLICATE_DEFAULT,
+  type SessionView,
+  sessionIdFromBytes,
+} from "@holdfast/model";
+import { type Core, drop } from "../../core.ts";
+import { fragmentPacket } from "../../fragments/fragmentation.ts";
+import type { EndpointHealth } from "../../health/endpoint-health.ts";
+import type { NatPorts, ReleaseReason } from "../../nat-ports/allocator.ts";
+import type { ServiceEntry, ServiceRegistry } from "../../services/registry.ts";
+import { fastFlowsOf, isLivingFlow, type LocalFlow, newFlow, placeKeyOf, type Stage } from "./flow.ts";
+import type { LocalFlows } from "./flows.ts";
+import type { PlainHeld } from "./held.ts";
+import { type PlainInput, translatePlain } from "./input.ts";
+
+/** What is one protocol's. */
+export interface Side {
+  readonly protocol: Protocol;
+  readonly registry: ServiceRegistry;
+  readonly natPorts: NatPorts;
+  readonly health: EndpointHealth;
+  /** Living flows by endpoint. */
+  readonly counts: Map<string, number>;
+}
+
+export interface Room {
+  readonly core: Core;
+  readonly sides: ReadonlyMap<Protocol, Side>;
+  readonly flows: LocalFlows;
+  /** What the members share of them. */
+  readonly view: SessionView<PlainRecord>;
+  readonly held: PlainHeld;
+  /** Whether every member can read such records. */
+  readonly mayReplicate: () => boolean;
+  /** A flow begins, changes or ends. */
+  readonly changed: (previous: PlainRecord | undefined, record: PlainRecord | undefined) => void;
+}
+
+export function sideOf(room: Room, { protocol }: Pick<PlainRecord, "protocol">): Side {
+  return room.sides.get(protocol) as Side;
+}
+
+export function entryOf(room: Room, record: PlainRecord): ServiceEntry | undefined {
+  return sideOf(room, record).registry.get(record.serviceId);
+}
+
+/** A flow of this member's own, that nobody else knows yet. */
+export function makeFlow(
+  room: Room,
+  facts: Omit<PlainRecord, "id" | "createdAtMs" | "activity" | "end" | "member">,
+  stage: Stage,
+  found: { readonly handle?: number; readonly member?: number } = {},
+): LocalFlow {
+  const { core, flows } = room;
+  const { handle = flows.freeHandle(), member = core.memberNumber } = found;
+  const id = sessionIdFromBytes(core.random.bytes(16));
+  const createdAtMs = Math.round(core.clock.wallMs());
+  const record = { ...facts, id, createdAtMs, activity: 0, end: undefined, member };
+  const flow = newFlow(record, handle, stage, core.clock.nowMs());
+  flows.add(flow);
+  count(room, record, 1);
+  room.changed(undefined, record);
+  return flow;
+}
+
+/** What this member has seen of a flow, and others hear of when they know it. */
+export function note(room: Room, flow: LocalFlow, news: PlainNews, urgent = false): undefined {
+  const { id } = flow.record;
+  if (flow.isPublished) room.view.apply({ id, ...news }, { urgent });
+  else settle(room, flow, joinPlain(flow.record, { id, ...news }));
+}
+
+/** The record is another one now, whoever said so. */
+export function settle(room: Room, flow: LocalFlow, record: PlainRecord): undefined {
+  const before = flow.record;
+  if (record === before) return;
+  flow.record = record;
+  const nowMs = room.core.clock.nowMs();
+  if (record.activity !== before.activity) flow.activityAtMs = nowMs;
+  const [was, is] = [isPlainEnded(before), isPlainEnded(record)];
+  if (is && !was) {
+    flow.endedMs = nowMs;
+    room.core.counters.count("sessions-ended");
+    count(room, record, -1);
+    uninstall(room, flow);
+    release(room, flow, reasonOf(flow, record));
+  } else if (was && !is) {
+    flow.endedMs = undefined;
+    count(room, record, 1);
+    reserve(room, record);
+    install(room, flow, false);
+  }
+  room.changed(before, record);
+}
+
+/** `absorbing`: it was witnessed, or an operator wants it. */
+export function end(room: Room, flow: LocalFlow, cause: EndCause, absorbing: boolean): undefined {
+  if (!isLivingFlow(flow)) return;
+  note(room, flow, { end: plainEnd(flow.record, cause, absorbing) }, absorbing);
+  if (!flow.isPublished) forget(room, flow);
+}
+
+/** The flow is gone from here; late packets of it are nobody's. */
+export function forget(room: Room, flow: LocalFlow): undefined {
+  uninstall(room, flow);
+  if (isLivingFlow(flow)) {
+    count(room, flow.record, -1);
+    release(room, flow, "unseen");
+  }
+  room.flows.delete(flow);
+  room.changed(flow.record, undefined);
+}
+
+/** From now on the others know it. */
+export function publish(room: Room, flow: LocalFlow, urgent = false): undefined {
+  const { record } = flow;
+  const policy = entryOf(room, record)?.service.replicate ?? REPLICATE_DEFAULT;
+  if (flow.isPublished || policy === "never" || !room.mayReplicate()) return;
+  flow.isPublished = true;
+  room.view.apply(record, { urgent });
+}
+
+/** `handshake`: every packet is to come here. */
+export function install(
+  room: Room,
+  flow: LocalFlow,
+  handshake: boolean,
+  edges?: Parameters<typeof fastFlowsOf>[2],
+): undefined {
+  if (!room.flows.isFirst(flow) || entryOf(room, flow.record) === undefined) return;
+  const { fastPath, counters } = room.core;
+  flow.isInstalled = true;
+  for (const each of fastFlowsOf(flow, handshake, edges)) {
+    counters.count("flow-installs");
+    // A full table is a normal event: the packets of this flow are punted, and forwarded by the slow path.
+    if (!fastPath.plain.install(each)) counters.count("flow-table-full");
+  }
+}
+
+function uninstall(room: Room, flow: LocalFlow): undefined {
+  if (!flow.isInstalled) return;
+  flow.isInstalled = false;
+  const { plain } = room.core.fastPath;
+  for (const { key } of fastFlowsOf(flow, false))
+    if (plain.read(key)?.flow.session === flow.handle) plain.remove(key);
+}
+
+/** The packet as it goes on; what its flow is known to have sent is counted. */
+export function forward(room: Room, input: PlainInput, flow: LocalFlow, direction: "up" | "down"): undefined {
+  flow.lastSeenMs = room.core.clock.nowMs();
+  if (direction === "up") flow.upCount += 1;
+  else flow.downCount += 1;
+  const bytes = translatePlain(input, flow, direction);
+  const { core } = room;
+  const { fragmentSize } = input;
+  const parts =
+    fragmentSize !== undefined && bytes.length > fragmentSize
+      ? fragmentPacket(bytes, fragmentSize, core.random.uint32())
+      : [bytes];
+  for (const part of parts) if (!core.fastPath.send(part)) return drop(core, "send-failed", part);
+  core.counters.count("forwarded");
+}
+
+export function reserve(room: Room, { protocol, endpoint, endpointPort, natPort }: PlainRecord): undefined {
+  room.sides.get(protocol)?.natPorts.reserve(endpoint, endpointPort, natPort);
+}
+
+function release(room: Room, flow: LocalFlow, reason: ReleaseReason): undefined {
+  const { endpoint, endpointPort, natPort, protocol } = flow.record;
+  if (flow.hands) return;
+  const other = room.flows.byNatPort(protocol, endpoint, endpointPort, natPort);
+  if (other !== undefined && other !== flow && isLivingFlow(other)) return;
+  sideOf(room, flow.record).natPorts.release(
+    endpoint,
+    endpointPort,
+    natPort,
+    reason,
+    room.core.clock.nowMs(),
+  );
+}
+
+/**
+ * Of what was closed, and of datagrams, nothing comes any more; what was silent may speak at its endpoint
+ * still.
+ */
+function reasonOf(flow: LocalFlow, { end: last, protocol }: PlainRecord): ReleaseReason {
+  if (last?.cause === "handshakeTimeout") return "evicted";
+  if (last?.absorbing === true || flow.stage !== "open") return "verified";
+  return PLAIN_SESSIONS.protocols.indexOf(protocol) === 0 ? "unseen" : "verified";
+}
+
+export function count(room: Room, record: PlainRecord, by: 1 | -1): undefined {
+  const { counts } = sideOf(room, record);
+  const key = placeKeyOf(record);
+  const next = (counts.get(key) ?? 0) + by;
+  if (next <= 0) counts.delete(key);
+  else counts.set(key, next);
+}
+
+export function livingAt(
+  side: Side,
+  { address, port }: { readonly address: Address; readonly port: number },
+) {
+  return side.counts.get(`${address}|${port}`) ?? 0;
+}

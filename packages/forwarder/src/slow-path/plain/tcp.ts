@@ -1,0 +1,256 @@
+// TCP packets that the fast path would not decide: handshakes, packets of connections that have no flow, and
+// copies of what ends one. State is made from the endpoint's SYN-ACK on; what a SYN makes has quotas.
+import { MARK, PROTOCOL_TCP } from "@holdfast/model";
+import { drop } from "../../core.ts";
+import { sourcePrefix } from "../../embryos/nursery.ts";
+import { TCP_FLAG } from "../../packet/plain/header.ts";
+import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
+import { isLivingFlow, judge, type LocalFlow } from "./flow.ts";
+import { type PlainInput, windowScaleOf } from "./input.ts";
+import { findPlainPlace } from "./place.ts";
+import { end, entryOf, forward, install, makeFlow, note, publish, type Room, type Side } from "./room.ts";
+
+/** An acknowledgment of a handshake may be of later bytes, too; numbers further off are of something else. */
+const NEAR = 0x4000_0000;
+/** SYNs into an open connection that are let through, so often. */
+const CHALLENGE_PERIOD_MS = 1_000;
+
+export function tcpUp(room: Room, side: Side, input: PlainInput, entry: ServiceEntry): undefined {
+  const { header, source, destination } = input;
+  const flow = room.flows.byClient(entry.service.id, destination, source, header.sourcePort);
+  if (header.has(TCP_FLAG.SYN) && !header.has(TCP_FLAG.ACK)) return synUp(room, side, input, entry, flow);
+  if (!isLivingFlow(flow)) return unknownUp(room, input, entry);
+  if (input.copy) return copied(room, flow, input, "client");
+  if (flow.stage === "open") return openUp(room, input, flow);
+  if (header.has(TCP_FLAG.SYN)) return synAckUp(room, input, flow);
+  if (header.has(TCP_FLAG.RST)) {
+    // RFC 9293 §3.10.7.3: before it is open, the client alone knows its number.
+    if (!follows(header.sequence, flow.clientSequence)) return drop(room.core, "wrong-phase", input.bytes);
+    forward(room, input, flow, "up");
+    return end(room, flow, "resetByClient", true);
+  }
+  if (flow.stage !== "answered" || !follows(header.acknowledgment, flow.endpointSequence)) {
+    // An old duplicate: the endpoint answers with a reset, which the client understands.
+    return flow.stage === "opening"
+      ? forward(room, input, flow, "up")
+      : drop(room.core, "wrong-phase", input.bytes);
+  }
+  opened(room, flow);
+  if (header.has(TCP_FLAG.FIN)) flow.finUp = header.sequenceEnd;
+  forward(room, input, flow, "up");
+}
+
+/** From the endpoint of `flow`. */
+export function tcpDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  const { header } = input;
+  if (input.copy) return copied(room, flow, input, "endpoint");
+  if (header.has(TCP_FLAG.SYN)) {
+    if (flow.stage === "open") return forward(room, input, flow, "down");
+    return header.has(TCP_FLAG.ACK) ? synAckDown(room, input, flow) : synDown(room, input, flow);
+  }
+  if (header.has(TCP_FLAG.RST)) return resetDown(room, input, flow);
+  if (flow.stage === "open") {
+    // It answered a SYN into the open connection: it knows the connection, which goes on.
+    if (flow.challenge !== undefined) install(room, flow, false);
+    else if (!flow.isInstalled) install(room, flow, false);
+    flow.challenge = undefined;
+  }
+  if (header.has(TCP_FLAG.FIN)) flow.finDown = header.sequenceEnd;
+  forward(room, input, flow, "down");
+}
+
+function synUp(
+  room: Room,
+  side: Side,
+  input: PlainInput,
+  entry: ServiceEntry,
+  known: LocalFlow | undefined,
+): undefined {
+  const { header } = input;
+  if (isLivingFlow(known)) {
+    if (known.stage !== "open") {
+      // Sent again; or the client has given up and begins anew from the same port: its endpoint sorts it out.
+      known.clientSequence = header.sequence;
+      known.clientScale = windowScaleOf(input);
+      return forward(room, input, known, "up");
+    }
+    if (!mayBeReused(room, known, header.sequence)) return challenge(room, input, known);
+    end(room, known, "superseded", true);
+  }
+  const { core } = room;
+  if (!core.isReady()) return drop(core, "not-ready", input.bytes);
+  if (!isAllowedSource(entry, input.source)) return drop(core, "source-not-allowed", input.bytes);
+  const { id } = entry.service;
+  const prefix = sourcePrefix(input.source);
+  const evict = (flow: LocalFlow) => {
+    core.counters.count("embryos-evicted");
+    end(room, flow, "handshakeTimeout", false);
+  };
+  if (!room.flows.admits(id, prefix, core.clock.nowMs(), evict))
+    return drop(core, "embryo-quota", input.bytes);
+  const client = { vip: input.destination, client: input.source, clientPort: header.sourcePort };
+  const place = findPlainPlace(room, side, entry, client);
+  if (typeof place === "string") return drop(core, place, input.bytes);
+  const facts = { protocol: PROTOCOL_TCP, serviceId: id, ...client, ...place };
+  const flow = makeFlow(room, { ...facts, windowScale: 0, shift: 0, marks: 0 }, "opening");
+  flow.clientSequence = header.sequence;
+  flow.clientScale = windowScaleOf(input);
+  room.flows.embryo(flow, prefix);
+  core.counters.count("connections-begun");
+  forward(room, input, flow, "up");
+}
+
+/**
+ * RFC 9293 §3.6.1, RFC 6191: a SYN opens a new connection on the ports of one in TIME-WAIT when its number
+ * lies behind all of that one's. Of one that was reset nobody expects anything any more.
+ */
+function mayBeReused(room: Room, flow: LocalFlow, sequence: number): boolean {
+  look(room, flow);
+  const { isReset, isClosing } = judge(flow, entryOf(room, flow.record)?.service);
+  if (isReset) return true;
+  const last = flow.up?.finEnd ?? flow.finUp;
+  return isClosing && last !== undefined && (sequence - last) >>> 0 < 0x8000_0000;
+}
+
+/**
+ * RFC 5961 §4: a SYN into an open connection changes nothing; the endpoint answers with an acknowledgment,
+ * and a client that began anew resets the old connection with what that says. One that knows of no
+ * connection resets it itself, with numbers that say which SYN it means, so that its answer has to come
+ * here.
+ */
+function challenge(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  const nowMs = room.core.clock.nowMs();
+  if (flow.challenge !== undefined && nowMs - flow.challenge.sinceMs < CHALLENGE_PERIOD_MS)
+    return drop(room.core, "syn-rate", input.bytes);
+  flow.challenge = { sequence: input.header.sequence, sinceMs: nowMs };
+  room.core.counters.count("syns-into-connections");
+  install(room, flow, true);
+  forward(room, input, flow, "up");
+}
+
+function openUp(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  const { header } = input;
+  // While a challenge is out all packets come here; so do those of a flow that the table had no room for.
+  if (header.has(TCP_FLAG.FIN)) flow.finUp = header.sequenceEnd;
+  if (!flow.isInstalled) install(room, flow, false);
+  forward(room, input, flow, "up");
+}
+
+/** Both ends opened at once (RFC 9293 §3.5, RFC 5382 REQ-2): the client answers the endpoint's SYN. */
+function synAckUp(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  const { header } = input;
+  if (flow.stage !== "answered" || !follows(header.acknowledgment, flow.endpointSequence))
+    return drop(room.core, "wrong-phase", input.bytes);
+  flow.clientSequence = header.sequence;
+  flow.clientScale = windowScaleOf(input);
+  forward(room, input, flow, "up");
+}
+
+function synDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  answered(room, input, flow);
+  forward(room, input, flow, "down");
+}
+
+function synAckDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  // It answers another SYN than the last one: the client would reset what it has begun since.
+  if (input.header.acknowledgment !== (flow.clientSequence + 1) >>> 0)
+    return drop(room.core, "wrong-phase", input.bytes);
+  answered(room, input, flow);
+  forward(room, input, flow, "down");
+}
+
+function answered(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  const { header } = input;
+  const isNews = flow.stage === "opening" || flow.endpointSequence !== header.sequence;
+  flow.endpointSequence = header.sequence;
+  flow.endpointScale = windowScaleOf(input);
+  if (!isNews) return;
+  flow.stage = "answered";
+  const { clientScale, endpointScale } = flow;
+  const isScaled = clientScale !== undefined && endpointScale !== undefined;
+  const windowScale = isScaled ? Math.max(clientScale, endpointScale) : 0;
+  flow.record = { ...flow.record, windowScale };
+  const up = { sequence: next(flow.clientSequence), acknowledged: next(flow.endpointSequence) };
+  install(room, flow, true, { up, down: { sequence: up.acknowledged, acknowledged: up.sequence } });
+}
+
+/** The client has acknowledged the endpoint's SYN: nobody makes that up who does not see its answers. */
+function opened(room: Room, flow: LocalFlow): undefined {
+  flow.stage = "open";
+  room.flows.grown(flow);
+  room.core.counters.count("connections-opened");
+  note(room, flow, { marks: MARK.answered });
+  install(room, flow, false);
+  if (entryOf(room, flow.record)?.service.replicate === "always") publish(room, flow, true);
+}
+
+function resetDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  const { header, bytes } = input;
+  const { challenge: asked } = flow;
+  if (flow.stage !== "open" || asked !== undefined) {
+    // RFC 9293 §3.10.7.3: it refuses a SYN when it acknowledges just that.
+    const sequence = asked?.sequence ?? flow.clientSequence;
+    const isRefusal = header.has(TCP_FLAG.ACK) && header.acknowledgment === next(sequence);
+    const isReset = flow.stage === "answered" && follows(header.sequence, flow.endpointSequence);
+    if (!isRefusal && !isReset) return drop(room.core, "wrong-phase", bytes);
+    forward(room, input, flow, "down");
+    if (flow.stage === "opening") room.sides.get(PROTOCOL_TCP)?.health.refused(placeAt(flow));
+    return end(room, flow, "resetByEndpoint", true);
+  }
+  forward(room, input, flow, "down");
+}
+
+function placeAt({ record }: LocalFlow) {
+  return { address: record.endpoint, port: record.endpointPort };
+}
+
+/** Forwarded by the fast path, which checked that it lies in the window. */
+function copied(room: Room, flow: LocalFlow, input: PlainInput, by: "client" | "endpoint"): undefined {
+  flow.lastSeenMs = room.core.clock.nowMs();
+  if (input.header.has(TCP_FLAG.RST)) flow.resetBy = by;
+  look(room, flow);
+  const { marks, isClosing } = judge(flow, entryOf(room, flow.record)?.service);
+  if (marks !== flow.record.marks) note(room, flow, { marks });
+  room.flows.setSpent(flow, isClosing);
+}
+
+/** What the fast path knows of it now. */
+export function look(room: Room, flow: LocalFlow): undefined {
+  const { plain } = room.core.fastPath;
+  const { up, down } = keysOf(flow);
+  flow.up = plain.read(up)?.state ?? flow.up;
+  flow.down = plain.read(down)?.state ?? flow.down;
+}
+
+function keysOf({ record }: LocalFlow) {
+  const { protocol, client, clientPort, vip, endpoint, endpointPort, natPort, serviceId } = record;
+  const servicePort = Number(serviceId.slice(serviceId.lastIndexOf(":") + 1));
+  return {
+    up: { protocol, source: client, destination: vip, sourcePort: clientPort, destinationPort: servicePort },
+    down: {
+      protocol,
+      source: endpoint,
+      destination: vip,
+      sourcePort: endpointPort,
+      destinationPort: natPort,
+    },
+  };
+}
+
+/** A packet in the midst of a connection that this member does not know: another one may. */
+function unknownUp(room: Room, input: PlainInput, entry: ServiceEntry): undefined {
+  if (input.copy) return;
+  if (input.asked || input.header.has(TCP_FLAG.RST)) return drop(room.core, "no-session", input.bytes);
+  const { id: serviceId } = entry.service;
+  const question = { kind: "client", serviceId, client: input.source } as const;
+  room.held.ask(input, { ...question, clientPort: input.header.sourcePort });
+}
+
+function next(sequence: number): number {
+  return (sequence + 1) >>> 0;
+}
+
+/** The number lies behind a first sequence number, and not far. */
+function follows(number: number, first: number): boolean {
+  return (number - next(first)) >>> 0 < NEAR;
+}

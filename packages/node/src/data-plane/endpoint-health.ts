@@ -1,0 +1,34 @@
+// How an endpoint is, as this member's probes say, in the API's words.
+import type { Forwarder } from "@holdfast/forwarder";
+import type { EndpointHealthView } from "../api/sources.ts";
+import { endpointKey, parseEndpointKey } from "../services/specification.ts";
+
+/** Of an endpoint (ADDRESS:PORT) as its service has it. */
+export function endpointHealth(forwarder: Forwarder, service: string, endpoint: string): EndpointHealthView {
+  const place = parseEndpointKey(endpoint);
+  if (place?.port === undefined) return { health: "unknown" };
+  const plain = forwarder.plain.healthOf(service, { address: place.address, port: place.port });
+  if (plain !== undefined) return plain;
+  const { address, port } = place;
+  const addresses = forwarder.addressesOf({ address, port }).map((each) => {
+    const verdict = forwarder.health.verdictOf({ address: each, port });
+    const health: EndpointHealthView["health"] = verdict?.verdict ?? "unknown";
+    const reason = `${verdict?.reason ?? ""}${verdict?.speaks === true ? ", its SCTP answers" : ""}`;
+    return { address: each, health, ...(health === "down" && { reason }) };
+  });
+  const twins = forwarder.sameServerAs({ address, port }).map((each) => endpointKey(each, port));
+  const details = {
+    ...(addresses.length > 1 && { addresses }),
+    ...(twins.length > 0 && { sameServerAs: twins }),
+  };
+  if (addresses.every(({ health }) => health === "unknown")) return { health: "unknown", ...details };
+  // An endpoint with several addresses is up while one of them answers.
+  if (!forwarder.isEndpointUp({ address, port })) {
+    const reasons = addresses.map(
+      (each) => (addresses.length > 1 ? `${each.address}: ` : "") + (each.reason ?? ""),
+    );
+    return { health: "down", reason: reasons.join("; "), ...details };
+  }
+  const delays = forwarder.probeDelays({ address, port });
+  return { health: "up", ...details, ...(delays !== undefined && { delays }) };
+}
