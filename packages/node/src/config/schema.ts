@@ -163,7 +163,7 @@ export const ConfigurationSchema = Type.Object(
       maxItems: 64,
       default: [],
       description:
-        "Interfaces to work on, those of a pattern as they come and go. Empty: every Ethernet interface that is up and no member of a bridge or bond, as path and core.",
+        "Interfaces to work on, those of a pattern as they come and go. Empty: every Ethernet interface that is up and no member of a bridge or bond, as path and core; with host.loop the host's own, not its pods'.",
     }),
     dataPlane: section("The fast path.", {
       mode: oneOf(["auto", "xdp", "xdp-generic", "tc", "userspace"], {

@@ -14,6 +14,7 @@ import {
 import {
   type Address,
   type Clock,
+  HoldfastError,
   type Logger,
   type MemberList,
   type Members,
@@ -43,7 +44,7 @@ export interface DataPlaneOptions {
   readonly members: Members;
   readonly topology: Topology;
   readonly network: Pick<NetworkWatch, "hopTo" | "isRoutable"> &
-    Partial<Pick<NetworkWatch, "link" | "hostAddresses">>;
+    Partial<Pick<NetworkWatch, "link" | "hostAddresses" | "usable">>;
   readonly link: ClusterLink;
   /** By which this host's own packets to VIPs come; absent: it has none. */
   readonly loop?: LoopInterfaces | undefined;
@@ -65,7 +66,7 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
   const settings = configuration.dataPlane;
   const fastPath: FastPath = await openFastPath({
     mode: settings.mode,
-    interfaces: wantedInterfaces(configuration, "path", "core"),
+    interfaces: served(options),
     ...(options.loop !== undefined && { loop: options.loop }),
     towards: { up: wantedInterfaces(configuration, "core"), down: wantedInterfaces(configuration, "path") },
     pinDirectory: settings.pinDirectory,
@@ -211,6 +212,18 @@ function statusOf(fastPath: FastPath): DataPlaneStatus {
     interfaces: fastPath.interfaces().map(({ index: _, hooks, ...each }) => ({ ...each, hooks: [...hooks] })),
     viaTc: [...fastPath.viaTc()],
   };
+}
+
+/**
+ * Names and patterns; empty: every usable one. With a loop, those of its pods are none of them. Throws
+ * INTERFACE_NONE.
+ */
+function served({ configuration, loop, network }: DataPlaneOptions): readonly string[] {
+  const wanted = wantedInterfaces(configuration, "path", "core");
+  if (loop === undefined || configuration.interfaces.length > 0) return wanted;
+  const own = network.usable?.() ?? [];
+  if (own.length === 0) throw new HoldfastError("INTERFACE_NONE", {});
+  return own;
 }
 
 /** Private addresses that are reached on purpose; with a loop, this host's own processes, too. */

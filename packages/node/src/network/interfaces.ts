@@ -1,5 +1,6 @@
 // The interfaces that this member works on: what is configured, and what the system says about them now.
 
+import type { Link } from "@holdfast/forwarder";
 import { isPattern, patternOf } from "@holdfast/forwarder/interface-patterns";
 import type { Address } from "@holdfast/model";
 import { type Prefix, parsePrefix } from "@holdfast/model";
@@ -43,8 +44,8 @@ export interface WorkingInterface {
 }
 
 /**
- * The configured interfaces, a pattern as all of `names` that fit and that no entry before it has; without any, every one
- * of `names`, as path and core.
+ * The configured interfaces, a pattern as all of `names` that fit and that no entry before it has; without
+ * any, every one of `names`, as path and core.
  */
 export function workingInterfaces(
   configuration: Configuration,
@@ -68,7 +69,10 @@ export function workingInterfaces(
   });
 }
 
-/** What the fast path is told: names and patterns of the interfaces of any of the roles; empty: every usable one. */
+/**
+ * What the fast path is told: names and patterns of the interfaces of any of the roles; empty: every usable
+ * one.
+ */
 export function wantedInterfaces(
   { interfaces }: Configuration,
   ...roles: readonly InterfaceRole[]
@@ -81,4 +85,28 @@ export function wantedInterfaces(
 /** Interfaces on which clients and endpoints are met. */
 export function servingInterfaces(interfaces: readonly WorkingInterface[]): readonly WorkingInterface[] {
   return interfaces.filter(({ roles }) => roles.includes("path") || roles.includes("core"));
+}
+
+/** Tunnels of a CNI, and devices that lead nowhere. */
+const NO_WAY_OUT: ReadonlySet<string> = new Set([
+  ...["vxlan", "geneve", "ipip", "ip6tnl", "sit", "gre", "gretap", "ip6gre", "ip6gretap"],
+  ...["wireguard", "dummy", "ifb", "nlmon"],
+]);
+/** What the other end of a bridge's port is when it is a pod or a guest. */
+const GUESTS: ReadonlySet<string> = new Set(["veth", "tun"]);
+
+/**
+ * Whether an interface is the node's own, and not its pods'. With a loop, pods' packets go through the host's
+ * stack in both directions; a program on their interfaces would hide one of them from it. `addresses`: of the
+ * interface; `ports`: of the bridge that it is.
+ */
+export function isNodesOwn(
+  link: Pick<Link, "kind">,
+  addresses: readonly Address[],
+  ports: readonly Pick<Link, "kind">[],
+): boolean {
+  if (NO_WAY_OUT.has(link.kind ?? "")) return false;
+  // A pod's end has none of the host's, or what answers for its gateway.
+  if (!addresses.some((address) => !/^(fe80:|169\.254\.)/.test(address))) return false;
+  return link.kind !== "bridge" || ports.some(({ kind }) => !GUESTS.has(kind ?? ""));
 }

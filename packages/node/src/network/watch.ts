@@ -9,7 +9,13 @@ import {
   Netlink,
 } from "@holdfast/forwarder";
 import { type Address, addressBytes, type Clock, familyOf, type Logger } from "@holdfast/model";
-import type { HostAddress, HostGateway, InterfaceAddress, SystemInterface } from "./interfaces.ts";
+import {
+  type HostAddress,
+  type HostGateway,
+  type InterfaceAddress,
+  isNodesOwn,
+  type SystemInterface,
+} from "./interfaces.ts";
 
 /** Listeners hear of a burst of events once, so much later at most. */
 const SETTLE_MS = 5;
@@ -141,10 +147,23 @@ export class NetworkWatch {
       .filter(
         (link) =>
           isEthernet(link) &&
-          !this.#apart.has(link.name) &&
+          this.#isOwn(link) &&
           this.#every.wants(link, (index) => this.#links.get(index), true),
       )
       .map(({ name }) => name);
+  }
+
+  /** Without a loop all are. */
+  #isOwn(link: Link): boolean {
+    if (this.#apart.size === 0) return true;
+    if (this.#apart.has(link.name)) return false;
+    const addresses = this.#addresses.filter(({ interfaceIndex }) => interfaceIndex === link.index);
+    const ports = [...this.#links.values()].filter(({ master }) => master === link.index);
+    return isNodesOwn(
+      link,
+      addresses.map(({ address }) => address),
+      ports,
+    );
   }
 
   /** Whatever its state; undefined: there is none of that name. */
