@@ -306,17 +306,17 @@ export const NEXTHOP = {
 /** Byte offsets of the members, and the size of the whole. */
 export const PLAIN4 = {
   SIZE: 64,
-  head: 0,
-  newSource: 56,
-  newDestination: 60,
+  newSource: 0,
+  newDestination: 4,
+  head: 8,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
 export const PLAIN6 = {
   SIZE: 88,
-  head: 0,
-  newSource: 56,
-  newDestination: 72,
+  newSource: 0,
+  newDestination: 16,
+  head: 32,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
@@ -326,19 +326,19 @@ export const PLAIN_HEAD = {
   newDestinationPort: 2,
   addressDelta: 4,
   transportDelta: 6,
-  session: 8,
-  flags: 12,
-  nexthop: 14,
-  lastSeen: 16,
-  puntAt: 20,
-  sequence: 24,
-  acknowledged: 28,
-  finEnd: 32,
-  shift: 36,
-  scale: 38,
-  strange: 39,
-  packets: 40,
-  bytes: 48,
+  flags: 8,
+  nexthop: 10,
+  lastSeen: 12,
+  sequence: 16,
+  acknowledged: 20,
+  shift: 24,
+  scale: 26,
+  strange: 27,
+  session: 28,
+  packets: 32,
+  bytes: 40,
+  puntAt: 48,
+  finEnd: 52,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */

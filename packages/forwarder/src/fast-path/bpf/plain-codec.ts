@@ -13,8 +13,17 @@ export interface PlainLayout {
   readonly keySize: number;
   readonly valueSize: number;
   readonly key: typeof FLOW4_KEY | typeof FLOW6_KEY;
-  /** The head, which begins every value, and the addresses of the family. */
-  readonly value: Omit<typeof PLAIN_HEAD, "SIZE"> & Omit<typeof PLAIN4 | typeof PLAIN6, "SIZE">;
+  /** The addresses of the family, and the head, with which every value ends. */
+  readonly value: Readonly<Record<HeadField | "newSource" | "newDestination", number>>;
+}
+
+type HeadField = Exclude<keyof typeof PLAIN_HEAD, "SIZE">;
+
+function valueLayout(family: typeof PLAIN4 | typeof PLAIN6): PlainLayout["value"] {
+  const { SIZE: _, ...head } = PLAIN_HEAD;
+  const fields = Object.entries(head).map(([name, offset]) => [name, family.head + offset]);
+  const { newSource, newDestination } = family;
+  return { ...(Object.fromEntries(fields) as Record<HeadField, number>), newSource, newDestination };
 }
 
 export const PLAIN_LAYOUT4: PlainLayout = {
@@ -22,14 +31,14 @@ export const PLAIN_LAYOUT4: PlainLayout = {
   keySize: FLOW4_KEY.SIZE,
   valueSize: PLAIN4.SIZE,
   key: FLOW4_KEY,
-  value: { ...PLAIN_HEAD, ...PLAIN4 },
+  value: valueLayout(PLAIN4),
 };
 export const PLAIN_LAYOUT6: PlainLayout = {
   addressSize: 16,
   keySize: FLOW6_KEY.SIZE,
   valueSize: PLAIN6.SIZE,
   key: FLOW6_KEY,
-  value: { ...PLAIN_HEAD, ...PLAIN6 },
+  value: valueLayout(PLAIN6),
 };
 
 /** What the programs write, and an installation keeps. */

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the BPF programs and the daemon share: layouts of maps and punt records, and numbers. This file is the source;
- * ../abi.ts is generated from the object's BTF and a test compares the two.
+ * What the BPF programs and the daemon share: layouts of maps and punt records, and numbers. This file is
+ * the source; ../abi.ts is generated from the object's BTF and a test compares the two.
  *
- * Numbers are append-only: a number never changes its meaning, since pinned maps outlive the programs that wrote them.
- * A layout may change: it is known by its BTF, and the next daemon moves what is pinned into maps of its own layout, field by
- * field (../layout). So a name never changes its meaning either; what only fills a gap is called spare.
+ * Numbers are append-only: a number never changes its meaning, since pinned maps outlive the programs that
+ * wrote them. A layout may change: it is known by its BTF, and the next daemon moves what is pinned into
+ * maps of its own layout, field by field (../layout). So a name never changes its meaning either; what only
+ * fills a gap is called spare.
  *
- * Byte order: __be16 and __be32 hold the packet's bytes as they are; everything else is the host's, which has to be
- * little-endian (the CRC of a port change is computed on words as a little-endian host loads them).
+ * Byte order: __be16 and __be32 hold the packet's bytes as they are; everything else is the host's, which
+ * has to be little-endian (the CRC of a port change is computed on words as a little-endian host loads
+ * them).
  */
 #ifndef HOLDFAST_ABI_H
 #define HOLDFAST_ABI_H
@@ -17,7 +19,9 @@
 
 #include "numbers.h"
 
-/* Another layout of everything that outlives a daemon, for the tests of moving it: each field lies elsewhere. */
+/* Another layout of everything that outlives a daemon, for the tests of moving it: each field lies
+ * elsewhere.
+ */
 #ifdef HF_TEST_LAYOUT
 #define HF_TEST_SPARE __u64 spare_test;
 #else
@@ -45,7 +49,9 @@ struct hf_flow_head {
 	__u16 flags;
 	__u16 nexthop;
 	__u16 reply_nexthop;
-	/* The last two bytes of the other direction's tag, as the packet has them: an ICMP error that quotes it is proven. */
+	/* The last two bytes of the other direction's tag, as the packet has them: an ICMP error that quotes it is
+	 * proven.
+	 */
 	__u16 peer_tag;
 	__u32 session;
 	/* Jiffies, the cheapest clock there is: reading nanoseconds costs an eighth of the whole fast path. */
@@ -86,48 +92,52 @@ struct hf_flow6 {
 	__u8 reply_destination[16];
 };
 
-/* What flows of TCP and UDP of both families begin with. */
+/* What flows of TCP and UDP of both families end with. What packets of an established flow do not need
+ * stands last.
+ */
 struct hf_plain_head {
 	__be16 new_source_port;
 	__be16 new_destination_port;
 	/* What the addresses, and the ports as well, add to a checksum (RFC 1624: the folded sum of ~m + m'). */
 	__u16 address_delta;
 	__u16 transport_delta;
-	__u32 session;
 	__u16 flags;
 	__u16 nexthop;
 	/* Jiffies. */
 	__u32 last_seen;
-	/* As in hf_flow_head. */
-	__u32 punt_at;
 	/* Behind the last byte sent, as it arrives. */
 	__u32 sequence;
 	/* The last acknowledgment, as it leaves. */
 	__u32 acknowledged;
-	/* Behind the last FIN, as it arrives. */
-	__u32 fin_end;
 	/* Up: added to sequence numbers; down: taken from acknowledgments. */
 	__s16 shift;
 	__u8 scale;
 	/* Implausible packets since the last plausible one. */
 	__u8 strange;
+	__u32 session;
 	__u64 packets;
 	__u64 bytes;
+	/* As in hf_flow_head. */
+	__u32 punt_at;
+	/* Behind the last FIN, as it arrives. */
+	__u32 fin_end;
 };
 
-/* 64 bytes, as hf_flow4. */
+/* 64 bytes, as hf_flow4. The map is not preallocated, and its allocator puts eight bytes before an element:
+ * the last eight of the value lie in a cache line more.
+ */
 struct hf_plain4 {
 	HF_TEST_SPARE
-	struct hf_plain_head head;
 	__be32 new_source;
 	__be32 new_destination;
+	struct hf_plain_head head;
 };
 
 struct hf_plain6 {
 	HF_TEST_SPARE
-	struct hf_plain_head head;
 	__u8 new_source[16];
 	__u8 new_destination[16];
+	struct hf_plain_head head;
 };
 
 struct hf_nexthop {
@@ -207,7 +217,9 @@ struct hf_knock {
 	__u32 at;
 };
 
-/* An address that packets with the right tag came from, at a place that follows from it; another one takes it over. */
+/* An address that packets with the right tag came from, at a place that follows from it; another one takes
+ * it over.
+ */
 struct hf_source {
 	/* Of the address; 0: nobody. */
 	__u32 mark;
