@@ -137,14 +137,25 @@ export class WsTransport implements Transport {
       if (this.#handlers !== undefined && !this.#isConnected(member.name))
         dialer.schedule(this.#yieldMs(member.name));
     }
-    for (const link of [...this.#links.values()]) this.#endUnlisted(link);
+    this.#refuseLinks((link) => this.#unlisted(link));
   }
 
-  #endUnlisted(link: Link): void {
-    const { memberName: name = "", memberNumber } = link.greeting ?? {};
-    if (this.#configured === undefined || this.#configured.get(name) === memberNumber) return;
+  #unlisted({ greeting }: Link): Refusal | undefined {
+    const { memberName: name = "", memberNumber } = greeting ?? {};
+    if (this.#configured === undefined || this.#configured.get(name) === memberNumber) return undefined;
     const reason = this.#removed.has(name) ? REMOVED : NOT_CONFIGURED;
-    link.refuse({ reason, explanation: reason === REMOVED ? removedText(name) : "no member any longer" });
+    return { reason, explanation: reason === REMOVED ? removedText(name) : "no member any longer" };
+  }
+
+  /**
+   * Also those that still greet: who is let in now comes up later, and of two links that were dialled at once
+   * the other side may keep the one that greets here.
+   */
+  #refuseLinks(refusalOfLink: (link: Link) => Refusal | undefined): void {
+    for (const link of [...this.#links.values(), ...this.#greeting]) {
+      const refusal = refusalOfLink(link);
+      if (refusal !== undefined) link.refuse(refusal);
+    }
   }
 
   #setJoin(join: readonly JoinAddress[]): void {
@@ -192,14 +203,11 @@ export class WsTransport implements Transport {
   }
 
   refuse(peer: number, reason: string): void {
-    const current = this.#links.get(peer);
-    const name = current?.greeting?.memberName;
-    // The link that the other one keeps, of two that were dialled at once, may still be greeting here.
-    const others = [...this.#greeting].filter(
-      ({ greeting, dialled }) => greeting?.memberNumber === peer || (name !== undefined && dialled === name),
-    );
-    for (const link of current === undefined ? others : [current, ...others])
-      link.refuse({ reason, explanation: "the peer broke the rules of the peer messages" });
+    const name = this.#links.get(peer)?.greeting?.memberName;
+    const isOfPeer = ({ greeting, dialled }: Link) =>
+      greeting?.memberNumber === peer || (name !== undefined && dialled === name);
+    const refusal = { reason, explanation: "the peer broke the rules of the peer messages" };
+    this.#refuseLinks((link) => (isOfPeer(link) ? refusal : undefined));
   }
 
   counters(): TransportCounters {
@@ -229,8 +237,7 @@ export class WsTransport implements Transport {
   /** Links that are up stay; those that begin from now on show and check these certificates. */
   setRevoked(list: readonly Revocation[]): void {
     this.#revoked = list;
-    for (const link of [...this.#greeting, ...this.#links.values()])
-      if (this.#isRevoked(link)) link.refuse(REVOKED);
+    this.#refuseLinks((link) => (this.#isRevoked(link) ? REVOKED : undefined));
   }
 
   #isRevoked({ certified }: Link): boolean {
