@@ -17,10 +17,11 @@ export function releasesOf(text: string): Release[] {
   return [...text.matchAll(ROW)].map(([, name = "", commit = ""]) => ({ name, commit }));
 }
 
-export function lastRelease(): Release {
-  const last = releasesOf(readFileSync(`${REPOSITORY}docs/releases.md`, "utf8")).at(-1);
-  if (last === undefined) throw new Error("docs/releases.md names no release with a commit");
-  return last;
+/** Those of docs/releases.md that have a commit, at least one. */
+export function releases(): Release[] {
+  const all = releasesOf(readFileSync(`${REPOSITORY}docs/releases.md`, "utf8"));
+  if (all.length === 0) throw new Error("docs/releases.md names no release with a commit");
+  return all;
 }
 
 /** Throws, with what to do, where the clone has no such commit. */

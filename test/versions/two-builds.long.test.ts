@@ -1,12 +1,12 @@
-// The newest commit and the last release in one cluster: rolling upgrade, rolling downgrade, and a member that comes back
-// with the old build and an old store, all under associations with several paths.
+// The newest commit and each release in one cluster: rolling upgrade, rolling downgrade, and a member that
+// comes back with the old build and an old store, all under associations with several paths.
 import assert from "node:assert/strict";
 import { cpSync, rmSync } from "node:fs";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { HOLDFAST_PROGRAM, type Member, SERVICE_PORT, until } from "@holdfast/testkit";
 import { Scene } from "../cluster/scene.ts";
-import { buildOf, lastRelease } from "./releases.ts";
+import { buildOf, releases } from "./releases.ts";
 
 interface MemberView {
   readonly name: string;
@@ -20,32 +20,33 @@ const OTHER_VIP = "192.0.2.77";
 /** Client hosts that begin while the cluster is mixed: one on the way up, one on the way down. */
 const LATE_CLIENTS = [2, 3] as const;
 
-const release = lastRelease();
-const build = buildOf(release);
-after(() => build.close());
-const old = fileURLToPath(
-  build.module("packages/cli/src/main.ts") ?? assert.fail("the release has no command"),
-);
-
-test(`release ${release.name} and this build: rolling upgrade, rolling downgrade, a member with an old store: 0 lost`, async (t) => {
-  await Scene.play(
-    {
-      members: 3,
-      clients: [2, 3, 2, 3],
-      endpoints: 2,
-      associations: 2,
-      rate: 20,
-      withoutStack: LATE_CLIENTS,
-      beforeStart: (cluster) => {
-        for (const member of cluster.members) member.program = old;
+for (const release of releases()) {
+  const name = `release ${release.name} and this build`;
+  test(`${name}: rolling upgrade, rolling downgrade, a member with an old store: 0 lost`, async (t) => {
+    const build = buildOf(release);
+    t.after(() => build.close());
+    const module = build.module("packages/cli/src/main.ts") ?? assert.fail("the release has no command");
+    const old = fileURLToPath(module);
+    await Scene.play(
+      {
+        members: 3,
+        clients: [2, 3, 2, 3],
+        endpoints: 2,
+        associations: 2,
+        rate: 20,
+        withoutStack: LATE_CLIENTS,
+        beforeStart: (cluster) => {
+          for (const member of cluster.members) member.program = old;
+        },
       },
-    },
-    (scene) => play(scene, (name, step) => t.test(name, step)),
-  );
-});
+      (scene) => play(scene, old, (step, run) => t.test(step, run)),
+    );
+  });
+}
 
 async function play(
   scene: Scene,
+  old: string,
   step: (name: string, run: () => Promise<void>) => Promise<void>,
 ): Promise<void> {
   const [first, second, third] = scene.cluster.members as [Member, Member, Member];
