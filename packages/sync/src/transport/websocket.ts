@@ -20,6 +20,7 @@ import { NOT_CONFIGURED, REMOVED, type Refusal, refusalOf, removedText } from ".
 import { Dialer } from "./dialer.ts";
 import { Link, type LinkEvents } from "./link.ts";
 import { type Listener, listen } from "./listener.ts";
+import { RefusalLog } from "./refusal-log.ts";
 import {
   ADDRESS_COUNT_MAX,
   type ConfiguredMember,
@@ -32,9 +33,6 @@ import {
 } from "./settings.ts";
 
 const REVOKED: Refusal = { reason: "revoked", explanation: "the member's certificate is revoked" };
-/** The same refusal of the same peer is logged once in this time; all are counted. */
-const REFUSAL_LOG_PERIOD_MS = 60_000;
-const REFUSAL_LOG_COUNT_MAX = 256;
 
 /** Monotonic counters, by stable name. */
 export interface TransportCounters {
@@ -64,8 +62,7 @@ export class WsTransport implements Transport {
   readonly #greeting = new Set<Link>();
   /** Links that are up, by member number. */
   readonly #links = new Map<number, Link>();
-  readonly #refusals = new Map<string, number>();
-  readonly #refusalLoggedAtMs = new Map<string, number>();
+  readonly #refusals: RefusalLog;
   #sentBytes = 0;
   #sentMessages = 0;
   #receivedMessages = 0;
@@ -89,7 +86,7 @@ export class WsTransport implements Transport {
     transport.#listener = await listen(options.listen, options.tls, isMember, {
       accepted: (socket, certified, remote) => transport.#opened(socket, undefined, certified, remote),
       refused: (reason, explanation, remote) =>
-        transport.#noteRefusal("refused a connection", reason, explanation, remote, undefined),
+        transport.#refusals.note("refused a connection", reason, explanation, remote, undefined),
     });
     return transport;
   }
@@ -97,6 +94,7 @@ export class WsTransport implements Transport {
   /** Use `open`. */
   constructor(options: WsTransportOptions) {
     this.#options = options;
+    this.#refusals = new RefusalLog(options.clock, options.logger);
     this.#timing = { ...LINK_TIMING, ...options.timing };
     this.#revoked = options.revoked ?? [];
     this.#tls = options.tls;
@@ -220,7 +218,7 @@ export class WsTransport implements Transport {
         this.#unknownMessages +
         [...this.#links.values()].reduce((sum, { unknownCount }) => sum + unknownCount, 0),
       links: this.#linkCount,
-      refusals: Object.fromEntries(this.#refusals),
+      refusals: this.#refusals.counts(),
     };
   }
 
@@ -249,7 +247,7 @@ export class WsTransport implements Transport {
     this.#listener?.setTls(tls);
     for (const dialer of this.#dialers.values()) dialer.setTls(tls);
     this.#joiner?.setTls(tls);
-    this.#refusalLoggedAtMs.clear();
+    this.#refusals.forgetLogged();
   }
 
   async stop(): Promise<void> {
@@ -274,7 +272,7 @@ export class WsTransport implements Transport {
       logger,
       opened: (socket, certified, remote) => this.#opened(socket, member, certified, remote),
       refused: (reason, explanation, remote) =>
-        this.#noteRefusal("was refused", reason, explanation, remote, member),
+        this.#refusals.note("was refused", reason, explanation, remote, member),
     });
   }
 
@@ -401,7 +399,7 @@ export class WsTransport implements Transport {
     this.#unknownMessages += link.unknownCount;
     const member = link.greeting?.memberName ?? link.dialled;
     if (link.refusal !== undefined)
-      this.#noteRefusal(
+      this.#refusals.note(
         "refused a member",
         link.refusal.reason,
         link.refusal.explanation,
@@ -410,7 +408,7 @@ export class WsTransport implements Transport {
       );
     if (link.refusedByPeer !== undefined) {
       const { reason: why, explanation } = link.refusedByPeer;
-      this.#noteRefusal("was refused", why, explanation, link.remote, member);
+      this.#refusals.note("was refused", why, explanation, link.remote, member);
       // Only who is on the list has a say, and only in its own name.
       if (why === REMOVED && member !== undefined && this.#dialers.has(member))
         this.#handlers?.excluded?.(member);
@@ -449,29 +447,6 @@ export class WsTransport implements Transport {
   #yieldMs(member: MemberName): number {
     const jitter = this.#options.random.below(20);
     return this.#own.memberName < member ? jitter : this.#timing.yieldMs + jitter;
-  }
-
-  #noteRefusal(
-    what: string,
-    reason: string,
-    explanation: string,
-    remote: string,
-    member: MemberName | undefined,
-  ): void {
-    this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
-    // The port of a dialler changes with every try; its address does not.
-    const key = `${what} ${reason} ${member ?? remote.replace(/:\d+$/, "")}`;
-    const now = this.#options.clock.nowMs();
-    const last = this.#refusalLoggedAtMs.get(key);
-    if (last !== undefined && now - last < REFUSAL_LOG_PERIOD_MS) return;
-    if (this.#refusalLoggedAtMs.size >= REFUSAL_LOG_COUNT_MAX) {
-      for (const [other, atMs] of this.#refusalLoggedAtMs)
-        if (now - atMs >= REFUSAL_LOG_PERIOD_MS) this.#refusalLoggedAtMs.delete(other);
-      // Strangers with ever other addresses: counted, and not a line each.
-      if (this.#refusalLoggedAtMs.size >= REFUSAL_LOG_COUNT_MAX) return;
-    }
-    this.#refusalLoggedAtMs.set(key, now);
-    this.#options.logger.warn({ reason, explanation, remote, ...(member !== undefined && { member }) }, what);
   }
 }
 
