@@ -4,6 +4,7 @@ import {
   currentGeneration,
   effectivePhase,
   isEnded,
+  isEndOfAnotherRestart,
   isLiving,
   type Phase,
   type SessionRecord,
@@ -40,7 +41,9 @@ export function phaseFor(record: SessionRecord, match: TagMatch): Phase {
 /**
  * A time-out never absorbs: traffic with the tag in force shows that it was wrong (the silent half of a partition, an
  * idle limit that was too short). Not when the NAT port has a new owner meanwhile; and that an endpoint was down only the
- * endpoint itself can deny: its client was told, and must not hang on. undefined: it stays dead.
+ * endpoint itself can deny: its client was told, and must not hang on. A shutdown absorbs, but for the
+ * restart that another member put in force at the same time (`isEndOfAnotherRestart`): it is put in force
+ * anew. undefined: it stays dead.
  */
 export function revive(
   core: Core,
@@ -48,12 +51,17 @@ export function revive(
   tag: Tag,
   direction: Direction,
 ): SessionRecord | undefined {
-  if (record.end === undefined || record.end.absorbing || record.commit === undefined) return undefined;
+  if (record.end === undefined || record.commit === undefined) return undefined;
+  if (record.end.absorbing && !isEndOfAnotherRestart(record)) return undefined;
   if (record.end.cause === "endpointDown" && direction === "up") return undefined;
   const candidate = currentCandidate(record);
   const inForce = direction === "up" ? candidate?.endpointTag : currentGeneration(record)?.clientTag;
   if (candidate === undefined || inForce !== tag) return undefined;
   const holders = core.table.byNatPort(candidate.endpoint, candidate.endpointPort, candidate.natPort);
   if (holders.some((holder) => holder.id !== record.id && isLiving(holder))) return undefined;
-  return core.table.apply({ id: record.id, activity: record.activity + 1 }, { urgent: true });
+  const activity = record.activity + 1;
+  if (!record.end.absorbing) return core.table.apply({ id: record.id, activity }, { urgent: true });
+  const commit = { ...record.commit, epoch: record.end.epochSeen + 1 };
+  const generations = record.generations;
+  return core.table.apply({ id: record.id, activity, commit, generations }, { urgent: true });
 }

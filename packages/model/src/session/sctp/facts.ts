@@ -120,6 +120,18 @@ export function isEnded(record: SessionRecord): boolean {
   return record.activity <= end.activitySeen && phaseRank(phaseReached(record)) <= phaseRank(end.phaseSeen);
 }
 
+/**
+ * Members that could not hear each other put two restarts in force at once, and the other one was shut down:
+ * whoever saw that had its generation in a phase that the one in force here has not come to. Not exact, since
+ * facts of what has ended are forgotten: traffic with the tag in force has to confirm it.
+ */
+export function isEndOfAnotherRestart(record: SessionRecord): boolean {
+  const { end } = record;
+  if (end?.cause !== "shutdown" || end.epochSeen !== epochOf(record)) return false;
+  const current = currentGeneration(record);
+  return current !== undefined && !current.aborted && phaseRank(current.phase) < phaseRank(end.phaseSeen);
+}
+
 export function isLiving(record: SessionRecord): boolean {
   return !isEnded(record);
 }
