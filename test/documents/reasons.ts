@@ -21,7 +21,8 @@ export const FAST_PATH_DROPS: Readonly<
   "icmp-other": "ICMP that says nothing about an association.",
   "not-owned": "ARP, neighbour solicitation or ping for a VIP of another member.",
   "port-not-served": "No service on this port of the VIP, and no endpoint behind it.",
-  "source-not-allowed": "An INIT from an address that the service's `allowedSources` do not have.",
+  "source-not-allowed":
+    "What would begin (an INIT, a SYN, a first datagram) from an address that the service's `allowedSources` do not have.",
   "wrong-tag": "The verification tag is not the association's.",
   "unverified-destination": "DATA for a client address that never proved itself: only HEARTBEATs go there.",
   "punt-rate":
@@ -115,7 +116,7 @@ export const SLOW_PATH_DROPS: Readonly<Record<SlowPathDropReason, string>> = {
   "syn-rate":
     "One more SYN into an open TCP connection within the second: one was let through to the endpoint.",
   "source-not-allowed":
-    "An INIT from an address that the service's `allowedSources` do not have, which the fast path did not see.",
+    "What would begin from an address that the service's `allowedSources` do not have, and the fast path did not see.",
 };
 
 export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
