@@ -6,6 +6,7 @@ export * from "./configuration.ts";
 export * from "./errors.ts";
 export * from "./health-check.ts";
 export * from "./logger.ts";
+export * from "./loop-delay.ts";
 export * from "./members.ts";
 export * from "./ownership.ts";
 export * from "./place.ts";

@@ -22,6 +22,7 @@ function bind() {
     ),
     close: libc.func("int close(int fd)"),
     exit: libc.func("void _exit(int status)"),
+    trim: libc.func("int malloc_trim(size_t pad)"),
   };
 }
 
@@ -45,6 +46,11 @@ export function lockFile(fd: number): boolean {
 export function exitNow(code: number): never {
   libc().exit(code);
   throw new Error("_exit returned");
+}
+
+/** What the C library's allocator holds and nobody uses goes back to the system. */
+export function giveMemoryBack(): void {
+  libc().trim(0);
 }
 
 /** One datagram to a unix socket; `@NAME` is one of the abstract name space. false: it did not leave. Never waits. */

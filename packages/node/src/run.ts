@@ -4,7 +4,7 @@ import { ownMember } from "./config/check.ts";
 import { ConfigurationError, loadConfiguration } from "./config/load.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
 import { onReload } from "./hang-ups.ts";
-import { exitNow } from "./libc.ts";
+import { exitNow, giveMemoryBack } from "./libc.ts";
 import { createLogger, type DaemonLogger } from "./log.ts";
 import { ServiceManager } from "./service-manager.ts";
 import { START_HELD_MS, StartPause } from "./start-pause.ts";
@@ -14,6 +14,8 @@ const EXIT_IMPATIENT = 130;
 /** A bug of ours, or a part that cannot be started again (EX_SOFTWARE). */
 const EXIT_FATAL = 70;
 const STATUS_PERIOD_MS = 1_000;
+/** After that nothing more is loaded or compiled. */
+const START_SETTLED_MS = 8_000;
 
 /** Runs until SIGTERM or SIGINT; resolves to the exit code. Throws coded errors when it cannot start. */
 export async function runDaemon(options: {
@@ -106,7 +108,7 @@ function tell(manager: ServiceManager, daemon: Daemon): NodeJS.Timeout[] {
   manager.ready();
   const status = () => manager.status(daemon.summary());
   status();
-  const beats = [setInterval(status, STATUS_PERIOD_MS)];
+  const beats = [setInterval(status, STATUS_PERIOD_MS), setTimeout(giveMemoryBack, START_SETTLED_MS)];
   const { beatMs } = manager;
   if (beatMs !== undefined) {
     const beat = () => {

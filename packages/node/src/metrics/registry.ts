@@ -1,9 +1,9 @@
 // Prometheus metrics. Names follow its conventions: holdfast_ first, base units, _total on counters. Values that
 // somebody else counts (fast path, slow path, replication) are read when scraped, never copied on the way.
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { RouterStatus } from "@holdfast/announcer";
 import type { DataPlaneStatus } from "@holdfast/api";
 import { PHASE_NAMES } from "@holdfast/api";
+import { LoopDelay } from "@holdfast/model";
 import { CAPABILITIES } from "@holdfast/sync";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { EventBus } from "../events/bus.ts";
@@ -435,19 +435,15 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
     });
   }
 
-  const delay = monitorEventLoopDelay({ resolution: 5 });
-  delay.enable();
+  const delay = new LoopDelay();
   new Gauge({
     name: "holdfast_event_loop_delay_seconds",
-    help: "How late the main event loop was since the last scrape, beyond its timer's resolution.",
+    help: "How long turns of the main event loop took since the last scrape: what came meanwhile waited.",
     labelNames: ["quantile"],
     registers,
     collect() {
-      for (const quantile of EVENT_LOOP_QUANTILES) {
-        const nanoseconds = delay.count > 0 ? delay.percentile(quantile * 100) : 0;
-        this.set({ quantile: String(quantile) }, Math.max(0, nanoseconds - 5e6) / 1e9);
-      }
-      this.set({ quantile: "1" }, delay.count > 0 ? Math.max(0, delay.max - 5e6) / 1e9 : 0);
+      for (const quantile of [...EVENT_LOOP_QUANTILES, 1])
+        this.set({ quantile: String(quantile) }, delay.quantileMs(quantile) / 1e3);
       delay.reset();
     },
   });
@@ -460,7 +456,7 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
     },
     sessionEnded: (cause) => ends.inc({ cause }),
     close() {
-      delay.disable();
+      delay.close();
       registry.clear();
     },
   };

@@ -1,7 +1,6 @@
 // Puts the engine together with its transport, store and journals. The same in the worker thread and, for tests, in
 // the main one.
-import { monitorEventLoopDelay } from "node:perf_hooks";
-import { type Clock, type Logger, type Random, systemClock, systemRandom } from "@holdfast/model";
+import { type Clock, type Logger, LoopDelay, type Random, systemClock, systemRandom } from "@holdfast/model";
 import type { Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import { ReplicationEngine } from "../engine/engine.ts";
@@ -77,8 +76,7 @@ export async function hostEngine(
     journals: automergeJournal,
     link,
   });
-  const delay = monitorEventLoopDelay({ resolution: 2 });
-  delay.enable();
+  const delay = new LoopDelay();
   await engine.start();
   return {
     bound: transport.bound,
@@ -87,8 +85,8 @@ export async function hostEngine(
       const counters: HostCounters = {
         transport: transport.counters(),
         store: fileStore?.counters(),
-        loopDelayMaxMs: delay.max / 1e6,
-        loopDelayP999Ms: delay.percentile(99.9) / 1e6,
+        loopDelayMaxMs: delay.quantileMs(1),
+        loopDelayP999Ms: delay.quantileMs(0.999),
         heapBytes: memory.heapUsed,
         externalBytes: memory.external,
       };
@@ -98,7 +96,7 @@ export async function hostEngine(
     setTls: (tls) => transport.setTls(tls),
     setRevoked: (list) => transport.setRevoked(list),
     stop: async () => {
-      delay.disable();
+      delay.close();
       await engine.stop();
       await transport.stop();
       await store.close();
