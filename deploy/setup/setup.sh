@@ -23,6 +23,7 @@ packages=(
   frr              # the lab's other routers
   systemd          # systemd-analyze checks the unit file
   chromium         # the console's tests
+  pngquant         # the docs' pictures of it
   # QEMU and other kernels, for one long test only: guests.sh, which that test runs
 )
 missing=()

@@ -255,7 +255,8 @@ test("by keyboard alone: pin, unpin, drain, replay, end a session; dark as well 
       new RegExp(`${vip} moves from ${owner} to ${chosen} now; 2 sessions follow it, none ends`),
     );
     await row.and(page.locator(`[data-owner="${chosen}"]`)).waitFor();
-    await row.getByText("pinned").waitFor();
+    const pinned = row.locator(".tag", { hasText: "pinned" });
+    await pinned.waitFor();
     const bar = page.locator(`#takeovers [data-vip="${vip}"]`).first();
     await bar.getByText("planned").waitFor();
     await tabTo(page, new RegExp(`^Replay ${vip}$`));
@@ -265,7 +266,7 @@ test("by keyboard alone: pin, unpin, drain, replay, end a session; dark as well 
     await tabTo(page, new RegExp(`^Unpin ${vip}$`));
     await page.keyboard.press("Enter");
     await doIt(page, /it may move. 2 sessions follow it/);
-    await row.getByText("pinned").waitFor({ state: "detached" });
+    await pinned.waitFor({ state: "detached" });
 
     await tabTo(page, /^Drain… m2$/);
     await page.keyboard.press("Enter");

@@ -1,6 +1,7 @@
 // The compose file, as a user runs it: up, look, kill the primary's owner, look, bring it back.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import type { ClusterPicture } from "@holdfast/api";
 import { until } from "@holdfast/testkit";
 import { Engine } from "./engine.ts";
 
@@ -87,6 +88,42 @@ test("a member is no root, writes nothing but its store and its pins, and has no
     assert.equal(shell("ls /authority 2>/dev/null || echo nothing"), "nothing");
     assert.match(shell("head -c 200 /opt/holdfast/sbom.cdx.json"), /CycloneDX/);
   }
+});
+
+/** Of a published port: the answer's status and body, or what kept it from coming. */
+const ASK = `fetch(process.argv[1], { headers: process.argv[2] ? { origin: process.argv[2] } : {}, redirect: "manual" })
+  .then(async (r) => ({ status: r.status, policy: r.headers.get("content-security-policy") ?? "", text: await r.text() }),
+    (error) => ({ status: 0, policy: "", text: String(error.cause ?? error) }))
+  .then((answer) => console.log(JSON.stringify(answer)))`;
+interface Answer {
+  readonly status: number;
+  readonly policy: string;
+  readonly text: string;
+}
+const ask = (url: string, origin = ""): Answer =>
+  JSON.parse(engine.machine(process.execPath, "-e", ASK, url, origin)) as Answer;
+
+test("the page of each member is published on the machine's loopback, and nothing anywhere else", async () => {
+  await until("each member to know where the others' pages are", () =>
+    [7081, 7082, 7083].every((port) => {
+      const { policy } = ask(`http://127.0.0.1:${port}/console/`);
+      return [7081, 7082, 7083].every((other) => policy.includes(`http://127.0.0.1:${other}`));
+    }),
+  );
+  for (const [index, member] of MEMBERS.entries()) {
+    const origin = `http://127.0.0.1:${7081 + index}`;
+    assert.match(ask(`${origin}/console/`).text, /<script type="module" src="console\.js">/);
+    assert.match(ask(`${origin}/console/console.js`).text, /Who is connected to what/);
+    const { member: told, members } = JSON.parse(ask(`${origin}/v1/cluster`).text) as ClusterPicture;
+    assert.equal(told, member);
+    assert.deepEqual(members.map(({ name }) => name).sort(), MEMBERS);
+  }
+  // The page of one member may ask another; that of a stranger may not.
+  assert.equal(ask("http://127.0.0.1:7081/v1/cluster", "http://127.0.0.1:7082").status, 200);
+  assert.equal(ask("http://127.0.0.1:7081/v1/cluster", "https://elsewhere.example").status, 403);
+  const published = engine.machine("docker", "ps", "--format", "{{.Ports}}").split("\n").join(",");
+  const hosts = [...published.matchAll(/([^\s,]+):[\d-]+->/g)].map(([, host]) => host);
+  assert.deepEqual([...new Set(hosts)], ["127.0.0.1"], published);
 });
 
 test("no member logs an error", () => {

@@ -64,6 +64,11 @@ export class Engine {
     return this.#run(program, [...first, "-f", this.#file, ...words]);
   }
 
+  /** A command on the machine whose loopback has the published ports. */
+  machine(command: string, ...words: string[]): string {
+    return this.#run(command, words);
+  }
+
   /** A command inside a service's container. */
   exec(service: string, ...words: string[]): string {
     return this.compose("exec", "-T", service, ...words);
