@@ -1,6 +1,6 @@
 // Members of different versions in one cluster: what each says in its greeting, judged by the product's own admission,
 // and what a version may have changed: sizes, periods, how long journals remember.
-import { ByteWriter } from "../../../packages/sync/src/messages/bytes.ts";
+import { MessageWriter } from "../../../packages/sync/src/messages/bytes.ts";
 import { CAPABILITIES } from "../../../packages/sync/src/messages/capabilities.ts";
 import { writeFields } from "../../../packages/sync/src/messages/fields.ts";
 import {
@@ -155,7 +155,7 @@ export class Greetings {
       ...(version.capabilities !== undefined && { capabilities: version.capabilities }),
     };
     const encoded = encodeLinkMessage({ kind: "greeting", greeting: own });
-    const later = new ByteWriter();
+    const later = new MessageWriter();
     if (version.greetingField > 0)
       writeFields(later, new Map([[LATER_FIELD, new Uint8Array(version.greetingField).fill(0xa5)]]));
     this.#bytes.set(identity.number, Buffer.concat([encoded, later.finish()]));

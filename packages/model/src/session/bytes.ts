@@ -1,5 +1,5 @@
-// Writing and reading the compact form of records: bytes, varints, addresses. Reading is total: it never throws, and
-// once it ran over the end it says so in `failed` and returns zeros.
+// Bytes in and out, of records and of what carries them: numbers, varints, addresses. Reading is total: it
+// never throws, and once something was wrong it says so in `failure`, stands at the end and returns zeros.
 import { type Address, addressBytes, addressFromBytes, IPV6_ADDRESS_SIZE } from "../address.ts";
 import { sessionIdFromBytes } from "./identity.ts";
 import type { SessionId } from "./record.ts";
@@ -11,8 +11,12 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** Grows as needed; reused for many records. */
 export class ByteWriter {
-  #bytes = new Uint8Array(INITIAL_SIZE);
+  #bytes: Uint8Array;
   #length = 0;
+
+  constructor(sizeHint = INITIAL_SIZE) {
+    this.#bytes = new Uint8Array(Math.max(16, sizeHint));
+  }
 
   get length(): number {
     return this.#length;
@@ -86,6 +90,11 @@ export class ByteWriter {
     for (let i = 0; i < length; i++) target[at + i] = bytes[i] as number;
   }
 
+  /** What was written; nothing may be written afterwards: the buffer is not copied when it is full. */
+  finish(): Uint8Array {
+    return this.#length === this.#bytes.length ? this.#bytes : this.#bytes.slice(0, this.#length);
+  }
+
   /** A copy of what was written since `from`. */
   copy(from = 0): Uint8Array {
     return this.#bytes.slice(from, this.#length);
@@ -96,7 +105,8 @@ export class ByteReader {
   readonly #bytes: Uint8Array;
   readonly #end: number;
   offset: number;
-  failed = false;
+  /** The first thing that was wrong; undefined while all is well. */
+  failure: string | undefined;
 
   constructor(bytes: Uint8Array, offset = 0, end = bytes.length) {
     this.#bytes = bytes;
@@ -108,8 +118,17 @@ export class ByteReader {
     return this.#end - this.offset;
   }
 
-  fail(): void {
-    this.failed = true;
+  get failed(): boolean {
+    return this.failure !== undefined;
+  }
+
+  /** True when everything was read and nothing was wrong. */
+  get finished(): boolean {
+    return this.failure === undefined && this.offset === this.#end;
+  }
+
+  fail(reason = "truncated"): void {
+    this.failure ??= reason;
     this.offset = this.#end;
   }
 
@@ -213,7 +232,10 @@ export function ipv4Of(text: string): number {
   return octets === 4 ? value : -1;
 }
 
-/** Texts made lately, by a hash of the address: each address of a session is read several times in some milliseconds. */
+/**
+ * Texts made lately, by a hash of the address: each address of a session is read several times in some
+ * milliseconds.
+ */
 const IPV4_TEXT_COUNT = 4096;
 const ipv4Values = new Float64Array(IPV4_TEXT_COUNT).fill(-1);
 const ipv4Texts: Address[] = new Array<Address>(IPV4_TEXT_COUNT).fill("");

@@ -1,5 +1,6 @@
-// Bytes in and out. The writer grows, the reader is total: past the end, or on a value out of its limit, it notes a
-// reason, answers zeros and empties, and never throws or reads on. Callers bound every loop by `reader.failure`.
+// Bytes of messages between members: those of records (@holdfast/model), with a limit on every number, length
+// and list, so that a failure says what was beyond which.
+import { ByteReader, ByteWriter } from "@holdfast/model";
 
 /** LEB128 of up to 53 bits takes at most 8 bytes. */
 const VARINT_BYTES_MAX = 8;
@@ -8,37 +9,28 @@ const encoder = new TextEncoder();
 // fatal: bytes that are no UTF-8 are malformed, not replacement characters.
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-export class ByteWriter {
-  #bytes: Uint8Array;
-  #length = 0;
+/** Each call returns the writer. */
+export class MessageWriter {
+  readonly #out: ByteWriter;
 
-  constructor(sizeHint = 256) {
-    this.#bytes = new Uint8Array(Math.max(16, sizeHint));
+  constructor(sizeHint?: number) {
+    this.#out = new ByteWriter(sizeHint);
   }
 
   byte(value: number): this {
-    this.#reserve(1);
-    this.#bytes[this.#length++] = value;
+    this.#out.u8(value);
     return this;
   }
 
   /** An integer from 0 to Number.MAX_SAFE_INTEGER. */
   varint(value: number): this {
     if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not an unsigned integer: ${value}`);
-    this.#reserve(VARINT_BYTES_MAX);
-    let rest = value;
-    while (rest >= 0x80) {
-      this.#bytes[this.#length++] = (rest % 0x80) | 0x80;
-      rest = Math.floor(rest / 0x80);
-    }
-    this.#bytes[this.#length++] = rest;
+    this.#out.varint(value);
     return this;
   }
 
   raw(bytes: Uint8Array): this {
-    this.#reserve(bytes.length);
-    this.#bytes.set(bytes, this.#length);
-    this.#length += bytes.length;
+    this.#out.bytes(bytes);
     return this;
   }
 
@@ -53,45 +45,33 @@ export class ByteWriter {
 
   /** What was written; the buffer is not shared. */
   finish(): Uint8Array {
-    return this.#length === this.#bytes.length ? this.#bytes : this.#bytes.slice(0, this.#length);
-  }
-
-  #reserve(count: number): void {
-    const needed = this.#length + count;
-    if (needed <= this.#bytes.length) return;
-    const larger = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
-    larger.set(this.#bytes.subarray(0, this.#length));
-    this.#bytes = larger;
+    return this.#out.finish();
   }
 }
 
-export class ByteReader {
-  readonly #bytes: Uint8Array;
-  #offset = 0;
-  /** The first thing that was wrong; undefined while all is well. */
-  failure: string | undefined;
+export class MessageReader {
+  readonly #in: ByteReader;
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
+    this.#in = new ByteReader(bytes);
+  }
+
+  /** The first thing that was wrong; undefined while all is well. */
+  get failure(): string | undefined {
+    return this.#in.failure;
   }
 
   /** True when everything was read and nothing was wrong. */
   get finished(): boolean {
-    return this.failure === undefined && this.#offset === this.#bytes.length;
+    return this.#in.finished;
   }
 
   fail(reason: string): void {
-    this.failure ??= reason;
+    this.#in.fail(reason);
   }
 
   byte(): number {
-    const value = this.#bytes[this.#offset];
-    if (this.failure !== undefined || value === undefined) {
-      this.fail("truncated");
-      return 0;
-    }
-    this.#offset++;
-    return value;
+    return this.#in.u8();
   }
 
   /** An integer from 0 to `max`, in its shortest form: one value has one encoding. */
@@ -104,11 +84,9 @@ export class ByteReader {
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
         if (byte === 0 && i > 0) break;
-        if (value > max) {
-          this.fail("number-too-large");
-          return 0;
-        }
-        return value;
+        if (value <= max) return value;
+        this.fail("number-too-large");
+        return 0;
       }
       scale *= 0x80;
     }
@@ -122,14 +100,8 @@ export class ByteReader {
 
   /** Exactly `length` bytes, copied: the caller owns them, and the buffer they came in can go. */
   raw(length: number): Uint8Array {
-    if (this.failure !== undefined || length > this.#bytes.length - this.#offset) {
-      this.fail("truncated");
-      return new Uint8Array(0);
-    }
     // new Uint8Array(…), since a Buffer's own slice shares memory.
-    const copy = new Uint8Array(this.#bytes.subarray(this.#offset, this.#offset + length));
-    this.#offset += length;
-    return copy;
+    return new Uint8Array(this.#in.take(length));
   }
 
   sized(lengthMax: number): Uint8Array {

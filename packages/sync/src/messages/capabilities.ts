@@ -1,7 +1,7 @@
 // What a member can read beyond the messages that every member of its protocol version reads, by name: each says so in its
 // greeting, and a writer uses what a name stands for only when every member of the cluster says it. A name never changes its
 // meaning and is never used again for another one.
-import type { ByteReader, ByteWriter } from "./bytes.ts";
+import type { MessageReader, MessageWriter } from "./bytes.ts";
 
 /**
  * Carries what it does not know: journal entries and session facts (journal/payload.ts), keys and values of the configuration
@@ -45,12 +45,12 @@ export function isCapability(name: unknown): name is string {
   return typeof name === "string" && name.length <= CAPABILITY_LENGTH_MAX && NAME.test(name);
 }
 
-export function writeCapabilities(writer: ByteWriter, names: readonly string[]): void {
+export function writeCapabilities(writer: MessageWriter, names: readonly string[]): void {
   writer.varint(names.length);
   for (const name of names) writer.text(name);
 }
 
-export function readCapabilities(reader: ByteReader): string[] {
+export function readCapabilities(reader: MessageReader): string[] {
   return reader.list(CAPABILITY_COUNT_MAX, () => {
     const name = reader.text(CAPABILITY_LENGTH_MAX);
     if (reader.failure === undefined && !isCapability(name)) reader.fail("capability-malformed");

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { PeerMessage, Summary } from "../ports.ts";
 import { CHANGE_BYTES_MAX, PEER_MESSAGE_BYTES_MAX, SEGMENT_MESSAGE_CHANGE_COUNT_MAX } from "../ports.ts";
-import { ByteReader, ByteWriter } from "./bytes.ts";
+import { MessageReader, MessageWriter } from "./bytes.ts";
 import { decodePeerMessage, encodePeerMessage } from "./codec.ts";
 import { FIELD_COUNT_MAX, writeFields } from "./fields.ts";
 import { decodeLinkMessage, encodeLinkMessage, type LinkMessage } from "./greeting.ts";
@@ -121,7 +121,7 @@ describe("peer messages", () => {
         fc.uint8Array({ maxLength: 100 }),
         fc.uint8Array({ maxLength: 9 }),
         (sent, one, two) => {
-          const later = new ByteWriter();
+          const later = new MessageWriter();
           writeFields(
             later,
             new Map([
@@ -137,12 +137,12 @@ describe("peer messages", () => {
     );
     for (const kind of [21, 99, 255])
       assert.deepEqual(decodePeerMessage(new Uint8Array([kind, 1, 2])), { ok: true, message: undefined });
-    const question = new ByteWriter().byte(23).varint(1).byte(77).text("?").finish();
+    const question = new MessageWriter().byte(23).varint(1).byte(77).text("?").finish();
     assert.deepEqual(decodePeerMessage(question), { ok: true, message: undefined });
-    const twice = new ByteWriter().byte(27).varint(1).sized(new Uint8Array(0));
+    const twice = new MessageWriter().byte(27).varint(1).sized(new Uint8Array(0));
     for (let i = 0; i < 2; i++) twice.varint(5).sized(new Uint8Array(1));
     assert.deepEqual(decodePeerMessage(twice.finish()), { ok: false, reason: "fields-malformed" });
-    const tooMany = new ByteWriter().byte(27).varint(1).sized(new Uint8Array(0));
+    const tooMany = new MessageWriter().byte(27).varint(1).sized(new Uint8Array(0));
     for (let number = 1; number <= FIELD_COUNT_MAX + 1; number++)
       tooMany.varint(number).sized(new Uint8Array(0));
     assert.deepEqual(decodePeerMessage(tooMany.finish()), { ok: false, reason: "fields-malformed" });
@@ -183,13 +183,13 @@ describe("peer messages", () => {
   });
 
   it("hold their limits: a list that claims a billion items costs nothing", () => {
-    const head = new ByteWriter().byte(20).raw(new Uint8Array(16)).varint(0).varint(0);
+    const head = new MessageWriter().byte(20).raw(new Uint8Array(16)).varint(0).varint(0);
     const bomb = head.varint(1_000_000_000).finish();
     assert.deepEqual(decodePeerMessage(bomb), { ok: false, reason: "list-too-long" });
-    const many = new ByteWriter().byte(20).raw(new Uint8Array(16)).varint(0).varint(0);
+    const many = new MessageWriter().byte(20).raw(new Uint8Array(16)).varint(0).varint(0);
     many.varint(SEGMENT_MESSAGE_CHANGE_COUNT_MAX + 1);
     assert.deepEqual(decodePeerMessage(many.finish()), { ok: false, reason: "list-too-long" });
-    const long = new ByteWriter().byte(18).raw(new Uint8Array(16)).varint(0).varint(0);
+    const long = new MessageWriter().byte(18).raw(new Uint8Array(16)).varint(0).varint(0);
     long.sized(new Uint8Array(CHANGE_BYTES_MAX + 1));
     assert.deepEqual(decodePeerMessage(long.finish()), { ok: false, reason: "bytes-too-long" });
     const huge = new Uint8Array(PEER_MESSAGE_BYTES_MAX + 1);
@@ -201,14 +201,14 @@ describe("peer messages", () => {
 
   it("refuse numbers in a longer form, kinds that are no peer message's, addresses that are none", () => {
     const actorBytes = new Uint8Array(16);
-    const padded = new ByteWriter()
+    const padded = new MessageWriter()
       .byte(22)
       .raw(actorBytes)
       .raw(new Uint8Array([0x80, 0x00]));
     assert.deepEqual(decodePeerMessage(padded.finish()), { ok: false, reason: "number-malformed" });
     assert.deepEqual(decodePeerMessage(new Uint8Array([9])), { ok: false, reason: "kind-unknown" });
     assert.deepEqual(decodePeerMessage(new Uint8Array(0)), { ok: false, reason: "truncated" });
-    const odd = new ByteWriter().byte(23).varint(1).byte(2).text("1.2.3").varint(1).varint(1);
+    const odd = new MessageWriter().byte(23).varint(1).byte(2).text("1.2.3").varint(1).varint(1);
     assert.deepEqual(decodePeerMessage(odd.finish()), { ok: false, reason: "address-malformed" });
   });
 });
@@ -243,7 +243,7 @@ describe("link messages", () => {
         const wire = encodeLinkMessage(sent);
         const plain = structuredClone(sent);
         assert.deepEqual(decodeLinkMessage(wire), plain);
-        const field = new ByteWriter();
+        const field = new MessageWriter();
         writeFields(field, new Map([[9, later]]));
         assert.deepEqual(decodeLinkMessage(Buffer.concat([wire, field.finish()])), plain);
         if (sent.kind !== "greeting") return;
@@ -288,7 +288,7 @@ describe("the reader", () => {
   it("reads every varint that the writer writes", () => {
     fc.assert(
       fc.property(fc.maxSafeNat(), (value) => {
-        const reader = new ByteReader(new ByteWriter().varint(value).finish());
+        const reader = new MessageReader(new MessageWriter().varint(value).finish());
         assert.equal(reader.varint(), value);
         assert.ok(reader.finished);
       }),

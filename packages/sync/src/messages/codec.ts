@@ -20,7 +20,7 @@ import {
   SUMMARY_ENTRY_COUNT_MAX,
   type Summary,
 } from "../ports.ts";
-import { ByteReader, ByteWriter } from "./bytes.ts";
+import { MessageReader, MessageWriter } from "./bytes.ts";
 import { readFields } from "./fields.ts";
 
 /** Kinds on the wire: append-only. 1 … 15 are the link's own (greeting.ts). */
@@ -68,7 +68,7 @@ export type DecodedMessage =
 
 /** One message as bytes. Throws RangeError on what no receiver would take: our bug, not the peer's. */
 export function encodePeerMessage(message: PeerMessage): Uint8Array {
-  const writer = new ByteWriter(sizeHintOf(message)).byte(KIND[message.kind]);
+  const writer = new MessageWriter(sizeHintOf(message)).byte(KIND[message.kind]);
   switch (message.kind) {
     case "hello":
     case "summary":
@@ -127,7 +127,7 @@ export function encodePeerMessage(message: PeerMessage): Uint8Array {
 /** Never throws; `reason` is a stable word for counters and logs. */
 export function decodePeerMessage(bytes: Uint8Array): DecodedMessage {
   if (bytes.length > PEER_MESSAGE_BYTES_MAX) return { ok: false, reason: "message-too-long" };
-  const reader = new ByteReader(bytes);
+  const reader = new MessageReader(bytes);
   const message = readMessage(reader);
   if (reader.failure !== undefined) return { ok: false, reason: reader.failure };
   if (message === undefined && (bytes[0] as number) < KIND_LOWEST)
@@ -136,7 +136,7 @@ export function decodePeerMessage(bytes: Uint8Array): DecodedMessage {
   return reader.failure === undefined ? { ok: true, message } : { ok: false, reason: reader.failure };
 }
 
-function readMessage(reader: ByteReader): PeerMessage | undefined {
+function readMessage(reader: MessageReader): PeerMessage | undefined {
   switch (reader.byte()) {
     case KIND.hello:
       return { kind: "hello", summary: readSummary(reader) };
@@ -208,7 +208,7 @@ function readMessage(reader: ByteReader): PeerMessage | undefined {
   }
 }
 
-function writeSummary(writer: ByteWriter, summary: Summary): void {
+function writeSummary(writer: MessageWriter, summary: Summary): void {
   writeActor(writer, summary.incarnation);
   writer.varint(summary.journals.length);
   for (const journal of summary.journals) {
@@ -230,7 +230,7 @@ function writeSummary(writer: ByteWriter, summary: Summary): void {
   writer.byte(summary.caughtUp ? 1 : 0);
 }
 
-function readSummary(reader: ByteReader): Summary {
+function readSummary(reader: MessageReader): Summary {
   const incarnation = readActor(reader);
   // The limit is one for journals and segments together, so that no product of two lists goes beyond it.
   let entryCount = 0;
@@ -250,18 +250,18 @@ function readSummary(reader: ByteReader): Summary {
   return { incarnation, journals, connected, floors, caughtUp: reader.flag() };
 }
 
-function readSegmentSummary(reader: ByteReader): SegmentSummary {
+function readSegmentSummary(reader: MessageReader): SegmentSummary {
   const segment = reader.varint(COUNTER_MAX);
   const ticks = reader.varint(COUNTER_MAX);
   const head = ticks > 0 ? reader.raw(HASH_BYTES) : new Uint8Array(0);
   return { segment, ticks, head, sealed: reader.flag() };
 }
 
-function readPosition(reader: ByteReader): JournalPosition {
+function readPosition(reader: MessageReader): JournalPosition {
   return { segment: reader.varint(COUNTER_MAX), ticks: reader.varint(COUNTER_MAX) };
 }
 
-function writeQuestion(writer: ByteWriter, about: SessionQuestion): void {
+function writeQuestion(writer: MessageWriter, about: SessionQuestion): void {
   if (about.kind === "client") {
     writer.byte(QUESTION_KIND.client);
     writer.text(about.serviceId).text(about.client).varint(about.clientPort);
@@ -273,7 +273,7 @@ function writeQuestion(writer: ByteWriter, about: SessionQuestion): void {
   writer.text(about.endpoint).varint(about.endpointPort).varint(about.natPort);
 }
 
-function readQuestion(reader: ByteReader): SessionQuestion | undefined {
+function readQuestion(reader: MessageReader): SessionQuestion | undefined {
   switch (reader.byte()) {
     case QUESTION_KIND.client:
       return {
@@ -292,7 +292,7 @@ function readQuestion(reader: ByteReader): SessionQuestion | undefined {
   }
 }
 
-function readPortQuestion(reader: ByteReader): SessionQuestion & { readonly kind: "natPort" } {
+function readPortQuestion(reader: MessageReader): SessionQuestion & { readonly kind: "natPort" } {
   return {
     kind: "natPort",
     endpoint: readAddress(reader),
@@ -301,18 +301,18 @@ function readPortQuestion(reader: ByteReader): SessionQuestion & { readonly kind
   };
 }
 
-function readAddress(reader: ByteReader): Address {
+function readAddress(reader: MessageReader): Address {
   const text = reader.text(ADDRESS_TEXT_MAX);
   if (reader.failure === undefined && (isIP(text) === 0 || text.includes("%")))
     reader.fail("address-malformed");
   return text as Address;
 }
 
-function writeActor(writer: ByteWriter, actor: Actor): void {
+function writeActor(writer: MessageWriter, actor: Actor): void {
   writer.raw(fromHex(actor, ACTOR_BYTES));
 }
 
-function readActor(reader: ByteReader): Actor {
+function readActor(reader: MessageReader): Actor {
   return toHex(reader.raw(ACTOR_BYTES));
 }
 

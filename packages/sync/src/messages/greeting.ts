@@ -6,7 +6,7 @@
 //   accepted  kind 2
 //   refused   kind 3 | reason (stable word) | explanation
 import { MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
-import { ByteReader, ByteWriter } from "./bytes.ts";
+import { MessageReader, MessageWriter } from "./bytes.ts";
 import { readCapabilities, writeCapabilities } from "./capabilities.ts";
 import { readFields, writeFields } from "./fields.ts";
 
@@ -46,7 +46,7 @@ export type LinkMessage =
   | { readonly kind: "refused"; readonly reason: string; readonly explanation: string };
 
 export function encodeLinkMessage(message: LinkMessage): Uint8Array {
-  const writer = new ByteWriter(192).byte(LINK_KIND[message.kind]);
+  const writer = new MessageWriter(192).byte(LINK_KIND[message.kind]);
   if (message.kind === "greeting") {
     const { greeting } = message;
     writer
@@ -59,7 +59,7 @@ export function encodeLinkMessage(message: LinkMessage): Uint8Array {
       .varint(greeting.memberNumberCount)
       .raw(greeting.instance);
     if (greeting.capabilities !== undefined) {
-      const names = new ByteWriter(64);
+      const names = new MessageWriter(64);
       writeCapabilities(names, greeting.capabilities);
       writeFields(writer, new Map([[CAPABILITIES_FIELD, names.finish()]]));
     }
@@ -72,7 +72,7 @@ export function encodeLinkMessage(message: LinkMessage): Uint8Array {
 /** Undefined when it is not one of the three. Fields that are not known belong to later versions. */
 export function decodeLinkMessage(bytes: Uint8Array): LinkMessage | undefined {
   if (bytes.length > LINK_MESSAGE_BYTES_MAX) return undefined;
-  const reader = new ByteReader(bytes);
+  const reader = new MessageReader(bytes);
   const kind = reader.byte();
   let message: LinkMessage;
   if (kind === LINK_KIND.greeting) {
@@ -104,8 +104,8 @@ export function decodeLinkMessage(bytes: Uint8Array): LinkMessage | undefined {
   return reader.failure === undefined ? message : undefined;
 }
 
-function capabilitiesOf(bytes: Uint8Array, greeting: ByteReader): string[] {
-  const reader = new ByteReader(bytes);
+function capabilitiesOf(bytes: Uint8Array, greeting: MessageReader): string[] {
+  const reader = new MessageReader(bytes);
   const names = readCapabilities(reader);
   if (!reader.finished) greeting.fail(reader.failure ?? "capability-malformed");
   return names;
