@@ -162,6 +162,8 @@ export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
   "exchanges-begun": "First datagrams of clients' ports that were given an endpoint.",
   "syns-into-connections":
     "SYNs into open TCP connections that were let through to the endpoint, which judges them (RFC 5961).",
+  "mss-clamped":
+    "SYNs and SYN-ACKs of TCP that offered larger segments than the ways to client and endpoint take.",
   "nat-ports-asked": "Clients whose own port is in another member's slot, or in nobody's.",
   "nat-ports-borrowed": "… and was lent.",
   "nat-ports-lent": "Ports that this member lent, or voted for.",

@@ -53,6 +53,8 @@ export const SLOW_PATH_EVENTS = [
   "exchanges-begun",
   /** SYNs into open connections that were let through to the endpoint (RFC 5961 §4). */
   "syns-into-connections",
+  /** SYNs and SYN-ACKs whose maximum segment size no way here takes. */
+  "mss-clamped",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];
 

@@ -196,6 +196,11 @@ export interface FastPath {
   start(): void;
   /** Sends a whole IP packet (header first, checksums done); the kernel routes it, the source may be a VIP. */
   send(packet: Uint8Array): boolean;
+  /**
+   * Bytes of the largest packet on the way from an address of ours to a client (down) or an endpoint (up).
+   * undefined: no way is known.
+   */
+  mtuTowards?(source: Address, destination: Address, direction: "up" | "down"): number | undefined;
   /** Index of the VRF's device in which the daemon itself reaches an endpoint; 0 or absent: none. */
   deviceUp?(endpoint: Address): number;
   /** Drop reasons and other totals since attach, by stable name. */

@@ -242,6 +242,10 @@ class KernelFastPath implements BpfFastPath {
     return this.#interfaces.viaTc();
   }
 
+  mtuTowards(source: Address, destination: Address, direction: "up" | "down"): number | undefined {
+    return this.#nexthops.mtuTowards(source, destination, direction);
+  }
+
   deviceUp(endpoint: Address): number {
     return this.#routes.deviceUp(endpoint);
   }

@@ -68,6 +68,15 @@ export class NexthopTable {
     if (adopted) this.#adopt();
   }
 
+  /** Bytes of the largest packet there; undefined: no way is known. */
+  mtuTowards(source: Address, destination: Address, direction: Direction): number | undefined {
+    if (this.indexOf(source, destination, direction) === UNRESOLVED) return undefined;
+    const entry = this.#destinations.get(this.#routes.keyOf(source, destination, direction));
+    if (entry === undefined || entry === null) return undefined;
+    const link = this.#links.get(entry.interfaceIndex);
+    return link && Math.min(entry.mtu ?? Number.POSITIVE_INFINITY, link.mtu);
+  }
+
   /** The entry for packets from the VIP to the destination. */
   indexOf(source: Address, destination: Address, direction: Direction): number {
     const key = this.#routes.keyOf(source, destination, direction);

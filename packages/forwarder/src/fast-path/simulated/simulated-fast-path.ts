@@ -1,3 +1,4 @@
+import { type Address, addressBytes } from "@holdfast/model";
 import { echoReply } from "../answer/echo.ts";
 import type { PlainFlows } from "../plain.ts";
 import type { FastPath, FastPathEndpoint, Flow, FlowCounters, FlowKey, LocalAddress, Punt } from "../port.ts";
@@ -28,6 +29,7 @@ export class SimulatedFastPath implements FastPath {
   readonly outgoing: OutgoingPacket[] = [];
   readonly #engine: Engine;
   readonly #ownNowMs: (() => number) | undefined;
+  readonly #egress: SimulatedFastPathOptions["egress"];
   #manualMs = 0;
   #started = false;
   #delivering = false;
@@ -36,6 +38,7 @@ export class SimulatedFastPath implements FastPath {
 
   constructor(options: SimulatedFastPathOptions = {}) {
     this.#ownNowMs = options.nowMs;
+    this.#egress = options.egress;
     this.#engine = new Engine({ ...options, nowMs: () => this.nowMs() });
   }
 
@@ -84,8 +87,12 @@ export class SimulatedFastPath implements FastPath {
     return this.#engine.tables.plain;
   }
 
+  mtuTowards(_source: Address, destination: Address): number | undefined {
+    return this.#egress?.(addressBytes(destination))?.mtu;
+  }
+
   get flowCount(): number {
-    return this.#engine.tables.flows.size;
+    return this.#engine.tables.flows.size + this.#engine.tables.plain.flows.size;
   }
 
   interfaces(): readonly [] {

@@ -149,6 +149,11 @@ class UserspaceFastPath implements FastPath {
     return [];
   }
 
+  mtuTowards(source: Address, destination: Address, direction: "up" | "down"): number | undefined {
+    const leaving = { newSource: addressBytes(source), flow: { newSource: source, direction } };
+    return this.#egress.lookUp(addressBytes(destination), leaving)?.mtu;
+  }
+
   deviceUp(endpoint: Address): number {
     return this.#routes.deviceUp(endpoint);
   }

@@ -19,6 +19,7 @@ import { fragmentPacket } from "../../fragments/fragmentation.ts";
 import type { EndpointHealth } from "../../health/endpoint-health.ts";
 import type { NatPorts, ReleaseReason } from "../../nat-ports/allocator.ts";
 import type { ServiceEntry, ServiceRegistry } from "../../services/registry.ts";
+import { clampToWays } from "./clamp.ts";
 import { fastFlowsOf, isLivingFlow, type LocalFlow, newFlow, placeKeyOf, type Stage } from "./flow.ts";
 import type { LocalFlows } from "./flows.ts";
 import type { PlainHeld } from "./held.ts";
@@ -163,6 +164,7 @@ export function forward(room: Room, input: PlainInput, flow: LocalFlow, directio
   else flow.downCount += 1;
   const bytes = translatePlain(input, flow, direction);
   const { core } = room;
+  clampToWays(core, input, flow, bytes);
   const { fragmentSize } = input;
   const parts =
     fragmentSize !== undefined && bytes.length > fragmentSize
