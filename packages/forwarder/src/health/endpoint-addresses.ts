@@ -50,7 +50,7 @@ export function isEndpointGone(core: Core, endpoint: Place): boolean {
 export function downSinceMs(core: Core, endpoint: Place): number | undefined {
   let sinceMs: number | undefined;
   for (const address of core.registry.addressesOf(endpoint)) {
-    const one = core.health.downSinceMs({ address, port: endpoint.port });
+    const one = core.health.downSinceMs({ address, port: endpoint.port }, core.clock.nowMs());
     if (one === undefined) return undefined;
     sinceMs = Math.max(sinceMs ?? one, one);
   }

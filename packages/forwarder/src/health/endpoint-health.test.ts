@@ -15,16 +15,16 @@ test("the own verdict decides where there is one, the majority of the others whe
   assert.equal(health.isUp(E), false);
   health.setOwn(E, "up", "answers", 0);
   assert.ok(health.isUp(E));
-  assert.equal(health.downSinceMs(E), undefined);
+  assert.equal(health.downSinceMs(E, 9), undefined);
   health.setOwn(E, "down", "silent", 5);
   assert.equal(health.isUp(E), false);
-  assert.equal(health.downSinceMs(E), undefined, "c reaches it");
+  assert.equal(health.downSinceMs(E, 9), undefined, "c reaches it");
   health.setOther("c", E, "down", 6);
-  assert.equal(health.downSinceMs(E), 6);
+  assert.equal(health.downSinceMs(E, 9), 6);
   health.setOther("d", E, undefined, 7);
-  assert.equal(health.downSinceMs(E), 6);
+  assert.equal(health.downSinceMs(E, 9), 6);
   health.setOther("b", E, "up", 8);
-  assert.equal(health.downSinceMs(E), undefined);
+  assert.equal(health.downSinceMs(E, 9), undefined);
   health.retain([]);
   assert.ok(health.isUp(E));
   assert.equal(health.verdictOf(E), undefined);
@@ -34,9 +34,22 @@ test("a member that is cut off from endpoint and members alike calls nothing dea
   const health = new EndpointHealth(() => 2);
   health.setOwn(E, "down", "silent", 0);
   assert.equal(health.isUp(E), false);
-  assert.equal(health.downSinceMs(E), undefined);
+  assert.equal(health.downSinceMs(E, 9), undefined);
   health.setOther("b", E, "down", 5);
-  assert.equal(health.downSinceMs(E), 5);
+  assert.equal(health.downSinceMs(E, 9), 5);
+});
+
+test("a majority is one of the members as they are when somebody looks", () => {
+  let quorum = 2;
+  const health = new EndpointHealth(() => quorum);
+  health.setOwn(E, "down", "silent", 0);
+  health.setOther("b", E, "down", 5);
+  assert.equal(health.downSinceMs(E, 6), 5);
+  quorum = 3;
+  assert.equal(health.downSinceMs(E, 7), undefined, "two of five");
+  quorum = 2;
+  assert.equal(health.downSinceMs(E, 8), 8, "two of three, from now on");
+  assert.equal(health.downSinceMs(E, 9), 8);
 });
 
 test("listeners hear of changes of the own verdict, once each", () => {

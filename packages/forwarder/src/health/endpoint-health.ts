@@ -134,9 +134,15 @@ export class EndpointHealth {
     for (const listener of this.#suspicionListeners) listener(endpoint);
   }
 
-  /** Since when a majority has called it down without a break, and nobody up; undefined: it does not. */
-  downSinceMs(endpoint: Place): number | undefined {
-    return this.#states.get(endpointKey(endpoint))?.downSinceMs;
+  /**
+   * Since when a majority has called it down without a break, and nobody up; undefined: it does not. Whoever
+   * looks says what time it is: the members may be others than when the last verdict came, and what is a
+   * majority with them.
+   */
+  downSinceMs(endpoint: Place, nowMs: number): number | undefined {
+    const state = this.#states.get(endpointKey(endpoint));
+    if (state !== undefined) this.#weigh(state, nowMs);
+    return state?.downSinceMs;
   }
 
   /** It is down, and its host has nobody that could have an association. */

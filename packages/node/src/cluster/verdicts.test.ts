@@ -117,7 +117,7 @@ class Cluster {
 
   /** Since when each member presumes the endpoint dead. */
   dead(): boolean[] {
-    return this.healths.map((health) => health.downSinceMs(ENDPOINT) !== undefined);
+    return this.healths.map((health) => health.downSinceMs(ENDPOINT, 0) !== undefined);
   }
 }
 
