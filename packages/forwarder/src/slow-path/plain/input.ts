@@ -4,7 +4,7 @@ import { type IpHeader, onesSum, PROTOCOL, read16 } from "@holdfast/sctp";
 import type { SlowPathDropReason } from "../../counters/drop-reasons.ts";
 import type { Punt, PuntReason } from "../../fast-path/port.ts";
 import { addressAt } from "../../packet/input.ts";
-import { PlainHeader, TCP_HEADER_SIZE, UDP_CHECKSUM_OFFSET } from "../../packet/plain/header.ts";
+import { PlainHeader, UDP_CHECKSUM_OFFSET } from "../../packet/plain/header.ts";
 import { plainDeltas, rewritePlain, writePlainChecksum } from "../../packet/plain/rewrite.ts";
 import { bytesOf } from "../../packet/translate.ts";
 import { isUnicast } from "../../path-mapping/client-filter.ts";
@@ -92,27 +92,4 @@ export function translatePlain(input: PlainInput, flow: LocalFlow, direction: "u
   rewritePlain(bytes, ip, header, rewrite, deltas, input.checksumPartial);
   if (input.checksumPartial) writePlainChecksum(bytes, ip);
   return bytes;
-}
-
-const OPTION = { end: 0, nothing: 1, windowScale: 3 } as const;
-const WINDOW_SCALE_MAX = 14;
-
-/** RFC 7323 §2.2: the window scale that a SYN or SYN-ACK offers; undefined: none. */
-export function windowScaleOf({ bytes, header }: PlainInput): number | undefined {
-  let at = header.start + TCP_HEADER_SIZE;
-  const end = header.start + header.headerSize;
-  while (at < end) {
-    const kind = bytes[at];
-    if (kind === OPTION.end) return undefined;
-    if (kind === OPTION.nothing) {
-      at += 1;
-      continue;
-    }
-    const length = bytes[at + 1] as number;
-    if (at + 1 >= end || length < 2 || at + length > end) return undefined;
-    if (kind === OPTION.windowScale && length === 3)
-      return Math.min(WINDOW_SCALE_MAX, bytes[at + 2] as number);
-    at += length;
-  }
-  return undefined;
 }

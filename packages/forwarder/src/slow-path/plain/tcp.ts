@@ -4,9 +4,10 @@ import { MARK, PROTOCOL_TCP } from "@holdfast/model";
 import { drop } from "../../core.ts";
 import { sourcePrefix } from "../../embryos/nursery.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
+import { windowScaleOf } from "../../packet/plain/options.ts";
 import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
 import { isLivingFlow, judge, type LocalFlow } from "./flow.ts";
-import { type PlainInput, windowScaleOf } from "./input.ts";
+import type { PlainInput } from "./input.ts";
 import { findPlainPlace } from "./place.ts";
 import { end, entryOf, forward, install, makeFlow, note, publish, type Room, type Side } from "./room.ts";
 
@@ -71,7 +72,7 @@ function synUp(
     if (known.stage !== "open") {
       // Sent again; or the client has given up and begins anew from the same port: its endpoint sorts it out.
       known.clientSequence = header.sequence;
-      known.clientScale = windowScaleOf(input);
+      known.clientScale = windowScaleOf(input.bytes, input.header);
       return forward(room, input, known, "up");
     }
     if (!mayBeReused(room, known, header.sequence)) return challenge(room, input, known);
@@ -94,7 +95,7 @@ function synUp(
   const facts = { protocol: PROTOCOL_TCP, serviceId: id, ...client, ...place };
   const flow = makeFlow(room, { ...facts, windowScale: 0, shift: 0, marks: 0 }, "opening");
   flow.clientSequence = header.sequence;
-  flow.clientScale = windowScaleOf(input);
+  flow.clientScale = windowScaleOf(input.bytes, input.header);
   room.flows.embryo(flow, prefix);
   core.counters.count("connections-begun");
   forward(room, input, flow, "up");
@@ -142,7 +143,7 @@ function synAckUp(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   if (flow.stage !== "answered" || !follows(header.acknowledgment, flow.endpointSequence))
     return drop(room.core, "wrong-phase", input.bytes);
   flow.clientSequence = header.sequence;
-  flow.clientScale = windowScaleOf(input);
+  flow.clientScale = windowScaleOf(input.bytes, input.header);
   forward(room, input, flow, "up");
 }
 
@@ -163,7 +164,7 @@ function answered(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   const { header } = input;
   const isNews = flow.stage === "opening" || flow.endpointSequence !== header.sequence;
   flow.endpointSequence = header.sequence;
-  flow.endpointScale = windowScaleOf(input);
+  flow.endpointScale = windowScaleOf(input.bytes, input.header);
   if (!isNews) return;
   flow.stage = "answered";
   const { clientScale, endpointScale } = flow;
