@@ -11,35 +11,13 @@ export interface ErrorEntry {
   readonly remedy: string;
 }
 
-/** Codes are append-only: one that was published never changes its meaning. docs/errors.md lists them all. */
+/**
+ * Codes are append-only: one that was published never changes its meaning. docs/errors.md lists them all. Here
+ * they stand by subsystem; a new one goes behind the last of its own.
+ */
 export const ERROR_CATALOGUE = {
-  SERVICE_VIP_TAKEN: {
-    status: 409,
-    message: "VIP {vip} port {port} already belongs to service {service}.",
-    remedy: "Use another VIP or port, or delete service {service} first.",
-  },
-  SERVICE_NEEDS_UPGRADE: {
-    status: 409,
-    message: "{service} needs {capability}, which {member} runs a release without.",
-    remedy: "Upgrade it first: 'holdfast get members -o wide' shows what each member offers.",
-  },
-  SERVICE_NOT_FOUND: {
-    status: 404,
-    message: "There is no service {service}.",
-    remedy: "List the services with 'holdfast get services'.",
-  },
-  SERVICE_REMOVAL_UNCONFIRMED: {
-    status: 409,
-    message:
-      "The file no longer has {services}, with {count} living associations. Nothing of the new configuration was applied.",
-    remedy:
-      "Put what is missing back, or give your word: list it under removedServices with sessions: drain or end.",
-  },
-  SERVICE_INVALID: {
-    status: 400,
-    message: "The service is not valid: {reason}.",
-    remedy: "Correct the field and send it again; 'holdfast config show' and docs/api.md list the schema.",
-  },
+  // The configuration file and the start
+
   ADDRESS_INVALID: {
     status: 400,
     message: "'{text}' is not an IP address.",
@@ -73,6 +51,165 @@ export const ERROR_CATALOGUE = {
       "{field} cannot change while the member runs: {reason}. Nothing of the new configuration was applied.",
     remedy: "Restart this member (its associations live on), or take the change back.",
   },
+  INTERNAL_ERROR: {
+    status: 500,
+    message: "The node failed to answer.",
+    remedy: "Its log has the request's id and the cause. Established associations are not affected.",
+  },
+  CONFIG_SECRET_MISSING: {
+    status: 400,
+    message: "{where}: there are other members, but cluster.secretFile is missing.",
+    remedy:
+      "'holdfast certificates init' makes cluster.secret beside the authority: copy it to every member and name it in cluster.secretFile.",
+  },
+  CLUSTER_INVALID: {
+    status: 400,
+    message: "The cluster's configuration contradicts itself: {reason}.",
+    remedy:
+      "Correct cluster.members (names, numbers, addresses) or cluster.timing; all members need the same.",
+  },
+  CLUSTER_SECRET_INVALID: {
+    status: 500,
+    message: "The cluster's secret {file} cannot be used: {reason}.",
+    remedy:
+      "Copy cluster.secret from where 'holdfast certificates init' made it; it is the same at every member.",
+  },
+  DAEMON_RUNNING: {
+    status: 409,
+    message: "Another holdfast runs here already, with the data plane at {pinDirectory}.",
+    remedy:
+      "Stop it first ('systemctl stop holdfast'), or give this one a dataPlane.pinDirectory of its own.",
+  },
+
+  // Services, endpoints and VIPs
+
+  SERVICE_VIP_TAKEN: {
+    status: 409,
+    message: "VIP {vip} port {port} already belongs to service {service}.",
+    remedy: "Use another VIP or port, or delete service {service} first.",
+  },
+  SERVICE_NEEDS_UPGRADE: {
+    status: 409,
+    message: "{service} needs {capability}, which {member} runs a release without.",
+    remedy: "Upgrade it first: 'holdfast get members -o wide' shows what each member offers.",
+  },
+  SERVICE_NOT_FOUND: {
+    status: 404,
+    message: "There is no service {service}.",
+    remedy: "List the services with 'holdfast get services'.",
+  },
+  SERVICE_REMOVAL_UNCONFIRMED: {
+    status: 409,
+    message:
+      "The file no longer has {services}, with {count} living associations. Nothing of the new configuration was applied.",
+    remedy:
+      "Put what is missing back, or give your word: list it under removedServices with sessions: drain or end.",
+  },
+  SERVICE_INVALID: {
+    status: 400,
+    message: "The service is not valid: {reason}.",
+    remedy: "Correct the field and send it again; 'holdfast config show' and docs/api.md list the schema.",
+  },
+  SERVICE_EXISTS: {
+    status: 409,
+    message: "Service {service} exists already and is different.",
+    remedy: "Replace it with PUT /v1/services/ID or 'holdfast create service --replace', or delete it first.",
+  },
+  SERVICE_CHANGED: {
+    status: 412,
+    message: "Service {service} was changed by somebody else in the meantime.",
+    remedy: "Get it again, make the change in what you got, and send it with the new ETag.",
+  },
+  SERVICE_FROM_FILE: {
+    status: 409,
+    message: "Service {service} comes from the configuration file of {member}.",
+    remedy: "Change it in the file and reload ('systemctl reload holdfast', or SIGHUP).",
+  },
+  SERVICE_COUNT_EXCEEDED: {
+    status: 409,
+    message: "There are {limit} services already.",
+    remedy: "Delete those that nobody uses.",
+  },
+  VIP_NOT_FOUND: {
+    status: 404,
+    message: "No service has the VIP {vip}.",
+    remedy: "List the VIPs with 'holdfast get vips'.",
+  },
+  VIP_NOT_UNICAST: {
+    status: 400,
+    message: "{vip} cannot be a VIP: it is {kind}.",
+    remedy: "Use a unicast address that no host has and that the network routes to the members.",
+  },
+  VIP_IS_MEMBER_ADDRESS: {
+    status: 409,
+    message: "{vip} cannot be a VIP: member {member} has it on {interface}.",
+    remedy:
+      "Use an address that no host has: whatever comes to a VIP and is not SCTP is dropped. Or take it off that interface first.",
+  },
+  VIP_IS_BROADCAST: {
+    status: 409,
+    message: "{vip} cannot be a VIP: it is a broadcast address of the network of {member}'s {interface}.",
+    remedy: "Use a host address of the network, or one outside it.",
+  },
+  VIP_IS_GATEWAY: {
+    status: 409,
+    message: "{vip} cannot be a VIP: member {member}'s default route goes to it, by {interface}.",
+    remedy: "Use an address that no host has.",
+  },
+  VIP_IS_ENDPOINT: {
+    status: 409,
+    message: "{vip} cannot be a VIP: it is an endpoint of {service}.",
+    remedy: "Use an address that no host has, or take the endpoint out of that service first.",
+  },
+  ENDPOINT_IS_VIP: {
+    status: 409,
+    message: "{endpoint} cannot be an endpoint: it is a VIP of {service}.",
+    remedy: "Name the server's own address.",
+  },
+  ENDPOINT_NOT_UNICAST: {
+    status: 400,
+    message: "{endpoint} cannot be an endpoint: it is {kind}.",
+    remedy: "Name the server's own address, one that the members have a route to.",
+  },
+  SERVICE_SCOPES_MIXED: {
+    status: 200,
+    message: "The VIPs of {service} differ in scope: {private} private, {global} public.",
+    remedy:
+      "A warning. Linux takes no private address of a peer that calls from a public one: such paths never come up. Use VIPs of one scope, or set net.sctp.addr_scope_policy to 0 at clients and endpoints.",
+  },
+  SERVICE_VIP_UNUSED: {
+    status: 200,
+    message: "Linux takes no SCTP address of these for usable: {vips} of {service}.",
+    remedy:
+      "A warning. 198.18.0.0/24 and 192.88.99.0/24 are refused by its SCTP in every list: use other addresses.",
+  },
+  ENDPOINT_NOT_FOUND: {
+    status: 404,
+    message: "Service {service} has no endpoint {endpoint}.",
+    remedy: "Name it as ADDRESS:PORT ([ADDRESS]:PORT for IPv6), as 'holdfast get services -o wide' shows it.",
+  },
+
+  // Sessions
+
+  SESSION_NOT_FOUND: {
+    status: 404,
+    message: "There is no session {session}.",
+    remedy: "It may have ended. List the sessions with 'holdfast get sessions'.",
+  },
+  SESSION_NOT_UNDERSTOOD: {
+    status: 409,
+    message:
+      "Session {session} is of protocol {protocol}, which this member does not know: it carries it for others.",
+    remedy: "Ask a member of the newer release that forwards it, or upgrade this one.",
+  },
+  CURSOR_INVALID: {
+    status: 400,
+    message: "The cursor is not one that this API gave.",
+    remedy: "Start again without a cursor.",
+  },
+
+  // The API: requests, tokens, pages, streams
+
   API_NOT_PROTECTED: {
     status: 400,
     message: "The API would listen on {listen}, beyond the loopback, without {missing}.",
@@ -85,6 +222,61 @@ export const ERROR_CATALOGUE = {
     remedy:
       "List its clients' addresses in loxilb.allowRemote, or set loxilb.tokenFile and loxilb.tls, or listen on 127.0.0.1.",
   },
+  REQUEST_INVALID: {
+    status: 400,
+    message: "The request is not valid: {reason}.",
+    remedy: "{remedy}",
+  },
+  ROUTE_NOT_FOUND: {
+    status: 404,
+    message: "There is nothing at {method} {path}.",
+    remedy: "GET /v1/openapi.json lists what there is; a service's id is percent-encoded in a path.",
+  },
+  UNAUTHORIZED: {
+    status: 401,
+    message: "The API needs a token, and the request has none or a wrong one.",
+    remedy:
+      "Send 'Authorization: Bearer TOKEN'; for the command line, set HOLDFAST_TOKEN or HOLDFAST_TOKEN_FILE.",
+  },
+  CONSOLE_NOT_BUILT: {
+    status: 404,
+    message: "This node has no page to show: it was not built.",
+    remedy: "In a checkout run 'npm run setup'. The npm package and the image bring it along.",
+  },
+  ROLE_INSUFFICIENT: {
+    status: 403,
+    message: "The token's role is {role}: it may look, and neither change anything nor trace packets.",
+    remedy: "Use a token of the role operate (api.token, or one of api.tokens).",
+  },
+  ORIGIN_REFUSED: {
+    status: 403,
+    message: "A page of {origin} may not use this API.",
+    remedy: "Use the API's own address in the browser, or a program that is no browser.",
+  },
+  API_LISTEN_FAILED: {
+    status: 500,
+    message: "The API cannot listen on {listen}: {reason}.",
+    remedy: "Choose another address with api.listen, or stop what uses it ('ss -ltnp' shows it).",
+  },
+  API_TLS_INVALID: {
+    status: 500,
+    message: "The API's TLS files cannot be used: {reason}.",
+    remedy:
+      "Check api.tls.certificate and api.tls.key: PEM files that belong together and that this user may read.",
+  },
+  API_TOKEN_INVALID: {
+    status: 500,
+    message: "The token file {file} cannot be used: {reason}.",
+    remedy: "Write at least 16 characters on one line into it, readable by this user only.",
+  },
+  STREAM_COUNT_EXCEEDED: {
+    status: 503,
+    message: "{limit} streams of this kind are open already.",
+    remedy: "Close one, or read at another member.",
+  },
+
+  // Certificates and their authority
+
   CERTIFICATE_NAME_INVALID: {
     status: 400,
     message: "'{name}' cannot be a cluster id or member name.",
@@ -182,212 +374,23 @@ export const ERROR_CATALOGUE = {
     message: "There is no revocation {id}.",
     remedy: "List them with 'holdfast certificates revocations'.",
   },
-  REQUEST_INVALID: {
-    status: 400,
-    message: "The request is not valid: {reason}.",
-    remedy: "{remedy}",
-  },
-  ROUTE_NOT_FOUND: {
-    status: 404,
-    message: "There is nothing at {method} {path}.",
-    remedy: "GET /v1/openapi.json lists what there is; a service's id is percent-encoded in a path.",
-  },
-  INTERNAL_ERROR: {
-    status: 500,
-    message: "The node failed to answer.",
-    remedy: "Its log has the request's id and the cause. Established associations are not affected.",
-  },
-  UNAUTHORIZED: {
-    status: 401,
-    message: "The API needs a token, and the request has none or a wrong one.",
-    remedy:
-      "Send 'Authorization: Bearer TOKEN'; for the command line, set HOLDFAST_TOKEN or HOLDFAST_TOKEN_FILE.",
-  },
-  CONSOLE_NOT_BUILT: {
-    status: 404,
-    message: "This node has no page to show: it was not built.",
-    remedy: "In a checkout run 'npm run setup'. The npm package and the image bring it along.",
-  },
-  ROLE_INSUFFICIENT: {
-    status: 403,
-    message: "The token's role is {role}: it may look, and neither change anything nor trace packets.",
-    remedy: "Use a token of the role operate (api.token, or one of api.tokens).",
-  },
-  ORIGIN_REFUSED: {
-    status: 403,
-    message: "A page of {origin} may not use this API.",
-    remedy: "Use the API's own address in the browser, or a program that is no browser.",
-  },
-  API_LISTEN_FAILED: {
-    status: 500,
-    message: "The API cannot listen on {listen}: {reason}.",
-    remedy: "Choose another address with api.listen, or stop what uses it ('ss -ltnp' shows it).",
-  },
-  API_TLS_INVALID: {
-    status: 500,
-    message: "The API's TLS files cannot be used: {reason}.",
-    remedy:
-      "Check api.tls.certificate and api.tls.key: PEM files that belong together and that this user may read.",
-  },
-  API_TOKEN_INVALID: {
-    status: 500,
-    message: "The token file {file} cannot be used: {reason}.",
-    remedy: "Write at least 16 characters on one line into it, readable by this user only.",
-  },
-  SERVICE_EXISTS: {
-    status: 409,
-    message: "Service {service} exists already and is different.",
-    remedy: "Replace it with PUT /v1/services/ID or 'holdfast create service --replace', or delete it first.",
-  },
-  SERVICE_CHANGED: {
-    status: 412,
-    message: "Service {service} was changed by somebody else in the meantime.",
-    remedy: "Get it again, make the change in what you got, and send it with the new ETag.",
-  },
-  SERVICE_FROM_FILE: {
-    status: 409,
-    message: "Service {service} comes from the configuration file of {member}.",
-    remedy: "Change it in the file and reload ('systemctl reload holdfast', or SIGHUP).",
-  },
-  SERVICE_COUNT_EXCEEDED: {
-    status: 409,
-    message: "There are {limit} services already.",
-    remedy: "Delete those that nobody uses.",
-  },
-  VIP_NOT_FOUND: {
-    status: 404,
-    message: "No service has the VIP {vip}.",
-    remedy: "List the VIPs with 'holdfast get vips'.",
-  },
-  VIP_NOT_UNICAST: {
-    status: 400,
-    message: "{vip} cannot be a VIP: it is {kind}.",
-    remedy: "Use a unicast address that no host has and that the network routes to the members.",
-  },
   CERTIFICATE_REQUEST_INVALID: {
     status: 400,
     message: "The request for a member's certificate is not valid: {reason}.",
     remedy: "Remove member.key and request.pem from the member's identity directory, and start its pod anew.",
   },
-  HOST_LOOP_NAME_TAKEN: {
-    status: 409,
-    message: "The loop cannot be made: {interfaces} are there already, and this member did not make them.",
-    remedy:
-      "Choose another host.loopName; or, when an earlier member of another name left them, 'ip link delete' the first.",
-  },
-  HOST_IP_FAILED: {
-    status: 500,
-    message: "The host cannot be prepared with ip: {reason}.",
-    remedy: "Install iproute2, and give the daemon CAP_NET_ADMIN; it is tried again every second.",
-  },
-  HOST_NFT_FAILED: {
-    status: 500,
-    message: "The identity NAT for VIPs cannot be made with nft: {reason}.",
-    remedy:
-      "Install nftables, give the daemon CAP_NET_ADMIN, and use a kernel with nf_tables and nat chains; it is tried again every second.",
-  },
-  HOST_RP_FILTER_STRICT: {
-    status: 409,
-    message:
-      "Reverse path filtering is strict on {interfaces}: packets of VIPs for this host's own pods are dropped there.",
-    remedy:
-      "Set host.rpFilter: set, or net.ipv4.conf.INTERFACE.rp_filter=2 on each; Calico and kubelet do not mind 2.",
-  },
-  HOST_NOT_FORWARDING: {
-    status: 409,
-    message: "This host does not forward IPv4 packets: its pods reach no VIP.",
-    remedy: "Let it: sysctl -w net.ipv4.ip_forward=1.",
-  },
-  HOST_LOOP_NEEDS_BPF: {
-    status: 409,
-    message: "The loop is there, and the fast path is {mode}: packets that pods send to VIPs are lost.",
-    remedy:
-      "See why BPF is not in use ('holdfast diagnose'), or set host.loop: false and keep endpoints off this host.",
-  },
-  VIP_IS_MEMBER_ADDRESS: {
-    status: 409,
-    message: "{vip} cannot be a VIP: member {member} has it on {interface}.",
-    remedy:
-      "Use an address that no host has: whatever comes to a VIP and is not SCTP is dropped. Or take it off that interface first.",
-  },
-  VIP_IS_BROADCAST: {
-    status: 409,
-    message: "{vip} cannot be a VIP: it is a broadcast address of the network of {member}'s {interface}.",
-    remedy: "Use a host address of the network, or one outside it.",
-  },
-  VIP_IS_GATEWAY: {
-    status: 409,
-    message: "{vip} cannot be a VIP: member {member}'s default route goes to it, by {interface}.",
-    remedy: "Use an address that no host has.",
-  },
-  VIP_IS_ENDPOINT: {
-    status: 409,
-    message: "{vip} cannot be a VIP: it is an endpoint of {service}.",
-    remedy: "Use an address that no host has, or take the endpoint out of that service first.",
-  },
-  ENDPOINT_IS_VIP: {
-    status: 409,
-    message: "{endpoint} cannot be an endpoint: it is a VIP of {service}.",
-    remedy: "Name the server's own address.",
-  },
-  ENDPOINT_NOT_UNICAST: {
+  CERTIFICATE_OF_ANOTHER_MEMBER: {
     status: 400,
-    message: "{endpoint} cannot be an endpoint: it is {kind}.",
-    remedy: "Name the server's own address, one that the members have a route to.",
+    message: "{file} is the certificate of {found}; this member is {expected}.",
+    remedy: "Copy this member's own certificate, or correct member.name and member.number.",
   },
-  SERVICE_SCOPES_MIXED: {
-    status: 200,
-    message: "The VIPs of {service} differ in scope: {private} private, {global} public.",
-    remedy:
-      "A warning. Linux takes no private address of a peer that calls from a public one: such paths never come up. Use VIPs of one scope, or set net.sctp.addr_scope_policy to 0 at clients and endpoints.",
-  },
-  SERVICE_VIP_UNUSED: {
-    status: 200,
-    message: "Linux takes no SCTP address of these for usable: {vips} of {service}.",
-    remedy:
-      "A warning. 198.18.0.0/24 and 192.88.99.0/24 are refused by its SCTP in every list: use other addresses.",
-  },
-  ENDPOINT_NOT_FOUND: {
-    status: 404,
-    message: "Service {service} has no endpoint {endpoint}.",
-    remedy: "Name it as ADDRESS:PORT ([ADDRESS]:PORT for IPv6), as 'holdfast get services -o wide' shows it.",
-  },
-  SESSION_NOT_FOUND: {
-    status: 404,
-    message: "There is no session {session}.",
-    remedy: "It may have ended. List the sessions with 'holdfast get sessions'.",
-  },
-  SESSION_NOT_UNDERSTOOD: {
-    status: 409,
-    message:
-      "Session {session} is of protocol {protocol}, which this member does not know: it carries it for others.",
-    remedy: "Ask a member of the newer release that forwards it, or upgrade this one.",
-  },
-  CURSOR_INVALID: {
-    status: 400,
-    message: "The cursor is not one that this API gave.",
-    remedy: "Start again without a cursor.",
-  },
+
+  // Members and their list
+
   MEMBER_NOT_FOUND: {
     status: 404,
     message: "There is no member {member}.",
     remedy: "List the members with 'holdfast get members'.",
-  },
-  STREAM_COUNT_EXCEEDED: {
-    status: 503,
-    message: "{limit} streams of this kind are open already.",
-    remedy: "Close one, or read at another member.",
-  },
-  CONFIG_SECRET_MISSING: {
-    status: 400,
-    message: "{where}: there are other members, but cluster.secretFile is missing.",
-    remedy:
-      "'holdfast certificates init' makes cluster.secret beside the authority: copy it to every member and name it in cluster.secretFile.",
-  },
-  SYNC_LISTEN_FAILED: {
-    status: 500,
-    message: "Cannot listen for the other members on {host} port {port}: {reason}.",
-    remedy: "Correct the sync listen address in the configuration, or stop whatever uses that port.",
   },
   MEMBER_EXISTS: {
     status: 409,
@@ -462,11 +465,13 @@ export const ERROR_CATALOGUE = {
     remedy:
       "Bring members back and try again. Until then the change may still come about; a cluster that has lost its majority for good is begun anew from files (docs/operating.md).",
   },
-  CLUSTER_INVALID: {
-    status: 400,
-    message: "The cluster's configuration contradicts itself: {reason}.",
-    remedy:
-      "Correct cluster.members (names, numbers, addresses) or cluster.timing; all members need the same.",
+
+  // Replication and its store
+
+  SYNC_LISTEN_FAILED: {
+    status: 500,
+    message: "Cannot listen for the other members on {host} port {port}: {reason}.",
+    remedy: "Correct the sync listen address in the configuration, or stop whatever uses that port.",
   },
   STORE_DIRECTORY_UNUSABLE: {
     status: 500,
@@ -496,6 +501,32 @@ export const ERROR_CATALOGUE = {
     message: "Another holdfast runs with the store in {directory}.",
     remedy: "Stop it first ('systemctl stop holdfast'), or give this one a store.directory of its own.",
   },
+  SYNC_WORKER_FAILED: {
+    status: 500,
+    message: "Replication crashed {count} times within a minute: {reason}.",
+    remedy:
+      "The daemon ends, so that the service manager starts it anew; established associations are still forwarded. Keep the log, and report it.",
+  },
+  SYNC_WORKER_HANGS: {
+    status: 500,
+    message: "Replication's thread has not answered for {seconds} seconds.",
+    remedy:
+      "The daemon ends, so that the service manager starts it anew; established associations are still forwarded. Does the machine have CPU to spare, and a disk that answers? Keep the log, and report it.",
+  },
+  SYNC_NUMBER_MISMATCH: {
+    status: 400,
+    message:
+      "The configuration says member {member} number {number}, the certificate {certifiedMember} number {certifiedNumber}.",
+    remedy: "Use this member's own certificate, or correct member.name and member.number.",
+  },
+  SYNC_NUMBER_OUT_OF_RANGE: {
+    status: 400,
+    message: "Member number {number} needs a cluster.memberNumberCount above it, it is {count}.",
+    remedy: "Issue a certificate with a lower number, or make the cluster with a larger memberNumberCount.",
+  },
+
+  // Announcer and routers
+
   ANNOUNCER_NOT_PERMITTED: {
     status: 500,
     message: "The l2 announcer may not open a packet socket (errno {errno}).",
@@ -564,28 +595,43 @@ export const ERROR_CATALOGUE = {
     remedy:
       "Install it (Debian: 'apt install bird2'), or name its program in announcer.bird or announcer.gobgp.",
   },
-  SYNC_WORKER_FAILED: {
-    status: 500,
-    message: "Replication crashed {count} times within a minute: {reason}.",
+
+  // The data plane, the kernel and the host
+
+  HOST_LOOP_NAME_TAKEN: {
+    status: 409,
+    message: "The loop cannot be made: {interfaces} are there already, and this member did not make them.",
     remedy:
-      "The daemon ends, so that the service manager starts it anew; established associations are still forwarded. Keep the log, and report it.",
+      "Choose another host.loopName; or, when an earlier member of another name left them, 'ip link delete' the first.",
   },
-  SYNC_WORKER_HANGS: {
+  HOST_IP_FAILED: {
     status: 500,
-    message: "Replication's thread has not answered for {seconds} seconds.",
-    remedy:
-      "The daemon ends, so that the service manager starts it anew; established associations are still forwarded. Does the machine have CPU to spare, and a disk that answers? Keep the log, and report it.",
+    message: "The host cannot be prepared with ip: {reason}.",
+    remedy: "Install iproute2, and give the daemon CAP_NET_ADMIN; it is tried again every second.",
   },
-  SYNC_NUMBER_MISMATCH: {
-    status: 400,
+  HOST_NFT_FAILED: {
+    status: 500,
+    message: "The identity NAT for VIPs cannot be made with nft: {reason}.",
+    remedy:
+      "Install nftables, give the daemon CAP_NET_ADMIN, and use a kernel with nf_tables and nat chains; it is tried again every second.",
+  },
+  HOST_RP_FILTER_STRICT: {
+    status: 409,
     message:
-      "The configuration says member {member} number {number}, the certificate {certifiedMember} number {certifiedNumber}.",
-    remedy: "Use this member's own certificate, or correct member.name and member.number.",
+      "Reverse path filtering is strict on {interfaces}: packets of VIPs for this host's own pods are dropped there.",
+    remedy:
+      "Set host.rpFilter: set, or net.ipv4.conf.INTERFACE.rp_filter=2 on each; Calico and kubelet do not mind 2.",
   },
-  SYNC_NUMBER_OUT_OF_RANGE: {
-    status: 400,
-    message: "Member number {number} needs a cluster.memberNumberCount above it, it is {count}.",
-    remedy: "Issue a certificate with a lower number, or make the cluster with a larger memberNumberCount.",
+  HOST_NOT_FORWARDING: {
+    status: 409,
+    message: "This host does not forward IPv4 packets: its pods reach no VIP.",
+    remedy: "Let it: sysctl -w net.ipv4.ip_forward=1.",
+  },
+  HOST_LOOP_NEEDS_BPF: {
+    status: 409,
+    message: "The loop is there, and the fast path is {mode}: packets that pods send to VIPs are lost.",
+    remedy:
+      "See why BPF is not in use ('holdfast diagnose'), or set host.loop: false and keep endpoints off this host.",
   },
   USERSPACE_GUARD_FAILED: {
     status: 500,
@@ -597,17 +643,6 @@ export const ERROR_CATALOGUE = {
     status: 500,
     message: "The userspace fast path cannot open its sockets on {interface}: {reason}.",
     remedy: "Check that the interface exists and that the daemon has CAP_NET_RAW and CAP_NET_ADMIN.",
-  },
-  CLUSTER_SECRET_INVALID: {
-    status: 500,
-    message: "The cluster's secret {file} cannot be used: {reason}.",
-    remedy:
-      "Copy cluster.secret from where 'holdfast certificates init' made it; it is the same at every member.",
-  },
-  CERTIFICATE_OF_ANOTHER_MEMBER: {
-    status: 400,
-    message: "{file} is the certificate of {found}; this member is {expected}.",
-    remedy: "Copy this member's own certificate, or correct member.name and member.number.",
   },
   BPF_LIBRARY_MISSING: {
     status: 500,
@@ -682,12 +717,6 @@ export const ERROR_CATALOGUE = {
     status: 500,
     message: "A raw socket cannot be opened: {reason}.",
     remedy: "Give the process CAP_NET_RAW.",
-  },
-  DAEMON_RUNNING: {
-    status: 409,
-    message: "Another holdfast runs here already, with the data plane at {pinDirectory}.",
-    remedy:
-      "Stop it first ('systemctl stop holdfast'), or give this one a dataPlane.pinDirectory of its own.",
   },
 } as const satisfies Record<string, ErrorEntry>;
 
