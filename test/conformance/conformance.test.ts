@@ -49,17 +49,18 @@ test("--only and --path choose", () => {
   assert.deepEqual(names(["--only", "8", "--path", "tc/ipv6"]), [], "8 is about a service of IPv4");
 });
 
-test("--profile field runs everything once, with --full everywhere", () => {
-  const plan = planOf(scenarios, readOptions(["--profile", "field"]));
-  assert.deepEqual(
-    plan.map(([{ number }, { profile }]) => [number, profile]),
-    scenarios.map(({ number }) => [number, "field"]),
-  );
-  assert.equal(
-    planOf(scenarios, readOptions(["--profile", "field", "--full"])).length,
-    planOf(scenarios, readOptions(["--full"])).length,
-  );
-});
+for (const name of ["field", "routed"] as const)
+  test(`--profile ${name} runs everything once, with --full everywhere`, () => {
+    const plan = planOf(scenarios, readOptions(["--profile", name]));
+    assert.deepEqual(
+      plan.map(([{ number }, { profile }]) => [number, profile]),
+      scenarios.map(({ number }) => [number, name]),
+    );
+    assert.equal(
+      planOf(scenarios, readOptions(["--profile", name, "--full"])).length,
+      planOf(scenarios, readOptions(["--full"])).length,
+    );
+  });
 
 test("a wrong option is answered with what would be right", () => {
   assert.throws(() => readOptions(["--only", "59"]), /1 to 58.*'59'/);

@@ -22,7 +22,6 @@ export function planOf(
   const at = (place: Surroundings, list = wanted) =>
     list
       .filter((s) => s.families?.includes(place.family) ?? true)
-      .filter((s) => options.profile !== "routed" || s.unrouted === undefined)
       .map((s): Run => [s, options.profile === undefined ? place : { ...place, profile: options.profile }]);
   if (options.path !== undefined) return at(options.path);
   if (options.full)

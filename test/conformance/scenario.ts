@@ -34,8 +34,6 @@ export interface Scenario {
   readonly families?: readonly Surroundings["family"][];
   /** One of the dozen that also run on the other fast paths and families without --full. */
   readonly everywhere?: boolean;
-  /** Why it means nothing where routers learn the VIPs' ways by BGP. */
-  readonly unrouted?: string;
   /** Longest it may take, ms; 60,000 when absent. */
   readonly limitMs?: number;
   run(context: Context): Promise<void>;
