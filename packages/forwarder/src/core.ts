@@ -1,4 +1,5 @@
-// What the parts of the forwarder share: ports, tables, budgets, and the two ways in which a packet leaves the slow path.
+// What the parts of the forwarder share: ports, tables, budgets, and the two ways in which a packet leaves
+// the slow path.
 import type {
   Address,
   Clock,

@@ -13,7 +13,9 @@ export interface ForwarderLimits {
   readonly lingerMs: number;
   /** A NAT port rests this long after an end that was witnessed and verified. */
   readonly natPortRestVerifiedMs: number;
-  /** … and this long after one that nobody saw: a ghost at the endpoint would turn a newcomer into a restart. */
+  /**
+   * … and this long after one that nobody saw: a ghost at the endpoint would turn a newcomer into a restart.
+   */
   readonly natPortRestUnseenMs: number;
   /** Ports of evicted embryos: taken before this only when nothing else is left … */
   readonly natPortRestEvictedMs: number;
@@ -27,7 +29,10 @@ export interface ForwarderLimits {
   readonly initAgainLeastMs: number;
   /** … and before this. */
   readonly initAgainMostMs: number;
-  /** Embryos of one service at one member. At the maximum the oldest evictable one goes, or the INIT is dropped. */
+  /**
+   * Embryos of one service at one member. At the maximum the oldest evictable one goes, or the INIT is
+   * dropped.
+   */
   readonly embryoCountMaxPerService: number;
   /** … of one source prefix (/24, /48). */
   readonly embryoCountMaxPerPrefix: number;
@@ -35,9 +40,14 @@ export interface ForwarderLimits {
   readonly embryoCountMax: number;
   /** Above this many INIT-ACKs a second, replication starts at COOKIE-ECHO instead of INIT-ACK. */
   readonly replicatedEmbryosPerSecond: number;
-  /** … and above this many replicated ones of a service that wait for a COOKIE-ECHO: those cannot be evicted. */
+  /**
+   * … and above this many replicated ones of a service that wait for a COOKIE-ECHO: those cannot be evicted.
+   */
   readonly replicatedEmbryoCountMaxPerService: number;
-  /** … and of a source prefix: a quarter of its quota, or a flood would lock its neighbours out until they expire. */
+  /**
+   * … and of a source prefix: a quarter of its quota, or a flood would lock its neighbours out until they
+   * expire.
+   */
   readonly replicatedEmbryoCountMaxPerPrefix: number;
   /** Unanswered INITs of one client tag after which another endpoint is tried. */
   readonly unansweredInitCountMax: number;
@@ -55,7 +65,10 @@ export interface ForwarderLimits {
   readonly answersPerSecond: number;
   /** … that answer one source prefix. */
   readonly answersPerSecondAndPrefix: number;
-  /** An unknown association is called dead when this member has known all there are for so long (adoption included). */
+  /**
+   * An unknown association is called dead when this member has known all there are for so long (adoption
+   * included).
+   */
   readonly certaintyMs: number;
   /** ICMP errors made here, a second. */
   readonly icmpPerSecond: number;
@@ -75,18 +88,23 @@ export interface ForwarderLimits {
   readonly fallbackMs: number;
   /** … at this many of them at least. */
   readonly fallbackPacketCount: number;
-  /** A first HEARTBEAT to an unproven address that was not answered for so long is told to the other members. */
+  /**
+   * A first HEARTBEAT to an unproven address that was not answered for so long is told to the other members.
+   */
   readonly probeAnswerMs: number;
-  /** Endpoint traffic of a generation that was superseded counts as a contradiction only after this silence. */
+  /**
+   * Endpoint traffic of a generation that was superseded counts as a contradiction only after this silence.
+   */
   readonly contradictionMs: number;
   /** Punted INITs older than this are discarded (after a restart the ring is full of them). */
   readonly initAgeMaxMs: number;
   /** After start, adopted flows that no record claims become records of their own. */
   readonly adoptionGraceMs: number;
   /**
-   * Reassembly: bytes held for all incomplete packets, packets (of all, and of one source and destination), fragments of
-   * a packet, and time. The longest packet comes in 119 fragments where the MTU is 576, the least that IPv4 hosts must
-   * take whole, and in 54 of IPv6's least; links with a smaller MTU (down to 68) carry shorter packets only.
+   * Reassembly: bytes held for all incomplete packets, packets (of all, and of one source and destination),
+   * fragments of a packet, and time. The longest packet comes in 119 fragments where the MTU is 576, the
+   * least that IPv4 hosts must take whole, and in 54 of IPv6's least; links with a smaller MTU (down to 68)
+   * carry shorter packets only.
    */
   readonly fragmentBytesMax: number;
   readonly fragmentPacketCountMax: number;
@@ -150,7 +168,9 @@ export const LIMITS_DEFAULT: ForwarderLimits = {
   endpointGoneMs: 200,
 };
 
-/** The defaults with all protocol times divided by `factor`: tests in the lab run 1:20. Counts and rates stay. */
+/**
+ * The defaults with all protocol times divided by `factor`: tests in the lab run 1:20. Counts and rates stay.
+ */
 export function scaledLimits(factor: number, base: ForwarderLimits = LIMITS_DEFAULT): ForwarderLimits {
   const scaled = Object.entries(base).map(([name, value]) => [
     name,

@@ -1,7 +1,7 @@
-// After a restart of the daemon the fast path still holds the flows of an earlier run, and forwards. They are adopted:
-// first their NAT ports and handles are marked as taken, then records from the store or from other members claim them.
-// Of what nobody claims the others are asked, since a session that ended meanwhile leaves a tombstone that names no port;
-// and what nobody knows becomes a record of its own, made from the flows.
+// After a restart of the daemon the fast path still holds the flows of an earlier run, and forwards. They are
+// adopted: first their NAT ports and handles are marked as taken, then records from the store or from other
+// members claim them. Of what nobody claims the others are asked, since a session that ended meanwhile leaves
+// a tombstone that names no port; and what nobody knows becomes a record of its own, made from the flows.
 import {
   type Address,
   type Candidate,
@@ -42,7 +42,9 @@ export class Adoption {
   readonly #asked = new Map<number, Asked>();
   /** "endpoint|port|NAT port|client's tag" → handle. */
   readonly #byDown = new Map<string, number>();
-  /** Records made from flows: should the true one arrive later, it takes over. By NAT port and tag as above. */
+  /**
+   * Records made from flows: should the true one arrive later, it takes over. By NAT port and tag as above.
+   */
   readonly #made = new Map<string, string>();
   readonly #begunMs: number;
 
@@ -67,7 +69,10 @@ export class Adoption {
     return this.#orphans.has(handle);
   }
 
-  /** A committed record: takes over the flows of the earlier run, handle, learned addresses and counters included. */
+  /**
+   * A committed record: takes over the flows of the earlier run, handle, learned addresses and counters
+   * included.
+   */
   claim(record: SessionRecord): void {
     if ((this.#byDown.size === 0 && this.#made.size === 0) || !isLiving(record)) return;
     const key = downKeyOf(record);
@@ -142,8 +147,8 @@ export class Adoption {
   }
 
   /**
-   * The session has ended, or has begun anew with other tags: under a name that the flows do not tell when they do not
-   * know all of its addresses. A living one with these tags would have claimed them.
+   * The session has ended, or has begun anew with other tags: under a name that the flows do not tell when
+   * they do not know all of its addresses. A living one with these tags would have claimed them.
    */
   #isOver(record: SessionRecord): boolean {
     const { table } = this.#core;

@@ -1,5 +1,5 @@
-// A rate of which no source gets more than a part: a token bucket for all, and one for each source before it. Sources share
-// a fixed number of places, so that making up sources costs nobody memory.
+// A rate of which no source gets more than a part: a token bucket for all, and one for each source before it.
+// Sources share a fixed number of places, so that making up sources costs nobody memory.
 import { TokenBucket } from "./token-bucket.ts";
 
 /** A source's part of the whole. */

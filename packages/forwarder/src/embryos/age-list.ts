@@ -1,5 +1,6 @@
-// A list in the order of age, from whose middle anybody may be taken: two links in each entry. A Map would keep that
-// order too, but its deleted entries stay until it is rebuilt, and whoever asks for the first steps over them all.
+// A list in the order of age, from whose middle anybody may be taken: two links in each entry. A Map would
+// keep that order too, but its deleted entries stay until it is rebuilt, and whoever asks for the first steps
+// over them all.
 
 export interface Aged<T> {
   older: T | undefined;

@@ -1,5 +1,5 @@
-// An embryo: one client's INIT that this member forwarded, until the handshake is done or given up. It stays with
-// this member; replication hears of it at INIT-ACK, or under a flood at COOKIE-ECHO.
+// An embryo: one client's INIT that this member forwarded, until the handshake is done or given up. It stays
+// with this member; replication hears of it at INIT-ACK, or under a flood at COOKIE-ECHO.
 import { type Address, type Endpoint, type SessionId, sessionIdOf, type Tag } from "@holdfast/model";
 import type { Loan } from "../nat-ports/lending.ts";
 import type { ServiceEntry } from "../services/registry.ts";
@@ -54,7 +54,9 @@ export function isClientOf({ source, listed, unrouted }: Embryo, address: Addres
   return source === address || listed.includes(address) || unrouted.includes(address);
 }
 
-/** The session that it belongs to, or will. Not computed before it has to be: a flood's embryos never need it. */
+/**
+ * The session that it belongs to, or will. Not computed before it has to be: a flood's embryos never need it.
+ */
 export function sessionIdOfEmbryo(embryo: Embryo): SessionId {
   const { entry, clientPort, clientTag, smallest } = embryo;
   return embryo.restartOf ?? sessionIdOf(entry.service.id, clientPort, clientTag, smallest, []);

@@ -1,5 +1,6 @@
-// Where INITs came from that this member only passed on: another member's table entry stood for them. Their INIT-ACKs go
-// back there (RFC 9260 §6.4), not to where the client's first INIT came from, which may be of another family, or cut off.
+// Where INITs came from that this member only passed on: another member's table entry stood for them. Their
+// INIT-ACKs go back there (RFC 9260 §6.4), not to where the client's first INIT came from, which may be of
+// another family, or cut off.
 import type { Address } from "@holdfast/model";
 
 /** The oldest gives way; then its INIT-ACK goes to the source of the first INIT. */

@@ -1,10 +1,13 @@
-// INITs that were refused under pressure. A client whose INIT was dropped sends the same again; a flood has others to send.
-// So of those for which there is no room, the ones that come again get in.
+// INITs that were refused under pressure. A client whose INIT was dropped sends the same again; a flood has
+// others to send. So of those for which there is no room, the ones that come again get in.
 import type { Random } from "@holdfast/model";
 import type { ForwarderLimits } from "../limits.ts";
 import { keyedHash } from "../nat-ports/allocator.ts";
 
-/** A later one at the same place takes it over: with 30,000 refused a second, one in ten is forgotten within a second. */
+/**
+ * A later one at the same place takes it over: with 30,000 refused a second, one in ten is forgotten within a
+ * second.
+ */
 const KNOCK_COUNT = 262_144;
 
 export class Knocks {
@@ -20,8 +23,8 @@ export class Knocks {
   }
 
   /**
-   * Whether the INIT of this key (`Embryo.key`) was here before: not just now, and not long ago. It is remembered from
-   * now on, so that repeating one for ever gains nothing.
+   * Whether the INIT of this key (`Embryo.key`) was here before: not just now, and not long ago. It is
+   * remembered from now on, so that repeating one for ever gains nothing.
    */
   again(key: string, nowMs: number): boolean {
     const mark = keyedHash(this.#seed, key);

@@ -1,5 +1,5 @@
-// All embryos of this member, with quotas: a flood of INITs, spoofed or not, must leave room for genuine clients and
-// for everything that is established.
+// All embryos of this member, with quotas: a flood of INITs, spoofed or not, must leave room for genuine
+// clients and for everything that is established.
 import {
   type Address,
   type Endpoint,
@@ -26,7 +26,10 @@ type NurseryLimits = Pick<
 /** Above this many embryos questions of other members are not searched for. */
 const MATCHED_COUNT_MAX = 4_096;
 
-/** How many of the oldest are searched for one of a prefix that is over its quota, or of an endpoint without ports. */
+/**
+ * How many of the oldest are searched for one of a prefix that is over its quota, or of an endpoint without
+ * ports.
+ */
 const SCAN_COUNT_MAX = 256;
 
 /** A service's embryos. */
@@ -34,7 +37,9 @@ class Crib {
   count = 0;
   /** Replicated ones that still wait for their COOKIE-ECHO. */
   publishedCount = 0;
-  /** Those that may be evicted, in the order of their age: neither in the table nor come back with a cookie. */
+  /**
+   * Those that may be evicted, in the order of their age: neither in the table nor come back with a cookie.
+   */
   readonly evictable = new AgeList<Embryo>();
 
   /** The oldest, when it had its time. */
@@ -88,7 +93,10 @@ export class Nursery {
     return this.#byEndpointTag.get(tag);
   }
 
-  /** Embryos of an endpoint: many INITs at once must not all go to the one that had the fewest associations before. */
+  /**
+   * Embryos of an endpoint: many INITs at once must not all go to the one that had the fewest associations
+   * before.
+   */
   countOf(endpoint: Pick<Endpoint, "address" | "port">): number {
     return this.#countByEndpoint.size === 0 ? 0 : (this.#countByEndpoint.get(endpointKey(endpoint)) ?? 0);
   }
@@ -97,7 +105,10 @@ export class Nursery {
     return this.#byKey.values();
   }
 
-  /** Embryos that a question of another member is about. None while there are many: those are shared with their cookie. */
+  /**
+   * Embryos that a question of another member is about. None while there are many: those are shared with
+   * their cookie.
+   */
   *matching(question: SessionQuestion): IterableIterator<Embryo> {
     if (this.#byKey.size > MATCHED_COUNT_MAX) return;
     for (const embryo of this.#byKey.values()) {
@@ -112,9 +123,9 @@ export class Nursery {
   }
 
   /**
-   * Whether there is room for one more of this service and source prefix; undefined: there is none. With `evict` when
-   * that one goes first: it had its second, did not come back with a cookie, and is in nobody's table. For an INIT that
-   * comes again a quarter of that is enough.
+   * Whether there is room for one more of this service and source prefix; undefined: there is none. With
+   * `evict` when that one goes first: it had its second, did not come back with a cookie, and is in nobody's
+   * table. For an INIT that comes again a quarter of that is enough.
    */
   room(
     serviceId: ServiceId,

@@ -4,7 +4,10 @@ import type { Core } from "../core.ts";
 import type { Place } from "../slow-path/sctp/place.ts";
 import type { Embryo } from "./embryo.ts";
 
-/** Makes room: an embryo that had its time and is in nobody's table. Its cookie, should it come, finds nothing. */
+/**
+ * Makes room: an embryo that had its time and is in nobody's table. Its cookie, should it come, finds
+ * nothing.
+ */
 export function evict(core: Core, embryo: Embryo): undefined {
   core.counters.count("embryos-evicted");
   core.nursery.remove(embryo);
@@ -25,8 +28,8 @@ export function releasePlace(core: Core, place: Pick<Place, "endpoint" | "natPor
 }
 
 /**
- * A member that lent ports is gone, or cut off. It may return without its memory and lend them again: handshakes that it
- * cannot hear of from the table begin anew, with their client's next INIT.
+ * A member that lent ports is gone, or cut off. It may return without its memory and lend them again:
+ * handshakes that it cannot hear of from the table begin anew, with their client's next INIT.
  */
 export function lenderGone(core: Core, member: number): undefined {
   for (const embryo of [...core.nursery.values()])

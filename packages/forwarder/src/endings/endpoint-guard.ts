@@ -1,5 +1,6 @@
-// Ends that no packet brings: an endpoint removed or dead, a session ended by its operator. The client is told at once,
-// with its own tag, so that it comes back in milliseconds; never for an endpoint that is unreachable for a moment.
+// Ends that no packet brings: an endpoint removed or dead, a session ended by its operator. The client is
+// told at once, with its own tag, so that it comes back in milliseconds; never for an endpoint that is
+// unreachable for a moment.
 import {
   type Address,
   currentCandidate,
@@ -25,7 +26,10 @@ const ENDED_COUNT_MAX_PER_TURN = 256;
 const TURN_PAUSE_MS = 1;
 /** Sessions of an endpoint asked whether it still speaks. */
 const ASKED_COUNT_MAX = 512;
-/** How long a removed service is remembered, for ends of its sessions that come in turns or from other members. */
+/**
+ * How long a removed service is remembered, for ends of its sessions that come in turns or from other
+ * members.
+ */
 const LEAVING_MS = 10_000;
 
 /** An endpoint of one service that takes no part any more. */
@@ -77,7 +81,10 @@ export class EndpointGuard {
     this.#emit = emit;
   }
 
-  /** Endpoints that a service has now, and that were taken from it: not in its list, and not leaving it any more. */
+  /**
+   * Endpoints that a service has now, and that were taken from it: not in its list, and not leaving it any
+   * more.
+   */
   removedEndpoints(services: readonly Service[]): LostEndpoint[] {
     const lost: LostEndpoint[] = [];
     const next = new Map(services.map((service) => [service.id, placesOf(service)]));
@@ -92,7 +99,10 @@ export class EndpointGuard {
     return lost;
   }
 
-  /** Before services are replaced: clients of what goes are told while it is still known, by those that own its VIPs now. */
+  /**
+   * Before services are replaced: clients of what goes are told while it is still known, by those that own
+   * its VIPs now.
+   */
   beforeServices(services: readonly Service[]): void {
     const { registry, clock } = this.#core;
     const kept = new Set(services.map(({ id }) => id));
@@ -107,7 +117,9 @@ export class EndpointGuard {
     this.endSessionsOf(lost, "endpointRemoved");
   }
 
-  /** INITs that nobody answered begin anew elsewhere when they come again; whoever got an INIT-ACK is told. */
+  /**
+   * INITs that nobody answered begin anew elsewhere when they come again; whoever got an INIT-ACK is told.
+   */
   #endHandshakes(lost: readonly LostEndpoint[]): void {
     const { nursery, table } = this.#core;
     if (lost.length === 0 || nursery.size === 0) return;
@@ -210,8 +222,8 @@ export class EndpointGuard {
   }
 
   /**
-   * Others presume the endpoint dead, and this member hears it: they were cut off from it, or this one was cut off from
-   * them. The session lives on, and what this member says now tells them.
+   * Others presume the endpoint dead, and this member hears it: they were cut off from it, or this one was
+   * cut off from them. The session lives on, and what this member says now tells them.
    */
   denies(record: SessionRecord): boolean {
     const candidate = currentCandidate(record);
@@ -246,8 +258,8 @@ export class EndpointGuard {
   }
 
   /**
-   * A host that refuses probes, or leaves them unanswered, may be overloaded: Linux says "protocol unreachable" for a
-   * stack in user space whose socket is full. While it speaks to anybody it is not dead.
+   * A host that refuses probes, or leaves them unanswered, may be overloaded: Linux says "protocol
+   * unreachable" for a stack in user space whose socket is full. While it speaks to anybody it is not dead.
    */
   #speaks(address: Address, port: number, sinceMs: number): boolean {
     let asked = 0;

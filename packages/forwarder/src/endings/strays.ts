@@ -1,7 +1,8 @@
-// Sessions whose service, or whose endpoint in it, this member does not have: the configuration changed while nobody ran,
-// or while the handshake was under way at another member. Such a session would never end, and keep its NAT port. It may
-// as well belong to a configuration that is on its way, or that this member cannot read: what is merely unknown here ends
-// nothing, and what was deleted ends when a majority of the members says so.
+// Sessions whose service, or whose endpoint in it, this member does not have: the configuration changed while
+// nobody ran, or while the handshake was under way at another member. Such a session would never end, and
+// keep its NAT port. It may as well belong to a configuration that is on its way, or that this member cannot
+// read: what is merely unknown here ends nothing, and what was deleted ends when a majority of the members
+// says so.
 import {
   currentCandidate,
   isLiving,

@@ -1,5 +1,5 @@
-// What every fast path must do, whatever it is made of. An implementation's tests call `describeFastPath` with a
-// harness that opens it between two networks; bpf/, userspace/ and simulated/ all pass.
+// What every fast path must do, whatever it is made of. An implementation's tests call `describeFastPath`
+// with a harness that opens it between two networks; bpf/, userspace/ and simulated/ all pass.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { describeAllowedSources } from "./compliance/allowed-sources.ts";

@@ -23,7 +23,10 @@ const BPF_ABSENT = new Set([
   "BPF_ATTACH_FAILED",
 ]);
 
-/** `interfaces` empty: every Ethernet interface that is up and no member of a bridge or bond; those that come, too. */
+/**
+ * `interfaces` empty: every Ethernet interface that is up and no member of a bridge or bond; those that come,
+ * too.
+ */
 export async function openFastPath(options: OpenFastPathOptions): Promise<FastPath> {
   const logger = options.logger ?? silentLogger;
   const { interfaces } = options;

@@ -1,5 +1,5 @@
-// The control message that tells a raw socket the source of what it sends, and the VRF: the kernel does not look into the
-// packet for it, and would route by the destination alone.
+// The control message that tells a raw socket the source of what it sends, and the VRF: the kernel does not
+// look into the packet for it, and would route by the destination alone.
 
 const SOL_IP = 0;
 const IP_PKTINFO = 8;

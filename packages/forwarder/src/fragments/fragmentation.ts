@@ -17,8 +17,9 @@ const IPV6_FRAGMENT_HEADER_SIZE = 8;
 const MORE_FRAGMENTS = 0x2000;
 
 /**
- * The whole IP packet in fragments of at most `sizeMax` bytes, header included; the packet itself when it fits. IPv4
- * options are repeated in every fragment, IPv6 packets are expected without extension headers (reassembly leaves none).
+ * The whole IP packet in fragments of at most `sizeMax` bytes, header included; the packet itself when it
+ * fits. IPv4 options are repeated in every fragment, IPv6 packets are expected without extension headers
+ * (reassembly leaves none).
  */
 export function fragmentPacket(bytes: Uint8Array, sizeMax: number, identification: number): Uint8Array[] {
   const ip = new IpHeader();

@@ -1,9 +1,9 @@
-// Reassembly (RFC 791 §3.2, RFC 8200 §4.5), bounded in bytes, packets, fragments and time. A later fragment has no
-// ports, and a changed port changes a checksum over the whole, so nothing less will do. Overlaps are never resolved:
-// the packet is dropped (RFC 8200 §4.5; for IPv4 as well).
+// Reassembly (RFC 791 §3.2, RFC 8200 §4.5), bounded in bytes, packets, fragments and time. A later fragment
+// has no ports, and a changed port changes a checksum over the whole, so nothing less will do. Overlaps are
+// never resolved: the packet is dropped (RFC 8200 §4.5; for IPv4 as well).
 //
-// At a bound the oldest gives way: the fragments of a genuine packet come within milliseconds of each other, those
-// of a flood never become whole. Who sends more than its share displaces its own.
+// At a bound the oldest gives way: the fragments of a genuine packet come within milliseconds of each other,
+// those of a flood never become whole. Who sends more than its share displaces its own.
 import {
   IPV4_FRAGMENT_OFFSET,
   IPV4_TOTAL_LENGTH_OFFSET,

@@ -1,5 +1,6 @@
-// Which check an endpoint is asked with. An endpoint has one verdict, whatever services have it: its own check goes before
-// that of a service, a check before none, and of equals that of the service whose id comes first, at every member the same.
+// Which check an endpoint is asked with. An endpoint has one verdict, whatever services have it: its own
+// check goes before that of a service, a check before none, and of equals that of the service whose id comes
+// first, at every member the same.
 
 import type { Address, HealthCheck, Service } from "@holdfast/model";
 import { endpointKey } from "@holdfast/model";

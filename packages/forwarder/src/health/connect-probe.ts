@@ -1,5 +1,5 @@
-// Probes over the kernel's own sockets: TCP, UDP, HTTP. The kernel picks the source, which is an address of this node, since
-// no VIP is on any of its interfaces.
+// Probes over the kernel's own sockets: TCP, UDP, HTTP. The kernel picks the source, which is an address of
+// this node, since no VIP is on any of its interfaces.
 import { createSocket } from "node:dgram";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";

@@ -1,5 +1,6 @@
-// An endpoint with several addresses: it is up while one of them is, and that one is used. Only configured addresses count,
-// its own and those of endpoints that are the same server (twins.ts): what INIT-ACKs tell is of their sessions alone.
+// An endpoint with several addresses: it is up while one of them is, and that one is used. Only configured
+// addresses count, its own and those of endpoints that are the same server (twins.ts): what INIT-ACKs tell is
+// of their sessions alone.
 import { type Address, type Candidate, familyOf } from "@holdfast/model";
 import type { Core } from "../core.ts";
 import { configuredAddresses } from "../path-mapping/endpoint-addresses.ts";
@@ -22,8 +23,8 @@ export function isEndpointUp(
 }
 
 /**
- * The address for a new packet of a family: one that is up, else any. `turn`: which of several, so that VIPs differ and
- * an INIT that comes again tries another.
+ * The address for a new packet of a family: one that is up, else any. `turn`: which of several, so that VIPs
+ * differ and an INIT that comes again tries another.
  */
 export function endpointAddress(
   core: Core,

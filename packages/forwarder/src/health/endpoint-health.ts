@@ -1,5 +1,6 @@
-// What is known of the health of endpoint addresses: this member's own verdicts, and those of the others. Selection
-// follows the own view; that an endpoint is dead, so that its clients are told, takes a majority and a while.
+// What is known of the health of endpoint addresses: this member's own verdicts, and those of the others.
+// Selection follows the own view; that an endpoint is dead, so that its clients are told, takes a majority
+// and a while.
 
 import type { Address, Endpoint, MemberName } from "@holdfast/model";
 import { endpointKey } from "@holdfast/model";
@@ -70,9 +71,9 @@ export class EndpointHealth {
   }
 
   /**
-   * This member's verdict; undefined when it has none any more. Listeners hear of changes only. `gone`: its host said, more
-   * than once, that nobody there speaks SCTP; that is no outage of a moment, and whatever associations it had it has no
-   * longer. `speaks`: something else than its SCTP called it down.
+   * This member's verdict; undefined when it has none any more. Listeners hear of changes only. `gone`: its
+   * host said, more than once, that nobody there speaks SCTP; that is no outage of a moment, and whatever
+   * associations it had it has no longer. `speaks`: something else than its SCTP called it down.
    */
   setOwn(
     endpoint: Place,
@@ -118,7 +119,10 @@ export class EndpointHealth {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Passive signs only ask for a probe: one client's refused or unanswered INIT may be that client's fault, or forged. */
+  /**
+   * Passive signs only ask for a probe: one client's refused or unanswered INIT may be that client's fault,
+   * or forged.
+   */
   onSuspicion(listener: (place: Place) => void): () => void {
     this.#suspicionListeners.add(listener);
     return () => this.#suspicionListeners.delete(listener);
@@ -186,9 +190,9 @@ export class EndpointHealth {
 
   #weigh(state: State, nowMs: number): void {
     const { silent, all } = tally(state);
-    // Without an own verdict of "down" this member tells nobody: it may be the others that are cut off. Nor does it while
-    // anybody reaches the endpoint: associations that pass there would be ended with the rest, as after a partition in
-    // which the endpoint was on the smaller side.
+    // Without an own verdict of "down" this member tells nobody: it may be the others that are cut off. Nor
+    // does it while anybody reaches the endpoint: associations that pass there would be ended with the rest,
+    // as after a partition in which the endpoint was on the smaller side.
     const isSilent = state.own === "down" && !state.speaks;
     if (isSilent && silent === all && silent >= this.#quorum()) state.downSinceMs ??= nowMs;
     else state.downSinceMs = undefined;

@@ -32,15 +32,21 @@ export type Ask = (question: ProbeQuestion, tell: (outcome: ProbeOutcome) => voi
 export const UNANSWERED: ProbeOutcome = { kind: "missed", what: "unanswered" };
 export const ANSWERED: ProbeOutcome = { kind: "answered" };
 
-/** Where probes leave and answers arrive, from an address of this node; SCTP packets are without IP header. */
+/**
+ * Where probes leave and answers arrive, from an address of this node; SCTP packets are without IP header.
+ */
 export interface ProbeChannel {
   /** false: there is no way to send there now. */
   send(to: Address, packet: Uint8Array): boolean;
-  /** Every SCTP packet that arrives for this node; the listener recognises its own. Valid only during the call. */
+  /**
+   * Every SCTP packet that arrives for this node; the listener recognises its own. Valid only during the
+   * call.
+   */
   onPacket(listener: (packet: Uint8Array) => void): void;
   /**
-   * ICMP destination unreachable about a packet to `to`; `quoted` is its SCTP part, possibly cut off. `refused`: by the
-   * host itself, which has nobody that speaks SCTP (protocol or port unreachable); else by somebody on the way.
+   * ICMP destination unreachable about a packet to `to`; `quoted` is its SCTP part, possibly cut off.
+   * `refused`: by the host itself, which has nobody that speaks SCTP (protocol or port unreachable); else by
+   * somebody on the way.
    */
   onUnreachable(listener: (to: Address, quoted: Uint8Array, refused: boolean) => void): void;
   /** An ICMP echo request with these bytes. Absent: nobody can be pinged here, and pings are not answered. */

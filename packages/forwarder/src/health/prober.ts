@@ -1,5 +1,6 @@
-// Health probes: who is asked when, with what, and what follows. Each endpoint is asked with one check: its own, its
-// service's, or an INIT. Where another check than SCTP calls it down, INITs say whether its associations may live.
+// Health probes: who is asked when, with what, and what follows. Each endpoint is asked with one check: its
+// own, its service's, or an INIT. Where another check than SCTP calls it down, INITs say whether its
+// associations may live.
 
 import type { Address, Clock, HealthCheck, Random, Timer } from "@holdfast/model";
 import { endpointKey } from "@holdfast/model";
@@ -43,8 +44,8 @@ export interface HealthProberOptions {
   /** For tcp, udp, http and https; the kernel's sockets when absent. */
   readonly ask?: Ask;
   /**
-   * Called for every verdict that follows from probes, changed or not; with undefined when an endpoint is not asked any
-   * more. `gone` and `speaks`: see `EndpointHealth.setOwn`.
+   * Called for every verdict that follows from probes, changed or not; with undefined when an endpoint is not
+   * asked any more. `gone` and `speaks`: see `EndpointHealth.setOwn`.
    */
   readonly verdict: (
     endpoint: ProbedEndpoint,
@@ -82,7 +83,9 @@ interface Target {
   timer: Timer | undefined;
   timeout: Timer | undefined;
   attempt: ProbeAttempt | undefined;
-  /** INITs while another check than SCTP fails: the one under way, and how many in a row were not answered. */
+  /**
+   * INITs while another check than SCTP fails: the one under way, and how many in a row were not answered.
+   */
   opinion: ProbeAttempt | undefined;
   silentCount: number;
   verdict: Verdict | undefined;
@@ -123,7 +126,10 @@ export class HealthProber {
     this.#ping = pingProbes(options.channel, options.random);
   }
 
-  /** Replaces what is probed. What stays keeps its verdict; the first probe of what is new goes out within a period. */
+  /**
+   * Replaces what is probed. What stays keeps its verdict; the first probe of what is new goes out within a
+   * period.
+   */
   setEndpoints(endpoints: readonly ProbedEndpoint[]): void {
     const asked = endpoints.filter(({ check }) => check?.kind !== "none");
     const wanted = new Map(asked.map((endpoint) => [endpointKey(endpoint), endpoint]));

@@ -1,5 +1,5 @@
-// Probes over real raw sockets: an answering endpoint on the loopback, and a host without SCTP behind a veth, whose kernel
-// answers "protocol unreachable".
+// Probes over real raw sockets: an answering endpoint on the loopback, and a host without SCTP behind a veth,
+// whose kernel answers "protocol unreachable".
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";

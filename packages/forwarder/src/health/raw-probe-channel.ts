@@ -1,6 +1,6 @@
-// Probes over raw sockets. The kernel adds the IP header, and with it the node's own address on the way to the endpoint.
-// While such a socket is open, a kernel without SCTP does not answer INIT-ACKs with "protocol unreachable"; one with
-// SCTP answers ABORT, for which the endpoint has no association.
+// Probes over raw sockets. The kernel adds the IP header, and with it the node's own address on the way to
+// the endpoint. While such a socket is open, a kernel without SCTP does not answer INIT-ACKs with "protocol
+// unreachable"; one with SCTP answers ABORT, for which the endpoint has no association.
 
 import { type Address, addressBytes, addressFromBytes, familyOf, HoldfastError } from "@holdfast/model";
 import { IpHeader, internetChecksum, PROTOCOL } from "@holdfast/sctp";
@@ -44,7 +44,10 @@ export class RawProbeChannel implements ProbeChannel {
   #echoListener: ((payload: Uint8Array) => void) | undefined;
   #unreachableListener: ((to: Address, quoted: Uint8Array, refused: boolean) => void) | undefined;
 
-  /** Throws RAW_SOCKET_REFUSED without CAP_NET_RAW. `deviceFor`: index of the VRF's device to send in; 0: none. */
+  /**
+   * Throws RAW_SOCKET_REFUSED without CAP_NET_RAW. `deviceFor`: index of the VRF's device to send in; 0:
+   * none.
+   */
   constructor(deviceFor: (to: Address) => number = () => 0) {
     this.#deviceFor = deviceFor;
     const sctp4 = open(AF_INET, PROTOCOL.SCTP);
@@ -146,7 +149,8 @@ export class RawProbeChannel implements ProbeChannel {
     if (meaning === undefined) return;
     const quoted = bytes.subarray(ICMP_HEADER_SIZE);
     const ip = new IpHeader();
-    // The quoted packet may be cut off; its header must be whole, and an IPv4 one may claim more than is there.
+    // The quoted packet may be cut off; its header must be whole, and an IPv4 one may claim more than is
+    // there.
     if (ip.read(quoted, Math.max(quoted.length, claimedSize(quoted))) !== undefined) return;
     if (ip.protocol !== PROTOCOL.SCTP || quoted.length <= ip.payloadOffset) return;
     const to = addressFromBytes(quoted, ip.destinationOffset, ip.addressSize);

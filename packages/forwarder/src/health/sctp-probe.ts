@@ -1,5 +1,5 @@
-// An INIT from the node's own address, never from a VIP, and never more: an endpoint that answers with INIT-ACK has made no
-// state (RFC 9260 §5.1), and its application sees nothing.
+// An INIT from the node's own address, never from a VIP, and never more: an endpoint that answers with
+// INIT-ACK has made no state (RFC 9260 §5.1), and its application sees nothing.
 import { type Address, addressFromBytes, type Random } from "@holdfast/model";
 import {
   CHUNK,
@@ -110,7 +110,10 @@ export class SctpProbes {
       this.#finish(waiting.tag)?.tell({ kind: "down", reason: "ABORT to a probe", refused: false });
   }
 
-  /** Only with proof that it is about a probe under way: its ports and, since an INIT has tag 0, its initiate tag. */
+  /**
+   * Only with proof that it is about a probe under way: its ports and, since an INIT has tag 0, its initiate
+   * tag.
+   */
   #unreachable(to: Address, quoted: Uint8Array, refused: boolean): void {
     // Eight quoted bytes prove too little to act at once; the probe runs into its time-out instead.
     if (quoted.length < INITIATE_TAG_OFFSET + 4) return;

@@ -1,6 +1,7 @@
-// Endpoints that are one server with two addresses. The evidence is the endpoints' own: each answered this member's latest
-// probe, and its INIT-ACK lists the other (RFC 9260 §5.1.2). A probe's tag is random and known to its endpoint alone, so
-// nobody else can say it; one endpoint's word about another is not enough, or it could make that one its own.
+// Endpoints that are one server with two addresses. The evidence is the endpoints' own: each answered this
+// member's latest probe, and its INIT-ACK lists the other (RFC 9260 §5.1.2). A probe's tag is random and
+// known to its endpoint alone, so nobody else can say it; one endpoint's word about another is not enough, or
+// it could make that one its own.
 
 import type { Address } from "@holdfast/model";
 import { endpointKey } from "@holdfast/model";
@@ -41,7 +42,10 @@ export class Twins {
     for (const key of this.#listed.keys()) if (!kept.has(key)) this.#listed.delete(key);
   }
 
-  /** By "identity|port": identities of the other endpoints that are the same server, directly or by way of a third. */
+  /**
+   * By "identity|port": identities of the other endpoints that are the same server, directly or by way of a
+   * third.
+   */
   groups(endpoints: readonly Server[]): Map<string, readonly Address[]> {
     const byAddress = new Map<string, Server[]>();
     for (const server of endpoints)

@@ -1,5 +1,5 @@
-// What happens without a packet: counters swept, embryos and sessions timed out, activity reported. In bounded turns, so
-// that a hundred thousand sessions never hold up the next punt.
+// What happens without a packet: counters swept, embryos and sessions timed out, activity reported. In
+// bounded turns, so that a hundred thousand sessions never hold up the next punt.
 import {
   currentGeneration,
   effectivePhase,
@@ -256,7 +256,10 @@ export class Housekeeping {
   }
 }
 
-/** Cookies of several INIT-ACKs came back: which one the endpoint took shows only in the client's next packets. */
+/**
+ * Cookies of several INIT-ACKs came back: which one the endpoint took shows only in the client's next
+ * packets.
+ */
 function isDoubtful(record: SessionRecord): boolean {
   let count = 0;
   for (const candidate of currentGeneration(record)?.candidates.values() ?? [])

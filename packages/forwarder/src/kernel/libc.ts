@@ -1,5 +1,6 @@
-// The system calls that Node has no interface for, through koffi; loaded on first use. Sync calls take Buffers as they are;
-// addresses that the kernel keeps beyond a call come from mmap only, so that the garbage collector has no say in them.
+// The system calls that Node has no interface for, through koffi; loaded on first use. Sync calls take
+// Buffers as they are; addresses that the kernel keeps beyond a call come from mmap only, so that the garbage
+// collector has no say in them.
 import koffi from "koffi";
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "./numbers.ts";
 

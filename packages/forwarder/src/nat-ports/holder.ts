@@ -1,4 +1,5 @@
-// Whose a NAT port is, when it is the client's own port: a peer that demands a source port comes back from it.
+// Whose a NAT port is, when it is the client's own port: a peer that demands a source port comes back from
+// it.
 import {
   type Address,
   natPortsOf,

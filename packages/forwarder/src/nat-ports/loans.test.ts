@@ -1,4 +1,5 @@
-// A client's own port as its NAT port: kept in this member's slot, lent from another's, voted for in nobody's.
+// A client's own port as its NAT port: kept in this member's slot, lent from another's, voted for in
+// nobody's.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type NatPortPolicy, parseAddress } from "@holdfast/model";

@@ -1,5 +1,5 @@
-// Ports that rest, in the order in which they were given back. All of one queue rest equally long, so that is also
-// the order in which they wake.
+// Ports that rest, in the order in which they were given back. All of one queue rest equally long, so that is
+// also the order in which they wake.
 
 export interface Rest {
   readonly port: number;

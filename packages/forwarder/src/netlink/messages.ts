@@ -183,8 +183,9 @@ export interface RouteQuestion {
 }
 
 /**
- * The kernel refuses an IPv4 source that is not its own, unless the packet is said to have come in by an interface: by
- * the loopback for what is sent here, which rules call "iif lo", too. That one has to forward; see forwardingBody.
+ * The kernel refuses an IPv4 source that is not its own, unless the packet is said to have come in by an
+ * interface: by the loopback for what is sent here, which rules call "iif lo", too. That one has to forward;
+ * see forwardingBody.
  */
 export function routeBody({ destination, source, vrf }: RouteQuestion): Buffer {
   const bytes = addressBytes(destination);
@@ -224,7 +225,9 @@ function word(value: number): Buffer {
   return bytes;
 }
 
-/** Asks for the entry by which a destination is routed (Linux 4.13 on); `device`: the VRF whose table it is. */
+/**
+ * Asks for the entry by which a destination is routed (Linux 4.13 on); `device`: the VRF whose table it is.
+ */
 export function matchBody(destination: Address, device: number | undefined): Buffer {
   const body = routeBody({ destination, vrf: device });
   body.writeUInt32LE(RTM_F_FIB_MATCH, ROUTE_FLAGS_OFFSET);

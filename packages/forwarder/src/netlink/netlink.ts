@@ -30,7 +30,10 @@ import {
 } from "./messages.ts";
 import { NETLINK_ROUTE, NetlinkEvents, NetlinkRequests } from "./socket.ts";
 
-/** linux/rtnetlink.h, enum rtnetlink_groups: links, neighbours, addresses, routes and rules of both families, next hops. */
+/**
+ * linux/rtnetlink.h, enum rtnetlink_groups: links, neighbours, addresses, routes and rules of both families,
+ * next hops.
+ */
 const EVENT_GROUPS = [1, 3, 5, 7, 8, 9, 11, 19, 32];
 /** Routes read in search of default routes. */
 const ROUTE_READ_COUNT_MAX = 8_192;
@@ -95,7 +98,9 @@ export class Netlink {
     return answers.some(({ type, body }) => type === MESSAGE.NEW_ROUTE && isLocalRoute(body));
   }
 
-  /** undefined: no way; "refused": the kernel does not answer such a question, which says nothing about ways. */
+  /**
+   * undefined: no way; "refused": the kernel does not answer such a question, which says nothing about ways.
+   */
   routeFrom(question: RouteQuestion & { readonly source: Address }): Route | "refused" | undefined {
     const route = this.routeOf(question);
     return route ?? (NO_WAY.has(this.#requests.lastError) ? undefined : "refused");
@@ -110,8 +115,8 @@ export class Netlink {
   }
 
   /**
-   * Next hops of all default routes, of every table. The kernel tells a table's default route first; a router's other
-   * million routes are not read to their end.
+   * Next hops of all default routes, of every table. The kernel tells a table's default route first; a
+   * router's other million routes are not read to their end.
    */
   defaultGateways(): { readonly interfaceIndex: number; readonly address: Address }[] {
     // A socket of its own: what is not read of the answer goes with it.
@@ -132,7 +137,10 @@ export class Netlink {
     return { ipv4: isAsking(4), ipv6: isAsking(6) };
   }
 
-  /** Lets an interface forward IPv4 packets: what the kernel wants before it answers for sources that are not its own. */
+  /**
+   * Lets an interface forward IPv4 packets: what the kernel wants before it answers for sources that are not
+   * its own.
+   */
   letForward(interfaceIndex: number): void {
     this.#requests.ask(MESSAGE.SET_LINK, FLAG.ACK, forwardingBody(interfaceIndex));
   }

@@ -1,7 +1,7 @@
 // Which way packets of a VIP go: the kernel's answer for (source, destination, VRF), as its rules have it.
 //
-// IPv4 is asked with the source only where a rule asks for it: everywhere else one answer serves all VIPs, and no setting
-// of the kernel is touched.
+// IPv4 is asked with the source only where a rule asks for it: everywhere else one answer serves all VIPs,
+// and no setting of the kernel is touched.
 import { type Address, addressFromBytes, familyOf, type Logger } from "@holdfast/model";
 import { type Link, LOOPBACK_INDEX, type Route } from "./messages.ts";
 import type { Netlink, NetlinkEvent } from "./netlink.ts";

@@ -32,8 +32,8 @@ export class NetlinkRequests {
   }
 
   /**
-   * All messages of the answer. The kernel answers at once: the call blocks for its work only. After a dump that was cut
-   * at `countMax` messages the socket is good for nothing but to be closed.
+   * All messages of the answer. The kernel answers at once: the call blocks for its work only. After a dump
+   * that was cut at `countMax` messages the socket is good for nothing but to be closed.
    */
   ask(type: number, flags: number, body: Buffer, countMax = Number.POSITIVE_INFINITY): Message[] {
     const sequence = this.#sequence++;

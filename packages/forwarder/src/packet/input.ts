@@ -55,8 +55,9 @@ export function addressAt(bytes: Uint8Array, offset: number, size: number): Addr
 }
 
 /**
- * Parses the SCTP packet inside. A refusal is a drop reason: broken lengths, chunks that may not travel together, a
- * source that no host can have, a checksum that does not fit (nothing may be learned from, or made of, such a packet).
+ * Parses the SCTP packet inside. A refusal is a drop reason: broken lengths, chunks that may not travel
+ * together, a source that no host can have, a checksum that does not fit (nothing may be learned from, or
+ * made of, such a packet).
  */
 export function readInput(
   punt: Pick<Punt, "packet" | "interfaceIndex" | "checksumPartial" | "copy" | "again">,

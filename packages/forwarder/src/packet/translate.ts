@@ -22,8 +22,9 @@ export interface Rewrite {
 }
 
 /**
- * The packet with other addresses and ports, hop limit less one; options and extension headers stay. Address families
- * must be the packet's. The checksum changes by the difference of the ports, or is filled in when it was partial.
+ * The packet with other addresses and ports, hop limit less one; options and extension headers stay. Address
+ * families must be the packet's. The checksum changes by the difference of the ports, or is filled in when it
+ * was partial.
  */
 export function translate(input: SctpInput, rewrite: Rewrite): Uint8Array {
   const bytes = input.bytes.slice(0, input.ip.end);

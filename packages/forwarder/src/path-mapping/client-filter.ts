@@ -30,8 +30,9 @@ const MAPPED: Prefix = {
 };
 
 /**
- * Private ranges (RFC 1918, RFC 4193): only where the network reaches them. Not 100.64.0.0/10 (RFC 6598): Linux counts that as
- * global (`sctp_v4_scope`), lists it to everybody, and operators' transport networks have it behind default routes.
+ * Private ranges (RFC 1918, RFC 4193): only where the network reaches them. Not 100.64.0.0/10 (RFC 6598):
+ * Linux counts that as global (`sctp_v4_scope`), lists it to everybody, and operators' transport networks
+ * have it behind default routes.
  */
 const PRIVATE: readonly Prefix[] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"].map(
   (text) => parsePrefix(text) as Prefix,
@@ -43,7 +44,9 @@ export const ROUTE_QUESTION_COUNT_MAX = 4 * CLIENT_ADDRESS_COUNT_MAX;
 export interface ClientFilterOptions {
   /** VIPs and addresses of members. */
   readonly isOwn: (address: Address) => boolean;
-  /** Whether a route other than the default leads to an address. Absent: every private address is reachable. */
+  /**
+   * Whether a route other than the default leads to an address. Absent: every private address is reachable.
+   */
   readonly isRoutable?: (address: Address) => boolean;
   /** This host's own processes as clients: only their packets come in by its loop. Absent: it has none. */
   readonly ownHost?: OwnHost | undefined;
@@ -56,8 +59,8 @@ export interface OwnHost {
 }
 
 /**
- * The filter for what came in by an interface. By the loop an address of this host is a client's: nobody else sends there. On
- * any other it stays forged.
+ * The filter for what came in by an interface. By the loop an address of this host is a client's: nobody else
+ * sends there. On any other it stays forged.
  */
 export function filterFor(
   options: ClientFilterOptions,
@@ -74,13 +77,15 @@ export function isUnicast(bytes: Uint8Array): boolean {
   return !NEVER.some((prefix) => prefixContains(prefix, bytes)) && !prefixContains(MAPPED, bytes);
 }
 
-/** What is made of the addresses that an INIT lists: the first CLIENT_ADDRESS_COUNT_MAX, the source included. */
+/**
+ * What is made of the addresses that an INIT lists: the first CLIENT_ADDRESS_COUNT_MAX, the source included.
+ */
 export interface ListedAddresses {
   /** Believed: packets may go there, HEARTBEATs first. In the client's order. */
   readonly listed: readonly Address[];
   /**
-   * Private, and no route but the default one leads there: nothing is ever sent to them unless they speak. As sources they
-   * are the client's, who named them.
+   * Private, and no route but the default one leads there: nothing is ever sent to them unless they speak. As
+   * sources they are the client's, who named them.
    */
   readonly unrouted: readonly Address[];
 }

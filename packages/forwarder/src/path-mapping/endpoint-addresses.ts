@@ -1,6 +1,7 @@
-// At which of its addresses an endpoint is spoken to. An association knows the addresses that the endpoint's INIT-ACK told
-// (RFC 9260 §5.1.3); whoever else speaks SCTP there would answer with ABORT. Of those the configured ones are used, which
-// are probed: each VIP has its own, so that a network of the endpoint's that fails takes one path and not all.
+// At which of its addresses an endpoint is spoken to. An association knows the addresses that the endpoint's
+// INIT-ACK told (RFC 9260 §5.1.3); whoever else speaks SCTP there would answer with ABORT. Of those the
+// configured ones are used, which are probed: each VIP has its own, so that a network of the endpoint's that
+// fails takes one path and not all.
 import { type Address, type Candidate, familyOf } from "@holdfast/model";
 import type { ServiceEntry } from "../services/registry.ts";
 import type { LocalPaths } from "./flows.ts";
@@ -10,7 +11,10 @@ export function associationAddresses(candidate: Candidate): readonly Address[] {
   return candidate.endpointAddresses.length === 0 ? [candidate.endpoint] : candidate.endpointAddresses;
 }
 
-/** Those that are configured, as addresses of any endpoint of the service with that port, in the order of the service. */
+/**
+ * Those that are configured, as addresses of any endpoint of the service with that port, in the order of the
+ * service.
+ */
 export function configuredAddresses(candidate: Candidate, entry: ServiceEntry): readonly Address[] {
   const configured = entry.endpointAddresses.get(candidate.endpointPort) ?? [];
   const named = associationAddresses(candidate);

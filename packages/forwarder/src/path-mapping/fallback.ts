@@ -1,6 +1,7 @@
-// A proven address that went silent on its VIP while the client has more addresses than there are VIPs: after a
-// while path packets try another one (docs/sctp.md §6). What answers stays until the paired address speaks again;
-// what does not gives way to the next. Addresses that never proved themselves are the business of probes.ts.
+// A proven address that went silent on its VIP while the client has more addresses than there are VIPs: after
+// a while path packets try another one (docs/sctp.md §6). What answers stays until the paired address speaks
+// again; what does not gives way to the next. Addresses that never proved themselves are the business of
+// probes.ts.
 import { type Address, currentGeneration, familyOf, type SessionRecord } from "@holdfast/model";
 import type { Core } from "../core.ts";
 import type { Flow } from "../fast-path/port.ts";

@@ -1,5 +1,5 @@
-// The flows of a session: a pure function of its record and of what this member has heard. Every member installs the
-// same from the same record, whether it saw the INIT or not.
+// The flows of a session: a pure function of its record and of what this member has heard. Every member
+// installs the same from the same record, whether it saw the INIT or not.
 import {
   type Address,
   currentCandidate,
@@ -64,7 +64,8 @@ export function downDestinations(
   const family = familyOf(vips[vip] as Address);
   const heard = heardOn(record, local, vip);
   const paired = generation.pairing[vip];
-  // The service has other VIPs than at the INIT: which is paired with what nobody can say, but where the client speaks.
+  // The service has other VIPs than at the INIT: which is paired with what nobody can say, but where the
+  // client speaks.
   const believed = generation.pairing.length === vips.length ? paired : (heard ?? paired);
   const path =
     settledOn(record, generation, vip, heard, local?.fallback?.[vip] ?? believed) ?? generation.source;
@@ -80,8 +81,8 @@ export function downDestinations(
 }
 
 /**
- * A partner that had its HEARTBEAT and never proved itself gives way to the address that speaks on the VIP, for good: it gets the
- * path back when it speaks itself.
+ * A partner that had its HEARTBEAT and never proved itself gives way to the address that speaks on the VIP,
+ * for good: it gets the path back when it speaks itself.
  */
 function settledOn(
   record: SessionRecord,

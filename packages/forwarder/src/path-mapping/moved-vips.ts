@@ -1,5 +1,5 @@
-// Records name VIPs by their place in the service. When a living service gets other VIPs, what this member knows of the
-// paths moves with them; other members learn the addresses last heard from it.
+// Records name VIPs by their place in the service. When a living service gets other VIPs, what this member
+// knows of the paths moves with them; other members learn the addresses last heard from it.
 import type { Address, SessionRecord } from "@holdfast/model";
 import type { ServiceEntry } from "../services/registry.ts";
 import type { LocalSession } from "../sessions/local-session.ts";

@@ -4,10 +4,10 @@ import { type Address, familyOf } from "@holdfast/model";
 import { bytesOf } from "../packet/translate.ts";
 
 /**
- * The arrival VIP gets the source, which has just shown that it is reachable. The other VIPs get the remaining
- * addresses of their family: the one with the longest common prefix first (same subnet, same network behind it), then
- * in the client's order; each once while there are enough, then again, the source first. A VIP of a family that the
- * client does not have gets the source, and is never used.
+ * The arrival VIP gets the source, which has just shown that it is reachable. The other VIPs get the
+ * remaining addresses of their family: the one with the longest common prefix first (same subnet, same
+ * network behind it), then in the client's order; each once while there are enough, then again, the source
+ * first. A VIP of a family that the client does not have gets the source, and is never used.
  */
 export function pairAddresses(
   vips: readonly Address[],

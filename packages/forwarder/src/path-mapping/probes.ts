@@ -1,6 +1,6 @@
-// HEARTBEATs of the endpoint for a path whose client address never proved itself (docs/decisions/0251): the paired address
-// gets the first, another the second, so that the path is confirmed at the second at the latest, whatever the client
-// listed and however long the endpoint waits between two.
+// HEARTBEATs of the endpoint for a path whose client address never proved itself (docs/decisions/0251): the
+// paired address gets the first, another the second, so that the path is confirmed at the second at the
+// latest, whatever the client listed and however long the endpoint waits between two.
 import {
   type Address,
   currentGeneration,
@@ -74,8 +74,8 @@ interface Waiting {
 }
 
 /**
- * First HEARTBEATs that other members have to know of, or an owner's death would give the paired address another first one. Most
- * paired addresses answer within a round trip: those cost nobody anything.
+ * First HEARTBEATs that other members have to know of, or an owner's death would give the paired address
+ * another first one. Most paired addresses answer within a round trip: those cost nobody anything.
  */
 export class ProbeOutcomes {
   #waiting: Waiting[] = [];

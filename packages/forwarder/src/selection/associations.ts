@@ -1,5 +1,5 @@
-// What selection needs to know about the sessions: how many each endpoint has, and which endpoint a client's addresses
-// belong to. Fed by every change of the table, so that all members count alike.
+// What selection needs to know about the sessions: how many each endpoint has, and which endpoint a client's
+// addresses belong to. Fed by every change of the table, so that all members count alike.
 import {
   type Address,
   currentCandidate,
@@ -11,7 +11,10 @@ import {
 
 export class Associations {
   readonly #counts = new Map<string, number>();
-  /** "service|client address" → endpoints by "address|port" with how many sessions say so. Only where it is asked for. */
+  /**
+   * "service|client address" → endpoints by "address|port" with how many sessions say so. Only where it is
+   * asked for.
+   */
   readonly #homes = new Map<string, Map<string, number>>();
   readonly #isPersistent: (serviceId: ServiceId) => boolean;
 

@@ -45,7 +45,10 @@ export function selectEndpoint(input: SelectionInput): Endpoint | undefined {
   }
 }
 
-/** Fewest associations per weight; of equals the next in turn, so that idle endpoints do not all start with the first. */
+/**
+ * Fewest associations per weight; of equals the next in turn, so that idle endpoints do not all start with
+ * the first.
+ */
 function leastAssociations(choices: readonly Endpoint[], input: SelectionInput): Endpoint | undefined {
   let best: Endpoint | undefined;
   let bestLoad = Number.POSITIVE_INFINITY;
@@ -61,8 +64,8 @@ function leastAssociations(choices: readonly Endpoint[], input: SelectionInput):
 }
 
 /**
- * Shares by weight, spread out: the turn runs over the weights by a step that is coprime to their sum and near its
- * golden section, so that a heavy endpoint's turns do not come in a row.
+ * Shares by weight, spread out: the turn runs over the weights by a step that is coprime to their sum and
+ * near its golden section, so that a heavy endpoint's turns do not come in a row.
  */
 function weighted(choices: readonly Endpoint[], turn: number): Endpoint | undefined {
   let sum = 0;

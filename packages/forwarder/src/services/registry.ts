@@ -39,7 +39,10 @@ export class ServiceRegistry {
   #byVip = new Map<Address, ServiceEntry[]>();
   /** "identity|port" → the endpoint and all of its addresses, in whatever services it is. */
   #endpoints = new Map<string, { readonly endpoint: Endpoint; readonly addresses: Address[] }>();
-  /** "address|port" → identities of the endpoints that have this address: one, or what services do not agree about. */
+  /**
+   * "address|port" → identities of the endpoints that have this address: one, or what services do not agree
+   * about.
+   */
   #identities = new Map<string, Address[]>();
   #ports = new Set<number>();
   /** "identity|port" → identities of other endpoints that are the same server, as its own answers say. */
@@ -113,12 +116,18 @@ export class ServiceRegistry {
     return this.#entries.values();
   }
 
-  /** The identity of the endpoint, of whatever service, that has this address; undefined: nobody configured it. */
+  /**
+   * The identity of the endpoint, of whatever service, that has this address; undefined: nobody configured
+   * it.
+   */
   endpointAddress(address: Address, port: number): Address | undefined {
     return this.#identities.get(endpointKey({ address, port }))?.[0];
   }
 
-  /** Identities under which sessions of the server at this address may be known: its own, then those of its twins. */
+  /**
+   * Identities under which sessions of the server at this address may be known: its own, then those of its
+   * twins.
+   */
   identitiesOf(address: Address, port: number): readonly Address[] {
     const identities = this.#identities.get(endpointKey({ address, port }));
     if (identities === undefined) return NONE;
@@ -134,13 +143,19 @@ export class ServiceRegistry {
     return this.#ports.has(port);
   }
 
-  /** Identities of the endpoints with this port behind a VIP: a session's endpoint may speak from an address of its own. */
+  /**
+   * Identities of the endpoints with this port behind a VIP: a session's endpoint may speak from an address
+   * of its own.
+   */
   *identitiesBehind(vip: Address, port: number): Generator<Address> {
     for (const { service } of this.#byVip.get(vip) ?? [])
       for (const endpoint of placesOf(service)) if (endpoint.port === port) yield endpoint.address;
   }
 
-  /** Identities of all endpoints that are in a service with the one at this address: its sessions may have the address. */
+  /**
+   * Identities of all endpoints that are in a service with the one at this address: its sessions may have the
+   * address.
+   */
   identitiesBeside(address: Address, port: number): ReadonlySet<Address> {
     const identities = new Set<Address>();
     for (const { service, endpointAddresses } of this.#entries.values()) {
@@ -166,7 +181,9 @@ export class ServiceRegistry {
     return [...all];
   }
 
-  /** Identities whose NAT ports must differ from this endpoint's: they share an address, or are one server. */
+  /**
+   * Identities whose NAT ports must differ from this endpoint's: they share an address, or are one server.
+   */
   sharingPorts(endpoint: Place): readonly Address[] {
     const own = this.configuredOf(endpoint);
     const others = new Set(this.twinsOf(endpoint));

@@ -1,4 +1,5 @@
-// A session as an operator may see it at this member: every path with its pairing, its flows and their counters.
+// A session as an operator may see it at this member: every path with its pairing, its flows and their
+// counters.
 import {
   type Address,
   currentCandidate,
@@ -42,7 +43,10 @@ export interface SessionDescription {
   readonly clientTag: number | undefined;
   readonly endpointTag: number | undefined;
   readonly restartPending: boolean;
-  /** Milliseconds since any traffic of the association at this member; undefined: not in this member's fast path. */
+  /**
+   * Milliseconds since any traffic of the association at this member; undefined: not in this member's fast
+   * path.
+   */
   readonly idleMs: number | undefined;
   readonly paths: readonly PathDescription[];
   readonly flows: readonly { readonly flow: Flow; readonly counters: FlowCounters | undefined }[];

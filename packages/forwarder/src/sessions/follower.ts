@@ -1,5 +1,5 @@
-// Follows the session table: whatever it learns, and from whom, the local side of the session, its embryo, its ports and
-// those who watch it hear of it in this order.
+// Follows the session table: whatever it learns, and from whom, the local side of the session, its embryo,
+// its ports and those who watch it hear of it in this order.
 import {
   currentCandidate,
   natPortsOf,

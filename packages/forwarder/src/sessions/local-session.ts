@@ -1,12 +1,13 @@
-// What this member keeps about a session beside the replicated record: its handle, what it has heard itself, times.
+// What this member keeps about a session beside the replicated record: its handle, what it has heard itself,
+// times.
 import type { Address, SessionId } from "@holdfast/model";
 import type { LocalPaths } from "../path-mapping/flows.ts";
 import type { SentProbes } from "../path-mapping/probes.ts";
 import type { ServiceEntry } from "../services/registry.ts";
 
 /**
- * From what, beside the record, the installed flows were made, so that they can be told from the wanted ones. The record
- * is the table's, or what a change replaced: kept here it would be most of a member's memory.
+ * From what, beside the record, the installed flows were made, so that they can be told from the wanted ones.
+ * The record is the table's, or what a change replaced: kept here it would be most of a member's memory.
  */
 export interface Installed {
   readonly entry: ServiceEntry;
@@ -35,7 +36,10 @@ export interface LocalSession {
   pendingMs: number;
   /** Initiate tag of the endpoint's own latest INIT (RFC 9260 §5.2); 0: none was seen here. */
   endpointInitTag: number;
-  /** Generation (the client's tag) and VIPs (bit by index) of which this member knows that the endpoint spoke there. */
+  /**
+   * Generation (the client's tag) and VIPs (bit by index) of which this member knows that the endpoint spoke
+   * there.
+   */
   spokenTag: number;
   spokenVips: number;
   /** By VIP: when a last-heard address was handed to replication, and whether a newer one waits. */
@@ -97,7 +101,10 @@ export function withEntry<T>(
   return copy;
 }
 
-/** A copy of by-VIP address lists with one address more, or undefined when it is there already or there is no room. */
+/**
+ * A copy of by-VIP address lists with one address more, or undefined when it is there already or there is no
+ * room.
+ */
 export function withLearned(
   lists: readonly (readonly Address[] | undefined)[] | undefined,
   vip: number,

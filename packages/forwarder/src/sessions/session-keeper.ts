@@ -1,4 +1,5 @@
-// Keeps the fast path's flows what the table says: every change of a record, local or from another member, ends here.
+// Keeps the fast path's flows what the table says: every change of a record, local or from another member,
+// ends here.
 import {
   type Address,
   type Candidate,
@@ -96,8 +97,8 @@ export class SessionKeeper {
   }
 
   /**
-   * Installs what is wanted and missing or different, removes what is not wanted any more. `before`: the record from which
-   * the installed flows were made, when it is another.
+   * Installs what is wanted and missing or different, removes what is not wanted any more. `before`: the
+   * record from which the installed flows were made, when it is another.
    */
   refresh(local: LocalSession, record: SessionRecord, before: SessionRecord = record): undefined {
     const { fastPath, registry, counters } = this.#options;
@@ -133,7 +134,9 @@ export class SessionKeeper {
     local.installed = { entry, paths: local.paths };
   }
 
-  /** Forgets the local side and its flows. `record`: the last one, when the table has forgotten it already. */
+  /**
+   * Forgets the local side and its flows. `record`: the last one, when the table has forgotten it already.
+   */
   drop(local: LocalSession, record = this.#options.table.get(local.id)): undefined {
     for (const flow of installedFlows(local, record).values()) this.#remove(flow);
     local.installed = undefined;
@@ -146,7 +149,10 @@ export class SessionKeeper {
     return [...installedFlows(local, this.#options.table.get(local.id)).values()];
   }
 
-  /** Two sessions of one client address and port have one flow key: it belongs to the winner of the table's rule. */
+  /**
+   * Two sessions of one client address and port have one flow key: it belongs to the winner of the table's
+   * rule.
+   */
   #isFirst(record: SessionRecord, client: Address): boolean {
     for (const other of this.#options.table.byClient(record.serviceId, client, record.clientPort)) {
       if (other.id === record.id) return true;

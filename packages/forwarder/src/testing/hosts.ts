@@ -1,5 +1,5 @@
-// Scripted SCTP hosts: just enough of a client and an endpoint to drive the forwarder. They keep tags and ports as real
-// stacks do, and answer what a test does not script itself.
+// Scripted SCTP hosts: just enough of a client and an endpoint to drive the forwarder. They keep tags and
+// ports as real stacks do, and answer what a test does not script itself.
 import { type Address, addressBytes, addressFromBytes } from "@holdfast/model";
 import {
   CHUNK,
@@ -26,7 +26,9 @@ import {
   verifyChecksum,
 } from "@holdfast/sctp";
 
-/** A packet on the wire, taken apart. Throws on anything that a real stack would discard: tests must notice. */
+/**
+ * A packet on the wire, taken apart. Throws on anything that a real stack would discard: tests must notice.
+ */
 export interface Seen {
   readonly bytes: Uint8Array;
   readonly source: Address;

@@ -1,5 +1,5 @@
-// What tests of other packages may use of the forwarder: hosts, a rig around one forwarder, a cluster of them, and the
-// reference translator that the programs are compared with.
+// What tests of other packages may use of the forwarder: hosts, a rig around one forwarder, a cluster of
+// them, and the reference translator that the programs are compared with.
 export { echoReply } from "../fast-path/answer/echo.ts";
 export type {
   FastPath,

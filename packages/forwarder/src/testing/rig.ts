@@ -113,7 +113,9 @@ export class Rig {
     this.forwarder.start();
   }
 
-  /** A packet arrives; what leaves because of it, also after the INIT-ACK was released or members were asked. */
+  /**
+   * A packet arrives; what leaves because of it, also after the INIT-ACK was released or members were asked.
+   */
   async pass(packet: Uint8Array, options: { readonly checksumPartial?: boolean } = {}): Promise<Seen[]> {
     this.fastPath.inject(packet, 1, options);
     await settled();

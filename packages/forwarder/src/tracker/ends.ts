@@ -3,7 +3,9 @@ import type { Generation, SessionDelta, SessionRecord } from "@holdfast/model";
 import { CHUNK, T_BIT } from "@holdfast/sctp";
 import type { SctpInput } from "../packet/input.ts";
 
-/** RFC 9260 §8.5.1: with the T bit, ABORT and SHUTDOWN-COMPLETE carry the tag that was sent to their sender. */
+/**
+ * RFC 9260 §8.5.1: with the T bit, ABORT and SHUTDOWN-COMPLETE carry the tag that was sent to their sender.
+ */
 export function isReflected(input: Pick<SctpInput, "packet">): boolean {
   for (const chunk of input.packet.chunks) {
     if (chunk.type === CHUNK.ABORT || chunk.type === CHUNK.SHUTDOWN_COMPLETE)

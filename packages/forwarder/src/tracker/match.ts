@@ -1,5 +1,5 @@
-// Which generation of a session a verification tag belongs to. A tag is a secret of 32 bits that only the two hosts
-// and the path between them know: nothing ends, commits or is learned without one that fits.
+// Which generation of a session a verification tag belongs to. A tag is a secret of 32 bits that only the two
+// hosts and the path between them know: nothing ends, commits or is learned without one that fits.
 import {
   type Candidate,
   currentCandidate,
@@ -17,15 +17,16 @@ export interface TagMatch {
   /** The candidate by whose tag, or toward whom, the packet travels; undefined while none has answered. */
   readonly candidate: Candidate | undefined;
   /**
-   * `superseded`: was in force or pending once, and a later generation was committed. `concurrent`: two members saw two
-   * INITs at once, and one of them is in force by now. Nobody knows which was the later; this one has not been in force.
+   * `superseded`: was in force or pending once, and a later generation was committed. `concurrent`: two
+   * members saw two INITs at once, and one of them is in force by now. Nobody knows which was the later; this
+   * one has not been in force.
    */
   readonly role: "current" | "pending" | "concurrent" | "superseded";
 }
 
 /**
- * A client's packet carries the endpoint's tag; with `reflected` (T bit of ABORT and SHUTDOWN-COMPLETE, RFC 9260
- * §8.5.1) the sender had no association and gives back the tag that was sent to it: the client's own.
+ * A client's packet carries the endpoint's tag; with `reflected` (T bit of ABORT and SHUTDOWN-COMPLETE, RFC
+ * 9260 §8.5.1) the sender had no association and gives back the tag that was sent to it: the client's own.
  */
 export function matchUp(record: SessionRecord, tag: Tag, reflected: boolean): TagMatch | undefined {
   return match(record, (generation) => {
@@ -55,8 +56,8 @@ export function matchDown(
 }
 
 /**
- * Runs through the generations, the current one first: `find` gives the candidate, `null` when the tag fits but no
- * candidate is known, undefined when it does not fit.
+ * Runs through the generations, the current one first: `find` gives the candidate, `null` when the tag fits
+ * but no candidate is known, undefined when it does not fit.
  */
 function match(
   record: SessionRecord,
@@ -87,7 +88,9 @@ function roleOf(generation: Generation, after: number): TagMatch["role"] {
   return hasBeenInForce(generation) ? "superseded" : "concurrent";
 }
 
-/** The candidate of a generation on a path: the one that a COOKIE-ECHO chose, else the first that answered. */
+/**
+ * The candidate of a generation on a path: the one that a COOKIE-ECHO chose, else the first that answered.
+ */
 function answered(generation: Generation, path: Place | undefined): Candidate | null {
   let best: Candidate | null = null;
   for (const candidate of generation.candidates.values()) {

@@ -12,8 +12,8 @@ import {
   trackPacket,
 } from "./transitions.ts";
 
-// Every cell once more, in words, from docs/sctp.md §2: what is not listed here is "forward, stay, no effect".
-// "drop" | "PHASE" | "PHASE+effect" | "+effect"
+// Every cell once more, in words, from docs/sctp.md §2: what is not listed here is "forward, stay, no
+// effect". "drop" | "PHASE" | "PHASE+effect" | "+effect"
 const EXPECTED: Record<Direction, Partial<Record<TrackedChunk, Partial<Record<Phase, string>>>>> = {
   up: {
     initAck: { closed: "drop" },

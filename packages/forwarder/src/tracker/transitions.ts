@@ -1,6 +1,8 @@
-// What a chunk does to the phase of a generation: one table, direction × chunk × phase. Nothing else decides it.
+// What a chunk does to the phase of a generation: one table, direction × chunk × phase. Nothing else decides
+// it.
 //
-// A cell is met only by a packet whose verification tag fits the generation (match.ts). The phases are the columns:
+// A cell is met only by a packet whose verification tag fits the generation (match.ts). The phases are the
+// columns:
 //   in  init           INIT was forwarded
 //   ia  initAck        INIT-ACK was forwarded
 //   ce  cookieEchoed   COOKIE-ECHO was forwarded
@@ -13,7 +15,10 @@ import { CHUNK } from "@holdfast/sctp";
 
 export type Direction = "up" | "down";
 
-/** Chunks as the tracker tells them apart. `data` stands for everything that only refreshes: DATA, SACK, HEARTBEAT, … */
+/**
+ * Chunks as the tracker tells them apart. `data` stands for everything that only refreshes: DATA, SACK,
+ * HEARTBEAT, …
+ */
 export const TRACKED_CHUNKS = [
   "init",
   "initAck",
@@ -47,8 +52,8 @@ export interface Transition {
 }
 
 /**
- * A cell in shorthand: `.` forward and stay, `-` drop, else the next phase; `?` in front selects a candidate, `!`
- * commits, `x` ends by ABORT, `z` ends by SHUTDOWN-COMPLETE.
+ * A cell in shorthand: `.` forward and stay, `-` drop, else the next phase; `?` in front selects a candidate,
+ * `!` commits, `x` ends by ABORT, `z` ends by SHUTDOWN-COMPLETE.
  */
 type Cell = "." | "-" | "x" | "z" | "sh" | "sa" | "ia" | "?ce" | "?." | "!es" | "!sh" | "!.";
 type Row = readonly [in_: Cell, ia: Cell, ce: Cell, es: Cell, sh: Cell, sa: Cell, cl: Cell];
@@ -69,7 +74,8 @@ export const CELLS: Readonly<Record<Direction, Readonly<Record<TrackedChunk, Row
     shutdown:         ["-", ".",   ".",   "sh", ".",  ".",  "."],
     // RFC 9260 §8.5.1 (E): in COOKIE-ECHOED it belongs to an earlier association; passed on, nothing moves.
     shutdownAck:      ["-", ".",   ".",   "sa", "sa", ".",  "."],
-    // RFC 9260 §8.5.1 (C): discarded unless a SHUTDOWN-ACK is out; `sh` because that may have passed elsewhere.
+    // RFC 9260 §8.5.1 (C): discarded unless a SHUTDOWN-ACK is out; `sh` because that may have passed
+    // elsewhere.
     shutdownComplete: ["-", "-",   "-",   "-",  "z",  "z",  "."],
     abort:            ["-", "x",   "x",   "x",  "x",  "x",  "."],
     // An ERROR never ends anything (RFC 9260 §3.3.10). Stale Cookie: the next INIT starts over by itself.
@@ -80,12 +86,14 @@ export const CELLS: Readonly<Record<Direction, Readonly<Record<TrackedChunk, Row
     //                 in   ia     ce     es    sh    sa    cl
     init:             [".", ".",   ".",   ".",  ".",  ".",  "."],
     initAck:          ["ia", ".",  ".",   ".",  ".",  ".",  "-"],
-    // Only in a collision: the endpoint answers the client's INIT-ACK. It is no proof that it has the association.
+    // Only in a collision: the endpoint answers the client's INIT-ACK. It is no proof that it has the
+    // association.
     cookieEcho:       ["-", ".",   ".",   ".",  ".",  ".",  "-"],
     cookieAck:        ["-", "!es", "!es", "!.", "!.", "!.", "-"],
     data:             ["-", "!es", "!es", "!.", "!.", "!.", "."],
     shutdown:         ["-", "!sh", "!sh", "sh", ".",  ".",  "."],
-    // RFC 9260 §5.2.4: answers a COOKIE-ECHO when the endpoint is still shutting the earlier association down.
+    // RFC 9260 §5.2.4: answers a COOKIE-ECHO when the endpoint is still shutting the earlier association
+    // down.
     shutdownAck:      ["-", ".",   ".",   "sa", "sa", ".",  "."],
     shutdownComplete: ["-", "-",   "-",   "-",  "z",  "z",  "."],
     // The endpoint refuses an INIT with its tag: only that generation dies.
@@ -143,7 +151,9 @@ export function trackedChunkOf(type: number): TrackedChunk {
   return TRACKED.get(type) ?? "data";
 }
 
-/** What a whole packet does: its chunks one after the other. The first that must not pass drops the packet. */
+/**
+ * What a whole packet does: its chunks one after the other. The first that must not pass drops the packet.
+ */
 export interface PacketTransition {
   readonly forward: boolean;
   readonly phase: Phase;

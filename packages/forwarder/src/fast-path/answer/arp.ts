@@ -16,12 +16,15 @@ const REPLY = 2;
 /** Ethernet, IPv4, 6, 4. */
 const PREFIX = [0, 1, 8, 0, 6, 4];
 
-/** Whether the address in the buffer at the offset is a VIP of this member (true), of another (false), or no VIP. */
+/**
+ * Whether the address in the buffer at the offset is a VIP of this member (true), of another (false), or no
+ * VIP.
+ */
 export type OwnsAddress = (bytes: Uint8Array, offset: number) => boolean | undefined;
 
 /**
- * The reply to the ARP frame bytes[start, end), as a whole frame, if it asks for a VIP of this member; "not-owned" if
- * for another member's; undefined for anything else.
+ * The reply to the ARP frame bytes[start, end), as a whole frame, if it asks for a VIP of this member;
+ * "not-owned" if for another member's; undefined for anything else.
  */
 export function arpReply(
   bytes: Uint8Array,

@@ -15,8 +15,9 @@ const HOP_LIMIT = 64;
 const ICMP_CHECKSUM_OFFSET = 2;
 
 /**
- * The reply to the echo request bytes[0, size), in a buffer of its own. The request is one that the translator has
- * decided to answer, so its header is sound. Identifier, sequence and data stay; wrong checksums stay wrong.
+ * The reply to the echo request bytes[0, size), in a buffer of its own. The request is one that the
+ * translator has decided to answer, so its header is sound. Identifier, sequence and data stay; wrong
+ * checksums stay wrong.
  */
 export function echoReply(request: Uint8Array, size: number): Uint8Array {
   const header = new IpHeader();

@@ -1,4 +1,5 @@
-// Neighbour solicitations for owned VIPs (RFC 4861 §4.3, §4.4, §7.2.4), sent to the VIP or its solicited-node group.
+// Neighbour solicitations for owned VIPs (RFC 4861 §4.3, §4.4, §7.2.4), sent to the VIP or its solicited-node
+// group.
 import {
   encodeIp,
   IPV6_DESTINATION_OFFSET,
@@ -38,9 +39,9 @@ export function isSolicitation(bytes: Uint8Array, start: number, end: number): b
 }
 
 /**
- * The advertisement that answers the solicitation in the frame bytes[start, end), as a whole frame, if it asks for a VIP
- * of this member; "not-owned" if for another member's; undefined for anything else, and for a solicitation that
- * RFC 4861 §7.1.1 calls invalid.
+ * The advertisement that answers the solicitation in the frame bytes[start, end), as a whole frame, if it
+ * asks for a VIP of this member; "not-owned" if for another member's; undefined for anything else, and for a
+ * solicitation that RFC 4861 §7.1.1 calls invalid.
  */
 export function neighbourAdvertisement(
   bytes: Uint8Array,

@@ -2,7 +2,9 @@
 import { type Address, addressBytes } from "@holdfast/model";
 import { encodeIp, internetChecksum, PROTOCOL, pseudoHeaderSum, write16 } from "@holdfast/sctp";
 
-/** An ICMP or ICMPv6 message in an IP packet, checksums right. `rest` is what follows type, code and checksum. */
+/**
+ * An ICMP or ICMPv6 message in an IP packet, checksums right. `rest` is what follows type, code and checksum.
+ */
 export function icmpMessage(
   source: Address,
   destination: Address,

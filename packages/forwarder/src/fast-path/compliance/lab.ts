@@ -1,5 +1,5 @@
-// The compliance suite's rig on real interfaces: two veth pairs in a network namespace of this process's own. It is left
-// when the process ends, and with it all that was made in it. Linux, root.
+// The compliance suite's rig on real interfaces: two veth pairs in a network namespace of this process's own.
+// It is left when the process ends, and with it all that was made in it. Linux, root.
 //
 //   test ── client0 ═ hfclient ── fast path ── hfcore ═ core0 ── test
 
@@ -169,7 +169,8 @@ export class Wire {
     this.#header.read(packet);
     const start = ETH_HEADER_SIZE + this.#header.payloadOffset;
     const frame = this.#frameOf(packet);
-    // struct virtio_net_hdr: NEEDS_CSUM, no segmentation, where the checksummed part starts, where its field is.
+    // struct virtio_net_hdr: NEEDS_CSUM, no segmentation, where the checksummed part starts, where its field
+    // is.
     const prefixed = new Uint8Array(10 + frame.length);
     const view = new DataView(prefixed.buffer);
     view.setUint8(0, 1);

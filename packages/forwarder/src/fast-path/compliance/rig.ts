@@ -36,8 +36,8 @@ export interface Harness {
 }
 
 /**
- * How long a condition may take before a test fails. Far more than any implementation needs; emulated machines are given
- * more patience.
+ * How long a condition may take before a test fails. Far more than any implementation needs; emulated
+ * machines are given more patience.
  */
 const LIMIT_MS = 5_000 * Number(process.env["HOLDFAST_TEST_PATIENCE"] ?? 1);
 

@@ -1,5 +1,5 @@
-// The addresses of the compliance suite, the same for every implementation. A harness makes them reachable: the
-// clients on one side, the endpoints on the other, the fast path between.
+// The addresses of the compliance suite, the same for every implementation. A harness makes them reachable:
+// the clients on one side, the endpoints on the other, the fast path between.
 import { type Address, addressBytes, PROTOCOL_SCTP } from "@holdfast/model";
 import { encodeIp, encodePacket } from "@holdfast/sctp";
 import type { Flow, LocalAddress } from "../port.ts";

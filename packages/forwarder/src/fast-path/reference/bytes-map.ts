@@ -1,5 +1,5 @@
-// A map keyed by short byte strings, looked up in place: no key object is made per packet. Keys lie side by side in one
-// array, since with many flows a look-up costs what its cache misses cost.
+// A map keyed by short byte strings, looked up in place: no key object is made per packet. Keys lie side by
+// side in one array, since with many flows a look-up costs what its cache misses cost.
 import { randomBytes } from "node:crypto";
 
 /** Longest key: two IPv6 addresses, two ports and a protocol. */

@@ -15,7 +15,10 @@ export interface EngineOptions {
   readonly egress?: TranslatorOptions["egress"];
 }
 
-/** A received packet: an IP packet at the start of bytes[0, size), link-layer padding behind it, rewritten in place when it is forwarded. */
+/**
+ * A received packet: an IP packet at the start of bytes[0, size), link-layer padding behind it, rewritten in
+ * place when it is forwarded.
+ */
 export interface Received {
   readonly bytes: Uint8Array;
   readonly size: number;

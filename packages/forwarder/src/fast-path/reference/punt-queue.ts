@@ -1,5 +1,6 @@
-// Punts wait here for the slow path's turn: bounded, and rated by reason, so that a flood of one kind leaves room for
-// the others. What established associations sent stands in a queue of its own, which goes first and which no stranger fills.
+// Punts wait here for the slow path's turn: bounded, and rated by reason, so that a flood of one kind leaves
+// room for the others. What established associations sent stands in a queue of its own, which goes first and
+// which no stranger fills.
 import { TokenBucket } from "../../counters/token-bucket.ts";
 import type { Punt, PuntReason } from "../port.ts";
 

@@ -1,5 +1,5 @@
-// Addresses that packets with the right tag came from lately: what tells an association's fragments, which show nothing but
-// addresses, from a stranger's.
+// Addresses that packets with the right tag came from lately: what tells an association's fragments, which
+// show nothing but addresses, from a stranger's.
 import { TokenBucket } from "../../counters/token-bucket.ts";
 
 /** One more takes the place of the one heard longest ago. */

@@ -1,8 +1,8 @@
-// The reference translator: what the BPF program does, in TypeScript. It is the userspace fast path's engine, and
-// the oracle that the BPF program is compared with, byte by byte.
+// The reference translator: what the BPF program does, in TypeScript. It is the userspace fast path's engine,
+// and the oracle that the BPF program is compared with, byte by byte.
 //
-// `decide` looks and changes nothing; `apply` rewrites. The order of the tests in `decide` is part of the contract:
-// docs/decisions/0010 lists it.
+// `decide` looks and changes nothing; `apply` rewrites. The order of the tests in `decide` is part of the
+// contract: docs/decisions/0010 lists it.
 import {
   applyDelta,
   COMMON_HEADER_SIZE,
@@ -44,11 +44,16 @@ const PASS: Verdict = { action: "pass" };
 const ANSWER_ECHO: Verdict = { action: "answer", what: "echo" };
 const ANSWER_NEIGHBOUR: Verdict = { action: "answer", what: "neighbour" };
 const NO_LIMIT: Egress = { mtu: 65_575 };
-/** TTL falls by one in the high byte of its word: RFC 1624's ~m + m' for any m is -0x0100 in one's complement. */
+/**
+ * TTL falls by one in the high byte of its word: RFC 1624's ~m + m' for any m is -0x0100 in one's complement.
+ */
 const TTL_DELTA = 0xffff - 0x0100;
 
 export class Translator {
-  /** Size of the IP packet that was last decided about, as its header says; link-layer padding is not part of it. */
+  /**
+   * Size of the IP packet that was last decided about, as its header says; link-layer padding is not part of
+   * it.
+   */
   packetSize = 0;
   readonly #tables: FlowTables;
   readonly #egress: EgressFinder;
@@ -87,8 +92,9 @@ export class Translator {
   }
 
   /**
-   * Rewrites the IP packet at the start of `bytes` as a "forward" verdict says. The SCTP checksum is changed by the difference of the ports,
-   * so that a corrupt one stays corrupt; with `checksumPartial` it holds nothing yet and is left alone.
+   * Rewrites the IP packet at the start of `bytes` as a "forward" verdict says. The SCTP checksum is changed
+   * by the difference of the ports, so that a corrupt one stays corrupt; with `checksumPartial` it holds
+   * nothing yet and is left alone.
    */
   apply(verdict: Verdict & { action: "forward" }, bytes: Uint8Array, checksumPartial = false): void {
     const { entry } = verdict;
@@ -153,8 +159,8 @@ export class Translator {
     const served = local.ports.get(read16(bytes, start + 2));
     if (reason === "init" && served !== undefined && !this.#mayBegin(bytes, start, served))
       return drop("source-not-allowed");
-    // An INIT-ACK may come from another of the endpoint's addresses than the INIT went to (RFC 9260 §5.1.3 has the
-    // client take them from the list), and this is the first that is heard of it.
+    // An INIT-ACK may come from another of the endpoint's addresses than the INIT went to (RFC 9260 §5.1.3
+    // has the client take them from the list), and this is the first that is heard of it.
     const admitted =
       reason === "initAck" || served !== undefined || this.#tables.endpointPorts.has(read16(bytes, start));
     return admitted ? punt(reason ?? "miss", 0) : drop("port-not-served");
@@ -168,7 +174,10 @@ export class Translator {
     return this.#tables.isEndpoint(bytes, sourceOffset, addressSize, read16(bytes, start), PROTOCOL.SCTP);
   }
 
-  /** An ICMP error that quotes the tag of an association in force: its way back is the flow of the other direction. */
+  /**
+   * An ICMP error that quotes the tag of an association in force: its way back is the flow of the other
+   * direction.
+   */
   #withProof(verdict: Verdict, bytes: Uint8Array): Verdict {
     if (verdict.action !== "punt") return verdict;
     const { version, payloadOffset, end } = this.#header;

@@ -1,6 +1,6 @@
-// Whether there is a route to a destination, and how large a packet may be on it: asked of the kernel by connecting a
-// datagram socket, which sends nothing, or, where the source or a VRF matters, by a question for the route; and remembered
-// for a second.
+// Whether there is a route to a destination, and how large a packet may be on it: asked of the kernel by
+// connecting a datagram socket, which sends nothing, or, where the source or a VRF matters, by a question for
+// the route; and remembered for a second.
 
 import { addressFromBytes } from "@holdfast/model";
 import { libc, openSocket } from "../../kernel/libc.ts";

@@ -1,6 +1,6 @@
-// AF_PACKET copies: the host's own stack still gets every packet for a VIP, and would answer with ICMP or ABORT, or
-// route it. A table of nftables drops them in prerouting, behind the copy. It is left in place when the daemon stops,
-// so that the host stays silent; `remove` takes it away.
+// AF_PACKET copies: the host's own stack still gets every packet for a VIP, and would answer with ICMP or
+// ABORT, or route it. A table of nftables drops them in prerouting, behind the copy. It is left in place when
+// the daemon stops, so that the host stays silent; `remove` takes it away.
 import { spawnSync } from "node:child_process";
 import { type Address, familyOf, HoldfastError } from "@holdfast/model";
 
@@ -15,7 +15,9 @@ export class HostGuard {
     this.#table = table;
   }
 
-  /** Replaces the set of addresses in one transaction. Throws USERSPACE_GUARD_FAILED when nft does not do it. */
+  /**
+   * Replaces the set of addresses in one transaction. Throws USERSPACE_GUARD_FAILED when nft does not do it.
+   */
   protect(addresses: readonly Address[]): void {
     const set = (name: string, type: string, members: readonly Address[]) =>
       `set ${name} { type ${type}; ${members.length > 0 ? `elements = { ${members.join(", ")} };` : ""} }`;

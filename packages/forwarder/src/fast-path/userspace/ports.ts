@@ -1,4 +1,5 @@
-// The interfaces of the userspace fast path, each with its ring: those that are there, and those that come and go.
+// The interfaces of the userspace fast path, each with its ring: those that are there, and those that come
+// and go.
 
 import { HoldfastError, type Logger } from "@holdfast/model";
 import { SystemCallError } from "../../kernel/libc.ts";

@@ -1,5 +1,5 @@
-// TPACKET_V3: the kernel writes frames into blocks of memory that we share with it, and hands over a block when it is
-// full or a millisecond old. Linux, Documentation/networking/packet_mmap.rst.
+// TPACKET_V3: the kernel writes frames into blocks of memory that we share with it, and hands over a block
+// when it is full or a millisecond old. Linux, Documentation/networking/packet_mmap.rst.
 import { libc, setOption } from "../../kernel/libc.ts";
 import { type Mapping, mapMemory } from "../../kernel/memory.ts";
 import { SOL_PACKET } from "../../kernel/numbers.ts";
@@ -12,14 +12,17 @@ const PACKET_VERSION = 10;
 const TPACKET_V3 = 2;
 
 /**
- * The kernel hands over a block every millisecond in which anything came, however little, so it takes many small ones
- * to bear an event loop that is busy for half a second: 512. A block holds three jumbo frames; what is longer is a
- * super-packet of a local stack's segmentation offload, which could not be sent on as it is anyway.
+ * The kernel hands over a block every millisecond in which anything came, however little, so it takes many
+ * small ones to bear an event loop that is busy for half a second: 512. A block holds three jumbo frames;
+ * what is longer is a super-packet of a local stack's segmentation offload, which could not be sent on as it
+ * is anyway.
  */
 const BLOCK_SIZE = 1 << 15;
 const BLOCK_COUNT = 512;
 const FRAME_SIZE = 2048;
-/** Milliseconds after which the kernel hands over a block that is not full: the latency of a lonely packet. */
+/**
+ * Milliseconds after which the kernel hands over a block that is not full: the latency of a lonely packet.
+ */
 const RETIRE_MS = 1;
 
 // struct tpacket_block_desc and tpacket_hdr_v1 inside it.
@@ -117,8 +120,8 @@ export class ReceiveRing {
   }
 
   /**
-   * Fills `frame` with the next one; false at the end of a block: call `release`, then go on while `ready`. Frames for
-   * other hosts and of VLANs are skipped.
+   * Fills `frame` with the next one; false at the end of a block: call `release`, then go on while `ready`.
+   * Frames for other hosts and of VLANs are skipped.
    */
   read(frame: RingFrame): boolean {
     if (!this.#inBlock) {

@@ -25,7 +25,9 @@ export class RingPoll {
   #closed: () => void = () => {};
   readonly #done: Promise<void>;
 
-  /** `turn` handles what is there and says whether more waits; `failed` hears of an interface that went down. */
+  /**
+   * `turn` handles what is there and says whether more waits; `failed` hears of an interface that went down.
+   */
   constructor(
     rings: readonly ReceiveRing[],
     turn: () => boolean,
@@ -98,7 +100,9 @@ export class RingPoll {
     });
   }
 
-  /** An interface that goes down is reported until the error is read; when it comes up again, frames do, too. */
+  /**
+   * An interface that goes down is reported until the error is read; when it comes up again, frames do, too.
+   */
   #clearErrors(): void {
     const view = new DataView(this.#fds.buffer);
     this.#rings.forEach((ring, i) => {

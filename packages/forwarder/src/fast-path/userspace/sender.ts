@@ -1,5 +1,5 @@
-// Sending whole IP packets through raw sockets: the kernel routes them, finds the neighbour, and accepts a source that
-// is not its own. sendmmsg takes a batch with one system call.
+// Sending whole IP packets through raw sockets: the kernel routes them, finds the neighbour, and accepts a
+// source that is not its own. sendmmsg takes a batch with one system call.
 import { ERRNO, errno, libc, openSocket, setOption } from "../../kernel/libc.ts";
 import { type Mapping, mapMemory } from "../../kernel/memory.ts";
 import { AF_INET, AF_INET6, SOCK_RAW, SOL_SOCKET } from "../../kernel/numbers.ts";

@@ -1,5 +1,5 @@
-// A classic socket filter: only ARP, IPv6 multicast (neighbour solicitations are) and packets for local addresses are
-// copied into the ring. Classic filters need no BPF permission.
+// A classic socket filter: only ARP, IPv6 multicast (neighbour solicitations are) and packets for local
+// addresses are copied into the ring. Classic filters need no BPF permission.
 
 import { addressOf, setOption } from "../../kernel/libc.ts";
 import { SOL_SOCKET } from "../../kernel/numbers.ts";

@@ -1,8 +1,9 @@
-// Which reflected ABORTs are believed. RFC 9260 §8.4: a host that has no association for a packet gives back its tag,
-// with the T bit. So does one that has the association, but not with the address that the packet came from: Linux takes
-// no private address of a peer whose INIT came from a public one, and answers a HEARTBEAT from it as out of the blue.
-// Passed on, that ABORT would end an association that both ends hold. It speaks of the association only where its sender
-// has taken part in it: where the handshake went, and where it has spoken since.
+// Which reflected ABORTs are believed. RFC 9260 §8.4: a host that has no association for a packet gives back
+// its tag, with the T bit. So does one that has the association, but not with the address that the packet
+// came from: Linux takes no private address of a peer whose INIT came from a public one, and answers a
+// HEARTBEAT from it as out of the blue. Passed on, that ABORT would end an association that both ends hold.
+// It speaks of the association only where its sender has taken part in it: where the handshake went, and
+// where it has spoken since.
 import type { Address, Generation, SessionRecord } from "@holdfast/model";
 import { type Core, drop } from "../../core.ts";
 import type { SctpInput } from "../../packet/input.ts";
@@ -44,7 +45,10 @@ export function hasEndpointSpoken(
   return false;
 }
 
-/** The client has taken part on the VIP, and the address is its own: a stranger's host answers what a lie made us send. */
+/**
+ * The client has taken part on the VIP, and the address is its own: a stranger's host answers what a lie made
+ * us send.
+ */
 export function hasClientSpoken(
   core: Core,
   record: SessionRecord,

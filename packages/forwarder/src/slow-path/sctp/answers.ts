@@ -1,4 +1,5 @@
-// Packets that Holdfast sends in its own name: ABORT, ERROR, SHUTDOWN-COMPLETE. Always from the VIP that was addressed.
+// Packets that Holdfast sends in its own name: ABORT, ERROR, SHUTDOWN-COMPLETE. Always from the VIP that was
+// addressed.
 import type { Address, SessionRecord } from "@holdfast/model";
 import { currentCandidate, currentGeneration, familyOf } from "@holdfast/model";
 import {
@@ -80,8 +81,9 @@ export function refusePort(
 }
 
 /**
- * ASCONF would carry addresses past the translation. RFC 5061 §4.2: an endpoint that does not know the chunk says so
- * with an ERROR, after which the sender stops; silence would run into its retransmission limit and end the association.
+ * ASCONF would carry addresses past the translation. RFC 5061 §4.2: an endpoint that does not know the chunk
+ * says so with an ERROR, after which the sender stops; silence would run into its retransmission limit and
+ * end the association.
  */
 export function refuseAsconf(core: Core, input: SctpInput, peerTag: number): undefined {
   drop(core, "asconf", input.bytes);
@@ -105,9 +107,9 @@ const NOT_ANSWERED: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * A packet of an association that the table knows to be dead, by a verified end, after its linger. RFC 9260 §8.4:
- * SHUTDOWN-ACK gets a SHUTDOWN-COMPLETE, others an ABORT, both with the T bit and the tag that came. Unknown
- * associations: out-of-the-blue.ts.
+ * A packet of an association that the table knows to be dead, by a verified end, after its linger. RFC 9260
+ * §8.4: SHUTDOWN-ACK gets a SHUTDOWN-COMPLETE, others an ABORT, both with the T bit and the tag that came.
+ * Unknown associations: out-of-the-blue.ts.
  */
 export function answerDead(core: Core, input: SctpInput, record: SessionRecord): undefined {
   drop(core, "session-ended", input.bytes);
@@ -132,8 +134,9 @@ export function answerOutOfTheBlue(core: Core, input: SctpInput): undefined {
 }
 
 /**
- * Tells the client that its association is over: an ABORT with its own tag (T bit 0) to every verified address, from
- * every VIP that this member owns. The client comes back in milliseconds instead of after its retransmission limit.
+ * Tells the client that its association is over: an ABORT with its own tag (T bit 0) to every verified
+ * address, from every VIP that this member owns. The client comes back in milliseconds instead of after its
+ * retransmission limit.
  */
 export function abortClient(
   core: Core,
@@ -166,7 +169,10 @@ export function abortClient(
   return sent;
 }
 
-/** Tells an endpoint that an association of its is over: moved to another endpoint, or removed by the operator. */
+/**
+ * Tells an endpoint that an association of its is over: moved to another endpoint, or removed by the
+ * operator.
+ */
 export function abortEndpoint(
   core: Core,
   record: SessionRecord,

@@ -1,7 +1,8 @@
-// A server that begins: an INIT from an endpoint's own address and port to its service's VIP and port. It is no client, or it
-// would be balanced to the service's endpoints, perhaps to itself. Where the service lets endpoints begin it goes to the peer
-// that the service names, from the VIP and the service's port: the usual translation, the other way round. The session is one
-// like any other; its client is the peer, and its NAT port, at which the endpoint sees the peer, is the service's port.
+// A server that begins: an INIT from an endpoint's own address and port to its service's VIP and port. It is
+// no client, or it would be balanced to the service's endpoints, perhaps to itself. Where the service lets
+// endpoints begin it goes to the peer that the service names, from the VIP and the service's port: the usual
+// translation, the other way round. The session is one like any other; its client is the peer, and its NAT
+// port, at which the endpoint sees the peer, is the service's port.
 import {
   type Address,
   type Candidate,
@@ -163,7 +164,10 @@ export function isBeginningsAnswer(core: Core, input: SctpInput, { service }: Se
   );
 }
 
-/** The peer's INIT-ACK: the session is born, with both tags, and the endpoint hears of it when other members hold it. */
+/**
+ * The peer's INIT-ACK: the session is born, with both tags, and the endpoint hears of it when other members
+ * hold it.
+ */
 export function handlePeerInitAck(core: Core, input: SctpInput, entry: ServiceEntry): undefined {
   const init = parseInit(input.packet.chunks[0] as Chunk);
   if (isMalformed(init)) return drop(core, "malformed", input.bytes);

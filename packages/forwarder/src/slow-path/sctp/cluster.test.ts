@@ -47,7 +47,8 @@ test("each step of the handshake at another member", async () => {
   const { client, endpoint } = hosts();
   const [a, b, c] = [cluster.rig(0), cluster.rig(1), cluster.rig(2)];
   const init = await a.one(client.init(UP));
-  // The INIT-ACK arrives where the INIT is unknown: that member asks, and the other shows what it has forwarded.
+  // The INIT-ACK arrives where the INIT is unknown: that member asks, and the other shows what it has
+  // forwarded.
   client.acceptInitAck(await b.one(endpoint.initAck(init)));
   assert.equal(b.event("questions"), 1);
   const echo = await c.one(client.cookieEcho(UP));

@@ -1,5 +1,5 @@
-// An endpoint's packet, anything but INIT and INIT-ACK. Only here is a generation committed: the endpoint has shown
-// that it holds the association.
+// An endpoint's packet, anything but INIT and INIT-ACK. Only here is a generation committed: the endpoint has
+// shown that it holds the association.
 
 import {
   type Address,
@@ -137,8 +137,8 @@ function pass(core: Core, input: SctpInput, record: SessionRecord, match: TagMat
 }
 
 /**
- * A restart that moved to another endpoint, or NAT port, leaves a ghost where it came from when the ABORT to it is lost.
- * What that says of an association that it had is no word about the one in force.
+ * A restart that moved to another endpoint, or NAT port, leaves a ghost where it came from when the ABORT to
+ * it is lost. What that says of an association that it had is no word about the one in force.
  */
 function isAtSamePlace(record: SessionRecord, { candidate }: TagMatch): boolean {
   const current = currentCandidate(record);
@@ -146,8 +146,9 @@ function isAtSamePlace(record: SessionRecord, { candidate }: TagMatch): boolean 
 }
 
 /**
- * Concurrent commits of two halves of a partition, or a delayed packet? The endpoint keeps only one association, so
- * its word counts against the record when it has been silent with the tag in force for a while.
+ * Concurrent commits of two halves of a partition, or a delayed packet? The endpoint keeps only one
+ * association, so its word counts against the record when it has been silent with the tag in force for a
+ * while.
  */
 function isContradicted(core: Core, record: SessionRecord): boolean {
   const local = core.sessions.get(record.id);
@@ -213,8 +214,8 @@ function observe(
 }
 
 /**
- * Several INIT-ACKs came along one path, and which of them the client took is not known here yet: the endpoint's packets
- * carry the client's tag, which fits them all.
+ * Several INIT-ACKs came along one path, and which of them the client took is not known here yet: the
+ * endpoint's packets carry the client's tag, which fits them all.
  */
 function isAmbiguous(generation: Generation, candidate: Candidate): boolean {
   if (candidate.echoed) return false;
@@ -229,7 +230,8 @@ function committed(core: Core, previous: SessionRecord, record: SessionRecord): 
   const isRestart = previous.commit !== undefined;
   core.counters.count(isRestart ? "restarts-committed" : "sessions-committed");
   core.events.committed(record, isRestart);
-  // A restart that moved (its endpoint drains or is down): the old endpoint still holds the earlier association.
+  // A restart that moved (its endpoint drains or is down): the old endpoint still holds the earlier
+  // association.
   const entry = core.registry.get(record.serviceId);
   if (isRestart && entry !== undefined && movedEndpoint(previous, record)) {
     abortEndpoint(core, record, entry, { previous });
@@ -251,7 +253,10 @@ const PATH_CHUNKS: ReadonlySet<number> = new Set([
   CHUNK.HEARTBEAT,
 ]);
 
-/** As the fast path decides it (docs/sctp.md §6): what probes or carries a path to the paired address, others back. */
+/**
+ * As the fast path decides it (docs/sctp.md §6): what probes or carries a path to the paired address, others
+ * back.
+ */
 function destinationOf(
   core: Core,
   input: SctpInput,
@@ -270,8 +275,8 @@ function destinationOf(
     return pathVerified ? path : probeDestination(core, local, record, generation, vip, path);
   const isPath = chunks.some((chunk) => PATH_CHUNKS.has(chunk.type));
   const chosen = isPath && pathVerified ? path : destinations.reply;
-  // Until something tag-valid came from an address, nothing but probes goes there. The INIT's source is as good as
-  // verified for what answers its handshake: it is where the INIT-ACK went.
+  // Until something tag-valid came from an address, nothing but probes goes there. The INIT's source is as
+  // good as verified for what answers its handshake: it is where the INIT-ACK went.
   if (record.clients.get(chosen) === true || chosen === generation.source) return chosen;
   return undefined;
 }

@@ -1,5 +1,5 @@
-// An endpoint that is somebody's client: two services that point at each other, as in a mirror of both directions, and
-// one that reaches itself through its own VIP.
+// An endpoint that is somebody's client: two services that point at each other, as in a mirror of both
+// directions, and one that reaches itself through its own VIP.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Address } from "@holdfast/model";

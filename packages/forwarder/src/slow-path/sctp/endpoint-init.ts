@@ -1,7 +1,7 @@
-// An INIT from an endpoint: a collision with the client's, or a restart of an endpoint that remembers its clients
-// (RFC 9260 §5.2.1, §5.2.2). Passed on to the client that the NAT port belongs to, and the client's INIT-ACK back, with
-// the VIPs in the place of either side's addresses. What the endpoint then sends with the client's tag commits it, as
-// always.
+// An INIT from an endpoint: a collision with the client's, or a restart of an endpoint that remembers its
+// clients (RFC 9260 §5.2.1, §5.2.2). Passed on to the client that the NAT port belongs to, and the client's
+// INIT-ACK back, with the VIPs in the place of either side's addresses. What the endpoint then sends with the
+// client's tag commits it, as always.
 import {
   type Candidate,
   candidateKeyOf,

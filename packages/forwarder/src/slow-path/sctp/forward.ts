@@ -13,7 +13,10 @@ import { addressAt, type SctpInput } from "../../packet/input.ts";
 import { type Rewrite, replacePayload, translate } from "../../packet/translate.ts";
 import type { ServiceEntry } from "../../services/registry.ts";
 
-/** Sends the packet on with other addresses and ports. Causes that carry addresses lose those that are not VIPs. */
+/**
+ * Sends the packet on with other addresses and ports. Causes that carry addresses lose those that are not
+ * VIPs.
+ */
 export function forward(core: Core, input: SctpInput, entry: ServiceEntry, rewrite: Rewrite): undefined {
   if (familyOf(rewrite.newDestination) !== familyOf(input.destination))
     return drop(core, "no-path", input.bytes);

@@ -45,8 +45,8 @@ export class SctpHandler implements ProtocolHandler {
     if (first === CHUNK.INIT_ACK) {
       if (entry !== undefined && isBeginningsAnswer(core, input, entry))
         return handlePeerInitAck(core, input, entry);
-      // To a service's port from somebody who is no endpoint: a client answers its endpoint's INIT. All others may come
-      // from an address of the endpoint that nobody knows yet.
+      // To a service's port from somebody who is no endpoint: a client answers its endpoint's INIT. All
+      // others may come from an address of the endpoint that nobody knows yet.
       const isClients =
         !down &&
         entry !== undefined &&
@@ -72,8 +72,8 @@ export class SctpHandler implements ProtocolHandler {
 }
 
 /**
- * A NAT port may equal a service's port, and an endpoint may be another service's client: what the endpoint is known to
- * hold decides.
+ * A NAT port may equal a service's port, and an endpoint may be another service's client: what the endpoint
+ * is known to hold decides.
  */
 function isFromEndpoint(core: Core, input: SctpInput, isService: boolean): boolean {
   const { packet, source } = input;

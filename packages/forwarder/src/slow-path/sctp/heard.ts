@@ -1,5 +1,5 @@
-// last[j]: the client address last heard on a VIP. Soft state of the member that hears it; the others learn of changes,
-// at a bounded rate.
+// last[j]: the client address last heard on a VIP. Soft state of the member that hears it; the others learn
+// of changes, at a bounded rate.
 import type { Address, Heard, SessionRecord } from "@holdfast/model";
 import { currentGeneration } from "@holdfast/model";
 import type { Core } from "../../core.ts";
@@ -20,7 +20,9 @@ export function heardDelta(
   return new Map([[vip, { address, stamp, member: core.memberNumber }]]);
 }
 
-/** A tag-valid packet of the client arrived on a VIP: flows follow, the table hears of it when that is news. */
+/**
+ * A tag-valid packet of the client arrived on a VIP: flows follow, the table hears of it when that is news.
+ */
 export function noteHeard(
   core: Core,
   local: LocalSession,

@@ -1,4 +1,5 @@
-// Hostile bytes: whatever arrives, nothing throws, nothing living is harmed, and every packet is accounted for.
+// Hostile bytes: whatever arrives, nothing throws, nothing living is harmed, and every packet is accounted
+// for.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addressBytes, isLiving } from "@holdfast/model";

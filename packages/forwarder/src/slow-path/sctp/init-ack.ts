@@ -1,4 +1,5 @@
-// An endpoint's INIT-ACK: a candidate is born, the record leaves this member, and only then the client hears of it.
+// An endpoint's INIT-ACK: a candidate is born, the record leaves this member, and only then the client hears
+// of it.
 import {
   type Address,
   addressFromBytes,
@@ -46,9 +47,10 @@ export function handleInitAck(core: Core, input: SctpInput): undefined {
 }
 
 /**
- * Tag, NAT port and port prove an INIT-ACK. From an address of its endpoint, or one that nobody configured, it is the
- * embryo's; from another endpoint of the service the server has both addresses, and the session is that endpoint's from
- * now on. Not from one that was tried before and is late, and not where that endpoint has the port in use.
+ * Tag, NAT port and port prove an INIT-ACK. From an address of its endpoint, or one that nobody configured,
+ * it is the embryo's; from another endpoint of the service the server has both addresses, and the session is
+ * that endpoint's from now on. Not from one that was tried before and is late, and not where that endpoint
+ * has the port in use.
  */
 function isFromItsServer(core: Core, input: SctpInput, embryo: Embryo): boolean {
   const { registry, natPorts } = core;
@@ -122,8 +124,8 @@ function answerEmbryo(core: Core, input: SctpInput, init: Init, embryo: Embryo):
 }
 
 /**
- * A record keeps so many INIT-ACKs of a member. One more would displace another, and the client may come back with the
- * cookie of either: it has had enough of them to choose from, and is not given this one.
+ * A record keeps so many INIT-ACKs of a member. One more would displace another, and the client may come back
+ * with the cookie of either: it has had enough of them to choose from, and is not given this one.
  */
 function hasRoomFor(
   generation: Generation | undefined,
@@ -138,8 +140,8 @@ function hasRoomFor(
 }
 
 /**
- * Whether replication waits until the cookie is back. Too many handshakes are under way: what is replicated cannot be
- * evicted. Or the session is crowded with restarts already.
+ * Whether replication waits until the cookie is back. Too many handshakes are under way: what is replicated
+ * cannot be evicted. Or the session is crowded with restarts already.
  */
 function isFlooded(core: Core, embryo: Embryo): boolean {
   if (embryo.restartOf !== undefined) {
@@ -259,8 +261,8 @@ interface Answered {
 }
 
 /**
- * Records with a generation of this tag whose INIT left with this NAT port for an endpoint with this port behind the VIP:
- * the answer may come from any address of its server.
+ * Records with a generation of this tag whose INIT left with this NAT port for an endpoint with this port
+ * behind the VIP: the answer may come from any address of its server.
  */
 function* answered(core: Core, input: SctpInput): Generator<Answered> {
   const { verificationTag, destinationPort, sourcePort } = input.packet;
@@ -279,8 +281,9 @@ function* answered(core: Core, input: SctpInput): Generator<Answered> {
 }
 
 /**
- * Addresses of the endpoint in this association (RFC 9260 §5.1.3): where the INIT-ACK came from, and what it lists.
- * Nobody else's business, and not those where another association has the NAT port. Configured ones come first.
+ * Addresses of the endpoint in this association (RFC 9260 §5.1.3): where the INIT-ACK came from, and what it
+ * lists. Nobody else's business, and not those where another association has the NAT port. Configured ones
+ * come first.
  */
 function toldAddresses(
   core: Core,

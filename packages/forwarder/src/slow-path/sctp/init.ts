@@ -61,7 +61,8 @@ export function handleInit(core: Core, input: SctpInput, entry: ServiceEntry, vi
   if (isMalformed(init)) return drop(core, "malformed", input.bytes);
   if (init.hostName !== undefined) return refuseHostName(core, input, init.initiateTag, init.hostName);
   const { source, packet } = input;
-  // An endpoint of one service may be a client of another, or of its own: its address is one that clients can have.
+  // An endpoint of one service may be a client of another, or of its own: its address is one that clients can
+  // have.
   const filter = filterFor(core.clientFilter, source, input.interfaceIndex);
   if (filter.isOwn(source)) return drop(core, "source-not-unicast", input.bytes);
   if (!isAllowedSource(entry, source)) return drop(core, "source-not-allowed", input.bytes);
@@ -91,7 +92,10 @@ function smallestOf(source: Address, listed: readonly Address[]): Address {
 }
 
 interface Known {
-  /** A session that has a generation of this very tag: the INIT was sent twice, or another member saw it first. */
+  /**
+   * A session that has a generation of this very tag: the INIT was sent twice, or another member saw it
+   * first.
+   */
   duplicate: SessionRecord | undefined;
   /** Established associations that one of the client's proven addresses, with this port, belongs to. */
   readonly restarts: SessionRecord[];
@@ -105,8 +109,8 @@ function findKnown(core: Core, context: InitContext): Known {
     for (const record of core.table.byClient(entry.service.id, address, input.packet.sourcePort)) {
       if (!isLiving(record)) continue;
       if (hasTag(record, init.initiateTag)) known.duplicate ??= record;
-      // An unproven address is only somebody's claim: whoever lists a stranger's address must not be able to keep
-      // that stranger out.
+      // An unproven address is only somebody's claim: whoever lists a stranger's address must not be able to
+      // keep that stranger out.
       else if (record.commit !== undefined && record.clients.get(address) === true) {
         if (!known.restarts.includes(record)) known.restarts.push(record);
       }
@@ -119,9 +123,9 @@ function findKnown(core: Core, context: InitContext): Known {
 }
 
 /**
- * Two sessions that share a proven client address and the port cannot both be that client's: it restarted before the
- * members had talked about it, or in one half of a partition. The rule of the table says which one is meant; the other
- * is a ghost, and must not keep the client out until it is idle.
+ * Two sessions that share a proven client address and the port cannot both be that client's: it restarted
+ * before the members had talked about it, or in one half of a partition. The rule of the table says which one
+ * is meant; the other is a ghost, and must not keep the client out until it is idle.
  */
 function withoutRivals(restarts: readonly SessionRecord[]): SessionRecord[] {
   const kept: SessionRecord[] = [];
@@ -162,8 +166,9 @@ function restart(core: Core, context: InitContext, record: SessionRecord): undef
     endpoint !== undefined &&
     // An endpoint that drains or leaves sends its restarting clients to another one, when there is one.
     (endpoint.state === "active" || !hasAnother(core, context)) &&
-    // With VIPs added since its INIT, the endpoint would refuse the restart for its new addresses (RFC 9260 §5.2.2): from
-    // another NAT port it is another association, and the earlier one is aborted when that is there.
+    // With VIPs added since its INIT, the endpoint would refuse the restart for its new addresses (RFC 9260
+    // §5.2.2): from another NAT port it is another association, and the earlier one is aborted when that is
+    // there.
     currentGeneration(record)?.pairing.length === entry.service.vips.length &&
     isEndpointUp(core, endpoint);
   const made = admit(
@@ -287,7 +292,10 @@ function repeatInit(core: Core, input: SctpInput, init: Init, embryo: Embryo, vi
   forwardInit(core, input, init, embryo);
 }
 
-/** The client's port goes with it: given back first, so that it is toward one endpoint at a time, and asked for anew. */
+/**
+ * The client's port goes with it: given back first, so that it is toward one endpoint at a time, and asked
+ * for anew.
+ */
 function beginElsewhere(core: Core, input: SctpInput, init: Init, embryo: Embryo, vip: number): undefined {
   const { key, entry, smallest, listed, unrouted, restartOf, endpoint } = embryo;
   core.events.endpointUnanswered(endpoint);
@@ -322,7 +330,10 @@ function reselect(core: Core, embryo: Embryo, input: SctpInput): undefined {
     releasePlace(core, place);
 }
 
-/** An INIT of a generation that the table knows: a retransmission to another member, or a late copy. Nothing changes. */
+/**
+ * An INIT of a generation that the table knows: a retransmission to another member, or a late copy. Nothing
+ * changes.
+ */
 function forwardDuplicate(core: Core, context: InitContext, record: SessionRecord): undefined {
   core.counters.count("init-retransmissions");
   const { input, init, entry } = context;

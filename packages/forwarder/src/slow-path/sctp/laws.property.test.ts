@@ -1,5 +1,5 @@
-// Whatever clients, endpoints, losses and members do: no two living sessions share an endpoint's NAT port, no byte of
-// a client's address reaches an endpoint, none of an endpoint's a client, and no ABORT is ours.
+// Whatever clients, endpoints, losses and members do: no two living sessions share an endpoint's NAT port, no
+// byte of a client's address reaches an endpoint, none of an endpoint's a client, and no ABORT is ours.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Address, addressBytes, currentCandidate, isLiving } from "@holdfast/model";

@@ -14,7 +14,10 @@ import type { Core } from "../../core.ts";
 import type { TagMatch } from "../../tracker/match.ts";
 import type { Direction } from "../../tracker/transitions.ts";
 
-/** A lost SHUTDOWN-COMPLETE, an ABORT that crossed with data: the ends still have something to say to each other. */
+/**
+ * A lost SHUTDOWN-COMPLETE, an ABORT that crossed with data: the ends still have something to say to each
+ * other.
+ */
 export function isLingering(core: Core, record: SessionRecord): boolean {
   const endedMs = core.sessions.get(record.id)?.endedMs;
   return (
@@ -25,8 +28,8 @@ export function isLingering(core: Core, record: SessionRecord): boolean {
 }
 
 /**
- * The end was of an earlier generation: the client had begun again before it, and its handshake goes on. Its commit
- * outlives the end.
+ * The end was of an earlier generation: the client had begun again before it, and its handshake goes on. Its
+ * commit outlives the end.
  */
 export function isRestarting(record: SessionRecord, match: TagMatch): boolean {
   return (match.role === "pending" || match.role === "concurrent") && record.commit !== undefined;
@@ -39,11 +42,11 @@ export function phaseFor(record: SessionRecord, match: TagMatch): Phase {
 }
 
 /**
- * A time-out never absorbs: traffic with the tag in force shows that it was wrong (the silent half of a partition, an
- * idle limit that was too short). Not when the NAT port has a new owner meanwhile; and that an endpoint was down only the
- * endpoint itself can deny: its client was told, and must not hang on. A shutdown absorbs, but for the
- * restart that another member put in force at the same time (`isEndOfAnotherRestart`): it is put in force
- * anew. undefined: it stays dead.
+ * A time-out never absorbs: traffic with the tag in force shows that it was wrong (the silent half of a
+ * partition, an idle limit that was too short). Not when the NAT port has a new owner meanwhile; and that an
+ * endpoint was down only the endpoint itself can deny: its client was told, and must not hang on. A shutdown
+ * absorbs, but for the restart that another member put in force at the same time (`isEndOfAnotherRestart`):
+ * it is put in force anew. undefined: it stays dead.
  */
 export function revive(
   core: Core,

@@ -1,5 +1,6 @@
-// Which sessions a packet that says to be an endpoint's may belong to. The endpoint is known by its configured addresses
-// and by those that its INIT-ACK told for a session: the latter count for that session and for no other.
+// Which sessions a packet that says to be an endpoint's may belong to. The endpoint is known by its
+// configured addresses and by those that its INIT-ACK told for a session: the latter count for that session
+// and for no other.
 
 import type { Address, Candidate, Place, SessionRecord } from "@holdfast/model";
 import type { Core } from "../../core.ts";
@@ -10,7 +11,10 @@ export interface Origin {
   readonly path: Place;
 }
 
-/** Sessions with this NAT port whose endpoint has the address; of strangers' addresses only those that name them. */
+/**
+ * Sessions with this NAT port whose endpoint has the address; of strangers' addresses only those that name
+ * them.
+ */
 export function* sessionsAt(
   core: Core,
   address: Address,

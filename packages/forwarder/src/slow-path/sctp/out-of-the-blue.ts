@@ -1,5 +1,6 @@
-// Packets of associations that nobody knows (RFC 9260 §8.4). An ABORT spares the sender minutes of retransmissions, and a wrong
-// one kills a healthy association: it is sent from knowledge alone (docs/decisions/0253).
+// Packets of associations that nobody knows (RFC 9260 §8.4). An ABORT spares the sender minutes of
+// retransmissions, and a wrong one kills a healthy association: it is sent from knowledge alone
+// (docs/decisions/0253).
 import { type Address, isLiving } from "@holdfast/model";
 import { type Core, drop } from "../../core.ts";
 import { TokenBucket } from "../../counters/token-bucket.ts";
@@ -7,7 +8,10 @@ import { sourcePrefix } from "../../embryos/nursery.ts";
 import type { SctpInput } from "../../packet/input.ts";
 import { answerOutOfTheBlue } from "./answers.ts";
 
-/** Sources are told apart by their prefix (/24, /48), by a hash of it: strangers who share a bucket share its rate. */
+/**
+ * Sources are told apart by their prefix (/24, /48), by a hash of it: strangers who share a bucket share its
+ * rate.
+ */
 const BUCKET_COUNT = 1_024;
 
 /** Answers to packets of dead and unknown associations: rated as a whole and for each source prefix. */
@@ -33,8 +37,9 @@ export class AnswerRates {
 }
 
 /**
- * Whether this member has known every session of the cluster for a while: all members are there, and it has caught up with
- * them. A member that is missing may serve, in another half of a partition, what is unknown here.
+ * Whether this member has known every session of the cluster for a while: all members are there, and it has
+ * caught up with them. A member that is missing may serve, in another half of a partition, what is unknown
+ * here.
  */
 export class Certainty {
   readonly #knowsAll: () => boolean;

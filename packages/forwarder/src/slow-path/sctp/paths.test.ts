@@ -78,7 +78,9 @@ test("changes of the address last heard are replicated at a bounded rate, the la
 
 const HEARTBEAT_INTERVAL_MS = 30_000;
 
-/** Where the endpoint's HEARTBEATs for VIP1 go, one an interval; `answer` is what the client does about each. */
+/**
+ * Where the endpoint's HEARTBEATs for VIP1 go, one an interval; `answer` is what the client does about each.
+ */
 async function probes(
   rig: Rig,
   endpoint: EndpointHost,

@@ -1,5 +1,5 @@
-// Where a new association goes: an endpoint, and a NAT port toward it, which is the client's own port where the service
-// wants that and nobody else has it.
+// Where a new association goes: an endpoint, and a NAT port toward it, which is the client's own port where
+// the service wants that and nobody else has it.
 import {
   type Address,
   type Endpoint,
@@ -19,7 +19,10 @@ import type { ServiceEntry } from "../../services/registry.ts";
 
 /** Ports that are kept for INITs that come again: one for so many embryos of the endpoint. */
 const RESERVE_SHARE = 3;
-/** With more embryos at the endpoint others are not asked for the ports of newcomers: under a flood any port is good. */
+/**
+ * With more embryos at the endpoint others are not asked for the ports of newcomers: under a flood any port
+ * is good.
+ */
 const ASKING_EMBRYO_COUNT_MAX = 256;
 
 /** Whoever looks for a place: a client, by one INIT. */
@@ -172,8 +175,8 @@ function chooseEndpoint(core: Core, seeker: Seeker, full: ReadonlySet<Endpoint>)
       turn: core.nextTurn(),
     });
   const isUsable = (e: Endpoint) => !full.has(e) && endpointAddress(core, e, family, 0) !== undefined;
-  // When all are down the INIT goes to one of them all the same: a verdict is some probes old, an INIT costs a dead
-  // endpoint nothing, and one that is just back answers it before the next probe would have found out.
+  // When all are down the INIT goes to one of them all the same: a verdict is some probes old, an INIT costs
+  // a dead endpoint nothing, and one that is just back answers it before the next probe would have found out.
   return choose((e) => isUsable(e) && isEndpointUp(core, e)) ?? choose(isUsable);
 }
 
@@ -187,8 +190,8 @@ function countOf(core: Core, endpoint: Endpoint): number {
 }
 
 /**
- * A flood of embryos holds the ports: the oldest that had its second makes room for a later one. Not only when nothing is
- * left, since its port rests before anybody has it.
+ * A flood of embryos holds the ports: the oldest that had its second makes room for a later one. Not only
+ * when nothing is left, since its port rests before anybody has it.
  */
 function makeRoom(core: Core, { entry, comesAgain }: Seeker, endpoint: Endpoint): "init-rate" | undefined {
   const available = core.natPorts.available(endpoint.address, endpoint.port);

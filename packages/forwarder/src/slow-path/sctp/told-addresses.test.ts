@@ -51,7 +51,8 @@ test("a forged INIT-ACK makes nobody's address an endpoint's", async () => {
   await rig.one(
     new EndpointHost(ENDPOINT_PORT, 0, 2).initAck(init, { source: STRANGER, listed: [STRANGER] }),
   );
-  // The only endpoint is down at its own address: what the stranger said does not keep it up, and gets no INIT.
+  // The only endpoint is down at its own address: what the stranger said does not keep it up, and gets no
+  // INIT.
   rig.forwarder.setVerdict({ address: ENDPOINT, port: ENDPOINT_PORT }, "down", "test");
   assert.equal(rig.forwarder.isEndpointUp({ address: ENDPOINT, port: ENDPOINT_PORT }), false);
   assert.equal((await rig.one(client(3, 40_000).init({ ...UP, source: CLIENT_2 }))).destination, ENDPOINT);

@@ -1,4 +1,5 @@
-// A client's packet, anything but INIT: which session and generation its tag belongs to, what it changes, where it goes.
+// A client's packet, anything but INIT: which session and generation its tag belongs to, what it changes,
+// where it goes.
 import {
   type Address,
   type Candidate,
@@ -44,8 +45,9 @@ export function handleUp(core: Core, input: SctpInput, entry: ServiceEntry, vip:
     const revived = revive(core, dead, packet.verificationTag, "up");
     if (revived === undefined) {
       if (dead.end?.cause !== "endpointDown") return answerDead(core, input, dead);
-      // Its client may be one that was told and did not hear it, or one that reaches the endpoint through a member that
-      // could not be asked when it was called dead. The first can wait; an ABORT would kill the other.
+      // Its client may be one that was told and did not hear it, or one that reaches the endpoint through a
+      // member that could not be asked when it was called dead. The first can wait; an ABORT would kill the
+      // other.
       return input.asked ? drop(core, "session-ended", input.bytes) : miss(core, input, entry);
     }
     const match = matchUp(revived, packet.verificationTag, reflected);
@@ -161,7 +163,8 @@ function observe(
       : changedGeneration(generation, reflected ? undefined : match.candidate, transition);
   if (transition.end !== undefined) {
     urgent = true;
-    // An ABORT with a pending generation's tag ends that one, never the association that it wanted to replace.
+    // An ABORT with a pending generation's tag ends that one, never the association that it wanted to
+    // replace.
     if (match.role !== "current" && record.commit !== undefined) {
       core.counters.count("generations-aborted");
       delta = aborted(record, generation);
@@ -204,8 +207,8 @@ function observe(
 }
 
 /**
- * Several INIT-ACKs of one INIT, and the COOKIE-ACK did not say which: a client uses the tag of the one that it
- * accepted, and it has the COOKIE-ACK when it sends anything but COOKIE-ECHO.
+ * Several INIT-ACKs of one INIT, and the COOKIE-ACK did not say which: a client uses the tag of the one that
+ * it accepted, and it has the COOKIE-ACK when it sends anything but COOKIE-ECHO.
  */
 function otherChoice(input: SctpInput, record: SessionRecord, match: TagMatch): Candidate | undefined {
   const { candidate, role } = match;
@@ -235,8 +238,9 @@ function changedGeneration(
 }
 
 /**
- * Of two INITs that were seen at once the later one is the one whose cookie comes back last: the client has begun anew.
- * Should this cookie be an old one that was late, the endpoint knows (RFC 9260 §5.2.4), and nothing of it is committed.
+ * Of two INITs that were seen at once the later one is the one whose cookie comes back last: the client has
+ * begun anew. Should this cookie be an old one that was late, the endpoint knows (RFC 9260 §5.2.4), and
+ * nothing of it is committed.
  */
 function laterGeneration(
   record: SessionRecord,
