@@ -1,5 +1,5 @@
-// Questions between nodes (counters, health verdicts, …) over the engine's transport. What they mean is the node's
-// business; here are tokens, limits and time-outs.
+// Questions between nodes (counters, health verdicts, …) over the engine's transport. What they mean is the
+// node's business; here are tokens, limits and time-outs.
 import type { Clock, Logger } from "@holdfast/model";
 import { REQUEST_BYTES_MAX, type ToEngine, type ToView } from "./ports.ts";
 import type { RequestHandler } from "./sync.ts";

@@ -1,5 +1,5 @@
-// A PEM file may hold several certificates: a member's own first and those between it and the authority behind it, or the
-// old authority and the new one while members change over.
+// A PEM file may hold several certificates: a member's own first and those between it and the authority
+// behind it, or the old authority and the new one while members change over.
 import { X509Certificate } from "node:crypto";
 import { HoldfastError } from "@holdfast/model";
 import { CERTIFICATE_BYTES_MAX } from "./identity.ts";
@@ -26,8 +26,8 @@ export function readBundle(pem: string, what: string): [X509Certificate, ...X509
 }
 
 /**
- * The authority of `authorities` that `certificate` leads to, straight or over `between`; undefined: none. Of several one
- * that is valid at `wallMs`.
+ * The authority of `authorities` that `certificate` leads to, straight or over `between`; undefined: none. Of
+ * several one that is valid at `wallMs`.
  */
 export function authorityOf(
   certificate: X509Certificate,

@@ -1,10 +1,12 @@
 // The authority's directory, as `holdfast certificates` keeps it:
 //
 //   authority.crt  authority.key   the authority; the key never leaves this directory
-//   members.json                   which member has which number: a number is given to one name only, for good
+//   members.json                   which member has which number: a number is given to one name only, for
+//   good
 //   NAME.crt  NAME.key             what member NAME needs, beside authority.crt
 //
-// Keys have mode 0600. Every file is written beside its place and renamed, so that a crash leaves the old one.
+// Keys have mode 0600. Every file is written beside its place and renamed, so that a crash leaves the old
+// one.
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Address, HoldfastError, MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
@@ -17,7 +19,10 @@ interface Register {
   readonly members: Record<string, { readonly number: number; readonly addresses: readonly Address[] }>;
 }
 
-/** Makes `directory` and a new authority in it. Errors: CERTIFICATE_AUTHORITY_EXISTS, CERTIFICATE_NAME_INVALID. */
+/**
+ * Makes `directory` and a new authority in it. Errors: CERTIFICATE_AUTHORITY_EXISTS,
+ * CERTIFICATE_NAME_INVALID.
+ */
 export async function initAuthority(
   directory: string,
   options: { readonly clusterId: string; readonly validDays?: number; readonly wallMs?: number },
@@ -45,9 +50,9 @@ export interface MemberRequest {
 }
 
 /**
- * Issues, or renews, one member's certificate with a new key. A member keeps its number for good: the slots that
- * follow from it may still be in use somewhere. Errors: CERTIFICATE_AUTHORITY_MISSING, CERTIFICATE_NUMBER_TAKEN,
- * CERTIFICATE_NUMBERS_EXHAUSTED and those of `issueMemberCertificate`.
+ * Issues, or renews, one member's certificate with a new key. A member keeps its number for good: the slots
+ * that follow from it may still be in use somewhere. Errors: CERTIFICATE_AUTHORITY_MISSING,
+ * CERTIFICATE_NUMBER_TAKEN, CERTIFICATE_NUMBERS_EXHAUSTED and those of `issueMemberCertificate`.
  */
 export async function issueMember(
   directory: string,

@@ -2,12 +2,14 @@
 //
 //   holdfast://CLUSTER/members/NAME?number=N
 //
-// so that any X.509 tool shows it. The number decides the member's NAT port slots; that is why it is certified
-// rather than configured: two members cannot talk themselves into the same slots.
+// so that any X.509 tool shows it. The number decides the member's NAT port slots; that is why it is
+// certified rather than configured: two members cannot talk themselves into the same slots.
 import { X509Certificate } from "node:crypto";
 import { type Address, HoldfastError, MEMBER_NUMBER_COUNT_MAX, parseAddress } from "@holdfast/model";
 
-/** Cluster ids and member names: DNS-label-like, so that they need no escaping in a URI, a file name or a log. */
+/**
+ * Cluster ids and member names: DNS-label-like, so that they need no escaping in a URI, a file name or a log.
+ */
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const IDENTITY = /^holdfast:\/\/([a-z0-9-]{1,63})\/members\/([a-z0-9-]{1,63})\?number=(\d{1,3})$/;
 /** Certificates start this long before they were made, so that a member with a slow clock accepts them. */
@@ -60,8 +62,9 @@ export function parseIdentityUri(uri: string): MemberIdentity | undefined {
 }
 
 /**
- * The identity in a certificate, PEM or DER. It says nothing about who signed it: see `verifyMemberCertificate`,
- * or TLS. Undefined when the bytes are no certificate or carry no identity, or more than one. Never throws.
+ * The identity in a certificate, PEM or DER. It says nothing about who signed it: see
+ * `verifyMemberCertificate`, or TLS. Undefined when the bytes are no certificate or carry no identity, or
+ * more than one. Never throws.
  */
 export function identityOfCertificate(certificate: string | Uint8Array): MemberIdentity | undefined {
   if (certificate.length > CERTIFICATE_BYTES_MAX) return undefined;

@@ -1,5 +1,6 @@
-// Certificates that are not believed any more, before their time is over. The list stands in the shared configuration, so that
-// every member has it; each entry names one certificate, or all of a member that were issued up to a moment.
+// Certificates that are not believed any more, before their time is over. The list stands in the shared
+// configuration, so that every member has it; each entry names one certificate, or all of a member that were
+// issued up to a moment.
 import { X509Certificate } from "node:crypto";
 import { CLOCK_SKEW_ALLOWANCE_MS, identityOfCertificate } from "./identity.ts";
 

@@ -1,6 +1,6 @@
-// Is this certificate fit for this member, now? Asked at the start, when files change and now and then, so that an expired
-// certificate or a wrong clock is a sentence with a way out, not a TLS alert number at the far end. When a link begins TLS
-// itself checks.
+// Is this certificate fit for this member, now? Asked at the start, when files change and now and then, so
+// that an expired certificate or a wrong clock is a sentence with a way out, not a TLS alert number at the
+// far end. When a link begins TLS itself checks.
 import { createPrivateKey, type X509Certificate } from "node:crypto";
 import { HoldfastError } from "@holdfast/model";
 import { authorityOf, readBundle } from "./bundle.ts";
@@ -32,8 +32,8 @@ export interface VerifiedCertificate extends MemberIdentity {
 
 /**
  * Checks signature, time, identity and (when given) that the key belongs to it.
- * Errors: CERTIFICATE_UNREADABLE, CERTIFICATE_WRONG_AUTHORITY, CERTIFICATE_NOT_YET_VALID, CERTIFICATE_EXPIRED,
- * CERTIFICATE_WITHOUT_IDENTITY, CERTIFICATE_KEY_MISMATCH, CERTIFICATE_WRONG_CLUSTER.
+ * Errors: CERTIFICATE_UNREADABLE, CERTIFICATE_WRONG_AUTHORITY, CERTIFICATE_NOT_YET_VALID,
+ * CERTIFICATE_EXPIRED, CERTIFICATE_WITHOUT_IDENTITY, CERTIFICATE_KEY_MISMATCH, CERTIFICATE_WRONG_CLUSTER.
  */
 export function verifyMemberCertificate(
   tls: Omit<MemberTls, "keyPem"> & { readonly keyPem?: string },

@@ -1,4 +1,5 @@
-// Changes of the configuration document from elsewhere: checked as bytes and as operations before a document sees them.
+// Changes of the configuration document from elsewhere: checked as bytes and as operations before a document
+// sees them.
 import { createHash } from "node:crypto";
 import * as Automerge from "@automerge/automerge";
 import { CONFIGURATION_CHANGE_BYTES_MAX } from "../ports.ts";

@@ -1,5 +1,5 @@
-// What the entries mean: services with their endpoints, drains, pins, the memory of files. Pure: the same entries mean the
-// same at every member, whoever wrote them and in whichever order they came.
+// What the entries mean: services with their endpoints, drains, pins, the memory of files. Pure: the same
+// entries mean the same at every member, whoever wrote them and in whichever order they came.
 import {
   type Address,
   conflictsOf,
@@ -69,8 +69,9 @@ export function derive(entries: ReadonlyMap<string, Entry>): Derived {
 }
 
 /**
- * Changes made at once may give one VIP to two services. The one that is named after it has it, then the one with the
- * smaller id; the other is served without it, so that its associations live on over their other paths.
+ * Changes made at once may give one VIP to two services. The one that is named after it has it, then the one
+ * with the smaller id; the other is served without it, so that its associations live on over their other
+ * paths.
  */
 function withoutClashes(services: readonly Service[]): Pick<Derived, "services" | "withheld"> {
   const named = services.map((service) => ({

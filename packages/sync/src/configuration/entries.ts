@@ -1,19 +1,22 @@
-// The configuration as flat entries: one key for each thing that is edited by itself, so that two operators who change
-// two endpoints of one service at two members both get what they asked for.
+// The configuration as flat entries: one key for each thing that is edited by itself, so that two operators
+// who change two endpoints of one service at two members both get what they asked for.
 //
 //   service/ID                  what a service is, without its endpoints
 //   endpoint/ID|ADDRESS|PORT    weight, state and all addresses of one endpoint, and whether it is leaving
-//   file/MEMBER|ID              what the member's file said of the service last; without an ID: it had a file at all
+//   file/MEMBER|ID              what the member's file said of the service last; without an ID: it had a file
+//   at all
 //   drain/MEMBER                the member is drained
 //   pin/VIP                     the member that the VIP is pinned to
 //   note/NAME                   what a part of the daemon wants all members to know; nothing here reads it
 //
-// A key of another kind, a value that needs what this build does not have, and further fields of an entry are a later
-// version's: within the limits below they are kept as they are, joined like the others, and mean nothing here.
+// A key of another kind, a value that needs what this build does not have, and further fields of an entry are
+// a later version's: within the limits below they are kept as they are, joined like the others, and mean
+// nothing here.
 //
-// A value is JSON: {"r": revision, "t": transaction, "v": value}; a deleted key keeps {"r": revision}, or a member that
-// was away would bring it back. "n": name of the capability (messages/capabilities.ts) that a reader of the value needs. Of concurrent values the one that `compareEntries` puts last stays: a pure function of all
-// of them.
+// A value is JSON: {"r": revision, "t": transaction, "v": value}; a deleted key keeps {"r": revision}, or a
+// member that was away would bring it back. "n": name of the capability (messages/capabilities.ts) that a
+// reader of the value needs. Of concurrent values the one that `compareEntries` puts last stays: a pure
+// function of all of them.
 import {
   type Address,
   type Endpoint,
@@ -28,7 +31,10 @@ import { ALLOWED_SOURCES, CAPABILITIES, isCapability, TCP_UDP } from "../message
 import { isEndpointValue, isFileImage, isServiceValue } from "./validation.ts";
 
 export interface Entry {
-  /** 1 + the greatest that the writer knew of for this key; 0: said by one that knew nothing of the cluster yet. */
+  /**
+   * 1 + the greatest that the writer knew of for this key; 0: said by one that knew nothing of the cluster
+   * yet.
+   */
   readonly revision: number;
   /** The same for all entries of one change, so that of two concurrent ones the same stays everywhere. */
   readonly transaction?: string;
@@ -43,8 +49,8 @@ export interface Entry {
 /** Keys, tombstones included. Beyond, the oldest tombstones go; without any, puts are refused. */
 export const ENTRY_COUNT_MAX = 32_768;
 /**
- * Of all keys and values: a thousand services with two endpoints in the files of three members. With it a new epoch's first
- * change, and everything in one message, stay below what a peer takes.
+ * Of all keys and values: a thousand services with two endpoints in the files of three members. With it a new
+ * epoch's first change, and everything in one message, stay below what a peer takes.
  */
 export const CONFIGURATION_BYTES_MAX = 1.25 * 1024 * 1024;
 export const ENTRY_BYTES_MAX = 16_384;
@@ -204,9 +210,9 @@ export function splitKey(key: string): [kind: string, name: string] {
 }
 
 /**
- * Positive: `a` stays. The greater revision; then what is there before what is deleted or leaving, since a removal that did
- * not know the edit was not meant for it; then a draining endpoint before an active one, the careful side; then the
- * transaction; then the text.
+ * Positive: `a` stays. The greater revision; then what is there before what is deleted or leaving, since a
+ * removal that did not know the edit was not meant for it; then a draining endpoint before an active one, the
+ * careful side; then the transaction; then the text.
  */
 export function compareEntries(a: Entry, b: Entry): number {
   if (a.revision !== b.revision) return a.revision - b.revision;

@@ -97,8 +97,8 @@ export class ConfigurationLink {
   }
 
   /**
-   * Resolves when every change so far is on this member's disk. Throws CONFIGURATION_NOT_KEPT when the disk did not take
-   * it, or not within KEPT_LIMIT_MS; it goes on being tried.
+   * Resolves when every change so far is on this member's disk. Throws CONFIGURATION_NOT_KEPT when the disk
+   * did not take it, or not within KEPT_LIMIT_MS; it goes on being tried.
    */
   kept(): Promise<void> {
     const count = this.#changeCount;

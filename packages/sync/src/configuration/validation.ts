@@ -1,4 +1,5 @@
-// What may stand in the configuration. Checked before a member's own edit is written and before a peer's is applied.
+// What may stand in the configuration. Checked before a member's own edit is written and before a peer's is
+// applied.
 import {
   ADDRESS_COUNT_MAX_PER_ENDPOINT,
   ALLOWED_SOURCE_COUNT_MAX,

@@ -1,5 +1,6 @@
-// Who holds and who has joined how much of the own journal. What is held releases INIT-ACKs: it is with a second member,
-// whose view will show it, and whoever needs it sooner asks for it. What is joined tells the lag.
+// Who holds and who has joined how much of the own journal. What is held releases INIT-ACKs: it is with a
+// second member, whose view will show it, and whoever needs it sooner asks for it. What is joined tells the
+// lag.
 import type { Clock, Timer } from "@holdfast/model";
 import type { JournalPosition, ToView } from "../ports.ts";
 import { comparePositions } from "./own-journal.ts";

@@ -1,5 +1,6 @@
-// What later versions say of sessions and this one cannot read: kept byte for byte, written again with what is known of the
-// session, forgotten with it. A set of byte strings for each id, so that members which carry the same agree.
+// What later versions say of sessions and this one cannot read: kept byte for byte, written again with what
+// is known of the session, forgotten with it. A set of byte strings for each id, so that members which carry
+// the same agree.
 import {
   type ForeignFact,
   type ForeignSession,
@@ -12,7 +13,9 @@ import {
 export const CARRIED_ID_COUNT_MAX = 200_000;
 /** Bytes of all of them together; beyond, as above. */
 export const CARRIED_BYTES_MAX = 64 * 1024 * 1024;
-/** Facts of one id: of more, those with the fewest bytes go first, ends last: mostly a longer one says more. */
+/**
+ * Facts of one id: of more, those with the fewest bytes go first, ends last: mostly a longer one says more.
+ */
 export const CARRIED_FACT_COUNT_MAX = 16;
 
 interface Carried {
@@ -63,7 +66,10 @@ export class CarriedFacts {
     return this.#byId.get(keyOf(id))?.facts.map(({ bytes }) => bytes) ?? [];
   }
 
-  /** Not to go on being carried: it has ended and nothing says that it went on, or no record came that it is about. */
+  /**
+   * Not to go on being carried: it has ended and nothing says that it went on, or no record came that it is
+   * about.
+   */
   isOver(id: Uint8Array): boolean {
     const facts = this.#byId.get(keyOf(id))?.facts ?? [];
     if (!facts.some(({ fact }) => fact.isRecord)) return true;

@@ -1,5 +1,5 @@
-// What writers say about journals, in the journals: where an own one begins now, and which incarnations of another member
-// were written again. It is done once everything that was written before it is here.
+// What writers say about journals, in the journals: where an own one begins now, and which incarnations of
+// another member were written again. It is done once everything that was written before it is here.
 import type { Entry, Floor } from "../journal/payload.ts";
 import type { Store } from "../ports.ts";
 import type { Floors } from "./floors.ts";
@@ -79,8 +79,8 @@ export class Controls {
   }
 
   /**
-   * Who is there looks after its own old incarnations, and so does this member: nobody else's word drops them. A floor
-   * that is left out costs room for a while, one that is believed wrongly costs sessions.
+   * Who is there looks after its own old incarnations, and so does this member: nobody else's word drops
+   * them. A floor that is left out costs room for a while, one that is believed wrongly costs sessions.
    */
   #isThere({ member }: Floor, by: number): boolean {
     const { incarnations, peers } = this.#ports;

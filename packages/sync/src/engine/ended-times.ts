@@ -1,5 +1,5 @@
-// When sessions ended, as this member saw it: a tombstone is kept for a while from then on. A hundred thousand of them
-// are nothing unusual, so they are arrays.
+// When sessions ended, as this member saw it: a tombstone is kept for a while from then on. A hundred
+// thousand of them are nothing unusual, so they are arrays.
 import { type SessionId, sessionIdToBytes } from "@holdfast/model";
 import { IdIndex } from "./id-index.ts";
 

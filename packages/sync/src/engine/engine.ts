@@ -1,11 +1,11 @@
-// The replication engine: takes local facts into the own journal, carries journals between members, hands what it learns
-// to the view, and sees to it that nothing living is forgotten and nothing dead is remembered for ever. Here what comes in,
-// from the view, the peers and the clock, goes to the part whose subject it is.
+// The replication engine: takes local facts into the own journal, carries journals between members, hands
+// what it learns to the view, and sees to it that nothing living is forgotten and nothing dead is remembered
+// for ever. Here what comes in, from the view, the peers and the clock, goes to the part whose subject it is.
 //
-// Why nothing is lost: a session stands in the view as long as a live segment of some journal mentions it. A writer
-// retires a segment only after it has written again what lives in it, and says so in the journal itself, so that every
-// reader drops the old after it has read the new. The journals of incarnations that are gone are written again by one
-// survivor, in the same way, before they are dropped.
+// Why nothing is lost: a session stands in the view as long as a live segment of some journal mentions it. A
+// writer retires a segment only after it has written again what lives in it, and says so in the journal
+// itself, so that every reader drops the old after it has read the new. The journals of incarnations that are
+// gone are written again by one survivor, in the same way, before they are dropped.
 import { memberOf } from "../journal/actor.ts";
 import type { Entry } from "../journal/payload.ts";
 import type { Engine, EngineStatus, PeerIdentity, PeerMessage, Summary, ToEngine } from "../ports.ts";

@@ -1,5 +1,5 @@
-// What the view is told to forget: sessions that no journal here mentions any longer, and records that came as answers and
-// that no journal ever brought.
+// What the view is told to forget: sessions that no journal here mentions any longer, and records that came
+// as answers and that no journal ever brought.
 import type { Store, ToView } from "../ports.ts";
 import type { IdTable } from "./id-table.ts";
 import type { Loose } from "./loose.ts";

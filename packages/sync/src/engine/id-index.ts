@@ -1,5 +1,5 @@
-// Numbers for ids: small, dense, used again when an id is released. Two arrays, where a map with strings as keys would be
-// most of what the engine keeps, and most of what the garbage collector looks at.
+// Numbers for ids: small, dense, used again when an id is released. Two arrays, where a map with strings as
+// keys would be most of what the engine keeps, and most of what the garbage collector looks at.
 
 /** Bytes of an id. */
 export const ID_SIZE = 16;
@@ -21,7 +21,10 @@ export class IdIndex {
     return this.#size;
   }
 
-  /** The number of an id (the first 16 bytes of `id`), given when it is new. Always the smallest that was never given, or a released one. */
+  /**
+   * The number of an id (the first 16 bytes of `id`), given when it is new. Always the smallest that was
+   * never given, or a released one.
+   */
   numberOf(id: Uint8Array): number {
     const place = this.#placeOf(id);
     const held = this.#places[place] as number;

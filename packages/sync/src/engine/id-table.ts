@@ -1,5 +1,5 @@
-// What the engine knows about each session without knowing the session: how many live journal entries mention it, and
-// whether somebody else carries it. A few bytes a session.
+// What the engine knows about each session without knowing the session: how many live journal entries mention
+// it, and whether somebody else carries it. A few bytes a session.
 import { IdIndex } from "./id-index.ts";
 
 const INITIAL_COUNT = 1024;

@@ -1,4 +1,5 @@
-// Under which names members write: the own incarnation, when it gives way to another, and which of the others' count.
+// Under which names members write: the own incarnation, when it gives way to another, and which of the
+// others' count.
 import type { Clock, Logger, Random } from "@holdfast/model";
 import { actorOf, counterOf, memberOf } from "../journal/actor.ts";
 import type { Actor, Store, Summary } from "../ports.ts";
@@ -68,7 +69,10 @@ export class Incarnations {
     return floors.retires(memberOf(actor), counterOf(actor)) && !shelf.journals.has(actor);
   }
 
-  /** Nobody's clock is that wrong: a counter that leaves no room above it would end a member's incarnations for good. */
+  /**
+   * Nobody's clock is that wrong: a counter that leaves no room above it would end a member's incarnations
+   * for good.
+   */
   isLie(counter: number): boolean {
     const nowMs = Math.max(this.#ports.clock.wallMs(), WALL_CLOCK_MIN_MS);
     if (counter <= nowMs + INCARNATION_LEAD_MAX_MS) return false;
@@ -94,8 +98,9 @@ export class Incarnations {
   }
 
   /**
-   * The others have given this incarnation up: begin another; the old one's sessions are written again. `by`: who says so.
-   * One member's word does it once in a while: the others hold so many incarnations of one member and no more.
+   * The others have given this incarnation up: begin another; the old one's sessions are written again. `by`:
+   * who says so. One member's word does it once in a while: the others hold so many incarnations of one
+   * member and no more.
    */
   giveWay(counterMin: number, by: number): void {
     const { clock, settings, logger, totals, renewed } = this.#ports;

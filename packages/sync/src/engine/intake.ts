@@ -1,5 +1,5 @@
-// Taking in what others wrote: live ticks, segments that were fetched, segments from the store. Every change is verified,
-// only then applied, kept, and handed on to the view.
+// Taking in what others wrote: live ticks, segments that were fetched, segments from the store. Every change
+// is verified, only then applied, kept, and handed on to the view.
 import type { Clock, Logger } from "@holdfast/model";
 import { memberOf } from "../journal/actor.ts";
 import { decodePayload, type Entry } from "../journal/payload.ts";
@@ -96,7 +96,10 @@ export class Intake {
     peers.fetch(peer);
   }
 
-  /** A segment from the store: verified like one from a peer; what does not fit is left out with the rest of it. */
+  /**
+   * A segment from the store: verified like one from a peer; what does not fit is left out with the rest of
+   * it.
+   */
   stored({ actor, segment, sealed, changes }: StoredSegment): void {
     const { clock, store, shelf, incarnations } = this.#ports;
     if (incarnations.isRetired(actor)) {
@@ -113,7 +116,10 @@ export class Intake {
     if (sealed && changes.length > 0) held.sealedTicks ??= held.segment.ticks;
   }
 
-  /** Verifies a change, and only then applies it. `peer`: undefined when it comes from the store. false: refused. */
+  /**
+   * Verifies a change, and only then applies it. `peer`: undefined when it comes from the store. false:
+   * refused.
+   */
   #take(
     peer: Peer | undefined,
     journal: HeldJournal,

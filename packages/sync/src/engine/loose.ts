@@ -1,4 +1,5 @@
-// Records that came as answers before any journal brought them. If none ever does, they are forgotten after M.
+// Records that came as answers before any journal brought them. If none ever does, they are forgotten after
+// M.
 import type { Clock } from "@holdfast/model";
 import { LOOSE_COUNT_MAX } from "./settings.ts";
 

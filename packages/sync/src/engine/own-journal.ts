@@ -1,4 +1,5 @@
-// The journal that this incarnation writes: ticks into segments, each segment headed by what a newcomer must know.
+// The journal that this incarnation writes: ticks into segments, each segment headed by what a newcomer must
+// know.
 import type { Clock } from "@holdfast/model";
 import type { VerifiedChange } from "../journal/change.ts";
 import { type Entry, encodePayload, type Floor } from "../journal/payload.ts";
@@ -19,7 +20,10 @@ function idOf(bytes: Uint8Array): Uint8Array {
   return bytes.subarray(0, 16);
 }
 
-/** Bytes of deltas after which a tick is closed; room for the header and for one session's more than fits stays. */
+/**
+ * Bytes of deltas after which a tick is closed; room for the header and for one session's more than fits
+ * stays.
+ */
 const TICK_BYTES_AIM = CHANGE_BYTES_MAX / 4;
 
 export interface OwnJournalPorts {
@@ -59,7 +63,8 @@ export class OwnJournal {
     for (const entry of entries) {
       const entrySize = "bytes" in entry ? entry.bytes.length + 8 : 32;
       const isFull = tick.length >= segmentDeltaMax || size + entrySize > TICK_BYTES_AIM;
-      // Several deltas of one session are what is known of it together: no segment may have some without the others.
+      // Several deltas of one session are what is known of it together: no segment may have some without the
+      // others.
       if (isFull && !isOfOneSession(tick.at(-1), entry)) {
         this.#writeTick(tick, full);
         tick = [];
@@ -72,7 +77,10 @@ export class OwnJournal {
     return this.#position;
   }
 
-  /** Segments whose living sessions must be written again now: opened before `beforeMs`. The open one is sealed. */
+  /**
+   * Segments whose living sessions must be written again now: opened before `beforeMs`. The open one is
+   * sealed.
+   */
   retirable(beforeMs: number): HeldSegment[] {
     this.#sealOldOpen();
     const due: HeldSegment[] = [];

@@ -1,5 +1,5 @@
-// Pull on miss: a packet without state waits while everybody is asked. A NAT port may be lent, so that its slot does not say
-// who forwarded the INIT.
+// Pull on miss: a packet without state waits while everybody is asked. A NAT port may be lent, so that its
+// slot does not say who forwarded the INIT.
 import type { Clock, SessionQuestion, Timer } from "@holdfast/model";
 import { ANSWER_RECORD_COUNT_MAX, type PeerMessage, type ToView } from "../ports.ts";
 import { type ReplicationSettings, WAITING_COUNT_MAX } from "./settings.ts";

@@ -1,5 +1,5 @@
-// Whether this member knows enough to be counted on, and to give out NAT ports: of what others knew it must have caught up
-// with all that are there, and those who are not must have had time to come.
+// Whether this member knows enough to be counted on, and to give out NAT ports: of what others knew it must
+// have caught up with all that are there, and those who are not must have had time to come.
 import type { Clock } from "@holdfast/model";
 import type { Actor, EngineState, ToView } from "../ports.ts";
 import type { Offers } from "./offers.ts";
@@ -44,7 +44,9 @@ export class Readiness {
     this.#greeted.add(member);
   }
 
-  /** A number may be another member's now. `isJoining`: the list is not known, and neither is who is missing. */
+  /**
+   * A number may be another member's now. `isJoining`: the list is not known, and neither is who is missing.
+   */
   relist(isJoining: boolean): void {
     if (isJoining !== this.#isJoining) {
       this.#isJoining = isJoining;
@@ -56,7 +58,10 @@ export class Readiness {
     for (const number of this.#greeted) if (!numbers.has(number)) this.#greeted.delete(number);
   }
 
-  /** Caught up with whoever is there; those who are not had time to come, or somebody there holds what they hold. */
+  /**
+   * Caught up with whoever is there; those who are not had time to come, or somebody there holds what they
+   * hold.
+   */
   isSettled(): boolean {
     const { settings, peers, isIdle } = this.#ports;
     if (this.#isJoining || !isIdle() || !peers.isCaughtUp()) return false;

@@ -1,5 +1,6 @@
-// Tells writers how far this member is with their journals. That it holds a tick is said in the turn that brought it: an
-// INIT-ACK waits for that. That its view shows it is said when nothing waits for the view, and else with the next word.
+// Tells writers how far this member is with their journals. That it holds a tick is said in the turn that
+// brought it: an INIT-ACK waits for that. That its view shows it is said when nothing waits for the view, and
+// else with the next word.
 import type { Clock, Timer } from "@holdfast/model";
 import type { JournalPosition, PeerMessage } from "../ports.ts";
 import { type HeldJournal, type HeldSegment, isComplete } from "./shelf.ts";

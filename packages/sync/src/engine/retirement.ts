@@ -1,5 +1,6 @@
-// Forgetting without losing. Two things retire: the oldest segments of the own journal, every so often; and journals of
-// incarnations that are gone, by the hand of one survivor. Either way what still lives is written again first.
+// Forgetting without losing. Two things retire: the oldest segments of the own journal, every so often; and
+// journals of incarnations that are gone, by the hand of one survivor. Either way what still lives is written
+// again first.
 import type { Clock } from "@holdfast/model";
 import { counterOf } from "../journal/actor.ts";
 import { type Entry, FLOOR_POSITION_COUNT_MAX, type Floor, type FloorPosition } from "../journal/payload.ts";
@@ -101,8 +102,8 @@ export class Retirement {
   }
 
   /**
-   * Two members that each believe the other to carry a session would lose it; hence an order of carriers per session:
-   * only to a better one may it be left.
+   * Two members that each believe the other to carry a session would lose it; hence an order of carriers per
+   * session: only to a better one may it be left.
    */
   #isCarriedByBetter(index: number): boolean {
     const { ids, shelf, peers, settings } = this.#ports;

@@ -1,6 +1,6 @@
-// Writing sessions again: those of the own segments that are about to retire, those of incarnations that are gone, those
-// of which another member wrongly believes that they ended. Jobs run one after the other; the view is asked for a few
-// records at a time.
+// Writing sessions again: those of the own segments that are about to retire, those of incarnations that are
+// gone, those of which another member wrongly believes that they ended. Jobs run one after the other; the
+// view is asked for a few records at a time.
 import type { Entry } from "../journal/payload.ts";
 import type { ToEngine, ToView } from "../ports.ts";
 import { readBatch } from "./batch.ts";

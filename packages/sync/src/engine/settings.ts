@@ -21,15 +21,21 @@ export interface ReplicationSettings {
   readonly releaseLimitMs: number;
   /** How long `ask` waits at most. */
   readonly askLimitMs: number;
-  /** A member that misses others at its start, and hears nobody who has caught up, is ready after this long. */
+  /**
+   * A member that misses others at its start, and hears nobody who has caught up, is ready after this long.
+   */
   readonly startWaitMs: number;
   readonly allocateWaitMs: number;
-  /** Deltas of one batch to the view, and batches that it has not confirmed: bounds a turn of its event loop. */
+  /**
+   * Deltas of one batch to the view, and batches that it has not confirmed: bounds a turn of its event loop.
+   */
   readonly batchDeltaMax: number;
   readonly batchCountMax: number;
   /** Deltas that wait for the view before fetching pauses. */
   readonly deliveryPauseCount: number;
-  /** Deltas that wait for the view before live ticks are left to be fetched: bounds the memory of a slow view. */
+  /**
+   * Deltas that wait for the view before live ticks are left to be fetched: bounds the memory of a slow view.
+   */
   readonly deliveryCountMax: number;
   /** Fetches on their way per peer. */
   readonly fetchCountMax: number;
@@ -59,7 +65,9 @@ export const REPLICATION_DEFAULTS = {
   exportCountMax: 128,
 } as const satisfies Omit<ReplicationSettings, "member" | "members">;
 
-/** Share of M after which a segment's living sessions are written again; the rest is time for it to be done. */
+/**
+ * Share of M after which a segment's living sessions are written again; the rest is time for it to be done.
+ */
 export const RETIRE_SHARE = 0.6;
 /** Share of M after which an open segment is sealed. */
 export const SEAL_SHARE = 0.2;
@@ -68,8 +76,8 @@ export const TOMBSTONE_SHARE = 2;
 /** Share of M in which one member's word makes another begin a new incarnation once at most. */
 export const REINCARNATION_SHARE = 0.5;
 /**
- * Incarnation counters are wall clock milliseconds at first. A hundred years ahead is no clock; the own one may have been
- * reset, so that years are counted from this one at the earliest.
+ * Incarnation counters are wall clock milliseconds at first. A hundred years ahead is no clock; the own one
+ * may have been reset, so that years are counted from this one at the earliest.
  */
 export const INCARNATION_LEAD_MAX_MS = 100 * 365 * 86_400_000;
 export const WALL_CLOCK_MIN_MS = Date.UTC(2026, 0, 1);

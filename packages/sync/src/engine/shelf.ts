@@ -1,5 +1,6 @@
-// The journals that a member holds: its own, those of the others, those of incarnations that are gone. What the view
-// shows is the join of what stands here; a session that nothing here mentions any longer is forgotten.
+// The journals that a member holds: its own, those of the others, those of incarnations that are gone. What
+// the view shows is the join of what stands here; a session that nothing here mentions any longer is
+// forgotten.
 import { counterOf, isActor, memberOf } from "../journal/actor.ts";
 import type { Floor } from "../journal/payload.ts";
 import type { JournalFactory, Segment } from "../journal/segment.ts";
@@ -71,7 +72,9 @@ export class Shelf {
     return count;
   }
 
-  /** The journal of an actor, opened when it is new; undefined when there are too many or the name is none. */
+  /**
+   * The journal of an actor, opened when it is new; undefined when there are too many or the name is none.
+   */
   journal(actor: Actor): HeldJournal | undefined {
     const known = this.journals.get(actor);
     if (known !== undefined) return known;
@@ -117,7 +120,10 @@ export class Shelf {
     return held;
   }
 
-  /** Drops a journal's segments below `base`. Returns the indices of sessions that nothing mentions any longer. */
+  /**
+   * Drops a journal's segments below `base`. Returns the indices of sessions that nothing mentions any
+   * longer.
+   */
   drop(journal: HeldJournal, base: number): number[] {
     const gone: number[] = [];
     if (base > journal.base) journal.base = base;

@@ -1,4 +1,5 @@
-// Names of journal writers: 32 hexadecimal digits of member number (2 bytes), incarnation counter (6), random (8).
+// Names of journal writers: 32 hexadecimal digits of member number (2 bytes), incarnation counter (6), random
+// (8).
 import type { Random } from "@holdfast/model";
 import { type Actor, MEMBER_COUNT_MAX } from "../ports.ts";
 
@@ -23,7 +24,10 @@ export function isActor(text: string): boolean {
   return /^[0-9a-f]{32}$/.test(text) && memberOf(text) < MEMBER_COUNT_MAX && counterOf(text) < COUNTER_MAX;
 }
 
-/** Automerge's actor of one segment's document: the writer and the segment number, so that no change fits another. */
+/**
+ * Automerge's actor of one segment's document: the writer and the segment number, so that no change fits
+ * another.
+ */
 export function documentActorOf(actor: Actor, segment: number): string {
   return actor + segment.toString(16).padStart(8, "0");
 }

@@ -1,5 +1,5 @@
-// A segment as an Automerge document: root["TICK"] = payload, one change a tick, through the low-level interface, which
-// costs a hundredth of the proxies.
+// A segment as an Automerge document: root["TICK"] = payload, one change a tick, through the low-level
+// interface, which costs a hundredth of the proxies.
 import * as Automerge from "@automerge/automerge";
 import type { Actor } from "../ports.ts";
 import { documentActorOf } from "./actor.ts";
@@ -48,8 +48,8 @@ class AutomergeSegment implements Segment {
   }
 
   append(payload: Uint8Array): VerifiedChange {
-    // The chunk is made by the code that verifies it (change.test.ts compares it with Automerge's own), and applied:
-    // a writer and its readers run the same path.
+    // The chunk is made by the code that verifies it (change.test.ts compares it with Automerge's own), and
+    // applied: a writer and its readers run the same path.
     const change = encodeChange(this.#documentActor, this.#ticks, this.#head, payload);
     this.apply(change);
     return change;
@@ -60,8 +60,8 @@ class AutomergeSegment implements Segment {
   }
 
   /**
-   * The document takes changes some at a time: one by one each costs six times as much. Nothing depends on when, since
-   * a change was verified completely before it came here.
+   * The document takes changes some at a time: one by one each costs six times as much. Nothing depends on
+   * when, since a change was verified completely before it came here.
    */
   apply(change: VerifiedChange): void {
     this.#waiting.push(change.bytes as Automerge.Change);

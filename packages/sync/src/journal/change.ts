@@ -1,7 +1,7 @@
 // One tick of a journal as an Automerge change chunk, byte for byte what Automerge writes for a single
-// `put(root, "TICK", payload)` committed at time 0. A journal's changes have this one shape, so that a chunk is verified
-// completely before any document sees it: `applyChanges` checks no checksum, and 96 bytes of columns can expand to
-// 500,000 operations. Whatever deviates by a byte is refused.
+// `put(root, "TICK", payload)` committed at time 0. A journal's changes have this one shape, so that a chunk
+// is verified completely before any document sees it: `applyChanges` checks no checksum, and 96 bytes of
+// columns can expand to 500,000 operations. Whatever deviates by a byte is refused.
 //
 //   chunk    = magic(4) checksum(4) type(1) length contents          hash = SHA-256(type length contents)
 //   contents = deps actor seq startOp time message otherActors columns data

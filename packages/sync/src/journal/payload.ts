@@ -1,17 +1,20 @@
-// What one tick says: deltas, and what the writer says about its journal. Because the latter travels in the journal,
-// it takes effect at every reader after everything that was written before it, and never earlier.
+// What one tick says: deltas, and what the writer says about its journal. Because the latter travels in the
+// journal, it takes effect at every reader after everything that was written before it, and never earlier.
 //
 //   payload = entry…                 entry = kind(1) …
 //   1 delta:  length, record bytes (@holdfast/model codec)
 //   2 header: first entry of a segment: ticks of the segment before it, base
 //   3 base:   segments below it are retired: what lived in them has been written again
-//   4 floor:  member, counter, count, (counter, segment, ticks)…: incarnations of the member below `counter` are retired:
+//   4 floor:  member, counter, count, (counter, segment, ticks)…: incarnations of the member below `counter`
+//   are retired:
 //             what lived in them, up to these positions, has been written again
-//   16 and more: length, bytes: what later versions say of a journal; it lives as long as the segment that it stands in
+//   16 and more: length, bytes: what later versions say of a journal; it lives as long as the segment that it
+//   stands in
 // Numbers without a width are varints. Kinds are append-only.
 //
-// What a reader does not know, a kind or a delta that only later versions read, it passes over: the change stays whole in
-// its segment, in the store and on the way to others. What later versions want to outlive a segment is a delta.
+// What a reader does not know, a kind or a delta that only later versions read, it passes over: the change
+// stays whole in its segment, in the store and on the way to others. What later versions want to outlive a
+// segment is a delta.
 import { ByteReader, ByteWriter, isSessionFact, RECORD_BYTES_MAX } from "@holdfast/model";
 import { MEMBER_COUNT_MAX } from "../ports.ts";
 
@@ -91,7 +94,10 @@ export function encodePayload(entries: readonly Entry[]): Uint8Array {
   return scratch.copy();
 }
 
-/** The entries, every delta checked to be one, or framed as one; undefined when anything is not as above. Never throws. */
+/**
+ * The entries, every delta checked to be one, or framed as one; undefined when anything is not as above.
+ * Never throws.
+ */
 export function decodePayload(payload: Uint8Array): Entry[] | undefined {
   const input = new ByteReader(payload);
   const entries: Entry[] = [];

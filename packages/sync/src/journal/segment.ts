@@ -1,5 +1,6 @@
-// One segment of a writer's journal, as its writer or a reader holds it. Two implementations: an Automerge document
-// (automerge-segment.ts), and the bare hash chain (memory-segment.ts) for simulation; both pass compliance.ts.
+// One segment of a writer's journal, as its writer or a reader holds it. Two implementations: an Automerge
+// document (automerge-segment.ts), and the bare hash chain (memory-segment.ts) for simulation; both pass
+// compliance.ts.
 import type { Actor } from "../ports.ts";
 import type { ChangeRefusal, VerifiedChange } from "./change.ts";
 

@@ -1,15 +1,19 @@
-// What a member can read beyond the messages that every member of its protocol version reads, by name: each says so in its
-// greeting, and a writer uses what a name stands for only when every member of the cluster says it. A name never changes its
-// meaning and is never used again for another one.
+// What a member can read beyond the messages that every member of its protocol version reads, by name: each
+// says so in its greeting, and a writer uses what a name stands for only when every member of the cluster
+// says it. A name never changes its meaning and is never used again for another one.
 import type { MessageReader, MessageWriter } from "./bytes.ts";
 
 /**
- * Carries what it does not know: journal entries and session facts (journal/payload.ts), keys and values of the configuration
- * (configuration/entries.ts), message kinds and fields. Without it a member refuses them, and the peer with them.
+ * Carries what it does not know: journal entries and session facts (journal/payload.ts), keys and values of
+ * the configuration (configuration/entries.ts), message kinds and fields. Without it a member refuses them,
+ * and the peer with them.
  */
 export const CARRIES_UNKNOWN = "carries-unknown";
 
-/** Takes the list of members from the shared configuration: without it a member goes on with the list of its file. */
+/**
+ * Takes the list of members from the shared configuration: without it a member goes on with the list of its
+ * file.
+ */
 export const MEMBER_LISTS = "member-lists";
 
 /** Serves TCP and UDP: reads their services in the configuration, and their flows in the journals. */

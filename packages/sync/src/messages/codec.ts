@@ -1,7 +1,7 @@
-// Peer messages as bytes: kind (1 byte), then its fields. Integers are shortest LEB128, byte strings and lists carry
-// their length or count first. Decoding is total and strict: every length has a named limit, what a later
-// version added at the end is framed as fields (fields.ts), and one message has one encoding. A kind of a later version is
-// passed over.
+// Peer messages as bytes: kind (1 byte), then its fields. Integers are shortest LEB128, byte strings and
+// lists carry their length or count first. Decoding is total and strict: every length has a named limit, what
+// a later version added at the end is framed as fields (fields.ts), and one message has one encoding. A kind
+// of a later version is passed over.
 import { isIP } from "node:net";
 import { type Address, RECORD_BYTES_MAX, type SessionQuestion } from "@holdfast/model";
 import {

@@ -1,5 +1,6 @@
-// Fields that a later version added at the end of a message: number, length, bytes, by ascending number, each once. A reader
-// takes those that it knows and passes over the others; one that is not framed like this makes the message malformed.
+// Fields that a later version added at the end of a message: number, length, bytes, by ascending number, each
+// once. A reader takes those that it knows and passes over the others; one that is not framed like this makes
+// the message malformed.
 import type { MessageReader, MessageWriter } from "./bytes.ts";
 
 /** Fields behind the known ones of one message. */

@@ -1,7 +1,8 @@
-// What two members say before anything else on a new connection. Its layout is fixed for all versions to come: a
-// member must be able to tell an older or newer one why it is refused.
+// What two members say before anything else on a new connection. Its layout is fixed for all versions to
+// come: a member must be able to tell an older or newer one why it is refused.
 //
-//   greeting  kind 1 | "HFST" | versionLowest | versionHighest | cluster | name | number | numberCount | instance(16)
+//   greeting  kind 1 | "HFST" | versionLowest | versionHighest | cluster | name | number | numberCount |
+//   instance(16)
 //             fields (fields.ts): 1 capabilities
 //   accepted  kind 2
 //   refused   kind 3 | reason (stable word) | explanation
@@ -34,9 +35,15 @@ export interface Greeting {
   readonly memberNumber: number;
   /** How many member numbers the cluster has room for: slots differ when it differs. */
   readonly memberNumberCount: number;
-  /** Random, new at every start of the daemon: tells a restarted member from a second one with the same number. */
+  /**
+   * Random, new at every start of the daemon: tells a restarted member from a second one with the same
+   * number.
+   */
   readonly instance: Uint8Array;
-  /** Names of what it offers beyond the version (capabilities.ts); absent: it is older than they are, and offers none. */
+  /**
+   * Names of what it offers beyond the version (capabilities.ts); absent: it is older than they are, and
+   * offers none.
+   */
   readonly capabilities?: readonly string[];
 }
 

@@ -1,5 +1,5 @@
-// What was said to be on disk is there, whatever the disk does: it fails at any step, fills, reads badly, loses power,
-// and heals.
+// What was said to be on disk is there, whatever the disk does: it fails at any step, fills, reads badly,
+// loses power, and heals.
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { type Clock, type Logger, silentLogger, type Timer } from "@holdfast/model";

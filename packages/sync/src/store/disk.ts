@@ -1,4 +1,5 @@
-// What the store asks of a file system. A port: the store's tests give it disks that fail, fill, lose power and heal.
+// What the store asks of a file system. A port: the store's tests give it disks that fail, fill, lose power
+// and heal.
 import {
   constants,
   copyFile,
@@ -15,7 +16,10 @@ import {
 export interface DiskFile {
   /** All bytes, behind what stands there. A failure may have written a part. */
   append(bytes: Uint8Array): Promise<void>;
-  /** What was appended outlives a power failure. After a failure nothing is known of it, also when the next one succeeds. */
+  /**
+   * What was appended outlives a power failure. After a failure nothing is known of it, also when the next
+   * one succeeds.
+   */
   sync(): Promise<void>;
   close(): Promise<void>;
 }
@@ -36,7 +40,10 @@ export interface Disk {
   list(path: string): Promise<string[]>;
   size(path: string): Promise<number>;
   read(path: string): Promise<Buffer>;
-  /** Names made, renamed and removed in a directory outlive a power failure: to sync the file does not do that. */
+  /**
+   * Names made, renamed and removed in a directory outlive a power failure: to sync the file does not do
+   * that.
+   */
   syncDirectory(path: string): Promise<void>;
 }
 

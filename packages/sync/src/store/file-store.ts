@@ -1,7 +1,9 @@
-// Sessions and configuration on disk: one append-only file per journal segment, one per value, written behind.
+// Sessions and configuration on disk: one append-only file per journal segment, one per value, written
+// behind.
 //
-// Why not an embedded database: its one memory-mapped file dies with its process (SIGBUS) when it is cut short, and
-// damage anywhere costs everything. A journal is a sequence of appends that retires as a whole; a file is just that.
+// Why not an embedded database: its one memory-mapped file dies with its process (SIGBUS) when it is cut
+// short, and damage anywhere costs everything. A journal is a sequence of appends that retires as a whole; a
+// file is just that.
 import { join } from "node:path";
 import { type Clock, HoldfastError, type Logger, type Timer } from "@holdfast/model";
 import type { Actor, Store, StoredState, StoreState } from "../ports.ts";
@@ -23,7 +25,10 @@ import { firstOf, ValueFiles } from "./values.ts";
 export const STORE_QUEUE_BYTES_MAX = 64 * 1024 * 1024;
 /** How long operations gather before they are written together. */
 export const STORE_GATHER_MS = 50;
-/** Written files are forced to disk at most this often: a power failure costs the last seconds, a crash nothing. */
+/**
+ * Written files are forced to disk at most this often: a power failure costs the last seconds, a crash
+ * nothing.
+ */
 export const STORE_SYNC_PERIOD_MS = 2_000;
 /** After a failed write, how long no journal is written; values that wait are tried again so often. */
 export const STORE_RETRY_MS = 5_000;
@@ -69,7 +74,9 @@ export class FileStore implements Store {
   #writing: Promise<void> | undefined;
   #closed = false;
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
-  /** Ticks of each file that are written or queued; a file with a gap is absent until its segment begins anew. */
+  /**
+   * Ticks of each file that are written or queued; a file with a gap is absent until its segment begins anew.
+   */
   readonly #ticks = new Map<string, number>();
   #syncedAtMs = 0;
   #state: StoreState = { failure: undefined, brokenCount: 0 };
@@ -90,7 +97,8 @@ export class FileStore implements Store {
     } catch (cause) {
       throw unusable(options.directory, cause);
     }
-    // A disk that is full or read-only holds what this member wrote: it is read, and the member says that it cannot write.
+    // A disk that is full or read-only holds what this member wrote: it is read, and the member says that it
+    // cannot write.
     await store.#values.probe().catch((error: unknown) => {
       if (errorCodeOf(error) === "EACCES") throw unusable(options.directory, error);
       store.#failed("probe", error);
@@ -325,7 +333,10 @@ export class FileStore implements Store {
     await this.#journals.sync();
   }
 
-  /** A disk that is full or broken stops the writing for a while, never the member: the others hold the sessions. */
+  /**
+   * A disk that is full or broken stops the writing for a while, never the member: the others hold the
+   * sessions.
+   */
   #failed(what: string, error: unknown): void {
     this.#writeErrorCount++;
     this.#failedInRound ??= `${what}: ${errorCodeOf(error)}`;
@@ -357,7 +368,10 @@ export class FileStore implements Store {
     }
   }
 
-  /** The state has changed with this round, or not: while nothing can be tried nothing is known to be well again. */
+  /**
+   * The state has changed with this round, or not: while nothing can be tried nothing is known to be well
+   * again.
+   */
   #tell(): void {
     const isPaused = this.#clock.nowMs() < this.#pausedUntilMs || this.#values.unwrittenCount > 0;
     const failure = this.#failedInRound ?? (isPaused ? this.#state.failure : undefined);

@@ -1,5 +1,5 @@
-// The journal files of a store while it is written: appended to, forced to disk, dropped. A file that missed a byte gets no
-// further one, so that none has a gap.
+// The journal files of a store while it is written: appended to, forced to disk, dropped. A file that missed
+// a byte gets no further one, so that none has a gap.
 import { join } from "node:path";
 import type { Actor } from "../ports.ts";
 import type { Disk, DiskFile } from "./disk.ts";
@@ -40,7 +40,10 @@ export class JournalFiles {
     return this.#short.has(file) || this.#stuck.has(file);
   }
 
-  /** Throws what the disk throws; the file ends where it ended before, as far as the disk lets it. Returns the bytes. */
+  /**
+   * Throws what the disk throws; the file ends where it ended before, as far as the disk lets it. Returns the
+   * bytes.
+   */
   async append(file: string, begins: boolean, records: readonly Buffer[]): Promise<number> {
     if (begins) this.#short.delete(file);
     const bytes = Buffer.concat(begins ? [JOURNAL_MAGIC, ...records] : records);
@@ -57,7 +60,9 @@ export class JournalFiles {
     return bytes.length;
   }
 
-  /** Removes an actor's files below `base`. Throws what the disk throws; the others are removed all the same. */
+  /**
+   * Removes an actor's files below `base`. Throws what the disk throws; the others are removed all the same.
+   */
   async drop(actor: Actor, base: number): Promise<void> {
     let failure: { readonly error: unknown } | undefined;
     for (const file of await this.#disk.list(this.#directory)) {

@@ -1,9 +1,11 @@
-// What is broken is kept for whoever wants to look at it: NAME.broken-TIME beside its place, which nothing here reads,
-// appends to or removes.
+// What is broken is kept for whoever wants to look at it: NAME.broken-TIME beside its place, which nothing
+// here reads, appends to or removes.
 import { dirname } from "node:path";
 import { type Disk, errorCodeOf } from "./disk.ts";
 
-/** Files put aside in one directory. Beyond, a broken file stays where it is, and nothing is written to it. */
+/**
+ * Files put aside in one directory. Beyond, a broken file stays where it is, and nothing is written to it.
+ */
 export const BROKEN_FILE_COUNT_MAX = 256;
 const BROKEN = /\.broken-\d{8}T\d{6}Z(-\d+)?$/;
 

@@ -19,8 +19,9 @@ export const VALUE_DIRECTORY = "values";
 export interface ReadOptions {
   readonly disk?: Disk;
   /**
-   * Where broken files go, so that what is written later is found again. Without it nothing is changed. Only what never
-   * held anything (a value half written beside its place, a journal without its first record) is removed.
+   * Where broken files go, so that what is written later is found again. Without it nothing is changed. Only
+   * what never held anything (a value half written beside its place, a journal without its first record) is
+   * removed.
    */
   readonly attic?: Attic;
 }
@@ -28,7 +29,9 @@ export interface ReadOptions {
 export interface StoreContent extends StoredState {
   /** Bytes of each journal file that are good. */
   readonly goodBytes: ReadonlyMap<string, number>;
-  /** Broken files, journals and values, that could not be put aside: they must not be written to, nor removed. */
+  /**
+   * Broken files, journals and values, that could not be put aside: they must not be written to, nor removed.
+   */
   readonly stuck: ReadonlySet<string>;
   /** Files that are put aside, also those of earlier starts. */
   readonly brokenCount: number;

@@ -5,8 +5,8 @@
 //     | length | crc | kind | bytes …        length counts kind and bytes; crc32 covers them; big-endian
 //   values/NAME.value                magic "HFV1", crc32 of the rest, the rest
 //
-// A record that is torn or does not match its crc ends its file: what stands before it is kept. Every file stands
-// alone, so that damage costs one file.
+// A record that is torn or does not match its crc ends its file: what stands before it is kept. Every file
+// stands alone, so that damage costs one file.
 import { crc32 } from "node:zlib";
 import { CHANGE_BYTES_MAX } from "../ports.ts";
 
@@ -14,7 +14,9 @@ export const JOURNAL_MAGIC = Buffer.from("HFJ1");
 const VALUE_MAGIC = Buffer.from("HFV1");
 const RECORD_HEADER_BYTES = 8;
 const KIND = { change: 1, sealed: 2 } as const;
-/** A value larger than this is refused by `put`: values are small by contract, the configuration the largest. */
+/**
+ * A value larger than this is refused by `put`: values are small by contract, the configuration the largest.
+ */
 export const VALUE_BYTES_MAX = 16 * 1024 * 1024;
 /** A journal file beyond this is not one of ours: a segment ends at 256 ticks. */
 export const JOURNAL_FILE_BYTES_MAX = 512 * 1024 * 1024;

@@ -1,5 +1,5 @@
-// The small named values of a store: each in a file of its own, replaced whole. The last one of a name is tried again until
-// it is on disk, whatever the disk does meanwhile.
+// The small named values of a store: each in a file of its own, replaced whole. The last one of a name is
+// tried again until it is on disk, whatever the disk does meanwhile.
 import { join } from "node:path";
 import { type Disk, errorCodeOf } from "./disk.ts";
 import type { Attic } from "./put-aside.ts";

@@ -1,5 +1,5 @@
-// Who may be a peer: a pure judgement of a greeting. Reasons are stable words, for counters and for the other side;
-// explanations are for both logs and say what to do.
+// Who may be a peer: a pure judgement of a greeting. Reasons are stable words, for counters and for the other
+// side; explanations are for both logs and say what to do.
 import type { MemberName } from "@holdfast/model";
 import type { MemberIdentity } from "../certificates/identity.ts";
 import type { Greeting } from "../messages/greeting.ts";
@@ -15,7 +15,10 @@ export interface AdmissionContext {
   readonly certified: MemberIdentity | undefined;
   /** Whom this member dialled; undefined when it was dialled. */
   readonly expected: MemberName | undefined;
-  /** Numbers of the configured members, by name; undefined: the list is not known, a certificate of the cluster will do. */
+  /**
+   * Numbers of the configured members, by name; undefined: the list is not known, a certificate of the
+   * cluster will do.
+   */
   readonly configured: ReadonlyMap<MemberName, number> | undefined;
   /** Names that were taken out of the list. */
   readonly removed?: ReadonlySet<MemberName>;

@@ -1,4 +1,5 @@
-// Certificates that change while members run: links that are up stay, links that begin show and check the new ones.
+// Certificates that change while members run: links that are up stay, links that begin show and check the new
+// ones.
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { silentLogger, systemClock, systemRandom } from "@holdfast/model";

@@ -7,7 +7,9 @@ import type { PeerIdentity, PeerMessage, Transport } from "../ports.ts";
 export const COMPLIANCE_QUEUE_BYTES_MAX = 5 * 1024 * 1024;
 
 export interface TransportHarness {
-  /** A new transport of member `m<number>`, not started; numbers are 0 … 3, all configured with each other. */
+  /**
+   * A new transport of member `m<number>`, not started; numbers are 0 … 3, all configured with each other.
+   */
   member(number: number): Promise<Transport>;
   /** Bytes that are no message, on the link from one member to another. */
   sendGarbage(from: number, to: number): void;

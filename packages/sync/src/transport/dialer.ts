@@ -1,5 +1,6 @@
-// Keeps trying to reach one member: its addresses one after the other, overlapping (RFC 8305), the one that worked
-// last first; after a round that failed a pause that doubles, with jitter so that members do not dial in step.
+// Keeps trying to reach one member: its addresses one after the other, overlapping (RFC 8305), the one that
+// worked last first; after a round that failed a pause that doubles, with jitter so that members do not dial
+// in step.
 import type { Socket } from "node:net";
 import type { ConnectionOptions, PeerCertificate, TLSSocket } from "node:tls";
 import type { Clock, Logger, MemberName, Random, Timer } from "@holdfast/model";
@@ -198,8 +199,8 @@ export class Dialer {
 
   #tlsOptions(tls: MemberTls): ClientOptions & Pick<ConnectionOptions, "servername"> {
     const { member, clusterId } = this.#options;
-    // Identity is the name in the certificate, not the host name: addresses come and go. @types/ws has the wrong
-    // result type, hence the assertion.
+    // Identity is the name in the certificate, not the host name: addresses come and go. @types/ws has the
+    // wrong result type, hence the assertion.
     const checkServerIdentity = (_host: string, certificate: PeerCertificate): Error | undefined => {
       const identity = identityOfCertificate(new Uint8Array(certificate.raw));
       const isExpected = member === undefined || identity?.memberName === member;

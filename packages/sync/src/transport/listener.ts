@@ -1,5 +1,5 @@
-// Accepts connections of members: TLS 1.3 with a client certificate of the cluster's authority, then an HTTP upgrade,
-// then a Link. Not one byte of an unauthenticated peer reaches the HTTP parser.
+// Accepts connections of members: TLS 1.3 with a client certificate of the cluster's authority, then an HTTP
+// upgrade, then a Link. Not one byte of an unauthenticated peer reaches the HTTP parser.
 
 import { constants } from "node:crypto";
 import { createServer as createHttpServer, type Server as HttpServer } from "node:http";

@@ -1,6 +1,7 @@
-// Members of one process connected by function calls, on a clock and randomness that are parameters: the transport of
-// simulations and of tests. It keeps the promises of the real one (in order, authenticated, one link a pair, bounded
-// queue) and breaks links where a network would. Messages travel as bytes, so that a simulation runs the codec too.
+// Members of one process connected by function calls, on a clock and randomness that are parameters: the
+// transport of simulations and of tests. It keeps the promises of the real one (in order, authenticated, one
+// link a pair, bounded queue) and breaks links where a network would. Messages travel as bytes, so that a
+// simulation runs the codec too.
 import type { Clock, Random, Timer } from "@holdfast/model";
 import { decodePeerMessage, encodePeerMessage } from "../messages/codec.ts";
 import {
@@ -15,13 +16,20 @@ import type { Listing } from "./settings.ts";
 export interface MemoryNetworkOptions {
   readonly clock: Clock;
   readonly random: Random;
-  /** Time on the wire of one message, ms. Default 0.2 to 1, drawn from `random`. Order is kept all the same. */
+  /**
+   * Time on the wire of one message, ms. Default 0.2 to 1, drawn from `random`. Order is kept all the same.
+   */
   readonly delayMs?: (from: number, to: number) => number;
-  /** Chance of 0 … 1 that a message breaks its connection instead of arriving: a loss that TCP cannot hide. */
+  /**
+   * Chance of 0 … 1 that a message breaks its connection instead of arriving: a loss that TCP cannot hide.
+   */
   readonly breakChance?: number;
   /** How long both ends take to notice that a path is cut. Default 200 ms. */
   readonly detectMs?: number;
-  /** A receiver closes a link on which nothing came for this long, and none comes up meanwhile. Default: never. */
+  /**
+   * A receiver closes a link on which nothing came for this long, and none comes up meanwhile. Default:
+   * never.
+   */
   readonly silenceMs?: number;
   /** How long a pair takes to connect again. Default 50 ms. */
   readonly reconnectMs?: number;
@@ -90,7 +98,10 @@ export class MemoryNetwork {
     if (this.#cuts.delete(pairKey(a, b))) this.#reconnect(a, b);
   }
 
-  /** Splits the cluster: members of different groups cannot talk. Members that are in no group keep their links. */
+  /**
+   * Splits the cluster: members of different groups cannot talk. Members that are in no group keep their
+   * links.
+   */
   partition(...groups: readonly (readonly number[])[]): void {
     for (const [i, group] of groups.entries())
       for (const other of groups.slice(i + 1)) for (const a of group) for (const b of other) this.cut(a, b);

@@ -18,7 +18,10 @@ export interface ConfiguredMember {
   readonly addresses: readonly HostPort[];
 }
 
-/** Where a member that does not know the list yet finds somebody who does: an address, or a name to be resolved. */
+/**
+ * Where a member that does not know the list yet finds somebody who does: an address, or a name to be
+ * resolved.
+ */
 export interface JoinAddress {
   readonly host: string;
   /** 1 … 65535. */
@@ -32,8 +35,8 @@ export interface Listing {
   /** Names that were on the list: whoever comes as one of them is told so. */
   readonly removed?: readonly MemberName[];
   /**
-   * Not empty: this member does not know the list. These are dialled, one after the other, and whoever has a certificate
-   * of the cluster is believed to be a member.
+   * Not empty: this member does not know the list. These are dialled, one after the other, and whoever has a
+   * certificate of the cluster is believed to be a member.
    */
   readonly join?: readonly JoinAddress[];
 }
@@ -108,7 +111,9 @@ export const LINK_TIMING: LinkTiming = {
 
 /** Addresses of one member; further ones are ignored with a warning. */
 export const ADDRESS_COUNT_MAX = 16;
-/** Bytes handed to the socket and not yet taken by the kernel; what comes then waits in the link's own queue. */
+/**
+ * Bytes handed to the socket and not yet taken by the kernel; what comes then waits in the link's own queue.
+ */
 export const SOCKET_BYTES_MAX = 512 * 1024;
 /** Bytes received and not yet handled; beyond, the socket is paused and TCP slows the sender down. */
 export const INBOX_BYTES_MAX = 4 * 1024 * 1024;

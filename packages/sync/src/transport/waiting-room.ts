@@ -1,11 +1,14 @@
-// Connections between their TCP accept and their link: not authenticated yet, so anybody's. Each has an absolute time, since
-// one that sends a byte now and then is never idle; strangers share a bounded number of places, each source a few of them;
-// and members' configured addresses have places that no stranger can take.
+// Connections between their TCP accept and their link: not authenticated yet, so anybody's. Each has an
+// absolute time, since one that sends a byte now and then is never idle; strangers share a bounded number of
+// places, each source a few of them; and members' configured addresses have places that no stranger can take.
 import type { Socket } from "node:net";
 
 /** From the TCP accept to the upgraded connection, TLS handshake and certificate included. */
 export const WAITING_MS = 5_000;
-/** A place stays taken for this long at least: a source's handshakes cost processor, however soon they are given up. */
+/**
+ * A place stays taken for this long at least: a source's handshakes cost processor, however soon they are
+ * given up.
+ */
 const PLACE_MS = 1_000;
 /** Strangers' connections; beyond, a new one is closed at once. */
 export const STRANGER_COUNT_MAX = 128;

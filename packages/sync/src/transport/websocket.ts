@@ -1,5 +1,5 @@
-// The transport of the product: a full mesh of ws connections over TLS. Whichever of two members dials, one link a
-// pair is kept; every refusal is counted by reason and told to both logs.
+// The transport of the product: a full mesh of ws connections over TLS. Whichever of two members dials, one
+// link a pair is kept; every refusal is counted by reason and told to both logs.
 import type { MemberName } from "@holdfast/model";
 import type { WebSocket } from "ws";
 import { addressesOfCertificate, type CertifiedMember } from "../certificates/identity.ts";
@@ -78,7 +78,9 @@ export class WsTransport implements Transport {
   #lastMessage: PeerMessage | undefined;
   #lastBytes: Uint8Array = new Uint8Array(0);
 
-  /** Listening has begun when this resolves; nothing is dialled before `start`. Errors: SYNC_LISTEN_FAILED. */
+  /**
+   * Listening has begun when this resolves; nothing is dialled before `start`. Errors: SYNC_LISTEN_FAILED.
+   */
   static async open(options: WsTransportOptions): Promise<WsTransport> {
     const transport = new WsTransport(options);
     const isMember = (address: string) =>
@@ -380,8 +382,8 @@ export class WsTransport implements Transport {
   }
 
   /**
-   * Both dialled at the same time: both keep the link that the member with the smaller name dialled. An older link is
-   * another matter: the peer would not have made a second one, had it not lost the first.
+   * Both dialled at the same time: both keep the link that the member with the smaller name dialled. An older
+   * link is another matter: the peer would not have made a second one, had it not lost the first.
    */
   #keeps(existing: Link, link: Link): boolean {
     const sameInstance =

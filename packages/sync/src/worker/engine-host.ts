@@ -1,5 +1,5 @@
-// Puts the engine together with its transport, store and journals. The same in the worker thread and, for tests, in
-// the main one.
+// Puts the engine together with its transport, store and journals. The same in the worker thread and, for
+// tests, in the main one.
 import { type Clock, type Logger, LoopDelay, type Random, systemClock, systemRandom } from "@holdfast/model";
 import type { Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";

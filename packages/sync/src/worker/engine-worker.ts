@@ -1,4 +1,5 @@
-// Entry of the worker thread. It owns the engine, Automerge and the sockets; the main thread keeps its loop for packets.
+// Entry of the worker thread. It owns the engine, Automerge and the sockets; the main thread keeps its loop
+// for packets.
 import { parentPort } from "node:worker_threads";
 import { HoldfastError, type Logger } from "@holdfast/model";
 import type { Revocation } from "../certificates/revocation.ts";
@@ -51,7 +52,8 @@ control.on("message", (message: ToHost) => {
           say({ kind: "started", bound: started.bound });
         },
         (error: unknown) => {
-          // Anything but an operator's mistake is ours: the thread ends with it, and the main one hears "error".
+          // Anything but an operator's mistake is ours: the thread ends with it, and the main one hears
+          // "error".
           if (!(error instanceof HoldfastError)) throw error;
           say({ kind: "refused", code: error.code, details: error.details });
         },

@@ -1,5 +1,6 @@
-// The engine link over a MessagePort. Buffers move instead of being copied, and the receiving side hands messages on
-// in slices of time: a port delivers a thousand messages in one turn of the event loop if it is let.
+// The engine link over a MessagePort. Buffers move instead of being copied, and the receiving side hands
+// messages on in slices of time: a port delivers a thousand messages in one turn of the event loop if it is
+// let.
 import type { MessagePort, Transferable } from "node:worker_threads";
 import type { EngineLink } from "../ports.ts";
 

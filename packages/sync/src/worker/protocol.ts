@@ -1,4 +1,5 @@
-// What the main thread and the engine's thread say to each other beside the engine link: start, logs, counters, end.
+// What the main thread and the engine's thread say to each other beside the engine link: start, logs,
+// counters, end.
 import type { MessagePort } from "node:worker_threads";
 import type { Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";

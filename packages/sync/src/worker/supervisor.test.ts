@@ -1,4 +1,5 @@
-// When the engine's thread is given up: it crashes again and again, or gives no sign of life. Real threads, a clock by hand.
+// When the engine's thread is given up: it crashes again and again, or gives no sign of life. Real threads, a
+// clock by hand.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type Clock, type HoldfastError, silentLogger, systemClock, type Timer } from "@holdfast/model";

@@ -1,7 +1,7 @@
-// Keeps the engine's thread running. When it crashes a new one takes its place, with a new link, and whoever holds the
-// view is told to write again what it knows. When it crashes too often, or hangs, it is given up: the daemon has to end, since
-// a member without replication would stay not ready for ever. Packets are forwarded all the while: nothing here is in
-// their way.
+// Keeps the engine's thread running. When it crashes a new one takes its place, with a new link, and whoever
+// holds the view is told to write again what it knows. When it crashes too often, or hangs, it is given up:
+// the daemon has to end, since a member without replication would stay not ready for ever. Packets are
+// forwarded all the while: nothing here is in their way.
 import { MessageChannel, Worker } from "node:worker_threads";
 import { type Clock, type ErrorCode, HoldfastError, type Logger, type Timer } from "@holdfast/model";
 import type { Revocation } from "../certificates/revocation.ts";
@@ -18,8 +18,8 @@ const RESTART_PAUSE_MS = 100;
 /** How long a stop may take before the thread is ended. */
 const STOP_LIMIT_MS = 5_000;
 /**
- * Every so often the thread is asked for a sign of life. What counts is how often it did not answer, not for how long: a
- * process that stood still as a whole (SIGSTOP, a suspended machine) asks once after it.
+ * Every so often the thread is asked for a sign of life. What counts is how often it did not answer, not for
+ * how long: a process that stood still as a whole (SIGSTOP, a suspended machine) asks once after it.
  */
 export const BEAT_PERIOD_MS = 1_000;
 /** Without an answer to so many the thread counts as hung, and the member is not ready. */

@@ -1,5 +1,5 @@
-// A disk in memory that fails, fills, loses power at any step, and heals, as the test says. It knows what a real one
-// forgets: bytes that were not synced, and names in a directory that was not.
+// A disk in memory that fails, fills, loses power at any step, and heals, as the test says. It knows what a
+// real one forgets: bytes that were not synced, and names in a directory that was not.
 import { basename, dirname } from "node:path";
 import type { Disk, DiskFile } from "../disk.ts";
 
@@ -31,7 +31,10 @@ export class PlayedDisk {
     return this.#off;
   }
 
-  /** The machine starts again. `luck`: 0 … 1 for each file and directory, how much of what was not synced survived. */
+  /**
+   * The machine starts again. `luck`: 0 … 1 for each file and directory, how much of what was not synced
+   * survived.
+   */
   restart(luck: () => number): void {
     for (const [directory, names] of this.#current) {
       const kept = luck() < 0.5 ? (this.#synced.get(directory) ?? new Map<string, Inode>()) : names;
