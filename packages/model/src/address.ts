@@ -19,7 +19,10 @@ export function familyOf(address: Address): AddressFamily {
 export const IPV4_ADDRESS_SIZE = 4;
 export const IPV6_ADDRESS_SIZE = 16;
 
-/** The canonical form of what an operator wrote. Throws ADDRESS_INVALID; a zone (%eth0) or a prefix is invalid too. */
+/**
+ * The canonical form of what an operator wrote. Throws ADDRESS_INVALID; a zone (%eth0) or a prefix is invalid
+ * too.
+ */
 export function parseAddress(text: string): Address {
   const bytes = text.includes(":") ? ipv6Bytes(text) : ipv4Bytes(text);
   if (bytes === undefined || isIpv4Mapped(bytes)) throw new HoldfastError("ADDRESS_INVALID", { text });
@@ -27,8 +30,8 @@ export function parseAddress(text: string): Address {
 }
 
 /**
- * The address in bytes[offset, offset + size), size 4 or 16. Total: any bytes have a text. An IPv4-mapped one is
- * written in hexadecimal groups and equals nothing that `parseAddress` makes.
+ * The address in bytes[offset, offset + size), size 4 or 16. Total: any bytes have a text. An IPv4-mapped one
+ * is written in hexadecimal groups and equals nothing that `parseAddress` makes.
  */
 export function addressFromBytes(
   bytes: Uint8Array,
@@ -107,7 +110,10 @@ function groupsOf(text: string): number[] | undefined {
   return groups;
 }
 
-/** RFC 5952 §4: lower case, no leading zeros, "::" for the longest run of two or more zero groups, the first of equals. */
+/**
+ * RFC 5952 §4: lower case, no leading zeros, "::" for the longest run of two or more zero groups, the first
+ * of equals.
+ */
 function ipv6Text(groups: readonly number[]): string {
   let best = -1;
   let bestLength = 1;

@@ -1,4 +1,5 @@
-// How routers are told of a VIP, by the rank that a member has for it: a service's own words beside the default ones.
+// How routers are told of a VIP, by the rank that a member has for it: a service's own words beside the
+// default ones.
 
 /** Ranks with attributes of their own; the last one's hold for all behind it. */
 export const RANK_COUNT_MAX = 8;
@@ -11,7 +12,10 @@ const UINT16_MAX = 0xffff;
 
 /** What a route carries beside its next hop, which is the session's own address. */
 export interface RouteAttributes {
-  /** RFC 4271 §5.1.4, 0 … 4,294,967,295; lower is better. Left out: none is sent, which routers take for the best. */
+  /**
+   * RFC 4271 §5.1.4, 0 … 4,294,967,295; lower is better. Left out: none is sent, which routers take for the
+   * best.
+   */
   readonly med?: number;
   /** How often the own AS is put before the path once more, 0 … 16. */
   readonly prepend?: number;

@@ -7,7 +7,9 @@ export interface Timer {
 export interface Clock {
   /** Monotonic milliseconds with a fraction; the origin is arbitrary and differs between members. */
   nowMs(): number;
-  /** Wall-clock milliseconds since the Unix epoch. It may jump; nothing but display and logs may rely on it. */
+  /**
+   * Wall-clock milliseconds since the Unix epoch. It may jump; nothing but display and logs may rely on it.
+   */
   wallMs(): number;
   /** Runs `action` once, at least `delayMs` from now. */
   after(delayMs: number, action: () => void): Timer;

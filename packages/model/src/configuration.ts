@@ -3,7 +3,9 @@ import type { Address } from "./address.ts";
 import type { MemberName } from "./ownership.ts";
 import type { Service, ServiceId } from "./service.ts";
 
-/** One change of the configuration that all members share: it applies whole or not at all, at every member. */
+/**
+ * One change of the configuration that all members share: it applies whole or not at all, at every member.
+ */
 export interface ConfigurationChange {
   /** Services as they shall be: made, or put in place of what they were. */
   readonly put?: readonly Service[];
@@ -11,8 +13,8 @@ export interface ConfigurationChange {
   /** What a member's file says from now on: the memory that its next version is compared with. */
   readonly file?: FileMemory;
   /**
-   * It gives way to all that any member has said of the same things: what the file of a member says that knows nothing
-   * of the cluster yet.
+   * It gives way to all that any member has said of the same things: what the file of a member says that
+   * knows nothing of the cluster yet.
    */
   readonly isFirst?: boolean;
 }
@@ -24,8 +26,8 @@ export interface FileMemory {
 }
 
 /**
- * What is remembered of a service in a file: enough to tell what the next version changed, and little, since all members
- * keep it for each of them. Digests are hexadecimal; what they are of is the writer's business.
+ * What is remembered of a service in a file: enough to tell what the next version changed, and little, since
+ * all members keep it for each of them. Digests are hexadecimal; what they are of is the writer's business.
  */
 export interface FileImage {
   /** A digest a field. */

@@ -12,8 +12,8 @@ export interface ErrorEntry {
 }
 
 /**
- * Codes are append-only: one that was published never changes its meaning. docs/errors.md lists them all. Here
- * they stand by subsystem; a new one goes behind the last of its own.
+ * Codes are append-only: one that was published never changes its meaning. docs/errors.md lists them all.
+ * Here they stand by subsystem; a new one goes behind the last of its own.
  */
 export const ERROR_CATALOGUE = {
   // The configuration file and the start

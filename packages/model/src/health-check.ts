@@ -46,7 +46,10 @@ const KINDS_OF: Readonly<Record<string, readonly HealthKind[]>> = {
 /** A request line and a header must stay one. */
 const PATH = /^\/[\x21-\x7e]*$/;
 
-/** Why a check cannot be taken, for operators; undefined when it can. Of anything: what members tell each other, too. */
+/**
+ * Why a check cannot be taken, for operators; undefined when it can. Of anything: what members tell each
+ * other, too.
+ */
 export function healthCheckProblem(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     return "healthCheck must be an object";

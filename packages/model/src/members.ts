@@ -1,5 +1,5 @@
-// Who belongs to the cluster: one list, which may change while everything runs. Whoever needs it takes it from here and
-// hears of every change; nobody keeps a copy of its own.
+// Who belongs to the cluster: one list, which may change while everything runs. Whoever needs it takes it
+// from here and hears of every change; nobody keeps a copy of its own.
 import type { Address } from "./address.ts";
 import type { MemberName } from "./ownership.ts";
 

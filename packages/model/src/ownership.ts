@@ -18,10 +18,12 @@ export interface VipDuty {
   readonly vip: Address;
   readonly owned: boolean;
   /**
-   * 0 while this member owns it; else its place behind the owner, 1 for the first successor, …; undefined: it could not
-   * take it (not ready, not on its network). Who drains stands last.
+   * 0 while this member owns it; else its place behind the owner, 1 for the first successor, …; undefined: it
+   * could not take it (not ready, not on its network). Who drains stands last.
    */
   readonly rank: number | undefined;
-  /** The member to which a dead daemon's data plane sends newcomers: first candidate that is not this member. */
+  /**
+   * The member to which a dead daemon's data plane sends newcomers: first candidate that is not this member.
+   */
   readonly successor: MemberName | undefined;
 }

@@ -1,5 +1,6 @@
-// Where an association is at its endpoint. The protocol is the service's, and stands beside these in every key that is
-// shared by protocols; what belongs to one protocol alone (a room of the slow path) needs no reminder.
+// Where an association is at its endpoint. The protocol is the service's, and stands beside these in every
+// key that is shared by protocols; what belongs to one protocol alone (a room of the slow path) needs no
+// reminder.
 import type { Address } from "./address.ts";
 
 /** Where an endpoint listens. */

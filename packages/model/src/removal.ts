@@ -3,7 +3,10 @@ import type { Endpoint } from "./service.ts";
 
 /** What happens to the associations of an endpoint that leaves its service's list. */
 export interface EndpointRemoval {
-  /** `drain`: they live on until they end, the endpoint dies, or the grace has passed; `end`: they end at once. */
+  /**
+   * `drain`: they live on until they end, the endpoint dies, or the grace has passed; `end`: they end at
+   * once.
+   */
   readonly mode: "drain" | "end";
   readonly graceS: number;
 }
@@ -24,6 +27,9 @@ export interface Removal {
 export interface LeavingEndpoint extends Endpoint, Removal {}
 
 export interface ServiceRemoval extends Removal {
-  /** `change`: it may come back at once (LoxiLB's clients delete and post), and is served as before; `drain`: takes nothing new. */
+  /**
+   * `change`: it may come back at once (LoxiLB's clients delete and post), and is served as before; `drain`:
+   * takes nothing new.
+   */
   readonly mode: "change" | "drain";
 }

@@ -1,4 +1,5 @@
-// Which services cannot stand beside each other: two of one protocol that claim the same port of the same VIP.
+// Which services cannot stand beside each other: two of one protocol that claim the same port of the same
+// VIP.
 import type { Address } from "./address.ts";
 import type { Protocol, Service, ServiceId } from "./service.ts";
 
@@ -13,7 +14,10 @@ export interface ServiceConflict {
   readonly service: ServiceId;
 }
 
-/** The first VIP of `service`, in its order, whose port another service of its protocol has; one of its own id is itself. */
+/**
+ * The first VIP of `service`, in its order, whose port another service of its protocol has; one of its own id
+ * is itself.
+ */
 export function conflictOf(service: Claim, others: Iterable<Claim>): ServiceConflict | undefined {
   return conflictsOf(service, others)[0];
 }

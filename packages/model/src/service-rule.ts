@@ -1,4 +1,5 @@
-// Which addresses a service may have. One rule for every way in: the file, both APIs, and what other members replicate.
+// Which addresses a service may have. One rule for every way in: the file, both APIs, and what other members
+// replicate.
 import { type Address, addressBytes, familyOf } from "./address.ts";
 import { HoldfastError } from "./errors.ts";
 import { addressesOfEndpoint, type Service, type ServiceId } from "./service.ts";
@@ -37,8 +38,9 @@ function unusable6(bytes: Uint8Array): string | undefined {
 export type Scope = "global" | "private" | "unusable";
 
 /**
- * The scope as SCTP stacks see it (Linux `sctp_v4_scope`, `sctp_v6_scope`): of a peer whose INIT came from a global
- * address they leave private ones out. 100.64/10 and unique local IPv6 addresses count as global there.
+ * The scope as SCTP stacks see it (Linux `sctp_v4_scope`, `sctp_v6_scope`): of a peer whose INIT came from a
+ * global address they leave private ones out. 100.64/10 and unique local IPv6 addresses count as global
+ * there.
  */
 export function scopeOf(address: Address): Scope {
   const [a = 0, b = 0, c = 0] = addressBytes(address);
@@ -87,7 +89,10 @@ export function holderProblem(vip: Address, holder: AddressHolder | undefined): 
 
 type Addresses = Pick<Service, "id" | "vips" | "endpoints">;
 
-/** A clash between the addresses of services alone: the same at every member. The service itself may be among `others`. */
+/**
+ * A clash between the addresses of services alone: the same at every member. The service itself may be among
+ * `others`.
+ */
 export function serviceAddressProblem(
   service: Addresses,
   others: Iterable<Addresses>,
@@ -130,7 +135,9 @@ export function serviceProblem(
   return undefined;
 }
 
-/** Services that were replicated and break the rule: of two that clash the one with the smaller id is served. */
+/**
+ * Services that were replicated and break the rule: of two that clash the one with the smaller id is served.
+ */
 export function unservableServices(services: readonly Service[]): ReadonlyMap<ServiceId, HoldfastError> {
   const refused = new Map<ServiceId, HoldfastError>();
   const vips = new Map<Address, ServiceId>();

@@ -5,7 +5,10 @@ import type { HealthCheck } from "./health-check.ts";
 import type { PlainIdle, ReplicatePolicy } from "./plain/service.ts";
 import type { EndpointRemoval, LeavingEndpoint, ServiceRemoval } from "./removal.ts";
 
-/** IANA protocol number, 1 … 255. It is part of every key: two protocols on one port of one VIP have nothing in common. */
+/**
+ * IANA protocol number, 1 … 255. It is part of every key: two protocols on one port of one VIP have nothing
+ * in common.
+ */
 export type Protocol = number;
 export const PROTOCOL_SCTP: Protocol = 132;
 export const PROTOCOL_TCP: Protocol = 6;
@@ -125,7 +128,9 @@ export interface Service {
   readonly allowedSources?: readonly string[];
   /** Withdraw the VIPs while no endpoint is healthy. */
   readonly withdrawWhenDown: boolean;
-  /** Whether the endpoint sees the client's own port: if it can be, only then, or as it comes. Absent: `keep`. */
+  /**
+   * Whether the endpoint sees the client's own port: if it can be, only then, or as it comes. Absent: `keep`.
+   */
   readonly natPort?: NatPortPolicy;
   /** An INIT from an endpoint's own address and port goes to the first of `peers` that answers. */
   readonly endpointsMayBegin?: boolean;

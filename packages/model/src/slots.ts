@@ -5,7 +5,9 @@
 export const MEMBER_NUMBER_COUNT_DEFAULT = 8;
 export const MEMBER_NUMBER_COUNT_MAX = 64;
 
-/** The number (0 … count - 1) of the member that allocates `natPort`, and that is asked about it on a miss. */
+/**
+ * The number (0 … count - 1) of the member that allocates `natPort`, and that is asked about it on a miss.
+ */
 export function memberNumberOfPort(natPort: number, memberNumberCount: number): number {
   return natPort & (memberNumberCount - 1);
 }

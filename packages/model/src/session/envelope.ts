@@ -24,8 +24,8 @@ export function joinIdentity(
 }
 
 /**
- * Which of two ends stays: first the one that saw the later commit, since an end of an earlier generation says nothing
- * about a later one; then a verified one before a time-out; then the time-out that saw more.
+ * Which of two ends stays: first the one that saw the later commit, since an end of an earlier generation
+ * says nothing about a later one; then a verified one before a time-out; then the time-out that saw more.
  */
 export function compareEnds(a: End, b: End): number {
   return (

@@ -1,4 +1,5 @@
-// The name of a session: two members that see the same INIT, also from different addresses, must give the same.
+// The name of a session: two members that see the same INIT, also from different addresses, must give the
+// same.
 import { parse, v5 } from "uuid";
 import type { Address } from "../address.ts";
 import type { ServiceId } from "../service.ts";
@@ -12,8 +13,8 @@ const namespace = Uint8Array.from(parse(SESSION_NAMESPACE));
 const id = new Uint8Array(16);
 
 /**
- * uuid v5 of service, client port, initiate tag and the smallest (by code unit) of the INIT's source and the addresses
- * it lists, before any filter: a retransmitted INIT may come from another source (RFC 9260 §5.1.2).
+ * uuid v5 of service, client port, initiate tag and the smallest (by code unit) of the INIT's source and the
+ * addresses it lists, before any filter: a retransmitted INIT may come from another source (RFC 9260 §5.1.2).
  */
 export function sessionIdOf(
   serviceId: ServiceId,
@@ -58,7 +59,10 @@ const HEX_DIGITS = Uint8Array.from("0123456789abcdef", (digit) => digit.charCode
 /** 8-4-4-4-12 digits, the hyphens in place. */
 const text = Buffer.from("00000000-0000-0000-0000-000000000000", "latin1");
 
-/** One flat string: put together from pieces it would keep a kilobyte of them alive, and every session has one. */
+/**
+ * One flat string: put together from pieces it would keep a kilobyte of them alive, and every session has
+ * one.
+ */
 export function sessionIdFromBytes(bytes: Uint8Array, offset = 0): SessionId {
   let at = 0;
   for (let i = 0; i < 16; i++) {

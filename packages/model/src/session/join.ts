@@ -1,9 +1,9 @@
-// The join of two session records, or of a record and a delta: associative, commutative, idempotent. What members end
-// with depends on the set of facts alone, not on their order, their number or their route. A record joins as its envelope
-// (envelope.ts) and the body of its protocol (sctp/body.ts) do, each for itself.
+// The join of two session records, or of a record and a delta: associative, commutative, idempotent. What
+// members end with depends on the set of facts alone, not on their order, their number or their route. A
+// record joins as its envelope (envelope.ts) and the body of its protocol (sctp/body.ts) do, each for itself.
 //
-// Bounded sets keep their laws because what stays is chosen by immutable keys (candidate.ts, generation.ts): an element
-// that k better ones displaced is displaced in every greater set as well.
+// Bounded sets keep their laws because what stays is chosen by immutable keys (candidate.ts, generation.ts):
+// an element that k better ones displaced is displaced in every greater set as well.
 import { PROTOCOL_SCTP } from "../service.ts";
 import { joinEnds, joinIdentity, NEVER } from "./envelope.ts";
 import type { SessionDelta, SessionId, SessionRecord } from "./record.ts";
@@ -12,7 +12,10 @@ import { EMPTY_BODY, joinBody } from "./sctp/body.ts";
 export { compareEnds, isIdentified } from "./envelope.ts";
 export { compareCommits } from "./sctp/body.ts";
 
-/** The record that knows nothing: the least element. Its identity (service id "" and client port 0) is unknown. */
+/**
+ * The record that knows nothing: the least element. Its identity (service id "" and client port 0) is
+ * unknown.
+ */
 export function emptyRecord(id: SessionId): SessionRecord {
   const { clients, generations, commit, heard } = EMPTY_BODY;
   return {

@@ -1,4 +1,5 @@
-// Total orders for tie-breaks. Text is compared by code unit, so that every member agrees whatever its locale.
+// Total orders for tie-breaks. Text is compared by code unit, so that every member agrees whatever its
+// locale.
 
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
@@ -14,7 +15,10 @@ export function compareTexts(a: readonly string[], b: readonly string[]): number
   return a.length - b.length;
 }
 
-/** The smallest `count` of a sorted union of two sorted sets without duplicates. Returns `a` when nothing is new. */
+/**
+ * The smallest `count` of a sorted union of two sorted sets without duplicates. Returns `a` when nothing is
+ * new.
+ */
 export function joinSortedTexts(
   a: readonly string[],
   b: readonly string[],

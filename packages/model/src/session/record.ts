@@ -1,6 +1,6 @@
-// The replicated record of one session: a state-based CRDT of an envelope, which all protocols share, and a body of its
-// protocol. It holds facts that change a few times in a session's life; what changes with every packet (counters, last
-// seen) stays with the member that sees it.
+// The replicated record of one session: a state-based CRDT of an envelope, which all protocols share, and a
+// body of its protocol. It holds facts that change a few times in a session's life; what changes with every
+// packet (counters, last seen) stays with the member that sees it.
 //
 // Every field joins by meaning (see join.ts): sets by union, phases by their lattice, epochs by maximum,
 // and what is left by an explicit tie-break. A *delta* is a record with only the facts that are new, so
@@ -10,8 +10,8 @@ import type { Protocol, ServiceId } from "../service.ts";
 
 /**
  * uuid v5 of service, client port, first initiate tag and the smallest of source and listed addresses before
- * filtering: a retransmitted INIT may come from another address (RFC 9260 §5.1.2), and two members that see it
- * must name the same session.
+ * filtering: a retransmitted INIT may come from another address (RFC 9260 §5.1.2), and two members that see
+ * it must name the same session.
  */
 export type SessionId = string;
 
@@ -34,7 +34,10 @@ export type Phase = (typeof PHASES)[number];
 export type CandidateKey = string;
 
 export const PENDING_GENERATION_COUNT_MAX = 4;
-/** An INIT and its retransmissions (RFC 9260 §16, Max.Init.Retransmits 8): some stacks answer each with a new tag. */
+/**
+ * An INIT and its retransmissions (RFC 9260 §16, Max.Init.Retransmits 8): some stacks answer each with a new
+ * tag.
+ */
 export const CANDIDATE_COUNT_MAX_PER_MEMBER = 9;
 /** Candidates of one generation over all members; the smallest keys stay. */
 export const CANDIDATE_COUNT_MAX = 32;
@@ -43,7 +46,9 @@ export const CLIENT_ADDRESS_COUNT_MAX = 16;
 /** Addresses of one endpoint in one association. */
 export const ENDPOINT_ADDRESS_COUNT_MAX = 8;
 
-/** One answer (INIT-ACK) of one endpoint to one INIT. Immutable once made, except `echoed`, which only rises. */
+/**
+ * One answer (INIT-ACK) of one endpoint to one INIT. Immutable once made, except `echoed`, which only rises.
+ */
 export interface Candidate {
   /** Number of the member that allocated the NAT port. */
   readonly member: number;
@@ -53,8 +58,8 @@ export interface Candidate {
   /** The endpoint's initiate tag from its INIT-ACK; 0 while only the INIT was forwarded. */
   readonly endpointTag: Tag;
   /**
-   * The endpoint's addresses in this association, as its INIT-ACKs told (source and list); union. Empty: the one that it
-   * is configured with. They are this session's alone: nothing else follows from them.
+   * The endpoint's addresses in this association, as its INIT-ACKs told (source and list); union. Empty: the
+   * one that it is configured with. They are this session's alone: nothing else follows from them.
    */
   readonly endpointAddresses: readonly Address[];
   /** A COOKIE-ECHO carried this candidate's tag. */
@@ -65,10 +70,10 @@ export interface Candidate {
 export interface Generation {
   readonly clientTag: Tag;
   /**
-   * Which INIT of this session it was: 1 + the greatest that its creator knew of; absent is 1. `SessionTable.apply`
-   * fills it in, and of two INITs that two members saw at once, and gave the same one, a COOKIE-ECHO makes the later.
-   * Of more than PENDING_GENERATION_COUNT_MAX generations the greatest (ordinal, tag) stay; of two observations of one
-   * tag the one with the greater ordinal stays, equal ones are joined.
+   * Which INIT of this session it was: 1 + the greatest that its creator knew of; absent is 1.
+   * `SessionTable.apply` fills it in, and of two INITs that two members saw at once, and gave the same one, a
+   * COOKIE-ECHO makes the later. Of more than PENDING_GENERATION_COUNT_MAX generations the greatest (ordinal,
+   * tag) stay; of two observations of one tag the one with the greater ordinal stays, equal ones are joined.
    */
   readonly ordinal?: number;
   /** Which VIP the INIT arrived on (0 … 3) and from where; of two observations the smaller pair wins. */
@@ -83,13 +88,15 @@ export interface Generation {
   /** Tag-verified ABORT of this generation alone. */
   readonly aborted: boolean;
   /**
-   * Bits by VIP index: the address paired with the VIP has had a HEARTBEAT and did not prove itself, so that the next one
-   * goes elsewhere, whichever member forwards it. Union; absent is 0.
+   * Bits by VIP index: the address paired with the VIP has had a HEARTBEAT and did not prove itself, so that
+   * the next one goes elsewhere, whichever member forwards it. Union; absent is 0.
    */
   readonly probedVips?: number;
 }
 
-/** Which generation and candidate the endpoint has shown to be in force. The greater (epoch, tag, key) wins. */
+/**
+ * Which generation and candidate the endpoint has shown to be in force. The greater (epoch, tag, key) wins.
+ */
 export interface Commit {
   /** 1 for the first; raised when tag-valid endpoint traffic contradicts the record, or by a restart. */
   readonly epoch: number;
@@ -126,8 +133,8 @@ export type EndCause =
   | "resetByEndpoint";
 
 /**
- * An end. Verified ends and an operator's removal absorb; a time-out names the phase and activity that it saw and
- * loses to any higher, or else the silent half of a partition would kill what the other half carries.
+ * An end. Verified ends and an operator's removal absorb; a time-out names the phase and activity that it saw
+ * and loses to any higher, or else the silent half of a partition would kill what the other half carries.
  */
 export interface End {
   readonly cause: EndCause;
@@ -155,14 +162,20 @@ export interface SessionEnvelope {
 export interface SctpBody {
   /** Client addresses: source and listed, after the filter. true once a tag-valid packet came from it. */
   readonly clients: ReadonlyMap<Address, boolean>;
-  /** The latest INITs by client tag, at most PENDING_GENERATION_COUNT_MAX; the committed one usually among them. */
+  /**
+   * The latest INITs by client tag, at most PENDING_GENERATION_COUNT_MAX; the committed one usually among
+   * them.
+   */
   readonly generations: ReadonlyMap<Tag, Generation>;
   readonly commit: Commit | undefined;
   /** By VIP index. */
   readonly heard: ReadonlyMap<number, Heard>;
 }
 
-/** A session that this version knows all of: SCTP's. Those of other protocols are carried as bytes (codec/foreign.ts). */
+/**
+ * A session that this version knows all of: SCTP's. Those of other protocols are carried as bytes
+ * (codec/foreign.ts).
+ */
 export interface SessionRecord extends SessionEnvelope, SctpBody {}
 
 /** Facts to join into a record; everything but the id may be absent. Identity comes with the first delta. */

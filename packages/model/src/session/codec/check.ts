@@ -1,4 +1,5 @@
-// Checking without decoding. Nothing is made of what is read; `isSession` and `decodeSession` accept the same bytes.
+// Checking without decoding. Nothing is made of what is read; `isSession` and `decodeSession` accept the same
+// bytes.
 import { IPV6_ADDRESS_SIZE } from "../../address.ts";
 import { PROTOCOL_SCTP } from "../../service.ts";
 import { ByteReader } from "../bytes.ts";

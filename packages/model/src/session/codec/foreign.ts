@@ -1,13 +1,14 @@
-// Facts of later versions about a session, or about something else with an id of the same form. Their frame is fixed for
-// all versions to come, so that a member which cannot read them checks them, keeps them, and hands them on byte for byte:
+// Facts of later versions about a session, or about something else with an id of the same form. Their frame
+// is fixed for all versions to come, so that a member which cannot read them checks them, keeps them, and
+// hands them on byte for byte:
 //
 //   foreign record = id(16) flags(1) protocol(1) service clientPort(2) [createdAt] [activity] [end] body
 //   further fact   = id(16) 0 kind(1, not 0) marks(1) body
 //
-// A foreign record is one of another protocol: fields before the body as of format.ts, with its flags; identity always there.
-// A further fact says something about a record, of whatever protocol, and lives as long as that. The lowest bit of its
-// marks: it says that what the id names has ended for good. What a body says, and how two bodies join, only those know who
-// write them; here they are a set of byte strings.
+// A foreign record is one of another protocol: fields before the body as of format.ts, with its flags;
+// identity always there. A further fact says something about a record, of whatever protocol, and lives as
+// long as that. The lowest bit of its marks: it says that what the id names has ended for good. What a body
+// says, and how two bodies join, only those know who write them; here they are a set of byte strings.
 import { PROTOCOL_SCTP, serviceIdOf } from "../../service.ts";
 import { ByteReader, ipv4Text } from "../bytes.ts";
 import { NEVER } from "../envelope.ts";
@@ -43,7 +44,10 @@ export interface ForeignFact {
   readonly end: "final" | number | undefined;
 }
 
-/** What can be told of a fact that cannot be read; undefined: it is none, or its frame is broken. Never throws. */
+/**
+ * What can be told of a fact that cannot be read; undefined: it is none, or its frame is broken. Never
+ * throws.
+ */
 export function foreignFactOf(bytes: Uint8Array): ForeignFact | undefined {
   if (bytes.length > RECORD_BYTES_MAX) return undefined;
   const input = new ByteReader(bytes);
@@ -77,7 +81,9 @@ function foreignRecord(input: ByteReader, id: SessionId, flags: number): Foreign
   return { isRecord: true, envelope, activity, end: isFinal ? "final" : activitySeen };
 }
 
-/** The session that facts about one id are of, joined as envelopes are; undefined: no record is among them. */
+/**
+ * The session that facts about one id are of, joined as envelopes are; undefined: no record is among them.
+ */
 export function foreignSessionOf(facts: readonly ForeignFact[]): ForeignSession | undefined {
   const activity = facts.reduce((most, fact) => Math.max(most, fact.activity), 0);
   let session: ForeignSession | undefined;

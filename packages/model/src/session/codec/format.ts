@@ -1,11 +1,13 @@
-// The compact form of records and deltas, and at once their canonical form: equal records have equal bytes, whatever
-// the order in which their maps were filled. A record takes 100–250 bytes.
+// The compact form of records and deltas, and at once their canonical form: equal records have equal bytes,
+// whatever the order in which their maps were filled. A record takes 100–250 bytes.
 //
-//   record     = id(16) flags(1) [identity] [createdAt] [clients] [generations] [commit] [heard] [activity] [end]
+//   record     = id(16) flags(1) [identity] [createdAt] [clients] [generations] [commit] [heard] [activity]
+//   [end]
 //   identity   = protocol(1) service clientPort(2)
 //   service    = 4 ipv4(4) port(2) | 6 ipv6(16) port(2) | 0 text
 //   address    = 0 text | 4 ipv4(4) | 6 ipv6(16) | 16+i: the i-th address written in full before (i < 224)
-//   generation = tag(4) ordinal flags(1: aborted, phase in 3 bits, probed VIPs in 4) arrivalVip(1) source listed pairing candidates
+//   generation = tag(4) ordinal flags(1: aborted, phase in 3 bits, probed VIPs in 4) arrivalVip(1) source
+//   listed pairing candidates
 //   candidate  = member flags(1: echoed) endpoint endpointPort(2) natPort(2) tag(4) addresses
 //   commit     = epoch tag(4) candidate(index | 255 identity | 254 text) (0 | 1: as listed | 2 generation)
 // Numbers without a width are varints; lists have a count byte before them. Numbers of kinds are append-only.
@@ -56,7 +58,10 @@ export const PROBED_SHIFT = 4;
 
 export const TEXT_LENGTH_MAX = 255;
 export const VIP_INDEX_MAX = 3;
-/** Addresses of one list (INIT's list, pairing). Longer lists are cut when they are made; see CLIENT_ADDRESS_COUNT_MAX. */
+/**
+ * Addresses of one list (INIT's list, pairing). Longer lists are cut when they are made; see
+ * CLIENT_ADDRESS_COUNT_MAX.
+ */
 export const LIST_COUNT_MAX = 64;
 /** Bytes of one record. Longer ones are malformed. */
 export const RECORD_BYTES_MAX = 16 * 1024;

@@ -1,5 +1,5 @@
-// SCTP's part of a record, and its join. The committed generation travels inside the commit, as the second half of a
-// lexicographic pair: the greater commit brings its own, equal ones are joined.
+// SCTP's part of a record, and its join. The committed generation travels inside the commit, as the second
+// half of a lexicographic pair: the greater commit brings its own, equal ones are joined.
 import type { Address } from "../../address.ts";
 import { compareText } from "../order.ts";
 import {

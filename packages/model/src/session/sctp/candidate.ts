@@ -1,5 +1,5 @@
-// Candidates of a generation: which endpoint and NAT port answered an INIT. Keyed by what they are, so that two members
-// that saw the same INIT keep both answers until the client's COOKIE-ECHO chooses.
+// Candidates of a generation: which endpoint and NAT port answered an INIT. Keyed by what they are, so that
+// two members that saw the same INIT keep both answers until the client's COOKIE-ECHO chooses.
 import type { Address } from "../../address.ts";
 import { compareText, joinSortedTexts } from "../order.ts";
 import {
@@ -15,7 +15,9 @@ export type CandidateIdentity = Pick<
   "member" | "endpoint" | "endpointPort" | "natPort" | "endpointTag"
 >;
 
-/** Keys made lately, by tag: one candidate is read several times within milliseconds, and its text is long. */
+/**
+ * Keys made lately, by tag: one candidate is read several times within milliseconds, and its text is long.
+ */
 const KEY_COUNT = 1024;
 const keyOwners: (CandidateIdentity | undefined)[] = new Array<undefined>(KEY_COUNT).fill(undefined);
 const keys: CandidateKey[] = new Array<CandidateKey>(KEY_COUNT).fill("");
@@ -91,8 +93,8 @@ type Candidates = ReadonlyMap<CandidateKey, Candidate>;
 
 /**
  * Joins two sets of candidates. A forwarded INIT (tag 0) gives way to its answer. At most
- * CANDIDATE_COUNT_MAX_PER_MEMBER a member and CANDIDATE_COUNT_MAX in all stay, chosen by their immutable keys, so that
- * what is dropped in one order is dropped in every order. Returns `a` when `b` adds nothing.
+ * CANDIDATE_COUNT_MAX_PER_MEMBER a member and CANDIDATE_COUNT_MAX in all stay, chosen by their immutable
+ * keys, so that what is dropped in one order is dropped in every order. Returns `a` when `b` adds nothing.
  */
 export function joinCandidates(a: Candidates, b: Candidates): Candidates {
   if (a === b) return a;

@@ -1,5 +1,5 @@
-// What `SessionTable.apply` adds to a delta before it is joined and replicated, so that observers need not know it:
-// the ordinal of a new generation, and the committed generation inside the commit.
+// What `SessionTable.apply` adds to a delta before it is joined and replicated, so that observers need not
+// know it: the ordinal of a new generation, and the committed generation inside the commit.
 
 import { compareCommits } from "../join.ts";
 import type { Commit, Generation, SessionDelta, SessionRecord, Tag } from "../record.ts";

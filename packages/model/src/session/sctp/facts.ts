@@ -29,9 +29,9 @@ export function currentGeneration(record: SessionRecord): Generation | undefined
 }
 
 /**
- * The candidate in force. An endpoint's packets do not say which of several INIT-ACKs the client took: a member that saw
- * them before the COOKIE-ECHO's choice had arrived may have committed another one, and the choice is right.
- * Made from the commit's key when the candidate itself fell out of the bounds.
+ * The candidate in force. An endpoint's packets do not say which of several INIT-ACKs the client took: a
+ * member that saw them before the COOKIE-ECHO's choice had arrived may have committed another one, and the
+ * choice is right. Made from the commit's key when the candidate itself fell out of the bounds.
  */
 export function currentCandidate(record: SessionRecord): Candidate | undefined {
   if (record.commit === undefined) return undefined;
@@ -52,7 +52,9 @@ function chosenCandidate(generation: Generation): Candidate | undefined {
   return chosen?.[1];
 }
 
-/** The candidate in force; of an embryo the one that a COOKIE-ECHO chose, else one that answered, else any. */
+/**
+ * The candidate in force; of an embryo the one that a COOKIE-ECHO chose, else one that answered, else any.
+ */
 export function shownCandidate(record: SessionRecord): Candidate | undefined {
   const committed = currentCandidate(record);
   if (committed !== undefined) return committed;
@@ -70,8 +72,9 @@ export function pendingGenerations(record: SessionRecord): Generation[] {
 }
 
 /**
- * Whether the record has pending restarts enough. It keeps only the latest few: INITs that anybody may have forged must not
- * crowd out the client's own, so further ones are replicated only once their cookies are back.
+ * Whether the record has pending restarts enough. It keeps only the latest few: INITs that anybody may have
+ * forged must not crowd out the client's own, so further ones are replicated only once their cookies are
+ * back.
  */
 export function isCrowded(record: SessionRecord): boolean {
   return pendingGenerations(record).length >= PENDING_GENERATION_COUNT_MAX / 2;
@@ -142,8 +145,8 @@ export function effectivePhase(record: SessionRecord): Phase {
 }
 
 /**
- * Tag-verified ends and an operator's removal; the rest are time-outs. So is the silence of an endpoint: in the other half
- * of a partition it may be answering.
+ * Tag-verified ends and an operator's removal; the rest are time-outs. So is the silence of an endpoint: in
+ * the other half of a partition it may be answering.
  */
 const ABSORBING: ReadonlySet<EndCause> = new Set([
   "shutdown",
@@ -154,7 +157,9 @@ const ABSORBING: ReadonlySet<EndCause> = new Set([
   "superseded",
 ]);
 
-/** An end of what this member sees now. A time-out made by it loses to anything that the member did not see. */
+/**
+ * An end of what this member sees now. A time-out made by it loses to anything that the member did not see.
+ */
 export function endOf(record: SessionRecord, cause: EndCause): End {
   return {
     cause,
@@ -214,10 +219,10 @@ function addPorts(held: CandidateIdentity[], { candidates }: Generation): void {
 }
 
 /**
- * The one rule for two sessions of one service that share a client address and port, and for two that hold one NAT
- * port: the living before the ended, the committed before embryos, the later commit epoch, the greater activity, the
- * smaller id. A member that sees tag-valid traffic of the loser raises its commit epoch, and thereby turns the order.
- * Negative: `a` comes first.
+ * The one rule for two sessions of one service that share a client address and port, and for two that hold
+ * one NAT port: the living before the ended, the committed before embryos, the later commit epoch, the
+ * greater activity, the smaller id. A member that sees tag-valid traffic of the loser raises its commit
+ * epoch, and thereby turns the order. Negative: `a` comes first.
  */
 export function comparePrecedence(a: SessionRecord, b: SessionRecord): number {
   return (

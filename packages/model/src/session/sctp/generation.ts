@@ -56,8 +56,9 @@ export function joinGeneration(a: Generation, b: Generation): Generation {
 type Generations = ReadonlyMap<Tag, Generation>;
 
 /**
- * Joins two sets of generations; at most PENDING_GENERATION_COUNT_MAX stay, those with the greatest (ordinal, tag): a
- * newer INIT always finds room, and what one order of joins drops, every order drops. Returns `a` when `b` adds nothing.
+ * Joins two sets of generations; at most PENDING_GENERATION_COUNT_MAX stay, those with the greatest (ordinal,
+ * tag): a newer INIT always finds room, and what one order of joins drops, every order drops. Returns `a`
+ * when `b` adds nothing.
  */
 export function joinGenerations(a: Generations, b: Generations): Generations {
   if (a === b) return a;
