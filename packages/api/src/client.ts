@@ -1,5 +1,5 @@
-// The typed client. `fetch` does the work, so it runs in a browser too; unix sockets and private authorities need
-// the transport of node.ts.
+// The typed client. `fetch` does the work, so it runs in a browser too; unix sockets and private authorities
+// need the transport of node.ts.
 import type { Static, TSchema } from "typebox";
 import { eventsOf } from "./event-stream.ts";
 import type {

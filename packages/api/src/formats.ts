@@ -1,4 +1,5 @@
-// String formats of the schemas. Written without node's modules: a console in a browser validates with them too.
+// String formats of the schemas. Written without node's modules: a console in a browser validates with them
+// too.
 import Format from "typebox/format";
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;

@@ -1,5 +1,5 @@
-// Schemas, error codes, typed client: everything that a program needs to talk to a node, in Node or a browser; what
-// only Node can load is node.ts.
+// Schemas, error codes, typed client: everything that a program needs to talk to a node, in Node or a
+// browser; what only Node can load is node.ts.
 export * from "./client.ts";
 export * from "./formats.ts";
 export * from "./members.ts";

@@ -1,5 +1,5 @@
-// For Node alone: `fetch` for what the built-in one cannot reach: a unix socket, or a node whose certificate a private authority
-// signed. A browser uses the client with its own fetch.
+// For Node alone: `fetch` for what the built-in one cannot reach: a unix socket, or a node whose certificate
+// a private authority signed. A browser uses the client with its own fetch.
 import { type ClientRequest, type IncomingMessage, request as plainRequest } from "node:http";
 import { request as tlsRequest } from "node:https";
 import { Readable } from "node:stream";

@@ -1,10 +1,13 @@
-// Checks a value against a schema, with the findings in plain words: the same for a request and a configuration file.
+// Checks a value against a schema, with the findings in plain words: the same for a request and a
+// configuration file.
 import type { Static, TSchema } from "typebox";
 import { Settings } from "typebox/system";
 import { Value } from "typebox/value";
 import { FORMAT_WORDS } from "./formats.ts";
 
-/** One finding. `path` leads from the root to the field; `unknown` is set when the field itself is not known. */
+/**
+ * One finding. `path` leads from the root to the field; `unknown` is set when the field itself is not known.
+ */
 export interface Finding {
   readonly path: readonly (string | number)[];
   /** What is wrong, without the field's name: "must be an integer from 1 to 65535, not 'x'". */
@@ -20,7 +23,8 @@ export const FINDING_COUNT_MAX = 20;
 Settings.Set({ maxErrors: 8 * FINDING_COUNT_MAX });
 
 /**
- * Fills defaults into `value` (in place where it can) and checks it. At most 20 findings; a field is named once.
+ * Fills defaults into `value` (in place where it can) and checks it. At most 20 findings; a field is named
+ * once.
  */
 export function validate<Schema extends TSchema>(
   schema: Schema,
@@ -42,7 +46,9 @@ interface Mistake {
   readonly value: unknown;
 }
 
-/** TypeBox's errors point into schema and value; an alternative's own are left out where none of them holds. */
+/**
+ * TypeBox's errors point into schema and value; an alternative's own are left out where none of them holds.
+ */
 function mistakesOf(schema: TSchema, value: unknown): Mistake[] {
   const errors = [...Value.Errors(schema, value)];
   const unions = errors.filter(({ keyword }) => keyword === "anyOf").map(({ schemaPath }) => schemaPath);

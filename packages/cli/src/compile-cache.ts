@@ -1,5 +1,6 @@
-// Compiled modules are kept on disk: the next start of a daemon takes half the processor time, and a member that
-// restarts is away for less. Whoever can write there runs code as the daemon, so only a directory of its own will do.
+// Compiled modules are kept on disk: the next start of a daemon takes half the processor time, and a member
+// that restarts is away for less. Whoever can write there runs code as the daemon, so only a directory of its
+// own will do.
 import { lstatSync, mkdirSync } from "node:fs";
 import { constants, enableCompileCache, flushCompileCache } from "node:module";
 import { join } from "node:path";
@@ -9,7 +10,9 @@ const OTHERS_MAY_WRITE = 0o022;
 /** A daemon that is killed writes nothing at its end: it writes once when it surely runs. */
 const FLUSH_AFTER_MS = 5_000;
 
-/** `CACHE_DIRECTORY` (systemd's) or root's own; `NODE_COMPILE_CACHE` has been obeyed by Node itself before. */
+/**
+ * `CACHE_DIRECTORY` (systemd's) or root's own; `NODE_COMPILE_CACHE` has been obeyed by Node itself before.
+ */
 export function keepCompiled(environment: NodeJS.ProcessEnv = process.env): void {
   if (environment["NODE_COMPILE_CACHE"] === undefined) {
     const parent = environment["CACHE_DIRECTORY"] ?? (process.geteuid?.() === 0 ? ROOT_DIRECTORY : undefined);

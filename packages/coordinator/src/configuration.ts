@@ -33,7 +33,10 @@ export interface Timing {
   readonly probeIntervalMs: number;
   /** This many missed probes in a row are a death. Default 3. */
   readonly missedProbesMax: number;
-  /** A member that was wrongly presumed dead takes nothing back for this long; doubled each time, see below. Default 1,000. */
+  /**
+   * A member that was wrongly presumed dead takes nothing back for this long; doubled each time, see below.
+   * Default 1,000.
+   */
   readonly settleMs: number;
   /** Upper bound of the doubling. Default 30,000. */
   readonly settleMaxMs: number;
@@ -55,22 +58,25 @@ export function deadAfterMs(timing: Timing): number {
 }
 
 /**
- * Silence after which the others are asked: the last but one probe is overdue by a fifth of an interval, so that
- * the answers are here before the verdict and never delay it.
+ * Silence after which the others are asked: the last but one probe is overdue by a fifth of an interval, so
+ * that the answers are here before the verdict and never delay it.
  */
 export function suspectAfterMs(timing: Timing): number {
   return timing.probeIntervalMs * (timing.missedProbesMax - 1) + timing.probeIntervalMs / 5;
 }
 
 /**
- * Silence on one network after which nobody is heard there. Longer than a death, so that the last survivor knows
- * that the others are dead before it believes that its own network is.
+ * Silence on one network after which nobody is heard there. Longer than a death, so that the last survivor
+ * knows that the others are dead before it believes that its own network is.
  */
 export function unheardAfterMs(timing: Timing): number {
   return timing.probeIntervalMs * (timing.missedProbesMax + 1);
 }
 
-/** `routerHeard` of a member's readiness: a router, or any host that is no member, answered within so many milliseconds. */
+/**
+ * `routerHeard` of a member's readiness: a router, or any host that is no member, answered within so many
+ * milliseconds.
+ */
 export const ROUTER_EVIDENCE_MS = 300;
 
 const networkIds = new Map<string, number>();
@@ -85,7 +91,9 @@ export function networkIdOf(network: string): number {
   return id;
 }
 
-/** The key of the probes' tags, derived so that the cluster's secret itself never authenticates anything else. */
+/**
+ * The key of the probes' tags, derived so that the cluster's secret itself never authenticates anything else.
+ */
 export function probeKeyOf(secret: string | Uint8Array): Uint8Array {
   return new Uint8Array(hkdfSync("sha256", secret, "", "holdfast probe v1", 32));
 }

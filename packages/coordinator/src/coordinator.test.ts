@@ -3,7 +3,10 @@ import { test } from "node:test";
 import type { VipDuty } from "@holdfast/model";
 import { type Coordinator, type CoordinatorEvent, startCoordinator } from "./coordinator.ts";
 
-/** Real threads and sockets on the loopback; the figures of a death are the business of simulation and benchmark. */
+/**
+ * Real threads and sockets on the loopback; the figures of a death are the business of simulation and
+ * benchmark.
+ */
 const WAIT_MAX_MS = 15_000;
 
 async function until(what: string, condition: () => boolean): Promise<void> {

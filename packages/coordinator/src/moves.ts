@@ -31,7 +31,9 @@ export class MoveClock {
   private readonly announced = new Map<Address, Announced>();
   private readonly lost = new Map<Address, Lost>();
 
-  /** Takes the view at `nowMs` with what this member itself announces; returns what moved since the last call. */
+  /**
+   * Takes the view at `nowMs` with what this member itself announces; returns what moved since the last call.
+   */
   observe(view: ClusterView, own: readonly Claim[], nowMs: number): VipMove[] {
     const now = new Map<Address, { by: MemberName; stands: number }>();
     for (const member of view.members) {

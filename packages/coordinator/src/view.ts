@@ -33,7 +33,10 @@ export interface MemberView {
   readonly claims: readonly Claim[];
   /** VIPs whose addresses are on its own interfaces: it serves none of them. */
   readonly unserved: readonly Address[];
-  /** Milliseconds since it was heard, directly or by a witness, when the view was made; undefined: never. 0 for self. */
+  /**
+   * Milliseconds since it was heard, directly or by a witness, when the view was made; undefined: never. 0
+   * for self.
+   */
   readonly silentMs: number | undefined;
   /** Milliseconds in this phase. */
   readonly phaseForMs: number;

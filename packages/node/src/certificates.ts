@@ -93,7 +93,10 @@ export async function showCertificate(
   };
 }
 
-/** The serial number of a certificate file, hexadecimal. Errors: CERTIFICATE_FILE_UNREADABLE, CERTIFICATE_UNREADABLE. */
+/**
+ * The serial number of a certificate file, hexadecimal. Errors: CERTIFICATE_FILE_UNREADABLE,
+ * CERTIFICATE_UNREADABLE.
+ */
 export function serialOfFile(file: string): string {
   const pem = read(file);
   try {

@@ -1,5 +1,5 @@
-// SIGHUP from the first line of a daemon's process on. Its default action ends a process: a reload that an operator asks for
-// while the daemon starts, or in the last moment of its stop, must not.
+// SIGHUP from the first line of a daemon's process on. Its default action ends a process: a reload that an
+// operator asks for while the daemon starts, or in the last moment of its stop, must not.
 
 let wasAsked = false;
 let reload: (() => void) | undefined;
@@ -12,7 +12,10 @@ export function holdHangUps(): void {
   });
 }
 
-/** Calls `act` at each SIGHUP from now on, and at once when one came before: what was read at the start may be older than it. */
+/**
+ * Calls `act` at each SIGHUP from now on, and at once when one came before: what was read at the start may be
+ * older than it.
+ */
 export function onReload(act: () => void): void {
   reload = act;
   if (!wasAsked) return;

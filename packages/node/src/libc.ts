@@ -1,5 +1,5 @@
-// The system calls of the daemon itself that Node has no interface for: a lock that ends with the process, a datagram to the
-// service manager, an end that waits for nobody.
+// The system calls of the daemon itself that Node has no interface for: a lock that ends with the process, a
+// datagram to the service manager, an end that waits for nobody.
 import koffi from "koffi";
 
 const AF_UNIX = 1;
@@ -33,7 +33,10 @@ function libc(): ReturnType<typeof bind> {
   return bound;
 }
 
-/** Takes the whole open file for this process, until it is closed. false: another one has it. Throws on other errors. */
+/**
+ * Takes the whole open file for this process, until it is closed. false: another one has it. Throws on other
+ * errors.
+ */
 export function lockFile(fd: number): boolean {
   if (libc().flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
   const errno = koffi.errno();
@@ -53,7 +56,10 @@ export function giveMemoryBack(): void {
   libc().trim(0);
 }
 
-/** One datagram to a unix socket; `@NAME` is one of the abstract name space. false: it did not leave. Never waits. */
+/**
+ * One datagram to a unix socket; `@NAME` is one of the abstract name space. false: it did not leave. Never
+ * waits.
+ */
 export function sendUnixDatagram(path: string, text: string): boolean {
   const name = Buffer.from(path.startsWith("@") ? `\0${path.slice(1)}` : path);
   if (name.length === 0 || name.length >= SUN_PATH_SIZE) return false;

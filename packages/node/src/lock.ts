@@ -1,6 +1,6 @@
-// One daemon for one data plane, and one for one store. The lock is on the directory that it protects, seen from whatever
-// network or mount namespace; the kernel frees it when the process ends, however it ends. Nobody else can take it: to
-// lock a directory one has to open it, and it is its owner's alone.
+// One daemon for one data plane, and one for one store. The lock is on the directory that it protects, seen
+// from whatever network or mount namespace; the kernel frees it when the process ends, however it ends.
+// Nobody else can take it: to lock a directory one has to open it, and it is its owner's alone.
 import {
   chmodSync,
   closeSync,
@@ -18,8 +18,8 @@ import { lockFile } from "./libc.ts";
 const PRIVATE = 0o700;
 
 /**
- * Takes the directory where the data plane is pinned. Where there is no such place (no bpffs: the userspace fast path) there
- * is nothing to protect. Returns what frees it. Throws DAEMON_RUNNING.
+ * Takes the directory where the data plane is pinned. Where there is no such place (no bpffs: the userspace
+ * fast path) there is nothing to protect. Returns what frees it. Throws DAEMON_RUNNING.
  */
 export function lockDataPlane(pinDirectory: string): () => void {
   const free = take(
@@ -34,7 +34,10 @@ export function lockDataPlane(pinDirectory: string): () => void {
   };
 }
 
-/** Takes the store's directory; none when it is "". Returns what frees it. Throws STORE_IN_USE, STORE_DIRECTORY_UNUSABLE. */
+/**
+ * Takes the store's directory; none when it is "". Returns what frees it. Throws STORE_IN_USE,
+ * STORE_DIRECTORY_UNUSABLE.
+ */
 export function lockStore(directory: string): () => void {
   if (directory === "") return () => {};
   const free = take(
@@ -71,7 +74,10 @@ function take(
   return () => closeSync(fd);
 }
 
-/** Not Node's own recursion: where a kernel answers ENOENT though the parent is there (/proc), it never returns. */
+/**
+ * Not Node's own recursion: where a kernel answers ENOENT though the parent is there (/proc), it never
+ * returns.
+ */
 function makeDirectory(directory: string): void {
   const parent = dirname(directory);
   if (parent !== directory && !existsSync(parent)) makeDirectory(parent);

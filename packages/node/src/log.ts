@@ -1,5 +1,6 @@
-// The daemon's log: pino, one line of JSON for each change of state. Every line has `cluster` and `self`, the member
-// that writes; lines about a session, a VIP or another member carry its id under the same name at every member, so that logs join.
+// The daemon's log: pino, one line of JSON for each change of state. Every line has `cluster` and `self`, the
+// member that writes; lines about a session, a VIP or another member carry its id under the same name at
+// every member, so that logs join.
 import type { Logger } from "@holdfast/model";
 import { pino } from "pino";
 

@@ -1,4 +1,5 @@
-// `holdfast run`: a daemon in the foreground with its signals, and with what its service manager wants to know.
+// `holdfast run`: a daemon in the foreground with its signals, and with what its service manager wants to
+// know.
 import { HoldfastError } from "@holdfast/model";
 import { ownMember } from "./config/check.ts";
 import { ConfigurationError, loadConfiguration } from "./config/load.ts";
@@ -103,7 +104,10 @@ async function wait(pause: StartPause, manager: ServiceManager): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, pauseMs));
 }
 
-/** It serves, and goes on saying that it lives: a hung main loop says nothing, a hung engine is not said to live. */
+/**
+ * It serves, and goes on saying that it lives: a hung main loop says nothing, a hung engine is not said to
+ * live.
+ */
 function tell(manager: ServiceManager, daemon: Daemon): NodeJS.Timeout[] {
   manager.ready();
   const status = () => manager.status(daemon.summary());

@@ -1,5 +1,5 @@
-// What the service manager (systemd's Type=notify) is told: sd_notify(3), one datagram each. Without a manager that asks
-// for it (NOTIFY_SOCKET) nothing is said.
+// What the service manager (systemd's Type=notify) is told: sd_notify(3), one datagram each. Without a
+// manager that asks for it (NOTIFY_SOCKET) nothing is said.
 import { sendUnixDatagram } from "./libc.ts";
 
 const UNSENT_COUNT_MAX = 8;

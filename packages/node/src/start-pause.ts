@@ -1,6 +1,7 @@
-// A daemon that cannot start is started again without end, and waits longer before each try: nobody has to come and start it
-// when the cause is gone, and it does not use up a processor until then. The service manager's own growth (systemd 254) grows
-// with every restart since the last start by hand, also with those of months ago; this one forgets when a start held.
+// A daemon that cannot start is started again without end, and waits longer before each try: nobody has to
+// come and start it when the cause is gone, and it does not use up a processor until then. The service
+// manager's own growth (systemd 254) grows with every restart since the last start by hand, also with those
+// of months ago; this one forgets when a start held.
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -18,7 +19,9 @@ export class StartPause {
   readonly #file: string | undefined;
   readonly failedCount: number;
 
-  /** `directory`: the service manager's (RUNTIME_DIRECTORY), kept over restarts; without it there is no pause. */
+  /**
+   * `directory`: the service manager's (RUNTIME_DIRECTORY), kept over restarts; without it there is no pause.
+   */
   constructor(directory: string | undefined, wallMs: number) {
     this.#file = directory === undefined ? undefined : join(directory, "starts");
     this.failedCount = this.#read(wallMs);

@@ -1,5 +1,5 @@
-// Wire codec of SCTP: packets, chunks, parameters, CRC32c; the rewriting of INIT; and the IP headers around them.
-// Decoding is total: it returns a value or a `Malformed`, and never throws.
+// Wire codec of SCTP: packets, chunks, parameters, CRC32c; the rewriting of INIT; and the IP headers around
+// them. Decoding is total: it returns a value or a `Malformed`, and never throws.
 export * from "./checksum/crc32c.ts";
 export * from "./checksum/port-change.ts";
 export * from "./encode/chunks.ts";

@@ -21,7 +21,8 @@ const healthNumber = (minimum: number, maximum: number, description: string) =>
   Type.Optional(Type.Integer({ minimum, maximum, description }));
 const healthText = (description: string) => Type.Optional(Type.String({ maxLength: 255, description }));
 
-// The same kinds and bounds as the model's `healthCheckProblem`, which is asked for whatever does not pass here.
+// The same kinds and bounds as the model's `healthCheckProblem`, which is asked for whatever does not pass
+// here.
 export const HealthCheckSchema = Type.Object(
   {
     kind: oneOf(["none", "ping", "sctp", "tcp", "udp", "http", "https"], {

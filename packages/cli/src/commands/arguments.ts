@@ -13,8 +13,8 @@ export function collect(text: string, before: readonly string[] = []): readonly 
 }
 
 /**
- * `ADDRESS:PORT[*WEIGHT]`, `[IPV6]:PORT[*WEIGHT]`; of a server with several addresses `ADDRESS,ADDRESS:PORT`, its identity
- * first, where `[ADDRESS,ADDRESS]:PORT` is the same and what IPv6 needs.
+ * `ADDRESS:PORT[*WEIGHT]`, `[IPV6]:PORT[*WEIGHT]`; of a server with several addresses `ADDRESS,ADDRESS:PORT`,
+ * its identity first, where `[ADDRESS,ADDRESS]:PORT` is the same and what IPv6 needs.
  */
 export function endpointArgument(text: string): {
   address?: string;

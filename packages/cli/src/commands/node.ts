@@ -1,5 +1,5 @@
-// Commands that are the node itself or work on its files: run, config, certificates, journal, diagnose. They alone
-// load @holdfast/node, and only when called, so that everything else starts fast.
+// Commands that are the node itself or work on its files: run, config, certificates, journal, diagnose. They
+// alone load @holdfast/node, and only when called, so that everything else starts fast.
 import type { RevocationView } from "@holdfast/api";
 import { type Command, InvalidArgumentError } from "commander";
 import { type Context, printJson } from "../context.ts";

@@ -1,5 +1,5 @@
-// What proves that a hello comes from the member that it names. The daemon's are certificates and their keys; this package
-// knows none. Without any the cluster's secret stands for them: whoever has it can be anybody.
+// What proves that a hello comes from the member that it names. The daemon's are certificates and their keys;
+// this package knows none. Without any the cluster's secret stands for them: whoever has it can be anybody.
 import { createHmac, timingSafeEqual } from "node:crypto";
 
 /** Loaded by the probe thread, as the sign of life is. */

@@ -1,6 +1,6 @@
-// The keys of the probes: one for each other member, agreed by hellos (../wire/hello.ts) and known to the two alone. Bound to
-// both boots, so that a restart of either makes another; of two in use the older stays valid until the newer was heard.
-// No clock and no socket: what is to be sent is returned.
+// The keys of the probes: one for each other member, agreed by hellos (../wire/hello.ts) and known to the two
+// alone. Bound to both boots, so that a restart of either makes another; of two in use the older stays valid
+// until the newer was heard. No clock and no socket: what is to be sent is returned.
 import {
   createPublicKey,
   diffieHellman,
@@ -14,12 +14,18 @@ import { encodeHello, NONCE_SIZE, PUBLIC_KEY_SIZE } from "../wire/hello.ts";
 import type { Refusal } from "../wire/message.ts";
 import type { Credentials } from "./credentials.ts";
 
-/** Hellos of one member that are looked at: so many at once, and so many a second. A signature takes a fifth of a millisecond. */
+/**
+ * Hellos of one member that are looked at: so many at once, and so many a second. A signature takes a fifth
+ * of a millisecond.
+ */
 const HELLO_BURST = 8;
 const HELLOS_PER_SECOND = 20;
 /** Hellos whose copies are known: those of a whole handshake overtake each other. */
 const LOOKED_COUNT_MAX = 16;
-/** What comes again within this time came over another network; later it is asked again, since the answer was lost. */
+/**
+ * What comes again within this time came over another network; later it is asked again, since the answer was
+ * lost.
+ */
 const COPY_WINDOW_MS = 20;
 
 export interface PairKey {
@@ -42,9 +48,14 @@ interface Peer {
   previous: PairKey | undefined;
   /** It has used the current one. */
   confirmed: boolean;
-  /** Of the hellos that were believed last, oldest first: each comes over every network, and again while it is not answered. */
+  /**
+   * Of the hellos that were believed last, oldest first: each comes over every network, and again while it is
+   * not answered.
+   */
   readonly looked: { readonly signed: Uint8Array; readonly signature: Uint8Array; atMs: number }[];
-  /** Our latest, for as long as it would be the same: a member that is gone is greeted five times a second. */
+  /**
+   * Our latest, for as long as it would be the same: a member that is gone is greeted five times a second.
+   */
   said: { readonly nonce: Uint8Array; readonly echo: Uint8Array; readonly sealed: SealedHello } | undefined;
   tokens: number;
   refilledAtMs: number;

@@ -16,7 +16,8 @@ export function receive(
   if (message.to !== membership.self.number) return [{ kind: "refused", refusal: "otherReceiver" }];
   const effects: MembershipEffect[] = [];
   if (message.incarnation < peer.incarnation) {
-    // A recording, or a member whose wall clock moved back before it restarted: our answer tells it our incarnation.
+    // A recording, or a member whose wall clock moved back before it restarted: our answer tells it our
+    // incarnation.
     effects.push({ kind: "refused", refusal: "oldIncarnation" }, ...reply(membership, peer, nowMs));
     return effects;
   }
@@ -81,7 +82,10 @@ function linkOf(peer: Peer, network: number): Link {
   return link;
 }
 
-/** What the sender believes of us: refuted when it presumes us dead, outdone when it knows a later incarnation. */
+/**
+ * What the sender believes of us: refuted when it presumes us dead, outdone when it knows a later
+ * incarnation.
+ */
 function considerOpinion(
   membership: Membership,
   peer: Peer,
@@ -114,7 +118,10 @@ function considerOpinion(
   return [{ kind: "accused", by, displaced: !supported, settleMs }, { kind: "changed" }];
 }
 
-/** Incarnations are wall clock milliseconds times 1,024 at first. The own clock may have been reset before this year. */
+/**
+ * Incarnations are wall clock milliseconds times 1,024 at first. The own clock may have been reset before
+ * this year.
+ */
 const INCARNATIONS_PER_MS = 1_024;
 const WALL_CLOCK_MIN_MS = Date.UTC(2026, 0, 1);
 const INCARNATION_LEAD_MAX_MS = 100 * 365 * 86_400_000;
@@ -156,8 +163,8 @@ function receiveProbe(membership: Membership, peer: Peer, message: Probe, nowMs:
 }
 
 /**
- * A witness heard a silent member `ageMs` before it answered. It answered after we asked, so "asked minus age" is
- * never too young: an answer that was held up on its way does not delay the verdict.
+ * A witness heard a silent member `ageMs` before it answered. It answered after we asked, so "asked minus
+ * age" is never too young: an answer that was held up on its way does not delay the verdict.
  */
 function receiveAnswer(membership: Membership, message: Answer): void {
   const askedAtMs = membership.asks.get(message.nonce);

@@ -119,7 +119,9 @@ export function ask(membership: Membership, silent: readonly Peer[], nowMs: numb
   return effects;
 }
 
-/** Answers with what we heard ourselves, never with what others told us: hearsay would keep the dead alive. */
+/**
+ * Answers with what we heard ourselves, never with what others told us: hearsay would keep the dead alive.
+ */
 export function answer(membership: Membership, peer: Peer, question: Ask, nowMs: number): MembershipEffect {
   membership.sequence++;
   const ages = question.subjects.map(({ number, incarnation }) => {

@@ -92,8 +92,8 @@ export interface Membership {
   /** How long the next settling takes. */
   settleForMs: number;
   /**
-   * false: what happened around us is not known yet (just started, or frozen for longer than a death takes), and
-   * nothing may be announced that was not before.
+   * false: what happened around us is not known yet (just started, or frozen for longer than a death takes),
+   * and nothing may be announced that was not before.
    */
   confirmed: boolean;
   /** A probe that echoes this sequence or a later one proves that its sender knows we are back. */
@@ -129,8 +129,8 @@ export type MembershipEffect =
   /** The view is another one than before. */
   | { readonly kind: "changed" }
   /**
-   * Somebody presumed us dead; refuted with a new incarnation. `displaced`: nobody present says otherwise, so we were
-   * replaced, and take nothing for `settleMs` as long as others can.
+   * Somebody presumed us dead; refuted with a new incarnation. `displaced`: nobody present says otherwise, so
+   * we were replaced, and take nothing for `settleMs` as long as others can.
    */
   | {
       readonly kind: "accused";

@@ -1,6 +1,6 @@
-// One step of membership: an event at a time, effects out. No clock, no socket, no chance: the same events at the
-// same times give the same effects. `membership` itself is brought forward in place; a copy per probe would cost
-// more than everything else at hundreds of members.
+// One step of membership: an event at a time, effects out. No clock, no socket, no chance: the same events at
+// the same times give the same effects. `membership` itself is brought forward in place; a copy per probe
+// would cost more than everything else at hundreds of members.
 import { deadAfterMs, ROUTER_EVIDENCE_MS, unheardAfterMs } from "../configuration.ts";
 import { type AdvertisedState, CLAIM_AND_UNSERVED_COUNT_MAX } from "../wire/message.ts";
 import { receive } from "./receive.ts";
@@ -15,7 +15,8 @@ import {
 import { judge, nextVerdictAtMs } from "./verdict.ts";
 
 export function step(membership: Membership, event: MembershipEvent, nowMs: number): MembershipEffect[] {
-  // Ticks come at least once an interval. Whatever is the first event after a freeze, what we knew before is stale.
+  // Ticks come at least once an interval. Whatever is the first event after a freeze, what we knew before is
+  // stale.
   const gapMs = nowMs - membership.tickedAtMs;
   const thawed = gapMs > deadAfterMs(membership.timing) ? thaw(membership, gapMs, nowMs) : [];
   const effects = react(membership, event, nowMs);
@@ -94,8 +95,8 @@ function knowsEnough(membership: Membership, nowMs: number): boolean {
 
 /**
  * We were frozen for longer than a death takes (SIGSTOP, a suspended machine, starvation). Our silence proves
- * nothing about the others, and they may have replaced us: everybody gets a new chance, and nothing is announced
- * until somebody who knows that we are back has spoken.
+ * nothing about the others, and they may have replaced us: everybody gets a new chance, and nothing is
+ * announced until somebody who knows that we are back has spoken.
  */
 function thaw(membership: Membership, gapMs: number, nowMs: number): MembershipEffect[] {
   for (const peer of membership.peers.values()) {
@@ -177,8 +178,8 @@ function isHeard(membership: Membership, id: number, nowMs: number): boolean {
 }
 
 /**
- * What a router said before the members fell silent proves nothing now: with it a member whose cable is cut would stay
- * where it is for longer than without.
+ * What a router said before the members fell silent proves nothing now: with it a member whose cable is cut
+ * would stay where it is for longer than without.
  */
 function isRouterHeard(membership: Membership, id: number): boolean {
   const lostAtMs = membership.membersHeardAtMs.get(id) ?? Number.NEGATIVE_INFINITY;

@@ -1,5 +1,5 @@
-// Silence to suspicion to death. Suspicion asks others; their answers can only push the verdict back by what they
-// really heard, and no answer means that it falls on time.
+// Silence to suspicion to death. Suspicion asks others; their answers can only push the verdict back by what
+// they really heard, and no answer means that it falls on time.
 import { deadAfterMs, suspectAfterMs } from "../configuration.ts";
 import type { MemberPhase } from "../view.ts";
 import { ask, reply } from "./send.ts";
@@ -21,8 +21,8 @@ export function deadAtMs(membership: Membership, peer: Peer): number {
   const { timing } = membership;
   const silentAtMs = peer.evidenceAtMs + deadAfterMs(timing);
   if (peer.hintedAtMs === undefined) return silentAtMs;
-  // Its replication link closed. One missed probe less is enough then, provided that a whole interval and some
-  // jitter went by since: a living member that only lost the link has spoken meanwhile.
+  // Its replication link closed. One missed probe less is enough then, provided that a whole interval and
+  // some jitter went by since: a living member that only lost the link has spoken meanwhile.
   const hintedAtMs = Math.max(
     peer.evidenceAtMs + deadAfterMs(timing) - timing.probeIntervalMs,
     peer.hintedAtMs + timing.probeIntervalMs * 1.2,

@@ -1,4 +1,5 @@
-// Who should own each VIP, from the view and the placement alone: every member with the same view computes the same.
+// Who should own each VIP, from the view and the placement alone: every member with the same view computes
+// the same.
 import type { Address, MemberName, VipOwnership } from "@holdfast/model";
 import { type ClusterView, isPresent, type MemberView } from "../view.ts";
 import { type Eligibility, eligibilityOf } from "./eligibility.ts";
@@ -26,7 +27,9 @@ export interface Assignment {
   readonly refused: string | undefined;
 }
 
-/** Computes assignments; keeps the lists for as long as placement and members' configuration stay the same. */
+/**
+ * Computes assignments; keeps the lists for as long as placement and members' configuration stay the same.
+ */
 export class Ownership {
   private readonly placement: Placement;
   private readonly placed: readonly PlacedVip[];
@@ -121,7 +124,9 @@ export class Ownership {
   }
 }
 
-/** The first that announces it: too few to take it over are no reason to let go of what carries associations. */
+/**
+ * The first that announces it: too few to take it over are no reason to let go of what carries associations.
+ */
 function holderOf(
   vip: Address,
   candidates: readonly Candidate[],
@@ -133,8 +138,9 @@ function holderOf(
 }
 
 /**
- * By grade; then who owns no sibling; then whose zone owns no sibling; then by the list, in which they come. Runs for
- * every VIP and candidate at every change of the view, so it sorts only when there is something to sort.
+ * By grade; then who owns no sibling; then whose zone owns no sibling; then by the list, in which they come.
+ * Runs for every VIP and candidate at every change of the view, so it sorts only when there is something to
+ * sort.
  */
 function order(
   candidates: readonly Candidate[],

@@ -1,5 +1,5 @@
-// Can this member own a VIP on these networks now? A grade, 0 is best: as long as anybody has a lower grade, the
-// higher ones are passed over. No grade: never.
+// Can this member own a VIP on these networks now? A grade, 0 is best: as long as anybody has a lower grade,
+// the higher ones are passed over. No grade: never.
 import type { MemberName } from "@holdfast/model";
 import { isPresent, type MemberView } from "../view.ts";
 import type { PlacedVip } from "./placement.ts";
@@ -26,7 +26,8 @@ export interface EligibilityContext {
 }
 
 /**
- * By member's name, for one VIP. Memoized over VIPs of the same networks: a cluster has few of those, and many VIPs.
+ * By member's name, for one VIP. Memoized over VIPs of the same networks: a cluster has few of those, and
+ * many VIPs.
  */
 export function eligibilityOf(
   context: EligibilityContext,

@@ -27,7 +27,10 @@ export interface Placement {
   readonly pins: readonly Pin[];
   /** Members that the operator drains, beside those that say so themselves. */
   readonly drains: readonly MemberName[];
-  /** With fewer members present nobody takes over what it does not announce already: a minority begins nothing. 1: never. */
+  /**
+   * With fewer members present nobody takes over what it does not announce already: a minority begins
+   * nothing. 1: never.
+   */
   readonly minimumMembers: number;
   /** Networks that never carry VIPs. */
   readonly clusterNetworks: readonly string[];

@@ -1,10 +1,10 @@
-// The list of every VIP: who should own it, who comes next, … It depends on the configuration alone, never on who
-// is alive. So a death moves only what the dead member owned, and its return moves only that back: the owner is the
-// first of the list that can.
+// The list of every VIP: who should own it, who comes next, … It depends on the configuration alone, never on
+// who is alive. So a death moves only what the dead member owned, and its return moves only that back: the
+// owner is the first of the list that can.
 //
-// Owners: rendezvous hashing (highest hash of VIP and member wins), within bounds: siblings on different members and
-// zones first, then an even load. Successors: not a sibling's owner, and every member inherits about as much as
-// any other. The rest follows by hash.
+// Owners: rendezvous hashing (highest hash of VIP and member wins), within bounds: siblings on different
+// members and zones first, then an even load. Successors: not a sibling's owner, and every member inherits
+// about as much as any other. The rest follows by hash.
 import type { Address, MemberName } from "@holdfast/model";
 import type { PlacedMember, PlacedVip } from "./placement.ts";
 
@@ -72,8 +72,8 @@ function placeOwners(
 }
 
 /**
- * Siblings that had to go apart may have made the load uneven: moves VIPs from the fullest member to an emptier one,
- * where no sibling or zone is against it, until no two differ by two.
+ * Siblings that had to go apart may have made the load uneven: moves VIPs from the fullest member to an
+ * emptier one, where no sibling or zone is against it, until no two differ by two.
  */
 function level(
   vips: readonly PlacedVip[],

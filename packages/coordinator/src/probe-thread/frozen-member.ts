@@ -1,5 +1,5 @@
-// For tests: a member as a process of its own, which the test stops and continues. Argument: options as JSON. Prints
-// its events as lines of JSON, and `{"owned":[…]}` whenever its duties change.
+// For tests: a member as a process of its own, which the test stops and continues. Argument: options as JSON.
+// Prints its events as lines of JSON, and `{"owned":[…]}` whenever its duties change.
 import { startCoordinator } from "../coordinator.ts";
 
 const { services, ...options } = JSON.parse(process.argv[2] ?? "{}");

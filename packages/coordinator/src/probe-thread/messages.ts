@@ -5,7 +5,10 @@ import type { MembershipEffect } from "../membership/state.ts";
 import type { ClusterView } from "../view.ts";
 import type { Claim, Refusal } from "../wire/message.ts";
 
-/** A module that beats the data plane's sign of life; loaded by the probe thread, so that this package knows no map. */
+/**
+ * A module that beats the data plane's sign of life; loaded by the probe thread, so that this package knows
+ * no map.
+ */
 export interface SignOfLifeModule {
   /** `data` is what the option carried. Called once, in the probe thread. */
   open(data: unknown): SignOfLife | Promise<SignOfLife>;

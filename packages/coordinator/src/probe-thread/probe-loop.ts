@@ -1,6 +1,6 @@
-// The probe thread's work without its thread: membership fed with datagrams, ticks and commands; views and notices
-// reported; the sign of life beaten. Time, sockets and the way to the main loop are parameters, so that a simulation
-// runs the same code.
+// The probe thread's work without its thread: membership fed with datagrams, ticks and commands; views and
+// notices reported; the sign of life beaten. Time, sockets and the way to the main loop are parameters, so
+// that a simulation runs the same code.
 import { deadAfterMs, type MemberConfiguration, type Timing } from "../configuration.ts";
 import { type Credentials, secretCredentials } from "../keys/credentials.ts";
 import { Keyring } from "../keys/keyring.ts";
@@ -59,7 +59,9 @@ export class ProbeLoop {
   private readonly keyring: Keyring;
   /** By member: why its hellos are not believed; said once. */
   private readonly distrust = new Map<number, string>();
-  /** What is spoken with each member: the lower one of its highest version and ours, as its last probe said. */
+  /**
+   * What is spoken with each member: the lower one of its highest version and ours, as its last probe said.
+   */
   private readonly versions = new Map<number, number>();
   private readonly highestVersion: number;
   private readonly refused: Partial<Record<Refusal, number>> = {};
@@ -255,7 +257,8 @@ export class ProbeLoop {
           this.changed = true;
           break;
         default:
-          // After a freeze of the whole process the main loop needs a moment as well: it was stopped, not silent.
+          // After a freeze of the whole process the main loop needs a moment as well: it was stopped, not
+          // silent.
           if (effect.kind === "frozen") this.pulsedAtMs += effect.forMs;
           if (effect.kind === "frozen" || (effect.kind === "accused" && effect.displaced)) this.epoch++;
           this.notices.push(effect);
@@ -299,7 +302,8 @@ export class ProbeLoop {
   }
 
   private beat(): void {
-    // Late ourselves, or not yet told what happened while we were: a sign of life would make a zombie answer for VIPs.
+    // Late ourselves, or not yet told what happened while we were: a sign of life would make a zombie answer
+    // for VIPs.
     if (this.ports.nowMs() - this.membership.tickedAtMs > deadAfterMs(this.timing)) return;
     if (!this.membership.confirmed || this.appliedEpoch < this.epoch || !this.mainIsAlive()) return;
     this.ports.beat();

@@ -1,5 +1,5 @@
-// The promises of the probe thread, with real threads: a busy main loop is no death, a silent one loses its readiness,
-// and the sign of life follows. Two members: this process, and a child that can be frozen.
+// The promises of the probe thread, with real threads: a busy main loop is no death, a silent one loses its
+// readiness, and the sign of life follows. Two members: this process, and a child that can be frozen.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { type Coordinator, type CoordinatorEvent, startCoordinator } from "../coordinator.ts";

@@ -1,8 +1,10 @@
-// UDP sockets of each network, bound to our address there: the socket a datagram arrives on says which network works.
+// UDP sockets of each network, bound to our address there: the socket a datagram arrives on says which
+// network works.
 //
-// One sends, and takes what comes from anywhere. Beside it each other member has one that is connected to its address:
-// the kernel gives what comes from there to that one alone, so that a stranger's flood fills neither its buffer nor its
-// turn. Nothing is sent over the connected ones: an ICMP error, which anybody can forge, would make the next sending fail.
+// One sends, and takes what comes from anywhere. Beside it each other member has one that is connected to its
+// address: the kernel gives what comes from there to that one alone, so that a stranger's flood fills neither
+// its buffer nor its turn. Nothing is sent over the connected ones: an ICMP error, which anybody can forge,
+// would make the next sending fail.
 import { createSocket, type Socket } from "node:dgram";
 import { familyOf } from "@holdfast/model";
 import { type MemberAddress, type MemberConfiguration, networkIdOf } from "../configuration.ts";
@@ -137,7 +139,8 @@ export class ProbeSockets {
       else this.options.overrun();
     });
     socket.on("error", () => {
-      // Of a datagram that nobody sent over it: an ICMP error, forged or not. Else there was no way, and may be one later.
+      // Of a datagram that nobody sent over it: an ICMP error, forged or not. Else there was no way, and may
+      // be one later.
       if (isConnected || !bound.members.delete(socket)) return;
       socket.close();
       this.later(() => {

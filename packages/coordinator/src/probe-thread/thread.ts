@@ -1,5 +1,6 @@
-// The probe thread: membership with real sockets and a real clock, away from the main loop, so that a busy event
-// loop or a long garbage collection over there is not a death. It also beats the data plane's sign of life.
+// The probe thread: membership with real sockets and a real clock, away from the main loop, so that a busy
+// event loop or a long garbage collection over there is not a death. It also beats the data plane's sign of
+// life.
 import assert from "node:assert/strict";
 import { parentPort, workerData } from "node:worker_threads";
 import type { Credentials, CredentialsModule } from "../keys/credentials.ts";
@@ -24,8 +25,8 @@ const loop: ProbeLoop = new ProbeLoop({
   data,
   ...(credentials !== undefined && { credentials }),
   nowMs: () => Number(process.hrtime.bigint()) / 1e6,
-  // Judge only after the sockets were read: what came while this thread was late is in them, not lost. Timers run
-  // before the poll phase, immediates after it.
+  // Judge only after the sockets were read: what came while this thread was late is in them, not lost. Timers
+  // run before the poll phase, immediates after it.
   afterSockets(delayMs, action) {
     let cancelled = false;
     const run = () => {

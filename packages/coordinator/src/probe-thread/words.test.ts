@@ -1,4 +1,5 @@
-// What the probe loop believes: the words of members alone, each in its own name, on the network that it came over.
+// What the probe loop believes: the words of members alone, each in its own name, on the network that it came
+// over.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { DEFAULT_TIMING, type MemberConfiguration, networkIdOf, probeKeyOf } from "../configuration.ts";

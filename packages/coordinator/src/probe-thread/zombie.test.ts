@@ -1,4 +1,5 @@
-// SIGSTOP and SIGCONT on a real member: its VIP moves away and back, and on its return it lets go before it settles.
+// SIGSTOP and SIGCONT on a real member: its VIP moves away and back, and on its return it lets go before it
+// settles.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,6 +1,6 @@
-// What this member does about the assignment: which VIPs it announces. Make before break: who should own a VIP
-// announces it as soon as it can; who owned it lets go when it sees the other's claim. A death needs no such care.
-// Pure: the tenure so far and a view give the next one.
+// What this member does about the assignment: which VIPs it announces. Make before break: who should own a
+// VIP announces it as soon as it can; who owned it lets go when it sees the other's claim. A death needs no
+// such care. Pure: the tenure so far and a view give the next one.
 import type { Address } from "@holdfast/model";
 import type { Assignment, Candidate, VipAssignment } from "../ownership/assignment.ts";
 import { type ClusterView, isPresent, type MemberView } from "../view.ts";
@@ -18,8 +18,8 @@ export interface Tenure {
 export const NO_TENURE: Tenure = { owned: new Set(), claims: [] };
 
 /**
- * `displaced`: this member was presumed dead a moment ago. The others have replaced it, so it lets go of what is not
- * its own any more without waiting for anybody.
+ * `displaced`: this member was presumed dead a moment ago. The others have replaced it, so it lets go of what
+ * is not its own any more without waiting for anybody.
  */
 export function nextTenure(
   previous: Tenure,
@@ -79,8 +79,8 @@ function claimantsOf(view: ClusterView): Map<Address, Claimant[]> {
 }
 
 /**
- * Two that both believe to be the owner (their configurations differ for a moment): the better-ranked claim stays,
- * the other yields; of equals the smaller name.
+ * Two that both believe to be the owner (their configurations differ for a moment): the better-ranked claim
+ * stays, the other yields; of equals the smaller name.
  */
 function outranks(other: Claimant, assigned: VipAssignment, mine: Candidate, view: ClusterView): boolean {
   if (other.claim.grade === GRADE_HANDING_OVER) return false;

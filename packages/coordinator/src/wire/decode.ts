@@ -37,8 +37,8 @@ export function isSealed(bytes: Uint8Array, key: Uint8Array, network: number): b
 }
 
 /**
- * The message of an authentic datagram that came over a network, or why there is none. Nothing of the body is read
- * before the tag fits. `highest`: the highest version that is spoken here.
+ * The message of an authentic datagram that came over a network, or why there is none. Nothing of the body is
+ * read before the tag fits. `highest`: the highest version that is spoken here.
  */
 export function decode(
   bytes: Uint8Array,
@@ -176,7 +176,10 @@ function readAnswer(reader: Reader, envelope: wire.Envelope): wire.Answer {
   return { ...envelope, kind: "answer", nonce, ages };
 }
 
-/** Reads within bounds; past the end it returns zeros and is `broken`, so that no caller needs a check of its own. */
+/**
+ * Reads within bounds; past the end it returns zeros and is `broken`, so that no caller needs a check of its
+ * own.
+ */
 class Reader {
   broken = false;
   private readonly bytes: Uint8Array;

@@ -11,7 +11,10 @@ const KINDS = {
   answer: wire.KIND_ANSWER,
   leave: wire.KIND_LEAVE,
 };
-/** Probe body before networks and state: echoSequence, opinion, its incarnation, two versions, flags, two counts. */
+/**
+ * Probe body before networks and state: echoSequence, opinion, its incarnation, two versions, flags, two
+ * counts.
+ */
 export const PROBE_FIXED_SIZE = 4 + 1 + 8 + 4 + 4 + 1 + 1;
 export const PROBE_FLAG_ANSWER_NOW = 1;
 export const PROBE_FLAG_STATE = 2;

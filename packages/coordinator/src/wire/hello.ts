@@ -1,16 +1,18 @@
-// The hello: how two members come to a key that nobody else has, before the first probe. A kind of its own, under the
-// cluster's key (key id 0), which keeps strangers from costing a signature; believed for its signature alone.
+// The hello: how two members come to a key that nobody else has, before the first probe. A kind of its own,
+// under the cluster's key (key id 0), which keeps strangers from costing a signature; believed for its
+// signature alone.
 //
 //  0                                                            36
 //  +------------------------------------------------------------+-------------+-------------+-------------+
 //  | header as of every message; incarnation and sequence are 0 | nonce, 16   | echo of the | public key, |
 //  |                                                            |             | other's, 16 | X25519, 32  |
 //  +------------------------------------------------------------+------+------+-------------+-------------+
-//  | length of what is shown, 2 | certificate … | length, 1 | signature over all before it, tag not | tag, 16 |
+//  | length of what is shown, 2 | certificate … | length, 1 | signature over all before it, tag not | tag, 16
+//  |
 //  +----------------------------+---------------+-----------+---------------------------------------+---------+
 //
-// Fresh is a hello that echoes the nonce which its receiver sent last: nothing that was recorded before, in this boot of either
-// or in an earlier one, does.
+// Fresh is a hello that echoes the nonce which its receiver sent last: nothing that was recorded before, in
+// this boot of either or in an earlier one, does.
 import assert from "node:assert/strict";
 import { SHOWN_SIZE_MAX, SIGNATURE_SIZE_MAX } from "../keys/credentials.ts";
 import { seal, writeHeader } from "./encode.ts";

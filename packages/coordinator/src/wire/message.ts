@@ -1,28 +1,33 @@
 // What members say to each other in one datagram. Numbers on the wire are append-only.
 //
-//  0        2       3      4       6      8              16             22             28          32         36
+//  0        2       3      4       6      8              16             22             28          32
+//  36
 //  +--------+-------+------+-------+------+--------------+--------------+--------------+-----------+----------+
-//  | "HF"   |version| kind | from  |  to  | incarnation  |     boot     |     echo     | sequence  |  key id  |
+//  | "HF"   |version| kind | from  |  to  | incarnation  |     boot     |     echo     | sequence  |  key id
+//  |
 //  +--------+-------+------+-------+------+--------------+--------------+--------------+-----------+----------+
-//  | body, by kind …                                                                    | tag, 16 bytes       |
+//  | body, by kind …                                                                    | tag, 16 bytes
+//  |
 //  +------------------------------------------------------------------------------------+---------------------+
 //
-// All integers are big endian. `boot` is random for every process; `echo` repeats the receiver's boot as the sender
-// knows it. Only a message that echoes the receiver's own boot proves life: everything recorded before the receiver
-// started fails that, and everything recorded since fails the sequence or the incarnation.
+// All integers are big endian. `boot` is random for every process; `echo` repeats the receiver's boot as the
+// sender knows it. Only a message that echoes the receiver's own boot proves life: everything recorded before
+// the receiver started fails that, and everything recorded since fails the sequence or the incarnation.
 //
-// The tag is HMAC-SHA256 over all before it and the id of the network that it is sent over, cut to 128 bits (RFC 2104 §5):
-// a copy on another network is none. Its key is the one that sender and receiver alone have (../keys/keyring.ts), named by the
-// key id; only a hello, by which they come to it, goes under the cluster's key, whose id is 0.
+// The tag is HMAC-SHA256 over all before it and the id of the network that it is sent over, cut to 128 bits
+// (RFC 2104 §5): a copy on another network is none. Its key is the one that sender and receiver alone have
+// (../keys/keyring.ts), named by the key id; only a hello, by which they come to it, goes under the cluster's
+// key, whose id is 0.
 import type { Address } from "@holdfast/model";
 import { ADDRESS_COUNT_MAX, CLUSTER_VIP_COUNT_MAX } from "../configuration.ts";
 
 export const MAGIC = 0x4846;
 /**
- * Highest and lowest version that is spoken here. A probe says the highest (bits 2–7 of its flags, above version 2, where
- * version 2 has zeros that nobody reads), and its sender is answered in the lower one of both; who has not been heard yet, in
- * the lowest. Hellos are of version 2 for ever. From version 3 on fields may follow the body: number(1), length(1), bytes, by
- * ascending number, those that are not known passed over.
+ * Highest and lowest version that is spoken here. A probe says the highest (bits 2–7 of its flags, above
+ * version 2, where version 2 has zeros that nobody reads), and its sender is answered in the lower one of
+ * both; who has not been heard yet, in the lowest. Hellos are of version 2 for ever. From version 3 on fields
+ * may follow the body: number(1), length(1), bytes, by ascending number, those that are not known passed
+ * over.
  */
 export const PROTOCOL_VERSION = 3;
 export const PROTOCOL_VERSION_LOWEST = 2;
@@ -51,9 +56,14 @@ export const KIND_HELLO = 5;
 export const SUBJECT_COUNT_MAX = 128;
 export const NETWORK_COUNT_MAX = ADDRESS_COUNT_MAX;
 export const CLAIM_COUNT_MAX = CLUSTER_VIP_COUNT_MAX;
-/** Claims and VIPs that are not served, together: no member claims what it does not serve, but for a moment. */
+/**
+ * Claims and VIPs that are not served, together: no member claims what it does not serve, but for a moment.
+ */
 export const CLAIM_AND_UNSERVED_COUNT_MAX = CLAIM_COUNT_MAX;
-/** Header, probe body, networks, 1,024 IPv6 claims and the tag are 19.7 KiB. Longer datagrams are refused unread. */
+/**
+ * Header, probe body, networks, 1,024 IPv6 claims and the tag are 19.7 KiB. Longer datagrams are refused
+ * unread.
+ */
 export const DATAGRAM_SIZE_MAX = 20_480;
 /** An age of this or more is "not heard". */
 export const AGE_NEVER_MS = 0xffff;
@@ -98,7 +108,10 @@ export interface AdvertisedState {
   readonly mainAlive: boolean;
   readonly networks: readonly NetworkState[];
   readonly claims: readonly Claim[];
-  /** VIPs that it cannot serve, whatever its networks: an interface of it has the address. No claim is among them. */
+  /**
+   * VIPs that it cannot serve, whatever its networks: an interface of it has the address. No claim is among
+   * them.
+   */
   readonly unserved: readonly Address[];
 }
 
@@ -162,7 +175,10 @@ export const REFUSALS = [
   "otherReceiver",
   "oldIncarnation",
   "replay",
-  /** No key of that id is shared with the sender; or a hello under one, or another message under the cluster's. */
+  /**
+   * No key of that id is shared with the sender; or a hello under one, or another message under the
+   * cluster's.
+   */
   "unknownKey",
   /** The hello's certificate or signature is not the sender's. */
   "credentials",

@@ -1,6 +1,6 @@
-// Who may use the API, and for what. Without a token in force: everybody on this machine, for everything. With tokens: their
-// holders as far as each one's role goes; who comes over the loopback without one may read. A browser's page may be on the
-// machine and not be its owner's: foreign origins and names are refused.
+// Who may use the API, and for what. Without a token in force: everybody on this machine, for everything.
+// With tokens: their holders as far as each one's role goes; who comes over the loopback without one may
+// read. A browser's page may be on the machine and not be its owner's: foreign origins and names are refused.
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Role } from "@holdfast/api";
 import { HoldfastError } from "@holdfast/model";
@@ -96,8 +96,8 @@ function isLoopback({ raw }: FastifyRequest): boolean {
 }
 
 /**
- * A page elsewhere may send simple requests to the loopback, or have its own name resolve to it (DNS rebinding).
- * Browsers tell on them: the first carries a foreign Origin, the second a foreign Host.
+ * A page elsewhere may send simple requests to the loopback, or have its own name resolve to it (DNS
+ * rebinding). Browsers tell on them: the first carries a foreign Origin, the second a foreign Host.
  */
 function refuseForeignName(request: FastifyRequest): void {
   if (!hasLiteralHost(request)) throw foreignName(request);
@@ -108,8 +108,8 @@ function foreignName({ headers: { host = "" } }: FastifyRequest): HoldfastError 
 }
 
 /**
- * For a unix socket: clients write any word as its host, browsers behind a proxy the member's own name. A name
- * with a dot that is not one of the members' may be somebody's who has it resolve to this machine.
+ * For a unix socket: clients write any word as its host, browsers behind a proxy the member's own name. A
+ * name with a dot that is not one of the members' may be somebody's who has it resolve to this machine.
  */
 function hasNameOfNobodyElse(request: FastifyRequest, origins: ReadonlySet<string>): boolean {
   const { host = "" } = request.headers;

@@ -1,5 +1,6 @@
-// Pages that another member served may ask this one, once theirs is gone: the Fetch standard's CORS, for members' origins
-// alone. What they may do is the token's matter, which their page sends as it sent it to its own member.
+// Pages that another member served may ask this one, once theirs is gone: the Fetch standard's CORS, for
+// members' origins alone. What they may do is the token's matter, which their page sends as it sent it to its
+// own member.
 import type { FastifyInstance } from "fastify";
 
 const EXPOSED = "holdfast-role, etag";

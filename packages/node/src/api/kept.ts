@@ -8,8 +8,8 @@ export function isChange(request: FastifyRequest, reply: FastifyReply): boolean 
 }
 
 /**
- * An `onSend` hook. A question waits for nothing, and neither does a refusal. What could not be kept is answered with
- * CONFIGURATION_NOT_KEPT, in each dialect's words; those are not looked at again.
+ * An `onSend` hook. A question waits for nothing, and neither does a refusal. What could not be kept is
+ * answered with CONFIGURATION_NOT_KEPT, in each dialect's words; those are not looked at again.
  */
 export function keepConfiguration(sources: Pick<ApiSources, "configurationKept">) {
   const refused = new WeakSet<FastifyRequest>();

@@ -113,7 +113,10 @@ function withOwnOrigin(sources: ApiSources, { url }: Configuration["api"]): ApiS
   return { ...sources, memberOrigins: () => new Set([own, ...sources.memberOrigins()]) };
 }
 
-/** A file that a killed daemon left in a socket's place is taken away; a living one's lock is the data plane's. */
+/**
+ * A file that a killed daemon left in a socket's place is taken away; a living one's lock is the data
+ * plane's.
+ */
 export async function listenAt(
   app: FastifyInstance,
   where: NonNullable<ReturnType<typeof parseListenAddress>>,

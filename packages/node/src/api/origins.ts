@@ -1,4 +1,5 @@
-// Where a member's API can be asked from elsewhere: the pages that the other members serve go there when theirs is gone.
+// Where a member's API can be asked from elsewhere: the pages that the other members serve go there when
+// theirs is gone.
 import { parseListenAddress } from "@holdfast/api";
 import { addressOf, isLoopbackListen, listenList, type OwnMember } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";

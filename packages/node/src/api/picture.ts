@@ -1,4 +1,5 @@
-// The cluster in one answer, made of what members tell each other. However many ask, it is made a few times a second.
+// The cluster in one answer, made of what members tell each other. However many ask, it is made a few times a
+// second.
 import type { ClusterMember, ClusterPicture, ClusterService, ClusterVip, MemberReport } from "@holdfast/api";
 import { alertsOf } from "../cluster/alerts.ts";
 import type { HeardReport } from "../cluster/reports.ts";

@@ -1,4 +1,5 @@
-// The API's certificate and key: read at the start and again when their files change, for connections that come then.
+// The API's certificate and key: read at the start and again when their files change, for connections that
+// come then.
 import { readFileSync, statSync } from "node:fs";
 import type { Server } from "node:net";
 import { createSecureContext, Server as TlsServer } from "node:tls";
@@ -25,7 +26,10 @@ export class ApiTls {
     if (server instanceof TlsServer) this.#servers.push(server);
   }
 
-  /** What cannot be used yet (the key of the other certificate) is tried again when it changes; the old pair stays. */
+  /**
+   * What cannot be used yet (the key of the other certificate) is tried again when it changes; the old pair
+   * stays.
+   */
   look(): void {
     const stamp = this.#stamp();
     if (stamp === this.#seen) return;

@@ -1,5 +1,5 @@
-// What an engineer should look at now, and what to do: rules over the picture of the cluster. Pure. Alerts over time (rates,
-// durations) are Prometheus's: deploy/observation/alerts.yaml.
+// What an engineer should look at now, and what to do: rules over the picture of the cluster. Pure. Alerts
+// over time (rates, durations) are Prometheus's: deploy/observation/alerts.yaml.
 import { ALERT_SEVERITIES, type Alert, type ClusterMember, type ClusterPicture } from "@holdfast/api";
 
 type Picture = Omit<ClusterPicture, "alerts">;

@@ -20,7 +20,10 @@ import { networkOfVip, type Topology } from "./topology.ts";
 
 export interface OpenedAnnouncer {
   readonly announcer: Announcer;
-  /** What makes other routers and attributes true. Throws CONFIG_ROUTER_PASSWORD_INVALID; nothing is changed yet. */
+  /**
+   * What makes other routers and attributes true. Throws CONFIG_ROUTER_PASSWORD_INVALID; nothing is changed
+   * yet.
+   */
   prepare(configuration: Configuration): () => void;
   /** Routers beside the file's; undefined where bgp is not among the kinds. */
   readonly posted: PostedRouting | undefined;
@@ -107,7 +110,10 @@ export async function openAnnouncer(options: {
   };
 }
 
-/** What the announcer is told for this member's duties. `leaving`: what it cannot own any more it still serves. */
+/**
+ * What the announcer is told for this member's duties. `leaving`: what it cannot own any more it still
+ * serves.
+ */
 export function announcementsOf(duties: readonly VipDuty[], leaving: boolean): readonly Announcement[] {
   return duties.flatMap(({ vip, rank }): Announcement[] => {
     if (rank !== undefined && (rank === 0 || !leaving)) return [{ vip, rank }];

@@ -1,6 +1,6 @@
-// This member's certificate, key and authority: read at the start, read again when the files change or on SIGHUP, and looked at
-// for their end. A certificate that has ended is no reason to end: links that are up stay, and alone a member serves
-// as well as it can.
+// This member's certificate, key and authority: read at the start, read again when the files change or on
+// SIGHUP, and looked at for their end. A certificate that has ended is no reason to end: links that are up
+// stay, and alone a member serves as well as it can.
 import { stat } from "node:fs/promises";
 import { type Clock, HoldfastError, type Logger, type Timer } from "@holdfast/model";
 import {
@@ -64,7 +64,10 @@ export class CertificateKeeper {
     return tls;
   }
 
-  /** `apply` gets what the files hold when it changes and is good; `changed` how the certificate is, now and then. */
+  /**
+   * `apply` gets what the files hold when it changes and is good; `changed` how the certificate is, now and
+   * then.
+   */
   watch(apply: (tls: MemberTls) => void, changed: (state: CertificateState) => void): void {
     this.#apply = apply;
     this.#changed = changed;
@@ -72,7 +75,9 @@ export class CertificateKeeper {
     this.#timer = this.#options.clock.every(CERTIFICATE_LOOK_PERIOD_MS, () => void this.look());
   }
 
-  /** Looks at the files now. Resolves when what they hold is in force, or was refused with a line in the log. */
+  /**
+   * Looks at the files now. Resolves when what they hold is in force, or was refused with a line in the log.
+   */
   async look(again = false): Promise<void> {
     await this.#looking;
     // Somebody asks: what was refused is refused again, with its line in the log.
@@ -148,7 +153,10 @@ export class CertificateKeeper {
     return verified;
   }
 
-  /** What says that a file is another one; a link that points elsewhere, too. A file that is not there is one, too. */
+  /**
+   * What says that a file is another one; a link that points elsewhere, too. A file that is not there is one,
+   * too.
+   */
   async #stamp(): Promise<string> {
     const stamps = Object.values(this.#files).map(async (file) => {
       try {

@@ -1,5 +1,5 @@
-// What members counted, remembered: a member that dies takes nothing back that was counted, and one that counts from zero
-// again goes on from there.
+// What members counted, remembered: a member that dies takes nothing back that was counted, and one that
+// counts from zero again goes on from there.
 import type { PathCounters } from "@holdfast/api";
 import type { MemberName, SessionId } from "@holdfast/model";
 

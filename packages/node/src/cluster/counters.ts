@@ -1,5 +1,5 @@
-// Counters stay with the member that counts. The API asks them all when somebody wants to know; while somebody does, every
-// member keeps what the others counted, so that the death of one takes nothing back.
+// Counters stay with the member that counts. The API asks them all when somebody wants to know; while
+// somebody does, every member keeps what the others counted, so that the death of one takes nothing back.
 import type { PathCounters } from "@holdfast/api";
 import type { Clock, MemberName, SessionEnvelope, SessionId, Timer } from "@holdfast/model";
 import type { DataPlane } from "../data-plane/data-plane.ts";
@@ -111,7 +111,9 @@ export class CounterExchange {
     return rows;
   }
 
-  /** Somebody looks: for a while what the others count there is kept here, too, as fresh as the question is. */
+  /**
+   * Somebody looks: for a while what the others count there is kept here, too, as fresh as the question is.
+   */
   #watch(ids: readonly SessionId[]): void {
     const nowMs = this.#clock.nowMs();
     for (const id of ids) {

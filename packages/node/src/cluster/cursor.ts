@@ -1,6 +1,9 @@
-// A place in the log of all members: of each, how far one has read. As text it is the id of an event, good at any member.
+// A place in the log of all members: of each, how far one has read. As text it is the id of an event, good at
+// any member.
 
-/** Where one member's part of the log is: `run` names the daemon's start, `sequence` counts from 1 in each. */
+/**
+ * Where one member's part of the log is: `run` names the daemon's start, `sequence` counts from 1 in each.
+ */
 export interface Place {
   readonly run: number;
   readonly sequence: number;

@@ -1,5 +1,5 @@
-// What has to be told of a change of the list: replication, as soon as there are links, and the coordinator. Everything else
-// reads the list when it needs it.
+// What has to be told of a change of the list: replication, as soon as there are links, and the coordinator.
+// Everything else reads the list when it needs it.
 import type { Coordinator, MemberConfiguration } from "@holdfast/coordinator";
 import { type Clock, HoldfastError, type Logger, type MemberList, type Members } from "@holdfast/model";
 import type { ClusterLink } from "./link.ts";

@@ -41,7 +41,10 @@ export interface ClusterLink {
   readonly sessions: SessionTables;
   readonly replication: Replication;
   readonly store: ConfigurationStore;
-  /** Resolves when what `store` was told is on this member's disk. Throws CONFIGURATION_NOT_KEPT when it is not. */
+  /**
+   * Resolves when what `store` was told is on this member's disk. Throws CONFIGURATION_NOT_KEPT when it is
+   * not.
+   */
   storeKept(): Promise<void>;
   /** How the disk of the store is. */
   disk(): DiskState;
@@ -53,7 +56,10 @@ export interface ClusterLink {
   setMembers(listing: Listing): void;
   /** Called when a listed member says that this one was taken out of the list. */
   onExcluded(listener: (by: MemberName) => void): void;
-  /** Called when somebody with a certificate of the cluster, who is not on the list, wants to be a member; at every try. */
+  /**
+   * Called when somebody with a certificate of the cluster, who is not on the list, wants to be a member; at
+   * every try.
+   */
   onApplied(listener: (applicant: Applicant) => void): void;
   /** Replication gives signs of life. */
   answers(): boolean;
@@ -73,7 +79,10 @@ export interface ClusterLink {
   connected(): readonly number[];
   /** What a member offered when it was connected last; undefined: not since this one's start. */
   capabilitiesOf(member: number): readonly string[] | undefined;
-  /** Capabilities that every member has: a new kind of key, record or entry is written only while its name is there. */
+  /**
+   * Capabilities that every member has: a new kind of key, record or entry is written only while its name is
+   * there.
+   */
   offered(): readonly string[];
   /** Numbers of the members that own a service's VIPs: an INIT-ACK waits for those. */
   setOwners(service: ServiceId, owners: readonly number[]): void;

@@ -1,6 +1,6 @@
-// The addresses of all members' interfaces, live: this host's as the kernel tells them, the others' as they tell them over
-// their links, and what the configuration says of members that are not there. One source for what is nobody's VIP, and
-// for what is no client's address.
+// The addresses of all members' interfaces, live: this host's as the kernel tells them, the others' as they
+// tell them over their links, and what the configuration says of members that are not there. One source for
+// what is nobody's VIP, and for what is no client's address.
 import {
   type Address,
   type AddressBook,
@@ -22,8 +22,8 @@ const TOPIC = "addresses";
 export const ADDRESS_COUNT_MAX = 4_096;
 export const GATEWAY_COUNT_MAX = 64;
 /**
- * kube-proxy in IPVS mode keeps the addresses of all services on this interface, those of load balancers too: they are copies
- * of VIPs, not addresses of the host.
+ * kube-proxy in IPVS mode keeps the addresses of all services on this interface, those of load balancers too:
+ * they are copies of VIPs, not addresses of the host.
  */
 const COPIES_INTERFACE = "kube-ipvs0";
 const INTERFACE_NAME_LENGTH_MAX = 32;
@@ -131,7 +131,10 @@ export class MemberAddresses implements AddressBook {
     for (const member of link.connected()) void this.#tell(member);
   }
 
-  /** Unless it holds what is true now. One that does not answer, a booting one for example, is told again a second later. */
+  /**
+   * Unless it holds what is true now. One that does not answer, a booting one for example, is told again a
+   * second later.
+   */
   async #tell(member: number): Promise<void> {
     const text = this.#ownText;
     if (this.#heldBy.get(member) === text || this.#telling.has(member)) return;

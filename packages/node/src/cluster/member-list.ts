@@ -1,4 +1,5 @@
-// The list of members as the parts of the daemon want it: for links, for probes, as the configuration file begins it.
+// The list of members as the parts of the daemon want it: for links, for probes, as the configuration file
+// begins it.
 import { ADDRESS_COUNT_MAX, type MemberAddress, type MemberConfiguration } from "@holdfast/coordinator";
 import { type ListedMember, type MemberList, type Members, parseAddress } from "@holdfast/model";
 import type { ConfiguredMember, Listing } from "@holdfast/sync";

@@ -1,4 +1,5 @@
-// NAT ports between members: what the forwarder asks and answers (nat-ports/loans.ts), as requests of the node.
+// NAT ports between members: what the forwarder asks and answers (nat-ports/loans.ts), as requests of the
+// node.
 import type { LendAnswer, LoanMessage, PortLending } from "@holdfast/forwarder";
 import {
   CLIENT_ADDRESS_COUNT_MAX,

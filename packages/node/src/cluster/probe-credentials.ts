@@ -1,7 +1,9 @@
-// Who members are to each other's probes: their certificates. Loaded by the probe thread, so that the coordinator knows none.
+// Who members are to each other's probes: their certificates. Loaded by the probe thread, so that the
+// coordinator knows none.
 //
-// Time is not looked at: a certificate that has ended still says who has its key, and members that took each other for
-// dead on the day when all certificates end would each announce every VIP. Who is not to be believed any more is revoked.
+// Time is not looked at: a certificate that has ended still says who has its key, and members that took each
+// other for dead on the day when all certificates end would each announce every VIP. Who is not to be
+// believed any more is revoked.
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import type { Credentials, Proof } from "@holdfast/coordinator";
 import { HoldfastError } from "@holdfast/model";
@@ -20,7 +22,10 @@ export interface CredentialsData extends MemberTls {
 /** Certificates that have been looked at; beyond, all are looked at anew. */
 const KNOWN_COUNT_MAX = 256;
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-/** Of the certificate and those between it and the authority, PEM. A longer chain is cut: it leads nowhere then. */
+/**
+ * Of the certificate and those between it and the authority, PEM. A longer chain is cut: it leads nowhere
+ * then.
+ */
 const SHOWN_LENGTH_MAX = 16_000;
 
 /** For the coordinator's option: this module, and what it opens with. */

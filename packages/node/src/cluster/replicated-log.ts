@@ -1,6 +1,6 @@
-// What members tell each other of what happened: each writes its own part, all keep the latest of every part. A member
-// sends what it wrote; what a member that is gone wrote is passed on by whoever has it, so that nothing is lost that one
-// survivor heard. Kept in memory: it is news, not state.
+// What members tell each other of what happened: each writes its own part, all keep the latest of every part.
+// A member sends what it wrote; what a member that is gone wrote is passed on by whoever has it, so that
+// nothing is lost that one survivor heard. Kept in memory: it is news, not state.
 import { type Clock, MEMBER_NUMBER_COUNT_MAX, type Timer } from "@holdfast/model";
 import { type Cursor, cursorText, isAfter, type Place, parseCursor } from "./cursor.ts";
 import type { ClusterLink } from "./link.ts";
@@ -151,7 +151,9 @@ export class ReplicatedLog<T> {
     for (const member of this.#options.link.connected()) void this.#send(member);
   }
 
-  /** One message at a time, until it has what we are to tell it. The first of a link only asks what it has. */
+  /**
+   * One message at a time, until it has what we are to tell it. The first of a link only asks what it has.
+   */
   async #send(member: number): Promise<void> {
     const peer = this.#peerOf(member);
     if (peer.isBusy) {

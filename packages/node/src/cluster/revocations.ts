@@ -1,4 +1,5 @@
-// The list of revoked certificates: notes of the shared configuration, so that every member has it and keeps it.
+// The list of revoked certificates: notes of the shared configuration, so that every member has it and keeps
+// it.
 import type { RevocationView } from "@holdfast/api";
 import { type Clock, HoldfastError } from "@holdfast/model";
 import { REVOCATION_COUNT_MAX, type Revocation, serialOf } from "@holdfast/sync";

@@ -82,7 +82,10 @@ const SESSION_FIELDS = [
   "passive",
 ] as const;
 
-/** Routers whose sessions this change ends: those changed in what a session begins with, and those not named any more. */
+/**
+ * Routers whose sessions this change ends: those changed in what a session begins with, and those not named
+ * any more.
+ */
 export function flappingRouters(before: Configuration, after: Configuration): readonly string[] {
   const next = new Map(after.routers.map((router) => [router.name, router]));
   return before.routers

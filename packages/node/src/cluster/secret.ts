@@ -1,5 +1,5 @@
-// The secrets that seal the probes' hellos: a file with one, or with two while members change over. The first is used, each is
-// taken; a file that changes is read again.
+// The secrets that seal the probes' hellos: a file with one, or with two while members change over. The first
+// is used, each is taken; a file that changes is read again.
 import { readFileSync } from "node:fs";
 import { HoldfastError, type Logger } from "@holdfast/model";
 import type { Configuration } from "../config/schema.ts";

@@ -1,6 +1,6 @@
-// Before sessions end because their service or endpoint was deleted while nobody ran, a majority of all members has to
-// know the deletion, in the same configuration and by the same list of members: one that is cut off, or that
-// came back with an old store, ends nothing.
+// Before sessions end because their service or endpoint was deleted while nobody ran, a majority of all
+// members has to know the deletion, in the same configuration and by the same list of members: one that is
+// cut off, or that came back with an old store, ends nothing.
 import { type Members, majorityOf, type ServicePlace } from "@holdfast/model";
 import { LIST_VOTES } from "@holdfast/sync";
 import { markFrom, markOf, mayVote } from "../members/list-mark.ts";

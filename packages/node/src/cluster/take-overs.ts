@@ -1,5 +1,5 @@
-// How long a take-over took, as its new owner measures it: from the last sign of life over the verdict and the announcement
-// to the first packet. All members keep the last ones.
+// How long a take-over took, as its new owner measures it: from the last sign of life over the verdict and
+// the announcement to the first packet. All members keep the last ones.
 import { randomBytes } from "node:crypto";
 import { TAKE_OVER_KEPT_COUNT_MAX, type TakeOver, TakeOverSchema } from "@holdfast/api";
 import type { Address, Clock, Timer } from "@holdfast/model";
@@ -23,7 +23,10 @@ export interface TakeOverParts {
     append(takeOver: TakeOver): void;
     after(cursor: Cursor): readonly LogEntry<TakeOver>[];
   };
-  /** Packets of clients to the VIP that this member has forwarded, of some of its sessions: two looks are compared. */
+  /**
+   * Packets of clients to the VIP that this member has forwarded, of some of its sessions: two looks are
+   * compared.
+   */
   watchPackets(vip: Address): () => number;
   /** Living sessions of the VIP's services. */
   sessionsOf(vip: Address): number;
@@ -145,7 +148,8 @@ export class TakeOverWatch {
     const { facts, startMs } = watch.takeOver;
     this.#parts.log.append({
       ...facts,
-      // It was forwarded before the announcement by what the fast path had: then the announcement cost nothing.
+      // It was forwarded before the announcement by what the fast path had: then the announcement cost
+      // nothing.
       ...(watch.firstMs !== undefined && { firstPacketMs: tenth(Math.max(0, watch.firstMs - startMs)) }),
     });
   }

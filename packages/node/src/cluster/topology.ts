@@ -1,5 +1,5 @@
-// From the configuration to what the coordinator places VIPs by: members with their addresses by network, and the
-// networks of VIPs and endpoints. Pure.
+// From the configuration to what the coordinator places VIPs by: members with their addresses by network, and
+// the networks of VIPs and endpoints. Pure.
 import type { ServicePlacement } from "@holdfast/coordinator";
 import { type Address, prefixContains, type Service } from "@holdfast/model";
 import type { Configuration } from "../config/schema.ts";
@@ -66,7 +66,9 @@ export function networkOfVip(vip: Address, { interfaces, system }: Topology): st
   return paths.length === 1 ? paths[0]?.network : undefined;
 }
 
-/** The network of a service's endpoints: the one core network, or the one that contains the first endpoint. */
+/**
+ * The network of a service's endpoints: the one core network, or the one that contains the first endpoint.
+ */
 export function endpointsNetwork(service: Service, topology: Topology): string | undefined {
   const cores = topology.interfaces.filter(({ roles }) => roles.includes("core"));
   if (cores.length === 1) return cores[0]?.network;

@@ -270,7 +270,8 @@ test("an endpoint that comes and goes makes fewer and fewer verdicts, and no mem
   }
   const [flapping, ...calm] = cluster.told;
   assert.deepEqual(calm, [["up"], ["up"]]);
-  // Of thirty changes: down, up after two answers, down, up after four; then a second is too short to come back.
+  // Of thirty changes: down, up after two answers, down, up after four; then a second is too short to come
+  // back.
   assert.deepEqual(flapping, ["up", "down", "up", "down", "up", "down"]);
   for (const prober of probers) prober.stop();
 });

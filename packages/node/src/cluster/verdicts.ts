@@ -1,4 +1,5 @@
-// Endpoint verdicts are shared: that an endpoint is dead, so that its clients are told, takes more than one member's word.
+// Endpoint verdicts are shared: that an endpoint is dead, so that its clients are told, takes more than one
+// member's word.
 import type { VerdictChange } from "@holdfast/forwarder";
 import type { Address, MemberName } from "@holdfast/model";
 import type { ClusterLink } from "./link.ts";

@@ -1,6 +1,6 @@
 // Environment overrides: HOLDFAST_ and the field's path in capitals, so log.level is HOLDFAST_LOG_LEVEL and
-// coordinator.probeIntervalMs is HOLDFAST_COORDINATOR_PROBE_INTERVAL_MS. Lists are separated by commas; lists of
-// sections (members, interfaces, services) belong in the file.
+// coordinator.probeIntervalMs is HOLDFAST_COORDINATOR_PROBE_INTERVAL_MS. Lists are separated by commas; lists
+// of sections (members, interfaces, services) belong in the file.
 import type { TSchema } from "typebox";
 
 /** One field that a variable can set. */
@@ -38,8 +38,8 @@ export function environmentFields(schema: TSchema): EnvironmentField[] {
 }
 
 /**
- * Puts the overrides of `environment` into `document` (in place). Returns which path each variable set, and the
- * variables with the prefix that name no field: an orchestrator may inject such, so they are not errors.
+ * Puts the overrides of `environment` into `document` (in place). Returns which path each variable set, and
+ * the variables with the prefix that name no field: an orchestrator may inject such, so they are not errors.
  */
 export function applyEnvironment(
   document: Record<string, unknown>,

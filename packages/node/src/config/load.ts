@@ -1,5 +1,6 @@
-// From a YAML file and the environment to a checked configuration. Every mistake is a ConfigurationError that names
-// the file, the line, the field and the way out; all mistakes found are listed, the first is the message.
+// From a YAML file and the environment to a checked configuration. Every mistake is a ConfigurationError that
+// names the file, the line, the field and the way out; all mistakes found are listed, the first is the
+// message.
 import { readFileSync } from "node:fs";
 import { fieldName, validate } from "@holdfast/api";
 import { type ErrorCode, type ErrorDetails, HoldfastError } from "@holdfast/model";

@@ -1,5 +1,5 @@
-// The page at /console: files that were built beforehand (packages/console/build.ts), kept in memory. It holds nothing of
-// the cluster: whoever opens it still needs the API's leave to see anything.
+// The page at /console: files that were built beforehand (packages/console/build.ts), kept in memory. It
+// holds nothing of the cluster: whoever opens it still needs the API's leave to see anything.
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";

@@ -15,8 +15,8 @@ import {
 const NOTHING: FlowCounters = { packets: 0, bytes: 0, lastSeenMs: 0 };
 
 /**
- * A row for each VIP and client address with a flow. A down flow belongs to its VIP alone: it stands in the row of the
- * client address that is paired with it.
+ * A row for each VIP and client address with a flow. A down flow belongs to its VIP alone: it stands in the
+ * row of the client address that is paired with it.
  */
 export function sessionCounters(
   record: SessionEnvelope,

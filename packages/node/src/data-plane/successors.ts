@@ -1,4 +1,5 @@
-// While a daemon is dead its data plane sends newcomers to the VIP's successor: over which interface, to which MAC.
+// While a daemon is dead its data plane sends newcomers to the VIP's successor: over which interface, to
+// which MAC.
 import type { MemberConfiguration } from "@holdfast/coordinator";
 import type { Address, MemberName } from "@holdfast/model";
 import { networkOfVip, type Topology } from "../cluster/topology.ts";
@@ -25,7 +26,10 @@ export class SuccessorHops {
     this.#topology = topology;
   }
 
-  /** On the VIP's own network when the successor can be reached there, else on any but the cluster's, else on any. */
+  /**
+   * On the VIP's own network when the successor can be reached there, else on any but the cluster's, else on
+   * any.
+   */
   towards(member: MemberName, vip: Address): Hop | undefined {
     const hop = this.#resolve(member, vip);
     this.#given.set(`${member} ${vip}`, { member, vip, text: textOf(hop) });

@@ -1,4 +1,5 @@
-// What happened at this member, for whoever listens; the log of the cluster keeps it (cluster/replicated-log.ts).
+// What happened at this member, for whoever listens; the log of the cluster keeps it
+// (cluster/replicated-log.ts).
 import type { NodeEvent } from "@holdfast/api";
 import type { Clock } from "@holdfast/model";
 

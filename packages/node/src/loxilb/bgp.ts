@@ -1,5 +1,5 @@
-// /config/bgp acts where the bgp announcer runs (routing.ts), else it is stored and shown; /config/firewall is stored and
-// shown. The log says once each what nothing acts on.
+// /config/bgp acts where the bgp announcer runs (routing.ts), else it is stored and shown; /config/firewall
+// is stored and shown. The log says once each what nothing acts on.
 import type { RouterStatus } from "@holdfast/announcer";
 import { addressFamily } from "@holdfast/api";
 import { parseAddress } from "@holdfast/model";

@@ -1,5 +1,5 @@
-// GET /config/conntrack/all: each path with traffic of each session as LoxiLB's two entries, forward and reverse. Streamed: a
-// hundred thousand sessions are some eight hundred thousand entries.
+// GET /config/conntrack/all: each path with traffic of each session as LoxiLB's two entries, forward and
+// reverse. Streamed: a hundred thousand sessions are some eight hundred thousand entries.
 import { Readable } from "node:stream";
 import type { PathCounters } from "@holdfast/api";
 import {
@@ -25,8 +25,8 @@ const STATES: Readonly<Record<Phase, string>> = {
 };
 
 /**
- * The entries of one session; packets are summed over the members that counted. As in LoxiLB an entry is there when a packet
- * has passed; of a session that has had none, the path that its INIT came on.
+ * The entries of one session; packets are summed over the members that counted. As in LoxiLB an entry is
+ * there when a packet has passed; of a session that has had none, the path that its INIT came on.
  */
 export function conntrackEntries(
   record: SessionRecord,

@@ -1,6 +1,6 @@
-// kube-loxilb deletes a rule and posts it again when an annotation changes, and in between it waits half a minute for every
-// member that is dead. A deletion therefore has a grace, which all members know: when the rule is posted again, at
-// whichever member, it was a change, and associations live on.
+// kube-loxilb deletes a rule and posts it again when an annotation changes, and in between it waits half a
+// minute for every member that is dead. A deletion therefore has a grace, which all members know: when the
+// rule is posted again, at whichever member, it was a change, and associations live on.
 import type { Logger, Service, ServiceId } from "@holdfast/model";
 import type { ServiceRegistry } from "../services/registry.ts";
 

@@ -1,5 +1,5 @@
-// Packets and bytes by service and endpoint, summed over sessions when somebody asks, and kept for a moment: a client
-// that asks for ever costs one walk a second.
+// Packets and bytes by service and endpoint, summed over sessions when somebody asks, and kept for a moment:
+// a client that asks for ever costs one walk a second.
 import type { PathCounters } from "@holdfast/api";
 import {
   effectivePhase,

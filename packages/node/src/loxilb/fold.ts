@@ -1,4 +1,5 @@
-// Go's JSON decoder ignores the case of keys, and the clients rely on it (`BGP`, `Monitor`, `SetNextHopSelf`).
+// Go's JSON decoder ignores the case of keys, and the clients rely on it (`BGP`, `Monitor`,
+// `SetNextHopSelf`).
 import { SchemaViolation } from "./reply.ts";
 
 export type Folded = { readonly [key: string]: unknown };

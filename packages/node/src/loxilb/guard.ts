@@ -1,5 +1,5 @@
-// Who may use LoxiLB's API: programs of this machine; from beyond it, those that `allowRemote` lists, or holders of the token
-// over TLS. Never a page in somebody's browser.
+// Who may use LoxiLB's API: programs of this machine; from beyond it, those that `allowRemote` lists, or
+// holders of the token over TLS. Never a page in somebody's browser.
 
 import { isIP } from "node:net";
 import { type Address, type Prefix, parseAddress, parsePrefix, prefixContains } from "@holdfast/model";
@@ -36,8 +36,9 @@ export function guard(app: FastifyInstance, { configuration, logger, sources }: 
 }
 
 /**
- * A page elsewhere tells on itself by its Origin. One whose own name was made to point here does not; but browsers send an
- * Origin with everything that changes something, and kube-loxilb, which may know its nodes by name, never does.
+ * A page elsewhere tells on itself by its Origin. One whose own name was made to point here does not; but
+ * browsers send an Origin with everything that changes something, and kube-loxilb, which may know its nodes
+ * by name, never does.
  */
 function refusePages(request: FastifyRequest, mayHaveAnyName: boolean): void {
   try {

@@ -1,5 +1,5 @@
-// /config/cistate and /config/bfd: who is master, and who watches whom. Holdfast decides both by itself; what clients
-// post is remembered and shown beside what is true.
+// /config/cistate and /config/bfd: who is master, and who watches whom. Holdfast decides both by itself; what
+// clients post is remembered and shown beside what is true.
 import { addressFamily } from "@holdfast/api";
 import { type Address, type MemberName, parseAddress, type Service } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
@@ -43,8 +43,9 @@ function instanceOf(service: Service): string {
 }
 
 /**
- * An instance has one master, though several members may announce VIPs: the owner of the instance's least primary VIP that
- * has an owner, in the order of addresses. An instance without services goes with all of them.
+ * An instance has one master, though several members may announce VIPs: the owner of the instance's least
+ * primary VIP that has an owner, in the order of addresses. An instance without services goes with all of
+ * them.
  */
 export function instanceMaster(
   instance: string,

@@ -1,5 +1,5 @@
-// /metrics under LoxiLB's names, legacy and canonical, and its JSON views. What this node has no such thing of is left
-// out or 0, never made up.
+// /metrics under LoxiLB's names, legacy and canonical, and its JSON views. What this node has no such thing
+// of is left out or 0, never made up.
 
 import { statfs } from "node:fs/promises";
 import { cpus, freemem, loadavg, totalmem } from "node:os";

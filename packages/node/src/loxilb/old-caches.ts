@@ -1,9 +1,10 @@
-// kube-loxilb keeps a cache of rules for each node and posts all of it to one that comes back, deleted services included: a
-// rule that was deleted while it did not reach a member must not come back through that member.
+// kube-loxilb keeps a cache of rules for each node and posts all of it to one that comes back, deleted
+// services included: a rule that was deleted while it did not reach a member must not come back through that
+// member.
 //
-// What can be known: of every deletion all members keep what the rule was and through whom it was deleted. A post of just that
-// rule, at a member that was not told of the deletion while others were, comes from a cache. Who makes the rule anew tells
-// the others, too, and there it is made.
+// What can be known: of every deletion all members keep what the rule was and through whom it was deleted. A
+// post of just that rule, at a member that was not told of the deletion while others were, comes from a
+// cache. Who makes the rule anew tells the others, too, and there it is made.
 import { createHash } from "node:crypto";
 import type { MemberName, Service, ServiceId } from "@holdfast/model";
 import type { ConfigurationStore } from "../services/store.ts";
@@ -58,7 +59,10 @@ export class OldCaches {
     for (const name of this.#names()) this.deleted(name, undefined, members);
   }
 
-  /** A post of this rule, which is not there, comes from a cache. `members`: the others, and whether they are here. */
+  /**
+   * A post of this rule, which is not there, comes from a cache. `members`: the others, and whether they are
+   * here.
+   */
   isOld(rule: Service, members: readonly Presence[]): boolean {
     const deletion = this.#of(rule.id);
     if (deletion === undefined || deletion.told.has(this.#self)) return false;

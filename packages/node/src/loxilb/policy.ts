@@ -1,5 +1,5 @@
-// What LoxiLB's (GoBGP's) export policies say, as ranks: without conditions, since a rank concerns every VIP. What
-// ranks cannot say is refused with a text. Pure.
+// What LoxiLB's (GoBGP's) export policies say, as ranks: without conditions, since a rank concerns every VIP.
+// What ranks cannot say is refused with a text. Pure.
 import type { RankPolicy, RouteAttributes } from "@holdfast/model";
 import { type Folded, listOf, numberOf, objectOf, textOf } from "./fold.ts";
 import { Refusal } from "./reply.ts";
@@ -9,7 +9,9 @@ const RANK_COUNT = 3;
 const MED_STEP = 10;
 const LOCAL_PREF_STEP = 100;
 
-/** `definitions`: bodies of /config/bgp/policy/definitions with folded keys, in the order of the application. */
+/**
+ * `definitions`: bodies of /config/bgp/policy/definitions with folded keys, in the order of the application.
+ */
 export function ranksOfPolicies(
   definitions: readonly Folded[],
   routeAction: string,

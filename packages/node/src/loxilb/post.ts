@@ -1,5 +1,6 @@
-// What a posted rule makes of a service. For a rule that is known, what the post does not speak of stays as it is: after
-// `loxicmd save` and `apply`, which posts addresses, port and endpoints alone, a service is what it was.
+// What a posted rule makes of a service. For a rule that is known, what the post does not speak of stays as
+// it is: after `loxicmd save` and `apply`, which posts addresses, port and endpoints alone, a service is what
+// it was.
 import { addressesOfSpec, type ServiceSpec, ServiceSpecSchema, validate } from "@holdfast/api";
 import type { Address, HealthCheck, LeavingEndpoint, Service } from "@holdfast/model";
 import { specOf } from "../api/routes/services.ts";
@@ -18,7 +19,9 @@ export interface Before {
   readonly isKnown: boolean;
 }
 
-/** The service after the post; undefined: no endpoint is left of those that it had, which deletes the rule. */
+/**
+ * The service after the post; undefined: no endpoint is left of those that it had, which deletes the rule.
+ */
 export function serviceAfter(
   rule: ParsedRule,
   before: Before | undefined,
@@ -93,7 +96,9 @@ function endpointsAfter(
   return rule.endpoints === undefined ? [...known] : posted;
 }
 
-/** A rule names one address of each endpoint: further ones stay, unless it makes them endpoints of their own. */
+/**
+ * A rule names one address of each endpoint: further ones stay, unless it makes them endpoints of their own.
+ */
 function withoutNamed(spec: EndpointSpec, named: ReadonlySet<string>): EndpointSpec {
   const { addresses, ...rest } = spec;
   const [identity, ...further] = addressesOfSpec(spec);

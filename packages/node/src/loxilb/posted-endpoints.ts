@@ -1,5 +1,6 @@
-// Endpoints that a client posted by themselves (`loxicmd create ep`): how a host is to be asked. Kept at every member; every
-// endpoint of a service at that address gets the check, those of services that come later, too.
+// Endpoints that a client posted by themselves (`loxicmd create ep`): how a host is to be asked. Kept at
+// every member; every endpoint of a service at that address gets the check, those of services that come
+// later, too.
 import {
   type Address,
   addressesOfEndpoint,

@@ -72,7 +72,10 @@ export function healthCheckOf(words: ProbeWords, defaultKind: HealthKind): Healt
   };
 }
 
-/** The other way round, for a rule; what is absent is the node's own default, which LoxiLB's clients show as nothing. */
+/**
+ * The other way round, for a rule; what is absent is the node's own default, which LoxiLB's clients show as
+ * nothing.
+ */
 export function ruleProbeView(check: HealthCheck | undefined): Readonly<Record<string, unknown>> {
   if (check === undefined) return {};
   return {

@@ -1,5 +1,5 @@
-// Replies as LoxiLB's clients want them: 200 with {"result":"Success"}, never 201 or 204; the content type without a
-// charset, which one of them compares as text; errors with a status that follows from their text.
+// Replies as LoxiLB's clients want them: 200 with {"result":"Success"}, never 201 or 204; the content type
+// without a charset, which one of them compares as text; errors with a status that follows from their text.
 import type { FastifyReply } from "fastify";
 
 export const PREFIX = "/netlox/v1";
@@ -20,8 +20,9 @@ export class SchemaViolation extends Error {
 }
 
 /**
- * What this node does not do, or not with these arguments. Its reply has status 200: a result that is not "Success" is
- * the only refusal that every version of every client notices (some take any other status for success).
+ * What this node does not do, or not with these arguments. Its reply has status 200: a result that is not
+ * "Success" is the only refusal that every version of every client notices (some take any other status for
+ * success).
  */
 export class Refusal extends Error {}
 

@@ -1,5 +1,5 @@
-// BGP neighbours that clients of LoxiLB's API post, beside the routers of the configuration file: this member's own, as
-// with LoxiLB, and gone when it starts again.
+// BGP neighbours that clients of LoxiLB's API post, beside the routers of the configuration file: this
+// member's own, as with LoxiLB, and gone when it starts again.
 import type { BfdConfiguration, RouterConfiguration, RouterStatus } from "@holdfast/announcer";
 import type { RankPolicy } from "@holdfast/model";
 import { LoxilbError, Refusal } from "./reply.ts";

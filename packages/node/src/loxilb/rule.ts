@@ -1,5 +1,5 @@
-// What a posted rule says. A field that the post leaves out, or that its client cannot leave out and fills with zero, says
-// nothing; what that means depends on whether the rule is known (post.ts).
+// What a posted rule says. A field that the post leaves out, or that its client cannot leave out and fills
+// with zero, says nothing; what that means depends on whether the rule is known (post.ts).
 import { addressFamily } from "@holdfast/api";
 import {
   type Address,
@@ -21,7 +21,10 @@ import { LoxilbError, Refusal, SchemaViolation } from "./reply.ts";
 
 const ENDPOINT_COUNT_MAX = 32;
 const SECONDARY_COUNT_MAX = 3;
-/** Below, living associations of stacks with default timers would be forgotten (HEARTBEAT every 30 s and back-off). */
+/**
+ * Below, living associations of stacks with default timers would be forgotten (HEARTBEAT every 30 s and
+ * back-off).
+ */
 const IDLE_LEAST_S = 210;
 const IDLE_MOST_S = 86_400;
 const MARK_MOST = 0xffff_ffff;
@@ -29,7 +32,10 @@ const MARK_MOST = 0xffff_ffff;
 const PROTOCOLS = ["tcp", "udp", "sctp", "icmp"];
 export const MODE_FULLNAT = 2;
 const MODES = ["default", "onearm", "fullnat", "dsr", "fullproxy", "hostonearm"] as const;
-/** Translation of another kind: fullNAT does all that they promise a client. The others take the node out of the path. */
+/**
+ * Translation of another kind: fullNAT does all that they promise a client. The others take the node out of
+ * the path.
+ */
 const MODES_AS_FULLNAT: readonly string[] = ["default", "onearm", "hostonearm"];
 const SELECTIONS = ["rr", "hash", "priority", "persist", "lc", "n2", "n3"];
 export const SELECTION_OF: readonly (SelectionMode | undefined)[] = [
@@ -76,7 +82,9 @@ export interface ParsedRule {
   readonly allowedSources: readonly string[] | undefined;
   readonly healthCheck: HealthCheck | undefined;
   readonly posted: Partial<PostedFields>;
-  /** Everything that a client fills with zero is zero: `loxicmd apply` posts addresses and endpoints alone. */
+  /**
+   * Everything that a client fills with zero is zero: `loxicmd apply` posts addresses and endpoints alone.
+   */
   readonly isBare: boolean;
   /** loxicmd posts a field that kube-loxilb leaves out: a person means it, no cache. */
   readonly isByHand: boolean;
@@ -89,7 +97,10 @@ function addressIn(text: string, error: string): Address {
   return parseAddress(text);
 }
 
-/** Numerically, IPv4 before IPv6: the order in which LoxiLB keeps secondaries, so that every writer means the same. */
+/**
+ * Numerically, IPv4 before IPv6: the order in which LoxiLB keeps secondaries, so that every writer means the
+ * same.
+ */
 export function compareAddresses(a: Address, b: Address): number {
   const [x, y] = [addressBytes(a), addressBytes(b)];
   return x.length - y.length || Buffer.compare(x, y);

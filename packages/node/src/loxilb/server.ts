@@ -90,7 +90,10 @@ export function buildLoxilbServer(context: LoxilbContext, totals: LoxilbTotals):
   return app;
 }
 
-/** LoxiLB's clients all say application/json. A body of another type is what a web page elsewhere can send unasked. */
+/**
+ * LoxiLB's clients all say application/json. A body of another type is what a web page elsewhere can send
+ * unasked.
+ */
 function takeJsonAlone(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {

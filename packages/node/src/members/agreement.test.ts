@@ -1,5 +1,5 @@
-// The agreement on lists, played with members that are cut off, die and lose their last question, and operators that want
-// contradictory things at once; from seeds.
+// The agreement on lists, played with members that are cut off, die and lose their last question, and
+// operators that want contradictory things at once; from seeds.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
@@ -124,7 +124,9 @@ class World {
           a.list = b.list;
   }
 
-  /** Of two lists that are in use at once no two majorities are disjoint, among those who would vote for each. */
+  /**
+   * Of two lists that are in use at once no two majorities are disjoint, among those who would vote for each.
+   */
   check(): void {
     const lists = [...this.history.values()].sort((a, b) => a.version - b.version);
     for (const list of lists) {
@@ -135,7 +137,8 @@ class World {
       assert.ok(majorityOf(list) + majorityOf(next) > union, "two majorities of neighbours are disjoint");
       assert.ok(both >= list.members.length - 1);
     }
-    // A list is left behind for good once the one after it is: nobody who voted for list n + 2 votes with list n.
+    // A list is left behind for good once the one after it is: nobody who voted for list n + 2 votes with
+    // list n.
     for (const [version, list] of this.history) {
       if (!this.history.has(version + 2)) continue;
       const still = list.members.filter(({ number }) => this.machines.get(number)?.list.version === version);

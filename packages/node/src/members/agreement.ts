@@ -1,10 +1,11 @@
-// How the list of members changes: one change at a time, each agreed on before it is in force, so that no two majorities,
-// of whatever lists are in use, are disjoint (docs/decisions/0310).
+// How the list of members changes: one change at a time, each agreed on before it is in force, so that no two
+// majorities, of whatever lists are in use, are disjoint (docs/decisions/0310).
 //
-// The list of version n decides what version n + 1 is, by single-decree Paxos: a member promises a ballot, accepts a
-// change, and both are on its disk before it says so. A change is chosen when a majority of the old list and a majority of
-// the new one have accepted it. Lists that follow one another differ by one member, so that their majorities share one;
-// and nobody votes on the next change before it has the list that the last one made.
+// The list of version n decides what version n + 1 is, by single-decree Paxos: a member promises a ballot,
+// accepts a change, and both are on its disk before it says so. A change is chosen when a majority of the old
+// list and a majority of the new one have accepted it. Lists that follow one another differ by one member, so
+// that their majorities share one; and nobody votes on the next change before it has the list that the last
+// one made.
 import { HoldfastError, type MemberList, type MemberName, majorityOf } from "@holdfast/model";
 import { applied, checkChange, digestOf, type MemberChange } from "./change.ts";
 
@@ -64,7 +65,10 @@ export interface AgreementPorts {
   readonly keepVote: (vote: Vote) => Promise<void>;
   /** Why this member does not vote for the change now. */
   readonly problemOf: (change: MemberChange) => Problem | undefined;
-  /** The change of `before` is chosen: makes it the list, here and everywhere, unless a later one is there already. */
+  /**
+   * The change of `before` is chosen: makes it the list, here and everywhere, unless a later one is there
+   * already.
+   */
   readonly chosen: (before: MemberList, list: MemberList, change: MemberChange) => Promise<void>;
 }
 
@@ -122,8 +126,9 @@ export class Agreement {
   }
 
   /**
-   * Resolves when the change is chosen. Errors: those of `checkChange` and of members' problems, MEMBERS_CHANGE_UNDER_WAY
-   * (another one came first), MEMBERS_NO_MAJORITY: it may still come about, when a member that accepted it is asked again.
+   * Resolves when the change is chosen. Errors: those of `checkChange` and of members' problems,
+   * MEMBERS_CHANGE_UNDER_WAY (another one came first), MEMBERS_NO_MAJORITY: it may still come about, when a
+   * member that accepted it is asked again.
    */
   async propose(change: MemberChange): Promise<MemberList> {
     for (let count = 0; ; count++) {

@@ -26,8 +26,8 @@ export function applied(list: MemberList, change: MemberChange): MemberList {
 }
 
 /**
- * Who the members are, and nothing else: before the first change each has the list from its own file, which may write
- * one address in two ways.
+ * Who the members are, and nothing else: before the first change each has the list from its own file, which
+ * may write one address in two ways.
  */
 export function digestOf({ version, members }: MemberList): string {
   const text = members
@@ -37,7 +37,10 @@ export function digestOf({ version, members }: MemberList): string {
   return createHash("sha256").update(`${version}\n${text}`).digest("hex").slice(0, 32);
 }
 
-/** Throws MEMBER_EXISTS, MEMBER_NUMBER_TAKEN, MEMBER_NOT_FOUND, MEMBER_LAST, MEMBERS_TOO_MANY, MEMBER_NAME_RESTS. */
+/**
+ * Throws MEMBER_EXISTS, MEMBER_NUMBER_TAKEN, MEMBER_NOT_FOUND, MEMBER_LAST, MEMBERS_TOO_MANY,
+ * MEMBER_NAME_RESTS.
+ */
 export function checkChange(list: MemberList, change: MemberChange): void {
   const { members, resting } = list;
   if (change.kind === "remove") {

@@ -1,4 +1,5 @@
-// Keepers of several members over one medium: notes of one are notes of all that are connected, and requests are answered.
+// Keepers of several members over one medium: notes of one are notes of all that are connected, and requests
+// are answered.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {

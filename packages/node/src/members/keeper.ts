@@ -1,5 +1,5 @@
-// The list of members of a running cluster: what the shared configuration says goes into the book that everybody reads,
-// what operators and applicants want goes to the other members for their votes.
+// The list of members of a running cluster: what the shared configuration says goes into the book that
+// everybody reads, what operators and applicants want goes to the other members for their votes.
 import type { PortBooks } from "@holdfast/forwarder";
 import {
   type Clock,
@@ -57,7 +57,10 @@ export interface KeeperPorts {
   readonly admitsCertified: boolean;
   /** Ports of a member that comes as an applicant. */
   readonly ports: Pick<ListedMember, "probePort" | "replicationPort">;
-  /** After a change the next one waits so long: what was lent under the old list is in the table by then, or given back. */
+  /**
+   * After a change the next one waits so long: what was lent under the old list is in the table by then, or
+   * given back.
+   */
   readonly settleMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -158,8 +161,8 @@ export class MembersKeeper {
   }
 
   /**
-   * `gone`: the operator says that its machine does not run and will not; without that word it must be there to hand its
-   * VIPs over. Errors: see `Agreement.propose`, MEMBER_IS_SELF, MEMBER_NOT_THERE.
+   * `gone`: the operator says that its machine does not run and will not; without that word it must be there
+   * to hand its VIPs over. Errors: see `Agreement.propose`, MEMBER_IS_SELF, MEMBER_NOT_THERE.
    */
   async remove(name: MemberName, options: { readonly gone: boolean }): Promise<MemberList> {
     this.#mustBeMember();

@@ -6,8 +6,8 @@ import { LIST_VOTES, MEMBER_LISTS } from "@holdfast/sync";
 import type { ClusterLink } from "../cluster/link.ts";
 
 /**
- * Errors: MEMBER_TOO_OLD. A member that has not been heard since the start is not asked about: it may be the dead one for
- * which another one comes.
+ * Errors: MEMBER_TOO_OLD. A member that has not been heard since the start is not asked about: it may be the
+ * dead one for which another one comes.
  */
 export function mustAllTakeLists(
   others: readonly ListedMember[],

@@ -1,5 +1,6 @@
-// When the number of a member that left may be given again: not while sessions with NAT ports of its slots live, and not
-// before the last of those ports, and the journals of whoever had it, have rested (docs/decisions/0311).
+// When the number of a member that left may be given again: not while sessions with NAT ports of its slots
+// live, and not before the last of those ports, and the journals of whoever had it, have rested
+// (docs/decisions/0311).
 import type { ForwarderLimits } from "@holdfast/forwarder";
 import { type Clock, type MemberList, memberNumberOfPort, type SessionEnvelope } from "@holdfast/model";
 import { JOURNAL_MEMORY_MS } from "@holdfast/sync";

@@ -1,12 +1,13 @@
-// The list of members in the shared configuration: one note for each member that is, or was, on it. Members of earlier
-// builds carry notes that they do not understand.
+// The list of members in the shared configuration: one note for each member that is, or was, on it. Members
+// of earlier builds carry notes that they do not understand.
 //
 //   member/NAME        {version, count, member: {number, zone, addresses, probePort, replicationPort}}
 //                      {version, count, removed: {number, atMs}}
 //   member-vote/NAME   what NAME promised and accepted about the next list (agreement.ts)
 //
-// `version`: of the list that this entry came with; `count`: members of that list. The greatest version is the list's, and
-// it is whole when as many members are there as that entry says: changes may arrive one after the other.
+// `version`: of the list that this entry came with; `count`: members of that list. The greatest version is
+// the list's, and it is whole when as many members are there as that entry says: changes may arrive one after
+// the other.
 import {
   type ListedAddress,
   type ListedMember,
@@ -51,7 +52,10 @@ export function storedList(store: Pick<Notes, "notes">): MemberList | undefined 
   };
 }
 
-/** `list`: what the change made of `before`. The first one writes all members, whose list was in files until then. */
+/**
+ * `list`: what the change made of `before`. The first one writes all members, whose list was in files until
+ * then.
+ */
 export function storeList(store: Notes, before: MemberList, list: MemberList, change: MemberChange): void {
   const { version, members } = list;
   const count = members.length;

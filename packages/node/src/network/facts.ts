@@ -6,14 +6,20 @@ export interface Fact {
   readonly routerHeard: boolean;
 }
 
-/** Networks remembered, those of interfaces that have gone among them; the oldest of those is forgotten for one more. */
+/**
+ * Networks remembered, those of interfaces that have gone among them; the oldest of those is forgotten for
+ * one more.
+ */
 const NETWORK_COUNT_MAX = 256;
 
 export class NetworkFacts {
   /** All that there were, in the order in which they came. */
   readonly #known = new Set<string>();
 
-  /** A network whose last interface has gone is one without carrier: what is left out would count as well connected. */
+  /**
+   * A network whose last interface has gone is one without carrier: what is left out would count as well
+   * connected.
+   */
   facts(
     interfaces: readonly WorkingInterface[],
     factOf: (name: string) => Fact,

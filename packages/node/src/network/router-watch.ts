@@ -1,5 +1,6 @@
-// Whether a network still reaches anybody when no other member is heard there: with two members left and a cable cut
-// between them, each hears nobody, and only what routers, clients and endpoints answer tells whose cable it is.
+// Whether a network still reaches anybody when no other member is heard there: with two members left and a
+// cable cut between them, each hears nobody, and only what routers, clients and endpoints answer tells whose
+// cable it is.
 
 import { type FrameSender, openPacketSocket, solicitationFrame } from "@holdfast/announcer";
 import { ROUTER_EVIDENCE_MS } from "@holdfast/coordinator";
@@ -66,7 +67,9 @@ export class RouterWatch {
     this.#round();
   }
 
-  /** Somebody behind the interface answered within the last `ROUTER_EVIDENCE_MS`; false while nobody is asked. */
+  /**
+   * Somebody behind the interface answered within the last `ROUTER_EVIDENCE_MS`; false while nobody is asked.
+   */
   isHeard(interfaceName: string): boolean {
     return this.#heard.has(interfaceName);
   }

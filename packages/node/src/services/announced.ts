@@ -1,4 +1,5 @@
-// What services say of their VIPs' routes. Several services may have one VIP: the first by id that speaks of routes counts.
+// What services say of their VIPs' routes. Several services may have one VIP: the first by id that speaks of
+// routes counts.
 import type { Address, Service, ServiceAnnounce } from "@holdfast/model";
 
 /** By VIP; those that no service speaks of are not in it. */

@@ -1,6 +1,7 @@
-// VIPs that are somebody's address. The registry refuses them; but an address may come to an interface later, a file may be
-// older than the network, and two members may know different things. Then the host keeps its address: the VIP is not
-// served by a member whose interface has it, nor by any that knew of the clash before the VIP was in service.
+// VIPs that are somebody's address. The registry refuses them; but an address may come to an interface later,
+// a file may be older than the network, and two members may know different things. Then the host keeps its
+// address: the VIP is not served by a member whose interface has it, nor by any that knew of the clash before
+// the VIP was in service.
 import {
   type Address,
   type AddressHolder,
@@ -20,7 +21,10 @@ export interface VipClash {
   readonly problem: HoldfastError;
 }
 
-/** The others have said by then what they have: a service that has gone that long without a clash was there before it. */
+/**
+ * The others have said by then what they have: a service that has gone that long without a clash was there
+ * before it.
+ */
 export const SETTLED_AFTER_MS = 10_000;
 
 export interface ClashSources {

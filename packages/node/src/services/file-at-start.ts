@@ -1,5 +1,6 @@
-// The file's services when a member starts. What cannot be applied then is left undone and said, since the services that
-// the cluster has are more than a file; what waits for knowledge of the others' sessions is tried once more.
+// The file's services when a member starts. What cannot be applied then is left undone and said, since the
+// services that the cluster has are more than a file; what waits for knowledge of the others' sessions is
+// tried once more.
 import { HoldfastError, type Logger } from "@holdfast/model";
 import type { ClusterLink } from "../cluster/link.ts";
 import type { Configuration } from "../config/schema.ts";

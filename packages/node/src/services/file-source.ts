@@ -1,6 +1,7 @@
-// The services of a member's configuration file, as one source beside the API and LoxiLB's: what the file says now is
-// compared with what it said last, and only the difference is applied to what is there. So a file never takes back what
-// others did since, a member that comes with an old file imposes nothing, and nobody removes what the file did not make.
+// The services of a member's configuration file, as one source beside the API and LoxiLB's: what the file
+// says now is compared with what it said last, and only the difference is applied to what is there. So a file
+// never takes back what others did since, a member that comes with an old file imposes nothing, and nobody
+// removes what the file did not make.
 import { createHash } from "node:crypto";
 import {
   type Endpoint,
@@ -13,7 +14,9 @@ import {
 } from "@holdfast/model";
 import { endpointKey, stable } from "./specification.ts";
 
-/** Fields that are compared one by one. New ones at the end: members remember a digest of each, in this order. */
+/**
+ * Fields that are compared one by one. New ones at the end: members remember a digest of each, in this order.
+ */
 export const FIELDS = [
   "name",
   "selection",
@@ -34,9 +37,9 @@ export const FIELDS = [
 ] as const satisfies readonly (keyof Service)[];
 
 /**
- * The file's services under the ids that they have in the cluster: a service keeps the id of the VIP that it began with,
- * whatever order its VIPs are written in. What the file had before is known by any VIP that stays, what others made by the
- * same VIPs.
+ * The file's services under the ids that they have in the cluster: a service keeps the id of the VIP that it
+ * began with, whatever order its VIPs are written in. What the file had before is known by any VIP that
+ * stays, what others made by the same VIPs.
  */
 export function withKnownIds(
   services: readonly Service[],
@@ -82,7 +85,9 @@ export interface FilePlan {
   readonly forget: readonly ServiceId[];
   /** This member's first word: it gives way to whatever was said elsewhere. */
   readonly isFirst: boolean;
-  /** Services whose text differs from what is there and was not applied: the file never said anything else. */
+  /**
+   * Services whose text differs from what is there and was not applied: the file never said anything else.
+   */
   readonly ignored: readonly ServiceId[];
   /** Services that this file lets go and that stay, with the reason. */
   readonly held: ReadonlyMap<ServiceId, string>;

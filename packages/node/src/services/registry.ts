@@ -1,5 +1,5 @@
-// The rules of services: what may be created, replaced, removed, by whom. Stands between every way in (file, API,
-// LoxiLB's API) and the store. Every change is one transaction.
+// The rules of services: what may be created, replaced, removed, by whom. Stands between every way in (file,
+// API, LoxiLB's API) and the store. Every change is one transaction.
 import type { ServiceSpec } from "@holdfast/api";
 import {
   type Address,
@@ -33,18 +33,23 @@ export interface ServiceRegistry {
   managerOf(service: Service): string;
   /** Secondary VIPs that other services have got. */
   withheldOf(id: ServiceId): readonly { readonly vip: string; readonly by: ServiceId }[];
-  /** Idempotent. Throws SERVICE_EXISTS for a different one of the same id, SERVICE_VIP_TAKEN, SERVICE_INVALID. */
+  /**
+   * Idempotent. Throws SERVICE_EXISTS for a different one of the same id, SERVICE_VIP_TAKEN, SERVICE_INVALID.
+   */
   create(spec: ServiceSpec): { readonly service: Service; readonly created: boolean };
   /**
-   * The VIP that the id names and the port must stay. `revision`: only when it is still that one (SERVICE_CHANGED).
-   * `farewell`: what endpoints that are left out do, instead of what their service says.
+   * The VIP that the id names and the port must stay. `revision`: only when it is still that one
+   * (SERVICE_CHANGED). `farewell`: what endpoints that are left out do, instead of what their service says.
    */
   replace(idOrName: string, spec: ServiceSpec, options?: ChangeOptions): Service;
   /** Creates or replaces, whichever it takes. What was deleted and had its grace is back. */
   put(spec: ServiceSpec, by?: string): Service;
   /** Gone at once, or drained for its grace: then `service.removal` says so. */
   remove(idOrName: string, options?: ChangeOptions): Service;
-  /** Deleted by somebody who may mean to change it: served as before until the grace has passed, or it is put again. */
+  /**
+   * Deleted by somebody who may mean to change it: served as before until the grace has passed, or it is put
+   * again.
+   */
   retire(id: ServiceId, graceMs: number): void;
   setEndpointState(idOrName: string, endpoint: string, state: "active" | "drain"): Service;
   removeEndpoint(idOrName: string, endpoint: string, options?: ChangeOptions): Service;
@@ -153,8 +158,8 @@ export function createServiceRegistry(
   }
 
   function commit(change: ConfigurationChange, isStarting = false): void {
-    // A VIP that is in force already is not asked about again: who has its address since is no fault of this change. At a
-    // start it is not served, which is no reason to stay away.
+    // A VIP that is in force already is not asked about again: who has its address since is no fault of this
+    // change. At a start it is not served, which is no reason to stay away.
     const known = new Set(store.services().flatMap(({ vips }) => vips));
     const holderOf = (vip: Address) => (known.has(vip) || isStarting ? undefined : book.holderOf(vip));
     checkServices(store.services(), change.put ?? [], change.remove ?? [], { holderOf });

@@ -1,5 +1,5 @@
-// Carries out what was taken away when its grace has passed, or as soon as nobody needs it. Every member does: the grace is
-// replicated, so whoever lives does it, and the same done twice is done once.
+// Carries out what was taken away when its grace has passed, or as soon as nobody needs it. Every member
+// does: the grace is replicated, so whoever lives does it, and the same done twice is done once.
 import type { Clock, Logger, Removal, Service, ServiceId, Timer } from "@holdfast/model";
 import type { EventBus } from "../events/bus.ts";
 import type { LivingSessions } from "./registry.ts";
@@ -9,7 +9,10 @@ import type { ConfigurationStore } from "./store.ts";
 
 /** And whenever the configuration changes, or a grace ends sooner. */
 const LOOK_PERIOD_MS = 1_000;
-/** An endpoint without associations keeps its place so long: a list that flickers, handshakes that are under way. */
+/**
+ * An endpoint without associations keeps its place so long: a list that flickers, handshakes that are under
+ * way.
+ */
 const IDLE_GRACE_MS = 10_000;
 /** What a member that came later than the removal sees of it at least, whatever its wall clock says. */
 const SEEN_LEAST_MS = 30_000;
@@ -139,8 +142,8 @@ export class RemovalKeeper {
   }
 
   /**
-   * Who deletes a rule to change it tells every member first, and waits without limit for one that hangs. While a member is
-   * out of sight the grace of such a deletion stands still, for so long.
+   * Who deletes a rule to change it tells every member first, and waits without limit for one that hangs.
+   * While a member is out of sight the grace of such a deletion stands still, for so long.
    */
   #heldMs({ service, endpoint, removal }: Leaving, before: Seen | undefined, nowMs: number): number {
     if (before === undefined) return 0;
@@ -153,7 +156,8 @@ export class RemovalKeeper {
     const { clock, seesAll } = this.#options;
     if (isIdle && seenMs >= Math.min(removal.graceMs, IDLE_GRACE_MS) && seesAll()) return true;
     if (seenMs >= removal.graceMs) return true;
-    // Members' wall clocks may differ: what this member saw itself counts, and the clock only for who came later.
+    // Members' wall clocks may differ: what this member saw itself counts, and the clock only for who came
+    // later.
     return seenMs >= SEEN_LEAST_MS && clock.wallMs() >= untilMs(removal) + heldMs;
   }
 

@@ -2,7 +2,10 @@
 import { LEAVING_COUNT_MAX, type LeavingEndpoint, type Removal, type Service } from "@holdfast/model";
 import { endpointKey, endpointRemovalOf } from "./specification.ts";
 
-/** What a removal does with living associations: `drain` lets them end by themselves, for as long as the grace lasts. */
+/**
+ * What a removal does with living associations: `drain` lets them end by themselves, for as long as the grace
+ * lasts.
+ */
 export type Farewell = "drain" | "end";
 
 /** `next` in place of `before`: endpoints that it leaves out leave, those that are back never went. */

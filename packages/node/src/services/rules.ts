@@ -1,5 +1,5 @@
-// Which services may stand beside each other. Looks at the configuration as it would be after a change, whole, so that a VIP
-// may move from one service to another in one change.
+// Which services may stand beside each other. Looks at the configuration as it would be after a change,
+// whole, so that a VIP may move from one service to another in one change.
 import {
   type AddressBook,
   conflictOf,
@@ -15,7 +15,9 @@ function vipTaken({ vip, port, service }: ServiceConflict): HoldfastError {
   return new HoldfastError("SERVICE_VIP_TAKEN", { vip, port, service });
 }
 
-/** Throws SERVICE_VIP_TAKEN, what `serviceProblem` finds, or SERVICE_COUNT_EXCEEDED, about a service in `put`. */
+/**
+ * Throws SERVICE_VIP_TAKEN, what `serviceProblem` finds, or SERVICE_COUNT_EXCEEDED, about a service in `put`.
+ */
 export function checkServices(
   before: readonly Service[],
   put: readonly Service[],

@@ -1,5 +1,5 @@
-// Where services, member drains and pins are kept. One member keeps them in the process; a cluster in the replicated
-// configuration document. The store converges; rules about what may be stored are the registry's.
+// Where services, member drains and pins are kept. One member keeps them in the process; a cluster in the
+// replicated configuration document. The store converges; rules about what may be stored are the registry's.
 import type {
   Address,
   ConfigurationChange,
@@ -31,7 +31,10 @@ export interface ConfigurationStore {
   /** VIP → member that an operator pinned it to. */
   pins(): ReadonlyMap<Address, MemberName>;
   setPin(vip: Address, member: MemberName | undefined): void;
-  /** What a way in (LoxiLB's API) wants all members to know of a service beyond the service: small JSON objects. */
+  /**
+   * What a way in (LoxiLB's API) wants all members to know of a service beyond the service: small JSON
+   * objects.
+   */
   notes(): ReadonlyMap<string, Note>;
   setNote(name: string, note: Note | undefined): void;
   /** Called after every change, also those made at other members. */

@@ -1,5 +1,5 @@
-// What the API and the metrics know about all sessions: order for pages, counts kept as the table changes (a count
-// never walks 100,000 records), and the history of each session's phases as this member saw it.
+// What the API and the metrics know about all sessions: order for pages, counts kept as the table changes (a
+// count never walks 100,000 records), and the history of each session's phases as this member saw it.
 import type {
   AnyKind,
   Clock,
@@ -39,7 +39,10 @@ interface Known {
   phase: string;
   service: ServiceId;
   endpoint: string | undefined;
-  /** Two numbers an entry: wall ms, and what happened (`codeOf`). As objects histories would be half of the catalogue. */
+  /**
+   * Two numbers an entry: wall ms, and what happened (`codeOf`). As objects histories would be half of the
+   * catalogue.
+   */
   history: readonly number[];
 }
 

@@ -1,5 +1,6 @@
-// The sessions' ids in order, kept as the table changes, so that a page of 100,000 sessions costs what the page
-// costs and a cursor is simply the last id. Ids are uuids, whose first digits are uniform: 4,096 buckets of about 25.
+// The sessions' ids in order, kept as the table changes, so that a page of 100,000 sessions costs what the
+// page costs and a cursor is simply the last id. Ids are uuids, whose first digits are uniform: 4,096 buckets
+// of about 25.
 import type { SessionId } from "@holdfast/model";
 
 const BUCKET_DIGITS = 3;

@@ -1,5 +1,5 @@
-// The session view of a member whose forwarder holds back what it has not shown yet (embryos): before another member's
-// question is answered, the forwarder puts what it knows into the table.
+// The session view of a member whose forwarder holds back what it has not shown yet (embryos): before another
+// member's question is answered, the forwarder puts what it knows into the table.
 import {
   PLAIN_SESSIONS,
   type PlainRecord,

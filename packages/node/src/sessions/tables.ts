@@ -1,4 +1,5 @@
-// All sessions of this member: the tables of the kinds that it forwards as one, and those that it carries for others.
+// All sessions of this member: the tables of the kinds that it forwards as one, and those that it carries for
+// others.
 import {
   type AnyKind,
   type ForeignSession,

@@ -79,7 +79,9 @@ export interface DetailSources {
   readonly replication: SessionDetail["replication"];
 }
 
-/** Everything about one session. Of one that is not understood: the envelope, where it is held, and no body. */
+/**
+ * Everything about one session. Of one that is not understood: the envelope, where it is held, and no body.
+ */
 export function sessionDetail(shown: ShownSession, sources: DetailSources): SessionDetail {
   const { service, memberNameOf } = sources;
   const body = "foreign" in shown ? {} : bodyOf(shown, sources);

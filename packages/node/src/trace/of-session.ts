@@ -20,7 +20,10 @@ interface Ends {
   readonly destinationPort: number;
 }
 
-/** Of an IP packet without extension headers or with SCTP's ports right behind its header; undefined: too short. */
+/**
+ * Of an IP packet without extension headers or with SCTP's ports right behind its header; undefined: too
+ * short.
+ */
 function endsOf(packet: Uint8Array): Ends | undefined {
   const isV6 = (packet[0] ?? 0) >> 4 === 6;
   const size = isV6 ? IPV6_ADDRESS_SIZE : IPV4_ADDRESS_SIZE;
@@ -36,7 +39,10 @@ function endsOf(packet: Uint8Array): Ends | undefined {
   };
 }
 
-/** Either way, at the clients' side and at the endpoints'. ICMP errors, which carry ports elsewhere, are not seen. */
+/**
+ * Either way, at the clients' side and at the endpoints'. ICMP errors, which carry ports elsewhere, are not
+ * seen.
+ */
 export function isOfSession(
   packet: Uint8Array,
   { kind, record }: KnownSession,

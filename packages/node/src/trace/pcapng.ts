@@ -1,4 +1,5 @@
-// pcapng (draft-ietf-opsawg-pcapng): section header, one interface of raw IP packets, enhanced packets with comments.
+// pcapng (draft-ietf-opsawg-pcapng): section header, one interface of raw IP packets, enhanced packets with
+// comments.
 //
 //  0                   1                   2                   3
 //  +---------------------------------------------------------------+

@@ -1,7 +1,8 @@
-// CRC32c as SCTP uses it (RFC 9260 §6.8, Appendix A): reflected polynomial 0x82F63B78, initial value and final
-// XOR 0xFFFFFFFF, stored least significant byte first. There is no pseudo header.
+// CRC32c as SCTP uses it (RFC 9260 §6.8, Appendix A): reflected polynomial 0x82F63B78, initial value and
+// final XOR 0xFFFFFFFF, stored least significant byte first. There is no pseudo header.
 //
-// Slicing-by-8: eight tables take eight bytes a step, which in JavaScript beats one table by a factor of four.
+// Slicing-by-8: eight tables take eight bytes a step, which in JavaScript beats one table by a factor of
+// four.
 
 /** Reflected Castagnoli polynomial. */
 export const POLYNOMIAL = 0x82f63b78;
@@ -34,7 +35,9 @@ function makeTables(): Int32Array {
   return tables;
 }
 
-/** Advances the bare register (no initial value, no final XOR) over bytes[start, end). A signed 32-bit value. */
+/**
+ * Advances the bare register (no initial value, no final XOR) over bytes[start, end). A signed 32-bit value.
+ */
 export function advance(register: number, bytes: Uint8Array, start: number, end: number): number {
   let r = register | 0;
   let i = start;
@@ -96,7 +99,10 @@ export function storeChecksum(bytes: Uint8Array, start: number, checksum: number
   bytes[field + 3] = checksum >>> 24;
 }
 
-/** Computes and stores. Only for packets made here, or verified before: a recomputed checksum would bless a bad one. */
+/**
+ * Computes and stores. Only for packets made here, or verified before: a recomputed checksum would bless a
+ * bad one.
+ */
 export function writeChecksum(bytes: Uint8Array, start: number, end: number): void {
   storeChecksum(bytes, start, sctpChecksum(bytes, start, end));
 }

@@ -2,8 +2,9 @@
 //
 //   crc' = crc ^ (Δ · x^(8·length) mod P)
 //
-// since CRC is linear over GF(2), the ports are the packet's first four bytes, and the initial value and final XOR
-// cancel out. Nothing of the packet is read, and a corrupt packet stays corrupt by exactly the same bits.
+// since CRC is linear over GF(2), the ports are the packet's first four bytes, and the initial value and
+// final XOR cancel out. Nothing of the packet is read, and a corrupt packet stays corrupt by exactly the same
+// bits.
 //
 // Multiplying by x^(8·2^k) is linear, so four 256-entry tables do it (64 KiB for all sixteen k); a length is
 // the product of its bits.
@@ -64,8 +65,8 @@ export function portDelta(
 }
 
 /**
- * What to XOR into the checksum (as `readChecksum` returns it) when the ports change by `delta` in a packet of
- * `length` bytes, common header included, 4 … 65,535. Signed; zero for a zero delta.
+ * What to XOR into the checksum (as `readChecksum` returns it) when the ports change by `delta` in a packet
+ * of `length` bytes, common header included, 4 … 65,535. Signed; zero for a zero delta.
  */
 export function checksumChange(delta: number, length: number): number {
   let value = delta;

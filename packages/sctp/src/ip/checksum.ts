@@ -22,8 +22,8 @@ export function internetChecksum(bytes: Uint8Array, start: number, end: number, 
 }
 
 /**
- * The summand that replacing old bytes by new ones adds: the sum of ~m + m' (RFC 1624). Both have the same even
- * length and lie at an even offset. Sum such deltas, then `applyDelta`.
+ * The summand that replacing old bytes by new ones adds: the sum of ~m + m' (RFC 1624). Both have the same
+ * even length and lie at an even offset. Sum such deltas, then `applyDelta`.
  */
 export function checksumDelta(old: Uint8Array, replacement: Uint8Array): number {
   let sum = 0;

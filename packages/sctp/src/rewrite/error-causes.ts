@@ -1,5 +1,5 @@
-// ERROR and ABORT chunks carry addresses in two causes only: 5 (Unresolvable Address) and 11 (Restart with New
-// Addresses). Passed on as they are, they would show one side the other's addresses.
+// ERROR and ABORT chunks carry addresses in two causes only: 5 (Unresolvable Address) and 11 (Restart with
+// New Addresses). Passed on as they are, they would show one side the other's addresses.
 import { writeChecksum } from "../checksum/crc32c.ts";
 import { isMalformed, type Malformed } from "../wire/malformed.ts";
 import { CAUSE, CHUNK } from "../wire/numbers.ts";
@@ -19,9 +19,10 @@ export function carriesCauseWithAddresses(packet: Packet): boolean {
 }
 
 /**
- * The packet without the address parameters of causes 5 and 11 for which `keep` (4 or 16 bytes) is false; a cause
- * that loses all of them goes with them, the chunk stays. A cause list that does not parse is refused: addresses
- * could hide in it. The caller has verified the checksum, and that no AUTH covers the chunk; a new one is computed.
+ * The packet without the address parameters of causes 5 and 11 for which `keep` (4 or 16 bytes) is false; a
+ * cause that loses all of them goes with them, the chunk stays. A cause list that does not parse is refused:
+ * addresses could hide in it. The caller has verified the checksum, and that no AUTH covers the chunk; a new
+ * one is computed.
  */
 export function filterErrorCauses(
   packet: Packet,

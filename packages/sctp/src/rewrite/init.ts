@@ -1,7 +1,7 @@
 // INIT and INIT-ACK as the other side may see them: its addresses replaced by the service's VIPs.
 //
-// The advertised set is always complete, whatever the sender listed. Advertising as many VIPs as the client has
-// addresses turns a later restart with one address more into an ABORT (RFC 9260 §5.2.2).
+// The advertised set is always complete, whatever the sender listed. Advertising as many VIPs as the client
+// has addresses turns a later restart with one address more into an ABORT (RFC 9260 §5.2.2).
 import { writeChecksum } from "../checksum/crc32c.ts";
 import { INIT_FIXED_SIZE, type Init } from "../wire/init.ts";
 import { type Malformed, malformed } from "../wire/malformed.ts";
@@ -21,8 +21,8 @@ export interface InitRewrite {
   readonly sourcePort: number;
   readonly destinationPort: number;
   /**
-   * The service's VIPs, 4 or 16 bytes each, in the service's order. Those of families that `families` leaves out are
-   * not advertised; fewer than two are not listed at all, since the packet's source says as much.
+   * The service's VIPs, 4 or 16 bytes each, in the service's order. Those of families that `families` leaves
+   * out are not advertised; fewer than two are not listed at all, since the packet's source says as much.
    */
   readonly vips: readonly Uint8Array[];
   readonly families: AddressFamilies;
@@ -42,8 +42,8 @@ export interface RewrittenInit {
 }
 
 /**
- * The families in which the sender of an INIT or INIT-ACK says it can be reached: that of the packet's source, and
- * those it lists.
+ * The families in which the sender of an INIT or INIT-ACK says it can be reached: that of the packet's
+ * source, and those it lists.
  */
 export function offeredFamilies(
   sourceSize: number,
@@ -63,11 +63,12 @@ export function commonFamilies(a: AddressFamilies, b: AddressFamilies): AddressF
 }
 
 /**
- * Builds the packet to send on: ports exchanged, addresses replaced by the VIPs (at the first removed address, else
- * right behind the fixed part), Supported Address Types narrowed to their families, ASCONF and packet drop reports
- * taken from Supported Extensions, parameters with addresses and the zero-checksum offer removed. All else is byte
- * exact, the State Cookie and the AUTH parameters (key material, RFC 4895 §6.1) in particular. A Host Name parameter
- * is passed on; `init.hostName` tells the caller to refuse instead. Malformed only when the result would not fit.
+ * Builds the packet to send on: ports exchanged, addresses replaced by the VIPs (at the first removed
+ * address, else right behind the fixed part), Supported Address Types narrowed to their families, ASCONF and
+ * packet drop reports taken from Supported Extensions, parameters with addresses and the zero-checksum offer
+ * removed. All else is byte exact, the State Cookie and the AUTH parameters (key material, RFC 4895 §6.1) in
+ * particular. A Host Name parameter is passed on; `init.hostName` tells the caller to refuse instead.
+ * Malformed only when the result would not fit.
  */
 export function rewriteInit(rewrite: InitRewrite): RewrittenInit | Malformed {
   const { init, packetStart, families } = rewrite;
@@ -127,8 +128,8 @@ export function rewriteInit(rewrite: InitRewrite): RewrittenInit | Malformed {
     }
   }
 
-  // The length counts the last parameter's padding. RFC 9260 §3.2 leaves that to the sender and has every receiver
-  // take both; counting it, nothing that is appended on the way can land inside the padding.
+  // The length counts the last parameter's padding. RFC 9260 §3.2 leaves that to the sender and has every
+  // receiver take both; counting it, nothing that is appended on the way can land inside the padding.
   write16(out, COMMON_HEADER_SIZE + 2, end - COMMON_HEADER_SIZE);
   writeChecksum(out, 0, end);
   return { packet: out.subarray(0, end), advertised };
@@ -138,7 +139,10 @@ function isAddress(parameter: Parameter): boolean {
   return parameter.type === PARAMETER.IPV4_ADDRESS || parameter.type === PARAMETER.IPV6_ADDRESS;
 }
 
-/** Extensions that a translator cannot carry: they put addresses (ASCONF) or whole packets (PKTDROP) into chunks. */
+/**
+ * Extensions that a translator cannot carry: they put addresses (ASCONF) or whole packets (PKTDROP) into
+ * chunks.
+ */
 const REFUSED_EXTENSIONS: ReadonlySet<number> = new Set([CHUNK.ASCONF, CHUNK.ASCONF_ACK, CHUNK.PKTDROP]);
 
 /** Writes what is left of Supported Extensions at `end`; returns its length, 0 when nothing is left. */
@@ -152,8 +156,8 @@ function narrowExtensions(parameter: Parameter, out: Uint8Array, end: number): n
 }
 
 /**
- * Writes Supported Address Types without families that are not advertised. A sender that supports none of them is
- * not believed: it has just sent a packet in one.
+ * Writes Supported Address Types without families that are not advertised. A sender that supports none of
+ * them is not believed: it has just sent a packet in one.
  */
 function narrowAddressTypes(
   parameter: Parameter,

@@ -1,4 +1,5 @@
-// Why bytes were refused. Decoding is total: every parser returns its value or one of these, and never throws.
+// Why bytes were refused. Decoding is total: every parser returns its value or one of these, and never
+// throws.
 
 /** Stable names; metrics and traces carry them, so a name is never reused for something else. */
 export type MalformedReason =

@@ -86,13 +86,16 @@ export const CAUSE = {
   PROTOCOL_VIOLATION: 13,
 } as const;
 
-/** The T bit of ABORT and SHUTDOWN-COMPLETE: the sender had no association and reflects the tag it received. */
+/**
+ * The T bit of ABORT and SHUTDOWN-COMPLETE: the sender had no association and reflects the tag it received.
+ */
 export const T_BIT = 0x01;
 
 /**
- * Chunks of a packet that are kept one by one. RFC 9260 §6.10 sets no limit: a sender bundles what the path's MTU holds, 112
- * messages of 64 bytes in 9,000, 450 of one byte, and 16,380 chunks of four bytes fill the longest packet. What stands
- * behind these is walked all the same, and the first chunk of each type is kept: no rule asks for more.
+ * Chunks of a packet that are kept one by one. RFC 9260 §6.10 sets no limit: a sender bundles what the path's
+ * MTU holds, 112 messages of 64 bytes in 9,000, 450 of one byte, and 16,380 chunks of four bytes fill the
+ * longest packet. What stands behind these is walked all the same, and the first chunk of each type is kept:
+ * no rule asks for more.
  */
 export const CHUNK_KEPT_COUNT = 64;
 

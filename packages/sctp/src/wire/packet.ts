@@ -44,8 +44,8 @@ export interface Packet {
 }
 
 /**
- * Reads the common header and finds all chunks of bytes[start, end). The checksum is not looked at (`verifyChecksum`),
- * chunk contents are not either, nor which chunks may travel together (`bundlingFault`).
+ * Reads the common header and finds all chunks of bytes[start, end). The checksum is not looked at
+ * (`verifyChecksum`), chunk contents are not either, nor which chunks may travel together (`bundlingFault`).
  */
 export function parsePacket(bytes: Uint8Array, start = 0, end: number = bytes.length): Packet | Malformed {
   if (end - start < COMMON_HEADER_SIZE) return malformed("packet-too-short", start);

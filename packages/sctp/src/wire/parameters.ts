@@ -27,7 +27,10 @@ export function parseCauses(chunk: Chunk): Parameter[] | Malformed {
   return collect(CAUSES, chunk.bytes, chunk.offset + TLV_HEADER_SIZE, chunk.offset + chunk.length);
 }
 
-/** Parameters of a chunk behind its fixed part: INIT, INIT-ACK, HEARTBEAT, ASCONF, RE-CONFIG; empty for others. */
+/**
+ * Parameters of a chunk behind its fixed part: INIT, INIT-ACK, HEARTBEAT, ASCONF, RE-CONFIG; empty for
+ * others.
+ */
 export function parametersOf(chunk: Chunk): Parameter[] | Malformed {
   const fixed = FIXED_PART_SIZE.get(chunk.type);
   if (fixed === undefined) return [];

@@ -43,10 +43,10 @@ export const CAUSES: TlvKind = {
 };
 
 /**
- * Walks bytes[start, end) without copying or allocating. `next` is true while `offset` and `length` describe an
- * element; afterwards `refusal` says whether the walk came to a clean end. Every step advances by at least four
- * bytes: the length bounds the work, and no legal packet has too many parts. Padding of the last element may be missing:
- * RFC 9260 §3.2 lets a chunk's length leave out the padding of its last parameter.
+ * Walks bytes[start, end) without copying or allocating. `next` is true while `offset` and `length` describe
+ * an element; afterwards `refusal` says whether the walk came to a clean end. Every step advances by at least
+ * four bytes: the length bounds the work, and no legal packet has too many parts. Padding of the last element
+ * may be missing: RFC 9260 §3.2 lets a chunk's length leave out the padding of its last parameter.
  */
 export class TlvWalker {
   offset = 0;

@@ -9,7 +9,9 @@ import { beginStream } from "../stream.ts";
 
 /** Traces at once; one more is refused with STREAM_COUNT_EXCEEDED. */
 export const TRACE_COUNT_MAX = 4;
-/** Bytes that may wait for a slow reader; further packets are left out and counted in the next one's comment. */
+/**
+ * Bytes that may wait for a slow reader; further packets are left out and counted in the next one's comment.
+ */
 export const TRACE_QUEUE_BYTES_MAX = 4 * 1024 * 1024;
 
 interface TraceQuery {
