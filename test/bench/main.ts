@@ -1,8 +1,10 @@
 // `npm run bench -- NAME [--json] [--baseline REV] [options]`: runs ./NAME.ts, whose `run` measures and
 // prints.
 //
-//   --baseline REV  any git revision: it is checked out and built in a temporary folder, and the two builds take turns
-//                   within the one run; each row has `versus` and `ratio`, greater than 1 is better for this build
+//   --baseline REV  any git revision: it is checked out and built in a temporary folder, and the two builds
+//   take turns
+//                   within the one run; each row has `versus` and `ratio`, greater than 1 is better for this
+//                   build
 import { existsSync, readdirSync } from "node:fs";
 import { type OtherBuild, OtherBuildError, otherBuild } from "./baseline/other-build.ts";
 

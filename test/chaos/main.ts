@@ -2,13 +2,13 @@
 //
 //   npm run chaos -- --minutes 5 [--seed N] [--operator] [--json]
 //
-// --operator: somebody reloads files, takes endpoints out and puts them back, drains, deletes services and creates them again in
-// both dialects, at random members, and disks fail.
+// --operator: somebody reloads files, takes endpoints out and puts them back, drains, deletes services and
+// creates them again in both dialects, at random members, and disks fail.
 //
-// An interrupt ends the storm early; everything is judged and removed all the same. The exit code is 1 when anything
-// did not hold. The seed decides what strikes and in which order; how far each blow has got when the next one falls is
-// the machine's business, so that a seed repeats a storm only nearly. With HOLDFAST_KEEP_LAB set, the captures of the last
-// stretch stay when something did not hold.
+// An interrupt ends the storm early; everything is judged and removed all the same. The exit code is 1 when
+// anything did not hold. The seed decides what strikes and in which order; how far each blow has got when the
+// next one falls is the machine's business, so that a seed repeats a storm only nearly. With
+// HOLDFAST_KEEP_LAB set, the captures of the last stretch stay when something did not hold.
 import { parseArgs } from "node:util";
 import { chaos } from "./run.ts";
 

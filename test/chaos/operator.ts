@@ -1,5 +1,6 @@
-// An operator who works while members die: reloads files, takes endpoints out and puts them back, drains, deletes services
-// and creates them again, in both dialects and at whichever member answers. Nothing of that asks for an association's end.
+// An operator who works while members die: reloads files, takes endpoints out and puts them back, drains,
+// deletes services and creates them again, in both dialects and at whichever member answers. Nothing of that
+// asks for an association's end.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
@@ -60,7 +61,9 @@ export function prepareForOperator(cluster: Cluster): void {
 
 const READ_ONLY_TRY_COUNT_MAX = 10;
 
-/** The kernel refuses while a file is open for writing (EBUSY): between two writes of the store it does not. */
+/**
+ * The kernel refuses while a file is open for writing (EBUSY): between two writes of the store it does not.
+ */
 function becomesReadOnly(directory: string): boolean {
   for (let n = 0; n < READ_ONLY_TRY_COUNT_MAX; n++) {
     try {
@@ -221,7 +224,9 @@ export class Operator {
     };
   }
 
-  /** At one member after the other, until one takes it: as a client with several addresses of one API does. */
+  /**
+   * At one member after the other, until one takes it: as a client with several addresses of one API does.
+   */
   async #somewhere(action: string, method: string, path: string, body?: object): Promise<void> {
     let refusal = "";
     await until(
@@ -247,8 +252,8 @@ export class Operator {
   }
 
   /**
-   * Of a removal and a list that were said on two sides of a split, one stays (docs/limits.md): whoever sees that it was
-   * the removal says the list again, as a controller does.
+   * Of a removal and a list that were said on two sides of a split, one stays (docs/limits.md): whoever sees
+   * that it was the removal says the list again, as a controller does.
    */
   async #listAgain(action: string, member: Member): Promise<void> {
     const { status } = await ask(member, "PUT", this.#url(), this.#spec());

@@ -1,4 +1,5 @@
-// A three-member cluster under load, struck at random for as long as one likes, and what must have held in the end.
+// A three-member cluster under load, struck at random for as long as one likes, and what must have held in
+// the end.
 import { rmSync } from "node:fs";
 import { type Random, seededRandom } from "@holdfast/model";
 import { type Cluster, type Host, type Member, until } from "@holdfast/testkit";
@@ -35,7 +36,9 @@ export interface ChaosReport {
 const CLIENTS = [1, 2, 3, 3, 2, 1, 3] as const;
 const ASSOCIATIONS_PER_CLIENT = 3;
 const RATE_PER_SECOND = 10;
-/** A stack gives up after this many time-outs in a row: some 8 s at 400 ms. Every cut at an edge is shorter. */
+/**
+ * A stack gives up after this many time-outs in a row: some 8 s at 400 ms. Every cut at an edge is shorter.
+ */
 const ASSOC_MAX_RETRANS = 20;
 const PAUSE_MIN_MS = 300;
 const PAUSE_MAX_MS = 2_500;

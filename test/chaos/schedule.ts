@@ -48,7 +48,8 @@ const EDGE_LASTS_MAX_MS = 1_500;
 /** undefined: nothing can be broken now without leaving nobody. */
 export function nextBlow(random: Random, picture: Picture): Blow | undefined {
   const sound = picture.members.filter((member) => member.sound);
-  // One sound member must stay; and edges are not cut while members are broken: two faults on one path prove nothing.
+  // One sound member must stay; and edges are not cut while members are broken: two faults on one path prove
+  // nothing.
   const isPossible = (fault: Fault) => fault !== "fail-disk" || picture.disksFail === true;
   const members =
     sound.length >= 2 ? FAULTS.filter((fault) => isMemberFault(fault) && isPossible(fault)) : [];

@@ -1,4 +1,5 @@
-// The configuration that members share, on the real daemons: made at any member, there after all of them were down.
+// The configuration that members share, on the real daemons: made at any member, there after all of them were
+// down.
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { test } from "node:test";
@@ -61,8 +62,8 @@ async function play(cluster: Cluster): Promise<void> {
   );
   await everywhere("the drain everywhere", (services) => services.some(isDrained));
 
-  // One member is away while another deletes, and then, as after a power cut, only the stores are left: the one that
-  // knows nothing of the deletion brings nothing back.
+  // One member is away while another deletes, and then, as after a power cut, only the stores are left: the
+  // one that knows nothing of the deletion brings nothing back.
   await third.killNode();
   await done(first, "DELETE", path(SECOND_VIP));
   await until("the deletion at the second member", async () => (await list(second)).length === 1);

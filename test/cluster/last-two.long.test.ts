@@ -1,5 +1,5 @@
-// One of three is dead, and a cable of another is cut: the last two hear nobody on that network, and only what endpoints
-// and clients answer tells which of them still reaches anybody.
+// One of three is dead, and a cable of another is cut: the last two hear nobody on that network, and only
+// what endpoints and clients answer tells which of them still reaches anybody.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Member } from "@holdfast/testkit";

@@ -7,8 +7,9 @@ import { Scene } from "./scene.ts";
 import { bringBack, staysPut } from "./trouble.ts";
 
 /**
- * Loaded into every thread of a daemon: its wall clock is off by what stands in a file, now; SIGUSR2 keeps its main loop
- * busy, and then with collecting garbage: together less than the two seconds after which it is not ready.
+ * Loaded into every thread of a daemon: its wall clock is off by what stands in a file, now; SIGUSR2 keeps
+ * its main loop busy, and then with collecting garbage: together less than the two seconds after which it is
+ * not ready.
  */
 const PRELOAD = `
 import { readFileSync } from "node:fs";

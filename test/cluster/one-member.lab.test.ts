@@ -14,11 +14,14 @@ import {
 } from "@holdfast/testkit";
 import { Scene } from "./scene.ts";
 
-/** One with two addresses, one with three, and enough with one that ten use the same port toward one endpoint. */
+/**
+ * One with two addresses, one with three, and enough with one that ten use the same port toward one endpoint.
+ */
 const CLIENTS = [1, 2, 3, 1, 1, 1, 1, 1, 1, 1];
 
 test("one member: ten clients with one port, every address to every VIP, a restart, and a daemon that dies and returns", async (t) => {
-  // Ten unanswered heartbeats on four paths are three seconds: an endpoint that gives up by then sees no restart.
+  // Ten unanswered heartbeats on four paths are three seconds: an endpoint that gives up by then sees no
+  // restart.
   await Scene.play({ clients: CLIENTS, rate: 25, assocMaxRetrans: 200 }, async (scene) => {
     await t.test("ten clients with the same port live side by side", async () => {
       await scene.confirmed();
@@ -40,7 +43,10 @@ test("one member: ten clients with one port, every address to every VIP, a resta
   });
 });
 
-/** HEARTBEATs from each of three addresses to each of four VIPs, in the living association of the third client. */
+/**
+ * HEARTBEATs from each of three addresses to each of four VIPs, in the living association of the third
+ * client.
+ */
 async function everyWay(scene: Scene): Promise<void> {
   const { cluster } = scene;
   const addresses = cluster.clientAddresses(2);
@@ -88,7 +94,8 @@ async function startAgain(scene: Scene): Promise<void> {
   const before = await scene.sessions();
   // Killed: it says nothing to anybody.
   await (scene.clients[0] as Peer).kill();
-  // A stack that starts would answer what the dead one left with ABORTs, and the endpoint forget: not a restart.
+  // A stack that starts would answer what the dead one left with ABORTs, and the endpoint forget: not a
+  // restart.
   const again = await cluster.startClient(0, { rate: 25, size: 200, blackhole: true });
   scene.clients[0] = again;
   await again.established(1);
@@ -105,7 +112,10 @@ async function startAgain(scene: Scene): Promise<void> {
   );
 }
 
-/** Two upgrades of the data plane without a daemon that was asked: to a build whose maps look otherwise, and from it. */
+/**
+ * Two upgrades of the data plane without a daemon that was asked: to a build whose maps look otherwise, and
+ * from it.
+ */
 async function changeLayout(scene: Scene): Promise<void> {
   const [member] = scene.cluster.members;
   assert.ok(member);

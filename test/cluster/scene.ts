@@ -1,5 +1,5 @@
-// A cluster with real stacks that send numbered messages, captured at every edge; and what must hold when it ends,
-// whatever was done to the members meanwhile.
+// A cluster with real stacks that send numbered messages, captured at every edge; and what must hold when it
+// ends, whatever was done to the members meanwhile.
 import assert from "node:assert/strict";
 import {
   brief,
@@ -155,7 +155,8 @@ export class Scene {
         return late.length === 0;
       },
       limitMs,
-      // The answer has a line for each association: a thousand of them are not to be asked for twenty times a second.
+      // The answer has a line for each association: a thousand of them are not to be asked for twenty times a
+      // second.
       Math.max(50, living.length / 2),
     ).catch((error: unknown) => {
       throw new Error(`${(error as Error).message}: none from ${late.join(", ")}`);

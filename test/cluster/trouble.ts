@@ -49,7 +49,9 @@ export async function aloneOn(scene: Scene, vip: string): Promise<void> {
   await scene.flowing(10);
 }
 
-/** Longer than the longest time that a member takes nothing after it was presumed dead while it lived (30 s). */
+/**
+ * Longer than the longest time that a member takes nothing after it was presumed dead while it lived (30 s).
+ */
 export const RETURN_MS_MAX = 60_000;
 
 /** The daemon starts and owns a VIP again; what its API says first, it held when it took the VIP. */

@@ -1,5 +1,5 @@
-// One daemon as its operator meets it: start, readiness, a second one refused, reload, kill -9 and adoption, graceful
-// stop, and the start that cannot be.
+// One daemon as its operator meets it: start, readiness, a second one refused, reload, kill -9 and adoption,
+// graceful stop, and the start that cannot be.
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

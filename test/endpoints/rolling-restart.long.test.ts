@@ -5,7 +5,10 @@ import { EndpointScene } from "./scene.ts";
 
 const CLIENT_COUNT = 3;
 const ASSOCIATION_COUNT = 167;
-/** From the verdict on its endpoint to the ABORT that tells a client: an order of magnitude, the figure is printed. */
+/**
+ * From the verdict on its endpoint to the ABORT that tells a client: an order of magnitude, the figure is
+ * printed.
+ */
 const TOLD_MS_MAX = 10_000;
 
 test("a rolling restart of all endpoints under 500 associations: their clients are told and return, the others notice nothing", async (t) => {
@@ -15,7 +18,8 @@ test("a rolling restart of all endpoints under 500 associations: their clients a
       clients: [1, 2, 3],
       endpoints: 3,
       associations: ASSOCIATION_COUNT,
-      // Two cores carry the stacks, too: HEARTBEATs over four paths of 501 associations would be most of the traffic.
+      // Two cores carry the stacks, too: HEARTBEATs over four paths of 501 associations would be most of the
+      // traffic.
       peers: { rate: 2, startRate: 100, heartbeat: 2_000 },
     },
     async (scene) => {

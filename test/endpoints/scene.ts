@@ -153,8 +153,8 @@ export class EndpointScene {
   }
 
   /**
-   * Kills the server of an endpoint, waits until everybody whom it carried was told and is back elsewhere, and starts it
-   * again. Marks first: whoever noticed anything has noticed it since.
+   * Kills the server of an endpoint, waits until everybody whom it carried was told and is back elsewhere,
+   * and starts it again. Marks first: whoever noticed anything has noticed it since.
    */
   async restart(index: number): Promise<Restart> {
     const victim = this.servers[index] as Peer;

@@ -1,4 +1,5 @@
-// Verdicts about endpoints as the members' logs have them: when the first fell, and what everybody thinks now.
+// Verdicts about endpoints as the members' logs have them: when the first fell, and what everybody thinks
+// now.
 import { type Host, type Member, monotonicMs } from "@holdfast/testkit";
 
 interface Line {
@@ -15,7 +16,10 @@ function linesOf(member: Member): Line[] {
     .map((line) => JSON.parse(line) as Line);
 }
 
-/** When the first member called the endpoint down since `sinceMs`, on the clock of `monotonicMs()`; undefined: nobody has. */
+/**
+ * When the first member called the endpoint down since `sinceMs`, on the clock of `monotonicMs()`; undefined:
+ * nobody has.
+ */
 export function downVerdictAtMs(
   members: readonly Member[],
   endpoint: Host,

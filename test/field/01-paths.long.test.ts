@@ -1,4 +1,5 @@
-// A client that lists addresses which lead nowhere: another network's, whose router says so by ICMP, and Docker's bridge.
+// A client that lists addresses which lead nowhere: another network's, whose router says so by ICMP, and
+// Docker's bridge.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CHUNK } from "@holdfast/sctp";

@@ -1,5 +1,5 @@
-// Which private addresses the network reaches, as the kernel says: by a route that somebody made for them, out of an
-// interface that is served. Root, network namespaces.
+// Which private addresses the network reaches, as the kernel says: by a route that somebody made for them,
+// out of an interface that is served. Root, network namespaces.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, test } from "node:test";

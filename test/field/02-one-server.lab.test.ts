@@ -1,4 +1,5 @@
-// One server with two addresses, written as two endpoints (as Kubernetes and hand-made lists do), beside a second server.
+// One server with two addresses, written as two endpoints (as Kubernetes and hand-made lists do), beside a
+// second server.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cluster, ENDPOINT_PORT, startServer, until } from "@holdfast/testkit";
@@ -72,7 +73,8 @@ test("two endpoints that are one server: found by its own answers, one share, no
       4,
       `as many as the other server: ${JSON.stringify(await rows())}`,
     );
-    // Nobody's first INIT went unanswered: a second one would have been a second of a real stack's time, or three.
+    // Nobody's first INIT went unanswered: a second one would have been a second of a real stack's time, or
+    // three.
     const { body } = await member.fetch("GET", "/v1/metrics");
     const events = (name: string) => Number(new RegExp(`event="${name}"\\} (\\d+)`).exec(body)?.[1] ?? 0);
     assert.equal(events("init-reselections"), 0);

@@ -1,4 +1,5 @@
-// Jumbo frames and small messages: a stack bundles more than a hundred in a packet, and every fast path carries them.
+// Jumbo frames and small messages: a stack bundles more than a hundred in a packet, and every fast path
+// carries them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cluster, startCapture, until } from "@holdfast/testkit";
@@ -20,7 +21,8 @@ for (const fastPath of [undefined, "userspace"] as const) {
       const server = await cluster.startEndpoint(0, { echo: false, pathMtu: PATH_MTU });
       const client = await cluster.startClient(0, { rate: 1, pathMtu: PATH_MTU });
       await client.established(1);
-      // What nobody acknowledges is sent again, as much in a packet as fits; and so is all that has waited meanwhile.
+      // What nobody acknowledges is sent again, as much in a packet as fits; and so is all that has waited
+      // meanwhile.
       endpoint.run("nft", ["-f", "-"], `table inet deaf {\n chain input {\n ${DEAF}\n }\n}\n`);
       client.command(`send 0 ${MESSAGE_COUNT} 64`);
       await until("a stack that waits", async () => (await client.associations())[0]?.unacknowledged !== 0);

@@ -1,6 +1,6 @@
-// `ip rule from A1 lookup 1`, as every guide to multi-homing has it: packets of each VIP leave by the gateway that the
-// kernel's rules name for it, on the fast path and on the slow one, and follow when rules change. In a namespace of this
-// process's own, with a gateway behind each of two links.
+// `ip rule from A1 lookup 1`, as every guide to multi-homing has it: packets of each VIP leave by the gateway
+// that the kernel's rules name for it, on the fast path and on the slow one, and follow when rules change. In
+// a namespace of this process's own, with a gateway behind each of two links.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

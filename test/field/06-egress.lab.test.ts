@@ -1,5 +1,6 @@
-// Ways out that XDP cannot use, and programs of others on the same hook: every packet arrives all the same, and the fast
-// path says which way it goes. With native XDP on veth pairs in a namespace of this process's own.
+// Ways out that XDP cannot use, and programs of others on the same hook: every packet arrives all the same,
+// and the fast path says which way it goes. With native XDP on veth pairs in a namespace of this process's
+// own.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

@@ -1,5 +1,6 @@
-// Interfaces and addresses that come and go: a pattern's are attached as they appear and detached as they go, what is not
-// Ethernet is left out, and own addresses follow the kernel. In a namespace of this process's own.
+// Interfaces and addresses that come and go: a pattern's are attached as they appear and detached as they go,
+// what is not Ethernet is left out, and own addresses follow the kernel. In a namespace of this process's
+// own.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

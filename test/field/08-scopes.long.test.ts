@@ -1,5 +1,6 @@
-// A service with a public and a private VIP. Linux leaves private addresses of a peer out whose INIT came from a public one,
-// and answers what comes from them with ABORT, T bit, the tag that came: it must not reach the other end.
+// A service with a public and a private VIP. Linux leaves private addresses of a peer out whose INIT came
+// from a public one, and answers what comes from them with ABORT, T bit, the tag that came: it must not reach
+// the other end.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CHUNK, encodeAbort, encodeHeartbeat, T_BIT } from "@holdfast/sctp";
@@ -23,7 +24,10 @@ const HEARTBEAT_COUNT = 3;
 const isReflected = (packet: CapturedPacket) =>
   packet.sctp?.chunks.some(({ type, flags }) => type === CHUNK.ABORT && (flags & T_BIT) !== 0) === true;
 
-/** Its stack knows nothing of the private VIP: it hears nothing from there, and says nothing there; ABORTs are ours. */
+/**
+ * Its stack knows nothing of the private VIP: it hears nothing from there, and says nothing there; ABORTs are
+ * ours.
+ */
 function withScopes(endpoint: Cluster["endpoints"][number]): RawHost {
   endpoint.run(
     "nft",

@@ -1,4 +1,5 @@
-// 11: a server that begins, from its own port to the service's: refused with a reason, or carried to its peer.
+// 11: a server that begins, from its own port to the service's: refused with a reason, or carried to its
+// peer.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cluster, startClient, startServer, until } from "@holdfast/testkit";

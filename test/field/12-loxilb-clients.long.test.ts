@@ -1,5 +1,5 @@
-// LoxiLB's clients, body for body, against three members that carry associations: the article's own example, an annotation that
-// changes while a member is dead, a member that comes back, and checks that are not SCTP.
+// LoxiLB's clients, body for body, against three members that carry associations: the article's own example,
+// an annotation that changes while a member is dead, a member that comes back, and checks that are not SCTP.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Cluster, type Member, type Peer, until } from "@holdfast/testkit";

@@ -1,4 +1,5 @@
-// A lone member without its processor for a while: what needs the slow path waits, since nobody else could take it.
+// A lone member without its processor for a while: what needs the slow path waits, since nobody else could
+// take it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CHUNK } from "@holdfast/sctp";
@@ -14,7 +15,8 @@ test("a handshake that begins while the lone member's daemon stands still is mad
     const [member, host] = [cluster.members[0], cluster.clients[0]];
     assert.ok(member && host);
     await cluster.startEndpoint(0);
-    // The client's neighbour table knows the VIP from then on. Two stacks of one host hear each other's packets.
+    // The client's neighbour table knows the VIP from then on. Two stacks of one host hear each other's
+    // packets.
     const first = await cluster.startClient(0, { rate: 10, blackhole: true });
     await first.established(1);
     const capture = await startCapture(cluster.lab, member.host, "path-a", "sctp");

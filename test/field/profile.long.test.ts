@@ -1,5 +1,5 @@
-// A selection of the conformance suite with the field's timers, addresses and routers (docs/decisions/0270). All of it:
-// `npm run conformance -- --profile field`.
+// A selection of the conformance suite with the field's timers, addresses and routers (docs/decisions/0270).
+// All of it: `npm run conformance -- --profile field`.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assertConforms } from "../conformance/as-test.ts";

@@ -2,9 +2,9 @@
 //
 //   npm run fuzz -- --packets 1e6 [--seed N] [--only TARGET] [--blind] [--commit N] [--json]
 //
-// --commit writes up to N inputs that reached new code into test/fuzz/corpus, and the input of a finding. The exit code is
-// 1 when anything was found. With --json the last line of the output is the result; how far it is goes to
-// standard error.
+// --commit writes up to N inputs that reached new code into test/fuzz/corpus, and the input of a finding. The
+// exit code is 1 when anything was found. With --json the last line of the output is the result; how far it
+// is goes to standard error.
 import { parseArgs } from "node:util";
 import { commitInputs } from "./corpus.ts";
 import { fuzz } from "./run.ts";

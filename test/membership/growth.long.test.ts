@@ -1,5 +1,5 @@
-// Members come and go under associations: from three to five and back, and a machine that died for good is replaced by one
-// under a new name. Nobody else restarts, and nothing is lost.
+// Members come and go under associations: from three to five and back, and a machine that died for good is
+// replaced by one under a new name. Nobody else restarts, and nothing is lost.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Member, until } from "@holdfast/testkit";

@@ -1,5 +1,6 @@
-// The procedures of docs/operating.md, "Certificates", done while everything runs: another secret, other certificates and
-// another authority. Two are valid at a time; whoever restarts in between, and after it, is heard.
+// The procedures of docs/operating.md, "Certificates", done while everything runs: another secret, other
+// certificates and another authority. Two are valid at a time; whoever restarts in between, and after it, is
+// heard.
 import assert from "node:assert/strict";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// What somebody sends who stands at a router and sees no traffic: errors about packets that never were, and fragments that
-// never become one.
+// What somebody sends who stands at a router and sees no traffic: errors about packets that never were, and
+// fragments that never become one.
 import assert from "node:assert/strict";
 import { encodeData, write16, writeIpv4Checksum } from "@holdfast/sctp";
 import {
@@ -142,7 +142,8 @@ export async function forgeFragments(routed: Routed, member: Member): Promise<vo
   await dropped(member, "fragment-too-small", 10, () => {
     for (let id = 21; id <= 30; id++) piece(id, 0, 8, true);
   });
-  // First fragments whose rest never comes: bounded, then forgotten (one family waits for that: it takes seconds).
+  // First fragments whose rest never comes: bounded, then forgotten (one family waits for that: it takes
+  // seconds).
   const forgotten = await member.drops("fragment-timeout");
   await dropped(member, "fragment-limit", ENDLESS_COUNT - ENDLESS_HELD_MAX, () => {
     for (let id = 1_000; id < 1_000 + ENDLESS_COUNT; id++) piece(id, 0, 512, true);

@@ -1,4 +1,5 @@
-// What tests of networks share: a story whose failure shows the members' logs, and associations that came to no harm.
+// What tests of networks share: a story whose failure shows the members' logs, and associations that came to
+// no harm.
 import assert from "node:assert/strict";
 import { type Cluster, type Peer, until, withLogs } from "@holdfast/testkit";
 

@@ -1,4 +1,5 @@
-// Client and endpoint each behind a router whose way to them is narrow, so that errors come from strangers in between:
+// Client and endpoint each behind a router whose way to them is narrow, so that errors come from strangers in
+// between:
 //
 //   client ─ far ─ router c ─ path-a ─ member ─ core ─ router e ─ behind ─ endpoint
 import {

@@ -1,4 +1,5 @@
-// Client and endpoint behind narrow routers: discovery, errors of strangers, real fragments, forgeries; all on one cluster.
+// Client and endpoint behind narrow routers: discovery, errors of strangers, real fragments, forgeries; all
+// on one cluster.
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { addressBytes } from "@holdfast/model";

@@ -1,5 +1,5 @@
-// A VIP that is somebody's address takes that host off the network: all but SCTP is dropped on a VIP. None gets into force by
-// any way in; and when an address comes to an interface later, the host keeps it.
+// A VIP that is somebody's address takes that host off the network: all but SCTP is dropped on a VIP. None
+// gets into force by any way in; and when an address comes to an interface later, the host keeps it.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";

@@ -1,5 +1,5 @@
-// A member with a stale or partial configuration does not speak for all: old files, other orders, files that were cut
-// short, rules deleted by a member that dies, services that two halves gave one VIP.
+// A member with a stale or partial configuration does not speak for all: old files, other orders, files that
+// were cut short, rules deleted by a member that dies, services that two halves gave one VIP.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ENDPOINT_PORT, SERVICE_PORT, until } from "@holdfast/testkit";

@@ -1,4 +1,5 @@
-// An endpoint that leaves its service's list keeps its associations, in every dialect, whoever was asked and dies.
+// An endpoint that leaves its service's list keeps its associations, in every dialect, whoever was asked and
+// dies.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ENDPOINT_PORT, SERVICE_PORT, until } from "@holdfast/testkit";

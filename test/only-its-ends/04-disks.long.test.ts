@@ -1,5 +1,6 @@
-// A daemon whose disk fills, turns read-only, and heals: what the API confirms is there after a kill, what it cannot keep it
-// refuses to confirm, and packets never notice. A second daemon on the same store is refused; broken files are put aside.
+// A daemon whose disk fills, turns read-only, and heals: what the API confirms is there after a kill, what it
+// cannot keep it refuses to confirm, and packets never notice. A second daemon on the same store is refused;
+// broken files are put aside.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// kill -9 at each step of writing the store, one process after the other on the same directory: what was confirmed is there,
-// nothing is torn, and each next life goes on where the last one ended.
+// kill -9 at each step of writing the store, one process after the other on the same directory: what was
+// confirmed is there, nothing is torn, and each next life goes on where the last one ended.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";

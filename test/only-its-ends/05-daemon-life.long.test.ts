@@ -1,5 +1,6 @@
-// A daemon and its service manager: it says when it is ready, reloads and stops, feeds the watchdog only while everything
-// that it cannot be without lives, and ends when replication hangs for good. What it carried goes on without it.
+// A daemon and its service manager: it says when it is ready, reloads and stops, feeds the watchdog only
+// while everything that it cannot be without lives, and ends when replication hangs for good. What it carried
+// goes on without it.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

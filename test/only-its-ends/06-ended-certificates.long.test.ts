@@ -1,5 +1,5 @@
-// All certificates have ended, and every daemon is killed and started again: associations go on, new ones get in, the log says
-// what to do; and when it is done the members replicate again without a restart.
+// All certificates have ended, and every daemon is killed and started again: associations go on, new ones get
+// in, the log says what to do; and when it is done the members replicate again without a restart.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";

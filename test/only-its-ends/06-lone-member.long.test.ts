@@ -1,4 +1,5 @@
-// The last one: a member that is alone, by configuration or since all others are dead, comes back with what it had.
+// The last one: a member that is alone, by configuration or since all others are dead, comes back with what
+// it had.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ENDPOINT_PORT, SERVICE_PORT } from "@holdfast/testkit";

@@ -1,5 +1,5 @@
-// Two of three are dead and the operator asked for two (coordinator.minimumMembers): the last one takes over nothing, but what
-// it announces it keeps. Associations go on, new ones get in, and the log says what to do.
+// Two of three are dead and the operator asked for two (coordinator.minimumMembers): the last one takes over
+// nothing, but what it announces it keeps. Associations go on, new ones get in, and the log says what to do.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { until } from "@holdfast/testkit";

@@ -1,5 +1,5 @@
-// What an INIT-ACK tells belongs to its session: a stranger's makes nobody's address an endpoint's. And a server with two
-// addresses, both configured, is up while one of them answers.
+// What an INIT-ACK tells belongs to its session: a stranger's makes nobody's address an endpoint's. And a
+// server with two addresses, both configured, is up while one of them answers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addressBytes } from "@holdfast/model";
@@ -122,7 +122,8 @@ test("a forged INIT-ACK teaches nobody an address; a server with two is up while
     );
     assert.deepEqual(Object.keys(await healths()).sort(), [first, second].sort());
 
-    // Its first address goes silent, in and out: newcomers begin at the other, and nobody is told that it is dead.
+    // Its first address goes silent, in and out: newcomers begin at the other, and nobody is told that it is
+    // dead.
     server.run(
       "nft",
       ["-f", "-"],

@@ -1,5 +1,6 @@
-// A stranger sends as fast as he can, one kind after the other. Behind it all an association over two paths with an MTU of
-// 1,400 loses no message, and a newcomer, whose large packets have to learn that MTU, is in within three INITs.
+// A stranger sends as fast as he can, one kind after the other. Behind it all an association over two paths
+// with an MTU of 1,400 loses no message, and a newcomer, whose large packets have to learn that MTU, is in
+// within three INITs.
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { test } from "node:test";
@@ -38,7 +39,9 @@ const SENT_LEAST: Readonly<Record<Kind, number>> = {
   tls: 300,
   probes: 20_000,
 };
-/** A generator that takes the product's processor proves nothing about the product: then it is given pauses. */
+/**
+ * A generator that takes the product's processor proves nothing about the product: then it is given pauses.
+ */
 const PAUSES_MS = [0, 10, 100];
 /** Waiting for a processor for more of its time than this is being starved. */
 const STARVED_SHARE = 0.5;
@@ -113,7 +116,8 @@ async function newcomer(cluster: Cluster, index: number, port: number): Promise<
 }
 
 test("floods of every kind: nothing is lost over a path of 1,400 bytes, and newcomers get in", async (t) => {
-  // Half a second of a member's silence is no death here: the generator shares the processors with all of them.
+  // Half a second of a member's silence is no death here: the generator shares the processors with all of
+  // them.
   const configuration = { coordinator: { probeIntervalMs: 200 } };
   const cluster = new Cluster({ members: 3, clients: [2, 1], configuration });
   await played(cluster, async () => {

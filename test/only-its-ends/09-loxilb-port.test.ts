@@ -1,5 +1,6 @@
-// LoxiLB's port has the checks of the node's own API: no page in a browser posts or deletes rules, and beyond the loopback
-// it is open to listed clients, or to holders of the token over TLS. kube-loxilb and loxicmd go on as they are.
+// LoxiLB's port has the checks of the node's own API: no page in a browser posts or deletes rules, and beyond
+// the loopback it is open to listed clients, or to holders of the token over TLS. kube-loxilb and loxicmd go
+// on as they are.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:https";

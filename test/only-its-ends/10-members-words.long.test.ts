@@ -1,5 +1,5 @@
-// A member is who has its key. The cluster's secret, which many have had, says nothing in anybody's name; and a certificate that
-// got into wrong hands is revoked while the cluster runs.
+// A member is who has its key. The cluster's secret, which many have had, says nothing in anybody's name; and
+// a certificate that got into wrong hands is revoked while the cluster runs.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

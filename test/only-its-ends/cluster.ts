@@ -1,4 +1,5 @@
-// A cluster of real daemons whose operator changes its configuration, in files, through the API and as LoxiLB's clients do.
+// A cluster of real daemons whose operator changes its configuration, in files, through the API and as
+// LoxiLB's clients do.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { Cluster, type ClusterOptions, type Member, type Peer, until, withLogs } from "@holdfast/testkit";

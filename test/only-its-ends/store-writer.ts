@@ -1,5 +1,5 @@
-// A process that writes a store and kills itself (kill -9) at a step of the disk: before it, or, of an append, in its middle.
-// What was confirmed it has said before.
+// A process that writes a store and kills itself (kill -9) at a step of the disk: before it, or, of an
+// append, in its middle. What was confirmed it has said before.
 //
 //   node store-writer.ts DIRECTORY STEP
 import { writeSync } from "node:fs";

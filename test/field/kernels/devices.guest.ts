@@ -1,4 +1,5 @@
-// In a guest, whose kernel has what this machine's may not: VRFs, and a VLAN on a bond, as telecom hosts have them.
+// In a guest, whose kernel has what this machine's may not: VRFs, and a VLAN on a bond, as telecom hosts have
+// them.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -37,7 +38,9 @@ function prepare(fastPath: FastPath, ...flows: Flow[]): void {
   for (const flow of flows) assert.ok(fastPath.install(flow));
 }
 
-/** Frames with an IPv4 packet for an address that came out of a link; a VLAN's tag is taken off by the kernel. */
+/**
+ * Frames with an IPv4 packet for an address that came out of a link; a VLAN's tag is taken off by the kernel.
+ */
 function countFor(wire: Wire, destination: string): number {
   const wanted = destination.split(".").map(Number).join();
   return wire.receivedFrames().filter((frame) => [...frame.subarray(30, 34)].join() === wanted).length;

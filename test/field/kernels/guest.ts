@@ -60,7 +60,8 @@ function machineArguments(kernel: string, socket: string, command: string): stri
     `holdfast.command=${Buffer.from(command).toString("base64")}`,
   ];
   return [
-    // One processor: with several, QEMU's translator runs V8's freshly written code before it is there, now and then.
+    // One processor: with several, QEMU's translator runs V8's freshly written code before it is there, now
+    // and then.
     ...["-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "1", "-m", String(MEMORY_MIB)],
     ...["-object", `memory-backend-memfd,id=memory,size=${MEMORY_MIB}M,share=on`],
     ...["-numa", "node,memdev=memory"],

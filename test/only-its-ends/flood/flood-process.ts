@@ -1,4 +1,5 @@
-// Floods from the network namespace that it is started in, until it is ended or has sent enough; says at the end how much.
+// Floods from the network namespace that it is started in, until it is ended or has sent enough; says at the
+// end how much.
 import { createSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
 import { checksumChange, portDelta, readChecksum, storeChecksum } from "@holdfast/sctp";

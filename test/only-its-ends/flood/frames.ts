@@ -1,4 +1,5 @@
-// What a stranger on the clients' network sends, a few thousand frames of each kind, each from another prefix.
+// What a stranger on the clients' network sends, a few thousand frames of each kind, each from another
+// prefix.
 import { addressBytes } from "@holdfast/model";
 import {
   encodeAddress,
