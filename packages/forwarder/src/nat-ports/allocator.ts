@@ -209,6 +209,13 @@ export class NatPorts {
     return space === undefined ? PORT_COUNT / this.#stride : space.freeCount + space.evictedCount;
   }
 
+  /** Of each endpoint, ADDRESS|PORT, the share of this member's ports that nobody new may get: 0 … 1. */
+  *shares(): Generator<readonly [endpoint: string, share: number]> {
+    const count = (PORT_COUNT - PORT_MIN) / this.#stride;
+    for (const [endpoint, { freeCount, evictedCount }] of this.#spaces)
+      yield [endpoint, 1 - (freeCount + evictedCount) / count];
+  }
+
   isUsed(endpoint: Address, endpointPort: number, natPort: number): boolean {
     const spaces = this.#isCommon(natPort) ? this.#commons : this.#spaces;
     return spaces.get(endpointKey({ address: endpoint, port: endpointPort }))?.state[natPort] === USED;

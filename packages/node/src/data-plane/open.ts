@@ -179,6 +179,7 @@ export function composeDataPlane(
         ["nat-ports-used", natPortsUsed],
         ["nat-ports-resting", natPortsResting],
         ["nat-ports-lent", natPortsLent],
+        ...forwarder.plain.gauges(),
       ]);
     },
     slowPathDrops: () => forwarder.counters().drops,

@@ -349,7 +349,7 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
 
   new Gauge({
     name: "holdfast_slow_path_size",
-    help: "How full the slow path's tables are: embryos, held packets, NAT ports in use and resting.",
+    help: "How full the slow path's tables are: embryos, held packets, NAT ports; of TCP and UDP flows, and ports in percent.",
     labelNames: ["table"],
     registers,
     collect() {

@@ -171,6 +171,22 @@ export class PlainRoom {
       if (gained.has(flow.record.vip)) flow.forgets = FORGET_UP | FORGET_DOWN;
   }
 
+  /** By stable name; ports as percent of this member's toward the endpoint that has the fewest left. */
+  gauges(): [string, number][] {
+    const { sides, flows, held } = this.room;
+    const ports = [...sides.values()].map(({ protocol, natPorts }): [string, number] => {
+      let most = 0;
+      for (const [, share] of natPorts.shares()) most = Math.max(most, share);
+      return [`${protocolName(protocol)}-nat-ports-percent`, Math.round(100 * most)];
+    });
+    return [
+      ["plain-flows", flows.size],
+      ["plain-embryos", flows.embryoCount],
+      ["plain-held-packets", held.size],
+      ...ports,
+    ];
+  }
+
   /** This member is about to hand its VIPs over. */
   publishAll(): void {
     this.#keeping.publishAll();

@@ -132,6 +132,7 @@ describe("datagrams", () => {
     }
     assert.deepEqual(await rig.pass(udpPacket({ ...ends, sourcePort: 60_000 }, "?")), []);
     assert.equal(rig.drops()["nat-ports-exhausted"], 1);
+    assert.equal(new Map(rig.forwarder.plain.gauges()).get("udp-nat-ports-percent"), 100);
     rig.clock.advance(5_000);
     const reused = await rig.one(udpPacket({ ...ends, sourcePort: 60_001 }, "?"));
     assert.ok(ports.has(reused.sourcePort));
