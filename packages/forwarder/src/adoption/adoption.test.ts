@@ -26,12 +26,8 @@ import {
   SERVICE_PORT,
   serviceOf,
   settled,
-  VIPS,
 } from "../testing/rig.ts";
-
-const [VIP0, VIP1] = VIPS as [string, string];
-const UP = { source: CLIENT, destination: VIP0 };
-const DOWN = { source: ENDPOINT, destination: VIP0 };
+import { DOWN, UP, VIP0, VIP1 } from "../testing/usual.ts";
 
 /** The grace passes, the others are asked, and answer. */
 async function adopt(rig: Rig): Promise<void> {

@@ -12,10 +12,7 @@ import {
   serviceOf,
   VIPS,
 } from "../testing/rig.ts";
-
-const VIP0 = VIPS[0] as string;
-const UP = { source: CLIENT, destination: VIP0 };
-const DOWN = { source: ENDPOINT, destination: VIP0 };
+import { DOWN, UP, VIP0 } from "../testing/usual.ts";
 
 /** An INIT of nobody: another address and tag each. */
 function spoofed(i: number): Uint8Array {

@@ -16,13 +16,11 @@ import {
   serviceOf,
   VIPS,
 } from "../testing/rig.ts";
+import { DOWN, endpointAt, UP, VIP0, VIP1 } from "../testing/usual.ts";
 
-const [VIP0, VIP1] = VIPS as [string, string];
-const UP = { source: CLIENT, destination: VIP0 };
-const DOWN = { source: ENDPOINT, destination: VIP0 };
 const PLACE = { address: ENDPOINT, port: ENDPOINT_PORT };
 const other = serviceOf({
-  endpoints: [{ address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" }],
+  endpoints: [endpointAt(OTHER_ENDPOINT)],
 });
 
 test("the client of a removed endpoint is told on every verified path, at once, with its own tag", async () => {

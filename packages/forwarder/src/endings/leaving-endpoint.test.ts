@@ -1,7 +1,7 @@
 // An endpoint that left its service's list and still has its grace.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Address, Endpoint, Service } from "@holdfast/model";
+import type { Endpoint, Service } from "@holdfast/model";
 import { CHUNK } from "@holdfast/sctp";
 import { ClientHost, EndpointHost } from "../testing/hosts.ts";
 import {
@@ -13,20 +13,16 @@ import {
   Rig,
   SERVICE_PORT,
   serviceOf,
-  VIPS,
 } from "../testing/rig.ts";
+import { endpointAt, UP, VIP0 } from "../testing/usual.ts";
 
-const VIP0 = VIPS[0] as Address;
-const UP = { source: CLIENT, destination: VIP0 };
-const place = (address: Address): Endpoint => ({ address, port: ENDPOINT_PORT, weight: 1, state: "active" });
-
-const LEAVING = [{ ...place(ENDPOINT), sinceMs: 1, graceMs: 300_000 }];
+const LEAVING = [{ ...endpointAt(ENDPOINT), sinceMs: 1, graceMs: 300_000 }];
 const left = (endpoints: readonly Endpoint[]): Service[] => [serviceOf({ endpoints, leaving: LEAVING })];
 
 test("it keeps its associations and takes no new ones; back, nothing happened; taken away, its clients are told", async () => {
   const rig = new Rig();
   const { client, endpoint, natPort, record } = await rig.establish();
-  rig.forwarder.setServices(left([place(OTHER_ENDPOINT)]));
+  rig.forwarder.setServices(left([endpointAt(OTHER_ENDPOINT)]));
   rig.clock.advance(60_000);
   assert.deepEqual(rig.taken(), [], "it left, and somebody was told");
   const up = await rig.one(client.data(UP));
@@ -36,13 +32,13 @@ test("it keeps its associations and takes no new ones; back, nothing happened; t
   const other = await rig.one(new ClientHost(CLIENT_PORT + 1, SERVICE_PORT, 0x9001).init(UP));
   assert.equal(other.destination, OTHER_ENDPOINT);
 
-  rig.forwarder.setServices([serviceOf({ endpoints: [place(ENDPOINT)] })]);
+  rig.forwarder.setServices([serviceOf({ endpoints: [endpointAt(ENDPOINT)] })]);
   const again = await rig.one(client.data(UP));
   assert.deepEqual([again.destination, again.packet.sourcePort], [ENDPOINT, natPort]);
 
-  rig.forwarder.setServices(left([place(OTHER_ENDPOINT)]));
+  rig.forwarder.setServices(left([endpointAt(OTHER_ENDPOINT)]));
   rig.taken();
-  rig.forwarder.setServices([serviceOf({ endpoints: [place(OTHER_ENDPOINT)] })]);
+  rig.forwarder.setServices([serviceOf({ endpoints: [endpointAt(OTHER_ENDPOINT)] })]);
   const told = rig.taken().filter((seen) => seen.destination === CLIENT);
   assert.ok(
     told.length > 0 && told.every((seen) => seen.tag === client.tag && seen.types[0] === CHUNK.ABORT),
@@ -53,14 +49,14 @@ test("it keeps its associations and takes no new ones; back, nothing happened; t
 test("a client that restarts moves to another endpoint", async () => {
   const rig = new Rig();
   const { client } = await rig.establish();
-  rig.forwarder.setServices(left([place(OTHER_ENDPOINT)]));
+  rig.forwarder.setServices(left([endpointAt(OTHER_ENDPOINT)]));
   const again = new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x9002);
   assert.notEqual(again.tag, client.tag);
   assert.equal((await rig.one(again.init(UP))).destination, OTHER_ENDPOINT);
 });
 
 test("where no other endpoint is up, a client that restarts stays", async () => {
-  for (const others of [[], [place(OTHER_ENDPOINT)]]) {
+  for (const others of [[], [endpointAt(OTHER_ENDPOINT)]]) {
     const rig = new Rig();
     const { natPort } = await rig.establish();
     rig.forwarder.setServices(left(others));
@@ -79,7 +75,7 @@ test("where no other endpoint is up, a client that restarts stays", async () => 
 test("when it dies, its clients are told as those of any endpoint", async () => {
   const rig = new Rig();
   const { client } = await rig.establish();
-  rig.forwarder.setServices(left([place(OTHER_ENDPOINT)]));
+  rig.forwarder.setServices(left([endpointAt(OTHER_ENDPOINT)]));
   rig.forwarder.setVerdict({ address: ENDPOINT, port: ENDPOINT_PORT }, "down", "a test", true);
   rig.clock.advance(5_000);
   const told = rig.taken().filter((seen) => seen.destination === CLIENT);

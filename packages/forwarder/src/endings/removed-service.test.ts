@@ -1,7 +1,7 @@
 // What a removal of a whole service means to its associations, however many they are and wherever they stand.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Address, Service } from "@holdfast/model";
+import type { Service } from "@holdfast/model";
 import { CHUNK } from "@holdfast/sctp";
 import { ClientHost, EndpointHost } from "../testing/hosts.ts";
 import {
@@ -16,8 +16,7 @@ import {
   settled,
   VIPS,
 } from "../testing/rig.ts";
-
-const VIP0 = VIPS[0] as Address;
+import { endpointAt, VIP0 } from "../testing/usual.ts";
 
 test("all clients of a removed service are told, also when they are more than one turn holds", async () => {
   const rig = new Rig();
@@ -49,9 +48,7 @@ test("a handshake with an endpoint that is removed meanwhile is refused, not lef
   const route = { source: CLIENT, destination: VIP0 };
   client.acceptInitAck(await rig.one(endpoint.initAck(await rig.one(client.init(route)))));
   await rig.one(client.cookieEcho(route));
-  rig.forwarder.setServices([
-    serviceOf({ endpoints: [{ address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" }] }),
-  ]);
+  rig.forwarder.setServices([serviceOf({ endpoints: [endpointAt(OTHER_ENDPOINT)] })]);
   rig.clock.advance(100);
   const told = rig.taken().filter((seen) => seen.destination === CLIENT);
   assert.deepEqual(
@@ -68,9 +65,7 @@ test("an unanswered INIT moves on when its endpoint is removed", async () => {
   const client = new ClientHost(36_000, SERVICE_PORT, 0x1111_0001);
   const route = { source: CLIENT, destination: VIP0 };
   await rig.one(client.init(route));
-  rig.forwarder.setServices([
-    serviceOf({ endpoints: [{ address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" }] }),
-  ]);
+  rig.forwarder.setServices([serviceOf({ endpoints: [endpointAt(OTHER_ENDPOINT)] })]);
   rig.taken();
   assert.equal((await rig.one(client.init(route))).destination, OTHER_ENDPOINT);
 });
@@ -96,9 +91,7 @@ test("a service that went while nobody ran leaves no sessions and no NAT ports b
 });
 
 test("the client of an endpoint that went while nobody ran is told", async () => {
-  const { next, client, record } = await restarted([
-    serviceOf({ endpoints: [{ address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" }] }),
-  ]);
+  const { next, client, record } = await restarted([serviceOf({ endpoints: [endpointAt(OTHER_ENDPOINT)] })]);
   next.clock.advance(40_000);
   assert.equal(next.table.get(record.id)?.end?.cause, "endpointRemoved");
   const told = next.taken().filter((seen) => seen.destination === CLIENT);

@@ -3,18 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Address } from "@holdfast/model";
 import { ClientHost } from "../testing/hosts.ts";
-import {
-  CLIENT,
-  CLIENT_2,
-  CLIENT_PORT,
-  ENDPOINT,
-  Rig,
-  SERVICE_PORT,
-  serviceOf,
-  VIPS,
-} from "../testing/rig.ts";
+import { CLIENT, CLIENT_2, CLIENT_PORT, ENDPOINT, Rig, SERVICE_PORT, serviceOf } from "../testing/rig.ts";
+import { VIP0, VIP1 } from "../testing/usual.ts";
 
-const [VIP0, VIP1] = VIPS as [Address, Address];
 const VIP_NEW: Address = "198.18.0.1";
 
 test("a VIP that is put before another does not take its path", async () => {

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isLiving } from "@holdfast/model";
 import { CHUNK, encodeAbort, encodeShutdown, encodeShutdownComplete } from "@holdfast/sctp";
-import { CLIENT, CLIENT_2, ENDPOINT, type Established, Rig, VIPS } from "../../testing/rig.ts";
+import { CLIENT, CLIENT_2, ENDPOINT, type Established, Rig } from "../../testing/rig.ts";
+import { VIP0, VIP1 } from "../../testing/usual.ts";
 
-const [VIP0, VIP1] = VIPS as [string, string];
 const REFLECTED = encodeAbort({ reflected: true });
 const isAlive = (rig: Rig, { record }: Established) => {
   const now = rig.table.get(record.id);

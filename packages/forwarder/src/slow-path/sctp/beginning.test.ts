@@ -6,8 +6,8 @@ import { LIMITS_DEFAULT } from "../../limits.ts";
 import { Cluster } from "../../testing/cluster.ts";
 import { ClientHost, EndpointHost, listedIn } from "../../testing/hosts.ts";
 import { ENDPOINT, ENDPOINT_PORT, Rig, SERVICE_PORT, serviceOf, VIPS } from "../../testing/rig.ts";
+import { VIP0, VIP1 } from "../../testing/usual.ts";
 
-const [VIP0, VIP1] = VIPS as [string, string];
 const PEER = parseAddress("100.80.1.77");
 const OTHER_PEER = parseAddress("100.81.1.77");
 const BEGINS = serviceOf({ endpointsMayBegin: true, peers: [PEER, OTHER_PEER] });

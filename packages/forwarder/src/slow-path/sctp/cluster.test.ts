@@ -14,12 +14,9 @@ import {
   OTHER_ENDPOINT,
   SERVICE_PORT,
   serviceOf,
-  VIPS,
 } from "../../testing/rig.ts";
+import { DOWN, UP, VIP0, VIP1 } from "../../testing/usual.ts";
 
-const [VIP0, VIP1] = VIPS as [string, string];
-const UP = { source: CLIENT, destination: VIP0 };
-const DOWN = { source: ENDPOINT, destination: VIP0 };
 const hosts = () => ({
   client: new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x51),
   endpoint: new EndpointHost(ENDPOINT_PORT, 0, 0x52),

@@ -29,10 +29,9 @@ import {
   SERVICE_PORT,
   VIPS,
 } from "../../testing/rig.ts";
+import { DOWN, UP } from "../../testing/usual.ts";
 
 const [VIP0] = VIPS as [string, string];
-const UP = { source: CLIENT, destination: VIP0 };
-const DOWN = { source: ENDPOINT, destination: VIP0 };
 
 const isAlive = (rig: Rig, id: string) => {
   const record = rig.table.get(id);

@@ -3,8 +3,7 @@ import { test } from "node:test";
 import { CHUNK } from "@holdfast/sctp";
 import { ClientHost, EndpointHost, listedIn } from "../../testing/hosts.ts";
 import { CLIENT, CLIENT_2, ENDPOINT, ENDPOINT_PORT, Rig, SERVICE_PORT, VIPS } from "../../testing/rig.ts";
-
-const [VIP0, VIP1] = VIPS as [string, string];
+import { VIP0, VIP1 } from "../../testing/usual.ts";
 
 test("a handshake passes, both sides see VIPs only, and data goes through the fast path", async () => {
   const rig = new Rig();

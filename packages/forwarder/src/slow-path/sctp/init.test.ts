@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CANDIDATE_COUNT_MAX_PER_MEMBER, currentCandidate, endOf, isLiving } from "@holdfast/model";
 import { CAUSE, CHUNK, type Chunk, encodeParameter, PARAMETER, parseCauses } from "@holdfast/sctp";
-import { ClientHost, EndpointHost, ipPacket, listedIn, type Seen } from "../../testing/hosts.ts";
+import { EndpointHost, ipPacket, listedIn, type Seen } from "../../testing/hosts.ts";
 import {
   CLIENT,
   CLIENT_2,
@@ -15,17 +15,11 @@ import {
   serviceOf,
   VIPS,
 } from "../../testing/rig.ts";
-
-const [VIP0, VIP1] = VIPS as [string, string];
-const UP = { source: CLIENT, destination: VIP0 };
-const DOWN = { source: ENDPOINT, destination: VIP0 };
+import { DOWN, endpointAt, newClient, newEndpoint, UP, VIP0, VIP1 } from "../../testing/usual.ts";
 
 const two = (changes = {}) =>
   serviceOf({
-    endpoints: [
-      { address: ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" },
-      { address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" },
-    ],
+    endpoints: [endpointAt(ENDPOINT), endpointAt(OTHER_ENDPOINT)],
     ...changes,
   });
 
@@ -34,9 +28,6 @@ function causesOf(seen: Seen): number[] {
   assert.ok(Array.isArray(causes));
   return causes.map((cause) => cause.type);
 }
-
-const newClient = (tag: number, port = CLIENT_PORT) => new ClientHost(port, SERVICE_PORT, tag);
-const newEndpoint = (tag: number) => new EndpointHost(ENDPOINT_PORT, 0, tag);
 
 test("a duplicate INIT, on another VIP and from another address, keeps endpoint, port and list", async () => {
   const rig = new Rig({ services: [two()] });
@@ -385,7 +376,7 @@ test("a restart of a session that has ended gives its own NAT port back", async 
     two({
       endpoints: [
         { address: ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "drain" },
-        { address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" },
+        endpointAt(OTHER_ENDPOINT),
       ],
     }),
   ]);
@@ -405,7 +396,7 @@ test("the ghost that a moved restart leaves at its old endpoint does not bring t
     two({
       endpoints: [
         { address: ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "drain" },
-        { address: OTHER_ENDPOINT, port: ENDPOINT_PORT, weight: 1, state: "active" },
+        endpointAt(OTHER_ENDPOINT),
       ],
     }),
   ]);

@@ -5,20 +5,9 @@ import { addressBytes, CLIENT_ADDRESS_COUNT_MAX, isEnded } from "@holdfast/model
 import { encodeAbort, encodeAddress, encodeChunk, encodeInitAck, encodeParameter } from "@holdfast/sctp";
 import { fragmentPacket } from "../../fragments/fragmentation.ts";
 import { ClientHost, EndpointHost, ipPacket, listedIn } from "../../testing/hosts.ts";
-import {
-  CLIENT,
-  CLIENT_PORT,
-  ENDPOINT,
-  ENDPOINT_PORT,
-  Rig,
-  SERVICE_PORT,
-  settled,
-  VIPS,
-} from "../../testing/rig.ts";
+import { CLIENT_PORT, ENDPOINT, ENDPOINT_PORT, Rig, SERVICE_PORT, settled, VIPS } from "../../testing/rig.ts";
+import { DOWN, UP, VIP0 } from "../../testing/usual.ts";
 
-const VIP0 = VIPS[0] as string;
-const UP = { source: CLIENT, destination: VIP0 };
-const DOWN = { source: ENDPOINT, destination: VIP0 };
 const MANY = Array<Uint8Array>(300).fill(encodeChunk(0x84, 0));
 
 test("an ABORT behind hundreds of chunks ends the association, from either side", async () => {

@@ -5,20 +5,9 @@ import { noReplication } from "@holdfast/model";
 import { CHUNK, encodeAbort, encodeCookieEcho, encodeSack, encodeShutdownAck } from "@holdfast/sctp";
 import { Cluster } from "../../testing/cluster.ts";
 import { ClientHost, EndpointHost } from "../../testing/hosts.ts";
-import {
-  CLIENT,
-  CLIENT_2,
-  CLIENT_PORT,
-  ENDPOINT,
-  ENDPOINT_PORT,
-  Rig,
-  SERVICE_PORT,
-  VIPS,
-} from "../../testing/rig.ts";
+import { CLIENT_2, CLIENT_PORT, ENDPOINT, ENDPOINT_PORT, Rig, SERVICE_PORT } from "../../testing/rig.ts";
+import { DOWN, UP, VIP0 } from "../../testing/usual.ts";
 
-const VIP0 = VIPS[0] as string;
-const UP = { source: CLIENT, destination: VIP0 };
-const DOWN = { source: ENDPOINT, destination: VIP0 };
 const LONG_MS = 10_000;
 
 /** Of an association that went with all members' memory. */

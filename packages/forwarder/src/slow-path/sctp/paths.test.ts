@@ -14,9 +14,8 @@ import {
   serviceOf,
   VIPS,
 } from "../../testing/rig.ts";
+import { UP, VIP0, VIP1 } from "../../testing/usual.ts";
 
-const [VIP0, VIP1] = VIPS as [string, string];
-const UP: Route = { source: CLIENT, destination: VIP0 };
 const down = (vip: string): Route => ({ source: ENDPOINT, destination: vip });
 
 test("an INIT from the second address pairs it with the VIP of arrival", async () => {

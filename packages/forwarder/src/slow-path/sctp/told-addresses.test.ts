@@ -1,7 +1,7 @@
 // What an INIT-ACK tells of its endpoint's addresses belongs to its session, and to nothing else.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes, currentCandidate, type Endpoint } from "@holdfast/model";
+import { addressBytes, currentCandidate } from "@holdfast/model";
 import {
   type Chunk,
   encodeAddress,
@@ -13,7 +13,7 @@ import {
   parsePacket,
 } from "@holdfast/sctp";
 import type { ProbeChannel } from "../../health/prober.ts";
-import { ClientHost, EndpointHost, type Route } from "../../testing/hosts.ts";
+import { EndpointHost } from "../../testing/hosts.ts";
 import {
   CLIENT,
   CLIENT_2,
@@ -22,31 +22,18 @@ import {
   ENDPOINT_PORT,
   OTHER_ENDPOINT,
   Rig,
-  SERVICE_PORT,
   serviceOf,
-  VIPS,
 } from "../../testing/rig.ts";
+import { endpointAt, newClient, UP, VIP0, VIP1 } from "../../testing/usual.ts";
 
-const [VIP0, VIP1] = VIPS as [string, string];
-const UP: Route = { source: CLIENT, destination: VIP0 };
 const STRANGER = "198.18.7.7";
-const endpointAt = (address: string): Endpoint => ({
-  address,
-  port: ENDPOINT_PORT,
-  weight: 1,
-  state: "active",
-});
 const TWO = [endpointAt(ENDPOINT), endpointAt(OTHER_ENDPOINT)];
-
-function client(tag: number, port = CLIENT_PORT) {
-  return new ClientHost(port, SERVICE_PORT, tag);
-}
 
 test("a forged INIT-ACK makes nobody's address an endpoint's", async () => {
   const rig = new Rig();
   const probed = new Set<string>();
   rig.forwarder.onVerdict(({ address }) => probed.add(address));
-  const attacker = client(1);
+  const attacker = newClient(1);
   const init = await rig.one(attacker.init(UP));
   await rig.one(
     new EndpointHost(ENDPOINT_PORT, 0, 2).initAck(init, { source: STRANGER, listed: [STRANGER] }),
@@ -55,11 +42,11 @@ test("a forged INIT-ACK makes nobody's address an endpoint's", async () => {
   // INIT.
   rig.forwarder.setVerdict({ address: ENDPOINT, port: ENDPOINT_PORT }, "down", "test");
   assert.equal(rig.forwarder.isEndpointUp({ address: ENDPOINT, port: ENDPOINT_PORT }), false);
-  assert.equal((await rig.one(client(3, 40_000).init({ ...UP, source: CLIENT_2 }))).destination, ENDPOINT);
+  assert.equal((await rig.one(newClient(3, 40_000).init({ ...UP, source: CLIENT_2 }))).destination, ENDPOINT);
   // Nor does it make the stranger's packets those of an endpoint for anybody else's session.
   rig.forwarder.setVerdict({ address: ENDPOINT, port: ENDPOINT_PORT }, "up", "test");
   const victim = await rig.establish({
-    client: client(5, 41_000),
+    client: newClient(5, 41_000),
     endpoint: new EndpointHost(ENDPOINT_PORT, 0, 6),
     source: CLIENT_2,
   });
@@ -71,7 +58,7 @@ test("an endpoint that answers from an address nobody configured keeps its share
   const counts = new Map<string, number>();
   for (let i = 0; i < 8; i++) {
     const source = `100.80.2.${i + 1}`;
-    const one = client(100 + i, 42_000 + i);
+    const one = newClient(100 + i, 42_000 + i);
     const route = { source, destination: VIP0 };
     const init = await rig.one(one.init(route));
     counts.set(init.destination, (counts.get(init.destination) ?? 0) + 1);
@@ -89,7 +76,7 @@ test("an endpoint that answers from an address nobody configured keeps its share
 
 test("an INIT-ACK of another endpoint of the service: the session is that one's, at its first INIT", async () => {
   const rig = new Rig({ services: [serviceOf({ endpoints: TWO })] });
-  const one = client(1);
+  const one = newClient(1);
   const init = await rig.one(one.init(UP));
   const other = init.destination === ENDPOINT ? OTHER_ENDPOINT : ENDPOINT;
   const server = new EndpointHost(ENDPOINT_PORT, 0, 2);
@@ -113,8 +100,8 @@ test("an INIT-ACK of another endpoint of the service: the session is that one's,
 test("an INIT-ACK of another endpoint is refused where that one has the NAT port in use", async () => {
   // Both clients have the port of their own that this member may give: each keeps it at its endpoint.
   const rig = new Rig({ services: [serviceOf({ endpoints: TWO, selection: "roundRobin" })] });
-  const first = await rig.establish({ client: client(1) });
-  const second = client(3);
+  const first = await rig.establish({ client: newClient(1) });
+  const second = newClient(3);
   const route = { source: CLIENT_2, destination: VIP1 };
   const init = await rig.one(second.init(route));
   const victimAt = currentCandidate(first.record)?.endpoint as string;
@@ -186,7 +173,7 @@ test("two endpoints that list each other are one server: one share, one count, o
   const counts = new Map<string, number>();
   for (let i = 0; i < 12; i++) {
     const source = `100.80.3.${i + 1}`;
-    const one = client(300 + i, CLIENT_PORT);
+    const one = newClient(300 + i, CLIENT_PORT);
     const route = { source, destination: VIP0 };
     const init = await rig.one(one.init(route));
     const isThird = init.destination === THIRD;
