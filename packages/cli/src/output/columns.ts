@@ -44,6 +44,7 @@ export const SERVICE_COLUMNS: readonly Column<ServiceView>[] = [
   { title: "SESSIONS", cell: (s) => s.sessions, right: true },
   { title: "SELECTION", cell: (s) => s.selection, wide: true },
   { title: "IDLE", cell: idleText, wide: true, right: true },
+  { title: "FROM", cell: (s) => s.allowedSources?.join(",") || "anywhere", wide: true },
   { title: "MANAGED BY", cell: (s) => s.managedBy, wide: true },
   { title: "ENDS", cell: (s) => s.removal && `${s.removal.mode} ${s.removal.leftS}s`, wide: true },
   { title: "REVISION", cell: (s) => s.revision, wide: true },
