@@ -7,6 +7,7 @@ import { isPattern, patternOf } from "@holdfast/forwarder/interface-patterns";
 import type { Configuration } from "../config/schema.ts";
 import { checkCertificate } from "./certificate.ts";
 import type { DiagnoseFinding } from "./findings.ts";
+import { checkHost } from "./host.ts";
 
 export interface Link {
   readonly name: string;
@@ -108,6 +109,7 @@ export function diagnoseMachine(
     checkCapabilities(configuration, machine),
     ...checkBpf(configuration, machine),
     ...checkInterfaces(configuration, machine),
+    ...checkHost(configuration, machine),
     ...checkKernelSctp(machine),
     checkStore(configuration, machine),
     ...checkCertificate(configuration, machine),
