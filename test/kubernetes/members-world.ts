@@ -3,7 +3,14 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ApiClient, ApiError, type MemberListView, Members, UNREACHABLE } from "@holdfast/api";
+import {
+  type ApiClient,
+  ApiError,
+  type MemberAddress,
+  type MemberListView,
+  Members,
+  UNREACHABLE,
+} from "@holdfast/api";
 import { parse } from "yaml";
 import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
 import type { Connection } from "../../packages/kubernetes/src/client/connection.ts";
@@ -79,6 +86,12 @@ export class MembersWorld {
   readonly #kubernetes: TestKubernetes;
   #controller: MembersController | undefined;
   numberCount = 8;
+  /** Real members' APIs, in the place of the played list. */
+  addresses: readonly MemberAddress[] | undefined;
+  /** What all members share. */
+  base = "host: { loop: true }\napi: { listen: 0.0.0.0:7080, tokenFile: /etc/token }\n";
+  authorityFile = "/etc/holdfast/cluster/ca.crt";
+  secretFile = "/etc/holdfast/cluster/cluster.secret";
 
   constructor(kubernetes: TestKubernetes) {
     this.#kubernetes = kubernetes;
@@ -91,7 +104,7 @@ export class MembersWorld {
       void events.push(`${object.metadata.name} ${reason}`);
     this.#controller = new MembersController({
       client: new KubernetesClient(this.#kubernetes.connection),
-      members: new Members([{ name: "any", client: members.client }]),
+      members: new Members(this.addresses ?? [{ name: "any", client: members.client }]),
       authority: new Authority({
         client,
         maker,
@@ -145,7 +158,7 @@ export class MembersWorld {
   async identify(node: string, address: string, disk = node): Promise<Identified> {
     const directory = join(this.directory, disk);
     const base = join(this.directory, "base.yaml");
-    writeFileSync(base, "host: { loop: true }\napi: { listen: 0.0.0.0:7080, tokenFile: /etc/token }\n");
+    writeFileSync(base, this.base);
     const write = join(this.directory, `${disk}.yaml`);
     await runIdentity({
       connection: this.#kubernetes.connection,
@@ -153,8 +166,7 @@ export class MembersWorld {
       directory,
       base,
       write,
-      authorityFile: "/etc/holdfast/cluster/ca.crt",
-      secretFile: "/etc/holdfast/cluster/cluster.secret",
+      ...{ authorityFile: this.authorityFile, secretFile: this.secretFile },
       addresses: [address],
       owner: undefined,
       makeRequest: maker.createMemberRequest,

@@ -114,7 +114,7 @@ async function answers(admin: Connection, isAlive: () => void): Promise<void> {
   );
 }
 
-function etcdArguments(directory: string, clientPort: number, peerPort: number): string[] {
+export function etcdArguments(directory: string, clientPort: number, peerPort: number): string[] {
   const [client, peer] = [`http://127.0.0.1:${clientPort}`, `http://127.0.0.1:${peerPort}`];
   return [
     `--data-dir=${join(directory, "etcd")}`,
@@ -128,7 +128,13 @@ function etcdArguments(directory: string, clientPort: number, peerPort: number):
   ];
 }
 
-function apiServerArguments(directory: string, etcdPort: number, port: number): string[] {
+/** `address`: where it listens. */
+export function apiServerArguments(
+  directory: string,
+  etcdPort: number,
+  port: number,
+  address = "127.0.0.1",
+): string[] {
   const tokens = join(directory, "tokens.csv");
   const key = join(directory, "service-account.key");
   writeFileSync(tokens, `admin,admin,1,"system:masters"\ncontroller,${CONTROLLER},2\n`);
@@ -136,7 +142,7 @@ function apiServerArguments(directory: string, etcdPort: number, port: number): 
   writeFileSync(key, pair.privateKey.export({ type: "pkcs8", format: "pem" }));
   return [
     `--etcd-servers=http://127.0.0.1:${etcdPort}`,
-    "--bind-address=127.0.0.1",
+    `--bind-address=${address}`,
     `--secure-port=${port}`,
     `--cert-dir=${join(directory, "certificates")}`,
     `--token-auth-file=${tokens}`,

@@ -235,6 +235,8 @@ export class NodeLab {
       size: 100,
       id: this.#clientPort,
       reconnect: true,
+      // Several stacks are on one host, and each sees the others' packets.
+      blackhole: true,
     });
   }
 
