@@ -160,9 +160,12 @@ __noinline __u32 NAME(shift_sack)(CONTEXT *ctx, __u32 offset, __u32 shift)
 		return 0;
 	header = (tcp->offset >> 4) * 4;
 	for (int i = 0; i < 40; i++) {
-		__u8 *option = (void *)tcp + (at & 63);
+		__u8 *option;
 		__u32 size;
 
+		/* One bound for all turns, so that the verifier meets a state again. */
+		at &= 63;
+		option = (void *)tcp + at;
 		if (at + 1 >= header || (void *)(option + 2) > end || !option[0])
 			return 0;
 		if (option[0] == 1) {
