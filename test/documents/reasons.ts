@@ -160,6 +160,8 @@ export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
   "connections-begun": "SYNs of new TCP connections that were given an endpoint.",
   "connections-opened": "TCP handshakes that were done.",
   "exchanges-begun": "First datagrams of clients' ports that were given an endpoint.",
+  "resets-sent":
+    "TCP resets that were made here: connections that an operator took away, and that nobody knows.",
   "syns-into-connections":
     "SYNs into open TCP connections that were let through to the endpoint, which judges them (RFC 5961).",
   "mss-clamped":

@@ -55,6 +55,8 @@ export const SLOW_PATH_EVENTS = [
   "syns-into-connections",
   /** SYNs and SYN-ACKs whose maximum segment size no way here takes. */
   "mss-clamped",
+  /** TCP resets that were made here. */
+  "resets-sent",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];
 

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { PROTOCOL_TCP, plainPhase } from "@holdfast/model";
 import {
   ACK,
+  CLIENT,
   Connection,
   FIN,
   PlainCluster,
@@ -12,6 +13,7 @@ import {
   SERVER,
   SERVER_PORT,
   SYN,
+  segmentOf,
   VIP,
 } from "../../testing/plain.ts";
 
@@ -120,6 +122,27 @@ describe("TCP connections through one member", () => {
     await next.open(rig);
     assert.notEqual(next.server?.destinationPort, first.server?.destinationPort);
     assert.equal((await rig.one(next.up(ACK, "again"))).payload, "again");
+  });
+
+  test("an operator ends one: both ends are told, with the numbers that they expect", async () => {
+    const rig = new PlainRig({ services });
+    const connection = new Connection();
+    await connection.open(rig);
+    await rig.one(connection.up(ACK, "abc"));
+    await rig.one(connection.down(ACK, "de"));
+    await rig.one(connection.up(ACK));
+    const [record] = rig.records();
+    assert.ok(rig.forwarder.removeSession(record?.id ?? ""));
+    const told = rig.fastPath.takeOutgoing().map(({ packet }) => segmentOf(packet));
+    assert.deepEqual(
+      told.map(({ flags, destination, sequence }) => [flags, destination, sequence]),
+      [
+        [RST, CLIENT, connection.serverNext],
+        [RST, SERVER, connection.clientNext],
+      ],
+    );
+    assert.equal(rig.fastPath.flowCount, 0);
+    assert.equal(rig.forwarder.removeSession(record?.id ?? ""), false);
   });
 
   test("both ends open at once", async () => {

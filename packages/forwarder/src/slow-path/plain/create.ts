@@ -2,6 +2,7 @@
 import {
   type Address,
   defaultCheckOf,
+  type EndCause,
   isPlain,
   isPlainEnded,
   PLAIN_SESSIONS,
@@ -35,7 +36,9 @@ import { LocalFlows } from "./flows.ts";
 import { PlainHandler } from "./handler.ts";
 import { PlainHeld } from "./held.ts";
 import { PlainKeeping } from "./keeping.ts";
+import { tellEnds } from "./resets.ts";
 import { count, end, forget, install, publish, type Room, reserve, type Side, settle } from "./room.ts";
+import { look } from "./tcp.ts";
 
 export interface PlainRoomOptions {
   /** What the members share; absent: nobody else knows of flows. */
@@ -223,7 +226,7 @@ export class PlainRoom {
   removeFlow(id: SessionId): boolean {
     const flow = this.room.flows.get(id);
     if (!isLivingFlow(flow)) return false;
-    end(this.room, flow, "operator", true);
+    this.#tell(flow, "operator");
     return true;
   }
 
@@ -302,6 +305,14 @@ export class PlainRoom {
     room.changed(undefined, record);
   }
 
+  /** Ends it; both ends hear of it, from the member whose VIP it is. */
+  #tell(flow: LocalFlow, cause: EndCause): void {
+    const { room } = this;
+    look(room, flow);
+    if (room.core.ownsVip(flow.record.vip)) tellEnds(room, flow);
+    end(room, flow, cause, true);
+  }
+
   /** Its service has come, or gone for good; its endpoint is none of the service's any more. */
   #followService(flow: LocalFlow): void {
     const { room } = this;
@@ -309,7 +320,7 @@ export class PlainRoom {
     const { record } = flow;
     const registry = room.sides.get(record.protocol)?.registry;
     if (registry?.get(record.serviceId) === undefined) {
-      if (room.core.isRemoved({ serviceId: record.serviceId })) end(room, flow, "endpointRemoved", true);
+      if (room.core.isRemoved({ serviceId: record.serviceId })) this.#tell(flow, "endpointRemoved");
       return;
     }
     const identity = registry.endpointAddress(record.endpoint, record.endpointPort);
@@ -319,6 +330,6 @@ export class PlainRoom {
       return;
     }
     const removed = { serviceId: record.serviceId, endpoint: place };
-    if (room.core.isRemoved(removed)) end(room, flow, "endpointRemoved", true);
+    if (room.core.isRemoved(removed)) this.#tell(flow, "endpointRemoved");
   }
 }

@@ -9,6 +9,7 @@ import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
 import { isLivingFlow, judge, type LocalFlow } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
 import { findPlainPlace } from "./place.ts";
+import { refuseUnknown } from "./resets.ts";
 import { end, entryOf, forward, install, makeFlow, note, publish, type Room, type Side } from "./room.ts";
 
 /** An acknowledgment of a handshake may be of later bytes, too; numbers further off are of something else. */
@@ -241,7 +242,7 @@ function keysOf({ record }: LocalFlow) {
 /** A packet in the midst of a connection that this member does not know: another one may. */
 function unknownUp(room: Room, input: PlainInput, entry: ServiceEntry): undefined {
   if (input.copy) return;
-  if (input.asked || input.header.has(TCP_FLAG.RST)) return drop(room.core, "no-session", input.bytes);
+  if (input.asked || input.header.has(TCP_FLAG.RST)) return refuseUnknown(room, input);
   const { id: serviceId } = entry.service;
   const question = { kind: "client", serviceId, client: input.source } as const;
   room.held.ask(input, { ...question, clientPort: input.header.sourcePort });
