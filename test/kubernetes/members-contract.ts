@@ -22,6 +22,7 @@ export function runMemberContract(name: string, open: () => Promise<TestKubernet
     test("a node that is deleted with its dead member heals; one of its name is another member", () =>
       deleted(world));
     test("a living member whose node loses the label hands over first", () => unlabelled(world));
+    test("a member that is asked to remove itself is not: another one is", () => askedItself(world));
     test("a member that cannot be removed now is removed later", () => removalWaits(world));
     test("numbers that are used up are told, and the next free one is given", () => exhausted(world));
     test("the last member goes without asking anybody, and a new cluster begins", () => last(world));
@@ -119,6 +120,26 @@ async function unlabelled(world: MembersWorld): Promise<void> {
   await world.label("n2", null);
   await until("its end", async () => (await world.member("n2")) === undefined);
   assert.deepEqual(world.members.removals, [{ name: "n2", gone: false }]);
+}
+
+async function askedItself(world: MembersWorld): Promise<void> {
+  await threeJoined(world);
+  const asked: string[] = [];
+  const { client } = world.members;
+  world.members.refusal = new ApiError({
+    code: "MEMBER_IS_SELF",
+    status: 409,
+    title: "Not by itself.",
+    detail: "Ask another member.",
+  });
+  world.clientAt = (address) => {
+    asked.push(address);
+    world.members.refusal = undefined;
+    return client;
+  };
+  await world.label("n1", null);
+  await until("its end", async () => (await world.member("n1")) === undefined);
+  assert.ok(asked.length > 0 && !asked.includes("198.18.0.11"), asked.join());
 }
 
 async function removalWaits(world: MembersWorld): Promise<void> {

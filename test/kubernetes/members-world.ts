@@ -88,6 +88,7 @@ export class MembersWorld {
   numberCount = 8;
   /** Real members' APIs, in the place of the played list. */
   addresses: readonly MemberAddress[] | undefined;
+  clientAt: (address: string) => ApiClient = () => this.members.client;
   /** What all members share. */
   base = "host: { loop: true }\napi: { listen: 0.0.0.0:7080, tokenFile: /etc/token }\n";
   authorityFile = "/etc/holdfast/cluster/ca.crt";
@@ -114,6 +115,7 @@ export class MembersWorld {
         clusterSecret: "holdfast-cluster",
       }),
       events: { normal: note, warning: note },
+      clientAt: (address) => this.clientAt(address),
       numberCount: this.numberCount,
       replicationPort: 7081,
       dnsNames: ["holdfast-members.holdfast.svc"],

@@ -29,6 +29,7 @@ class Nodes {
     });
     world.authorityFile = join(this.lab.directory, "ca.crt");
     world.secretFile = join(this.lab.directory, "cluster.secret");
+    world.clientAt = (address) => this.at(address);
     world.addresses = NODES.map((name) => ({
       name,
       client: createClient({
@@ -38,6 +39,14 @@ class Nodes {
         fetch: nodeFetch({ socketPath: join(this.lab.directory, `${name}.sock`) }),
       }),
     }));
+  }
+
+  /** Whoever is at an address. */
+  at(address: string) {
+    const index = NODES.findIndex((name) => addressOf(name) === address);
+    const found = this.world.addresses?.[index]?.client;
+    assert.ok(found, address);
+    return found;
   }
 
   /** What every pod has of the cluster's Secret. */

@@ -25,6 +25,8 @@ interface ControllerFlags {
 }
 
 const CLASS = "holdfast.io/holdfast";
+/** Where members on nodes listen, as the chart has it. */
+const MEMBER_API_PORT = 7080;
 
 export function addControllerCommand(program: Command, clientOf: ClientOf): void {
   program
@@ -55,7 +57,7 @@ export function addControllerCommand(program: Command, clientOf: ClientOf): void
     .action(async (flags: ControllerFlags) => {
       const { findConnection, prepareAuthority, runController } = await import("@holdfast/kubernetes/run");
       const connection = findConnection(flags.kubeconfig);
-      const nodes = await nodesOf(flags);
+      const nodes = await nodesOf(flags, clientOf);
       // Members that get their certificates here are believed by the authority that gives them.
       const authority = await prepareAuthority(connection, nodes, flags.leaseNamespace);
       const addresses = membersOf(flags.member);
@@ -75,7 +77,7 @@ export function addControllerCommand(program: Command, clientOf: ClientOf): void
 }
 
 /** Certificates are @holdfast/node's business, and loaded where they are made only. */
-async function nodesOf(flags: ControllerFlags): Promise<NodesOptions | undefined> {
+async function nodesOf(flags: ControllerFlags, clientOf: ClientOf): Promise<NodesOptions | undefined> {
   if (flags.membersOnNodes !== true) return undefined;
   return {
     maker: await import("@holdfast/node/certificates"),
@@ -85,6 +87,8 @@ async function nodesOf(flags: ControllerFlags): Promise<NodesOptions | undefined
     authoritySecret: flags.authoritySecret,
     clusterSecret: flags.clusterSecret,
     dnsNames: flags.apiName ?? [],
+    clientAt: (address, authority) =>
+      clientOf(`https://${address.includes(":") ? `[${address}]` : address}:${MEMBER_API_PORT}`, authority),
   };
 }
 

@@ -55,6 +55,11 @@ export class Authority {
     this.#options = options;
   }
 
+  /** Empty before the first `ready`. */
+  get certificatePem(): string {
+    return this.#pair?.certificatePem ?? "";
+  }
+
   /** Both Secrets are there: those that are stay as they are, also half of them. Throws KubernetesError. */
   async ready(): Promise<Pair> {
     if (this.#pair !== undefined) return this.#pair;

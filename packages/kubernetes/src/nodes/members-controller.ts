@@ -3,7 +3,7 @@
 // members' list. What it is to be is written down before anything is done, so that the next leader goes on.
 
 import { isDeepStrictEqual } from "node:util";
-import { ApiError, type MemberListView, type Members } from "@holdfast/api";
+import { type ApiClient, ApiError, type MemberListView, type Members } from "@holdfast/api";
 import type { KubernetesClient } from "../client/client.ts";
 import { isConflict, isNotFound } from "../client/error.ts";
 import { Reflector, type ReflectorTimes } from "../client/reflector.ts";
@@ -33,6 +33,8 @@ export interface MembersControllerOptions {
   readonly replicationPort: number;
   /** Names by which the members' API is found in this Kubernetes. */
   readonly dnsNames: readonly string[];
+  /** The API of the member at an address. */
+  readonly clientAt: (address: string) => ApiClient;
   readonly log: (message: string) => void;
   /** Between two looks at the members' list, ms. */
   readonly pollMs: number;
@@ -246,12 +248,25 @@ export class MembersController {
     // Whoever takes a node away says by it that what is dead there stays dead.
     const gone = listed.phase !== "alive" && listed.phase !== "suspect";
     try {
-      this.#list = await this.#options.members.ask((client) => client.removeMember(memberName, gone));
+      this.#list = await this.#remove(memberName, gone, stay);
       return this.#list.items.every(({ name }) => name !== memberName);
     } catch (error) {
       if (error instanceof ApiError)
         this.#options.events.warning(object, "RemovalWaits", `${error.message} ${error.remedy}`);
       throw error;
+    }
+  }
+
+  /** No member removes itself: when it is the one that is asked, one of those that stay is. */
+  async #remove(name: string, gone: boolean, stay: readonly MemberObject[]): Promise<MemberListView> {
+    try {
+      return await this.#options.members.ask((client) => client.removeMember(name, gone));
+    } catch (error) {
+      const [other] = stay.flatMap(({ spec }) => spec?.addresses ?? []);
+      if (!(error instanceof ApiError && error.code === "MEMBER_IS_SELF") || other === undefined) throw error;
+      // By whose certificate that one is believed.
+      await this.#options.authority.ready();
+      return this.#options.clientAt(other).removeMember(name, gone);
     }
   }
 

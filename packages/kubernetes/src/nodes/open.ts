@@ -1,5 +1,5 @@
 // The part of the controller that is about members on nodes, put together.
-import type { Members } from "@holdfast/api";
+import type { ApiClient, Members } from "@holdfast/api";
 import { KubernetesClient } from "../client/client.ts";
 import type { Connection } from "../client/connection.ts";
 import type { EventRecorder } from "../events.ts";
@@ -17,6 +17,8 @@ export interface NodesOptions {
   readonly authoritySecret: string;
   readonly clusterSecret: string;
   readonly dnsNames: readonly string[];
+  /** The API of the member at an address, believed by `authority`, PEM. */
+  readonly clientAt: (address: string, authority: string) => ApiClient;
   readonly pollMs?: number;
 }
 
@@ -35,12 +37,13 @@ export function membersOnNodes(
   return {
     start() {
       if (options === undefined) return;
-      const { numberCount, replicationPort, dnsNames, ...rest } = options;
+      const { numberCount, replicationPort, dnsNames, clientAt, ...rest } = options;
       const { client, namespace, log } = parts;
+      const authority = new Authority({ ...rest, client, namespace });
       controller = new MembersController({
         ...parts,
-        authority: new Authority({ ...rest, client, namespace }),
-        ...{ numberCount, replicationPort, dnsNames },
+        ...{ authority, numberCount, replicationPort, dnsNames },
+        clientAt: (address) => clientAt(address, authority.certificatePem),
         pollMs: options.pollMs ?? POLL_MS,
       });
       controller.start().catch((error: unknown) => log(`members on nodes: ${String(error)}`));
