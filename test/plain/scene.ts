@@ -1,0 +1,144 @@
+// A cluster before an echo of TCP and UDP, on one port number of one VIP, and clients that talk to it all
+// the time.
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface, type Interface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Cluster, type ClusterOptions, type Member, until, withLogs } from "@holdfast/testkit";
+
+export const VIP = "203.0.113.1";
+export const PORT = 38_412;
+const ENDPOINT_PORT = 7_777;
+
+export interface EchoReport {
+  readonly connected: number;
+  readonly resets: number;
+  readonly closed: number;
+  readonly wrong: number;
+  readonly answers: number;
+  readonly datagrams: number;
+  readonly lost: number;
+  readonly tcpGapMs: number;
+  readonly udpGapMs: number;
+}
+
+const script = (name: string) => fileURLToPath(new URL(`./${name}`, import.meta.url));
+
+export class EchoClient {
+  readonly #child: ChildProcess;
+  readonly #lines: Interface;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    if (child.stdout === null) throw new Error("no output");
+    this.#lines = createInterface({ input: child.stdout });
+  }
+
+  async report(): Promise<EchoReport> {
+    const line = once(this.#lines, "line");
+    this.#child.stdin?.write("report\n");
+    const [text] = (await line) as [string];
+    return JSON.parse(text) as EchoReport;
+  }
+
+  /** So many more answers of each kind. */
+  async flowing(count: number, limitMs = 30_000): Promise<EchoReport> {
+    const before = await this.report();
+    return until(
+      `${count} more answers`,
+      async () => {
+        const now = await this.report();
+        const isOn = now.answers >= before.answers + count && now.datagrams >= before.datagrams + count;
+        return isOn && now;
+      },
+      limitMs,
+      100,
+    );
+  }
+}
+
+export interface PlainSceneOptions extends ClusterOptions {
+  readonly tcpCount: number;
+  readonly udpCount: number;
+  readonly pauseMs?: number;
+}
+
+export class PlainScene {
+  readonly cluster: Cluster;
+  readonly client: EchoClient;
+
+  private constructor(cluster: Cluster, client: EchoClient) {
+    this.cluster = cluster;
+    this.client = client;
+  }
+
+  static async play(options: PlainSceneOptions, story: (scene: PlainScene) => Promise<void>): Promise<void> {
+    const { tcpCount, udpCount, pauseMs = 100, ...rest } = options;
+    const cluster = new Cluster({ members: 3, clients: [1], vips: [VIP], ...rest, withService: false });
+    try {
+      for (const host of cluster.endpoints) await startEcho(host.spawn(...echoOf()));
+      await cluster.start();
+      await createServices(cluster);
+      const [host] = cluster.clients;
+      if (host === undefined) throw new Error("no client");
+      const words = [VIP, PORT, tcpCount, udpCount, pauseMs].map(String);
+      const child = host.spawn(process.execPath, [script("echo-client.ts"), ...words]);
+      const client = new EchoClient(child);
+      await until("all connections", async () => (await client.report()).connected === tcpCount, 60_000, 100);
+      await story(new PlainScene(cluster, client));
+    } catch (error) {
+      throw withLogs(error, cluster.members);
+    } finally {
+      await cluster.close();
+    }
+  }
+
+  /** Every running member knows all flows. */
+  async shared(count: number): Promise<void> {
+    await until(
+      `${count} flows at every member`,
+      async () => {
+        const running = this.cluster.members.filter((member) => member.running);
+        const counts = await Promise.all(running.map(livingAt));
+        return counts.every((each) => each >= count);
+      },
+      30_000,
+      200,
+    );
+  }
+
+  async owner(): Promise<Member> {
+    const owners = await this.cluster.settled();
+    return this.cluster.memberOf(owners.get(VIP) as string);
+  }
+}
+
+async function livingAt(member: Member): Promise<number> {
+  const { items } = await member.get<{ items: { sessions: number }[] }>("/v1/services");
+  return items.reduce((sum, { sessions }) => sum + sessions, 0);
+}
+
+function echoOf(): [string, string[]] {
+  return [process.execPath, [script("echo-server.ts"), String(ENDPOINT_PORT)]];
+}
+
+async function startEcho(child: ChildProcess): Promise<void> {
+  if (child.stdout === null) throw new Error("no output");
+  await once(child.stdout, "data");
+}
+
+/** Two protocols on one port number of one VIP. */
+async function createServices(cluster: Cluster): Promise<void> {
+  const [member] = cluster.members;
+  const endpoints = cluster.endpoints.map((host) => ({
+    address: host.addresses("core")[0],
+    port: ENDPOINT_PORT,
+  }));
+  for (const protocol of ["tcp", "udp"]) {
+    const service = { name: protocol, protocol, vips: [VIP], port: PORT, endpoints };
+    const { status, body } = (await member?.fetch("POST", "/v1/services", service)) ?? {};
+    if (status !== 201) throw new Error(`${protocol}: ${status} ${JSON.stringify(body)}`);
+  }
+  await cluster.settled();
+  await cluster.endpointsUp();
+}
