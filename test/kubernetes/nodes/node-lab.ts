@@ -149,7 +149,7 @@ export class NodeLab {
       host.ip(`route replace ${plan.podsOf(other).prefix} via ${plan.node(0, other)} dev net-a`);
     }
     // Without a route to it, nobody answers for the gateway of Calico's pods.
-    host.ip(`${family === "ipv6" ? "-6 " : ""}route replace default via ${plan.client(0)} dev net-a`);
+    host.ip(`route replace ${family === "ipv6" ? "::/0" : "0.0.0.0/0"} via ${plan.client(0)} dev net-a`);
     if (plug === "bridge") {
       const { gateway } = plan.podsOf(number);
       host.ip("link add name cni0 type bridge forward_delay 0");

@@ -157,7 +157,7 @@ suite("on the nodes", () => {
   test("hosts' own programs are endpoints and clients, strict filtering is loosened, all goes with the data plane", async () => {
     const nodes = new NodeLab({ host: { rpFilter: "set" } });
     await story(nodes, async () => {
-      const filters = nodes.nodes.map(({ host }) => host);
+      const filters = nodes.members.map(({ host }) => host);
       for (const host of filters) host.run("sysctl", ["-q", "-w", "net.ipv4.conf.all.rp_filter=1"]);
       const served = await started(nodes);
       await associations(nodes, served);
