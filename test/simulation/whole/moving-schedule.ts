@@ -17,11 +17,12 @@ const NUMBERS = [3, 4, WANTED_NUMBER, 5, 6];
 /** Indices of VERSIONS: older than lists that change; the one of this build; a later one. */
 const [OLDEST, NOW, LATER] = [0, 1, 2];
 
-export function movingScheduleOf(seed: number): Schedule {
+/** `partCount`: how many of the usual schedules it lasts for. */
+export function movingScheduleOf(seed: number, partCount = PART_COUNT): Schedule {
   const random = seededRandom(seed ^ 0x6d6f7665);
-  const parts = Array.from({ length: PART_COUNT }, (_, i) => scheduleOf(plainSeed(seed * PART_COUNT + i)));
+  const parts = Array.from({ length: partCount }, (_, i) => scheduleOf(plainSeed(seed * partCount + i)));
   const { clients, peaceAtMs: partMs } = parts[0] as Schedule;
-  const { orders, machines } = changesOf(seed, PART_COUNT * partMs);
+  const { orders, machines } = changesOf(seed, partCount * partMs);
   const machineCount = machines.length;
   const events: ScheduledEvent[] = parts.flatMap(({ events: each, memberCount }, i) =>
     each.map((event) => ({
@@ -29,7 +30,7 @@ export function movingScheduleOf(seed: number): Schedule {
       atMs: event.atMs + i * partMs,
     })),
   );
-  events.push(...orders, ...upgradesOf(seed, machines, PART_COUNT * partMs));
+  events.push(...orders, ...upgradesOf(seed, machines, partCount * partMs));
   events.sort((a, b) => a.atMs - b.atMs);
   return {
     seed,
@@ -38,7 +39,7 @@ export function movingScheduleOf(seed: number): Schedule {
     machines,
     clients,
     events,
-    peaceAtMs: PART_COUNT * partMs,
+    peaceAtMs: partCount * partMs,
   };
 }
 
