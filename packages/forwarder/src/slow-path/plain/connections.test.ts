@@ -209,6 +209,19 @@ describe("TCP connections of several members", () => {
     assert.equal(cluster.rig(1).drops()["no-session"], 1);
   });
 
+  test("a handshake that one member began and another one ends", async () => {
+    const cluster = new PlainCluster(2, { services });
+    const [first, second] = [cluster.rig(0), cluster.rig(1)];
+    const connection = new Connection();
+    connection.heard(await first.one(connection.up(SYN)));
+    await first.one(connection.down(SYN | ACK));
+    assert.equal((await second.one(connection.up(ACK))).flags, ACK);
+    assert.equal((await second.one(connection.up(ACK, "on"))).payload, "on");
+    cluster.clock.advance(100_000);
+    for (const rig of cluster.rigs) assert.deepEqual(phases(rig), ["established"]);
+    assert.equal((await first.one(connection.up(ACK, "here too"))).payload, "here too");
+  });
+
   test("before a member hands its VIPs over the others know all of its connections", async () => {
     const cluster = new PlainCluster(2, { services });
     const [owner, other] = [cluster.rig(0), cluster.rig(1)];

@@ -202,14 +202,14 @@ export class PlainRoom {
       const { protocol, endpoint, endpointPort, natPort } = question;
       if (protocol === undefined || !isPlain(protocol)) return;
       const flow = flows.byNatPort(protocol, endpoint, endpointPort, natPort);
-      if (isLivingFlow(flow) && flow.stage === "open") publish(this.room, flow, true);
+      if (isLivingFlow(flow) && flow.stage !== "opening") publish(this.room, flow, true);
       return;
     }
     const { serviceId, client, clientPort } = question;
     for (const side of this.room.sides.values())
       for (const vip of side.registry.get(serviceId)?.service.vips ?? []) {
         const flow = flows.byClient(serviceId, vip, client, clientPort);
-        if (isLivingFlow(flow) && flow.stage === "open") publish(this.room, flow, true);
+        if (isLivingFlow(flow) && flow.stage !== "opening") publish(this.room, flow, true);
       }
   }
 

@@ -5,6 +5,7 @@ import {
   type EndCause,
   isPlainEnded,
   joinPlain,
+  MARK,
   PLAIN_SESSIONS,
   type PlainNews,
   type PlainRecord,
@@ -89,6 +90,11 @@ export function settle(room: Room, flow: LocalFlow, record: PlainRecord): undefi
   flow.record = record;
   const nowMs = room.core.clock.nowMs();
   if (record.activity !== before.activity) flow.activityAtMs = nowMs;
+  if (flow.stage === "answered" && (record.marks & MARK.answered) !== 0) {
+    flow.stage = "open";
+    room.flows.grown(flow);
+    install(room, flow, false);
+  }
   const [was, is] = [isPlainEnded(before), isPlainEnded(record)];
   if (is && !was) {
     flow.endedMs = nowMs;

@@ -134,6 +134,8 @@ function openUp(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   const { header } = input;
   // While a challenge is out all packets come here; so do those of a flow that the table had no room for.
   if (header.has(TCP_FLAG.FIN)) flow.finUp = header.sequenceEnd;
+  // Another member saw the handshake up to here, and is told that it was done.
+  if ((flow.record.marks & MARK.answered) === 0) note(room, flow, { marks: MARK.answered }, true);
   if (!flow.isInstalled) install(room, flow, false);
   forward(room, input, flow, "up");
 }
