@@ -47,6 +47,11 @@ export interface WholeResult {
   readonly totals: Readonly<Record<string, number>>;
 }
 
+/**
+ * A queue has room for all of the configuration, as in the product; a member that comes could never learn the
+ * list otherwise. Here that is HISTORY_COUNT_MAX changes of some 350 bytes.
+ */
+const QUEUE_BYTES_MAX = 256 * 1024;
 /** Peace before anything is looked at: members return, settle, and hosts find their paths again. */
 const PEACE_MS = 1_600;
 const PROGRESS_MS = 900;
@@ -101,7 +106,7 @@ export class WholeSimulation {
       detectMs: 100,
       reconnectMs: 20,
       refusalPauseMs: 100,
-      queueBytesMax: 64 * 1024,
+      queueBytesMax: QUEUE_BYTES_MAX,
     });
     const tell = (what: string) => this.tell(what);
     const macs: Surroundings["macs"] = new Map();
