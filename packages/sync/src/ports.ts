@@ -25,7 +25,10 @@ export const SEGMENT_MESSAGE_BYTES_AIM = 256 * 1024;
 export const SUMMARY_ENTRY_COUNT_MAX = 4096;
 /** Records of one answer; the rest is left out, anti-entropy brings it. */
 export const ANSWER_RECORD_COUNT_MAX = 64;
-/** Bytes queued to one peer. Beyond, its queue is dropped, and summaries bring it what it missed. */
+/**
+ * Bytes queued to one peer; all of the configuration fits. Beyond, its queue is dropped, and summaries and the
+ * configuration's heads bring it what it missed.
+ */
 export const PEER_QUEUE_BYTES_MAX = 8 * 1024 * 1024;
 /** Bytes of the body of a request or response between nodes. */
 export const REQUEST_BYTES_MAX = 1024 * 1024;
@@ -316,6 +319,8 @@ export type ToView =
       readonly heads: readonly string[];
       readonly changes: readonly Uint8Array[];
     }
+  /** The queue to the member was dropped: of the configuration, too, it may have missed something. */
+  | { readonly kind: "dropped"; readonly member: number }
   /** Once, at the start: what `keep` stored in earlier lives, and what the store found damaged. */
   | {
       readonly kind: "kept";

@@ -222,7 +222,7 @@ export class ConfigurationDocument {
   // -------------------------------------------------------------------------------------------------------------
   // Between members, and over a restart.
 
-  /** A member is connected: tell it what is here. */
+  /** A member is connected, or may have missed what it was sent: tell it what is here. */
   connected(member: number): void {
     this.#ports.send(member, this.#handle.getHeads(), []);
   }

@@ -57,6 +57,10 @@ export class ConfigurationLink {
       this.document.receive(message.from, message.heads, message.changes);
       return true;
     }
+    if (message.kind === "dropped") {
+      this.document.connected(message.member);
+      return true;
+    }
     if (message.kind === "stored") {
       const { token, failure } = message;
       if (failure === undefined) this.#keptCount = Math.max(this.#keptCount, token);

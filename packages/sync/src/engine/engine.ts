@@ -44,7 +44,10 @@ export class ReplicationEngine implements Engine {
       connected: (peer) => this.#connected(peer),
       disconnected: (peer) => this.#disconnected(peer),
       message: (peer, message) => this.#fromPeer(peer, message),
-      dropped: (peer) => broadcast.summary(peer.number),
+      dropped: ({ number }) => {
+        broadcast.summary(number);
+        link.post({ kind: "dropped", member: number });
+      },
       excluded: (by) => link.post({ kind: "excluded", by }),
       applied: (applicant) => link.post({ kind: "applied", applicant }),
     });
