@@ -7,10 +7,10 @@ import { Votes } from "../votes/votes.ts";
 import { movingScheduleOf } from "./moving-schedule.ts";
 import { simulateWhole } from "./simulation.ts";
 
-const WHOLE_SEED_COUNT = 25;
+const WHOLE_SEED_COUNT = 4;
 /** Long enough for numbers to rest and be given again. */
 const PART_COUNT = 6;
-const REPLICATION_SEED_COUNT = 300;
+const REPLICATION_SEED_COUNT = 200;
 const VOTES_SEED_COUNT = 600;
 const FROM = 10_001;
 
