@@ -162,10 +162,11 @@ export class Context {
     return this.#cluster;
   }
 
-  /** All members name the same owners, and routers, where there are any, lead to them. */
+  /** All members name the same owners, and routers that learn the VIPs' ways lead to them. */
   async settled(): Promise<void> {
     const { cluster } = this;
     await cluster.settled();
+    if (this.profile.announcer !== "bgp") return;
     await routed(cluster.routers, async () => {
       const owners = [...(await cluster.settled())];
       return new Map(owners.map(([vip, name]) => [vip, cluster.memberOf(name).host]));

@@ -265,18 +265,22 @@ export const loxilb: readonly Scenario[] = [
     async run(context) {
       const { client, server, primary } = await underway(context);
       const owner = await ownerOf(context, primary);
+      // Behind a router every frame is the router's: there its route tells whom it goes to.
+      const isOnLink = context.profile.announcer !== "bgp";
       const before = owner.host.mac("core");
       const toPrimary = async () =>
         (await context.atEndpoint()).findLast((p) => p.destination === primary && p.sctp !== undefined);
-      assert.equal((await toPrimary())?.destinationMac, before);
+      if (isOnLink) assert.equal((await toPrimary())?.destinationMac, before);
       await owner.killNode();
       await context.flowing(server, 50);
       const successor = await ownerOf(context, primary);
       assert.notEqual(successor, owner);
-      await until(
-        "the endpoint's packets to go to the successor",
-        async () => (await toPrimary())?.destinationMac === successor.host.mac("core"),
-      );
+      if (isOnLink)
+        await until(
+          "the endpoint's packets to go to the successor",
+          async () => (await toPrimary())?.destinationMac === successor.host.mac("core"),
+        );
+      else await context.settled();
       await context.flowing(server);
       await context.confirmed([client, server], 3);
       await context.intact([client], [server]);
