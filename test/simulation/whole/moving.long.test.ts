@@ -7,7 +7,7 @@ import { Votes } from "../votes/votes.ts";
 import { movingScheduleOf } from "./moving-schedule.ts";
 import { simulateWhole } from "./simulation.ts";
 
-const WHOLE_SEED_COUNT = 4;
+const WHOLE_SEED_COUNT = 8;
 /** Long enough for numbers to rest and be given again. */
 const PART_COUNT = 6;
 const REPLICATION_SEED_COUNT = 200;
