@@ -1,6 +1,6 @@
 // Debian's kernels, each in an emulated machine: the programs load and are attached, every packet of the
-// compliance suite gets its due, and devices that this machine's kernel may not have (VRF, VLAN on a bond)
-// are served.
+// compliance suite gets its due, devices that this machine's kernel may not have (VRF, VLAN on a bond) are
+// served, and real stacks associate.
 //
 // 5.10 stands for 5.15, of which there is no package: its verifier knows less. 6.6 stands between 6.1 and
 // 6.12, which pass.

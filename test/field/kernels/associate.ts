@@ -1,5 +1,5 @@
-// In a guest: one member, a server and a client with two addresses on real SCTP stacks in namespaces of their own; the
-// association comes up, and messages pass on the kernel's fast path.
+// In a guest: one member, a server and a client with two addresses on real SCTP stacks in namespaces of their
+// own; the association comes up, and messages pass on the kernel's fast path.
 import assert from "node:assert/strict";
 import { Cluster, setPatience, until } from "@holdfast/testkit";
 
