@@ -252,3 +252,51 @@ test("a member that hears an endpoint denies its death even when its own probes 
   for (const rig of cluster.rigs) assert.ok(isLiving(rig.table.get(record.id) as typeof record));
   assert.equal(near.event("endpoint-deaths-denied"), 1);
 });
+
+test("a member that hears an endpoint its probes call down says so, and one that hears nothing tells nobody", async () => {
+  const cluster = new Cluster(2);
+  const [deaf, near] = [cluster.rig(0), cluster.rig(1)];
+  near.forwarder.onVerdict(({ address, port, verdict, speaks }) =>
+    deaf.forwarder.setOtherVerdict("b", { address, port }, verdict, speaks),
+  );
+  deaf.forwarder.onVerdict(({ address, port, verdict, speaks }) =>
+    near.forwarder.setOtherVerdict("a", { address, port }, verdict, speaks),
+  );
+  const { endpoint, record } = await near.establish();
+  cluster.clock.advance(5_000);
+  for (const rig of cluster.rigs) rig.forwarder.setVerdict(PLACE, "down", "refused", true);
+  for (let i = 0; i < 20; i++) {
+    await near.one(endpoint.data(DOWN));
+    cluster.clock.advance(100);
+    for (const rig of cluster.rigs) rig.forwarder.setVerdict(PLACE, "down", "refused", true);
+  }
+  for (const rig of cluster.rigs) {
+    assert.ok(isLiving(rig.table.get(record.id) as typeof record));
+    assert.deepEqual(rig.taken(), []);
+  }
+  assert.equal(near.event("endpoint-deaths-denied"), 0, "nobody had to");
+  // It falls silent for both.
+  for (let i = 0; i < 10; i++) {
+    cluster.clock.advance(100);
+    for (const rig of cluster.rigs) rig.forwarder.setVerdict(PLACE, "down", "refused", true);
+  }
+  assert.equal(deaf.table.get(record.id)?.end?.cause, "endpointDown");
+});
+
+test("a refusal that is older than the wait is not believed: the endpoint is asked again first", async () => {
+  const rig = new Rig();
+  const { record } = await rig.establish();
+  rig.clock.advance(5_000);
+  rig.forwarder.setOtherVerdict("b", PLACE, "up");
+  rig.forwarder.setVerdict(PLACE, "down", "refused", false);
+  rig.forwarder.setVerdict(PLACE, "down", "refused", true);
+  rig.clock.advance(700);
+  // The last member of a majority says so late; its host has started an endpoint meanwhile.
+  rig.forwarder.setOtherVerdict("b", PLACE, "down");
+  rig.clock.advance(500);
+  assert.ok(isLiving(rig.table.get(record.id) as typeof record));
+  assert.deepEqual(rig.taken(), []);
+  rig.forwarder.setVerdict(PLACE, "down", "refused", true);
+  rig.clock.advance(100);
+  assert.equal(rig.table.get(record.id)?.end?.cause, "endpointDown", "asked again, it refused again");
+});

@@ -47,6 +47,8 @@ type GuardEvent = {
   readonly sessions: number;
 };
 
+type Place = Pick<LostEndpoint, "address" | "port">;
+
 /** A service that was removed, as it was then. */
 interface Leaving {
   readonly entry: ServiceEntry;
@@ -159,27 +161,67 @@ export class EndpointGuard {
 
   /** Housekeeping: endpoints all of whose addresses have been down for long enough; each is told once. */
   tick(nowMs: number): void {
-    const { registry, limits, logger } = this.#core;
+    const { registry, logger } = this.#core;
     for (const [id, { sinceMs }] of this.#leaving) {
       if (this.#waiting.length === 0 && nowMs - sinceMs >= LEAVING_MS) this.#leaving.delete(id);
     }
     for (const endpoint of registry.endpoints) {
       const { address, port } = endpoint;
       const key = endpointKey(endpoint);
+      this.#listen(endpoint, nowMs);
       const sinceMs = downSinceMs(this.#core, endpoint);
       if (sinceMs === undefined) {
         this.#told.delete(key);
         continue;
       }
       if (this.#told.get(key) === sinceMs) continue;
-      const waitMs = isEndpointGone(this.#core, endpoint) ? limits.endpointGoneMs : limits.endpointDeathMs;
+      const waitMs = this.#waitMs(endpoint);
       if (nowMs - sinceMs < waitMs || this.#speaks(address, port, Math.max(sinceMs, nowMs - waitMs)))
         continue;
+      if (this.#wantsLastLook(endpoint, nowMs)) continue;
       this.#told.set(key, sinceMs);
       const sessions = this.endSessionsOf([{ serviceId: undefined, address, port }], "endpointDown", sinceMs);
       logger.warn({ address, port, sessions }, "endpoint is dead: its clients are told");
       this.#emit({ kind: "endpointDead", address, port, sessions });
     }
+  }
+
+  #waitMs(endpoint: Place): number {
+    const { endpointGoneMs, endpointDeathMs } = this.#core.limits;
+    return isEndpointGone(this.#core, endpoint) ? endpointGoneMs : endpointDeathMs;
+  }
+
+  /**
+   * The own probes call it down, and its associations carry what it says: every member has to know, since
+   * those that carry none of it cannot hear it.
+   */
+  #listen(endpoint: Place, nowMs: number): void {
+    const { health, registry } = this.#core;
+    const { address, port } = endpoint;
+    for (const each of registry.addressesOf(endpoint)) {
+      const down = health.ownDown({ address: each, port });
+      if (down === undefined) continue;
+      const heard = this.#speaks(address, port, Math.max(down.sinceMs, nowMs - this.#waitMs(endpoint)));
+      health.setHeard({ address: each, port }, heard, nowMs);
+    }
+  }
+
+  /**
+   * What its host refused may be as old as a probe's period, and the endpoint may have started since: it is
+   * asked once more before its clients are told.
+   */
+  #wantsLastLook(endpoint: Place, nowMs: number): boolean {
+    if (!isEndpointGone(this.#core, endpoint)) return false;
+    const { health, registry, limits } = this.#core;
+    let isWanted = false;
+    for (const address of registry.addressesOf(endpoint)) {
+      const place = { address, port: endpoint.port };
+      const latestMs = health.ownDown(place)?.latestMs ?? nowMs;
+      if (nowMs - latestMs <= limits.endpointGoneMs) continue;
+      health.unanswered(place);
+      isWanted = true;
+    }
+    return isWanted;
   }
 
   /** A verdict about a configured address: sessions that have several leave it alone while it is down. */

@@ -27,8 +27,14 @@ interface State {
   readonly address: Address;
   readonly port: number;
   own: Verdict | undefined;
+  /** Since when the own verdict is what it is, and when a probe last said so. */
+  ownSinceMs: number;
+  ownLatestMs: number;
   gone: boolean;
+  /** By a probe of its SCTP. */
   speaks: boolean;
+  /** By what its associations carry, though probes are refused or lost: for the others, see setHeard. */
+  heard: boolean;
   reason: string;
   readonly others: Map<MemberName, OtherVerdict>;
   /** Since when a majority of the members says down, and nobody that it is up or its SCTP speaks. */
@@ -67,7 +73,7 @@ export class EndpointHealth {
   ): { readonly verdict: Verdict; readonly reason: string; readonly speaks: boolean } | undefined {
     const state = this.#states.get(endpointKey(endpoint));
     if (state?.own === undefined) return undefined;
-    return { verdict: state.own, reason: state.reason, speaks: state.speaks };
+    return { verdict: state.own, reason: state.reason, speaks: state.speaks || state.heard };
   }
 
   /**
@@ -85,16 +91,35 @@ export class EndpointHealth {
   ): void {
     const state = this.#state(endpoint);
     state.gone = verdict === "down" && gone;
+    state.ownLatestMs = nowMs;
     const speaksNow = verdict === "down" && speaks;
     if (state.own === verdict && state.speaks === speaksNow) return;
     this.#count(state.own, verdict);
+    if (state.own !== verdict) state.ownSinceMs = nowMs;
     state.own = verdict;
     state.speaks = speaksNow;
+    if (verdict !== "down") state.heard = false;
     state.reason = reason;
+    this.#changed(state, nowMs);
+  }
+
+  /**
+   * Whether an endpoint that the own probes call down is heard in its associations. The others are told: a
+   * member that carries none of the traffic would otherwise end what lives. The own judgement looks at each
+   * association (endings/endpoint-guard.ts).
+   */
+  setHeard(endpoint: Place, heard: boolean, nowMs: number): void {
+    const state = this.#states.get(endpointKey(endpoint));
+    if (state?.own !== "down" || state.heard === heard) return;
+    state.heard = heard;
+    this.#changed(state, nowMs);
+  }
+
+  #changed(state: State, nowMs: number): void {
     this.#weigh(state, nowMs);
-    for (const listener of this.#listeners) {
-      listener({ address: state.address, port: state.port, verdict, reason, speaks: speaksNow });
-    }
+    const { address, port, own: verdict, reason } = state;
+    const speaks = state.speaks || state.heard;
+    for (const listener of this.#listeners) listener({ address, port, verdict, reason, speaks });
   }
 
   /** Another member's verdict; undefined when it has none any more (gone, or restarted). */
@@ -149,6 +174,12 @@ export class EndpointHealth {
     return state?.downSinceMs;
   }
 
+  /** Since when this member's own probes call it down, and when one last did; undefined: they do not. */
+  ownDown(endpoint: Place): { readonly sinceMs: number; readonly latestMs: number } | undefined {
+    const state = this.#states.get(endpointKey(endpoint));
+    return state?.own === "down" ? { sinceMs: state.ownSinceMs, latestMs: state.ownLatestMs } : undefined;
+  }
+
   /** It is down, and its host has nobody that could have an association. */
   isGone(endpoint: Place): boolean {
     return this.#states.get(endpointKey(endpoint))?.gone === true;
@@ -177,8 +208,11 @@ export class EndpointHealth {
         address: endpoint.address,
         port: endpoint.port,
         own: undefined,
+        ownSinceMs: 0,
+        ownLatestMs: 0,
         gone: false,
         speaks: false,
+        heard: false,
         reason: "",
         others: new Map(),
         downSinceMs: undefined,

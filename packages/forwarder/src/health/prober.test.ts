@@ -207,6 +207,20 @@ test("gone is a host that refuses twice in a row, the second time soon; never on
   assert.deepEqual(relapse.signs, ["down", "down gone"]);
 });
 
+test("one answer brings nothing new to an endpoint that was down, and says that its associations live", () => {
+  const { clock, wire, signs, verdicts } = prober();
+  wire.answer = "refused";
+  clock.advance(1_000);
+  assert.deepEqual(signs, ["down", "down gone"]);
+  wire.answer = "initAck";
+  clock.advance(1_000);
+  assert.equal(signs.at(-1), "down speaks");
+  wire.answer = "refused";
+  clock.advance(1_000);
+  assert.equal(signs.at(-1), "down gone");
+  assert.deepEqual(verdicts, ["down"]);
+});
+
 test("how long answers took: the latest ones, and nothing while it is down", () => {
   const clock = new ManualClock();
   const wire = new Wire();

@@ -286,6 +286,11 @@ export class HealthProber {
       target.upSinceMs = nowMs;
     }
     target.refused = 0;
+    if (target.verdict === "down" && asksItsSctp(target)) {
+      // It takes nothing new before it has answered often enough; but it lives, and so do its associations.
+      const { answered, upCount } = target;
+      verdict(target.endpoint, "down", `answers again: ${answered} of ${upCount} in a row`, false, true);
+    }
     if (target.verdict !== "up") return;
     target.opinion?.cancel();
     target.opinion = undefined;
