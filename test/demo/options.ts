@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 
 export interface DemoOptions {
+  readonly protocol: "sctp" | "tcp" | "udp";
   readonly members: number;
   readonly json: boolean;
   readonly endpoints: number;
@@ -18,13 +19,14 @@ export interface DemoOptions {
 
 const HELP = `npm run demo -- [options]
 
+  --protocol NAME     sctp (default), tcp or udp: the same deaths under connections or datagrams
   --members N         1: one node, a path cut and healed; 3 (default): nodes are killed as well
   --endpoints N       servers behind the service (default 1)
   --kill-endpoint     the story of a server that dies: its clients are told, and return to another
   --kubernetes        the service as a Service: apply, associate, scale, kill, delete, each with its clock
   --announcer KIND    l2 (default), or bgp: routers between everybody, and the routes as they see them
   --fast-path MODE    auto, tc, xdp, xdp-generic or userspace
-  --associations N    of each client host (default 1; with --kill-endpoint 50)
+  --associations N    of each client host, or flows of TCP and UDP (default 1; with --kill-endpoint 50)
   --stay              keep the cluster up when the story is over, for the page that it prints, until Ctrl-C
   --json              last line: the figures as one JSON object
 `;
@@ -32,6 +34,7 @@ const HELP = `npm run demo -- [options]
 export function readOptions(): DemoOptions {
   const { values } = parseArgs({
     options: {
+      protocol: { type: "string", default: "sctp" },
       members: { type: "string", default: "3" },
       endpoints: { type: "string" },
       "kill-endpoint": { type: "boolean", default: false },
@@ -54,6 +57,15 @@ export function readOptions(): DemoOptions {
     process.stderr.write(`--kubernetes is a story of its own, of three members\n\n${HELP}`);
     process.exit(2);
   }
+  const { protocol } = values;
+  if (protocol !== "sctp" && protocol !== "tcp" && protocol !== "udp") {
+    process.stderr.write(`--protocol takes sctp, tcp or udp, not '${protocol}'\n\n${HELP}`);
+    process.exit(2);
+  }
+  if (protocol !== "sctp" && (kubernetes || killEndpoint)) {
+    process.stderr.write(`--kubernetes and --kill-endpoint are stories of SCTP\n\n${HELP}`);
+    process.exit(2);
+  }
   const number = (text: string, name: string, maximum: number) => {
     const value = Number(text);
     if (Number.isInteger(value) && value >= 1 && value <= maximum) return value;
@@ -71,6 +83,7 @@ export function readOptions(): DemoOptions {
     process.exit(2);
   }
   return {
+    protocol,
     announcer,
     kubernetes,
     members: number(values.members, "members", 7),

@@ -2,6 +2,7 @@
 // figures.
 import {
   type Capture,
+  type CapturedPacket,
   Cluster,
   type Door,
   monotonicMs,
@@ -21,6 +22,7 @@ import { bold, cyan, dim, green, red, type Screen, yellow } from "./screen.ts";
 /** Messages per second and association, bytes each. */
 const RATE = 50;
 const MESSAGE_SIZE = 200;
+const CHUNK_DATA = 0;
 /** Clients with one, two and three addresses. */
 const CLIENT_ADDRESS_COUNTS = [1, 2, 3];
 
@@ -85,6 +87,10 @@ export class Stage {
       configuration: { health: { intervalMs: 250, timeoutMs: 200, downCount: 2, upCount: 2 } },
     });
   }
+
+  /** See `Scene`. */
+  readonly isMessage = ({ sctp }: CapturedPacket): boolean =>
+    sctp?.chunks.some(({ type }) => type === CHUNK_DATA) === true;
 
   get associationCount(): number {
     return this.clients.length * this.options.associations;

@@ -1,12 +1,27 @@
 // Members are killed: a whole node first, then a daemon alone; both come back.
-import { type Cluster, type Member, pause, until } from "@holdfast/testkit";
-import { bold, cyan, green, yellow } from "./screen.ts";
-import type { Stage } from "./stage.ts";
+import {
+  type Capture,
+  type CapturedPacket,
+  type Cluster,
+  type Member,
+  pause,
+  until,
+} from "@holdfast/testkit";
+import { bold, cyan, green, type Screen, yellow } from "./screen.ts";
 import { FLOW_MS } from "./story-paths.ts";
 
 /** Longer than a message takes whose packet a member had in hand. */
 const GAP_OVER_MS = 500;
-const CHUNK_DATA = 0;
+
+/** What a story about members needs of its stage. */
+export interface Scene {
+  readonly cluster: Cluster;
+  readonly screen: Screen;
+  /** Captures, those at the endpoints among them. */
+  readonly edges: readonly Capture[];
+  /** A packet that carries one of the clients' messages. */
+  readonly isMessage: (packet: CapturedPacket) => boolean;
+}
 
 /**
  * The silence that the clients' messages to a VIP met when its owner died, ms: the longest time between two
@@ -14,7 +29,7 @@ const CHUNK_DATA = 0;
  * one carries them.
  */
 export function takeoverMs(
-  stage: Stage,
+  stage: Scene,
   vip: string,
   deadMacs: ReadonlySet<string>,
   killedAtMs: number,
@@ -22,7 +37,7 @@ export function takeoverMs(
   const cores = stage.edges.filter((edge) => edge.network === "core");
   const packets = cores.flatMap((edge) => edge.packets());
   const messages = packets
-    .filter((p) => p.source === vip && p.sctp?.chunks.some(({ type }) => type === CHUNK_DATA) === true)
+    .filter((p) => p.source === vip && stage.isMessage(p))
     .filter((p) => p.wallMs >= killedAtMs - GAP_OVER_MS)
     .sort((a, b) => a.wallMs - b.wallMs);
   const last = messages.at(-1);
@@ -42,7 +57,7 @@ export function macsOf(member: Member): Set<string> {
 
 /** Kills the owner of the primary and returns the take-over of the primary in ms. */
 async function killOwner(
-  stage: Stage,
+  stage: Scene,
   how: "node" | "daemon",
 ): Promise<{ member: Member; takeover: number }> {
   const { cluster, screen } = stage;
@@ -75,7 +90,7 @@ async function killOwner(
   return { member, takeover };
 }
 
-async function bringBack(stage: Stage, cluster: Cluster, member: Member): Promise<void> {
+async function bringBack(stage: Scene, cluster: Cluster, member: Member): Promise<void> {
   stage.screen.say(`bringing ${bold(member.name)} back`);
   member.host.plug();
   await member.start();
@@ -86,7 +101,7 @@ async function bringBack(stage: Stage, cluster: Cluster, member: Member): Promis
 }
 
 /** Kills two members, one after the other, and brings them back. Returns the take-overs in ms. */
-export async function killTwo(stage: Stage): Promise<number[]> {
+export async function killTwo(stage: Scene): Promise<number[]> {
   const first = await killOwner(stage, "node");
   const second = await killOwner(stage, "daemon");
   await bringBack(stage, stage.cluster, first.member);

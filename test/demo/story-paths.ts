@@ -2,6 +2,7 @@
 import { pause, until } from "@holdfast/testkit";
 import { bold, green, yellow } from "./screen.ts";
 import type { Stage } from "./stage.ts";
+import type { Scene } from "./story-cluster.ts";
 
 /** How long numbers flow between two events of a story, ms. */
 export const FLOW_MS = 2000;
@@ -31,7 +32,7 @@ export async function cutAndHeal(stage: Stage): Promise<void> {
 }
 
 /** The daemon is killed: what is established lives in the kernel, and the next daemon adopts it. */
-export async function killAndAdopt(stage: Stage): Promise<void> {
+export async function killAndAdopt(stage: Scene): Promise<void> {
   const [member] = stage.cluster.members;
   if (member === undefined || /"fastPath":"userspace"/.test(member.log())) return; // it stops with its daemon
   stage.screen.say(yellow(`${bold("kill -9")} of the daemon: the pinned data plane goes on`));
