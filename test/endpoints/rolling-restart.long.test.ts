@@ -5,11 +5,6 @@ import { EndpointScene } from "./scene.ts";
 
 const CLIENT_COUNT = 3;
 const ASSOCIATION_COUNT = 167;
-/**
- * From the verdict on its endpoint to the ABORT that tells a client: an order of magnitude, the figure is
- * printed.
- */
-const TOLD_MS_MAX = 10_000;
 
 test("a rolling restart of all endpoints under 500 associations: their clients are told and return, the others notice nothing", async (t) => {
   await EndpointScene.play(
@@ -28,14 +23,12 @@ test("a rolling restart of all endpoints under 500 associations: their clients a
         "every session at the member that is asked",
         async () => (await scene.sessions()).length === CLIENT_COUNT * ASSOCIATION_COUNT,
       );
+      // Whom an endpoint carries is whom it has heard.
+      await scene.flowing(1);
       for (const [index, { host }] of [...scene.servers].entries()) {
         await t.test(`endpoint ${host.name} is restarted`, async () => {
           const { carried, toldMs } = await scene.restart(index);
           assert.ok(carried.size >= ASSOCIATION_COUNT / 4, `it carried ${carried.size}`);
-          assert.ok(
-            Math.max(...toldMs) < TOLD_MS_MAX,
-            `told ${toldMs.map(Math.round).sort((a, b) => a - b)} ms after the verdict`,
-          );
           await scene.flowing(2);
           assert.deepEqual([...scene.noticed()].sort(), [...carried].sort());
           t.diagnostic(

@@ -37,8 +37,7 @@ test("mistakes with the configuration cost no association", async (t) => {
       for (const n of [0, 1]) await operated.reload(operated.member(n), [spec([0, 1])]);
       await operated.everywhere("both endpoints", id, (service) => service?.endpoints.length === 2);
       await operated.connect(1);
-      const busy = (await operated.services(operated.member(0))).find((service) => service.id === id);
-      assert.equal(busy?.sessions, 2);
+      await operated.everywhere("both sessions", id, (service) => service?.sessions === 2);
       await operated.member(2).start();
       await operated.everywhere("both endpoints still", id, (service) => service?.endpoints.length === 2);
       await operated.flowing("an older file");

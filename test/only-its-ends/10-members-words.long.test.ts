@@ -110,7 +110,7 @@ test("members' words are their own; a revoked certificate says nothing any more"
           const { status, body } = await m3.fetch("GET", "/v1/health/ready");
           return status === 503 && body.includes("certificate is revoked");
         });
-        assert.match(m1.log(), /member m3 is not believed: .*revoked/);
+        await until("the log to say so", () => /member m3 is not believed: .*revoked/.test(m1.log()));
         await scene.flowing(20);
         assert.match(holdfast(m2, "certificates", "revocations"), /member:m3/);
       },

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { type Host, type Member, ROUTED_PROFILE, routed, until } from "@holdfast/testkit";
 import { Scene } from "../cluster/scene.ts";
 import { bringBack } from "../cluster/trouble.ts";
+import { speaksAgain } from "./speaking.ts";
 
 interface RouterView {
   readonly name: string;
@@ -69,6 +70,11 @@ test("routed networks: BGP and BFD lead to the owner, and around its death", asy
 
     await t.test("the owner's speaker alone dies: the others carry its VIPs until it is back", async () => {
       const owner = await scene.ownerOf(primary);
+      // A router's table has a route before the member's next look at its speaker: what it has not seen up is
+      // not lost.
+      await speaksAgain(owner);
+      const flapCount = () => owner.metric("holdfast_router_session_flaps");
+      const before = await flapCount();
       const children = owner.host.run("cat", [`/proc/${owner.pid}/task/${owner.pid}/children`]);
       const pids = children
         .trim()
@@ -84,7 +90,7 @@ test("routed networks: BGP and BFD lead to the owner, and around its death", asy
         (await routersOf(owner)).every(({ session, bfd }) => session === "Established" && bfd === "Up"),
       );
       await settledRoutes();
-      assert.equal(await owner.metric("holdfast_router_session_flaps"), cluster.routers.length);
+      assert.equal(await flapCount(), before + cluster.routers.length);
     });
 
     await t.test("a drain and a graceful stop lose not one packet", async () => {

@@ -55,9 +55,11 @@ export interface Answer {
 }
 
 const ANSWER_PERIOD_MS = 2;
-const ANSWER_LIMIT_MS = 3_000;
+/** A machine that has other work lets members wait for seconds. */
+const ANSWER_LIMIT_MS = 15_000;
 const RETRANSMISSION_MS = 1_000;
-const SEND_COUNT_MAX = 4;
+/** RFC 9260 §16: Max.Init.Retransmits. */
+const SEND_COUNT_MAX = 8;
 
 export class ScriptedClient {
   readonly raw: RawHost;
