@@ -1,0 +1,54 @@
+// Several test files side by side, as many as the processors carry.
+import { availableParallelism } from "node:os";
+
+export interface Load {
+  /** What a file takes when it has the machine for itself, s. */
+  readonly seconds: number;
+  /** Processors that it keeps busy meanwhile, a part of one included. */
+  readonly processors: number;
+}
+
+/** Two at least: tests wait for the kernel and for timers, too. No more than was ever tried. */
+export const PROCESSORS = Math.min(4, Math.max(2, availableParallelism()));
+
+/**
+ * Runs `work` for every file, side by side as long as what they load together is no more than `processors`.
+ * What needs more than there are runs alone. The heaviest begin, since nothing runs beside them; of the
+ * others the longest, since who begins last decides when all is done. Where `apart` gives files one name, no
+ * two of them run at the same time.
+ */
+export async function inLanes(
+  files: readonly string[],
+  options: {
+    readonly processors: number;
+    readonly loadOf: (file: string) => Load;
+    readonly apart?: (file: string) => string | undefined;
+  },
+  work: (file: string) => Promise<void>,
+): Promise<void> {
+  const { processors, loadOf, apart } = options;
+  const weightOf = (file: string) => Math.min(processors, loadOf(file).processors);
+  const isAlone = (file: string) => weightOf(file) >= processors;
+  const waiting = [...files].sort(
+    (a, b) => Number(isAlone(b)) - Number(isAlone(a)) || loadOf(b).seconds - loadOf(a).seconds,
+  );
+  const running = new Map<string, Promise<void>>();
+  const fits = (file: string) => {
+    const load = [...running.keys()].reduce((sum, other) => sum + weightOf(other), weightOf(file));
+    const name = apart?.(file);
+    return (
+      load <= processors + 1e-6 &&
+      (name === undefined || ![...running.keys()].some((f) => apart?.(f) === name))
+    );
+  };
+  while (waiting.length > 0 || running.size > 0) {
+    for (let index = waiting.findIndex(fits); index >= 0; index = waiting.findIndex(fits)) {
+      const [file] = waiting.splice(index, 1) as [string];
+      running.set(
+        file,
+        work(file).finally(() => running.delete(file)),
+      );
+    }
+    await Promise.race(running.values());
+  }
+}
