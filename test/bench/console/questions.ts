@@ -24,6 +24,8 @@ const MS_PER_NS = 1e-6;
 const vipOf = (service: number, index: number) => `203.0.${service}.${index + 1}`;
 const endpointOf = (service: number, index: number) => `198.19.${service}.${index + 1}`;
 const clientOf = (n: number) => `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`;
+/** Spread, and none of them the one that is looked for in vain. */
+const tagOf = (n: number) => (Math.imul(n + 1, 0x9e3779b1) | 1) >>> 0;
 const natPortOf = (n: number) => 4096 + (n % 60_000);
 
 /** The answers in ms, by question. */
@@ -73,11 +75,26 @@ async function askAll(count: number): Promise<Answers> {
   await ask("page in the middle", `/v1/sessions?limit=50&cursor=${cursor}`, found(50));
   await ask("one session", `/v1/sessions/${ids[middle]}`, () => true);
   await ask("a client", `/v1/sessions?limit=50&client=${clientOf(middle)}`, found(1));
-  await ask("a tag", "/v1/sessions?limit=50&tag=deadbeef", found(0));
+  await ask("a tag", `/v1/sessions?limit=50&tag=${tagOf(middle).toString(16)}`, found(1));
+  await ask("a tag that none has", "/v1/sessions?limit=50&tag=deadbee0", found(0));
   await ask("a NAT port", `/v1/sessions?limit=50&natPort=${natPortOf(middle)}`, found(1));
   await ask("an endpoint", `/v1/sessions?limit=50&endpoint=${endpointOf(3, 0)}`, found(1));
   await ask("a VIP", `/v1/sessions?limit=50&vip=${vipOf(9, 2)}`, found(10));
-  await ask("a phase that none is in", "/v1/sessions?limit=50&phase=shutdown", found(0));
+  await ask("an owner", "/v1/sessions?limit=50&owner=m0", found(50));
+  await ask("an owner of none", "/v1/sessions?limit=50&owner=m1", found(0));
+  await ask("a phase that one is in", "/v1/sessions?limit=50&phase=shutdown", found(1));
+  await ask("a phase that none is in", "/v1/sessions?limit=50&phase=init", found(0));
+  await ask(
+    "a client and a phase",
+    `/v1/sessions?limit=50&phase=established&client=${clientOf(middle)}`,
+    found(1),
+  );
+  await ask("a client port that all have", "/v1/sessions?limit=50&clientPort=36412", found(50));
+  await ask(
+    "all have the port, none the client",
+    `/v1/sessions?limit=50&clientPort=36412&client=192.0.2.1`,
+    found(0),
+  );
   await app.close();
   return answers;
 }
@@ -86,6 +103,7 @@ async function filled(count: number): Promise<{ app: FastifyInstance; ids: strin
   const services = Array.from({ length: SERVICE_COUNT }, (_, n): ServiceSpec => specOf(n));
   const node = fakeNode(services);
   const ids: string[] = [];
+  const shutting = Math.floor(count / 2) + 1;
   for (let n = 0; n < count; n++) {
     const service = n % SERVICE_COUNT;
     ids.push(
@@ -96,6 +114,8 @@ async function filled(count: number): Promise<{ app: FastifyInstance; ids: strin
         clientPort: 36_412,
         endpoint: endpointOf(service, Math.floor(n / SERVICE_COUNT) % ENDPOINT_COUNT),
         natPort: natPortOf(n),
+        endpointTag: tagOf(n),
+        ...(n === shutting && { phase: "shutdown" }),
       }),
     );
   }

@@ -114,15 +114,13 @@ export class RecordStore<R extends SessionEnvelope> {
     return this.#pageOf(slot).subarray(offset, offset + (this.#lengths[slot] as number));
   }
 
-  /** Whether the record's bytes, its id apart, hold the needle. */
-  holds(slot: number, needle: Needle): boolean {
+  /** Whether the record's bytes, its id apart, hold every needle. */
+  holdsAll(slot: number, needles: readonly Needle[]): boolean {
+    const page = this.#pageOf(slot);
     const offset = this.#offsetOf(slot);
-    return isAmong(
-      this.#pageOf(slot),
-      offset + FLAGS_OFFSET,
-      offset + (this.#lengths[slot] as number),
-      needle,
-    );
+    const end = offset + (this.#lengths[slot] as number);
+    for (const needle of needles) if (!isAmong(page, offset + FLAGS_OFFSET, end, needle)) return false;
+    return true;
   }
 
   /**

@@ -31,6 +31,9 @@ export interface RemoteJoin {
   readonly contradicted: boolean;
 }
 
+/** Slots that one step of a look over all of them takes: some tenths of a millisecond. */
+const LOOK_SLOT_COUNT = 2048;
+
 const KNOWN: RemoteJoin = { covered: true, contradicted: false };
 const INITIAL_SLOT_COUNT = 1024;
 
@@ -96,8 +99,18 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
   maySpeakOf(id: SessionId, needles: readonly Needle[]): boolean {
     const slot = this.#store.slotOf(id);
     if (slot === undefined || !this.#is(slot, IDENTIFIED)) return false;
-    for (const needle of needles) if (!this.#store.holds(slot, needle)) return false;
-    return true;
+    return this.#store.holdsAll(slot, needles);
+  }
+
+  *speakingOf(needles: readonly Needle[]): Generator<readonly SessionId[]> {
+    for (let from = 0; from < this.#store.slotCount; from += LOOK_SLOT_COUNT) {
+      const ids: SessionId[] = [];
+      const end = Math.min(from + LOOK_SLOT_COUNT, this.#store.slotCount);
+      for (let slot = from; slot < end; slot++)
+        if (this.#is(slot, IDENTIFIED) && this.#store.holdsAll(slot, needles))
+          ids.push(this.#store.idAt(slot));
+      yield ids;
+    }
   }
 
   byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly R[] {

@@ -23,6 +23,11 @@ export interface SessionTable<R extends SessionEnvelope = SessionRecord> {
   get(id: SessionId): R | undefined;
   /** false: it is not there, or surely says nothing of one of the needles (an address, a port, a tag). */
   maySpeakOf(id: SessionId, needles: readonly Needle[]): boolean;
+  /**
+   * Ids of all for which `maySpeakOf` is true, in no order, a step of some tenths of a millisecond at a time.
+   * Sessions that come or go between two steps may or may not be among them.
+   */
+  speakingOf(needles: readonly Needle[]): Iterable<readonly SessionId[]>;
   /** Sessions of a service with this client address and port; the winner of the conflict rule first. */
   byClient(serviceId: ServiceId, client: Address, clientPort: number): readonly R[];
   /**

@@ -35,6 +35,12 @@ export interface CatalogueListener {
   began?(record: SessionEnvelope): void;
 }
 
+/** What is known of a session without looking into it. */
+export interface KnownFacts {
+  readonly phase: string;
+  readonly service: ServiceId;
+}
+
 interface Known {
   phase: string;
   service: ServiceId;
@@ -136,8 +142,13 @@ export class SessionCatalogue {
   }
 
   /** As it was when it changed last. */
-  knownOf(id: SessionId): { readonly phase: string; readonly service: ServiceId } | undefined {
+  knownOf(id: SessionId): KnownFacts | undefined {
     return this.#known.get(id);
+  }
+
+  /** All of them, in no order; what changes meanwhile may or may not be among them. */
+  facts(): Iterable<readonly [SessionId, KnownFacts]> {
+    return this.#known;
   }
 
   historyOf(id: SessionId): readonly HistoryEntry[] {

@@ -1,8 +1,15 @@
 // Sessions of protocols that this version does not know: shown by their envelope, matched by nothing else.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ForeignSession, PROTOCOL_SCTP, type Service, SessionView, serviceIdOf } from "@holdfast/model";
-import { SessionOrder } from "./order.ts";
+import {
+  type ForeignSession,
+  PROTOCOL_SCTP,
+  type Service,
+  SessionView,
+  serviceIdOf,
+  systemClock,
+} from "@holdfast/model";
+import { SessionCatalogue } from "./catalogue.ts";
 import { type SearchSources, searchSessions } from "./search.ts";
 import { SessionTables, type ShownSession } from "./tables.ts";
 import { foreignSummary } from "./view.ts";
@@ -36,11 +43,9 @@ function sources(others: readonly ForeignSession[]): SearchSources {
     serviceId: service(PROTOCOL_SCTP).id,
     clientPort: 40_000,
   });
-  const order = new SessionOrder();
-  order.add(OURS);
   return {
     sessions: new SessionTables([table], () => others),
-    catalogue: { order },
+    catalogue: new SessionCatalogue([table], systemClock),
     services: () => [service(PROTOCOL_SCTP), service(TCP)],
     ownershipOf: () => undefined,
     memberNumberOf: () => 0,

@@ -6,6 +6,7 @@ import {
   PROTOCOL_SCTP,
   type Service,
   type SessionDelta,
+  type SessionId,
   SessionView,
   serviceIdOf,
   systemClock,
@@ -13,6 +14,7 @@ import {
 import { arbitraryDelta, arbitrarySessionId } from "@holdfast/model/arbitrary";
 import fc from "fast-check";
 import { SessionCatalogue } from "./catalogue.ts";
+import { filterOf } from "./filters.ts";
 import { type SearchSources, searchSessions } from "./search.ts";
 import { SessionTables, type ShownSession } from "./tables.ts";
 
@@ -36,18 +38,29 @@ function sourcesOf(deltas: readonly SessionDelta[]): SearchSources {
 }
 
 /** Decodes everything. */
-function slowly(sources: SearchSources): SearchSources {
-  const { sessions, catalogue } = sources;
-  return {
-    ...sources,
-    sessions: { get: (id) => sessions.get(id), maySpeakOf: () => true, foreign: () => [] },
-    catalogue: { order: catalogue.order },
-  };
+function slowly(query: Partial<SessionQuery>, sources: SearchSources): SessionId[] {
+  const filter = filterOf(query, sources);
+  return [...sources.catalogue.order.after(undefined)].filter((id) => {
+    const shown = sources.sessions.get(id);
+    return shown !== undefined && filter.matches(shown);
+  });
 }
 
 const idOf = (shown: ShownSession) => ("foreign" in shown ? shown.foreign : shown.record).id;
-const idsOf = async (query: Partial<SessionQuery>, sources: SearchSources) =>
-  (await searchSessions({ ...query, limit: 1000 }, sources)).found.map(idOf);
+const idsOf = async (query: Partial<SessionQuery>, sources: SearchSources, walkCount?: number) =>
+  (await searchSessions({ ...query, limit: 1000 }, sources, walkCount)).found.map(idOf);
+
+/** All pages. */
+async function allPages(query: Partial<SessionQuery>, sources: SearchSources, walkCount: number) {
+  const ids: SessionId[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await searchSessions({ ...query, limit: 3, ...(cursor && { cursor }) }, sources, walkCount);
+    ids.push(...page.found.map(idOf));
+    cursor = page.next;
+  } while (cursor !== undefined);
+  return ids;
+}
 
 const address = fc.constantFrom("192.0.2.1", "192.0.2.7", "2001:db8::1", "10.0.0.1", "10.0.0.2");
 const everything: fc.Arbitrary<Partial<SessionQuery>> = fc.record({
@@ -59,8 +72,19 @@ const everything: fc.Arbitrary<Partial<SessionQuery>> = fc.record({
   phase: fc.constantFrom("init", "established", "closed"),
   service: fc.constantFrom("s38412", "s29118", "other"),
   owner: fc.constantFrom("m0", "m1", "m2"),
+  protocol: fc.constantFrom("sctp", "tcp"),
 });
-const NAMES = ["client", "endpoint", "natPort", "clientPort", "tag", "phase", "service", "owner"] as const;
+const NAMES = [
+  "client",
+  "endpoint",
+  "natPort",
+  "clientPort",
+  "tag",
+  "phase",
+  "service",
+  "owner",
+  "protocol",
+] as const;
 /** Mostly one filter or two: of more nothing is left. */
 const query = fc
   .tuple(everything, fc.subarray([...NAMES], { minLength: 1, maxLength: 2 }))
@@ -72,10 +96,11 @@ const shown = arbitraryDelta(arbitrarySessionId).map(
 test("a search finds what decoding everything finds, whatever it looks for", async () => {
   let foundCount = 0;
   await fc.assert(
-    fc.asyncProperty(fc.array(shown, { maxLength: 30 }), query, async (deltas, wanted) => {
+    fc.asyncProperty(fc.array(shown, { maxLength: 30 }), query, fc.nat(40), async (deltas, wanted, walks) => {
       const sources = sourcesOf(deltas);
-      const found = await idsOf(wanted, sources);
-      assert.deepEqual(found, await idsOf(wanted, slowly(sources)));
+      const found = slowly(wanted, sources);
+      assert.deepEqual(await idsOf(wanted, sources, walks), found);
+      assert.deepEqual(await allPages(wanted, sources, walks), found);
       foundCount += found.length;
     }),
     { numRuns: 300 },
@@ -101,13 +126,17 @@ test("a search for one client among many decodes its sessions, and few others", 
       return sources.sessions.get(id);
     },
     maySpeakOf: (id, needles) => sources.sessions.maySpeakOf(id, needles),
+    speakingOf: (needles) => sources.sessions.speakingOf(needles),
     foreign: () => [],
   };
   const counting = { ...sources, sessions };
-  assert.equal((await idsOf({ client: clientOf(1_234) }, counting)).length, 1);
-  assert.ok(decoded < 30, `${decoded}`);
-  decoded = 0;
-  assert.equal((await idsOf({ phase: "closed" }, counting)).length, 0);
-  assert.equal((await idsOf({ service: "s29118", client: clientOf(2) }, counting)).length, 0);
-  assert.ok(decoded < 30, `${decoded}`);
+  for (const walks of [0, 100, 10_000]) {
+    decoded = 0;
+    assert.equal((await idsOf({ client: clientOf(1_234) }, counting, walks)).length, 1);
+    assert.ok(decoded < 30, `${decoded}`);
+    decoded = 0;
+    assert.equal((await idsOf({ phase: "closed" }, counting, walks)).length, 0);
+    assert.equal((await idsOf({ service: "s29118", client: clientOf(2) }, counting, walks)).length, 0);
+    assert.ok(decoded < 30, `${decoded}`);
+  }
 });

@@ -1,39 +1,34 @@
-// Pages of sessions with filters. The walk gives the event loop back after every chunk, so that a million
-// sessions are read without a stall, and decodes few of them: what the catalogue knows, and what a record's
-// bytes do not hold, sorts out the rest.
+// Pages of sessions with filters. A search walks the ids in their order and looks at each: what most sessions
+// match fills a page at once. What few match is looked for among all, in no order, by what the catalogue knows
+// and by what the records' bytes hold, and only what is left is put in order and decoded. Either way the event
+// loop gets its turn every few milliseconds, so that a million sessions are searched without a stall.
 import { SESSION_PAGE_DEFAULT, type SessionQuery } from "@holdfast/api";
-import {
-  type Address,
-  HoldfastError,
-  type Needle,
-  needleOfAddress,
-  needleOfNumber,
-  parseAddress,
-  protocolOf,
-  type Service,
-  type ServiceId,
-  type SessionEnvelope,
-  type SessionId,
-  type VipOwnership,
-} from "@holdfast/model";
-import { parseEndpointKey } from "../services/specification.ts";
-import type { SessionOrder } from "./order.ts";
-import type { KnownSession, SessionTables, ShownSession } from "./tables.ts";
+import { HoldfastError, type Needle, type SessionId } from "@holdfast/model";
+import type { KnownFacts } from "./catalogue.ts";
+import { type Filter, type FilterSources, filterOf } from "./filters.ts";
+import { SessionOrder } from "./order.ts";
+import type { SessionTables, ShownSession } from "./tables.ts";
 
 /** How long one turn of the event loop may walk, ms, and how often the clock is looked at. */
 const TURN_MS = 2;
 const CLOCK_PERIOD_COUNT = 32;
+/**
+ * Ids walked in order before the rest is sorted out without order, and their number for each session of the
+ * page. So long a walk costs some milliseconds; what it did not fill is rare among the rest as well, since
+ * ids are hashes.
+ */
+const WALK_COUNT = 8_192;
+const WALK_COUNT_PER_SESSION = 64;
+/** Sessions whose facts one step looks at. */
+const FACTS_STEP_COUNT = 4_096;
 
-export interface SearchSources {
-  readonly sessions: Pick<SessionTables, "get" | "maySpeakOf" | "foreign">;
+export interface SearchSources extends FilterSources {
+  readonly sessions: Pick<SessionTables, "get" | "maySpeakOf" | "speakingOf" | "foreign">;
   readonly catalogue: {
-    readonly order: SessionOrder;
-    /** Without looking into a session; without this every one is looked into. */
-    knownOf?(id: SessionId): { readonly phase: string; readonly service: ServiceId } | undefined;
+    readonly order: Pick<SessionOrder, "after">;
+    knownOf(id: SessionId): KnownFacts | undefined;
+    facts(): Iterable<readonly [SessionId, KnownFacts]>;
   };
-  readonly services: () => readonly Service[];
-  readonly ownershipOf: (vip: string) => VipOwnership | undefined;
-  readonly memberNumberOf: (nameOrNumber: string) => number | undefined;
 }
 
 export interface SearchPage {
@@ -42,34 +37,118 @@ export interface SearchPage {
   readonly next: string | undefined;
 }
 
-const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+const walkCountOf = (limit: number) => Math.max(WALK_COUNT, limit * WALK_COUNT_PER_SESSION);
 
+/** `walkCount`: ids that are walked in order first. Throws what `filterOf` throws, CURSOR_INVALID. */
 export async function searchSessions(
   query: Partial<SessionQuery>,
   sources: SearchSources,
+  walkCount = walkCountOf(query.limit ?? SESSION_PAGE_DEFAULT),
 ): Promise<SearchPage> {
-  const filter = filterOf(query, sources);
   const limit = query.limit ?? SESSION_PAGE_DEFAULT;
-  const found: ShownSession[] = [];
-  const foreign = new Map(
-    [...sources.sessions.foreign()].map((session) => [session.id, { foreign: session }]),
-  );
+  const search = new Search(filterOf(query, sources), limit, sources);
   const after = cursorId(query.cursor);
-  let seen = 0;
-  let turnedAtMs = performance.now();
-  let last: SessionId | undefined;
-  for (const id of merged(sources.catalogue.order.after(after), idsAfter(foreign.keys(), after))) {
-    if (found.length === limit) return { found, next: cursorText(last as string) };
-    if (++seen % CLOCK_PERIOD_COUNT === 0 && performance.now() - turnedAtMs > TURN_MS) {
-      await turn();
-      turnedAtMs = performance.now();
-    }
-    const shown = foreign.get(id) ?? (filter.mayMatch(id) ? sources.sessions.get(id) : undefined);
-    if (shown === undefined || !filter.matches(shown)) continue;
-    found.push(shown);
-    last = id;
+  const isDone = await search.walk(sources.catalogue.order, after, walkCount);
+  if (!isDone) await search.walk(await search.sortedOut(), search.last ?? after);
+  return search.page();
+}
+
+class Search {
+  /** The last id that was looked at. */
+  last: SessionId | undefined;
+  readonly #filter: Filter;
+  readonly #limit: number;
+  readonly #sources: SearchSources;
+  readonly #foreign: ReadonlyMap<SessionId, ShownSession>;
+  readonly #found: { readonly id: SessionId; readonly shown: ShownSession }[] = [];
+  #isFull = false;
+  #turnedAtMs = performance.now();
+
+  constructor(filter: Filter, limit: number, sources: SearchSources) {
+    this.#filter = filter;
+    this.#limit = limit;
+    this.#sources = sources;
+    this.#foreign = new Map(
+      [...sources.sessions.foreign()].map((session) => [session.id, { foreign: session }]),
+    );
   }
-  return { found, next: undefined };
+
+  page(): SearchPage {
+    const found = this.#found.map(({ shown }) => shown);
+    return { found, next: this.#isFull ? cursorText(this.#found.at(-1)?.id as SessionId) : undefined };
+  }
+
+  /**
+   * false: it has seen `countMax` ids, the page is not full, and what is left can be sorted out without being
+   * decoded.
+   */
+  async walk(
+    order: Pick<SessionOrder, "after">,
+    after: SessionId | undefined,
+    countMax = Number.POSITIVE_INFINITY,
+  ): Promise<boolean> {
+    const sortsOut = this.#filter.asksOfFacts || this.#filter.needles.length > 0;
+    let seen = 0;
+    for (const id of merged(order.after(after), idsAfter(this.#foreign.keys(), after))) {
+      if (this.#found.length === this.#limit) {
+        this.#isFull = true;
+        return true;
+      }
+      if (sortsOut && seen === countMax) return false;
+      if (++seen % CLOCK_PERIOD_COUNT === 0) await this.#turn();
+      this.last = id;
+      const shown = this.#foreign.get(id) ?? this.#look(id);
+      if (shown !== undefined && this.#filter.matches(shown)) this.#found.push({ id, shown });
+    }
+    return true;
+  }
+
+  /** All ids that may match. */
+  async sortedOut(): Promise<SessionOrder> {
+    const { needles } = this.#filter;
+    const rest = new SessionOrder();
+    for (const ids of needles.length > 0 ? this.#speaking(needles) : this.#ofFacts()) {
+      for (const id of ids) rest.add(id);
+      await this.#turn();
+    }
+    return rest;
+  }
+
+  *#speaking(needles: readonly Needle[]): Generator<readonly SessionId[]> {
+    for (const ids of this.#sources.sessions.speakingOf(needles))
+      yield this.#filter.asksOfFacts ? ids.filter((id) => this.#mayMatch(id)) : ids;
+  }
+
+  *#ofFacts(): Generator<readonly SessionId[]> {
+    let ids: SessionId[] = [];
+    let seen = 0;
+    for (const [id, facts] of this.#sources.catalogue.facts()) {
+      if (this.#filter.mayMatch(facts)) ids.push(id);
+      if (++seen % FACTS_STEP_COUNT !== 0) continue;
+      yield ids;
+      ids = [];
+    }
+    yield ids;
+  }
+
+  #look(id: SessionId): ShownSession | undefined {
+    const { needles, asksOfFacts } = this.#filter;
+    const { sessions } = this.#sources;
+    if (asksOfFacts && !this.#mayMatch(id)) return undefined;
+    return needles.length === 0 || sessions.maySpeakOf(id, needles) ? sessions.get(id) : undefined;
+  }
+
+  #mayMatch(id: SessionId): boolean {
+    const facts = this.#sources.catalogue.knownOf(id);
+    return facts !== undefined && this.#filter.mayMatch(facts);
+  }
+
+  /** Others' turn, when this one has been long. */
+  async #turn(): Promise<void> {
+    if (performance.now() - this.#turnedAtMs < TURN_MS) return;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    this.#turnedAtMs = performance.now();
+  }
 }
 
 function idsAfter(ids: Iterable<SessionId>, cursor: SessionId | undefined): SessionId[] {
@@ -96,131 +175,4 @@ function cursorId(cursor: string | undefined): SessionId | undefined {
   const text = Buffer.from(cursor, "base64url").toString("latin1");
   if (!text.startsWith("1 ") || text.length < 3) throw new HoldfastError("CURSOR_INVALID");
   return text.slice(2);
-}
-
-interface Filter {
-  /** Of a session of the table: false, it surely does not match; nothing is decoded. */
-  mayMatch(id: SessionId): boolean;
-  matches(shown: ShownSession): boolean;
-}
-
-/** What a query asks for, as it gathers. */
-class Filters implements Filter {
-  readonly #needles: Needle[] = [];
-  /** Of the envelope. */
-  readonly #tests: ((envelope: Omit<SessionEnvelope, "end">) => boolean)[] = [];
-  /** Of the body, as its kind tells; one that is not understood passes none. */
-  readonly #bodyTests: ((known: KnownSession) => boolean)[] = [];
-  readonly #sources: SearchSources;
-  #services: ReadonlySet<ServiceId> | undefined;
-  #phase: string | undefined;
-
-  constructor(sources: SearchSources) {
-    this.#sources = sources;
-  }
-
-  ofServices(wanted: Iterable<ServiceId>): void {
-    const ids = new Set(wanted);
-    const before = this.#services;
-    this.#services = new Set([...ids].filter((id) => before?.has(id) !== false));
-    this.#tests.push((record) => ids.has(record.serviceId));
-  }
-
-  ofPhase(phase: string): void {
-    this.#phase = phase;
-    this.#bodyTests.push(({ kind, record }) => kind.phaseOf(record) === phase);
-  }
-
-  /** `needles`: what the bytes of each record hold that passes. */
-  add(test: (envelope: Omit<SessionEnvelope, "end">) => boolean, ...needles: readonly Needle[]): void {
-    this.#tests.push(test);
-    this.#needles.push(...needles);
-  }
-
-  addOfBody(test: (known: KnownSession) => boolean, ...needles: readonly Needle[]): void {
-    this.#bodyTests.push(test);
-    this.#needles.push(...needles);
-  }
-
-  mayMatch(id: SessionId): boolean {
-    const { sessions, catalogue } = this.#sources;
-    const asks = this.#services !== undefined || this.#phase !== undefined;
-    if (asks && catalogue.knownOf !== undefined) {
-      const known = catalogue.knownOf(id);
-      if (known === undefined || this.#services?.has(known.service) === false) return false;
-      if (this.#phase !== undefined && known.phase !== this.#phase) return false;
-    }
-    return this.#needles.length === 0 || sessions.maySpeakOf(id, this.#needles);
-  }
-
-  matches(shown: ShownSession): boolean {
-    if ("foreign" in shown)
-      return this.#bodyTests.length === 0 && this.#tests.every((test) => test(shown.foreign));
-    return this.#tests.every((test) => test(shown.record)) && this.#bodyTests.every((test) => test(shown));
-  }
-}
-
-function filterOf(query: Partial<SessionQuery>, sources: SearchSources): Filter {
-  const filters = new Filters(sources);
-  const { service, client, vip, endpoint, natPort, clientPort, tag, phase, owner, member } = query;
-  const protocol = query.protocol && protocolOf(query.protocol);
-  if (protocol !== undefined) filters.add((record) => record.protocol === protocol);
-  const idsOf = (isIt: (each: Service) => boolean) =>
-    sources.services().flatMap((each) => (isIt(each) ? [each.id] : []));
-  if (service !== undefined) {
-    const named = idsOf(({ id, name }) => id === service || name === service);
-    // A service that was deleted may still have sessions.
-    filters.ofServices(named.length === 0 ? [service] : named);
-  }
-  if (vip !== undefined) {
-    const address = parseAddress(vip);
-    filters.ofServices(idsOf(({ vips }) => vips.includes(address)));
-  }
-  if (owner !== undefined)
-    filters.ofServices(idsOf(({ vips }) => vips.some((each) => sources.ownershipOf(each)?.owner === owner)));
-  if (client !== undefined) {
-    const address: Address = parseAddress(client);
-    filters.addOfBody(({ kind, record }) => kind.clientsOf(record).has(address), needleOfAddress(address));
-  }
-  if (endpoint !== undefined) filterByEndpoint(filters, endpoint);
-  if (natPort !== undefined)
-    filters.addOfBody(
-      ({ kind, record }) => kind.natPortsOf(record).some((held) => held.natPort === natPort),
-      needleOfNumber(natPort, 2),
-    );
-  if (clientPort !== undefined)
-    filters.add((envelope) => envelope.clientPort === clientPort, needleOfNumber(clientPort, 2));
-  if (tag !== undefined) {
-    const wanted = Number.parseInt(tag.replace(/^0x/, ""), 16);
-    filters.addOfBody(({ kind, record }) => kind.hasTag(record, wanted), needleOfNumber(wanted, 4));
-  }
-  if (phase !== undefined) filters.ofPhase(phase);
-  if (member !== undefined) {
-    const number = sources.memberNumberOf(member);
-    if (number === undefined) throw new HoldfastError("MEMBER_NOT_FOUND", { member });
-    filters.addOfBody(({ kind, record }) => kind.shownPort(record)?.member === number);
-  }
-  return filters;
-}
-
-function filterByEndpoint(filters: Filters, endpoint: string): void {
-  const wanted = parseEndpointKey(endpoint);
-  if (wanted === undefined)
-    throw new HoldfastError("REQUEST_INVALID", {
-      reason: `'${endpoint}' is not an endpoint`,
-      remedy: "Write ADDRESS, or ADDRESS:PORT ([ADDRESS]:PORT for IPv6).",
-    });
-  const { address, port } = wanted;
-  filters.addOfBody(
-    ({ kind, record }) => {
-      const held = kind.shownPort(record);
-      return (
-        held !== undefined &&
-        (held.endpoint === address || held.endpointAddresses?.includes(address) === true) &&
-        (port === undefined || held.endpointPort === port)
-      );
-    },
-    needleOfAddress(address),
-    ...(port === undefined ? [] : [needleOfNumber(port, 2)]),
-  );
 }

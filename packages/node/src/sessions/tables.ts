@@ -53,6 +53,11 @@ export class SessionTables {
     return this.all.some((table) => table.maySpeakOf(id, needles));
   }
 
+  /** Ids of all that may speak of every needle, in no order, a step at a time. */
+  *speakingOf(needles: readonly Needle[]): Generator<readonly SessionId[]> {
+    for (const table of this.all) yield* table.speakingOf(needles);
+  }
+
   /** Of protocols that this version does not know, in no order. */
   foreign(): Iterable<ForeignSession> {
     return this.#foreign();

@@ -168,6 +168,8 @@ export function addSession(
     readonly endpoint: Address;
     readonly natPort: number;
     readonly phase?: Phase;
+    /** Default 77. */
+    readonly endpointTag?: number;
   },
 ): SessionId {
   const { client, clientPort, natPort } = options;
@@ -179,7 +181,7 @@ export function addSession(
     endpoint: options.endpoint,
     endpointPort: options.port,
     natPort,
-    endpointTag: 77,
+    endpointTag: options.endpointTag ?? 77,
     endpointAddresses: [],
     echoed: true,
   };
