@@ -1,7 +1,7 @@
 // What members tell of themselves when one of them is asked for the whole cluster.
 import { type MemberReport, MemberReportSchema } from "@holdfast/api";
 import type { Clock } from "@holdfast/model";
-import { Value } from "typebox/value";
+import { checkOf } from "../checks.ts";
 import type { ClusterLink } from "./link.ts";
 import type { MemberDirectory } from "./members.ts";
 
@@ -14,6 +14,8 @@ const OWN_FRESH_MS = 200;
 const LEARN_AGAIN_MS = 1_000;
 /** Bytes of a report that is read. */
 const REPORT_SIZE_MAX = 512 * 1024;
+
+const isReport = checkOf(MemberReportSchema);
 
 export interface HeardReport {
   readonly report: MemberReport;
@@ -95,7 +97,7 @@ function decode(bytes: Uint8Array, member: string): MemberReport | undefined {
   if (bytes.length > REPORT_SIZE_MAX) return undefined;
   try {
     const report: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return Value.Check(MemberReportSchema, report) && report.member === member ? report : undefined;
+    return isReport(report) && report.member === member ? report : undefined;
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { TAKE_OVER_KEPT_COUNT_MAX, type TakeOver, TakeOverSchema } from "@holdfast/api";
 import type { Address, Clock, Timer } from "@holdfast/model";
-import { Value } from "typebox/value";
+import { checkOf } from "../checks.ts";
 import type { Cursor } from "./cursor.ts";
 import type { LogEntry } from "./replicated-log.ts";
 
@@ -157,7 +157,9 @@ export class TakeOverWatch {
 
 const tenth = (ms: number) => Math.round(ms * 10) / 10;
 
+const hasForm = checkOf(TakeOverSchema);
+
 /** Another member's word. */
 export function isTakeOver(value: unknown): value is TakeOver {
-  return Value.Check(TakeOverSchema, value) && JSON.stringify(value).length < 1_000;
+  return hasForm(value) && JSON.stringify(value).length < 1_000;
 }

@@ -1,7 +1,7 @@
 // The events of all members.
 import { EventSchema } from "@holdfast/api";
 import { type Clock, MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
-import { Value } from "typebox/value";
+import { checkOf } from "../checks.ts";
 import type { ClusterLink } from "../cluster/link.ts";
 import { ReplicatedLog } from "../cluster/replicated-log.ts";
 import type { EventBody, EventBus } from "./bus.ts";
@@ -10,6 +10,8 @@ import type { EventBody, EventBus } from "./bus.ts";
 export const EVENT_KEPT_COUNT_MAX = 1024;
 /** Characters of an event in JSON that is taken from another member. */
 const EVENT_SIZE_MAX = 4_096;
+
+const isEvent = checkOf(EventSchema);
 
 export function createEventLog(
   own: { readonly number: number },
@@ -25,7 +27,7 @@ export function createEventLog(
     keptCountMax: EVENT_KEPT_COUNT_MAX,
     isValue: (value, origin): value is EventBody =>
       origin < MEMBER_NUMBER_COUNT_MAX &&
-      Value.Check(EventSchema, { id: "0", ...(value as object) }) &&
+      isEvent({ id: "0", ...(value as object) }) &&
       JSON.stringify(value).length <= EVENT_SIZE_MAX,
   });
   events.subscribe((event) => log.append(event));
