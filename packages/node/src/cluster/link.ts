@@ -13,7 +13,7 @@ import {
   SessionView,
 } from "@holdfast/model";
 import { type Applicant, CAPABILITIES, type Listing, type MemberTls, type Revocation } from "@holdfast/sync";
-import type { ReplicationMetrics } from "../metrics/registry.ts";
+import type { ReplicationMetrics } from "../metrics/sources.ts";
 import { type ConfigurationStore, createLocalConfigurationStore } from "../services/store.ts";
 import { SessionTables } from "../sessions/tables.ts";
 

@@ -3,7 +3,7 @@ import type { DataPlaneStatus, PathCounters } from "@holdfast/api";
 import type { PortBooks, ProbedEndpoint, VerdictChange } from "@holdfast/forwarder";
 import type { Address, MemberName, Service, SessionEnvelope, SessionId } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
-import type { Totals } from "../metrics/registry.ts";
+import type { Totals } from "../metrics/sources.ts";
 
 /** A VIP as the fast path treats it. */
 export interface VipTreatment {

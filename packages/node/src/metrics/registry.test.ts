@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createMetrics, type MetricSources } from "./registry.ts";
+import { createMetrics } from "./registry.ts";
+import type { MetricSources } from "./sources.ts";
 import { quietSources } from "./testing/quiet-sources.ts";
 
 test("the first scrape tells how the links are, asked once, and the next one how they are then", async () => {

@@ -1,6 +1,6 @@
 // A node of which nothing is to be measured: tests replace what they look at.
 import { fakeNode } from "../../api/testing/fake-node.ts";
-import type { MetricSources } from "../registry.ts";
+import type { MetricSources } from "../sources.ts";
 
 export function quietSources(): MetricSources {
   const { sources } = fakeNode();
