@@ -96,7 +96,7 @@ async function askAll(count: number): Promise<Answers> {
   return answers;
 }
 
-/** The longest turn of the event loop, ms of the thread's processor time: others on the machine do not count. */
+/** The longest turn of the event loop, ms of processor time: others on the machine do not count. */
 function watchTurns(): { stop(): number } {
   let longestUs = 0;
   let isStopped = false;

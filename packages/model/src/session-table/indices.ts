@@ -1,6 +1,6 @@
 // What a session is found by, as hashes, and putting them into an index as a record changes.
 import type { Address } from "../address.ts";
-import { samePlace } from "../place.ts";
+import { endpointKey, samePlace } from "../place.ts";
 import type { Protocol, ServiceId } from "../service.ts";
 import type { Addresses, HeldPort, SessionKind } from "../session/kind.ts";
 import type { SessionEnvelope, Tag } from "../session/record.ts";
@@ -56,6 +56,36 @@ export function hasSamePlaces(a: readonly HeldPort[], b: readonly HeldPort[]): b
     if (ours !== theirs && !samePlace(ours, theirs)) return false;
   }
   return true;
+}
+
+/**
+ * Endpoint number of a session that holds NAT ports at several endpoints, or more endpoints than have
+ * numbers.
+ */
+export const SEVERAL_ENDPOINTS = 0xffff;
+
+/** Numbers of endpoints, given as they come. */
+export class EndpointNumbers {
+  readonly #numbers = new Map<string, number>();
+
+  find(address: Address, port: number): number | undefined {
+    return this.#numbers.get(endpointKey({ address, port }));
+  }
+
+  /** Of the one at which all of these ports are. */
+  of(ports: readonly HeldPort[]): number {
+    const [first] = ports;
+    if (first === undefined) return SEVERAL_ENDPOINTS;
+    const { endpoint, endpointPort } = first;
+    if (ports.some((c) => c.endpoint !== endpoint || c.endpointPort !== endpointPort))
+      return SEVERAL_ENDPOINTS;
+    const known = this.find(endpoint, endpointPort);
+    if (known !== undefined) return known;
+    if (this.#numbers.size >= SEVERAL_ENDPOINTS) return SEVERAL_ENDPOINTS;
+    const number = this.#numbers.size;
+    this.#numbers.set(endpointKey({ address: endpoint, port: endpointPort }), number);
+    return number;
+  }
 }
 
 export function reindex(

@@ -2,7 +2,7 @@
 // and by NAT port. The view joins; whoever replicates listens to `onLocal` and feeds `joinRemote` and
 // `forget`.
 import type { Address } from "../address.ts";
-import { endpointKey, samePlace } from "../place.ts";
+import { samePlace } from "../place.ts";
 import { PROTOCOL_SCTP, type Protocol, type ServiceId } from "../service.ts";
 import { compareEnds, isIdentified } from "../session/join.ts";
 import type { DeltaOf, HeldPort, SessionKind } from "../session/kind.ts";
@@ -12,12 +12,14 @@ import type { Origin, SessionChange, SessionQuestion, SessionTable } from "../se
 import {
   clientHash,
   clientHashesOf,
+  EndpointNumbers,
   hasSameClients,
   hasSamePlaces,
   isOnlyEnded,
   natPortHash,
   natPortHashesOf,
   reindex,
+  SEVERAL_ENDPOINTS,
   tagHash,
 } from "./indices.ts";
 import type { Needle } from "./needle.ts";
@@ -47,11 +49,6 @@ export type LocalListener<R extends SessionEnvelope = SessionRecord> = (
 /** Flags of a slot. */
 const IDENTIFIED = 1;
 const ENDED = 2;
-/**
- * Endpoint number of a session that holds NAT ports at several endpoints, or more endpoints than have
- * numbers.
- */
-const SEVERAL_ENDPOINTS = 0xffff;
 
 export class SessionView<R extends SessionEnvelope = SessionRecord> implements SessionTable<R> {
   readonly kind: SessionKind<R>;
@@ -62,7 +59,7 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
   /** By slot. */
   #flags = new Uint8Array(INITIAL_SLOT_COUNT);
   #endpoints = new Uint16Array(INITIAL_SLOT_COUNT);
-  readonly #endpointNumbers = new Map<string, number>();
+  readonly #endpointNumbers = new EndpointNumbers();
   readonly #listeners = new Set<(change: SessionChange<R>) => void>();
   readonly #localListeners = new Set<LocalListener<R>>();
   readonly #changes: SessionChange<R>[] = [];
@@ -154,7 +151,7 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
    * there are.
    */
   *byEndpoint(endpoint: Address, endpointPort: number): Generator<R> {
-    const number = this.#endpointNumbers.get(endpointKey({ address: endpoint, port: endpointPort }));
+    const number = this.#endpointNumbers.find(endpoint, endpointPort);
     for (let slot = 0; slot < this.#store.slotCount; slot++) {
       const held = this.#endpoints[slot];
       if (!this.#is(slot, IDENTIFIED) || (held !== number && held !== SEVERAL_ENDPOINTS)) continue;
@@ -330,7 +327,7 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
           natPortHashesOf(record.protocol, portsBefore),
           natPortHashesOf(record.protocol, ports),
         );
-        this.#endpoints[slot] = this.#endpointNumberOf(ports);
+        this.#endpoints[slot] = this.#endpointNumbers.of(ports);
       }
       const tags = wasShown ? kind.tagsOf(previous).map(tagHash) : [];
       reindex(this.#byEndpointTag, slot, tags, kind.tagsOf(record).map(tagHash));
@@ -345,21 +342,6 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
     reindex(this.#byClient, slot, clientHashesOf(record, kind.clientsOf(record)), []);
     reindex(this.#byNatPort, slot, natPortHashesOf(record.protocol, kind.natPortsOf(record)), []);
     reindex(this.#byEndpointTag, slot, kind.tagsOf(record).map(tagHash), []);
-  }
-
-  #endpointNumberOf(ports: readonly HeldPort[]): number {
-    const [first] = ports;
-    if (first === undefined) return SEVERAL_ENDPOINTS;
-    const { endpoint, endpointPort } = first;
-    if (ports.some((c) => c.endpoint !== endpoint || c.endpointPort !== endpointPort))
-      return SEVERAL_ENDPOINTS;
-    const key = endpointKey({ address: endpoint, port: endpointPort });
-    const known = this.#endpointNumbers.get(key);
-    if (known !== undefined) return known;
-    if (this.#endpointNumbers.size >= SEVERAL_ENDPOINTS) return SEVERAL_ENDPOINTS;
-    const number = this.#endpointNumbers.size;
-    this.#endpointNumbers.set(key, number);
-    return number;
   }
 
   #grow(slot: number): void {
