@@ -162,6 +162,8 @@ export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
   "exchanges-begun": "First datagrams of clients' ports that were given an endpoint.",
   "resets-sent":
     "TCP resets that were made here: connections that an operator took away, and that nobody knows.",
+  "proxy-headers-sent":
+    "Headers of the PROXY protocol that endpoints were sent; more than connections: some were sent again.",
   "syns-into-connections":
     "SYNs into open TCP connections that were let through to the endpoint, which judges them (RFC 5961).",
   "mss-clamped":

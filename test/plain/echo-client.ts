@@ -25,6 +25,7 @@ const report = {
   /** Longest silence between a question and its answer, ms. */
   tcpGapMs: 0,
   udpGapMs: 0,
+  ports: [] as number[],
 };
 
 function connect(number: number): void {
@@ -38,6 +39,7 @@ function connect(number: number): void {
   };
   socket.on("connect", () => {
     report.connected += 1;
+    report.ports.push(socket.localPort ?? 0);
     ask();
   });
   socket.on("data", (bytes) => {

@@ -1,11 +1,37 @@
-// An echo of TCP and UDP at one port of every address of this host: what comes goes back.
+// An echo of TCP and UDP at one port of every address of this host: what comes goes back. With `proxy` as
+// its second word each TCP connection has to begin with a header of the PROXY protocol, version 2; who it
+// names is written out, a line each, and a connection without one is reset.
 import { createSocket } from "node:dgram";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 
-const port = Number(process.argv[2]);
+const [, , portText, mode] = process.argv;
+const port = Number(portText);
+const SIGNATURE = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
+
+/** Reads the header as nginx does: of IPv4 alone, exact, from the first byte on. */
+function begin(socket: Socket): void {
+  let received = Buffer.alloc(0);
+  const onData = (part: Buffer) => {
+    received = Buffer.concat([received, part]);
+    if (received.length < 16) return;
+    const size = 16 + received.readUInt16BE(14);
+    const isHeader = received.subarray(0, 12).equals(SIGNATURE) && received.readUInt16BE(12) === 0x2111;
+    if (!isHeader || size !== 28) return void socket.resetAndDestroy();
+    if (received.length < size) return;
+    socket.off("data", onData);
+    const place = (at: number, portAt: number) =>
+      `${[...received.subarray(at, at + 4)].join(".")}:${received.readUInt16BE(portAt)}`;
+    process.stdout.write(`client ${place(16, 24)} to ${place(20, 26)}\n`);
+    socket.write(received.subarray(size));
+    socket.pipe(socket);
+  };
+  socket.on("data", onData);
+}
+
 const server = createServer({ noDelay: true }, (socket) => {
   socket.on("error", () => {});
-  socket.pipe(socket);
+  if (mode === "proxy") begin(socket);
+  else socket.pipe(socket);
 });
 const datagrams = createSocket("udp4");
 datagrams.on("message", (bytes, from) => datagrams.send(bytes, from.port, from.address));

@@ -20,6 +20,8 @@ export interface EchoReport {
   readonly lost: number;
   readonly tcpGapMs: number;
   readonly udpGapMs: number;
+  /** The client's own, of TCP. */
+  readonly ports: readonly number[];
 }
 
 const script = (name: string) => fileURLToPath(new URL(`./${name}`, import.meta.url));
@@ -61,31 +63,37 @@ export interface PlainSceneOptions extends ClusterOptions {
   readonly tcpCount: number;
   readonly udpCount: number;
   readonly pauseMs?: number;
+  /** The service of TCP says so, and its endpoints expect the header. */
+  readonly proxyProtocol?: boolean;
 }
 
 export class PlainScene {
   readonly cluster: Cluster;
   readonly client: EchoClient;
+  /** What the endpoints' servers wrote out, lines. */
+  readonly told: readonly string[];
 
-  private constructor(cluster: Cluster, client: EchoClient) {
+  private constructor(cluster: Cluster, client: EchoClient, told: readonly string[]) {
     this.cluster = cluster;
     this.client = client;
+    this.told = told;
   }
 
   static async play(options: PlainSceneOptions, story: (scene: PlainScene) => Promise<void>): Promise<void> {
-    const { tcpCount, udpCount, pauseMs = 100, ...rest } = options;
+    const { tcpCount, udpCount, pauseMs = 100, proxyProtocol = false, ...rest } = options;
+    const told: string[] = [];
     const cluster = new Cluster({ members: 3, clients: [1], vips: [VIP], ...rest, withService: false });
     try {
-      for (const host of cluster.endpoints) await startEcho(host.spawn(...echoOf()));
+      for (const host of cluster.endpoints) await startEcho(host.spawn(...echoOf(proxyProtocol)), told);
       await cluster.start();
-      await createServices(cluster);
+      await createServices(cluster, proxyProtocol);
       const [host] = cluster.clients;
       if (host === undefined) throw new Error("no client");
       const words = [VIP, PORT, tcpCount, udpCount, pauseMs].map(String);
       const child = host.spawn(process.execPath, [script("echo-client.ts"), ...words]);
       const client = new EchoClient(child);
       await until("all connections", async () => (await client.report()).connected === tcpCount, 60_000, 100);
-      await story(new PlainScene(cluster, client));
+      await story(new PlainScene(cluster, client, told));
     } catch (error) {
       throw withLogs(error, cluster.members);
     } finally {
@@ -118,24 +126,34 @@ async function livingAt(member: Member): Promise<number> {
   return items.reduce((sum, { sessions }) => sum + sessions, 0);
 }
 
-function echoOf(): [string, string[]] {
-  return [process.execPath, [script("echo-server.ts"), String(ENDPOINT_PORT)]];
+function echoOf(proxyProtocol: boolean): [string, string[]] {
+  return [
+    process.execPath,
+    [script("echo-server.ts"), String(ENDPOINT_PORT), ...(proxyProtocol ? ["proxy"] : [])],
+  ];
 }
 
-async function startEcho(child: ChildProcess): Promise<void> {
+async function startEcho(child: ChildProcess, told: string[]): Promise<void> {
   if (child.stdout === null) throw new Error("no output");
-  await once(child.stdout, "data");
+  const lines = createInterface({ input: child.stdout });
+  const ready = once(lines, "line");
+  lines.on("line", (line) => told.push(line));
+  await ready;
 }
 
 /** Two protocols on one port number of one VIP. */
-async function createServices(cluster: Cluster): Promise<void> {
+async function createServices(cluster: Cluster, proxyProtocol: boolean): Promise<void> {
   const [member] = cluster.members;
   const endpoints = cluster.endpoints.map((host) => ({
     address: host.addresses("core")[0],
     port: ENDPOINT_PORT,
   }));
   for (const protocol of ["tcp", "udp"]) {
-    const service = { name: protocol, protocol, vips: [VIP], port: PORT, endpoints };
+    const service = {
+      ...{ name: protocol, protocol, vips: [VIP], port: PORT, endpoints },
+      ...(proxyProtocol && protocol === "tcp" && { proxyProtocol }),
+      ...(proxyProtocol && { healthCheck: { kind: "ping" } }),
+    };
     const { status, body } = (await member?.fetch("POST", "/v1/services", service)) ?? {};
     if (status !== 201) throw new Error(`${protocol}: ${status} ${JSON.stringify(body)}`);
   }

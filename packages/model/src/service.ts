@@ -144,6 +144,8 @@ export interface Service {
   readonly replicate?: ReplicatePolicy;
   /** TCP, UDP: how old a flow is when `long-lived` replicates it, ms. Absent: REPLICATE_AFTER_DEFAULT_MS. */
   readonly replicateAfterMs?: number;
+  /** TCP: the endpoint is told the client's address first (PROXY protocol, version 2). Absent: no. */
+  readonly proxyProtocol?: boolean;
   /** What routers are told of its VIPs, beside what the members' configuration says. */
   readonly announce?: ServiceAnnounce;
   /** Default ENDPOINT_REMOVAL_DEFAULT. */

@@ -7,6 +7,7 @@ export {
   ALLOWED_SOURCES,
   CAPABILITIES,
   CARRIES_UNKNOWN,
+  capabilitiesOf,
   LIST_VOTES,
   MEMBER_LISTS,
   TCP_UDP,

@@ -218,6 +218,13 @@ export const ServiceSpecSchema = Type.Object(
         description: "tcp, udp: how old a flow is when long-lived replicates it, ms; 1000 when absent.",
       }),
     ),
+    proxyProtocol: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          "tcp: whether each connection to an endpoint begins with a header of the PROXY protocol, version 2, that names the client. The endpoint must expect it.",
+      }),
+    ),
     announce: Type.Optional(ServiceAnnounceSchema),
     endpointRemoval: Type.Optional(EndpointRemovalSchema),
   },

@@ -25,6 +25,7 @@ interface CreateOptions {
   readonly idle?: NonNullable<ServiceInput["idle"]>;
   readonly replicate?: ServiceInput["replicate"];
   readonly replicateAfter?: number;
+  readonly proxyProtocol?: boolean;
   readonly natPort?: ServiceInput["natPort"];
   readonly endpointsMayBegin?: boolean;
   readonly peer?: readonly string[];
@@ -197,12 +198,17 @@ function plainInputOf({
   idle,
   replicate,
   replicateAfter,
-}: CreateOptions): Pick<ServiceInput, "protocol" | "idle" | "replicate" | "replicateAfterMs"> {
+  proxyProtocol,
+}: CreateOptions): Pick<
+  ServiceInput,
+  "protocol" | "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol"
+> {
   return {
     ...(protocol !== undefined && { protocol }),
     ...(idle !== undefined && { idle }),
     ...(replicate !== undefined && { replicate }),
     ...(replicateAfter !== undefined && { replicateAfterMs: replicateAfter }),
+    ...(proxyProtocol === true && { proxyProtocol }),
   };
 }
 
@@ -222,6 +228,7 @@ function withFlowOptions(command: Command): Command {
       ]),
     )
     .option("--replicate-after <ms>", "tcp, udp: how old a long-lived flow is", integer)
+    .option("--proxy-protocol", "tcp: tell the endpoint the client's address first (PROXY protocol v2)")
     .addOption(
       new Option("--endpoint-removal <mode>", "what an endpoint does that leaves the list").choices([
         "drain",

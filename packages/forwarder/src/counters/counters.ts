@@ -57,6 +57,7 @@ export const SLOW_PATH_EVENTS = [
   "mss-clamped",
   /** TCP resets that were made here. */
   "resets-sent",
+  "proxy-headers-sent",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];
 

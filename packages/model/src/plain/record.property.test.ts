@@ -30,7 +30,7 @@ const end = fc.record(
 );
 const encodePlain = (record: PlainRecord) => encodeWith(PLAIN_SESSIONS, record);
 const news: fc.Arbitrary<PlainNews> = fc.record(
-  { marks: fc.integer({ min: 0, max: 15 }), activity: fc.integer({ min: 0, max: 3 }), end },
+  { marks: fc.integer({ min: 0, max: 31 }), activity: fc.integer({ min: 0, max: 3 }), end },
   { requiredKeys: [], noNullPrototype: true },
 );
 const address = fc.ipV4();

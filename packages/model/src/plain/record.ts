@@ -11,10 +11,11 @@ import type { End, EndCause, SessionEnvelope, SessionId } from "../session/recor
 
 /**
  * What has been seen, as bits that are only ever set; a join takes all of both.
- * TCP: both ends have spoken (the handshake is done), FINs that the other side acknowledged.
+ * TCP: both ends have spoken (the handshake is done), FINs that the other side acknowledged, and with PROXY
+ * protocol that the endpoint has its header.
  * UDP: the endpoint has spoken; the client has spoken after that.
  */
-export const MARK = { answered: 1, finUp: 2, finDown: 4, lively: 8 } as const;
+export const MARK = { answered: 1, finUp: 2, finDown: 4, lively: 8, introduced: 16 } as const;
 export const MARKS_MAX = 0xffff;
 
 /** Of its end `epochSeen` is the marks that it saw; `phaseSeen` says nothing. */

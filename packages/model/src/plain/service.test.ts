@@ -22,6 +22,12 @@ describe("what services of TCP and UDP say", () => {
     assert.match(protocolProblem({ ...tcp, natPort: "require" }) ?? "", /natPort/);
     assert.match(protocolProblem({ ...tcp, replicate: "sometimes" }) ?? "", /always, long-lived, never/);
     assert.match(protocolProblem({ ...tcp, replicateAfterMs: -1 }) ?? "", /replicateAfterMs/);
+    assert.equal(protocolProblem({ ...tcp, proxyProtocol: true }), undefined);
+    assert.match(protocolProblem({ ...tcp, proxyProtocol: 1 }) ?? "", /true or false/);
+    for (const protocol of [PROTOCOL_UDP, PROTOCOL_SCTP]) {
+      assert.match(protocolProblem({ protocol, proxyProtocol: true }) ?? "", /proxyProtocol is of tcp/);
+      assert.equal(protocolProblem({ protocol, proxyProtocol: false }), undefined);
+    }
     assert.equal(protocolProblem({ ...tcp, replicate: "never", replicateAfterMs: 0, peers: [] }), undefined);
     assert.match(protocolProblem({ protocol: PROTOCOL_SCTP, replicate: "never" }) ?? "", /always replicated/);
     assert.match(protocolProblem({ protocol: 47 }) ?? "", /sctp, tcp or udp/);

@@ -1,6 +1,13 @@
 // What services of TCP and UDP say beside what all say: times, and which of their flows other members know.
 import type { HealthCheck } from "../health-check.ts";
-import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP, type Protocol, type Service } from "../service.ts";
+import {
+  PROTOCOL_SCTP,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  type Protocol,
+  protocolName,
+  type Service,
+} from "../service.ts";
 
 /**
  * Seconds without a packet in either direction until a flow is forgotten.
@@ -64,13 +71,25 @@ export function canonicalIdle({ establishedS, transitoryS, flowS, oneShotS }: Pl
 
 type Said = { readonly protocol: Protocol } & Partial<
   Record<
-    "idle" | "replicate" | "replicateAfterMs" | "endpointsMayBegin" | "peers" | "natPort" | "healthCheck",
+    | "idle"
+    | "replicate"
+    | "replicateAfterMs"
+    | "proxyProtocol"
+    | "endpointsMayBegin"
+    | "peers"
+    | "natPort"
+    | "healthCheck",
     unknown
   >
 >;
 
 /** Why what a service says does not fit its protocol, for operators; undefined when it does. */
 export function protocolProblem(said: Said): string | undefined {
+  const { protocol, proxyProtocol } = said;
+  if (proxyProtocol !== undefined && typeof proxyProtocol !== "boolean")
+    return "proxyProtocol must be true or false";
+  if (proxyProtocol === true && protocol !== PROTOCOL_TCP)
+    return `proxyProtocol is of tcp: ${protocolName(protocol)} has no stream that its header could begin`;
   return isPlain(said.protocol) ? plainProblem(said) : sctpProblem(said);
 }
 

@@ -42,6 +42,7 @@ export function serviceAfter(
       ...idleFields(rule),
       ...(rule.allowedSources !== undefined && { allowedSources: [...rule.allowedSources] }),
       ...(rule.healthCheck !== undefined && { healthCheck: rule.healthCheck }),
+      ...(rule.proxyProtocol !== undefined && { proxyProtocol: rule.proxyProtocol }),
     }),
     endpoints,
   };
@@ -58,12 +59,15 @@ function forgotten(rule: ParsedRule, deleted: Service | undefined): ServiceSpec 
     ...idleFields(rule),
     ...(rule.allowedSources !== undefined && { allowedSources: [...rule.allowedSources] }),
     ...(rule.healthCheck !== undefined && { healthCheck: rule.healthCheck }),
+    ...(rule.proxyProtocol === true && { proxyProtocol: true }),
   }).value;
   if (deleted === undefined) return fresh;
   const { healthCheck: _, ...kept } = specOf(deleted);
   const { name, vips, selection, idleTimeoutS, idle, allowedSources = [], healthCheck } = fresh;
+  const { proxyProtocol = false } = fresh;
   return {
     ...kept,
+    ...(rule.protocol === "tcp" && { proxyProtocol }),
     ...{ name, vips, selection, idleTimeoutS, allowedSources },
     ...(idle !== undefined && { idle }),
     ...(healthCheck !== undefined && { healthCheck }),

@@ -51,6 +51,7 @@ export function ruleView(
         monitor: true,
         inactiveTimeOut: idleSecondsOf(service),
         block: posted.block,
+        proxyprotocolv2: service.proxyProtocol,
         managed: posted.managed,
         ...ruleProbeView(service.healthCheck),
         name: service.name === service.id ? "" : service.name,

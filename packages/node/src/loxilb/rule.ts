@@ -81,6 +81,7 @@ export interface ParsedRule {
   readonly idleTimeoutS: number | undefined;
   readonly allowedSources: readonly string[] | undefined;
   readonly healthCheck: HealthCheck | undefined;
+  readonly proxyProtocol: boolean | undefined;
   readonly posted: Partial<PostedFields>;
   /**
    * Everything that a client fills with zero is zero: `loxicmd apply` posts addresses and endpoints alone.
@@ -144,6 +145,7 @@ export function parseRule(body: unknown): ParsedRule {
     block === 0 &&
     name === "" &&
     healthCheck === undefined &&
+    !flagOf(service, "proxyprotocolv2") &&
     !bgp &&
     !managed &&
     !flagOf(service, "monitor");
@@ -160,6 +162,10 @@ export function parseRule(body: unknown): ParsedRule {
     idleTimeoutS,
     allowedSources: parseSources(rule),
     healthCheck,
+    proxyProtocol:
+      protocol === "tcp" && hasKey(service, "proxyprotocolv2")
+        ? flagOf(service, "proxyprotocolv2")
+        : undefined,
     posted: {
       ...(hasKey(service, "mode") && { mode }),
       ...(hasKey(service, "bgp") && { bgp }),
@@ -238,7 +244,8 @@ function refuseOthers(service: Folded, protocol: string, port: number): void {
   const host = textOf(service, "host");
   if (host !== "" && host !== "any") throw new Refusal("a host URL is layer 7: not offered");
   if (textOf(service, "path_prefix") !== "") throw new Refusal("a path prefix is layer 7: not offered");
-  if (flagOf(service, "proxyprotocolv2")) throw new Refusal("proxy protocol is not offered");
+  if (flagOf(service, "proxyprotocolv2") && protocol !== "tcp")
+    throw new Refusal(`proxy protocol is not offered for ${protocol}: its header begins a stream of TCP`);
   if (flagOf(service, "egress")) throw new Refusal("egress rules are not offered");
   if (flagOf(service, "snat")) throw new Refusal("snat rules are not offered");
   if (textOf(service, "privateIP") !== "")

@@ -34,6 +34,7 @@ export const FIELDS = [
   "replicate",
   "replicateAfterMs",
   "allowedSources",
+  "proxyProtocol",
 ] as const satisfies readonly (keyof Service)[];
 
 /**

@@ -8,7 +8,6 @@ import {
   type ConfigurationChange,
   EMPTY_ADDRESS_BOOK,
   HoldfastError,
-  isPlain,
   type MemberName,
   placedVips,
   type Service,
@@ -16,7 +15,7 @@ import {
   serviceIdOf,
   systemClock,
 } from "@holdfast/model";
-import { ALLOWED_SOURCES, TCP_UDP } from "@holdfast/sync";
+import { capabilitiesOf } from "@holdfast/sync";
 import { namedAfter, planFile, same, sameVips } from "./file-source.ts";
 import { type Farewell, replaced } from "./removal.ts";
 import { checkServices } from "./rules.ts";
@@ -111,17 +110,12 @@ const NO_SESSIONS: LivingSessions = { ofService: () => 0, ofEndpoint: () => 0, i
 
 /** A member that cannot would carry such a service, and answer nobody on the VIPs that it owns. */
 function servedByAll(change: ConfigurationChange, lacking: RegistryOptions["lacking"]): ConfigurationChange {
-  for (const { id, protocol, allowedSources } of change.put ?? []) {
-    const needed = [
-      ...(isPlain(protocol) ? [TCP_UDP] : []),
-      ...(allowedSources === undefined ? [] : [ALLOWED_SOURCES]),
-    ];
-    for (const capability of needed) {
+  for (const service of change.put ?? [])
+    for (const capability of capabilitiesOf(service)) {
       const member = lacking?.(capability);
       if (member !== undefined)
-        throw new HoldfastError("SERVICE_NEEDS_UPGRADE", { service: id, capability, member });
+        throw new HoldfastError("SERVICE_NEEDS_UPGRADE", { service: service.id, capability, member });
     }
-  }
   return change;
 }
 

@@ -106,14 +106,15 @@ function beginningOf(
 function plainOf(
   spec: ServiceSpec,
   protocol: Service["protocol"],
-): Pick<Service, "idle" | "replicate" | "replicateAfterMs"> {
+): Pick<Service, "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol"> {
   const reason = protocolProblem({ ...withoutDefaults(spec), protocol });
   if (reason !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason });
-  const { idle, replicate, replicateAfterMs } = withoutDefaults(spec);
+  const { idle, replicate, replicateAfterMs, proxyProtocol } = withoutDefaults(spec);
   return {
     ...(idle !== undefined && { idle: canonicalIdle(idle) }),
     ...(replicate !== undefined && { replicate }),
     ...(replicateAfterMs !== undefined && { replicateAfterMs }),
+    ...(proxyProtocol === true && { proxyProtocol }),
   };
 }
 
@@ -235,6 +236,7 @@ export function revisionOf(service: Service): string {
     ...(service.idle === undefined ? [] : [stable(service.idle)]),
     ...(service.replicate === undefined ? [] : [`replicate ${service.replicate}`]),
     ...(service.replicateAfterMs === undefined ? [] : [`after ${service.replicateAfterMs}`]),
+    ...(service.proxyProtocol === true ? ["proxyProtocol"] : []),
     ...(service.announce === undefined ? [] : [stable(service.announce)]),
     [endpointRemovalOf(service).mode, endpointRemovalOf(service).graceS],
   ]);

@@ -21,13 +21,12 @@ import {
   type Address,
   type Endpoint,
   type MemberName,
-  PROTOCOL_SCTP,
   protocolOfId,
   type Removal,
   type Service,
   type ServiceId,
 } from "@holdfast/model";
-import { ALLOWED_SOURCES, CAPABILITIES, isCapability, TCP_UDP } from "../messages/capabilities.ts";
+import { CAPABILITIES, capabilitiesOf, isCapability } from "../messages/capabilities.ts";
 import { isEndpointValue, isFileImage, isServiceValue } from "./validation.ts";
 
 export interface Entry {
@@ -110,10 +109,13 @@ function neededBy(key: string, value: unknown): Pick<Entry, "needs"> {
   const [kind, name] = splitKey(key);
   if (value === undefined || (kind !== "service" && kind !== "endpoint")) return {};
   const protocol = protocolOfId(name);
-  // Who knows the one knows the other.
-  if (protocol !== undefined && protocol !== PROTOCOL_SCTP) return { needs: TCP_UDP };
-  const isListed = kind === "service" && "allowedSources" in (value as Service);
-  return isListed ? { needs: ALLOWED_SOURCES } : {};
+  // Who knows the last one knows the others.
+  const service = {
+    ...(kind === "service" && (value as Service)),
+    ...(protocol !== undefined && { protocol }),
+  };
+  const needs = capabilitiesOf(service).at(-1);
+  return needs === undefined ? {} : { needs };
 }
 
 export function isFirstKind(key: string): boolean {

@@ -58,6 +58,7 @@ export const SERVICE_FIELDS: Readonly<Record<keyof Omit<Service, "endpoints" | "
   idle: true,
   replicate: true,
   replicateAfterMs: true,
+  proxyProtocol: true,
   announce: true,
   endpointRemoval: true,
   removal: true,

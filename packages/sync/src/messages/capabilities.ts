@@ -1,6 +1,7 @@
 // What a member can read beyond the messages that every member of its protocol version reads, by name: each
 // says so in its greeting, and a writer uses what a name stands for only when every member of the cluster
 // says it. A name never changes its meaning and is never used again for another one.
+import { isPlain, type Service } from "@holdfast/model";
 import type { MessageReader, MessageWriter } from "./bytes.ts";
 
 /**
@@ -32,6 +33,22 @@ export const LIST_VOTES = "list-votes";
  */
 export const ALLOWED_SOURCES = "allowed-sources";
 
+/** Begins connections with PROXY protocol's header where a service says so; without it a member begins none. */
+export const PROXY_PROTOCOL = "proxy-protocol";
+
+/**
+ * What services of each of these names say first, from the oldest to the newest: who knows one of TCP's and
+ * UDP's knows those before it.
+ */
+export function capabilitiesOf(service: Partial<Service>): readonly string[] {
+  const { protocol, allowedSources, proxyProtocol } = service;
+  return [
+    ...(allowedSources === undefined ? [] : [ALLOWED_SOURCES]),
+    ...(protocol !== undefined && isPlain(protocol) ? [TCP_UDP] : []),
+    ...(proxyProtocol === true ? [PROXY_PROTOCOL] : []),
+  ];
+}
+
 /** What this build offers. */
 export const CAPABILITIES: readonly string[] = [
   CARRIES_UNKNOWN,
@@ -39,6 +56,7 @@ export const CAPABILITIES: readonly string[] = [
   TCP_UDP,
   LIST_VOTES,
   ALLOWED_SOURCES,
+  PROXY_PROTOCOL,
 ];
 
 export const CAPABILITY_COUNT_MAX = 64;

@@ -1,8 +1,8 @@
 // After a restart of the daemon the fast path still has the flows of the life before, and forwards. Records
 // of the store or of other members claim them; of the rest new records are made: which client talks to which
 // endpoint is all in the flows.
-import { isPlainEnded, MARK, memberNumberOfPort, type PlainRecord, PROTOCOL_TCP } from "@holdfast/model";
-import type { PlainFlow } from "../../fast-path/plain.ts";
+import { isPlainEnded, MARK, memberNumberOfPort, type PlainRecord } from "@holdfast/model";
+import type { PlainFlow, TcpEdges } from "../../fast-path/plain.ts";
 import { flowKeyText } from "../../path-mapping/flows.ts";
 import { type LocalFlow, newFlow } from "./flow.ts";
 import { install, makeFlow, type Room, reserve } from "./room.ts";
@@ -12,6 +12,8 @@ const ADOPTED_COUNT_MAX_PER_TURN = 256;
 interface Orphan {
   up: PlainFlow | undefined;
   down: PlainFlow | undefined;
+  /** Of the handshake, while the fast path has forwarded nothing. */
+  edges: TcpEdges | undefined;
 }
 
 export class PlainAdoption {
@@ -28,8 +30,8 @@ export class PlainAdoption {
     this.#begunMs = room.core.clock.nowMs();
     let cursor: unknown;
     do {
-      cursor = room.core.fastPath.plain.sweep(cursor, (flow) => {
-        this.#collect(flow);
+      cursor = room.core.fastPath.plain.sweep(cursor, (flow, { edges }) => {
+        this.#collect(flow, edges);
         return "keep";
       });
     } while (cursor !== undefined);
@@ -69,7 +71,7 @@ export class PlainAdoption {
   }
 
   /** Without a service, or with one direction alone, the next sweep takes them away. */
-  #adopt(handle: number, { up, down }: Orphan): undefined {
+  #adopt(handle: number, { up, down, edges }: Orphan): undefined {
     const { sides, flows, core } = this.#room;
     if (up === undefined || down === undefined) return;
     const { protocol, source: client, destination: vip, sourcePort, destinationPort } = up.key;
@@ -80,33 +82,46 @@ export class PlainAdoption {
       ...{ protocol, serviceId: entry.service.id, vip, client, clientPort: sourcePort, natPort },
       ...{ endpoint: up.newDestination, endpointPort: up.newDestinationPort },
       ...{ windowScale: up.tcp?.windowScale ?? 0, shift: up.tcp?.shift ?? 0 },
-      marks: MARK.answered | (protocol === PROTOCOL_TCP ? 0 : MARK.lively),
+      marks: marksOf(up),
     };
     core.counters.count("sessions-adopted");
     const flow = makeFlow(this.#room, facts, "open", {
       handle,
       member: memberNumberOfPort(natPort, this.#memberNumberCount),
     });
+    if (flow.introduction !== undefined && edges !== undefined) {
+      flow.clientSequence = (edges.sequence - 1) >>> 0;
+      flow.endpointSequence = (edges.acknowledged - 1) >>> 0;
+      flow.introduction.isNumbered = true;
+    }
     reserve(this.#room, flow.record);
     flows.setSpent(flow, false);
     install(this.#room, flow, false);
   }
 
-  #collect(flow: PlainFlow): undefined {
+  #collect(flow: PlainFlow, edges: TcpEdges | undefined): undefined {
     const { session, direction, key } = flow;
     let orphan = this.#orphans.get(session);
     if (orphan === undefined) {
-      orphan = { up: undefined, down: undefined };
+      orphan = { up: undefined, down: undefined, edges: undefined };
       this.#orphans.set(session, orphan);
     }
-    if (direction === "up") orphan.up = flow;
-    else {
+    if (direction === "up") {
+      orphan.up = flow;
+      orphan.edges = edges;
+    } else {
       orphan.down = flow;
       this.#byDown.set(flowKeyText(key), session);
       const { sourcePort, destinationPort, source, protocol } = key;
       this.#room.sides.get(protocol)?.natPorts.reserve(source, sourcePort, destinationPort);
     }
   }
+}
+
+/** Of an open flow, or of one whose handshake is the slow path's still: what there is to believe of it. */
+function marksOf({ handshake, tcp }: PlainFlow): number {
+  if (tcp === undefined) return MARK.answered | MARK.lively;
+  return MARK.answered | (handshake || tcp.shift === 0 ? 0 : MARK.introduced);
 }
 
 /** A flow that another member, or the store, knows of. */

@@ -15,6 +15,17 @@ import type { PlainFlow, PlainFlowState, TcpEdges } from "../../fast-path/plain.
 /** `opening`: a SYN; `answered`: and its SYN-ACK; `open`: from the ACK, or a first datagram, on. */
 export type Stage = "opening" | "answered" | "open";
 
+/** PROXY protocol: while the endpoint has not acknowledged the header. */
+export interface Introduction {
+  /**
+   * The flow's first sequence numbers are known: this member saw the handshake, or the endpoint said it again.
+   */
+  isNumbered: boolean;
+  /** As it was sent last; undefined: not from here. */
+  segment: Uint8Array | undefined;
+  sentMs: number;
+}
+
 export interface LocalFlow {
   record: PlainRecord;
   /** What the fast path names it by. */
@@ -46,6 +57,8 @@ export interface LocalFlow {
   /** What the fast path said last. */
   up: PlainFlowState | undefined;
   down: PlainFlowState | undefined;
+  /** PROXY protocol: the endpoint may not have its header yet. */
+  introduction: Introduction | undefined;
   /** Directions whose numbers are to be learned anew, as others may have forwarded meanwhile. */
   forgets: number;
   /** Its NAT port goes to another flow, and is not given back. */
@@ -54,6 +67,15 @@ export interface LocalFlow {
   quota: { readonly prefix: string } | undefined;
   older: LocalFlow | undefined;
   younger: LocalFlow | undefined;
+}
+
+/** Of a new flow. `isNumbered`: its first sequence numbers are about to be known. */
+function introductionOf(
+  { shift, marks }: Pick<PlainRecord, "shift" | "marks">,
+  isNumbered: boolean,
+): Introduction | undefined {
+  if (shift === 0 || (marks & MARK.introduced) !== 0) return undefined;
+  return { isNumbered, segment: undefined, sentMs: Number.NEGATIVE_INFINITY };
 }
 
 export const FORGET_UP = 1;
@@ -65,6 +87,7 @@ export function newFlow(record: PlainRecord, handle: number, stage: Stage, nowMs
     ...{ lastSeenMs: nowMs, activityAtMs: nowMs, endedMs: undefined, clientSequence: 0, endpointSequence: 0 },
     ...{ clientScale: undefined, endpointScale: undefined, finUp: undefined, finDown: undefined },
     ...{ resetBy: undefined, upCount: 0, downCount: 0, challenge: undefined, up: undefined, down: undefined },
+    introduction: introductionOf(record, stage !== "open"),
     ...{ forgets: 0, hands: false, quota: undefined, older: undefined, younger: undefined },
   };
 }

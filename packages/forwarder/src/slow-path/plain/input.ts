@@ -5,8 +5,7 @@ import type { SlowPathDropReason } from "../../counters/drop-reasons.ts";
 import type { Punt, PuntReason } from "../../fast-path/port.ts";
 import { addressAt } from "../../packet/input.ts";
 import { PlainHeader, UDP_CHECKSUM_OFFSET } from "../../packet/plain/header.ts";
-import { plainDeltas, rewritePlain, writePlainChecksum } from "../../packet/plain/rewrite.ts";
-import { bytesOf } from "../../packet/translate.ts";
+import { translatePlain } from "../../packet/plain/translate.ts";
 import { isUnicast } from "../../path-mapping/client-filter.ts";
 import { type LocalFlow, servicePortOf } from "./flow.ts";
 
@@ -73,23 +72,22 @@ export function ownPlain(input: PlainInput, changes: Partial<PlainInput>): Plain
   return { ...input, ...changes, bytes: input.bytes.slice() };
 }
 
-/** The packet as it leaves in a direction of a flow. */
-export function translatePlain(input: PlainInput, flow: LocalFlow, direction: "up" | "down"): Uint8Array {
-  const { ip, header, source, destination } = input;
-  const bytes = input.bytes.slice(0, ip.end);
-  const { vip, client, clientPort, endpoint, endpointPort, natPort, shift } = flow.record;
+/** The packet as it leaves in a direction of a flow; `shift`: see PlainTcp. */
+export function translateInput(
+  input: PlainInput,
+  { record }: LocalFlow,
+  direction: "up" | "down",
+  shift: number,
+): Uint8Array {
+  const { vip, client, clientPort, endpoint, endpointPort, natPort } = record;
   const isUp = direction === "up";
-  const rewrite = {
-    newSource: bytesOf(vip),
-    newDestination: bytesOf(isUp ? endpoint : client),
-    newSourcePort: isUp ? natPort : servicePortOf(flow.record),
+  const translation = {
+    newSource: vip,
+    newDestination: isUp ? endpoint : client,
+    newSourcePort: isUp ? natPort : servicePortOf(record),
     newDestinationPort: isUp ? endpointPort : clientPort,
     shift,
     direction,
   };
-  const { sourcePort, destinationPort } = header;
-  const deltas = plainDeltas(bytesOf(source), bytesOf(destination), sourcePort, destinationPort, rewrite);
-  rewritePlain(bytes, ip, header, rewrite, deltas, input.checksumPartial);
-  if (input.checksumPartial) writePlainChecksum(bytes, ip);
-  return bytes;
+  return translatePlain(input.bytes, input.ip, input.header, translation, input.checksumPartial);
 }

@@ -10,6 +10,7 @@ import {
 import type { PlainFlow, PlainFlowState, PlainVisit } from "../../fast-path/plain.ts";
 import type { PlainAdoption } from "./adoption.ts";
 import { FORGET_DOWN, FORGET_UP, isLivingFlow, type Judgement, judge, type LocalFlow } from "./flow.ts";
+import { introduceAgain } from "./introduction.ts";
 import { end, entryOf, forget, note, publish, type Room } from "./room.ts";
 
 /** Activity is reported each quarter of the idle limit. */
@@ -98,6 +99,7 @@ export class PlainKeeping {
       counters.count("embryos-expired");
       return end(room, flow, "handshakeTimeout", false);
     }
+    if (nowMs - flow.bornMs < limits.handshakeTimeoutMs) introduceAgain(room, flow, true);
     this.#age(flow, service, judgement, nowMs);
   }
 
@@ -129,7 +131,7 @@ function isSpent(flow: LocalFlow, { isClosing, marks }: Judgement, nowMs: number
  * told.
  */
 function isDue(flow: LocalFlow, service: Service, { isClosing, idleMs }: Judgement, nowMs: number): boolean {
-  if (flow.isPublished || flow.stage !== "open" || isClosing) return false;
+  if (flow.isPublished || flow.stage !== "open" || flow.introduction !== undefined || isClosing) return false;
   if ((service.replicate ?? REPLICATE_DEFAULT) !== "long-lived") return service.replicate === "always";
   const afterMs = service.replicateAfterMs ?? REPLICATE_AFTER_DEFAULT_MS;
   const isTcp = flow.record.protocol === PROTOCOL_TCP;

@@ -19,12 +19,13 @@ import { type Core, drop } from "../../core.ts";
 import { fragmentPacket } from "../../fragments/fragmentation.ts";
 import type { EndpointHealth } from "../../health/endpoint-health.ts";
 import type { NatPorts, ReleaseReason } from "../../nat-ports/allocator.ts";
+import { TCP_FLAG } from "../../packet/plain/header.ts";
 import type { ServiceEntry, ServiceRegistry } from "../../services/registry.ts";
 import { clampToWays } from "./clamp.ts";
 import { fastFlowsOf, isLivingFlow, type LocalFlow, newFlow, placeKeyOf, type Stage } from "./flow.ts";
 import type { LocalFlows } from "./flows.ts";
 import type { PlainHeld } from "./held.ts";
-import { type PlainInput, translatePlain } from "./input.ts";
+import { type PlainInput, translateInput } from "./input.ts";
 
 /** What is one protocol's. */
 export interface Side {
@@ -90,6 +91,10 @@ export function settle(room: Room, flow: LocalFlow, record: PlainRecord): undefi
   flow.record = record;
   const nowMs = room.core.clock.nowMs();
   if (record.activity !== before.activity) flow.activityAtMs = nowMs;
+  if ((record.marks & MARK.introduced) !== 0 && flow.introduction !== undefined) {
+    flow.introduction = undefined;
+    if (flow.isInstalled) install(room, flow, false);
+  }
   if (flow.stage === "answered" && (record.marks & MARK.answered) !== 0) {
     flow.stage = "open";
     room.flows.grown(flow);
@@ -138,7 +143,7 @@ export function publish(room: Room, flow: LocalFlow, urgent = false): undefined 
   room.view.apply(record, { urgent });
 }
 
-/** `handshake`: every packet is to come here. */
+/** `handshake`: every packet is to come here. So it is while the endpoint is told who the client is. */
 export function install(
   room: Room,
   flow: LocalFlow,
@@ -148,7 +153,7 @@ export function install(
   if (!room.flows.isFirst(flow) || entryOf(room, flow.record) === undefined) return;
   const { fastPath, counters } = room.core;
   flow.isInstalled = true;
-  for (const each of fastFlowsOf(flow, handshake, edges)) {
+  for (const each of fastFlowsOf(flow, handshake || flow.introduction !== undefined, edges)) {
     counters.count("flow-installs");
     // A full table is a normal event: the packets of this flow are punted, and forwarded by the slow path.
     if (!fastPath.plain.install(each)) counters.count("flow-table-full");
@@ -163,12 +168,26 @@ function uninstall(room: Room, flow: LocalFlow): undefined {
     if (plain.read(key)?.flow.session === flow.handle) plain.remove(key);
 }
 
+/**
+ * What a packet's numbers are shifted by: a PROXY header is sent once the connection is open, and first sequence
+ * numbers stay what they are.
+ */
+function shiftOf({ stage, record }: LocalFlow, { header }: PlainInput): number {
+  return stage !== "open" || header.has(TCP_FLAG.SYN) ? 0 : record.shift;
+}
+
 /** The packet as it goes on; what its flow is known to have sent is counted. */
-export function forward(room: Room, input: PlainInput, flow: LocalFlow, direction: "up" | "down"): undefined {
+export function forward(
+  room: Room,
+  input: PlainInput,
+  flow: LocalFlow,
+  direction: "up" | "down",
+  shift = shiftOf(flow, input),
+): undefined {
   flow.lastSeenMs = room.core.clock.nowMs();
   if (direction === "up") flow.upCount += 1;
   else flow.downCount += 1;
-  const bytes = translatePlain(input, flow, direction);
+  const bytes = translateInput(input, flow, direction, shift);
   const { core } = room;
   clampToWays(core, input, flow, bytes);
   const { fragmentSize } = input;

@@ -5,9 +5,11 @@ import { drop } from "../../core.ts";
 import { sourcePrefix } from "../../embryos/nursery.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
 import { windowScaleOf } from "../../packet/plain/options.ts";
+import { isWithin, windowOf } from "../../packet/plain/window.ts";
 import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
 import { isLivingFlow, judge, type LocalFlow } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
+import { acknowledgesHeader, introduce, introduceAgain, proxyShiftOf } from "./introduction.ts";
 import { findPlainPlace } from "./place.ts";
 import { refuseUnknown } from "./resets.ts";
 import { end, entryOf, forward, install, makeFlow, note, publish, type Room, type Side } from "./room.ts";
@@ -39,6 +41,15 @@ export function tcpUp(room: Room, side: Side, input: PlainInput, entry: ServiceE
   }
   opened(room, flow);
   if (header.has(TCP_FLAG.FIN)) flow.finUp = header.sequenceEnd;
+  forwardIntroduced(room, input, flow);
+}
+
+/** The endpoint is told first who the client is; an acknowledgment alone is in what tells it. */
+function forwardIntroduced(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  const { header } = input;
+  if (flow.introduction === undefined) return forward(room, input, flow, "up");
+  introduce(room, flow, input);
+  if (header.sequenceEnd === header.sequence && !header.has(TCP_FLAG.RST)) return;
   forward(room, input, flow, "up");
 }
 
@@ -47,10 +58,11 @@ export function tcpDown(room: Room, input: PlainInput, flow: LocalFlow): undefin
   const { header } = input;
   if (input.copy) return copied(room, flow, input, "endpoint");
   if (header.has(TCP_FLAG.SYN)) {
-    if (flow.stage === "open") return forward(room, input, flow, "down");
+    if (flow.stage === "open") return synIntoOpenDown(room, input, flow);
     return header.has(TCP_FLAG.ACK) ? synAckDown(room, input, flow) : synDown(room, input, flow);
   }
   if (header.has(TCP_FLAG.RST)) return resetDown(room, input, flow);
+  if (flow.introduction !== undefined && flow.stage === "open") introduced(room, input, flow);
   if (flow.stage === "open") {
     // It answered a SYN into the open connection: it knows the connection, which goes on.
     if (flow.challenge !== undefined) install(room, flow, false);
@@ -94,7 +106,8 @@ function synUp(
   const place = findPlainPlace(room, side, entry, client);
   if (typeof place === "string") return drop(core, place, input.bytes);
   const facts = { protocol: PROTOCOL_TCP, serviceId: id, ...client, ...place };
-  const flow = makeFlow(room, { ...facts, windowScale: 0, shift: 0, marks: 0 }, "opening");
+  const shift = proxyShiftOf(entry.service, client.vip);
+  const flow = makeFlow(room, { ...facts, windowScale: 0, shift, marks: 0 }, "opening");
   flow.clientSequence = header.sequence;
   flow.clientScale = windowScaleOf(input.bytes, input.header);
   room.flows.embryo(flow, prefix);
@@ -130,8 +143,57 @@ function challenge(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   forward(room, input, flow, "up");
 }
 
+/** The endpoint answers: it has what it was told of the client, or is told again. */
+function introduced(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  if (!acknowledgesHeader(flow, input)) return introduceAgain(room, flow, false);
+  flow.introduction = undefined;
+  note(room, flow, { marks: MARK.introduced });
+  install(room, flow, false);
+  if (entryOf(room, flow.record)?.service.replicate === "always") publish(room, flow, true);
+}
+
+/** A SYN-ACK of an open connection: said again, or the answer to a SYN into it. */
+function synIntoOpenDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  const { header } = input;
+  const { introduction, challenge: asked } = flow;
+  const isAnew = asked !== undefined && header.acknowledgment === next(asked.sequence);
+  if (flow.record.shift !== 0 && isAnew) {
+    // A server that began anew has nobody's header: nor has the client's next SYN an old connection.
+    drop(room.core, "wrong-phase", input.bytes);
+    return end(room, flow, "superseded", true);
+  }
+  if (introduction?.isNumbered === false) {
+    flow.clientSequence = (header.acknowledgment - 1) >>> 0;
+    flow.endpointSequence = header.sequence;
+    introduction.isNumbered = true;
+  }
+  forward(room, input, flow, "down");
+}
+
+/** Before the endpoint has acknowledged who the client is. */
+function introducingUp(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  const { header } = input;
+  // Another member began it: the endpoint says where when it sends its SYN-ACK again.
+  if (flow.introduction?.isNumbered !== true) return drop(room.core, "wrong-phase", input.bytes);
+  const window = windowOf(flow.record.windowScale);
+  if (header.has(TCP_FLAG.RST)) {
+    if (!isWithin(header.sequence, next(flow.clientSequence), window))
+      return drop(room.core, "wrong-phase", input.bytes);
+    introduceAgain(room, flow, false);
+    forward(room, input, flow, "up");
+    return end(room, flow, "resetByClient", true);
+  }
+  if (!follows(header.acknowledgment, flow.endpointSequence))
+    return drop(room.core, "wrong-phase", input.bytes);
+  if (header.has(TCP_FLAG.FIN)) flow.finUp = header.sequenceEnd;
+  if (flow.introduction.segment === undefined) introduce(room, flow, input);
+  else introduceAgain(room, flow, false);
+  forward(room, input, flow, "up");
+}
+
 function openUp(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   const { header } = input;
+  if (flow.introduction !== undefined) return introducingUp(room, input, flow);
   // While a challenge is out all packets come here; so do those of a flow that the table had no room for.
   if (header.has(TCP_FLAG.FIN)) flow.finUp = header.sequenceEnd;
   // Another member saw the handshake up to here, and is told that it was done.
@@ -185,19 +247,23 @@ function opened(room: Room, flow: LocalFlow): undefined {
   room.core.counters.count("connections-opened");
   note(room, flow, { marks: MARK.answered });
   install(room, flow, false);
-  if (entryOf(room, flow.record)?.service.replicate === "always") publish(room, flow, true);
+  const isWhole = flow.introduction === undefined;
+  if (isWhole && entryOf(room, flow.record)?.service.replicate === "always") publish(room, flow, true);
 }
 
 function resetDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   const { header, bytes } = input;
   const { challenge: asked } = flow;
-  if (flow.stage !== "open" || asked !== undefined) {
+  const isIntroducing = flow.introduction?.isNumbered === true;
+  if (flow.stage !== "open" || asked !== undefined || isIntroducing) {
     // RFC 9293 §3.10.7.3: it refuses a SYN when it acknowledges just that.
     const sequence = asked?.sequence ?? flow.clientSequence;
     const isRefusal = header.has(TCP_FLAG.ACK) && header.acknowledgment === next(sequence);
-    const isReset = flow.stage === "answered" && follows(header.sequence, flow.endpointSequence);
+    const isOpening = flow.stage === "answered" || isIntroducing;
+    const isReset = isOpening && follows(header.sequence, flow.endpointSequence);
     if (!isRefusal && !isReset) return drop(room.core, "wrong-phase", bytes);
-    forward(room, input, flow, "down");
+    // SYNs went to the endpoint as the client numbered them.
+    forward(room, input, flow, "down", isRefusal ? 0 : undefined);
     if (flow.stage === "opening") room.sides.get(PROTOCOL_TCP)?.health.refused(placeAt(flow));
     return end(room, flow, "resetByEndpoint", true);
   }

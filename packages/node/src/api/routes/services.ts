@@ -339,24 +339,28 @@ export function specOf(service: Service): ServiceSpec {
   };
 }
 
+type PlainSpec = Pick<ServiceSpec, "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol">;
+
 /** The same with what is in force where the service says nothing. */
-function plainViewOf(service: Service): Pick<ServiceSpec, "idle" | "replicate" | "replicateAfterMs"> {
+function plainViewOf(service: Service): PlainSpec {
   if (!isPlain(service.protocol)) return {};
   const { establishedS, transitoryS, flowS, oneShotS } = idleOf(service);
   return {
     idle: service.protocol === PROTOCOL_TCP ? { establishedS, transitoryS } : { flowS, oneShotS },
     replicate: service.replicate ?? REPLICATE_DEFAULT,
     replicateAfterMs: service.replicateAfterMs ?? REPLICATE_AFTER_DEFAULT_MS,
+    ...(service.protocol === PROTOCOL_TCP && { proxyProtocol: service.proxyProtocol ?? false }),
   };
 }
 
 /** What services of TCP and UDP say alone. */
-function plainSpecOf(service: Service): Pick<ServiceSpec, "idle" | "replicate" | "replicateAfterMs"> {
-  const { idle, replicate, replicateAfterMs } = service;
+function plainSpecOf(service: Service): PlainSpec {
+  const { idle, replicate, replicateAfterMs, proxyProtocol } = service;
   return {
     ...(idle !== undefined && { idle: { ...idle } }),
     ...(replicate !== undefined && { replicate }),
     ...(replicateAfterMs !== undefined && { replicateAfterMs }),
+    ...(proxyProtocol !== undefined && { proxyProtocol }),
   };
 }
 
