@@ -3,7 +3,7 @@
 // it was.
 import { addressesOfSpec, type ServiceSpec, ServiceSpecSchema, validate } from "@holdfast/api";
 import type { Address, HealthCheck, LeavingEndpoint, Service } from "@holdfast/model";
-import { specOf } from "../api/routes/services.ts";
+import { specOf } from "../api/service-view.ts";
 import { endpointKey, keyOfSpec, specOfEndpoint } from "../services/specification.ts";
 import type { ParsedRule, PostedEndpoint } from "./rule.ts";
 import { shownWeights } from "./rule-view.ts";

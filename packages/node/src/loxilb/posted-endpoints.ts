@@ -9,7 +9,7 @@ import {
   parseAddress,
   type Service,
 } from "@holdfast/model";
-import { specOf } from "../api/routes/services.ts";
+import { specOf } from "../api/service-view.ts";
 import type { ServiceRegistry } from "../services/registry.ts";
 import type { ConfigurationStore, Note } from "../services/store.ts";
 import { type Folded, numberOf, textOf } from "./fold.ts";

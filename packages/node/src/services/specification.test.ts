@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HealthCheckSchema, type HealthCheckSpec, type ServiceSpec, validate } from "@holdfast/api";
 import { HEALTH_BOUNDS, HEALTH_KINDS, HEALTH_TEXT_LENGTH_MAX, healthCheckProblem } from "@holdfast/model";
-import { specOf } from "../api/routes/services.ts";
+import { specOf } from "../api/service-view.ts";
 import { revisionOf, serviceOf } from "./specification.ts";
 
 const SPEC: ServiceSpec = {
