@@ -10,6 +10,7 @@ import {
   shownCandidate,
 } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
+import { sctpRecord } from "../sessions/tables.ts";
 import type { LoxilbContext } from "./context.ts";
 import { sessionBatches } from "./figures.ts";
 import { omitEmpty } from "./reply.ts";
@@ -87,9 +88,10 @@ export function conntrackRoutes(context: LoxilbContext) {
     let separator = "";
     yield '{"ctAttr":[';
     for await (const batch of sessionBatches(context)) {
-      const entries = batch.flatMap(([record, rows]) =>
-        conntrackEntries(record, services.get(record.serviceId), rows),
-      );
+      const entries = batch.flatMap(([known, rows]) => {
+        const record = sctpRecord(known);
+        return record === undefined ? [] : conntrackEntries(record, services.get(record.serviceId), rows);
+      });
       if (entries.length === 0) continue;
       yield separator + entries.map((entry) => JSON.stringify(entry)).join(",");
       separator = ",";

@@ -1,15 +1,10 @@
 // Packets and bytes by service and endpoint, summed over sessions when somebody asks, and kept for a moment:
 // a client that asks for ever costs one walk a second.
 import type { PathCounters } from "@holdfast/api";
-import {
-  effectivePhase,
-  type ServiceId,
-  type SessionId,
-  type SessionRecord,
-  shownCandidate,
-} from "@holdfast/model";
+import type { ServiceId, SessionId } from "@holdfast/model";
 import { COUNTER_BATCH_COUNT } from "../cluster/counters.ts";
 import { endpointKey } from "../services/specification.ts";
+import type { KnownSession } from "../sessions/tables.ts";
 import type { LoxilbContext } from "./context.ts";
 
 /** The other members are asked only up to so many sessions; beyond, the figures are this member's own. */
@@ -34,23 +29,24 @@ export const endpointFigureKey = (service: ServiceId, endpoint: string) => `${se
 export async function* sessionBatches({
   sources,
   counters,
-}: LoxilbContext): AsyncGenerator<readonly (readonly [SessionRecord, readonly PathCounters[]])[]> {
-  const { table, catalogue } = sources;
-  const remote = table.size <= REMOTE_SESSION_COUNT_MAX;
-  let batch: SessionRecord[] = [];
+}: LoxilbContext): AsyncGenerator<readonly (readonly [KnownSession, readonly PathCounters[]])[]> {
+  const { sessions, catalogue } = sources;
+  const remote = sessions.size <= REMOTE_SESSION_COUNT_MAX;
+  let batch: KnownSession[] = [];
   const finish = async () => {
-    const records = batch;
+    const known = batch;
+    const records = known.map(({ record }) => record);
     batch = [];
     const rows: ReadonlyMap<SessionId, readonly PathCounters[]> = remote
       ? await counters.ofMany(records)
       : new Map(records.map((record) => [record.id, counters.ownOf(record)]));
     if (!remote) await new Promise<void>((resolve) => setImmediate(resolve));
-    return records.map((record) => [record, rows.get(record.id) ?? []] as const);
+    return known.map((each) => [each, rows.get(each.record.id) ?? []] as const);
   };
   for (const id of catalogue.order.after(undefined)) {
-    const record = table.get(id);
-    if (record === undefined || effectivePhase(record) === "closed") continue;
-    batch.push(record);
+    const known = sessions.get(id);
+    if (known === undefined || known.kind.phaseOf(known.record) === "closed") continue;
+    batch.push(known);
     if (batch.length === COUNTER_BATCH_COUNT) yield await finish();
   }
   if (batch.length > 0) yield await finish();
@@ -85,16 +81,16 @@ export class FigureKeeper {
       }
     };
     for await (const batch of sessionBatches(this.#context)) {
-      for (const [record, rows] of batch) {
-        const candidate = shownCandidate(record);
+      for (const [{ kind, record }, rows] of batch) {
+        const port = kind.shownPort(record);
         for (const { client, up, down } of rows) {
           const both = { packets: up.packets + down.packets, bytes: up.bytes + down.bytes };
           add(byService, record.serviceId, both);
           if (byClient.size < REMOTE_SESSION_COUNT_MAX) add(byClient, `${record.serviceId} ${client}`, both);
-          if (candidate !== undefined)
+          if (port !== undefined)
             add(
               byEndpoint,
-              endpointFigureKey(record.serviceId, endpointKey(candidate.endpoint, candidate.endpointPort)),
+              endpointFigureKey(record.serviceId, endpointKey(port.endpoint, port.endpointPort)),
               both,
             );
           total.packets += both.packets;

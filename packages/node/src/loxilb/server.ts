@@ -13,7 +13,7 @@ import { endpointRoutes } from "./endpoints.ts";
 import { FigureKeeper } from "./figures.ts";
 import { guard } from "./guard.ts";
 import { highAvailabilityRoutes } from "./high-availability.ts";
-import { type LoxilbTotals, metricRoutes } from "./metrics.ts";
+import { metricRoutes } from "./metrics.ts";
 import {
   Denied,
   LoxilbError,
@@ -26,6 +26,7 @@ import {
   sendRefusal,
 } from "./reply.ts";
 import { ruleRoutes } from "./rules.ts";
+import type { LoxilbTotals } from "./snapshot.ts";
 import { systemRoutes } from "./system.ts";
 import { Told } from "./told.ts";
 
