@@ -153,8 +153,8 @@ export interface TransportHandlers {
   message(peer: PeerIdentity, message: PeerMessage): void;
   /** The queue to the peer was dropped as it was full: what was sent and not delivered is lost, the link is up. */
   dropped(peer: PeerIdentity): void;
-  /** A listed member says that this one was taken out of the list. */
-  excluded?(by: MemberName): void;
+  /** A listed member says that this one was taken out of the list, or that its certificate is revoked. */
+  turnedAway?(by: MemberName, why: "excluded" | "revoked"): void;
   /** Somebody with a certificate of the cluster, who is not on the list, wants to be a member. */
   applied?(applicant: Applicant): void;
 }
@@ -340,8 +340,8 @@ export type ToView =
     }
   | { readonly kind: "response"; readonly token: number; readonly body: Uint8Array | undefined }
   | { readonly kind: "status"; readonly token: number; readonly status: EngineStatus }
-  /** A listed member says that this one was taken out of the list. */
-  | { readonly kind: "excluded"; readonly by: MemberName }
+  /** A listed member says that this one was taken out of the list, or that its certificate is revoked. */
+  | { readonly kind: "excluded" | "revoked"; readonly by: MemberName }
   | { readonly kind: "applied"; readonly applicant: Applicant }
   /** Sent when `ready` or the set of connected members changes. */
   | { readonly kind: "state"; readonly state: EngineState };

@@ -48,6 +48,7 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
     connected: new Set(),
     disconnected: new Set(),
     excluded: new Set(),
+    revoked: new Set(),
     applied: new Set(),
     failed: new Set(),
   };
@@ -80,8 +81,8 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
       if (message.kind === "store") {
         store = message.state;
         for (const listener of listeners.state) listener();
-      } else if (message.kind === "excluded") {
-        for (const listener of listeners.excluded) listener(message.by);
+      } else if (message.kind === "excluded" || message.kind === "revoked") {
+        for (const listener of listeners[message.kind]) listener(message.by);
       } else if (message.kind === "applied") {
         for (const listener of listeners.applied) listener(message.applicant);
       } else if (!configuration.handle(message)) requests.handle(message);

@@ -149,6 +149,8 @@ export interface SyncEvents {
   disconnected: (member: number) => void;
   /** A listed member says that this one was taken out of the list. */
   excluded: (by: MemberName) => void;
+  /** A listed member does not believe this one's certificate any more; at every try to connect. */
+  revoked: (by: MemberName) => void;
   /**
    * Somebody with a certificate of the cluster, who is not on the list, wants to be a member; said at every
    * try.

@@ -115,7 +115,7 @@ export class Greetings {
       disconnected: (peer, reason) => {
         // A listed member's word.
         if (reason === `refused: ${REMOVED}` && configured?.get(peer.name) === peer.number)
-          handlers.excluded?.(peer.name);
+          handlers.turnedAway?.(peer.name, "excluded");
         if (admitted.delete(peer.number)) handlers.disconnected(peer, reason);
       },
       message: (peer, message) => {

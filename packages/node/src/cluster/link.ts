@@ -56,6 +56,8 @@ export interface ClusterLink {
   setMembers(listing: Listing): void;
   /** Called when a listed member says that this one was taken out of the list. */
   onExcluded(listener: (by: MemberName) => void): void;
+  /** Called at every try to connect with a listed member that does not believe this one's certificate. */
+  onRevoked(listener: (by: MemberName) => void): void;
   /**
    * Called when somebody with a certificate of the cluster, who is not on the list, wants to be a member; at
    * every try.
@@ -111,6 +113,7 @@ export function createLoneLink(): ClusterLink {
     setRevoked: () => {},
     setMembers: () => {},
     onExcluded: () => {},
+    onRevoked: () => {},
     onApplied: () => {},
     answers: () => true,
     onFailed: () => {},

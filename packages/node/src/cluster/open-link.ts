@@ -78,12 +78,9 @@ export function replicatedLink(sync: Sync, view: PublishingView, members: Member
     setTls: (tls) => sync.setTls(tls),
     setRevoked: (list) => sync.setRevoked(list),
     setMembers: (listing) => sync.setMembers(listing),
-    onExcluded: (listener) => {
-      sync.on("excluded", listener);
-    },
-    onApplied: (listener) => {
-      sync.on("applied", listener);
-    },
+    onExcluded: (listener) => void sync.on("excluded", listener),
+    onRevoked: (listener) => void sync.on("revoked", listener),
+    onApplied: (listener) => void sync.on("applied", listener),
     answers: () => sync.answers(),
     onFailed: (listener) => {
       sync.on("failed", listener);

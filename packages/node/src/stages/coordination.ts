@@ -6,6 +6,7 @@ import { CERTIFICATE_LOOK_PERIOD_MS } from "../cluster/certificates.ts";
 import { CounterExchange } from "../cluster/counters.ts";
 import { followWithProbes } from "../cluster/follow-members.ts";
 import { watchTakeOvers } from "../cluster/news.ts";
+import { OwnRevocation } from "../cluster/own-revocation.ts";
 import { credentialsOf } from "../cluster/probe-credentials.ts";
 import { Revocations } from "../cluster/revocations.ts";
 import { readSecrets, SecretWatch } from "../cluster/secret.ts";
@@ -104,25 +105,28 @@ async function coordinatorOf(
 
 /** Certificates that are not believed, by links and probes alike. */
 function followRevocations(
-  { clock, closers }: StageContext,
-  { readiness }: MachineStage,
+  { own, clock, closers }: StageContext,
+  { members, readiness }: MachineStage,
   { link, keys }: ClusterStage,
   coordinator: Coordinator,
 ): Revocations {
   const revocations = new Revocations(link.store, clock);
+  const listed = () => members.current().members;
+  const ownRevocation = new OwnRevocation({
+    others: () => listed().flatMap(({ name }) => (name === own.name ? [] : [name])),
+    told: (ok, detail) => readiness.set("certificate-revoked", ok, detail),
+  });
+  link.onRevoked((by) => ownRevocation.refusedBy(by));
+  link.onConnect((number) => {
+    const name = listed().find((member) => member.number === number)?.name;
+    if (name !== undefined) ownRevocation.believedBy(name);
+  });
   closers.add(
     revocations.follow((entries) => {
       link.setRevoked(entries);
       coordinator.setRevoked(entries);
       const tls = keys.current();
-      const own = tls !== undefined && isRevoked(tls.certificatePem, entries);
-      readiness.set(
-        "certificate-revoked",
-        !own,
-        own
-          ? "this member's certificate is revoked: issue a new one, if it is to take part again"
-          : "it is not revoked",
-      );
+      ownRevocation.setListed(tls !== undefined && isRevoked(tls.certificatePem, entries));
     }),
   );
   return revocations;

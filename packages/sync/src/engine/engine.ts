@@ -48,7 +48,7 @@ export class ReplicationEngine implements Engine {
         broadcast.summary(number);
         link.post({ kind: "dropped", member: number });
       },
-      excluded: (by) => link.post({ kind: "excluded", by }),
+      turnedAway: (by, kind) => link.post({ kind, by }),
       applied: (applicant) => link.post({ kind: "applied", applicant }),
     });
     this.#timers.push(

@@ -73,4 +73,22 @@ describe("certificates that change", () => {
     b.ws.setTls({ ...(await certificate(old, 1)), authorityPem: both });
     await until("they connect again", () => isUp(a.ws, b.ws));
   });
+
+  it("one that is revoked loses its links, and whoever shows it is told why at each try", async () => {
+    const [a, b] = [
+      await member(0, { ...(await certificate(old, 0)), authorityPem: both }),
+      await member(1, { ...(await certificate(old, 1)), authorityPem: both }),
+    ];
+    await until("they connect", () => isUp(a.ws, b.ws));
+    a.ws.setRevoked([{ kind: "member", memberName: "m1", untilMs: Date.now() + 3_600_000 }]);
+    await until("it hears why the link ended, and why none begins", () => b.seen.revokedBy.length > 1);
+    assert.ok(b.seen.revokedBy.every((by) => by === "m0"));
+    assert.deepEqual(
+      [a, b].flatMap(({ ws }) => ws.peers()),
+      [],
+    );
+    assert.deepEqual(a.seen.revokedBy, []);
+    a.ws.setRevoked([]);
+    await until("they connect again", () => isUp(a.ws, b.ws));
+  });
 });

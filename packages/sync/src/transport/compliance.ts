@@ -24,11 +24,19 @@ export interface Recorder {
   readonly disconnected: { readonly number: number; readonly reason: string }[];
   readonly messages: { readonly from: number; readonly message: PeerMessage }[];
   readonly dropped: number[];
+  readonly revokedBy: string[];
 }
 
 /** Starts a transport that notes all it is told. */
 export function record(transport: Transport, onConnected?: (peer: PeerIdentity) => void): Recorder {
-  const recorder: Recorder = { transport, connected: [], disconnected: [], messages: [], dropped: [] };
+  const recorder: Recorder = {
+    transport,
+    connected: [],
+    disconnected: [],
+    messages: [],
+    dropped: [],
+    revokedBy: [],
+  };
   transport.start({
     connected(peer) {
       recorder.connected.push(peer);
@@ -37,6 +45,9 @@ export function record(transport: Transport, onConnected?: (peer: PeerIdentity) 
     disconnected: (peer, reason) => recorder.disconnected.push({ number: peer.number, reason }),
     message: (peer, message) => recorder.messages.push({ from: peer.number, message }),
     dropped: (peer) => recorder.dropped.push(peer.number),
+    turnedAway: (by, why) => {
+      if (why === "revoked") recorder.revokedBy.push(by);
+    },
   });
   return recorder;
 }

@@ -412,8 +412,10 @@ export class WsTransport implements Transport {
       const { reason: why, explanation } = link.refusedByPeer;
       this.#refusals.note("was refused", why, explanation, link.remote, member);
       // Only who is on the list has a say, and only in its own name.
-      if (why === REMOVED && member !== undefined && this.#dialers.has(member))
-        this.#handlers?.excluded?.(member);
+      if (member !== undefined && this.#dialers.has(member)) {
+        if (why === REMOVED) this.#handlers?.turnedAway?.(member, "excluded");
+        if (why === REVOKED.reason) this.#handlers?.turnedAway?.(member, "revoked");
+      }
     }
     const current = this.#isCurrent(link);
     if (current && link.greeting !== undefined) {
