@@ -1,6 +1,6 @@
 // The cluster in one answer, made of what members tell each other. However many ask, it is made a few times a
 // second.
-import type { ClusterMember, ClusterPicture, ClusterService, ClusterVip, MemberReport } from "@holdfast/api";
+import type { ClusterMember, ClusterPicture, ClusterService, ClusterVip } from "@holdfast/api";
 import { alertsOf } from "../cluster/alerts.ts";
 import type { HeardReport } from "../cluster/reports.ts";
 import { endpointKey } from "../services/specification.ts";
@@ -63,14 +63,14 @@ function vipsOf(
 ): ClusterVip[] {
   const heard = members.filter(({ phase }) => phase === "alive" || phase === "suspect");
   const told = heard.flatMap(({ name }) => reports.get(name)?.report ?? []);
-  return vipViews(sources).map((view) => ({
-    ...view,
-    announcements: told.flatMap(({ member, announcements }: MemberReport) =>
-      announcements
-        .filter(({ vip }) => vip === view.vip)
-        .flatMap(({ places }) => places.map((place) => ({ member, ...place }))),
-    ),
-  }));
+  const places = new Map<string, ClusterVip["announcements"]>();
+  for (const { member, announcements } of told)
+    for (const { vip, places: ofMember } of announcements) {
+      const all = places.get(vip) ?? [];
+      for (const place of ofMember) all.push({ member, ...place });
+      places.set(vip, all);
+    }
+  return vipViews(sources).map((view) => ({ ...view, announcements: places.get(view.vip) ?? [] }));
 }
 
 function servicesOf(sources: ApiSources, livingCount: number): ClusterService[] {

@@ -4,13 +4,13 @@ import { textOf } from "../services/clash-report.ts";
 import type { ApiSources } from "./sources.ts";
 
 export function vipViews(sources: ApiSources): VipView[] {
-  const services = sources.registry.list();
+  const services = servicesByVip(sources);
   const announcements = sources.announcements();
   return sources.ownerships().map((ownership) => {
     const pin = sources.orders.pinOf(ownership.vip);
     return {
       vip: ownership.vip,
-      services: services.filter((s) => s.vips.includes(ownership.vip)).map((s) => s.id),
+      services: services.get(ownership.vip) ?? [],
       ...(ownership.owner !== undefined && { owner: ownership.owner }),
       ...(pin !== undefined && { pin }),
       candidates: [...ownership.candidates],
@@ -19,6 +19,17 @@ export function vipViews(sources: ApiSources): VipView[] {
       ...clashOf(sources, ownership.vip),
     };
   });
+}
+
+function servicesByVip({ registry }: ApiSources): ReadonlyMap<string, string[]> {
+  const ids = new Map<string, string[]>();
+  for (const { id, vips } of registry.list())
+    for (const vip of vips) {
+      const others = ids.get(vip);
+      if (others === undefined) ids.set(vip, [id]);
+      else others.push(id);
+    }
+  return ids;
 }
 
 function clashOf(sources: ApiSources, vip: string): Pick<VipView, "clash"> {
