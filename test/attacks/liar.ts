@@ -21,7 +21,8 @@ import { open as openCredentials } from "../../packages/node/src/cluster/probe-c
 import { actorOf, documentActorOf } from "../../packages/sync/src/journal/actor.ts";
 import { encodeChange } from "../../packages/sync/src/journal/change.ts";
 import { encodePayload } from "../../packages/sync/src/journal/payload.ts";
-import type { PeerMessage, Summary } from "../../packages/sync/src/ports.ts";
+import type { Summary } from "../../packages/sync/src/ports/journals.ts";
+import type { PeerMessage } from "../../packages/sync/src/ports/messages.ts";
 import { WsTransport } from "../../packages/sync/src/transport/websocket.ts";
 
 const REPLICATION_PORT = 7_081;

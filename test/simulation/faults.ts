@@ -12,7 +12,7 @@ import type { ChangeRefusal, VerifiedChange } from "../../packages/sync/src/jour
 import { decodePayload, encodePayload } from "../../packages/sync/src/journal/payload.ts";
 import type { JournalFactory, Segment } from "../../packages/sync/src/journal/segment.ts";
 import { CARRIES_UNKNOWN } from "../../packages/sync/src/messages/capabilities.ts";
-import type { DeltaBatch, ToEngine, ToView } from "../../packages/sync/src/ports.ts";
+import type { DeltaBatch, ToEngine, ToView } from "../../packages/sync/src/ports/link.ts";
 
 export interface Fault {
   readonly name: string;

@@ -4,14 +4,9 @@ import { ReplicationEngine } from "../../packages/sync/src/engine/engine.ts";
 import { SessionReplica } from "../../packages/sync/src/engine/replica.ts";
 import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";
 import { CARRIES_UNKNOWN } from "../../packages/sync/src/messages/capabilities.ts";
-import type {
-  EngineLink,
-  PeerIdentity,
-  PeerMessage,
-  ToEngine,
-  ToView,
-  Transport,
-} from "../../packages/sync/src/ports.ts";
+import type { EngineLink, ToEngine, ToView } from "../../packages/sync/src/ports/link.ts";
+import type { PeerMessage } from "../../packages/sync/src/ports/messages.ts";
+import type { PeerIdentity, Transport } from "../../packages/sync/src/ports/transport.ts";
 import { MemoryDisk } from "../../packages/sync/src/store/memory-store.ts";
 import type { MemoryNetwork } from "../../packages/sync/src/transport/memory.ts";
 import { SimulatedClock, type SimulatedTime } from "./clock.ts";

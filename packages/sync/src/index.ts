@@ -12,7 +12,8 @@ export {
   MEMBER_LISTS,
   TCP_UDP,
 } from "./messages/capabilities.ts";
-export type { EngineStatus, PeerIdentity } from "./ports.ts";
+export type { EngineStatus } from "./ports/engine.ts";
+export type { PeerIdentity } from "./ports/transport.ts";
 export { startSync } from "./start-sync.ts";
 export type * from "./sync.ts";
 export type {

@@ -11,7 +11,8 @@ import {
 import { counterOf, documentActorOf, memberOf } from "./journal/actor.ts";
 import { verifyChange } from "./journal/change.ts";
 import { decodePayload } from "./journal/payload.ts";
-import type { Actor, StoredSegment } from "./ports.ts";
+import type { Actor } from "./ports/journals.ts";
+import type { StoredSegment } from "./ports/store.ts";
 import { readStore } from "./store/read.ts";
 
 export interface SegmentReport {

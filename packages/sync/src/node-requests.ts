@@ -1,7 +1,8 @@
 // Questions between nodes (counters, health verdicts, …) over the engine's transport. What they mean is the
 // node's business; here are tokens, limits and time-outs.
 import type { Clock, Logger } from "@holdfast/model";
-import { REQUEST_BYTES_MAX, type ToEngine, type ToView } from "./ports.ts";
+import { REQUEST_BYTES_MAX } from "./ports/limits.ts";
+import type { ToEngine, ToView } from "./ports/link.ts";
 import type { RequestHandler } from "./sync.ts";
 
 const REQUEST_LIMIT_MS = 1_000;

@@ -4,7 +4,7 @@ import { MessageChannel } from "node:worker_threads";
 import type { HoldfastError } from "@holdfast/model";
 import type { Revocation } from "./certificates/revocation.ts";
 import type { MemberTls } from "./certificates/verify.ts";
-import type { EngineLink, ToEngine, ToView } from "./ports.ts";
+import type { EngineLink, ToEngine, ToView } from "./ports/link.ts";
 import type { Sync, SyncOptions } from "./sync.ts";
 import { type EngineHost, hostEngine } from "./worker/engine-host.ts";
 import { ENGINE_SLICE_MS, PortLink, VIEW_SLICE_MS } from "./worker/port-link.ts";

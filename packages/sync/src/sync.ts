@@ -21,7 +21,9 @@ import type { Revocation } from "./certificates/revocation.ts";
 import type { MemberTls } from "./certificates/verify.ts";
 import type { ReplicationSettings } from "./engine/settings.ts";
 import type { AnyView } from "./engine/views.ts";
-import type { EngineLink, EngineStatus, StoreState, ToEngine, ToView } from "./ports.ts";
+import type { EngineStatus } from "./ports/engine.ts";
+import type { EngineLink, ToEngine, ToView } from "./ports/link.ts";
+import type { StoreState } from "./ports/store.ts";
 import type {
   Applicant,
   ConfiguredMember,

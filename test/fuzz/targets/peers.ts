@@ -27,13 +27,9 @@ import { encodeChange } from "../../../packages/sync/src/journal/change.ts";
 import { memoryJournal } from "../../../packages/sync/src/journal/memory-segment.ts";
 import { type Entry, encodePayload } from "../../../packages/sync/src/journal/payload.ts";
 import { decodePeerMessage, encodePeerMessage } from "../../../packages/sync/src/messages/codec.ts";
-import type {
-  Actor,
-  PeerIdentity,
-  PeerMessage,
-  Summary,
-  Transport,
-} from "../../../packages/sync/src/ports.ts";
+import type { Actor, Summary } from "../../../packages/sync/src/ports/journals.ts";
+import type { PeerMessage } from "../../../packages/sync/src/ports/messages.ts";
+import type { PeerIdentity, Transport } from "../../../packages/sync/src/ports/transport.ts";
 import { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";
 import { SimulatedClock, SimulatedTime } from "../../simulation/clock.ts";
 import { MEMORY_MS, SimulatedMember } from "../../simulation/member.ts";

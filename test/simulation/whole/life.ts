@@ -34,7 +34,7 @@ import { createTraceHub } from "../../../packages/node/src/trace/hub.ts";
 import { ReplicationEngine } from "../../../packages/sync/src/engine/engine.ts";
 import type { JournalFactory } from "../../../packages/sync/src/journal/segment.ts";
 import { CARRIES_UNKNOWN } from "../../../packages/sync/src/messages/capabilities.ts";
-import type { EngineLink, ToEngine, ToView } from "../../../packages/sync/src/ports.ts";
+import type { EngineLink, ToEngine, ToView } from "../../../packages/sync/src/ports/link.ts";
 import { startSync } from "../../../packages/sync/src/start-sync.ts";
 import type { Sync } from "../../../packages/sync/src/sync.ts";
 import type { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";

@@ -9,7 +9,11 @@ import {
   type Greeting,
   PROTOCOL_VERSION,
 } from "../../../packages/sync/src/messages/greeting.ts";
-import type { PeerIdentity, Transport, TransportHandlers } from "../../../packages/sync/src/ports.ts";
+import type {
+  PeerIdentity,
+  Transport,
+  TransportHandlers,
+} from "../../../packages/sync/src/ports/transport.ts";
 import { NOT_CONFIGURED, REMOVED, refusalOf } from "../../../packages/sync/src/transport/admission.ts";
 import { MEMBER_NUMBER_COUNT, TIMES } from "./world.ts";
 

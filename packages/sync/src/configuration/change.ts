@@ -2,7 +2,7 @@
 // sees them.
 import { createHash } from "node:crypto";
 import * as Automerge from "@automerge/automerge";
-import { CONFIGURATION_CHANGE_BYTES_MAX } from "../ports.ts";
+import { CONFIGURATION_CHANGE_BYTES_MAX } from "../ports/limits.ts";
 import { decodeEntry, ENTRY_COUNT_MAX, isUnderstood } from "./entries.ts";
 
 /** A new epoch begins with all entries. */

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { SessionView, seededRandom, silentLogger, systemClock } from "@holdfast/model";
 import { ReplicationEngine } from "../engine/engine.ts";
 import { memoryJournal } from "../journal/memory-segment.ts";
-import type { EngineLink, ToEngine, ToView } from "../ports.ts";
+import type { EngineLink, ToEngine, ToView } from "../ports/link.ts";
 import { startSync } from "../start-sync.ts";
 import { MemoryDisk } from "../store/memory-store.ts";
 import type { Sync } from "../sync.ts";

@@ -1,6 +1,6 @@
 // The configuration document on the link to the engine: what is kept, what is sent, whom it meets.
 import { type Clock, HoldfastError, type Logger, type Random, type Timer } from "@holdfast/model";
-import type { ToEngine, ToView } from "../ports.ts";
+import type { ToEngine, ToView } from "../ports/link.ts";
 import { ConfigurationDocument } from "./configuration-document.ts";
 
 /** Name under which the store keeps the document. */

@@ -2,7 +2,8 @@
 // second member, whose view will show it, and whoever needs it sooner asks for it. What is joined tells the
 // lag.
 import type { Clock, Timer } from "@holdfast/model";
-import type { JournalPosition, ToView } from "../ports.ts";
+import type { JournalPosition } from "../ports/journals.ts";
+import type { ToView } from "../ports/link.ts";
 import { comparePositions } from "./own-journal.ts";
 import { type ReplicationSettings, WAITING_COUNT_MAX } from "./settings.ts";
 

@@ -1,6 +1,6 @@
 // Deltas as bytes across the link: each with a varint length before it.
 import { ByteReader, ByteWriter } from "@holdfast/model";
-import type { DeltaBatch, IdList } from "../ports.ts";
+import type { DeltaBatch, IdList } from "../ports/link.ts";
 
 export class BatchWriter {
   readonly #out = new ByteWriter();

@@ -1,6 +1,7 @@
 // What this member tells its peers unasked: what it holds, and every tick of its own journal.
 import type { VerifiedChange } from "../journal/change.ts";
-import type { PeerMessage, Summary } from "../ports.ts";
+import type { Summary } from "../ports/journals.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import type { Floors } from "./floors.ts";
 import type { Incarnations } from "./incarnations.ts";
 import type { Peers } from "./peers.ts";

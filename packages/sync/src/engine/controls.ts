@@ -1,7 +1,7 @@
 // What writers say about journals, in the journals: where an own one begins now, and which incarnations of
 // another member were written again. It is done once everything that was written before it is here.
 import type { Entry, Floor } from "../journal/payload.ts";
-import type { Store } from "../ports.ts";
+import type { Store } from "../ports/store.ts";
 import type { Floors } from "./floors.ts";
 import type { Incarnations } from "./incarnations.ts";
 import type { Peers } from "./peers.ts";

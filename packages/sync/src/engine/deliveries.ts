@@ -1,7 +1,7 @@
 // Deltas on their way to the view: batches with credit, so that a catch-up of a hundred thousand sessions
 // never takes more than its share of the view's event loop. Answers, for which a packet waits, overtake live
 // ticks, and these what is fetched: the join does not mind.
-import type { ToEngine, ToView } from "../ports.ts";
+import type { ToEngine, ToView } from "../ports/link.ts";
 import { BatchWriter, readIds } from "./batch.ts";
 import type { IdTable } from "./id-table.ts";
 import type { ReplicationSettings } from "./settings.ts";

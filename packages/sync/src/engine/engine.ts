@@ -8,7 +8,11 @@
 // gone are written again by one survivor, in the same way, before they are dropped.
 import { memberOf } from "../journal/actor.ts";
 import type { Entry } from "../journal/payload.ts";
-import type { Engine, EngineStatus, PeerIdentity, PeerMessage, Summary, ToEngine } from "../ports.ts";
+import type { Engine, EngineStatus } from "../ports/engine.ts";
+import type { Summary } from "../ports/journals.ts";
+import type { ToEngine } from "../ports/link.ts";
+import type { PeerMessage } from "../ports/messages.ts";
+import type { PeerIdentity } from "../ports/transport.ts";
 import type { Listing } from "../transport/settings.ts";
 import { readBatch } from "./batch.ts";
 import { assemble, type EnginePorts, type Parts } from "./parts.ts";

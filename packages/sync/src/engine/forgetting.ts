@@ -1,6 +1,7 @@
 // What the view is told to forget: sessions that no journal here mentions any longer, and records that came
 // as answers and that no journal ever brought.
-import type { Store, ToView } from "../ports.ts";
+import type { ToView } from "../ports/link.ts";
+import type { Store } from "../ports/store.ts";
 import type { IdTable } from "./id-table.ts";
 import type { Loose } from "./loose.ts";
 import type { HeldJournal, Shelf } from "./shelf.ts";

@@ -2,7 +2,8 @@
 // others' count.
 import type { Clock, Logger, Random } from "@holdfast/model";
 import { actorOf, counterOf, memberOf } from "../journal/actor.ts";
-import type { Actor, Store, Summary } from "../ports.ts";
+import type { Actor, Summary } from "../ports/journals.ts";
+import type { Store } from "../ports/store.ts";
 import type { Floors } from "./floors.ts";
 import type { OwnJournal } from "./own-journal.ts";
 import {

@@ -3,7 +3,8 @@
 import type { Clock, Logger } from "@holdfast/model";
 import { memberOf } from "../journal/actor.ts";
 import { decodePayload, type Entry } from "../journal/payload.ts";
-import type { PeerMessage, Store, StoredSegment } from "../ports.ts";
+import type { PeerMessage } from "../ports/messages.ts";
+import type { Store, StoredSegment } from "../ports/store.ts";
 import type { Controls } from "./controls.ts";
 import type { Deliveries } from "./deliveries.ts";
 import type { IdTable } from "./id-table.ts";

@@ -1,6 +1,6 @@
 // What the members offer together. A member that has not been heard since this one's start, and one that left
 // no word of it, offers nothing: whoever might not understand decides.
-import type { PeerIdentity } from "../ports.ts";
+import type { PeerIdentity } from "../ports/transport.ts";
 import type { ReplicationSettings } from "./settings.ts";
 
 export class Offers {

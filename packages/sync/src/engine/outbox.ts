@@ -9,7 +9,7 @@ import {
   sessionIdFromBytes,
   type Timer,
 } from "@holdfast/model";
-import type { EngineLink, ToEngine, ToView } from "../ports.ts";
+import type { EngineLink, ToEngine, ToView } from "../ports/link.ts";
 import { BatchWriter } from "./batch.ts";
 import type { AnyView } from "./views.ts";
 

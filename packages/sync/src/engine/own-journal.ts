@@ -3,7 +3,8 @@
 import type { Clock } from "@holdfast/model";
 import type { VerifiedChange } from "../journal/change.ts";
 import { type Entry, encodePayload, type Floor } from "../journal/payload.ts";
-import { type Actor, CHANGE_BYTES_MAX, type JournalPosition } from "../ports.ts";
+import type { Actor, JournalPosition } from "../ports/journals.ts";
+import { CHANGE_BYTES_MAX } from "../ports/limits.ts";
 import type { IdTable } from "./id-table.ts";
 import { type ReplicationSettings, SEAL_SHARE } from "./settings.ts";
 import type { HeldJournal, HeldSegment, Shelf } from "./shelf.ts";

@@ -2,7 +2,11 @@
 import type { Clock, Logger, Random } from "@holdfast/model";
 import type { Entry } from "../journal/payload.ts";
 import type { JournalFactory } from "../journal/segment.ts";
-import type { Actor, EngineLink, PeerMessage, Store, ToEngine, ToView, Transport } from "../ports.ts";
+import type { Actor } from "../ports/journals.ts";
+import type { EngineLink, ToEngine, ToView } from "../ports/link.ts";
+import type { PeerMessage } from "../ports/messages.ts";
+import type { Store } from "../ports/store.ts";
+import type { Transport } from "../ports/transport.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
 import { Broadcast } from "./broadcast.ts";
 import { Controls } from "./controls.ts";

@@ -1,5 +1,7 @@
 // What each peer said that it holds, what of it is still to be fetched, and who is heard at all.
-import type { Actor, PeerIdentity, PeerMessage, Summary } from "../ports.ts";
+import type { Actor, Summary } from "../ports/journals.ts";
+import type { PeerMessage } from "../ports/messages.ts";
+import type { PeerIdentity } from "../ports/transport.ts";
 import type { ReplicationSettings } from "./settings.ts";
 import type { HeldJournal, Shelf } from "./shelf.ts";
 

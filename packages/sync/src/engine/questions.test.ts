@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Clock } from "@holdfast/model";
-import type { PeerMessage, ToView } from "../ports.ts";
+import type { ToView } from "../ports/link.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import { Questions } from "./questions.ts";
 import { REPLICATION_DEFAULTS, type ReplicationSettings } from "./settings.ts";
 

@@ -1,7 +1,9 @@
 // Pull on miss: a packet without state waits while everybody is asked. A NAT port may be lent, so that its
 // slot does not say who forwarded the INIT.
 import type { Clock, SessionQuestion, Timer } from "@holdfast/model";
-import { ANSWER_RECORD_COUNT_MAX, type PeerMessage, type ToView } from "../ports.ts";
+import { ANSWER_RECORD_COUNT_MAX } from "../ports/limits.ts";
+import type { ToView } from "../ports/link.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import { type ReplicationSettings, WAITING_COUNT_MAX } from "./settings.ts";
 
 interface Asked {

@@ -1,7 +1,9 @@
 // Whether this member knows enough to be counted on, and to give out NAT ports: of what others knew it must
 // have caught up with all that are there, and those who are not must have had time to come.
 import type { Clock } from "@holdfast/model";
-import type { Actor, EngineState, ToView } from "../ports.ts";
+import type { EngineState } from "../ports/engine.ts";
+import type { Actor } from "../ports/journals.ts";
+import type { ToView } from "../ports/link.ts";
 import type { Offers } from "./offers.ts";
 import type { Peers } from "./peers.ts";
 import type { ReplicationSettings } from "./settings.ts";

@@ -2,7 +2,8 @@
 // brought it: an INIT-ACK waits for that. That its view shows it is said when nothing waits for the view, and
 // else with the next word.
 import type { Clock, Timer } from "@holdfast/model";
-import type { JournalPosition, PeerMessage } from "../ports.ts";
+import type { JournalPosition } from "../ports/journals.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import { type HeldJournal, type HeldSegment, isComplete } from "./shelf.ts";
 
 /** While the view is busy, what it has joined is told this often. */

@@ -9,7 +9,8 @@ import {
   type SessionId,
   sessionIdFromBytes,
 } from "@holdfast/model";
-import type { DeltaBatch, EngineState, IdList } from "../ports.ts";
+import type { EngineState } from "../ports/engine.ts";
+import type { DeltaBatch, IdList } from "../ports/link.ts";
 import { BatchWriter, readIds } from "./batch.ts";
 import { CarriedFacts } from "./carried-facts.ts";
 import { EndedTimes } from "./ended-times.ts";

@@ -12,7 +12,8 @@ import {
   sessionIdFromBytes,
   sessionIdToBytes,
 } from "@holdfast/model";
-import type { EngineLink, EngineState, EngineStatus, ToEngine, ToView } from "../ports.ts";
+import type { EngineState, EngineStatus } from "../ports/engine.ts";
+import type { EngineLink, ToEngine, ToView } from "../ports/link.ts";
 import { readBatch, readIds } from "./batch.ts";
 import { Outbox, RESTATE_COUNT_MAX, TICK_MS } from "./outbox.ts";
 import { Remembrance } from "./remembrance.ts";

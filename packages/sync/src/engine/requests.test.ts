@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { PeerMessage, ToView } from "../ports.ts";
+import type { ToView } from "../ports/link.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import { Requests } from "./requests.ts";
 import { WAITING_COUNT_MAX } from "./settings.ts";
 

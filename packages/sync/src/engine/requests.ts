@@ -1,6 +1,7 @@
 // Requests between nodes: the engine carries them and does not know what they are about. Nobody answers for
 // another, and not everything is answered: of what waits, the oldest goes when there is too much.
-import type { PeerMessage, ToEngine, ToView } from "../ports.ts";
+import type { ToEngine, ToView } from "../ports/link.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import { WAITING_COUNT_MAX } from "./settings.ts";
 
 export interface RequestPorts {

@@ -2,7 +2,7 @@
 // gone, those of which another member wrongly believes that they ended. Jobs run one after the other; the
 // view is asked for a few records at a time.
 import type { Entry } from "../journal/payload.ts";
-import type { ToEngine, ToView } from "../ports.ts";
+import type { ToEngine, ToView } from "../ports/link.ts";
 import { readBatch } from "./batch.ts";
 import type { IdTable } from "./id-table.ts";
 

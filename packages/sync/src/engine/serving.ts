@@ -1,5 +1,6 @@
 // What a peer fetches: as much of a segment as one message takes. Of what is not here the answer is empty.
-import { type PeerMessage, SEGMENT_MESSAGE_BYTES_AIM, SEGMENT_MESSAGE_CHANGE_COUNT_MAX } from "../ports.ts";
+import { SEGMENT_MESSAGE_BYTES_AIM, SEGMENT_MESSAGE_CHANGE_COUNT_MAX } from "../ports/limits.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import type { Shelf } from "./shelf.ts";
 
 export function segmentFor(

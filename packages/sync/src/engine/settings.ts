@@ -1,7 +1,7 @@
 // What can be tuned, with its defaults. Times are on the monotonic clock.
 
 import { CAPABILITIES } from "../messages/capabilities.ts";
-import type { PeerIdentity } from "../ports.ts";
+import type { PeerIdentity } from "../ports/transport.ts";
 
 export interface ReplicationSettings {
   readonly member: PeerIdentity;

@@ -4,7 +4,7 @@
 import { counterOf, isActor, memberOf } from "../journal/actor.ts";
 import type { Floor } from "../journal/payload.ts";
 import type { JournalFactory, Segment } from "../journal/segment.ts";
-import type { Actor, JournalSummary } from "../ports.ts";
+import type { Actor, JournalSummary } from "../ports/journals.ts";
 import type { IdTable } from "./id-table.ts";
 import { INCARNATION_COUNT_MAX, SEGMENT_COUNT_MAX } from "./settings.ts";
 

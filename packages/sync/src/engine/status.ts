@@ -1,5 +1,6 @@
 // How replication is doing, for the API and the metrics.
-import type { EngineStatus, Transport } from "../ports.ts";
+import type { EngineStatus } from "../ports/engine.ts";
+import type { Transport } from "../ports/transport.ts";
 import { type Acknowledgements, LAG_BOUNDS_MS } from "./acknowledgements.ts";
 import type { Deliveries } from "./deliveries.ts";
 import type { IdTable } from "./id-table.ts";

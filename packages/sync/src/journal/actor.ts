@@ -1,7 +1,8 @@
 // Names of journal writers: 32 hexadecimal digits of member number (2 bytes), incarnation counter (6), random
 // (8).
 import type { Random } from "@holdfast/model";
-import { type Actor, MEMBER_COUNT_MAX } from "../ports.ts";
+import type { Actor } from "../ports/journals.ts";
+import { MEMBER_COUNT_MAX } from "../ports/limits.ts";
 
 const COUNTER_MAX = 2 ** 48 - 1;
 

@@ -1,7 +1,7 @@
 // A segment as an Automerge document: root["TICK"] = payload, one change a tick, through the low-level
 // interface, which costs a hundredth of the proxies.
 import * as Automerge from "@automerge/automerge";
-import type { Actor } from "../ports.ts";
+import type { Actor } from "../ports/journals.ts";
 import { documentActorOf } from "./actor.ts";
 import { type ChangeRefusal, encodeChange, type VerifiedChange, verifyChange } from "./change.ts";
 import { EMPTY_HEAD, type JournalFactory, type Segment } from "./segment.ts";

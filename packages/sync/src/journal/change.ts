@@ -7,7 +7,7 @@
 //   contents = deps actor seq startOp time message otherActors columns data
 // Lengths and counts are LEB128 (https://automerge.org/automerge-binary-format-spec, §Change chunks).
 import { hash } from "node:crypto";
-import { CHANGE_BYTES_MAX } from "../ports.ts";
+import { CHANGE_BYTES_MAX } from "../ports/limits.ts";
 
 const MAGIC = [0x85, 0x6f, 0x4a, 0x83] as const;
 const CHECKSUM_OFFSET = 4;

@@ -1,6 +1,6 @@
 // The hash chain alone, without an Automerge document around it: the same bytes at a fraction of the cost, so
 // that a thousand seeds of a whole cluster fit into a test run.
-import type { Actor } from "../ports.ts";
+import type { Actor } from "../ports/journals.ts";
 import { documentActorOf } from "./actor.ts";
 import { type ChangeRefusal, encodeChange, type VerifiedChange, verifyChange } from "./change.ts";
 import { EMPTY_HEAD, type JournalFactory, type Segment } from "./segment.ts";

@@ -16,7 +16,7 @@
 // stays whole in its segment, in the store and on the way to others. What later versions want to outlive a
 // segment is a delta.
 import { ByteReader, ByteWriter, isSessionFact, RECORD_BYTES_MAX } from "@holdfast/model";
-import { MEMBER_COUNT_MAX } from "../ports.ts";
+import { MEMBER_COUNT_MAX } from "../ports/limits.ts";
 
 const KIND_DELTA = 1;
 const KIND_HEADER = 2;

@@ -1,7 +1,7 @@
 // One segment of a writer's journal, as its writer or a reader holds it. Two implementations: an Automerge
 // document (automerge-segment.ts), and the bare hash chain (memory-segment.ts) for simulation; both pass
 // compliance.ts.
-import type { Actor } from "../ports.ts";
+import type { Actor } from "../ports/journals.ts";
 import type { ChangeRefusal, VerifiedChange } from "./change.ts";
 
 export const EMPTY_HEAD = new Uint8Array(0);

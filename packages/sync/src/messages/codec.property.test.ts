@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { PeerMessage, Summary } from "../ports.ts";
-import { CHANGE_BYTES_MAX, PEER_MESSAGE_BYTES_MAX, SEGMENT_MESSAGE_CHANGE_COUNT_MAX } from "../ports.ts";
+import type { Summary } from "../ports/journals.ts";
+import {
+  CHANGE_BYTES_MAX,
+  PEER_MESSAGE_BYTES_MAX,
+  SEGMENT_MESSAGE_CHANGE_COUNT_MAX,
+} from "../ports/limits.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import { MessageReader, MessageWriter } from "./bytes.ts";
 import { decodePeerMessage, encodePeerMessage } from "./codec.ts";
 import { FIELD_COUNT_MAX, writeFields } from "./fields.ts";

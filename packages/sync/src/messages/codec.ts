@@ -4,22 +4,18 @@
 // of a later version is passed over.
 import { isIP } from "node:net";
 import { type Address, RECORD_BYTES_MAX, type SessionQuestion } from "@holdfast/model";
+import type { Actor, JournalPosition, JournalSummary, SegmentSummary, Summary } from "../ports/journals.ts";
 import {
-  type Actor,
   ANSWER_RECORD_COUNT_MAX,
   CHANGE_BYTES_MAX,
   CONFIGURATION_CHANGE_BYTES_MAX,
-  type JournalPosition,
-  type JournalSummary,
   MEMBER_COUNT_MAX,
   PEER_MESSAGE_BYTES_MAX,
-  type PeerMessage,
   REQUEST_BYTES_MAX,
   SEGMENT_MESSAGE_CHANGE_COUNT_MAX,
-  type SegmentSummary,
   SUMMARY_ENTRY_COUNT_MAX,
-  type Summary,
-} from "../ports.ts";
+} from "../ports/limits.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import { MessageReader, MessageWriter } from "./bytes.ts";
 import { readFields } from "./fields.ts";
 

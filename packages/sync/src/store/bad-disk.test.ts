@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { type Clock, type Logger, silentLogger, type Timer } from "@holdfast/model";
-import type { StoredState, StoreState } from "../ports.ts";
+import type { StoredState, StoreState } from "../ports/store.ts";
 import { ACTOR_A, ACTOR_B, change } from "./compliance.ts";
 import { FileStore, STORE_RETRY_MS } from "./file-store.ts";
 import { BROKEN_FILE_COUNT_MAX } from "./put-aside.ts";

@@ -1,7 +1,7 @@
 // What every store must do. Each implementation's test passes a harness and gets the same cases.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import type { Store, StoredState } from "../ports.ts";
+import type { Store, StoredState } from "../ports/store.ts";
 
 export interface StoreHarness {
   /** A store on the same disk as the last one, which was closed. */

@@ -6,7 +6,8 @@
 // file is just that.
 import { join } from "node:path";
 import { type Clock, HoldfastError, type Logger, type Timer } from "@holdfast/model";
-import type { Actor, Store, StoredState, StoreState } from "../ports.ts";
+import type { Actor } from "../ports/journals.ts";
+import type { Store, StoredState, StoreState } from "../ports/store.ts";
 import { type Disk, errorCodeOf, machineDisk } from "./disk.ts";
 import { JournalFiles } from "./journals.ts";
 import { Attic } from "./put-aside.ts";

@@ -1,7 +1,7 @@
 // The journal files of a store while it is written: appended to, forced to disk, dropped. A file that missed
 // a byte gets no further one, so that none has a gap.
 import { join } from "node:path";
-import type { Actor } from "../ports.ts";
+import type { Actor } from "../ports/journals.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { JOURNAL_MAGIC, parseJournalName } from "./records.ts";
 

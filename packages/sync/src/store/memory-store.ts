@@ -1,5 +1,6 @@
 // A disk in memory: what a simulated member finds again after its crash.
-import type { Actor, Store, StoredState } from "../ports.ts";
+import type { Actor } from "../ports/journals.ts";
+import type { Store, StoredState } from "../ports/store.ts";
 import { journalName, parseJournalName } from "./records.ts";
 
 interface Segment {

@@ -1,6 +1,6 @@
 // Reads a store's directory: at start, and for `holdfast journal`, which must not change it.
 import { join } from "node:path";
-import type { StoredSegment, StoredState } from "../ports.ts";
+import type { StoredSegment, StoredState } from "../ports/store.ts";
 import { type Disk, errorCodeOf, machineDisk } from "./disk.ts";
 import { type Attic, isPutAside, type PutAside } from "./put-aside.ts";
 import {

@@ -8,7 +8,7 @@
 // A record that is torn or does not match its crc ends its file: what stands before it is kept. Every file
 // stands alone, so that damage costs one file.
 import { crc32 } from "node:zlib";
-import { CHANGE_BYTES_MAX } from "../ports.ts";
+import { CHANGE_BYTES_MAX } from "../ports/limits.ts";
 
 export const JOURNAL_MAGIC = Buffer.from("HFJ1");
 const VALUE_MAGIC = Buffer.from("HFV1");

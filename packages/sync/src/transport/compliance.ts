@@ -1,7 +1,8 @@
 // What every transport must do. Each implementation's test passes a harness and gets the same cases.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import type { PeerIdentity, PeerMessage, Transport } from "../ports.ts";
+import type { PeerMessage } from "../ports/messages.ts";
+import type { PeerIdentity, Transport } from "../ports/transport.ts";
 
 /** Of the harness's transports: small, so that a test can overflow it. */
 export const COMPLIANCE_QUEUE_BYTES_MAX = 5 * 1024 * 1024;

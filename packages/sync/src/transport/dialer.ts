@@ -7,7 +7,7 @@ import type { Clock, Logger, MemberName, Random, Timer } from "@holdfast/model";
 import { type ClientOptions, WebSocket } from "ws";
 import { type CertifiedMember, certifiedMember, identityOfCertificate } from "../certificates/identity.ts";
 import type { MemberTls } from "../certificates/verify.ts";
-import { PEER_MESSAGE_BYTES_MAX } from "../ports.ts";
+import { PEER_MESSAGE_BYTES_MAX } from "../ports/limits.ts";
 import { CERTIFICATE_ENDED, LINK_PATH, REFUSAL_HEADER } from "./listener.ts";
 import type { JoinAddress, LinkTiming } from "./settings.ts";
 

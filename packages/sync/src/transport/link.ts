@@ -8,7 +8,7 @@ import type { RawData, WebSocket } from "ws";
 import type { CertifiedMember } from "../certificates/identity.ts";
 import { decodePeerMessage } from "../messages/codec.ts";
 import { decodeLinkMessage, encodeLinkMessage, type Greeting } from "../messages/greeting.ts";
-import type { PeerMessage } from "../ports.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import type { Refusal } from "./admission.ts";
 import { INBOX_BYTES_MAX, INBOX_SLICE_MS, type LinkTiming, SOCKET_BYTES_MAX } from "./settings.ts";
 

@@ -14,7 +14,7 @@ import { HoldfastError } from "@holdfast/model";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type CertifiedMember, certifiedMember } from "../certificates/identity.ts";
 import type { MemberTls } from "../certificates/verify.ts";
-import { PEER_MESSAGE_BYTES_MAX } from "../ports.ts";
+import { PEER_MESSAGE_BYTES_MAX } from "../ports/limits.ts";
 import type { HostPort } from "./settings.ts";
 import { WAITING_MS, WaitingRoom } from "./waiting-room.ts";
 

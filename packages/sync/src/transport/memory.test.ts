@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { seededRandom, systemClock } from "@holdfast/model";
-import type { Transport } from "../ports.ts";
+import type { Transport } from "../ports/transport.ts";
 import { COMPLIANCE_QUEUE_BYTES_MAX, record, response, runTransportCompliance, until } from "./compliance.ts";
 import { MemoryNetwork } from "./memory.ts";
 

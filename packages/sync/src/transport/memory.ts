@@ -4,13 +4,9 @@
 // simulation runs the codec too.
 import type { Clock, Random, Timer } from "@holdfast/model";
 import { decodePeerMessage, encodePeerMessage } from "../messages/codec.ts";
-import {
-  PEER_QUEUE_BYTES_MAX,
-  type PeerIdentity,
-  type PeerMessage,
-  type Transport,
-  type TransportHandlers,
-} from "../ports.ts";
+import { PEER_QUEUE_BYTES_MAX } from "../ports/limits.ts";
+import type { PeerMessage } from "../ports/messages.ts";
+import type { PeerIdentity, Transport, TransportHandlers } from "../ports/transport.ts";
 import type { Listing } from "./settings.ts";
 
 export interface MemoryNetworkOptions {

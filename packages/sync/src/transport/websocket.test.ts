@@ -13,7 +13,7 @@ import {
   type Greeting,
   PROTOCOL_VERSION,
 } from "../messages/greeting.ts";
-import { PEER_MESSAGE_BYTES_MAX } from "../ports.ts";
+import { PEER_MESSAGE_BYTES_MAX } from "../ports/limits.ts";
 import {
   COMPLIANCE_QUEUE_BYTES_MAX,
   type Recorder,

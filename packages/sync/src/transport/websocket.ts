@@ -8,14 +8,9 @@ import type { MemberTls } from "../certificates/verify.ts";
 import { CAPABILITIES } from "../messages/capabilities.ts";
 import { encodePeerMessage } from "../messages/codec.ts";
 import { type Greeting, PROTOCOL_VERSION, PROTOCOL_VERSION_LOWEST } from "../messages/greeting.ts";
-import {
-  MEMBER_COUNT_MAX,
-  PEER_QUEUE_BYTES_MAX,
-  type PeerIdentity,
-  type PeerMessage,
-  type Transport,
-  type TransportHandlers,
-} from "../ports.ts";
+import { MEMBER_COUNT_MAX, PEER_QUEUE_BYTES_MAX } from "../ports/limits.ts";
+import type { PeerMessage } from "../ports/messages.ts";
+import type { PeerIdentity, Transport, TransportHandlers } from "../ports/transport.ts";
 import { NOT_CONFIGURED, REMOVED, type Refusal, refusalOf, removedText } from "./admission.ts";
 import { Dialer } from "./dialer.ts";
 import { Link, type LinkEvents } from "./link.ts";

@@ -4,7 +4,7 @@ import { parentPort } from "node:worker_threads";
 import { HoldfastError, type Logger } from "@holdfast/model";
 import type { Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
-import type { ToEngine, ToView } from "../ports.ts";
+import type { ToEngine, ToView } from "../ports/link.ts";
 import { type EngineHost, hostEngine } from "./engine-host.ts";
 import { ENGINE_SLICE_MS, PortLink } from "./port-link.ts";
 import type { FromHost, LogLevel, ToHost } from "./protocol.ts";

@@ -2,7 +2,7 @@
 // messages on in slices of time: a port delivers a thousand messages in one turn of the event loop if it is
 // let.
 import type { MessagePort, Transferable } from "node:worker_threads";
-import type { EngineLink } from "../ports.ts";
+import type { EngineLink } from "../ports/link.ts";
 
 /** Milliseconds of messages in one turn of the main thread, where packets wait. */
 export const VIEW_SLICE_MS = 2;

@@ -6,7 +6,7 @@ import { MessageChannel, Worker } from "node:worker_threads";
 import { type Clock, type ErrorCode, HoldfastError, type Logger, type Timer } from "@holdfast/model";
 import type { Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
-import type { ToEngine, ToView } from "../ports.ts";
+import type { ToEngine, ToView } from "../ports/link.ts";
 import type { HostPort } from "../transport/settings.ts";
 import { PortLink, VIEW_SLICE_MS } from "./port-link.ts";
 import type { FromHost, HostCounters, HostOptions, ToHost } from "./protocol.ts";
