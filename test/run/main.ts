@@ -70,8 +70,11 @@ const failures: string[] = [];
 const SLOWEST_COUNT = 8;
 const loads = new Map<string, Load>();
 const alone = (file: string): Load => ({ ...loadOf(file), processors: PROCESSORS });
-/** The machine's Docker engine, its images and its published ports are there once. */
-const apart = (file: string) => (file.startsWith("test/docker/") ? "docker" : undefined);
+/**
+ * The machine's Docker engine, its images and its published ports are there once; and whoever needs the
+ * programs of Kubernetes first builds them.
+ */
+const apart = (file: string) => /^test\/(docker|kubernetes)\/.*\.long\.test\.ts$/.exec(file)?.[1];
 
 for (const stage of stages) {
   if (stage.files.length === 0) continue;
