@@ -198,6 +198,21 @@ describe("TCP connections of several members", () => {
     );
   });
 
+  test("one that another member saw to its end gives its client's port free: its numbers are not known here", async () => {
+    const cluster = new PlainCluster(2, {
+      services: [plainService(PROTOCOL_TCP, { replicate: "always" })],
+    });
+    const [first, second] = [cluster.rig(0), cluster.rig(1)];
+    const old = new Connection();
+    await old.open(first);
+    await old.close(first);
+    cluster.clock.advance(2_000);
+    const next = new Connection({}, 77);
+    await next.open(second);
+    assert.notEqual(next.server?.destinationPort, old.server?.destinationPort);
+    assert.equal((await second.one(next.up(ACK, "anew"))).payload, "anew");
+  });
+
   test("a packet of a connection that only another member knows is held, asked about, and forwarded", async () => {
     const cluster = new PlainCluster(2, { services });
     const connection = new Connection();

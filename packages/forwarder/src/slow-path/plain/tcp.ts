@@ -124,7 +124,8 @@ function mayBeReused(room: Room, flow: LocalFlow, sequence: number): boolean {
   const { isReset, isClosing } = judge(flow, entryOf(room, flow.record)?.service);
   if (isReset) return true;
   const last = flow.up?.finEnd ?? flow.finUp;
-  return isClosing && last !== undefined && (sequence - last) >>> 0 < 0x8000_0000;
+  // Closed through another member, its numbers are not known here: what its flow would carry would end with it.
+  return isClosing && (last === undefined || (sequence - last) >>> 0 < 0x8000_0000);
 }
 
 /**
