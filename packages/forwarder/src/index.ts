@@ -20,13 +20,7 @@ export {
   openUserspaceFastPath,
   type UserspaceFastPathOptions,
 } from "./fast-path/userspace/userspace-fast-path.ts";
-export {
-  createForwarder,
-  type Forwarder,
-  type ForwarderCounters,
-  type ForwarderEvent,
-  type ForwarderOptions,
-} from "./forwarder.ts";
+export { createForwarder } from "./forwarder.ts";
 export type { EndpointHealth, Verdict, VerdictChange } from "./health/endpoint-health.ts";
 export {
   HealthProber,
@@ -50,6 +44,8 @@ export {
   type LoopInterfaces,
   patternOf,
 } from "./netlink/selection.ts";
+export type { ForwarderOptions } from "./options.ts";
+export type { Forwarder, ForwarderCounters, ForwarderEvent } from "./port.ts";
 export type { VipPlacement } from "./services/served.ts";
 export type { FlowTotals, PathDescription, SessionDescription } from "./sessions/description.ts";
 export { PlainRoom } from "./slow-path/plain/create.ts";

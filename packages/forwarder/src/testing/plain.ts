@@ -15,12 +15,13 @@ import {
 import { ManualClock } from "@holdfast/model/testing";
 import { encodeIp, IpHeader, PROTOCOL, write16, write32 } from "@holdfast/sctp";
 import { SimulatedFastPath } from "../fast-path/simulated/simulated-fast-path.ts";
-import { createForwarder, type Forwarder } from "../forwarder.ts";
+import { createForwarder } from "../forwarder.ts";
 import type { ForwarderLimits } from "../limits.ts";
 import { addressAt } from "../packet/input.ts";
 import { PlainHeader, TCP_FLAG } from "../packet/plain/header.ts";
 import { writePlainChecksum } from "../packet/plain/rewrite.ts";
 import { bytesOf } from "../packet/translate.ts";
+import type { Forwarder } from "../port.ts";
 import { settled } from "./rig.ts";
 
 export const VIP: Address = "203.0.113.1";

@@ -13,9 +13,11 @@ import {
 import { ManualClock } from "@holdfast/model/testing";
 import type { ConfirmRemoved } from "../endings/strays.ts";
 import { SimulatedFastPath } from "../fast-path/simulated/simulated-fast-path.ts";
-import { createForwarder, type Forwarder, type ForwarderEvent, type ForwarderOptions } from "../forwarder.ts";
+import { createForwarder } from "../forwarder.ts";
 import type { ForwarderLimits } from "../limits.ts";
 import type { PortLending } from "../nat-ports/lending.ts";
+import type { ForwarderOptions } from "../options.ts";
+import type { Forwarder, ForwarderEvent } from "../port.ts";
 import { ClientHost, EndpointHost, type Route, type Seen, see } from "./hosts.ts";
 
 export const VIPS: readonly Address[] = ["203.0.113.1", "198.51.100.1"];
