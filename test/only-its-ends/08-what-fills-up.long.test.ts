@@ -102,7 +102,7 @@ async function newcomer(cluster: Cluster, index: number, port: number): Promise<
     initMaxRetrans: INIT_RETRANS_MAX,
   });
   try {
-    await peer.established(1, 20_000);
+    await peer.established(1, 60_000);
     await until("five of its messages and what ICMP told it", async () => {
       const [figures] = await peer.associations();
       assert.equal((figures?.lost ?? 0) + (figures?.cannotStart ?? 0), 0, JSON.stringify(figures));

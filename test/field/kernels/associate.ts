@@ -35,15 +35,17 @@ try {
   await until(`${MESSAGE_COUNT} messages`, async () => {
     return (await server.receipts()).some(({ received }) => received >= MESSAGE_COUNT);
   });
-  const status = await member.get<Status>("/v1/status");
+  // A daemon that stood still answers late.
+  const asked = <T>(path: string) => until(path, () => member.get<T>(path));
+  const status = await asked<Status>("/v1/status");
   assert.notEqual(status.fastPath, "userspace");
   assert.equal(status.dataPlane.fallback, undefined);
-  const { items } = await member.get<{ items: Session[] }>("/v1/sessions?limit=10");
+  const { items } = await asked<{ items: Session[] }>("/v1/sessions?limit=10");
   assert.deepEqual(
     items.map(({ phase }) => phase),
     ["established"],
   );
-  const { counters } = await member.get<SessionDetail>(`/v1/sessions/${items[0]?.id}`);
+  const { counters } = await asked<SessionDetail>(`/v1/sessions/${items[0]?.id}`);
   const packets = counters.reduce((sum, { up }) => sum + up.packets, 0);
   assert.ok(packets >= MESSAGE_COUNT / 2, `${packets} packets on the fast path`);
   const hooks = [...new Set(status.dataPlane.interfaces.flatMap((each) => each.hooks))].join(", ");
