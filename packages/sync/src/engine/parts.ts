@@ -44,157 +44,209 @@ export interface EnginePorts {
 export type Parts = ReturnType<typeof assemble>;
 
 export function assemble(ports: EnginePorts) {
-  const { clock, store, logger, transport, link } = ports;
-  const settings: ReplicationSettings = { ...REPLICATION_DEFAULTS, ...ports.settings };
-  const totals = new Totals();
-  const ids = new IdTable();
-  const floors = new Floors();
-  const offers = new Offers(settings);
-  const shelf = new Shelf(ports.journals, ids);
-  const loose = new Loose(clock, settings.memoryMs);
-  /** What the view has said: its last `local` message that was taken in. */
+  const { transport, link } = ports;
   const local = { sequence: 0 };
+  const parts = new Assembly(ports, () => local.sequence);
+  return {
+    settings: parts.settings,
+    transport,
+    /** What the view has said: its last `local` message that was taken in. */
+    local,
+    post: (message: ToView) => link.post(message),
+    send: (peer: number, message: PeerMessage) => transport.send(peer, message),
+    refuse: (peer: Peer, reason: string) => parts.refuse(peer, reason),
+    ...parts.held,
+    offers: parts.offers,
+    incarnations: parts.incarnations,
+    peers: parts.peers,
+    deliveries: parts.deliveries,
+    readiness: parts.readiness,
+    broadcast: parts.broadcast,
+    acknowledgements: parts.acknowledgements,
+    receipts: parts.receipts,
+    questions: parts.questions,
+    requests: parts.requests,
+    rewriter: parts.rewriter,
+    forgetting: parts.forgetting,
+    retirement: parts.retirement,
+    controls: parts.controls,
+    intake: parts.intake,
+  };
+}
 
-  const post = (message: ToView) => link.post(message);
-  const send = (peer: number, message: PeerMessage) => transport.send(peer, message);
-  const sequence = () => local.sequence;
-  const write = (entries: readonly Entry[]) => void incarnations.own.write(entries, true);
-  const drop = (journal: HeldJournal, base: number) => forgetting.drop(journal, base);
-  const refuse = (peer: Peer, reason: string) => {
-    totals.count("refusedPeers");
+/** What nearly every part is given. */
+function outsideOf(ports: EnginePorts, settings: ReplicationSettings, sequence: () => number) {
+  const { clock, random, logger, store, transport, link } = ports;
+  return {
+    ...{ settings, clock, random, logger, store, sequence },
+    post: (message: ToView) => link.post(message),
+    send: (peer: number, message: PeerMessage) => transport.send(peer, message),
+  };
+}
+
+/** What this member holds of journals and records. */
+function heldOf({ clock, journals }: EnginePorts, { memoryMs }: ReplicationSettings) {
+  const ids = new IdTable();
+  return {
+    ids,
+    floors: new Floors(),
+    shelf: new Shelf(journals, ids),
+    loose: new Loose(clock, memoryMs),
+    totals: new Totals(),
+  };
+}
+
+class Assembly {
+  readonly settings: ReplicationSettings;
+  readonly held: ReturnType<typeof heldOf>;
+  readonly offers: Offers;
+  readonly incarnations: Incarnations;
+  readonly peers: Peers;
+  readonly deliveries: Deliveries;
+  readonly readiness: Readiness;
+  readonly broadcast: Broadcast;
+  readonly acknowledgements: Acknowledgements;
+  readonly receipts: Receipts;
+  readonly questions: Questions;
+  readonly requests: Requests;
+  readonly rewriter: Rewriter;
+  readonly forgetting: Forgetting;
+  readonly retirement: Retirement;
+  readonly controls: Controls;
+  readonly intake: Intake;
+  readonly #ports: EnginePorts;
+  readonly #outside: ReturnType<typeof outsideOf>;
+
+  constructor(ports: EnginePorts, sequence: () => number) {
+    this.#ports = ports;
+    this.settings = { ...REPLICATION_DEFAULTS, ...ports.settings };
+    const outside = outsideOf(ports, this.settings, sequence);
+    const held = heldOf(ports, this.settings);
+    this.#outside = outside;
+    this.held = held;
+    this.offers = new Offers(this.settings);
+    this.incarnations = this.#openIncarnations();
+    this.peers = this.#openPeers();
+    this.deliveries = this.#openDeliveries();
+    const { offers, incarnations, peers, deliveries } = this;
+    const isIdle = () => deliveries.idle;
+    this.readiness = new Readiness({
+      ...{ ...outside, peers, offers, isIdle },
+      incarnation: () => incarnations.own.journal.actor,
+    });
+    const { readiness } = this;
+    this.broadcast = new Broadcast({ ...outside, ...held, incarnations, peers, readiness });
+    this.acknowledgements = new Acknowledgements(ports.clock, this.settings, outside.post);
+    this.receipts = new Receipts({
+      ...{ ...outside, isIdle },
+      isHeard: (journal) => peers.get(journal.member)?.incarnation === journal.actor,
+    });
+    this.questions = this.#openQuestions();
+    this.requests = new Requests(outside);
+    const write = (entries: readonly Entry[]) => void incarnations.own.write(entries, true);
+    const drop = (journal: HeldJournal, base: number) => this.forgetting.drop(journal, base);
+    const { exportCountMax } = this.settings;
+    this.rewriter = new Rewriter({ ...outside, ids: held.ids, exportCountMax, write });
+    this.forgetting = new Forgetting({ ...outside, ...held });
+    const { rewriter, receipts } = this;
+    this.retirement = new Retirement({
+      ...{ ...outside, ...held, peers, rewriter, write, drop },
+      own: () => incarnations.own,
+      isSettled: () => readiness.isSettled(),
+    });
+    const { retirement } = this;
+    this.controls = new Controls({ ...outside, ...held, peers, incarnations, retirement, drop });
+    this.intake = new Intake({
+      ...{ ...outside, ...held, peers, deliveries, receipts, incarnations, controls: this.controls },
+      refuse: (peer, reason) => this.refuse(peer, reason),
+    });
+  }
+
+  refuse(peer: Peer, reason: string): void {
+    const { logger, transport } = this.#ports;
+    this.held.totals.count("refusedPeers");
     logger.warn({ member: peer.identity.name, reason }, "refusing a peer that breaks the rules");
     transport.refuse(peer.identity.number, reason);
-  };
-  const outside = { settings, clock, random: ports.random, logger, store, post, send, sequence };
-  const held = { ids, shelf, floors, loose, totals };
+  }
 
-  const incarnations: Incarnations = new Incarnations({
-    ...outside,
-    ...held,
-    open: (actor) => openOwn(actor),
-    renewed: () => {
-      // Nothing was written under the new name yet, and nothing that was under way is its own.
-      rewriter.clear();
-      retirement.clear();
-      broadcast.helloAll();
-      readiness.changed();
-    },
-  });
-  const peers: Peers = new Peers({
-    ...outside,
-    ...held,
-    nowMs: () => clock.nowMs(),
-    paused: () => deliveries.waiting >= settings.deliveryPauseCount,
-    isRetired: (actor) => incarnations.isRetired(actor),
-    isOwn: (actor) => incarnations.isOwn(actor),
-  });
-  const deliveries: Deliveries = new Deliveries({
-    ...outside,
-    ...held,
-    joined: (journal) => {
-      receipts.joined(journal);
-      if (!readiness.ready) readiness.changed();
-    },
-    contradicted: (contradicted) => {
-      // Somebody ended what this member knows to live: say so at once.
-      const indices = contradicted.map((id) => ids.find(id)).filter((index) => index !== undefined);
-      const mine = indices.filter((index) => ids.ownMention(index) >= 0);
-      totals.count("contradictions", indices.length);
-      if (mine.length > 0)
-        rewriter.add({ name: "contradicted", ids: mine, needed: () => true, done: () => {} });
-    },
-    drained: () => {
-      for (const peer of peers.all()) peers.fetch(peer);
-    },
-  });
-  const readiness = new Readiness({
-    ...outside,
-    peers,
-    offers,
-    isIdle: () => deliveries.idle,
-    incarnation: () => incarnations.own.journal.actor,
-  });
-  const broadcast = new Broadcast({ ...outside, ...held, incarnations, peers, readiness });
-  const acknowledgements = new Acknowledgements(clock, settings, post);
-  const receipts = new Receipts({
-    ...outside,
-    isHeard: (journal) => peers.get(journal.member)?.incarnation === journal.actor,
-    isIdle: () => deliveries.idle,
-  });
-  const questions = new Questions({
-    ...outside,
-    deliver: (records) => {
-      for (const record of records) loose.add(record, ids.find(record) !== undefined);
-      deliveries.add(undefined, undefined, records, [], "answer");
-    },
-  });
-  const requests = new Requests(outside);
-  const rewriter = new Rewriter({ ...outside, ids, exportCountMax: settings.exportCountMax, write });
-  const forgetting = new Forgetting({ ...outside, ...held });
-  const retirement = new Retirement({
-    ...outside,
-    ...held,
-    peers,
-    rewriter,
-    own: () => incarnations.own,
-    write,
-    drop,
-    isSettled: () => readiness.isSettled(),
-  });
-  const controls = new Controls({ ...outside, ...held, peers, incarnations, retirement, drop });
-  const intake = new Intake({
-    ...outside,
-    ...held,
-    peers,
-    deliveries,
-    receipts,
-    incarnations,
-    controls,
-    refuse,
-  });
+  #openIncarnations(): Incarnations {
+    return new Incarnations({
+      ...this.#outside,
+      ...this.held,
+      open: (actor) => this.#openOwn(actor),
+      renewed: () => {
+        // Nothing was written under the new name yet, and nothing that was under way is its own.
+        this.rewriter.clear();
+        this.retirement.clear();
+        this.broadcast.helloAll();
+        this.readiness.changed();
+      },
+    });
+  }
+
+  #openPeers(): Peers {
+    const { clock } = this.#ports;
+    return new Peers({
+      ...this.#outside,
+      ...this.held,
+      nowMs: () => clock.nowMs(),
+      paused: () => this.deliveries.waiting >= this.settings.deliveryPauseCount,
+      isRetired: (actor) => this.incarnations.isRetired(actor),
+      isOwn: (actor) => this.incarnations.isOwn(actor),
+    });
+  }
+
+  #openDeliveries(): Deliveries {
+    const { ids, totals } = this.held;
+    return new Deliveries({
+      ...this.#outside,
+      ...this.held,
+      joined: (journal) => {
+        this.receipts.joined(journal);
+        if (!this.readiness.ready) this.readiness.changed();
+      },
+      contradicted: (contradicted) => {
+        // Somebody ended what this member knows to live: say so at once.
+        const indices = contradicted.map((id) => ids.find(id)).filter((index) => index !== undefined);
+        const mine = indices.filter((index) => ids.ownMention(index) >= 0);
+        totals.count("contradictions", indices.length);
+        if (mine.length > 0)
+          this.rewriter.add({ name: "contradicted", ids: mine, needed: () => true, done: () => {} });
+      },
+      drained: () => {
+        for (const peer of this.peers.all()) this.peers.fetch(peer);
+      },
+    });
+  }
+
+  #openQuestions(): Questions {
+    const { ids, loose } = this.held;
+    return new Questions({
+      ...this.#outside,
+      deliver: (records) => {
+        for (const record of records) loose.add(record, ids.find(record) !== undefined);
+        this.deliveries.add(undefined, undefined, records, [], "answer");
+      },
+    });
+  }
 
   /** The journal of a new incarnation: none of what the old one wrote is acknowledged to this one. */
-  function openOwn(actor: Actor): OwnJournal {
+  #openOwn(actor: Actor): OwnJournal {
+    const { clock, store } = this.#ports;
+    const { ids, shelf } = this.held;
+    const { settings, acknowledgements } = this;
     ids.forgetOwn();
     acknowledgements.reset();
     return new OwnJournal(actor, {
-      clock,
-      shelf,
-      ids,
-      settings,
-      floors: () => retirement.issued(),
+      ...{ clock, shelf, ids, settings },
+      floors: () => this.retirement.issued(),
       written: (segment, change) => {
         const { number, ticks } = segment.segment;
         store.append(actor, number, change.tick, change.bytes);
         acknowledgements.flushed({ segment: number, ticks });
-        broadcast.tick(segment, change);
+        this.broadcast.tick(segment, change);
       },
       sealed: (segment) => store.seal(actor, segment),
     });
   }
-
-  return {
-    settings,
-    transport,
-    local,
-    post,
-    send,
-    refuse,
-    ...held,
-    offers,
-    incarnations,
-    peers,
-    deliveries,
-    readiness,
-    broadcast,
-    acknowledgements,
-    receipts,
-    questions,
-    requests,
-    rewriter,
-    forgetting,
-    retirement,
-    controls,
-    intake,
-  };
 }
