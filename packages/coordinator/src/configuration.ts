@@ -52,6 +52,15 @@ export const DEFAULT_TIMING: Timing = {
   mainSilentMaxMs: 2_000,
 };
 
+/** The probe thread keeps little of what it makes: more would be resident, and never used. */
+export const YOUNG_GENERATION_MIB = 3;
+/** The main loop says that it is alive this many times in the time after which it counts as silent. */
+const PULSES_PER_SILENCE = 8;
+
+export function pulsePeriodMs(timing: Partial<Timing> = {}): number {
+  return Math.max(1, (timing.mainSilentMaxMs ?? DEFAULT_TIMING.mainSilentMaxMs) / PULSES_PER_SILENCE);
+}
+
 /** Silence after which a member is dead: the third probe in a row is overdue. */
 export function deadAfterMs(timing: Timing): number {
   return timing.probeIntervalMs * timing.missedProbesMax;

@@ -20,7 +20,9 @@ import {
   DEFAULT_TIMING,
   type MemberConfiguration,
   probeKeyOf,
+  pulsePeriodMs,
   type Timing,
+  YOUNG_GENERATION_MIB,
 } from "./configuration.ts";
 import { MoveClock, type VipMove } from "./moves.ts";
 import { type Assignment, Ownership } from "./ownership/assignment.ts";
@@ -42,9 +44,6 @@ import type {
 import { NO_TENURE, nextTenure, type Tenure } from "./tenure/tenure.ts";
 import { type ClusterView, isPresent, type MemberPhase } from "./view.ts";
 
-/** The main loop says so often that it is alive. */
-const PULSE_PERIOD_MS = 50;
-
 export interface CoordinatorOptions {
   readonly self: MemberName;
   /** All members, this one included. */
@@ -63,7 +62,7 @@ export interface CoordinatorOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
   readonly random?: Random;
-  /** Loaded by the probe thread; see SignOfLifeModule. Beaten every 20 ms while this member may answer for VIPs. */
+  /** Loaded by the probe thread; see SignOfLifeModule. Beaten with every probe while this member may answer for VIPs. */
   readonly signOfLife?: { readonly moduleUrl: string; readonly data: unknown };
   /**
    * Proves who this member is, and who the others are; loaded by the probe thread, see CredentialsModule. Absent: the secret
@@ -221,6 +220,7 @@ function startProbeThread(data: ThreadData): Prober {
   const worker = new Worker(new URL("./probe-thread/thread.ts", import.meta.url), {
     workerData: data,
     name: "probe",
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
   });
   return {
     command: (command) => worker.postMessage(command),
@@ -272,7 +272,7 @@ class RunningCoordinator implements Coordinator {
     this.ownership = new Ownership(this.placement);
     this.current = { self: options.self, members: [], unheardNetworks: [], confirmed: true };
     Atomics.add(mainPulse, 0, 1);
-    this.pulse = this.clock.every(PULSE_PERIOD_MS, () => void Atomics.add(mainPulse, 0, 1));
+    this.pulse = this.clock.every(pulsePeriodMs(options.timing), () => void Atomics.add(mainPulse, 0, 1));
     const fatal =
       options.onFatal ??
       ((error: Error) => {

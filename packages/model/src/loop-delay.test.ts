@@ -18,9 +18,12 @@ test("a turn that takes long is seen as long, rest is not, and both are forgotte
     await turns(5);
     assert.ok(delay.quantileMs(1) >= BLOCK_MS * 0.6, `${delay.quantileMs(1)} ms`);
     assert.ok(delay.quantileMs(0.5) <= delay.quantileMs(1));
+    const { min, mean, stddev } = delay.summaryMs();
+    assert.ok(min <= mean && mean < delay.quantileMs(1) && stddev > 0, `${min} ${mean} ${stddev}`);
     delay.reset();
     assert.equal(delay.quantileMs(1), 0);
     assert.equal(delay.quantileMs(0.99), 0);
+    assert.deepEqual(delay.summaryMs(), { min: 0, mean: 0, stddev: 0 });
   } finally {
     delay.close();
   }

@@ -29,6 +29,14 @@ export class LoopDelay {
     return Math.max(0, nanoseconds * MS_PER_NS - this.#baseMs);
   }
 
+  /** Of the turns since `reset`; all 0 when there were none. */
+  summaryMs(): { readonly min: number; readonly mean: number; readonly stddev: number } {
+    const { count, min, mean, stddev } = this.#histogram;
+    if (count === 0) return { min: 0, mean: 0, stddev: 0 };
+    const ms = (nanoseconds: number) => Math.max(0, nanoseconds * MS_PER_NS - this.#baseMs);
+    return { min: ms(min), mean: ms(mean), stddev: stddev * MS_PER_NS };
+  }
+
   reset(): void {
     this.#histogram.reset();
   }

@@ -38,7 +38,6 @@ export class SimulatedProber implements Prober {
       nowMs: () => clock.nowMs(),
       afterSockets: (delayMs, action) => clock.after(delayMs + 0.01, action),
       after: (delayMs, action) => void clock.after(delayMs, action),
-      every: (periodMs, action) => clock.every(periodMs, action),
       send: (datagram, member) => around.send(datagram, member),
       pulse: () => Atomics.load(pulse, 0),
       report: (report) => this.#report(report),

@@ -12,8 +12,6 @@ import { decodeHello } from "../wire/hello.ts";
 import { KIND_HELLO, KIND_OFFSET, type Message, PROTOCOL_VERSION, type Refusal } from "../wire/message.ts";
 import type { Command, Notice, Report, ThreadData } from "./messages.ts";
 
-/** The data plane's sign of life is beaten this often; it is stale after a death verdict (150 ms). */
-const BEAT_PERIOD_MS = 20;
 /** Without a change the main thread gets a view this often, for its figures. */
 const VIEW_PERIOD_MS = 500;
 /** The goodbye is repeated, since a datagram may be lost. */
@@ -30,7 +28,6 @@ export interface ProbePorts {
   /** Runs `action` once, at least `delayMs` from now and after the datagrams that have come by then. */
   afterSockets(delayMs: number, action: () => void): { cancel(): void };
   after(delayMs: number, action: () => void): void;
-  every(periodMs: number, action: () => void): { cancel(): void };
   /** Proves who we are, and who the others are. Absent: the cluster's secret does. */
   readonly credentials?: Credentials;
   /** Over every network that joins us with `member`: on each another datagram. */
@@ -76,7 +73,6 @@ export class ProbeLoop {
   private notices: Notice[] = [];
   private viewedAtMs = 0;
   private timer: { cancel(): void } | undefined;
-  private beatTimer: { cancel(): void } | undefined;
   private closing = false;
 
   constructor(ports: ProbePorts) {
@@ -102,7 +98,6 @@ export class ProbeLoop {
   }
 
   start(): void {
-    this.beatTimer = this.ports.every(BEAT_PERIOD_MS, () => this.beat());
     this.tick();
   }
 
@@ -291,6 +286,7 @@ export class ProbeLoop {
     this.advance({ kind: "tick" });
     const mainAlive = this.mainIsAlive();
     if (mainAlive !== this.membership.facts.mainAlive) this.advance({ kind: "facts", facts: { mainAlive } });
+    this.beat();
     this.schedule();
   }
 
@@ -301,6 +297,10 @@ export class ProbeLoop {
     this.timer = this.ports.afterSockets(delayMs, () => this.tick());
   }
 
+  /**
+   * With every tick, which comes at least as often as probes do: the data plane's sign of life is as old as
+   * our last word to the others, and is stale after as long a silence as they take for a death.
+   */
   private beat(): void {
     // Late ourselves, or not yet told what happened while we were: a sign of life would make a zombie answer
     // for VIPs.
@@ -322,7 +322,6 @@ export class ProbeLoop {
     if (this.closing) return;
     this.closing = true;
     this.timer?.cancel();
-    this.beatTimer?.cancel();
     this.ports.closed();
   }
 }

@@ -161,7 +161,13 @@ export class ProbeSockets {
 
   private socketFor(own: MemberAddress): Socket {
     // The sockets of one address share it; whose datagram it is the kernel decides by its source.
-    return createSocket({ type: familyOf(own.address) === 4 ? "udp4" : "udp6", reuseAddr: true });
+    const family = familyOf(own.address);
+    return createSocket({
+      type: family === 4 ? "udp4" : "udp6",
+      reuseAddr: true,
+      // Addresses are addresses: the resolver would take a turn of the loop for each datagram to find that out.
+      lookup: (address, _options, callback) => callback(null, address, family),
+    });
   }
 
   private mayLook(): boolean {

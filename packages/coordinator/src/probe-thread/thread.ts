@@ -41,10 +41,6 @@ const loop: ProbeLoop = new ProbeLoop({
     };
   },
   after: (delayMs, action) => void setTimeout(action, delayMs),
-  every(periodMs, action) {
-    const timer = setInterval(action, periodMs);
-    return { cancel: () => clearInterval(timer) };
-  },
   send: (datagram, member) => sockets.send(datagram, member),
   membersChanged: (others) => sockets.setMembers(others),
   pulse: () => Atomics.load(pulse, 0),

@@ -67,7 +67,6 @@ class World {
       nowMs: () => this.nowMs,
       afterSockets: after,
       after,
-      every: (periodMs, action) => after(periodMs, action, periodMs),
       send: (datagram, member) => {
         for (const { network } of member.addresses) {
           const id = networkIdOf(network);

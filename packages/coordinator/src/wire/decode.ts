@@ -4,6 +4,7 @@ import { timingSafeEqual } from "node:crypto";
 import { addressFromBytes } from "@holdfast/model";
 import * as encoding from "./encode.ts";
 import * as wire from "./message.ts";
+import { tagOf } from "./tag.ts";
 
 export type Decoded =
   /** `highestVersion`: that its sender speaks, if it is a probe. */
@@ -33,7 +34,7 @@ export function refusalOf(bytes: Uint8Array, highest = wire.PROTOCOL_VERSION): w
 
 export function isSealed(bytes: Uint8Array, key: Uint8Array, network: number): boolean {
   const end = bytes.length - wire.TAG_SIZE;
-  return timingSafeEqual(encoding.tagOf(bytes.subarray(0, end), key, network), bytes.subarray(end));
+  return timingSafeEqual(tagOf(bytes.subarray(0, end), key, network), bytes.subarray(end));
 }
 
 /**

@@ -1,9 +1,9 @@
 // Messages to bytes. Our own messages keep the limits of message.ts; breaking one is our bug.
 
 import assert from "node:assert/strict";
-import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import { addressBytes, familyOf } from "@holdfast/model";
 import * as wire from "./message.ts";
+import { tagOf } from "./tag.ts";
 
 const KINDS = {
   probe: wire.KIND_PROBE,
@@ -80,20 +80,6 @@ export function seal(unsealed: Uint8Array, key: Uint8Array, network: number): Ui
   const end = sealed.length - wire.TAG_SIZE;
   sealed.set(tagOf(sealed.subarray(0, end), key, network), end);
   return sealed;
-}
-
-/** A key of bytes is imported for every HMAC, which takes twice as long as the HMAC itself. */
-const imported = new WeakMap<Uint8Array, KeyObject>();
-
-/** HMAC-SHA256 of bytes and network, cut to 128 bits. `key` must not be changed once it has been used. */
-export function tagOf(bytes: Uint8Array, key: Uint8Array, network: number): Uint8Array {
-  let object = imported.get(key);
-  if (object === undefined) {
-    object = createSecretKey(key);
-    imported.set(key, object);
-  }
-  const over = Uint8Array.of(network >>> 8, network & 0xff);
-  return createHmac("sha256", object).update(bytes).update(over).digest().subarray(0, wire.TAG_SIZE);
 }
 
 function sizeOf(message: wire.Message): number {

@@ -3,8 +3,9 @@ import { suite, test } from "node:test";
 import { addressBytes, addressFromBytes } from "@holdfast/model";
 import fc from "fast-check";
 import { decode } from "./decode.ts";
-import { encode, encodeUnsealed, seal, tagOf } from "./encode.ts";
+import { encode, encodeUnsealed, seal } from "./encode.ts";
 import * as wire from "./message.ts";
+import { tagOf } from "./tag.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 const SEALING = { id: 0x0102_0304, key: KEY };

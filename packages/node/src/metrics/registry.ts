@@ -1,12 +1,13 @@
 // Prometheus metrics. Names follow its conventions: holdfast_ first, base units, _total on counters. Values that
 // somebody else counts (fast path, slow path, replication) are read when scraped, never copied on the way.
 import { LoopDelay } from "@holdfast/model";
-import { collectDefaultMetrics, Registry } from "prom-client";
+import { Registry } from "prom-client";
 import { gauge, type Row } from "./collected.ts";
 import { dataPlaneMetrics } from "./data-plane.ts";
 import { type Happenings, happeningMetrics } from "./happenings.ts";
 import { buildMetrics, clusterMetrics, memberMetrics } from "./member.ts";
 import { packetMetrics } from "./packets.ts";
+import { processMetrics } from "./process.ts";
 import { replicationMetrics } from "./replication.ts";
 import { routerMetrics } from "./routers.ts";
 import { sessionMetrics } from "./sessions.ts";
@@ -24,7 +25,7 @@ const EVENT_LOOP_QUANTILES = [0.5, 0.9, 0.99, 0.999, 1] as const;
 export function createMetrics(sources: MetricSources): NodeMetrics {
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+  const ofProcess = processMetrics(registry);
   buildMetrics(registers, sources);
   dataPlaneMetrics(registers, () => sources.fastPathStatus());
   memberMetrics(registers, sources);
@@ -40,6 +41,7 @@ export function createMetrics(sources: MetricSources): NodeMetrics {
     registry,
     close() {
       delay.close();
+      ofProcess.close();
       registry.clear();
     },
   };

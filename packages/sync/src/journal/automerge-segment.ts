@@ -8,8 +8,12 @@ import { EMPTY_HEAD, type JournalFactory, type Segment } from "./segment.ts";
 
 type Handle = ReturnType<typeof Automerge.getBackend>;
 
-/** Bytes that the scratch document of `growMemory` takes; WASM memory ends at some five times as much. */
-const WARM_UP_SIZE = 12 * 1024 * 1024;
+/** Bytes that the scratch document of `growMemory` takes: three times as much is free afterwards. */
+const GROW_SIZE = 3 * 1024 * 1024;
+/** Bytes of changes that documents took in since memory was grown, after which it is grown again. */
+const GROW_AFTER_SIZE = 1024 * 1024;
+/** So often at most: what documents give back is used again, and M bounds what they hold. */
+const GROW_COUNT_MAX = 12;
 
 /** Changes that wait for each other before the document takes them. */
 const APPLY_COUNT = 32;
@@ -114,6 +118,7 @@ class AutomergeSegment implements Segment {
         throw error;
       }
     }
+    took(this.#waiting);
     this.#waiting = [];
   }
 
@@ -135,11 +140,26 @@ export const automergeJournal: JournalFactory = {
   open: (actor, segment) => new AutomergeSegment(actor, segment),
 };
 
-/** Grows WASM memory once: small steps drive the garbage collector a thousand times. Call before ready. */
+let grownCount = 0;
+let takenSize = 0;
+
+/**
+ * Sees to it that WASM memory has room: growing in the small steps in which documents need it drives the
+ * garbage collector a thousand times. Takes some milliseconds. Call before ready; what is taken in later
+ * grows it by itself, so that a member without sessions does without it.
+ */
 export function growMemory(): void {
   const handle = Automerge.getBackend(Automerge.init());
-  handle.put("_root", "warm", new Uint8Array(WARM_UP_SIZE));
+  handle.put("_root", "warm", new Uint8Array(GROW_SIZE));
   // Not committed: hashing the change would take a second.
   handle.rollback();
   handle.free();
+  takenSize = 0;
+  grownCount++;
+}
+
+function took(changes: readonly Automerge.Change[]): void {
+  if (grownCount >= GROW_COUNT_MAX) return;
+  for (const change of changes) takenSize += change.length;
+  if (takenSize >= GROW_AFTER_SIZE) growMemory();
 }
