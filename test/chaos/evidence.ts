@@ -1,4 +1,6 @@
 // What the captures at all edges say, whatever happened to the members.
+import { WAY_PORT_FIRST } from "@holdfast/forwarder/testing";
+import { MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
 import {
   brief,
   type Capture,
@@ -75,7 +77,9 @@ function sharedNatPorts(atEndpoints: readonly CapturedPacket[], vips: readonly s
   for (const packet of atEndpoints) {
     if (packet.sctp?.chunks[0]?.type !== 1 || !vips.includes(packet.source)) continue;
     const tag = initOf(packet)?.initiateTag;
-    if (tag === undefined) continue;
+    const way = packet.sctp.sourcePort - WAY_PORT_FIRST;
+    const isProbe = way >= 0 && way < MEMBER_NUMBER_COUNT_MAX;
+    if (tag === undefined || isProbe) continue;
     const key = `${packet.destination} from port ${packet.sctp.sourcePort}`;
     const known = tags.get(key) ?? new Set();
     tags.set(key, known.add(tag));

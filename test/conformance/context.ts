@@ -133,7 +133,8 @@ export class Context {
     const configuration = {
       ...rest.configuration,
       timers: { scale: this.timeScale, ...rest.configuration?.["timers"] },
-      health: { enabled: false, ...rest.configuration?.["health"] },
+      // Scenarios count INITs at the endpoint: those that prove VIPs' ways have tests of their own.
+      health: { enabled: false, proveWays: false, ...rest.configuration?.["health"] },
       ...((rest.members ?? 1) === 1 && { store: { directory: "", ...rest.configuration?.["store"] } }),
     };
     const { profile, surroundings } = this;

@@ -7,6 +7,7 @@ import type { VipPoolObject } from "../../packages/kubernetes/src/pools/pool.ts"
 import { addSession } from "../../packages/node/src/api/testing/fake-node.ts";
 import { describeGateways } from "./contract-gateway.ts";
 import { describePorts } from "./contract-ports.ts";
+import { describeWays } from "./contract-ways.ts";
 import { type Cluster, NAMESPACE, pod, type World } from "./world.ts";
 
 /** `open`: on an API server for tests or a real one. */
@@ -421,6 +422,7 @@ export function describeContract(name: string, open: () => Promise<World>): void
     });
 
     describePorts(() => world);
+    describeWays(() => world);
     describeGateways(() => world);
   });
 }

@@ -11,6 +11,7 @@ import { Knocks } from "./embryos/knocks.ts";
 import { Nursery } from "./embryos/nursery.ts";
 import { addressesDown } from "./health/endpoint-addresses.ts";
 import { EndpointHealth } from "./health/endpoint-health.ts";
+import { Ways } from "./health/ways.ts";
 import { type ForwarderLimits, LIMITS_DEFAULT } from "./limits.ts";
 import { NatPorts } from "./nat-ports/allocator.ts";
 import { Loans } from "./nat-ports/loans.ts";
@@ -53,11 +54,13 @@ export function buildCore(
   const { registry, nursery, health, natPorts } = base;
   const { fastPath, table, replication, clock, random, logger, memberNumber } = options;
   const { isMemberAddress = () => false } = options;
+  const way = { fastPath, health, registry, nursery, table, memberNumber, counters };
   // Every member starts its round robin elsewhere.
   let turn = memberNumber;
   return {
     ...{ fastPath, table, replication, clock, random, logger, limits, memberNumber, counters },
     ...{ registry, nursery, natPorts, health },
+    ways: new Ways(options, () => way, options.ways),
     ...waitingOf(base),
     knocks: new Knocks(random, limits),
     initSources: new InitSources(),

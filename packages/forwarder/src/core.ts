@@ -21,6 +21,7 @@ import type { Nursery } from "./embryos/nursery.ts";
 import type { FastPath } from "./fast-path/port.ts";
 import { fragmentPacket } from "./fragments/fragmentation.ts";
 import type { EndpointHealth } from "./health/endpoint-health.ts";
+import type { Ways } from "./health/ways.ts";
 import type { ForwarderLimits } from "./limits.ts";
 import type { NatPorts } from "./nat-ports/allocator.ts";
 import type { Loans } from "./nat-ports/loans.ts";
@@ -69,6 +70,7 @@ export interface Kept {
   readonly associations: Associations;
   readonly sessions: SessionKeeper;
   readonly health: EndpointHealth;
+  readonly ways: Ways;
   readonly held: Held;
   readonly unaccepted: Unaccepted;
   readonly probes: ProbeOutcomes;

@@ -1,8 +1,8 @@
 // The forwarder: the data plane of one member behind one object. It observes facts, hands them to the session table,
 // and makes the fast path what the table says, whoever observed them.
 
-import type { Address, MemberName, Service, SessionId, SessionQuestion } from "@holdfast/model";
-import { endpointKey, MEMBER_NUMBER_COUNT_DEFAULT, memberNumberOfPort, PROTOCOL_SCTP } from "@holdfast/model";
+import type { Address, MemberName, Service, ServiceId, SessionId, SessionQuestion } from "@holdfast/model";
+import { MEMBER_NUMBER_COUNT_DEFAULT, memberNumberOfPort, PROTOCOL_SCTP } from "@holdfast/model";
 import { Adoption } from "./adoption/adoption.ts";
 import { buildCore } from "./build-core.ts";
 import type { Core } from "./core.ts";
@@ -17,7 +17,8 @@ import { probedEndpoints } from "./health/checks.ts";
 import { isEndpointUp } from "./health/endpoint-addresses.ts";
 import type { EndpointHealth, Verdict, VerdictChange } from "./health/endpoint-health.ts";
 import { HealthProber, type ProbeDelays, type ProbedEndpoint } from "./health/prober.ts";
-import { Twins } from "./health/twins.ts";
+import { findTwins, Twins } from "./health/twins.ts";
+import { type Ways, waysOf } from "./health/ways.ts";
 import { Housekeeping } from "./housekeeping/housekeeping.ts";
 import type { LendAnswer, LoanMessage } from "./nat-ports/lending.ts";
 import { type PortBooks, portBooksOf } from "./nat-ports/port-books.ts";
@@ -101,6 +102,10 @@ class SlowPathForwarder implements Forwarder {
     });
   }
 
+  get ways(): Ways {
+    return this.#core.ways;
+  }
+
   get health(): EndpointHealth {
     return this.#core.health;
   }
@@ -111,6 +116,10 @@ class SlowPathForwarder implements Forwarder {
 
   addressesOf(endpoint: { readonly address: Address; readonly port: number }): readonly Address[] {
     return this.#core.registry.configuredOf(endpoint);
+  }
+
+  hasVip(service: ServiceId, vip: Address): boolean {
+    return this.#core.registry.get(service)?.vipIndex.has(vip) === true;
   }
 
   sameServerAs(endpoint: { readonly address: Address; readonly port: number }): readonly Address[] {
@@ -137,7 +146,7 @@ class SlowPathForwarder implements Forwarder {
     registry.set(services);
     health.retain([...registry.endpointList(), ...this.#hosts]);
     this.#twins.retain(registry.endpointList());
-    this.#findTwins();
+    findTwins(this.#core, this.#twins);
     this.#place();
     associations.rebuild(table.values());
     for (const local of [...sessions.values()]) {
@@ -185,6 +194,7 @@ class SlowPathForwarder implements Forwarder {
     this.#stopped = true;
     this.#housekeeping.stop();
     this.#prober?.stop();
+    this.ways.stop();
     this.plain.stop();
     this.#unsubscribe?.();
     this.#unsubscribe = undefined;
@@ -300,7 +310,9 @@ class SlowPathForwarder implements Forwarder {
     const { registry, fastPath } = this.#core;
     const own = registry.endpointList().map((endpoint) => ({ ...endpoint, protocol: PROTOCOL_SCTP }));
     fastPath.setEndpoints([...own, ...this.plain.endpoints()]);
-    if (!this.#stopped) this.#prober?.setEndpoints(probedEndpoints(registry, this.#hosts));
+    if (this.#stopped) return;
+    this.#prober?.setEndpoints(probedEndpoints(registry, this.#hosts));
+    if (this.#prober !== undefined) this.ways.set(waysOf(this.#core, this.#owned, this.#unserved));
   }
 
   #proberOf(options: ForwarderOptions): HealthProber | undefined {
@@ -314,33 +326,9 @@ class SlowPathForwarder implements Forwarder {
       verdict: (endpoint, verdict, reason, gone, speaks) =>
         this.setVerdict(endpoint, verdict, reason, gone, speaks),
       listed: (address, port, addresses) => {
-        if (this.#twins.answered({ address, port }, addresses)) this.#findTwins();
+        if (this.#twins.answered({ address, port }, addresses)) findTwins(this.#core, this.#twins);
       },
     });
-  }
-
-  /** Which endpoints are one server, by what they tell themselves; what changes is said once. */
-  #findTwins(): void {
-    const { registry, logger } = this.#core;
-    const twins = this.#twins.groups(
-      registry.endpoints.map(({ address: identity, port }) => ({
-        identity,
-        port,
-        addresses: registry.configuredOf({ address: identity, port }),
-      })),
-    );
-    for (const { address, port } of registry.endpoints) {
-      const before = registry.twinsOf({ address, port });
-      const after = twins.get(endpointKey({ address, port })) ?? [];
-      if (before.join() === after.join()) continue;
-      if (after.length === 0) logger.info({ address, port }, "endpoint is a server of its own again");
-      else
-        logger.warn(
-          { address, port, sameServerAs: after },
-          "endpoints are one server: they list each other, and are counted and judged as one; write one endpoint with all addresses",
-        );
-    }
-    registry.setTwins(twins);
   }
 
   #isOwn(address: Address): boolean {

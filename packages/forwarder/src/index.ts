@@ -32,6 +32,7 @@ export {
   type ProbeSettings,
 } from "./health/prober.ts";
 export { RawProbeChannel } from "./health/raw-probe-channel.ts";
+export type { UnprovenWay, Way, WayAnswer, WaySettings, Ways } from "./health/ways.ts";
 export { type ForwarderLimits, LIMITS_DEFAULT, scaledLimits } from "./limits.ts";
 export type { LendAnswer, LoanMessage, PortLending, PortWish } from "./nat-ports/lending.ts";
 export type { PortBooks } from "./nat-ports/port-books.ts";

@@ -1,4 +1,5 @@
 // What a forwarder is made of and told.
+
 import type {
   Address,
   Clock,
@@ -11,6 +12,7 @@ import type {
 import type { ConfirmRemoved } from "./endings/strays.ts";
 import type { FastPath } from "./fast-path/port.ts";
 import type { ProbeChannel, ProbeSettings } from "./health/prober.ts";
+import type { WaySettings } from "./health/ways.ts";
 import type { ForwarderLimits } from "./limits.ts";
 import type { PortLending } from "./nat-ports/lending.ts";
 import type { ClientFilterOptions } from "./path-mapping/client-filter.ts";
@@ -47,6 +49,8 @@ export interface ForwarderOptions {
   readonly verdictQuorum?: () => number;
   /** Probes endpoints and forms this member's verdicts. Absent: `setVerdict` alone does. */
   readonly probes?: { readonly channel: ProbeChannel; readonly settings?: Partial<ProbeSettings> };
+  /** How VIPs' ways are proven, where endpoints are probed. false: not at all. */
+  readonly ways?: Partial<WaySettings> | false;
   /** Of TCP and UDP. */
   readonly plain?: Omit<PlainRoomOptions, "memberNumberCount">;
   /** How other members are asked for clients' own ports; absent: only this member's slots have them. */

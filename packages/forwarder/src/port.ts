@@ -1,8 +1,10 @@
 // The forwarder as the node sees it.
+
 import type {
   Address,
   MemberName,
   Service,
+  ServiceId,
   SessionId,
   SessionQuestion,
   SessionRecord,
@@ -11,6 +13,7 @@ import type { SlowPathDropReason } from "./counters/drop-reasons.ts";
 import type { Punt } from "./fast-path/port.ts";
 import type { EndpointHealth, Verdict, VerdictChange } from "./health/endpoint-health.ts";
 import type { ProbeDelays, ProbedEndpoint } from "./health/prober.ts";
+import type { Ways } from "./health/ways.ts";
 import type { LendAnswer, LoanMessage } from "./nat-ports/lending.ts";
 import type { PortBooks } from "./nat-ports/port-books.ts";
 import type { VipPlacement } from "./services/served.ts";
@@ -89,10 +92,12 @@ export interface Forwarder {
     speaks?: boolean,
   ): void;
   readonly health: EndpointHealth;
+  readonly ways: Ways;
   /** Up at one of its configured addresses, or of those of endpoints that are the same server. */
   isEndpointUp(endpoint: { readonly address: Address; readonly port: number }): boolean;
   /** All configured addresses of an endpoint, its identity first. */
   addressesOf(endpoint: { readonly address: Address; readonly port: number }): readonly Address[];
+  hasVip(service: ServiceId, vip: Address): boolean;
   /** Identities of other endpoints that are the same server, as its own answers to probes say. */
   sameServerAs(endpoint: { readonly address: Address; readonly port: number }): readonly Address[];
   /** How long this member's probes take; undefined: none was answered. */

@@ -1,6 +1,12 @@
 // An endpoint: stateless until the cookie comes back, then one association by (address, port) of the other end, with the
 // rules for restarts and duplicates of RFC 9260 §5.2.
-import { type Address, addressFromBytes } from "../../../packages/model/src/index.ts";
+
+import { WAY_PORT_FIRST } from "../../../packages/forwarder/src/testing/index.ts";
+import {
+  type Address,
+  addressFromBytes,
+  MEMBER_NUMBER_COUNT_MAX,
+} from "../../../packages/model/src/index.ts";
 import {
   CHUNK,
   type Chunk,
@@ -111,8 +117,10 @@ export class Endpoint extends Host {
     }
     const { source, packet } = received;
     const listed = init.addresses.map((bytes) => addressFromBytes(bytes));
-    // A member's health probe comes from its own address.
-    if (networkOf(source) === undefined) {
+    // A member's health probe comes from its own address, or from a VIP and a port of its own.
+    const way = packet.sourcePort - WAY_PORT_FIRST;
+    const isProbe = networkOf(source) !== undefined || (way >= 0 && way < MEMBER_NUMBER_COUNT_MAX);
+    if (!isProbe) {
       const service = SERVICES.find(({ vips }) => vips.includes(source));
       ledger.checkList(ledger.byTag(init.initiateTag), "endpoint", listed, service);
     }

@@ -101,6 +101,9 @@ export const ClusterServiceSchema = Type.Object(
           weight: Type.Integer(),
           health: oneOf(["up", "down", "unknown"]),
           reason: Type.Optional(Type.String()),
+          unproven: Type.Optional(
+            Type.String({ description: "Why the way of a VIP to it is not known to work, though it is up." }),
+          ),
           sessions: Type.Integer(),
           natPortShare: Type.Number({
             description: "Of the ports of the living members toward it that its sessions use, 0 … 1.",

@@ -243,6 +243,12 @@ export const EndpointViewSchema = Type.Object(
     address: AddressSchema,
     health: EndpointHealthSchema,
     reason: Type.Optional(Type.String({ description: "Why it is down." })),
+    unproven: Type.Optional(
+      Type.Array(Type.Object({ vip: AddressSchema, reason: Type.String() }, closed), {
+        description:
+          "VIPs from which the owner's INITs to it bring no answer back, though it is up: a warning, it is used all the same. Absent: none is known.",
+      }),
+    ),
     addressHealth: Type.Optional(
       Type.Array(
         Type.Object(

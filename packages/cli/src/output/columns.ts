@@ -71,6 +71,9 @@ export function endpointRows(service: ServiceView): EndpointRow[] {
 const listed = ({ endpoint }: EndpointRow): EndpointView | undefined =>
   "state" in endpoint ? endpoint : undefined;
 
+const unprovenText = (endpoint: EndpointView | undefined): string | undefined =>
+  endpoint?.unproven?.map(({ vip, reason }) => `${vip}: ${reason}`).join("; ");
+
 function stateOf({ endpoint }: EndpointRow): string {
   return "state" in endpoint ? endpoint.state : `leaving ${endpoint.leftS}s`;
 }
@@ -80,9 +83,12 @@ export const ENDPOINT_COLUMNS: readonly Column<EndpointRow>[] = [
   { title: "ENDPOINT", cell: (r) => endpointText(r.endpoint) },
   { title: "WEIGHT", cell: (r) => listed(r)?.weight, right: true },
   { title: "STATE", cell: stateOf },
-  { title: "HEALTH", cell: (r) => r.endpoint.health },
+  {
+    title: "HEALTH",
+    cell: (r) => (listed(r)?.unproven === undefined ? r.endpoint.health : `${r.endpoint.health} unproven`),
+  },
   { title: "SESSIONS", cell: (r) => r.endpoint.sessions, right: true },
-  { title: "REASON", cell: (r) => listed(r)?.reason },
+  { title: "REASON", cell: (r) => listed(r)?.reason ?? unprovenText(listed(r)) },
   {
     title: "CHECK",
     cell: (r) => checkText(listed(r)?.healthCheck ?? r.service.healthCheck, r.service.protocol),

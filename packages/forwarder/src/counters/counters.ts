@@ -58,6 +58,9 @@ export const SLOW_PATH_EVENTS = [
   /** TCP resets that were made here. */
   "resets-sent",
   "proxy-headers-sent",
+  /** INITs that prove a VIP's way to an endpoint, and their answers that this member heard or was told of. */
+  "way-inits",
+  "way-answers",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];
 

@@ -5,6 +5,7 @@
 
 import type { Address } from "@holdfast/model";
 import { endpointKey } from "@holdfast/model";
+import type { Needs } from "../core.ts";
 
 /** A configured endpoint with all of its addresses. */
 export interface Server {
@@ -79,4 +80,27 @@ export class Twins {
   #listedBy({ addresses, port }: Server): Address[] {
     return addresses.flatMap((address) => [...(this.#listed.get(endpointKey({ address, port })) ?? [])]);
   }
+}
+
+/** Which endpoints are one server, by what they tell themselves; what changes is said once. */
+export function findTwins({ registry, logger }: Needs<"registry" | "logger">, twins: Twins): void {
+  const groups = twins.groups(
+    registry.endpoints.map(({ address: identity, port }) => ({
+      identity,
+      port,
+      addresses: registry.configuredOf({ address: identity, port }),
+    })),
+  );
+  for (const { address, port } of registry.endpoints) {
+    const before = registry.twinsOf({ address, port });
+    const after = groups.get(endpointKey({ address, port })) ?? [];
+    if (before.join() === after.join()) continue;
+    if (after.length === 0) logger.info({ address, port }, "endpoint is a server of its own again");
+    else
+      logger.warn(
+        { address, port, sameServerAs: after },
+        "endpoints are one server: they list each other, and are counted and judged as one; write one endpoint with all addresses",
+      );
+  }
+  registry.setTwins(groups);
 }

@@ -14,6 +14,7 @@ export { Engine } from "../fast-path/reference/engine.ts";
 export { reverseKey } from "../fast-path/reference/plain/entry.ts";
 export type { DropReason, Verdict } from "../fast-path/reference/verdict.ts";
 export { EndpointHealth } from "../health/endpoint-health.ts";
+export { WAY_PORT_FIRST } from "../health/ways.ts";
 export type { Link } from "../netlink/messages.ts";
 export { PlainHeader, TCP_FLAG } from "../packet/plain/header.ts";
 export { rewritePlain, writePlainChecksum } from "../packet/plain/rewrite.ts";

@@ -62,6 +62,7 @@ export interface RigOptions {
   readonly lending?: PortLending;
   readonly flowCountMax?: number;
   readonly probes?: ForwarderOptions["probes"];
+  readonly ways?: ForwarderOptions["ways"];
   readonly egress?: (destination: Uint8Array) => { readonly mtu: number } | undefined;
   readonly isRoutable?: (address: Address) => boolean;
   readonly knowsAll?: () => boolean;
@@ -103,6 +104,7 @@ export class Rig {
       ...(options.memberNumberCount === undefined ? {} : { memberNumberCount: options.memberNumberCount }),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       ...(options.probes === undefined ? {} : { probes: options.probes }),
+      ...(options.ways === undefined ? {} : { ways: options.ways }),
       ...(options.isReady === undefined ? {} : { isReady: options.isReady }),
       ...(options.knowsAll === undefined ? {} : { knowsAll: options.knowsAll }),
       ...(options.isRoutable === undefined ? {} : { clients: { isRoutable: options.isRoutable } }),

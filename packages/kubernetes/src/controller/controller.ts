@@ -20,6 +20,7 @@ import {
   VIPS_ANNOTATION,
 } from "../services/demand.ts";
 import { idOf } from "../services/member-service.ts";
+import { unprovenOf } from "../services/unproven.ts";
 import { Copies } from "./copies.ts";
 import { MemberCopy } from "./member-copy.ts";
 import { type ReadPools, readPools, writePoolStatuses } from "./pool-status.ts";
@@ -331,10 +332,8 @@ export class Controller {
 
   readonly #revisions = new Map<string, string>();
   #isChanged(key: string): boolean {
-    const revision = this.members
-      .ofKey(key)
-      .map(({ revision: each }) => each)
-      .join();
+    const views = this.members.ofKey(key);
+    const revision = [...views.map((view) => view.revision), ...unprovenOf(views)].join();
     const isSame = this.#revisions.get(key) === revision;
     this.#revisions.set(key, revision);
     return !isSame;

@@ -10,6 +10,7 @@ import { allowedSourcesOf, finalizerOf, portKey, wishesOf } from "../services/de
 import { findEndpoints, podsToAskFor } from "../services/endpoints.ts";
 import { idOf, memberServiceOf } from "../services/member-service.ts";
 import { type PortState, PROTOCOL_NOT_SERVED } from "../services/status.ts";
+import { unprovenOf } from "../services/unproven.ts";
 import type { Copies } from "./copies.ts";
 import type { MemberCopy } from "./member-copy.ts";
 import { programPort } from "./program.ts";
@@ -221,6 +222,8 @@ export class Reconciler {
       ({ error }) => error !== undefined && error !== PROTOCOL_NOT_SERVED,
     );
     const ordered = primariesOf({ vips });
+    const unproven = unprovenOf(this.#parts.members.ofKey(key));
+    this.#told.texts(key, service, "EndpointUnproven", unproven);
     const before = service.status?.loadBalancer?.ingress?.[0]?.ip;
     await this.#writer.status({
       service,
@@ -242,6 +245,7 @@ export class Reconciler {
                 .join(" ")
                 .slice(0, 1024),
             },
+      unproven,
       nowMs: this.#parts.wallMs(),
     });
     if (before !== undefined && isAny && before !== ordered[0])

@@ -15,6 +15,7 @@ import { finalizerOf, recordedVips, wishesOf } from "../services/demand.ts";
 import { findEndpoints, podsToAskFor } from "../services/endpoints.ts";
 import { idOf, memberServiceOf } from "../services/member-service.ts";
 import type { PortState } from "../services/status.ts";
+import { unprovenOf } from "../services/unproven.ts";
 import { type Attachment, attachmentsOf, byAge, type KnownRoute, no, type Verdict } from "./attachment.ts";
 import { type Backends, backendsOf, withShares } from "./backends.ts";
 import type { GatewayCopies } from "./copies.ts";
@@ -188,6 +189,7 @@ export class GatewayReconciler {
       const ids = await this.#program(key, written, assignment, settings, { attachments, routes }, ports);
       for (const view of members.ofKey(key))
         if (!ids.has(view.id) && view.removal === undefined) await members.remove(view);
+      this.#told.texts(key, named(gateway), "EndpointUnproven", unprovenOf(members.ofKey(key)));
     }
     const status = gatewayStatusOf({
       gateway: written,

@@ -19,6 +19,8 @@ export interface StatusFacts {
   readonly ports: ReadonlyMap<string, PortState>;
   readonly assigned: Pick<Condition, "status" | "reason" | "message">;
   readonly programmed: Pick<Condition, "status" | "reason" | "message">;
+  /** Endpoints that are up, and that a VIP may not reach, in words. */
+  readonly unproven?: readonly string[];
   readonly nowMs: number;
 }
 
@@ -26,8 +28,12 @@ export type ServiceStatus = NonNullable<KubernetesService["status"]>;
 
 export const ASSIGNED = "holdfast.io/VipsAssigned";
 export const PROGRAMMED = "holdfast.io/Programmed";
+/** False while some endpoint is unproven; absent else. */
+export const PROVEN = "holdfast.io/EndpointsProven";
 const PORTS_ERROR = "LoadBalancerPortsError";
-const OURS = [ASSIGNED, PROGRAMMED, PORTS_ERROR];
+const OURS = [ASSIGNED, PROGRAMMED, PROVEN, PORTS_ERROR];
+/** As the API has it: 32,768; a status is read by people. */
+const MESSAGE_LENGTH_MAX = 1_024;
 
 /** undefined: it is so already. */
 export function statusOf(facts: StatusFacts): ServiceStatus | undefined {
@@ -51,6 +57,14 @@ export function statusOf(facts: StatusFacts): ServiceStatus | undefined {
     { type: ASSIGNED, ...facts.assigned },
     { type: PROGRAMMED, ...facts.programmed },
   ];
+  const { unproven = [] } = facts;
+  if (unproven.length > 0)
+    wanted.push({
+      type: PROVEN,
+      status: "False",
+      reason: "Unproven",
+      message: unproven.join(" ").slice(0, MESSAGE_LENGTH_MAX),
+    });
   if (mixed.length > 0)
     wanted.push({
       type: PORTS_ERROR,

@@ -81,10 +81,12 @@ function servicesOf(sources: ApiSources, livingCount: number): ClusterService[] 
     const sessionsOf = (key: string) => catalogue.countOfEndpoint(service.id, key);
     const state = (at: { readonly address: string; readonly port: number }) => {
       const endpoint = endpointKey(at.address, at.port);
-      const { health, reason } = sources.endpointHealth(service.id, endpoint);
+      const { health, reason, unproven: ways = [] } = sources.endpointHealth(service.id, endpoint);
+      const unproven = ways.map((way) => `${way.vip}: ${way.reason}`).join("; ");
       const sessions = sessionsOf(endpoint);
       const natPortShare = Math.round(Math.min(1, sessions / ports) * 10_000) / 10_000;
-      return { endpoint, health, ...(reason !== undefined && { reason }), sessions, natPortShare };
+      const texts = { ...(reason !== undefined && { reason }), ...(unproven !== "" && { unproven }) };
+      return { endpoint, health, ...texts, sessions, natPortShare };
     };
     const why = refused.get(service.id)?.message;
     return {

@@ -60,12 +60,13 @@ function endpointView(
   endpoint: Service["endpoints"][number],
 ): ServiceView["endpoints"][number] {
   const key = endpointKey(endpoint.address, endpoint.port);
-  const { health, reason, addresses, sameServerAs } = sources.endpointHealth(service.id, key);
+  const { health, reason, unproven, addresses, sameServerAs } = sources.endpointHealth(service.id, key);
   return {
     ...specOfEndpoint(endpoint),
     address: endpoint.address,
     health,
     ...(reason !== undefined && { reason }),
+    ...(unproven !== undefined && { unproven: unproven.map((each) => ({ ...each })) }),
     ...(addresses !== undefined && { addressHealth: addresses.map((each) => ({ ...each })) }),
     ...(sameServerAs !== undefined && { sameServerAs: [...sameServerAs] }),
     sessions: sources.catalogue.countOfEndpoint(service.id, key),

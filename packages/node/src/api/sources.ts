@@ -36,6 +36,8 @@ export interface EndpointHealthView {
     readonly health: "up" | "down" | "unknown";
     readonly reason?: string;
   }[];
+  /** VIPs whose packets there, or the answers, are not known to arrive; no verdict. */
+  readonly unproven?: readonly { readonly vip: Address; readonly reason: string }[];
   /** Other endpoints that are the same server, as they tell themselves. */
   readonly sameServerAs?: readonly string[];
   /** Of this member's latest answered probes. */

@@ -59,6 +59,16 @@ test("a member that is missing says all: not that nobody replicates to it", () =
   ]);
 });
 
+test("an endpoint that is up and that a VIP may not reach is a warning", () => {
+  const endpoint = { state: "active", weight: 1, health: "up", sessions: 0, natPortShare: 0 } as const;
+  const service = {
+    ...{ id: "s", name: "amf", vips: [], port: 1, selection: "hash", sessions: 0, source: "api" as const },
+    draining: false,
+    endpoints: [{ ...endpoint, endpoint: "192.0.2.1:1", unproven: "203.0.113.1: nobody answers" }],
+  };
+  assert.deepEqual(codes({ services: [service] }), ["warning endpoint-unproven 192.0.2.1:1"]);
+});
+
 test("the worst comes first: a VIP without owner, a service without server, then the endpoints", () => {
   const endpoint = { state: "active", weight: 1, health: "down", reason: "silent", sessions: 0 } as const;
   const service = {

@@ -161,6 +161,15 @@ function serviceAlerts({ id, name, endpoints, refused }: Picture["services"][num
       message: `Endpoint ${endpoint} of ${title} is down: ${reason ?? "no answer"}.`,
       remedy: "New associations go elsewhere. Look at the server.",
     });
+  for (const { endpoint, unproven } of endpoints)
+    if (unproven !== undefined)
+      alerts.push({
+        subject: endpoint,
+        code: "endpoint-unproven",
+        severity: "warning",
+        message: `Endpoint ${endpoint} of ${title} answers probes, and VIPs may not reach it: ${unproven}.`,
+        remedy: "It is used all the same. Look at routes back to the VIP, rp_filter and policies there.",
+      });
   if (endpoints.length > 0 && down.length === endpoints.length)
     alerts.push({
       subject: title,

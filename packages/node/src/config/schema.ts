@@ -13,6 +13,9 @@ const closed = { additionalProperties: false } as const;
 function section<T extends TProperties>(description: string, properties: T) {
   return Type.Object(properties, { ...closed, default: {}, description });
 }
+const upTo100 = (count: number, description: string) =>
+  Type.Integer({ minimum: 1, maximum: 100, default: count, description });
+
 const milliseconds = (value: number, minimum: number, maximum: number, description: string) =>
   Type.Integer({ minimum, maximum, default: value, description: `${description} Milliseconds.` });
 const seconds = (value: number, minimum: number, maximum: number, description: string) =>
@@ -304,20 +307,11 @@ export const ConfigurationSchema = Type.Object(
     host: HostSchema,
     health: section("Probes of endpoints (INIT, INIT-ACK).", {
       enabled: Type.Boolean({ default: true, description: "Without it every endpoint counts as healthy." }),
+      proveWays: Type.Boolean({ default: true, description: "INITs from VIPs, too: do answers come back?" }),
       intervalMs: milliseconds(1000, 100, 600_000, "Between two probes of an endpoint."),
       timeoutMs: milliseconds(500, 50, 60_000, "Until a probe counts as unanswered; less than the interval."),
-      downCount: Type.Integer({
-        minimum: 1,
-        maximum: 100,
-        default: 3,
-        description: "Unanswered probes until down.",
-      }),
-      upCount: Type.Integer({
-        minimum: 1,
-        maximum: 100,
-        default: 2,
-        description: "Answered probes until up.",
-      }),
+      downCount: upTo100(3, "Unanswered probes until down."),
+      upCount: upTo100(2, "Answered probes until up."),
     }),
     store: section("What survives a restart of the whole cluster.", {
       directory: Type.String({

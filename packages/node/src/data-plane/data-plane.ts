@@ -3,6 +3,7 @@ import type { DataPlaneStatus, PathCounters } from "@holdfast/api";
 import type { PortBooks, ProbedEndpoint, VerdictChange } from "@holdfast/forwarder";
 import type { Address, MemberName, Service, SessionEnvelope, SessionId } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
+import type { WaySink } from "../cluster/ways.ts";
 import type { Totals } from "../metrics/sources.ts";
 
 /** A VIP as the fast path treats it. */
@@ -37,6 +38,8 @@ export interface DataPlane {
     verdict: "up" | "down" | undefined,
     speaks: boolean,
   ): void;
+  /** Ways of VIPs to endpoints. */
+  readonly ways: WaySink;
   /** Ends a session; client and endpoint are told. false: there is no such living session. */
   removeSession(id: SessionId): boolean;
   /** What is lent of which slot, and what rests. */

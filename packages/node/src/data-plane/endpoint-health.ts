@@ -1,5 +1,6 @@
 // How an endpoint is, as this member's probes say, in the API's words.
 import type { Forwarder } from "@holdfast/forwarder";
+import type { Address } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
 import { endpointKey, parseEndpointKey } from "../services/specification.ts";
 
@@ -30,5 +31,28 @@ export function endpointHealth(forwarder: Forwarder, service: string, endpoint: 
     return { health: "down", reason: reasons.join("; "), ...details };
   }
   const delays = forwarder.probeDelays({ address, port });
-  return { health: "up", ...details, ...(delays !== undefined && { delays }) };
+  const unproven = unprovenOf(forwarder, service, { address, port });
+  return {
+    health: "up",
+    ...details,
+    ...(unproven.length > 0 && { unproven }),
+    ...(delays !== undefined && { delays }),
+  };
+}
+
+/** VIPs of the service whose way to the endpoint is not proven, as their owners say. */
+function unprovenOf(
+  forwarder: Forwarder,
+  service: string,
+  place: { readonly address: Address; readonly port: number },
+): NonNullable<EndpointHealthView["unproven"]> {
+  const { unproven } = forwarder.ways;
+  if (unproven.length === 0) return [];
+  const addresses = forwarder.addressesOf(place);
+  return unproven
+    .filter(({ vip, address, port }) => {
+      const isItsOwn = port === place.port && addresses.includes(address);
+      return isItsOwn && forwarder.hasVip(service, vip);
+    })
+    .map(({ vip, reason }) => ({ vip, reason }));
 }

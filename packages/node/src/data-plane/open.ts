@@ -167,6 +167,7 @@ export function composeDataPlane(
     },
     setOtherVerdict: (member, endpoint, verdict, speaks) =>
       forwarder.setOtherVerdict(member, endpoint, verdict, speaks),
+    ways: forwarder.ways,
     removeSession: (id) => forwarder.removeSession(id),
     fastPathTotals: () => fastPath.totals(),
     portBooks: forwarder.portBooks,
@@ -251,11 +252,18 @@ function listedAddresses(members: Members): (address: Address) => boolean {
   };
 }
 
+/** A way that is proven is asked this much more seldom than an endpoint. */
+const WAY_PERIOD_COUNT = 15;
+
 /** Health probes from this node's own address. */
-function probesOf({ health }: Configuration, channel: () => ProbeChannel): Pick<ForwarderOptions, "probes"> {
+function probesOf(
+  { health }: Configuration,
+  channel: () => ProbeChannel,
+): Pick<ForwarderOptions, "probes" | "ways"> {
   if (!health.enabled) return {};
   const { intervalMs: periodMs, timeoutMs, downCount, upCount } = health;
   return {
+    ways: health.proveWays && { retryMs: periodMs, provenMs: periodMs * WAY_PERIOD_COUNT },
     probes: {
       channel: channel(),
       // A probe is over before the next one goes out.

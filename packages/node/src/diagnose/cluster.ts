@@ -4,6 +4,7 @@ import { endpointKey } from "../services/specification.ts";
 import { dataPlaneFindings, hostFindings } from "./data-plane.ts";
 import type { DiagnoseFinding } from "./findings.ts";
 import { routerFindings } from "./routers.ts";
+import { wayFindings } from "./ways.ts";
 
 /** Replication lag above this is worth a look, ms. */
 const LAG_WARNING_MS = 100;
@@ -133,7 +134,7 @@ export async function diagnoseCluster(client: ApiClient): Promise<DiagnoseFindin
         findings.push({ subject: id, level: "fail", detail: refused.message, remedy: refused.remedy });
       for (const { message, remedy } of warnings)
         findings.push({ subject: id, level: "warn", detail: message, remedy });
-      findings.push(...removalsOf(service));
+      findings.push(...removalsOf(service), ...wayFindings(service));
       const down = service.endpoints.filter((endpoint) => endpoint.health === "down");
       if (service.endpoints.length === 0)
         findings.push({

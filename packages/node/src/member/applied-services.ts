@@ -1,8 +1,10 @@
 // Services: from the shared configuration to forwarder and coordinator, without those that cannot be served.
 import { isPresent } from "@holdfast/coordinator";
+import type { UnprovenWay } from "@holdfast/forwarder";
 import { addressesOfEndpoint, type Service } from "@holdfast/model";
 import { placementOf } from "../cluster/topology.ts";
 import { VerdictExchange } from "../cluster/verdicts.ts";
+import { WayExchange } from "../cluster/ways.ts";
 import { postedHosts } from "../loxilb/posted-endpoints.ts";
 import { announceKeyOf } from "../services/announced.ts";
 import { reportClashes, WarningReport } from "../services/clash-report.ts";
@@ -35,6 +37,7 @@ export class AppliedServices {
     });
     this.#clashing = this.#judge.judge([]);
     this.#verdicts = new VerdictExchange(link, directory, dataPlane);
+    new WayExchange(link, directory, dataPlane.ways, (before, after) => tellWays(parts, before, after));
     addresses?.onChange(() => this.#judged());
     dataPlane.onHealth(({ address, port, verdict, reason, speaks }) => {
       this.#verdicts.tell({ address, port, verdict, speaks });
@@ -137,4 +140,24 @@ function withdrawnReason({ link, dataPlane }: MemberParts, id: string): string |
 function served(service: Service): Service {
   if (service.removal?.mode !== "drain") return service;
   return { ...service, endpoints: service.endpoints.map((endpoint) => ({ ...endpoint, state: "drain" })) };
+}
+
+/** Ways that became unproven, and those that were. */
+function tellWays(
+  { events }: MemberParts,
+  before: readonly UnprovenWay[],
+  after: readonly UnprovenWay[],
+): void {
+  const isIn = (list: readonly UnprovenWay[], { vip, address, port }: UnprovenWay) =>
+    list.some((way) => way.vip === vip && way.address === address && way.port === port);
+  const tell = (way: UnprovenWay, text: string, cause: string) =>
+    events.emit({
+      type: "service",
+      message: `The way of ${way.vip} to endpoint ${endpointKey(way.address, way.port)} ${text}.`,
+      cause,
+    });
+  for (const way of after)
+    if (!isIn(before, way)) tell(way, `is unproven: ${way.reason}`, "no answer came back");
+  for (const way of before)
+    if (!isIn(after, way)) tell(way, "is not unproven any more", "an answer came back");
 }

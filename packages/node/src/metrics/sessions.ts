@@ -80,4 +80,16 @@ function endpointMetrics(registers: Registry[], sources: MetricSources): void {
         return health === "unknown" ? [] : [[each, health === "up" ? 1 : 0]];
       }),
   );
+  gauge(
+    registers,
+    {
+      name: "holdfast_endpoint_unproven_vips",
+      help: "VIPs of the service from which an INIT to the endpoint, though it is up, brings no answer back.",
+      labels: ["service", "endpoint"],
+    },
+    () =>
+      endpoints().map(
+        (each): Row => [each, sources.endpointHealth(each.service, each.endpoint).unproven?.length ?? 0],
+      ),
+  );
 }

@@ -39,7 +39,10 @@ export interface MetricSources {
   slowPathEvents(): Totals;
   slowPathDrops(): Totals;
   slowPathGauges(): Totals;
-  endpointHealth(service: string, endpoint: string): { readonly health: "up" | "down" | "unknown" };
+  endpointHealth(
+    service: string,
+    endpoint: string,
+  ): { readonly health: "up" | "down" | "unknown"; readonly unproven?: readonly unknown[] };
   ready(): boolean;
   ownedVipCount(): number;
   routers(): readonly RouterStatus[];

@@ -37,6 +37,7 @@ export class SctpHandler implements ProtocolHandler {
   /** Also the second time round, when other members have been asked. */
   input(input: SctpInput): undefined {
     const core = this.#core;
+    if (core.ways.hears(input)) return;
     const { registry } = core;
     const { packet, source, destination } = input;
     const first = packet.chunks[0]?.type;
