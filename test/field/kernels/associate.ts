@@ -26,9 +26,10 @@ interface SessionDetail {
 setPatience(10);
 const cluster = new Cluster({ clients: [2], fastPath: "auto" });
 try {
-  await cluster.start();
   const member = cluster.members[0];
   assert.ok(member);
+  member.program = process.env["HOLDFAST_TEST_PROGRAM"] ?? member.program;
+  await cluster.start();
   const server = await cluster.startEndpoint(0, { echo: false, assocMaxRetrans: 200 });
   const client = await cluster.startClient(0, { rate: 5, size: 200, assocMaxRetrans: 200 });
   await client.established(1);

@@ -13,6 +13,8 @@ mkdir -p /run/home /run/tmp /run/netns /run/lock
 mount -t bpf bpf /sys/fs/bpf
 mount -t tracefs trace /sys/kernel/tracing 2>/dev/null
 dmesg -n 1
+# What one process has stripped of its types and compiled, the next one need not.
+export NODE_COMPILE_CACHE=/run/compiled
 ulimit -l unlimited
 ulimit -c 0
 # The kernel asks for modules by itself; they lie with the kernel, not in the host's /lib.

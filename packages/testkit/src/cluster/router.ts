@@ -90,9 +90,10 @@ export class BgpRouter {
     ];
   }
 
-  #spawn(program: string, words: readonly string[]): void {
-    // Real-time priority, as for any BFD on a machine with other work.
-    const child = this.host.spawn("chrt", ["-f", "10", program, ...words], {
+  /** Real-time priority as for any BFD on a busy machine, and for nothing else: it may go in circles. */
+  #spawn(program: string, words: readonly string[], speaksBfd: boolean): void {
+    const priority = speaksBfd ? ["-f", "10"] : ["-o", "0"];
+    const child = this.host.spawn("chrt", [...priority, program, ...words], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     for (const stream of [child.stdout, child.stderr])
@@ -102,7 +103,7 @@ export class BgpRouter {
 
   #startBird(): void {
     this.#writeBird();
-    this.#spawn(BIRD, ["-f", "-c", this.#at("conf"), "-s", this.#at("ctl"), "-P", this.#at("pid")]);
+    this.#spawn(BIRD, ["-f", "-c", this.#at("conf"), "-s", this.#at("ctl"), "-P", this.#at("pid")], true);
   }
 
   #writeBird(): void {
@@ -171,11 +172,15 @@ export class BgpRouter {
     runSync("chown", ["-R", "frr:frr", directory]);
     for (const [daemon, text] of Object.entries(lines)) {
       writeFileSync(at(`${daemon}.conf`), ["log stdout", ...text, ""].join("\n"));
-      this.#spawn(join(FRR, daemon), [
-        ...["-z", at("zserv.api"), "--vty_socket", directory],
-        ...["-i", at(`${daemon}.pid`), "-f", at(`${daemon}.conf`), "-P", "0", "-A", "127.0.0.1"],
-        ...(daemon === "bfdd" ? ["--bfdctl", at("bfdd.sock")] : []),
-      ]);
+      this.#spawn(
+        join(FRR, daemon),
+        [
+          ...["-z", at("zserv.api"), "--vty_socket", directory],
+          ...["-i", at(`${daemon}.pid`), "-f", at(`${daemon}.conf`), "-P", "0", "-A", "127.0.0.1"],
+          ...(daemon === "bfdd" ? ["--bfdctl", at("bfdd.sock")] : []),
+        ],
+        daemon === "bfdd",
+      );
     }
   }
 
