@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { createClient } from "../../packages/api/src/index.ts";
+import { createClient } from "@holdfast/api";
 import { nodeFetch } from "../../packages/api/src/node.ts";
 
 const MAIN = fileURLToPath(new URL("../../packages/cli/src/main.ts", import.meta.url));

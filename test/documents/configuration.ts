@@ -1,5 +1,5 @@
 // docs/configuration.md, from the schema.
-import { expectation } from "../../packages/api/src/index.ts";
+import { expectation } from "@holdfast/api";
 import { environmentFields } from "../../packages/node/src/config/environment.ts";
 import { RELOADABLE_FIELDS } from "../../packages/node/src/config/reload.ts";
 import { ConfigurationSchema } from "../../packages/node/src/config/schema.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, test } from "node:test";
-import { silentLogger, systemClock } from "../../packages/model/src/index.ts";
+import { silentLogger, systemClock } from "@holdfast/model";
 import { NetworkWatch } from "../../packages/node/src/network/watch.ts";
 import { inNamespace } from "../../packages/testkit/src/raw/namespace.ts";
 

@@ -1,8 +1,8 @@
 // LoxiLB's clients as they are: what they post is taken, what is meant is done, and what they leave out stays as it is.
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { ServiceSpecSchema, validate } from "../../packages/api/src/index.ts";
-import { until } from "../../packages/testkit/src/index.ts";
+import { ServiceSpecSchema, validate } from "@holdfast/api";
+import { until } from "@holdfast/testkit";
 import { ARTICLE_V088, kubeHead, LOXICMD_CREATE, loxicmdApply, loxicmdApplyOld } from "../loxilb/bodies.ts";
 import { addSession, type RigMember, startRig } from "../loxilb/rig.ts";
 

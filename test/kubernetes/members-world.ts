@@ -11,6 +11,7 @@ import {
   Members,
   UNREACHABLE,
 } from "@holdfast/api";
+import * as maker from "@holdfast/node/certificates";
 import { parse } from "yaml";
 import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
 import type { Connection } from "../../packages/kubernetes/src/client/connection.ts";
@@ -21,7 +22,6 @@ import type { MemberObject, NodeObject } from "../../packages/kubernetes/src/nod
 import { MembersController } from "../../packages/kubernetes/src/nodes/members-controller.ts";
 import { MEMBERS, NODES, SECRETS } from "../../packages/kubernetes/src/objects.ts";
 import { TestApiServer } from "../../packages/kubernetes/src/testing/api-server.ts";
-import * as maker from "../../packages/node/src/certificates.ts";
 
 export const NAMESPACE = "holdfast";
 const LABEL = "holdfast.io/member";

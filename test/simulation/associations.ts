@@ -1,5 +1,5 @@
 // What is true outside the cluster: associations as their clients and endpoints know them.
-import type { Address, Candidate, ServiceId, SessionId } from "../../packages/model/src/index.ts";
+import type { Address, Candidate, ServiceId, SessionId } from "@holdfast/model";
 
 export interface Association {
   readonly name: string;

@@ -1,11 +1,5 @@
 // What must be true when the dust has settled.
-import {
-  canonicalForm,
-  currentCandidate,
-  isLiving,
-  natPortsOf,
-  type SessionRecord,
-} from "../../packages/model/src/index.ts";
+import { canonicalForm, currentCandidate, isLiving, natPortsOf, type SessionRecord } from "@holdfast/model";
 import type { Cluster } from "./cluster.ts";
 import type { Workload } from "./workload.ts";
 

@@ -1,6 +1,6 @@
 // Simulated time: a queue of events by due time, and a clock per member whose wall time may jump and whose timers die
 // with it.
-import type { Clock, Timer } from "../../packages/model/src/index.ts";
+import type { Clock, Timer } from "@holdfast/model";
 
 interface Event {
   readonly dueMs: number;

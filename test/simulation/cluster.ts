@@ -1,5 +1,5 @@
 // The simulated cluster: members, their network, and what misbehaves.
-import { type Random, seededRandom } from "../../packages/model/src/index.ts";
+import { type Random, seededRandom } from "@holdfast/model";
 import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";
 import type { PeerIdentity } from "../../packages/sync/src/ports/transport.ts";
 import { MemoryNetwork } from "../../packages/sync/src/transport/memory.ts";

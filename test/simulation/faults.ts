@@ -1,12 +1,6 @@
 // Deliberate faults: each is a mistake that somebody could make, put between the real parts. The simulation is good for
 // something only if it finds every one of them.
-import {
-  decodeSession,
-  type End,
-  type SessionDelta,
-  type SessionRecord,
-  SessionView,
-} from "../../packages/model/src/index.ts";
+import { decodeSession, type End, type SessionDelta, type SessionRecord, SessionView } from "@holdfast/model";
 import { BatchWriter, readBatch } from "../../packages/sync/src/engine/batch.ts";
 import type { ChangeRefusal, VerifiedChange } from "../../packages/sync/src/journal/change.ts";
 import { decodePayload, encodePayload } from "../../packages/sync/src/journal/payload.ts";

@@ -7,7 +7,7 @@ import {
   type SessionId,
   seededRandom,
   sessionIdFromBytes,
-} from "../../packages/model/src/index.ts";
+} from "@holdfast/model";
 import { encodePayload } from "../../packages/sync/src/journal/payload.ts";
 import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";
 import { CAPABILITIES, CARRIES_UNKNOWN } from "../../packages/sync/src/messages/capabilities.ts";

@@ -1,5 +1,5 @@
 // One member of the simulated cluster: the real view, replica and engine on a simulated clock, network and disk.
-import { type Random, SessionView, seededRandom, silentLogger } from "../../packages/model/src/index.ts";
+import { type Random, SessionView, seededRandom, silentLogger } from "@holdfast/model";
 import { ReplicationEngine } from "../../packages/sync/src/engine/engine.ts";
 import { SessionReplica } from "../../packages/sync/src/engine/replica.ts";
 import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";

@@ -1,6 +1,6 @@
 // Members that come, go, and return under new names while associations live. A number is given again by the product's rule:
 // when no living association has a NAT port of its slot, and a rest is over.
-import { memberNumberOfPort } from "../../packages/model/src/index.ts";
+import { memberNumberOfPort } from "@holdfast/model";
 import type { Cluster } from "./cluster.ts";
 import type { LaterFacts } from "./later.ts";
 import { IDLE_LIMIT_MS, MEMBER_NUMBER_COUNT, MEMORY_MS } from "./member.ts";

@@ -13,8 +13,8 @@ import {
   SERVICE_PORT,
   serviceOf,
 } from "@holdfast/forwarder/testing";
-import { type Address, seededRandom } from "../../packages/model/src/index.ts";
-import { CHUNK } from "../../packages/sctp/src/index.ts";
+import { type Address, seededRandom } from "@holdfast/model";
+import { CHUNK } from "@holdfast/sctp";
 
 const SEED_COUNT = 40;
 const VIPS: readonly Address[] = ["203.0.113.1", "198.51.100.1", "192.88.99.1", "203.0.113.129"];

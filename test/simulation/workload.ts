@@ -14,7 +14,7 @@ import {
   type SessionDelta,
   type SessionId,
   sessionIdOf,
-} from "../../packages/model/src/index.ts";
+} from "@holdfast/model";
 import type { Association } from "./associations.ts";
 import type { Cluster } from "./cluster.ts";
 import { IDLE_LIMIT_MS, type Life, MEMBER_NUMBER_COUNT, type SimulatedMember } from "./member.ts";

@@ -2,11 +2,7 @@
 // exchange, its keepers of the list, over a medium in which every word may be late, lost, or overtaken by
 // another one. At no time may two clients have one port.
 
-import { Counters } from "../../../packages/forwarder/src/counters/counters.ts";
-import { type LendAnswer, LIMITS_DEFAULT, type LoanMessage } from "../../../packages/forwarder/src/index.ts";
-import { NatPorts } from "../../../packages/forwarder/src/nat-ports/allocator.ts";
-import type { Loan } from "../../../packages/forwarder/src/nat-ports/lending.ts";
-import { Loans } from "../../../packages/forwarder/src/nat-ports/loans.ts";
+import { type LendAnswer, LIMITS_DEFAULT, type LoanMessage } from "@holdfast/forwarder";
 import {
   type ListedMember,
   MemberBook,
@@ -14,13 +10,17 @@ import {
   SessionView,
   seededRandom,
   silentLogger,
-} from "../../../packages/model/src/index.ts";
+} from "@holdfast/model";
+import { CAPABILITIES } from "@holdfast/sync";
+import { Counters } from "../../../packages/forwarder/src/counters/counters.ts";
+import { NatPorts } from "../../../packages/forwarder/src/nat-ports/allocator.ts";
+import type { Loan } from "../../../packages/forwarder/src/nat-ports/lending.ts";
+import { Loans } from "../../../packages/forwarder/src/nat-ports/loans.ts";
 import type { ClusterLink, RequestHandler } from "../../../packages/node/src/cluster/link.ts";
 import { portLending, serveLending } from "../../../packages/node/src/cluster/port-lending.ts";
 import { MembersKeeper } from "../../../packages/node/src/members/keeper.ts";
 import { markOf } from "../../../packages/node/src/members/list-mark.ts";
 import { createLocalConfigurationStore } from "../../../packages/node/src/services/store.ts";
-import { CAPABILITIES } from "../../../packages/sync/src/index.ts";
 import { SimulatedClock, SimulatedTime } from "../clock.ts";
 
 export interface VoteFault {

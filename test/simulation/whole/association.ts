@@ -1,6 +1,6 @@
 // One end of an association after its handshake, as RFC 9260 has it: DATA with retransmission and failover between
 // destinations, SACK, HEARTBEAT on every path, SHUTDOWN, ABORT. Ordered, one stream; no congestion control.
-import type { Address, Timer } from "../../../packages/model/src/index.ts";
+import type { Address, Timer } from "@holdfast/model";
 import {
   CHUNK,
   type Chunk,
@@ -17,7 +17,7 @@ import {
   read32,
   T_BIT,
   write32,
-} from "../../../packages/sctp/src/index.ts";
+} from "@holdfast/sctp";
 import type { Received, Surroundings } from "./host.ts";
 import { type Instance, nameOf, type Side } from "./ledger.ts";
 import { TIMES } from "./world.ts";

@@ -1,11 +1,6 @@
 // A host on the clients' segment that forges packets in their names, and floods the cluster with INITs of strangers.
-import type { Address, Random } from "../../../packages/model/src/index.ts";
-import {
-  encodeAbort,
-  encodeData,
-  encodeInit,
-  encodeShutdownComplete,
-} from "../../../packages/sctp/src/index.ts";
+import type { Address, Random } from "@holdfast/model";
+import { encodeAbort, encodeData, encodeInit, encodeShutdownComplete } from "@holdfast/sctp";
 import type { SimulatedTime } from "../clock.ts";
 import type { Client } from "./client.ts";
 import { ipPacket, nextMac } from "./host.ts";

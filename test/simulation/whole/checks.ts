@@ -7,7 +7,7 @@ import {
   natPortsOf,
   type SessionRecord,
   takenNumbers,
-} from "../../../packages/model/src/index.ts";
+} from "@holdfast/model";
 import type { Instance } from "./ledger.ts";
 import type { WholeSimulation } from "./simulation.ts";
 import { ALL_VIPS, MEMBER_NUMBER_COUNT } from "./world.ts";

@@ -1,11 +1,5 @@
 // A client: one association at a time, from one to three addresses, always from the same port.
-import {
-  type Address,
-  addressBytes,
-  addressFromBytes,
-  type Service,
-  type Timer,
-} from "../../../packages/model/src/index.ts";
+import { type Address, addressBytes, addressFromBytes, type Service, type Timer } from "@holdfast/model";
 import {
   CHUNK,
   type Chunk,
@@ -17,7 +11,7 @@ import {
   isMalformed,
   parseInit,
   T_BIT,
-} from "../../../packages/sctp/src/index.ts";
+} from "@holdfast/sctp";
 import { Association } from "./association.ts";
 import { Host, type Received, type Surroundings } from "./host.ts";
 import { type Instance, nameOf } from "./ledger.ts";

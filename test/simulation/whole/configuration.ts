@@ -1,6 +1,6 @@
 // The configuration of a simulated member: the product's own schema with its defaults, and the world's addresses.
-import { validate } from "../../../packages/api/src/index.ts";
-import { ENDPOINT_REMOVAL_DEFAULT } from "../../../packages/model/src/index.ts";
+import { validate } from "@holdfast/api";
+import { ENDPOINT_REMOVAL_DEFAULT } from "@holdfast/model";
 import { type Configuration, ConfigurationSchema } from "../../../packages/node/src/config/schema.ts";
 import {
   FORWARDER_LIMITS,

@@ -1,12 +1,7 @@
 // An endpoint: stateless until the cookie comes back, then one association by (address, port) of the other end, with the
 // rules for restarts and duplicates of RFC 9260 §5.2.
 
-import { WAY_PORT_FIRST } from "../../../packages/forwarder/src/testing/index.ts";
-import {
-  type Address,
-  addressFromBytes,
-  MEMBER_NUMBER_COUNT_MAX,
-} from "../../../packages/model/src/index.ts";
+import { type Address, addressFromBytes, MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
 import {
   CHUNK,
   type Chunk,
@@ -19,7 +14,8 @@ import {
   isMalformed,
   PARAMETER,
   parseInit,
-} from "../../../packages/sctp/src/index.ts";
+} from "@holdfast/sctp";
+import { WAY_PORT_FIRST } from "../../../packages/forwarder/src/testing/index.ts";
 import { Association } from "./association.ts";
 import { Host, type Received, type Surroundings } from "./host.ts";
 import { type Instance, nameOf } from "./ledger.ts";

@@ -1,8 +1,9 @@
 // Deliberate faults in the forwarder, the coordinator and what composes them: each is a mistake that somebody could
 // make, put between the real parts. The simulation is good for something only if it finds every one of them.
+
+import type { Announcer } from "@holdfast/announcer";
+import type { Coordinator } from "@holdfast/coordinator";
 import type { FastPath, ForwarderLimits, Punt } from "@holdfast/forwarder";
-import type { Announcer } from "../../../packages/announcer/src/index.ts";
-import type { Coordinator } from "../../../packages/coordinator/src/index.ts";
 import {
   type Address,
   addressBytes,
@@ -13,8 +14,7 @@ import {
   type SessionRecord,
   type SessionTable,
   type SessionView,
-} from "../../../packages/model/src/index.ts";
-import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";
+} from "@holdfast/model";
 import {
   CHUNK,
   type Chunk,
@@ -28,7 +28,8 @@ import {
   rewriteInit,
   write32,
   writeChecksum,
-} from "../../../packages/sctp/src/index.ts";
+} from "@holdfast/sctp";
+import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";
 import { ipPacket } from "./host.ts";
 import { ENDPOINT_PORT, networkOf, SERVICES } from "./world.ts";
 

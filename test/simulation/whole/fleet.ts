@@ -1,12 +1,6 @@
 // The machines' daemons: they start, die, stand still and return as another version; and what a death may
 // take with it.
-import {
-  type Address,
-  generationOf,
-  isCrowded,
-  type Random,
-  seededRandom,
-} from "../../../packages/model/src/index.ts";
+import { type Address, generationOf, isCrowded, type Random, seededRandom } from "@holdfast/model";
 import type { JournalFactory } from "../../../packages/sync/src/journal/segment.ts";
 import { LIST_VOTES } from "../../../packages/sync/src/messages/capabilities.ts";
 import type { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";

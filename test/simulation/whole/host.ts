@@ -1,10 +1,5 @@
 // What a client and an endpoint have in common: ports on segments, a neighbour table on each, packets in and out.
-import {
-  type Address,
-  addressBytes,
-  addressFromBytes,
-  type Random,
-} from "../../../packages/model/src/index.ts";
+import { type Address, addressBytes, addressFromBytes, type Random } from "@holdfast/model";
 import {
   type Chunk,
   encodeIp,
@@ -16,7 +11,7 @@ import {
   PROTOCOL,
   parsePacket,
   verifyChecksum,
-} from "../../../packages/sctp/src/index.ts";
+} from "@holdfast/sctp";
 import type { SimulatedClock } from "../clock.ts";
 import type { Ledger } from "./ledger.ts";
 import { Neighbours } from "./neighbours.ts";

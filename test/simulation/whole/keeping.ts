@@ -1,6 +1,6 @@
 // The list of members as a daemon keeps it: the product's keeper, with times in proportion to the world's.
-import type { MemberBook } from "../../../packages/model/src/index.ts";
-import { silentLogger } from "../../../packages/model/src/index.ts";
+import type { MemberBook } from "@holdfast/model";
+import { silentLogger } from "@holdfast/model";
 import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";
 import type { OwnMember } from "../../../packages/node/src/config/check.ts";
 import type { DataPlane } from "../../../packages/node/src/data-plane/data-plane.ts";

@@ -1,5 +1,5 @@
 // What is true outside the cluster: every association as its two ends have it, and what was seen that must not be.
-import type { Address, Service } from "../../../packages/model/src/index.ts";
+import type { Address, Service } from "@holdfast/model";
 
 /** Violations that are kept; the first one matters. */
 const VIOLATION_COUNT_MAX = 20;

@@ -1,16 +1,11 @@
 // One life of a daemon on a simulated machine: the node's own composition (sync, data plane, announcer, coordinator,
 // and what joins them) on simulated clocks. Three threads, three clocks: main loop, engine, probes.
+
+import type { Announcer } from "@holdfast/announcer";
+import type { Coordinator, MemberConfiguration } from "@holdfast/coordinator";
+import { startCoordinator } from "@holdfast/coordinator";
 import type { Forwarder } from "@holdfast/forwarder";
-import type { Announcer } from "../../../packages/announcer/src/index.ts";
-import type { Coordinator, MemberConfiguration } from "../../../packages/coordinator/src/index.ts";
-import { startCoordinator } from "../../../packages/coordinator/src/index.ts";
-import {
-  type Address,
-  MemberBook,
-  type Members,
-  type Random,
-  silentLogger,
-} from "../../../packages/model/src/index.ts";
+import { type Address, MemberBook, type Members, type Random, silentLogger } from "@holdfast/model";
 import { openAnnouncer } from "../../../packages/node/src/cluster/announcer.ts";
 import { followWithLinks, followWithProbes } from "../../../packages/node/src/cluster/follow-members.ts";
 import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";

@@ -2,11 +2,11 @@
 // and die on it.
 import type { ProbeChannel } from "@holdfast/forwarder";
 import type { Link } from "@holdfast/forwarder/testing";
+import { type Address, addressBytes, addressFromBytes } from "@holdfast/model";
+import { encodeIp, IpHeader, PROTOCOL } from "@holdfast/sctp";
 import type { FrameSender } from "../../../packages/announcer/src/l2/packet-socket.ts";
 import { type MemberConfiguration, networkIdOf } from "../../../packages/coordinator/src/configuration.ts";
-import { type Address, addressBytes, addressFromBytes } from "../../../packages/model/src/index.ts";
 import type { SystemInterface } from "../../../packages/node/src/network/interfaces.ts";
-import { encodeIp, IpHeader, PROTOCOL } from "../../../packages/sctp/src/index.ts";
 import type { SimulatedClock } from "../clock.ts";
 import { INTERFACES } from "./configuration.ts";
 import { nextMac } from "./host.ts";

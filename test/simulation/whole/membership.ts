@@ -1,6 +1,6 @@
 // An operator who changes the list of members: machines come, leave, and die for good. One order after the
 // other; what the cluster refuses for now is asked for again, at whoever runs.
-import { HoldfastError } from "../../../packages/model/src/index.ts";
+import { HoldfastError } from "@holdfast/model";
 import type { SimulatedTime } from "../clock.ts";
 import { addressesOf } from "./configuration.ts";
 import type { Fleet } from "./fleet.ts";

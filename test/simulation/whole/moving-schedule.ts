@@ -1,7 +1,7 @@
 // Seeds in which the list of members changes while everything else happens, too: machines come, leave, die
 // for good and are replaced, and return under new names with numbers that rested; with members of several
 // versions.
-import { seededRandom } from "../../../packages/model/src/index.ts";
+import { seededRandom } from "@holdfast/model";
 import type { ListOrder } from "./membership.ts";
 import { type MachineSpec, type Schedule, type ScheduledEvent, scheduleOf } from "./schedule.ts";
 

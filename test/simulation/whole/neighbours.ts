@@ -1,6 +1,6 @@
 // A host's neighbour table on one segment: who has a VIP, as announcements and answers say. Entries grow old and are
 // asked about again, so that an announcement that was lost costs a moment.
-import type { Address } from "../../../packages/model/src/index.ts";
+import type { Address } from "@holdfast/model";
 import type { SimulatedClock } from "../clock.ts";
 import type { Frame, Port, Wire } from "./wire.ts";
 

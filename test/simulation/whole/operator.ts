@@ -1,7 +1,7 @@
 // An operator, and clients of LoxiLB's API, at whichever members run: endpoints leave lists and come back, rules are deleted
 // and posted again, files change. Nobody asks for an end of anything.
-import type { ServiceSpec } from "../../../packages/api/src/index.ts";
-import type { Service } from "../../../packages/model/src/index.ts";
+import type { ServiceSpec } from "@holdfast/api";
+import type { Service } from "@holdfast/model";
 import { replaced } from "../../../packages/node/src/services/removal.ts";
 import type { ConfigurationStore } from "../../../packages/node/src/services/store.ts";
 import type { SimulatedTime } from "../clock.ts";

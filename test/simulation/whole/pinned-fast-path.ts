@@ -9,7 +9,7 @@ import {
   type LocalAddress,
   type Punt,
 } from "@holdfast/forwarder/testing";
-import type { Address } from "../../../packages/model/src/index.ts";
+import type { Address } from "@holdfast/model";
 import type { SimulatedClock } from "../clock.ts";
 import { TIMES } from "./world.ts";
 

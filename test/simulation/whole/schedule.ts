@@ -1,5 +1,5 @@
 // What happens in one seed, as a plain list: so that a failing one can be cut down, kept and read.
-import { type Random, seededRandom } from "../../../packages/model/src/index.ts";
+import { type Random, seededRandom } from "@holdfast/model";
 import type { SourcePolicy } from "./client.ts";
 import { type MemberSpec, memberName } from "./configuration.ts";
 import type { ListOrder } from "./membership.ts";

@@ -1,7 +1,7 @@
 // One seed of a whole cluster: machines with daemons, clients and endpoints on one wire; the schedule happens; then
 // peace, and the checks.
-import { isLiving, seededRandom } from "../../../packages/model/src/index.ts";
-import { CHUNK, read8 } from "../../../packages/sctp/src/index.ts";
+import { isLiving, seededRandom } from "@holdfast/model";
+import { CHUNK, read8 } from "@holdfast/sctp";
 import { memoryJournal } from "../../../packages/sync/src/journal/memory-segment.ts";
 import type { JournalFactory } from "../../../packages/sync/src/journal/segment.ts";
 import { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";

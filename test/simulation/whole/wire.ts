@@ -1,6 +1,6 @@
 // The simulated segments: every network is one, with ports of hosts on it. A frame is delayed, lost, doubled or
 // overtaken; a port may be cut off, a segment may fall in two.
-import type { Random } from "../../../packages/model/src/index.ts";
+import type { Random } from "@holdfast/model";
 import type { SimulatedTime } from "../clock.ts";
 import type { Network } from "./world.ts";
 

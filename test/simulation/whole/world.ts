@@ -1,5 +1,5 @@
 // The simulated world's geography: networks, addresses, services; and its times, short so that a seed is.
-import type { Address, NatPortPolicy, Service } from "../../../packages/model/src/index.ts";
+import type { Address, NatPortPolicy, Service } from "@holdfast/model";
 
 export const NETWORKS = ["path-a", "path-b", "core", "cluster"] as const;
 export type Network = (typeof NETWORKS)[number];
