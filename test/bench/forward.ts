@@ -3,8 +3,7 @@
 // own, and the cases take turns in short slices, so that all of them meet the same noise. What disturbs a
 // slice makes it slower and never faster: the figure is the rate that one slice in ten exceeds, for theirs as
 // for ours, and a ratio is one of figures.
-//
-//
+// `--flows N,N…`: how many flows take turns, default 64,50000, which are the most.
 // With `--baseline REV` the BPF cases of that build take their turns too, and are what ours are compared
 // with.
 import { execFileSync, spawn } from "node:child_process";
@@ -31,7 +30,7 @@ import { clientBytes, fill, openSubject, type SubjectMode } from "./forward/subj
 import {
   ENDPOINT,
   ENDPOINT_PORT,
-  FLOW_COUNT_MAX,
+  flowCountsOf,
   inside,
   SERVICE_PORT,
   SOURCE,
@@ -42,7 +41,7 @@ import {
 } from "./forward/testbed.ts";
 import { numberOf, print, type Row, rounded } from "./replication/report.ts";
 
-const FLOW_COUNTS = [64, FLOW_COUNT_MAX] as const;
+let flowCounts: readonly number[] = [];
 const SIZES = [100, 1_400] as const;
 const ROUND_COUNT = 10;
 /** Beside another build: a difference of three in a hundred shall show. */
@@ -98,6 +97,7 @@ interface OpenCase {
 export async function run(options: Options): Promise<void> {
   const protocol = protocolOf(options.args);
   const rounds = numberOf(options.args, "rounds", options.baseline ? ROUND_COUNT_BESIDE : ROUND_COUNT);
+  flowCounts = flowCountsOf(options.args);
   const cases = casesOf(options);
   // One core does it all: sending, receiving, forwarding, counting.
   pinToOneCore();
@@ -151,7 +151,7 @@ async function ratesOf(
 ): Promise<ReadonlyMap<string, readonly number[]>> {
   const rates = new Map<string, number[]>();
   for (let round = 0; round < rounds; round++) {
-    for (const flowCount of FLOW_COUNTS) {
+    for (const flowCount of flowCounts) {
       for (const { each, testbed } of open) if (each.tracks) warm(generator, testbed, flowCount, protocol);
       for (const size of SIZES) {
         // Whoever comes first does so in every second round only.
@@ -180,7 +180,7 @@ function rowsOf(
     // The other build's own rows have no more to say than ours beside them.
     if (baseline && name.endsWith(theirName("", baseline))) continue;
     const peer = baseline && HOOKS.some(([hook]) => hook === name) ? theirName(name, baseline) : NFTABLES;
-    for (const flowCount of FLOW_COUNTS) {
+    for (const flowCount of flowCounts) {
       for (const size of SIZES) {
         const rate = (of: string) => undisturbed(rates.get(`${of}/${flowCount}/${size}B`) ?? []);
         const value = rounded(rate(name) / 1e6, 3);

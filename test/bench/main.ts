@@ -1,14 +1,18 @@
-// `npm run bench -- NAME [--json] [--baseline REV] [options]`: runs ./NAME.ts, whose `run` measures and
-// prints.
+// `npm run bench -- NAME [--json] [--baseline REV] [--keep FILE] [options]`: runs ./NAME.ts, whose `run`
+// measures and prints.
 //
+//   --keep FILE     the rows also go to docs/performance/FILE.json; `node test/documents/main.ts` makes
+//                   docs/performance.md of what lies there
 //   --baseline REV  any git revision: it is checked out and built in a temporary folder, and the two builds
 //   take turns
 //                   within the one run; each row has `versus` and `ratio`, greater than 1 is better for this
 //                   build
+import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { type OtherBuild, OtherBuildError, otherBuild } from "./baseline/other-build.ts";
+import { keepIn } from "./replication/report.ts";
 
-const { name, json, revision, args } = parsed(process.argv.slice(2));
+const { name, json, revision, kept, args } = parsed(process.argv.slice(2));
 const here = new URL("./", import.meta.url);
 const names = readdirSync(here)
   .filter((file) => file.endsWith(".ts") && file !== "main.ts" && !file.endsWith(".test.ts"))
@@ -17,6 +21,7 @@ const names = readdirSync(here)
 
 if (name === undefined || !/^[a-z-]+$/.test(name) || !existsSync(new URL(`${name}.ts`, here)))
   refuse(`usage: npm run bench -- ${names.join("|")} [--json] [--baseline REV]`);
+if (kept !== undefined && !/^[a-z0-9-]+$/.test(kept)) refuse("--keep takes a name of a-z, 0-9 and -");
 if (revision === "") refuse("--baseline takes a git revision");
 
 interface Bench {
@@ -31,6 +36,11 @@ interface Bench {
 
 const bench = (await import(new URL(`${name}.ts`, here).href)) as Bench;
 if (revision !== undefined && bench.takesBaseline !== true) refuse(`bench ${name} takes no --baseline`);
+if (kept !== undefined) {
+  const command = ["npm run bench --", name, ...withoutKeep(process.argv.slice(3))].join(" ");
+  const commit = execFileSync("git", ["describe", "--always", "--dirty"], { encoding: "utf8" }).trim();
+  keepIn(new URL(`../../docs/performance/${kept}.json`, import.meta.url), command, commit);
+}
 const baseline = revision === undefined ? undefined : built(revision);
 try {
   await bench.run({ json, args, ...(baseline && { baseline }) });
@@ -44,14 +54,21 @@ function parsed(words: readonly string[]) {
   const args: string[] = [];
   let json = false;
   let revision: string | undefined;
+  let kept: string | undefined;
   for (let at = 0; at < rest.length; at++) {
     const word = rest[at] as string;
     if (word === "--json") json = true;
     else if (word === "--baseline") revision = rest[++at] ?? "";
     else if (word.startsWith("--baseline=")) revision = word.slice("--baseline=".length);
+    else if (word === "--keep") kept = rest[++at] ?? "";
     else args.push(word);
   }
-  return { name, json, revision, args };
+  return { name, json, revision, kept, args };
+}
+
+function withoutKeep(words: readonly string[]): readonly string[] {
+  const at = words.indexOf("--keep");
+  return at < 0 ? words : words.toSpliced(at, 2);
 }
 
 function built(revision: string): OtherBuild {

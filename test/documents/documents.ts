@@ -5,12 +5,14 @@ import { apiText } from "./api.ts";
 import { configurationText } from "./configuration.ts";
 import { errorsText } from "./errors.ts";
 import { metricsText } from "./metrics.ts";
+import { performanceDocuments } from "./performance.ts";
 
 export const DOCUMENTS: Readonly<Record<string, () => string | Promise<string>>> = {
   "docs/errors.md": errorsText,
   "docs/configuration.md": configurationText,
   "docs/api.md": apiText,
   "docs/metrics.md": metricsText,
+  ...performanceDocuments(),
 };
 
 const root = new URL("../../", import.meta.url);

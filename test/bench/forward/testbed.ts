@@ -17,6 +17,19 @@ export const TAG = 0xe4d0_0002;
 export const SOURCE = 0x0a40_0001;
 export const SOURCE_PORT = 1_024;
 export const FLOW_COUNT_MAX = 50_000;
+const FLOW_COUNT_LEAST = 64;
+
+/** `--flows N,N…` among the arguments, each at most FLOW_COUNT_MAX; else few and as many as there may be. */
+export function flowCountsOf(args: readonly string[]): readonly number[] {
+  const at = args.indexOf("--flows");
+  if (at < 0) return [FLOW_COUNT_LEAST, FLOW_COUNT_MAX];
+  return (args[at + 1] ?? "").split(",").map((text) => {
+    const count = Number(text);
+    if (!Number.isInteger(count) || count < 1 || count > FLOW_COUNT_MAX)
+      throw new Error(`--flows takes numbers from 1 to ${FLOW_COUNT_MAX}, not '${text}'`);
+    return count;
+  });
+}
 
 const setns = koffi.load("libc.so.6").func("int setns(int fd, int type)");
 

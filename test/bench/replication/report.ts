@@ -1,5 +1,5 @@
 // The one shape in which a benchmark says what it measured.
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 
 export interface Row {
@@ -24,18 +24,49 @@ export function print(bench: string, rows: readonly Row[], json: boolean): void 
     );
   }
   if (json) printJson(bench, rows);
+  keep(bench, rows);
 }
 
 /** The last line of a benchmark's output with `--json`. */
 export function printJson(bench: string, rows: readonly Row[]): void {
-  const environment = {
+  console.log(JSON.stringify({ bench, rows, environment: environment() }));
+}
+
+function environment() {
+  return {
     cores: cpus().length,
     processor: cpus()[0]?.model ?? "unknown",
     kernel: release(),
     node: process.version,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
   };
-  console.log(JSON.stringify({ bench, rows, environment }));
+}
+
+/** One run as docs/performance/ keeps it; docs/performance.md is made of these. */
+export interface Kept {
+  readonly command: string;
+  /** Date of the run, and the commit that was measured. */
+  readonly date: string;
+  readonly commit: string;
+  readonly bench: string;
+  readonly rows: readonly Row[];
+  readonly environment: ReturnType<typeof environment>;
+}
+
+let keeping: { readonly file: URL; readonly command: string; readonly commit: string } | undefined;
+
+/** What `print` gets next is kept in `file` as well. */
+export function keepIn(file: URL, command: string, commit: string): void {
+  keeping = { file, command, commit };
+}
+
+function keep(bench: string, rows: readonly Row[]): void {
+  if (keeping === undefined) return;
+  const { file, command, commit } = keeping;
+  const date = new Date().toISOString().slice(0, 10);
+  const kept: Kept = { command, date, commit, bench, rows, environment: environment() };
+  mkdirSync(new URL("./", file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(kept, undefined, 2)}\n`);
 }
 
 /**
