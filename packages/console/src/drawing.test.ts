@@ -37,7 +37,15 @@ function service(count: number) {
     ...{ endpoint: `192.0.2.${n}:1`, state: "active" as const, weight: 1, sessions: 0, natPortShare: 0 },
     health: n === 0 ? ("down" as const) : ("up" as const),
   }));
-  const rest = { name: "amf", vips: [], port: 1, selection: "hash", sessions: 0, source: "api" as const };
+  const rest = {
+    name: "amf",
+    protocol: "sctp" as const,
+    vips: [],
+    port: 1,
+    selection: "hash",
+    sessions: 0,
+    source: "api" as const,
+  };
   return { id: "s", ...rest, draining: false, endpoints };
 }
 

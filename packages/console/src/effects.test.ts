@@ -29,6 +29,7 @@ const PICTURE: Pick<ClusterPicture, "vips" | "members" | "services"> = {
       ...{
         id: "s",
         name: "amf",
+        protocol: "sctp" as const,
         vips: ["203.0.113.1", "203.0.113.2"],
         port: 1,
         selection: "hash",

@@ -21,7 +21,7 @@ export const MemberReportSchema = Type.Object(
       { description: "Checks of its readiness that fail; a required one keeps it from owning VIPs." },
     ),
     fastPath: Type.String(),
-    sessions: Type.Integer(),
+    sessions: Type.Integer({ description: "In its tables, of every protocol." }),
     natPortsUsed: Type.Integer({ description: "NAT ports in use, of all endpoints." }),
     interfaces: Type.Array(
       Type.Object(
@@ -86,6 +86,7 @@ export const ClusterServiceSchema = Type.Object(
   {
     id: Type.String(),
     name: Type.String(),
+    protocol: oneOf(["sctp", "tcp", "udp"]),
     vips: Type.Array(AddressSchema),
     port: Type.Integer(),
     selection: Type.String(),

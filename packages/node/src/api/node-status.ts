@@ -15,7 +15,7 @@ export interface NodeStatusParts {
   readonly startedAtMs: number;
   readonly topology: Topology;
   readonly network: Pick<NetworkWatch, "interfaces">;
-  readonly link: Pick<ClusterLink, "table">;
+  readonly link: Pick<ClusterLink, "sessions">;
   readonly dataPlane: Pick<DataPlane, "mode" | "status">;
   readonly host: Pick<PreparedHost, "status">;
 }
@@ -37,7 +37,7 @@ export function nodeStatus(parts: NodeStatusParts): () => NodeStatus {
         roles: [...roles],
         up: now.has(name),
       })),
-      sessions: link.table.size,
+      sessions: link.sessions.size,
       startedAt: new Date(startedAtMs).toISOString(),
       pid: process.pid,
     };

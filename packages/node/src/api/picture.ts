@@ -1,6 +1,7 @@
 // The cluster in one answer, made of what members tell each other. However many ask, it is made a few times a
 // second.
 import type { ClusterMember, ClusterPicture, ClusterService, ClusterVip } from "@holdfast/api";
+import { protocolName, type ServiceProtocol } from "@holdfast/model";
 import { alertsOf } from "../cluster/alerts.ts";
 import type { HeardReport } from "../cluster/reports.ts";
 import { endpointKey } from "../services/specification.ts";
@@ -92,6 +93,7 @@ function servicesOf(sources: ApiSources, livingCount: number): ClusterService[] 
     return {
       id: service.id,
       name: service.name,
+      protocol: protocolName(service.protocol) as ServiceProtocol,
       vips: [...service.vips],
       port: service.port,
       selection: service.selection,

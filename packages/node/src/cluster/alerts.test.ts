@@ -62,7 +62,16 @@ test("a member that is missing says all: not that nobody replicates to it", () =
 test("an endpoint that is up and that a VIP may not reach is a warning", () => {
   const endpoint = { state: "active", weight: 1, health: "up", sessions: 0, natPortShare: 0 } as const;
   const service = {
-    ...{ id: "s", name: "amf", vips: [], port: 1, selection: "hash", sessions: 0, source: "api" as const },
+    ...{
+      id: "s",
+      name: "amf",
+      protocol: "sctp" as const,
+      vips: [],
+      port: 1,
+      selection: "hash",
+      sessions: 0,
+      source: "api" as const,
+    },
     draining: false,
     endpoints: [{ ...endpoint, endpoint: "192.0.2.1:1", unproven: "203.0.113.1: nobody answers" }],
   };
@@ -72,7 +81,16 @@ test("an endpoint that is up and that a VIP may not reach is a warning", () => {
 test("the worst comes first: a VIP without owner, a service without server, then the endpoints", () => {
   const endpoint = { state: "active", weight: 1, health: "down", reason: "silent", sessions: 0 } as const;
   const service = {
-    ...{ id: "s", name: "amf", vips: [], port: 1, selection: "hash", sessions: 0, source: "api" as const },
+    ...{
+      id: "s",
+      name: "amf",
+      protocol: "sctp" as const,
+      vips: [],
+      port: 1,
+      selection: "hash",
+      sessions: 0,
+      source: "api" as const,
+    },
     draining: false,
     endpoints: [{ ...endpoint, endpoint: "192.0.2.1:1", natPortShare: 0.9 }],
   };

@@ -65,7 +65,7 @@ export class MemberDirectory {
         addresses: member.addresses.map(({ address }) => address),
         vips: present ? view.claims.map((claim) => claim.vip).filter((vip) => served.has(vip)) : [],
         ...(self && {
-          sessions: link.table.size,
+          sessions: link.sessions.size,
           version: HOLDFAST_VERSION,
           capabilities: [...CAPABILITIES],
           offered: [...link.offered()],

@@ -21,7 +21,7 @@ export interface ReportParts {
   readonly readiness: Readiness;
   readonly topology: Topology;
   readonly network: Pick<NetworkWatch, "interfaces">;
-  readonly link: Pick<ClusterLink, "metrics" | "table">;
+  readonly link: Pick<ClusterLink, "metrics" | "sessions">;
   readonly dataPlane: Pick<DataPlane, "mode" | "fastPathTotals" | "slowPathDrops" | "slowPathGauges">;
   readonly announcer: {
     routers(): readonly Parameters<typeof routerView>[0][];
@@ -43,7 +43,7 @@ export async function ownReport(parts: ReportParts): Promise<MemberReport> {
     ready: status === "ok",
     failing: checks.flatMap(({ name, ok, required, detail }) => (ok ? [] : [{ name, required, detail }])),
     fastPath: dataPlane.mode,
-    sessions: link.table.size,
+    sessions: link.sessions.size,
     natPortsUsed: dataPlane.slowPathGauges().get("nat-ports-used") ?? 0,
     interfaces: topology.interfaces.map(({ name, network: behind, roles }) => ({
       name,

@@ -9,11 +9,14 @@ import {
 import type { KnownSession } from "../sessions/tables.ts";
 
 const IPV4_HEADER_SIZE_MIN = 20;
+const IPV4_PROTOCOL_OFFSET = 9;
 const IPV4_SOURCE_OFFSET = 12;
+const IPV6_NEXT_HEADER_OFFSET = 6;
 const IPV6_SOURCE_OFFSET = 8;
 const IPV6_HEADER_SIZE = 40;
 
 interface Ends {
+  readonly protocol: number;
   readonly source: string;
   readonly destination: string;
   readonly sourcePort: number;
@@ -32,6 +35,7 @@ function endsOf(packet: Uint8Array): Ends | undefined {
   if (packet.length < header + 4 || header < IPV4_HEADER_SIZE_MIN) return undefined;
   const port = (offset: number) => ((packet[offset] ?? 0) << 8) | (packet[offset + 1] ?? 0);
   return {
+    protocol: packet[isV6 ? IPV6_NEXT_HEADER_OFFSET : IPV4_PROTOCOL_OFFSET] ?? 0,
     source: addressFromBytes(packet, at, size),
     destination: addressFromBytes(packet, at + size, size),
     sourcePort: port(header),
@@ -49,7 +53,7 @@ export function isOfSession(
   { vips, port }: Pick<Service, "vips" | "port">,
 ): boolean {
   const ends = endsOf(packet);
-  if (ends === undefined) return false;
+  if (ends === undefined || ends.protocol !== record.protocol) return false;
   const served = new Set<string>(vips);
   const matches = ({ source, destination, sourcePort, destinationPort }: Ends): boolean => {
     if (!served.has(destination) || familyOf(source) !== familyOf(destination)) return false;
@@ -67,6 +71,7 @@ export function isOfSession(
       );
   };
   const back: Ends = {
+    protocol: ends.protocol,
     source: ends.destination,
     destination: ends.source,
     sourcePort: ends.destinationPort,
