@@ -14,12 +14,26 @@ export interface HealthCheck {
   readonly send?: string;
   /** tcp, udp, http, https: text that the answer must contain. */
   readonly expect?: string;
+  /** http, https: which statuses are an answer; below 400 when absent. */
+  readonly status?: HealthStatus;
   /** The member's own `health` settings where absent. */
   readonly intervalMs?: number;
   readonly timeoutMs?: number;
   readonly downCount?: number;
   readonly upCount?: number;
 }
+
+/** 200, "200-299", or a list of such. */
+export type HealthStatus = number | string | (number | string)[];
+/** Both ends included. */
+export type StatusRange = readonly [least: number, most: number];
+
+export const HEALTH_STATUS_COUNT_MAX = 16;
+const STATUS_LEAST = 100;
+const STATUS_MOST = 599;
+const STATUS_TEXT = /^([0-9]{3})(?:-([0-9]{3}))?$/;
+/** What is an answer when nothing is said: no error. */
+export const STATUS_DEFAULT: readonly StatusRange[] = [[STATUS_LEAST, 399]];
 
 export const HEALTH_TEXT_LENGTH_MAX = 255;
 
@@ -42,6 +56,7 @@ const KINDS_OF: Readonly<Record<string, readonly HealthKind[]>> = {
   path: WITH_PATH,
   send: WITH_SEND,
   expect: WITH_EXPECT,
+  status: WITH_PATH,
 };
 /** A request line and a header must stay one. */
 const PATH = /^\/[\x21-\x7e]*$/;
@@ -60,6 +75,10 @@ export function healthCheckProblem(value: unknown): string | undefined {
     if (name === "kind" || field === undefined) continue;
     const kinds = KINDS_OF[name];
     if (kinds !== undefined && !kinds.includes(kind)) return `healthCheck.${name} has no meaning for ${kind}`;
+    if (name === "status") {
+      if (statusRanges(field) !== undefined) continue;
+      return `healthCheck.status must be a status from ${STATUS_LEAST} to ${STATUS_MOST}, a range as "200-299", or a list of at most ${HEALTH_STATUS_COUNT_MAX} of them`;
+    }
     const bounds = (HEALTH_BOUNDS as Readonly<Record<string, readonly [number, number]>>)[name];
     if (bounds !== undefined) {
       const [least, most] = bounds;
@@ -76,8 +95,45 @@ export function healthCheckProblem(value: unknown): string | undefined {
   return undefined;
 }
 
+/** The statuses that a check's word means, in order and without overlaps; undefined: it means none. */
+export function statusRanges(said: unknown): readonly StatusRange[] | undefined {
+  const list: readonly unknown[] = Array.isArray(said) ? said : [said];
+  if (list.length === 0 || list.length > HEALTH_STATUS_COUNT_MAX) return undefined;
+  const ranges: StatusRange[] = [];
+  for (const each of list) {
+    const match = STATUS_TEXT.exec(typeof each === "number" || typeof each === "string" ? `${each}` : "");
+    const least = Number(match?.[1]);
+    const most = Number(match?.[2] ?? least);
+    if (match === null || least < STATUS_LEAST || most > STATUS_MOST || least > most) return undefined;
+    ranges.push([least, most]);
+  }
+  const joined: StatusRange[] = [];
+  for (const [least, most] of ranges.sort((a, b) => a[0] - b[0])) {
+    const last = joined.at(-1);
+    if (last !== undefined && least <= last[1] + 1)
+      joined[joined.length - 1] = [last[0], Math.max(last[1], most)];
+    else joined.push([least, most]);
+  }
+  return joined;
+}
+
+/** "200, 204, 300-399". */
+export function statusText(ranges: readonly StatusRange[]): string {
+  return ranges.map(([least, most]) => (least === most ? `${least}` : `${least}-${most}`)).join(", ");
+}
+
+/** One form of each meaning; undefined: what is meant anyway. */
+function canonicalStatus(status: HealthStatus): HealthStatus | undefined {
+  const ranges = statusRanges(status);
+  if (ranges === undefined || statusText(ranges) === statusText(STATUS_DEFAULT)) return undefined;
+  const words = ranges.map(([least, most]) => (least === most ? least : `${least}-${most}`));
+  const [only] = words;
+  return words.length === 1 ? only : words;
+}
+
 /** The fields that are there, always in one order: equal checks have equal text. */
 export function canonicalHealth(check: HealthCheck): HealthCheck {
+  const status = check.status === undefined ? undefined : canonicalStatus(check.status);
   const { kind, port, path, send, expect, intervalMs, timeoutMs, downCount, upCount } = check;
   return {
     kind,
@@ -85,6 +141,7 @@ export function canonicalHealth(check: HealthCheck): HealthCheck {
     ...(path !== undefined && { path }),
     ...(send !== undefined && { send }),
     ...(expect !== undefined && { expect }),
+    ...(status !== undefined && { status }),
     ...(intervalMs !== undefined && { intervalMs }),
     ...(timeoutMs !== undefined && { timeoutMs }),
     ...(downCount !== undefined && { downCount }),

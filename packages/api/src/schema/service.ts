@@ -19,6 +19,12 @@ export const SELECTION_MODES = ["leastAssociations", "roundRobin", "weighted", "
 
 const healthNumber = (minimum: number, maximum: number, description: string) =>
   Type.Optional(Type.Integer({ minimum, maximum, description }));
+const OneStatusSchema = Type.Integer({ minimum: 100, maximum: 599 });
+const StatusRangeSchema = Type.String({ pattern: "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$" });
+const StatusListSchema = Type.Array(Type.Union([OneStatusSchema, StatusRangeSchema]), {
+  minItems: 1,
+  maxItems: 16,
+});
 const healthText = (description: string) => Type.Optional(Type.String({ maxLength: 255, description }));
 
 // The same kinds and bounds as the model's `healthCheckProblem`, which is asked for whatever does not pass
@@ -27,12 +33,18 @@ export const HealthCheckSchema = Type.Object(
   {
     kind: oneOf(["none", "ping", "sctp", "tcp", "udp", "http", "https"], {
       description:
-        "sctp: INIT and INIT-ACK; ping; tcp: a connection; udp: no refusal; http, https: a status below 400; none: not asked, always healthy.",
+        "sctp: INIT and INIT-ACK; ping; tcp: a connection; udp: no refusal; http, https: a status below 400, or the one that status says; none: not asked, always healthy.",
     }),
     port: healthNumber(1, 65535, "Where to ask when it is not the endpoint's own port."),
     path: healthText("http, https: what to ask for. / when absent."),
     send: healthText("tcp, udp: what to send first."),
     expect: healthText("tcp, udp, http, https: text that the answer must contain."),
+    status: Type.Optional(
+      Type.Union([OneStatusSchema, StatusRangeSchema, StatusListSchema], {
+        description:
+          'http, https: the statuses that are an answer: 200, "200-299", or a list of such. Below 400 when absent.',
+      }),
+    ),
     intervalMs: healthNumber(100, 86_400_000, "Between two probes. health.intervalMs when absent."),
     timeoutMs: healthNumber(
       50,

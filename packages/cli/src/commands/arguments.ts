@@ -47,6 +47,14 @@ export function announceArgument(text: string): ServiceAnnounceSpec {
 
 const CHECK_KINDS = ["none", "ping", "sctp", "tcp", "udp", "http", "https"] as const;
 
+/** `200`, `200-299`, or several with commas between. */
+export function statusArgument(text: string): NonNullable<HealthCheckSpec["status"]> {
+  const words = text.split(",").map((word) => word.trim());
+  if (!words.every((word) => /^[1-5]\d\d(-[1-5]\d\d)?$/.test(word)))
+    throw new InvalidArgumentError("write statuses and ranges, as 200 or 200,204,300-399");
+  return words.map((word) => (word.includes("-") ? word : Number(word)));
+}
+
 /** `KIND`, `KIND:PORT`, and for http and https a path behind it: `http:8080/ready`. */
 export function healthCheckArgument(text: string): HealthCheckSpec {
   const match = /^([a-z]+)(?::(\d{1,5}))?(\/\S*)?$/.exec(text);

@@ -11,6 +11,7 @@ import {
   healthCheckArgument,
   idleArgument,
   integer,
+  statusArgument,
 } from "./arguments.ts";
 
 interface CreateOptions {
@@ -34,6 +35,7 @@ interface CreateOptions {
   readonly announce?: ServiceInput["announce"];
   readonly spread?: boolean;
   readonly healthCheck?: ServiceInput["healthCheck"];
+  readonly healthStatus?: NonNullable<ServiceInput["healthCheck"]>["status"];
   readonly endAssociations?: boolean;
   readonly endpointRemoval?: Farewell;
   readonly endpointGrace?: number;
@@ -66,6 +68,11 @@ export function addServiceCommands(program: Command, context: Context): void {
       "--health-check <check>",
       "how endpoints are asked: KIND, KIND:PORT or http:PORT/PATH; none, ping, sctp, tcp, udp, http, https",
       healthCheckArgument,
+    )
+    .option(
+      "--health-status <statuses>",
+      "with http, https: what is an answer, as 200,204,300-399",
+      statusArgument,
     )
     .option("--endpoints-may-begin", "an endpoint's own INIT goes to a --peer")
     .option("--peer <address>", "of the client that endpoints may begin with: give it for each", collect)
@@ -176,7 +183,7 @@ function inputOf(options: CreateOptions): ServiceInput {
     ...(selection !== undefined && { selection }),
     ...(idleTimeout !== undefined && { idleTimeoutS: idleTimeout }),
     ...plainInputOf(options),
-    ...(options.healthCheck !== undefined && { healthCheck: options.healthCheck }),
+    ...healthInputOf(options),
     ...((endpointRemoval !== undefined || endpointGrace !== undefined) && {
       endpointRemoval: {
         ...(endpointRemoval !== undefined && { mode: endpointRemoval }),
@@ -191,6 +198,13 @@ function inputOf(options: CreateOptions): ServiceInput {
     ...(options.peer !== undefined && { peers: [...options.peer] }),
     ...(options.allowFrom !== undefined && { allowedSources: [...options.allowFrom] }),
   };
+}
+
+function healthInputOf({ healthCheck, healthStatus }: CreateOptions): Pick<ServiceInput, "healthCheck"> {
+  if (healthCheck === undefined && healthStatus !== undefined)
+    throw new InvalidArgumentError("--health-status needs --health-check http or https");
+  if (healthCheck === undefined) return {};
+  return { healthCheck: { ...healthCheck, ...(healthStatus !== undefined && { status: healthStatus }) } };
 }
 
 function plainInputOf({

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { test } from "node:test";
-import type { HealthKind } from "@holdfast/model";
+import { type HealthKind, STATUS_DEFAULT, statusRanges } from "@holdfast/model";
 import { askOverSockets } from "./connect-probe.ts";
 import type { ProbeOutcome, ProbeQuestion } from "./probe.ts";
 
@@ -22,7 +22,14 @@ function ask(
       clearTimeout(limit);
       resolve(outcome);
     };
-    const full = { address: "127.0.0.1", path: "/", send: "", expect: "", ...question };
+    const full = {
+      address: "127.0.0.1",
+      path: "/",
+      send: "",
+      expect: "",
+      status: STATUS_DEFAULT,
+      ...question,
+    };
     const attempt = askOverSockets(full, settle);
     void until?.then(() => {
       attempt.cancel();
@@ -75,7 +82,7 @@ test("udp: a refusal is a miss, silence is an answer unless one is expected", as
     ["", "answered"],
     ["PO", "missed"],
   ] as const) {
-    const attempt = askOverSockets({ ...question, expect }, () => {});
+    const attempt = askOverSockets({ ...question, expect, status: STATUS_DEFAULT }, () => {});
     assert.equal(attempt.atTimeout.kind, kind);
     attempt.cancel();
   }
@@ -105,8 +112,17 @@ test("http: a status below 400, and the text that is expected in the body", asyn
     );
     assert.deepEqual(
       await ask({ kind: "http", port, path: "/broken", expect: "ok" }),
-      missed("answered with status 503"),
+      missed("answered with status 503, not 100-399"),
     );
+    const only = (path: string, ...status: (number | string)[]) =>
+      ask({ kind: "http", port, path, status: statusRanges(status) ?? [] });
+    assert.deepEqual(await only("/broken", "500-599"), ANSWERED);
+    assert.deepEqual(await only("/moved", 302, "200-204"), ANSWERED);
+    assert.deepEqual(
+      await only("/moved", "200-204", 404),
+      missed("answered with status 302, not 200-204, 404"),
+    );
+    assert.deepEqual(await only("/ready", 204), missed("answered with status 200, not 204"));
     assert.equal(
       ((await ask({ kind: "http", port, path: "/cut", expect: "other" })) as ProbeOutcome).kind,
       "missed",

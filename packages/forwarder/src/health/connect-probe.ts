@@ -4,12 +4,11 @@ import { createSocket } from "node:dgram";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
-import { type Address, familyOf } from "@holdfast/model";
+import { type Address, familyOf, statusText } from "@holdfast/model";
 import { ANSWERED, type Ask, type ProbeAttempt, type ProbeQuestion, UNANSWERED } from "./probe.ts";
 
 /** Bytes of an answer in which the expected text must stand. */
 const ANSWER_BYTES_MAX = 65_536;
-const STATUS_FAILED = 400;
 
 type Tell = Parameters<Ask>[1];
 
@@ -107,7 +106,10 @@ function askUdp({ address, port, send, expect }: ProbeQuestion, told: Tell): Pro
   return { cancel: () => attempt.cancel(), atTimeout: expect === "" ? ANSWERED : UNANSWERED };
 }
 
-function askHttp({ kind, address, port, path, expect }: ProbeQuestion, told: Tell): ProbeAttempt {
+function askHttp(
+  { kind, address, port, path, expect, status: wanted }: ProbeQuestion,
+  told: Tell,
+): ProbeAttempt {
   const options = {
     host: address,
     port,
@@ -122,7 +124,8 @@ function askHttp({ kind, address, port, path, expect }: ProbeQuestion, told: Tel
   request.on("error", (error) => tell({ kind: "missed", what: failure(error) }));
   request.on("response", (response: IncomingMessage) => {
     const status = response.statusCode ?? 0;
-    if (status >= STATUS_FAILED) return tell({ kind: "missed", what: `answered with status ${status}` });
+    if (!wanted.some(([least, most]) => status >= least && status <= most))
+      return tell({ kind: "missed", what: `answered with status ${status}, not ${statusText(wanted)}` });
     if (expect === "") return tell(ANSWERED);
     const hasCome = collector(expect);
     response.on("data", (part: Buffer) => {

@@ -1,5 +1,5 @@
 // One question to an endpoint and its outcome, whatever it is asked with.
-import type { Address, HealthKind } from "@holdfast/model";
+import type { Address, HealthKind, StatusRange } from "@holdfast/model";
 
 export type ProbeOutcome =
   | { readonly kind: "answered" }
@@ -24,6 +24,8 @@ export interface ProbeQuestion {
   readonly send: string;
   /** "": any answer will do. */
   readonly expect: string;
+  /** http, https: what is an answer. */
+  readonly status: readonly StatusRange[];
 }
 
 /** Tells the outcome once, perhaps before it returns, and never after `cancel`. */

@@ -267,6 +267,7 @@ test("a check's own interval, time-out, counts, port and texts are what is asked
     port: 8080,
     path: "/up",
     expect: "ok",
+    status: "200-204",
     intervalMs: 10_000,
     downCount: 2,
     upCount: 3,
@@ -281,6 +282,7 @@ test("a check's own interval, time-out, counts, port and texts are what is asked
     path: "/up",
     send: "",
     expect: "ok",
+    status: [[200, 204]],
   });
   outcome = { kind: "missed", what: "answered with status 503" };
   clock.advance(10_000);

@@ -3,7 +3,7 @@
 // associations may live.
 
 import type { Address, Clock, HealthCheck, Random, Timer } from "@holdfast/model";
-import { endpointKey } from "@holdfast/model";
+import { endpointKey, STATUS_DEFAULT, statusRanges } from "@holdfast/model";
 import { askOverSockets } from "./connect-probe.ts";
 import type { Verdict } from "./endpoint-health.ts";
 import { pingProbes } from "./ping-probe.ts";
@@ -234,12 +234,13 @@ export class HealthProber {
 
   #ask(target: Target, tell: (outcome: ProbeOutcome) => void): ProbeAttempt {
     const { kind, path = "/", send = "", expect = "" } = target.check;
+    const status = statusRanges(target.check.status) ?? STATUS_DEFAULT;
     const { address } = target.endpoint;
     const port = target.check.port ?? target.endpoint.port;
     const hasOpinions = this.#options.opinions !== false && !asksItsSctp(target);
     if (hasOpinions && (target.missed > 0 || target.verdict === "down")) this.#askOpinion(target);
     if (kind === "sctp") return this.#sctp.ask({ address, port }, target.sourcePort, tell);
-    const question = { kind, address, port, path, send, expect };
+    const question = { kind, address, port, path, send, expect, status };
     return kind === "ping"
       ? this.#ping(question, tell)
       : (this.#options.ask ?? askOverSockets)(question, tell);

@@ -110,10 +110,8 @@ function neededBy(key: string, value: unknown): Pick<Entry, "needs"> {
   if (value === undefined || (kind !== "service" && kind !== "endpoint")) return {};
   const protocol = protocolOfId(name);
   // Who knows the last one knows the others.
-  const service = {
-    ...(kind === "service" && (value as Service)),
-    ...(protocol !== undefined && { protocol }),
-  };
+  const said: Partial<Service> = kind === "service" ? (value as Service) : { endpoints: [value as Endpoint] };
+  const service = { ...said, ...(protocol !== undefined && { protocol }) };
   const needs = capabilitiesOf(service).at(-1);
   return needs === undefined ? {} : { needs };
 }

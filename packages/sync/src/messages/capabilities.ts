@@ -36,16 +36,21 @@ export const ALLOWED_SOURCES = "allowed-sources";
 /** Begins connections with PROXY protocol's header where a service says so; without it a member begins none. */
 export const PROXY_PROTOCOL = "proxy-protocol";
 
+/** Reads `status` of a health check. A member without it carries such a service, and does not serve it. */
+export const HEALTH_STATUS = "health-status";
+
 /**
  * What services of each of these names say first, from the oldest to the newest: who knows one of TCP's and
  * UDP's knows those before it.
  */
 export function capabilitiesOf(service: Partial<Service>): readonly string[] {
-  const { protocol, allowedSources, proxyProtocol } = service;
+  const { protocol, allowedSources, proxyProtocol, endpoints = [] } = service;
+  const checks = [service, ...endpoints].map(({ healthCheck }) => healthCheck);
   return [
     ...(allowedSources === undefined ? [] : [ALLOWED_SOURCES]),
     ...(protocol !== undefined && isPlain(protocol) ? [TCP_UDP] : []),
     ...(proxyProtocol === true ? [PROXY_PROTOCOL] : []),
+    ...(checks.some((check) => check?.status !== undefined) ? [HEALTH_STATUS] : []),
   ];
 }
 
@@ -57,6 +62,7 @@ export const CAPABILITIES: readonly string[] = [
   LIST_VOTES,
   ALLOWED_SOURCES,
   PROXY_PROTOCOL,
+  HEALTH_STATUS,
 ];
 
 export const CAPABILITY_COUNT_MAX = 64;
