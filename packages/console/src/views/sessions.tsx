@@ -6,7 +6,7 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { clock, duration } from "../format.ts";
 import { Panel, Table } from "../parts.tsx";
-import { PHASES, type PhaseName } from "../phases.ts";
+import { PHASES, type PhaseName, PROTOCOLS, type ProtocolName } from "../phases.ts";
 import { client } from "../state.ts";
 import { TEXT } from "../text.ts";
 
@@ -23,7 +23,7 @@ const loadedAt = signal("");
 
 async function load(): Promise<void> {
   failure.value = "";
-  const { natPort, clientPort, phase, ...texts } = query.value;
+  const { natPort, clientPort, phase, protocol, ...texts } = query.value;
   try {
     page.value = await client().listSessions({
       ...texts,
@@ -31,6 +31,7 @@ async function load(): Promise<void> {
       ...(natPort !== undefined && { natPort: Number(natPort) }),
       ...(clientPort !== undefined && { clientPort: Number(clientPort) }),
       ...(phase !== undefined && { phase: phase as PhaseName }),
+      ...(protocol !== undefined && { protocol: protocol as ProtocolName }),
       ...(cursor.value !== undefined && { cursor: cursor.value }),
     });
     loadedAt.value = new Date().toISOString();
@@ -65,7 +66,17 @@ function Choice({ name, options }: { name: Field; options: readonly string[] }) 
 
 export function Sessions({ picture }: { picture: ClusterPicture }) {
   useEffect(() => void load(), []);
-  const { client: address, port, service, phase, endpoint, nat, member, age } = TEXT.sessions.columns;
+  const {
+    client: address,
+    port,
+    protocol,
+    service,
+    phase,
+    endpoint,
+    nat,
+    member,
+    age,
+  } = TEXT.sessions.columns;
   const now = Date.parse(loadedAt.value);
   return (
     <Panel title={TEXT.sessions.title} id="sessions">
@@ -92,6 +103,7 @@ export function Sessions({ picture }: { picture: ClusterPicture }) {
             />
           </label>
         ))}
+        <Choice name="protocol" options={PROTOCOLS} />
         <Choice name="phase" options={PHASES} />
         <Choice name="owner" options={picture.members.map(({ name }) => name)} />
         <span class="buttons">
@@ -116,8 +128,8 @@ export function Sessions({ picture }: { picture: ClusterPicture }) {
       {page.value !== undefined && page.value.items.length > 0 && (
         <Table
           label={TEXT.sessions.title}
-          head={[address, port, service, phase, endpoint, nat, member, age]}
-          numbers={[1, 5, 7]}
+          head={[address, port, protocol, service, phase, endpoint, nat, member, age]}
+          numbers={[1, 6, 8]}
         >
           {page.value.items.map((each) => (
             <tr key={each.id}>
@@ -126,6 +138,7 @@ export function Sessions({ picture }: { picture: ClusterPicture }) {
                 {each.clients.length > 1 && <small>{TEXT.sessions.more(each.clients.length - 1)}</small>}
               </th>
               <td class="number">{each.clientPort}</td>
+              <td>{each.protocol}</td>
               <td>{each.serviceName === "" ? each.service : each.serviceName}</td>
               <td>{each.phase}</td>
               <td>{each.endpoint ?? "–"}</td>

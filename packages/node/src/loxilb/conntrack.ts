@@ -3,48 +3,62 @@
 import { Readable } from "node:stream";
 import type { PathCounters } from "@holdfast/api";
 import {
-  effectivePhase,
-  type Phase,
+  PROTOCOL_SCTP,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  type Protocol,
+  protocolName,
   type Service,
   type SessionRecord,
-  shownCandidate,
 } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
-import { sctpRecord } from "../sessions/tables.ts";
+import { type KnownSession, sctpRecord } from "../sessions/tables.ts";
 import type { LoxilbContext } from "./context.ts";
 import { sessionBatches } from "./figures.ts";
 import { omitEmpty } from "./reply.ts";
 
-const STATES: Readonly<Record<Phase, string>> = {
-  init: "init",
-  initAck: "init-ack",
-  cookieEchoed: "cookie-echo",
-  established: "est",
-  shutdown: "shut",
-  shutdownAck: "shut-ack",
-  closed: "closed",
-};
+/** Its words, by protocol and by our phases. */
+const STATES: ReadonlyMap<Protocol, Readonly<Record<string, string>>> = new Map([
+  [
+    PROTOCOL_SCTP,
+    {
+      init: "init",
+      initAck: "init-ack",
+      cookieEchoed: "cookie-echo",
+      established: "est",
+      shutdown: "shut",
+      shutdownAck: "shut-ack",
+    },
+  ],
+  [PROTOCOL_TCP, { opening: "sync-sent", established: "est", closing: "fini", timeWait: "fini" }],
+  [PROTOCOL_UDP, { opening: "udp-uni", established: "udp-est" }],
+]);
 
 /**
  * The entries of one session; packets are summed over the members that counted. As in LoxiLB an entry is
  * there when a packet has passed; of a session that has had none, the path that its INIT came on.
  */
 export function conntrackEntries(
-  record: SessionRecord,
+  session: KnownSession,
   service: Service | undefined,
   rows: readonly PathCounters[],
 ): readonly Record<string, unknown>[] {
-  const candidate = shownCandidate(record);
-  if (service === undefined || candidate === undefined) return [];
-  const state = STATES[effectivePhase(record)];
-  const common = { protocol: "sctp", conntrackState: state, ident: "0:0", servName: service.name };
-  const generation = record.commit?.generation ?? [...record.generations.values()].at(-1);
+  const { kind, record } = session;
+  const port = kind.shownPort(record);
+  if (service === undefined || port === undefined) return [];
+  const common = {
+    protocol: protocolName(record.protocol),
+    conntrackState: STATES.get(record.protocol)?.[kind.phaseOf(record)] ?? "closed",
+    ident: "0:0",
+    servName: service.name,
+  };
+  const { arrival, pairedAt } = pathsOf(session, service);
   const isUncounted = rows.every(({ up, down }) => up.packets === 0 && down.packets === 0);
   const entries: Record<string, unknown>[] = [];
   for (const [index, vip] of service.vips.entries()) {
     const ofVip = rows.filter((row) => row.vip === vip);
-    const paired = generation?.pairing[index] ?? record.clients.keys().next().value;
-    const isShown = isUncounted && index === (generation?.arrivalVip ?? 0);
+    const paired = pairedAt(index);
+    const isShown = isUncounted && index === arrival;
     const clients = new Set(ofVip.filter(({ up }) => up.packets > 0).map(({ client }) => client));
     if (isShown && paired !== undefined) clients.add(paired);
     for (const client of clients) {
@@ -54,7 +68,7 @@ export function conntrackEntries(
         sourceIP: client,
         destinationPort: service.port,
         sourcePort: record.clientPort,
-        conntrackAct: `fdnat-${vip},${candidate.endpoint}:${candidate.endpointPort}:w0`,
+        conntrackAct: `fdnat-${vip},${port.endpoint}:${port.endpointPort}:w0`,
         packets: sum(ups, ({ up }) => up.packets),
         bytes: sum(ups, ({ up }) => up.bytes),
         ...common,
@@ -64,9 +78,9 @@ export function conntrackEntries(
     if (packets === 0 && !isShown) continue;
     entries.push({
       destinationIP: vip,
-      sourceIP: candidate.endpoint,
-      destinationPort: candidate.natPort,
-      sourcePort: candidate.endpointPort,
+      sourceIP: port.endpoint,
+      destinationPort: port.natPort,
+      sourcePort: port.endpointPort,
       // The port is the one that the packet leaves with: the service's.
       conntrackAct: `fsnat-${vip},${paired}:${service.port}:w0`,
       packets,
@@ -75,6 +89,30 @@ export function conntrackEntries(
     });
   }
   return entries.map((entry) => omitEmpty(entry));
+}
+
+/** The VIP that it came on, by index, and the client's address on each VIP. */
+function pathsOf(
+  session: KnownSession,
+  service: Service,
+): { readonly arrival: number; readonly pairedAt: (index: number) => string | undefined } {
+  const sctp = sctpRecord(session);
+  const [first] = session.kind.clientsOf(session.record).keys();
+  if (sctp === undefined)
+    return { arrival: service.vips.indexOf(vipOf(session) ?? ""), pairedAt: () => first };
+  const generation = newest(sctp);
+  return {
+    arrival: generation?.arrivalVip ?? 0,
+    pairedAt: (index) => generation?.pairing[index] ?? first,
+  };
+}
+
+function newest({ commit, generations }: SessionRecord) {
+  return commit?.generation ?? [...generations.values()].at(-1);
+}
+
+function vipOf({ record }: KnownSession): string | undefined {
+  return "vip" in record && typeof record.vip === "string" ? record.vip : undefined;
 }
 
 function sum(rows: readonly PathCounters[], of: (row: PathCounters) => number): number {
@@ -88,10 +126,9 @@ export function conntrackRoutes(context: LoxilbContext) {
     let separator = "";
     yield '{"ctAttr":[';
     for await (const batch of sessionBatches(context)) {
-      const entries = batch.flatMap(([known, rows]) => {
-        const record = sctpRecord(known);
-        return record === undefined ? [] : conntrackEntries(record, services.get(record.serviceId), rows);
-      });
+      const entries = batch.flatMap(([session, rows]) =>
+        conntrackEntries(session, services.get(session.record.serviceId), rows),
+      );
       if (entries.length === 0) continue;
       yield separator + entries.map((entry) => JSON.stringify(entry)).join(",");
       separator = ",";
