@@ -8,7 +8,11 @@ import { PlainScene, PORT, VIP } from "./scene.ts";
 const TCP = 60;
 
 test("PROXY protocol: endpoints learn every client's address and port, and lose no connection", async (t) => {
-  const options = { members: 2, endpoints: 2, tcpCount: TCP, udpCount: 1, proxyProtocol: true };
+  const options = {
+    ...{ members: 2, endpoints: 2, tcpCount: TCP, udpCount: 1 },
+    // A check of kind tcp would connect without a header.
+    tcp: { proxyProtocol: true, healthCheck: { kind: "ping" } },
+  };
   await PlainScene.play(options, async (scene) => {
     const { cluster, client, told } = scene;
     const holds = async (what: string) => {

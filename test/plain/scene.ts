@@ -63,8 +63,12 @@ export interface PlainSceneOptions extends ClusterOptions {
   readonly tcpCount: number;
   readonly udpCount: number;
   readonly pauseMs?: number;
-  /** The service of TCP says so, and its endpoints expect the header. */
-  readonly proxyProtocol?: boolean;
+  /** Further fields of the service of TCP; endpoints expect a header of the PROXY protocol when it says so. */
+  readonly tcp?: { readonly proxyProtocol?: boolean; readonly [field: string]: unknown };
+  /** Further fields of the service of UDP. */
+  readonly udp?: object;
+  /** Before anybody connects. */
+  readonly prepare?: (cluster: Cluster) => void;
 }
 
 export class PlainScene {
@@ -80,13 +84,15 @@ export class PlainScene {
   }
 
   static async play(options: PlainSceneOptions, story: (scene: PlainScene) => Promise<void>): Promise<void> {
-    const { tcpCount, udpCount, pauseMs = 100, proxyProtocol = false, ...rest } = options;
+    const { tcpCount, udpCount, pauseMs = 100, tcp = {}, udp = {}, prepare, ...rest } = options;
     const told: string[] = [];
     const cluster = new Cluster({ members: 3, clients: [1], vips: [VIP], ...rest, withService: false });
     try {
-      for (const host of cluster.endpoints) await startEcho(host.spawn(...echoOf(proxyProtocol)), told);
+      for (const host of cluster.endpoints)
+        await startEcho(host.spawn(...echoOf(tcp.proxyProtocol === true)), told);
       await cluster.start();
-      await createServices(cluster, proxyProtocol);
+      await createServices(cluster, { tcp, udp });
+      prepare?.(cluster);
       const [host] = cluster.clients;
       if (host === undefined) throw new Error("no client");
       const words = [VIP, PORT, tcpCount, udpCount, pauseMs].map(String);
@@ -142,17 +148,16 @@ async function startEcho(child: ChildProcess, told: string[]): Promise<void> {
 }
 
 /** Two protocols on one port number of one VIP. */
-async function createServices(cluster: Cluster, proxyProtocol: boolean): Promise<void> {
+async function createServices(cluster: Cluster, fields: { tcp: object; udp: object }): Promise<void> {
   const [member] = cluster.members;
   const endpoints = cluster.endpoints.map((host) => ({
     address: host.addresses("core")[0],
     port: ENDPOINT_PORT,
   }));
-  for (const protocol of ["tcp", "udp"]) {
+  for (const protocol of ["tcp", "udp"] as const) {
     const service = {
       ...{ name: protocol, protocol, vips: [VIP], port: PORT, endpoints },
-      ...(proxyProtocol && protocol === "tcp" && { proxyProtocol }),
-      ...(proxyProtocol && { healthCheck: { kind: "ping" } }),
+      ...fields[protocol],
     };
     const { status, body } = (await member?.fetch("POST", "/v1/services", service)) ?? {};
     if (status !== 201) throw new Error(`${protocol}: ${status} ${JSON.stringify(body)}`);

@@ -1,4 +1,5 @@
-// Phases and protocols of a session that can be asked for, in their order: the schema's list would bring the schemas along.
+// Phases and protocols of a session that can be asked for, in their order: the schema's list would bring the
+// schemas along.
 import type { SessionSummary } from "@holdfast/api";
 
 export type PhaseName = Exclude<SessionSummary["phase"], "unknown">;

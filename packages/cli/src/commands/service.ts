@@ -51,7 +51,7 @@ const END_ASSOCIATIONS = ["--end-associations", "end living associations now, in
 
 export function addServiceCommands(program: Command, context: Context): void {
   const create = program.command("create").description("create a service");
-  withFlowOptions(create.command("service"))
+  withHealthOptions(withFlowOptions(create.command("service")))
     .description("create a service; the same again is no error")
     .option("--vip <address>", "primary, then secondaries: give it up to four times", collect)
     .addOption(new Option("--protocol <protocol>", "of the service").choices(["sctp", "tcp", "udp"]))
@@ -64,16 +64,6 @@ export function addServiceCommands(program: Command, context: Context): void {
     .option("--name <name>", "a name for people and metrics")
     .option("--selection <mode>", "leastAssociations, roundRobin, weighted, hash or persist")
     .option("--idle-timeout <seconds>", "sctp: forget an association without traffic after", integer)
-    .option(
-      "--health-check <check>",
-      "how endpoints are asked: KIND, KIND:PORT or http:PORT/PATH; none, ping, sctp, tcp, udp, http, https",
-      healthCheckArgument,
-    )
-    .option(
-      "--health-status <statuses>",
-      "with http, https: what is an answer, as 200,204,300-399",
-      statusArgument,
-    )
     .option("--endpoints-may-begin", "an endpoint's own INIT goes to a --peer")
     .option("--peer <address>", "of the client that endpoints may begin with: give it for each", collect)
     .option("--allow-from <prefix>", "whence associations may begin: give it for each", collect)
@@ -224,6 +214,21 @@ function plainInputOf({
     ...(replicateAfter !== undefined && { replicateAfterMs: replicateAfter }),
     ...(proxyProtocol === true && { proxyProtocol }),
   };
+}
+
+/** How its endpoints are asked. */
+function withHealthOptions(command: Command): Command {
+  return command
+    .option(
+      "--health-check <check>",
+      "how endpoints are asked: KIND, KIND:PORT or http:PORT/PATH; none, ping, sctp, tcp, udp, http, https",
+      healthCheckArgument,
+    )
+    .option(
+      "--health-status <statuses>",
+      "with http, https: what is an answer, as 200,204,300-399",
+      statusArgument,
+    );
 }
 
 /** How its flows live, what becomes of those of an endpoint that leaves, and what routers are told. */

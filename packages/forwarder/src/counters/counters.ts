@@ -61,6 +61,7 @@ export const SLOW_PATH_EVENTS = [
   /** INITs that prove a VIP's way to an endpoint, and their answers that this member heard or was told of. */
   "way-inits",
   "way-answers",
+  "syns-moved",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];
 

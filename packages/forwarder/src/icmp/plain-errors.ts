@@ -7,7 +7,7 @@
 import { IpHeader, PROTOCOL, read16, read32, writeIpv4Checksum } from "@holdfast/sctp";
 import { type Core, drop } from "../core.ts";
 import type { PlainEntry } from "../fast-path/plain.ts";
-import type { Punt } from "../fast-path/port.ts";
+import type { FlowKey, Punt } from "../fast-path/port.ts";
 import { addressAt } from "../packet/input.ts";
 import {
   PlainHeader,
@@ -19,11 +19,20 @@ import {
 import { translatePlain } from "../packet/plain/translate.ts";
 import { isWithin, windowOf } from "../packet/plain/window.ts";
 import { bytesOf } from "../packet/translate.ts";
+import type { Opening } from "../slow-path/plain/opening.ts";
 import { encodeIcmp } from "./own-errors.ts";
 import { padded } from "./quotation.ts";
 
 /** Ports and sequence number; RFC 792: the first eight bytes are always there. */
 const PROOF_SIZE = 8;
+/** RFC 792, RFC 4443 §3.1. */
+const V4_UNREACHABLE = 3;
+const V4_TOO_BIG_CODE = 4;
+const V6_UNREACHABLE = 1;
+
+/** The connection whose SYN is all that went to its endpoint; `key`: of what would come back. */
+export type OpeningFinder = (key: FlowKey) => Opening | undefined;
+
 const PROTOCOL_OFFSET = { 4: 9, 6: 6 } as const;
 
 /** Whether an error's quotation is of TCP or UDP, without extension headers. */
@@ -33,7 +42,13 @@ export function quotesPlain(quoted: Uint8Array, version: 4 | 6): boolean {
 }
 
 /** `quoted`: the packet inside, cut off anywhere. */
-export function handlePlainIcmp(core: Core, punt: Punt, ip: IpHeader, quoted: Uint8Array): undefined {
+export function handlePlainIcmp(
+  core: Core,
+  punt: Punt,
+  ip: IpHeader,
+  quoted: Uint8Array,
+  openingAt: OpeningFinder,
+): undefined {
   const { packet } = punt;
   const inner = new IpHeader();
   const whole = padded(quoted, ip.version);
@@ -46,16 +61,22 @@ export function handlePlainIcmp(core: Core, punt: Punt, ip: IpHeader, quoted: Ui
   // What we send has an address of ours as its source, and the error comes back to it.
   if (source !== addressAt(packet, ip.destinationOffset, ip.addressSize))
     return drop(core, "icmp-unrelated", packet);
-  const back = core.fastPath.plain.read({
+  const key = {
     protocol: inner.protocol,
     source: addressAt(quoted, inner.destinationOffset, inner.addressSize),
     destination: source,
     sourcePort: read16(quoted, start + 2),
     destinationPort: read16(quoted, start),
-  });
+  };
+  const sequence = read32(quoted, start + TCP_SEQUENCE_OFFSET) >>> 0;
+  const installed = core.fastPath.plain.read(key);
+  // Before its endpoint has answered, a connection is the slow path's alone.
+  const opening = installed === undefined ? openingAt(key) : undefined;
+  const back = installed ?? opening?.back;
   if (back === undefined) return drop(core, "icmp-unrelated", packet);
-  if (!isInFlight(back, read32(quoted, start + TCP_SEQUENCE_OFFSET)))
-    return drop(core, "icmp-unproven", packet);
+  const isProven = opening === undefined ? isInFlight(back, sequence) : sequence === opening.sequence;
+  if (!isProven) return drop(core, "icmp-unproven", packet);
+  if (opening !== undefined && isUnreachable(punt, ip) && opening.moves()) return;
   const to = back.flow.newDestination;
   if (!core.icmpTranslatedRate.take(core.clock.nowMs(), to)) return drop(core, "icmp-rate", packet);
   const at = ip.payloadOffset;
@@ -72,6 +93,12 @@ export function handlePlainIcmp(core: Core, punt: Punt, ip: IpHeader, quoted: Ui
   });
   if (core.fastPath.send(error)) core.counters.count("icmp-translated");
   else drop(core, "send-failed", error);
+}
+
+/** The packet did not get there, and would not if it were smaller. */
+function isUnreachable({ packet }: Punt, ip: IpHeader): boolean {
+  const [type, code] = [packet[ip.payloadOffset], packet[ip.payloadOffset + 1]];
+  return ip.version === 6 ? type === V6_UNREACHABLE : type === V4_UNREACHABLE && code !== V4_TOO_BIG_CODE;
 }
 
 /**

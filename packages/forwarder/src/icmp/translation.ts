@@ -32,7 +32,7 @@ import type { ServiceEntry } from "../services/registry.ts";
 import { sessionsAt } from "../slow-path/sctp/origin.ts";
 import { matchDown, matchUp } from "../tracker/match.ts";
 import { encodeIcmp } from "./own-errors.ts";
-import { handlePlainIcmp, quotesPlain } from "./plain-errors.ts";
+import { handlePlainIcmp, type OpeningFinder, quotesPlain } from "./plain-errors.ts";
 import { padded } from "./quotation.ts";
 
 const ICMP_HEADER_SIZE = 8;
@@ -76,14 +76,14 @@ interface Origin {
   readonly destinationPort: number;
 }
 
-export function handleIcmp(core: Core, punt: Punt, ip: IpHeader): undefined {
+export function handleIcmp(core: Core, punt: Punt, ip: IpHeader, openingAt: OpeningFinder): undefined {
   const { packet } = punt;
   const start = ip.payloadOffset;
   if (ip.end - start < ICMP_HEADER_SIZE) return drop(core, "malformed", packet);
   const type = packet[start] as number;
   if (!(ip.version === 4 ? ERRORS_V4 : ERRORS_V6).has(type)) return drop(core, "icmp-unsupported", packet);
   const quoted = packet.subarray(start + ICMP_HEADER_SIZE, ip.end);
-  if (quotesPlain(quoted, ip.version)) return handlePlainIcmp(core, punt, ip, quoted);
+  if (quotesPlain(quoted, ip.version)) return handlePlainIcmp(core, punt, ip, quoted, openingAt);
   const inner = readInner(quoted, ip.version);
   const vip = addressAt(packet, ip.destinationOffset, ip.addressSize);
   // What we send has a VIP as its source, and the error comes back to it.

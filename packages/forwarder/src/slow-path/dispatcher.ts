@@ -45,7 +45,7 @@ export class Dispatcher {
 
   #route(punt: Punt, ip: IpHeader, fragmentSize: number | undefined): undefined {
     if (ip.protocol === (ip.version === 4 ? PROTOCOL.ICMP : PROTOCOL.ICMPV6))
-      return handleIcmp(this.#core, punt, ip);
+      return handleIcmp(this.#core, punt, ip, (key) => this.#handlers.get(key.protocol)?.opening?.(key));
     const handler = this.#handlers.get(ip.protocol);
     if (handler === undefined) return drop(this.#core, "not-sctp", punt.packet);
     handler.handle(punt, ip, fragmentSize);

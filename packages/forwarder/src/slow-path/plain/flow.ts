@@ -15,6 +15,14 @@ import type { PlainFlow, PlainFlowState, TcpEdges } from "../../fast-path/plain.
 /** `opening`: a SYN; `answered`: and its SYN-ACK; `open`: from the ACK, or a first datagram, on. */
 export type Stage = "opening" | "answered" | "open";
 
+export interface HeldSyn {
+  /** Whole IP packet as it came. */
+  readonly packet: Uint8Array;
+  readonly checksumPartial: boolean;
+  /** Endpoints that cannot be reached, as `placeKeyOf` names them. */
+  readonly unreachable: ReadonlySet<string>;
+}
+
 /** PROXY protocol: while the endpoint has not acknowledged the header. */
 export interface Introduction {
   /**
@@ -52,6 +60,8 @@ export interface LocalFlow {
   /** Datagrams that went by way of the slow path. */
   upCount: number;
   downCount: number;
+  /** Until the endpoint answers: the client's SYN, so that another endpoint can have it, and who cannot. */
+  syn: HeldSyn | undefined;
   /** A SYN into the open connection was let through: its sequence number, and when. */
   challenge: { readonly sequence: number; readonly sinceMs: number } | undefined;
   /** What the fast path said last. */
@@ -86,7 +96,15 @@ export function newFlow(record: PlainRecord, handle: number, stage: Stage, nowMs
     ...{ record, handle, stage, isPublished: false, isInstalled: false, bornMs: nowMs },
     ...{ lastSeenMs: nowMs, activityAtMs: nowMs, endedMs: undefined, clientSequence: 0, endpointSequence: 0 },
     ...{ clientScale: undefined, endpointScale: undefined, finUp: undefined, finDown: undefined },
-    ...{ resetBy: undefined, upCount: 0, downCount: 0, challenge: undefined, up: undefined, down: undefined },
+    ...{
+      resetBy: undefined,
+      upCount: 0,
+      downCount: 0,
+      syn: undefined,
+      challenge: undefined,
+      up: undefined,
+      down: undefined,
+    },
     introduction: introductionOf(record, stage !== "open"),
     ...{ forgets: 0, hands: false, quota: undefined, older: undefined, younger: undefined },
   };

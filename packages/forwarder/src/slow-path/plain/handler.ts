@@ -1,11 +1,12 @@
 // TCP and UDP packets that the fast path would not decide: by direction, then by protocol.
 import { type IpHeader, PROTOCOL } from "@holdfast/sctp";
 import { drop } from "../../core.ts";
-import type { Punt } from "../../fast-path/port.ts";
+import type { FlowKey, Punt } from "../../fast-path/port.ts";
 import { IPV4_MTU_LEAST, sendIcmpError } from "../../icmp/own-errors.ts";
 import type { ProtocolHandler } from "../handler.ts";
 import { isLivingFlow, type LocalFlow } from "./flow.ts";
 import { type PlainInput, readPlain } from "./input.ts";
+import { type Opening, openingAt } from "./opening.ts";
 import type { Room, Side } from "./room.ts";
 import { tcpDown, tcpUp } from "./tcp.ts";
 import { udpDown, udpUp } from "./udp.ts";
@@ -26,6 +27,10 @@ export class PlainHandler implements ProtocolHandler {
     const input = readPlain(punt, ip, size);
     if (typeof input === "string") return drop(core, input, punt.packet);
     this.input(input);
+  }
+
+  opening(key: FlowKey): Opening | undefined {
+    return openingAt(this.#room, key);
   }
 
   /** Also the second time round, when other members have been asked. */

@@ -1,5 +1,5 @@
 // Where a new flow goes: an endpoint, and a NAT port toward it.
-import { type Address, type Endpoint, familyOf } from "@holdfast/model";
+import { type Address, type Endpoint, endpointKey, familyOf } from "@holdfast/model";
 import { selectEndpoint } from "../../selection/selection.ts";
 import type { ServiceEntry } from "../../services/registry.ts";
 import type { LocalFlow } from "./flow.ts";
@@ -10,6 +10,8 @@ import { end, livingAt, type Room, type Side } from "./room.ts";
  * packets.
  */
 const SPENT_LEAST_MS = 1_000;
+
+const NOBODY: ReadonlySet<string> = new Set();
 
 export interface PlainPlace {
   readonly endpoint: Address;
@@ -28,12 +30,19 @@ export function findPlainPlace(
   side: Side,
   entry: ServiceEntry,
   seeker: PlainSeeker,
+  unreachable: ReadonlySet<string> = NOBODY,
 ): PlainPlace | "no-endpoint" | "nat-ports-exhausted" {
   const { service } = entry;
   if (service.removal?.mode === "drain") return "no-endpoint";
   const full = new Set<Endpoint>();
+  const isTaken = (endpoint: Endpoint) =>
+    full.has(endpoint) ||
+    (unreachable.size > 0 &&
+      side.registry
+        .configuredOf(endpoint)
+        .some((address) => unreachable.has(endpointKey({ address, port: endpoint.port }))));
   for (;;) {
-    const endpoint = chooseEndpoint(room, side, entry, seeker, full);
+    const endpoint = chooseEndpoint(room, side, entry, seeker, isTaken);
     if (endpoint === undefined) return full.size === 0 ? "no-endpoint" : "nat-ports-exhausted";
     const address = addressFor(side, endpoint, seeker.vip) as Address;
     const natPort = portToward(
@@ -60,14 +69,14 @@ function chooseEndpoint(
   side: Side,
   { service }: ServiceEntry,
   { vip, client }: PlainSeeker,
-  full: ReadonlySet<Endpoint>,
+  isTaken: (endpoint: Endpoint) => boolean,
 ): Endpoint | undefined {
   const isUp = (endpoint: Endpoint) =>
     side.registry
       .configuredOf(endpoint)
       .some((address) => side.health.isUp({ address, port: endpoint.port }));
   const isUsable = (endpoint: Endpoint) =>
-    !full.has(endpoint) && addressFor(side, endpoint, vip) !== undefined;
+    !isTaken(endpoint) && addressFor(side, endpoint, vip) !== undefined;
   const choose = (mayTake: (endpoint: Endpoint) => boolean) =>
     selectEndpoint({
       service,

@@ -10,6 +10,7 @@ import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
 import { isLivingFlow, judge, type LocalFlow } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
 import { acknowledgesHeader, introduce, introduceAgain, proxyShiftOf } from "./introduction.ts";
+import { holdSyn, moveFromDown } from "./opening.ts";
 import { findPlainPlace } from "./place.ts";
 import { refuseUnknown } from "./resets.ts";
 import { end, entryOf, forward, install, makeFlow, note, publish, type Room, type Side } from "./room.ts";
@@ -86,7 +87,8 @@ function synUp(
       // Sent again; or the client has given up and begins anew from the same port: its endpoint sorts it out.
       known.clientSequence = header.sequence;
       known.clientScale = windowScaleOf(input.bytes, input.header);
-      return forward(room, input, known, "up");
+      if (known.stage === "opening") holdSyn(known, input);
+      return moveFromDown(room, known) ? undefined : forward(room, input, known, "up");
     }
     if (!mayBeReused(room, known, header.sequence)) return challenge(room, input, known);
     end(room, known, "superseded", true);
@@ -110,6 +112,7 @@ function synUp(
   const flow = makeFlow(room, { ...facts, windowScale: 0, shift, marks: 0 }, "opening");
   flow.clientSequence = header.sequence;
   flow.clientScale = windowScaleOf(input.bytes, input.header);
+  holdSyn(flow, input);
   room.flows.embryo(flow, prefix);
   core.counters.count("connections-begun");
   forward(room, input, flow, "up");
@@ -233,6 +236,7 @@ function answered(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   flow.endpointScale = windowScaleOf(input.bytes, input.header);
   if (!isNews) return;
   flow.stage = "answered";
+  flow.syn = undefined;
   const { clientScale, endpointScale } = flow;
   const isScaled = clientScale !== undefined && endpointScale !== undefined;
   const windowScale = isScaled ? Math.max(clientScale, endpointScale) : 0;
