@@ -146,6 +146,8 @@ export interface Service {
   readonly replicateAfterMs?: number;
   /** TCP: the endpoint is told the client's address first (PROXY protocol, version 2). Absent: no. */
   readonly proxyProtocol?: boolean;
+  /** UDP with `hash`: no session, and no record; a client's endpoint follows from its address. Absent: no. */
+  readonly stateless?: boolean;
   /** What routers are told of its VIPs, beside what the members' configuration says. */
   readonly announce?: ServiceAnnounce;
   /** Default ENDPOINT_REMOVAL_DEFAULT. */

@@ -237,6 +237,13 @@ export const ServiceSpecSchema = Type.Object(
           "tcp: whether each connection to an endpoint begins with a header of the PROXY protocol, version 2, that names the client. The endpoint must expect it.",
       }),
     ),
+    stateless: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          "udp with selection hash: a client's endpoint follows from its address alone, and nothing is remembered but the way back for answers. No sessions.",
+      }),
+    ),
     announce: Type.Optional(ServiceAnnounceSchema),
     endpointRemoval: Type.Optional(EndpointRemovalSchema),
   },

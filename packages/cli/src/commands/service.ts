@@ -27,6 +27,7 @@ interface CreateOptions {
   readonly replicate?: ServiceInput["replicate"];
   readonly replicateAfter?: number;
   readonly proxyProtocol?: boolean;
+  readonly stateless?: boolean;
   readonly natPort?: ServiceInput["natPort"];
   readonly endpointsMayBegin?: boolean;
   readonly peer?: readonly string[];
@@ -203,9 +204,10 @@ function plainInputOf({
   replicate,
   replicateAfter,
   proxyProtocol,
+  stateless,
 }: CreateOptions): Pick<
   ServiceInput,
-  "protocol" | "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol"
+  "protocol" | "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol" | "stateless"
 > {
   return {
     ...(protocol !== undefined && { protocol }),
@@ -213,6 +215,7 @@ function plainInputOf({
     ...(replicate !== undefined && { replicate }),
     ...(replicateAfter !== undefined && { replicateAfterMs: replicateAfter }),
     ...(proxyProtocol === true && { proxyProtocol }),
+    ...(stateless === true && { stateless }),
   };
 }
 
@@ -248,6 +251,7 @@ function withFlowOptions(command: Command): Command {
     )
     .option("--replicate-after <ms>", "tcp, udp: how old a long-lived flow is", integer)
     .option("--proxy-protocol", "tcp: tell the endpoint the client's address first (PROXY protocol v2)")
+    .option("--stateless", "udp, with --selection hash: no sessions, a client's address says its endpoint")
     .addOption(
       new Option("--endpoint-removal <mode>", "what an endpoint does that leaves the list").choices([
         "drain",

@@ -87,6 +87,12 @@ export class NatPorts {
     return memberNumberOfPort(natPort, this.#stride) === this.#memberNumber;
   }
 
+  /** One of this member's ports, whichever number: they go round. */
+  ownPort(index: number): number {
+    const count = (PORT_COUNT - PORT_MIN) / this.#stride;
+    return PORT_MIN + this.#memberNumber + (index % count) * this.#stride;
+  }
+
   /** Whether this member keeps what becomes of the port: its own, and those of slots that nobody has. */
   tracks(natPort: number): boolean {
     return this.isOwn(natPort) || this.#isCommon(natPort);

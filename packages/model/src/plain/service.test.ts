@@ -24,6 +24,13 @@ describe("what services of TCP and UDP say", () => {
     assert.match(protocolProblem({ ...tcp, replicateAfterMs: -1 }) ?? "", /replicateAfterMs/);
     assert.equal(protocolProblem({ ...tcp, proxyProtocol: true }), undefined);
     assert.match(protocolProblem({ ...tcp, proxyProtocol: 1 }) ?? "", /true or false/);
+    const stateless = { protocol: PROTOCOL_UDP, stateless: true, selection: "hash" };
+    assert.equal(protocolProblem(stateless), undefined);
+    assert.match(protocolProblem({ ...stateless, selection: "persist" }) ?? "", /needs selection hash/);
+    assert.match(protocolProblem({ ...stateless, replicate: "always" }) ?? "", /nothing to replicate/);
+    assert.match(protocolProblem({ ...stateless, stateless: "yes" }) ?? "", /true or false/);
+    for (const protocol of [PROTOCOL_TCP, PROTOCOL_SCTP])
+      assert.match(protocolProblem({ ...stateless, protocol }) ?? "", /stateless is of udp/);
     for (const protocol of [PROTOCOL_UDP, PROTOCOL_SCTP]) {
       assert.match(protocolProblem({ protocol, proxyProtocol: true }) ?? "", /proxyProtocol is of tcp/);
       assert.equal(protocolProblem({ protocol, proxyProtocol: false }), undefined);

@@ -75,6 +75,8 @@ type Said = { readonly protocol: Protocol } & Partial<
     | "replicate"
     | "replicateAfterMs"
     | "proxyProtocol"
+    | "stateless"
+    | "selection"
     | "endpointsMayBegin"
     | "peers"
     | "natPort"
@@ -90,6 +92,24 @@ export function protocolProblem(said: Said): string | undefined {
     return "proxyProtocol must be true or false";
   if (proxyProtocol === true && protocol !== PROTOCOL_TCP)
     return `proxyProtocol is of tcp: ${protocolName(protocol)} has no stream that its header could begin`;
+  return statelessProblem(said) ?? protocolsOwnProblem(said);
+}
+
+/** Nothing is remembered: what has to be cannot be wished for. */
+function statelessProblem(said: Said): string | undefined {
+  const { protocol, stateless, selection, replicate, replicateAfterMs } = said;
+  if (stateless !== undefined && typeof stateless !== "boolean") return "stateless must be true or false";
+  if (stateless !== true) return undefined;
+  if (protocol !== PROTOCOL_UDP)
+    return `stateless is of udp: a connection of ${protocolName(protocol)} has to stay with its endpoint`;
+  if (selection !== "hash")
+    return "stateless needs selection hash: any other has to remember which endpoint a client has";
+  if (replicate !== undefined || replicateAfterMs !== undefined)
+    return "stateless leaves nothing to replicate: leave replicate and replicateAfterMs out";
+  return undefined;
+}
+
+function protocolsOwnProblem(said: Said): string | undefined {
   return isPlain(said.protocol) ? plainProblem(said) : sctpProblem(said);
 }
 

@@ -6,6 +6,7 @@ import {
   isPlain,
   NAT_PORT_POLICY_DEFAULT,
   PROTOCOL_TCP,
+  PROTOCOL_UDP,
   protocolName,
   REPLICATE_AFTER_DEFAULT_MS,
   REPLICATE_DEFAULT,
@@ -124,7 +125,7 @@ export function specOf(service: Service): ServiceSpec {
   };
 }
 
-type PlainSpec = Pick<ServiceSpec, "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol">;
+type PlainSpec = Pick<ServiceSpec, "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol" | "stateless">;
 
 /** The same with what is in force where the service says nothing. */
 function plainViewOf(service: Service): PlainSpec {
@@ -135,16 +136,18 @@ function plainViewOf(service: Service): PlainSpec {
     replicate: service.replicate ?? REPLICATE_DEFAULT,
     replicateAfterMs: service.replicateAfterMs ?? REPLICATE_AFTER_DEFAULT_MS,
     ...(service.protocol === PROTOCOL_TCP && { proxyProtocol: service.proxyProtocol ?? false }),
+    ...(service.protocol === PROTOCOL_UDP && { stateless: service.stateless ?? false }),
   };
 }
 
 /** What services of TCP and UDP say alone. */
 function plainSpecOf(service: Service): PlainSpec {
-  const { idle, replicate, replicateAfterMs, proxyProtocol } = service;
+  const { idle, replicate, replicateAfterMs, proxyProtocol, stateless } = service;
   return {
     ...(idle !== undefined && { idle: { ...idle } }),
     ...(replicate !== undefined && { replicate }),
     ...(replicateAfterMs !== undefined && { replicateAfterMs }),
     ...(proxyProtocol !== undefined && { proxyProtocol }),
+    ...(stateless !== undefined && { stateless }),
   };
 }

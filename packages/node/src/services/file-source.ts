@@ -35,6 +35,7 @@ export const FIELDS = [
   "replicateAfterMs",
   "allowedSources",
   "proxyProtocol",
+  "stateless",
 ] as const satisfies readonly (keyof Service)[];
 
 /**

@@ -106,15 +106,16 @@ function beginningOf(
 function plainOf(
   spec: ServiceSpec,
   protocol: Service["protocol"],
-): Pick<Service, "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol"> {
+): Pick<Service, "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol" | "stateless"> {
   const reason = protocolProblem({ ...withoutDefaults(spec), protocol });
   if (reason !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason });
-  const { idle, replicate, replicateAfterMs, proxyProtocol } = withoutDefaults(spec);
+  const { idle, replicate, replicateAfterMs, proxyProtocol, stateless } = withoutDefaults(spec);
   return {
     ...(idle !== undefined && { idle: canonicalIdle(idle) }),
     ...(replicate !== undefined && { replicate }),
     ...(replicateAfterMs !== undefined && { replicateAfterMs }),
     ...(proxyProtocol === true && { proxyProtocol }),
+    ...(stateless === true && { stateless }),
   };
 }
 
@@ -237,6 +238,7 @@ export function revisionOf(service: Service): string {
     ...(service.replicate === undefined ? [] : [`replicate ${service.replicate}`]),
     ...(service.replicateAfterMs === undefined ? [] : [`after ${service.replicateAfterMs}`]),
     ...(service.proxyProtocol === true ? ["proxyProtocol"] : []),
+    ...(service.stateless === true ? ["stateless"] : []),
     ...(service.announce === undefined ? [] : [stable(service.announce)]),
     [endpointRemovalOf(service).mode, endpointRemovalOf(service).graceS],
   ]);

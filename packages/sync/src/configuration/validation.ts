@@ -59,6 +59,7 @@ export const SERVICE_FIELDS: Readonly<Record<keyof Omit<Service, "endpoints" | "
   replicate: true,
   replicateAfterMs: true,
   proxyProtocol: true,
+  stateless: true,
   announce: true,
   endpointRemoval: true,
   removal: true,

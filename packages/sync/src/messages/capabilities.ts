@@ -39,18 +39,22 @@ export const PROXY_PROTOCOL = "proxy-protocol";
 /** Reads `status` of a health check. A member without it carries such a service, and does not serve it. */
 export const HEALTH_STATUS = "health-status";
 
+/** Serves UDP without sessions where a service says `stateless`. */
+export const STATELESS_UDP = "stateless-udp";
+
 /**
  * What services of each of these names say first, from the oldest to the newest: who knows one of TCP's and
  * UDP's knows those before it.
  */
 export function capabilitiesOf(service: Partial<Service>): readonly string[] {
-  const { protocol, allowedSources, proxyProtocol, endpoints = [] } = service;
+  const { protocol, allowedSources, proxyProtocol, stateless, endpoints = [] } = service;
   const checks = [service, ...endpoints].map(({ healthCheck }) => healthCheck);
   return [
     ...(allowedSources === undefined ? [] : [ALLOWED_SOURCES]),
     ...(protocol !== undefined && isPlain(protocol) ? [TCP_UDP] : []),
     ...(proxyProtocol === true ? [PROXY_PROTOCOL] : []),
     ...(checks.some((check) => check?.status !== undefined) ? [HEALTH_STATUS] : []),
+    ...(stateless === true ? [STATELESS_UDP] : []),
   ];
 }
 
@@ -63,6 +67,7 @@ export const CAPABILITIES: readonly string[] = [
   ALLOWED_SOURCES,
   PROXY_PROTOCOL,
   HEALTH_STATUS,
+  STATELESS_UDP,
 ];
 
 export const CAPABILITY_COUNT_MAX = 64;

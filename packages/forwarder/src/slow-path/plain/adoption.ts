@@ -3,8 +3,9 @@
 // endpoint is all in the flows.
 import { isPlainEnded, MARK, memberNumberOfPort, type PlainRecord } from "@holdfast/model";
 import type { PlainFlow, TcpEdges } from "../../fast-path/plain.ts";
+import type { FlowKey } from "../../fast-path/port.ts";
 import { flowKeyText } from "../../path-mapping/flows.ts";
-import { type LocalFlow, newFlow } from "./flow.ts";
+import { type LocalFlow, newFlow, STATELESS_HANDLE } from "./flow.ts";
 import { install, makeFlow, type Room, reserve } from "./room.ts";
 
 const ADOPTED_COUNT_MAX_PER_TURN = 256;
@@ -101,6 +102,7 @@ export class PlainAdoption {
 
   #collect(flow: PlainFlow, edges: TcpEdges | undefined): undefined {
     const { session, direction, key } = flow;
+    if (session === STATELESS_HANDLE) return direction === "down" ? this.#reserve(key) : undefined;
     let orphan = this.#orphans.get(session);
     if (orphan === undefined) {
       orphan = { up: undefined, down: undefined, edges: undefined };
@@ -112,9 +114,12 @@ export class PlainAdoption {
     } else {
       orphan.down = flow;
       this.#byDown.set(flowKeyText(key), session);
-      const { sourcePort, destinationPort, source, protocol } = key;
-      this.#room.sides.get(protocol)?.natPorts.reserve(source, sourcePort, destinationPort);
+      this.#reserve(key);
     }
+  }
+
+  #reserve({ sourcePort, destinationPort, source, protocol }: FlowKey): undefined {
+    this.#room.sides.get(protocol)?.natPorts.reserve(source, sourcePort, destinationPort);
   }
 }
 

@@ -12,6 +12,9 @@ import {
 } from "@holdfast/model";
 import type { PlainFlow, PlainFlowState, TcpEdges } from "../../fast-path/plain.ts";
 
+/** Of all flows that are no session's (stateless.ts). */
+export const STATELESS_HANDLE = 0xffff_ffff;
+
 /** `opening`: a SYN; `answered`: and its SYN-ACK; `open`: from the ACK, or a first datagram, on. */
 export type Stage = "opening" | "answered" | "open";
 
@@ -125,7 +128,7 @@ export function placeKeyOf(record: PlainRecord): string {
 
 /** The two directions as the fast path has them. `edges`: of the handshake. */
 export function fastFlowsOf(
-  { record, handle }: LocalFlow,
+  { record, handle }: Pick<LocalFlow, "record" | "handle">,
   handshake: boolean,
   edges?: { readonly up: TcpEdges; readonly down: TcpEdges },
 ): readonly [up: PlainFlow, down: PlainFlow] {

@@ -3,7 +3,7 @@
 import { type Address, comparePlain, type PlainRecord, type Protocol, type SessionId } from "@holdfast/model";
 import { AgeList } from "../../embryos/age-list.ts";
 import type { ForwarderLimits } from "../../limits.ts";
-import { type LocalFlow, placeKeyOf } from "./flow.ts";
+import { type LocalFlow, placeKeyOf, STATELESS_HANDLE } from "./flow.ts";
 
 /** How many of the oldest embryos are looked at for one that may go. */
 const SCAN_COUNT_MAX = 256;
@@ -59,7 +59,7 @@ export class LocalFlows {
     for (;;) {
       const handle = this.#nextHandle;
       this.#nextHandle = (this.#nextHandle + 1) >>> 0;
-      if (handle !== 0 && !this.#byHandle.has(handle)) return handle;
+      if (handle !== 0 && handle !== STATELESS_HANDLE && !this.#byHandle.has(handle)) return handle;
     }
   }
 

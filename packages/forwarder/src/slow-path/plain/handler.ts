@@ -8,6 +8,7 @@ import { isLivingFlow, type LocalFlow } from "./flow.ts";
 import { type PlainInput, readPlain } from "./input.ts";
 import { type Opening, openingAt } from "./opening.ts";
 import type { Room, Side } from "./room.ts";
+import { statelessDown } from "./stateless.ts";
 import { tcpDown, tcpUp } from "./tcp.ts";
 import { udpDown, udpUp } from "./udp.ts";
 
@@ -60,6 +61,7 @@ export class PlainHandler implements ProtocolHandler {
   #unknownDown(side: Side, input: PlainInput): undefined {
     const { core, held } = this.#room;
     const { source, header, asked } = input;
+    if (input.ip.protocol === PROTOCOL.UDP && statelessDown(this.#room, input)) return;
     if (input.copy) return;
     if (side.registry.endpointAddress(source, header.sourcePort) === undefined)
       return drop(core, "no-service", input.bytes);

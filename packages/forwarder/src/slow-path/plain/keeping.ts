@@ -9,9 +9,18 @@ import {
 } from "@holdfast/model";
 import type { PlainFlow, PlainFlowState, PlainVisit } from "../../fast-path/plain.ts";
 import type { PlainAdoption } from "./adoption.ts";
-import { FORGET_DOWN, FORGET_UP, isLivingFlow, type Judgement, judge, type LocalFlow } from "./flow.ts";
+import {
+  FORGET_DOWN,
+  FORGET_UP,
+  isLivingFlow,
+  type Judgement,
+  judge,
+  type LocalFlow,
+  STATELESS_HANDLE,
+} from "./flow.ts";
 import { introduceAgain } from "./introduction.ts";
 import { end, entryOf, forget, note, publish, type Room } from "./room.ts";
+import { sweepStateless } from "./stateless.ts";
 
 /** Activity is reported each quarter of the idle limit. */
 const ACTIVITY_QUARTER = 4;
@@ -54,6 +63,7 @@ export class PlainKeeping {
   }
 
   #swept(fast: PlainFlow, state: PlainFlowState, lastSeenMs: number, nowMs: number): PlainVisit {
+    if (fast.session === STATELESS_HANDLE) return sweepStateless(this.#room, fast, state, nowMs);
     const flow = this.#room.flows.byHandle(fast.session);
     if (flow === undefined) return this.#adoption.isOrphan(fast.session) ? "keep" : "remove";
     const isUp = fast.direction === "up";

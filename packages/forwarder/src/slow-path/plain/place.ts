@@ -57,6 +57,18 @@ export function findPlainPlace(
   }
 }
 
+/** Where a newcomer would go now, whatever NAT ports are left; undefined: nowhere. */
+export function wantedPlace(
+  room: Room,
+  side: Side,
+  entry: ServiceEntry,
+  seeker: PlainSeeker,
+): { readonly address: Address; readonly port: number } | undefined {
+  const endpoint = chooseEndpoint(room, side, entry, seeker, () => false);
+  const address = endpoint && addressFor(side, endpoint, seeker.vip);
+  return endpoint && address && { address, port: endpoint.port };
+}
+
 /** The endpoint's address of the VIP's family that is up, else any of it. */
 function addressFor(side: Side, endpoint: Endpoint, vip: Address): Address | undefined {
   const { port } = endpoint;

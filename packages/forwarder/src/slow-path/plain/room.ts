@@ -188,9 +188,16 @@ export function forward(
   if (direction === "up") flow.upCount += 1;
   else flow.downCount += 1;
   const bytes = translateInput(input, flow, direction, shift);
-  const { core } = room;
-  clampToWays(core, input, flow, bytes);
-  const { fragmentSize } = input;
+  clampToWays(room.core, input, flow, bytes);
+  sendOn(room, input, bytes);
+}
+
+/** `bytes`: the packet as it goes on; in fragments when it came in some, or is too long. */
+export function sendOn(
+  { core }: Pick<Room, "core">,
+  { fragmentSize }: PlainInput,
+  bytes: Uint8Array,
+): undefined {
   const parts =
     fragmentSize !== undefined && bytes.length > fragmentSize
       ? fragmentPacket(bytes, fragmentSize, core.random.uint32())

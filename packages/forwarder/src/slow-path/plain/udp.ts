@@ -8,6 +8,7 @@ import { isLivingFlow, type LocalFlow } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
 import { findPlainPlace } from "./place.ts";
 import { end, entryOf, forward, install, makeFlow, publish, type Room, type Side } from "./room.ts";
+import { statelessUp } from "./stateless.ts";
 
 export function udpUp(room: Room, side: Side, input: PlainInput, entry: ServiceEntry): undefined {
   const { header, source, destination } = input;
@@ -18,6 +19,7 @@ export function udpUp(room: Room, side: Side, input: PlainInput, entry: ServiceE
     if (!known.isInstalled) install(room, known, false);
     return forward(room, input, known, "up");
   }
+  if (entry.service.stateless === true) return statelessUp(room, side, input, entry);
   if (input.copy) return;
   if (!core.isReady()) return drop(core, "not-ready", input.bytes);
   if (!isAllowedSource(entry, source)) return drop(core, "source-not-allowed", input.bytes);
