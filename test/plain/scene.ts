@@ -63,7 +63,7 @@ export interface PlainSceneOptions extends ClusterOptions {
   readonly tcpCount: number;
   readonly udpCount: number;
   readonly pauseMs?: number;
-  /** Further fields of the service of TCP; endpoints expect a header of the PROXY protocol when it says so. */
+  /** Further fields of the service of TCP; with proxyProtocol endpoints expect the header. */
   readonly tcp?: { readonly proxyProtocol?: boolean; readonly [field: string]: unknown };
   /** Further fields of the service of UDP. */
   readonly udp?: object;

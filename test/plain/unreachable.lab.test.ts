@@ -1,5 +1,5 @@
-// Real stacks: an endpoint's host says that it cannot be reached while probes call it up. Its clients' SYNs go
-// to the other endpoint at once; when none is left the client is told.
+// Real stacks: an endpoint's host says that it cannot be reached while probes call it up. Its clients' SYNs
+// go to the other endpoint at once; when none is left the client is told.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Host } from "@holdfast/testkit";

@@ -1,5 +1,4 @@
-// Phases and protocols of a session that can be asked for, in their order: the schema's list would bring the
-// schemas along.
+// Phases of a session that can be asked for, in their order: the schema's list would bring the schemas along.
 import type { SessionSummary } from "@holdfast/api";
 
 export type PhaseName = Exclude<SessionSummary["phase"], "unknown">;
@@ -17,6 +16,3 @@ const ALL: Readonly<Record<PhaseName, 0>> = {
   timeWait: 0,
 };
 export const PHASES = Object.keys(ALL) as PhaseName[];
-
-export const PROTOCOLS = ["sctp", "tcp", "udp"] as const;
-export type ProtocolName = (typeof PROTOCOLS)[number];

@@ -2,7 +2,7 @@
 // replicate.
 import { type Address, addressBytes, familyOf } from "./address.ts";
 import { HoldfastError } from "./errors.ts";
-import { addressesOfEndpoint, type Service, type ServiceId } from "./service.ts";
+import { addressesOfEndpoint, anchorOf, type Service, type ServiceId } from "./service.ts";
 
 /** Why no host, and no VIP, can have the address; undefined: it is a unicast address that networks carry. */
 export function unusableKind(address: Address): string | undefined {
@@ -87,7 +87,41 @@ export function holderProblem(vip: Address, holder: AddressHolder | undefined): 
   return new HoldfastError("VIP_IS_MEMBER_ADDRESS", { vip, member, interface: name });
 }
 
-type Addresses = Pick<Service, "id" | "vips" | "endpoints">;
+type Addresses = Pick<Service, "id" | "vips" | "endpoints" | "sourceAddresses">;
+
+/** What the members answer for: VIPs, and what they talk to endpoints from beside them. */
+const ownedBy = ({ vips, sourceAddresses = [] }: Pick<Addresses, "vips" | "sourceAddresses">) => [
+  ...vips,
+  ...sourceAddresses,
+];
+
+/**
+ * A source address is one member's, who has the VIP that it goes with: two services may share one when they
+ * share that VIP. It is nobody's VIP.
+ */
+function sharedSourceProblem(service: Addresses, other: Addresses): HoldfastError | undefined {
+  const { sourceAddresses = [] } = service;
+  for (const [sources, vips] of [
+    [sourceAddresses, other.vips],
+    [other.sourceAddresses ?? [], service.vips],
+  ] as const) {
+    const vip = sources.find((source) => vips.includes(source));
+    if (vip !== undefined)
+      return invalid(`the source address ${vip} is a VIP; ${service.id} and ${other.id} cannot both have it`);
+  }
+  const shared = other.sourceAddresses?.find(
+    (source) =>
+      sourceAddresses.includes(source) && anchorOf(other.vips, source) !== anchorOf(service.vips, source),
+  );
+  if (shared === undefined) return undefined;
+  return invalid(
+    `the source address ${shared} is ${other.id}'s: services share one if their first VIP is the same`,
+  );
+}
+
+function invalid(reason: string): HoldfastError {
+  return new HoldfastError("SERVICE_INVALID", { reason });
+}
 
 /**
  * A clash between the addresses of services alone: the same at every member. The service itself may be among
@@ -97,11 +131,12 @@ export function serviceAddressProblem(
   service: Addresses,
   others: Iterable<Addresses>,
 ): HoldfastError | undefined {
-  for (const vip of service.vips) {
+  const owned = ownedBy(service);
+  for (const vip of owned) {
     const problem = vipKindProblem(vip);
     if (problem !== undefined) return problem;
   }
-  const vips = new Set(service.vips);
+  const vips = new Set(owned);
   const endpoints = new Set<Address>();
   for (const address of service.endpoints.flatMap(addressesOfEndpoint)) {
     const problem = endpointKindProblem(address);
@@ -112,7 +147,9 @@ export function serviceAddressProblem(
   }
   for (const other of others) {
     if (other.id === service.id) continue;
-    const vip = other.vips.find((address) => endpoints.has(address));
+    const problem = sharedSourceProblem(service, other);
+    if (problem !== undefined) return problem;
+    const vip = ownedBy(other).find((address) => endpoints.has(address));
     if (vip !== undefined) return new HoldfastError("ENDPOINT_IS_VIP", { endpoint: vip, service: other.id });
     const taken = other.endpoints.flatMap(addressesOfEndpoint).find((address) => vips.has(address));
     if (taken !== undefined) return new HoldfastError("VIP_IS_ENDPOINT", { vip: taken, service: other.id });
@@ -128,7 +165,7 @@ export function serviceProblem(
 ): HoldfastError | undefined {
   const clash = serviceAddressProblem(service, others);
   if (clash !== undefined) return clash;
-  for (const vip of service.vips) {
+  for (const vip of ownedBy(service)) {
     const problem = holderProblem(vip, book.holderOf(vip));
     if (problem !== undefined) return problem;
   }
@@ -149,14 +186,14 @@ export function unservableServices(services: readonly Service[]): ReadonlyMap<Se
       refused.set(service.id, problem);
       continue;
     }
-    for (const vip of service.vips) vips.set(vip, service.id);
+    for (const vip of ownedBy(service)) vips.set(vip, service.id);
     for (const address of service.endpoints.flatMap(addressesOfEndpoint)) endpoints.set(address, service.id);
   }
   return refused;
 }
 
 function takenVip(service: Service, endpoints: ReadonlyMap<Address, ServiceId>): HoldfastError | undefined {
-  const vip = service.vips.find((address) => endpoints.has(address));
+  const vip = ownedBy(service).find((address) => endpoints.has(address));
   if (vip === undefined) return undefined;
   return new HoldfastError("VIP_IS_ENDPOINT", { vip, service: endpoints.get(vip) as string });
 }

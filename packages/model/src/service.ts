@@ -57,6 +57,9 @@ export const ADDRESS_COUNT_MAX_PER_ENDPOINT = 8;
 /** Prefixes that a service's clients may come from. */
 export const ALLOWED_SOURCE_COUNT_MAX = 256;
 
+/** Addresses of one service to talk to endpoints from, beside its VIPs. */
+export const SOURCE_ADDRESS_COUNT_MAX = 16;
+
 /** Addresses of the client that endpoints may begin with. */
 export const PEER_COUNT_MAX = 8;
 
@@ -146,6 +149,11 @@ export interface Service {
   readonly replicateAfterMs?: number;
   /** TCP: the endpoint is told the client's address first (PROXY protocol, version 2). Absent: no. */
   readonly proxyProtocol?: boolean;
+  /**
+   * TCP, UDP: addresses beside the VIP that endpoints are talked to from when its NAT ports toward one of
+   * them are in use. Each goes with the first VIP of its family. At most SOURCE_ADDRESS_COUNT_MAX.
+   */
+  readonly sourceAddresses?: readonly Address[];
   /** UDP with `hash`: no session, and no record; a client's endpoint follows from its address. Absent: no. */
   readonly stateless?: boolean;
   /** What routers are told of its VIPs, beside what the members' configuration says. */
@@ -158,6 +166,27 @@ export interface Service {
   readonly removal?: ServiceRemoval;
   /** Who made it: "api", "loxilb", "file@MEMBER". */
   readonly managedBy?: string;
+}
+
+/** The VIP that a source address goes with: whoever has the one has the other. */
+export function anchorOf(vips: readonly Address[], source: Address): Address | undefined {
+  return vips.find((vip) => vip.includes(":") === source.includes(":"));
+}
+
+/** Why a service's source addresses cannot be meant, or undefined. */
+export function sourceAddressProblem(sources: unknown, vips: readonly Address[]): string | undefined {
+  if (sources === undefined) return undefined;
+  if (!Array.isArray(sources) || sources.length === 0 || sources.length > SOURCE_ADDRESS_COUNT_MAX)
+    return `sourceAddresses must be 1 to ${SOURCE_ADDRESS_COUNT_MAX} addresses`;
+  if (new Set(sources).size !== sources.length) return "a source address stands twice";
+  for (const source of sources) {
+    if (typeof source !== "string") return "sourceAddresses must be addresses";
+    if (vips.includes(source))
+      return `the source address ${source} is a VIP of the service: it is used anyway`;
+    if (anchorOf(vips, source) === undefined)
+      return `the source address ${source} is of a family that no VIP is of`;
+  }
+  return undefined;
 }
 
 /** All configured addresses of an endpoint, its identity first. */

@@ -28,7 +28,7 @@ export interface JoinedMember {
 export function joinMember(parts: MemberParts): JoinedMember {
   const { own, members, directory, network, link, sessions, coordinator, clock, logger } = parts;
   const ownership: Ownership = new Ownership(parts, () => services.clashing.unserved);
-  const services: AppliedServices = new AppliedServices(parts, () => ownership.announce());
+  const services: AppliedServices = new AppliedServices(parts, () => ownership.servicesChanged());
   const file = new FileAtStart(parts);
   file.apply();
   services.apply();

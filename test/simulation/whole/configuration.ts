@@ -42,6 +42,7 @@ export function fileSpecs(endpoints?: readonly number[]): Configuration["service
     vips: [...service.vips],
     peers: [],
     allowedSources: [],
+    sourceAddresses: [],
     clientPrefixes: [],
     endpoints: service.endpoints.filter(isListed).map(({ addresses, ...endpoint }) => ({
       ...endpoint,

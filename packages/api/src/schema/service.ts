@@ -244,6 +244,14 @@ export const ServiceSpecSchema = Type.Object(
           "udp with selection hash: a client's endpoint follows from its address alone, and nothing is remembered but the way back for answers. No sessions.",
       }),
     ),
+    sourceAddresses: Type.Optional(
+      Type.Array(AddressSchema, {
+        maxItems: 16,
+        uniqueItems: true,
+        description:
+          "tcp, udp: further addresses that endpoints are talked to from, once the NAT ports of the VIP toward one are in use: 64,512 more each. The member that owns the first VIP of the family answers for them.",
+      }),
+    ),
     announce: Type.Optional(ServiceAnnounceSchema),
     endpointRemoval: Type.Optional(EndpointRemovalSchema),
   },

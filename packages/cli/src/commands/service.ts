@@ -28,6 +28,7 @@ interface CreateOptions {
   readonly replicateAfter?: number;
   readonly proxyProtocol?: boolean;
   readonly stateless?: boolean;
+  readonly sourceAddress?: readonly string[];
   readonly natPort?: ServiceInput["natPort"];
   readonly endpointsMayBegin?: boolean;
   readonly peer?: readonly string[];
@@ -205,9 +206,10 @@ function plainInputOf({
   replicateAfter,
   proxyProtocol,
   stateless,
+  sourceAddress,
 }: CreateOptions): Pick<
   ServiceInput,
-  "protocol" | "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol" | "stateless"
+  "protocol" | "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol" | "stateless" | "sourceAddresses"
 > {
   return {
     ...(protocol !== undefined && { protocol }),
@@ -216,6 +218,7 @@ function plainInputOf({
     ...(replicateAfter !== undefined && { replicateAfterMs: replicateAfter }),
     ...(proxyProtocol === true && { proxyProtocol }),
     ...(stateless === true && { stateless }),
+    ...(sourceAddress !== undefined && { sourceAddresses: [...sourceAddress] }),
   };
 }
 
@@ -251,6 +254,11 @@ function withFlowOptions(command: Command): Command {
     )
     .option("--replicate-after <ms>", "tcp, udp: how old a long-lived flow is", integer)
     .option("--proxy-protocol", "tcp: tell the endpoint the client's address first (PROXY protocol v2)")
+    .option(
+      "--source-address <address>",
+      "tcp, udp: a further address to talk to endpoints from, once NAT ports are in use: give it for each",
+      collect,
+    )
     .option("--stateless", "udp, with --selection hash: no sessions, a client's address says its endpoint")
     .addOption(
       new Option("--endpoint-removal <mode>", "what an endpoint does that leaves the list").choices([

@@ -12,7 +12,7 @@ export interface VipPlacement {
 
 /** Every VIP of the registries' services but those of `unserved`. */
 export function localAddresses(
-  registries: Iterable<ServiceRegistry>,
+  registries: readonly ServiceRegistry[],
   unserved: ReadonlySet<Address>,
   placements: readonly VipPlacement[],
 ): LocalAddress[] {
@@ -25,6 +25,11 @@ export function localAddresses(
         if (list === undefined) ports.set(vip, [servedPort(entry, vip)]);
         else list.push(servedPort(entry, vip));
       }
+  // Further addresses that endpoints are talked to from: nothing is served there, answers come.
+  for (const registry of registries)
+    for (const { service } of registry.entries)
+      for (const source of service.sourceAddresses ?? [])
+        if (!unserved.has(source) && !ports.has(source)) ports.set(source, []);
   const byVip = new Map(placements.map((placement) => [placement.vip, placement]));
   return [...ports].map(([address, served]) => {
     const { owned = false, successor } = byVip.get(address) ?? {};

@@ -1,7 +1,7 @@
 // Records of TCP and UDP as bytes. The frame is the one of all records that older versions carry without
 // being able to read them (session/codec/foreign.ts); the body:
 //
-//   body    = client vip endpoint endpointPort(2) natPort(2) member marks windowScale(1) shift(2)
+//   body    = client vip endpoint endpointPort(2) natPort(2) member marks windowScale(1) shift(2) [source]
 //   address = 4 ipv4(4) | 6 ipv6(16)
 //   end     = cause(1) absorbing(1) marks-seen activity-seen
 //
@@ -52,6 +52,7 @@ export function writePlain(out: ByteWriter, record: PlainRecord): void {
   out.varint(record.marks);
   out.u8(record.windowScale);
   out.u16(record.shift & 0xffff);
+  if (record.source !== undefined) writeAddress(out, record.source);
 }
 
 function writeAddress(out: ByteWriter, address: Address): void {
@@ -96,7 +97,7 @@ export function decodePlain(bytes: Uint8Array, offset = 0, stop = bytes.length):
   const end = flags & HAS_END ? readEnd(input) : undefined;
   if (flags & HAS_END && end === undefined) return undefined;
   const [client, vip, endpoint] = [readAddress(input), readAddress(input), readAddress(input)];
-  const record = {
+  const body = {
     ...{ id, protocol, serviceId, clientPort, createdAtMs, activity, end, client, vip, endpoint },
     endpointPort: input.u16(),
     natPort: input.u16(),
@@ -105,6 +106,7 @@ export function decodePlain(bytes: Uint8Array, offset = 0, stop = bytes.length):
     windowScale: input.u8(),
     shift: (input.u16() << 16) >> 16,
   };
+  const record: PlainRecord = { ...body, ...(input.left > 0 && { source: readAddress(input) }) };
   const isWell =
     !input.failed &&
     input.left === 0 &&
@@ -112,7 +114,9 @@ export function decodePlain(bytes: Uint8Array, offset = 0, stop = bytes.length):
     record.marks <= MARKS_MAX &&
     record.windowScale <= WINDOW_SCALE_MAX &&
     client.includes(":") === vip.includes(":") &&
-    endpoint.includes(":") === vip.includes(":");
+    endpoint.includes(":") === vip.includes(":") &&
+    record.source !== vip &&
+    (record.source === undefined || record.source.includes(":") === vip.includes(":"));
   return isWell ? record : undefined;
 }
 

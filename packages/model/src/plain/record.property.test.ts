@@ -44,13 +44,23 @@ const record: fc.Arbitrary<PlainRecord> = fc
     fc.integer({ min: 0, max: 2 ** 41 }),
     fc.integer({ min: -32_768, max: 32_767 }),
     fc.integer({ min: 0, max: MARKS_MAX }),
-    fc.option(end, { nil: undefined }),
+    fc.tuple(fc.option(end, { nil: undefined }), fc.option(address, { nil: undefined })),
   )
   .map(
-    ([id, protocol, [client, vip, endpoint], [clientPort, endpointPort, natPort], at, shift, marks, e]) => ({
+    ([
+      id,
+      protocol,
+      [client, vip, endpoint],
+      [clientPort, endpointPort, natPort],
+      at,
+      shift,
+      marks,
+      last,
+    ]) => ({
       ...{ id: sessionIdFromBytes(id), protocol, client, vip, endpoint, clientPort, endpointPort, natPort },
       ...{ serviceId: serviceIdOf(protocol, vip, 80), createdAtMs: at, activity: at % 4, member: at % 8 },
-      ...{ windowScale: protocol === PROTOCOL_TCP ? 7 : 0, shift, marks, end: e },
+      ...{ windowScale: protocol === PROTOCOL_TCP ? 7 : 0, shift, marks, end: last[0] },
+      ...(last[1] !== undefined && last[1] !== vip && { source: last[1] }),
     }),
   );
 
@@ -111,7 +121,7 @@ describe("records of TCP and UDP", () => {
         bytes[at % bytes.length] = value;
         decodePlain(bytes);
         decodePlain(bytes.subarray(0, at % bytes.length));
-        assert.equal(decodePlain(new Uint8Array([...bytes, 0])), undefined);
+        assert.equal(decodePlain(new Uint8Array([...encodePlain(base), 0])), undefined);
       }),
     );
   });

@@ -20,8 +20,10 @@ export const MARKS_MAX = 0xffff;
 
 /** Of its end `epochSeen` is the marks that it saw; `phaseSeen` says nothing. */
 export interface PlainRecord extends SessionEnvelope {
-  /** On which the client came; the endpoint sees it as the client. */
+  /** On which the client came; the endpoint sees it as the client, … */
   readonly vip: Address;
+  /** … unless this one is there. Never the VIP itself. */
+  readonly source?: Address;
   readonly client: Address;
   readonly endpoint: Address;
   readonly endpointPort: number;
@@ -33,6 +35,11 @@ export interface PlainRecord extends SessionEnvelope {
   /** TCP: bytes before the client's own (PROXY protocol), −32,768 … 32,767. */
   readonly shift: number;
   readonly marks: number;
+}
+
+/** What the endpoint sees as the client. */
+export function sourceOf({ source, vip }: Pick<PlainRecord, "source" | "vip">): Address {
+  return source ?? vip;
 }
 
 /** What may change of a record. */

@@ -76,6 +76,7 @@ type Said = { readonly protocol: Protocol } & Partial<
     | "replicateAfterMs"
     | "proxyProtocol"
     | "stateless"
+    | "sourceAddresses"
     | "selection"
     | "endpointsMayBegin"
     | "peers"
@@ -92,6 +93,8 @@ export function protocolProblem(said: Said): string | undefined {
     return "proxyProtocol must be true or false";
   if (proxyProtocol === true && protocol !== PROTOCOL_TCP)
     return `proxyProtocol is of tcp: ${protocolName(protocol)} has no stream that its header could begin`;
+  if (said.sourceAddresses !== undefined && !isPlain(protocol))
+    return "sourceAddresses are of tcp and udp: SCTP's endpoints know the VIPs alone";
   return statelessProblem(said) ?? protocolsOwnProblem(said);
 }
 

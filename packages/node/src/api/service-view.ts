@@ -125,7 +125,10 @@ export function specOf(service: Service): ServiceSpec {
   };
 }
 
-type PlainSpec = Pick<ServiceSpec, "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol" | "stateless">;
+type PlainSpec = Pick<
+  ServiceSpec,
+  "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol" | "stateless" | "sourceAddresses"
+>;
 
 /** The same with what is in force where the service says nothing. */
 function plainViewOf(service: Service): PlainSpec {
@@ -137,17 +140,19 @@ function plainViewOf(service: Service): PlainSpec {
     replicateAfterMs: service.replicateAfterMs ?? REPLICATE_AFTER_DEFAULT_MS,
     ...(service.protocol === PROTOCOL_TCP && { proxyProtocol: service.proxyProtocol ?? false }),
     ...(service.protocol === PROTOCOL_UDP && { stateless: service.stateless ?? false }),
+    sourceAddresses: [...(service.sourceAddresses ?? [])],
   };
 }
 
 /** What services of TCP and UDP say alone. */
 function plainSpecOf(service: Service): PlainSpec {
-  const { idle, replicate, replicateAfterMs, proxyProtocol, stateless } = service;
+  const { idle, replicate, replicateAfterMs, proxyProtocol, stateless, sourceAddresses } = service;
   return {
     ...(idle !== undefined && { idle: { ...idle } }),
     ...(replicate !== undefined && { replicate }),
     ...(replicateAfterMs !== undefined && { replicateAfterMs }),
     ...(proxyProtocol !== undefined && { proxyProtocol }),
     ...(stateless !== undefined && { stateless }),
+    ...(sourceAddresses !== undefined && { sourceAddresses: [...sourceAddresses] }),
   };
 }

@@ -7,9 +7,11 @@ import {
   isPlain,
   kindOf,
   type MemberName,
+  type PlainRecord,
   type Service,
   type SessionEnvelope,
   type SessionRecord,
+  sourceOf,
 } from "@holdfast/model";
 
 const NOTHING: FlowCounters = { packets: 0, bytes: 0, lastSeenMs: 0 };
@@ -49,7 +51,7 @@ export function sessionCounters(
             countersOf({
               protocol: record.protocol,
               source,
-              destination: vip,
+              destination: sourceAt(record, vip),
               sourcePort: candidate.endpointPort,
               destinationPort: candidate.natPort,
             }),
@@ -79,6 +81,13 @@ export function sessionCounters(
       rows.push({ member, vip, client: downClient, up: view(NOTHING), down: view(down) });
   }
   return rows;
+}
+
+/** Where answers come to what came on the VIP. */
+function sourceAt(record: SessionEnvelope, vip: Address): Address {
+  return isPlain(record.protocol) && (record as PlainRecord).vip === vip
+    ? sourceOf(record as PlainRecord)
+    : vip;
 }
 
 /** undefined when there is no flow at all. */

@@ -86,7 +86,10 @@ export class AppliedServices {
   tellHost(): void {
     const { host, registry, link } = this.#parts;
     const { unserved } = this.#clashing;
-    const vips = registry.list().flatMap((service) => service.vips.filter((vip) => !unserved.has(vip)));
+    const vips = registry
+      .list()
+      .flatMap((service) => [...service.vips, ...(service.sourceAddresses ?? [])])
+      .filter((vip) => !unserved.has(vip));
     host?.setVips(vips, link.caughtUp());
   }
 

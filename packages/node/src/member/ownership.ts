@@ -7,6 +7,7 @@ import { placing } from "../cluster/member-list.ts";
 import { SuccessorHops } from "../data-plane/successors.ts";
 import { tellEvent } from "./events.ts";
 import type { MemberParts } from "./parts.ts";
+import { sourcesByVip, withSources } from "./source-addresses.ts";
 
 export class Ownership {
   readonly #parts: MemberParts;
@@ -30,7 +31,9 @@ export class Ownership {
       tellEvent(parts, event);
       if (event.kind === "vipMoved") this.#tellOwners();
       // The other one may have answered ARP for it until now.
-      if (event.kind === "vipUncontested") announcer.renew(event.vip);
+      if (event.kind === "vipUncontested")
+        for (const vip of [event.vip, ...(sourcesByVip(parts.registry.list()).get(event.vip) ?? [])])
+          announcer.renew(vip);
     });
   }
 
@@ -40,8 +43,16 @@ export class Ownership {
   announce(): Promise<void> {
     const { announcer, coordinator } = this.#parts;
     const unserved = this.#unserved();
-    const duties = this.#duties.filter(({ vip }) => !unserved.has(vip));
+    const duties = withSources(this.#duties, this.#parts.registry.list()).filter(
+      ({ vip }) => !unserved.has(vip),
+    );
     return announcer.announce(announcementsOf(duties, isLeaving(coordinator.view())));
+  }
+
+  /** What services say of routes, or what goes with their VIPs, is something else now. */
+  servicesChanged(): Promise<void> {
+    this.#treatVips();
+    return this.announce();
   }
 
   /** Next hops of successors may have changed. */
@@ -51,7 +62,7 @@ export class Ownership {
 
   #treatVips(): void {
     this.#parts.dataPlane.setVips(
-      this.#duties.map(({ vip, owned, successor }) => ({
+      withSources(this.#duties, this.#parts.registry.list()).map(({ vip, owned, successor }) => ({
         vip,
         owned,
         successor: successor === undefined ? undefined : this.#hops.towards(successor, vip),

@@ -10,11 +10,14 @@ export function announcesOf(services: readonly Service[]): ReadonlyMap<Address, 
   return said;
 }
 
-/** Text that changes with whatever services say of routes. */
+/** Text that changes with whatever services say of routes, and of what is announced beside their VIPs. */
 export function announceKeyOf(services: readonly Service[]): string {
   return services
-    .filter(({ announce }) => announce !== undefined)
-    .map(({ id, vips, announce }) => `${id} ${vips.join()} ${JSON.stringify(announce)}`)
+    .filter(({ announce, sourceAddresses }) => announce !== undefined || sourceAddresses !== undefined)
+    .map(
+      ({ id, vips, announce, sourceAddresses = [] }) =>
+        `${id} ${vips.join()} ${JSON.stringify(announce)} ${sourceAddresses.join()}`,
+    )
     .sort()
     .join("\n");
 }

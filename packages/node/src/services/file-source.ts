@@ -36,6 +36,7 @@ export const FIELDS = [
   "allowedSources",
   "proxyProtocol",
   "stateless",
+  "sourceAddresses",
 ] as const satisfies readonly (keyof Service)[];
 
 /**

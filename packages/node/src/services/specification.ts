@@ -25,6 +25,7 @@ import {
   REPLICATE_DEFAULT,
   type Service,
   serviceIdOf,
+  sourceAddressProblem,
   withAddresses,
 } from "@holdfast/model";
 
@@ -106,8 +107,14 @@ function beginningOf(
 function plainOf(
   spec: ServiceSpec,
   protocol: Service["protocol"],
-): Pick<Service, "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol" | "stateless"> {
-  const reason = protocolProblem({ ...withoutDefaults(spec), protocol });
+): Pick<
+  Service,
+  "idle" | "replicate" | "replicateAfterMs" | "proxyProtocol" | "stateless" | "sourceAddresses"
+> {
+  const sourceAddresses = sourcesOf(spec);
+  const reason =
+    protocolProblem({ ...withoutDefaults(spec), protocol, sourceAddresses }) ??
+    sourceAddressProblem(sourceAddresses, spec.vips.map(parseAddress));
   if (reason !== undefined) throw new HoldfastError("SERVICE_INVALID", { reason });
   const { idle, replicate, replicateAfterMs, proxyProtocol, stateless } = withoutDefaults(spec);
   return {
@@ -116,7 +123,13 @@ function plainOf(
     ...(replicateAfterMs !== undefined && { replicateAfterMs }),
     ...(proxyProtocol === true && { proxyProtocol }),
     ...(stateless === true && { stateless }),
+    ...(sourceAddresses !== undefined && { sourceAddresses }),
   };
+}
+
+/** An empty list says nothing. */
+function sourcesOf({ sourceAddresses = [] }: ServiceSpec): readonly Address[] | undefined {
+  return sourceAddresses.length === 0 ? undefined : sourceAddresses.map(parseAddress);
 }
 
 /** Defaults that a validator has filled in say nothing. */
@@ -239,6 +252,7 @@ export function revisionOf(service: Service): string {
     ...(service.replicateAfterMs === undefined ? [] : [`after ${service.replicateAfterMs}`]),
     ...(service.proxyProtocol === true ? ["proxyProtocol"] : []),
     ...(service.stateless === true ? ["stateless"] : []),
+    ...(service.sourceAddresses === undefined ? [] : [["sourceAddresses", ...service.sourceAddresses]]),
     ...(service.announce === undefined ? [] : [stable(service.announce)]),
     [endpointRemovalOf(service).mode, endpointRemovalOf(service).graceS],
   ]);

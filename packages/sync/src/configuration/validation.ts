@@ -20,6 +20,7 @@ import {
   type SelectionMode,
   type Service,
   serviceIdOf,
+  sourceAddressProblem,
   VIP_COUNT_MAX,
 } from "@holdfast/model";
 
@@ -60,6 +61,7 @@ export const SERVICE_FIELDS: Readonly<Record<keyof Omit<Service, "endpoints" | "
   replicateAfterMs: true,
   proxyProtocol: true,
   stateless: true,
+  sourceAddresses: true,
   announce: true,
   endpointRemoval: true,
   removal: true,
@@ -131,6 +133,10 @@ function serviceValueProblem(id: string, value: object): string | undefined {
   }
   if (new Set(vips).size !== vips.length) return "a VIP stands twice";
   if (!isPort(port)) return "the port must be 1 to 65535";
+  const sources = service.sourceAddresses;
+  const wrong = sourceAddressProblem(sources, vips as string[]);
+  if (wrong !== undefined) return wrong;
+  if (Array.isArray(sources) && !sources.every(isAddress)) return "sourceAddresses must be addresses";
   if (service.id !== id || id !== serviceIdOf(service.protocol as Protocol, vips[0] as string, port))
     return "the id does not fit VIP and port";
   if (typeof name !== "string" || name.length > NAME_LENGTH_MAX) return "the name is too long";

@@ -43,11 +43,17 @@ export const HEALTH_STATUS = "health-status";
 export const STATELESS_UDP = "stateless-udp";
 
 /**
+ * Has `sourceAddresses` of services, and reads records whose endpoint sees one of them. A member without it
+ * answers for none.
+ */
+export const SOURCE_ADDRESSES = "source-addresses";
+
+/**
  * What services of each of these names say first, from the oldest to the newest: who knows one of TCP's and
  * UDP's knows those before it.
  */
 export function capabilitiesOf(service: Partial<Service>): readonly string[] {
-  const { protocol, allowedSources, proxyProtocol, stateless, endpoints = [] } = service;
+  const { protocol, allowedSources, proxyProtocol, stateless, sourceAddresses, endpoints = [] } = service;
   const checks = [service, ...endpoints].map(({ healthCheck }) => healthCheck);
   return [
     ...(allowedSources === undefined ? [] : [ALLOWED_SOURCES]),
@@ -55,6 +61,7 @@ export function capabilitiesOf(service: Partial<Service>): readonly string[] {
     ...(proxyProtocol === true ? [PROXY_PROTOCOL] : []),
     ...(checks.some((check) => check?.status !== undefined) ? [HEALTH_STATUS] : []),
     ...(stateless === true ? [STATELESS_UDP] : []),
+    ...(sourceAddresses === undefined ? [] : [SOURCE_ADDRESSES]),
   ];
 }
 
@@ -68,6 +75,7 @@ export const CAPABILITIES: readonly string[] = [
   PROXY_PROTOCOL,
   HEALTH_STATUS,
   STATELESS_UDP,
+  SOURCE_ADDRESSES,
 ];
 
 export const CAPABILITY_COUNT_MAX = 64;

@@ -1,12 +1,11 @@
 // After a restart of the daemon the fast path still has the flows of the life before, and forwards. Records
 // of the store or of other members claim them; of the rest new records are made: which client talks to which
 // endpoint is all in the flows.
-import { isPlainEnded, MARK, memberNumberOfPort, type PlainRecord } from "@holdfast/model";
+import { isPlainEnded, MARK, memberNumberOfPort, type PlainRecord, sourceOf } from "@holdfast/model";
 import type { PlainFlow, TcpEdges } from "../../fast-path/plain.ts";
-import type { FlowKey } from "../../fast-path/port.ts";
 import { flowKeyText } from "../../path-mapping/flows.ts";
 import { type LocalFlow, newFlow, STATELESS_HANDLE } from "./flow.ts";
-import { install, makeFlow, type Room, reserve } from "./room.ts";
+import { install, makeFlow, portsFrom, type Room, reserve } from "./room.ts";
 
 const ADOPTED_COUNT_MAX_PER_TURN = 256;
 
@@ -45,9 +44,9 @@ export class PlainAdoption {
   /** The handle under which the fast path has a record's flows already; the record has them from now on. */
   claim(record: PlainRecord): number | undefined {
     if (this.#byDown.size === 0 || isPlainEnded(record)) return undefined;
-    const { protocol, endpoint, endpointPort, vip, natPort } = record;
+    const { protocol, endpoint, endpointPort, natPort } = record;
     const key = flowKeyText({
-      ...{ protocol, source: endpoint, destination: vip },
+      ...{ protocol, source: endpoint, destination: sourceOf(record) },
       ...{ sourcePort: endpointPort, destinationPort: natPort },
     });
     const handle = this.#byDown.get(key);
@@ -82,6 +81,7 @@ export class PlainAdoption {
     const facts = {
       ...{ protocol, serviceId: entry.service.id, vip, client, clientPort: sourcePort, natPort },
       ...{ endpoint: up.newDestination, endpointPort: up.newDestinationPort },
+      ...(up.newSource !== vip && { source: up.newSource }),
       ...{ windowScale: up.tcp?.windowScale ?? 0, shift: up.tcp?.shift ?? 0 },
       marks: marksOf(up),
     };
@@ -102,7 +102,7 @@ export class PlainAdoption {
 
   #collect(flow: PlainFlow, edges: TcpEdges | undefined): undefined {
     const { session, direction, key } = flow;
-    if (session === STATELESS_HANDLE) return direction === "down" ? this.#reserve(key) : undefined;
+    if (session === STATELESS_HANDLE) return direction === "down" ? this.#reserve(flow) : undefined;
     let orphan = this.#orphans.get(session);
     if (orphan === undefined) {
       orphan = { up: undefined, down: undefined, edges: undefined };
@@ -114,12 +114,17 @@ export class PlainAdoption {
     } else {
       orphan.down = flow;
       this.#byDown.set(flowKeyText(key), session);
-      this.#reserve(key);
+      this.#reserve(flow);
     }
   }
 
-  #reserve({ sourcePort, destinationPort, source, protocol }: FlowKey): undefined {
-    this.#room.sides.get(protocol)?.natPorts.reserve(source, sourcePort, destinationPort);
+  /** `down`: what comes from the endpoint, to the VIP or to another address that it was talked to from. */
+  #reserve({ key, newSource: vip }: PlainFlow): undefined {
+    const side = this.#room.sides.get(key.protocol);
+    if (side === undefined) return;
+    const { source, sourcePort, destination, destinationPort } = key;
+    const ports = portsFrom(side, destination === vip ? undefined : destination);
+    ports.reserve(source, sourcePort, destinationPort);
   }
 }
 

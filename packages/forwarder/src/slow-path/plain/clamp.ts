@@ -2,6 +2,7 @@
 // larger links would send what no way here takes, and learn it from an error that many firewalls keep from
 // them.
 
+import { sourceOf } from "@holdfast/model";
 import type { Core } from "../../core.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
 import { clampMss, MSS_OVERHEAD } from "../../packet/plain/options.ts";
@@ -21,7 +22,8 @@ export function clampToWays(
   if (!input.header.isTcp || !input.header.has(TCP_FLAG.SYN)) return;
   const { vip, client, endpoint } = record;
   const towards = (destination: typeof client, direction: "up" | "down") =>
-    core.fastPath.mtuTowards?.(vip, destination, direction) ?? Number.POSITIVE_INFINITY;
+    core.fastPath.mtuTowards?.(direction === "up" ? sourceOf(record) : vip, destination, direction) ??
+    Number.POSITIVE_INFINITY;
   const mtu = Math.min(towards(client, "down"), towards(endpoint, "up"));
   if (!Number.isFinite(mtu)) return;
   const mss = Math.max(mtu - MSS_OVERHEAD[input.ip.version], MSS_LEAST);

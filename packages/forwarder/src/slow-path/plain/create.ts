@@ -38,6 +38,7 @@ import { PlainHeld } from "./held.ts";
 import { PlainKeeping } from "./keeping.ts";
 import { tellEnds } from "./resets.ts";
 import { count, end, forget, install, publish, type Room, reserve, type Side, settle } from "./room.ts";
+import { greatestShare } from "./shares.ts";
 import { look } from "./tcp.ts";
 
 export interface PlainRoomOptions {
@@ -80,10 +81,11 @@ export class PlainRoom {
   constructor(core: Core, options: PlainRoomOptions) {
     const { limits, random, clock, memberNumber, counters, replication } = core;
     const { memberNumberCount } = options;
+    const makeNatPorts = () => new NatPorts({ memberNumber, memberNumberCount, random, limits });
     const sideOf = (protocol: number): Side => ({
       protocol,
       registry: new ServiceRegistry(),
-      natPorts: new NatPorts({ memberNumber, memberNumberCount, random, limits }),
+      ...{ makeNatPorts, natPorts: makeNatPorts(), sourcePorts: new Map() },
       health: new EndpointHealth(),
       counts: new Map(),
     });
@@ -177,11 +179,10 @@ export class PlainRoom {
   /** By stable name; ports as percent of this member's toward the endpoint that has the fewest left. */
   gauges(): [string, number][] {
     const { sides, flows, held } = this.room;
-    const ports = [...sides.values()].map(({ protocol, natPorts }): [string, number] => {
-      let most = 0;
-      for (const [, share] of natPorts.shares()) most = Math.max(most, share);
-      return [`${protocolName(protocol)}-nat-ports-percent`, Math.round(100 * most)];
-    });
+    const ports = [...sides.values()].map((side): [string, number] => [
+      `${protocolName(side.protocol)}-nat-ports-percent`,
+      Math.round(100 * greatestShare(side)),
+    ]);
     return [
       ["plain-flows", flows.size],
       ["plain-embryos", flows.embryoCount],

@@ -9,6 +9,7 @@ import {
   type PlainRecord,
   PROTOCOL_TCP,
   type Service,
+  sourceOf,
 } from "@holdfast/model";
 import type { PlainFlow, PlainFlowState, TcpEdges } from "../../fast-path/plain.ts";
 
@@ -134,6 +135,7 @@ export function fastFlowsOf(
 ): readonly [up: PlainFlow, down: PlainFlow] {
   const { protocol, client, clientPort, vip, endpoint, endpointPort, natPort } = record;
   const { windowScale, shift } = record;
+  const source = sourceOf(record);
   const servicePort = servicePortOf(record);
   const isTcp = protocol === PROTOCOL_TCP;
   const common = { session: handle, handshake, learn: false };
@@ -145,7 +147,7 @@ export function fastFlowsOf(
         ...{ protocol, source: client, destination: vip },
         ...{ sourcePort: clientPort, destinationPort: servicePort },
       },
-      ...{ newSource: vip, newDestination: endpoint, newSourcePort: natPort },
+      ...{ newSource: source, newDestination: endpoint, newSourcePort: natPort },
       newDestinationPort: endpointPort,
       direction: "up",
       assured: (record.marks & (isTcp ? MARK.answered : MARK.lively)) !== 0,
@@ -154,7 +156,7 @@ export function fastFlowsOf(
     },
     {
       key: {
-        ...{ protocol, source: endpoint, destination: vip },
+        ...{ protocol, source: endpoint, destination: source },
         ...{ sourcePort: endpointPort, destinationPort: natPort },
       },
       ...{ newSource: vip, newDestination: client, newSourcePort: servicePort },

@@ -1,9 +1,16 @@
 // All flows that this member knows, by client, by NAT port, by handle; and those that clients opened and
 // nobody has answered yet, which have quotas: a flood of SYNs or datagrams leaves room for everybody else.
-import { type Address, comparePlain, type PlainRecord, type Protocol, type SessionId } from "@holdfast/model";
+import {
+  type Address,
+  comparePlain,
+  type PlainRecord,
+  type Protocol,
+  type SessionId,
+  sourceOf,
+} from "@holdfast/model";
 import { AgeList } from "../../embryos/age-list.ts";
 import type { ForwarderLimits } from "../../limits.ts";
-import { type LocalFlow, placeKeyOf, STATELESS_HANDLE } from "./flow.ts";
+import { isLivingFlow, type LocalFlow, placeKeyOf, STATELESS_HANDLE } from "./flow.ts";
 
 /** How many of the oldest embryos are looked at for one that may go. */
 const SCAN_COUNT_MAX = 256;
@@ -46,8 +53,29 @@ export class LocalFlows {
     return first(this.#byClient.get(`${serviceId}|${vip}|${client}|${clientPort}`));
   }
 
-  byNatPort(protocol: Protocol, endpoint: Address, port: number, natPort: number): LocalFlow | undefined {
-    return first(this.#byNatPort.get(`${protocol}|${endpoint}|${port}|${natPort}`));
+  /** `at`: where the endpoint sends to; undefined: any of ours. */
+  byNatPort(
+    protocol: Protocol,
+    endpoint: Address,
+    port: number,
+    natPort: number,
+    at?: Address,
+  ): LocalFlow | undefined {
+    const held = this.#byNatPort.get(`${protocol}|${endpoint}|${port}|${natPort}`);
+    if (at === undefined || held === undefined) return first(held);
+    const fits = ({ record }: LocalFlow) => sourceOf(record) === at;
+    if (!Array.isArray(held)) return fits(held) ? held : undefined;
+    const fitting = held.filter(fits);
+    return fitting.length === 0 ? undefined : first(fitting);
+  }
+
+  /** Another living flow has its NAT port: two members gave it, each to one of its client's. */
+  sharesPort(flow: LocalFlow): boolean {
+    const held = this.#byNatPort.get(natPortKeyOf(flow.record));
+    if (!Array.isArray(held)) return false;
+    return held.some(
+      (other) => other !== flow && other.record.source === flow.record.source && isLivingFlow(other),
+    );
   }
 
   /** Another flow has the same keys in the fast path: whoever comes first has them. */

@@ -54,8 +54,9 @@ export class PlainHandler implements ProtocolHandler {
    * endpoint is known to hold decides.
    */
   #flowFrom({ source, destination, header }: PlainInput, protocol: number): LocalFlow | undefined {
-    const flow = this.#room.flows.byNatPort(protocol, source, header.sourcePort, header.destinationPort);
-    return isLivingFlow(flow) && flow.record.vip === destination ? flow : undefined;
+    const { sourcePort, destinationPort } = header;
+    const flow = this.#room.flows.byNatPort(protocol, source, sourcePort, destinationPort, destination);
+    return isLivingFlow(flow) ? flow : undefined;
   }
 
   #unknownDown(side: Side, input: PlainInput): undefined {

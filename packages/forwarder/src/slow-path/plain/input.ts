@@ -1,5 +1,5 @@
 // A punted packet of TCP or UDP, read once, with what travels beside it; and the two ways in which it leaves.
-import type { Address } from "@holdfast/model";
+import { type Address, sourceOf } from "@holdfast/model";
 import { type IpHeader, onesSum, PROTOCOL, read16 } from "@holdfast/sctp";
 import type { SlowPathDropReason } from "../../counters/drop-reasons.ts";
 import type { Punt, PuntReason } from "../../fast-path/port.ts";
@@ -82,7 +82,7 @@ export function translateInput(
   const { vip, client, clientPort, endpoint, endpointPort, natPort } = record;
   const isUp = direction === "up";
   const translation = {
-    newSource: vip,
+    newSource: isUp ? sourceOf(record) : vip,
     newDestination: isUp ? endpoint : client,
     newSourcePort: isUp ? natPort : servicePortOf(record),
     newDestinationPort: isUp ? endpointPort : clientPort,

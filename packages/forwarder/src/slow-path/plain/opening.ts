@@ -35,9 +35,8 @@ export interface Opening {
 /** `key`: of what comes back from the endpoint. */
 export function openingAt(room: Room, key: FlowKey): Opening | undefined {
   const { protocol, source, sourcePort, destination, destinationPort } = key;
-  const flow = room.flows.byNatPort(protocol, source, sourcePort, destinationPort);
+  const flow = room.flows.byNatPort(protocol, source, sourcePort, destinationPort, destination);
   if (protocol !== PROTOCOL_TCP || !isLivingFlow(flow) || flow.stage !== "opening") return undefined;
-  if (flow.record.vip !== destination) return undefined;
   // SYNs are numbered as the client numbers them.
   const [, down] = fastFlowsOf({ ...flow, record: { ...flow.record, shift: 0 } }, true);
   return {

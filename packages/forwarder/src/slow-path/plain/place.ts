@@ -1,9 +1,9 @@
 // Where a new flow goes: an endpoint, and a NAT port toward it.
-import { type Address, type Endpoint, endpointKey, familyOf } from "@holdfast/model";
+import { type Address, type Endpoint, endpointKey, familyOf, type Service } from "@holdfast/model";
 import { selectEndpoint } from "../../selection/selection.ts";
 import type { ServiceEntry } from "../../services/registry.ts";
 import type { LocalFlow } from "./flow.ts";
-import { end, livingAt, type Room, type Side } from "./room.ts";
+import { end, livingAt, portsFrom, type Room, type Side } from "./room.ts";
 
 /**
  * A flow that is over gives its NAT port up when others have none left, once it had so long for late
@@ -17,6 +17,8 @@ export interface PlainPlace {
   readonly endpoint: Address;
   readonly endpointPort: number;
   readonly natPort: number;
+  /** What the endpoint sees when it is not the VIP. */
+  readonly source?: Address;
 }
 
 export interface PlainSeeker {
@@ -45,14 +47,9 @@ export function findPlainPlace(
     const endpoint = chooseEndpoint(room, side, entry, seeker, isTaken);
     if (endpoint === undefined) return full.size === 0 ? "no-endpoint" : "nat-ports-exhausted";
     const address = addressFor(side, endpoint, seeker.vip) as Address;
-    const natPort = portToward(
-      room,
-      side,
-      { address, port: endpoint.port },
-      seeker,
-      service.natPort !== "any",
-    );
-    if (natPort !== undefined) return { endpoint: address, endpointPort: endpoint.port, natPort };
+    const place = { address, port: endpoint.port };
+    const port = portToward(room, side, place, seeker, service);
+    if (port !== undefined) return { endpoint: address, endpointPort: endpoint.port, ...port };
     full.add(endpoint);
   }
 }
@@ -103,28 +100,37 @@ function chooseEndpoint(
   return choose((endpoint) => isUsable(endpoint) && isUp(endpoint)) ?? choose(isUsable);
 }
 
+type PortOfSource = Pick<PlainPlace, "natPort" | "source">;
+
 /**
- * The client's own port when it is this member's to give, else any; when none is left that of a flow that is
- * over.
+ * The client's own port when it is this member's to give, else any, from the VIP and then from each further
+ * address that this member has; when none is left that of a flow that is over.
  */
 function portToward(
   room: Room,
   side: Side,
   place: { readonly address: Address; readonly port: number },
-  { client, clientPort }: PlainSeeker,
-  isOwnWanted: boolean,
-): number | undefined {
+  { vip, client, clientPort }: PlainSeeker,
+  { natPort: policy, sourceAddresses = [] }: Service,
+): PortOfSource | undefined {
   const { address, port } = place;
   const nowMs = room.core.clock.nowMs();
-  const wanted = isOwnWanted ? clientPort : 0;
+  const wanted = policy === "any" ? 0 : clientPort;
   const key = `${client}|${clientPort}`;
-  const natPort = side.natPorts.allocate(address, port, wanted, key, nowMs);
-  if (natPort !== undefined) return natPort;
-  const isOld = (flow: LocalFlow) =>
-    side.natPorts.isOwn(flow.record.natPort) && nowMs - flow.lastSeenMs >= SPENT_LEAST_MS;
+  const fits = (source: Address) => familyOf(source) === familyOf(vip) && room.core.ownsVip(source);
+  const sources = [undefined, ...sourceAddresses.filter(fits)];
+  for (const source of sources) {
+    const natPort = portsFrom(side, source).allocate(address, port, wanted, key, nowMs);
+    if (natPort !== undefined) return { natPort, ...(source !== undefined && { source }) };
+  }
+  const isOld = ({ record, lastSeenMs }: LocalFlow) =>
+    side.natPorts.isOwn(record.natPort) &&
+    sources.includes(record.source) &&
+    nowMs - lastSeenMs >= SPENT_LEAST_MS;
   const spent = room.flows.takeSpent(`${address}|${port}`, isOld);
   if (spent === undefined) return undefined;
   spent.hands = true;
   end(room, spent, "closed", true);
-  return spent.record.natPort;
+  const { natPort, source } = spent.record;
+  return { natPort, ...(source !== undefined && { source }) };
 }

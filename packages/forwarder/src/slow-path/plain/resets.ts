@@ -1,6 +1,6 @@
 // Resets that are made here: to both ends of a connection that an operator takes away, so that they need not
 // wait for silence, and to a client whose connection nobody knows any more.
-import { type Address, PROTOCOL_TCP } from "@holdfast/model";
+import { type Address, PROTOCOL_TCP, sourceOf } from "@holdfast/model";
 import { encodeIp, IpHeader, write16, write32 } from "@holdfast/sctp";
 import { drop } from "../../core.ts";
 import {
@@ -55,7 +55,7 @@ export function tellEnds(room: Room, { record, up, down }: LocalFlow): undefined
     reset(room, resetPacket({ ...ends, destinationPort: clientPort }, toClient));
   }
   if (toEndpoint !== undefined) {
-    const ends = { source: vip, sourcePort: natPort, destination: endpoint };
+    const ends = { source: sourceOf(record), sourcePort: natPort, destination: endpoint };
     reset(room, resetPacket({ ...ends, destinationPort: endpointPort }, toEndpoint + shift));
   }
 }

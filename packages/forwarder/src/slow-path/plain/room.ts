@@ -32,6 +32,9 @@ export interface Side {
   readonly protocol: Protocol;
   readonly registry: ServiceRegistry;
   readonly natPorts: NatPorts;
+  /** By source address beside the VIPs; see `portsFrom`. */
+  readonly sourcePorts: Map<Address, NatPorts>;
+  readonly makeNatPorts: () => NatPorts;
   readonly health: EndpointHealth;
   /** Living flows by endpoint. */
   readonly counts: Map<string, number>;
@@ -52,6 +55,17 @@ export interface Room {
 
 export function sideOf(room: Room, { protocol }: Pick<PlainRecord, "protocol">): Side {
   return room.sides.get(protocol) as Side;
+}
+
+/** NAT ports of what an endpoint sees: all VIPs have them in common, every other source address its own. */
+export function portsFrom(side: Side, source: Address | undefined): NatPorts {
+  if (source === undefined) return side.natPorts;
+  let ports = side.sourcePorts.get(source);
+  if (ports === undefined) {
+    ports = side.makeNatPorts();
+    side.sourcePorts.set(source, ports);
+  }
+  return ports;
 }
 
 export function entryOf(room: Room, record: PlainRecord): ServiceEntry | undefined {
@@ -206,16 +220,16 @@ export function sendOn(
   core.counters.count("forwarded");
 }
 
-export function reserve(room: Room, { protocol, endpoint, endpointPort, natPort }: PlainRecord): undefined {
-  room.sides.get(protocol)?.natPorts.reserve(endpoint, endpointPort, natPort);
+export function reserve(room: Room, record: PlainRecord): undefined {
+  const { endpoint, endpointPort, natPort, source } = record;
+  portsFrom(sideOf(room, record), source).reserve(endpoint, endpointPort, natPort);
 }
 
 function release(room: Room, flow: LocalFlow, reason: ReleaseReason): undefined {
-  const { endpoint, endpointPort, natPort, protocol } = flow.record;
+  const { endpoint, endpointPort, natPort, source } = flow.record;
   if (flow.hands) return;
-  const other = room.flows.byNatPort(protocol, endpoint, endpointPort, natPort);
-  if (other !== undefined && other !== flow && isLivingFlow(other)) return;
-  sideOf(room, flow.record).natPorts.release(
+  if (room.flows.sharesPort(flow)) return;
+  portsFrom(sideOf(room, flow.record), source).release(
     endpoint,
     endpointPort,
     natPort,

@@ -11,7 +11,7 @@ import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
 import { fastFlowsOf, STATELESS_HANDLE } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
 import { findPlainPlace, type PlainPlace, type PlainSeeker, wantedPlace } from "./place.ts";
-import { type Room, type Side, sendOn } from "./room.ts";
+import { portsFrom, type Room, type Side, sendOn } from "./room.ts";
 
 /** When all NAT ports are in use, one whose flow was silent for so long goes to the newcomer, … */
 const SILENT_LEAST_MS = 1_000;
@@ -64,13 +64,13 @@ export function sweepStateless(
   const other = plain.read(reverse(flow));
   if (flow.direction === "down") {
     if (other !== undefined) return "keep";
-    release(room, flow.key, nowMs);
+    release(room, flow, nowMs);
     return "remove";
   }
   if (isCurrent(room, flow, state, other)) return "keep";
   if (other !== undefined) {
     plain.remove(other.flow.key);
-    release(room, other.flow.key, nowMs);
+    release(room, other.flow, nowMs);
   }
   return "remove";
 }
@@ -135,9 +135,13 @@ function takeSilent(
   return "nat-ports-exhausted";
 }
 
-function release(room: Room, { source, sourcePort, destinationPort }: FlowKey, nowMs: number): undefined {
-  const natPorts = room.sides.get(PROTOCOL_UDP)?.natPorts;
-  natPorts?.release(source, sourcePort, destinationPort, "verified", nowMs);
+/** `down`: what comes from the endpoint. */
+function release(room: Room, { key, newSource: vip }: PlainFlow, nowMs: number): undefined {
+  const side = room.sides.get(PROTOCOL_UDP);
+  if (side === undefined) return;
+  const { source, sourcePort, destination, destinationPort } = key;
+  const ports = portsFrom(side, destination === vip ? undefined : destination);
+  ports.release(source, sourcePort, destinationPort, "verified", nowMs);
 }
 
 function sendVia(room: Room, input: PlainInput, flow: PlainFlow): undefined {

@@ -1,6 +1,6 @@
 // TCP packets that the fast path would not decide: handshakes, packets of connections that have no flow, and
 // copies of what ends one. State is made from the endpoint's SYN-ACK on; what a SYN makes has quotas.
-import { MARK, PROTOCOL_TCP } from "@holdfast/model";
+import { MARK, PROTOCOL_TCP, sourceOf } from "@holdfast/model";
 import { drop } from "../../core.ts";
 import { sourcePrefix } from "../../embryos/nursery.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
@@ -305,7 +305,7 @@ function keysOf({ record }: LocalFlow) {
     down: {
       protocol,
       source: endpoint,
-      destination: vip,
+      destination: sourceOf(record),
       sourcePort: endpointPort,
       destinationPort: natPort,
     },
