@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "@holdfast/model";
-import { ConfigurationDocument } from "@holdfast/sync/internal/configuration/configuration-document";
+import { ConfigurationDocument } from "@holdfast/sync/testing";
 import { createServiceRegistry } from "../services/registry.ts";
 import { PostedEndpoints, parsePostedEndpoint, postedHosts } from "./posted-endpoints.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ServiceSpec } from "@holdfast/api";
 import { seededRandom } from "@holdfast/model";
-import { ConfigurationDocument } from "@holdfast/sync/internal/configuration/configuration-document";
+import { ConfigurationDocument } from "@holdfast/sync/testing";
 import { createServiceRegistry } from "./registry.ts";
 
 const SPEC: ServiceSpec = {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { type ServiceSpec, ServiceSpecSchema } from "@holdfast/api";
 import { HoldfastError, PROTOCOL_SCTP, seededRandom, serviceIdOf } from "@holdfast/model";
 import { ManualClock } from "@holdfast/model/testing";
-import { ConfigurationDocument } from "@holdfast/sync/internal/configuration/configuration-document";
+import { ConfigurationDocument } from "@holdfast/sync/testing";
 import { FIELDS } from "./file-source.ts";
 import { createServiceRegistry, type FileOptions, type ServiceRegistry } from "./registry.ts";
 import { RemovalKeeper, type RemovalNews } from "./removal-keeper.ts";
