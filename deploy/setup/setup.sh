@@ -18,6 +18,10 @@ packages=(
   ethtool          # offload settings of the lab's links
   tcpdump          # captures of the lab
   nftables         # the benchmarks' comparison
+  nginx-light      # what everybody serves and asks with, for the tests of TCP and UDP: it,
+  curl             # … a download,
+  wrk              # … many requests,
+  iperf3           # … and streams
   procps           # process figures
   bird2            # the lab's routers, and the speaker of the bgp announcer
   frr              # the lab's other routers
@@ -37,8 +41,8 @@ if [ ${#missing[@]} -gt 0 ]; then
   $root apt-get -o DPkg::Lock::Timeout=300 update -qq
   $root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq \
     --no-install-recommends "${missing[@]}" >/dev/null
-  # The lab starts BIRD and FRR itself, in its namespaces: this machine shall not speak BGP because of it.
-  for pair in bird2:bird frr:frr; do
+  # The lab starts BIRD, FRR and nginx itself, in its namespaces: this machine shall not speak BGP or serve because of it.
+  for pair in bird2:bird frr:frr nginx-light:nginx; do
     case " ${missing[*]} " in
       *" ${pair%:*} "*) [ ! -d /run/systemd/system ] || $root systemctl disable --quiet --now "${pair#*:}" ;;
     esac

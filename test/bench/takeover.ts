@@ -4,6 +4,8 @@
 //
 // Beside it the same death of a node with keepalived, nftables and conntrackd; beside bgp the same with l2.
 //
+//   --protocol NAME      default sctp; tcp or udp: flows of the kernel's own stacks, with --kills and --flows
+//   --flows N            with --protocol tcp or udp: default 20
 //   --kills N            default 20
 //   --associations N     default 20
 //   --keepalived-kills N default 5; each takes some 15 s. 0 leaves it out
@@ -33,6 +35,7 @@ import { burner } from "./takeover/burner.ts";
 import { KEEPALIVED_OBSERVATION_MS, measureKeepalived } from "./takeover/keepalived.ts";
 import { type KillClock, kill, messagesLost, revive } from "./takeover/kill.ts";
 import { percentile } from "./takeover/percentile.ts";
+import { measurePlain } from "./takeover/plain.ts";
 
 /** Messages per second and association: a gap is known to 20 ms. */
 const RATE = 50;
@@ -52,12 +55,16 @@ export async function run(options: Options): Promise<void> {
   const burners = Array.from({ length: busy }, burner);
   try {
     const { args, baseline } = options;
+    const protocol = protocolOf(args);
+    if (protocol !== "sctp" && baseline !== undefined) throw new Error("--baseline is of SCTP here");
     const rows =
-      baseline !== undefined
-        ? await besideBuild(args, baseline)
-        : announcerOf(args) === "bgp"
-          ? await besideL2(args)
-          : await besideKeepalived(args);
+      protocol !== "sctp"
+        ? await measurePlain(args, protocol)
+        : baseline !== undefined
+          ? await besideBuild(args, baseline)
+          : announcerOf(args) === "bgp"
+            ? await besideL2(args)
+            : await besideKeepalived(args);
     rows.push({ case: "processors kept busy by something else", value: busy, unit: "" });
     print("takeover", rows, options.json);
   } finally {
@@ -207,6 +214,13 @@ function rowsOf({ clocks, routed, associationsLost, messagesLost, aborts }: Meas
     { case: "messages lost", value: messagesLost, unit: "" },
     { case: "ABORTs", value: aborts, unit: "" },
   ];
+}
+
+function protocolOf(args: readonly string[]): "sctp" | "tcp" | "udp" {
+  const at = args.indexOf("--protocol");
+  const name = at < 0 ? "sctp" : args[at + 1];
+  if (name === "sctp" || name === "tcp" || name === "udp") return name;
+  throw new Error(`--protocol takes sctp, tcp or udp, not '${name}'`);
 }
 
 function announcerOf(args: readonly string[]): "l2" | "bgp" {

@@ -26,7 +26,11 @@ const report = {
   tcpGapMs: 0,
   udpGapMs: 0,
   ports: [] as number[],
+  /** Connections and sockets that were answered since the last mark. */
+  tcpAlive: 0,
+  udpAlive: 0,
 };
+const alive = { tcp: new Set<number>(), udp: new Set<number>() };
 
 function connect(number: number): void {
   const socket: Socket = createConnection({ host: address, port, noDelay: true });
@@ -48,6 +52,7 @@ function connect(number: number): void {
     if (received !== `${number}:${question}\n`) report.wrong += 1;
     received = "";
     report.answers += 1;
+    alive.tcp.add(number);
     report.tcpGapMs = Math.max(report.tcpGapMs, Math.round(performance.now() - askedMs));
     setTimeout(ask, pauseMs);
   });
@@ -61,7 +66,7 @@ function connect(number: number): void {
 }
 
 function exchange(number: number): void {
-  const socket: Datagrams = createSocket("udp4");
+  const socket: Datagrams = createSocket(address.includes(":") ? "udp6" : "udp4");
   let question = 0;
   let askedMs = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -78,6 +83,7 @@ function exchange(number: number): void {
     if (bytes.toString("latin1") !== `${number}:${question}`) return;
     clearTimeout(timer);
     report.datagrams += 1;
+    alive.udp.add(number);
     const nowMs = performance.now();
     report.udpGapMs = Math.max(report.udpGapMs, Math.round(nowMs - Math.max(lastMs, askedMs - LOST_MS)));
     lastMs = nowMs;
@@ -89,4 +95,8 @@ function exchange(number: number): void {
 
 for (let i = 0; i < tcpCount; i++) setTimeout(() => connect(i), i / 2);
 for (let i = 0; i < udpCount; i++) setTimeout(() => exchange(i), i / 2);
-process.stdin.on("data", () => process.stdout.write(`${JSON.stringify(report)}\n`));
+process.stdin.on("data", (word) => {
+  if (word.toString().startsWith("mark")) for (const set of [alive.tcp, alive.udp]) set.clear();
+  const [tcpAlive, udpAlive] = [alive.tcp.size, alive.udp.size];
+  process.stdout.write(`${JSON.stringify({ ...report, tcpAlive, udpAlive })}\n`);
+});

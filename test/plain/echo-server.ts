@@ -33,8 +33,9 @@ const server = createServer({ noDelay: true }, (socket) => {
   if (mode === "proxy") begin(socket);
   else socket.pipe(socket);
 });
-const datagrams = createSocket("udp4");
+// One socket of each kind for both families.
+const datagrams = createSocket("udp6");
 datagrams.on("message", (bytes, from) => datagrams.send(bytes, from.port, from.address));
-server.listen({ port, host: "0.0.0.0", backlog: 4_096 }, () => {
+server.listen({ port, host: "::", backlog: 4_096 }, () => {
   datagrams.bind(port, () => process.stdout.write("ready\n"));
 });

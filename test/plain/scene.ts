@@ -22,6 +22,8 @@ export interface EchoReport {
   readonly udpGapMs: number;
   /** The client's own, of TCP. */
   readonly ports: readonly number[];
+  readonly tcpAlive: number;
+  readonly udpAlive: number;
 }
 
 const script = (name: string) => fileURLToPath(new URL(`./${name}`, import.meta.url));
@@ -36,11 +38,25 @@ export class EchoClient {
     this.#lines = createInterface({ input: child.stdout });
   }
 
-  async report(): Promise<EchoReport> {
+  async report(word: "report" | "mark" = "report"): Promise<EchoReport> {
     const line = once(this.#lines, "line");
-    this.#child.stdin?.write("report\n");
+    this.#child.stdin?.write(`${word}\n`);
     const [text] = (await line) as [string];
     return JSON.parse(text) as EchoReport;
+  }
+
+  /** All of them are answered from now on: no connection and no socket is left behind. */
+  async allAnswered(counts: { readonly tcp: number; readonly udp: number }, limitMs = 60_000) {
+    await this.report("mark");
+    return until(
+      `${counts.tcp} connections and ${counts.udp} exchanges to be answered`,
+      async () => {
+        const now = await this.report();
+        return now.tcpAlive >= counts.tcp && now.udpAlive >= counts.udp && now;
+      },
+      limitMs,
+      250,
+    );
   }
 
   /** So many more answers of each kind. */
@@ -87,6 +103,7 @@ export class PlainScene {
     const { tcpCount, udpCount, pauseMs = 100, tcp = {}, udp = {}, prepare, ...rest } = options;
     const told: string[] = [];
     const cluster = new Cluster({ members: 3, clients: [1], vips: [VIP], ...rest, withService: false });
+    const [vip = VIP] = cluster.vips;
     try {
       for (const host of cluster.endpoints)
         await startEcho(host.spawn(...echoOf(tcp.proxyProtocol === true)), told);
@@ -95,10 +112,15 @@ export class PlainScene {
       prepare?.(cluster);
       const [host] = cluster.clients;
       if (host === undefined) throw new Error("no client");
-      const words = [VIP, PORT, tcpCount, udpCount, pauseMs].map(String);
+      const words = [vip, PORT, tcpCount, udpCount, pauseMs].map(String);
       const child = host.spawn(process.execPath, [script("echo-client.ts"), ...words]);
       const client = new EchoClient(child);
-      await until("all connections", async () => (await client.report()).connected === tcpCount, 60_000, 100);
+      await until(
+        "all connections",
+        async () => (await client.report()).connected === tcpCount,
+        120_000,
+        100,
+      );
       await story(new PlainScene(cluster, client, told));
     } catch (error) {
       throw withLogs(error, cluster.members);
@@ -108,7 +130,7 @@ export class PlainScene {
   }
 
   /** Every running member knows all flows. */
-  async shared(count: number): Promise<void> {
+  async shared(count: number, limitMs = 30_000): Promise<void> {
     await until(
       `${count} flows at every member`,
       async () => {
@@ -116,14 +138,14 @@ export class PlainScene {
         const counts = await Promise.all(running.map(livingAt));
         return counts.every((each) => each >= count);
       },
-      30_000,
+      limitMs,
       200,
     );
   }
 
   async owner(): Promise<Member> {
     const owners = await this.cluster.settled();
-    return this.cluster.memberOf(owners.get(VIP) as string);
+    return this.cluster.memberOf(owners.get(this.cluster.vips[0] as string) as string);
   }
 }
 
@@ -156,7 +178,7 @@ async function createServices(cluster: Cluster, fields: { tcp: object; udp: obje
   }));
   for (const protocol of ["tcp", "udp"] as const) {
     const service = {
-      ...{ name: protocol, protocol, vips: [VIP], port: PORT, endpoints },
+      ...{ name: protocol, protocol, vips: [cluster.vips[0]], port: PORT, endpoints },
       ...fields[protocol],
     };
     const { status, body } = (await member?.fetch("POST", "/v1/services", service)) ?? {};

@@ -1,0 +1,88 @@
+// Programs that everybody knows, behind and before services of TCP and UDP: nginx, curl, wrk, iperf3.
+import { type ChildProcess, execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Cluster, type Host, until } from "@holdfast/testkit";
+
+export const WEB_PORT = 8_080;
+export const IPERF_PORT = 5_201;
+const NGINX_PORT = 80;
+
+/** Of a program that has ended: its code and what it printed. */
+export interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+/** Resolves when the program has ended; its output and errors together. */
+export function ended(child: ChildProcess): Promise<Ended> {
+  let output = "";
+  child.stdout?.on("data", (bytes: Buffer) => {
+    output += bytes;
+  });
+  child.stderr?.on("data", (bytes: Buffer) => {
+    output += bytes;
+  });
+  return new Promise((resolve) => child.once("close", (code) => resolve({ code, output })));
+}
+
+/** A file of so many bytes that nobody can guess, and its digest. */
+export function bigFile(directory: string, size: number): { readonly name: string; readonly digest: string } {
+  const file = join(directory, "big");
+  mkdirSync(directory, { recursive: true });
+  execFileSync("sh", ["-c", `head -c ${size} /dev/urandom >"$0"`, file]);
+  return { name: "big", digest: digestOf(file) };
+}
+
+export function digestOf(file: string): string {
+  return createHash("sha256").update(readFileSync(file)).digest("hex");
+}
+
+/** nginx on a host; returns the directory of its files. It ends with the lab. `under`: what runs it. */
+export async function startNginx(
+  host: Host,
+  directory: string,
+  under: readonly string[] = [],
+): Promise<string> {
+  const home = join(directory, `${host.name}.nginx`);
+  const root = join(home, "files");
+  mkdirSync(root, { recursive: true });
+  writeFileSync(join(root, "small"), "here\n");
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+    .map((name) => `${name}_temp_path ${join(home, name)};`)
+    .join("\n");
+  writeFileSync(
+    join(home, "nginx.conf"),
+    `daemon off; worker_processes 1; user root; pid ${join(home, "pid")}; error_log stderr warn;
+     events { worker_connections 2048; }
+     http { access_log off; keepalive_requests 1000000; ${temporary}
+       server { listen ${NGINX_PORT}; listen [::]:${NGINX_PORT}; root ${root}; } }\n`,
+  );
+  const [command = "nginx", ...words] = [...under, "nginx", "-p", home, "-c", join(home, "nginx.conf")];
+  host.spawn(command, words, { stdio: "ignore" });
+  await until(`nginx of ${host.name}`, () => {
+    host.run("curl", ["-sf", "-o", "/dev/null", `http://${host.addresses("core")[0]}/small`]);
+    return true;
+  });
+  return root;
+}
+
+/** A service of each kind, with all endpoints of the cluster. */
+export async function createRealServices(cluster: Cluster): Promise<void> {
+  const [member] = cluster.members;
+  const vips = [cluster.vips[0]];
+  const at = (port: number) =>
+    cluster.endpoints.map((host) => ({ address: host.addresses("core")[0], port }));
+  for (const service of [
+    { name: "web", protocol: "tcp", vips, port: WEB_PORT, endpoints: at(NGINX_PORT) },
+    // One endpoint: iperf3's control and data connections have to meet.
+    { name: "iperf-tcp", protocol: "tcp", vips, port: IPERF_PORT, endpoints: at(IPERF_PORT).slice(0, 1) },
+    { name: "iperf-udp", protocol: "udp", vips, port: IPERF_PORT, endpoints: at(IPERF_PORT).slice(0, 1) },
+  ]) {
+    const { status, body } = (await member?.fetch("POST", "/v1/services", service)) ?? {};
+    if (status !== 201) throw new Error(`${service.name}: ${status} ${body}`);
+  }
+  await cluster.settled();
+  await cluster.endpointsUp();
+}
