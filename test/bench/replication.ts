@@ -9,11 +9,14 @@ import { alternate, clusterOf, compared, roundsOf } from "./baseline/compare.ts"
 import type { OtherBuild } from "./baseline/other-build.ts";
 import type { MemberOptions, RunResult } from "./replication/member.ts";
 import { machineSeconds, numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { threadMicroseconds } from "./replication/threads.ts";
 
 const MEMBER_COUNT = 3;
 
 interface Measured {
   readonly perSecond: number;
+  /** Of all members, microseconds a new session, by thread. */
+  readonly threads: ReadonlyMap<string, number>;
   readonly lagP50Ms: number;
   readonly lagP99Ms: number;
   readonly lagMaxMs: number;
@@ -74,6 +77,7 @@ function rowsOf(measured: readonly Measured[], live: number): Row[] {
       ...(better && { better }),
     });
     return [
+      ...[...a.threads].map(([name, us]) => row(`processor a session, ${name}`, rounded(us), "µs")),
       row("new sessions", Math.round(a.perSecond), "/s"),
       row("lag p50", rounded(a.lagP50Ms), "ms"),
       row("lag p99", rounded(a.lagP99Ms), "ms"),
@@ -103,11 +107,15 @@ async function measure(
     await cluster.settled(each * MEMBER_COUNT);
     const measured: Measured[] = [];
     for (const perSecond of RATES) {
+      const processes = cluster.members.flatMap((member) => member.process.pid ?? []);
+      const threadsBefore = threadMicroseconds(processes);
       const before = machineSeconds();
       const startedMs = performance.now();
       const results = await cluster.all<RunResult>({ name: "run", perSecond, seconds, live: each });
       const wallSeconds = (performance.now() - startedMs) / 1_000;
-      measured.push(summary(results, (machineSeconds() - before) / wallSeconds));
+      const machineCores = (machineSeconds() - before) / wallSeconds;
+      const threads = perSession(threadsBefore, threadMicroseconds(processes), results);
+      measured.push(summary(results, machineCores, threads));
       await cluster.settled(each * MEMBER_COUNT);
     }
     return measured;
@@ -116,11 +124,25 @@ async function measure(
   }
 }
 
-function summary(results: readonly RunResult[], machineCores: number): Measured {
+function perSession(
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+  results: readonly RunResult[],
+): ReadonlyMap<string, number> {
+  const created = results.reduce((total, result) => total + result.created, 0);
+  return new Map([...after].map(([name, us]) => [name, (us - (before.get(name) ?? 0)) / created]));
+}
+
+function summary(
+  results: readonly RunResult[],
+  machineCores: number,
+  threads: ReadonlyMap<string, number>,
+): Measured {
   const sum = (of: (result: RunResult) => number) => results.reduce((total, result) => total + of(result), 0);
   const most = (of: (result: RunResult) => number) => Math.max(...results.map(of));
   const created = sum((r) => r.created);
   return {
+    threads,
     perSecond: sum((r) => (r.created * 1_000) / r.wallMs),
     // The slowest member's: a mean of percentiles means nothing.
     lagP50Ms: most((r) => r.lagP50Ms),

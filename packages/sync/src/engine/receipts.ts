@@ -1,12 +1,13 @@
 // Tells writers how far this member is with their journals. That it holds a tick is said in the turn that
-// brought it: an INIT-ACK waits for that. That its view shows it is said when nothing waits for the view, and
-// else with the next word.
+// brought it: an INIT-ACK waits for that. That its view shows it is said when nothing waits for the view and
+// the writer writes now and then, else with the next word: one that writes all the time would be woken twice
+// for each tick.
 import type { Clock, Timer } from "@holdfast/model";
 import type { JournalPosition } from "../ports/journals.ts";
 import type { PeerMessage } from "../ports/messages.ts";
 import { type HeldJournal, type HeldSegment, isComplete } from "./shelf.ts";
 
-/** While the view is busy, what it has joined is told this often. */
+/** While view or writer are busy, what the view has joined is told this often. */
 const JOINED_PERIOD_MS = 10;
 
 export interface ReceiptPorts {
@@ -21,7 +22,10 @@ export interface ReceiptPorts {
 export class Receipts {
   readonly #ports: ReceiptPorts;
   readonly #due = new Set<HeldJournal>();
-  readonly #later = new Set<HeldJournal>();
+  /** What the view has joined and nobody said, since when. */
+  readonly #later = new Map<HeldJournal, number>();
+  /** When changes of it were taken in last, and whether there had been others shortly before. */
+  readonly #pace = new WeakMap<HeldJournal, { readonly atMs: number; readonly isBusy: boolean }>();
   #timer: Timer | undefined;
   #stopped = false;
 
@@ -31,26 +35,41 @@ export class Receipts {
 
   /** Changes of the journal were taken in. All that one read of the socket brought are one receipt. */
   held(journal: HeldJournal): void {
-    if (this.#due.size === 0) queueMicrotask(() => this.#tell());
-    this.#due.add(journal);
+    const atMs = this.#ports.clock.nowMs();
+    const before = this.#pace.get(journal);
+    this.#pace.set(journal, { atMs, isBusy: before !== undefined && atMs - before.atMs < JOINED_PERIOD_MS });
+    this.#say(journal);
   }
 
   /** The view has joined more of the journal. */
   joined(journal: HeldJournal): void {
-    if (this.#ports.isIdle()) {
-      this.held(journal);
+    if (this.#ports.isIdle() && this.#pace.get(journal)?.isBusy !== true) {
+      this.#say(journal);
       return;
     }
-    this.#later.add(journal);
-    this.#timer ??= this.#ports.clock.after(JOINED_PERIOD_MS, () => {
-      this.#timer = undefined;
-      for (const late of this.#later) this.held(late);
-    });
+    if (!this.#later.has(journal)) this.#later.set(journal, this.#ports.clock.nowMs());
+    this.#timer ??= this.#ports.clock.after(JOINED_PERIOD_MS, () => this.#sayLate());
   }
 
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+  }
+
+  /** What no other word has taken along. */
+  #sayLate(): void {
+    const { clock } = this.#ports;
+    const beforeMs = clock.nowMs() - JOINED_PERIOD_MS;
+    this.#timer = undefined;
+    for (const [journal, sinceMs] of this.#later) {
+      if (sinceMs <= beforeMs) this.#say(journal);
+      else this.#timer ??= clock.after(sinceMs - beforeMs, () => this.#sayLate());
+    }
+  }
+
+  #say(journal: HeldJournal): void {
+    if (this.#due.size === 0) queueMicrotask(() => this.#tell());
+    this.#due.add(journal);
   }
 
   #tell(): void {
