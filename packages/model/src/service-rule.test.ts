@@ -105,3 +105,28 @@ test("scopes as Linux sees them, and the warning when they mix", () => {
   assert.deepEqual(codes("10.0.0.1", "192.168.0.1"), []);
   assert.deepEqual(codes("198.18.0.1"), ["SERVICE_VIP_UNUSED"]);
 });
+
+test("source addresses are no VIP and no endpoint, and shared only with the same first VIP", () => {
+  const [vip, further] = ["203.0.113.1", "203.0.113.77"];
+  const first = { ...service("a", [vip], ["192.0.2.1"]), sourceAddresses: [further] };
+  const problem = (made: Service, others: readonly Service[] = [first, made]) =>
+    serviceProblem(made, others, EMPTY_ADDRESS_BOOK);
+  assert.equal(problem(first), undefined);
+  assert.equal(problem({ ...service("b", [vip]), sourceAddresses: [further] }), undefined);
+  const shared = problem({ ...service("b", ["203.0.113.2", vip]), sourceAddresses: [further] });
+  assert.match(
+    shared?.message ?? "",
+    /203.0.113.77 is a's: services share one if their first VIP is the same/,
+  );
+  assert.match(problem(service("b", [further]))?.message ?? "", /203.0.113.77 is a VIP/);
+  const taken = problem({ ...service("b", ["203.0.113.2"]), sourceAddresses: [vip] });
+  assert.match(taken?.message ?? "", /203.0.113.1 is a VIP/);
+  assert.equal(codeOf(problem(service("b", ["203.0.113.2"], [further]))), "ENDPOINT_IS_VIP");
+  const own = { ...service("b", ["203.0.113.2"], ["192.0.2.9"]), sourceAddresses: ["192.0.2.9"] };
+  assert.equal(codeOf(problem(own)), "ENDPOINT_IS_VIP");
+  assert.equal(codeOf(problem({ ...first, id: "b", sourceAddresses: ["224.0.0.9"] })), "VIP_NOT_UNICAST");
+  const holder: AddressHolder = { member: "m1", as: "interface", interface: "eth0" };
+  const book = { holderOf: (address: string) => (address === further ? holder : undefined) };
+  assert.equal(codeOf(serviceProblem(first, [first], book)), "VIP_IS_MEMBER_ADDRESS");
+  assert.deepEqual([...unservableServices([first, service("b", ["203.0.113.2"], [further])]).keys()], ["b"]);
+});

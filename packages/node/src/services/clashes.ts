@@ -60,7 +60,7 @@ export class ClashJudge {
     const since = new Map<Address, number>();
     for (const service of services) {
       if (refused.has(service.id)) continue;
-      for (const vip of service.vips) {
+      for (const vip of [...service.vips, ...(service.sourceAddresses ?? [])]) {
         if (since.has(vip) || clashes.has(vip)) continue;
         const clash = this.#clashOf(vip);
         if (clash === undefined) {

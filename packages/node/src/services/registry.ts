@@ -154,7 +154,9 @@ export function createServiceRegistry(
   function commit(change: ConfigurationChange, isStarting = false): void {
     // A VIP that is in force already is not asked about again: who has its address since is no fault of this
     // change. At a start it is not served, which is no reason to stay away.
-    const known = new Set(store.services().flatMap(({ vips }) => vips));
+    const known = new Set(
+      store.services().flatMap(({ vips, sourceAddresses = [] }) => [...vips, ...sourceAddresses]),
+    );
     const holderOf = (vip: Address) => (known.has(vip) || isStarting ? undefined : book.holderOf(vip));
     checkServices(store.services(), change.put ?? [], change.remove ?? [], { holderOf });
     store.commit(servedByAll(change, options.lacking));

@@ -149,3 +149,26 @@ test("allowed sources have one form, and a service without them the revision tha
   assert.deepEqual(specOf(service).allowedSources, service.allowedSources);
   assert.throws(() => of("198.51.100.0"), { code: "SERVICE_INVALID" });
 });
+
+test("what services of TCP and UDP may say beside: one form of each meaning, and the revision changes with it", () => {
+  const { allowedSources: _, natPort: __, endpointsMayBegin: ___, peers: ____, ...rest } = SPEC;
+  const udp: ServiceSpec = { ...rest, protocol: "udp", selection: "hash" };
+  const tcp: ServiceSpec = { ...rest, protocol: "tcp" };
+  const plain = serviceOf(udp);
+  for (const nothing of [{ stateless: false }, { sourceAddresses: [] }])
+    assert.equal(revisionOf(serviceOf({ ...udp, ...nothing })), revisionOf(plain), JSON.stringify(nothing));
+  const said = serviceOf({ ...udp, stateless: true, sourceAddresses: ["203.0.113.77"] });
+  assert.deepEqual([said.stateless, said.sourceAddresses], [true, ["203.0.113.77"]]);
+  assert.notEqual(revisionOf(said), revisionOf(plain));
+  assert.deepEqual(serviceOf(specOf(said)), said);
+  const introduced = serviceOf({ ...tcp, proxyProtocol: true });
+  assert.deepEqual(serviceOf(specOf(introduced)), introduced);
+  assert.notEqual(revisionOf(introduced), revisionOf(serviceOf({ ...tcp, proxyProtocol: false })));
+  const refused = (spec: ServiceSpec, reason: RegExp) =>
+    assert.throws(() => serviceOf(spec), { code: "SERVICE_INVALID", message: reason });
+  refused({ ...SPEC, sourceAddresses: ["203.0.113.77"] }, /sourceAddresses are of tcp and udp/);
+  refused({ ...udp, sourceAddresses: ["203.0.113.1"] }, /is a VIP of the service/);
+  refused({ ...udp, sourceAddresses: ["2001:db8::1"] }, /of a family that no VIP is of/);
+  refused({ ...udp, proxyProtocol: true }, /proxyProtocol is of tcp/);
+  refused({ ...udp, selection: "roundRobin", stateless: true }, /stateless needs selection hash/);
+});
