@@ -16,7 +16,7 @@ test("PROXY protocol: endpoints learn every client's address and port, and lose 
   await PlainScene.play(options, async (scene) => {
     const { cluster, client, told } = scene;
     const holds = async (what: string) => {
-      const report = await client.flowing(2 * TCP);
+      const report = await client.flowing(2 * TCP, 30_000, 1);
       t.diagnostic(`${what}: ${JSON.stringify({ ...report, ports: report.ports.length })}`);
       const { resets, closed, wrong, connected } = report;
       assert.deepEqual(

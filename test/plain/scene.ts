@@ -59,14 +59,14 @@ export class EchoClient {
     );
   }
 
-  /** So many more answers of each kind. */
-  async flowing(count: number, limitMs = 30_000): Promise<EchoReport> {
+  /** So many more answers of TCP, and of UDP. */
+  async flowing(count: number, limitMs = 30_000, datagrams = count): Promise<EchoReport> {
     const before = await this.report();
     return until(
       `${count} more answers`,
       async () => {
         const now = await this.report();
-        const isOn = now.answers >= before.answers + count && now.datagrams >= before.datagrams + count;
+        const isOn = now.answers >= before.answers + count && now.datagrams >= before.datagrams + datagrams;
         return isOn && now;
       },
       limitMs,

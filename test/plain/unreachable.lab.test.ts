@@ -28,7 +28,7 @@ test("ICMP about a SYN: another endpoint has it, or the client is told", async (
     prepare: ({ endpoints }: { readonly endpoints: readonly Host[] }) => refuse(endpoints[0]),
   };
   await PlainScene.play(options, async ({ cluster, client }) => {
-    const { connected, resets, wrong } = await client.flowing(TCP);
+    const { connected, resets, wrong } = await client.flowing(TCP, 30_000, 1);
     assert.deepEqual({ connected, resets, wrong }, { connected: TCP, resets: 0, wrong: 0 });
     const [member] = cluster.members;
     const moved = await member?.metric('holdfast_slow_path_events_total{event="syns-moved"}');
