@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
 import { MOVING, simulate } from "./simulation.ts";
 
-const SEED_COUNT = 100;
+/** The long stage has sixty more behind them. */
+const SEED_COUNT = 40;
 
 test(`${SEED_COUNT} seeds with members that come and go`, async () => {
   let came = 0;

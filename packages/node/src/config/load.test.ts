@@ -45,6 +45,8 @@ test("a service of the file gets its defaults", () => {
     natPort: "keep",
     endpointsMayBegin: false,
     peers: [],
+    proxyProtocol: false,
+    stateless: false,
   });
 });
 
