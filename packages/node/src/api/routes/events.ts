@@ -20,6 +20,16 @@ interface EventQuery {
   readonly latest?: number;
 }
 
+const EventQuerySchema = Type.Object({
+  after: Type.Optional(
+    Type.String({ maxLength: 2048, description: "Id of the last event that was read; 0: all." }),
+  ),
+  latest: Type.Optional(
+    Type.Integer({ minimum: 0, maximum: 1000, description: "At most so many of what is kept." }),
+  ),
+  member: Type.Optional(Type.String({ maxLength: 63, description: "Only what this one saw." })),
+});
+
 export function eventRoutes({ eventLog, clock, status }: ApiSources) {
   let open = 0;
   return async (app: FastifyInstance) => {
@@ -31,15 +41,7 @@ export function eventRoutes({ eventLog, clock, status }: ApiSources) {
           summary: "Server-sent events of all members: ownership, membership, session ends, services",
           description:
             "Each event's data is one JSON object. Last-Event-ID, or `after`, resumes, at whichever member: what is kept and was not read comes first. Each member's latest 1,024 are kept, in memory; what was forgotten before it was read is said by an event of the type overflow.",
-          querystring: Type.Object({
-            after: Type.Optional(
-              Type.String({ maxLength: 2048, description: "Id of the last event that was read; 0: all." }),
-            ),
-            latest: Type.Optional(
-              Type.Integer({ minimum: 0, maximum: 1000, description: "At most so many of what is kept." }),
-            ),
-            member: Type.Optional(Type.String({ maxLength: 63, description: "Only what this one saw." })),
-          }),
+          querystring: EventQuerySchema,
           headers: Type.Object({ "last-event-id": Type.Optional(Type.String()) }),
           response: { 200: EventSchema, "4xx": ProblemSchema, "5xx": ProblemSchema },
         },

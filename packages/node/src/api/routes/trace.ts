@@ -21,6 +21,26 @@ interface TraceQuery {
   readonly session?: string;
 }
 
+const TraceQuerySchema = Type.Object(
+  {
+    seconds: Type.Integer({ minimum: 1, maximum: 3600, default: 60, description: "Ends after." }),
+    packets: Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 100_000,
+      description: "Ends after.",
+    }),
+    reason: Type.Optional(Type.String({ maxLength: 64, description: "Only reasons that contain this." })),
+    session: Type.Optional(
+      Type.String({
+        maxLength: 64,
+        description: "Only packets of this session, by addresses and ports.",
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
 export function traceRoutes({ trace, clock, version, sessions, registry }: ApiSources) {
   let open = 0;
 
@@ -42,27 +62,7 @@ export function traceRoutes({ trace, clock, version, sessions, registry }: ApiSo
         schema: {
           tags: ["observation"],
           summary: "A pcapng of punted and dropped packets; each one's reason is its comment",
-          querystring: Type.Object(
-            {
-              seconds: Type.Integer({ minimum: 1, maximum: 3600, default: 60, description: "Ends after." }),
-              packets: Type.Integer({
-                minimum: 1,
-                maximum: 1_000_000,
-                default: 100_000,
-                description: "Ends after.",
-              }),
-              reason: Type.Optional(
-                Type.String({ maxLength: 64, description: "Only reasons that contain this." }),
-              ),
-              session: Type.Optional(
-                Type.String({
-                  maxLength: 64,
-                  description: "Only packets of this session, by addresses and ports.",
-                }),
-              ),
-            },
-            { additionalProperties: false },
-          ),
+          querystring: TraceQuerySchema,
           response: {
             200: Type.String({ description: "pcapng" }),
             "4xx": ProblemSchema,
