@@ -24,7 +24,7 @@ async function viewOf(phase: "alive" | "suspect" | "dead" | "left", claimed = [V
   const link = {
     store: { drainedMembers: () => new Set() },
     metrics: () => Promise.resolve(undefined),
-    table: { size: 0 },
+    sessions: { size: 0 },
     offered: () => new Set(),
   } as unknown as ClusterLink;
   const registry = { list: () => [{ vips: [VIP] }] } as unknown as ServiceRegistry;
