@@ -6,8 +6,7 @@
 // 6.12, which pass.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -22,7 +21,9 @@ const suite = (file: string, pattern?: string) =>
   `HOLDFAST_TEST_PATIENCE=20 ${NODE} --test --test-reporter=tap ${pattern === undefined ? "" : `--test-name-pattern='${pattern}'`} ${file}`;
 
 /** What the image runs: an emulated machine takes a minute to strip the sources of their types. */
-const tree = mkdtempSync(join(tmpdir(), "holdfast-tree-"));
+const CACHE = fileURLToPath(new URL("../../.cache", import.meta.url));
+mkdirSync(CACHE, { recursive: true });
+const tree = mkdtempSync(join(CACHE, "tree-"));
 after(() => rmSync(tree, { recursive: true, force: true }));
 const PROGRAM = join(tree, "packages/cli/build/main.js");
 const BUNDLE = fileURLToPath(new URL("../../deploy/bundle.ts", import.meta.url));
