@@ -119,6 +119,18 @@ describe("datagrams", () => {
     assert.ok(living(rig).some(({ client }) => client === CLIENT));
   });
 
+  test("one that made room for a stranger counts no more, also where the others have been told of it", async () => {
+    const limits = { embryoCountMaxPerPrefix: 4 };
+    const rig = new PlainRig({ services: [plainService(PROTOCOL_UDP, { replicate: "always" })], limits });
+    for (let i = 0; i < 64; i++) {
+      await rig.pass(udpPacket({ ...ends, sourcePort: 1_024 + i }, "x"));
+      rig.clock.advance(300);
+    }
+    const embryos = new Map(rig.forwarder.plain.gauges()).get("plain-embryos");
+    assert.ok((embryos ?? 0) <= 4, `${embryos} embryos`);
+    assert.ok(living(rig).length <= 4, `${living(rig).length} flows`);
+  });
+
   test("when its endpoint is down the next datagram goes to another", async () => {
     const endpoints = [SERVER, "192.0.2.21"].map((address) => ({
       ...{ address, port: 8_080, weight: 1, state: "active" as const },

@@ -117,6 +117,8 @@ export function settle(room: Room, flow: LocalFlow, record: PlainRecord): undefi
   const [was, is] = [isPlainEnded(before), isPlainEnded(record)];
   if (is && !was) {
     flow.endedMs = nowMs;
+    // The others' table keeps it a while; a quota would count it for as long, and evict it again and again.
+    room.flows.grown(flow);
     room.core.counters.count("sessions-ended");
     count(room, record, -1);
     uninstall(room, flow);
