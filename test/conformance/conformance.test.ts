@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { readOptions } from "./options.ts";
+import { PLAIN_DOCUMENT, plainDocument } from "./plain/document.ts";
+import { PLAIN_SCENARIOS } from "./plain/registry.ts";
 import { ELSEWHERE, planOf } from "./plan.ts";
 import { scenarios } from "./registry.ts";
 import { document, jsonLine, matrix, verdict } from "./report.ts";
@@ -13,8 +15,17 @@ test("docs/conformance.md says what the scenarios say", () => {
   assert.equal(text, document(scenarios, ELSEWHERE), "run 'npm run conformance -- --write' and commit it");
 });
 
+test("docs/conformance-tcp-udp.md says what the scenarios of TCP and UDP say", () => {
+  const text = readFileSync(new URL(`../../${PLAIN_DOCUMENT}`, import.meta.url), "utf8");
+  assert.equal(text, plainDocument(), "run 'npm run conformance -- --protocol tcp --write' and commit it");
+});
+
 test("every scenario says what is done and seen, and where the protocol asks for it", () => {
-  for (const { number, name, rfc, done, seen } of scenarios)
+  for (const { number, name, rfc, done, seen } of [
+    ...scenarios,
+    ...PLAIN_SCENARIOS.tcp,
+    ...PLAIN_SCENARIOS.udp,
+  ])
     for (const text of [name, rfc, done, seen])
       assert.ok(text.length > 0 && !text.includes("|") && !text.includes("\n"), `${number}: ${text}`);
 });
@@ -73,6 +84,10 @@ test("a wrong option is answered with what would be right", () => {
   assert.equal(readOptions(["--jobs", "2"]).jobs, 2);
   assert.throws(() => readOptions(["--full", "--path", "tc/ipv4"]), /one of them/);
   assert.throws(() => readOptions(["--fulll"]), /--fulll/);
+  assert.throws(() => readOptions(["--protocol", "dccp"]), /sctp, tcp or udp.*'dccp'/);
+  assert.throws(() => readOptions(["--protocol", "udp", "--only", "99"]), /1 to 24.*'99'/);
+  assert.throws(() => readOptions(["--protocol", "tcp", "--profile", "field"]), /SCTP, not of tcp/);
+  assert.equal(readOptions(["--protocol", "tcp", "--only", "51"]).protocol, "tcp");
   assert.throws(() => readOptions(["17"]), /17/);
 });
 

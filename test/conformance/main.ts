@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Options, readOptions, USAGE } from "./options.ts";
+import { conformsPlain, writePlainDocument } from "./plain/main.ts";
 import { ELSEWHERE, planOf } from "./plan.ts";
 import { scenarios } from "./registry.ts";
 import { document, jsonLine, matrix, outcomeLine, verdict } from "./report.ts";
@@ -22,6 +23,10 @@ if (options.help) {
   console.log(USAGE);
   process.exit(0);
 }
+if (options.write && options.protocol !== undefined) {
+  writePlainDocument();
+  process.exit(0);
+}
 if (options.write) {
   const file = fileURLToPath(new URL("../../docs/conformance.md", import.meta.url));
   writeFileSync(file, document(scenarios, ELSEWHERE));
@@ -29,8 +34,9 @@ if (options.write) {
   process.exit(0);
 }
 
-const runs = planOf(scenarios, options);
-if (runs.length === 0) {
+const { protocol } = options;
+const runs = protocol === undefined ? planOf(scenarios, options) : [];
+if (protocol === undefined && runs.length === 0) {
   console.error("conformance: none of these scenarios means anything there");
   process.exit(2);
 }
@@ -50,6 +56,7 @@ function show(outcome: Outcome): void {
   if (outcome.reason !== undefined) console.log(outcome.reason.replace(/^/gm, "          "));
 }
 
+if (protocol !== undefined) process.exit((await conformsPlain(protocol, options)) ? 0 : 1);
 const startedAt = performance.now();
 const outcomes = await runAll(runs, { ...options, onOutcome: show });
 console.log(`\n${matrix(outcomes)}\n\n${verdict(outcomes, performance.now() - startedAt)}`);

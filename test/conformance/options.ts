@@ -1,6 +1,8 @@
 // What the command line of the conformance suite says, checked.
 import { parseArgs } from "node:util";
 import { PROFILE_NAMES, type ProfileName } from "@holdfast/testkit";
+import type { PlainProtocol } from "../plain/steady.ts";
+import { PLAIN_SCENARIOS } from "./plain/registry.ts";
 import { SCENARIO_COUNT } from "./registry.ts";
 import { FAMILIES, FAST_PATHS, pathName, type Surroundings } from "./scenario.ts";
 
@@ -9,6 +11,7 @@ const JOB_COUNT_MAX = 16;
 
 export const USAGE = `npm run conformance -- [OPTIONS]
                      all scenarios on tcx and IPv4, a dozen on the other fast paths and families
+  --protocol NAME    sctp (default), or tcp or udp: their scenarios, on tcx and IPv4
   --only N[,N…]      these scenarios alone, on tcx and IPv4
   --path PATH/FAMILY here alone; PATH of ${FAST_PATHS.join(", ")}; FAMILY of ${FAMILIES.join(", ")}
   --full             everything everywhere
@@ -17,9 +20,11 @@ export const USAGE = `npm run conformance -- [OPTIONS]
   --jobs N           so many scenarios side by side (default 1, at most ${JOB_COUNT_MAX}); what fails is tried again alone
   --json             the last line is {"scenarios":[{"number","name","passed","path"},…]}
   --verbose          a failure shows the members' logs
-  --write            writes docs/conformance.md and runs nothing`;
+  --write            writes docs/conformance.md, or docs/conformance-tcp-udp.md, and runs nothing`;
 
 export interface Options {
+  /** Absent: SCTP. */
+  readonly protocol?: PlainProtocol;
   readonly only?: readonly number[];
   readonly path?: Surroundings;
   readonly profile?: ProfileName;
@@ -40,6 +45,7 @@ export function readOptions(words: readonly string[]): Options {
     args: [...words],
     options: {
       json: { type: "boolean", default: false },
+      protocol: { type: "string", default: "sctp" },
       only: { type: "string" },
       path: { type: "string" },
       profile: { type: "string" },
@@ -50,25 +56,35 @@ export function readOptions(words: readonly string[]): Options {
       help: { type: "boolean", default: false },
     },
   });
-  const { only, path, jobs, profile, ...flags } = values;
+  const { only, path, jobs, profile, protocol: name, ...flags } = values;
+  const protocol = protocolOf(name);
   if (flags.full && path !== undefined)
     throw new Error("--full runs everywhere, --path in one place: give one of them");
+  if (protocol !== undefined && (profile !== undefined || path?.endsWith("/mixed") || jobs !== "1"))
+    throw new Error(`--profile, --jobs and mixed families are of the suite of SCTP, not of ${protocol}`);
   return {
     ...flags,
+    ...(protocol !== undefined && { protocol }),
     jobs: jobsOf(jobs),
-    ...(only !== undefined && { only: numbersOf(only) }),
+    ...(only !== undefined && {
+      only: numbersOf(only, protocol === undefined ? SCENARIO_COUNT : PLAIN_SCENARIOS[protocol].length),
+    }),
     ...(profile !== undefined && { profile: profileOf(profile) }),
     ...(path !== undefined && { path: surroundingsOf(path) }),
   };
 }
 
-function numbersOf(text: string): number[] {
+function protocolOf(text: string): PlainProtocol | undefined {
+  if (text === "tcp" || text === "udp") return text;
+  if (text === "sctp") return undefined;
+  throw new Error(`--protocol takes sctp, tcp or udp; '${text}' is none`);
+}
+
+function numbersOf(text: string, count: number): number[] {
   return text.split(",").map((word) => {
     const number = /^\d+$/.test(word.trim()) ? Number(word) : 0;
-    if (number < 1 || number > SCENARIO_COUNT)
-      throw new Error(
-        `--only takes numbers from 1 to ${SCENARIO_COUNT}, with commas between them; '${word}' is none`,
-      );
+    if (number < 1 || number > count)
+      throw new Error(`--only takes numbers from 1 to ${count}, with commas between them; '${word}' is none`);
     return number;
   });
 }

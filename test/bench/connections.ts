@@ -1,0 +1,166 @@
+// `npm run bench -- connections`: new TCP connections a second, each with one request to nginx, which closes
+// it. Through a member with its daemon, and through a router with nftables SNAT and DNAT, in turns. One core
+// does it all: wrk, nginx, the daemon, and what the kernel does for them; what disturbs one disturbs
+// the other.
+//
+// And in one process the slow path alone, without a kernel, by processor time.
+//
+//   --connections N  in process, of each kind; default 200,000
+//   --rounds N     default 3; 0: in process alone
+//   --seconds N    of each slice, default 5
+import { type ChildProcess, execFileSync } from "node:child_process";
+import { cpus } from "node:os";
+import { Cluster, type Host, Lab } from "@holdfast/testkit";
+import { ended, startNginx } from "../plain/real-stacks.ts";
+import { measureConnections } from "./connections/in-process.ts";
+import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+
+const VIP = "203.0.113.1";
+const PORT = 8_080;
+const NGINX_PORT = 80;
+/** NAT ports toward one endpoint are finite, and rest a second at least. */
+const ENDPOINT_COUNT = 4;
+const CLIENT_ADDRESS = "198.18.1.10";
+const INSIDE = "198.19.200.1";
+const CONNECTION_COUNT = 64;
+const NFTABLES = "nftables";
+
+interface Subject {
+  readonly name: string;
+  readonly client: Host;
+  /** Totals of connections that were opened, and of drops, as the subject counts them. */
+  counters(): Promise<Readonly<Record<string, number>>>;
+  close(): Promise<void>;
+}
+
+interface Slice {
+  readonly perSecond: number;
+  /** Of wrk: connect, read, write, timeout. */
+  readonly errors: number;
+}
+
+export async function run(options: { readonly json: boolean; readonly args: string[] }): Promise<void> {
+  const rounds = numberOf(options.args, "rounds", 3);
+  const seconds = numberOf(options.args, "seconds", 5);
+  const core = cpus().length - 1;
+  const inProcess = await measureConnections(numberOf(options.args, "connections", 200_000));
+  if (rounds === 0) return print("connections", inProcess, options.json);
+  const subjects: Subject[] = [];
+  const slices = new Map<string, Slice[]>();
+  try {
+    subjects.push(await openHoldfast(core), await openNftables(core));
+    for (let round = 0; round < rounds; round++)
+      for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
+        const slice = await measure(subject, core, seconds);
+        slices.set(subject.name, [...(slices.get(subject.name) ?? []), slice]);
+        console.error(
+          `${subject.name}: ${JSON.stringify(slice)} ${JSON.stringify(await subject.counters())}`,
+        );
+      }
+    print("connections", [...rowsOf(slices), ...inProcess], options.json);
+  } finally {
+    for (const subject of subjects) await subject.close();
+  }
+}
+
+function rowsOf(slices: ReadonlyMap<string, readonly Slice[]>): Row[] {
+  // What disturbs a slice makes it slower and never faster.
+  const best = (name: string) => Math.max(...(slices.get(name) ?? []).map(({ perSecond }) => perSecond));
+  const errors = (name: string) => (slices.get(name) ?? []).reduce((sum, slice) => sum + slice.errors, 0);
+  return ["holdfast", NFTABLES].flatMap((name): Row[] => [
+    {
+      case: `${name}: new connections, client and server on the same core`,
+      value: rounded(best(name), 0),
+      unit: "a second",
+      ...(name !== NFTABLES && { versus: NFTABLES, ratio: rounded(best(name) / best(NFTABLES), 2) }),
+    },
+    { case: `${name}: wrk's errors`, value: errors(name), unit: "" },
+  ]);
+}
+
+async function measure({ client }: Subject, core: number, seconds: number): Promise<Slice> {
+  const words = ["-t", "1", "-c", String(CONNECTION_COUNT), "-d", `${seconds}s`, "-H", "Connection: close"];
+  const url = `http://${VIP}:${PORT}/small`;
+  const { code, output } = await ended(client.spawn("taskset", ["-c", String(core), "wrk", ...words, url]));
+  const perSecond = Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]);
+  if (code !== 0 || !(perSecond > 0)) throw new Error(`wrk ended with ${code}: ${output}`);
+  const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(output);
+  return { perSecond, errors: (errors ?? []).slice(1).reduce((sum, text) => sum + Number(text), 0) };
+}
+
+/** All threads of a process, and what it starts from now on. */
+function pin(child: ChildProcess | number | undefined, core: number): void {
+  const pid = typeof child === "object" ? child.pid : child;
+  if (pid === undefined) throw new Error("the process has ended");
+  execFileSync("taskset", ["-a", "-c", "-p", String(core), String(pid)], { stdio: "ignore" });
+}
+
+async function openHoldfast(core: number): Promise<Subject> {
+  const cluster = new Cluster({ endpoints: ENDPOINT_COUNT, vips: [VIP], withService: false });
+  try {
+    for (const host of cluster.endpoints)
+      await startNginx(host, cluster.lab.directory, ["taskset", "-c", String(core)]);
+    await cluster.start();
+    const [member] = cluster.members;
+    const endpoints = cluster.endpoints.map((host) => ({
+      address: host.addresses("core")[0],
+      port: NGINX_PORT,
+    }));
+    const spec = { name: "web", protocol: "tcp", vips: [VIP], port: PORT, endpoints };
+    const { status, body } = (await member?.fetch("POST", "/v1/services", spec)) ?? {};
+    if (status !== 201) throw new Error(`${status} ${body}`);
+    await cluster.settled();
+    await cluster.endpointsUp();
+    pin(member?.pid, core);
+    return {
+      name: "holdfast",
+      client: cluster.clients[0] as Host,
+      counters: async () => ({
+        opened: (await member?.metric('holdfast_slow_path_events_total{event="connections-opened"}')) ?? 0,
+        exhausted: (await member?.drops("nat-ports-exhausted")) ?? 0,
+        quota: (await member?.drops("embryo-quota")) ?? 0,
+        punts: (await member?.drops("punt-rate")) ?? 0,
+      }),
+      close: () => cluster.close(),
+    };
+  } catch (error) {
+    await cluster.close();
+    throw error;
+  }
+}
+
+async function openNftables(core: number): Promise<Subject> {
+  const lab = new Lab();
+  try {
+    for (const network of ["path-a", "core"]) lab.network(network);
+    const addresses = Array.from({ length: ENDPOINT_COUNT }, (_, i) => `198.19.0.${100 + i}`);
+    const endpoints = addresses.map((address, i) => lab.host(`e${i + 1}`, { core: [`${address}/16`] }));
+    const client = lab.host("c1", { "path-a": [`${CLIENT_ADDRESS}/18`] });
+    const router = lab.host("r1", {
+      "path-a": ["198.18.0.1/18", `${VIP}/32`],
+      core: ["198.19.255.1/16", `${INSIDE}/32`],
+    });
+    client.onLink(VIP, "path-a");
+    router.run("sysctl", ["-q", "-w", "net.ipv4.ip_forward=1"]);
+    const map = addresses.map((address, i) => `${i} : ${address} . ${NGINX_PORT}`).join(", ");
+    router.run(
+      "nft",
+      ["-f", "-"],
+      `table ip nat {
+        chain before {
+          type nat hook prerouting priority dstnat;
+          ip daddr ${VIP} tcp dport ${PORT} dnat to numgen inc mod ${ENDPOINT_COUNT} map { ${map} }
+        }
+        chain after {
+          type nat hook postrouting priority srcnat;
+          oifname core meta l4proto tcp snat to ${INSIDE}
+        }
+      }\n`,
+    );
+    for (const host of endpoints) await startNginx(host, lab.directory, ["taskset", "-c", String(core)]);
+    return { name: NFTABLES, client, counters: async () => ({}), close: () => lab.close() };
+  } catch (error) {
+    await lab.close();
+    throw error;
+  }
+}
