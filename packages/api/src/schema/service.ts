@@ -232,14 +232,12 @@ export const ServiceSpecSchema = Type.Object(
     ),
     proxyProtocol: Type.Optional(
       Type.Boolean({
-        default: false,
         description:
           "tcp: whether each connection to an endpoint begins with a header of the PROXY protocol, version 2, that names the client. The endpoint must expect it.",
       }),
     ),
     stateless: Type.Optional(
       Type.Boolean({
-        default: false,
         description:
           "udp with selection hash: a client's endpoint follows from its address alone, and nothing is remembered but the way back for answers. No sessions.",
       }),

@@ -50,11 +50,11 @@ function endsOf(packet: Uint8Array): Ends | undefined {
 export function isOfSession(
   packet: Uint8Array,
   { kind, record }: KnownSession,
-  { vips, port }: Pick<Service, "vips" | "port">,
+  { vips, port, sourceAddresses = [] }: Pick<Service, "vips" | "port" | "sourceAddresses">,
 ): boolean {
   const ends = endsOf(packet);
   if (ends === undefined || ends.protocol !== record.protocol) return false;
-  const served = new Set<string>(vips);
+  const served = new Set<string>([...vips, ...sourceAddresses]);
   const matches = ({ source, destination, sourcePort, destinationPort }: Ends): boolean => {
     if (!served.has(destination) || familyOf(source) !== familyOf(destination)) return false;
     // client → VIP

@@ -1,0 +1,41 @@
+// Real stacks: UDP without sessions. Clients get their answers through the death of the member that forwards
+// and of its daemon, though nobody was told of them.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { until } from "@holdfast/testkit";
+import { PlainScene } from "./scene.ts";
+
+const UDP = 40;
+
+test("stateless UDP: answers come through a take-over and a dead daemon, and there are no sessions", async (t) => {
+  const options = {
+    ...{ members: 2, endpoints: 2, tcpCount: 2, udpCount: UDP },
+    udp: { selection: "hash", stateless: true },
+  };
+  await PlainScene.play(options, async (scene) => {
+    const { client } = scene;
+    const flows = async (what: string) => {
+      const report = await client.flowing(4, 30_000, 2 * UDP);
+      t.diagnostic(`${what}: ${JSON.stringify({ ...report, ports: undefined })}`);
+      return report;
+    };
+    await flows("before");
+    const sessions = async () => {
+      const member = await scene.owner();
+      const page = await member.get<{ items: unknown[] }>("/v1/sessions?protocol=udp");
+      return page.items.length;
+    };
+    assert.equal(await sessions(), 0);
+    const owner = await scene.owner();
+    await owner.killNode();
+    await until("another owner", async () => (await scene.owner()).name !== owner.name);
+    await flows("node dead");
+    const next = await scene.owner();
+    await next.killDaemon();
+    const before = await flows("daemon dead");
+    assert.equal((await flows("daemon still dead")).lost, before.lost, "the kernel forwards");
+    await next.start();
+    await flows("daemon back");
+    assert.equal(await sessions(), 0);
+  });
+});
