@@ -20,7 +20,7 @@ const LIMIT_MS = 1_500_000;
 const suite = (file: string, pattern?: string) =>
   `HOLDFAST_TEST_PATIENCE=20 ${NODE} --test --test-reporter=tap ${pattern === undefined ? "" : `--test-name-pattern='${pattern}'`} ${file}`;
 
-/** What the image runs: an emulated machine takes a minute to strip the sources of their types. */
+/** What the image runs: stripping sources of their types takes an emulated machine long. */
 const CACHE = fileURLToPath(new URL("../../.cache", import.meta.url));
 mkdirSync(CACHE, { recursive: true });
 const tree = mkdtempSync(join(CACHE, "tree-"));
