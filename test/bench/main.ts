@@ -38,8 +38,7 @@ const bench = (await import(new URL(`${name}.ts`, here).href)) as Bench;
 if (revision !== undefined && bench.takesBaseline !== true) refuse(`bench ${name} takes no --baseline`);
 if (kept !== undefined) {
   const command = ["npm run bench --", name, ...withoutKeep(process.argv.slice(3))].join(" ");
-  const commit = execFileSync("git", ["describe", "--always", "--dirty"], { encoding: "utf8" }).trim();
-  keepIn(new URL(`../../docs/performance/${kept}.json`, import.meta.url), command, commit);
+  keepIn(new URL(`../../docs/performance/${kept}.json`, import.meta.url), command, commitHere());
 }
 const baseline = revision === undefined ? undefined : built(revision);
 try {
@@ -64,6 +63,14 @@ function parsed(words: readonly string[]) {
     else args.push(word);
   }
   return { name, json, revision, kept, args };
+}
+
+/** What is measured: the commit, and whether there is more in the files than in it, kept runs apart. */
+function commitHere(): string {
+  const git = (...words: string[]) =>
+    execFileSync("git", words, { cwd: new URL("../../", import.meta.url), encoding: "utf8" }).trim();
+  const changes = git("status", "--porcelain", "--untracked-files=no", "--", ":!docs/performance*");
+  return git("rev-parse", "--short=7", "HEAD") + (changes === "" ? "" : "-dirty");
 }
 
 function withoutKeep(words: readonly string[]): readonly string[] {
