@@ -14,7 +14,7 @@ import { BatchWriter } from "./batch.ts";
 import type { AnyView } from "./views.ts";
 
 /** Urgent facts leave at once, and again after this long: a burst is one tick. */
-const GROUP_COMMIT_MS = 2;
+const GROUP_COMMIT_MS = 4;
 /** Other facts wait this long for company. */
 export const TICK_MS = 10;
 /** Facts of one message when many are said again. */
