@@ -1,4 +1,5 @@
-// Phases of a session that can be asked for, in their order: the schema's list would bring the schemas along.
+// Phases and protocols of a session that can be asked for, in their order: the schema's list would bring the
+// schemas along.
 import type { SessionSummary } from "@holdfast/api";
 
 export type PhaseName = Exclude<SessionSummary["phase"], "unknown">;
@@ -16,3 +17,6 @@ const ALL: Readonly<Record<PhaseName, 0>> = {
   timeWait: 0,
 };
 export const PHASES = Object.keys(ALL) as PhaseName[];
+
+export const PROTOCOLS = ["sctp", "tcp", "udp"] as const;
+export type ProtocolName = (typeof PROTOCOLS)[number];

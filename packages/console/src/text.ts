@@ -154,6 +154,7 @@ export const TEXT = {
       endpoint: "Endpoint",
       tag: "Tag (hexadecimal)",
       natPort: "NAT port",
+      protocol: "Protocol",
       phase: "Phase",
       owner: "Owner of a VIP",
     },
@@ -161,6 +162,7 @@ export const TEXT = {
     columns: {
       client: "Client",
       port: "Port",
+      protocol: "Protocol",
       service: "Service",
       phase: "Phase",
       endpoint: "Endpoint",

@@ -1,12 +1,12 @@
 // Sessions: searched and paged by the server.
 
-import type { ClusterPicture, SessionPage } from "@holdfast/api";
+import type { ClusterPicture, SessionPage, SessionSummary } from "@holdfast/api";
 import { ApiError } from "@holdfast/api/client";
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { clock, duration } from "../format.ts";
 import { Panel, Table } from "../parts.tsx";
-import { PHASES, type PhaseName } from "../phases.ts";
+import { PHASES, type PhaseName, PROTOCOLS, type ProtocolName } from "../phases.ts";
 import { client } from "../state.ts";
 import { TEXT } from "../text.ts";
 
@@ -23,7 +23,7 @@ const loadedAt = signal("");
 
 async function load(): Promise<void> {
   failure.value = "";
-  const { natPort, clientPort, phase, ...texts } = query.value;
+  const { natPort, clientPort, phase, protocol, ...texts } = query.value;
   try {
     page.value = await client().listSessions({
       ...texts,
@@ -31,6 +31,7 @@ async function load(): Promise<void> {
       ...(natPort !== undefined && { natPort: Number(natPort) }),
       ...(clientPort !== undefined && { clientPort: Number(clientPort) }),
       ...(phase !== undefined && { phase: phase as PhaseName }),
+      ...(protocol !== undefined && { protocol: protocol as ProtocolName }),
       ...(cursor.value !== undefined && { cursor: cursor.value }),
     });
     loadedAt.value = new Date().toISOString();
@@ -63,44 +64,81 @@ function Choice({ name, options }: { name: Field; options: readonly string[] }) 
   );
 }
 
+function Search({ owners }: { readonly owners: readonly string[] }) {
+  return (
+    <form
+      class="search"
+      onSubmit={(event) => {
+        event.preventDefault();
+        search(event.currentTarget);
+      }}
+      onReset={() => {
+        query.value = {};
+        cursor.value = undefined;
+        void load();
+      }}
+    >
+      {FIELDS.map((name) => (
+        <label key={name}>
+          {TEXT.sessions.fields[name]}
+          <input
+            name={name}
+            autocomplete="off"
+            spellcheck={false}
+            {...((name === "natPort" || name === "clientPort") && { inputMode: "numeric" })}
+          />
+        </label>
+      ))}
+      <Choice name="protocol" options={PROTOCOLS} />
+      <Choice name="phase" options={PHASES} />
+      <Choice name="owner" options={owners} />
+      <span class="buttons">
+        <button type="submit" class="primary">
+          {TEXT.sessions.search}
+        </button>{" "}
+        <button type="reset">{TEXT.sessions.clear}</button>
+      </span>
+    </form>
+  );
+}
+
+function Row({ session, now }: { readonly session: SessionSummary; readonly now: number }) {
+  const { id, clients, clientPort, protocol, service, serviceName, phase } = session;
+  return (
+    <tr>
+      <th scope="row">
+        <a href={`#/sessions/${id}`}>{clients[0] ?? id}</a>{" "}
+        {clients.length > 1 && <small>{TEXT.sessions.more(clients.length - 1)}</small>}
+      </th>
+      <td class="number">{clientPort}</td>
+      <td>{protocol}</td>
+      <td>{serviceName === "" ? service : serviceName}</td>
+      <td>{phase}</td>
+      <td>{session.endpoint ?? "–"}</td>
+      <td class="number">{session.natPort ?? "–"}</td>
+      <td>{session.member ?? "–"}</td>
+      <td class="number">{duration(now - Date.parse(session.createdAt))}</td>
+    </tr>
+  );
+}
+
 export function Sessions({ picture }: { picture: ClusterPicture }) {
   useEffect(() => void load(), []);
-  const { client: address, port, service, phase, endpoint, nat, member, age } = TEXT.sessions.columns;
+  const {
+    client: address,
+    port,
+    protocol,
+    service,
+    phase,
+    endpoint,
+    nat,
+    member,
+    age,
+  } = TEXT.sessions.columns;
   const now = Date.parse(loadedAt.value);
   return (
     <Panel title={TEXT.sessions.title} id="sessions">
-      <form
-        class="search"
-        onSubmit={(event) => {
-          event.preventDefault();
-          search(event.currentTarget);
-        }}
-        onReset={() => {
-          query.value = {};
-          cursor.value = undefined;
-          void load();
-        }}
-      >
-        {FIELDS.map((name) => (
-          <label key={name}>
-            {TEXT.sessions.fields[name]}
-            <input
-              name={name}
-              autocomplete="off"
-              spellcheck={false}
-              {...((name === "natPort" || name === "clientPort") && { inputMode: "numeric" })}
-            />
-          </label>
-        ))}
-        <Choice name="phase" options={PHASES} />
-        <Choice name="owner" options={picture.members.map(({ name }) => name)} />
-        <span class="buttons">
-          <button type="submit" class="primary">
-            {TEXT.sessions.search}
-          </button>{" "}
-          <button type="reset">{TEXT.sessions.clear}</button>
-        </span>
-      </form>
+      <Search owners={picture.members.map(({ name }) => name)} />
       <p role="alert" class="refused">
         {failure.value}
       </p>
@@ -116,23 +154,11 @@ export function Sessions({ picture }: { picture: ClusterPicture }) {
       {page.value !== undefined && page.value.items.length > 0 && (
         <Table
           label={TEXT.sessions.title}
-          head={[address, port, service, phase, endpoint, nat, member, age]}
-          numbers={[1, 5, 7]}
+          head={[address, port, protocol, service, phase, endpoint, nat, member, age]}
+          numbers={[1, 6, 8]}
         >
           {page.value.items.map((each) => (
-            <tr key={each.id}>
-              <th scope="row">
-                <a href={`#/sessions/${each.id}`}>{each.clients[0] ?? each.id}</a>{" "}
-                {each.clients.length > 1 && <small>{TEXT.sessions.more(each.clients.length - 1)}</small>}
-              </th>
-              <td class="number">{each.clientPort}</td>
-              <td>{each.serviceName === "" ? each.service : each.serviceName}</td>
-              <td>{each.phase}</td>
-              <td>{each.endpoint ?? "–"}</td>
-              <td class="number">{each.natPort ?? "–"}</td>
-              <td>{each.member ?? "–"}</td>
-              <td class="number">{duration(now - Date.parse(each.createdAt))}</td>
-            </tr>
+            <Row key={each.id} session={each} now={now} />
           ))}
         </Table>
       )}
