@@ -120,7 +120,10 @@ function describeProtocols(open: () => Gateways): void {
 
   test("Gateway: a port that somebody else has is not available, and nobody's service is touched", async () => {
     const gateways = open();
-    gateways.world.members[0]?.node.registry.create({
+    const registry = gateways.world.members[0]?.node.registry as unknown as {
+      create: (spec: object) => unknown;
+    };
+    const byHand = {
       name: "by hand",
       protocol: "sctp",
       vips: ["203.0.113.1"],
@@ -131,7 +134,14 @@ function describeProtocols(open: () => Gateways): void {
       restartNewAddresses: "abort",
       clientPrefixes: [],
       withdrawWhenDown: false,
-    });
+    };
+    // Just before the controller's own, so that it cannot have known.
+    const { create } = registry;
+    registry.create = (spec) => {
+      registry.create = create;
+      create.call(registry, byHand);
+      return create.call(registry, spec);
+    };
     await gateways.open([N2, { ...N2, name: "x2", port: 36422 }], {
       addresses: [{ type: "IPAddress", value: "203.0.113.1" }],
     });

@@ -7,7 +7,7 @@ import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts
 import type { Connection } from "../../packages/kubernetes/src/client/connection.ts";
 import { Controller, type ControllerOptions } from "../../packages/kubernetes/src/controller/controller.ts";
 import { Events } from "../../packages/kubernetes/src/events.ts";
-import { GATEWAY_RESOURCES } from "../../packages/kubernetes/src/gateway/objects.ts";
+import { DEFINITIONS, GATEWAY_RESOURCES } from "../../packages/kubernetes/src/gateway/objects.ts";
 import {
   ENDPOINT_SLICES,
   type EndpointSlice,
@@ -28,7 +28,16 @@ import { createLocalConfigurationStore } from "../../packages/node/src/services/
 
 export const CLASS = "holdfast.io/holdfast";
 export const NAMESPACE = "default";
-export const RESOURCES = [SERVICES, ENDPOINT_SLICES, PODS, EVENTS, LEASES, VIP_POOLS, ...GATEWAY_RESOURCES];
+export const RESOURCES = [
+  SERVICES,
+  ENDPOINT_SLICES,
+  PODS,
+  EVENTS,
+  LEASES,
+  VIP_POOLS,
+  DEFINITIONS,
+  ...GATEWAY_RESOURCES,
+];
 
 /** For controllers of tests: they look more often. */
 export const TIMES: ControllerOptions["times"] = {

@@ -7,7 +7,10 @@ export const OUR_GROUP = "holdfast.io";
 
 export interface GatewayClass extends KubernetesObject {
   readonly spec?: { readonly controllerName?: string; readonly parametersRef?: unknown };
-  readonly status?: { readonly conditions?: readonly Condition[] };
+  readonly status?: {
+    readonly conditions?: readonly Condition[];
+    readonly supportedFeatures?: readonly { readonly name: string }[];
+  };
 }
 
 export interface LabelSelector {
@@ -127,6 +130,15 @@ export const NAMESPACES: Resource = {
   version: "v1",
   plural: "namespaces",
   kind: "Namespace",
+  isNamespaced: false,
+};
+
+/** Of which one is read: it says which version of the Gateway API is installed. */
+export const DEFINITIONS: Resource = {
+  group: "apiextensions.k8s.io",
+  version: "v1",
+  plural: "customresourcedefinitions",
+  kind: "CustomResourceDefinition",
   isNamespaced: false,
 };
 

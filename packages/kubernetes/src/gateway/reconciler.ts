@@ -18,9 +18,9 @@ import type { PortState } from "../services/status.ts";
 import { unprovenOf } from "../services/unproven.ts";
 import { type Attachment, attachmentsOf, byAge, type KnownRoute, no, type Verdict } from "./attachment.ts";
 import { type Backends, backendsOf, withShares } from "./backends.ts";
+import { GatewayClasses } from "./classes.ts";
 import type { GatewayCopies } from "./copies.ts";
 import {
-  GATEWAY_CLASSES,
   GATEWAYS,
   type Gateway,
   type GatewayAddress,
@@ -30,7 +30,7 @@ import {
   type Listener,
   objectKeyOf,
 } from "./objects.ts";
-import { classStatusOf, gatewayStatusOf, isConflicted, type ParentFacts, routeStatusOf } from "./status.ts";
+import { gatewayStatusOf, isConflicted, type ParentFacts, routeStatusOf } from "./status.ts";
 import { GatewayWriter } from "./writer.ts";
 
 export interface GatewayParts {
@@ -64,12 +64,14 @@ interface Routes {
 export class GatewayReconciler {
   readonly #parts: GatewayParts;
   readonly #writer: GatewayWriter;
+  readonly #classes: GatewayClasses;
   readonly #told: Told;
   #services: ReadonlySet<string> = new Set();
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
     this.#writer = new GatewayWriter(parts.client, finalizerOf(parts.cluster));
+    this.#classes = new GatewayClasses(parts.client, this.#writer);
     this.#told = new Told(parts.events);
   }
 
@@ -112,11 +114,6 @@ export class GatewayReconciler {
         failures.push(error);
       }
     };
-    for (const each of gateways.classes.objects.values())
-      if (this.#isOurs(each.spec?.controllerName))
-        await attempt(() =>
-          this.#writer.status(GATEWAY_CLASSES, each, classStatusOf(each, this.#parts.wallMs())),
-        );
     const routes = this.#routes();
     for (const gateway of gateways.gateways.objects.values()) {
       const controllerName = this.#controllerOf(gateway);
@@ -138,6 +135,11 @@ export class GatewayReconciler {
           ),
         );
     }
+    for (const each of gateways.classes.objects.values())
+      if (this.#isOurs(each.spec?.controllerName))
+        await attempt(() =>
+          this.#classes.keep(each, gateways.gateways.objects.values(), this.#parts.wallMs()),
+        );
     if (failures.length > 0) throw failures[0];
   }
 

@@ -5,7 +5,6 @@ import { conditionsOf } from "../services/status.ts";
 import { ACCEPTED, type Attachment, kindsOf, no, type Verdict } from "./attachment.ts";
 import {
   type Gateway,
-  type GatewayClass,
   LISTENER_PROTOCOLS,
   type Listener,
   type ListenerStatus,
@@ -20,17 +19,6 @@ const PROGRAMMED: Verdict = { status: "True", reason: "Programmed", message: "Th
 const GATEWAY_CONDITIONS = ["Accepted", "Programmed"];
 const LISTENER_CONDITIONS = ["Accepted", "Programmed", "ResolvedRefs", "Conflicted"];
 const ROUTE_CONDITIONS = ["Accepted", "ResolvedRefs"];
-
-export function classStatusOf({ metadata, spec, status }: GatewayClass, nowMs: number) {
-  const accepted =
-    spec?.parametersRef === undefined
-      ? ACCEPTED
-      : no("InvalidParameters", "There are no parameters: leave parametersRef out.");
-  const wanted: Wanted[] = [{ type: "Accepted", ...accepted }];
-  return {
-    conditions: conditionsOf(status?.conditions ?? [], wanted, ["Accepted"], metadata.generation, nowMs),
-  };
-}
 
 export interface GatewayFacts {
   readonly gateway: Gateway;

@@ -53,6 +53,30 @@ export class GatewayWriter {
     }
   }
 
+  /** With the finalizer or without it, as it is wanted; undefined: it is gone. */
+  async finalize<T extends KubernetesObject>(
+    resource: Resource,
+    object: T,
+    finalizer: string,
+    isWanted: boolean,
+  ): Promise<T | undefined> {
+    const { name, namespace, resourceVersion, finalizers = [], deletionTimestamp } = object.metadata;
+    // To what goes nothing is added.
+    if (finalizers.includes(finalizer) === isWanted || (isWanted && deletionTimestamp !== undefined))
+      return object;
+    const others = finalizers.filter((each) => each !== finalizer);
+    const change = {
+      metadata: { resourceVersion, finalizers: isWanted ? [...others, finalizer] : others },
+    };
+    try {
+      const kept = await this.#client.patch<T>(resource, { namespace, name }, change);
+      return deletionTimestamp !== undefined && others.length === 0 ? undefined : kept;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
   /** If it says something else. */
   async status(
     resource: Resource,
