@@ -54,7 +54,8 @@ export async function startNginx(
     .join("\n");
   writeFileSync(
     join(home, "nginx.conf"),
-    `daemon off; worker_processes 1; user root; pid ${join(home, "pid")}; error_log stderr warn;
+    // One process: workers would outlive a master that is killed with the lab.
+    `daemon off; master_process off; user root; pid ${join(home, "pid")}; error_log stderr warn;
      events { worker_connections 2048; }
      http { access_log off; keepalive_requests 1000000; ${temporary}
        server { listen ${NGINX_PORT}; listen [::]:${NGINX_PORT}; root ${root}; } }\n`,
