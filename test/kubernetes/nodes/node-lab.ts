@@ -1,6 +1,7 @@
 // Nodes of a Kubernetes as network namespaces: members in their network, or the agent; pods beside them as a
 // bridge CNI or Calico plugs them in, masqueraded as CNIs do; a client on two path networks that are the
 // nodes' own. VIPs are in them.
+import type { ChildProcess } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -90,6 +91,7 @@ export class NodeLab {
   readonly pods: Pod[] = [];
   readonly client: Host;
   readonly #options: NodeLabOptions;
+  #agent: ChildProcess | undefined;
   #clientPort = 36_412;
   #podCount = 0;
 
@@ -274,7 +276,7 @@ export class NodeLab {
   }
 
   /** The agent on a node without a member. */
-  startAgent(node: Node): { readonly kill: (signal: NodeJS.Signals) => void } {
+  startAgent(node: Node): void {
     const words = this.members.flatMap(({ socket }) => ["--member", `unix:${socket}`]);
     const args = [
       "--disable-warning=ExperimentalWarning",
@@ -284,8 +286,17 @@ export class NodeLab {
       "200",
       ...words,
     ];
-    const child = node.host.spawn(process.execPath, args, { stdio: "ignore" });
-    return { kill: (signal) => void child.kill(signal) };
+    this.#agent = node.host.spawn(process.execPath, args, { stdio: "ignore" });
+  }
+
+  /** As the kernel kills: SIGKILL. Resolves when it is gone. */
+  async killAgent(): Promise<void> {
+    const agent = this.#agent;
+    if (agent === undefined || agent.exitCode !== null || agent.signalCode !== null)
+      throw new Error("there is no agent");
+    const ended = new Promise<void>((resolve) => agent.once("exit", () => resolve()));
+    agent.kill("SIGKILL");
+    await ended;
   }
 
   agentOnce(node: Node, ...words: readonly string[]): void {

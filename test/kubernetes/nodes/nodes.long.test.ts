@@ -105,7 +105,7 @@ function madeOn({ host }: Node): string[] {
   return [
     ...has("ip", "link", "show").matchAll(/\bhf[01]\b/g),
     ...has("ip", "rule", "show").matchAll(/^13[12]:.*$/gm),
-    ...has("nft", "list", "tables").matchAll(/holdfast_hf/g),
+    ...has("nft", "list", "tables").matchAll(/holdfast_(?:hf|agent)/g),
   ].map(([text]) => text);
 }
 
@@ -244,6 +244,21 @@ suite("on the nodes", () => {
       nodes.agentOnce(node, "--remove");
       await prepared(nodes);
       await alive(client);
+      // Killed as a machine out of memory kills: what it made stays whole, and the next one takes it up.
+      const tableOf = () => node.host.run("nft", ["list", "chain", "ip", "holdfast_agent", "postrouting"]);
+      const before = tableOf();
+      await nodes.killAgent();
+      await alive(client);
+      assert.equal(tableOf(), before);
+      await prepared(nodes);
+      nodes.startAgent(node);
+      await alive(client);
+      assert.equal(tableOf(), before);
+      await prepared(nodes);
+      // Killed again, and taken away by a node's owner: nothing is left.
+      await nodes.killAgent();
+      nodes.agentOnce(node, "--remove");
+      assert.deepEqual(madeOn(node), []);
     });
   });
 });
