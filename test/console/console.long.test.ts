@@ -172,6 +172,42 @@ test("a partition is shown; sessions are searched and looked into; a phone's wid
     const [service] = (await pictureAt(rig, 0)).services;
     assert.equal(await rows.count(), service?.sessions);
     const first = (await rows.first().locator("a").textContent()) ?? "";
+    // Another protocol on the same addresses and the same port is another service.
+    const made = await fetch(`${rig.origins[1]}/v1/services`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${OPERATE}`, "content-type": "application/json" },
+      body: JSON.stringify({
+        name: "same-port",
+        protocol: "tcp",
+        vips: service?.vips,
+        port: service?.port,
+        endpoints: (service?.endpoints ?? []).map(({ endpoint }) => {
+          const [address, port] = endpoint.split(":");
+          return { address, port: Number(port) };
+        }),
+      }),
+    });
+    assert.equal(made.status, 201, await made.text());
+    await page.goto(`${rig.origins[0]}/console/#/`);
+    const tags = page.locator("#services .service h3 .tag");
+    await until("both services to be there", async () => (await tags.allTextContents()).length === 2);
+    assert.deepEqual((await tags.allTextContents()).sort(), ["SCTP", "TCP"]);
+    await page.goto(`${rig.origins[0]}/console/#/sessions`);
+    await page.goto(`${rig.origins[0]}/console/#/`);
+    const [used] = (service?.endpoints ?? []).filter(({ sessions }) => sessions > 0);
+    assert.ok(used);
+    await page.getByRole("link", { name: `${used.sessions} sessions of ${used.endpoint}` }).click();
+    await until("that endpoint's to be there", async () => (await rows.count()) === used.sessions);
+    assert.equal(await page.getByLabel("Endpoint").inputValue(), used.endpoint);
+    await page.getByRole("button", { name: "Clear" }).click();
+    await until("all to be there", async () => (await rows.count()) === service?.sessions);
+    await page.getByLabel("Protocol").selectOption("tcp");
+    await page.getByRole("button", { name: "Search" }).click();
+    await page.getByText("No session is like that.").waitFor();
+    await page.getByLabel("Protocol").selectOption("sctp");
+    await page.getByLabel("Service").selectOption(service?.id ?? "");
+    await page.getByRole("button", { name: "Search" }).click();
+    await until("all to be there again", async () => (await rows.count()) === service?.sessions);
     await page.getByLabel("Client address").fill(first);
     await page.getByRole("button", { name: "Search" }).click();
     await until("only its sessions to be there", async () => (await rows.count()) === 2);
@@ -286,6 +322,16 @@ test("by keyboard alone: pin, unpin, drain, replay, end a session; dark as well 
     await page.keyboard.press("Enter");
     await page.locator("#matrix tbody tr").first().waitFor();
     await assertAccessible(page, "a dark session");
+    await tabTo(page, /^Write a trace$/);
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Writing: stop and save" }).waitFor();
+    const saved = page.waitForEvent("download");
+    await page.keyboard.press("Enter");
+    const download = await saved;
+    assert.equal(download.suggestedFilename(), `${href.split("/").at(-1)}.pcapng`);
+    // The section header block's type: pcapng, section 4.1.
+    assert.equal(readFileSync(await download.path()).readUInt32BE(0), 0x0a0d0d0a);
+    await page.getByRole("button", { name: "Write a trace" }).waitFor();
     await tabTo(page, /^End it…/);
     await page.keyboard.press("Enter");
     await doIt(page, /1 session ends/);

@@ -107,7 +107,7 @@ async function acts(page: Page, camera: Camera): Promise<void> {
   await page.getByRole("button", { name: `Undrain… ${endpoint}` }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Do it" }).click();
   await page.locator(`[data-endpoint="${endpoint}"][data-state="active"]`).waitFor();
-  await page.getByRole("link", { name: "Sessions" }).click();
+  await page.getByRole("link", { name: "Sessions", exact: true }).click();
   const several = page.locator("#sessions tbody tr").filter({ hasText: "+2" }).first();
   await several.locator("a").click();
   await until("its packets to be counted", async () => (await page.locator("#matrix small").count()) > 3);

@@ -74,6 +74,21 @@ test("nothing covers anything, all stands inside, and only so many endpoints are
   }
 });
 
+test("of more endpoints than are drawn those in trouble are, and the rest are counted", () => {
+  const many = service(40);
+  const last = many.endpoints.length - 1;
+  const endpoints = many.endpoints.map((each, n) => ({
+    ...each,
+    health: n === last ? ("down" as const) : ("up" as const),
+    state: n === last - 1 ? ("drain" as const) : ("active" as const),
+  }));
+  const drawing = draw({ members: [member("m1")], vips: [], services: [{ ...many, endpoints }] });
+  const ids = drawing.endpoints.map(({ id }) => id);
+  assert.deepEqual(ids.slice(-2), ["192.0.2.38:1", "192.0.2.39:1"]);
+  assert.equal(drawing.leftOut, 40 - ENDPOINT_DRAWN_MAX);
+  assert.equal(draw({ members: [], vips: [], services: [service(2)] }).leftOut, 0);
+});
+
 test("a link is broken where the interface is down, the member dead, or the endpoint down", () => {
   const members = [member("m1"), member("m2", "dead")];
   const { links, networks } = draw({ members, vips: [], services: [service(2)] });

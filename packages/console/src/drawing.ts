@@ -24,6 +24,8 @@ export interface Drawing {
   readonly members: readonly Box[];
   readonly endpoints: readonly (Box & { readonly service: string })[];
   readonly links: readonly Link[];
+  /** Endpoints that are not drawn. */
+  readonly leftOut: number;
 }
 
 const WIDTH = 960;
@@ -31,7 +33,7 @@ const MEMBER = { x: 340, width: 240, head: 46, vip: 22, gap: 18 };
 const NETWORK = { width: 120, height: 34, gap: 14 };
 const ENDPOINT = { x: 770, width: 186, height: 36, gap: 10 };
 const CORE_X = 640;
-/** More would be a wall; the table has them all. */
+/** More would be a wall; the table has them all. Those in trouble come first. */
 export const ENDPOINT_DRAWN_MAX = 12;
 
 type Picture = Pick<ClusterPicture, "members" | "vips" | "services">;
@@ -45,9 +47,7 @@ export function draw(picture: Picture): Drawing {
     y += height + MEMBER.gap;
     return box;
   });
-  const drawn = picture.services
-    .flatMap((service) => service.endpoints.map(({ endpoint }) => ({ endpoint, service: service.id })))
-    .slice(0, ENDPOINT_DRAWN_MAX);
+  const drawn = drawnEndpoints(picture);
   const height = Math.max(
     y,
     drawn.length * (ENDPOINT.height + ENDPOINT.gap) + 20,
@@ -77,7 +77,21 @@ export function draw(picture: Picture): Drawing {
     members,
     endpoints,
     links: linksOf(picture, { networks, members, endpoints }),
+    leftOut: picture.services.reduce((sum, each) => sum + each.endpoints.length, 0) - drawn.length,
   };
+}
+
+/** In the order of the services. */
+function drawnEndpoints({ services }: Picture): { endpoint: string; service: string }[] {
+  const all = services.flatMap(({ id, endpoints }) =>
+    endpoints.map(({ endpoint, health, state }) => ({
+      ...{ endpoint, service: id },
+      rank: health === "down" ? 0 : state === "active" ? 2 : 1,
+    })),
+  );
+  if (all.length <= ENDPOINT_DRAWN_MAX) return all;
+  const first = new Set([...all].sort((a, b) => a.rank - b.rank).slice(0, ENDPOINT_DRAWN_MAX));
+  return all.filter((each) => first.has(each));
 }
 
 function networksOf({ members }: Picture, wanted: string): string[] {

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ClusterPicture } from "@holdfast/api";
-import { drainEndpointEffects, drainMemberEffects, pinEffects } from "./effects.ts";
+import {
+  drainEndpointEffects,
+  drainMemberEffects,
+  endSessionEffects,
+  pinEffects,
+  undrainEndpointEffects,
+  undrainMemberEffects,
+} from "./effects.ts";
 
 const member = (name: string, change: object = {}) => ({
   ...{ name, number: 0, zone: "", self: false, phase: "alive" as const, ready: true, draining: false },
@@ -46,6 +53,33 @@ test("a drain says which VIPs go to whom, past members that cannot take them", (
   const alone = { ...PICTURE, members: [member("m1")] };
   assert.match(drainMemberEffects(alone, "m1")[0] ?? "", /stays with m1: nobody else can take it/);
   assert.match(drainMemberEffects(PICTURE, "m2")[0] ?? "", /owns no VIP now/);
+});
+
+test("every act says how many sessions it touches, each service's once", () => {
+  const both = {
+    ...PICTURE,
+    vips: [vip("203.0.113.1", "m1", "m3"), vip("203.0.113.2", "m1", "m3")],
+  };
+  assert.match(drainMemberEffects(both, "m1").at(-1) ?? "", /^1,200 sessions in all, and none ends/);
+  assert.match(undrainMemberEffects(PICTURE, "m2").join(" "), /of 1,200 sessions in all; none ends/);
+  assert.match(pinEffects(PICTURE, "203.0.113.1", "m2").join(" "), /then 1,200 sessions follow it/);
+  assert.deepEqual(undrainEndpointEffects(PICTURE, "s", "b:1"), [
+    "New associations, and clients that restart, may go to b:1 again.",
+    "1,200 sessions of the service stay where they are; none ends.",
+  ]);
+});
+
+test("what ends, and what begins anew, is called as its protocol calls it", () => {
+  const [service] = PICTURE.services;
+  assert.ok(service);
+  const tcp = { ...PICTURE, services: [{ ...service, protocol: "tcp" as const }] };
+  assert.equal(drainEndpointEffects(tcp, "s", "a:1")[1], "New connections go to b:1.");
+  assert.match(endSessionEffects("tcp", "192.0.2.1", "a:1")[0] ?? "", /told with a RST/);
+  assert.match(endSessionEffects("udp", "192.0.2.1", "a:1")[0] ?? "", /are told nothing/);
+  assert.match(
+    endSessionEffects("sctp", "192.0.2.1", undefined)[0] ?? "",
+    /the endpoint are told with an ABORT/,
+  );
 });
 
 test("a pin says whether anything moves", () => {

@@ -37,6 +37,11 @@ export function percent(share: number): string {
   return share === 0 ? "0 %" : share < 0.001 ? "< 0.1 %" : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 }
 
+/** `undefined`: of a member whose version knew one protocol only. */
+export function protocolWords(protocol: string | undefined): string {
+  return (protocol ?? "sctp").toUpperCase();
+}
+
 /** Of an RFC 3339 time in UTC, in the reader's own zone. */
 export function clock(at: string, withMs = false): string {
   const date = new Date(at);

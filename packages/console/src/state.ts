@@ -4,6 +4,7 @@ import type { ClusterPicture, NodeEvent, TakeOver } from "@holdfast/api";
 import { type ApiClient, ApiError, createClient } from "@holdfast/api/client";
 import { computed, signal } from "@preact/signals";
 import { MemberChoice } from "./members.ts";
+import { isSearch } from "./places.ts";
 import { rising, type Sample, sampleOf } from "./rates.ts";
 
 /** Between an answer and the next question. Together with what a member may keep an answer (300 ms): below a second. */
@@ -35,6 +36,8 @@ export const curve = signal<{ at: number[]; sessions: number[]; drops: (number |
   drops: [],
 });
 export const route = signal(location.hash);
+/** Where the reader was among the sessions. */
+export const lastSearch = signal(isSearch(location.hash) ? location.hash : "#/sessions");
 export const knownCount = signal(1);
 /** The member that told first; another one tells once it is gone. */
 export const firstMember = signal("");
@@ -199,6 +202,7 @@ export async function refreshTakeOvers(): Promise<void> {
 export function start(): void {
   addEventListener("hashchange", () => {
     route.value = location.hash;
+    if (isSearch(location.hash)) lastSearch.value = location.hash;
   });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) askNow();

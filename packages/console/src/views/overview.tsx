@@ -71,6 +71,7 @@ function Facts({ picture }: { picture: ClusterPicture }) {
   const ready = members.filter((m) => m.ready && m.phase === "alive").length;
   const endpoints = services.flatMap((service) => service.endpoints);
   const up = endpoints.filter(({ health }) => health !== "down").length;
+  const unknown = endpoints.filter(({ health }) => health === "unknown").length;
   const lags = members.flatMap(
     ({ report }) => report?.peers.filter((p) => p.connected && p.queue > 0).map((p) => p.lagMs) ?? [],
   );
@@ -83,7 +84,11 @@ function Facts({ picture }: { picture: ClusterPicture }) {
     <dl class="facts">
       <Fact title={TEXT.facts.served} {...of(owned, vips.length)} />
       <Fact title={TEXT.facts.members} {...of(ready, members.length)} />
-      <Fact title={TEXT.facts.endpoints} {...of(up, endpoints.length)} />
+      <Fact
+        title={TEXT.facts.endpoints}
+        {...of(up, endpoints.length)}
+        {...(unknown > 0 && { detail: TEXT.facts.unknown(unknown) })}
+      />
       <Fact
         title={TEXT.facts.replication}
         value={lags.length === 0 ? TEXT.facts.inSync : milliseconds(Math.max(...lags))}

@@ -2,8 +2,9 @@
 import type { ClusterPicture, ClusterService } from "@holdfast/api";
 import { ActButton } from "../acts.tsx";
 import { drainEndpointEffects, undrainEndpointEffects } from "../effects.ts";
-import { percent, short } from "../format.ts";
+import { percent, protocolWords, short } from "../format.ts";
 import { Panel, Share, State, Table, type Tone } from "../parts.tsx";
+import { sessionsAt } from "../places.ts";
 import { TEXT } from "../text.ts";
 
 type Endpoint = ClusterService["endpoints"][number];
@@ -19,9 +20,12 @@ export function Services({ picture }: { picture: ClusterPicture }) {
         <div class="service" key={service.id}>
           <h3>
             {service.name === "" ? service.id : service.name}{" "}
+            <span class="tag">{protocolWords(service.protocol)}</span>{" "}
             <small>
-              {service.vips.join(", ")} : {service.port} · {service.selection} · {short(service.sessions)}{" "}
-              {TEXT.services.sessions.toLowerCase()}
+              {service.vips.join(", ")} : {service.port} · {service.selection} ·{" "}
+              <a href={sessionsAt({ service: service.id })}>
+                {short(service.sessions)} {TEXT.services.sessions.toLowerCase()}
+              </a>
             </small>
             {service.refused !== undefined && (
               <State tone="bad">
@@ -59,7 +63,13 @@ function EndpointRow(props: { each: Endpoint; service: ClusterService; picture: 
         {reason !== undefined && reason !== "" && <small>{reason}</small>}
       </td>
       <td class="number">
-        {short(sessions)} <small>{percent(part)}</small>
+        <a
+          href={sessionsAt({ service: service.id, endpoint })}
+          aria-label={TEXT.sessions.of(short(sessions), endpoint)}
+        >
+          {short(sessions)}
+        </a>{" "}
+        <small>{percent(part)}</small>
       </td>
       <td>
         <Share value={natPortShare} text={percent(natPortShare)} />

@@ -5,9 +5,9 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ActButton } from "../acts.tsx";
 import { endSessionEffects } from "../effects.ts";
-import { clock, day, milliseconds, short } from "../format.ts";
+import { clock, day, milliseconds, protocolWords, short } from "../format.ts";
 import { Panel, State, Table } from "../parts.tsx";
-import { client, mayOperate } from "../state.ts";
+import { client, lastSearch, mayOperate } from "../state.ts";
 import { TEXT } from "../text.ts";
 
 const PERIOD_MS = 1_000;
@@ -20,6 +20,7 @@ function useSession(id: string): void {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let ended = false;
     detail.value = undefined;
+    failure.value = "";
     const look = async () => {
       try {
         const found = await client().getSession(id);
@@ -47,7 +48,7 @@ export function Session({ id }: { id: string }) {
   return (
     <>
       <p>
-        <a href="#/sessions">← {TEXT.session.back}</a>
+        <a href={lastSearch.value}>← {TEXT.session.back}</a>
       </p>
       <p role="alert" class="refused">
         {failure.value}
@@ -56,7 +57,7 @@ export function Session({ id }: { id: string }) {
         <div class={failure.value === "" ? "" : "old"}>
           <Head session={session} />
           {isUnderstood(session) && <Matrix session={session} />}
-          {isUnderstood(session) && <Generations session={session} />}
+          {session.generations.length > 0 && <Generations session={session} />}
           <div class="columns">
             <Replicas session={session} />
             <History session={session} />
@@ -70,30 +71,62 @@ export function Session({ id }: { id: string }) {
 /** Members of releases before the field understand what they show. */
 const isUnderstood = (session: SessionDetail) => session.bodyUnderstood !== false;
 
-const tracing = signal(false);
+/** The trace that is being written. */
+const tracing = signal<AbortController | undefined>(undefined);
+/** A browser may read what a link points to a moment after the click. */
+const LINK_KEPT_MS = 60_000;
+
+/** All that came until the end, or until it was stopped. */
+async function readAll(
+  stream: ReadableStream<Uint8Array>,
+  stop: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>[]> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return parts;
+      parts.push(value as Uint8Array<ArrayBuffer>);
+    }
+  } catch (error) {
+    if (stop.aborted) return parts;
+    throw error;
+  }
+}
 
 /** Punted and dropped packets of this session, as a file of the browser's. */
 async function writeTrace(session: string): Promise<void> {
-  tracing.value = true;
+  const stop = new AbortController();
+  tracing.value = stop;
   try {
-    const stream = await client().trace({ session, seconds: TRACE_S });
+    const stream = await client().trace({ session, seconds: TRACE_S, signal: stop.signal });
+    const parts = await readAll(stream, stop.signal);
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(await new Response(stream).blob());
+    link.href = URL.createObjectURL(new Blob(parts, { type: "application/octet-stream" }));
     link.download = `${session}.pcapng`;
     link.click();
-    URL.revokeObjectURL(link.href);
+    setTimeout(() => URL.revokeObjectURL(link.href), LINK_KEPT_MS);
   } catch (error) {
     failure.value = String((error as Error).message);
   } finally {
-    tracing.value = false;
+    tracing.value = undefined;
   }
 }
+
+const TONES: Readonly<Partial<Record<SessionDetail["phase"], "good" | "idle">>> = {
+  established: "good",
+  closed: "idle",
+};
 
 function Head({ session }: { session: SessionDetail }) {
   return (
     <Panel title={`${TEXT.session.title} ${session.id}`} id="session">
       <p>
-        <State tone={session.phase === "established" ? "good" : "warn"}>{session.phase}</State> ·{" "}
+        <State tone={TONES[session.phase] ?? "warn"}>{session.phase}</State>{" "}
+        <span class="tag">{protocolWords(session.protocol)}</span>{" "}
+        {session.pending && <span class="tag">{TEXT.sessions.pending}</span>}{" "}
+        {session.ended !== undefined && <span class="tag">{session.ended}</span>} ·{" "}
         {session.serviceName === "" ? session.service : session.serviceName} · {session.clients[0]}:
         {session.clientPort} → {session.endpoint ?? "–"} · NAT {session.natPort ?? "–"} ·{" "}
         {session.member ?? "–"} · {day(session.createdAt)}
@@ -111,7 +144,7 @@ function Acts({ session }: { session: SessionDetail }) {
         name={session.id}
         act={() => ({
           title: TEXT.acts.end,
-          effects: () => endSessionEffects(session.clients[0] ?? "", session.endpoint),
+          effects: () => endSessionEffects(session.protocol, session.clients[0] ?? "", session.endpoint),
           run: (api) => api.removeSession(session.id),
         })}
       />{" "}
@@ -119,10 +152,10 @@ function Acts({ session }: { session: SessionDetail }) {
         <button
           type="button"
           class="small"
-          disabled={tracing.value}
-          onClick={() => void writeTrace(session.id)}
+          title={TEXT.session.traceNote}
+          onClick={() => (tracing.value === undefined ? void writeTrace(session.id) : tracing.value.abort())}
         >
-          {tracing.value ? TEXT.session.tracing : TEXT.session.trace}
+          {tracing.value === undefined ? TEXT.session.trace : TEXT.session.tracing}
         </button>
       )}
     </>
@@ -131,7 +164,11 @@ function Acts({ session }: { session: SessionDetail }) {
 
 function Matrix({ session }: { session: SessionDetail }) {
   return (
-    <Panel title={TEXT.session.matrix} id="matrix" hint={TEXT.session.matrixHint}>
+    <Panel
+      title={TEXT.session.matrix}
+      id="matrix"
+      hint={session.protocol === "sctp" ? TEXT.session.matrixHint : TEXT.session.matrixHintPlain}
+    >
       <Table
         label={TEXT.session.matrix}
         head={[TEXT.sessions.fields.client, ...session.paths.map(({ vip }) => vip)]}

@@ -1,70 +1,134 @@
 // Sessions: searched and paged by the server.
 
-import type { ClusterPicture, SessionPage, SessionSummary } from "@holdfast/api";
+import type { ClusterPicture, SessionPage } from "@holdfast/api";
 import { ApiError } from "@holdfast/api/client";
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { clock, duration } from "../format.ts";
+import { clock, duration, protocolWords } from "../format.ts";
 import { Panel, Table } from "../parts.tsx";
 import { PHASES, type PhaseName, PROTOCOLS, type ProtocolName } from "../phases.ts";
-import { client } from "../state.ts";
+import { sessionsAt } from "../places.ts";
+import { client, route } from "../state.ts";
 import { TEXT } from "../text.ts";
 
 const PAGE_COUNT = 50;
 type Field = keyof typeof TEXT.sessions.fields;
 const FIELDS: readonly Field[] = ["client", "clientPort", "vip", "endpoint", "natPort", "tag"];
 
-const query = signal<Partial<Record<Field, string>>>({});
+const NAMES = [...FIELDS, "protocol", "service", "phase", "owner"] as const satisfies readonly Field[];
+type Query = Partial<Record<Field, string>>;
+
 const cursor = signal<string | undefined>(undefined);
 const page = signal<SessionPage | undefined>(undefined);
 const failure = signal("");
+const searching = signal(false);
 /** When the page of sessions was told, RFC 3339: it does not change by itself. */
 const loadedAt = signal("");
+let loadCount = 0;
+/** The search that the cursor is of. */
+let pagedAt = "";
+
+/** What the page's address asks for. */
+function queryOf(at: string): Query {
+  const asked = new URLSearchParams(at.split("?")[1] ?? "");
+  return Object.fromEntries(NAMES.flatMap((name) => (asked.get(name) ? [[name, asked.get(name)]] : [])));
+}
 
 async function load(): Promise<void> {
+  const { natPort, clientPort, phase, protocol, ...texts } = queryOf(route.value);
+  const own = ++loadCount;
   failure.value = "";
-  const { natPort, clientPort, phase, protocol, ...texts } = query.value;
+  searching.value = true;
+  let found: SessionPage | undefined;
+  let refused = "";
   try {
-    page.value = await client().listSessions({
+    found = await client().listSessions({
       ...texts,
       limit: PAGE_COUNT,
       ...(natPort !== undefined && { natPort: Number(natPort) }),
       ...(clientPort !== undefined && { clientPort: Number(clientPort) }),
-      ...(phase !== undefined && { phase: phase as PhaseName }),
       ...(protocol !== undefined && { protocol: protocol as ProtocolName }),
+      ...(phase !== undefined && { phase: phase as PhaseName }),
       ...(cursor.value !== undefined && { cursor: cursor.value }),
     });
-    loadedAt.value = new Date().toISOString();
   } catch (error) {
-    page.value = undefined;
-    failure.value = error instanceof ApiError ? `${error.message} ${error.remedy}` : String(error);
+    refused = error instanceof ApiError ? `${error.message} ${error.remedy}` : String(error);
   }
+  // Of two searches the later one is shown, whichever was quicker.
+  if (own !== loadCount) return;
+  searching.value = false;
+  page.value = found;
+  failure.value = refused;
+  loadedAt.value = new Date().toISOString();
 }
 
 function search(form: HTMLFormElement): void {
-  const wanted: Partial<Record<Field, string>> = {};
+  const wanted: [string, string][] = [];
   for (const [name, value] of new FormData(form))
-    if (typeof value === "string" && value.trim() !== "") wanted[name as Field] = value.trim();
-  query.value = wanted;
-  cursor.value = undefined;
-  void load();
+    if (typeof value === "string" && value.trim() !== "") wanted.push([name, value.trim()]);
+  go(sessionsAt(Object.fromEntries(wanted)));
 }
 
-function Choice({ name, options }: { name: Field; options: readonly string[] }) {
+function go(at: string): void {
+  cursor.value = undefined;
+  if (location.hash === at) void load();
+  else location.hash = at;
+}
+
+/** Options are values, or values with words for them. */
+function Choice(props: {
+  name: Field;
+  chosen: string | undefined;
+  options: readonly (string | readonly [string, string])[];
+}) {
+  const { name, chosen, options } = props;
   return (
     <label>
       {TEXT.sessions.fields[name]}
       <select name={name}>
         <option value="">{TEXT.sessions.any}</option>
-        {options.map((option) => (
-          <option key={option}>{option}</option>
-        ))}
+        {options.map((option) => {
+          const [value, words] = typeof option === "string" ? [option, option] : option;
+          return (
+            <option key={value} value={value} selected={value === chosen}>
+              {words}
+            </option>
+          );
+        })}
       </select>
     </label>
   );
 }
 
-function Search({ owners }: { readonly owners: readonly string[] }) {
+/** Names of several services may be the same; ids are not. */
+function serviceOptions({ services }: ClusterPicture): (readonly [string, string])[] {
+  return services.map(({ id, name }) => [id, name === "" || name === id ? id : `${name}, ${id}`]);
+}
+
+function Row({ each, nowMs }: { each: SessionPage["items"][number]; nowMs: number }) {
+  return (
+    <tr data-protocol={each.protocol} data-phase={each.phase}>
+      <th scope="row">
+        <a href={`#/sessions/${each.id}`}>{each.clients[0] ?? each.id}</a>{" "}
+        {each.clients.length > 1 && <small>{TEXT.sessions.more(each.clients.length - 1)}</small>}
+      </th>
+      <td class="number">{each.clientPort}</td>
+      <td>{protocolWords(each.protocol)}</td>
+      <td>{each.serviceName === "" ? each.service : each.serviceName}</td>
+      <td>
+        {each.phase}
+        {each.pending && <small>{TEXT.sessions.pending}</small>}
+        {each.ended !== undefined && <small>{each.ended}</small>}
+      </td>
+      <td>{each.endpoint ?? "–"}</td>
+      <td class="number">{each.natPort ?? "–"}</td>
+      <td>{each.member ?? "–"}</td>
+      <td class="number">{duration(nowMs - Date.parse(each.createdAt))}</td>
+    </tr>
+  );
+}
+
+function SearchForm({ picture, query }: { picture: ClusterPicture; query: Query }) {
   return (
     <form
       class="search"
@@ -72,26 +136,28 @@ function Search({ owners }: { readonly owners: readonly string[] }) {
         event.preventDefault();
         search(event.currentTarget);
       }}
-      onReset={() => {
-        query.value = {};
-        cursor.value = undefined;
-        void load();
-      }}
+      onReset={() => go(sessionsAt({}))}
     >
       {FIELDS.map((name) => (
         <label key={name}>
           {TEXT.sessions.fields[name]}
           <input
             name={name}
+            defaultValue={query[name] ?? ""}
             autocomplete="off"
             spellcheck={false}
             {...((name === "natPort" || name === "clientPort") && { inputMode: "numeric" })}
           />
         </label>
       ))}
-      <Choice name="protocol" options={PROTOCOLS} />
-      <Choice name="phase" options={PHASES} />
-      <Choice name="owner" options={owners} />
+      <Choice
+        name="protocol"
+        chosen={query.protocol}
+        options={PROTOCOLS.map((each) => [each, protocolWords(each)])}
+      />
+      <Choice name="service" chosen={query.service} options={serviceOptions(picture)} />
+      <Choice name="phase" chosen={query.phase} options={PHASES} />
+      <Choice name="owner" chosen={query.owner} options={picture.members.map(({ name }) => name)} />
       <span class="buttons">
         <button type="submit" class="primary">
           {TEXT.sessions.search}
@@ -102,28 +168,14 @@ function Search({ owners }: { readonly owners: readonly string[] }) {
   );
 }
 
-function Row({ session, now }: { readonly session: SessionSummary; readonly now: number }) {
-  const { id, clients, clientPort, protocol, service, serviceName, phase } = session;
-  return (
-    <tr>
-      <th scope="row">
-        <a href={`#/sessions/${id}`}>{clients[0] ?? id}</a>{" "}
-        {clients.length > 1 && <small>{TEXT.sessions.more(clients.length - 1)}</small>}
-      </th>
-      <td class="number">{clientPort}</td>
-      <td>{protocol}</td>
-      <td>{serviceName === "" ? service : serviceName}</td>
-      <td>{phase}</td>
-      <td>{session.endpoint ?? "–"}</td>
-      <td class="number">{session.natPort ?? "–"}</td>
-      <td>{session.member ?? "–"}</td>
-      <td class="number">{duration(now - Date.parse(session.createdAt))}</td>
-    </tr>
-  );
-}
-
 export function Sessions({ picture }: { picture: ClusterPicture }) {
-  useEffect(() => void load(), []);
+  const asked = route.value;
+  useEffect(() => {
+    // Whoever comes back to a search is on the page of it where they were.
+    if (pagedAt !== asked) cursor.value = undefined;
+    pagedAt = asked;
+    void load();
+  }, [asked]);
   const {
     client: address,
     port,
@@ -138,11 +190,15 @@ export function Sessions({ picture }: { picture: ClusterPicture }) {
   const now = Date.parse(loadedAt.value);
   return (
     <Panel title={TEXT.sessions.title} id="sessions">
-      <Search owners={picture.members.map(({ name }) => name)} />
+      {/* A form of another search is another form: what stands in its fields is that search's. */}
+      <SearchForm key={asked} picture={picture} query={queryOf(asked)} />
       <p role="alert" class="refused">
         {failure.value}
       </p>
-      {page.value !== undefined && (
+      <p role="status" class="hint">
+        {searching.value && TEXT.sessions.searching}
+      </p>
+      {page.value !== undefined && !searching.value && (
         <p class="hint">
           {TEXT.sessions.asOf(clock(loadedAt.value))}{" "}
           <button type="button" class="small" onClick={() => void load()}>
@@ -158,7 +214,7 @@ export function Sessions({ picture }: { picture: ClusterPicture }) {
           numbers={[1, 6, 8]}
         >
           {page.value.items.map((each) => (
-            <Row key={each.id} session={each} now={now} />
+            <Row key={each.id} each={each} nowMs={now} />
           ))}
         </Table>
       )}

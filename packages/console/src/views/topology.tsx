@@ -45,6 +45,7 @@ export function Topology({ picture }: { picture: ClusterPicture }) {
           ))}
         </svg>
       </section>
+      {drawing.leftOut > 0 && <p class="hint">{TEXT.drawing.leftOut(drawing.leftOut)}</p>}
     </Panel>
   );
 }
