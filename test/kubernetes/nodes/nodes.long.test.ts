@@ -261,6 +261,50 @@ suite("on the nodes", () => {
       assert.deepEqual(madeOn(node), []);
     });
   });
+
+  test("without the members' loop pods are up, and unproven: a warning that goes when the loop comes", async () => {
+    const nodes = new NodeLab({ host: { loop: false } });
+    await story(nodes, async () => {
+      await Promise.all(nodes.members.map((member) => member.start()));
+      // The kernel of a member's node asks the network for the VIP, and the program takes the answer.
+      const pods = nodes.nodes.slice(0, 3).map((node) => nodes.pod(node));
+      for (const [index, pod] of pods.entries()) await nodes.serve(pod, SERVICE_PORT_FIRST + index);
+      await nodes.makeServices(
+        pods.map(({ address }, index) => ({ address, port: SERVICE_PORT_FIRST + index })),
+      );
+      const owners = await nodes.settled();
+      const said = async () => {
+        const { items } = (await nodes.members[0]?.get<{
+          items: { endpoints: { health: string; unproven?: { vip: string }[] }[] }[];
+        }>("/v1/services")) ?? { items: [] };
+        return items.flatMap(({ endpoints }) =>
+          endpoints.map(
+            ({ health, unproven = [] }) =>
+              `${health} ${unproven
+                .map(({ vip }) => vip)
+                .sort()
+                .join()}`,
+          ),
+        );
+      };
+      const { vips } = nodes.plan;
+      await until(
+        `every pod to be up, and unproven: ${[...owners]}`,
+        async () => (await said()).every((text) => text === `up ${[...vips].sort().join()}`),
+        60_000,
+      );
+      for (const member of nodes.members) {
+        rewrite(member, { host: { loop: true } });
+        assert.equal(await member.stop(), 0);
+        await member.start();
+      }
+      await until(
+        "every way to be proven",
+        async () => (await said()).every((text) => text === "up "),
+        60_000,
+      );
+    });
+  });
 });
 
 /** Sections of a member's configuration, merged over what it has, for its next start. */
