@@ -45,8 +45,6 @@ test("a service of the file gets its defaults", () => {
     natPort: "keep",
     endpointsMayBegin: false,
     peers: [],
-    proxyProtocol: false,
-    stateless: false,
   });
 });
 
