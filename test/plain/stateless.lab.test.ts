@@ -26,6 +26,8 @@ test("stateless UDP: answers come through a take-over and a dead daemon, and the
       return page.items.length;
     };
     assert.equal(await sessions(), 0);
+    // The connections beside them are told to the others when they are a second old.
+    await scene.shared(2);
     const owner = await scene.owner();
     await owner.killNode();
     await until("another owner", async () => (await scene.owner()).name !== owner.name);

@@ -95,12 +95,10 @@ export class Disturbance {
     const { wire, links, troubles } = this.#ports;
     const machines = this.#ports.machines();
     const [side, others] = sidesOf(machines, members);
-    wire.split("cluster", new Map(side.map(({ name }) => [name, 1])));
+    const join = wire.split("cluster", new Map(side.map(({ name }) => [name, 1])));
     // Links prefer no network: they break and come back over another one.
     for (const a of side) for (const b of others) links.break(a.number, b.number);
-    troubles.begin(`the cluster network is cut off ${members.join(", ")}`, forMs, machines, () =>
-      wire.split("cluster", undefined),
-    );
+    troubles.begin(`the cluster network is cut off ${members.join(", ")}`, forMs, machines, join);
   }
 
   noise({ loss, duplication, reorder, forMs }: Of<"noise">): void {
@@ -124,8 +122,7 @@ export class Disturbance {
       ...event.clients.map((i): [string, number] => [`c${i}`, 1]),
       ...event.endpoints.map((i): [string, number] => [`e${i}`, 1]),
     ]);
-    for (const network of NETWORKS) if (network !== "cluster") wire.split(network, sides);
-    wire.split("cluster", sides);
+    const joins = NETWORKS.map((network) => wire.split(network, sides));
     links.partition(
       ...sidesOf(machines, event.members).map((side) => [...new Set(side.map(({ number }) => number))]),
     );
@@ -144,7 +141,7 @@ export class Disturbance {
       event.forMs,
       machines,
       () => {
-        for (const network of NETWORKS) wire.split(network, undefined);
+        for (const join of joins) join();
         links.healAll();
         excuse();
       },

@@ -49,8 +49,8 @@ export class Wire {
   readonly #segments = new Map<Network, Port[]>();
   /** "host network" that is cut off. */
   readonly #cuts = new Map<string, number>();
-  /** By network: which part of it each host is in; absent: one part. */
-  readonly #sides = new Map<Network, ReadonlyMap<string, number>>();
+  /** By network: its splits, each of which says which part every host is in. */
+  readonly #splits = new Map<Network, Set<ReadonlyMap<string, number>>>();
 
   constructor(time: SimulatedTime, random: Random) {
     this.#time = time;
@@ -75,10 +75,12 @@ export class Wire {
     return (this.#cuts.get(`${host} ${network}`) ?? 0) > 0;
   }
 
-  /** Hosts that are in no map are in part 0; undefined joins the parts again. */
-  split(network: Network, sides: ReadonlyMap<string, number> | undefined): void {
-    if (sides === undefined) this.#sides.delete(network);
-    else this.#sides.set(network, sides);
+  /** Hosts that are not in the map are in part 0. Joins the parts again when what it returns is called: splits add up. */
+  split(network: Network, sides: ReadonlyMap<string, number>): () => void {
+    const splits = this.#splits.get(network) ?? new Set();
+    const own = new Map(sides);
+    this.#splits.set(network, splits.add(own));
+    return () => void splits.delete(own);
   }
 
   send(from: Port, toMac: number, frame: Frame): void {
@@ -93,8 +95,9 @@ export class Wire {
   joined(a: Port, b: Port): boolean {
     const { network } = a;
     if (network !== b.network || this.isCut(a.host, network) || this.isCut(b.host, network)) return false;
-    const sides = this.#sides.get(network);
-    return sides === undefined || (sides.get(a.host) ?? 0) === (sides.get(b.host) ?? 0);
+    for (const sides of this.#splits.get(network) ?? [])
+      if ((sides.get(a.host) ?? 0) !== (sides.get(b.host) ?? 0)) return false;
+    return true;
   }
 
   #carry(from: Port, to: Port, frame: Frame): void {
