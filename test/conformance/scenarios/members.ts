@@ -153,8 +153,8 @@ export const members: readonly Scenario[] = [
     seen: "No NAT port twice, no ABORT, nothing lost; all members hold the same sessions in the end.",
     limitMs: 90_000,
     async run(context) {
-      // Both halves announce every VIP on the same segments: a packet may come to the half that does not know its
-      // association, and waits for the other. That is longer than ten of these stacks' short time-outs.
+      // Both halves announce every VIP on the same segments: a packet may come to the half that does not
+      // know its association, and waits for the other. That is longer than ten of these short time-outs.
       const patience = context.inLab({ assocMaxRetrans: PATIENT_RETRANS });
       const { server, clients } = await stage(context, {}, patience);
       const { cluster } = context;

@@ -75,7 +75,10 @@ export class Wire {
     return (this.#cuts.get(`${host} ${network}`) ?? 0) > 0;
   }
 
-  /** Hosts that are not in the map are in part 0. Joins the parts again when what it returns is called: splits add up. */
+  /**
+   * Hosts that are not in the map are in part 0. Joins the parts again when what it returns is called:
+   * splits add up.
+   */
   split(network: Network, sides: ReadonlyMap<string, number>): () => void {
     const splits = this.#splits.get(network) ?? new Set();
     const own = new Map(sides);
