@@ -161,14 +161,14 @@ export class EndpointGuard {
 
   /** Housekeeping: endpoints all of whose addresses have been down for long enough; each is told once. */
   tick(nowMs: number): void {
-    const { registry, logger } = this.#core;
+    const { registry, health, logger } = this.#core;
     for (const [id, { sinceMs }] of this.#leaving) {
       if (this.#waiting.length === 0 && nowMs - sinceMs >= LEAVING_MS) this.#leaving.delete(id);
     }
     for (const endpoint of registry.endpoints) {
       const { address, port } = endpoint;
       const key = endpointKey(endpoint);
-      this.#listen(endpoint, nowMs);
+      if (health.knowsDown) this.#listen(endpoint, nowMs);
       const sinceMs = downSinceMs(this.#core, endpoint);
       if (sinceMs === undefined) {
         this.#told.delete(key);
@@ -186,6 +186,11 @@ export class EndpointGuard {
     }
   }
 
+  #placesOf(endpoint: Place): readonly Place[] {
+    const { port } = endpoint;
+    return this.#core.registry.addressesOf(endpoint).map((address) => ({ address, port }));
+  }
+
   #waitMs(endpoint: Place): number {
     const { endpointGoneMs, endpointDeathMs } = this.#core.limits;
     return isEndpointGone(this.#core, endpoint) ? endpointGoneMs : endpointDeathMs;
@@ -196,14 +201,13 @@ export class EndpointGuard {
    * those that carry none of it cannot hear it.
    */
   #listen(endpoint: Place, nowMs: number): void {
-    const { health, registry } = this.#core;
-    const { address, port } = endpoint;
-    for (const each of registry.addressesOf(endpoint)) {
-      const down = health.ownDown({ address: each, port });
-      if (down === undefined) continue;
-      const heard = this.#speaks(address, port, Math.max(down.sinceMs, nowMs - this.#waitMs(endpoint)));
-      health.setHeard({ address: each, port }, heard, nowMs);
-    }
+    const { health } = this.#core;
+    const places = this.#placesOf(endpoint);
+    const downs = places.map((place) => health.ownDown(place)?.sinceMs ?? Number.POSITIVE_INFINITY);
+    const sinceMs = Math.max(...downs, nowMs - this.#waitMs(endpoint));
+    // While one of its addresses answers nobody calls it dead, and its associations are not looked through.
+    const heard = Number.isFinite(sinceMs) && this.#speaks(endpoint.address, endpoint.port, sinceMs);
+    for (const place of places) health.setHeard(place, heard, nowMs);
   }
 
   /**
@@ -212,10 +216,9 @@ export class EndpointGuard {
    */
   #wantsLastLook(endpoint: Place, nowMs: number): boolean {
     if (!isEndpointGone(this.#core, endpoint)) return false;
-    const { health, registry, limits } = this.#core;
+    const { health, limits } = this.#core;
     let isWanted = false;
-    for (const address of registry.addressesOf(endpoint)) {
-      const place = { address, port: endpoint.port };
+    for (const place of this.#placesOf(endpoint)) {
       const latestMs = health.ownDown(place)?.latestMs ?? nowMs;
       if (nowMs - latestMs <= limits.endpointGoneMs) continue;
       health.unanswered(place);
@@ -270,9 +273,9 @@ export class EndpointGuard {
   denies(record: SessionRecord): boolean {
     const candidate = currentCandidate(record);
     if (record.end?.cause !== "endpointDown" || candidate === undefined) return false;
-    const { registry, health } = this.#core;
+    const { health } = this.#core;
     const { endpoint: address, endpointPort: port } = candidate;
-    const places = registry.addressesOf({ address, port }).map((each) => ({ address: each, port }));
+    const places = this.#placesOf({ address, port });
     if (places.some((place) => health.verdictOf(place)?.verdict === "up")) return true;
     const sinceMs = downSinceMs(this.#core, { address, port });
     return sinceMs !== undefined && this.#hasSpokenSince(record.id, sinceMs);

@@ -57,6 +57,11 @@ export class EndpointHealth {
     this.#quorum = quorum;
   }
 
+  /** Somebody calls an address down: without that there is nothing to look after. */
+  get knowsDown(): boolean {
+    return this.#downCount > 0;
+  }
+
   /** Nothing known counts as up: before the first probe has come back an endpoint must be usable. */
   isUp(endpoint: Place): boolean {
     if (this.#downCount === 0) return true;
