@@ -1,11 +1,11 @@
 // After a restart of the daemon the fast path still has the flows of the life before, and forwards. Records
 // of the store or of other members claim them; of the rest new records are made: which client talks to which
 // endpoint is all in the flows.
-import { isPlainEnded, MARK, memberNumberOfPort, type PlainRecord, sourceOf } from "@holdfast/model";
+import { isPlainEnded, MARK, memberNumberOfPort, type PlainRecord } from "@holdfast/model";
 import type { PlainFlow, TcpEdges } from "../../fast-path/plain.ts";
 import { flowKeyText } from "../../path-mapping/flows.ts";
-import { type LocalFlow, newFlow, STATELESS_HANDLE } from "./flow.ts";
-import { install, makeFlow, portsFrom, type Room, reserve } from "./room.ts";
+import { keyOf, type LocalFlow, newFlow, STATELESS_HANDLE } from "./flow.ts";
+import { install, makeFlow, portsOf, type Room, reserve } from "./room.ts";
 
 const ADOPTED_COUNT_MAX_PER_TURN = 256;
 
@@ -44,11 +44,7 @@ export class PlainAdoption {
   /** The handle under which the fast path has a record's flows already; the record has them from now on. */
   claim(record: PlainRecord): number | undefined {
     if (this.#byDown.size === 0 || isPlainEnded(record)) return undefined;
-    const { protocol, endpoint, endpointPort, natPort } = record;
-    const key = flowKeyText({
-      ...{ protocol, source: endpoint, destination: sourceOf(record) },
-      ...{ sourcePort: endpointPort, destinationPort: natPort },
-    });
+    const key = flowKeyText(keyOf(record, "down"));
     const handle = this.#byDown.get(key);
     if (handle !== undefined) {
       this.#byDown.delete(key);
@@ -118,13 +114,9 @@ export class PlainAdoption {
     }
   }
 
-  /** `down`: what comes from the endpoint, to the VIP or to another address that it was talked to from. */
-  #reserve({ key, newSource: vip }: PlainFlow): undefined {
-    const side = this.#room.sides.get(key.protocol);
-    if (side === undefined) return;
-    const { source, sourcePort, destination, destinationPort } = key;
-    const ports = portsFrom(side, destination === vip ? undefined : destination);
-    ports.reserve(source, sourcePort, destinationPort);
+  #reserve(down: PlainFlow): undefined {
+    const { source, sourcePort, destinationPort } = down.key;
+    portsOf(this.#room, down)?.reserve(source, sourcePort, destinationPort);
   }
 }
 

@@ -12,6 +12,7 @@ import {
   sourceOf,
 } from "@holdfast/model";
 import type { PlainFlow, PlainFlowState, TcpEdges } from "../../fast-path/plain.ts";
+import type { FlowKey } from "../../fast-path/port.ts";
 
 /** Of all flows that are no session's (stateless.ts). */
 export const STATELESS_HANDLE = 0xffff_ffff;
@@ -127,40 +128,59 @@ export function placeKeyOf(record: PlainRecord): string {
   return endpointKey(placeOf(record));
 }
 
+type Leaving = Pick<PlainFlow, "newSource" | "newDestination" | "newSourcePort" | "newDestinationPort">;
+
+/** Addresses and ports of a packet as it leaves in a direction. */
+export function leavingOf(record: PlainRecord, direction: "up" | "down"): Leaving {
+  const { client, clientPort, vip, endpoint, endpointPort, natPort } = record;
+  return direction === "up"
+    ? {
+        ...{ newSource: sourceOf(record), newDestination: endpoint },
+        ...{ newSourcePort: natPort, newDestinationPort: endpointPort },
+      }
+    : {
+        ...{ newSource: vip, newDestination: client },
+        ...{ newSourcePort: servicePortOf(record), newDestinationPort: clientPort },
+      };
+}
+
+/** The key of what answers packets that leave so. */
+export function answerKeyOf(protocol: number, leaving: Leaving): FlowKey {
+  const { newSource, newDestination, newSourcePort, newDestinationPort } = leaving;
+  return {
+    ...{ protocol, source: newDestination, destination: newSource },
+    ...{ sourcePort: newDestinationPort, destinationPort: newSourcePort },
+  };
+}
+
+/** The key of a record's packets as they come in a direction: what leaves in the other one is answered so. */
+export function keyOf(record: PlainRecord, direction: "up" | "down"): FlowKey {
+  return answerKeyOf(record.protocol, leavingOf(record, direction === "up" ? "down" : "up"));
+}
+
 /** The two directions as the fast path has them. `edges`: of the handshake. */
 export function fastFlowsOf(
   { record, handle }: Pick<LocalFlow, "record" | "handle">,
   handshake: boolean,
   edges?: { readonly up: TcpEdges; readonly down: TcpEdges },
 ): readonly [up: PlainFlow, down: PlainFlow] {
-  const { protocol, client, clientPort, vip, endpoint, endpointPort, natPort } = record;
   const { windowScale, shift } = record;
-  const source = sourceOf(record);
-  const servicePort = servicePortOf(record);
-  const isTcp = protocol === PROTOCOL_TCP;
+  const isTcp = record.protocol === PROTOCOL_TCP;
   const common = { session: handle, handshake, learn: false };
   const tcp = (own: TcpEdges | undefined) =>
     isTcp ? { tcp: { windowScale, shift, ...(own !== undefined && { edges: own }) } } : {};
   return [
     {
-      key: {
-        ...{ protocol, source: client, destination: vip },
-        ...{ sourcePort: clientPort, destinationPort: servicePort },
-      },
-      ...{ newSource: source, newDestination: endpoint, newSourcePort: natPort },
-      newDestinationPort: endpointPort,
+      key: keyOf(record, "up"),
+      ...leavingOf(record, "up"),
       direction: "up",
       assured: (record.marks & (isTcp ? MARK.answered : MARK.lively)) !== 0,
       ...common,
       ...tcp(edges?.up),
     },
     {
-      key: {
-        ...{ protocol, source: endpoint, destination: source },
-        ...{ sourcePort: endpointPort, destinationPort: natPort },
-      },
-      ...{ newSource: vip, newDestination: client, newSourcePort: servicePort },
-      newDestinationPort: clientPort,
+      key: keyOf(record, "down"),
+      ...leavingOf(record, "down"),
       direction: "down",
       assured: true,
       ...common,

@@ -1,5 +1,5 @@
 // A punted packet of TCP or UDP, read once, with what travels beside it; and the two ways in which it leaves.
-import { type Address, sourceOf } from "@holdfast/model";
+import type { Address } from "@holdfast/model";
 import { type IpHeader, onesSum, PROTOCOL, read16 } from "@holdfast/sctp";
 import type { SlowPathDropReason } from "../../counters/drop-reasons.ts";
 import type { Punt, PuntReason } from "../../fast-path/port.ts";
@@ -7,7 +7,7 @@ import { addressAt } from "../../packet/input.ts";
 import { PlainHeader, UDP_CHECKSUM_OFFSET } from "../../packet/plain/header.ts";
 import { translatePlain } from "../../packet/plain/translate.ts";
 import { isUnicast } from "../../path-mapping/client-filter.ts";
-import { type LocalFlow, servicePortOf } from "./flow.ts";
+import { type LocalFlow, leavingOf } from "./flow.ts";
 
 export interface PlainInput {
   /** Whole IP packet. Valid only during the punt, unless `own` says otherwise. */
@@ -79,15 +79,6 @@ export function translateInput(
   direction: "up" | "down",
   shift: number,
 ): Uint8Array {
-  const { vip, client, clientPort, endpoint, endpointPort, natPort } = record;
-  const isUp = direction === "up";
-  const translation = {
-    newSource: isUp ? sourceOf(record) : vip,
-    newDestination: isUp ? endpoint : client,
-    newSourcePort: isUp ? natPort : servicePortOf(record),
-    newDestinationPort: isUp ? endpointPort : clientPort,
-    shift,
-    direction,
-  };
+  const translation = { ...leavingOf(record, direction), shift, direction };
   return translatePlain(input.bytes, input.ip, input.header, translation, input.checksumPartial);
 }

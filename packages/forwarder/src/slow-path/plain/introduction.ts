@@ -2,7 +2,7 @@
 // the client's first byte. The header is a segment of our own, made of the handshake's ACK; all that the client
 // sends is numbered behind it (`shift` of the record). Until the endpoint has acknowledged it every packet of
 // the connection comes to the slow path, and each of the client's brings it again.
-import { addressBytes, type PlainRecord, type Service, sourceOf } from "@holdfast/model";
+import { addressBytes, type PlainRecord, type Service } from "@holdfast/model";
 import { IpHeader, write16, write32, writeIpv4Checksum } from "@holdfast/sctp";
 import { drop } from "../../core.ts";
 import {
@@ -13,7 +13,7 @@ import {
   TCP_SEQUENCE_OFFSET,
 } from "../../packet/plain/header.ts";
 import { translatePlain } from "../../packet/plain/translate.ts";
-import { type Introduction, type LocalFlow, servicePortOf } from "./flow.ts";
+import { type Introduction, type LocalFlow, leavingOf, servicePortOf } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
 import type { Room } from "./room.ts";
 
@@ -94,7 +94,6 @@ function send({ core }: Room, introduction: Introduction): undefined {
 }
 
 function segmentOf(input: PlainInput, flow: LocalFlow): Uint8Array {
-  const { endpoint, endpointPort, natPort } = flow.record;
   const { start, headerSize } = input.header;
   const payload = proxyHeader(flow.record);
   const bytes = new Uint8Array(start + headerSize + payload.length);
@@ -111,10 +110,7 @@ function segmentOf(input: PlainInput, flow: LocalFlow): Uint8Array {
   const [ip, header] = [new IpHeader(), new PlainHeader()];
   ip.read(bytes);
   header.read(bytes, ip);
-  const translation = {
-    ...{ newSource: sourceOf(flow.record), newDestination: endpoint, newSourcePort: natPort },
-    ...{ newDestinationPort: endpointPort, shift: 0, direction: "up" as const },
-  };
+  const translation = { ...leavingOf(flow.record, "up"), shift: 0, direction: "up" as const };
   // The checksum is made anew.
   return translatePlain(bytes, ip, header, translation, true);
 }

@@ -16,6 +16,7 @@ import {
   sessionIdFromBytes,
 } from "@holdfast/model";
 import { type Core, drop } from "../../core.ts";
+import type { PlainFlow } from "../../fast-path/plain.ts";
 import { fragmentPacket } from "../../fragments/fragmentation.ts";
 import type { EndpointHealth } from "../../health/endpoint-health.ts";
 import type { NatPorts, ReleaseReason } from "../../nat-ports/allocator.ts";
@@ -66,6 +67,15 @@ export function portsFrom(side: Side, source: Address | undefined): NatPorts {
     side.sourcePorts.set(source, ports);
   }
   return ports;
+}
+
+/**
+ * … and of a flow of the fast path's. `down`: what comes from the endpoint, to the VIP or to another address that
+ * it was talked to from. undefined: nothing of its protocol is served.
+ */
+export function portsOf(room: Room, { key, newSource: vip }: PlainFlow): NatPorts | undefined {
+  const side = room.sides.get(key.protocol as Protocol);
+  return side && portsFrom(side, key.destination === vip ? undefined : key.destination);
 }
 
 export function entryOf(room: Room, record: PlainRecord): ServiceEntry | undefined {
@@ -167,12 +177,15 @@ export function install(
   edges?: Parameters<typeof fastFlowsOf>[2],
 ): undefined {
   if (!room.flows.isFirst(flow) || entryOf(room, flow.record) === undefined) return;
-  const { fastPath, counters } = room.core;
   flow.isInstalled = true;
-  for (const each of fastFlowsOf(flow, handshake || flow.introduction !== undefined, edges)) {
-    counters.count("flow-installs");
-    // A full table is a normal event: the packets of this flow are punted, and forwarded by the slow path.
-    if (!fastPath.plain.install(each)) counters.count("flow-table-full");
+  installAll(room, fastFlowsOf(flow, handshake || flow.introduction !== undefined, edges));
+}
+
+/** A full table is a normal event: the packets of such a flow are punted, and forwarded by the slow path. */
+export function installAll({ core }: Pick<Room, "core">, flows: readonly PlainFlow[]): undefined {
+  for (const flow of flows) {
+    core.counters.count("flow-installs");
+    if (!core.fastPath.plain.install(flow)) core.counters.count("flow-table-full");
   }
 }
 

@@ -8,20 +8,17 @@ import type { FlowKey } from "../../fast-path/port.ts";
 import { keyedHash } from "../../nat-ports/allocator.ts";
 import { translatePlain } from "../../packet/plain/translate.ts";
 import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
-import { fastFlowsOf, STATELESS_HANDLE } from "./flow.ts";
+import { answerKeyOf, fastFlowsOf, STATELESS_HANDLE } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
 import { findPlainPlace, type PlainPlace, type PlainSeeker, wantedPlace } from "./place.ts";
-import { portsFrom, type Room, type Side, sendOn } from "./room.ts";
+import { installAll, portsOf, type Room, type Side, sendOn } from "./room.ts";
 
 /** When all NAT ports are in use, one whose flow was silent for so long goes to the newcomer, … */
 const SILENT_LEAST_MS = 1_000;
 /** … if there is one among so many. */
 const TRIAL_COUNT = 32;
 
-const reverse = ({ newSource, newDestination, newSourcePort, newDestinationPort }: PlainFlow): FlowKey => ({
-  ...{ protocol: PROTOCOL_UDP, source: newDestination, destination: newSource },
-  ...{ sourcePort: newDestinationPort, destinationPort: newSourcePort },
-});
+const reverse = (flow: PlainFlow): FlowKey => answerKeyOf(PROTOCOL_UDP, flow);
 
 /** A datagram of a client's that no flow in the fast path has taken, or that came in parts. */
 export function statelessUp(room: Room, side: Side, input: PlainInput, entry: ServiceEntry): undefined {
@@ -37,11 +34,8 @@ export function statelessUp(room: Room, side: Side, input: PlainInput, entry: Se
   if (typeof place === "string") return drop(core, place, input.bytes);
   const flows = flowsOf(entry, seeker, place);
   core.counters.count("exchanges-begun");
-  for (const flow of flows) {
-    core.counters.count("flow-installs");
-    // Without room the answer finds no way back, but the question is answered all the same by some servers.
-    if (!core.fastPath.plain.install(flow)) core.counters.count("flow-table-full");
-  }
+  // Without room the answer finds no way back, but the question is answered all the same by some servers.
+  installAll(room, flows);
   sendVia(room, input, flows[0]);
 }
 
@@ -135,13 +129,9 @@ function takeSilent(
   return "nat-ports-exhausted";
 }
 
-/** `down`: what comes from the endpoint. */
-function release(room: Room, { key, newSource: vip }: PlainFlow, nowMs: number): undefined {
-  const side = room.sides.get(PROTOCOL_UDP);
-  if (side === undefined) return;
-  const { source, sourcePort, destination, destinationPort } = key;
-  const ports = portsFrom(side, destination === vip ? undefined : destination);
-  ports.release(source, sourcePort, destinationPort, "verified", nowMs);
+function release(room: Room, down: PlainFlow, nowMs: number): undefined {
+  const { source, sourcePort, destinationPort } = down.key;
+  portsOf(room, down)?.release(source, sourcePort, destinationPort, "verified", nowMs);
 }
 
 function sendVia(room: Room, input: PlainInput, flow: PlainFlow): undefined {

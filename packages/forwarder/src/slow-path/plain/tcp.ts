@@ -1,13 +1,13 @@
 // TCP packets that the fast path would not decide: handshakes, packets of connections that have no flow, and
 // copies of what ends one. State is made from the endpoint's SYN-ACK on; what a SYN makes has quotas.
-import { MARK, PROTOCOL_TCP, sourceOf } from "@holdfast/model";
+import { MARK, PROTOCOL_TCP } from "@holdfast/model";
 import { drop } from "../../core.ts";
 import { sourcePrefix } from "../../embryos/nursery.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
 import { windowScaleOf } from "../../packet/plain/options.ts";
 import { isWithin, windowOf } from "../../packet/plain/window.ts";
 import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
-import { isLivingFlow, judge, type LocalFlow } from "./flow.ts";
+import { isLivingFlow, judge, keyOf, type LocalFlow } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
 import { acknowledgesHeader, introduce, introduceAgain, proxyShiftOf } from "./introduction.ts";
 import { holdSyn, moveFromDown } from "./opening.ts";
@@ -292,24 +292,8 @@ function copied(room: Room, flow: LocalFlow, input: PlainInput, by: "client" | "
 /** What the fast path knows of it now. */
 export function look(room: Room, flow: LocalFlow): undefined {
   const { plain } = room.core.fastPath;
-  const { up, down } = keysOf(flow);
-  flow.up = plain.read(up)?.state ?? flow.up;
-  flow.down = plain.read(down)?.state ?? flow.down;
-}
-
-function keysOf({ record }: LocalFlow) {
-  const { protocol, client, clientPort, vip, endpoint, endpointPort, natPort, serviceId } = record;
-  const servicePort = Number(serviceId.slice(serviceId.lastIndexOf(":") + 1));
-  return {
-    up: { protocol, source: client, destination: vip, sourcePort: clientPort, destinationPort: servicePort },
-    down: {
-      protocol,
-      source: endpoint,
-      destination: sourceOf(record),
-      sourcePort: endpointPort,
-      destinationPort: natPort,
-    },
-  };
+  flow.up = plain.read(keyOf(flow.record, "up"))?.state ?? flow.up;
+  flow.down = plain.read(keyOf(flow.record, "down"))?.state ?? flow.down;
 }
 
 /** A packet in the midst of a connection that this member does not know: another one may. */
