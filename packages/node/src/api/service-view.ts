@@ -26,21 +26,9 @@ export function serviceView(sources: ApiSources, service: Service): ServiceView 
   return {
     id: service.id,
     name: service.name,
-    protocol: protocolName(service.protocol) as ServiceProtocol,
-    vips: [...service.vips],
-    port: service.port,
-    selection: service.selection,
+    ...commonOf(service),
     endpoints: service.endpoints.map((endpoint) => endpointView(sources, service, endpoint)),
-    idleTimeoutS: service.idleTimeoutS,
-    restartNewAddresses: service.restartNewAddresses,
-    ...prefixesOf(service),
-    withdrawWhenDown: service.withdrawWhenDown,
-    natPort: service.natPort ?? NAT_PORT_POLICY_DEFAULT,
-    endpointsMayBegin: service.endpointsMayBegin ?? false,
-    peers: [...(service.peers ?? [])],
-    ...{ ...(service.healthCheck && { healthCheck: service.healthCheck }), ...plainViewOf(service) },
-    ...(service.announce !== undefined && { announce: service.announce }),
-    endpointRemoval: { ...endpointRemovalOf(service) },
+    ...plainViewOf(service),
     leaving: (service.leaving ?? []).map((place) => leavingView(sources, service, place)),
     ...(service.removal !== undefined && {
       removal: { mode: service.removal.mode, ...graceOf(sources, service.removal) },
@@ -97,31 +85,34 @@ function graceOf({ clock }: ApiSources, removal: Removal): { until: string; left
 
 const noteOf = ({ code, message, remedy }: HoldfastError) => ({ code, message, remedy });
 
-const prefixesOf = ({ clientPrefixes, allowedSources = [] }: Service) => ({
-  clientPrefixes: [...clientPrefixes],
-  allowedSources: [...allowedSources],
-});
-
-/** The specification that a service came from. */
-export function specOf(service: Service): ServiceSpec {
+/** What view and specification say alike. */
+function commonOf(service: Service) {
   return {
-    name: service.name === service.id ? "" : service.name,
     protocol: protocolName(service.protocol) as ServiceProtocol,
     vips: [...service.vips],
     port: service.port,
     selection: service.selection,
-    endpoints: service.endpoints.map(specOfEndpoint),
     idleTimeoutS: service.idleTimeoutS,
     restartNewAddresses: service.restartNewAddresses,
-    ...prefixesOf(service),
+    clientPrefixes: [...service.clientPrefixes],
+    allowedSources: [...(service.allowedSources ?? [])],
     withdrawWhenDown: service.withdrawWhenDown,
     natPort: service.natPort ?? NAT_PORT_POLICY_DEFAULT,
     endpointsMayBegin: service.endpointsMayBegin ?? false,
     peers: [...(service.peers ?? [])],
     ...(service.healthCheck !== undefined && { healthCheck: service.healthCheck }),
-    ...plainSpecOf(service),
     ...(service.announce !== undefined && { announce: service.announce }),
     endpointRemoval: { ...endpointRemovalOf(service) },
+  };
+}
+
+/** The specification that a service came from. */
+export function specOf(service: Service): ServiceSpec {
+  return {
+    name: service.name === service.id ? "" : service.name,
+    ...commonOf(service),
+    endpoints: service.endpoints.map(specOfEndpoint),
+    ...plainSpecOf(service),
   };
 }
 

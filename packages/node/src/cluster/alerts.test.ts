@@ -45,6 +45,15 @@ function picture(change: Partial<ClusterPicture>): ClusterPicture {
   };
 }
 
+type Service = ClusterPicture["services"][number];
+
+function serviceOf(...endpoints: Service["endpoints"]): Service {
+  return {
+    ...{ id: "s", name: "amf", protocol: "sctp", vips: [], port: 1, selection: "hash", sessions: 0 },
+    ...{ source: "api", draining: false, endpoints },
+  };
+}
+
 const codes = (change: Partial<ClusterPicture>) =>
   alertsOf(picture(change)).map(({ severity, code, subject }) => `${severity} ${code} ${subject}`);
 
@@ -61,39 +70,15 @@ test("a member that is missing says all: not that nobody replicates to it", () =
 
 test("an endpoint that is up and that a VIP may not reach is a warning", () => {
   const endpoint = { state: "active", weight: 1, health: "up", sessions: 0, natPortShare: 0 } as const;
-  const service = {
-    ...{
-      id: "s",
-      name: "amf",
-      protocol: "sctp" as const,
-      vips: [],
-      port: 1,
-      selection: "hash",
-      sessions: 0,
-      source: "api" as const,
-    },
-    draining: false,
-    endpoints: [{ ...endpoint, endpoint: "192.0.2.1:1", unproven: "203.0.113.1: nobody answers" }],
-  };
-  assert.deepEqual(codes({ services: [service] }), ["warning endpoint-unproven 192.0.2.1:1"]);
+  const unproven = "203.0.113.1: nobody answers";
+  assert.deepEqual(codes({ services: [serviceOf({ ...endpoint, endpoint: "192.0.2.1:1", unproven })] }), [
+    "warning endpoint-unproven 192.0.2.1:1",
+  ]);
 });
 
 test("the worst comes first: a VIP without owner, a service without server, then the endpoints", () => {
   const endpoint = { state: "active", weight: 1, health: "down", reason: "silent", sessions: 0 } as const;
-  const service = {
-    ...{
-      id: "s",
-      name: "amf",
-      protocol: "sctp" as const,
-      vips: [],
-      port: 1,
-      selection: "hash",
-      sessions: 0,
-      source: "api" as const,
-    },
-    draining: false,
-    endpoints: [{ ...endpoint, endpoint: "192.0.2.1:1", natPortShare: 0.9 }],
-  };
+  const service = serviceOf({ ...endpoint, endpoint: "192.0.2.1:1", natPortShare: 0.9 });
   const vip = {
     vip: "203.0.113.1",
     services: [],

@@ -7,13 +7,11 @@ import {
   type Needle,
   needleOfAddress,
   needleOfNumber,
-  PROTOCOL_SCTP,
-  PROTOCOL_TCP,
-  PROTOCOL_UDP,
   type Protocol,
   parseAddress,
   protocolName,
   protocolOf,
+  SERVICE_PROTOCOLS,
   type Service,
   type ServiceId,
   type SessionEnvelope,
@@ -22,9 +20,6 @@ import {
 import { parseEndpointKey } from "../services/specification.ts";
 import type { KnownFacts } from "./catalogue.ts";
 import type { KnownSession, ShownSession } from "./tables.ts";
-
-/** A service's id begins with its protocol. */
-const PROTOCOLS = [PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP];
 
 export interface FilterSources {
   readonly services: () => readonly Service[];
@@ -67,7 +62,9 @@ class Filters implements Filter {
   }
 
   ofProtocol(protocol: Protocol): void {
-    const others = PROTOCOLS.filter((each) => each !== protocol).map((each) => `${protocolName(each)}/`);
+    // A service's id begins with its protocol.
+    const own = protocolName(protocol);
+    const others = SERVICE_PROTOCOLS.filter((name) => name !== own).map((name) => `${name}/`);
     this.#ofFacts.push(({ service }) => !others.some((start) => service.startsWith(start)));
     this.#tests.push((record) => record.protocol === protocol);
   }
