@@ -22,8 +22,8 @@ export function pathName({ fastPath, family, profile = "lab" }: Surroundings): s
   return `${profile === "lab" ? "" : `${profile}:`}${fastPath}/${family}`;
 }
 
-export interface Scenario {
-  /** Row of the matrix. */
+/** Of the matrix. */
+export interface ScenarioRow {
   readonly number: number;
   readonly name: string;
   /** Where the protocol says so. */
@@ -32,6 +32,9 @@ export interface Scenario {
   readonly seen: string;
   /** Families it means something for; all when absent. */
   readonly families?: readonly Surroundings["family"][];
+}
+
+export interface Scenario extends ScenarioRow {
   /** One of the dozen that also run on the other fast paths and families without --full. */
   readonly everywhere?: boolean;
   /** Longest it may take, ms; 60,000 when absent. */

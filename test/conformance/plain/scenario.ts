@@ -1,17 +1,9 @@
 // What a scenario of TCP or UDP is: one row of the matrix, and the code that shows it.
 import type { PlainProtocol } from "../../plain/steady.ts";
-import type { Surroundings } from "../scenario.ts";
+import type { ScenarioRow, Surroundings } from "../scenario.ts";
 import type { PlainContext } from "./context.ts";
 
-interface Row {
-  readonly number: number;
-  readonly name: string;
-  /** Where the protocol says so. */
-  readonly rfc: string;
-  readonly done: string;
-  readonly seen: string;
-  /** Families it means something for; all when absent. */
-  readonly families?: readonly Surroundings["family"][];
+interface Row extends ScenarioRow {
   /** CI's long stage runs it. */
   readonly selected?: boolean;
 }
