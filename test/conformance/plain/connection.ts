@@ -38,11 +38,16 @@ export class Connection {
     this.next = { client: first, endpoint: randomInt(2 ** 32) };
   }
 
-  static async open(context: PlainContext, service: ScriptedService, connecting?: Connecting) {
+  /** Its SYN is at the endpoint. */
+  static async begun(context: PlainContext, service: ScriptedService, connecting?: Connecting) {
     const connection = new Connection(context, service, connecting);
     await connection.syn();
-    await connection.synAck();
-    await connection.ack("client");
+    return connection;
+  }
+
+  static async open(context: PlainContext, service: ScriptedService, connecting?: Connecting) {
+    const connection = await Connection.begun(context, service, connecting);
+    await connection.opens();
     return connection;
   }
 
@@ -94,6 +99,12 @@ export class Connection {
       "the SYN-ACK",
       (heard) => heard.flags === (SYN | ACK) && heard.sequence === sequence,
     );
+  }
+
+  /** The rest of the handshake. */
+  async opens(): Promise<void> {
+    await this.synAck();
+    await this.ack("client");
   }
 
   /** Sends, with the numbers that are next where none are given. */

@@ -141,8 +141,7 @@ export const life: readonly PlainScenario[] = [
     done: "Both have closed; a SYN from the same port with a number from before.",
     seen: "It goes to the endpoint on the old NAT port, which answers it as it likes; no new connection.",
     async run(context) {
-      const service = await context.service("tcp");
-      const first = await Connection.open(context, service);
+      const first = await Connection.open(context, await context.service("tcp"));
       await first.lives();
       await first.fin("endpoint");
       await first.fin("client");

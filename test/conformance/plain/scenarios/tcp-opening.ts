@@ -42,8 +42,7 @@ export const opening: readonly PlainScenario[] = [
       await connection.syn();
       for (let n = 0; n < 2; n++) connection.send("client", { flags: SYN, sequence, acknowledgment: 0 });
       await until("three SYNs", () => connection.heard("endpoint").length >= 3);
-      await connection.synAck();
-      await connection.ack("client");
+      await connection.opens();
       await connection.lives();
       const own = context
         .arrived("endpoint")
@@ -74,8 +73,7 @@ export const opening: readonly PlainScenario[] = [
     seen: "The reset at the client; the second try opens a connection.",
     async run(context) {
       const service = await context.service("tcp");
-      const first = new Connection(context, service);
-      await first.syn();
+      const first = await Connection.begun(context, service);
       first.send("endpoint", { flags: RST | ACK, sequence: 0 });
       await first.hears("client", "the refusal", ({ flags }) => flags === (RST | ACK));
       const again = { client: first.client, sequence: (first.next.client + 70_000) >>> 0 };
@@ -91,9 +89,7 @@ export const opening: readonly PlainScenario[] = [
     seen: "Dropped; the handshake goes on.",
     selected: true,
     async run(context) {
-      const service = await context.service("tcp");
-      const connection = new Connection(context, service);
-      await connection.syn();
+      const connection = await Connection.begun(context, await context.service("tcp"));
       await context.dropped("wrong-phase", 1, () =>
         connection.send("endpoint", {
           flags: RST | ACK,
@@ -101,8 +97,7 @@ export const opening: readonly PlainScenario[] = [
           acknowledgment: (connection.next.client + 99) >>> 0,
         }),
       );
-      await connection.synAck();
-      await connection.ack("client");
+      await connection.opens();
       await connection.lives();
       connection.wasNotReset("client");
     },
@@ -114,17 +109,14 @@ export const opening: readonly PlainScenario[] = [
     done: "The endpoint's SYN-ACK acknowledges a number that is not the client's.",
     seen: "Dropped: the client would reset what it has begun. The right one passes.",
     async run(context) {
-      const service = await context.service("tcp");
-      const connection = new Connection(context, service);
-      await connection.syn();
+      const connection = await Connection.begun(context, await context.service("tcp"));
       await context.dropped("wrong-phase", 1, () =>
         connection.send("endpoint", {
           flags: SYN | ACK,
           acknowledgment: (connection.next.client + 1) >>> 0,
         }),
       );
-      await connection.synAck();
-      await connection.ack("client");
+      await connection.opens();
       await connection.lives();
     },
   },
@@ -163,9 +155,7 @@ export const opening: readonly PlainScenario[] = [
     done: "After the SYN-ACK, an ACK of a number that the endpoint has not sent.",
     seen: "Dropped; the right ACK opens the connection.",
     async run(context) {
-      const service = await context.service("tcp");
-      const connection = new Connection(context, service);
-      await connection.syn();
+      const connection = await Connection.begun(context, await context.service("tcp"));
       await connection.synAck();
       const acknowledgment = (connection.next.endpoint - 5_000) >>> 0;
       await context.dropped("wrong-phase", 1, () =>
@@ -184,8 +174,7 @@ export const opening: readonly PlainScenario[] = [
     seen: "Four drops; the connection goes on.",
     selected: true,
     async run(context) {
-      const service = await context.service("tcp");
-      const connection = await Connection.open(context, service);
+      const connection = await Connection.open(context, await context.service("tcp"));
       const sent = [SYN | FIN, RST | FIN, FIN, 0];
       await context.dropped("tcp-flags", sent.length, () => {
         for (const flags of sent) connection.send("client", { flags });
@@ -219,9 +208,7 @@ export const opening: readonly PlainScenario[] = [
     done: "A SYN, and silence; times are 1:20.",
     seen: "The embryo goes; a SYN-ACK after that comes too late for it.",
     async run(context) {
-      const service = await context.service("tcp");
-      const connection = new Connection(context, service);
-      await connection.syn();
+      const connection = await Connection.begun(context, await context.service("tcp"));
       assert.equal(await context.embryos(), 1);
       await until("the embryo to go", async () => (await context.embryos()) === 0);
       await context.dropped("no-session", 1, () => connection.send("endpoint", { flags: SYN | ACK }));
@@ -235,8 +222,7 @@ export const opening: readonly PlainScenario[] = [
     seen: "It goes after 75 s; until then it stands. Its port can be used again.",
     async run(context) {
       const service = await context.service("tcp");
-      const connection = new Connection(context, service);
-      await connection.syn();
+      const connection = await Connection.begun(context, service);
       await connection.synAck();
       const expired = await context.member.metric('holdfast_slow_path_events_total{event="embryos-expired"}');
       await until(
