@@ -32,7 +32,7 @@ for (const [name, origin] of [
       let sentMs = 0;
       const flood = async () => {
         while (flooding) {
-          const slice = await flooder.flood({ perSecond: 0, durationMs: SLICE_MS });
+          const slice = await flooder.send({ perSecond: 0, durationMs: SLICE_MS });
           sent += slice.sent;
           sentMs += slice.durationMs;
         }

@@ -3,7 +3,8 @@ import { PROTOCOL } from "@holdfast/sctp";
 import koffi from "koffi";
 import { Generator } from "../bench/forward/generator.ts";
 import { inside } from "../bench/forward/testbed.ts";
-import type { EnemyData, EnemyOrder, Sent } from "./enemy.ts";
+import type { Sent } from "../bench/generator.ts";
+import type { EnemyData, EnemyOrder } from "./enemy.ts";
 
 const { namespace, network, sourceMac, destinationMac } = workerData as EnemyData;
 const ETHERNET_SIZE = 14;

@@ -5,7 +5,8 @@ import { encodeInit, encodeIp, encodePacket } from "@holdfast/sctp";
 import koffi from "koffi";
 import { Generator } from "../forward/generator.ts";
 import { inside } from "../forward/testbed.ts";
-import { FLOOD_WINDOW, type FloodData, type Flooded, type FloodOrder } from "./flooder.ts";
+import type { Sent } from "../generator.ts";
+import { FLOOD_WINDOW, type FloodData, type FloodOrder } from "./flooder.ts";
 
 const { namespace, mac, target, origin } = workerData as FloodData;
 const FIRST_PORT = 1_024;
@@ -32,7 +33,7 @@ generator.prepare({
 parentPort?.on("message", (order: FloodOrder) => parentPort?.postMessage(flood(order)));
 
 /** A test run takes some 20 ms to be set up: what is due meanwhile leaves in one burst. */
-function flood({ perSecond, durationMs }: FloodOrder): Flooded {
+function flood({ perSecond, durationMs }: FloodOrder): Sent {
   const before = generator.sent();
   const startedAt = performance.now();
   const sleeper = new Int32Array(new SharedArrayBuffer(4));

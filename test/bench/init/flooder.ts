@@ -1,7 +1,6 @@
-// INITs from a host of the lab as fast as a core makes them, or as fast as is asked: the benchmarks' packet
-// generator in a thread of its own, which lives in the host's network namespace.
-import { Worker } from "node:worker_threads";
+// INITs from a host of the lab as fast as a core makes them, or as fast as is asked.
 import type { Host } from "@holdfast/testkit";
+import { Generator } from "../generator.ts";
 
 /** The receiver window in a flood's INITs, by which they are known again behind the translation. */
 export const FLOOD_WINDOW = 0x000f_100d;
@@ -38,34 +37,14 @@ export interface FloodOrder {
   readonly durationMs: number;
 }
 
-export interface Flooded {
-  readonly sent: number;
-  readonly durationMs: number;
-}
-
-export class Flooder {
-  readonly #worker: Worker;
-  readonly #failed: Promise<never>;
-
+export class Flooder extends Generator<FloodOrder> {
   constructor(host: Host, target: FloodTarget, origin: Origin) {
-    const workerData: FloodData = {
+    const data: FloodData = {
       namespace: host.namespace,
       mac: host.mac(target.network),
       target,
       origin,
     };
-    this.#worker = new Worker(new URL("./flooder-thread.ts", import.meta.url), { workerData });
-    this.#failed = new Promise((_, reject) => this.#worker.once("error", reject));
-    this.#failed.catch(() => {});
-  }
-
-  flood(order: FloodOrder): Promise<Flooded> {
-    this.#worker.postMessage(order);
-    const flooded = new Promise<Flooded>((resolve) => this.#worker.once("message", resolve));
-    return Promise.race([flooded, this.#failed]);
-  }
-
-  async close(): Promise<void> {
-    await this.#worker.terminate();
+    super(new URL("./flooder-thread.ts", import.meta.url), data);
   }
 }

@@ -69,7 +69,7 @@ export class FloodBench {
     const before = counted();
     const countersBefore = await this.#subject.counters();
     const countersBeforeMs = performance.now();
-    const flooded = await (flooder?.flood(order) ?? nothing(order.durationMs));
+    const flooded = await (flooder?.send(order) ?? nothing(order.durationMs));
     const after = counted();
     const countersAfter = await this.#subject.counters();
     const countersS = (performance.now() - countersBeforeMs) / 1_000;
