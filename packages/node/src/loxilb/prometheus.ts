@@ -119,7 +119,8 @@ async function machine(page: Page): Promise<void> {
 }
 
 function shares(page: Page, { figures }: Snapshot, snapshots: Snapshots): void {
-  const services = [...figures.byService].map(([id, each]) => ({ service: snapshots.serviceName(id), each }));
+  const names = snapshots.serviceNames();
+  const services = [...figures.byService].map(([id, each]) => ({ service: names.get(id) ?? id, each }));
   page.rows(
     "loxilb_service_traffic_bytes_total",
     "Bytes of living sessions by service.",

@@ -75,13 +75,14 @@ export class Snapshots {
     };
   }
 
-  serviceName(id: string): string {
-    return this.#context.sources.registry.list().find((service) => service.id === id)?.name ?? id;
+  /** By its id; one that is gone has none. */
+  serviceNames(): ReadonlyMap<string, string> {
+    return new Map(this.#context.sources.registry.list().map(({ id, name }) => [id, name]));
   }
 
   /** Of figures with keys of a service and something of it. */
   *shares(map: Figures["byClient"]): Generator<Share> {
-    const names = new Map(this.#context.sources.registry.list().map(({ id, name }) => [id, name]));
+    const names = this.serviceNames();
     for (const [key, traffic] of map) {
       const at = key.lastIndexOf(" ");
       const service = key.slice(0, at);
