@@ -6,6 +6,7 @@ import type { DataPlane } from "../data-plane/data-plane.ts";
 import { CounterMemory, REMEMBERED_COUNT_MAX } from "./counter-memory.ts";
 import type { ClusterLink } from "./link.ts";
 import type { MemberDirectory } from "./members.ts";
+import { decodeWords, encodeWords } from "./words.ts";
 
 const TOPIC = "counters";
 /** The same question, asked to remember: it is no sign that anybody looks. */
@@ -48,7 +49,7 @@ export class CounterExchange {
         const record = link.sessions.get(id)?.record;
         return record === undefined ? [] : dataPlane.countersOf(record);
       });
-      return new TextEncoder().encode(JSON.stringify(rows));
+      return encodeWords(rows);
     };
     link.onRequest(TOPIC, (_from, body) => {
       this.#watch(idsIn(body));
@@ -150,12 +151,8 @@ export class CounterExchange {
 
 /** Another member's answer; one that is not understood counts as none. */
 function decode(bytes: Uint8Array): unknown[] | undefined {
-  try {
-    const rows: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return Array.isArray(rows) ? rows : undefined;
-  } catch {
-    return undefined;
-  }
+  const rows = decodeWords(bytes);
+  return Array.isArray(rows) ? rows : undefined;
 }
 
 function isRow(row: unknown): row is PathCounters {

@@ -16,6 +16,7 @@ import {
 import type { HostAddress, HostGateway } from "../network/interfaces.ts";
 import type { ClusterLink } from "./link.ts";
 import type { MemberDirectory } from "./members.ts";
+import { decodeWords } from "./words.ts";
 
 const TOPIC = "addresses";
 /** Of one member; a host with kube-ipvs0 has hundreds. What is beyond is not told. */
@@ -200,12 +201,7 @@ function broadcastsOf({ address, prefixLength }: HostAddress): Address[] {
 
 /** Another member's message; what is not understood is left out. undefined: it is none. */
 export function decodeAddresses(bytes: Uint8Array): Told | undefined {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
-  }
+  const parsed = decodeWords(bytes);
   if (typeof parsed !== "object" || parsed === null) return undefined;
   const { addresses, gateways } = parsed as { addresses?: unknown; gateways?: unknown };
   if (!Array.isArray(addresses) || !Array.isArray(gateways)) return undefined;

@@ -13,6 +13,7 @@ import {
 import { LIST_VOTES } from "@holdfast/sync";
 import { type ListMark, markFrom, markOf, mayVote } from "../members/list-mark.ts";
 import type { ClusterLink } from "./link.ts";
+import { encodeWords } from "./words.ts";
 
 const TOPIC = "nat-port";
 const NONE: readonly number[] = [];
@@ -71,7 +72,7 @@ export function portLending(
         message.kind === "lend" && memberNumberOfPort(message.natPort, memberNumberCount) !== member;
       if (isVote && !readsMarks && list.version > 0) return undefined;
       const asked = isVote && readsMarks ? { ...message, list: markOf(list) } : message;
-      const answer = await link.request(member, TOPIC, new TextEncoder().encode(JSON.stringify(asked)));
+      const answer = await link.request(member, TOPIC, encodeWords(asked));
       return ANSWERS[answer?.[0] ?? -1];
     },
   };

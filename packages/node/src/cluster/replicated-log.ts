@@ -4,6 +4,7 @@
 import { type Clock, MEMBER_NUMBER_COUNT_MAX, type Timer } from "@holdfast/model";
 import { type Cursor, cursorText, isAfter, type Place, parseCursor } from "./cursor.ts";
 import type { ClusterLink } from "./link.ts";
+import { encodeWords } from "./words.ts";
 
 /** Entries of one message. */
 const MESSAGE_COUNT_MAX = 256;
@@ -259,7 +260,7 @@ interface Message {
   readonly stretches: readonly Stretch[];
 }
 
-const encode = (message: Message) => new TextEncoder().encode(JSON.stringify(message));
+const encode = (message: Message) => encodeWords(message);
 
 /** Another member's message; undefined when it is none. */
 function decode(bytes: Uint8Array): { readonly has: Cursor; readonly stretches: Stretch[] } | undefined {

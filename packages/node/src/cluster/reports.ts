@@ -4,6 +4,7 @@ import type { Clock } from "@holdfast/model";
 import { checkOf } from "../checks.ts";
 import type { ClusterLink } from "./link.ts";
 import type { MemberDirectory } from "./members.ts";
+import { decodeWords, encodeWords } from "./words.ts";
 
 const TOPIC = "report";
 /** A member that does not answer within this is shown as it was, with its age. */
@@ -40,7 +41,7 @@ export class ReportExchange {
     this.#directory = directory;
     this.#clock = clock;
     this.#make = make;
-    link.onRequest(TOPIC, async () => new TextEncoder().encode(JSON.stringify(await this.own())));
+    link.onRequest(TOPIC, async () => encodeWords(await this.own()));
     link.onConnect((number) => void this.#learn(number));
     for (const number of link.connected()) void this.#learn(number);
   }
@@ -95,10 +96,6 @@ export class ReportExchange {
 /** undefined when it is none, or somebody else's. */
 function decode(bytes: Uint8Array, member: string): MemberReport | undefined {
   if (bytes.length > REPORT_SIZE_MAX) return undefined;
-  try {
-    const report: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return isReport(report) && report.member === member ? report : undefined;
-  } catch {
-    return undefined;
-  }
+  const report = decodeWords(bytes);
+  return isReport(report) && report.member === member ? report : undefined;
 }

@@ -6,6 +6,7 @@ import { LIST_VOTES } from "@holdfast/sync";
 import { markFrom, markOf, mayVote } from "../members/list-mark.ts";
 import type { ConfigurationStore } from "../services/store.ts";
 import type { ClusterLink } from "./link.ts";
+import { decodeWords, encodeWords } from "./words.ts";
 
 const TOPIC = "strays";
 /** Of one question. */
@@ -27,7 +28,7 @@ export class StrayVotes {
     this.#store = store;
     this.#members = members;
     this.#own = own;
-    link.onRequest(TOPIC, (_from, body) => encode({ answers: this.#answer(body) }));
+    link.onRequest(TOPIC, (_from, body) => encodeWords({ answers: this.#answer(body) }));
   }
 
   /** Which of these places a majority of all members knows to be deleted; this member is one of them. */
@@ -37,7 +38,7 @@ export class StrayVotes {
     const quorum = majorityOf(list);
     if (asked.length === 0 || quorum <= 1) return asked;
     const question = { version: this.#store.version(), places: asked };
-    const [body, marked] = [encode(question), encode({ ...question, list: markOf(list) })];
+    const [body, marked] = [encodeWords(question), encodeWords({ ...question, list: markOf(list) })];
     const connected = this.#link.connected();
     const replies = await Promise.all(
       list.members.map(async ({ number }) => {
@@ -83,14 +84,8 @@ function isPlace(value: unknown): value is ServicePlace {
   return typeof address === "string" && typeof port === "number";
 }
 
-const encode = (value: object) => new TextEncoder().encode(JSON.stringify(value));
-
 /** Another member's words: an object, or undefined. */
 function decode(bytes: Uint8Array): object | undefined {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return typeof value === "object" && value !== null ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  const value = decodeWords(bytes);
+  return typeof value === "object" && value !== null ? value : undefined;
 }

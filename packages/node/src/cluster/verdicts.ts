@@ -4,12 +4,11 @@ import type { VerdictChange } from "@holdfast/forwarder";
 import type { Address, MemberName } from "@holdfast/model";
 import type { ClusterLink } from "./link.ts";
 import type { MemberDirectory } from "./members.ts";
+import { decodeWords, tell } from "./words.ts";
 
 const TOPIC = "verdicts";
 /** Verdicts of one message: all endpoints of all services at most. */
 const VERDICT_COUNT_MAX = 4096;
-/** Of one message to one member; each waits for an answer. */
-const ATTEMPT_COUNT_MAX = 3;
 
 export interface SharedVerdict {
   readonly address: Address;
@@ -75,14 +74,11 @@ export class VerdictExchange {
     await Promise.all(members.map((member) => this.#sendTo(member, keys)));
   }
 
-  /** What is true now, each time it is tried. A connection that breaks is made good by the next one. */
-  async #sendTo(member: number, keys: readonly string[]): Promise<void> {
-    for (let i = 0; i < ATTEMPT_COUNT_MAX && this.#link.connected().includes(member); i++) {
+  #sendTo(member: number, keys: readonly string[]): Promise<void> {
+    return tell(this.#link, member, TOPIC, () => {
       const verdicts = keys.flatMap((key) => this.#own.get(key) ?? []);
-      if (verdicts.length === 0) return;
-      const body = new TextEncoder().encode(JSON.stringify(verdicts));
-      if ((await this.#link.request(member, TOPIC, body)) !== undefined) return;
-    }
+      return verdicts.length === 0 ? undefined : verdicts;
+    });
   }
 }
 
@@ -91,19 +87,15 @@ const keyOf = ({ address, port }: { readonly address: Address; readonly port: nu
 
 /** Another member's message; what is not understood is left out. */
 function decode(bytes: Uint8Array): SharedVerdict[] {
-  try {
-    const list: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    if (!Array.isArray(list)) return [];
-    return (list as Partial<SharedVerdict>[])
-      .slice(0, VERDICT_COUNT_MAX)
-      .filter(
-        (v): v is SharedVerdict =>
-          typeof v?.address === "string" &&
-          typeof v.port === "number" &&
-          (v.verdict === "up" || v.verdict === "down" || v.verdict === "none") &&
-          (v.speaks === undefined || typeof v.speaks === "boolean"),
-      );
-  } catch {
-    return [];
-  }
+  const list = decodeWords(bytes);
+  if (!Array.isArray(list)) return [];
+  return (list as (Partial<SharedVerdict> | null)[])
+    .slice(0, VERDICT_COUNT_MAX)
+    .filter(
+      (v): v is SharedVerdict =>
+        typeof v?.address === "string" &&
+        typeof v.port === "number" &&
+        (v.verdict === "up" || v.verdict === "down" || v.verdict === "none") &&
+        (v.speaks === undefined || typeof v.speaks === "boolean"),
+    );
 }

@@ -4,13 +4,13 @@ import type { UnprovenWay, WayAnswer } from "@holdfast/forwarder";
 import type { MemberName } from "@holdfast/model";
 import type { ClusterLink } from "./link.ts";
 import type { MemberDirectory } from "./members.ts";
+import { decodeWords, encodeWords, tell } from "./words.ts";
 
 const UNPROVEN = "unproven-ways";
 const ANSWER = "way-answer";
 /** What is unproven, of one member. */
 const WAY_COUNT_MAX = 4_096;
 const REASON_LENGTH_MAX = 500;
-const ATTEMPT_COUNT_MAX = 3;
 
 /** What `Ways` of the forwarder offers. */
 export interface WaySink {
@@ -35,51 +35,37 @@ export class WayExchange {
     ways.onChange((unproven) => {
       const before = this.#own;
       this.#own = unproven;
-      for (const member of link.connected()) void this.#sendTo(member);
+      for (const member of link.connected()) void this.#tell(member);
       changed(before, unproven);
     });
     ways.onRelay((member, { tag, port }) => {
       // Lost ones are made good by the next INIT.
-      if (link.connected().includes(member)) void link.request(member, ANSWER, encode({ tag, port }));
+      if (link.connected().includes(member)) void link.request(member, ANSWER, encodeWords({ tag, port }));
     });
     link.onRequest(UNPROVEN, (from, body) => {
       ways.setOther(directory.nameOf(from), decodeUnproven(body));
       return new Uint8Array(0);
     });
     link.onRequest(ANSWER, (_from, body) => {
-      const answer = decode(body) as Partial<WayAnswer> | undefined;
+      const answer = decodeWords(body) as Partial<WayAnswer> | undefined;
       if (typeof answer?.tag === "number" && typeof answer.port === "number")
         ways.relayed({ tag: answer.tag, port: answer.port });
       return new Uint8Array(0);
     });
     link.onConnect((member) => {
-      if (this.#own.length > 0) void this.#sendTo(member);
+      if (this.#own.length > 0) void this.#tell(member);
     });
     link.onDisconnect((member) => ways.setOther(directory.nameOf(member), []));
   }
 
-  /** What is true now, each time it is tried. */
-  async #sendTo(member: number): Promise<void> {
-    for (let i = 0; i < ATTEMPT_COUNT_MAX && this.#link.connected().includes(member); i++)
-      if ((await this.#link.request(member, UNPROVEN, encode(this.#own))) !== undefined) return;
-  }
-}
-
-function encode(value: unknown): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(value));
-}
-
-function decode(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
+  #tell(member: number): Promise<void> {
+    return tell(this.#link, member, UNPROVEN, () => this.#own);
   }
 }
 
 /** Another member's message; what is not understood is left out. */
 function decodeUnproven(bytes: Uint8Array): UnprovenWay[] {
-  const list = decode(bytes);
+  const list = decodeWords(bytes);
   if (!Array.isArray(list)) return [];
   return (list as Partial<UnprovenWay>[]).slice(0, WAY_COUNT_MAX).flatMap((way) => {
     const { vip, address, port, reason } = way ?? {};
