@@ -1,4 +1,4 @@
-// A packet generator in a thread of its own, which lives in the network namespace of a host of the lab: one order
+// A packet generator in a thread of its own, in the network namespace of a host of the lab: one order
 // after the other, each with what became of it.
 import { Worker } from "node:worker_threads";
 

@@ -19,7 +19,7 @@ export const SOURCE_PORT = 1_024;
 export const FLOW_COUNT_MAX = 50_000;
 const FLOW_COUNT_LEAST = 64;
 
-/** `--flows N,N…` among the arguments, each at most FLOW_COUNT_MAX; else few and as many as there may be. */
+/** `--flows N,N…` among the arguments, each at most FLOW_COUNT_MAX; else few and as many as may be. */
 export function flowCountsOf(args: readonly string[]): readonly number[] {
   const at = args.indexOf("--flows");
   if (at < 0) return [FLOW_COUNT_LEAST, FLOW_COUNT_MAX];

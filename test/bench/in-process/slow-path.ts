@@ -1,7 +1,7 @@
-// A real forwarder on the simulated fast path, whose cost is part of the figure: what the slow path costs without
+// A real forwarder on the simulated fast path, whose cost is in the figure: what the slow path costs without
 // a kernel.
 //
-// By processor time of the whole process, garbage collection with its threads included, so that a busy machine
+// By processor time of the whole process, garbage collection's threads included, so that a busy machine
 // does not show. Packets are made outside of the measured time.
 import {
   createForwarder,
