@@ -6,7 +6,8 @@
 //   --busy N      processes that never wait, default two for each processor
 import { cpus } from "node:os";
 import { BFD_INTERVAL_MS, BgpRouter, Lab, type RouterSoftware, until } from "@holdfast/testkit";
-import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { numberOf } from "./options/options.ts";
+import { print, type Row, rounded } from "./replication/report.ts";
 import { Announcing } from "./routes/announcing.ts";
 import { burner } from "./takeover/burner.ts";
 

@@ -6,7 +6,8 @@
 //   --rounds N clusters of each build, one after another, default 1; the best one counts
 import { clusterOf, measured, roundsOf } from "./baseline/compare.ts";
 import type { OtherBuild } from "./baseline/other-build.ts";
-import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { numberOf } from "./options/options.ts";
+import { print, type Row, rounded } from "./replication/report.ts";
 
 const MEMBER_COUNT = 3;
 const LIMIT_MS = 120_000;

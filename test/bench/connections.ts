@@ -13,7 +13,8 @@ import { cpus } from "node:os";
 import { Cluster, type Host, Lab } from "@holdfast/testkit";
 import { ended, startNginx } from "../plain/real-stacks.ts";
 import { measureConnections } from "./connections/in-process.ts";
-import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { numberOf } from "./options/options.ts";
+import { print, type Row, rounded } from "./replication/report.ts";
 
 const VIP = "203.0.113.1";
 const PORT = 8_080;

@@ -12,7 +12,8 @@
 
 import { openPages } from "./console/pages.ts";
 import { questions } from "./console/questions.ts";
-import { numberOf, print } from "./replication/report.ts";
+import { numberOf } from "./options/options.ts";
+import { print } from "./replication/report.ts";
 
 /** Beside the sessions that are asked for. */
 const SMALLER = 100;

@@ -1,7 +1,10 @@
-// `npm run bench -- controller [--services N]`: a controller for Kubernetes in a process of its own that
-// starts beside so many Services, all made already: until it is in step, and its memory.
-import { parseArgs } from "node:util";
+// `npm run bench -- controller`: a controller for Kubernetes in a process of its own that starts beside so
+// many Services, all made already: until it is in step, and its memory.
+//
+//   --services N   default 1000
+
 import { type StartFigures, startsWith } from "../kubernetes/own-process.ts";
+import { numberOf } from "./options/options.ts";
 
 const IN_STEP_MS_MAX = 10_000;
 const RSS_MIB_MAX = 150;
@@ -13,8 +16,7 @@ export async function run({
   readonly json: boolean;
   readonly args: string[];
 }): Promise<void> {
-  const { values } = parseArgs({ args, options: { services: { type: "string", default: "1000" } } });
-  const count = Number(values.services);
+  const count = numberOf(args, "services", 1_000);
   const { first, again } = await startsWith(count);
   const rows = [
     ...rowsOf(`${count}/first start`, first),

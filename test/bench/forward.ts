@@ -3,9 +3,11 @@
 // own, and the cases take turns in short slices, so that all of them meet the same noise. What disturbs a
 // slice makes it slower and never faster: the figure is the rate that one slice in ten exceeds, for theirs as
 // for ours, and a ratio is one of figures.
-// `--flows N,N…`: how many flows take turns, default 64,50000, which are the most.
-// With `--baseline REV` the BPF cases of that build take their turns too, and are what ours are compared
-// with.
+//   --flows N,N…      how many flows take turns, default 64,50000, which are the most
+//   --rounds N        of slices, default 10; with --baseline 40
+//   --only TEXT       cases whose name has it, and nftables, which they are compared with
+//   --protocol NAME   sctp (default), tcp or udp
+//   --baseline REV    its BPF cases take turns too, and are what ours are compared with
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setPriority } from "node:os";
@@ -39,7 +41,8 @@ import {
   Testbed,
   VIP,
 } from "./forward/testbed.ts";
-import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { numberOf, textOf, wordOf } from "./options/options.ts";
+import { print, type Row, rounded } from "./replication/report.ts";
 
 let flowCounts: readonly number[] = [];
 const SIZES = [100, 1_400] as const;
@@ -129,17 +132,14 @@ export async function run(options: Options): Promise<void> {
 }
 
 function protocolOf(args: readonly string[]): number {
-  const name = args.includes("--protocol") ? args[args.indexOf("--protocol") + 1] : "sctp";
-  const protocol = [PROTOCOL.SCTP, PROTOCOL.TCP, PROTOCOL.UDP].find((each) => protocolName(each) === name);
-  if (protocol === undefined) throw new Error(`--protocol takes sctp, tcp or udp, and not ${name}`);
-  return protocol;
+  const numbers = { sctp: PROTOCOL.SCTP, tcp: PROTOCOL.TCP, udp: PROTOCOL.UDP };
+  return numbers[wordOf(args, "protocol", ["sctp", "tcp", "udp"], "sctp")];
 }
 
 function casesOf({ args, baseline }: Options): readonly Case[] {
-  const only = args.includes("--only") ? (args[args.indexOf("--only") + 1] ?? "") : undefined;
   const hooks = HOOKS.flatMap((hook) => [ours(...hook), ...(baseline ? [ours(...hook, baseline)] : [])]);
   return [...hooks, ...OTHERS].filter(
-    ({ name }) => only === undefined || name === NFTABLES || name.includes(only),
+    ({ name }) => name === NFTABLES || name.includes(textOf(args, "only") ?? ""),
   );
 }
 

@@ -11,7 +11,8 @@ import { Cluster } from "@holdfast/testkit";
 import { clusterOf, measured, programOf, roundsOf } from "./baseline/compare.ts";
 import { forget, plainly, startAll, stopAll } from "./baseline/daemons.ts";
 import type { OtherBuild } from "./baseline/other-build.ts";
-import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { numberOf } from "./options/options.ts";
+import { print, type Row, rounded } from "./replication/report.ts";
 
 const MEMBER_COUNT = 3;
 const LIMIT_MS = 120_000;

@@ -12,7 +12,8 @@
 import { measureInProcess } from "./init/in-process.ts";
 import { openHoldfast, openNftables } from "./init/subjects.ts";
 import { FloodBench, type FloodKind, type Slice, type Subject } from "./init/traffic.ts";
-import { numberOf, printJson, type Row, rounded } from "./replication/report.ts";
+import { numberOf, textOf } from "./options/options.ts";
+import { printJson, type Row, rounded } from "./replication/report.ts";
 
 const FULL_RATE = 0;
 const RATES: readonly number[] = [2_000, 10_000, 30_000];
@@ -160,6 +161,9 @@ function line(slice: Measured): string {
 }
 
 function ratesOf(args: readonly string[]): readonly number[] {
-  const text = args[args.indexOf("--rates") + 1];
-  return args.includes("--rates") && text !== undefined ? text.split(",").map(Number) : RATES;
+  return (
+    textOf(args, "rates")
+      ?.split(",")
+      .map((rate) => numberOf(["--rates", rate], "rates", 0)) ?? RATES
+  );
 }

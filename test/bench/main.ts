@@ -1,6 +1,7 @@
 // `npm run bench -- NAME [--json] [--baseline REV] [--keep FILE] [options]`: runs ./NAME.ts, whose `run`
 // measures and prints.
 //
+//   --help          what NAME measures, and its options
 //   --keep FILE     the rows also go to docs/performance/FILE.json; `node test/documents/main.ts` makes
 //                   docs/performance.md of what lies there
 //   --baseline REV  any git revision: it is checked out and built in a temporary folder, and the two builds
@@ -8,8 +9,9 @@
 //                   within the one run; each row has `versus` and `ratio`, greater than 1 is better for this
 //                   build
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { type OtherBuild, OtherBuildError, otherBuild } from "./baseline/other-build.ts";
+import { BenchOptionError, helpIn, namesIn, refuseUnknown } from "./options/options.ts";
 import { keepIn } from "./replication/report.ts";
 
 const { name, json, revision, kept, args } = parsed(process.argv.slice(2));
@@ -20,9 +22,15 @@ const names = readdirSync(here)
   .sort();
 
 if (name === undefined || !/^[a-z-]+$/.test(name) || !existsSync(new URL(`${name}.ts`, here)))
-  refuse(`usage: npm run bench -- ${names.join("|")} [--json] [--baseline REV]`);
+  refuse(`usage: npm run bench -- ${names.join("|")} [--help] [--json] [--baseline REV]`);
 if (kept !== undefined && !/^[a-z0-9-]+$/.test(kept)) refuse("--keep takes a name of a-z, 0-9 and -");
 if (revision === "") refuse("--baseline takes a git revision");
+
+const help = helpIn(readFileSync(new URL(`${name}.ts`, here), "utf8"));
+if (args.includes("--help")) {
+  console.log(help);
+  process.exit(0);
+}
 
 interface Bench {
   run(options: {
@@ -34,6 +42,7 @@ interface Bench {
   readonly takesBaseline?: boolean;
 }
 
+refusing(() => refuseUnknown(args, namesIn(help)));
 const bench = (await import(new URL(`${name}.ts`, here).href)) as Bench;
 if (revision !== undefined && bench.takesBaseline !== true) refuse(`bench ${name} takes no --baseline`);
 if (kept !== undefined) {
@@ -43,10 +52,14 @@ if (kept !== undefined) {
 const baseline = revision === undefined ? undefined : built(revision);
 try {
   await bench.run({ json, args, ...(baseline && { baseline }) });
+} catch (error) {
+  if (!(error instanceof BenchOptionError)) throw error;
+  console.error(error.message);
+  process.exitCode = 2;
 } finally {
   baseline?.close();
 }
-process.exit(0);
+process.exit();
 
 function parsed(words: readonly string[]) {
   const [name, ...rest] = words;
@@ -84,6 +97,15 @@ function built(revision: string): OtherBuild {
     return otherBuild(revision);
   } catch (error) {
     if (error instanceof OtherBuildError) refuse(error.message);
+    throw error;
+  }
+}
+
+function refusing(check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (error instanceof BenchOptionError) refuse(error.message);
     throw error;
   }
 }

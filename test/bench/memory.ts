@@ -8,7 +8,8 @@
 //   --hold N   seconds until the second look, default 60
 import { clusterOf, measured, roundsOf } from "./baseline/compare.ts";
 import type { OtherBuild } from "./baseline/other-build.ts";
-import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { numberOf } from "./options/options.ts";
+import { print, type Row, rounded } from "./replication/report.ts";
 
 const MEMBER_COUNT = 3;
 const LIMIT_MS = 120_000;

@@ -7,7 +7,8 @@
 //   --router KIND[,KIND]   with bgp: bird,frr (default), or one of them
 import type { RouterSoftware } from "@holdfast/testkit";
 import { moved } from "../routers/moves.ts";
-import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { numberOf, wordOf, wordsOf } from "./options/options.ts";
+import { print, type Row, rounded } from "./replication/report.ts";
 import { percentile } from "./takeover/percentile.ts";
 
 export async function run({
@@ -64,17 +65,6 @@ async function rowsOf(args: readonly string[], software: RouterSoftware | undefi
 }
 
 function kindsOf(args: readonly string[]): readonly (RouterSoftware | undefined)[] {
-  const wordOf = (name: string, otherwise: string) => {
-    const at = args.indexOf(`--${name}`);
-    return at < 0 ? otherwise : (args[at + 1] ?? "");
-  };
-  const announcer = wordOf("announcer", "bgp");
-  if (announcer === "l2") return [undefined];
-  if (announcer !== "bgp") throw new Error(`--announcer takes l2 or bgp, not '${announcer}'`);
-  return wordOf("router", "bird,frr")
-    .split(",")
-    .map((word) => {
-      if (word === "bird" || word === "frr") return word;
-      throw new Error(`--router takes bird, frr, or bird,frr; not '${word}'`);
-    });
+  if (wordOf(args, "announcer", ["l2", "bgp"], "bgp") === "l2") return [undefined];
+  return wordsOf<RouterSoftware>(args, "router", ["bird", "frr"], ["bird", "frr"]);
 }

@@ -7,8 +7,9 @@
 //   --rounds N   with --baseline: clusters of each build, one after another, default 2
 import { alternate, clusterOf, compared, roundsOf } from "./baseline/compare.ts";
 import type { OtherBuild } from "./baseline/other-build.ts";
+import { numberOf } from "./options/options.ts";
 import type { MemberOptions, RunResult } from "./replication/member.ts";
-import { machineSeconds, numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { machineSeconds, print, type Row, rounded } from "./replication/report.ts";
 import { threadMicroseconds } from "./replication/threads.ts";
 
 const MEMBER_COUNT = 3;

@@ -7,7 +7,8 @@
 //   --busy N      default 0: so many processors are kept busy by something else meanwhile
 import { createInterface } from "node:readline";
 import { BgpRouter, Lab, until } from "@holdfast/testkit";
-import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { numberOf } from "./options/options.ts";
+import { print, type Row, rounded } from "./replication/report.ts";
 import { Announcing } from "./routes/announcing.ts";
 import { burner } from "./takeover/burner.ts";
 import { percentile } from "./takeover/percentile.ts";

@@ -30,7 +30,8 @@ import {
 import { compared, programOf, roundsOf } from "./baseline/compare.ts";
 import { plainly } from "./baseline/daemons.ts";
 import type { OtherBuild } from "./baseline/other-build.ts";
-import { numberOf, print, type Row, rounded } from "./replication/report.ts";
+import { numberOf, wordOf, wordsOf } from "./options/options.ts";
+import { print, type Row, rounded } from "./replication/report.ts";
 import { burner } from "./takeover/burner.ts";
 import { KEEPALIVED_OBSERVATION_MS, measureKeepalived } from "./takeover/keepalived.ts";
 import { type KillClock, kill, messagesLost, revive } from "./takeover/kill.ts";
@@ -217,28 +218,16 @@ function rowsOf({ clocks, routed, associationsLost, messagesLost, aborts }: Meas
 }
 
 function protocolOf(args: readonly string[]): "sctp" | "tcp" | "udp" {
-  const at = args.indexOf("--protocol");
-  const name = at < 0 ? "sctp" : args[at + 1];
-  if (name === "sctp" || name === "tcp" || name === "udp") return name;
-  throw new Error(`--protocol takes sctp, tcp or udp, not '${name}'`);
+  return wordOf(args, "protocol", ["sctp", "tcp", "udp"], "sctp");
 }
 
 function announcerOf(args: readonly string[]): "l2" | "bgp" {
-  const at = args.indexOf("--announcer");
-  const kind = at < 0 ? "l2" : args[at + 1];
-  if (kind === "l2" || kind === "bgp") return kind;
-  throw new Error(`--announcer takes l2 or bgp, not '${kind}'`);
+  return wordOf(args, "announcer", ["l2", "bgp"], "l2");
 }
 
 /** Empty with l2, which has none. */
 function routersOf(args: readonly string[]): readonly RouterSoftware[] {
-  if (announcerOf(args) === "l2") return [];
-  const at = args.indexOf("--router");
-  const words = at < 0 ? ["bird"] : (args[at + 1] ?? "").split(",");
-  return words.map((word) => {
-    if (word === "bird" || word === "frr") return word;
-    throw new Error(`--router takes bird, frr, or bird,frr; not '${word}'`);
-  });
+  return announcerOf(args) === "l2" ? [] : wordsOf(args, "router", ["bird", "frr"], ["bird"]);
 }
 
 const THEM = "keepalived, nftables, conntrackd";

@@ -2,8 +2,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import { PROTOCOL } from "@holdfast/sctp";
 import koffi from "koffi";
 import { Generator } from "../bench/forward/generator.ts";
+import type { Sent } from "../bench/forward/ordered-thread.ts";
 import { inside } from "../bench/forward/testbed.ts";
-import type { Sent } from "../bench/generator.ts";
 import type { EnemyData, EnemyOrder } from "./enemy.ts";
 
 const { namespace, network, sourceMac, destinationMac } = workerData as EnemyData;

@@ -1,6 +1,6 @@
 // One kind of packet again and again, as fast as a core makes it, from a host of the lab.
 import type { Host } from "@holdfast/testkit";
-import { Generator } from "../bench/generator.ts";
+import { Generator } from "../bench/forward/ordered-thread.ts";
 
 /** A whole IPv4 packet of TCP or UDP, which comes from `flowCount` addresses and ports, from its own on. */
 export interface EnemyOrder {

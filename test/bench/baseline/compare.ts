@@ -2,8 +2,9 @@
 import { fileURLToPath } from "node:url";
 import type * as Bundle from "../../../deploy/bundle.ts";
 import { bundle } from "../../../deploy/bundle.ts";
+import { numberOf } from "../options/options.ts";
 import * as Cluster from "../replication/cluster.ts";
-import { numberOf, type Row, rounded } from "../replication/report.ts";
+import { type Row, rounded } from "../replication/report.ts";
 import { type OtherBuild, OtherBuildError } from "./other-build.ts";
 
 /** Of these units more is better; of all others less. */

@@ -78,6 +78,8 @@ test("the command refuses what it cannot do before anything is measured", () => 
     [["init", "--baseline", "HEAD"], "bench init takes no --baseline"],
     [["forward", "--baseline=no-such-revision"], "there is no revision 'no-such-revision'"],
     [["nothing"], "|forward|"],
+    [["takeover", "--kill", "3"], "there is no --kill here: it takes --protocol, "],
+    [["start", "--rounds", "few"], "--rounds takes a number, not 'few'"],
   ] as const) {
     const { status, stderr } = bench(...words);
     assert.equal(status, 2);

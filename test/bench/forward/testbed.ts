@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import koffi from "koffi";
+import { BenchOptionError, textOf } from "../options/options.ts";
 
 const CLONE_NEWNET = 0x4000_0000;
 
@@ -21,12 +22,11 @@ const FLOW_COUNT_LEAST = 64;
 
 /** `--flows N,N…` among the arguments, each at most FLOW_COUNT_MAX; else few and as many as may be. */
 export function flowCountsOf(args: readonly string[]): readonly number[] {
-  const at = args.indexOf("--flows");
-  if (at < 0) return [FLOW_COUNT_LEAST, FLOW_COUNT_MAX];
-  return (args[at + 1] ?? "").split(",").map((text) => {
+  const counts = textOf(args, "flows") ?? `${FLOW_COUNT_LEAST},${FLOW_COUNT_MAX}`;
+  return counts.split(",").map((text) => {
     const count = Number(text);
     if (!Number.isInteger(count) || count < 1 || count > FLOW_COUNT_MAX)
-      throw new Error(`--flows takes numbers from 1 to ${FLOW_COUNT_MAX}, not '${text}'`);
+      throw new BenchOptionError(`--flows takes numbers from 1 to ${FLOW_COUNT_MAX}, not '${text}'`);
     return count;
   });
 }

@@ -4,8 +4,8 @@ import { addressBytes } from "@holdfast/model";
 import { encodeInit, encodeIp, encodePacket } from "@holdfast/sctp";
 import koffi from "koffi";
 import { Generator } from "../forward/generator.ts";
+import type { Sent } from "../forward/ordered-thread.ts";
 import { inside } from "../forward/testbed.ts";
-import type { Sent } from "../generator.ts";
 import { FLOOD_WINDOW, type FloodData, type FloodOrder } from "./flooder.ts";
 
 const { namespace, mac, target, origin } = workerData as FloodData;

@@ -1,6 +1,6 @@
 // INITs from a host of the lab as fast as a core makes them, or as fast as is asked.
 import type { Host } from "@holdfast/testkit";
-import { Generator } from "../generator.ts";
+import { Generator } from "../forward/ordered-thread.ts";
 
 /** The receiver window in a flood's INITs, by which they are known again behind the translation. */
 export const FLOOD_WINDOW = 0x000f_100d;

@@ -84,17 +84,3 @@ export function rounded(value: number, digits = 1): number {
   const factor = 10 ** digits;
   return Math.round(value * factor) / factor;
 }
-
-/** `--name=7` or `--name 7` among the arguments. */
-export function numberOf(args: readonly string[], name: string, otherwise: number): number {
-  for (const [i, arg] of args.entries()) {
-    const text =
-      arg === `--${name}`
-        ? args[i + 1]
-        : arg.startsWith(`--${name}=`)
-          ? arg.slice(name.length + 3)
-          : undefined;
-    if (text !== undefined && Number.isFinite(Number(text))) return Number(text);
-  }
-  return otherwise;
-}

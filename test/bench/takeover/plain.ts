@@ -8,7 +8,8 @@ import {
   type SteadyReport,
   startEcho,
 } from "../../plain/steady.ts";
-import { numberOf, type Row, rounded } from "../replication/report.ts";
+import { numberOf } from "../options/options.ts";
+import { type Row, rounded } from "../replication/report.ts";
 import { revive } from "./kill.ts";
 import { percentile } from "./percentile.ts";
 
