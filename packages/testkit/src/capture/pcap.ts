@@ -25,6 +25,9 @@ export function parsePcap(file: Uint8Array): CapturedFrame[] {
     const length = view.getUint32(offset + 8, true);
     const start = offset + RECORD_HEADER_SIZE;
     if (start + length > file.length) break;
+    const onTheWire = view.getUint32(offset + 12, true);
+    if (onTheWire > length)
+      throw new Error(`a packet of ${onTheWire} bytes, of which ${length} were captured`);
     frames.push({
       wallMs: view.getUint32(offset, true) * 1000 + view.getUint32(offset + 4, true) / fraction,
       bytes: file.subarray(start, start + length),
