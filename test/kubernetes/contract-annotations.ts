@@ -12,6 +12,12 @@ const DNS = { name: "dns", port: 53, protocol: "UDP" as const };
 
 /** `again`: the world after a restart of the controller, in the place of the one before. */
 export function describeAnnotations(worldOf: () => World, again: () => Promise<World>): void {
+  describeAll(worldOf, again);
+  describeOnce(worldOf, again);
+  describeSources(worldOf, again);
+}
+
+function describeAll(worldOf: () => World, again: () => Promise<World>): void {
   test("what annotations ask for the members do, and a new leader finds it as it is", async () => {
     const { cluster } = worldOf();
     await cluster.service(
@@ -60,7 +66,9 @@ export function describeAnnotations(worldOf: () => World, again: () => Promise<W
     );
     assert.deepEqual(changesOf(await again()), [0, 0, 0]);
   });
+}
 
+function describeOnce(worldOf: () => World, again: () => Promise<World>): void {
   test("values that are the members' own defaults are not asked for again and again", async () => {
     const { cluster } = worldOf();
     const common = { "holdfast.io/replicate": "long-lived", "holdfast.io/replicate-after": "1000" };
@@ -87,8 +95,6 @@ export function describeAnnotations(worldOf: () => World, again: () => Promise<W
     await cluster.service("amf", { "loxilb.io/useproxyprotov2": "yes" });
     await cluster.event("amf", "AnnotationIgnored", /useproxyprotov2 has no effect: it is for ports of TCP/);
   });
-
-  describeSources(worldOf, again);
 }
 
 function describeSources(worldOf: () => World, again: () => Promise<World>): void {

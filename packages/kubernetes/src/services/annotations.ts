@@ -1,9 +1,10 @@
-// What a Service's annotations ask for: our own, and both dialects of kube-loxilb. What is misspelled, wrong or without effect
-// here is said, with the nearest that there is; it never keeps a Service from being served, except a wrong address or pool.
-import { loxilbHealthCheck, ownHealthCheck } from "./health-check.ts";
-import { LOXILB, LOXILB_PROBE, loxilbReader } from "./loxilb-annotations.ts";
+// What a Service's annotations ask for: our own, and both dialects of kube-loxilb. What is misspelled, wrong
+// or without effect here is said, with the nearest that there is; it never keeps a Service from being served,
+// except a wrong address or pool.
+import { LOXILB_PROBE, loxilbHealthCheck, OUR_HEALTH, ownHealthCheck } from "./health-check.ts";
+import { LOXILB, loxilbReader } from "./loxilb-annotations.ts";
 import { nearest } from "./nearest.ts";
-import { OUR_HEALTH, OURS, WRITTEN } from "./own-annotations.ts";
+import { OURS, WRITTEN } from "./own-annotations.ts";
 import {
   type Note,
   type PortProtocol,

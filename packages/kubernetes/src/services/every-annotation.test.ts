@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readAnnotations } from "./annotations.ts";
-import { LOXILB, LOXILB_PROBE } from "./loxilb-annotations.ts";
+import { LOXILB_PROBE, OUR_HEALTH } from "./health-check.ts";
+import { LOXILB } from "./loxilb-annotations.ts";
 import { memberServiceOf, type PortDemand } from "./member-service.ts";
-import { OUR_HEALTH, OURS } from "./own-annotations.ts";
+import { OURS } from "./own-annotations.ts";
 import type { PortProtocol, Settings } from "./settings.ts";
 
 /** Value, ports, and what becomes of it: settings, or why it has no effect. */

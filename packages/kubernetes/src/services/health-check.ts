@@ -1,8 +1,31 @@
 // `holdfast.io/health` and what belongs to it, and kube-loxilb's annotations for the same.
 import type { HealthCheckSpec } from "@holdfast/api";
-import { LOXILB_PROBE } from "./loxilb-annotations.ts";
-import { OUR_HEALTH } from "./own-annotations.ts";
 import type { Note } from "./settings.ts";
+
+/** Behind `holdfast.io/`: what goes with `health`. */
+export const OUR_HEALTH = [
+  "health-interval-ms",
+  "health-timeout-ms",
+  "health-down-count",
+  "health-up-count",
+  "health-send",
+  "health-expect",
+  "health-status",
+];
+/** Behind `loxilb.io/`: `probetype`, and what goes with it. */
+export const LOXILB_PROBE = [
+  "probetype",
+  "probeport",
+  "probereq",
+  "proberesp",
+  "probetimeout",
+  "proberetries",
+  "probe-path",
+  "probe-expected-codes",
+  "probe-method",
+  "probe-domain",
+  "probe-http-version",
+];
 
 const KINDS = ["none", "ping", "sctp", "tcp", "udp", "http", "https"] as const;
 type Kind = (typeof KINDS)[number];

@@ -1,4 +1,5 @@
-// kube-loxilb's annotations, by what stands behind `loxilb.io/`: each is acted on, or says why it has no effect here.
+// kube-loxilb's annotations, by what stands behind `loxilb.io/`: each is acted on, or says why it has no
+// effect here.
 import { OURS } from "./own-annotations.ts";
 import { integer, oneOf, PLAIN_IDLE_S, type Reader, SECONDARY_COUNT_MAX, words, yes } from "./settings.ts";
 
@@ -85,21 +86,6 @@ export const LOXILB: Readonly<Record<string, Reader>> = {
   egress: ignoredWhenYes("egress rules are not offered"),
   "connection-limit": ignored("there is no limit of connections"),
 };
-
-/** Read together, in health-check.ts. */
-export const LOXILB_PROBE = [
-  "probetype",
-  "probeport",
-  "probereq",
-  "proberesp",
-  "probetimeout",
-  "proberetries",
-  "probe-path",
-  "probe-expected-codes",
-  "probe-method",
-  "probe-domain",
-  "probe-http-version",
-];
 
 /** Families of annotations that layer 7 is needed for. */
 const LAYER_7: readonly (readonly [RegExp, string])[] = [

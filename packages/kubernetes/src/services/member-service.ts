@@ -118,7 +118,7 @@ function idleOf({ idleTimeoutS, transitoryS, oneShotS }: Settings, protocol: "TC
     : { flowS: idleTimeoutS ?? IDLE_DEFAULTS.flowS, oneShotS: oneShotS ?? IDLE_DEFAULTS.oneShotS };
 }
 
-/** Whole: what the Service does not say is the default, so that an annotation that goes takes its effect along. */
+/** Whole: what the Service does not say is the default: an annotation that goes takes its effect along. */
 export function memberServiceOf(demand: PortDemand, before: ServiceView | undefined): ServiceInput {
   const { cluster, key, port, vips, settings, endpoints } = demand;
   const graceS = settings.drainS ?? demand.graceS ?? before?.endpointRemoval?.graceS;

@@ -82,15 +82,5 @@ export const OURS: Readonly<Record<string, Reader>> = {
   networks: (value) => ({ networks: words(value) }),
   zones: (value) => ({ zones: words(value) }),
 };
-/** Read together with `health`, in health-check.ts. */
-export const OUR_HEALTH = [
-  "health-interval-ms",
-  "health-timeout-ms",
-  "health-down-count",
-  "health-up-count",
-  "health-send",
-  "health-expect",
-  "health-status",
-];
 /** What the controller itself writes. */
 export const WRITTEN = ["vips", "owners"];

@@ -1,4 +1,5 @@
-// What a Service asks for beside its spec, whatever dialect it was said in, and how the words of annotations are read.
+// What a Service asks for beside its spec, whatever dialect it was said in, and how the words of annotations
+// are read.
 import type { ServiceAnnounceSpec, ServiceInput } from "@holdfast/api";
 import type { ServicePort } from "../objects.ts";
 import { canonical, canonicalPrefix } from "../pools/address.ts";
