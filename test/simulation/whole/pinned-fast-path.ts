@@ -149,6 +149,9 @@ export class PinnedFastPath {
           if (isCurrent()) engine().tables.plain.remove(key);
         },
         read: (key) => engine().tables.plain.read(key),
+        refresh: (key, bytes) => {
+          if (isCurrent()) engine().tables.plain.refresh(key, bytes);
+        },
         sweep: (cursor, visit) => engine().tables.plain.sweep(cursor, visit),
       },
       onPunt: (listener) => {

@@ -20,6 +20,7 @@ import {
 } from "./plain-codec.ts";
 
 const ANY = 0;
+const EXISTING = 2;
 
 type Nexthops = Pick<NexthopTable, "indexOf" | "hold" | "release">;
 type Table = FamilyTable<PlainLayout>;
@@ -85,6 +86,17 @@ export class PlainFlowTable implements PlainFlows {
       flow: decodePlain(layout, keyBytes, 0, value, 0),
       state: decodePlainState(layout, value, 0, this.#clock, this.#nowMs()),
     };
+  }
+
+  refresh(key: FlowKey, bytes: number): void {
+    const { layout, fd, key: keyBytes, value } = this.#tableOf(key);
+    encodeKey(layout, key, keyBytes);
+    if (libbpf().lookup(fd, keyBytes, value) !== 0) return;
+    const { packets, bytes: bytesAt, lastSeen } = layout.value;
+    value.writeBigUInt64LE(value.readBigUInt64LE(packets) + 1n, packets);
+    value.writeBigUInt64LE(value.readBigUInt64LE(bytesAt) + BigInt(bytes), bytesAt);
+    value.writeUInt32LE(this.#clock.jiffiesAt(this.#nowMs()), lastSeen);
+    libbpf().update(fd, keyBytes, value, EXISTING);
   }
 
   /** Flows that come or go meanwhile may be visited twice or not at all. */

@@ -351,6 +351,26 @@ function describeTables(withRig: WithRig): void {
   });
 
   withRig(
+    "plain flows: a packet that went another way counts, and nothing else of the flow changes",
+    (rig) => {
+      const { plain } = rig.fastPath;
+      for (const each of [10_000, 10_001].map((port) => flow(port))) {
+        assert.ok(plain.install(each));
+        const before = plain.read(each.key);
+        for (let i = 0; i < 2; i++) plain.refresh(each.key, 700);
+        const after = plain.read(each.key);
+        assert.ok(before !== undefined && after !== undefined);
+        assert.ok(after.state.lastSeenMs >= before.state.lastSeenMs);
+        const { lastSeenMs } = after.state;
+        const state = { ...before.state, packets: 2, bytes: 1_400, lastSeenMs };
+        assert.deepEqual(after, { ...before, state });
+      }
+      plain.refresh(flow(10_002).key, 700);
+      assert.equal(plain.read(flow(10_002).key), undefined);
+    },
+  );
+
+  withRig(
     "plain flows: a full table says so",
     ({ fastPath }) => {
       let installed = 0;

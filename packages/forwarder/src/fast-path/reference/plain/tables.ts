@@ -41,6 +41,14 @@ export class PlainTable implements PlainFlows {
     return entry && { flow: flowOf(entry), state: plainState(entry) };
   }
 
+  refresh(key: FlowKey, bytes: number): void {
+    const entry = this.flows.get(flowKeyBytes(key));
+    if (entry === undefined) return;
+    entry.packets += 1;
+    entry.bytes += bytes;
+    entry.lastSeenMs = this.#nowMs();
+  }
+
   sweep(cursor: unknown, visit: (flow: PlainFlow, state: PlainFlowState) => PlainVisit): unknown {
     let index = typeof cursor === "number" ? cursor : 0;
     const limit = this.flows.limit;
