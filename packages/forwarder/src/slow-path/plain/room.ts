@@ -3,6 +3,7 @@
 import {
   type Address,
   type EndCause,
+  type Endpoint,
   isPlainEnded,
   joinPlain,
   MARK,
@@ -271,9 +272,9 @@ export function count(room: Room, record: PlainRecord, by: 1 | -1): undefined {
   else counts.set(key, next);
 }
 
-export function livingAt(
-  side: Side,
-  { address, port }: { readonly address: Address; readonly port: number },
-) {
-  return side.counts.get(`${address}|${port}`) ?? 0;
+/** Flows of an endpoint's, to whichever of its addresses. */
+export function livingAt(side: Side, endpoint: Pick<Endpoint, "address" | "port">): number {
+  let sum = 0;
+  for (const key of side.registry.configuredKeysOf(endpoint)) sum += side.counts.get(key) ?? 0;
+  return sum;
 }
