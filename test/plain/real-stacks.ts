@@ -56,8 +56,8 @@ export class Iperf {
   }
 
   /**
-   * Runs it for so many seconds. Throws with what iperf3 says is wrong, at both sides: with -J it ends with code 0
-   * when it fails, too.
+   * Runs it for so many seconds. Throws with what iperf3 says is wrong, at both sides: with -J it ends with
+   * code 0 when it fails, too.
    */
   run(seconds: number, words: readonly string[]): Promise<IperfSum> {
     const sum = this.#run(seconds, words);

@@ -13,7 +13,7 @@ import type { PlainInput } from "./input.ts";
 import { findPlainPlace, type PlainPlace, type PlainSeeker, wantedPlace } from "./place.ts";
 import { installAll, portsOf, type Room, type Side, sendOn } from "./room.ts";
 
-/** What a flow's datagrams that came this way say of it is written down so often: it costs a call of the kernel. */
+/** What datagrams that came this way say of their flow is written down so often: it costs calls of the kernel. */
 const REFRESH_PERIOD_MS = 1_000;
 /** When all NAT ports are in use, one whose flow was silent for so long goes to the newcomer, … */
 const SILENT_LEAST_MS = 1_000;
