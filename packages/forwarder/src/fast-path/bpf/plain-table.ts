@@ -70,12 +70,19 @@ export class PlainFlowTable implements PlainFlows {
     throw new Error(`installing a flow failed with ${errnoName(result)}`);
   }
 
-  remove(key: FlowKey): void {
-    const table = this.#tableOf(key);
-    encodeKey(table.layout, key, table.key);
-    if (libbpf().lookup(table.fd, table.key, table.value) !== 0) return;
-    if (libbpf().remove(table.fd, table.key) === 0)
-      this.#nexthops.release(nexthopIn(table.layout, table.value, 0));
+  remove(key: FlowKey, session?: number): void {
+    const { layout, fd, key: keyBytes, value } = this.#tableOf(key);
+    encodeKey(layout, key, keyBytes);
+    if (libbpf().lookup(fd, keyBytes, value) !== 0) return;
+    if (session !== undefined && value.readUInt32LE(layout.value.session) !== session >>> 0) return;
+    if (libbpf().remove(fd, keyBytes) === 0) this.#nexthops.release(nexthopIn(layout, value, 0));
+  }
+
+  stateOf(key: FlowKey): PlainFlowState | undefined {
+    const { layout, fd, key: keyBytes, value } = this.#tableOf(key);
+    encodeKey(layout, key, keyBytes);
+    if (libbpf().lookup(fd, keyBytes, value) !== 0) return undefined;
+    return decodePlainState(layout, value, 0, this.#clock, this.#nowMs());
   }
 
   read(key: FlowKey): PlainEntry | undefined {

@@ -371,8 +371,12 @@ function describeTables(withRig: WithRig): void {
     assert.ok(rig.fastPath.plain.install({ ...up, tcp, session: PLAIN_SESSION + 1 }));
     const fresh = rig.fastPath.plain.read(up.key)?.state;
     assert.deepEqual([fresh?.packets, fresh?.edges, fresh?.finEnd], [0, undefined, undefined]);
-    rig.fastPath.plain.remove(up.key);
-    assert.equal(rig.fastPath.plain.read(up.key), undefined);
+    const { plain } = rig.fastPath;
+    assert.deepEqual(plain.stateOf(up.key), fresh);
+    plain.remove(up.key, PLAIN_SESSION);
+    assert.deepEqual(plain.stateOf(up.key), fresh, "the flow is another session's");
+    plain.remove(up.key, PLAIN_SESSION + 1);
+    assert.deepEqual([plain.read(up.key), plain.stateOf(up.key)], [undefined, undefined]);
   });
 
   withRig(

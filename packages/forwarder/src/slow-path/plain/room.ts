@@ -24,7 +24,7 @@ import type { NatPorts, ReleaseReason } from "../../nat-ports/allocator.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
 import type { ServiceEntry, ServiceRegistry } from "../../services/registry.ts";
 import { clampToWays } from "./clamp.ts";
-import { fastFlowsOf, isLivingFlow, type LocalFlow, newFlow, placeKeyOf, type Stage } from "./flow.ts";
+import { fastFlowsOf, isLivingFlow, keyOf, type LocalFlow, newFlow, placeKeyOf, type Stage } from "./flow.ts";
 import type { LocalFlows } from "./flows.ts";
 import type { PlainHeld } from "./held.ts";
 import { type PlainInput, translateInput } from "./input.ts";
@@ -194,8 +194,7 @@ function uninstall(room: Room, flow: LocalFlow): undefined {
   if (!flow.isInstalled) return;
   flow.isInstalled = false;
   const { plain } = room.core.fastPath;
-  for (const { key } of fastFlowsOf(flow, false))
-    if (plain.read(key)?.flow.session === flow.handle) plain.remove(key);
+  for (const direction of ["up", "down"] as const) plain.remove(keyOf(flow.record, direction), flow.handle);
 }
 
 /**
