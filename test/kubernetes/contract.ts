@@ -5,6 +5,7 @@ import { until } from "@holdfast/testkit";
 import { PODS, VIP_POOLS } from "../../packages/kubernetes/src/objects.ts";
 import type { VipPoolObject } from "../../packages/kubernetes/src/pools/pool.ts";
 import { addSession } from "../../packages/node/src/api/testing/fake-node.ts";
+import { describeAnnotations } from "./contract-annotations.ts";
 import { describeClasses } from "./contract-classes.ts";
 import { describeGateways } from "./contract-gateway.ts";
 import { describePorts } from "./contract-ports.ts";
@@ -423,6 +424,14 @@ export function describeContract(name: string, open: () => Promise<World>): void
     });
 
     describePorts(() => world);
+    describeAnnotations(
+      () => world,
+      async () => {
+        world = await world.restart();
+        cluster = world.cluster;
+        return world;
+      },
+    );
     describeWays(() => world);
     describeGateways(() => world);
     describeClasses(() => world);

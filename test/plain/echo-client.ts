@@ -1,11 +1,12 @@
 // Many TCP connections and many UDP sockets to one place, each of which asks its next question when the last
 // one was answered, and not before a pause. Prints what became of them, a line of JSON, whenever a line
-// comes in.
+// comes in. Words: address, port, connections, sockets, pause in ms, and how many of each begin in a second.
 import { createSocket, type Socket as Datagrams } from "node:dgram";
 import { createConnection, type Socket } from "node:net";
 
-const [address = "", portText, tcpText, udpText, pauseText] = process.argv.slice(2);
-const [port, tcpCount, udpCount, pauseMs] = [portText, tcpText, udpText, pauseText].map(Number) as [
+const [address = "", ...words] = process.argv.slice(2);
+const [port, tcpCount, udpCount, pauseMs, perSecond] = words.map(Number) as [
+  number,
   number,
   number,
   number,
@@ -13,6 +14,8 @@ const [port, tcpCount, udpCount, pauseMs] = [portText, tcpText, udpText, pauseTe
 ];
 /** A datagram that was not answered for so long is lost; the next one is sent. */
 const LOST_MS = 500;
+/** Beginnings are spread, so that neither the hosts' queues nor a member's quotas are what is tried. */
+const beginsAtMs = (number: number) => (number * 1_000) / perSecond;
 
 const report = {
   connected: 0,
@@ -93,8 +96,8 @@ function exchange(number: number): void {
   socket.connect(port, address, ask);
 }
 
-for (let i = 0; i < tcpCount; i++) setTimeout(() => connect(i), i / 2);
-for (let i = 0; i < udpCount; i++) setTimeout(() => exchange(i), i / 2);
+for (let i = 0; i < tcpCount; i++) setTimeout(() => connect(i), beginsAtMs(i));
+for (let i = 0; i < udpCount; i++) setTimeout(() => exchange(i), beginsAtMs(i));
 process.stdin.on("data", (word) => {
   if (word.toString().startsWith("mark")) for (const set of [alive.tcp, alive.udp]) set.clear();
   const [tcpAlive, udpAlive] = [alive.tcp.size, alive.udp.size];

@@ -3,25 +3,32 @@
 // names is written out, a line each, and a connection without one is reset.
 import { createSocket } from "node:dgram";
 import { createServer, type Socket } from "node:net";
+import { addressFromBytes } from "@holdfast/model";
 
 const [, , portText, mode] = process.argv;
 const port = Number(portText);
 const SIGNATURE = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
 
-/** Reads the header as nginx does: of IPv4 alone, exact, from the first byte on. */
+/** Of an address, by what the header says of family and protocol: TCP over IPv4, TCP over IPv6. */
+const ADDRESS_SIZES: Readonly<Record<number, number>> = { 17: 4, 33: 16 };
+
+/** Reads the header as nginx does: exact, from the first byte on. */
 function begin(socket: Socket): void {
   let received = Buffer.alloc(0);
   const onData = (part: Buffer) => {
     received = Buffer.concat([received, part]);
     if (received.length < 16) return;
+    const addressSize = received[12] === 0x21 ? ADDRESS_SIZES[received[13] as number] : undefined;
     const size = 16 + received.readUInt16BE(14);
-    const isHeader = received.subarray(0, 12).equals(SIGNATURE) && received.readUInt16BE(12) === 0x2111;
-    if (!isHeader || size !== 28) return void socket.resetAndDestroy();
+    const isHeader = received.subarray(0, 12).equals(SIGNATURE) && addressSize !== undefined;
+    if (!isHeader || size !== 16 + 2 * addressSize + 4) return void socket.resetAndDestroy();
     if (received.length < size) return;
     socket.off("data", onData);
-    const place = (at: number, portAt: number) =>
-      `${[...received.subarray(at, at + 4)].join(".")}:${received.readUInt16BE(portAt)}`;
-    process.stdout.write(`client ${place(16, 24)} to ${place(20, 26)}\n`);
+    const place = (index: number) => {
+      const port = received.readUInt16BE(16 + 2 * addressSize + 2 * index);
+      return `${addressFromBytes(received, 16 + index * addressSize, addressSize)} ${port}`;
+    };
+    process.stdout.write(`client ${place(0)} to ${place(1)}\n`);
     socket.write(received.subarray(size));
     socket.pipe(socket);
   };

@@ -1,15 +1,22 @@
 // Real stacks: a server that expects the PROXY protocol's header learns who each of its clients is, and its
 // connections outlive the member that began them, and its daemon.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { until } from "@holdfast/testkit";
-import { PlainScene, PORT, VIP } from "./scene.ts";
+import { PlainScene, PORT, VIP, VIP6 } from "./scene.ts";
 
 const TCP = 60;
 
-test("PROXY protocol: endpoints learn every client's address and port, and lose no connection", async (t) => {
+for (const [family, vips] of [
+  ["IPv4", [VIP]],
+  ["IPv6 and IPv4", [VIP6, VIP]],
+] as const)
+  test(`PROXY protocol over ${family}: endpoints learn every client, and lose no connection`, (t) =>
+    play(t, vips));
+
+async function play(t: TestContext, vips: readonly string[]): Promise<void> {
   const options = {
-    ...{ members: 2, endpoints: 2, tcpCount: TCP, udpCount: 1 },
+    ...{ members: 2, endpoints: 2, tcpCount: TCP, udpCount: vips.length, vips },
     // A check of kind tcp would connect without a header.
     tcp: { proxyProtocol: true, healthCheck: { kind: "ping" } },
   };
@@ -26,8 +33,9 @@ test("PROXY protocol: endpoints learn every client's address and port, and lose 
       return report;
     };
     const { ports } = await holds("before");
-    const address = cluster.clients[0]?.addresses("path-a")[0];
-    const named = ports.map((port) => `client ${address}:${port} to ${VIP}:${PORT}`);
+    const addresses = cluster.clients[0]?.addresses("path-a") ?? [];
+    const ownOf = (vip: string) => addresses.find((own) => own.includes(":") === vip.includes(":"));
+    const named = ports.map(({ port, vip }) => `client ${ownOf(vip)} ${port} to ${vip} ${PORT}`);
     assert.deepEqual([...told].sort(), [...named, "ready", "ready"].sort());
     await scene.shared(TCP);
     const owner = await scene.owner();
@@ -46,4 +54,4 @@ test("PROXY protocol: endpoints learn every client's address and port, and lose 
     });
     assert.equal(told.length, TCP + 2, "no server was told twice");
   });
-});
+}

@@ -27,6 +27,67 @@ export function ended(child: ChildProcess): Promise<Ended> {
   return new Promise((resolve) => child.once("close", (code) => resolve({ code, output })));
 }
 
+/** What iperf3 says of all data that it sent: of TCP what arrived, of UDP what was lost, too. */
+export interface IperfSum {
+  readonly bytes: number;
+  readonly lost_packets?: number;
+  readonly packets?: number;
+}
+
+interface IperfReport {
+  readonly error?: string;
+  readonly end?: { readonly sum?: IperfSum; readonly sum_received?: IperfSum };
+}
+
+/** iperf3 on both sides: a server that goes on as long as its host, and runs of a client. */
+export class Iperf {
+  readonly #client: Host;
+  readonly #words: readonly string[];
+  #said = "";
+
+  constructor(server: Host, client: Host, address: string) {
+    this.#client = client;
+    this.#words = ["-c", address, "-p", String(IPERF_PORT), "-J"];
+    const child = server.spawn("iperf3", ["-s", "-p", String(IPERF_PORT), "--forceflush"]);
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on("data", (bytes: Buffer) => {
+        this.#said = (this.#said + bytes).slice(-2_000);
+      });
+  }
+
+  /**
+   * Runs it for so many seconds. Throws with what iperf3 says is wrong, at both sides: with -J it ends with
+   * code 0 when it fails, too.
+   */
+  run(seconds: number, words: readonly string[]): Promise<IperfSum> {
+    const sum = this.#run(seconds, words);
+    // Whoever waits for something else first hears of it afterwards.
+    sum.catch(() => {});
+    return sum;
+  }
+
+  async #run(seconds: number, words: readonly string[]): Promise<IperfSum> {
+    const { code, output } = await ended(
+      this.#client.spawn("iperf3", [...this.#words, "-t", String(seconds), ...words]),
+    );
+    const { error, end = {} } = readReport(output);
+    const sum = end.sum ?? end.sum_received;
+    if (code !== 0 || error !== undefined || sum === undefined)
+      throw new Error(
+        `iperf3 ${words.join(" ")}: code ${code}, ${error ?? output.slice(-600)}\n--- its server\n${this.#said}`,
+      );
+    return sum;
+  }
+}
+
+function readReport(output: string): IperfReport {
+  try {
+    return JSON.parse(output) as IperfReport;
+  } catch {
+    return {};
+  }
+}
+
 /** A file of so many bytes that nobody can guess, and its digest. */
 export function bigFile(directory: string, size: number): { readonly name: string; readonly digest: string } {
   const file = join(directory, "big");

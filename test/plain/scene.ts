@@ -4,9 +4,10 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { Cluster, type ClusterOptions, type Member, until, withLogs } from "@holdfast/testkit";
+import { Cluster, type ClusterOptions, type Host, type Member, until, withLogs } from "@holdfast/testkit";
 
 export const VIP = "203.0.113.1";
+export const VIP6 = "2001:db8:a::1";
 export const PORT = 38_412;
 const ENDPOINT_PORT = 7_777;
 
@@ -20,43 +21,78 @@ export interface EchoReport {
   readonly lost: number;
   readonly tcpGapMs: number;
   readonly udpGapMs: number;
-  /** The client's own, of TCP. */
-  readonly ports: readonly number[];
+  /** The client's own, of TCP, and the VIP that it talks to from there. */
+  readonly ports: readonly { readonly port: number; readonly vip: string }[];
   readonly tcpAlive: number;
   readonly udpAlive: number;
 }
 
 const script = (name: string) => fileURLToPath(new URL(`./${name}`, import.meta.url));
 
-export class EchoClient {
-  readonly #child: ChildProcess;
-  readonly #lines: Interface;
+const SUMS = [
+  "connected",
+  "resets",
+  "closed",
+  "wrong",
+  "answers",
+  "datagrams",
+  "lost",
+  "tcpAlive",
+  "udpAlive",
+] as const;
 
-  constructor(child: ChildProcess) {
-    this.#child = child;
-    if (child.stdout === null) throw new Error("no output");
-    this.#lines = createInterface({ input: child.stdout });
+interface EchoProcess {
+  readonly child: ChildProcess;
+  readonly vip: string;
+  readonly lines: Interface;
+}
+
+/** Processes of one client's host, as one: each has so many files open as a process may. */
+export class EchoClient {
+  readonly #processes: readonly EchoProcess[];
+
+  constructor(children: readonly { readonly child: ChildProcess; readonly vip: string }[]) {
+    this.#processes = children.map(({ child, vip }) => {
+      if (child.stdout === null) throw new Error("no output");
+      return { child, vip, lines: createInterface({ input: child.stdout }) };
+    });
   }
 
   async report(word: "report" | "mark" = "report"): Promise<EchoReport> {
-    const line = once(this.#lines, "line");
-    this.#child.stdin?.write(`${word}\n`);
-    const [text] = (await line) as [string];
-    return JSON.parse(text) as EchoReport;
+    const reports = await Promise.all(
+      this.#processes.map(async ({ child, vip, lines }) => {
+        const line = once(lines, "line");
+        child.stdin?.write(`${word}\n`);
+        const [text] = (await line) as [string];
+        const report = JSON.parse(text) as Omit<EchoReport, "ports"> & { readonly ports: readonly number[] };
+        return { ...report, ports: report.ports.map((port) => ({ port, vip })) };
+      }),
+    );
+    const sum = (name: (typeof SUMS)[number]) => reports.reduce((total, each) => total + each[name], 0);
+    const most = (name: "tcpGapMs" | "udpGapMs") => Math.max(...reports.map((each) => each[name]));
+    return {
+      ...(Object.fromEntries(SUMS.map((name) => [name, sum(name)])) as Record<(typeof SUMS)[number], number>),
+      ...{ tcpGapMs: most("tcpGapMs"), udpGapMs: most("udpGapMs") },
+      ports: reports.flatMap(({ ports }) => ports),
+    };
   }
 
   /** All of them are answered from now on: no connection and no socket is left behind. */
   async allAnswered(counts: { readonly tcp: number; readonly udp: number }, limitMs = 60_000) {
     await this.report("mark");
+    let last: EchoReport | undefined;
     return until(
       `${counts.tcp} connections and ${counts.udp} exchanges to be answered`,
       async () => {
-        const now = await this.report();
-        return now.tcpAlive >= counts.tcp && now.udpAlive >= counts.udp && now;
+        last = await this.report();
+        return last.tcpAlive >= counts.tcp && last.udpAlive >= counts.udp && last;
       },
       limitMs,
       250,
-    );
+    ).catch((error) => {
+      const { ports: _, ...told } = last ?? {};
+      throw new Error(`${(error as Error).message}: ${JSON.stringify(told)}`, { cause: error });
+    });
   }
 
   /** So many more answers of TCP, and of UDP. */
@@ -75,10 +111,17 @@ export class EchoClient {
   }
 }
 
+/** Flows of each protocol that one process of the client's has. */
+const COUNT_MAX_PER_PROCESS = 5_000;
+/** New flows of each protocol a second, of all processes. */
+const BEGINNINGS_PER_SECOND = 2_000;
+
 export interface PlainSceneOptions extends ClusterOptions {
   readonly tcpCount: number;
   readonly udpCount: number;
   readonly pauseMs?: number;
+  /** New flows of each protocol a second; default 2,000. */
+  readonly perSecond?: number;
   /** Further fields of the service of TCP; with proxyProtocol endpoints expect the header. */
   readonly tcp?: { readonly proxyProtocol?: boolean; readonly [field: string]: unknown };
   /** Further fields of the service of UDP. */
@@ -100,10 +143,9 @@ export class PlainScene {
   }
 
   static async play(options: PlainSceneOptions, story: (scene: PlainScene) => Promise<void>): Promise<void> {
-    const { tcpCount, udpCount, pauseMs = 100, tcp = {}, udp = {}, prepare, ...rest } = options;
+    const { tcpCount, udpCount, tcp = {}, udp = {}, prepare, ...rest } = options;
     const told: string[] = [];
     const cluster = new Cluster({ members: 3, clients: [1], vips: [VIP], ...rest, withService: false });
-    const [vip = VIP] = cluster.vips;
     try {
       for (const host of cluster.endpoints)
         await startEcho(host.spawn(...echoOf(tcp.proxyProtocol === true)), told);
@@ -112,9 +154,7 @@ export class PlainScene {
       prepare?.(cluster);
       const [host] = cluster.clients;
       if (host === undefined) throw new Error("no client");
-      const words = [vip, PORT, tcpCount, udpCount, pauseMs].map(String);
-      const child = host.spawn(process.execPath, [script("echo-client.ts"), ...words]);
-      const client = new EchoClient(child);
+      const client = startClient(host, cluster.vips, options);
       await until(
         "all connections",
         async () => (await client.report()).connected === tcpCount,
@@ -149,6 +189,23 @@ export class PlainScene {
   }
 }
 
+/** Each VIP has as many flows as the others. */
+function startClient(host: Host, vips: readonly string[], options: PlainSceneOptions): EchoClient {
+  const { tcpCount, udpCount, pauseMs = 100, perSecond = BEGINNINGS_PER_SECOND } = options;
+  const least = Math.ceil(Math.max(tcpCount, udpCount) / COUNT_MAX_PER_PROCESS);
+  const count = vips.length * Math.ceil(least / vips.length);
+  const shareOf = (all: number, index: number) =>
+    Math.floor((all * (index + 1)) / count) - Math.floor((all * index) / count);
+  return new EchoClient(
+    Array.from({ length: count }, (_, index) => {
+      const vip = vips[index % vips.length] as string;
+      const shares = [shareOf(tcpCount, index), shareOf(udpCount, index)];
+      const words = [vip, PORT, ...shares, pauseMs, perSecond / count].map(String);
+      return { vip, child: host.spawn(process.execPath, [script("echo-client.ts"), ...words]) };
+    }),
+  );
+}
+
 async function livingAt(member: Member): Promise<number> {
   const { items } = await member.get<{ items: { sessions: number }[] }>("/v1/services");
   return items.reduce((sum, { sessions }) => sum + sessions, 0);
@@ -172,13 +229,13 @@ async function startEcho(child: ChildProcess, told: string[]): Promise<void> {
 /** Two protocols on one port number of one VIP. */
 async function createServices(cluster: Cluster, fields: { tcp: object; udp: object }): Promise<void> {
   const [member] = cluster.members;
-  const endpoints = cluster.endpoints.map((host) => ({
-    address: host.addresses("core")[0],
-    port: ENDPOINT_PORT,
-  }));
+  const endpoints = cluster.endpoints.map((host) => {
+    const addresses = host.addresses("core");
+    return { address: addresses[0], port: ENDPOINT_PORT, ...(addresses.length > 1 && { addresses }) };
+  });
   for (const protocol of ["tcp", "udp"] as const) {
     const service = {
-      ...{ name: protocol, protocol, vips: [cluster.vips[0]], port: PORT, endpoints },
+      ...{ name: protocol, protocol, vips: cluster.vips, port: PORT, endpoints },
       ...fields[protocol],
     };
     const { status, body } = (await member?.fetch("POST", "/v1/services", service)) ?? {};

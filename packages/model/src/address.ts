@@ -61,53 +61,88 @@ function isIpv4Mapped(bytes: Uint8Array): boolean {
   return bytes[10] === 0xff && bytes[11] === 0xff;
 }
 
-const DECIMAL_OCTET = /^(?:0|[1-9]\d{0,2})$/;
-const HEXADECIMAL_GROUP = /^[0-9a-fA-F]{1,4}$/;
+const DOT = 46;
+const COLON = 58;
+
+/** The value of a digit of base 16 by its character's code; −1: it is none. */
+function digitOf(code: number): number {
+  if (code >= 48 && code <= 57) return code - 48;
+  const letter = code | 32;
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
+}
+
+// Both are read character by character: the slow path does so several times for each flow.
 
 function ipv4Bytes(text: string): Uint8Array | undefined {
-  const parts = text.split(".");
-  if (parts.length !== IPV4_ADDRESS_SIZE) return undefined;
   const bytes = new Uint8Array(IPV4_ADDRESS_SIZE);
-  for (let i = 0; i < IPV4_ADDRESS_SIZE; i++) {
-    const part = parts[i] as string;
-    const octet = Number(part);
-    if (!DECIMAL_OCTET.test(part) || octet > 255) return undefined;
-    bytes[i] = octet;
+  let at = 0;
+  let octet = -1;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === DOT) {
+      if (octet < 0 || at === IPV4_ADDRESS_SIZE - 1) return undefined;
+      bytes[at++] = octet;
+      octet = -1;
+      continue;
+    }
+    const digit = digitOf(code);
+    // No leading zeros: they are octal to some.
+    if (digit < 0 || digit > 9 || octet === 0) return undefined;
+    octet = octet < 0 ? digit : octet * 10 + digit;
+    if (octet > 255) return undefined;
   }
+  if (octet < 0 || at !== IPV4_ADDRESS_SIZE - 1) return undefined;
+  bytes[at] = octet;
   return bytes;
 }
 
 function ipv6Bytes(text: string): Uint8Array | undefined {
-  const halves = text.split("::");
-  // An embedded IPv4 address stands at the very end.
-  if (halves.length > 2 || (halves.length === 2 && (halves[0] as string).includes("."))) return undefined;
-  const head = groupsOf(halves[0] as string);
-  const tail = halves.length === 2 ? groupsOf(halves[1] as string) : [];
-  if (head === undefined || tail === undefined) return undefined;
-  const missing = 8 - head.length - tail.length;
-  // "::" stands for at least one group.
-  if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
-  const groups = [...head, ...new Array<number>(missing).fill(0), ...tail];
-  return Uint8Array.from(groups.flatMap((group) => [group >>> 8, group & 0xff]));
+  const bytes = new Uint8Array(IPV6_ADDRESS_SIZE);
+  let at = 0;
+  /** Where "::" stands. */
+  let gap = -1;
+  let i = 0;
+  if (text.startsWith("::")) {
+    gap = 0;
+    i = 2;
+  }
+  while (i < text.length) {
+    if (at === IPV6_ADDRESS_SIZE) return undefined;
+    const start = i;
+    let group = 0;
+    for (let digit = digitOf(text.charCodeAt(i)); digit >= 0; digit = digitOf(text.charCodeAt(i))) {
+      group = (group << 4) | digit;
+      if (++i - start > 4) return undefined;
+    }
+    if (text.charCodeAt(i) === DOT) {
+      // An embedded IPv4 address stands at the very end.
+      const embedded = ipv4Bytes(text.slice(start));
+      if (embedded === undefined || at > IPV6_ADDRESS_SIZE - IPV4_ADDRESS_SIZE) return undefined;
+      bytes.set(embedded, at);
+      at += IPV4_ADDRESS_SIZE;
+      break;
+    }
+    if (i === start) return undefined;
+    bytes[at] = group >>> 8;
+    bytes[at + 1] = group & 0xff;
+    at += 2;
+    if (i === text.length) break;
+    if (text.charCodeAt(i) !== COLON || ++i === text.length) return undefined;
+    if (text.charCodeAt(i) !== COLON) continue;
+    if (gap >= 0) return undefined;
+    gap = at;
+    i += 1;
+  }
+  return spread(bytes, at, gap);
 }
 
-function groupsOf(text: string): number[] | undefined {
-  if (text === "") return [];
-  const groups: number[] = [];
-  const parts = text.split(":");
-  for (let i = 0; i < parts.length; i++) {
-    const part = parts[i] as string;
-    if (i === parts.length - 1 && part.includes(".")) {
-      const embedded = ipv4Bytes(part);
-      if (embedded === undefined) return undefined;
-      const [a, b, c, d] = embedded as unknown as [number, number, number, number];
-      groups.push((a << 8) | b, (c << 8) | d);
-    } else {
-      if (!HEXADECIMAL_GROUP.test(part)) return undefined;
-      groups.push(Number.parseInt(part, 16));
-    }
-  }
-  return groups;
+/** `at` bytes with what "::" stands for, which is at least one group. */
+function spread(bytes: Uint8Array, at: number, gap: number): Uint8Array | undefined {
+  if (gap < 0) return at === IPV6_ADDRESS_SIZE ? bytes : undefined;
+  if (at > IPV6_ADDRESS_SIZE - 2) return undefined;
+  const tail = IPV6_ADDRESS_SIZE - (at - gap);
+  bytes.copyWithin(tail, gap, at);
+  return bytes.fill(0, gap, tail);
 }
 
 /**

@@ -47,6 +47,8 @@ class CountingFastPath implements FastPath, Listeners {
     install: () => true,
     remove: () => {},
     read: () => undefined,
+    stateOf: () => undefined,
+    refresh: () => undefined,
     sweep: () => undefined,
   };
   flowCount = 0;

@@ -145,10 +145,14 @@ export class PinnedFastPath {
       sweep: (cursor, visit) => engine().tables.sweep(cursor, visit),
       plain: {
         install: (flow) => isCurrent() && engine().tables.plain.install(flow),
-        remove: (key) => {
-          if (isCurrent()) engine().tables.plain.remove(key);
+        remove: (key, session) => {
+          if (isCurrent()) engine().tables.plain.remove(key, session);
         },
         read: (key) => engine().tables.plain.read(key),
+        stateOf: (key) => engine().tables.plain.stateOf(key),
+        refresh: (key, bytes) => {
+          if (isCurrent()) engine().tables.plain.refresh(key, bytes);
+        },
         sweep: (cursor, visit) => engine().tables.plain.sweep(cursor, visit),
       },
       onPunt: (listener) => {

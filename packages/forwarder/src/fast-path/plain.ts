@@ -90,8 +90,16 @@ export interface PlainFlows {
    * table is full (a counter says so).
    */
   install(flow: PlainFlow): boolean;
-  remove(key: FlowKey): void;
+  /** `session`: only the flow of this one; another has come by the same key. */
+  remove(key: FlowKey, session?: number): void;
   read(key: FlowKey): PlainEntry | undefined;
+  /** What `read` says of the state, for less. */
+  stateOf(key: FlowKey): PlainFlowState | undefined;
+  /**
+   * One more packet of the flow, of so many bytes (whole IP packet), was seen just now, and went another way: in
+   * fragments, for one. What the fast path counts at the same moment may be lost. No such flow: nothing.
+   */
+  refresh(key: FlowKey, bytes: number): void;
   /** As `FastPath.sweep`: at most 1,024 a call, undefined at the end. */
   sweep(cursor: unknown, visit: (flow: PlainFlow, state: PlainFlowState) => PlainVisit): unknown;
 }

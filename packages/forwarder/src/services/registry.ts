@@ -32,13 +32,22 @@ type Place = Pick<Endpoint, "address" | "port">;
 
 const NONE: readonly Address[] = [];
 
+interface Known {
+  readonly endpoint: Endpoint;
+  readonly addresses: Address[];
+  /** `endpointKey` of each. */
+  readonly keys: string[];
+}
+
 export class ServiceRegistry {
   #entries = new Map<ServiceId, ServiceEntry>();
   /** By protocol, VIP and port. */
   #byClaim = new Map<string, ServiceEntry>();
   #byVip = new Map<Address, ServiceEntry[]>();
   /** "identity|port" → the endpoint and all of its addresses, in whatever services it is. */
-  #endpoints = new Map<string, { readonly endpoint: Endpoint; readonly addresses: Address[] }>();
+  #endpoints = new Map<string, Known>();
+  /** The same by the objects that services have: each newcomer looks at all of its service's. */
+  #known = new Map<Place, Known>();
   /**
    * "address|port" → identities of the endpoints that have this address: one, or what services do not agree
    * about.
@@ -53,6 +62,7 @@ export class ServiceRegistry {
     this.#byClaim = new Map();
     this.#byVip = new Map();
     this.#endpoints = new Map();
+    this.#known = new Map();
     this.#identities = new Map();
     this.#ports = new Set();
     for (const service of services) {
@@ -72,11 +82,15 @@ export class ServiceRegistry {
     const { address: identity, port } = endpoint;
     this.#ports.add(port);
     const key = endpointKey({ address: identity, port });
-    const known = this.#endpoints.get(key) ?? { endpoint, addresses: [] };
+    const known = this.#endpoints.get(key) ?? { endpoint, addresses: [], keys: [] };
     this.#endpoints.set(key, known);
+    this.#known.set(endpoint, known);
     for (const address of addressesOfEndpoint(endpoint)) {
-      if (!known.addresses.includes(address)) known.addresses.push(address);
       const at = endpointKey({ address, port });
+      if (!known.addresses.includes(address)) {
+        known.addresses.push(address);
+        known.keys.push(at);
+      }
       const identities = this.#identities.get(at);
       if (identities === undefined) this.#identities.set(at, [identity]);
       else if (!identities.includes(identity)) {
@@ -167,7 +181,16 @@ export class ServiceRegistry {
 
   /** An endpoint's configured addresses, the identity first. */
   configuredOf(endpoint: Place): readonly Address[] {
-    return this.#endpoints.get(endpointKey(endpoint))?.addresses ?? [endpoint.address];
+    return this.#knownOf(endpoint)?.addresses ?? [endpoint.address];
+  }
+
+  /** `endpointKey` of each of them. */
+  configuredKeysOf(endpoint: Place): readonly string[] {
+    return this.#knownOf(endpoint)?.keys ?? [endpointKey(endpoint)];
+  }
+
+  #knownOf(endpoint: Place): Known | undefined {
+    return this.#known.get(endpoint) ?? this.#endpoints.get(endpointKey(endpoint));
   }
 
   /** All configured addresses of the server, the identity first; of its twins, too. */

@@ -19,7 +19,7 @@ import {
   recordedVips,
   VIPS_ANNOTATION,
 } from "../services/demand.ts";
-import { idOf } from "../services/member-service.ts";
+import { idOf, protocolOf } from "../services/member-service.ts";
 import { unprovenOf } from "../services/unproven.ts";
 import { Copies } from "./copies.ts";
 import { MemberCopy } from "./member-copy.ts";
@@ -238,8 +238,9 @@ export class Controller {
     if (service.metadata.annotations?.[VIPS_ANNOTATION] === undefined)
       for (const vip of ports.flatMap((port) => this.members.get(idOf(primary.vip, port))?.vips ?? []))
         if (!vips.some((each) => each.vip === vip)) vips.push({ vip, pool: "" });
-    const { settings } = readAnnotations(service.metadata.annotations ?? {});
-    return { vips, ports: ports.map(portKey), sharingKey: settings.sharingKey ?? "" };
+    const { settings } = readAnnotations(service.metadata.annotations ?? {}, ports.map(protocolOf));
+    const { sharingKey = "", sourceAddresses: sources = [] } = settings;
+    return { vips, ports: ports.map(portKey), sharingKey, sources };
   }
 
   /** A Service, or a Gateway (gateway/objects.ts). */

@@ -45,7 +45,8 @@ export class MemberCopy {
     const foreign = new Set<string>();
     for (const view of this.#services.values()) {
       const key = this.keyOf(view);
-      if (key === undefined || !isWanted(key)) for (const vip of view.vips) foreign.add(vip);
+      if (key === undefined || !isWanted(key))
+        for (const vip of [...view.vips, ...(view.sourceAddresses ?? [])]) foreign.add(vip);
     }
     return foreign;
   }

@@ -5,10 +5,11 @@ import type { EventRecorder } from "../events.ts";
 import type { KubernetesService, ServicePort } from "../objects.ts";
 import { familyOf } from "../pools/address.ts";
 import type { Allocator, Assignment, Demand } from "../pools/allocator.ts";
-import { readAnnotations, type Settings } from "../services/annotations.ts";
+import { readAnnotations } from "../services/annotations.ts";
 import { allowedSourcesOf, finalizerOf, portKey, wishesOf } from "../services/demand.ts";
 import { findEndpoints, podsToAskFor } from "../services/endpoints.ts";
-import { idOf, memberServiceOf } from "../services/member-service.ts";
+import { idOf, memberServiceOf, protocolOf } from "../services/member-service.ts";
+import type { Settings } from "../services/settings.ts";
 import { type PortState, PROTOCOL_NOT_SERVED } from "../services/status.ts";
 import { unprovenOf } from "../services/unproven.ts";
 import type { Copies } from "./copies.ts";
@@ -80,7 +81,10 @@ export class Reconciler {
 
   async #serve(key: string, service: KubernetesService): Promise<void> {
     const ports = service.spec?.ports ?? [];
-    const { settings, notes, error } = readAnnotations(service.metadata.annotations ?? {});
+    const { settings, notes, error } = readAnnotations(
+      service.metadata.annotations ?? {},
+      ports.map(protocolOf),
+    );
     this.#told.notes(key, service, notes);
     const states = new Map<string, PortState>();
     const allowed = allowedSourcesOf(service, []);
@@ -114,6 +118,7 @@ export class Reconciler {
       wishes: wishesOf(service, settings),
       ports: served.map(portKey),
       sharingKey: settings.sharingKey ?? "",
+      sources: settings.sourceAddresses ?? [],
     };
     const before = allocator.assignmentOf(key);
     const result = allocator.assign(key, demand);
@@ -158,11 +163,12 @@ export class Reconciler {
     key: string,
     service: KubernetesService,
     assignment: Assignment,
-    settings: Settings,
+    wished: Settings,
     served: readonly ServicePort[],
     states: Map<string, PortState>,
   ): Promise<ReadonlySet<string>> {
     const { copies, cluster } = this.#parts;
+    const settings = { ...wished, sourceAddresses: assignment.sources ?? [] };
     const vips = assignment.vips.map(({ vip }) => vip);
     const slices = copies.slicesOf(key);
     const networks = settings.networks ?? [];

@@ -10,10 +10,11 @@ import type { EventRecorder } from "../events.ts";
 import { apiVersionOf, type KubernetesService } from "../objects.ts";
 import { canonical, familyOf } from "../pools/address.ts";
 import type { Allocator, Assignment, Wish } from "../pools/allocator.ts";
-import { readAnnotations, type Settings } from "../services/annotations.ts";
+import { readAnnotations } from "../services/annotations.ts";
 import { finalizerOf, recordedVips, wishesOf } from "../services/demand.ts";
 import { findEndpoints, podsToAskFor } from "../services/endpoints.ts";
 import { idOf, memberServiceOf } from "../services/member-service.ts";
+import type { Settings } from "../services/settings.ts";
 import type { PortState } from "../services/status.ts";
 import { unprovenOf } from "../services/unproven.ts";
 import { type Attachment, attachmentsOf, byAge, type KnownRoute, no, type Verdict } from "./attachment.ts";
@@ -98,7 +99,8 @@ export class GatewayReconciler {
       const vips = recordedVips({ metadata: gateway.metadata });
       if (vips.length === 0) continue;
       const { settings } = settingsOf(gateway);
-      const record = { vips, ports: portsOf(gateway), sharingKey: settings.sharingKey ?? "" };
+      const { sharingKey = "", sourceAddresses: sources = [] } = settings;
+      const record = { vips, ports: portsOf(gateway), sharingKey, sources };
       const clash = this.#parts.allocator.reserve(gatewayKey(gateway), record);
       if (clash !== undefined) this.#parts.events.warning(named(gateway), clash.reason, clash.message);
     }
@@ -228,6 +230,7 @@ export class GatewayReconciler {
       wishes,
       ports: portsOf(gateway),
       sharingKey: settings.sharingKey ?? "",
+      sources: settings.sourceAddresses ?? [],
     };
     const result = allocator.assign(key, demand);
     if (!("reason" in result)) {
@@ -246,12 +249,13 @@ export class GatewayReconciler {
   async #program(
     key: string,
     gateway: Gateway,
-    { vips: assigned, ports: covered }: Assignment,
-    settings: Settings,
+    { vips: assigned, ports: covered, sources: sourceAddresses = [] }: Assignment,
+    wished: Settings,
     { attachments, routes }: { readonly attachments: readonly Attachment[]; readonly routes: Routes },
     states: Map<string, PortState>,
   ): Promise<ReadonlySet<string>> {
     const { members, cluster, events, onPending } = this.#parts;
+    const settings = { ...wished, sourceAddresses };
     const vips = assigned.map(({ vip }) => vip);
     const ids = new Set<string>();
     for (const listener of servedListeners(gateway)) {
@@ -325,7 +329,11 @@ export class GatewayReconciler {
 }
 
 function settingsOf({ metadata, spec }: Gateway) {
-  return readAnnotations({ ...spec?.infrastructure?.annotations, ...metadata.annotations });
+  const { listeners = [] } = spec ?? {};
+  return readAnnotations(
+    { ...spec?.infrastructure?.annotations, ...metadata.annotations },
+    listeners.filter(({ protocol }) => LISTENER_PROTOCOLS.has(protocol)).map((each) => portOf(each).protocol),
+  );
 }
 
 /** Events name kinds: the items of a list do not. */

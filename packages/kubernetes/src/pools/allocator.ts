@@ -17,6 +17,8 @@ export interface Assignment {
   /** `SCTP/38412`. */
   readonly ports: readonly string[];
   readonly sharingKey: string;
+  /** Further addresses that endpoints are talked to from, and nobody's VIPs; absent: none. */
+  readonly sources?: readonly string[];
 }
 
 /** One VIP that a Service wants. */
@@ -32,6 +34,8 @@ export interface Demand {
   readonly wishes: readonly Wish[];
   readonly ports: readonly string[];
   readonly sharingKey: string;
+  /** In pools as VIPs are; Services with one first VIP may have the same. Absent: none. */
+  readonly sources?: readonly string[];
 }
 
 /** Why a Service gets no VIP: an event's reason and text. */
@@ -49,6 +53,8 @@ export class Allocator {
   readonly #options: AllocatorOptions;
   readonly #assignments = new Map<string, Assignment>();
   readonly #usersOf = new Map<string, Set<string>>();
+  /** By source address. */
+  readonly #sourceUsersOf = new Map<string, Set<string>>();
   /** VIPs that somebody else has at the members. */
   #foreign: ReadonlySet<string> = new Set();
   #pools: readonly Pool[] = [];
@@ -81,12 +87,16 @@ export class Allocator {
     return this.#usersOf.get(vip) ?? new Set();
   }
 
-  /** VIPs in use that came from a pool. */
-  usedOf(pool: string): readonly string[] {
+  /** VIPs in use that came from a pool, and source addresses that are in it. */
+  usedOf(name: string): readonly string[] {
+    const pool = this.#pools.find((each) => each.name === name);
     const used = [...this.#assignments.values()].flatMap(({ vips }) =>
-      vips.filter((each) => each.pool === pool),
+      vips.filter((each) => each.pool === name).map(({ vip }) => vip),
     );
-    return [...new Set(used.map(({ vip }) => vip))];
+    const sources = [...this.#sourceUsersOf.keys()].filter(
+      (source) => pool !== undefined && poolHas(pool, source),
+    );
+    return [...new Set([...used, ...sources])];
   }
 
   /** What was written down. Of two that clash the first one keeps it; the other's is left out and the clash returned. */
@@ -112,11 +122,8 @@ export class Allocator {
   release(key: string): boolean {
     const before = this.#assignments.get(key);
     this.#assignments.delete(key);
-    for (const { vip } of before?.vips ?? []) {
-      const users = this.#usersOf.get(vip);
-      users?.delete(key);
-      if (users?.size === 0) this.#usersOf.delete(vip);
-    }
+    for (const { vip } of before?.vips ?? []) forget(this.#usersOf, vip, key);
+    for (const source of before?.sources ?? []) forget(this.#sourceUsersOf, source, key);
     if (before !== undefined) this.#hints.clear();
     return before !== undefined;
   }
@@ -136,7 +143,12 @@ export class Allocator {
       if ("reason" in found) return found;
       vips.push(found);
     }
-    const assignment = { vips, ports: demand.ports, sharingKey: demand.sharingKey };
+    const { sources = [] } = demand;
+    for (const source of sources) {
+      const problem = this.#sourceProblem(key, source, demand, vips);
+      if (problem !== undefined) return problem;
+    }
+    const assignment = { vips, ports: demand.ports, sharingKey: demand.sharingKey, sources };
     this.#set(key, assignment);
     return assignment;
   }
@@ -144,10 +156,8 @@ export class Allocator {
   #set(key: string, assignment: Assignment): void {
     this.release(key);
     this.#assignments.set(key, assignment);
-    for (const { vip } of assignment.vips) {
-      const users = this.#usersOf.get(vip) ?? new Set();
-      this.#usersOf.set(vip, users.add(key));
-    }
+    for (const { vip } of assignment.vips) remember(this.#usersOf, vip, key);
+    for (const source of assignment.sources ?? []) remember(this.#sourceUsersOf, source, key);
   }
 
   #fits({ vip, pool }: AssignedVip, wish: Wish): boolean {
@@ -208,6 +218,40 @@ export class Allocator {
   }
 
   #demanded(key: string, vip: string, demand: Demand, taken: readonly AssignedVip[]): AssignedVip | Refusal {
+    const pool = this.#poolOf(vip, demand);
+    if (pool !== undefined && "reason" in pool) return pool;
+    const problem = taken.some((each) => each.vip === vip)
+      ? "this Service itself"
+      : this.#isFree(key, vip, demand);
+    if (problem !== undefined)
+      return { reason: "AddressInUse", message: `${vip} is used by ${problem}${SHARING_HINT}` };
+    return { vip, pool: pool?.name ?? "" };
+  }
+
+  /** Members answer for it, as for a VIP: it has to be in a pool as those are. */
+  #sourceProblem(
+    key: string,
+    source: string,
+    demand: Demand,
+    vips: readonly AssignedVip[],
+  ): Refusal | undefined {
+    const pool = this.#poolOf(source, demand);
+    if (pool !== undefined && "reason" in pool) return pool;
+    const [user] = vips.some(({ vip }) => vip === source)
+      ? ["this Service itself"]
+      : [...this.usersOf(source)].filter((each) => each !== key);
+    const other = [...(this.#sourceUsersOf.get(source) ?? [])].find(
+      (each) => each !== key && this.#assignments.get(each)?.vips[0]?.vip !== vips[0]?.vip,
+    );
+    const isForeign = this.#foreign.has(source) && this.#sourceUsersOf.get(source)?.has(key) !== true;
+    const by = user ?? other ?? (isForeign ? "a service that is not of Kubernetes" : undefined);
+    return by === undefined
+      ? undefined
+      : { reason: "AddressInUse", message: `The source address ${source} is used by ${by}.` };
+  }
+
+  /** The pool that an address is demanded from; undefined: none, which is allowed here. */
+  #poolOf(vip: string, demand: Demand): Pool | Refusal | undefined {
     const pool = this.#pools.find((each) => poolHas(each, vip));
     if (pool === undefined && !this.#options.allowsAnyAddress)
       return {
@@ -219,16 +263,14 @@ export class Allocator {
         reason: "PoolNotAllowed",
         message: `${vip} is in VipPool ${pool.name}, which is not for this Service.`,
       };
-    const problem = taken.some((each) => each.vip === vip)
-      ? "this Service itself"
-      : this.#isFree(key, vip, demand);
-    if (problem !== undefined)
-      return { reason: "AddressInUse", message: `${vip} is used by ${problem}${SHARING_HINT}` };
-    return { vip, pool: pool?.name ?? "" };
+    return pool;
   }
 
   /** Who has it, when this Service cannot. */
-  #isFree(key: string, vip: string, { ports, sharingKey }: Demand): string | undefined {
+  #isFree(key: string, vip: string, { ports, sharingKey, sources = [] }: Demand): string | undefined {
+    if (sources.includes(vip)) return "this Service itself, as a source address";
+    const sourceUser = [...(this.#sourceUsersOf.get(vip) ?? [])].find((user) => user !== key);
+    if (sourceUser !== undefined) return `${sourceUser}, as a source address`;
     const users = [...this.usersOf(vip)].filter((user) => user !== key);
     if (users.length === 0)
       return this.#foreign.has(vip) && !this.#has(key, vip)
@@ -253,6 +295,16 @@ export class Allocator {
         user !== key && this.#assignments.get(user)?.ports.some((port) => ports.includes(port)) === true,
     );
   }
+}
+
+function remember(users: Map<string, Set<string>>, address: string, key: string): void {
+  users.set(address, (users.get(address) ?? new Set()).add(key));
+}
+
+function forget(users: Map<string, Set<string>>, address: string, key: string): void {
+  const left = users.get(address);
+  left?.delete(key);
+  if (left?.size === 0) users.delete(address);
 }
 
 const SHARING_HINT = ": Services that share a VIP have one 'holdfast.io/sharing-key' and different ports.";

@@ -57,7 +57,7 @@ test("kube-loxilb's dialects, the blog's and the present one", () => {
     pool: "defaultPool",
     secondaryPools: ["p2", "p3"],
     selection: "leastAssociations",
-    idleTimeoutS: 210,
+    idleTimeoutS: 60,
     healthCheck: { kind: "tcp", port: 9000, intervalMs: 5000, downCount: 3 },
     networks: ["core/a", "core/b"],
   });

@@ -2,7 +2,7 @@
 import type { KubernetesService, ServicePort } from "../objects.ts";
 import { canonical, canonicalPrefix } from "../pools/address.ts";
 import type { AssignedVip, Wish } from "../pools/allocator.ts";
-import type { Settings } from "./annotations.ts";
+import type { Settings } from "./settings.ts";
 
 /** All VIPs with the pools that they came from: `203.0.113.1=net-a,198.51.100.7=net-b`. */
 export const VIPS_ANNOTATION = "holdfast.io/vips";

@@ -2,8 +2,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { type ServiceInput, ServiceSpecSchema, type ServiceView } from "@holdfast/api";
 import type { ServicePort } from "../objects.ts";
-import type { Settings } from "./annotations.ts";
+import { sctpIdleOf } from "./annotations.ts";
 import type { WantedEndpoint } from "./endpoints.ts";
+import type { Settings } from "./settings.ts";
 
 export interface PortDemand {
   readonly cluster: string;
@@ -54,39 +55,74 @@ const DEFAULTED: readonly Field[] = [
   "natPort",
   "endpointsMayBegin",
   "peers",
+  "restartNewAddresses",
 ];
+/** Left out where nothing is said. */
+const OPTIONAL = [
+  "idle",
+  "proxyProtocol",
+  "stateless",
+  "sourceAddresses",
+  "replicate",
+  "replicateAfterMs",
+  "announce",
+] as const satisfies readonly Field[];
+/** What the members do when nothing is said (api: idle, replicate), and answer with. */
+const IDLE_DEFAULTS = { establishedS: 7_440, transitoryS: 240, flowS: 300, oneShotS: 30 };
+const REPLICATE_DEFAULT = "long-lived";
+const REPLICATE_AFTER_DEFAULT_MS = 1_000;
 
-/** What a port of TCP or UDP has no use for is left out, and its idle time has a field of its own. */
-function saidOf({ settings, isSticky, allowedSources, port }: PortDemand): Record<string, unknown> {
-  const { idleTimeoutS, natPort } = settings;
+/** What a port's own protocol has no use for is left out. */
+function saidOf({ settings, isSticky, allowedSources, port }: PortDemand): Partial<Record<Field, unknown>> {
+  const protocol = protocolOf(port);
   const said = {
     selection: settings.selection ?? (isSticky ? "persist" : undefined),
-    clientPrefixes: settings.clientPrefixes,
     allowedSources: [...allowedSources],
     withdrawWhenDown: settings.withdrawWhenDown,
+    announce: settings.announce,
   };
-  const protocol = protocolOf(port);
   if (protocol === "SCTP")
     return {
       ...said,
-      idleTimeoutS,
-      natPort,
+      idleTimeoutS: settings.idleTimeoutS && sctpIdleOf(settings.idleTimeoutS),
+      natPort: settings.natPort,
+      clientPrefixes: settings.clientPrefixes,
       endpointsMayBegin: settings.endpointsMayBegin,
       peers: settings.peers,
+      restartNewAddresses: settings.restartNewAddresses,
     };
-  const idle = protocol === "TCP" ? { establishedS: idleTimeoutS } : { flowS: idleTimeoutS };
+  return { ...said, ...plainOf(settings, protocol) };
+}
+
+function plainOf(settings: Settings, protocol: "TCP" | "UDP"): Partial<Record<Field, unknown>> {
+  const isStateless = protocol === "UDP" && settings.stateless === true;
+  const { natPort, replicate, replicateAfterMs, sourceAddresses = [] } = settings;
   return {
-    ...said,
     natPort: natPort === "require" ? "keep" : natPort,
-    ...(idleTimeoutS !== undefined && { idle }),
+    idle: idleOf(settings, protocol),
+    ...(sourceAddresses.length > 0 && { sourceAddresses: [...sourceAddresses] }),
+    ...(protocol === "TCP" && settings.proxyProtocol === true && { proxyProtocol: true }),
+    // Of a client nothing is remembered: neither its endpoint, nor anything that others could know.
+    replicate: (isStateless ? undefined : replicate) ?? REPLICATE_DEFAULT,
+    replicateAfterMs: (isStateless ? undefined : replicateAfterMs) ?? REPLICATE_AFTER_DEFAULT_MS,
+    ...(isStateless && { stateless: true, selection: "hash" }),
   };
 }
 
-/** Whole: what the Service does not say is the default, so that an annotation that goes takes its effect along. */
+function idleOf({ idleTimeoutS, transitoryS, oneShotS }: Settings, protocol: "TCP" | "UDP") {
+  return protocol === "TCP"
+    ? {
+        establishedS: idleTimeoutS ?? IDLE_DEFAULTS.establishedS,
+        transitoryS: transitoryS ?? IDLE_DEFAULTS.transitoryS,
+      }
+    : { flowS: idleTimeoutS ?? IDLE_DEFAULTS.flowS, oneShotS: oneShotS ?? IDLE_DEFAULTS.oneShotS };
+}
+
+/** Whole: what the Service does not say is the default: an annotation that goes takes its effect along. */
 export function memberServiceOf(demand: PortDemand, before: ServiceView | undefined): ServiceInput {
   const { cluster, key, port, vips, settings, endpoints } = demand;
   const graceS = settings.drainS ?? demand.graceS ?? before?.endpointRemoval?.graceS;
-  const { idle, ...said } = saidOf(demand) as { idle?: ServiceInput["idle"] } & Record<string, unknown>;
+  const said = saidOf(demand);
   const isAsked =
     settings.healthCheck !== undefined &&
     (protocolOf(port) === "SCTP" || settings.healthCheck.kind !== "sctp");
@@ -98,7 +134,7 @@ export function memberServiceOf(demand: PortDemand, before: ServiceView | undefi
   );
   return {
     ...fields,
-    ...(idle !== undefined && { idle }),
+    ...Object.fromEntries(OPTIONAL.flatMap((name) => (said[name] === undefined ? [] : [[name, said[name]]]))),
     name: nameOf(cluster, key, port),
     protocol: protocolOf(port).toLowerCase() as "sctp",
     vips: [...vips],
@@ -123,7 +159,6 @@ export function isAsWanted(view: ServiceView, wanted: ServiceInput): boolean {
     port: service.port,
     vips: [...service.vips].sort(),
     protocol: service.protocol,
-    idle: service.idle,
     healthCheck: service.healthCheck,
     graceS: service.endpointRemoval?.graceS ?? view.endpointRemoval?.graceS,
     endpoints: (service.endpoints ?? [])
@@ -132,9 +167,15 @@ export function isAsWanted(view: ServiceView, wanted: ServiceInput): boolean {
           `${(addresses ?? [address]).join()}|${port}|${state ?? "active"}${isWeighed ? `|${weight}` : ""}`,
       )
       .sort(),
+    ...Object.fromEntries(OPTIONAL.map((field) => [field, saysSomething(service[field])])),
     ...Object.fromEntries(DEFAULTED.map((field) => [field, service[field as keyof typeof service]])),
   });
   return isDeepStrictEqual(withoutUndefined(plain(view)), withoutUndefined(plain(wanted)));
+}
+
+/** Members answer with what nobody said, too. */
+function saysSomething(value: unknown): unknown {
+  return value === false || (Array.isArray(value) && value.length === 0) ? undefined : value;
 }
 
 function withoutUndefined(value: object): unknown {

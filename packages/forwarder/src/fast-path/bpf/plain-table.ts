@@ -20,6 +20,7 @@ import {
 } from "./plain-codec.ts";
 
 const ANY = 0;
+const EXISTING = 2;
 
 type Nexthops = Pick<NexthopTable, "indexOf" | "hold" | "release">;
 type Table = FamilyTable<PlainLayout>;
@@ -69,12 +70,19 @@ export class PlainFlowTable implements PlainFlows {
     throw new Error(`installing a flow failed with ${errnoName(result)}`);
   }
 
-  remove(key: FlowKey): void {
-    const table = this.#tableOf(key);
-    encodeKey(table.layout, key, table.key);
-    if (libbpf().lookup(table.fd, table.key, table.value) !== 0) return;
-    if (libbpf().remove(table.fd, table.key) === 0)
-      this.#nexthops.release(nexthopIn(table.layout, table.value, 0));
+  remove(key: FlowKey, session?: number): void {
+    const { layout, fd, key: keyBytes, value } = this.#tableOf(key);
+    encodeKey(layout, key, keyBytes);
+    if (libbpf().lookup(fd, keyBytes, value) !== 0) return;
+    if (session !== undefined && value.readUInt32LE(layout.value.session) !== session >>> 0) return;
+    if (libbpf().remove(fd, keyBytes) === 0) this.#nexthops.release(nexthopIn(layout, value, 0));
+  }
+
+  stateOf(key: FlowKey): PlainFlowState | undefined {
+    const { layout, fd, key: keyBytes, value } = this.#tableOf(key);
+    encodeKey(layout, key, keyBytes);
+    if (libbpf().lookup(fd, keyBytes, value) !== 0) return undefined;
+    return decodePlainState(layout, value, 0, this.#clock, this.#nowMs());
   }
 
   read(key: FlowKey): PlainEntry | undefined {
@@ -85,6 +93,17 @@ export class PlainFlowTable implements PlainFlows {
       flow: decodePlain(layout, keyBytes, 0, value, 0),
       state: decodePlainState(layout, value, 0, this.#clock, this.#nowMs()),
     };
+  }
+
+  refresh(key: FlowKey, bytes: number): void {
+    const { layout, fd, key: keyBytes, value } = this.#tableOf(key);
+    encodeKey(layout, key, keyBytes);
+    if (libbpf().lookup(fd, keyBytes, value) !== 0) return;
+    const { packets, bytes: bytesAt, lastSeen } = layout.value;
+    value.writeBigUInt64LE(value.readBigUInt64LE(packets) + 1n, packets);
+    value.writeBigUInt64LE(value.readBigUInt64LE(bytesAt) + BigInt(bytes), bytesAt);
+    value.writeUInt32LE(this.#clock.jiffiesAt(this.#nowMs()), lastSeen);
+    libbpf().update(fd, keyBytes, value, EXISTING);
   }
 
   /** Flows that come or go meanwhile may be visited twice or not at all. */

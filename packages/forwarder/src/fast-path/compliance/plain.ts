@@ -36,6 +36,7 @@ export function describePlain(withRig: WithRig): void {
     describeForged(withRig, family);
   }
   describeTables(withRig);
+  describeRefresh(withRig);
 }
 
 function serve(rig: Rig): void {
@@ -302,12 +303,36 @@ function describeForged(withRig: WithRig, family: WorldFamily): void {
   });
 }
 
+/** A flow for each port; of even ones TCP, of others UDP. */
+function flow(sourcePort: number, session = sourcePort): PlainFlow {
+  const up = plainUp(FAMILIES[0], sourcePort % 2 === 0 ? PROTOCOL.TCP : PROTOCOL.UDP);
+  return { ...up, key: { ...up.key, sourcePort }, session };
+}
+
+function describeRefresh(withRig: WithRig): void {
+  withRig(
+    "plain flows: a packet that went another way counts, and nothing else of the flow changes",
+    (rig) => {
+      const { plain } = rig.fastPath;
+      for (const each of [10_000, 10_001].map((port) => flow(port))) {
+        assert.ok(plain.install(each));
+        const before = plain.read(each.key);
+        for (let i = 0; i < 2; i++) plain.refresh(each.key, 700);
+        const after = plain.read(each.key);
+        assert.ok(before !== undefined && after !== undefined);
+        assert.ok(after.state.lastSeenMs >= before.state.lastSeenMs);
+        const { lastSeenMs } = after.state;
+        const state = { ...before.state, packets: 2, bytes: 1_400, lastSeenMs };
+        assert.deepEqual(after, { ...before, state });
+      }
+      plain.refresh(flow(10_002).key, 700);
+      assert.equal(plain.read(flow(10_002).key), undefined);
+    },
+  );
+}
+
 function describeTables(withRig: WithRig): void {
   const [family] = FAMILIES;
-  const flow = (sourcePort: number, session = sourcePort): PlainFlow => {
-    const up = plainUp(family, sourcePort % 2 === 0 ? PROTOCOL.TCP : PROTOCOL.UDP);
-    return { ...up, key: { ...up.key, sourcePort }, session };
-  };
 
   withRig(
     "plain flows: sweep shows each once, removes and forgets what it is told to, in bounded steps",
@@ -346,8 +371,12 @@ function describeTables(withRig: WithRig): void {
     assert.ok(rig.fastPath.plain.install({ ...up, tcp, session: PLAIN_SESSION + 1 }));
     const fresh = rig.fastPath.plain.read(up.key)?.state;
     assert.deepEqual([fresh?.packets, fresh?.edges, fresh?.finEnd], [0, undefined, undefined]);
-    rig.fastPath.plain.remove(up.key);
-    assert.equal(rig.fastPath.plain.read(up.key), undefined);
+    const { plain } = rig.fastPath;
+    assert.deepEqual(plain.stateOf(up.key), fresh);
+    plain.remove(up.key, PLAIN_SESSION);
+    assert.deepEqual(plain.stateOf(up.key), fresh, "the flow is another session's");
+    plain.remove(up.key, PLAIN_SESSION + 1);
+    assert.deepEqual([plain.read(up.key), plain.stateOf(up.key)], [undefined, undefined]);
   });
 
   withRig(

@@ -202,8 +202,9 @@ export class PlainRoom {
     if (question.kind === "natPort") {
       const { protocol, endpoint, endpointPort, natPort } = question;
       if (protocol === undefined || !isPlain(protocol)) return;
-      const flow = flows.byNatPort(protocol, endpoint, endpointPort, natPort);
-      if (isLivingFlow(flow) && flow.stage !== "opening") publish(this.room, flow, true);
+      // The question does not say what the endpoint sent to: each source address has this port once.
+      for (const flow of flows.allByNatPort(protocol, endpoint, endpointPort, natPort))
+        if (isLivingFlow(flow) && flow.stage !== "opening") publish(this.room, flow, true);
       return;
     }
     const { serviceId, client, clientPort } = question;

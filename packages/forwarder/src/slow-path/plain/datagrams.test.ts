@@ -74,6 +74,27 @@ describe("datagrams", () => {
     assert.equal(other.punts, before);
   });
 
+  test("endpoints with addresses of both families have their shares over each of them", async () => {
+    const vips = [VIP, "2001:db8::1"];
+    const endpoints = [1, 3].map((weight) => ({
+      ...{ address: `192.0.2.${weight}`, port: 8_080, weight, state: "active" as const },
+      addresses: [`192.0.2.${weight}`, `2001:db8:2::${weight}`],
+    }));
+    for (const [vip, client] of [
+      [VIP, CLIENT],
+      [vips[1] as string, "2001:db8:9::1"],
+    ] as const) {
+      const rig = new PlainRig({ services: [plainService(PROTOCOL_UDP, { vips, endpoints })] });
+      const seen = new Map<string, number>();
+      for (let sourcePort = 40_000; sourcePort < 40_040; sourcePort++) {
+        const from = { source: client, sourcePort, destination: vip, destinationPort: PORT };
+        const { destination } = await rig.one(udpPacket(from, "?"));
+        seen.set(destination, (seen.get(destination) ?? 0) + 1);
+      }
+      assert.deepEqual([...seen.values()].sort(), [10, 30], vip);
+    }
+  });
+
   test("a datagram without bytes goes as others do", async () => {
     const rig = new PlainRig({ services });
     const asked = await rig.one(udpPacket(ends, ""));

@@ -53,20 +53,27 @@ export class LocalFlows {
     return first(this.#byClient.get(`${serviceId}|${vip}|${client}|${clientPort}`));
   }
 
-  /** `at`: where the endpoint sends to; undefined: any of ours. */
+  /** `at`: where the endpoint sends to. */
   byNatPort(
     protocol: Protocol,
     endpoint: Address,
     port: number,
     natPort: number,
-    at?: Address,
+    at: Address,
   ): LocalFlow | undefined {
     const held = this.#byNatPort.get(`${protocol}|${endpoint}|${port}|${natPort}`);
-    if (at === undefined || held === undefined) return first(held);
+    if (held === undefined) return undefined;
     const fits = ({ record }: LocalFlow) => sourceOf(record) === at;
     if (!Array.isArray(held)) return fits(held) ? held : undefined;
     const fitting = held.filter(fits);
     return fitting.length === 0 ? undefined : first(fitting);
+  }
+
+  /** All that have this NAT port toward the endpoint, from whatever address the endpoint is talked to. */
+  allByNatPort(protocol: Protocol, endpoint: Address, port: number, natPort: number): readonly LocalFlow[] {
+    const held = this.#byNatPort.get(`${protocol}|${endpoint}|${port}|${natPort}`);
+    if (held === undefined) return [];
+    return Array.isArray(held) ? held : [held];
   }
 
   /** Another living flow has its NAT port: two members gave it, each to one of its client's. */

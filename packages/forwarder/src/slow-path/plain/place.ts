@@ -69,7 +69,11 @@ export function wantedPlace(
 /** The endpoint's address of the VIP's family that is up, else any of it. */
 function addressFor(side: Side, endpoint: Endpoint, vip: Address): Address | undefined {
   const { port } = endpoint;
-  const all = side.registry.configuredOf(endpoint).filter((each) => familyOf(each) === familyOf(vip));
+  const configured = side.registry.configuredOf(endpoint);
+  const family = familyOf(vip);
+  const isOfFamily = (address: Address) => familyOf(address) === family;
+  if (!side.health.knowsDown) return configured.find(isOfFamily);
+  const all = configured.filter(isOfFamily);
   return all.find((address) => side.health.isUp({ address, port })) ?? all[0];
 }
 
@@ -81,6 +85,7 @@ function chooseEndpoint(
   isTaken: (endpoint: Endpoint) => boolean,
 ): Endpoint | undefined {
   const isUp = (endpoint: Endpoint) =>
+    !side.health.knowsDown ||
     side.registry
       .configuredOf(endpoint)
       .some((address) => side.health.isUp({ address, port: endpoint.port }));

@@ -3,6 +3,7 @@
 import {
   type Address,
   type EndCause,
+  type Endpoint,
   isPlainEnded,
   joinPlain,
   MARK,
@@ -23,7 +24,7 @@ import type { NatPorts, ReleaseReason } from "../../nat-ports/allocator.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
 import type { ServiceEntry, ServiceRegistry } from "../../services/registry.ts";
 import { clampToWays } from "./clamp.ts";
-import { fastFlowsOf, isLivingFlow, type LocalFlow, newFlow, placeKeyOf, type Stage } from "./flow.ts";
+import { fastFlowsOf, isLivingFlow, keyOf, type LocalFlow, newFlow, placeKeyOf, type Stage } from "./flow.ts";
 import type { LocalFlows } from "./flows.ts";
 import type { PlainHeld } from "./held.ts";
 import { type PlainInput, translateInput } from "./input.ts";
@@ -193,8 +194,7 @@ function uninstall(room: Room, flow: LocalFlow): undefined {
   if (!flow.isInstalled) return;
   flow.isInstalled = false;
   const { plain } = room.core.fastPath;
-  for (const { key } of fastFlowsOf(flow, false))
-    if (plain.read(key)?.flow.session === flow.handle) plain.remove(key);
+  for (const direction of ["up", "down"] as const) plain.remove(keyOf(flow.record, direction), flow.handle);
 }
 
 /**
@@ -271,9 +271,9 @@ export function count(room: Room, record: PlainRecord, by: 1 | -1): undefined {
   else counts.set(key, next);
 }
 
-export function livingAt(
-  side: Side,
-  { address, port }: { readonly address: Address; readonly port: number },
-) {
-  return side.counts.get(`${address}|${port}`) ?? 0;
+/** Flows of an endpoint's, to whichever of its addresses. */
+export function livingAt(side: Side, endpoint: Pick<Endpoint, "address" | "port">): number {
+  let sum = 0;
+  for (const key of side.registry.configuredKeysOf(endpoint)) sum += side.counts.get(key) ?? 0;
+  return sum;
 }

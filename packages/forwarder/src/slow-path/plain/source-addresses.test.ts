@@ -66,6 +66,26 @@ describe("further addresses to talk to endpoints from", () => {
     assert.deepEqual([side?.natPorts.counts().used, side?.sourcePorts.get(FURTHER)?.counts().used], [0, 0]);
   });
 
+  test("a member that asks by NAT port learns of the flow that it means, of whatever address", async () => {
+    const cluster = new PlainCluster(2, { services, memberNumberCount: 16 });
+    const [owner, other] = [cluster.rig(0), cluster.rig(1)];
+    const asked: Segment[] = [];
+    for (let number = 0; number <= PORT_COUNT; number++)
+      asked.push(await owner.one(udpPacket(from(number), "?")));
+    const last = asked.at(-1) as Segment;
+    const same = asked.filter(({ sourcePort }) => sourcePort === last.sourcePort);
+    assert.deepEqual(
+      same.map(({ source }) => source),
+      [VIP, FURTHER],
+    );
+    assert.equal(other.records().length, 0, "they are young");
+    for (const each of same) {
+      const answer = await other.one(udpPacket(back(each), "!"));
+      assert.equal(answer.destination, from(asked.indexOf(each)).source);
+    }
+    assert.equal(other.records().length, 2, "and of no other");
+  });
+
   test("only by the member that has them", async () => {
     const rig = await full();
     rig.forwarder.setOwnership([{ vip: VIP, owned: true }]);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PROTOCOL_UDP, type Service } from "@holdfast/model";
+import { fragmentPacket } from "../../fragments/fragmentation.ts";
 import {
   CLIENT,
   type Ends,
@@ -14,6 +15,7 @@ import {
   udpPacket,
   VIP,
 } from "../../testing/plain.ts";
+import { settled } from "../../testing/rig.ts";
 
 const OTHER = "192.0.2.21";
 const endpoint = (address: string) => ({ address, port: SERVER_PORT, weight: 1, state: "active" as const });
@@ -27,6 +29,12 @@ const back = ({ source, sourcePort, destination, destinationPort }: Segment): En
   ...{ destination: source, destinationPort: sourcePort },
 });
 const client = (number: number) => ({ ...ends, source: `100.80.2.${number}` });
+
+async function packetsOf(rig: PlainRig, bytes: Uint8Array): Promise<Uint8Array[]> {
+  rig.fastPath.inject(bytes, 1);
+  await settled();
+  return rig.fastPath.takeOutgoing().map(({ packet }) => packet);
+}
 
 describe("stateless services of UDP", () => {
   test("no session is made, and the way back is found on the fast path", async () => {
@@ -77,6 +85,27 @@ describe("stateless services of UDP", () => {
     assert.equal(rig.fastPath.flowCount, 0);
     const ports = rig.forwarder.plain.room.sides.get(PROTOCOL_UDP)?.natPorts;
     assert.equal(ports?.counts().used, 0);
+  });
+
+  test("datagrams in parts keep the way back as whole ones do", async () => {
+    const rig = new PlainRig({ services });
+    const inParts = async (bytes: Uint8Array) => {
+      const out = [];
+      for (const part of fragmentPacket(bytes, 576, 7)) out.push(...(await packetsOf(rig, part)));
+      return out;
+    };
+    const whole = (payload: string) => payload.padEnd(1_400, ".");
+    const asked = await rig.one(udpPacket(ends, "?"));
+    const answer = udpPacket(back(asked), whole("!"));
+    // Forty minutes, on the question's time first.
+    for (const pauseS of [20, ...Array<number>(10).fill(240)]) {
+      rig.clock.advance(pauseS * 1_000);
+      assert.equal(rig.fastPath.flowCount, 2);
+      assert.ok((await inParts(udpPacket(ends, whole("more")))).length > 1);
+      assert.ok((await inParts(answer)).length > 1);
+    }
+    rig.clock.advance(301_000);
+    assert.equal(rig.fastPath.flowCount, 0);
   });
 
   test("when the endpoint is down or gone its clients' datagrams go to another, and come back with it", async () => {

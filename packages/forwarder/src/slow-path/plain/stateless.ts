@@ -13,6 +13,8 @@ import type { PlainInput } from "./input.ts";
 import { findPlainPlace, type PlainPlace, type PlainSeeker, wantedPlace } from "./place.ts";
 import { installAll, portsOf, type Room, type Side, sendOn } from "./room.ts";
 
+/** What datagrams that came this way say of their flow is written down so often: it costs calls of the kernel. */
+const REFRESH_PERIOD_MS = 1_000;
 /** When all NAT ports are in use, one whose flow was silent for so long goes to the newcomer, … */
 const SILENT_LEAST_MS = 1_000;
 /** … if there is one among so many. */
@@ -26,7 +28,7 @@ export function statelessUp(room: Room, side: Side, input: PlainInput, entry: Se
   if (input.copy) return;
   const seeker = { vip: input.destination, client: input.source, clientPort: input.header.sourcePort };
   const known = statelessFlow(room, keyOf(input));
-  if (known !== undefined) return sendVia(room, input, known.flow);
+  if (known !== undefined) return sendAlong(room, input, known);
   if (!core.isReady()) return drop(core, "not-ready", input.bytes);
   if (!isAllowedSource(entry, input.source)) return drop(core, "source-not-allowed", input.bytes);
   const found = findPlainPlace(room, side, entry, seeker);
@@ -43,7 +45,7 @@ export function statelessUp(room: Room, side: Side, input: PlainInput, entry: Se
 export function statelessDown(room: Room, input: PlainInput): boolean {
   const known = statelessFlow(room, keyOf(input));
   if (known === undefined) return false;
-  if (!input.copy) sendVia(room, input, known.flow);
+  if (!input.copy) sendAlong(room, input, known);
   return true;
 }
 
@@ -132,6 +134,14 @@ function takeSilent(
 function release(room: Room, down: PlainFlow, nowMs: number): undefined {
   const { source, sourcePort, destinationPort } = down.key;
   portsOf(room, down)?.release(source, sourcePort, destinationPort, "verified", nowMs);
+}
+
+/** On a flow that was there: it lives by datagrams that come in parts as by others. */
+function sendAlong(room: Room, input: PlainInput, { flow, state }: PlainEntry): undefined {
+  const { fastPath } = room.core;
+  if (state.packets === 0 || fastPath.nowMs() - state.lastSeenMs >= REFRESH_PERIOD_MS)
+    fastPath.plain.refresh(flow.key, input.ip.end);
+  sendVia(room, input, flow);
 }
 
 function sendVia(room: Room, input: PlainInput, flow: PlainFlow): undefined {

@@ -292,8 +292,8 @@ function copied(room: Room, flow: LocalFlow, input: PlainInput, by: "client" | "
 /** What the fast path knows of it now. */
 export function look(room: Room, flow: LocalFlow): undefined {
   const { plain } = room.core.fastPath;
-  flow.up = plain.read(keyOf(flow.record, "up"))?.state ?? flow.up;
-  flow.down = plain.read(keyOf(flow.record, "down"))?.state ?? flow.down;
+  flow.up = plain.stateOf(keyOf(flow.record, "up")) ?? flow.up;
+  flow.down = plain.stateOf(keyOf(flow.record, "down")) ?? flow.down;
 }
 
 /** A packet in the midst of a connection that this member does not know: another one may. */

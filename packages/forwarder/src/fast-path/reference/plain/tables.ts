@@ -32,13 +32,27 @@ export class PlainTable implements PlainFlows {
     return true;
   }
 
-  remove(key: FlowKey): void {
-    this.flows.delete(flowKeyBytes(key));
+  remove(key: FlowKey, session?: number): void {
+    const bytes = flowKeyBytes(key);
+    if (session === undefined || this.flows.get(bytes)?.flow.session === session) this.flows.delete(bytes);
   }
 
   read(key: FlowKey): PlainEntry | undefined {
     const entry = this.flows.get(flowKeyBytes(key));
     return entry && { flow: flowOf(entry), state: plainState(entry) };
+  }
+
+  stateOf(key: FlowKey): PlainFlowState | undefined {
+    const entry = this.flows.get(flowKeyBytes(key));
+    return entry && plainState(entry);
+  }
+
+  refresh(key: FlowKey, bytes: number): void {
+    const entry = this.flows.get(flowKeyBytes(key));
+    if (entry === undefined) return;
+    entry.packets += 1;
+    entry.bytes += bytes;
+    entry.lastSeenMs = this.#nowMs();
   }
 
   sweep(cursor: unknown, visit: (flow: PlainFlow, state: PlainFlowState) => PlainVisit): unknown {
