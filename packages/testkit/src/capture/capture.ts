@@ -14,7 +14,7 @@ import { parsePcap } from "./pcap.ts";
 let captureCount = 0;
 /** RFC 7600's dummy address: nobody has it. */
 const MARK_DESTINATION = "192.0.0.8";
-/** With the kernel's header a frame of the ring is two pages. Of a longer packet reading a capture says so. */
+/** With the kernel's header a frame of the ring is two pages. Reading a capture tells of longer packets. */
 const SNAPSHOT_LENGTH = 8_000;
 /** 1,024 frames. */
 const RING_KIB = 8_192;
