@@ -28,6 +28,8 @@ export function runMemberContract(name: string, open: () => Promise<TestKubernet
     test("the last member goes without asking anybody, and a new cluster begins", () => last(world));
     test("a node that lost its disk gets a certificate for its new key, with its old number", () =>
       newDisk(world));
+    test("certificates whose time is half over are made anew, once, for the keys that are there", () =>
+      renewed(world));
     test("a request that is none is told, and harms no other member", () => nonsense(world));
   });
 }
@@ -197,6 +199,49 @@ async function newDisk(world: MembersWorld): Promise<void> {
   assert.equal(after.configuration.member.number, before.configuration.member.number);
   assert.equal(after.configuration.member.name, "n2");
   assert.ok(after.configuration.cluster.join.length >= 1, "it does not begin a cluster of its own");
+}
+
+const DAY_MS = 86_400_000;
+
+async function renewed(world: MembersWorld): Promise<void> {
+  world.wallMs = () => Date.now() - 401 * DAY_MS;
+  await threeJoined(world);
+  const nodes = ["n1", "n2", "n3"] as const;
+  const identify = () =>
+    Promise.all(nodes.map((node, index) => world.identify(node, `198.18.0.${index + 11}`)));
+  const before = await identify();
+  const statuses = async () =>
+    (await Promise.all(nodes.map((node) => world.member(node)))).map((each) => each?.status);
+  const authority = await world.secret("holdfast-authority");
+  const versions = (await statuses()).map((status) => status?.certificate);
+  assert.equal(world.events.filter((event) => event.endsWith(" Renewed")).length, 0);
+  // The same controller lives to see the day, or another one does.
+  world.wallMs = Date.now;
+  await until("three new ones", async () =>
+    (await statuses()).every((status, index) => status?.certificate !== versions[index]),
+  );
+  const { "ca.crt": authorityPem = "" } = await world.secret("holdfast-cluster");
+  const after = await identify();
+  for (const [index, { configuration, certificatePem, keyPem }] of after.entries()) {
+    assert.equal(keyPem, before[index]?.keyPem, "the key stays");
+    assert.notEqual(certificatePem, before[index]?.certificatePem);
+    assert.deepEqual(configuration, before[index]?.configuration, "nothing that would need a restart");
+    const { daysLeft, memberName } = verifyMemberCertificate({ certificatePem, keyPem, authorityPem });
+    assert.equal(memberName, nodes[index]);
+    assert.ok(daysLeft > 700, `${daysLeft} days`);
+  }
+  assert.deepEqual(await world.secret("holdfast-authority"), authority);
+  // Who comes after it finds them young.
+  await world.stopController();
+  const settled = await statuses();
+  await world.startController();
+  await world.node("n4");
+  await until("a fourth", async () => (await world.member("n4"))?.status?.number === 3);
+  assert.deepEqual(
+    (await statuses()).map((status) => status?.certificate),
+    settled.map((status) => status?.certificate),
+  );
+  assert.equal(world.events.filter((event) => event.endsWith(" Renewed")).length, 3);
 }
 
 async function nonsense(world: MembersWorld): Promise<void> {

@@ -86,6 +86,8 @@ export class MembersWorld {
   readonly #kubernetes: TestKubernetes;
   #controller: MembersController | undefined;
   numberCount = 8;
+  /** What the controller and the authority take for the time, ms. */
+  wallMs: () => number = Date.now;
   /** Real members' APIs, in the place of the played list. */
   addresses: readonly MemberAddress[] | undefined;
   clientAt: (address: string) => ApiClient = () => this.members.client;
@@ -113,7 +115,9 @@ export class MembersWorld {
         clusterId: "lab",
         authoritySecret: "holdfast-authority",
         clusterSecret: "holdfast-cluster",
+        wallMs: () => this.wallMs(),
       }),
+      wallMs: () => this.wallMs(),
       events: { normal: note, warning: note },
       clientAt: (address) => this.clientAt(address),
       numberCount: this.numberCount,

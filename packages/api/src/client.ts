@@ -44,7 +44,8 @@ export interface ClientOptions {
   readonly url: string;
   /** What errors call the node; default: the url. */
   readonly name?: string;
-  readonly token?: string;
+  /** A function is asked for each request: tokens are renewed. */
+  readonly token?: string | (() => string | undefined);
   readonly fetch?: FetchLike;
   /** Longest wait for an answer's head, ms; default 10,000. Event streams have no limit after it. */
   readonly timeoutMs?: number;
@@ -150,7 +151,8 @@ export function createClient(options: ClientOptions): ApiClient {
 
   async function request(method: string, path: string, extra: Request = {}): Promise<Response> {
     const headers: Record<string, string> = {};
-    if (options.token !== undefined) headers["authorization"] = `Bearer ${options.token}`;
+    const token = typeof options.token === "function" ? options.token() : options.token;
+    if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
     if (extra.body !== undefined) headers["content-type"] = "application/json";
     if (extra.etag !== undefined) headers["if-match"] = extra.etag;
     const limit = new AbortController();

@@ -8,14 +8,16 @@ import type { FetchLike } from "./client.ts";
 export interface TransportOptions {
   /** Connect here, whatever the URL's host is. */
   readonly socketPath?: string;
-  /** PEM of the authority to trust. */
-  readonly authority?: string;
+  /** PEM of the authority to trust. A function is asked for each request: authorities are renewed. */
+  readonly authority?: string | (() => string);
 }
 
 export function nodeFetch(options: TransportOptions): FetchLike {
   return (url, init) =>
     new Promise((resolve, reject) => {
       const target = new URL(url);
+      const { authority } = options;
+      const ca = typeof authority === "function" ? authority() : authority;
       const tls = target.protocol === "https:" && options.socketPath === undefined;
       const settings = {
         method: init.method ?? "GET",
@@ -25,7 +27,7 @@ export function nodeFetch(options: TransportOptions): FetchLike {
           ? { socketPath: options.socketPath }
           : { hostname: target.hostname.replace(/^\[|\]$/g, ""), port: target.port || (tls ? 443 : 80) }),
         ...(init.signal ? { signal: init.signal } : {}),
-        ...(tls && options.authority !== undefined ? { ca: options.authority } : {}),
+        ...(tls && ca !== undefined ? { ca } : {}),
       };
       const onResponse = (message: IncomingMessage): void => {
         const headers = new Headers();

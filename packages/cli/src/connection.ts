@@ -32,6 +32,22 @@ function readOption(file: string, what: string): string {
   }
 }
 
+/**
+ * A file's text, now and later: tokens and authorities are renewed in place, and a controller or an agent runs
+ * longer than they last. What cannot be read later stays what it was. Throws CLI_FILE_UNREADABLE at once.
+ */
+function kept(file: string, what: string): () => string {
+  let text = readOption(file, what);
+  return () => {
+    try {
+      text = readFileSync(file, "utf8");
+    } catch {
+      // The Secret is being replaced.
+    }
+    return text;
+  };
+}
+
 export function connect(
   options: ConnectionOptions,
   environment: Environment = process.env,
@@ -39,11 +55,10 @@ export function connect(
 ): ApiClient {
   const where = options.api ?? environment["HOLDFAST_API"] ?? DEFAULT_API;
   const tokenFile = options.tokenFile ?? environment["HOLDFAST_TOKEN_FILE"];
-  const token =
-    tokenFile !== undefined ? readOption(tokenFile, "token file").trim() : environment["HOLDFAST_TOKEN"];
+  const token = tokenFile === undefined ? () => environment["HOLDFAST_TOKEN"] : kept(tokenFile, "token file");
   const ca = options.ca ?? environment["HOLDFAST_CA"];
   const common = {
-    ...(token !== undefined && token !== "" && { token }),
+    token: () => token()?.trim() || undefined,
     ...(timeoutMs !== undefined && { timeoutMs }),
   };
   if (where.startsWith("unix:"))
@@ -61,7 +76,7 @@ export function connect(
       title: `'${where}' is not an address of an API.`,
       detail: "Write http://HOST:PORT, https://HOST:PORT or unix:/PATH.",
     });
-  const authority = options.authority ?? (ca === undefined ? undefined : readOption(ca, "authority file"));
+  const authority = options.authority ?? (ca === undefined ? undefined : kept(ca, "authority file"));
   if (authority === undefined) return createClient({ url, ...common });
   return createClient({ url, ...common, fetch: nodeFetch({ authority }) });
 }

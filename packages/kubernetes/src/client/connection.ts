@@ -1,17 +1,19 @@
-// Where the API server is and who we are: a pod's service account, or a kubeconfig. Tokens are read anew each time, since
-// the kubelet renews them in place.
+// Where the API server is and who we are: a pod's service account, or a kubeconfig. Tokens, authorities and
+// client certificates that are files are read anew, since the kubelet and others renew them in place.
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parse } from "yaml";
 
+export type Material = string | (() => string);
+
 export interface Connection {
   /** `https://HOST:PORT`, without a path at its end or with one. */
   readonly url: string;
-  /** PEM; the system's authorities when absent. */
-  readonly authority?: string;
+  /** PEM; the system's authorities when absent. Functions are asked again: files are renewed in place. */
+  readonly authority?: Material;
   readonly isUnverified?: boolean;
-  readonly certificate?: string;
-  readonly key?: string;
+  readonly certificate?: Material;
+  readonly key?: Material;
   readonly token?: () => string | undefined;
   /** The namespace that this identity lives in. */
   readonly namespace: string;
@@ -55,7 +57,7 @@ export function connectionOfPod(environment: Environment, directory = ACCOUNT): 
     );
   return {
     url: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
-    authority: read(`${directory}/ca.crt`),
+    authority: renewed(`${directory}/ca.crt`),
     token: () => read(`${directory}/token`).trim(),
     namespace: existsSync(`${directory}/namespace`) ? read(`${directory}/namespace`).trim() : "default",
   };
@@ -90,11 +92,11 @@ export function connectionOfFile(file: string): Connection {
         `${file} asks a program for its user's token (${kind}), which the controller does not do.`,
         "Use a service account's token, a token file or a client certificate.",
       );
-  const material = (source: Readonly<Record<string, unknown>>, key: string): string | undefined => {
+  const material = (source: Readonly<Record<string, unknown>>, key: string): Material | undefined => {
     const data = source[`${key}-data`];
     if (typeof data === "string" && data !== "") return Buffer.from(data, "base64").toString();
     const path = source[key];
-    return typeof path === "string" && path !== "" ? read(resolve(dirname(file), path)) : undefined;
+    return typeof path === "string" && path !== "" ? renewed(resolve(dirname(file), path)) : undefined;
   };
   const authority = material(cluster, "certificate-authority");
   const certificate = material(user, "client-certificate");
@@ -115,6 +117,19 @@ function tokenOf(user: Readonly<Record<string, unknown>>, directory: string): ((
   const { token, tokenFile } = user;
   if (typeof tokenFile === "string") return () => read(resolve(directory, tokenFile)).trim();
   return typeof token === "string" ? () => token : undefined;
+}
+
+/** The file's text, now and later; while it cannot be read later it stays what it was. Throws ConnectionError now. */
+function renewed(file: string): () => string {
+  let text = read(file);
+  return () => {
+    try {
+      text = readFileSync(file, "utf8");
+    } catch {
+      // It is being replaced.
+    }
+    return text;
+  };
 }
 
 function read(file: string): string {

@@ -1,7 +1,8 @@
 // Requests to an API server over HTTP/1.1: one connection pool, a limit on every answer, and streams for watches.
 import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from "node:http";
 import { Agent as TlsAgent, request as tlsRequest } from "node:https";
-import type { Connection } from "./connection.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { Connection, Material } from "./connection.ts";
 import { errorOfAnswer, KubernetesError } from "./error.ts";
 
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -20,29 +21,46 @@ export interface Call {
 /** Answers above this size end the request: a list comes in pages. */
 const ANSWER_SIZE_MAX = 256 * 1024 * 1024;
 
+/** Watches occupy a connection each; keep-alive probes of TCP find those that are dead. */
+const POOL = { keepAlive: true, keepAliveMsecs: 15_000, maxSockets: 64 };
+/** Between two looks at the files of authority and certificate. */
+const MATERIAL_LOOK_PERIOD_MS = 1_000;
+
+interface TlsMaterial {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
 export class Http {
   readonly #connection: Connection;
-  readonly #agent: PlainAgent;
+  #agent: PlainAgent;
   readonly #isTls: boolean;
+  #material: TlsMaterial = {};
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(connection: Connection) {
     this.#connection = connection;
     this.#isTls = connection.url.startsWith("https:");
-    // Watches occupy a connection each; keep-alive probes of TCP find those that are dead.
-    const pool = { keepAlive: true, keepAliveMsecs: 15_000, maxSockets: 64 };
-    this.#agent = this.#isTls
-      ? new TlsAgent({
-          ...pool,
-          ...(connection.authority !== undefined && { ca: connection.authority }),
-          ...(connection.certificate !== undefined && { cert: connection.certificate }),
-          ...(connection.key !== undefined && { key: connection.key }),
-          rejectUnauthorized: connection.isUnverified !== true,
-        })
-      : new PlainAgent(pool);
+    this.#agent = new PlainAgent(POOL);
+    this.#renew();
   }
 
   close(): void {
     this.#agent.destroy();
+  }
+
+  /** Authority and client certificate as they are now: what begins from here on goes by them. */
+  #renew(): void {
+    if (!this.#isTls || performance.now() - this.#lookedAtMs < MATERIAL_LOOK_PERIOD_MS) return;
+    const isFirst = this.#lookedAtMs === Number.NEGATIVE_INFINITY;
+    this.#lookedAtMs = performance.now();
+    const material = materialOf(this.#connection);
+    if (!isFirst && isDeepStrictEqual(material, this.#material)) return;
+    this.#material = material;
+    retire(this.#agent);
+    const rejectUnauthorized = this.#connection.isUnverified !== true;
+    this.#agent = new TlsAgent({ ...POOL, ...material, rejectUnauthorized });
   }
 
   /** The answer's JSON. Throws KubernetesError for any other answer and for none. */
@@ -92,6 +110,7 @@ export class Http {
   }
 
   #send(call: Call, signal: AbortSignal): Promise<IncomingMessage> {
+    this.#renew();
     const target = new URL(this.#connection.url + call.path);
     for (const [name, value] of Object.entries(call.query ?? {}))
       if (value !== undefined) target.searchParams.set(name, String(value));
@@ -115,6 +134,22 @@ export class Http {
       request.end(body);
     });
   }
+}
+
+function materialOf({ authority, certificate, key }: Connection): TlsMaterial {
+  const now = (material: Material) => (typeof material === "function" ? material() : material);
+  return {
+    ...(authority !== undefined && { ca: now(authority) }),
+    ...(certificate !== undefined && { cert: now(certificate) }),
+    ...(key !== undefined && { key: now(key) }),
+  };
+}
+
+/** What is under way comes to its end, watches among them; nothing begins on its connections. */
+function retire(agent: PlainAgent): void {
+  agent.maxFreeSockets = 0;
+  for (const sockets of Object.values(agent.freeSockets))
+    for (const socket of sockets ?? []) socket.destroy();
 }
 
 async function textOf(message: IncomingMessage): Promise<string> {

@@ -11,7 +11,7 @@ export interface Pair {
 
 /** Who makes certificates: of @holdfast/node, so that nothing here loads it. */
 export interface CertificateMaker {
-  createAuthority(options: { readonly clusterId: string }): Promise<Pair>;
+  createAuthority(options: { readonly clusterId: string; readonly wallMs: number }): Promise<Pair>;
   newClusterSecret(): string;
   certifyRequest(
     authority: Pair,
@@ -22,6 +22,8 @@ export interface CertificateMaker {
       readonly memberNumber: number;
       readonly addresses: readonly string[];
       readonly dnsNames: readonly string[];
+      /** From when it is good. */
+      readonly wallMs: number;
     },
   ): Promise<string>;
 }
@@ -38,6 +40,7 @@ export interface AuthorityOptions {
   readonly clusterId: string;
   readonly authoritySecret: string;
   readonly clusterSecret: string;
+  readonly wallMs?: () => number;
 }
 
 const text = (secret: Secret, key: string) =>
@@ -65,7 +68,10 @@ export class Authority {
     if (this.#pair !== undefined) return this.#pair;
     const { maker, clusterId, authoritySecret, clusterSecret } = this.#options;
     const authority = await this.#secret(authoritySecret, async () => {
-      const made = await maker.createAuthority({ clusterId });
+      const made = await maker.createAuthority({
+        clusterId,
+        wallMs: (this.#options.wallMs ?? Date.now)(),
+      });
       return { "ca.crt": made.certificatePem, "ca.key": made.keyPem };
     });
     const pair = { certificatePem: text(authority, "ca.crt"), keyPem: text(authority, "ca.key") };
@@ -86,6 +92,7 @@ export class Authority {
       readonly memberNumber: number;
       readonly addresses: readonly string[];
       readonly dnsNames: readonly string[];
+      readonly wallMs: number;
     },
   ): Promise<string> {
     const pair = await this.ready();

@@ -2,6 +2,7 @@
 // number and, for the key that was made on its node, a certificate; one whose node is gone is taken off the
 // members' list. What it is to be is written down before anything is done, so that the next leader goes on.
 
+import { X509Certificate } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { type ApiClient, ApiError, type MemberListView, type Members } from "@holdfast/api";
 import type { KubernetesClient } from "../client/client.ts";
@@ -42,7 +43,7 @@ export interface MembersControllerOptions {
   readonly wallMs?: () => number;
 }
 
-/** A certificate is made anew when so much of its time is over. */
+/** A certificate is made anew when so much of its time is over: 350 to 425 days before its end. */
 const RENEW_AFTER_MS = 400 * 86_400_000;
 
 export class MembersController {
@@ -195,9 +196,19 @@ export class MembersController {
       : spec.request === undefined
         ? ready("False", "Pending", "Its node has not asked for a certificate yet.")
         : ready("False", "Certified", "It is not on the members' list yet.");
+    // What was overtaken throws, and is looked at again.
     await this.#write(object, { ...next, phase }, condition);
+    if (next.certificate !== undefined) this.#tellCertificate(object, next);
     if (phase === "Joined" && status.phase !== "Joined")
       this.#options.events.normal(object, "Joined", `Member ${memberName} is on the members' list.`);
+  }
+
+  #tellCertificate(object: MemberObject, { requestDigest }: Pick<MemberStatus, "requestDigest">): void {
+    const isRenewed =
+      object.status?.certificate !== undefined && object.status.requestDigest === requestDigest;
+    const what = isRenewed ? "another certificate: the old one has had half of its time" : "a certificate";
+    const reason = isRenewed ? "Renewed" : "Certified";
+    this.#options.events.normal(object, reason, `The key of its node has ${what}.`);
   }
 
   /** For a key that has none, or one that is old. */
@@ -206,8 +217,7 @@ export class MembersController {
     const { request, addresses = [] } = spec;
     if (request === undefined) return {};
     const requestDigest = digestOf(`${request}${addresses.join()}`);
-    const since = status.conditions?.find(({ type }) => type === "Certified")?.lastTransitionTime;
-    const isOld = since !== undefined && this.#nowMs() - Date.parse(since) > RENEW_AFTER_MS;
+    const isOld = status.certificate !== undefined && isDue(status.certificate, this.#nowMs());
     if (status.requestDigest === requestDigest && !isOld) return {};
     let certificate: string;
     try {
@@ -216,12 +226,12 @@ export class MembersController {
         memberNumber: status.number ?? 0,
         addresses,
         dnsNames: this.#options.dnsNames,
+        wallMs: this.#nowMs(),
       });
     } catch (error) {
       this.#options.events.warning(object, "RequestRefused", textOf(error));
       throw error;
     }
-    this.#options.events.normal(object, "Certified", "The key of its node has a certificate.");
     return { certificate, requestDigest };
   }
 
@@ -336,6 +346,15 @@ export class MembersController {
 
   #nowMs(): number {
     return (this.#options.wallMs ?? Date.now)();
+  }
+}
+
+/** The certificate says itself how old it is; one that cannot be read is of no use. */
+function isDue(certificatePem: string, nowMs: number): boolean {
+  try {
+    return nowMs - new X509Certificate(certificatePem).validFromDate.getTime() > RENEW_AFTER_MS;
+  } catch {
+    return true;
   }
 }
 
