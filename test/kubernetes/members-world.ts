@@ -50,6 +50,8 @@ export class PlayedMembers {
   readonly removals: { name: string; gone: boolean }[] = [];
   isAway = true;
   refusal: ApiError | undefined;
+  /** How often somebody had an answer. */
+  answers = 0;
 
   readonly client = {
     memberList: async () => this.#answer(),
@@ -73,6 +75,7 @@ export class PlayedMembers {
   #answer(): MemberListView {
     if (this.isAway)
       throw new ApiError({ code: UNREACHABLE, status: 0, title: "No node answers.", detail: "Start one." });
+    this.answers++;
     const items = this.items.map((each) => ({ ...each, ready: each.phase === "alive" }));
     return { items, version: 1, resting: this.resting } as unknown as MemberListView;
   }

@@ -91,10 +91,38 @@ class Nodes {
   }
 }
 
+/** Half of the certificates' time is over: new ones are taken under links that stay. */
+async function renewed(nodes: Nodes): Promise<void> {
+  const { world, members } = nodes;
+  const links = async () => {
+    const counts = [...members.values()].map((each) => each.metric("holdfast_replication_peer_connected"));
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+  };
+  await until("all links", async () => (await links()) === 6);
+  const ends = () =>
+    Promise.all([...members.values()].map((each) => each.metric("holdfast_certificate_end_seconds")));
+  const before = await ends();
+  world.wallMs = Date.now;
+  for (const node of NODES) {
+    await until("another one", () => world.events.includes(`${node} Renewed`), 60_000);
+    // What runs beside the member puts it in its place.
+    await world.identify(node, addressOf(node));
+  }
+  await until(
+    "every member to go by its new one",
+    async () => (await ends()).every((end, index) => end > (before[index] ?? 0) + 300 * 86_400),
+    60_000,
+  );
+  assert.equal(await links(), 6);
+  for (const member of members.values()) assert.doesNotMatch(member.log(), /are not taken/);
+}
+
 test("nodes become members by themselves, leave with their nodes, and come again as others", async () => {
   const world = new MembersWorld(await openTestKubernetes());
   const nodes = new Nodes(world);
   try {
+    // Certificates of another year, so that their renewal is seen.
+    world.wallMs = () => Date.now() - 401 * 86_400_000;
     await world.node("n1");
     await world.startController();
     await until("the authority", async () => (await world.member("n1"))?.status?.number === 0);
@@ -112,6 +140,8 @@ test("nodes become members by themselves, leave with their nodes, and come again
     }
     const names = async () => (await nodes.list("n1")).items.map(({ name }) => name).sort();
     assert.deepEqual(await names(), ["n1", "n2", "n3"]);
+
+    await renewed(nodes);
 
     // A machine burns, and its node is deleted: the list heals, and what comes in its place is another
     // member.

@@ -22,7 +22,7 @@ import {
   type NodeObject,
   ZONE_LABEL,
 } from "./member-object.ts";
-import { joinOf, numberFor } from "./numbers.ts";
+import { joinOf, numberFor, type Refused } from "./numbers.ts";
 
 export interface MembersControllerOptions {
   readonly client: KubernetesClient;
@@ -146,21 +146,10 @@ export class MembersController {
 
   async #number(object: MemberObject, node: NodeObject | undefined): Promise<void> {
     const given = numberFor(object, this.#others(object), this.#list, this.#options.numberCount);
-    if (given === "members-away") {
-      await this.#write(
-        object,
-        { phase: "Pending" },
-        ready("False", "MembersAway", "No member answers: which numbers rest is not known."),
-      );
-      return;
-    }
-    if (given === "numbers-exhausted") {
-      this.#options.events.warning(object, "NumbersExhausted", exhausted(this.#options.numberCount));
-      await this.#write(
-        object,
-        { phase: "Pending" },
-        ready("False", "NumbersExhausted", exhausted(this.#options.numberCount)),
-      );
+    if (typeof given === "string") {
+      const [reason, message] = this.#refusalOf(given);
+      if (given === "numbers-exhausted") this.#options.events.warning(object, reason, message);
+      await this.#write(object, { phase: "Pending" }, ready("False", reason, message));
       return;
     }
     const zone = node?.metadata.labels?.[ZONE_LABEL];
@@ -175,6 +164,14 @@ export class MembersController {
       "NumberAssigned",
       `It is member ${given.memberName}, number ${given.number}.`,
     );
+  }
+
+  #refusalOf(refused: Refused): readonly [reason: string, message: string] {
+    if (refused === "members-away")
+      return ["MembersAway", "No member answers: which numbers rest is not known."];
+    if (refused === "numbers-exhausted") return ["NumbersExhausted", exhausted(this.#options.numberCount)];
+    const names = (this.#list?.items ?? []).map(({ name }) => name).join(", ");
+    return ["Strangers", `Members answer that no node here has (${names}): it waits until they are gone.`];
   }
 
   async #serve(object: MemberObject): Promise<void> {

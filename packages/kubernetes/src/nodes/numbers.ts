@@ -9,7 +9,7 @@ export interface Given {
 }
 
 /** Why nothing can be given now. */
-export type Refused = "members-away" | "numbers-exhausted";
+export type Refused = "members-away" | "numbers-exhausted" | "strangers";
 
 /**
  * `list`: what the members say; undefined: none answers, which matters as soon as there has been a cluster.
@@ -26,6 +26,8 @@ export function numberFor(
   const hasBegun = others.some(({ status }) => status?.phase === "Joined" || status?.phase === "Leaving");
   // Numbers may rest that only the members know.
   if (list === undefined && hasBegun) return "members-away";
+  // Whom it would join nobody could tell it: the last one of all is still on its way out, or they are no nodes'.
+  if (given.length === 0 && list !== undefined) return "strangers";
   const taken = new Set([
     ...given,
     ...(list?.items ?? []).map(({ number }) => number),

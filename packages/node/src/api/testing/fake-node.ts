@@ -102,7 +102,7 @@ export function fakeNode(
     revocations: new Revocations(store, systemClock),
     announcements: () => new Map(),
     routers: () => [],
-    clashes: () => ({ refused: unservableServices(registry.list()), clashes: new Map() }),
+    clashes: onceATurn(() => ({ refused: unservableServices(registry.list()), clashes: new Map() })),
     members: async () => [
       {
         name: "m0",
@@ -213,4 +213,18 @@ export function addSession(
       : {}),
   });
   return id;
+}
+
+/** A list of a thousand services asks a thousand times: a real node judges when services change. */
+function onceATurn<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    if (made === undefined) {
+      made = { value: make() };
+      setImmediate(() => {
+        made = undefined;
+      });
+    }
+    return made.value;
+  };
 }
