@@ -1,5 +1,5 @@
-// Who talks to an API server, or to members, longer than certificates and tokens last: what is renewed in place
-// is in force without a restart, and what is under way goes on.
+// Who talks to an API server, or to members, longer than certificates and tokens last: what is renewed in
+// place is in force without a restart, and what is under way goes on.
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

@@ -144,6 +144,11 @@ interface Request {
 
 const segment = encodeURIComponent;
 
+function authorizationOf({ token }: ClientOptions): Record<string, string> {
+  const now = typeof token === "function" ? token() : token;
+  return now === undefined ? {} : { authorization: `Bearer ${now}` };
+}
+
 export function createClient(options: ClientOptions): ApiClient {
   const base = options.url.replace(/\/+$/, "");
   const send = options.fetch ?? ((url, init) => fetch(url, init));
@@ -151,8 +156,7 @@ export function createClient(options: ClientOptions): ApiClient {
 
   async function request(method: string, path: string, extra: Request = {}): Promise<Response> {
     const headers: Record<string, string> = {};
-    const token = typeof options.token === "function" ? options.token() : options.token;
-    if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
+    Object.assign(headers, authorizationOf(options));
     if (extra.body !== undefined) headers["content-type"] = "application/json";
     if (extra.etag !== undefined) headers["if-match"] = extra.etag;
     const limit = new AbortController();

@@ -43,7 +43,7 @@ export interface MembersControllerOptions {
   readonly wallMs?: () => number;
 }
 
-/** A certificate is made anew when so much of its time is over: 350 to 425 days before its end. */
+/** A certificate is made anew when so much of its time is over: 215 to 425 days before its end. */
 const RENEW_AFTER_MS = 400 * 86_400_000;
 
 export class MembersController {
