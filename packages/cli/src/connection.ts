@@ -34,7 +34,7 @@ function readOption(file: string, what: string): string {
 
 /**
  * A file's text, now and later: tokens and authorities are renewed in place, and a controller or an agent
- * runs longer than they last. What cannot be read later stays what it was. Throws CLI_FILE_UNREADABLE at once.
+ * runs longer than they last. What cannot be read later stays what it was. Throws CLI_FILE_UNREADABLE now.
  */
 function kept(file: string, what: string): () => string {
   let text = readOption(file, what);
