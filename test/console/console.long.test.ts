@@ -196,7 +196,7 @@ test("a partition is shown; sessions are searched and looked into; a phone's wid
     await page.goto(`${rig.origins[0]}/console/#/`);
     const [used] = (service?.endpoints ?? []).filter(({ sessions }) => sessions > 0);
     assert.ok(used);
-    await page.getByRole("link", { name: `${used.sessions} sessions of ${used.endpoint}` }).click();
+    await page.getByRole("link", { name: `Sessions of ${used.endpoint}: ${used.sessions}` }).click();
     await until("that endpoint's to be there", async () => (await rows.count()) === used.sessions);
     assert.equal(await page.getByLabel("Endpoint").inputValue(), used.endpoint);
     await page.getByRole("button", { name: "Clear" }).click();

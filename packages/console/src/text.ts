@@ -148,7 +148,7 @@ export const TEXT = {
     first: "First page",
     none: "No session is like that.",
     searching: "Searching…",
-    of: (count: string, what: string) => `${count} sessions of ${what}`,
+    of: (count: string, what: string) => `Sessions of ${what}: ${count}`,
     asOf: (at: string) => `As it was at ${at}.`,
     again: "Look again",
     fields: {
