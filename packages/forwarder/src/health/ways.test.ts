@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Address, seededRandom } from "@holdfast/model";
+import { type Address, PROTOCOL_SCTP, seededRandom } from "@holdfast/model";
 import { ManualClock } from "@holdfast/model/testing";
 import { encodeAbort, encodeInitAck, encodePacket } from "@holdfast/sctp";
 import { Counters } from "../counters/counters.ts";
@@ -193,6 +193,7 @@ test("ten thousand ways are asked two hundred a second at most, and all of them"
   } as unknown as ReturnType<ConstructorParameters<typeof Ways>[1]>;
   const ways = new Ways({ clock, random: seededRandom(7) }, () => core);
   const all = Array.from({ length: 10_000 }, (_, n) => ({
+    protocol: PROTOCOL_SCTP,
     vip: VIPS[n & 1] as Address,
     address: `10.0.${n >> 8}.${n & 255}`,
     port: ENDPOINT_PORT,
