@@ -279,9 +279,7 @@ export class Cluster {
       }
   }
 
-  /**
-   * The router that a client's packets to a VIP go to on `network`; undefined where the VIP is on the link.
-   */
+  /** The router that a client's packets to a VIP go to on `network`; undefined where it is on the link. */
   gateway(vip: Address, network: string): Address | undefined {
     const address = this.profile.router?.client(PATH_NETWORKS.indexOf(network as never));
     return isV6(vip) ? address?.ipv6 : address?.ipv4;
