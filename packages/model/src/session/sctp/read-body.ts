@@ -134,18 +134,10 @@ function readGeneration(input: ByteReader, read: Address[]): Generation | undefi
     const candidate = { member, endpoint, endpointPort, natPort, endpointTag, endpointAddresses, echoed };
     candidates.set(candidateKeyOf(candidate), candidate);
   }
-  return {
-    clientTag,
-    ordinal,
-    arrivalVip,
-    source,
-    listed,
-    pairing,
-    phase,
-    candidates,
-    aborted: (flags & 1) === 1,
-    ...(probedVips === 0 ? {} : { probedVips }),
-  };
+  const aborted = (flags & 1) === 1;
+  // A literal, not a spread: every record that is read has one.
+  const generation = { clientTag, ordinal, arrivalVip, source, listed, pairing, phase, candidates, aborted };
+  return probedVips === 0 ? generation : { ...generation, probedVips };
 }
 
 function readIdentity(input: ByteReader, read: Address[]): CandidateIdentity {
