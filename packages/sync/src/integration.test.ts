@@ -27,6 +27,7 @@ import { journalReport } from "./journal-report.ts";
 import { startSync } from "./start-sync.ts";
 import type { Sync, SyncOptions } from "./sync.ts";
 import { until } from "./transport/compliance.ts";
+import type { ConfiguredMember } from "./transport/settings.ts";
 
 const HOST = "127.0.0.1";
 const VIPS = ["203.0.113.1", "203.0.113.2", "203.0.113.3"] as const;
@@ -76,7 +77,7 @@ function established(record: SessionRecord): SessionDelta {
   };
 }
 
-function service(vip: string): Service {
+function service(vip: Address): Service {
   return {
     id: serviceIdOf(PROTOCOL_SCTP, vip, 38_412),
     name: vip,
@@ -84,7 +85,7 @@ function service(vip: string): Service {
     vips: [vip],
     port: 38_412,
     selection: "leastAssociations",
-    endpoints: ["192.0.2.10", "192.0.2.11"].map((address) => ({
+    endpoints: (["192.0.2.10", "192.0.2.11"] as const).map((address) => ({
       address,
       port: 38_412,
       weight: 1,
@@ -128,11 +129,13 @@ class Cluster {
 
   async start(number: number, options: Partial<SyncOptions> = {}): Promise<Node> {
     const view = new SessionView();
-    const members = this.#ports.map((port, n) => ({
-      name: `m${n}`,
-      number: n,
-      addresses: [{ host: HOST, port }],
-    }));
+    const members = this.#ports.map(
+      (port, n): ConfiguredMember => ({
+        name: `m${n}`,
+        number: n,
+        addresses: [{ host: HOST, port }],
+      }),
+    );
     const sync = await startSync({
       memberName: `m${number}`,
       memberNumber: number,

@@ -150,7 +150,7 @@ test("strangers, services on such a port and endpoints of UDP have nothing to do
   };
   const syn = await rig.one(tcpPacket(client, SYN, { sequence: 5 }));
   assert.deepEqual([syn.destination, syn.flags], [SERVER, SYN]);
-  const stranger = { ...client, source: "192.0.2.99", destinationPort: WAY_PORT_FIRST + 1 };
+  const stranger = { ...client, source: "192.0.2.99", destinationPort: WAY_PORT_FIRST + 1 } as const;
   assert.deepEqual(await rig.pass(tcpPacket(stranger, SYN | ACK, { acknowledgment: 8 })), []);
   assert.equal(PORT, 80);
 });

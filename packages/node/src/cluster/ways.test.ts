@@ -5,7 +5,7 @@ import { PROTOCOL_SCTP } from "@holdfast/model";
 import { type ClusterLink, createLoneLink, type RequestHandler } from "./link.ts";
 import { WayExchange } from "./ways.ts";
 
-const PLACE = { vip: "203.0.113.1", address: "192.0.2.20", port: 7_000, reason: "nobody answers" };
+const PLACE = { vip: "203.0.113.1", address: "192.0.2.20", port: 7_000, reason: "nobody answers" } as const;
 const WAY: UnprovenWay = { protocol: PROTOCOL_SCTP, ...PLACE };
 const nameOf = (number: number) => `m${number}`;
 

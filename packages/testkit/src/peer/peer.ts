@@ -82,7 +82,7 @@ export interface ClientOptions extends PeerOptions {
 }
 
 export interface PathState {
-  readonly address: string;
+  readonly address: Address;
   readonly state: "active" | "inactive" | "unconfirmed" | "unknown";
   readonly rtoMs: number;
   readonly mtu: number;
