@@ -1,6 +1,7 @@
 // Clients, endpoints and the forwarders' part of the story: associations begin, restart, talk, end or vanish; every
 // packet reaches some member of its half of the network, which does to its view what a forwarder would do.
 import {
+  type Address,
   type Candidate,
   candidateKeyOf,
   commitOf,
@@ -84,7 +85,7 @@ export class Workload {
     const serial = ++this.#serial;
     const clients = [`192.0.2.${serial % 200}`, `198.51.100.${serial % 200}`] as const;
     const clientTag = 1 + random.below(0xffff_fffe);
-    const endpoint = this.#endpoints[random.below(this.#endpoints.length)] as string;
+    const endpoint = this.#endpoints[random.below(this.#endpoints.length)] as Address;
     const clientPort = 5000 + random.below(4);
     const id = sessionIdOf(SERVICE_ID, clientPort, clientTag, clients[0], clients);
     const association: Association = {
@@ -196,7 +197,7 @@ export class Workload {
   // -------------------------------------------------------------------------------------------------------------
   // The handshake, packet by packet.
 
-  #init(association: Association, clientTag: number, member: SimulatedMember, source: string): void {
+  #init(association: Association, clientTag: number, member: SimulatedMember, source: Address): void {
     const forwarder = this.#forwarders.get(member.number);
     if (forwarder === undefined) return;
     const natPort = this.#allocate(forwarder, member.number, association);
