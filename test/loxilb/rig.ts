@@ -65,14 +65,11 @@ export async function startRig(
     }),
     "rig.yaml",
   );
-  const placed = Array.from(
-    { length: count },
-    (_, number): MemberConfiguration => ({
-      name: `m${number}`,
-      number,
-      addresses: [{ network: "cluster", address: `192.0.2.${number + 1}`, port: 7082 }],
-    }),
-  );
+  const placed: MemberConfiguration[] = Array.from({ length: count }, (_, number) => ({
+    name: `m${number}`,
+    number,
+    addresses: [{ network: "cluster", address: `192.0.2.${number + 1}`, port: 7082 }],
+  }));
   const members: RigMember[] = [];
   // Of deletions from now on: a test that relies on it must not race against it.
   const grace = { ms: configuration.loxilb.changeGraceMs };

@@ -28,11 +28,10 @@ const NAT_PORT_MIN = 4096;
 const SLOT_SIZE = 3;
 /** A freed NAT port rests this long at its member. */
 const LINGER_MS = 200;
-/** A client repeats what is not answered. */
 /** Some generations have a path or two whose client address did not answer. */
 const PROBED_VIPS_MASK = 0b0110;
-const RETRY_MS = 60;
-const RETRY_COUNT_MAX = 4;
+/** A client repeats what is not answered: how often, and how many times. */
+const [RETRY_MS, RETRY_COUNT_MAX] = [60, 4] as const;
 
 interface Forwarder {
   readonly life: Life;
@@ -49,7 +48,7 @@ export class Workload {
   readonly totals = { opened: 0, failed: 0, refused: 0, released: 0 };
   readonly #cluster: Cluster;
   readonly #idleLimitMs: number;
-  readonly #endpoints: readonly string[];
+  readonly #endpoints: readonly Address[];
   readonly #forwarders = new Map<number, Forwarder>();
   readonly #byId = new Map<SessionId, Association>();
   #serial = 0;

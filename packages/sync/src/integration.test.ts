@@ -27,7 +27,6 @@ import { journalReport } from "./journal-report.ts";
 import { startSync } from "./start-sync.ts";
 import type { Sync, SyncOptions } from "./sync.ts";
 import { until } from "./transport/compliance.ts";
-import type { ConfiguredMember } from "./transport/settings.ts";
 
 const HOST = "127.0.0.1";
 const VIPS = ["203.0.113.1", "203.0.113.2", "203.0.113.3"] as const;
@@ -129,13 +128,11 @@ class Cluster {
 
   async start(number: number, options: Partial<SyncOptions> = {}): Promise<Node> {
     const view = new SessionView();
-    const members = this.#ports.map(
-      (port, n): ConfiguredMember => ({
-        name: `m${n}`,
-        number: n,
-        addresses: [{ host: HOST, port }],
-      }),
-    );
+    const members: SyncOptions["members"] = this.#ports.map((port, n) => ({
+      name: `m${n}`,
+      number: n,
+      addresses: [{ host: HOST, port }],
+    }));
     const sync = await startSync({
       memberName: `m${number}`,
       memberNumber: number,
