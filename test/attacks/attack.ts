@@ -1,6 +1,7 @@
 // A member with associations of real stacks, an attacker on the clients' networks without a stack, and what
 // must hold when the attack is over.
 import assert from "node:assert/strict";
+import type { Address } from "@holdfast/model";
 import { CHUNK } from "@holdfast/sctp";
 import {
   brief,
@@ -25,9 +26,9 @@ export interface Attack {
   readonly scene: Scene;
   readonly raw: RawHost;
   /** The attacker's own address, and the one that everybody else uses first. */
-  readonly own: string;
-  readonly victim: string;
-  readonly primary: string;
+  readonly own: Address;
+  readonly victim: Address;
+  readonly primary: Address;
 }
 
 export async function underAttack(options: SceneOptions, story: (attack: Attack) => Promise<void>) {
@@ -39,9 +40,9 @@ export async function underAttack(options: SceneOptions, story: (attack: Attack)
       const attack = {
         scene,
         raw,
-        own: cluster.clientAddresses(ATTACKER)[0] as string,
-        victim: cluster.clientAddresses(0)[0] as string,
-        primary: cluster.vips[0] as string,
+        own: cluster.clientAddresses(ATTACKER)[0] as Address,
+        victim: cluster.clientAddresses(0)[0] as Address,
+        primary: cluster.vips[0] as Address,
       };
       await scene.confirmed();
       await story(attack);
@@ -51,7 +52,7 @@ export async function underAttack(options: SceneOptions, story: (attack: Attack)
 }
 
 /** The attacker as a client with an association of its own. */
-export function scripted(attack: Attack, port: number, addresses: readonly string[] = [attack.own]) {
+export function scripted(attack: Attack, port: number, addresses: readonly Address[] = [attack.own]) {
   return new ScriptedClient(attack.raw, {
     port,
     servicePort: SERVICE_PORT,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import {
   CHUNK,
   encodeAbort,
@@ -51,7 +51,7 @@ test("an attacker beside a living association", async (t) => {
   await underAttack({}, async (attack) => {
     const { scene, raw, own, victim, primary } = attack;
     const { tag, reflected, port } = stolen(attack);
-    const from = (source: string) => ({
+    const from = (source: Address) => ({
       source,
       destination: primary,
       sourcePort: port,
@@ -95,11 +95,11 @@ test("an attacker beside a living association", async (t) => {
       assert.equal((await scene.servers[0]?.serverFigures())?.restarts, 0);
     });
     await t.test("a list full of other people's addresses: none is taken", async () => {
-      const foreign = [
+      const foreign: readonly Address[] = [
         ...scene.cluster.vips,
         ...(scene.cluster.endpoints[0]?.addresses("core") ?? []),
-        scene.cluster.members[0]?.host.addresses("path-a")[0] as string,
-        scene.cluster.members[0]?.host.addresses("core")[0] as string,
+        scene.cluster.members[0]?.host.addresses("path-a")[0] as Address,
+        scene.cluster.members[0]?.host.addresses("core")[0] as Address,
         "127.0.0.1",
         "224.0.0.1",
         "239.1.2.3",
@@ -180,7 +180,7 @@ test("an attacker beside a living association", async (t) => {
       async () => {
         const inits = 6_000;
         for (let n = 0; n < inits; n++) {
-          const source = n % 2 === 0 ? own : `198.18.${64 + (n >>> 8)}.${n & 255}`;
+          const source: Address = n % 2 === 0 ? own : `198.18.${64 + (n >>> 8)}.${n & 255}`;
           const ends = { ...from(source), sourcePort: 1_024 + (n % 60_000) };
           raw.send(sctpPacket(ends, 0, [encodeInit({ initiateTag: 0x0100_0000 + n })]), "path-a");
         }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { MemberView } from "@holdfast/api";
+import type { Address } from "@holdfast/model";
 import { type Member, until } from "@holdfast/testkit";
 import { Scene } from "../cluster/scene.ts";
 import { goneFrom, RETURN_MS_MAX } from "../cluster/trouble.ts";
@@ -20,7 +21,7 @@ async function seen(at: Member, of: Member): Promise<MemberView> {
 test("a member that lies is believed in nothing about the others", async (t) => {
   await Scene.play({ members: 3, clients: [3, 1, 2], rate: 40, withoutStack: [NEWCOMER] }, async (scene) => {
     const { cluster } = scene;
-    const primary = cluster.vips[0] as string;
+    const primary = cluster.vips[0] as Address;
     await scene.confirmed();
     const liar = await scene.ownerOf(primary);
     const honest = cluster.members.filter((member) => member !== liar);

@@ -9,7 +9,14 @@
 // says that it is not ready.
 import { createSocket } from "node:dgram";
 import { readFileSync } from "node:fs";
-import { encodeSession, type SessionDelta, silentLogger, systemClock, systemRandom } from "@holdfast/model";
+import {
+  type Address,
+  encodeSession,
+  type SessionDelta,
+  silentLogger,
+  systemClock,
+  systemRandom,
+} from "@holdfast/model";
 import { loadMemberTls } from "@holdfast/sync";
 import { networkIdOf, probeKeyOf } from "../../packages/coordinator/src/configuration.ts";
 import { Keyring } from "../../packages/coordinator/src/keys/keyring.ts";
@@ -45,9 +52,9 @@ interface Configuration {
   readonly members: readonly {
     readonly name: string;
     readonly number: number;
-    readonly addresses: readonly string[];
+    readonly addresses: readonly Address[];
   }[];
-  readonly services: readonly { readonly vips: readonly string[] }[];
+  readonly services: readonly { readonly vips: readonly Address[] }[];
 }
 
 const [file, ...victims] = process.argv.slice(2);
@@ -260,7 +267,7 @@ for (const [index, address] of own.addresses.entries()) {
     for (const { number, addresses } of others) {
       const hello = keyring.needsHello(number) ? keyring.hello(number) : undefined;
       if (hello !== undefined)
-        say(hello(clusterKey, network), { port: PROBE_PORT, address: addresses[index] as string });
+        say(hello(clusterKey, network), { port: PROBE_PORT, address: addresses[index] as Address });
     }
   }, GREET_PERIOD_MS);
 }

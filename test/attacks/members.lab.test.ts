@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes, seededRandom } from "@holdfast/model";
+import { type Address, addressBytes, seededRandom } from "@holdfast/model";
 import { encodeIp, internetChecksum, pseudoHeaderSum, write16 } from "@holdfast/sctp";
 import { RawHost, runInside } from "@holdfast/testkit";
 import { Scene } from "../cluster/scene.ts";
@@ -10,7 +10,7 @@ const PROBE_PORT = 7_082;
 const UDP = 17;
 
 /** A UDP datagram from anybody. */
-function datagram(source: string, destination: string, payload: Uint8Array): Uint8Array {
+function datagram(source: Address, destination: Address, payload: Uint8Array): Uint8Array {
   const udp = new Uint8Array(8 + payload.length);
   write16(udp, 0, PROBE_PORT);
   write16(udp, 2, PROBE_PORT);
@@ -30,7 +30,10 @@ test("somebody on the cluster's networks lies to two members", async (t) => {
     const random = seededRandom(5);
     await t.test("probes in a member's name with a wrong secret, and garbage", async () => {
       const raw = new RawHost(cluster.clients[0] as (typeof cluster.clients)[0], { quiet: false });
-      const [from, to] = [m2.host.addresses("path-a")[0] as string, m1.host.addresses("path-a")[0] as string];
+      const [from, to] = [
+        m2.host.addresses("path-a")[0] as Address,
+        m1.host.addresses("path-a")[0] as Address,
+      ];
       for (let n = 0; n < 3_000; n++) {
         const payload = random.bytes(48 + random.below(400));
         // Magic, version, kind, and both numbers right: only the tag is not.
@@ -41,7 +44,7 @@ test("somebody on the cluster's networks lies to two members", async (t) => {
       assert.deepEqual(await cluster.owners(m1), before);
     });
     await t.test("garbage, half a handshake and silence at the replication port", async () => {
-      const to = m1.host.addresses("cluster")[0] as string;
+      const to = m1.host.addresses("cluster")[0] as Address;
       const script = `
         import { connect } from "node:net";
         import { randomBytes } from "node:crypto";

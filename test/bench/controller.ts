@@ -28,7 +28,8 @@ export async function run({
   if (again.waitedMs > again.processorMs)
     console.log("starved: it waited longer for a processor than it had one");
   else if (again.inStepMs > IN_STEP_MS_MAX) console.log(`slower than ${IN_STEP_MS_MAX} ms`);
-  if (again.rssMib > RSS_MIB_MAX) console.log(`more than ${RSS_MIB_MAX} MiB`);
+  for (const [what, { rssMib }] of Object.entries({ first, again }))
+    if (rssMib > RSS_MIB_MAX) console.log(`${what}: more than ${RSS_MIB_MAX} MiB`);
   if (json)
     console.log(JSON.stringify({ bench: "controller", rows, environment: { node: process.version } }));
 }

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { Cluster, type Member, SERVICE_PORT, until, withLogs } from "@holdfast/testkit";
 
 interface ServiceView {
@@ -41,8 +42,8 @@ async function play(cluster: Cluster): Promise<void> {
       .sort()
       .join() === "active,drain";
   const path = (vip: string) => `/v1/services/${encodeURIComponent(`sctp/${vip}:${SERVICE_PORT}`)}`;
-  const primary = cluster.vips[0] as string;
-  const endpoint = cluster.endpoints[1]?.addresses("core")[0] as string;
+  const primary = cluster.vips[0] as Address;
+  const endpoint = cluster.endpoints[1]?.addresses("core")[0] as Address;
 
   await done(first, "POST", "/v1/services", cluster.serviceSpec());
   await done(second, "POST", "/v1/services", {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { brief, type Member, until } from "@holdfast/testkit";
 import { Scene } from "./scene.ts";
 import { aloneOn, bringBack, goneFrom, staysPut } from "./trouble.ts";
@@ -7,7 +8,7 @@ import { aloneOn, bringBack, goneFrom, staysPut } from "./trouble.ts";
 test("three members: stopped, cut off, drained, killed; no association notices", async (t) => {
   await Scene.play({ members: 3, clients: [3, 3], vipNetworks: true, rate: 40 }, async (scene) => {
     const { cluster } = scene;
-    const primary = cluster.vips[0] as string;
+    const primary = cluster.vips[0] as Address;
     await scene.confirmed();
     await t.test("the VIPs of the service are at different members", async () => {
       // A member that was presumed dead while all of them started stands back for a while.

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { type ClusterOptions, VIPS_V4, VIPS_V6 } from "@holdfast/testkit";
 import { Scene } from "./scene.ts";
 import { bringBack, goneFrom } from "./trouble.ts";
@@ -22,7 +23,7 @@ for (const { name, ...options } of CASES) {
       await shownOnEveryVip(scene);
       const owner = await scene.ownerOf();
       await owner.killNode();
-      await goneFrom(scene, owner, scene.cluster.vips[0] as string);
+      await goneFrom(scene, owner, scene.cluster.vips[0] as Address);
       await scene.flowing(20);
       owner.host.plug();
       await bringBack(scene, owner);

@@ -2,6 +2,7 @@
 // what endpoints and clients answer tells which of them still reaches anybody.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import type { Member } from "@holdfast/testkit";
 import { Scene } from "./scene.ts";
 import { bringBack, goneFrom } from "./trouble.ts";
@@ -11,7 +12,7 @@ test("two members are left, and one of them is cut off from a network", async (t
     { members: 3, clients: [3, 2, 1], vipNetworks: true, rate: 40, assocMaxRetrans: 60 },
     async (scene) => {
       const { cluster } = scene;
-      const primary = cluster.vips[0] as string;
+      const primary = cluster.vips[0] as Address;
       await scene.confirmed();
       const first = await scene.ownerOf(primary);
       const dead = cluster.members.find((member) => member !== first) as Member;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { type Capture, type Member, PATH_NETWORKS, startCapture, until } from "@holdfast/testkit";
 import { Scene } from "./scene.ts";
 import { bringBack, goneFrom } from "./trouble.ts";
@@ -26,7 +27,7 @@ test("1,000 associations: the owner dies again and again, in both ways, and noth
   };
   await Scene.play(options, async (scene) => {
     const { cluster } = scene;
-    const primary = cluster.vips[0] as string;
+    const primary = cluster.vips[0] as Address;
     await scene.flowing(2, 60_000);
     assert.equal((await scene.sessions()).length, ASSOCIATION_COUNT);
     const through = await startCapture(

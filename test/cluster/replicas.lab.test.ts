@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { CHUNK } from "@holdfast/sctp";
 import {
   ENDPOINT_PORT,
@@ -76,7 +77,7 @@ async function sameRecords(scene: Scene): Promise<void> {
   });
 }
 
-const pin = (host: Host, network: string, vip: string, member: Member) =>
+const pin = (host: Host, network: string, vip: Address, member: Member) =>
   host.run("ip", [
     "neigh",
     "replace",
@@ -88,7 +89,7 @@ const pin = (host: Host, network: string, vip: string, member: Member) =>
     "nud",
     "permanent",
   ]);
-const unpin = (host: Host, network: string, vip: string) =>
+const unpin = (host: Host, network: string, vip: Address) =>
   host.run("ip", ["neigh", "del", vip, "dev", network]);
 
 /** Neither of the two members that carry a VIP's traffic need be its owner. */
@@ -97,7 +98,7 @@ async function split(scene: Scene): Promise<void> {
   const [endpoint] = cluster.endpoints as [Host];
   const [client] = cluster.clients as [Host];
   const owners = await cluster.settled();
-  const of = (vip: string, step: number) => {
+  const of = (vip: Address, step: number) => {
     const owner = cluster.memberOf(owners.get(vip) as string);
     return cluster.members[(owner.number + step) % cluster.members.length] as Member;
   };
@@ -164,7 +165,7 @@ async function makeService(scene: Scene): Promise<void> {
 
 async function dieInHandshake(scene: Scene): Promise<void> {
   const { cluster } = scene;
-  const vip = cluster.vips[0] as string;
+  const vip = cluster.vips[0] as Address;
   const scripted = new ScriptedClient(new RawHost(cluster.clients[1] as Host), {
     port: 40_000,
     servicePort: SERVICE_PORT,

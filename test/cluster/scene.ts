@@ -1,6 +1,7 @@
 // A cluster with real stacks that send numbered messages, captured at every edge; and what must hold when it
 // ends, whatever was done to the members meanwhile.
 import assert from "node:assert/strict";
+import type { Address } from "@holdfast/model";
 import {
   brief,
   type Capture,
@@ -173,7 +174,7 @@ export class Scene {
   }
 
   /** The member that announces a VIP, the primary by default. */
-  async ownerOf(vip = this.cluster.vips[0] as string): Promise<Member> {
+  async ownerOf(vip = this.cluster.vips[0] as Address): Promise<Member> {
     const owner = (await this.cluster.settled()).get(vip);
     return this.cluster.memberOf(owner as string);
   }

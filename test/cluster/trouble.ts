@@ -1,10 +1,11 @@
 // What is done to members, and what must follow.
 import assert from "node:assert/strict";
+import type { Address } from "@holdfast/model";
 import { type Member, until } from "@holdfast/testkit";
 import type { Scene } from "./scene.ts";
 
 /** Every member that runs and is not `member` names another owner. */
-export async function goneFrom(scene: Scene, member: Member, vip: string): Promise<void> {
+export async function goneFrom(scene: Scene, member: Member, vip: Address): Promise<void> {
   const others = scene.cluster.members.filter((other) => other.running && other !== member);
   await until(`${vip} to leave ${member.name}`, async () => {
     const views = await Promise.all(others.map((other) => scene.cluster.owners(other)));
@@ -30,7 +31,7 @@ export async function staysPut(
 }
 
 /** The owner of a VIP loses the VIP's own network, and nothing else. */
-export async function aloneOn(scene: Scene, vip: string): Promise<void> {
+export async function aloneOn(scene: Scene, vip: Address): Promise<void> {
   const { cluster } = scene;
   const owner = await scene.ownerOf(vip);
   const network = cluster.networkOf(vip, 3);

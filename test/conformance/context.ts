@@ -1,6 +1,7 @@
 // What a scenario works with: a cluster with captures at every edge, peers, scripted clients; and what must
 // hold at the end of every scenario, whatever it was about.
 import assert from "node:assert/strict";
+import type { Address } from "@holdfast/model";
 import {
   brief,
   type Capture,
@@ -45,7 +46,7 @@ export interface StageOptions extends Omit<ClusterOptions, "vips" | "fastPath"> 
   /** How many VIPs the service has; 4 when absent. */
   readonly vipCount?: number;
   /** The VIPs themselves, when the family's are not wanted. */
-  readonly vips?: readonly string[];
+  readonly vips?: readonly Address[];
   /**
    * What is captured: everything, or only ABORTs, address lists and leaks, where everything would be too
    * much.
@@ -69,7 +70,7 @@ export interface SessionSummary {
   readonly id: string;
   readonly phase: string;
   readonly clientPort: number;
-  readonly clients: readonly string[];
+  readonly clients: readonly Address[];
   readonly endpoint?: string;
   readonly natPort?: number;
   readonly member?: string;
@@ -111,13 +112,13 @@ export class Context {
   }
 
   /** VIPs of the family under test. */
-  vipsOf(count: number): string[] {
+  vipsOf(count: number): Address[] {
     const { family } = this.surroundings;
     const { ipv4, ipv6 } = this.profile.vips;
     if (family === "ipv4") return ipv4.slice(0, count);
     if (family === "ipv6") return ipv6.slice(0, count);
     // The primary of one family, the next of the other, and so on.
-    return Array.from({ length: count }, (_, i) => (i % 2 === 0 ? ipv4 : ipv6)[i] as string);
+    return Array.from({ length: count }, (_, i) => (i % 2 === 0 ? ipv4 : ipv6)[i] as Address);
   }
 
   /** Starts the cluster; everything at its edges is captured from here on. */

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import type { ClusterPicture, SessionDetail, TakeOver } from "@holdfast/api";
+import type { Address } from "@holdfast/model";
 import { until } from "@holdfast/testkit";
 import type { Browser, Page } from "playwright-core";
 import { openBrowser, openPage, type Watched } from "./browser.ts";
@@ -279,7 +280,7 @@ test("by keyboard alone: pin, unpin, drain, replay, end a session; dark as well 
     await page.keyboard.press("Enter");
     await page.locator("#role", { hasText: "you may operate" }).waitFor();
 
-    const [vip] = rig.cluster.vips as [string];
+    const [vip] = rig.cluster.vips as [Address];
     const owner = (await rig.cluster.settled()).get(vip);
     const row = page.locator(`#vips tr[data-vip="${vip}"]`);
     await tabTo(page, new RegExp(`^Pin… ${vip}$`));

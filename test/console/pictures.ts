@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import type { Address } from "@holdfast/model";
 import { until } from "@holdfast/testkit";
 import type { Page } from "playwright-core";
 import { pageHash } from "../../packages/console/build.ts";
@@ -118,7 +119,7 @@ async function acts(page: Page, camera: Camera): Promise<void> {
 /** A member that nobody reaches, and one that is killed with its machine. */
 async function failures({ cluster }: Rig, witness: number, page: Page, camera: Camera): Promise<void> {
   const owners = await cluster.settled();
-  const [vip] = cluster.vips as [string];
+  const [vip] = cluster.vips as [Address];
   const owner = owners.get(vip);
   const dying = cluster.members.find(({ name }) => name === owner);
   const cut = cluster.members.find((each, n) => n !== witness && each !== dying);
@@ -163,7 +164,7 @@ async function takeAll(): Promise<void> {
   try {
     await withCluster({ members: 3, endpoints: 3, clients: [1, 2, 3] }, async (rig) => {
       // The one that owns nothing that will be killed.
-      const owner = (await rig.cluster.settled()).get(rig.cluster.vips[0] as string);
+      const owner = (await rig.cluster.settled()).get(rig.cluster.vips[0] as Address);
       const witness = rig.cluster.members.findIndex(({ name }) => name !== owner);
       const { page, complaints } = await openPage(browser, { viewport: SIZE }, rig.origins);
       page.setDefaultTimeout(LIMIT_MS);

@@ -1,5 +1,6 @@
 // The demo of TCP and UDP: the same cluster and deaths under connections, or exchanges of datagrams,
 // of the kernel's own stacks.
+import type { Address } from "@holdfast/model";
 import {
   type Capture,
   type CapturedPacket,
@@ -65,7 +66,7 @@ export class PlainStage {
     const routed = options.announcer === "bgp";
     this.cluster = new Cluster({
       ...(routed && { profile: ROUTED_PROFILE }),
-      vips: [routed ? (ROUTED_PROFILE.vips.ipv4[0] as string) : "203.0.113.1"],
+      vips: [routed ? (ROUTED_PROFILE.vips.ipv4[0] as Address) : "203.0.113.1"],
       members: options.members,
       endpoints: options.endpoints,
       clients: CLIENTS,
@@ -81,7 +82,7 @@ export class PlainStage {
 
   async open(): Promise<void> {
     const { screen, cluster, options, protocol } = this;
-    const vip = cluster.vips[0] as string;
+    const vip = cluster.vips[0] as Address;
     const name = protocol.toUpperCase();
     screen.say(
       `the lab stands: ${bold(`${options.members} member${options.members > 1 ? "s" : ""}`)}, ` +
@@ -108,7 +109,7 @@ export class PlainStage {
     screen.show(() => this.#board());
   }
 
-  async #begin(vip: string): Promise<void> {
+  async #begin(vip: Address): Promise<void> {
     const { screen, cluster, options, protocol } = this;
     // A record's silence is looked for at the endpoints, resets everywhere. ICMP carries a capture's marks.
     const filter = `${protocol} or icmp`;
@@ -141,7 +142,7 @@ export class PlainStage {
     try {
       this.#reports = await Promise.all(this.#clients.map((client) => client.report()));
       const owners = await this.cluster.owners();
-      this.#owner = owners.get(this.cluster.vips[0] as string) ?? "?";
+      this.#owner = owners.get(this.cluster.vips[0] as Address) ?? "?";
     } catch {
       // A member that dies while it is asked: the next look asks another.
     }

@@ -1,5 +1,6 @@
 // What every story of the demo stands on: the cluster, the peers, the captures at the edges, and the final
 // figures.
+import type { Address } from "@holdfast/model";
 import {
   type Capture,
   type CapturedPacket,
@@ -235,7 +236,7 @@ export class Stage {
     screen.say(dim("          ── path-c ── r3 ──┘                 └── rc, the endpoints' gateway"));
     await sessionsUp(cluster.members);
     screen.say("every member has a session with every router: BGP, watched by BFD at 3 x 100 ms");
-    const primary = cluster.vips[0] as string;
+    const primary = cluster.vips[0] as Address;
     for (const router of cluster.bgpRouters) {
       const table = router.table(primary);
       screen.say(

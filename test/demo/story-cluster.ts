@@ -1,4 +1,5 @@
 // Members are killed: a whole node first, then a daemon alone; both come back.
+import type { Address } from "@holdfast/model";
 import {
   type Capture,
   type CapturedPacket,
@@ -61,7 +62,7 @@ async function killOwner(
   how: "node" | "daemon",
 ): Promise<{ member: Member; takeover: number }> {
   const { cluster, screen } = stage;
-  const vip = cluster.vips[0] as string;
+  const vip = cluster.vips[0] as Address;
   const before = await cluster.settled();
   const member = cluster.memberOf(before.get(vip) as string);
   const macs = macsOf(member);

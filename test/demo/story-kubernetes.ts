@@ -1,5 +1,6 @@
 // The same, applied with Kubernetes: a Service, its pods, and what an operator and fate do to them; each
 // with its clock.
+import type { Address } from "@holdfast/model";
 import { pause, until } from "@holdfast/testkit";
 import { BesideLab, SERVICE } from "../kubernetes/beside-lab.ts";
 import { type RealServer, startRealServer } from "../kubernetes/real-server.ts";
@@ -107,7 +108,7 @@ export class KubernetesStory {
 
   async #kill(): Promise<void> {
     const { screen, cluster: lab } = this.#stage;
-    const vip = lab.vips[0] as string;
+    const vip = lab.vips[0] as Address;
     const owner = lab.memberOf((await lab.settled()).get(vip) as string);
     const macs = macsOf(owner);
     screen.say(

@@ -167,7 +167,9 @@ export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
     "Headers of the PROXY protocol that endpoints were sent; more than connections: some were sent again.",
   "way-inits":
     "INITs from this member's VIPs to endpoints that are up (`health.proveWays`): does an answer come back?",
-  "way-answers": "Their answers, also those that came in at another member and were told to this one.",
+  "way-syns":
+    "SYNs from this member's VIPs to endpoints of TCP that are up, for the same; what answers is reset before its application hears of it.",
+  "way-answers": "Answers to them, also those that came in at another member and were told to this one.",
   "syns-into-connections":
     "SYNs into open TCP connections that were let through to the endpoint, which judges them (RFC 5961).",
   "mss-clamped":

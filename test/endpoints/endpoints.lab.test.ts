@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { encodeAbort } from "@holdfast/sctp";
 import {
   ENDPOINT_PORT,
@@ -51,9 +52,9 @@ async function forge(scene: EndpointScene): Promise<void> {
   const before = await dropped();
   const attacker = new RawHost(cluster.clients[0] as never, { quiet: false });
   const endpointAttacker = new RawHost(cluster.endpoints[2] as never, { quiet: false });
-  const vip = cluster.vips[0] as string;
-  const endpoint = cluster.endpoints[0]?.addresses("core")[0] as string;
-  const client = cluster.clientAddresses(0)[0] as string;
+  const vip = cluster.vips[0] as Address;
+  const endpoint = cluster.endpoints[0]?.addresses("core")[0] as Address;
+  const client = cluster.clientAddresses(0)[0] as Address;
   for (let i = 0; i < FLOOD_COUNT; i++) {
     const tag = 0x1000 + i * 7919;
     const clientPort = 36412 + (i % 12);
@@ -95,7 +96,7 @@ async function forge(scene: EndpointScene): Promise<void> {
   );
 }
 
-function protocolUnreachable(source: string, destination: string, quoted: Uint8Array): Uint8Array {
+function protocolUnreachable(source: Address, destination: Address, quoted: Uint8Array): Uint8Array {
   const inner = quoted.subarray(0, 28);
   const packet = Buffer.alloc(20 + 8 + inner.length);
   packet.set([0x45, 0, 0, packet.length, 0, 1, 0, 0, 64, 1]);
@@ -127,7 +128,7 @@ async function restartAll(scene: EndpointScene): Promise<void> {
     assert.ok(carried.size >= 4, `${carried.size} associations at one of three endpoints`);
     await scene.flowing();
     assert.deepEqual([...scene.noticed()].sort(), [...carried].sort());
-    const endpoint = host.addresses("core")[0] as string;
+    const endpoint = host.addresses("core")[0] as Address;
     const { length } = (await scene.sessions()).filter(
       (session) => session.endpoint?.includes(endpoint) === true,
     );
@@ -139,7 +140,7 @@ async function drainAndRemove(scene: EndpointScene): Promise<void> {
   const { cluster } = scene;
   const [member] = cluster.members;
   const host = cluster.endpoints[1];
-  const address = host?.addresses("core")[0] as string;
+  const address = host?.addresses("core")[0] as Address;
   const at = async () => (await scene.sessions()).filter((s) => s.endpoint?.includes(address) === true);
   const before = await at();
   assert.ok(before.length > 0);
@@ -162,7 +163,7 @@ async function drainAndRemove(scene: EndpointScene): Promise<void> {
 }
 
 interface VipItem {
-  readonly vip: string;
+  readonly vip: Address;
   readonly owner?: string;
   readonly reasons?: readonly string[];
 }
@@ -174,9 +175,9 @@ async function withdraw(scene: EndpointScene): Promise<void> {
     const { items } = (await member?.get<{ items: VipItem[] }>("/v1/vips")) ?? { items: [] };
     return items.filter(({ owner }) => owner !== undefined).length;
   };
-  const vip = cluster.vips[0] as string;
+  const vip = cluster.vips[0] as Address;
   const raw = new RawHost(cluster.clients[0] as never, { quiet: false });
-  const client = cluster.clientAddresses(0)[0] as string;
+  const client = cluster.clientAddresses(0)[0] as Address;
   /** A ping to the VIP within a quarter of a second. */
   const isAnswered = async () => {
     raw.receive();

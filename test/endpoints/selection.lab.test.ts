@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import {
   Cluster,
   ENDPOINT_PORT,
@@ -123,11 +124,11 @@ async function persist(cluster: Cluster, member: Member, mode: Mode): Promise<vo
     for (const [k, address] of addresses.entries()) host.ip(`addr add ${address}/18 dev path-${"ab"[k]}`);
     return { addresses, port: FIRST_CLIENT_PORT + i };
   });
-  const connect = async (local: readonly string[], port: number): Promise<Peer> => {
+  const connect = async (local: readonly Address[], port: number): Promise<Peer> => {
     const peer = await startClient(host, {
       local,
       port,
-      remote: cluster.vips[0] as string,
+      remote: cluster.vips[0] as Address,
       remotePort: mode.port,
       rate: 1,
       blackhole: true,

@@ -1,10 +1,11 @@
 // Verdicts about endpoints as the members' logs have them: when the first fell, and what everybody thinks
 // now.
+import type { Address } from "@holdfast/model";
 import { type Host, type Member, monotonicMs } from "@holdfast/testkit";
 
 interface Line {
   readonly time: string;
-  readonly address: string;
+  readonly address: Address;
   readonly verdict: "up" | "down";
 }
 

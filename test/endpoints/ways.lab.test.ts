@@ -2,13 +2,14 @@
 // the answer a member. It is a warning: the endpoint is used all the same.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { Cluster, type Member, until, withLogs } from "@holdfast/testkit";
 
 interface Listed {
   readonly items: readonly {
     readonly endpoints: readonly {
       readonly health: string;
-      readonly unproven?: readonly { readonly vip: string; readonly reason: string }[];
+      readonly unproven?: readonly { readonly vip: Address; readonly reason: string }[];
     }[];
   }[];
 }
@@ -44,7 +45,7 @@ test("a VIP whose packets a policy at the endpoint drops is unproven at every me
     clients: [2],
     configuration: { health: { intervalMs: 200, timeoutMs: 150, downCount: 3, upCount: 1 } },
   });
-  const [vip = "", other = ""] = cluster.vips;
+  const [vip, other] = cluster.vips as readonly [Address, Address];
   const [endpoint] = cluster.endpoints;
   try {
     await cluster.start();

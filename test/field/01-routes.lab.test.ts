@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, test } from "node:test";
-import { silentLogger, systemClock } from "@holdfast/model";
+import { type Address, silentLogger, systemClock } from "@holdfast/model";
 import { NetworkWatch } from "../../packages/node/src/network/watch.ts";
 import { inNamespace } from "../../packages/testkit/src/raw/namespace.ts";
 
@@ -31,8 +31,8 @@ for (const [name, address, address6] of [
 test("a default route is no route to a private address, nor is one out of an interface that is not served", async () => {
   const watch = inNamespace(NAMESPACE, () => new NetworkWatch(systemClock, silentLogger));
   try {
-    const routable = (address: string) => watch.isRoutable(address, SERVED);
-    const change = async (command: string, address: string, expected: boolean) => {
+    const routable = (address: Address) => watch.isRoutable(address, SERVED);
+    const change = async (command: string, address: Address, expected: boolean) => {
       inside(command);
       const startedMs = systemClock.nowMs();
       while (routable(address) !== expected) {
@@ -40,7 +40,14 @@ test("a default route is no route to a private address, nor is one out of an int
         await new Promise((resolve) => setImmediate(resolve));
       }
     };
-    const all = ["10.1.0.9", "10.2.0.9", "172.17.0.9", "10.7.0.9", "fd00:1::9", "fd00:7::9"];
+    const all: readonly Address[] = [
+      "10.1.0.9",
+      "10.2.0.9",
+      "172.17.0.9",
+      "10.7.0.9",
+      "fd00:1::9",
+      "fd00:7::9",
+    ];
     const onLink = [true, true, false, false, true, false];
     assert.deepEqual(all.map(routable), onLink);
     // The event that tells of the last command says that the earlier ones are in force, too.

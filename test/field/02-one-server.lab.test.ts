@@ -2,11 +2,12 @@
 // second server.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { Cluster, ENDPOINT_PORT, startServer, until } from "@holdfast/testkit";
 import { played } from "../networks/played.ts";
 
 interface EndpointRow {
-  readonly address: string;
+  readonly address: Address;
   readonly sameServerAs?: readonly string[];
   readonly health: string;
   readonly sessions: number;

@@ -1,6 +1,7 @@
 // 3: a peer that demands a source port. The client's own is what the endpoint sees, whatever slot it is in.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { CAUSE, CHUNK, type Chunk, findChunk, parseCauses } from "@holdfast/sctp";
 import { Cluster, RawHost, ScriptedClient, until } from "@holdfast/testkit";
 
@@ -12,7 +13,7 @@ const SCRIPTED = 3;
 
 interface SessionItem {
   readonly clientPort: number;
-  readonly clients: readonly string[];
+  readonly clients: readonly Address[];
   readonly natPort?: number;
   readonly phase: string;
 }
@@ -32,7 +33,7 @@ test("ports are kept at every member and out once; require is refused with a rea
     const sessions = async (client: number) => {
       const { items } = await first.get<{ items: SessionItem[] }>("/v1/sessions?limit=100");
       return items.filter(
-        (s) => s.phase === "established" && s.clients.includes(cluster.clientAddresses(client)[0] ?? ""),
+        (s) => s.phase === "established" && s.clients.includes(cluster.clientAddresses(client)[0] as Address),
       );
     };
     const natPorts = (client: number, count: number) =>
@@ -46,7 +47,7 @@ test("ports are kept at every member and out once; require is refused with a rea
       const client = await cluster.startClient(index, {
         port,
         rate: 50,
-        remote: cluster.vips[index] as string,
+        remote: cluster.vips[index] as Address,
       });
       await client.established(1);
       assert.deepEqual(await natPorts(index, 1), [port]);

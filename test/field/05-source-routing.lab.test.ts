@@ -24,7 +24,7 @@ import {
   Wire,
   type WorldFamily,
 } from "@holdfast/forwarder/testing/fast-path";
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import { encodeData } from "@holdfast/sctp";
 
 const obstacle = labObstacle();
@@ -89,7 +89,7 @@ async function withFastPath(
 }
 
 /** Frames of a VIP to the family's remote endpoint that came out of a link. */
-function countOn(wire: Wire, source: string, { name }: WorldFamily): number {
+function countOn(wire: Wire, source: Address, { name }: WorldFamily): number {
   const size = name === "IPv4" ? 4 : 16;
   const at = name === "IPv4" ? 26 : 22;
   return wire.receivedFrames().filter((frame) => {
@@ -114,7 +114,7 @@ describe("routes by source", { skip: obstacle ?? false }, () => {
       test(`${mode}, ${family.name}: each VIP by its own gateway, and by another when the rules change`, async () => {
         await withFastPath(open, async ({ fastPath, client, core, other }) => {
           const { endpoint } = REMOTE[family.name];
-          const flowOf = (vip: string, changes = {}) => {
+          const flowOf = (vip: Address, changes = {}) => {
             const flow = upFlow(family, { newSource: vip, newDestination: endpoint, ...changes });
             return { ...flow, key: { ...flow.key, destination: vip } };
           };

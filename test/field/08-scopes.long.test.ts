@@ -3,6 +3,7 @@
 // the other end.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { CHUNK, encodeAbort, encodeHeartbeat, T_BIT } from "@holdfast/sctp";
 import {
   type CapturedPacket,
@@ -51,7 +52,7 @@ function answerOutOfTheBlue(raw: RawHost, from: number): number {
       destination: source,
       sourcePort: sctp.destinationPort,
       destinationPort: sctp.sourcePort,
-    };
+    } as const;
     raw.send(sctpPacket(route, sctp.verificationTag, [encodeAbort({ reflected: true })]), "core");
   }
   return raw.heard.length;
@@ -86,7 +87,7 @@ for (const fastPath of ["tc", "xdp", "userspace"] as const) {
       await flows();
       // A client that left the private VIP out answers the endpoint's probe of it.
       client.send([encodeAbort({ reflected: true })], {
-        from: addresses[0] as string,
+        from: addresses[0] as Address,
         to: PRIVATE,
         tag: client.tag,
       });
@@ -100,7 +101,7 @@ for (const fastPath of ["tc", "xdp", "userspace"] as const) {
       for (let n = 1; n <= HEARTBEAT_COUNT; n++) {
         // The client was told both VIPs and probes the other path.
         client.send([encodeHeartbeat(Uint8Array.of(n, 0, 0, 0))], {
-          from: addresses[1] as string,
+          from: addresses[1] as Address,
           to: PRIVATE,
         });
         await until(`ABORT ${n} of the endpoint to be dropped`, async () => {
@@ -129,11 +130,11 @@ for (const fastPath of ["tc", "xdp", "userspace"] as const) {
       const natPort = edge.packets().find((p) => hasChunk(p, CHUNK.DATA) && p.source === PUBLIC)
         ?.sctp?.sourcePort;
       const route = {
-        source: endpoint.addresses("core")[0] as string,
+        source: endpoint.addresses("core")[0] as Address,
         destination: PUBLIC,
         sourcePort: SERVICE_PORT,
         destinationPort: natPort as number,
-      };
+      } as const;
       raw.send(sctpPacket(route, client.peerTag, [encodeAbort({ reflected: true })]), "core");
       await client.answer(CHUNK.ABORT, { tag: client.peerTag });
       await edge.stop();

@@ -2,6 +2,7 @@
 // peer.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { Cluster, startClient, startServer, until } from "@holdfast/testkit";
 
 const PORT = 2_905;
@@ -29,9 +30,9 @@ test("an endpoint begins with its peer, and the association outlives the VIP's o
     };
     const call = () =>
       startClient(endpointHost, {
-        local: [address as string],
+        local: [address as Address],
         port: PORT,
-        remote: cluster.vips[0] as string,
+        remote: cluster.vips[0] as Address,
         remotePort: PORT,
         rate: 50,
         id: 7,
@@ -61,7 +62,7 @@ test("an endpoint begins with its peer, and the association outlives the VIP's o
     const received = async () => (await peer.receipts())[0]?.received ?? 0;
     await until("messages", async () => (await received()) >= 50);
     const owners = await cluster.settled();
-    await cluster.memberOf(owners.get(cluster.vips[0] as string) as string).killNode();
+    await cluster.memberOf(owners.get(cluster.vips[0] as Address) as string).killNode();
     const before = await received();
     await until("messages after the owner's death", async () => (await received()) >= before + 50);
     const [figures] = await server.settle();

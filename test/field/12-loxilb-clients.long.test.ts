@@ -2,10 +2,11 @@
 // an annotation that changes while a member is dead, a member that comes back, and checks that are not SCTP.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { Cluster, type Member, type Peer, until } from "@holdfast/testkit";
 import { ARTICLE_V088, kubeHead } from "../loxilb/bodies.ts";
 
-const VIPS = ["123.123.123.1", "124.124.124.1", "125.125.125.1"];
+const VIPS: readonly Address[] = ["123.123.123.1", "124.124.124.1", "125.125.125.1"];
 const PORT = 55_002;
 const TARGET_PORT = 30_412;
 const RULE = `/config/loadbalancer/externalipaddress/${VIPS[0]}/port/${PORT}/protocol/sctp?bgp=true&block=0`;
@@ -47,7 +48,7 @@ describe("LoxiLB's clients and living associations", () => {
   });
   after(() => cluster.close());
 
-  const endpoint = (index: number) => cluster.endpoints[index]?.addresses("core")[0] as string;
+  const endpoint = (index: number) => cluster.endpoints[index]?.addresses("core")[0] as Address;
   const withEndpoints = (body: string) =>
     body.replace(
       /"endpoints":\[.*\]/,
@@ -136,7 +137,7 @@ describe("LoxiLB's clients and living associations", () => {
   test("a host that no service has is asked all the same", async () => {
     const [first, second] = members as [Member, Member];
     const nobody = endpoint(0).replace(/\d+$/, "250");
-    const there = second.host.addresses("core")[0] as string;
+    const there = second.host.addresses("core")[0] as Address;
     for (const hostName of [there, nobody])
       everywhere(
         [first],

@@ -2,6 +2,7 @@
 // members with real SCTP stacks around them, through all that changes and fails.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { until } from "@holdfast/testkit";
 import { Scene } from "../cluster/scene.ts";
 import { BesideLab, SERVICE } from "./beside-lab.ts";
@@ -70,7 +71,7 @@ async function story(t: TestContext, scene: Scene, kubernetes: BesideLab): Promi
       await server.kill();
       const owner = await scene.ownerOf();
       await owner.killDaemon();
-      await scene.moved(scene.cluster.vips[0] as string, owner);
+      await scene.moved(scene.cluster.vips[0] as Address, owner);
       await scene.flowing();
       await server.start();
       await until(

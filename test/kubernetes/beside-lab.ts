@@ -2,6 +2,7 @@
 // that are the lab's endpoints. For the test of associations and for the demo.
 import { createClient } from "@holdfast/api";
 import { nodeFetch } from "@holdfast/api/node";
+import type { Address } from "@holdfast/model";
 import { ENDPOINT_PORT, type Cluster as LabCluster, SERVICE_PORT, until } from "@holdfast/testkit";
 import { type RunningController, startController } from "../../packages/kubernetes/src/run.ts";
 import type { RealServer } from "./real-server.ts";
@@ -61,7 +62,7 @@ export class BesideLab {
 
   /** The address of an endpoint of the lab, as a pod has it. */
   podAddress(index: number): string {
-    return this.lab.endpoints[index]?.addresses("core")[0] as string;
+    return this.lab.endpoints[index]?.addresses("core")[0] as Address;
   }
 
   /** A pool for each VIP of the lab, one Service with all of them, and the first endpoint as its pod. */

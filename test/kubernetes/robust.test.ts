@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import { createClient } from "@holdfast/api";
 import { until } from "@holdfast/testkit";
-import { SERVICES } from "../../packages/kubernetes/src/objects.ts";
+import { SERVICES, VIP_POOLS } from "../../packages/kubernetes/src/objects.ts";
+import type { VipPoolObject } from "../../packages/kubernetes/src/pools/pool.ts";
 import { startController } from "../../packages/kubernetes/src/run.ts";
 import { restartWith } from "./scale.ts";
 import { CLASS, NAMESPACE, openWorld, pod, type TestWorld, TIMES } from "./world.ts";
@@ -20,6 +21,20 @@ afterEach(async () => {
 
 test("a new leader finds fifty Services as they are: nothing moves", async () => {
   world = await restartWith(50);
+});
+
+test("what pools say of their use is written once for many Services, not once for each", async () => {
+  const { server, cluster } = await open({ times: { poolStatusMs: 2_000 } });
+  await cluster.pool("net-a", ["10.64.0.0/24"], { default: true });
+  const names = Array.from({ length: 20 }, (_, index) => `s${index}`);
+  const before = server.requests.get("PATCH vippools") ?? 0;
+  await Promise.all(names.map((name) => cluster.service(name)));
+  await Promise.all(names.map((name) => cluster.address(name)));
+  const used = async () =>
+    (await cluster.client.get<VipPoolObject>(VIP_POOLS, { name: "net-a" })).status?.used;
+  await until("all to be counted", async () => (await used()) === names.length);
+  const writes = (server.requests.get("PATCH vippools") ?? 0) - before;
+  assert.ok(writes < names.length / 2, `${writes} writes`);
 });
 
 test("the API server is away: what is served stays, and what changed is seen when it is back", async () => {

@@ -43,6 +43,7 @@ export const RESOURCES = [
 export const TIMES: ControllerOptions["times"] = {
   pollMs: 50,
   pendingMs: 100,
+  poolStatusMs: 20,
   firstBackoffMs: 10,
   mostBackoffMs: 100,
   reflector: { firstBackoffMs: 10, mostBackoffMs: 100, silenceMs: 2000, shortWatchMs: 20 },

@@ -2,9 +2,10 @@
 // over all three addresses, and read the tables at every member.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { Cluster, type Member, until } from "@holdfast/testkit";
 
-const VIPS = ["123.123.123.1", "124.124.124.1", "125.125.125.1"];
+const VIPS: readonly Address[] = ["123.123.123.1", "124.124.124.1", "125.125.125.1"];
 const PORT = 55_002;
 const TARGET_PORT = 9_999;
 
@@ -35,7 +36,7 @@ test("a rule of loxicmd at one member carries an association over all three addr
     await Promise.all(cluster.members.map((member) => member.start()));
     const [first] = cluster.members;
     assert.ok(first);
-    const endpoint = cluster.endpoints[0]?.addresses("core")[0] as string;
+    const endpoint = cluster.endpoints[0]?.addresses("core")[0] as Address;
     // create lb 123.123.123.1 --secips=124.124.124.1,125.125.125.1 --sctp=55002:9999 --endpoints=…:1
     // --mode=fullnat
     const created = ask(first, "POST", "/config/loadbalancer", {

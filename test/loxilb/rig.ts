@@ -1,6 +1,7 @@
 // Members with a real registry, session view and LoxiLB server, without a network between them: what one
 // stores all have, and what one asks the others answer.
 
+import type { MemberConfiguration } from "@holdfast/coordinator";
 import { SCTP_SESSIONS, type SessionRecord, systemClock } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { addSession, fakeNode } from "../../packages/node/src/api/testing/fake-node.ts";
@@ -64,7 +65,7 @@ export async function startRig(
     }),
     "rig.yaml",
   );
-  const placed = Array.from({ length: count }, (_, number) => ({
+  const placed: MemberConfiguration[] = Array.from({ length: count }, (_, number) => ({
     name: `m${number}`,
     number,
     addresses: [{ network: "cluster", address: `192.0.2.${number + 1}`, port: 7082 }],

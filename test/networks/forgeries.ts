@@ -1,6 +1,7 @@
 // What somebody sends who stands at a router and sees no traffic: errors about packets that never were, and
 // fragments that never become one.
 import assert from "node:assert/strict";
+import type { Address } from "@holdfast/model";
 import { encodeData, write16, writeIpv4Checksum } from "@holdfast/sctp";
 import {
   type Capture,
@@ -58,9 +59,9 @@ export async function forgeErrors(
 ): Promise<void> {
   const raw = new RawHost(routed.clientRouter, { quiet: false });
   const { far, behind, path } = routed.places;
-  const vip = routed.vips[0] as string;
+  const vip = routed.vips[0] as Address;
   const v6 = routed.family === "IPv6";
-  const about = (source: string, destination: string, sourcePort: number, destinationPort: number) =>
+  const about = (source: Address, destination: Address, sourcePort: number, destinationPort: number) =>
     sctpPacket({ source, destination, sourcePort, destinationPort }, TAG, [
       encodeData({ tsn: 1, data: Buffer.alloc(1_300) }),
     ]);
@@ -72,7 +73,7 @@ export async function forgeErrors(
       FORGED_MTU & 0xff,
       ...inner.subarray(0, v6 ? 1_000 : 28),
     ]);
-    const ends = { source: path, destination: vip };
+    const ends = { source: path, destination: vip } as const;
     raw.send(v6 ? icmpPacket(ends, 2, 0, rest) : icmpPacket(ends, 3, 4, rest));
   };
   const notSctp = about(vip, far.client, SERVICE_PORT, KEPT_PORT);
@@ -103,7 +104,7 @@ export async function forgeErrors(
 
 export async function forgeFragments(routed: Routed, member: Member): Promise<void> {
   const raw = new RawHost(routed.clientRouter, { quiet: false });
-  const vip = routed.vips[0] as string;
+  const vip = routed.vips[0] as Address;
   const v6 = routed.family === "IPv6";
   const whole = sctpPacket(
     {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import {
   Cluster,
   ENDPOINT_PORT,
@@ -63,7 +64,7 @@ for (const { name, vips } of [
   });
 }
 
-const isVip = (vips: readonly string[], address: string) => vips.includes(address);
+const isVip = (vips: readonly Address[], address: Address) => vips.includes(address);
 
 test("a service with VIPs of both families", async () => {
   const vips = [VIPS_V4[0], VIPS_V6[1], VIPS_V4[2], VIPS_V6[3]];
@@ -92,9 +93,9 @@ test("an endpoint with two addresses loses the one that is configured, and nobod
     await cluster.start();
     const [host] = cluster.endpoints;
     assert.ok(host);
-    const [first, second] = host.addresses("core");
+    const [first, second] = host.addresses("core") as [Address, Address];
     const edge = await startCapture(cluster.lab, host, "core", "sctp");
-    await startServer(host, { local: [first as string, second as string], port: ENDPOINT_PORT, echo: true });
+    await startServer(host, { local: [first, second], port: ENDPOINT_PORT, echo: true });
     const client = await cluster.startClient(0, { rate: 20, size: 200, associations: 3 });
     await client.established(3);
     await unharmed(client, 10);
@@ -111,7 +112,7 @@ test("an endpoint with two addresses loses the one that is configured, and nobod
     const before = Math.max(...(await client.associations()).map((a) => a.echoes));
     await unharmed(client, before + 40);
     const clientSide = new Set(edge.packets().map(({ destination }) => destination));
-    assert.ok(clientSide.has(second as string), "the second address is used");
+    assert.ok(clientSide.has(second), "the second address is used");
     const paths = [...(await client.paths()).values()].flat();
     assert.ok(
       paths.every(({ address }) => cluster.vips.includes(address)),

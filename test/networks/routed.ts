@@ -2,6 +2,7 @@
 // between:
 //
 //   client ─ far ─ router c ─ path-a ─ member ─ core ─ router e ─ behind ─ endpoint
+import type { Address } from "@holdfast/model";
 import {
   type Capture,
   type CapturedPacket,
@@ -32,10 +33,10 @@ export const KEPT_PORT = 36_416;
 
 interface Places {
   readonly bits: 32 | 128;
-  readonly far: { readonly net: string; readonly router: string; readonly client: string };
-  readonly path: string;
-  readonly core: string;
-  readonly behind: { readonly net: string; readonly router: string; readonly endpoint: string };
+  readonly far: { readonly net: string; readonly router: Address; readonly client: Address };
+  readonly path: Address;
+  readonly core: Address;
+  readonly behind: { readonly net: string; readonly router: Address; readonly endpoint: Address };
 }
 
 const PLACES: Readonly<Record<Family, Places>> = {
@@ -78,7 +79,7 @@ export class Routed {
       service: { endpoints: [{ address: behind.endpoint, port: ENDPOINT_PORT }], natPort: "any" },
     });
     const { lab, members, vips } = this.cluster;
-    const prefix = (address: string, length: number) => `${address}/${length}`;
+    const prefix = (address: Address, length: number) => `${address}/${length}`;
     const [outer, inner, wide] = bits === 32 ? [24, 18, 16] : [64, 64, 64];
     lab.network("far");
     lab.network("behind");
@@ -127,7 +128,7 @@ export class Routed {
     return startClient(this.client, {
       local: [this.places.far.client],
       port: KEPT_PORT,
-      remote: this.vips[0] as string,
+      remote: this.vips[0] as Address,
       remotePort: SERVICE_PORT,
       pathMtu: ETHERNET_MTU - HEADER_SIZE,
       ...options,

@@ -2,14 +2,14 @@
 // on one cluster.
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import { type Capture, ENDPOINT_PORT, SERVICE_PORT } from "@holdfast/testkit";
 import { forgeErrors, forgeFragments } from "./forgeries.ts";
 import { played, unharmed } from "./played.ts";
 import { type Family, type FastPathMode, KEPT_PORT, NARROW_MTU, Routed } from "./routed.ts";
 
 const MESSAGE_SIZE = 16_384;
-const hex = (address: string) => Buffer.from(addressBytes(address)).toString("hex");
+const hex = (address: Address) => Buffer.from(addressBytes(address)).toString("hex");
 
 interface SessionItem {
   readonly clientPort: number;
@@ -98,7 +98,7 @@ async function translated(
   assert.equal(down.sourcePort, ENDPOINT_PORT);
   assert.ok([...natPorts.values()].includes(down.destinationPort));
   // By the tags with which those packets travelled.
-  const tagsOf = (capture: Capture, source: string) =>
+  const tagsOf = (capture: Capture, source: Address) =>
     new Set(
       capture.packets().flatMap((p) => (p.source === source && p.sctp ? [p.sctp.verificationTag] : [])),
     );

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { Cluster, type Member, SERVICE_PORT, until } from "@holdfast/testkit";
 
 const GATEWAY = "198.19.0.254";
@@ -66,9 +67,9 @@ test("addresses that cannot be VIPs are refused by the file and both APIs, and t
   try {
     first.host.run("ip", ["route", "add", "default", "via", GATEWAY, "dev", "core"]);
     await cluster.start();
-    const own = first.host.addresses("core")[0] as string;
-    const others = second.host.addresses("core")[0] as string;
-    const server = endpoint.addresses("core")[0] as string;
+    const own = first.host.addresses("core")[0] as Address;
+    const others = second.host.addresses("core")[0] as Address;
+    const server = endpoint.addresses("core")[0] as Address;
     await until("the members to have told each other their addresses", async () => {
       const { status, body } = await second.fetch("POST", "/v1/services", spec(GATEWAY, server));
       if (status === 201)
@@ -108,7 +109,7 @@ test("addresses that cannot be VIPs are refused by the file and both APIs, and t
       const turned = await member.fetch(
         "POST",
         "/v1/services",
-        spec("203.0.113.77", cluster.vips[0] as string),
+        spec("203.0.113.77", cluster.vips[0] as Address),
       );
       assert.ok(turned.status === 409 && turned.body.includes("ENDPOINT_IS_VIP"), turned.body);
     }
@@ -137,7 +138,7 @@ test("addresses that cannot be VIPs are refused by the file and both APIs, and t
         await cluster.startEndpoint();
         const client = await cluster.startClient(0, { rate: 50, size: 200 });
         await client.established(1);
-        const vip = cluster.vips[1] as string;
+        const vip = cluster.vips[1] as Address;
         const owner = cluster.memberOf((await cluster.settled()).get(vip) as string);
         const other = owner === first ? second : first;
         owner.host.run("ip", ["addr", "add", `${vip}/32`, "dev", "core"]);

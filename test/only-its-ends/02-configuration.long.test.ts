@@ -2,6 +2,7 @@
 // were cut short, rules deleted by a member that dies, services that two halves gave one VIP.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { ENDPOINT_PORT, SERVICE_PORT, until } from "@holdfast/testkit";
 import { askLoxilb, Operated, rule } from "./cluster.ts";
 
@@ -93,7 +94,7 @@ test("mistakes with the configuration cost no association", async (t) => {
     await t.test(
       "a rule that was deleted is everybody's to bring back, whatever becomes of the member that was asked",
       async () => {
-        const vip = cluster.vips[0] as string;
+        const vip = cluster.vips[0] as Address;
         const ruleId = `sctp/${vip}:${RULE_PORT}`;
         const posted = rule(vip, RULE_PORT, [operated.endpoint(2)], TARGET_PORT);
         const path = `/config/loadbalancer/externalipaddress/${vip}/port/${RULE_PORT}/protocol/sctp`;
@@ -137,7 +138,7 @@ test("mistakes with the configuration cost no association", async (t) => {
     );
 
     await t.test("two halves give one VIP to two services: both live on when they meet", async () => {
-      const vip = cluster.vips[0] as string;
+      const vip = cluster.vips[0] as Address;
       const [here, there] = [`sctp/${SMALLEST}:${API_PORT}`, `sctp/${vip}:${API_PORT}`];
       const endpoints = [{ address: operated.endpoint(1), port: ENDPOINT_PORT }];
       const service = { name: "shared", vips: [vip], port: API_PORT, endpoints };

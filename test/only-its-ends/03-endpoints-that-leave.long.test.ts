@@ -2,6 +2,7 @@
 // dies.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { ENDPOINT_PORT, SERVICE_PORT, until } from "@holdfast/testkit";
 import { askLoxilb, Operated, rule, type ServiceItem } from "./cluster.ts";
 
@@ -18,7 +19,7 @@ test("an endpoint that leaves the list drains", async (t) => {
   };
   await Operated.play(options, async (operated) => {
     const { cluster } = operated;
-    const vip = cluster.vips[0] as string;
+    const vip = cluster.vips[0] as Address;
     const id = `sctp/${vip}:${SERVICE_PORT}`;
     const path = `/v1/services/${encodeURIComponent(id)}`;
     const second = operated.endpoint(1);
@@ -102,9 +103,9 @@ test("an endpoint that leaves the list drains", async (t) => {
       await operated.done(operated.member(0), "PUT", path, spec([0]));
       await operated.everywhere("the endpoint to leave", id, leaves);
       const query = `/v1/sessions?limit=100&endpoint=${encodeURIComponent(second)}&service=${encodeURIComponent(id)}`;
-      const { items } = await operated.member(0).get<{ items: { clients: string[] }[] }>(query);
+      const { items } = await operated.member(0).get<{ items: { clients: Address[] }[] }>(query);
       const index = cluster.clients.findIndex((_, n) =>
-        cluster.clientAddresses(n).includes(items[0]?.clients[0] ?? ""),
+        cluster.clientAddresses(n).includes(items[0]?.clients[0] as Address),
       );
       const client = operated.clients[index];
       await client?.kill();

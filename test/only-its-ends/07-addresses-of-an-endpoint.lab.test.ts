@@ -2,7 +2,7 @@
 // server with two addresses, both configured, is up while one of them answers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import {
   CHUNK,
   encodeAddress,
@@ -25,9 +25,9 @@ import {
 import { played, unharmed } from "../networks/played.ts";
 
 interface EndpointRow {
-  readonly address: string;
+  readonly address: Address;
   readonly health: string;
-  readonly addressHealth?: readonly { readonly address: string; readonly health: string }[];
+  readonly addressHealth?: readonly { readonly address: Address; readonly health: string }[];
 }
 
 /** A port of the first member's: the NAT port is the client's own, which the stranger therefore knows. */
@@ -44,7 +44,7 @@ test("a forged INIT-ACK teaches nobody an address; a server with two is up while
     await cluster.start();
     const [server, strangersHost] = [cluster.endpoints[0], cluster.clients[1]] as [Host, Host];
     const [first = "", second = ""] = server.addresses("core");
-    const vip = cluster.vips[0] as string;
+    const vip = cluster.vips[0] as Address;
     const member = cluster.members[0] as Member;
     await cluster.startEndpoint();
     const client = await cluster.startClient(0, { rate: 20, size: 100 });
@@ -58,7 +58,7 @@ test("a forged INIT-ACK teaches nobody an address; a server with two is up while
     await until("both addresses to be probed", async () => (await healths())[second] === "up");
 
     const raw = new RawHost(strangersHost);
-    const [own = ""] = cluster.clientAddresses(1);
+    const [own] = cluster.clientAddresses(1) as [Address];
     const stranger = new ScriptedClient(raw, {
       port: PORT,
       servicePort: SERVICE_PORT,

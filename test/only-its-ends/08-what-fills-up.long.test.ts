@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { Address } from "@holdfast/model";
 import {
   Cluster,
   ENDPOINT_PORT,
@@ -172,7 +173,7 @@ async function under(
   { stranger, client, kind, pauseMs, port }: Round,
   isLast: boolean,
 ): Promise<boolean> {
-  const [vip = ""] = cluster.vips;
+  const [vip] = cluster.vips as readonly [Address];
   const owner = await ownerOf(cluster, vip);
   const order: Order = {
     kind,
@@ -180,14 +181,14 @@ async function under(
       vip,
       servicePort: SERVICE_PORT,
       endpointPort: ENDPOINT_PORT,
-      client: cluster.clientAddresses(0)[0] as string,
+      client: cluster.clientAddresses(0)[0] as Address,
       clientPort: (await client.associations())[0]?.port ?? 0,
-      endpoint: cluster.endpoints[0]?.addresses("core")[0] as string,
+      endpoint: cluster.endpoints[0]?.addresses("core")[0] as Address,
     },
     interfaceName: "path-a",
     ownMac: stranger.mac("path-a"),
     mac: owner.host.mac("path-a"),
-    member: owner.host.addresses("cluster")[0] as string,
+    member: owner.host.addresses("cluster")[0] as Address,
     replicationPort: REPLICATION_PORT,
     probePort: PROBE_PORT,
     pauseMs,

@@ -58,7 +58,7 @@ test("a web page cannot post or delete a rule", () =>
     assert.equal((await call(member, { headers: {} })).status, 415, "no type at all");
     // What it may send when it may ask, or when its own name points here.
     assert.equal((await call(member, { headers: { ...JSON_TYPE, ...foreign } })).status, 403);
-    const rebound = { host: "evil.example:11111", origin: "http://evil.example:11111" };
+    const rebound = { host: "evil.example:11111", origin: "http://evil.example:11111" } as const;
     assert.equal((await call(member, { headers: { ...JSON_TYPE, ...rebound } })).status, 403);
     assert.equal(rules(member), 0);
 
@@ -111,7 +111,7 @@ test("with a certificate it speaks TLS alone", async () => {
   const directory = mkdtempSync(join(tmpdir(), "holdfast-loxilb-"));
   try {
     const authority = await createAuthority({ clusterId: "test" });
-    const own = { clusterId: "test", memberName: "m0", memberNumber: 0, addresses: ["127.0.0.1"] };
+    const own = { clusterId: "test", memberName: "m0", memberNumber: 0, addresses: ["127.0.0.1"] } as const;
     const { certificatePem, keyPem } = await issueMemberCertificate(authority, own);
     const tls = { certificate: join(directory, "c.pem"), key: join(directory, "k.pem") };
     writeFileSync(tls.certificate, certificatePem);

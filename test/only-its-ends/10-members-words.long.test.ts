@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import { encodeIp, internetChecksum, pseudoHeaderSum, write16 } from "@holdfast/sctp";
 import { type Cluster, type Member, RawHost, until } from "@holdfast/testkit";
 import { networkIdOf, probeKeyOf } from "../../packages/coordinator/src/configuration.ts";
@@ -25,7 +25,7 @@ interface MemberView {
 const membersOf = async (member: Member) =>
   new Map((await member.get<{ items: MemberView[] }>("/v1/members")).items.map((view) => [view.name, view]));
 
-function datagram(source: string, destination: string, payload: Uint8Array): Uint8Array {
+function datagram(source: Address, destination: Address, payload: Uint8Array): Uint8Array {
   const udp = new Uint8Array(8 + payload.length);
   write16(udp, 0, PROBE_PORT);
   write16(udp, 2, PROBE_PORT);
@@ -48,7 +48,7 @@ async function forgedGoodbyes(cluster: Cluster, victim: Member, listener: Member
   const key = probeKeyOf(secret);
   const incarnation = Number((await membersOf(listener)).get(victim.name)?.incarnation ?? 0);
   const raw = new RawHost(cluster.clients[1] as Cluster["clients"][number], { quiet: false });
-  const [from, to] = [victim, listener].map(({ host }) => host.addresses("path-a")[0] as string);
+  const [from, to] = [victim, listener].map(({ host }) => host.addresses("path-a")[0] as Address);
   const network = networkIdOf("path-a");
   let count = 0;
   for (const id of [0, 1, 0x7fff_ffff])
@@ -63,7 +63,7 @@ async function forgedGoodbyes(cluster: Cluster, victim: Member, listener: Member
           echo: 7,
           sequence,
         } as const;
-        raw.send(datagram(from as string, to as string, encode(leave, { id, key }, network)), "path-a");
+        raw.send(datagram(from as Address, to as Address, encode(leave, { id, key }, network)), "path-a");
         count++;
       }
   return count;

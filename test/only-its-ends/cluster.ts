@@ -2,6 +2,7 @@
 // LoxiLB's clients do.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
+import type { Address } from "@holdfast/model";
 import { Cluster, type ClusterOptions, type Member, type Peer, until, withLogs } from "@holdfast/testkit";
 
 export interface ServiceItem {
@@ -48,7 +49,7 @@ export class Operated {
   }
 
   endpoint(index: number): string {
-    return this.cluster.endpoints[index]?.addresses("core")[0] as string;
+    return this.cluster.endpoints[index]?.addresses("core")[0] as Address;
   }
 
   async connect(index: number, options: object = {}): Promise<Peer> {

@@ -1,15 +1,15 @@
 // Packets of TCP and UDP for the comparison of BPF and reference: around the numbers that the flows believe.
 import type { PlainFlow } from "@holdfast/forwarder";
 import { TCP_FLAG, writePlainChecksum } from "@holdfast/forwarder/testing";
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import { encodeIp, IpHeader, PROTOCOL, write16, write32, writeIpv4Checksum } from "@holdfast/sctp";
 import fc from "fast-check";
 
 export interface PlainFamily {
-  readonly vip: string;
-  readonly endpoint: string;
-  readonly client: (index: number) => string;
-  readonly stranger: string;
+  readonly vip: Address;
+  readonly endpoint: Address;
+  readonly client: (index: number) => Address;
+  readonly stranger: Address;
 }
 
 export const PLAIN_FAMILIES: readonly PlainFamily[] = [

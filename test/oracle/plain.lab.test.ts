@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import type { FlowKey, PlainEntry, PlainFlow } from "@holdfast/forwarder";
 import { reverseKey } from "@holdfast/forwarder/testing";
 import type { TestProgram } from "@holdfast/forwarder/testing/programs";
-import { type Prefix, parsePrefix, seededRandom } from "@holdfast/model";
+import { type Address, type Prefix, parsePrefix, seededRandom } from "@holdfast/model";
 import { PROTOCOL } from "@holdfast/sctp";
 import fc from "fast-check";
 import { Oracle } from "./oracle.ts";
@@ -92,7 +92,7 @@ describe("TCP and UDP: BPF against the reference", { skip: obstacle }, () => {
       let oracle: Oracle;
       before(() => {
         const ports = [PROTOCOL.TCP, PROTOCOL.UDP].map((protocol) => ({ protocol, port: SERVED_PORT }));
-        const picky = (vip: string) => {
+        const picky = (vip: Address) => {
           const allowed = vip.includes(":") ? ["fd00:1::2/128"] : ["10.1.0.1/32", "10.1.0.4/30"];
           const allowedSources = allowed.map((text) => parsePrefix(text) as Prefix);
           return ports.map((served) => ({ ...served, port: PICKY_PORT, allowedSources }));

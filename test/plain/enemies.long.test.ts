@@ -4,12 +4,13 @@
 // records are counted; when even those suffer the machine is starved, and the test says so.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { Cluster, until, withLogs } from "@holdfast/testkit";
 import { ACK, RST, SYN, segment } from "../conformance/plain/segments.ts";
 import { Enemy } from "./enemy.ts";
 import { createEchoServices, SteadyClient, startEcho } from "./steady.ts";
 
-const VIP = "203.0.113.1";
+const VIP: Address = "203.0.113.1";
 const PORT = 8_080;
 const CLOSED_PORT = 9_999;
 const SLICE_MS = 3_000;
@@ -27,7 +28,7 @@ interface Scene {
   readonly client: SteadyClient;
   readonly enemy: Enemy;
   /** Where a victim's segments come from. */
-  readonly victim: { readonly address: string; readonly port: number };
+  readonly victim: { readonly address: Address; readonly port: number };
 }
 
 test("floods of SYNs and of forged resets: established connections keep their rate", async (t) => {
@@ -50,7 +51,7 @@ test("floods of SYNs and of forged resets: established connections keep their ra
     const [first] = flows;
     assert.ok(first);
     const enemy = new Enemy(flooder, "path-a", member.host.mac("path-a"));
-    const victim = { address: host.addresses("path-a")[0] as string, port: first.clientPort };
+    const victim = { address: host.addresses("path-a")[0] as Address, port: first.clientPort };
     await floods(t, { cluster, client, enemy, victim });
     await enemy.close();
   } catch (error) {
@@ -63,7 +64,7 @@ test("floods of SYNs and of forged resets: established connections keep their ra
 async function floods(t: TestContext, scene: Scene): Promise<void> {
   const { cluster, client, victim } = scene;
   const [member] = cluster.members;
-  const strangers = { address: "100.64.0.1", port: 1_024 };
+  const strangers = { address: "100.64.0.1", port: 1_024 } as const;
   const kinds = [
     ["SYNs", segment(strangers, at(PORT), { flags: SYN, sequence: 7 }), 60_000, "syn-rate"],
     ["resets", segment(victim, at(PORT), { flags: RST, sequence: FAR }), 1, "tcp-window"],

@@ -1,6 +1,7 @@
 // Flows of the kernel's own stacks in other layouts, and through what happens to a network or an endpoint.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { Cluster, pause, until, withLogs } from "@holdfast/testkit";
 import { type EchoReport, PlainScene } from "./scene.ts";
 import { createEchoServices, SteadyClient, startEcho } from "./steady.ts";
@@ -13,7 +14,7 @@ function assertWhole({ resets, closed, wrong }: EchoReport): void {
 }
 
 test("IPv6: the owner's node dies", async () => {
-  const options = { tcpCount: COUNT, udpCount: COUNT, vips: ["2001:db8:a::1"] };
+  const options = { tcpCount: COUNT, udpCount: COUNT, vips: ["2001:db8:a::1"] } as const;
   await PlainScene.play(options, async (scene) => {
     await scene.shared(2 * COUNT);
     const owner = await scene.owner();
@@ -32,7 +33,7 @@ test("the owner is cut off from the others, and comes back", async () => {
     cluster.partition([[owner], others]);
     await until("the others to have another owner", async () => {
       const owners = await Promise.all(others.map((member) => cluster.owners(member)));
-      const names = new Set(owners.map((each) => each.get(cluster.vips[0] as string)));
+      const names = new Set(owners.map((each) => each.get(cluster.vips[0] as Address)));
       return names.size === 1 && !names.has(owner.name) && !names.has(undefined);
     });
     assertWhole(await client.allAnswered(COUNTS));
@@ -53,7 +54,7 @@ test("an endpoint starts again: its connections are reset by itself, the other's
     await startEcho(second);
     await cluster.start();
     await createEchoServices(cluster, 8_080, ["tcp"]);
-    const target = { address: "203.0.113.1", port: 8_080, protocol: "tcp" as const };
+    const target = { address: "203.0.113.1", port: 8_080, protocol: "tcp" } as const;
     const client = await SteadyClient.start(one, target, { count: 20, intervalMs: 50 });
     victim.kill("SIGKILL");
     await until("its kernel to reset them", async () => (await client.report()).closed > 0);
@@ -75,14 +76,14 @@ test("an endpoint starts again: its connections are reset by itself, the other's
 });
 
 test("two VIPs with owners of their own: one of the owners dies, the other's flows hear nothing of it", async () => {
-  const vips = ["203.0.113.1", "198.51.100.1"];
+  const vips: readonly Address[] = ["203.0.113.1", "198.51.100.1"];
   const cluster = new Cluster({ members: 3, clients: [2, 2], vips, withService: false });
   try {
     for (const host of cluster.endpoints) await startEcho(host);
     await cluster.start();
     await createEchoServices(cluster, 8_080, ["tcp"]);
     const owners = await cluster.settled();
-    const [near, far] = vips as [string, string];
+    const [near, far] = vips as [Address, Address];
     assert.notEqual(owners.get(near), owners.get(far));
     const clients = await Promise.all(
       vips.map((address, index) => {

@@ -2,6 +2,7 @@
 // connections outlive the member that began them, and its daemon.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { until } from "@holdfast/testkit";
 import { PlainScene, PORT, VIP, VIP6 } from "./scene.ts";
 
@@ -14,7 +15,7 @@ for (const [family, vips] of [
   test(`PROXY protocol over ${family}: endpoints learn every client, and lose no connection`, (t) =>
     play(t, vips));
 
-async function play(t: TestContext, vips: readonly string[]): Promise<void> {
+async function play(t: TestContext, vips: readonly Address[]): Promise<void> {
   const options = {
     ...{ members: 2, endpoints: 2, tcpCount: TCP, udpCount: vips.length, vips },
     // A check of kind tcp would connect without a header.

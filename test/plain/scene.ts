@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import type { Address } from "@holdfast/model";
 import { Cluster, type ClusterOptions, type Host, type Member, until, withLogs } from "@holdfast/testkit";
 
 export const VIP = "203.0.113.1";
@@ -185,7 +186,7 @@ export class PlainScene {
 
   async owner(): Promise<Member> {
     const owners = await this.cluster.settled();
-    return this.cluster.memberOf(owners.get(this.cluster.vips[0] as string) as string);
+    return this.cluster.memberOf(owners.get(this.cluster.vips[0] as Address) as string);
   }
 }
 
@@ -198,7 +199,7 @@ function startClient(host: Host, vips: readonly string[], options: PlainSceneOpt
     Math.floor((all * (index + 1)) / count) - Math.floor((all * index) / count);
   return new EchoClient(
     Array.from({ length: count }, (_, index) => {
-      const vip = vips[index % vips.length] as string;
+      const vip = vips[index % vips.length] as Address;
       const shares = [shareOf(tcpCount, index), shareOf(udpCount, index)];
       const words = [vip, PORT, ...shares, pauseMs, perSecond / count].map(String);
       return { vip, child: host.spawn(process.execPath, [script("echo-client.ts"), ...words]) };

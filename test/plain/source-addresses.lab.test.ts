@@ -2,6 +2,7 @@
 // further address, which whoever has the VIP answers for, before and after a take-over.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { until } from "@holdfast/testkit";
 import { PlainScene, VIP, VIP6 } from "./scene.ts";
 
@@ -20,7 +21,7 @@ for (const [family, vips, further] of [
   test(`sourceAddresses of ${family}: connections beyond the VIP's NAT ports, through a take-over, too`, (t) =>
     play(t, vips, further));
 
-async function play(t: TestContext, vips: readonly string[], further: readonly string[]): Promise<void> {
+async function play(t: TestContext, vips: readonly Address[], further: readonly Address[]): Promise<void> {
   const tcpCount = vips.length * COUNT;
   const options = {
     ...{ members: 2, endpoints: 1, tcpCount, udpCount: vips.length, pauseMs: 2_000, vips },

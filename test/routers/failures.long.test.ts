@@ -86,7 +86,7 @@ test("routed networks: whatever fails between members and routers is said, and e
       async () => {
         const member = await owner();
         const [before, from] = [await sample(member, RESTARTS), member.log().length];
-        const own = new Set(member.host.addresses(router.network));
+        const own = new Set<string>(member.host.addresses(router.network));
         member.signal("SIGSTOP");
         await until(
           "the router to forget the stopped member",

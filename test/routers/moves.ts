@@ -1,6 +1,7 @@
 // Moves of the primary VIP that an operator asks for, while many packets a second pass; each is looked at by
 // itself, so that a hundred need no more memory than one.
 import { rmSync } from "node:fs";
+import type { Address } from "@holdfast/model";
 import {
   type Capture,
   type CapturedPacket,
@@ -96,7 +97,7 @@ export async function moved(options: MovesOptions): Promise<Moves> {
 }
 
 async function moveOnce(cluster: Cluster, endpoint: Peer): Promise<Move> {
-  const vip = cluster.vips[0] as string;
+  const vip = cluster.vips[0] as Address;
   const owners = await cluster.settled();
   const place = cluster.members.findIndex(({ name }) => name === owners.get(vip));
   const to = cluster.members[(place + 1) % cluster.members.length] as Member;

@@ -2,6 +2,7 @@
 // between. `npm run bench -- moves` makes them under five thousand packets a second.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { type Host, type Member, ROUTED_PROFILE, routed, sessionsUp, until } from "@holdfast/testkit";
 import { Scene } from "../cluster/scene.ts";
 
@@ -21,7 +22,7 @@ for (const software of ["bird", "frr"] as const)
       },
       async (scene) => {
         const { cluster } = scene;
-        const primary = cluster.vips[0] as string;
+        const primary = cluster.vips[0] as Address;
         const owners = async () =>
           new Map<string, Host>(
             [...(await cluster.settled())].map(([vip, name]) => [vip, cluster.memberOf(name).host]),

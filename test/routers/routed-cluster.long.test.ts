@@ -2,6 +2,7 @@
 // members. What BGP and BFD do must cost no association.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { type Host, type Member, ROUTED_PROFILE, routed, until } from "@holdfast/testkit";
 import { Scene } from "../cluster/scene.ts";
 import { bringBack } from "../cluster/trouble.ts";
@@ -20,7 +21,7 @@ const routersOf = async (member: Member) => (await member.get<{ items: RouterVie
 test("routed networks: BGP and BFD lead to the owner, and around its death", async (t) => {
   await Scene.play({ profile: ROUTED_PROFILE, members: 3, clients: [3, 2, 1], rate: 40 }, async (scene) => {
     const { cluster } = scene;
-    const primary = cluster.vips[0] as string;
+    const primary = cluster.vips[0] as Address;
     const owners = async () =>
       new Map<string, Host>(
         [...(await cluster.settled())].map(([vip, name]) => [vip, cluster.memberOf(name).host]),

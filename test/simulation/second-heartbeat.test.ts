@@ -51,10 +51,12 @@ class World {
     const vips = VIPS.slice(0, 2 + random.below(3));
     this.cluster = new Cluster(MEMBER_COUNT, { services: [serviceOf({ vips })] });
     this.client = new ClientHost(36_000, SERVICE_PORT, 0x1111_0001);
-    this.own = Array.from({ length: 1 + random.below(3) }, (_, i) => `100.8${i}.1.10`);
-    this.nowhere = Array.from({ length: 1 + random.below(4) }, (_, i) =>
-      // Some look as if they were near a VIP, and are paired with it.
-      random.below(3) === 0 ? `198.51.${200 + i}.9` : `172.${17 + i}.0.1`,
+    this.own = Array.from({ length: 1 + random.below(3) }, (_, i): Address => `100.${80 + i}.1.10`);
+    this.nowhere = Array.from(
+      { length: 1 + random.below(4) },
+      (_, i): Address =>
+        // Some look as if they were near a VIP, and are paired with it.
+        random.below(3) === 0 ? `198.51.${200 + i}.9` : `172.${17 + i}.0.1`,
     );
     this.habit = HABITS[random.below(HABITS.length)] as (typeof HABITS)[number];
     this.rtoMs = random.below(2) === 0 ? 1_000 : 3_000;
@@ -75,7 +77,10 @@ class World {
     const { own, nowhere, random } = this;
     const mixed = [...own, ...nowhere].map((address) => ({ address, order: random.below(1 << 20) }));
     const listed = mixed.sort((a, b) => a.order - b.order).map(({ address }) => address);
-    const route = { source: own[random.below(own.length)] as Address, destination: VIPS[0] as Address };
+    const route = {
+      source: own[random.below(own.length)] as Address,
+      destination: VIPS[0] as Address,
+    } as const;
     const { client, endpoint } = this;
     const init = await this.#owner().one(client.init(route, listed));
     client.acceptInitAck(await this.#owner().one(endpoint.initAck(init)));

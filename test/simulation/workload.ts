@@ -1,6 +1,7 @@
 // Clients, endpoints and the forwarders' part of the story: associations begin, restart, talk, end or vanish; every
 // packet reaches some member of its half of the network, which does to its view what a forwarder would do.
 import {
+  type Address,
   type Candidate,
   candidateKeyOf,
   commitOf,
@@ -27,11 +28,10 @@ const NAT_PORT_MIN = 4096;
 const SLOT_SIZE = 3;
 /** A freed NAT port rests this long at its member. */
 const LINGER_MS = 200;
-/** A client repeats what is not answered. */
 /** Some generations have a path or two whose client address did not answer. */
 const PROBED_VIPS_MASK = 0b0110;
-const RETRY_MS = 60;
-const RETRY_COUNT_MAX = 4;
+/** A client repeats what is not answered: how often, and how many times. */
+const [RETRY_MS, RETRY_COUNT_MAX] = [60, 4] as const;
 
 interface Forwarder {
   readonly life: Life;
@@ -48,7 +48,7 @@ export class Workload {
   readonly totals = { opened: 0, failed: 0, refused: 0, released: 0 };
   readonly #cluster: Cluster;
   readonly #idleLimitMs: number;
-  readonly #endpoints: readonly string[];
+  readonly #endpoints: readonly Address[];
   readonly #forwarders = new Map<number, Forwarder>();
   readonly #byId = new Map<SessionId, Association>();
   #serial = 0;
@@ -84,7 +84,7 @@ export class Workload {
     const serial = ++this.#serial;
     const clients = [`192.0.2.${serial % 200}`, `198.51.100.${serial % 200}`] as const;
     const clientTag = 1 + random.below(0xffff_fffe);
-    const endpoint = this.#endpoints[random.below(this.#endpoints.length)] as string;
+    const endpoint = this.#endpoints[random.below(this.#endpoints.length)] as Address;
     const clientPort = 5000 + random.below(4);
     const id = sessionIdOf(SERVICE_ID, clientPort, clientTag, clients[0], clients);
     const association: Association = {
@@ -196,7 +196,7 @@ export class Workload {
   // -------------------------------------------------------------------------------------------------------------
   // The handshake, packet by packet.
 
-  #init(association: Association, clientTag: number, member: SimulatedMember, source: string): void {
+  #init(association: Association, clientTag: number, member: SimulatedMember, source: Address): void {
     const forwarder = this.#forwarders.get(member.number);
     if (forwarder === undefined) return;
     const natPort = this.#allocate(forwarder, member.number, association);

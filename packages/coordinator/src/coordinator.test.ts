@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { VipDuty } from "@holdfast/model";
+import type { Address, VipDuty } from "@holdfast/model";
+import type { MemberConfiguration } from "./configuration.ts";
 import { type Coordinator, type CoordinatorEvent, startCoordinator } from "./coordinator.ts";
+import type { ServicePlacement } from "./ownership/placement.ts";
 
 /**
  * Real threads and sockets on the loopback; the figures of a death are the business of simulation and
@@ -19,7 +21,7 @@ async function until(what: string, condition: () => boolean): Promise<void> {
 
 let nextPort = 20_000 + (process.pid % 20_000);
 
-function configuration(names: readonly string[]) {
+function configuration(names: readonly string[]): MemberConfiguration[] {
   const port = nextPort++;
   return names.map((name, index) => ({
     name,
@@ -31,7 +33,7 @@ function configuration(names: readonly string[]) {
   }));
 }
 
-const services = [
+const services: readonly ServicePlacement[] = [
   {
     id: "sctp/203.0.113.1:38412",
     vips: [
@@ -58,7 +60,7 @@ test("three coordinators share VIPs, one is closed, the others take over; it ret
     coordinator.setServices(services);
     coordinator.setReadiness({ ready: true, caughtUp: true });
   };
-  const owners = (vip: string) =>
+  const owners = (vip: Address) =>
     [...running.keys()].filter((name) => duties.get(name)?.some((duty) => duty.vip === vip && duty.owned));
   /** Everybody agrees who should own the VIPs, and exactly those announce them. */
   const settled = () =>
@@ -70,7 +72,7 @@ test("three coordinators share VIPs, one is closed, the others take over; it ret
       return owner !== undefined && more.length === 0 && agreed;
     }) === true && owners("203.0.113.1")[0] !== owners("203.0.114.1")[0];
   /** Of every VIP, in the order of the members. */
-  const ranks = (vip: string) =>
+  const ranks = (vip: Address) =>
     [...running.keys()].map((name) => duties.get(name)?.find((duty) => duty.vip === vip)?.rank);
   try {
     for (const { name } of members) await start(name);
@@ -88,7 +90,7 @@ test("three coordinators share VIPs, one is closed, the others take over; it ret
     );
     await until("each VIP has one owner, and not the same", settled);
     await until("each VIP has one member of each rank", () =>
-      ["203.0.113.1", "203.0.114.1"].every((vip) => [...ranks(vip)].sort().join() === "0,1,2"),
+      (["203.0.113.1", "203.0.114.1"] as const).every((vip) => [...ranks(vip)].sort().join() === "0,1,2"),
     );
     const [victim] = owners("203.0.113.1");
     assert(victim !== undefined);

@@ -81,6 +81,7 @@ class SlowPathForwarder implements Forwarder {
     this.#core.health.onSuspicion((endpoint) => this.#prober?.probeNow(endpoint));
     this.#sctp = new SctpHandler(this.#core);
     this.plain = new PlainRoom(this.#core, { ...options.plain, memberNumberCount });
+    this.ways.serve(this.plain.proven[0]);
     const handlers = this.plain.with(PROTOCOL_SCTP, this.#sctp);
     this.#dispatcher = new Dispatcher(this.#core, this.#core.limits, handlers);
     // Before any flow is installed: what an earlier run left says which handles and ports are taken.
@@ -312,7 +313,10 @@ class SlowPathForwarder implements Forwarder {
     fastPath.setEndpoints([...own, ...this.plain.endpoints()]);
     if (this.#stopped) return;
     this.#prober?.setEndpoints(probedEndpoints(registry, this.#hosts));
-    if (this.#prober !== undefined) this.ways.set(waysOf(this.#core, this.#owned, this.#unserved));
+    if (this.#prober !== undefined)
+      this.ways.set(
+        [{ registry }, ...this.plain.proven].flatMap((each) => waysOf(each, this.#owned, this.#unserved)),
+      );
   }
 
   #proberOf(options: ForwarderOptions): HealthProber | undefined {

@@ -1,9 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes, addressFromBytes, parseAddress } from "./address.ts";
+import {
+  type Address,
+  addressBytes,
+  addressFromBytes,
+  canonicalAddress,
+  isAddress,
+  NO_ADDRESS,
+  parseAddress,
+} from "./address.ts";
 
 test("addresses are canonical: RFC 5952", () => {
-  const cases: [string, string][] = [
+  const cases: [string, Address][] = [
     ["192.0.2.1", "192.0.2.1"],
     ["2001:DB8::0001", "2001:db8::1"],
     ["2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"],
@@ -16,6 +24,8 @@ test("addresses are canonical: RFC 5952", () => {
   ];
   for (const [text, canonical] of cases) {
     assert.equal(parseAddress(text), canonical, text);
+    assert.equal(canonicalAddress(text), canonical, text);
+    assert.ok(isAddress(canonical), canonical);
     assert.equal(addressFromBytes(addressBytes(canonical)), canonical);
   }
 });
@@ -41,5 +51,9 @@ test("what is not an address, or names a family that its packets do not have, is
     " 1.2.3.4",
   ]) {
     assert.throws(() => parseAddress(text), { code: "ADDRESS_INVALID" }, text);
+    assert.equal(canonicalAddress(text), undefined, text);
+    assert.equal(isAddress(text), false, text);
   }
+  for (const value of ["2001:DB8::1", "1:0::1", NO_ADDRESS, undefined, 7, ["192.0.2.1"]])
+    assert.equal(isAddress(value), false, String(value));
 });

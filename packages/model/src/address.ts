@@ -15,6 +15,12 @@ export function familyOf(address: Address): AddressFamily {
   return address.includes(":") ? 6 : 4;
 }
 
+/**
+ * Stands where a record knows no address, or could not be read. It equals no address; `addressBytes` throws
+ * for it.
+ */
+export const NO_ADDRESS = "" as Address;
+
 /** Bytes of an address by family. */
 export const IPV4_ADDRESS_SIZE = 4;
 export const IPV6_ADDRESS_SIZE = 16;
@@ -24,9 +30,20 @@ export const IPV6_ADDRESS_SIZE = 16;
  * too.
  */
 export function parseAddress(text: string): Address {
-  const bytes = text.includes(":") ? ipv6Bytes(text) : ipv4Bytes(text);
-  if (bytes === undefined || isIpv4Mapped(bytes)) throw new HoldfastError("ADDRESS_INVALID", { text });
-  return addressFromBytes(bytes);
+  const address = canonicalAddress(text);
+  if (address === undefined) throw new HoldfastError("ADDRESS_INVALID", { text });
+  return address;
+}
+
+/** As `parseAddress`; undefined for what it throws for. */
+export function canonicalAddress(text: string): Address | undefined {
+  const bytes = addressTextBytes(text);
+  return bytes === undefined || isIpv4Mapped(bytes) ? undefined : addressFromBytes(bytes);
+}
+
+/** Whether a value is an address in its canonical form. */
+export function isAddress(value: unknown): value is Address {
+  return typeof value === "string" && canonicalAddress(value) === value;
 }
 
 /**
@@ -39,7 +56,8 @@ export function addressFromBytes(
   size: number = bytes.length - offset,
 ): Address {
   if (size === IPV4_ADDRESS_SIZE) {
-    return `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`;
+    const octet = (at: number) => bytes[offset + at] as number;
+    return `${octet(0)}.${octet(1)}.${octet(2)}.${octet(3)}`;
   }
   const groups: number[] = [];
   for (let i = 0; i < IPV6_ADDRESS_SIZE; i += 2) {
@@ -50,9 +68,14 @@ export function addressFromBytes(
 
 /** The 4 or 16 bytes of a canonical address. */
 export function addressBytes(address: Address): Uint8Array {
-  const bytes = address.includes(":") ? ipv6Bytes(address) : ipv4Bytes(address);
+  const bytes = addressTextBytes(address);
   if (bytes === undefined) throw new HoldfastError("ADDRESS_INVALID", { text: address });
   return bytes;
+}
+
+/** The bytes of any text of an address, an IPv4-mapped one too; undefined: it is none. */
+export function addressTextBytes(text: string): Uint8Array | undefined {
+  return text.includes(":") ? ipv6Bytes(text) : ipv4Bytes(text);
 }
 
 function isIpv4Mapped(bytes: Uint8Array): boolean {
@@ -149,7 +172,7 @@ function spread(bytes: Uint8Array, at: number, gap: number): Uint8Array | undefi
  * RFC 5952 §4: lower case, no leading zeros, "::" for the longest run of two or more zero groups, the first
  * of equals.
  */
-function ipv6Text(groups: readonly number[]): string {
+function ipv6Text(groups: readonly number[]): Address {
   let best = -1;
   let bestLength = 1;
   for (let i = 0; i < 8; i++) {
@@ -166,5 +189,6 @@ function ipv6Text(groups: readonly number[]): string {
       .slice(from, to)
       .map((group) => group.toString(16))
       .join(":");
-  return best === -1 ? text(0, 8) : `${text(0, best)}::${text(best + bestLength, 8)}`;
+  // Eight groups have colons between them.
+  return best === -1 ? (text(0, 8) as Address) : `${text(0, best)}::${text(best + bestLength, 8)}`;
 }

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "./address.ts";
 import { canonicalPrefix, parsePrefix, prefixContains } from "./prefix.ts";
 
-const cases: [prefix: string, address: string, inside: boolean][] = [
+const cases: [prefix: string, address: Address, inside: boolean][] = [
   ["10.0.0.0/8", "10.255.0.1", true],
   ["10.0.0.0/8", "11.0.0.1", false],
   ["203.0.113.64/26", "203.0.113.127", true],

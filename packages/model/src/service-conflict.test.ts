@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "./address.ts";
 import { PROTOCOL_SCTP, serviceIdOf } from "./service.ts";
 import { type Claim, conflictOf, conflictsOf } from "./service-conflict.ts";
 
 const TCP = 6;
-const claim = (protocol: number, port: number, ...vips: readonly string[]): Claim => ({
-  id: serviceIdOf(protocol, vips[0] as string, port),
+const claim = (protocol: number, port: number, ...vips: readonly Address[]): Claim => ({
+  id: serviceIdOf(protocol, vips[0] as Address, port),
   protocol,
   vips,
   port,

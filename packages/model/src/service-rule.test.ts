@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "./address.ts";
 import type { HoldfastError } from "./errors.ts";
 import type { Service } from "./service.ts";
 import {
@@ -12,7 +13,7 @@ import {
   unusableKind,
 } from "./service-rule.ts";
 
-const service = (id: string, vips: readonly string[], endpoints: readonly string[] = []): Service => ({
+const service = (id: string, vips: readonly Address[], endpoints: readonly Address[] = []): Service => ({
   id,
   name: id,
   protocol: 132,
@@ -32,7 +33,7 @@ test("what is no unicast address of a network is neither VIP nor endpoint", () =
     ...["0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.254", "169.254.9.9", "224.0.0.1", "239.255.255.255"],
     ...["240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "febf::1", "ff02::1", "::ffff:a00:1"],
     "::a00:1",
-  ];
+  ] as const;
   for (const address of never) {
     assert.notEqual(unusableKind(address), undefined, address);
     const problem = serviceProblem(service("a", ["203.0.113.1", address]), [], EMPTY_ADDRESS_BOOK);
@@ -41,7 +42,14 @@ test("what is no unicast address of a network is neither VIP nor endpoint", () =
     const endpoint = serviceProblem(service("a", ["203.0.113.1"], [address]), [], EMPTY_ADDRESS_BOOK);
     assert.equal(codeOf(endpoint), "ENDPOINT_NOT_UNICAST", address);
   }
-  for (const address of ["1.0.0.1", "10.0.0.1", "100.64.0.1", "223.255.255.1", "2001:db8::1", "fd00::1"])
+  for (const address of [
+    "1.0.0.1",
+    "10.0.0.1",
+    "100.64.0.1",
+    "223.255.255.1",
+    "2001:db8::1",
+    "fd00::1",
+  ] as const)
     assert.equal(unusableKind(address), undefined, address);
 });
 
@@ -58,7 +66,7 @@ test("a VIP is nobody's address, and an endpoint is no VIP, whichever comes firs
     ["broadcast", "VIP_IS_BROADCAST"],
   ];
   for (const [as, code] of kinds) {
-    const holderOf = (address: string): AddressHolder | undefined =>
+    const holderOf = (address: Address): AddressHolder | undefined =>
       address === "198.51.100.9" ? { member: "m2", as, interface: "eth7" } : undefined;
     const found = serviceProblem(service("b", ["203.0.113.2", "198.51.100.9"]), [first], { holderOf });
     assert.equal(codeOf(found), code);
@@ -98,7 +106,7 @@ test("scopes as Linux sees them, and the warning when they mix", () => {
     ["198.18.1.9", "global"],
   ] as const)
     assert.equal(scopeOf(address), scope, address);
-  const codes = (...vips: string[]) => serviceWarnings(service("a", vips)).map(({ code }) => code);
+  const codes = (...vips: Address[]) => serviceWarnings(service("a", vips)).map(({ code }) => code);
   assert.deepEqual(codes("203.0.113.1", "10.0.0.1"), ["SERVICE_SCOPES_MIXED"]);
   assert.deepEqual(codes("2001:db8::1", "192.168.0.1"), ["SERVICE_SCOPES_MIXED"]);
   assert.deepEqual(codes("203.0.113.1", "100.64.0.1"), []);
@@ -107,7 +115,7 @@ test("scopes as Linux sees them, and the warning when they mix", () => {
 });
 
 test("source addresses are no VIP and no endpoint, and shared only with the same first VIP", () => {
-  const [vip, further] = ["203.0.113.1", "203.0.113.77"];
+  const [vip, further] = ["203.0.113.1", "203.0.113.77"] as const;
   const first = { ...service("a", [vip], ["192.0.2.1"]), sourceAddresses: [further] };
   const problem = (made: Service, others: readonly Service[] = [first, made]) =>
     serviceProblem(made, others, EMPTY_ADDRESS_BOOK);
@@ -122,11 +130,11 @@ test("source addresses are no VIP and no endpoint, and shared only with the same
   const taken = problem({ ...service("b", ["203.0.113.2"]), sourceAddresses: [vip] });
   assert.match(taken?.message ?? "", /203.0.113.1 is a VIP/);
   assert.equal(codeOf(problem(service("b", ["203.0.113.2"], [further]))), "ENDPOINT_IS_VIP");
-  const own = { ...service("b", ["203.0.113.2"], ["192.0.2.9"]), sourceAddresses: ["192.0.2.9"] };
+  const own = { ...service("b", ["203.0.113.2"], ["192.0.2.9"]), sourceAddresses: ["192.0.2.9"] } as const;
   assert.equal(codeOf(problem(own)), "ENDPOINT_IS_VIP");
   assert.equal(codeOf(problem({ ...first, id: "b", sourceAddresses: ["224.0.0.9"] })), "VIP_NOT_UNICAST");
   const holder: AddressHolder = { member: "m1", as: "interface", interface: "eth0" };
-  const book = { holderOf: (address: string) => (address === further ? holder : undefined) };
+  const book = { holderOf: (address: Address) => (address === further ? holder : undefined) };
   assert.equal(codeOf(serviceProblem(first, [first], book)), "VIP_IS_MEMBER_ADDRESS");
   assert.deepEqual([...unservableServices([first, service("b", ["203.0.113.2"], [further])]).keys()], ["b"]);
 });

@@ -79,11 +79,11 @@ export function beginningProblem({
   if (!Array.isArray(peers) || peers.length > PEER_COUNT_MAX)
     return `peers must be at most ${PEER_COUNT_MAX}`;
   if (endpointsMayBegin === true && peers.length === 0) return "endpointsMayBegin needs peers";
+  const own: readonly string[] = vips;
   for (const peer of peers) {
     if (typeof peer !== "string") return "peers must be addresses";
-    if (vips.includes(peer)) return `the peer ${peer} is a VIP of the service`;
-    if (!vips.some((vip) => vip.includes(":") === peer.includes(":")))
-      return `the peer ${peer} is of a family that no VIP is of`;
+    if (own.includes(peer)) return `the peer ${peer} is a VIP of the service`;
+    if (ofItsFamily(vips, peer) === undefined) return `the peer ${peer} is of a family that no VIP is of`;
   }
   return undefined;
 }
@@ -170,7 +170,11 @@ export interface Service {
 
 /** The VIP that a source address goes with: whoever has the one has the other. */
 export function anchorOf(vips: readonly Address[], source: Address): Address | undefined {
-  return vips.find((vip) => vip.includes(":") === source.includes(":"));
+  return ofItsFamily(vips, source);
+}
+
+function ofItsFamily(vips: readonly Address[], text: string): Address | undefined {
+  return vips.find((vip) => vip.includes(":") === text.includes(":"));
 }
 
 /** Why a service's source addresses cannot be meant, or undefined. */
@@ -179,11 +183,12 @@ export function sourceAddressProblem(sources: unknown, vips: readonly Address[])
   if (!Array.isArray(sources) || sources.length === 0 || sources.length > SOURCE_ADDRESS_COUNT_MAX)
     return `sourceAddresses must be 1 to ${SOURCE_ADDRESS_COUNT_MAX} addresses`;
   if (new Set(sources).size !== sources.length) return "a source address stands twice";
+  const own: readonly string[] = vips;
   for (const source of sources) {
     if (typeof source !== "string") return "sourceAddresses must be addresses";
-    if (vips.includes(source))
+    if (own.includes(source))
       return `the source address ${source} is a VIP of the service: it is used anyway`;
-    if (anchorOf(vips, source) === undefined)
+    if (ofItsFamily(vips, source) === undefined)
       return `the source address ${source} is of a family that no VIP is of`;
   }
   return undefined;

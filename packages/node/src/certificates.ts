@@ -2,21 +2,36 @@
 import { randomBytes, X509Certificate } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { HoldfastError, parseAddress } from "@holdfast/model";
+import { canonicalAddress, HoldfastError, parseAddress } from "@holdfast/model";
 import {
+  certifyRequest as certify,
   initAuthority,
   issueMember,
+  type KeyPair,
   listMembers,
+  type MemberOptions,
   verifyMemberCertificate,
   writeSafely,
 } from "@holdfast/sync";
 
 export {
-  certifyRequest,
   createAuthority,
   createMemberRequest,
   verifyMemberCertificate,
 } from "@holdfast/sync";
+
+/**
+ * The certificate that a member's request asks for. Of `addresses`, which are text, those that are none do not
+ * enter it. Errors: those of the authority, CERTIFICATE_REQUEST_INVALID.
+ */
+export function certifyRequest(
+  authority: KeyPair,
+  requestPem: string,
+  member: Omit<MemberOptions, "addresses"> & { readonly addresses: readonly string[] },
+): Promise<string> {
+  const addresses = member.addresses.flatMap((text) => canonicalAddress(text) ?? []);
+  return certify(authority, requestPem, { ...member, addresses });
+}
 
 /** What keeps strangers from costing members a signature. */
 export function newClusterSecret(): string {

@@ -76,7 +76,7 @@ function established(record: SessionRecord): SessionDelta {
   };
 }
 
-function service(vip: string): Service {
+function service(vip: Address): Service {
   return {
     id: serviceIdOf(PROTOCOL_SCTP, vip, 38_412),
     name: vip,
@@ -84,7 +84,7 @@ function service(vip: string): Service {
     vips: [vip],
     port: 38_412,
     selection: "leastAssociations",
-    endpoints: ["192.0.2.10", "192.0.2.11"].map((address) => ({
+    endpoints: (["192.0.2.10", "192.0.2.11"] as const).map((address) => ({
       address,
       port: 38_412,
       weight: 1,
@@ -128,7 +128,7 @@ class Cluster {
 
   async start(number: number, options: Partial<SyncOptions> = {}): Promise<Node> {
     const view = new SessionView();
-    const members = this.#ports.map((port, n) => ({
+    const members: SyncOptions["members"] = this.#ports.map((port, n) => ({
       name: `m${n}`,
       number: n,
       addresses: [{ host: HOST, port }],

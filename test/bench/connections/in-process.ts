@@ -1,11 +1,11 @@
 // What new connections cost the slow path without a kernel (../in-process/slow-path.ts).
-import { PROTOCOL_TCP, serviceIdOf } from "@holdfast/model";
+import { type Address, addressFromBytes, PROTOCOL_TCP, serviceIdOf } from "@holdfast/model";
 import { IpHeader, read16, read32 } from "@holdfast/sctp";
 import { ACK, type Place, SYN, segment } from "../../conformance/plain/segments.ts";
 import { benchService, SlowPathStage } from "../in-process/slow-path.ts";
 import { type Row, rounded } from "../replication/report.ts";
 
-const VIP = "203.0.113.1";
+const VIP: Address = "203.0.113.1";
 const PORT = 443;
 const ENDPOINTS = { count: 32, port: 8_443 };
 const KINDS = ["SYNs, forwarded", "whole handshakes, flows installed"] as const;
@@ -66,7 +66,7 @@ class Stage extends SlowPathStage {
       ip.read(packet);
       const at = ip.payloadOffset;
       const place = (offset: number, port: number): Place => ({
-        address: packet.subarray(offset, offset + 4).join("."),
+        address: addressFromBytes(packet, offset, 4),
         port: read16(packet, at + port),
       });
       return {

@@ -6,7 +6,7 @@ import {
   ServiceSpecSchema,
   validate,
 } from "@holdfast/api";
-import type { Clock } from "@holdfast/model";
+import type { Address, Clock } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { buildServer } from "../../../packages/node/src/api/server.ts";
 import { addSession, fakeNode } from "../../../packages/node/src/api/testing/fake-node.ts";
@@ -20,9 +20,9 @@ const MEMBERS = ["m0", "m1", "m2"];
 const REPEAT_COUNT = 5;
 const MS_PER_US = 1e-3;
 
-const vipOf = (service: number, index: number) => `203.0.${service}.${index + 1}`;
-const endpointOf = (service: number, index: number) => `198.19.${service}.${index + 1}`;
-const clientOf = (n: number) => `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`;
+const vipOf = (service: number, index: number): Address => `203.0.${service}.${index + 1}`;
+const endpointOf = (service: number, index: number): Address => `198.19.${service}.${index + 1}`;
+const clientOf = (n: number): Address => `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`;
 /** Spread, and none of them the one that is looked for in vain. */
 const tagOf = (n: number) => (Math.imul(n + 1, 0x9e3779b1) | 1) >>> 0;
 const natPortOf = (n: number) => 4096 + (n % 60_000);

@@ -92,8 +92,13 @@ export abstract class SlowPathStage {
   /** Somebody new; `second`: of another path network. */
   protected newcomer() {
     const i = this.#made++;
-    const rest = `${64 + ((i >>> 16) & 63)}.${(i >>> 8) & 255}.${i & 255}`;
-    return { index: i, address: `100.${rest}`, second: `101.${rest}`, port: 1_024 + (i % 60_000) };
+    const rest = `${64 + ((i >>> 16) & 63)}.${(i >>> 8) & 255}.${i & 255}` as const;
+    return {
+      index: i,
+      address: `100.${rest}`,
+      second: `101.${rest}`,
+      port: 1_024 + (i % 60_000),
+    } as const;
   }
 
   protected inject(packets: readonly Uint8Array[]): Promise<number> {

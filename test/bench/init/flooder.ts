@@ -1,4 +1,5 @@
 // INITs from a host of the lab as fast as a core makes them, or as fast as is asked.
+import type { Address } from "@holdfast/model";
 import type { Host } from "@holdfast/testkit";
 import { Generator } from "../forward/ordered-thread.ts";
 
@@ -8,7 +9,7 @@ export const FLOOD_WINDOW = 0x000f_100d;
 /** Whose INITs they are. */
 export interface Origin {
   /** The first address; the others follow. */
-  readonly source: string;
+  readonly source: Address;
   /** A power of two. */
   readonly sourceCount: number;
 }
@@ -20,7 +21,7 @@ export interface FloodTarget {
   readonly network: string;
   /** Whom the host's cable leads to, for `vip`. */
   readonly mac: string;
-  readonly vip: string;
+  readonly vip: Address;
   readonly port: number;
 }
 

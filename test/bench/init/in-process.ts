@@ -1,11 +1,11 @@
 // What the slow path costs without a kernel (../in-process/slow-path.ts), by what an INIT brings along.
 import { ClientHost, EndpointHost, type Seen, see } from "@holdfast/forwarder/testing";
-import { PROTOCOL_SCTP, serviceIdOf } from "@holdfast/model";
+import { type Address, PROTOCOL_SCTP, serviceIdOf } from "@holdfast/model";
 import { BATCH_COUNT, benchService, SlowPathStage } from "../in-process/slow-path.ts";
 import { type Row, rounded } from "../replication/report.ts";
 
 const VIP = "203.0.113.1";
-const VIPS = [VIP, "198.51.100.1", "192.0.2.1", "203.0.113.129"];
+const VIPS: readonly Address[] = [VIP, "198.51.100.1", "192.0.2.1", "203.0.113.129"];
 const SERVICE_PORT = 38_412;
 const ENDPOINT_PORT = 7_000;
 /**
@@ -97,7 +97,7 @@ class Stage extends SlowPathStage {
   #client() {
     const { index, address: source, second, port } = this.newcomer();
     const host = new ClientHost(port, SERVICE_PORT, 0x4000_0000 + index);
-    return { host, route: { source, destination: VIP, listed: [source, second] } };
+    return { host, route: { source, destination: VIP, listed: [source, second] } as const };
   }
 
   #taken(): Seen[] {

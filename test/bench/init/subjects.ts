@@ -1,5 +1,6 @@
 // Who is flooded: a member of Holdfast with its daemon, and beside it a router with nftables that translates
 // the same.
+import type { Address } from "@holdfast/model";
 import {
   Cluster,
   type Host,
@@ -39,7 +40,7 @@ export async function openHoldfast(): Promise<Subject> {
       target: {
         network: FLOODED_NETWORK,
         mac: member.host.mac(FLOODED_NETWORK),
-        vip: cluster.vips[0] as string,
+        vip: cluster.vips[0] as Address,
         port: SERVICE_PORT,
       },
       counters: async () => countersIn((await member.fetch("GET", "/v1/metrics")).body),
@@ -74,7 +75,7 @@ export async function openNftables(): Promise<Subject> {
   const lab = new Lab();
   try {
     for (const network of [FLOODED_NETWORK, "core"]) lab.network(network);
-    const addresses = Array.from({ length: ENDPOINT_COUNT }, (_, i) => `198.19.0.${100 + i}`);
+    const addresses = Array.from({ length: ENDPOINT_COUNT }, (_, i): Address => `198.19.0.${100 + i}`);
     const endpointHosts = addresses.map((address, i) => lab.host(`e${i + 1}`, { core: [`${address}/16`] }));
     const clientHost = lab.host("c1", { [FLOODED_NETWORK]: [`${CLIENT_ADDRESS}/18`] });
     const flooderHost = lab.host("c2", { [FLOODED_NETWORK]: [`${FLOODER_ADDRESS}/18`] });
@@ -109,7 +110,7 @@ export async function openNftables(): Promise<Subject> {
     );
     const servers: Peer[] = [];
     for (const [i, host] of endpointHosts.entries())
-      servers.push(await startServer(host, { local: [addresses[i] as string], port: SERVICE_PORT }));
+      servers.push(await startServer(host, { local: [addresses[i] as Address], port: SERVICE_PORT }));
     const client = await startClient(clientHost, {
       local: [CLIENT_ADDRESS],
       port: 36_412,

@@ -97,11 +97,13 @@ export class BenchCluster {
       });
       tls.push({ ...pair, authorityPem: authority.certificatePem });
     }
-    const configured = ports.map((port, number) => ({
-      name: `m${number}`,
-      number,
-      addresses: [{ host: HOST, port }],
-    }));
+    const configured = ports.map(
+      (port, number): ConfiguredMember => ({
+        name: `m${number}`,
+        number,
+        addresses: [{ host: HOST, port }],
+      }),
+    );
     const directory = await mkdtemp(join(tmpdir(), "holdfast-bench-"));
     const cluster = new BenchCluster(kind, configured, tls, directory, options);
     try {

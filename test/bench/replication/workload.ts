@@ -18,7 +18,10 @@ export const SERVICE_PORT = 38_412;
 export const VIPS: readonly Address[] = ["203.0.113.1", "198.51.100.1"];
 export const SERVICE_ID = `sctp/${VIPS[0]}:${SERVICE_PORT}`;
 /** As many as a service may have. */
-export const ENDPOINTS: readonly Address[] = Array.from({ length: 32 }, (_, i) => `192.0.2.${1 + i}`);
+export const ENDPOINTS: readonly Address[] = Array.from(
+  { length: 32 },
+  (_, i): Address => `192.0.2.${1 + i}`,
+);
 /** NAT ports of one member at one endpoint, every eighth being its own. */
 const NAT_PORT_COUNT = 7_900;
 

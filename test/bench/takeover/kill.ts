@@ -2,6 +2,7 @@
 // happens.
 
 import { readFileSync } from "node:fs";
+import { type Address, NO_ADDRESS } from "@holdfast/model";
 import {
   type Cluster,
   type Member,
@@ -41,7 +42,7 @@ export async function kill(
   cluster: Cluster,
   how: "node" | "daemon",
 ): Promise<{ victim: Member; clock: KillClock }> {
-  const vip = cluster.vips[0] as string;
+  const vip = cluster.vips[0] as Address;
   const victim = cluster.memberOf((await cluster.settled()).get(vip) as string);
   const macs = new Set(
     (JSON.parse(victim.host.run("ip", ["-j", "link"])) as { address?: string }[]).flatMap(
@@ -56,7 +57,7 @@ export async function kill(
   const own = ["core", ...PATH_NETWORKS].flatMap((each) => victim.host.addresses(each));
   const watches = await Promise.all(
     cluster.bgpRouters
-      .filter(({ host }) => own.includes(routeOf(host, vip) ?? ""))
+      .filter(({ host }) => own.includes(routeOf(host, vip) ?? NO_ADDRESS))
       .map(({ host }) => watchRoutes(host)),
   );
   const [core, arp] = await Promise.all([
@@ -146,7 +147,7 @@ function verdictsOn(victim: string, member: Member): number[] {
 }
 
 /** Times of gratuitous ARP for `vip` from other stations than `macs`. */
-function announcementsOf(vip: string, file: Uint8Array, macs: ReadonlySet<string>): number[] {
+function announcementsOf(vip: Address, file: Uint8Array, macs: ReadonlySet<string>): number[] {
   const address = vip.split(".").map(Number);
   return parsePcap(file)
     .filter(({ bytes }) => {

@@ -1,7 +1,7 @@
 // What scenarios of TCP and UDP share: a cluster, a client and an endpoint that are scripted segment by
 // segment, on hosts whose own stacks do not hear of it; and what must hold after every one of them.
 import assert from "node:assert/strict";
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import { read16, read32 } from "@holdfast/sctp";
 import {
   Cluster,
@@ -64,7 +64,7 @@ export type End = "client" | "endpoint";
 export class PlainContext {
   readonly surroundings: Surroundings;
   readonly cluster: Cluster;
-  readonly vip: string;
+  readonly vip: Address;
   #client: RawHost | undefined;
   #endpoint: RawHost | undefined;
   #nextServicePort = SCRIPTED_PORT_FIRST;
@@ -78,7 +78,7 @@ export class PlainContext {
   constructor(surroundings: Surroundings, members: number) {
     this.surroundings = surroundings;
     const profile = PROFILES.lab;
-    this.vip = profile.vips[surroundings.family === "ipv6" ? "ipv6" : "ipv4"][0] as string;
+    this.vip = profile.vips[surroundings.family === "ipv6" ? "ipv6" : "ipv4"][0] as Address;
     setPatience(2);
     this.cluster = new Cluster({
       ...{ members, vips: [this.vip], clients: [1], withService: false, fastPath: surroundings.fastPath },
@@ -116,7 +116,7 @@ export class PlainContext {
 
   /** A client that nobody has been: the host's own address, or one of three others, and a fresh port. */
   newClient(other = 0): Place {
-    const own = this.cluster.clients[0]?.addresses(PATH)[0] as string;
+    const own = this.cluster.clients[0]?.addresses(PATH)[0] as Address;
     const address = other === 0 ? own : this.cluster.stranger(other);
     return { address, port: this.#nextClientPort++ };
   }
@@ -128,7 +128,7 @@ export class PlainContext {
 
   async service(protocol: PlainProtocol, fields: ServiceFields = {}): Promise<ScriptedService> {
     const port = fields.port ?? this.freePort();
-    const address = this.cluster.endpoints[0]?.addresses("core")[0] as string;
+    const address = this.cluster.endpoints[0]?.addresses("core")[0] as Address;
     const spec = {
       ...{ name: `${protocol}-${port}`, protocol, vips: [this.vip], healthCheck: { kind: "none" } },
       ...{ endpoints: [{ address, port }], replicate: "always", ...fields, port },
@@ -259,8 +259,8 @@ export class PlainContext {
     for (const member of this.cluster.members) assert.ok(!member.crashed, `${member.name} ended by itself`);
     const wrong = heard.flat().filter(({ isChecksumRight, checksum }) => !isChecksumRight && checksum !== 0);
     if (!this.wrongChecksumsAllowed) assert.equal(wrong.length, 0, `${wrong.length} wrong checksums`);
-    const client = this.cluster.clients[0]?.addresses(PATH)[0] as string;
-    const endpoint = this.cluster.endpoints[0]?.addresses("core")[0] as string;
+    const client = this.cluster.clients[0]?.addresses(PATH)[0] as Address;
+    const endpoint = this.cluster.endpoints[0]?.addresses("core")[0] as Address;
     for (const [end, secret] of [
       ["client", endpoint],
       ["endpoint", client],

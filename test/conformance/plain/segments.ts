@@ -1,6 +1,6 @@
 // TCP segments and datagrams as a scripted host writes them, and as it reads what arrives.
 import { TCP_FLAG, writePlainChecksum } from "@holdfast/forwarder/testing";
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import { encodeIp, IpHeader, PROTOCOL, read16, read32, write16, write32 } from "@holdfast/sctp";
 import type { HeardPacket, IpExtras } from "@holdfast/testkit";
 
@@ -11,7 +11,7 @@ const UDP_HEADER_SIZE = 8;
 const WINDOW = 65_000;
 
 export interface Place {
-  readonly address: string;
+  readonly address: Address;
   readonly port: number;
 }
 

@@ -145,11 +145,13 @@ export const handshake: readonly Scenario[] = [
       client.behave();
       const own = client.options.addresses;
       const v6 = (own[0] as string).includes(":");
-      const alien = [
-        cluster.vips[0] as string,
-        cluster.endpoints[0]?.addresses("core").find((a) => a.includes(":") === v6) as string,
-        cluster.members[0]?.host.addresses("path-a").find((a) => a.includes(":") === v6) as string,
-        ...(v6 ? ["::1", "ff02::1", "::"] : ["127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0"]),
+      const alien: readonly Address[] = [
+        cluster.vips[0] as Address,
+        cluster.endpoints[0]?.addresses("core").find((a) => a.includes(":") === v6) as Address,
+        cluster.members[0]?.host.addresses("path-a").find((a) => a.includes(":") === v6) as Address,
+        ...(v6
+          ? (["::1", "ff02::1", "::"] as const)
+          : (["127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0"] as const)),
       ];
       await client.establish({ parameters: listing([...alien, ...own, ...own]) });
       assert.deepEqual([...(await context.session()).clients].sort(), [...own].sort());
@@ -295,10 +297,10 @@ export const handshake: readonly Scenario[] = [
       await context.open({ members: 3, clients: [2] });
       const server = await context.cluster.startEndpoint();
       const { owners, others } = await ownersOf(context);
-      const [vip0, vip1] = [context.cluster.vips[0] as string, others[0] as string];
+      const [vip0, vip1] = [context.cluster.vips[0] as Address, others[0] as Address];
       assert.notEqual(owners.get(vip0), owners.get(vip1));
       const client = context.scripted();
-      const answerFrom = (vip: string) =>
+      const answerFrom = (vip: Address) =>
         client.answers(CHUNK.INIT_ACK).find(({ heard }) => heard.source === vip);
       client.sendInit({}, { to: vip0 });
       // T1-init: whoever owns the second may have to find the way to this client first.
@@ -333,7 +335,7 @@ export const handshake: readonly Scenario[] = [
       const client = context.scripted();
       const init = await client.init();
       client.behave();
-      await client.echo(init, { to: others[0] as string });
+      await client.echo(init, { to: others[0] as Address });
       client.send([encodeCookieEcho(init.stateCookie as Uint8Array)], { tag: init.initiateTag });
       await client.answer(CHUNK.COOKIE_ACK, { count: 2 });
       client.sendData(Buffer.from("up"));
@@ -348,7 +350,7 @@ export const handshake: readonly Scenario[] = [
 /** VIP → owner, and the VIPs that the primary's owner has not. */
 async function ownersOf(context: Context) {
   const owners = await context.cluster.settled();
-  const first = owners.get(context.cluster.vips[0] as string);
+  const first = owners.get(context.cluster.vips[0] as Address);
   return { owners, others: context.cluster.vips.filter((vip) => owners.get(vip) !== first) };
 }
 

@@ -1,7 +1,7 @@
 // Packets that lie: wrong tags, wrong sources, broken lengths, floods.
 
 import assert from "node:assert/strict";
-import { PROTOCOL_SCTP, systemRandom } from "@holdfast/model";
+import { type Address, PROTOCOL_SCTP, systemRandom } from "@holdfast/model";
 import {
   CHUNK,
   encodeAbort,
@@ -60,7 +60,7 @@ async function arrived(context: Context, type: number): Promise<number> {
 }
 
 /** Hardware address behind a VIP or a gateway, as a host knows it. */
-function neighbourMac(raw: RawHost, address: string): string {
+function neighbourMac(raw: RawHost, address: Address): string {
   const neighbours = JSON.parse(raw.host.run("ip", ["-j", "neigh", "show", address])) as {
     lladdr?: string;
   }[];
@@ -226,8 +226,8 @@ export const hostile: readonly Scenario[] = [
       for (const index of [8, 40]) {
         const packet = sctpPacket(
           {
-            source: addresses[0] as string,
-            destination: vips[0] as string,
+            source: addresses[0] as Address,
+            destination: vips[0] as Address,
             sourcePort: port,
             destinationPort: servicePort,
           },
@@ -263,7 +263,7 @@ export const hostile: readonly Scenario[] = [
       // A first genuine packet, so that the VIP's hardware address is known.
       await attacker.init();
       const { natPort } = (await context.sessions()).find(({ phase }) => phase === "established") ?? {};
-      const [source, destination] = [cluster.clientAddresses(0)[0] as string, cluster.vips[0] as string];
+      const [source, destination] = [cluster.clientAddresses(0)[0] as Address, cluster.vips[0] as Address];
       const flow: GeneratedFlow = {
         key: {
           protocol: PROTOCOL_SCTP,
@@ -323,7 +323,7 @@ export const hostile: readonly Scenario[] = [
           lengths[random.below(lengths.length)] as number,
         );
         const size = random.below(3) === 0 ? random.below(chunk.length) : chunk.length;
-        const from = attacker.options.addresses[0] as string;
+        const from = attacker.options.addresses[0] as Address;
         return sctpPacket(
           { source: from, destination, sourcePort: 1 + random.below(65_535), destinationPort: SERVICE_PORT },
           0,

@@ -1,6 +1,7 @@
 // What LoxiLB's multi-homing tests do, with what their scripts do not assert: the receiver's count and order,
 // loss, the longest gap, and that nothing uses a path any more once it is known to be dead.
 import assert from "node:assert/strict";
+import type { Address } from "@holdfast/model";
 import { CHUNK } from "@holdfast/sctp";
 import {
   type CapturedPacket,
@@ -50,7 +51,7 @@ function chunksOfData(packets: readonly CapturedPacket[]): number {
 }
 
 /** DATA chunks seen at the endpoint since `sinceMs` that came from, or went to, a VIP. */
-async function dataOver(context: Context, vip: string, sinceMs = 0): Promise<{ up: number; down: number }> {
+async function dataOver(context: Context, vip: Address, sinceMs = 0): Promise<{ up: number; down: number }> {
   const packets = (await context.atEndpoint()).filter((p) => p.wallMs >= sinceMs);
   return {
     up: chunksOfData(packets.filter(({ source }) => source === vip)),
@@ -59,12 +60,12 @@ async function dataOver(context: Context, vip: string, sinceMs = 0): Promise<{ u
 }
 
 /** Makes a VIP the primary of all associations of a client. */
-async function usePrimary(client: Peer, vip: string): Promise<void> {
+async function usePrimary(client: Peer, vip: Address): Promise<void> {
   for (const [id, paths] of await client.paths())
     client.command(`primary ${id} ${paths.findIndex(({ address }) => address === vip)}`);
 }
 
-async function isUnreachable(peer: Peer, address?: string): Promise<void> {
+async function isUnreachable(peer: Peer, address?: Address): Promise<void> {
   await until(`${peer.role} to see the path fail`, () =>
     peer.events.some(
       (e) =>
@@ -76,7 +77,7 @@ async function isUnreachable(peer: Peer, address?: string): Promise<void> {
 }
 
 /** Packets from and to an address vanish at a host; returns what ends that. */
-function blackhole(host: Host, address: string): () => void {
+function blackhole(host: Host, address: Address): () => void {
   const family = address.includes(":") ? "ip6" : "ip";
   host.run(
     "nft",
@@ -90,20 +91,20 @@ function blackhole(host: Host, address: string): () => void {
   return () => host.run("nft", ["delete", "table", "inet", "blackhole"]);
 }
 
-async function ownerOf(context: Context, vip: string): Promise<Member> {
+async function ownerOf(context: Context, vip: Address): Promise<Member> {
   const owners = await context.cluster.settled();
   return context.cluster.memberOf(owners.get(vip) as string);
 }
 
 /** Three members, three VIPs, associations from two client addresses that carry messages and echoes. */
-async function underway(context: Context): Promise<{ client: Peer; server: Peer; primary: string }> {
+async function underway(context: Context): Promise<{ client: Peer; server: Peer; primary: Address }> {
   await context.open({ members: 3, clients: [2], vipCount: 3 });
   const server = await context.cluster.startEndpoint();
   const client = await context.cluster.startClient(0, { associations: ASSOCIATION_COUNT, rate: 50 });
   await client.established(ASSOCIATION_COUNT);
   await context.confirmed([client, server], 3);
   await context.flowing(server);
-  return { client, server, primary: context.cluster.vips[0] as string };
+  return { client, server, primary: context.cluster.vips[0] as Address };
 }
 
 export const loxilb: readonly Scenario[] = [
@@ -163,7 +164,7 @@ export const loxilb: readonly Scenario[] = [
     async run(context) {
       await context.open({ members: 3, clients: [3], vipCount: 3 });
       const { cluster } = context;
-      const dead = cluster.vips[0] as string;
+      const dead = cluster.vips[0] as Address;
       const server = await cluster.startEndpoint();
       const client = await cluster.startClient(0, { associations: ASSOCIATION_COUNT, rate: 50 });
       await client.established(ASSOCIATION_COUNT);
@@ -208,7 +209,7 @@ export const loxilb: readonly Scenario[] = [
       });
       const { cluster } = context;
       const host = cluster.endpoints[0] as Host;
-      const [first = "", second = ""] = host.addresses("core");
+      const [first, second] = host.addresses("core") as [Address, Address];
       const server = await cluster.startEndpoint();
       const client = await cluster.startClient(0, { associations: ASSOCIATION_COUNT, rate: 50 });
       await client.established(ASSOCIATION_COUNT);
@@ -344,7 +345,7 @@ export const loxilb: readonly Scenario[] = [
     async run(context) {
       await context.open({ members: 3, clients: [3], vipCount: 3 });
       const { cluster } = context;
-      const [dead = "", ...others] = cluster.vips;
+      const [dead, ...others] = cluster.vips as [Address, ...Address[]];
       const server = await cluster.startEndpoint();
       const client = await cluster.startClient(0, { rate: 50 });
       await context.confirmed([client, server], 3);

@@ -1,12 +1,13 @@
 // Members that die, are cut off, come back; networks that fail.
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
+import type { Address } from "@holdfast/model";
 import { CHUNK, encodeCookieEcho } from "@holdfast/sctp";
 import { hasChunk, type Member, type Peer, type PeerOptions, until } from "@holdfast/testkit";
 import type { Context, StageOptions } from "../context.ts";
 import type { Scenario } from "../scenario.ts";
 
-async function ownerOf(context: Context, vip = context.cluster.vips[0] as string): Promise<Member> {
+async function ownerOf(context: Context, vip = context.cluster.vips[0] as Address): Promise<Member> {
   const owners = await context.cluster.settled();
   return context.cluster.memberOf(owners.get(vip) as string);
 }

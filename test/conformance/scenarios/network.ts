@@ -1,6 +1,6 @@
 // What the network does to packets: errors, fragments, offload, header fields; and a lost last packet.
 import assert from "node:assert/strict";
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import {
   CHUNK,
   encodeData,
@@ -28,7 +28,7 @@ import {
 import type { Context, StageOptions } from "../context.ts";
 import type { Scenario } from "../scenario.ts";
 
-const isV6 = (address: string) => address.includes(":");
+const isV6 = (address: Address) => address.includes(":");
 
 /** A lone member would keep the client's. */
 const ANY_PORT: StageOptions = { service: { natPort: "any" } };
@@ -36,7 +36,7 @@ const ANY_PORT: StageOptions = { service: { natPort: "any" } };
 async function established(
   context: Context,
   options: StageOptions = {},
-): Promise<{ client: ScriptedClient; server: Peer; endpoint: string; natPort: number }> {
+): Promise<{ client: ScriptedClient; server: Peer; endpoint: Address; natPort: number }> {
   await context.open({ clients: [2], ...options });
   const server = await context.cluster.startEndpoint();
   const client = context.scripted();
@@ -44,8 +44,8 @@ async function established(
   await client.establish();
   client.sendData(Buffer.from("first"));
   await client.answer(CHUNK.SACK);
-  const v6 = isV6(context.cluster.vips[0] as string);
-  const endpoint = context.cluster.endpoints[0]?.addresses("core").find((a) => isV6(a) === v6) as string;
+  const v6 = isV6(context.cluster.vips[0] as Address);
+  const endpoint = context.cluster.endpoints[0]?.addresses("core").find((a) => isV6(a) === v6) as Address;
   return { client, server, endpoint, natPort: (await context.session()).natPort as number };
 }
 
@@ -94,7 +94,7 @@ export const network: readonly Scenario[] = [
     async run(context) {
       const { client, endpoint, natPort } = await established(context);
       const { addresses, vips, port, servicePort } = client.options;
-      const [own, vip] = [addresses[0] as string, vips[0] as string];
+      const [own, vip] = [addresses[0] as Address, vips[0] as Address];
       const v6 = isV6(vip);
       const router = context.cluster.stranger(254);
       const tooBig = (tag: number) => {
@@ -107,7 +107,7 @@ export const network: readonly Scenario[] = [
           ...(v6 ? [0, 0, 5, 0] : [0, 0, 5, 0]),
           ...inner.subarray(0, v6 ? 1_180 : 28),
         ]);
-        const ends = { source: router, destination: vip };
+        const ends = { source: router, destination: vip } as const;
         client.raw.send(v6 ? icmpPacket(ends, 2, 0, rest) : icmpPacket(ends, 3, 4, rest));
       };
       await context.dropped(["icmp-unrelated"], 1, () => tooBig((client.tag ^ 1) >>> 0));
@@ -142,7 +142,7 @@ export const network: readonly Scenario[] = [
         );
         const rest = new Uint8Array([0, 0, 5, 0, ...refused.subarray(0, v6 ? 1_180 : 28)]);
         const { ipv4, ipv6 } = context.profile.coreStranger;
-        const ends = { source: v6 ? ipv6 : ipv4, destination: vip };
+        const ends = { source: v6 ? ipv6 : ipv4, destination: vip } as const;
         core.send(v6 ? icmpPacket(ends, 2, 0, rest) : icmpPacket(ends, 3, 4, rest));
       };
       const atClient = async () =>
@@ -179,8 +179,8 @@ export const network: readonly Scenario[] = [
         const count = client.answers(CHUNK.SACK).length + 1;
         const packet = sctpPacket(
           {
-            source: addresses[0] as string,
-            destination: vips[0] as string,
+            source: addresses[0] as Address,
+            destination: vips[0] as Address,
             sourcePort: port,
             destinationPort: servicePort,
           },
@@ -214,7 +214,7 @@ export const network: readonly Scenario[] = [
     async run(context) {
       const { client, endpoint, natPort } = await established(context, ANY_PORT);
       const { cluster } = context;
-      const vip = cluster.vips[0] as string;
+      const vip = cluster.vips[0] as Address;
       const host = cluster.endpoints[0];
       assert.ok(host);
       assert.notEqual(natPort, client.options.port);
@@ -279,7 +279,7 @@ export const network: readonly Scenario[] = [
           sctpPacket(
             {
               source: endpoint,
-              destination: context.cluster.vips[0] as string,
+              destination: context.cluster.vips[0] as Address,
               sourcePort: ENDPOINT_PORT,
               destinationPort: natPort,
             },

@@ -1,5 +1,6 @@
 // Setting up, and the paths between client addresses and VIPs.
 import assert from "node:assert/strict";
+import type { Address } from "@holdfast/model";
 import { CHUNK, encodeHeartbeat } from "@holdfast/sctp";
 import {
   ENDPOINT_PORT,
@@ -89,14 +90,14 @@ export const paths: readonly Scenario[] = [
         [vips[0], "path-b"],
         [vips[1], "path-a"],
       ] as const)
-        context.cluster.route(clients[0] as Host, vip as string, network);
+        context.cluster.route(clients[0] as Host, vip as Address, network);
       const server = await context.cluster.startEndpoint();
       const client = await context.cluster.startClient();
       await context.confirmed([client, server], 2);
       const init = (await context.atClient()).find((p) => hasChunk(p, CHUNK.INIT));
       assert.equal(init?.source, c1);
       const { id } = await context.session();
-      const detail = await context.member.get<{ paths: { vip: string; pairedClient?: string }[] }>(
+      const detail = await context.member.get<{ paths: { vip: Address; pairedClient?: string }[] }>(
         `/v1/sessions/${id}`,
       );
       assert.deepEqual(

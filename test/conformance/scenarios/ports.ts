@@ -1,5 +1,6 @@
 // NAT ports: one of its own for every association, whoever allocates.
 import assert from "node:assert/strict";
+import type { Address } from "@holdfast/model";
 import { CHUNK } from "@holdfast/sctp";
 import { hasChunk, until } from "@holdfast/testkit";
 import type { Context } from "../context.ts";
@@ -49,7 +50,7 @@ export const ports: readonly Scenario[] = [
       const server = await cluster.startEndpoint();
       const clients = await Promise.all(
         cluster.clients.map((_, i) =>
-          cluster.startClient(i, { rate: 20, remote: cluster.vips[i % 3] as string }),
+          cluster.startClient(i, { rate: 20, remote: cluster.vips[i % 3] as Address }),
         ),
       );
       for (const client of clients) await client.established(1);

@@ -23,7 +23,7 @@ import {
   upFlow,
   Wire,
 } from "@holdfast/forwarder/testing/fast-path";
-import { PROTOCOL_SCTP } from "@holdfast/model";
+import { type Address, PROTOCOL_SCTP } from "@holdfast/model";
 import { encodeData } from "@holdfast/sctp";
 
 const REMOTE_PLACE = { protocol: PROTOCOL_SCTP, port: 7_000 };
@@ -41,12 +41,12 @@ function prepare(fastPath: FastPath, ...flows: Flow[]): void {
 /**
  * Frames with an IPv4 packet for an address that came out of a link; a VLAN's tag is taken off by the kernel.
  */
-function countFor(wire: Wire, destination: string): number {
+function countFor(wire: Wire, destination: Address): number {
   const wanted = destination.split(".").map(Number).join();
   return wire.receivedFrames().filter((frame) => [...frame.subarray(30, 34)].join() === wanted).length;
 }
 
-async function comesOut(wire: Wire, destination: string, send: () => void, count = 1): Promise<void> {
+async function comesOut(wire: Wire, destination: Address, send: () => void, count = 1): Promise<void> {
   const first = countFor(wire, destination);
   await until(`packets for ${destination}`, () => {
     send();
@@ -100,7 +100,7 @@ describe("a VLAN on a bond", () => {
 });
 
 describe("VRFs towards clients and towards endpoints", () => {
-  const REMOTE = { client: "192.0.2.50", endpoint: "192.0.2.20" };
+  const REMOTE = { client: "192.0.2.50", endpoint: "192.0.2.20" } as const;
   before(() => {
     const { facts } = makeLinks();
     ip(

@@ -9,6 +9,7 @@
 import assert from "node:assert/strict";
 import {
   type Address,
+  type Candidate,
   candidateKeyOf,
   commitOf,
   encodeSession,
@@ -459,7 +460,7 @@ function forgedSegment(random: Random, world: World): PeerMessage {
 function answered(member: number, serial: number): SessionDelta {
   const clientTag = 1 + member * 1_000_000 + serial;
   const source: Address = `10.${member}.${serial >> 8}.${serial & 0xff}`;
-  const candidate = {
+  const candidate: Candidate = {
     member,
     endpoint: "192.0.2.10",
     endpointPort: 38_412,

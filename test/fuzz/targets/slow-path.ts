@@ -208,8 +208,8 @@ export class SlowPathTarget extends Target {
     const record = rig.table.get(witness.id);
     assert.ok(record !== undefined && isLiving(record), `${where}: the witness has ended`);
     assert.equal(JSON.stringify(record.commit), world.commit, `${where}: the witness has another generation`);
-    const up: Route = { source: WITNESS, destination: VIPS[0] as string };
-    const down: Route = { source: ENDPOINT, destination: VIPS[0] as string };
+    const up: Route = { source: WITNESS, destination: VIPS[0] as Address };
+    const down: Route = { source: ENDPOINT, destination: VIPS[0] as Address };
     const there = await rig.pass(witness.client.data(up));
     const back = await rig.pass(witness.endpoint.data(down));
     const only = (seen: readonly Seen[]) =>
@@ -267,7 +267,7 @@ async function makeWorld(phase: LifePhase, sabotage?: (rig: Rig, witness: string
     endpoint: new EndpointHost(ENDPOINT_PORT, 0, 0x5d42_98c3),
     source: WITNESS,
   });
-  const up: Route = { source: WITNESS, destination: VIPS[0] as string };
+  const up: Route = { source: WITNESS, destination: VIPS[0] as Address };
   await rig.one(witness.client.data(up));
   const client = new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x1111_0001);
   const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 0x2222_0001);
@@ -286,8 +286,8 @@ async function makeWorld(phase: LifePhase, sabotage?: (rig: Rig, witness: string
 
 /** Brings the attacker's own association into a phase. */
 async function live(rig: Rig, phase: LifePhase, client: ClientHost, endpoint: EndpointHost): Promise<void> {
-  const up: Route = { source: CLIENT, destination: VIPS[0] as string };
-  const down: Route = { source: ENDPOINT, destination: VIPS[0] as string };
+  const up: Route = { source: CLIENT, destination: VIPS[0] as Address };
+  const down: Route = { source: ENDPOINT, destination: VIPS[0] as Address };
   if (phase === "none") return;
   const init = await rig.one(client.init(up, [CLIENT, CLIENT_2]));
   if (phase === "init") return;
@@ -351,11 +351,11 @@ function attack(random: Random, world: World): Uint8Array {
   if (kind === 1) return fragment(random, sctpPacket(ends, tag, [pick(random, CHUNKS)(random, world)]));
   if (kind < 6) {
     const initiateTag = fromEndpoint || !own ? guess : pick(random, [client.tag, guess, 0]);
-    const listed = [
+    const listed: readonly Address[] = [
       CLIENT,
       CLIENT_2,
       WITNESS,
-      VIPS[0] as string,
+      VIPS[0] as Address,
       ENDPOINT,
       STRANGER,
       "127.0.0.1",
@@ -410,7 +410,7 @@ function icmp(
     [encodeSack(1)],
   );
   const rest = new Uint8Array([...random.bytes(4), ...quoted.subarray(0, 28 + random.below(20))]);
-  const from = { source: pick(random, [STRANGER, ends.source]), destination: ends.destination };
+  const from = { source: pick(random, [STRANGER, ends.source]), destination: ends.destination } as const;
   return icmpPacket(from, pick(random, [3, 3, 3, 11, 12, 8, 5]), random.below(6), rest);
 }
 

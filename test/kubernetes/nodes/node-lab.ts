@@ -4,6 +4,7 @@
 import type { ChildProcess } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Address } from "@holdfast/model";
 import {
   HOLDFAST_PROGRAM,
   type Host,
@@ -25,16 +26,16 @@ const MEMBER_COUNT = 3;
 const NODE_FIRST = 11;
 
 interface Addresses {
-  readonly node: (network: number, n: number) => string;
+  readonly node: (network: number, n: number) => Address;
   readonly bits: number;
   readonly hostBits: number;
-  readonly vips: readonly string[];
-  readonly client: (network: number) => string;
+  readonly vips: readonly Address[];
+  readonly client: (network: number) => Address;
   readonly pods: string;
-  readonly podsOf: (n: number) => { readonly prefix: string; readonly gateway: string };
-  readonly pod: (n: number, k: number) => string;
+  readonly podsOf: (n: number) => { readonly prefix: string; readonly gateway: Address };
+  readonly pod: (n: number, k: number) => Address;
   /** What Calico's pods have as their gateway: nobody's, answered for by the host. */
-  readonly linkLocal: string;
+  readonly linkLocal: Address;
 }
 
 const PLANS: Readonly<Record<Family, Addresses>> = {
@@ -73,7 +74,7 @@ export interface Node {
 export interface Pod {
   readonly node: Node;
   readonly host: Host;
-  readonly address: string;
+  readonly address: Address;
   server: Peer | undefined;
 }
 
@@ -226,12 +227,12 @@ export class NodeLab {
   }
 
   /** An association with a service, from the client's two networks, or a pod's or node's own addresses. */
-  associate(port: number, from: Host = this.client, local?: readonly string[]): Promise<Peer> {
+  associate(port: number, from: Host = this.client, local?: readonly Address[]): Promise<Peer> {
     this.#clientPort += 10;
     return startClient(from, {
       local: local ?? [this.plan.client(0), this.plan.client(1)],
       port: this.#clientPort,
-      remote: this.plan.vips[0] as string,
+      remote: this.plan.vips[0] as Address,
       remotePort: port,
       rate: 20,
       size: 100,
@@ -244,7 +245,7 @@ export class NodeLab {
 
   /** One service for each pod, its endpoint, on ports of its own. */
   async makeServices(
-    endpoints: readonly { readonly address: string; readonly port: number }[],
+    endpoints: readonly { readonly address: Address; readonly port: number }[],
   ): Promise<void> {
     const [member] = this.members;
     for (const { address, port } of endpoints) {
@@ -259,7 +260,7 @@ export class NodeLab {
   }
 
   async owners(member = this.members.find((each) => each.running)): Promise<Map<string, string>> {
-    const answer = await member?.get<{ items: { vip: string; owner?: string }[] }>("/v1/vips");
+    const answer = await member?.get<{ items: { vip: Address; owner?: string }[] }>("/v1/vips");
     return new Map((answer?.items ?? []).map(({ vip, owner = "" }) => [vip, owner]));
   }
 

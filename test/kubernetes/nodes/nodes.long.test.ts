@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { suite, test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { type Member, type Peer, startServer, until } from "@holdfast/testkit";
 import { KubeProxies } from "./kube-proxy.ts";
 import { type Node, NodeLab, SERVICE_PORT_FIRST } from "./node-lab.ts";
@@ -198,7 +199,7 @@ suite("on the nodes", () => {
       const owners = await nodes.settled();
       const said = async () => {
         const { items } = (await nodes.members[0]?.get<{
-          items: { endpoints: { health: string; unproven?: { vip: string }[] }[] }[];
+          items: { endpoints: { health: string; unproven?: { vip: Address }[] }[] }[];
         }>("/v1/services")) ?? { items: [] };
         return items.flatMap(({ endpoints }) =>
           endpoints.map(

@@ -1,6 +1,6 @@
 // What a stranger on the clients' network sends, a few thousand frames of each kind, each from another
 // prefix.
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import {
   encodeAddress,
   encodeData,
@@ -20,13 +20,13 @@ export const KINDS = ["fragments", "icmp", "initAck", "init", "tls", "probes"] a
 export type Kind = (typeof KINDS)[number];
 
 export interface Target {
-  readonly vip: string;
+  readonly vip: Address;
   readonly servicePort: number;
   readonly endpointPort: number;
   /** Of a client that has an association: a stranger may know where it is, and not its tag. */
-  readonly client: string;
+  readonly client: Address;
   readonly clientPort: number;
-  readonly endpoint: string;
+  readonly endpoint: Address;
 }
 
 const FRAME_COUNT = 4_096;

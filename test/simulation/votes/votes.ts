@@ -4,6 +4,7 @@
 
 import { type LendAnswer, LIMITS_DEFAULT, type LoanMessage } from "@holdfast/forwarder";
 import {
+  type Address,
   type ListedMember,
   MemberBook,
   type Random,
@@ -44,7 +45,7 @@ const RUN_MS = 5_000;
 const LIMITS = { ...LIMITS_DEFAULT, initTimeoutMs: 300, natPortRestEvictedMs: 200 };
 /** Of slot 7, which no member gets. */
 const PORTS = [36_415, 36_407];
-const ENDPOINT = "10.3.2.1";
+const ENDPOINT: Address = "10.3.2.1";
 const SERVICE = "sctp/203.0.113.2:38412";
 const NEWS_MAX_MS = 2_500;
 const REQUEST_LIMIT_MS = 1_000;
@@ -265,7 +266,7 @@ export class Votes {
     const member = this.#any(this.#members.filter(({ isListed }) => isListed));
     const natPort = this.#any(PORTS);
     if (member === undefined || natPort === undefined) return;
-    const client = `10.1.1.${1 + this.#random.below(6)}`;
+    const client: Address = `10.1.1.${1 + this.#random.below(6)}`;
     const clientTag = this.#tag++;
     const wish = {
       endpoint: ENDPOINT,
@@ -289,7 +290,7 @@ export class Votes {
     });
   }
 
-  #hold(member: Member, loan: Loan, client: string): void {
+  #hold(member: Member, loan: Loan, client: Address): void {
     for (const other of this.#members)
       for (const [held, by] of other.held)
         if (held.natPort === loan.natPort && by !== client)

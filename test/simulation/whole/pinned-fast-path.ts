@@ -9,7 +9,7 @@ import {
   type LocalAddress,
   type Punt,
 } from "@holdfast/forwarder/testing";
-import type { Address } from "@holdfast/model";
+import { type Address, addressFromBytes } from "@holdfast/model";
 import type { SimulatedClock } from "../clock.ts";
 import { TIMES } from "./world.ts";
 
@@ -98,7 +98,7 @@ export class PinnedFastPath {
 
   /** IPv4 only: the simulated world has no other. false: there is no successor. */
   #divert(bytes: Uint8Array): boolean {
-    const destination = `${bytes[16]}.${bytes[17]}.${bytes[18]}.${bytes[19]}`;
+    const destination = addressFromBytes(bytes, 16, 4);
     const successor = this.#locals.get(destination)?.successor;
     if (successor === undefined) return false;
     const timeToLive = bytes[8] as number;

@@ -1,15 +1,15 @@
 // The simulated segments: every network is one, with ports of hosts on it. A frame is delayed, lost, doubled or
 // overtaken; a port may be cut off, a segment may fall in two.
-import type { Random } from "@holdfast/model";
+import type { Address, Random } from "@holdfast/model";
 import type { SimulatedTime } from "../clock.ts";
 import type { Network } from "./world.ts";
 
 export type Frame =
   /** A whole IP packet. */
   | { readonly kind: "ip"; readonly packet: Uint8Array }
-  | { readonly kind: "arpRequest"; readonly target: string }
+  | { readonly kind: "arpRequest"; readonly target: Address }
   /** An answer, or gratuitous. */
-  | { readonly kind: "arp"; readonly address: string; readonly mac: number }
+  | { readonly kind: "arp"; readonly address: Address; readonly mac: number }
   /** A coordinator's probe. */
   | { readonly kind: "udp"; readonly bytes: Uint8Array };
 

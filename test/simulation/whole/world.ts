@@ -4,12 +4,12 @@ import type { Address, NatPortPolicy, Service } from "@holdfast/model";
 export const NETWORKS = ["path-a", "path-b", "core", "cluster"] as const;
 export type Network = (typeof NETWORKS)[number];
 
-const PREFIXES: Readonly<Record<Network, string>> = {
+const PREFIXES = {
   "path-a": "10.1",
   "path-b": "10.2",
   core: "10.3",
   cluster: "10.9",
-};
+} as const satisfies Readonly<Record<Network, string>>;
 
 export const memberAddress = (network: Network, number: number): Address =>
   `${PREFIXES[network]}.0.${number + 1}`;

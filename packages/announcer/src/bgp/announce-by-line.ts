@@ -5,6 +5,8 @@
 // speaker had its order. Each other answer is one line: what is announced, and the routers.
 import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
+import type { Address } from "@holdfast/model";
+import type { Announcement } from "../announcer.ts";
 import { startAnnouncer } from "../create.ts";
 
 const options = JSON.parse(process.argv[2] as string) as {
@@ -29,7 +31,7 @@ announcer.onStatus(tell);
 tell();
 for await (const line of createInterface({ input: process.stdin })) {
   const order = JSON.parse(line) as
-    | readonly { vip: string; rank: number }[]
+    | readonly Announcement[]
     | { stop: boolean }
     | { block: number }
     | { changes: number };
@@ -55,7 +57,7 @@ async function change(count: number): Promise<{ startsMs: readonly number[]; ord
   const startsMs: number[] = [];
   const orderedMs: number[] = [];
   for (let n = 0; n < count; n++) {
-    const vip = vips[n % vips.length] as string;
+    const vip = vips[n % vips.length] as Address;
     ranks.set(vip, ranks.get(vip) === 0 ? 1 : 0);
     const announcements = [...ranks].map(([vip, rank]) => ({ vip, rank }));
     const startMs = performance.now();

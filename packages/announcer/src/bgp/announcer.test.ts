@@ -1,7 +1,7 @@
 // The announcer over a speaker that is a table: what it is ordered is what its router holds.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { silentLogger } from "@holdfast/model";
+import { type Address, silentLogger } from "@holdfast/model";
 import { ManualClock } from "@holdfast/model/testing";
 import { announcerCompliance } from "../compliance.ts";
 import { BgpAnnouncer, type BgpOptions } from "./announcer.ts";
@@ -101,7 +101,7 @@ suite("bgp announcer", () => {
       lookCount++;
       return () => ({});
     });
-    const vips = Array.from({ length: 1_000 }, (_, n) => `203.0.${n >> 8}.${n & 255}`);
+    const vips = Array.from({ length: 1_000 }, (_, n): Address => `203.0.${n >> 8}.${n & 255}`);
     await announcer.announce(vips.map((vip) => ({ vip, rank: 0 })));
     assert.equal(lookCount, 1);
     assert.equal(announcer.announced().length, vips.length);

@@ -89,7 +89,7 @@ suite("what a router is told", () => {
 
   test("false keeps a rank to itself, and says so", () => {
     const router = { ...TOR, announce: [{ med: 5 }, false as const] };
-    const route = { vip: "203.0.113.1", rank: 1, network: undefined };
+    const route = { vip: "203.0.113.1", rank: 1, network: undefined } as const;
     assert.deepEqual(decide(NO_DEFAULT, router, route), {
       attributes: undefined,
       reason: "not sent: this member is successor number 1, and that rank is not announced",
@@ -111,7 +111,7 @@ suite("what a router is told", () => {
     });
     assert.equal(attributes, undefined);
     assert.match(reason, /ipv6: true/);
-    const v6 = { ...TOR, address: "2001:db8:1::1" };
+    const v6: RouterConfiguration = { ...TOR, address: "2001:db8:1::1" };
     assert.match(
       decide(NO_DEFAULT, v6, { vip: "203.0.113.1", rank: 0, network: undefined }).reason,
       /extendedNextHop: true/,

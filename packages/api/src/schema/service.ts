@@ -271,7 +271,7 @@ export const EndpointViewSchema = Type.Object(
     unproven: Type.Optional(
       Type.Array(Type.Object({ vip: AddressSchema, reason: Type.String() }, closed), {
         description:
-          "VIPs from which the owner's INITs to it bring no answer back, though it is up: a warning, it is used all the same. Absent: none is known.",
+          "VIPs from which the owner's INITs (SYNs of TCP) to it bring no answer back, though it is up: a warning, it is used all the same. Absent: none is known.",
       }),
     ),
     addressHealth: Type.Optional(

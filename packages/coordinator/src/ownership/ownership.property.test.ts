@@ -199,7 +199,7 @@ suite("ownership", () => {
   });
 
   test("what keeps a member from owning, and what is only a last resort", () => {
-    const vip = "203.0.0.0";
+    const vip = "203.0.0.0" as const;
     const lists = new Ownership(placement([1])).lists(view(names(3).map((name) => member(name))));
     const [first, second, third] = lists.get(vip) as [string, string, string];
     const ownerWhen = (

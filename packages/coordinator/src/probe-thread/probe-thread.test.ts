@@ -2,6 +2,7 @@
 // readiness, and the sign of life follows. Two members: this process, and a child that can be frozen.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import type { MemberConfiguration } from "../configuration.ts";
 import { type Coordinator, type CoordinatorEvent, startCoordinator } from "../coordinator.ts";
 
 const WAIT_MAX_MS = 15_000;
@@ -23,11 +24,13 @@ let nextPort = 41_000 + (process.pid % 10_000);
 
 async function pair(change: Partial<Parameters<typeof startCoordinator>[0]> = {}) {
   const port = nextPort++;
-  const members = ["alpha", "beta"].map((name, number) => ({
-    name,
-    number,
-    addresses: [{ network: "path-a", address: `127.0.13.${number + 1}`, port }],
-  }));
+  const members = ["alpha", "beta"].map(
+    (name, number): MemberConfiguration => ({
+      name,
+      number,
+      addresses: [{ network: "path-a", address: `127.0.13.${number + 1}`, port }],
+    }),
+  );
   const events: CoordinatorEvent[] = [];
   const both: Coordinator[] = [];
   for (const { name } of members) {

@@ -2,16 +2,17 @@ import assert from "node:assert/strict";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import type { MemberAddress, MemberConfiguration } from "../configuration.ts";
 import { ProbeSockets } from "./sockets.ts";
 
 const PORT = 43_000 + (process.pid % 10_000);
 const NETWORK = "path-a";
-const at = (address: string): MemberAddress => ({ network: NETWORK, address, port: PORT });
+const at = (address: Address): MemberAddress => ({ network: NETWORK, address, port: PORT });
 const OWN = at("127.0.14.1");
 const MEMBER: MemberConfiguration = { name: "beta", number: 1, zone: "", addresses: [at("127.0.14.2")] };
 
-async function from(address: string, port = PORT): Promise<Socket> {
+async function from(address: Address, port = PORT): Promise<Socket> {
   const socket = createSocket({ type: "udp4" });
   socket.bind({ address, port });
   await once(socket, "listening");

@@ -214,7 +214,7 @@ suite("messages on the wire", () => {
       "2001:db8:0:1:1:1:1:1",
       "2001:0:0:1::1",
       "fe80::1:0:0:1",
-    ]) {
+    ] as const) {
       assert.equal(addressFromBytes(addressBytes(text)), text);
     }
   });

@@ -62,6 +62,8 @@ export const SLOW_PATH_EVENTS = [
   "way-inits",
   "way-answers",
   "syns-moved",
+  /** SYNs that prove a VIP's way to an endpoint of TCP. */
+  "way-syns",
 ] as const;
 export type SlowPathEvent = (typeof SLOW_PATH_EVENTS)[number];
 

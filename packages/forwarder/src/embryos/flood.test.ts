@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { encodeAbort } from "@holdfast/sctp";
 import { ClientHost, EndpointHost } from "../testing/hosts.ts";
 import {
@@ -16,7 +17,7 @@ import { DOWN, UP, VIP0 } from "../testing/usual.ts";
 
 /** An INIT of nobody: another address and tag each. */
 function spoofed(i: number): Uint8Array {
-  const source = `100.${64 + ((i >> 16) & 63)}.${(i >> 8) & 255}.${i & 255 || 1}`;
+  const source: Address = `100.${64 + ((i >> 16) & 63)}.${(i >> 8) & 255}.${i & 255 || 1}`;
   return new ClientHost(1_024 + (i % 60_000), SERVICE_PORT, 0x4000_0000 + i).init({
     source,
     destination: VIP0,
@@ -46,7 +47,7 @@ test("under a flood genuine clients connect, and what is established is not dist
     rig.clock.advance(700);
     const client = new ClientHost(20_000 + round, SERVICE_PORT, 500 + round);
     const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 900 + round);
-    const route = { source: "100.70.0.9", destination: VIP0 };
+    const route = { source: "100.70.0.9", destination: VIP0 } as const;
     // As a stack does: a lost INIT is sent again, a second and more later.
     for (let attempt = 0; attempt < 4; attempt++) {
       const [init] = await rig.pass(client.init(route));
@@ -123,7 +124,7 @@ test("NAT ports run out under a flood: what is left is for INITs that come again
   assert.ok((rig.drops()["init-rate"] ?? 0) > 1_000);
   await rig.one(established.client.data(UP));
   const client = new ClientHost(20_000, SERVICE_PORT, 500);
-  const route = { source: "100.70.0.9", destination: VIP0 };
+  const route = { source: "100.70.0.9", destination: VIP0 } as const;
   assert.deepEqual(await rig.pass(client.init(route)), [], "a first INIT looks like the flood's");
   rig.clock.advance(300);
   client.acceptInitAck(
@@ -143,12 +144,12 @@ test("NAT ports run out under a flood: what is left is for INITs that come again
 test("a prefix that is over its quota lets a client in whose INIT comes again", async () => {
   const rig = new Rig({ limits: { embryoCountMaxPerPrefix: 10 } });
   for (let i = 0; i < 30; i++) {
-    const source = `100.80.5.${i + 1}`;
+    const source: Address = `100.80.5.${i + 1}`;
     rig.fastPath.inject(new ClientHost(2_000 + i, SERVICE_PORT, 10 + i).init({ source, destination: VIP0 }));
   }
   rig.taken();
   const client = new ClientHost(3_000, SERVICE_PORT, 77);
-  const route = { source: "100.80.5.99", destination: VIP0 };
+  const route = { source: "100.80.5.99", destination: VIP0 } as const;
   assert.deepEqual(await rig.pass(client.init(route)), []);
   rig.clock.advance(300);
   await rig.one(client.init(route));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isLiving } from "@holdfast/model";
+import { type Address, isLiving } from "@holdfast/model";
 import { CAUSE, CHUNK, type Chunk, parseCauses } from "@holdfast/sctp";
 import { Cluster } from "../testing/cluster.ts";
 import { ClientHost, EndpointHost } from "../testing/hosts.ts";
@@ -18,7 +18,7 @@ import {
 } from "../testing/rig.ts";
 import { DOWN, endpointAt, UP, VIP0, VIP1 } from "../testing/usual.ts";
 
-const PLACE = { address: ENDPOINT, port: ENDPOINT_PORT };
+const PLACE = { address: ENDPOINT, port: ENDPOINT_PORT } as const;
 const other = serviceOf({
   endpoints: [endpointAt(OTHER_ENDPOINT)],
 });
@@ -110,7 +110,7 @@ test("five hundred associations of a dead endpoint are told within a second", as
 
 test("a multi-homed endpoint: each VIP has its own address, and another is used when one is down", async () => {
   const second = "192.0.2.120";
-  const addresses = [ENDPOINT, second];
+  const addresses: readonly Address[] = [ENDPOINT, second];
   const rig = new Rig({
     services: [
       serviceOf({
@@ -130,7 +130,7 @@ test("a multi-homed endpoint: each VIP has its own address, and another is used 
     assert.equal((await rig.one(endpoint.data({ source, destination: VIP0 }))).destination, CLIENT);
   assert.equal((await rig.one(client.data(UP))).destination, ENDPOINT);
   assert.equal(rig.event("punts"), punts, "flows of both addresses are installed");
-  const UP1 = { source: CLIENT_2, destination: VIPS[1] as string };
+  const UP1 = { source: CLIENT_2, destination: VIPS[1] as Address } as const;
   assert.equal(
     (await rig.one(client.heartbeat(UP1))).destination,
     second,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { encodeData, IpHeader } from "@holdfast/sctp";
 import fc from "fast-check";
 import { LIMITS_DEFAULT } from "../limits.ts";
@@ -18,7 +19,7 @@ import {
 import { fragmentPacket } from "./fragmentation.ts";
 import { Reassembly } from "./reassembly.ts";
 
-const UP: Route = { source: CLIENT, destination: VIPS[0] as string };
+const UP: Route = { source: CLIENT, destination: VIPS[0] as Address };
 const UP6: Route = { source: "2001:db8:1::10", destination: "2001:db8:ffff::1" };
 
 function packetOf(route: Route, size: number): Uint8Array {
@@ -124,7 +125,7 @@ test("overlaps, tiny first fragments and too many are refused; what is incomplet
 
 for (const [name, stranger] of [
   ["the client's own address", () => UP.source],
-  ["everybody's", (i: number) => `100.64.${(i >>> 8) & 255}.${i & 255}`],
+  ["everybody's", (i: number): Address => `100.64.${(i >>> 8) & 255}.${i & 255}`],
 ] as const) {
   test(`packets that never become whole, from ${name}, displace each other and no genuine one`, () => {
     const reassembly = new Reassembly(LIMITS_DEFAULT);

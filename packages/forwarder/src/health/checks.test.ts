@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Endpoint, HealthCheck, Service } from "@holdfast/model";
 import { probedEndpoints } from "./checks.ts";
 
-const PLACE = { address: "192.0.2.1", port: 7 };
+const PLACE = { address: "192.0.2.1", port: 7 } as const;
 
 function checkWith(services: readonly { id: string; healthCheck?: HealthCheck; own?: HealthCheck }[]) {
   const entries = services.map(({ id, healthCheck, own }) => {
@@ -50,6 +50,6 @@ test("hosts of no service are asked beside them, and none twice", () => {
     endpointList: () => [PLACE],
     endpointAddress: () => PLACE.address,
   };
-  const host = { address: "192.0.2.9", port: 0, check: { kind: "ping" } as const };
+  const host = { address: "192.0.2.9", port: 0, check: { kind: "ping" } } as const;
   assert.deepEqual(probedEndpoints(registry, [{ ...PLACE, check: { kind: "none" } }, host]), [PLACE, host]);
 });

@@ -22,7 +22,7 @@ function ask(
       clearTimeout(limit);
       resolve(outcome);
     };
-    const full = {
+    const full: ProbeQuestion = {
       address: "127.0.0.1",
       path: "/",
       send: "",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EndpointHealth } from "./endpoint-health.ts";
 
-const E = { address: "192.0.2.1", port: 7_000 };
+const E = { address: "192.0.2.1", port: 7_000 } as const;
 
 test("the own verdict decides where there is one, the majority of the others where there is none", () => {
   const health = new EndpointHealth();

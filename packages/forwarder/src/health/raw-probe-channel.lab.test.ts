@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type HealthCheck, systemClock, systemRandom } from "@holdfast/model";
+import { type Address, type HealthCheck, parseAddress, systemClock, systemRandom } from "@holdfast/model";
 import {
   type Chunk,
   encodeInitAck,
@@ -25,7 +25,7 @@ const SETTINGS = { periodMs: 100, timeoutMs: 80 };
 const WAIT_MS = 10_000;
 
 function firstVerdict(
-  address: string,
+  address: Address,
   check: HealthCheck = { kind: "sctp" },
 ): Promise<{ verdict: string | undefined; reason: string }> {
   const channel = new RawProbeChannel();
@@ -48,11 +48,11 @@ function firstVerdict(
 
 // The part that runs inside a namespace.
 if (process.argv[2] === "probe") {
-  console.log(JSON.stringify(await firstVerdict(process.argv[3] as string)));
+  console.log(JSON.stringify(await firstVerdict(parseAddress(process.argv[3] as string))));
   process.exit(0);
 }
 
-for (const address of ["127.0.0.1", "::1"]) {
+for (const address of ["127.0.0.1", "::1"] as const) {
   test(`an endpoint that answers is up: ${address}`, async () => {
     const endpoint = new RawProbeChannel();
     endpoint.onPacket((bytes) => {
@@ -79,7 +79,7 @@ for (const address of ["127.0.0.1", "::1"]) {
   });
 }
 
-for (const address of ["127.0.0.1", "::1"]) {
+for (const address of ["127.0.0.1", "::1"] as const) {
   test(`a host that answers pings is up: ${address}`, async () => {
     assert.equal((await firstVerdict(address, { kind: "ping" })).verdict, "up");
   });

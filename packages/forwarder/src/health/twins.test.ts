@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { Twins } from "./twins.ts";
 
 const port = 7_000;
-const [A, B, C, A2] = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.101"];
-const server = (identity: string, ...further: string[]) => ({
+const [A, B, C, A2] = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.101"] as const;
+const server = (identity: Address, ...further: Address[]) => ({
   identity,
   port,
   addresses: [identity, ...further],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Address, seededRandom } from "@holdfast/model";
+import { type Address, PROTOCOL_SCTP, seededRandom } from "@holdfast/model";
 import { ManualClock } from "@holdfast/model/testing";
 import { encodeAbort, encodeInitAck, encodePacket } from "@holdfast/sctp";
 import { Counters } from "../counters/counters.ts";
@@ -17,7 +17,7 @@ import {
 } from "../testing/rig.ts";
 import { endpointAt, newClient, UP } from "../testing/usual.ts";
 import type { ProbeChannel } from "./prober.ts";
-import { WAY_PORT_FIRST, type WayAnswer, Ways } from "./ways.ts";
+import { WAY_PORT_FIRST, type Way, type WayAnswer, Ways } from "./ways.ts";
 
 const SILENT: ProbeChannel = {
   send: () => true,
@@ -27,7 +27,7 @@ const SILENT: ProbeChannel = {
 };
 /** Their verdicts are the tests' own. */
 const PROBES = { channel: SILENT, settings: { periodMs: 1e9, timeoutMs: 1e8 } };
-const PLACE = { address: ENDPOINT, port: ENDPOINT_PORT };
+const PLACE = { address: ENDPOINT, port: ENDPOINT_PORT } as const;
 const [VIP, VIP_2] = VIPS as [Address, Address];
 
 /** A member that owns both VIPs, and whose own probes are answered. */
@@ -192,11 +192,15 @@ test("ten thousand ways are asked two hundred a second at most, and all of them"
     counters: new Counters(),
   } as unknown as ReturnType<ConstructorParameters<typeof Ways>[1]>;
   const ways = new Ways({ clock, random: seededRandom(7) }, () => core);
-  const all = Array.from({ length: 10_000 }, (_, n) => ({
-    vip: VIPS[n & 1] as Address,
-    address: `10.0.${n >> 8}.${n & 255}`,
-    port: ENDPOINT_PORT,
-  }));
+  const all = Array.from(
+    { length: 10_000 },
+    (_, n): Way => ({
+      protocol: PROTOCOL_SCTP,
+      vip: VIPS[n & 1] as Address,
+      address: `10.0.${n >> 8}.${n & 255}`,
+      port: ENDPOINT_PORT,
+    }),
+  );
   ways.set(all);
   const asked = new Set<string>();
   for (let second = 0; second < 60; second++) {

@@ -1,8 +1,9 @@
-// The way of a VIP's packet to an endpoint, and of the answer back to a member's program. A probe from this node's own
-// address says nothing of it: strict reverse path filters, a VIP that the endpoint's host takes for its own, a policy, or a
-// host without the members' loop let the one pass and not the other. So the owner of a VIP sends INITs from it, too. An
-// endpoint that answers with INIT-ACK has made no state (RFC 9260 §5.1). "Unproven" is a warning and no verdict: whom
-// selection takes, and who is dead, is health's (endpoint-health.ts).
+// The way of a VIP's packet to an endpoint, and of the answer back to a member's program. A probe from this
+// node's own address says nothing of it: strict reverse path filters, a VIP that the endpoint's host takes for
+// its own, a policy, or a host without the members' loop let the one pass and not the other. So the owner of a
+// VIP sends INITs from it, too, and SYNs to endpoints of TCP. An endpoint that answers with INIT-ACK has made no
+// state (RFC 9260 §5.1), one that answers with SYN-ACK is reset before its application hears of it. "Unproven" is
+// a warning and no verdict: whom selection takes, and who is dead, is health's (endpoint-health.ts).
 import {
   type Address,
   addressesOfEndpoint,
@@ -10,18 +11,26 @@ import {
   familyOf,
   MEMBER_NUMBER_COUNT_MAX,
   type MemberName,
+  PROTOCOL_SCTP,
+  PROTOCOL_TCP,
+  type Protocol,
   type Random,
   type Timer,
 } from "@holdfast/model";
-import { CHUNK, encodeInit, encodePacket, T_BIT } from "@holdfast/sctp";
-import type { Core, Needs } from "../core.ts";
+import type { Needs } from "../core.ts";
 import { TokenBucket } from "../counters/token-bucket.ts";
 import type { SctpInput } from "../packet/input.ts";
-import { ownPacket } from "../packet/translate.ts";
-import { placesOf } from "../services/registry.ts";
+import { TCP_FLAG } from "../packet/plain/header.ts";
+import { segmentPacket } from "../packet/plain/segment.ts";
+import { placesOf, type ServiceRegistry } from "../services/registry.ts";
+import type { PlainInput } from "../slow-path/plain/input.ts";
+import type { EndpointHealth } from "./endpoint-health.ts";
+import { numberAnswered, questionOf, tagAnswered } from "./way-packets.ts";
 
 /** A VIP and an endpoint's configured address. */
 export interface Way {
+  /** SCTP or TCP: datagrams have no answer that everybody gives. */
+  readonly protocol: Protocol;
   readonly vip: Address;
   readonly address: Address;
   readonly port: number;
@@ -32,37 +41,39 @@ export interface UnprovenWay extends Way {
   readonly reason: string;
 }
 
-/** What an endpoint answered to another member's INIT: whose tag it has, that one knows. */
+/** What an endpoint answered to another member's question: whose tag it has, that one knows. */
 export interface WayAnswer {
   readonly tag: number;
   readonly port: number;
 }
 
 export interface WaySettings {
-  /** Between two INITs of a way that is not proven. */
+  /** Between two questions of a way that is not proven. */
   readonly retryMs: number;
   /** … and of one that is. */
   readonly provenMs: number;
-  /** Unanswered INITs in a row that make "unproven": many, since one that comes and goes helps nobody. */
+  /** Unanswered questions in a row that make "unproven": many, since one that comes and goes helps nobody. */
   readonly missedCount: number;
 }
 
 export const WAY_SETTINGS_DEFAULT: WaySettings = { retryMs: 1_000, provenMs: 15_000, missedCount: 5 };
 
 /**
- * Source ports of these INITs, one for each member's number, so that a member at which the answer comes in knows
- * whose it is. NAT ports begin at 1,024, but for clients that have such a port themselves: the tag tells those.
+ * Source ports of the questions, one for each member's number, so that a member at which the answer comes in
+ * knows whose it is. NAT ports begin at 1,024, but for SCTP's clients that have such a port themselves: the tag
+ * tells those.
  */
 export const WAY_PORT_FIRST = 901;
-/** INITs of one turn, and between two turns: no more than 200 a second, however many ways there are. */
+/** Questions of one turn, and between two turns: no more than 200 a second, however many ways there are. */
 const TURN_COUNT_MAX = 20;
 const TURN_MS = 100;
 const RELAYED_PER_SECOND = 200;
+const RESETS_PER_SECOND = 400;
 /** What another member may say: as many as one message has. */
 export const UNPROVEN_COUNT_MAX = 4_096;
 
 interface State extends Way {
-  /** Of the INIT that is under way; 0: none is. */
+  /** Of the question that is under way; 0: none is. */
   tag: number;
   sent: boolean;
   missed: number;
@@ -73,6 +84,11 @@ interface State extends Way {
 }
 
 type WayNeeds = Needs<"fastPath" | "health" | "registry" | "nursery" | "table" | "memberNumber" | "counters">;
+/** TCP's part of the room. */
+interface TcpSide {
+  readonly registry: ServiceRegistry;
+  readonly health: EndpointHealth;
+}
 type Due = readonly [dueMs: number, state: State];
 
 export class Ways {
@@ -87,7 +103,9 @@ export class Ways {
   readonly #later: Due[] = [];
   readonly #others = new Map<MemberName, readonly UnprovenWay[]>();
   readonly #relays: TokenBucket = new TokenBucket(RELAYED_PER_SECOND);
+  readonly #resets: TokenBucket = new TokenBucket(RESETS_PER_SECOND);
   readonly #unproven = new Set<State>();
+  #tcp: TcpSide | undefined;
   #isChanged = false;
   readonly #isOff: boolean;
   #timer: Timer | undefined;
@@ -106,12 +124,17 @@ export class Ways {
     this.#settings = { ...WAY_SETTINGS_DEFAULT, ...(settings === false ? {} : settings) };
   }
 
+  /** TCP is proven, too, from here on. */
+  serve(tcp: TcpSide | undefined): void {
+    this.#tcp = tcp;
+  }
+
   /** Called with all of this member's unproven ways when they are others. */
   onChange(listener: (unproven: readonly UnprovenWay[]) => void): void {
     this.#onChange = listener;
   }
 
-  /** Called with an answer to an INIT of the member with this number. */
+  /** Called with an answer to a question of the member with this number. */
   onRelay(listener: (member: number, answer: WayAnswer) => void): void {
     this.#onRelay = listener;
   }
@@ -127,18 +150,9 @@ export class Ways {
       state.dueMs = Number.NaN;
       this.#states.delete(key);
     }
-    for (const [key, { vip, address, port }] of wanted) {
+    for (const [key, way] of wanted) {
       if (this.#states.has(key)) continue;
-      const state: State = {
-        vip,
-        address,
-        port,
-        tag: 0,
-        sent: false,
-        missed: 0,
-        isProven: undefined,
-        dueMs: 0,
-      };
+      const state: State = { ...way, tag: 0, sent: false, missed: 0, isProven: undefined, dueMs: 0 };
       this.#states.set(key, state);
       this.#queue(this.#soon, state, this.#settings.retryMs);
     }
@@ -171,15 +185,12 @@ export class Ways {
     return true;
   }
 
-  /** true: it is an answer to one of these INITs, and of no session's. Its checksum has been looked at. */
+  /** true: it answers one of these INITs, and is of no session. Its checksum has been looked at. */
   hears({ packet, source, copy }: Pick<SctpInput, "packet" | "source" | "copy">): boolean {
-    const number = packet.destinationPort - WAY_PORT_FIRST;
-    if (number < 0 || number >= MEMBER_NUMBER_COUNT_MAX || copy) return false;
-    const [first] = packet.chunks;
-    const isAnswer =
-      first?.type === CHUNK.INIT_ACK || (first?.type === CHUNK.ABORT && (first.flags & T_BIT) === 0);
-    if (!isAnswer) return false;
-    const answer = { tag: packet.verificationTag, port: packet.sourcePort };
+    const number = memberAsking(packet.destinationPort);
+    const tag = tagAnswered(packet);
+    if (number === undefined || copy || tag === undefined) return false;
+    const answer = { tag, port: packet.sourcePort };
     const { registry, nursery, table, memberNumber } = this.#core();
     if (number === memberNumber && this.relayed(answer)) return true;
     // A client may have this port itself, and then it may be its NAT port.
@@ -188,8 +199,39 @@ export class Ways {
       return false;
     if (identities.some((each) => table.byNatPort(each, answer.port, packet.destinationPort).length > 0))
       return false;
-    if (number !== memberNumber && this.#relays.take(this.#clock.nowMs())) this.#onRelay(number, answer);
+    if (number !== memberNumber) this.#relay(number, answer);
     return true;
+  }
+
+  /**
+   * true: a segment of an endpoint's that answers one of these SYNs, of no connection's. Whatever it has opened
+   * there is reset by whoever hears it; so is what it says of a SYN of an earlier time (RFC 5961 §4), which would
+   * keep it from answering the next one.
+   */
+  hearsSegment(input: Pick<PlainInput, "header" | "source" | "destination" | "copy">): boolean {
+    const { header, source, destination, copy } = input;
+    const number = memberAsking(header.destinationPort);
+    if (number === undefined || copy) return false;
+    if (this.#tcp?.registry.endpointAddress(source, header.sourcePort) === undefined) return false;
+    const tag = numberAnswered(header);
+    const isStray = header.flags === TCP_FLAG.ACK && header.sequenceEnd === header.sequence;
+    if (tag === undefined && !isStray) return false;
+    const { fastPath, memberNumber } = this.#core();
+    const nowMs = this.#clock.nowMs();
+    if (!header.has(TCP_FLAG.RST) && this.#resets.take(nowMs)) {
+      const ends = { source: destination, sourcePort: header.destinationPort, destination: source };
+      const reset = { flags: TCP_FLAG.RST, sequence: header.acknowledgment };
+      fastPath.send(segmentPacket({ ...ends, destinationPort: header.sourcePort }, reset));
+    }
+    if (tag === undefined) return true;
+    const answer = { tag, port: header.sourcePort };
+    if (number === memberNumber) this.relayed(answer);
+    else this.#relay(number, answer);
+    return true;
+  }
+
+  #relay(number: number, answer: WayAnswer): void {
+    if (this.#relays.take(this.#clock.nowMs())) this.#onRelay(number, answer);
   }
 
   stop(): void {
@@ -203,11 +245,11 @@ export class Ways {
 
   #own(): UnprovenWay[] {
     const { missedCount } = this.#settings;
-    return [...this.#unproven].map(({ vip, address, port, sent }) => {
+    return [...this.#unproven].map(({ protocol, vip, address, port, sent }) => {
       const reason = sent
-        ? `${missedCount} INITs from ${vip} brought no answer back to a member; probes from the member's own address are answered`
+        ? `${missedCount} ${protocol === PROTOCOL_TCP ? "SYNs" : "INITs"} from ${vip} brought no answer back to a member; probes from the member's own address are answered`
         : `there is no way to send there from ${vip}`;
-      return { vip, address, port, reason };
+      return { protocol, vip, address, port, reason };
     });
   }
 
@@ -262,10 +304,10 @@ export class Ways {
   }
 
   #due(state: State): void {
-    const { health } = this.#core();
+    const health = state.protocol === PROTOCOL_TCP ? this.#tcp?.health : this.#core().health;
     this.#queue(this.#soon, state, this.#settings.retryMs);
     // Where nobody answers at all, or nobody asks, there is no way to prove.
-    if (health.verdictOf(state)?.verdict !== "up") {
+    if (health?.verdictOf(state)?.verdict !== "up") {
       this.#forget(state);
       state.missed = 0;
       this.#prove(state, undefined);
@@ -280,20 +322,20 @@ export class Ways {
 
   #ask(state: State): void {
     const { fastPath, memberNumber, counters } = this.#core();
+    const isTcp = state.protocol === PROTOCOL_TCP;
+    counters.count(isTcp ? "way-syns" : "way-inits");
+    // A SYN is said again as it was: an endpoint that has answered it takes another one for a stranger's.
+    if (!isTcp || state.tag === 0) this.#draw(state);
+    const packet = questionOf({ ...state, sourcePort: WAY_PORT_FIRST + memberNumber });
+    state.sent = packet !== undefined && fastPath.send(packet);
+  }
+
+  #draw(state: State): void {
     this.#forget(state);
-    counters.count("way-inits");
     let tag = this.#random.uint32();
     while (tag === 0 || this.#byTag.has(tag)) tag = this.#random.uint32();
     state.tag = tag;
     this.#byTag.set(tag, state);
-    const payload = encodePacket({
-      sourcePort: WAY_PORT_FIRST + memberNumber,
-      destinationPort: state.port,
-      verificationTag: 0,
-      chunks: [encodeInit({ initiateTag: tag, initialTsn: tag })],
-    });
-    const packet = ownPacket(state.vip, state.address, payload);
-    state.sent = packet !== undefined && fastPath.send(packet);
   }
 
   #forget(state: State): void {
@@ -302,12 +344,21 @@ export class Ways {
   }
 }
 
+/** The number of the member that asked from a port. */
+function memberAsking(port: number): number | undefined {
+  const number = port - WAY_PORT_FIRST;
+  return number >= 0 && number < MEMBER_NUMBER_COUNT_MAX ? number : undefined;
+}
+
 /**
- * Of each VIP that this member owns and serves, to the address of each endpoint that takes its packets: of several,
- * each VIP of a family has another (path-mapping/endpoint-addresses.ts).
+ * Of each VIP that this member owns and serves, to the address of each endpoint that takes its packets: of
+ * several, each VIP of a family has another (path-mapping/endpoint-addresses.ts); TCP has the first.
  */
 export function waysOf(
-  { registry }: Pick<Core, "registry">,
+  {
+    registry,
+    protocol = PROTOCOL_SCTP,
+  }: { readonly registry: ServiceRegistry; readonly protocol?: Protocol },
   owned: ReadonlySet<Address> | undefined,
   unserved: ReadonlySet<Address>,
 ): Way[] {
@@ -316,13 +367,13 @@ export function waysOf(
     const turns = { 4: 0, 6: 0 };
     for (const vip of service.vips) {
       const family = familyOf(vip);
-      const turn = turns[family]++;
+      const turn = protocol === PROTOCOL_SCTP ? turns[family]++ : 0;
       if (owned?.has(vip) !== true || unserved.has(vip)) continue;
       for (const endpoint of placesOf(service)) {
         const all = addressesOfEndpoint(endpoint).filter((address) => familyOf(address) === family);
         const address = all[turn % all.length];
         if (address === undefined) continue;
-        const way = { vip, address, port: endpoint.port };
+        const way = { protocol, vip, address, port: endpoint.port };
         ways.set(keyOf(way), way);
       }
     }
@@ -330,6 +381,6 @@ export function waysOf(
   return [...ways.values()];
 }
 
-function keyOf({ vip, address, port }: Way): string {
-  return `${vip} ${address} ${port}`;
+function keyOf({ protocol, vip, address, port }: Way): string {
+  return `${protocol} ${vip} ${address} ${port}`;
 }

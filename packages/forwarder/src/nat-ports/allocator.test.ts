@@ -82,7 +82,7 @@ test("others' ports are neither reserved nor released", () => {
 
 test("endpoints that are one server never have a port twice; those that may be, not while others are free", () => {
   const natPorts = ports(0, 1_024);
-  const [second, third, fourth] = ["192.0.2.21", "192.0.2.22", "192.0.2.23"];
+  const [second, third, fourth] = ["192.0.2.21", "192.0.2.22", "192.0.2.23"] as const;
   // How many this member has toward anybody, one after the other.
   const all = new Set<number>();
   for (;;) {
@@ -94,7 +94,7 @@ test("endpoints that are one server never have a port twice; those that may be, 
   const first = natPorts.allocate(E, 7_000, 36_001, "a", 0) as number;
   const rather = natPorts.allocate(third, 7_000, 36_001, "b", 0, { never: [], rather: [E] });
   assert.notEqual(rather, first);
-  const never = { never: [E], rather: [] };
+  const never = { never: [E], rather: [] } as const;
   const given = new Set([first]);
   for (let i = 1; i < all.size; i++) {
     const port = natPorts.allocate(second, 7_000, 36_001, `${i}`, 0, never);
@@ -126,8 +126,8 @@ test("ports of a slot that nobody had are forgotten when somebody has it: from t
   assert.equal(natPorts.restMs(2, 0), 0);
   assert.equal(natPorts.restMs(3, 0), LIMITS_DEFAULT.natPortRestEvictedMs);
   // What waited in its queue wakes nothing.
-  const place = { endpoint: E, endpointPort: 7_000, natPort: 2_907 };
-  const holder = { serviceId: "s", addresses: ["10.0.0.1"] };
+  const place = { endpoint: E, endpointPort: 7_000, natPort: 2_907 } as const;
+  const holder = { serviceId: "s", addresses: ["10.0.0.1"] } as const;
   assert.equal(natPorts.take(place, holder, "10.0.0.1", LIMITS_DEFAULT.natPortRestUnseenMs + 1), true);
   assert.deepEqual(natPorts.counts(), { used: 2, resting: 0 });
 });

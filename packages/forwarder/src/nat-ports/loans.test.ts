@@ -2,7 +2,7 @@
 // nobody's.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type NatPortPolicy, parseAddress } from "@holdfast/model";
+import { type Address, type NatPortPolicy, parseAddress } from "@holdfast/model";
 import { CAUSE, CHUNK, type Chunk, findChunk, parseCauses } from "@holdfast/sctp";
 import { LIMITS_DEFAULT } from "../limits.ts";
 
@@ -22,19 +22,19 @@ import {
 } from "../testing/rig.ts";
 import type { LendAnswer } from "./lending.ts";
 
-const [VIP0] = VIPS as [string, string];
+const [VIP0] = VIPS as [Address, Address];
 /** Of eight slots: member 1's, and one that no member of three has. */
 const LENT_PORT = 2_905;
 const COMMON_PORT = 3_868;
 const OTHER_CLIENT = parseAddress("100.80.1.11");
 
-const from = (source: string) => ({ source, destination: VIP0 });
+const from = (source: Address) => ({ source, destination: VIP0 });
 const clusterOf = (natPort: NatPortPolicy, count = 3) =>
   new Cluster(count, { lends: true, services: [serviceOf({ natPort })] });
 const clientOf = (port: number, tag = 0x51) => new ClientHost(port, SERVICE_PORT, tag);
 
 /** What the endpoint sees of an INIT. */
-async function natPortOf(rig: Rig, client: ClientHost, source: string = CLIENT): Promise<number> {
+async function natPortOf(rig: Rig, client: ClientHost, source: Address = CLIENT): Promise<number> {
   return (await rig.one(client.init(from(source)))).packet.sourcePort;
 }
 

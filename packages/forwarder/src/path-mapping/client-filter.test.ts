@@ -40,7 +40,7 @@ function filtered(listed: readonly Address[], options: { prefixes?: string[]; as
 }
 
 test("a private address is believed with a route of its own or a client prefix; without, it may only speak", () => {
-  const listed = ["10.2.0.9", DOCKER, "192.168.122.1", "8.8.8.8", "100.64.3.4"];
+  const listed: readonly Address[] = ["10.2.0.9", DOCKER, "192.168.122.1", "8.8.8.8", "100.64.3.4"];
   assert.deepEqual(filtered(listed), {
     // 100.64.0.0/10 is global for Linux, which lists it to everybody.
     listed: ["10.2.0.9", "8.8.8.8", "100.64.3.4"],
@@ -50,8 +50,8 @@ test("a private address is believed with a route of its own or a client prefix; 
 });
 
 test("the first sixteen usable addresses are kept, of however many, and the kernel is asked so often at most", () => {
-  const many = Array.from({ length: 1_000 }, (_, i) => `10.${3 + (i >> 8)}.${i & 0xff}.1`);
-  const usable = Array.from({ length: 40 }, (_, i) => `198.18.0.${i + 1}`);
+  const many = Array.from({ length: 1_000 }, (_, i): Address => `10.${3 + (i >> 8)}.${i & 0xff}.1`);
+  const usable = Array.from({ length: 40 }, (_, i): Address => `198.18.0.${i + 1}`);
   const asked: Address[] = [];
   const first = filtered([...many, ...usable], { asked });
   assert.equal(asked.length, ROUTE_QUESTION_COUNT_MAX);
@@ -87,12 +87,12 @@ test("a client is told of no VIP in a family in which it has no address, whateve
   const other6 = "2001:db8:fffe::1";
   const client6 = "2001:db8:1::10";
   const endpoint6 = "2001:db8:2::20";
-  const endpoints = [{ address: endpoint6, port: ENDPOINT_PORT, weight: 1, state: "active" as const }];
-  const vips = [VIP0, vip6, VIP1, other6];
+  const endpoints = [{ address: endpoint6, port: ENDPOINT_PORT, weight: 1, state: "active" }] as const;
+  const vips: readonly Address[] = [VIP0, vip6, VIP1, other6];
   const rig = new Rig({ isRoutable, services: [serviceOf({ vips, endpoints })] });
-  const route = { source: client6, destination: vip6 };
+  const route = { source: client6, destination: vip6 } as const;
   // An AF_INET6 socket of a host whose only IPv4 address is Docker's bridge.
-  for (const listed of [[], [client6], [client6, DOCKER]]) {
+  for (const listed of [[], [client6], [client6, DOCKER]] as const) {
     const client = new ClientHost(CLIENT_PORT + listed.length, SERVICE_PORT, 0x100 + listed.length);
     const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 2);
     const initAck = async () => {

@@ -48,7 +48,8 @@ export class Associations {
     if (homes === undefined) return undefined;
     const key = homes.keys().next().value as string;
     const at = key.lastIndexOf("|");
-    return { address: key.slice(0, at), port: Number(key.slice(at + 1)) };
+    // `endpointKey` wrote it.
+    return { address: key.slice(0, at) as Address, port: Number(key.slice(at + 1)) };
   }
 
   #add(record: SessionRecord, endpoint: string, by: 1 | -1): void {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Endpoint, SelectionMode } from "@holdfast/model";
+import type { Address, Endpoint, SelectionMode } from "@holdfast/model";
 import { ClientHost, EndpointHost } from "../testing/hosts.ts";
 import { CLIENT, Rig, SERVICE_PORT, serviceOf, VIPS } from "../testing/rig.ts";
 import { type SelectionInput, selectEndpoint } from "./selection.ts";
@@ -62,7 +62,7 @@ test("round robin takes turns; weighted takes shares, spread out", () => {
   const endpoints = [endpoint(1, 5), endpoint(2, 1), endpoint(3, 1)];
   const turns = (mode: SelectionMode) =>
     Array.from({ length: 70 }, (_, turn) => selectEndpoint(input(mode, endpoints, { turn }))?.address);
-  const count = (list: (string | undefined)[], address: string) => list.filter((a) => a === address).length;
+  const count = (list: (string | undefined)[], address: Address) => list.filter((a) => a === address).length;
   const even = turns("roundRobin");
   assert.deepEqual(even.slice(0, 4), ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.1"]);
   const shares = turns("weighted");
@@ -75,11 +75,11 @@ test("round robin takes turns; weighted takes shares, spread out", () => {
 
 test("hash: an endpoint that leaves moves its own clients only, shares follow weights", () => {
   const endpoints = [endpoint(1), endpoint(2), endpoint(3, 2)];
-  const of = (client: string, among: readonly Endpoint[]) =>
+  const of = (client: Address, among: readonly Endpoint[]) =>
     selectEndpoint(input("hash", among, { clientAddresses: [client] }))?.address;
   const counts = new Map<string, number>();
   for (let i = 0; i < 4_000; i++) {
-    const client = `10.${i >> 8}.${i & 255}.7`;
+    const client: Address = `10.${i >> 8}.${i & 255}.7`;
     const before = of(client, endpoints) as string;
     counts.set(before, (counts.get(before) ?? 0) + 1);
     const after = of(client, endpoints.slice(0, 2));
@@ -106,7 +106,7 @@ test("INITs that come at once are spread, too: embryos count until they are over
   const counts = new Map<string, number>();
   for (let port = 36_000; port < 36_100; port++) {
     const client = new ClientHost(port, SERVICE_PORT, port);
-    const seen = await rig.one(client.init({ source: CLIENT, destination: VIPS[0] as string }));
+    const seen = await rig.one(client.init({ source: CLIENT, destination: VIPS[0] as Address }));
     counts.set(seen.destination, (counts.get(seen.destination) ?? 0) + 1);
   }
   assert.deepEqual([...counts.values()], [50, 50]);
@@ -115,14 +115,14 @@ test("INITs that come at once are spread, too: embryos count until they are over
   // One that is established counts once.
   const first = new EndpointHost(7_000, 0, 0x77);
   const client = new ClientHost(40_000, SERVICE_PORT, 1);
-  const init = await rig.one(client.init({ source: CLIENT, destination: VIPS[0] as string }));
+  const init = await rig.one(client.init({ source: CLIENT, destination: VIPS[0] as Address }));
   client.acceptInitAck(await rig.one(first.initAck(init)));
-  await rig.one(client.cookieEcho({ source: CLIENT, destination: VIPS[0] as string }));
+  await rig.one(client.cookieEcho({ source: CLIENT, destination: VIPS[0] as Address }));
   await rig.one(first.cookieAck({ source: init.destination, destination: init.source }));
   const next: string[] = [];
   for (let port = 41_000; port < 41_003; port++) {
     const seen = await rig.one(
-      new ClientHost(port, SERVICE_PORT, port).init({ source: CLIENT, destination: VIPS[0] as string }),
+      new ClientHost(port, SERVICE_PORT, port).init({ source: CLIENT, destination: VIPS[0] as Address }),
     );
     next.push(seen.destination);
   }

@@ -16,6 +16,7 @@ import { ManualClock } from "@holdfast/model/testing";
 import { encodeIp, IpHeader, PROTOCOL, write16, write32 } from "@holdfast/sctp";
 import { SimulatedFastPath } from "../fast-path/simulated/simulated-fast-path.ts";
 import { createForwarder } from "../forwarder.ts";
+import type { ProbeChannel } from "../health/probe.ts";
 import type { ForwarderLimits } from "../limits.ts";
 import { addressAt } from "../packet/input.ts";
 import { PlainHeader, TCP_FLAG } from "../packet/plain/header.ts";
@@ -126,7 +127,16 @@ export interface PlainRigOptions {
   readonly replication?: Replication;
   readonly fastPath?: SimulatedFastPath;
   readonly flowCountMax?: number;
+  /** Endpoints are asked, by nobody that answers: verdicts are the test's own. */
+  readonly isProbed?: boolean;
 }
+
+const SILENT: ProbeChannel = {
+  send: () => true,
+  onPacket: () => {},
+  onUnreachable: () => {},
+  close: () => {},
+};
 
 export class PlainRig {
   readonly clock: ManualClock;
@@ -148,6 +158,9 @@ export class PlainRig {
         ask: () => Promise.resolve(true),
       },
       ...(limits !== undefined && { limits }),
+      ...(options.isProbed === true && {
+        probes: { channel: SILENT, settings: { periodMs: 1e9, timeoutMs: 1e8 } },
+      }),
       ...(memberNumberCount !== undefined && { memberNumberCount }),
     });
     this.forwarder.setServices(services);
@@ -165,6 +178,11 @@ export class PlainRig {
     if (only === undefined || more.length > 0)
       throw new Error(`${more.length + (only ? 1 : 0)} packets left; ${JSON.stringify(this.drops())}`);
     return only;
+  }
+
+  /** What left by itself. */
+  taken(): Segment[] {
+    return this.fastPath.takeOutgoing().map((out) => segmentOf(out.packet));
   }
 
   drops(): Record<string, number> {

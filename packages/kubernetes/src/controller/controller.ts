@@ -31,6 +31,8 @@ export interface ControllerTimes {
   readonly pollMs: number;
   /** What waits for others is looked at again after it. */
   readonly pendingMs: number;
+  /** From a change until pools' statuses are counted anew, changes of meanwhile included. */
+  readonly poolStatusMs: number;
   readonly firstBackoffMs: number;
   readonly mostBackoffMs: number;
   readonly reflector?: Partial<ReflectorTimes>;
@@ -39,6 +41,7 @@ export interface ControllerTimes {
 export const CONTROLLER_TIMES: ControllerTimes = {
   pollMs: 10_000,
   pendingMs: 30_000,
+  poolStatusMs: 1_000,
   firstBackoffMs: 100,
   mostBackoffMs: 30_000,
 };
@@ -144,7 +147,7 @@ export class Controller {
       cluster,
       classes,
       onReleased: () => this.#onReleased(),
-      onPassed: () => this.#poolQueue.add(POOL_STATUS_KEY),
+      onPassed: () => this.#countPools(),
       isReady: () => this.#isReady,
       wallMs: this.#wallMs,
       backoff,
@@ -187,7 +190,7 @@ export class Controller {
     this.#setForeign();
     this.#isReady = true;
     for (const key of this.copies.services.objects.keys()) this.#look(key);
-    this.#poolQueue.add(POOL_STATUS_KEY);
+    this.#countPools();
     this.#gateways.look();
     this.#schedulePoll();
     await Promise.race([Promise.all([this.queue.idle(), this.#gateways.idle()]), stopped]);
@@ -265,19 +268,24 @@ export class Controller {
     const before = this.allocator.assignmentOf(key);
     this.#waiting.delete(key);
     await this.#reconciler.reconcile(key);
-    if (this.allocator.assignmentOf(key) !== before) this.#poolQueue.add(POOL_STATUS_KEY);
+    if (this.allocator.assignmentOf(key) !== before) this.#countPools();
   }
 
   #onPools(): void {
     if (!this.#isReady) return;
     const before = this.#pools;
     this.#pools = readPools(this.copies.pools.objects.values());
-    this.#poolQueue.add(POOL_STATUS_KEY);
+    this.#countPools();
     // Its own status is no change.
     if (JSON.stringify(before.pools, asText) === JSON.stringify(this.#pools.pools, asText)) return;
     this.allocator.setPools(this.#pools.pools);
     for (const key of this.copies.services.objects.keys()) this.#look(key);
     this.#gateways.look();
+  }
+
+  /** A thousand Services that get their VIPs are some words about pools, not a thousand. */
+  #countPools(): void {
+    this.#poolQueue.addLater(POOL_STATUS_KEY, this.#times.poolStatusMs);
   }
 
   async #writePools(): Promise<void> {
@@ -287,7 +295,7 @@ export class Controller {
 
   #onReleased(): void {
     this.#setForeign();
-    this.#poolQueue.add(POOL_STATUS_KEY);
+    this.#countPools();
     for (const key of this.#waiting) this.queue.add(key);
     this.#gateways.look();
   }

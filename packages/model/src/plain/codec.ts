@@ -7,7 +7,7 @@
 //
 // Numbers without a width are varints. Decoding is total. What is longer is a later version's, and is
 // carried.
-import type { Address } from "../address.ts";
+import { type Address, NO_ADDRESS } from "../address.ts";
 import { PROTOCOL_TCP, PROTOCOL_UDP, serviceIdOf } from "../service.ts";
 import { ByteReader, type ByteWriter, ipv4Of, ipv4Text, ipv6Of } from "../session/bytes.ts";
 import {
@@ -71,13 +71,18 @@ function writeService(out: ByteWriter, id: string): void {
   const port = Number(match?.[3]);
   const isPlace = match !== null && port <= 65_535;
   const address = match?.[2] ?? match?.[1] ?? "";
-  if (isPlace && (ipv4Of(address) >= 0 || ipv6Of(address) !== undefined)) {
+  if (isPlace && hasBytes(address)) {
     writeAddress(out, address);
     out.u16(port);
     return;
   }
   out.u8(ADDRESS_TEXT);
   out.text(id);
+}
+
+/** Whether it comes back from bytes as the same text. */
+function hasBytes(text: string): text is Address {
+  return ipv4Of(text) >= 0 || ipv6Of(text) !== undefined;
 }
 
 /** The record; undefined: it is none of TCP or UDP, broken, or a later version's. Never throws. */
@@ -133,7 +138,7 @@ function readAddress(input: ByteReader): Address {
   if (kind === ADDRESS_IPV4) return ipv4Text(input.u32());
   if (kind === ADDRESS_IPV6) return input.ipv6();
   input.fail();
-  return "";
+  return NO_ADDRESS;
 }
 
 function readService(input: ByteReader, protocol: number): string {

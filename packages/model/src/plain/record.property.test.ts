@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { parseAddress } from "../address.ts";
 import { PROTOCOL_TCP, PROTOCOL_UDP, serviceIdOf } from "../service.ts";
 import { foreignFactOf } from "../session/codec/foreign.ts";
 import { CAUSES } from "../session/codec/format.ts";
@@ -33,7 +34,7 @@ const news: fc.Arbitrary<PlainNews> = fc.record(
   { marks: fc.integer({ min: 0, max: 31 }), activity: fc.integer({ min: 0, max: 3 }), end },
   { requiredKeys: [], noNullPrototype: true },
 );
-const address = fc.ipV4();
+const address = fc.ipV4().map(parseAddress);
 const port = fc.integer({ min: 1, max: 65_535 });
 const record: fc.Arbitrary<PlainRecord> = fc
   .tuple(

@@ -2,7 +2,7 @@
 // it, and a body that never changes but for what has been seen of its life. Its id is drawn by who made it,
 // so that two members that make a flow of one client's packets make two records; which of them counts,
 // `comparePlain` says at every member.
-import type { Address } from "../address.ts";
+import { type Address, NO_ADDRESS } from "../address.ts";
 import { PROTOCOL_TCP } from "../service.ts";
 import { joinEnds, NEVER } from "../session/envelope.ts";
 import type { DeltaOf } from "../session/kind.ts";
@@ -68,7 +68,7 @@ export function plainPhase(record: PlainRecord): PlainPhase {
 export function emptyPlain(id: SessionId): PlainRecord {
   return {
     ...{ id, protocol: PROTOCOL_TCP, serviceId: "", clientPort: 0, createdAtMs: NEVER, activity: 0 },
-    ...{ vip: "", client: "", endpoint: "", endpointPort: 0, natPort: 0, member: 0 },
+    ...{ vip: NO_ADDRESS, client: NO_ADDRESS, endpoint: NO_ADDRESS, endpointPort: 0, natPort: 0, member: 0 },
     ...{ windowScale: 0, shift: 0, marks: 0, end: undefined },
   };
 }

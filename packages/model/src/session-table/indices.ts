@@ -1,6 +1,6 @@
 // What a session is found by, as hashes, and putting them into an index as a record changes.
 import type { Address } from "../address.ts";
-import { endpointKey, samePlace } from "../place.ts";
+import { samePlace } from "../place.ts";
 import type { Protocol, ServiceId } from "../service.ts";
 import type { Addresses, HeldPort, SessionKind } from "../session/kind.ts";
 import type { SessionEnvelope, Tag } from "../session/record.ts";
@@ -66,10 +66,12 @@ export const SEVERAL_ENDPOINTS = 0xffff;
 
 /** Numbers of endpoints, given as they come. */
 export class EndpointNumbers {
-  readonly #numbers = new Map<string, number>();
+  /** By address, then port: one text of both would have to be made for every question. */
+  readonly #numbers = new Map<Address, Map<number, number>>();
+  #count = 0;
 
   find(address: Address, port: number): number | undefined {
-    return this.#numbers.get(endpointKey({ address, port }));
+    return this.#numbers.get(address)?.get(port);
   }
 
   /** Of the one at which all of these ports are. */
@@ -81,9 +83,11 @@ export class EndpointNumbers {
       return SEVERAL_ENDPOINTS;
     const known = this.find(endpoint, endpointPort);
     if (known !== undefined) return known;
-    if (this.#numbers.size >= SEVERAL_ENDPOINTS) return SEVERAL_ENDPOINTS;
-    const number = this.#numbers.size;
-    this.#numbers.set(endpointKey({ address: endpoint, port: endpointPort }), number);
+    if (this.#count >= SEVERAL_ENDPOINTS) return SEVERAL_ENDPOINTS;
+    const number = this.#count++;
+    const byPort = this.#numbers.get(endpoint);
+    if (byPort === undefined) this.#numbers.set(endpoint, new Map([[endpointPort, number]]));
+    else byPort.set(endpointPort, number);
     return number;
   }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { Address } from "../address.ts";
 import { arbitraryDelta, arbitrarySessionId } from "../session/arbitrary.ts";
 import { decodeSession } from "../session/codec/read.ts";
 import { canonicalForm, encodeSession } from "../session/codec/write.ts";
@@ -50,7 +51,7 @@ function generationWith(clientTag: number, candidate: Candidate, over: Partial<G
 }
 
 function newSession(serial: number, over: Partial<SessionDelta> = {}): SessionDelta {
-  const client = `192.0.2.${serial % 250}`;
+  const client: Address = `192.0.2.${serial % 250}`;
   const candidate = candidateOf(4096 + serial, serial + 1);
   return {
     id: sessionIdOf(SERVICE_ID, 5000, serial + 1, client, []),
@@ -97,7 +98,7 @@ function assertSame(view: SessionView, plain: PlainView): void {
       assert.deepEqual(ids(view.byEndpointTag(tag)), ids(withTag));
     }
     for (const { endpoint, endpointPort, natPort } of natPortsOf(record)) {
-      const isAt = (c: { endpoint: string; endpointPort: number }) =>
+      const isAt = (c: { endpoint: Address; endpointPort: number }) =>
         c.endpoint === endpoint && c.endpointPort === endpointPort;
       const atPort = shown.filter((r) => natPortsOf(r).some((c) => isAt(c) && c.natPort === natPort));
       assert.deepEqual(ids(view.byNatPort(endpoint, endpointPort, natPort)), ids(atPort));
@@ -266,7 +267,7 @@ test("a time-out loses to anything that it did not see; a verified end only to a
 
 test("of two sessions with one client address and port the one with the later commit comes first", () => {
   const view = new SessionView();
-  const clients = new Map([["192.0.2.1", true]]);
+  const clients = new Map<Address, boolean>([["192.0.2.1", true]]);
   const a = view.apply(newSession(1, { clients }));
   const b = view.apply(newSession(2, { clients }));
   const first = () => view.byClient(SERVICE_ID, "192.0.2.1", 5000)[0]?.id;

@@ -23,7 +23,7 @@ export const arbitrarySessionId = fc
   .map((tag) => sessionIdOf("sctp/203.0.113.1:38412", 5000, tag, "192.0.2.1", []));
 
 const address = fc.constantFrom<Address>(
-  ...Array.from({ length: 20 }, (_, i) => `192.0.2.${i}`),
+  ...Array.from({ length: 20 }, (_, i): Address => `192.0.2.${i}`),
   "2001:db8::1",
   "2001:db8:0:1::2:3",
 );

@@ -1,6 +1,12 @@
 // Bytes in and out, of records and of what carries them: numbers, varints, addresses. Reading is total: it
 // never throws, and once something was wrong it says so in `failure`, stands at the end and returns zeros.
-import { type Address, addressBytes, addressFromBytes, IPV6_ADDRESS_SIZE } from "../address.ts";
+import {
+  type Address,
+  addressFromBytes,
+  addressTextBytes,
+  IPV6_ADDRESS_SIZE,
+  NO_ADDRESS,
+} from "../address.ts";
 import { sessionIdFromBytes } from "./identity.ts";
 import type { SessionId } from "./record.ts";
 
@@ -192,7 +198,7 @@ export class ByteReader {
 
   ipv6(): Address {
     const bytes = this.take(IPV6_ADDRESS_SIZE);
-    return this.failed ? "" : addressFromBytes(bytes);
+    return this.failed ? NO_ADDRESS : addressFromBytes(bytes);
   }
 
   text(lengthMax: number): string {
@@ -238,12 +244,12 @@ export function ipv4Of(text: string): number {
  */
 const IPV4_TEXT_COUNT = 4096;
 const ipv4Values = new Float64Array(IPV4_TEXT_COUNT).fill(-1);
-const ipv4Texts: Address[] = new Array<Address>(IPV4_TEXT_COUNT).fill("");
+const ipv4Texts: Address[] = new Array<Address>(IPV4_TEXT_COUNT).fill(NO_ADDRESS);
 
 export function ipv4Text(value: number): Address {
   const at = (value ^ (value >>> 12)) & (IPV4_TEXT_COUNT - 1);
   if (ipv4Values[at] === value) return ipv4Texts[at] as Address;
-  const text = `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+  const text: Address = `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
   ipv4Values[at] = value;
   ipv4Texts[at] = text;
   return text;
@@ -252,10 +258,6 @@ export function ipv4Text(value: number): Address {
 /** The 16 bytes of an IPv6 address whose text is canonical, or undefined. */
 export function ipv6Of(text: string): Uint8Array | undefined {
   if (!text.includes(":")) return undefined;
-  try {
-    const bytes = addressBytes(text);
-    return addressFromBytes(bytes) === text ? bytes : undefined;
-  } catch {
-    return undefined;
-  }
+  const bytes = addressTextBytes(text);
+  return bytes !== undefined && addressFromBytes(bytes) === text ? bytes : undefined;
 }

@@ -19,11 +19,11 @@ export function compareTexts(a: readonly string[], b: readonly string[]): number
  * The smallest `count` of a sorted union of two sorted sets without duplicates. Returns `a` when nothing is
  * new.
  */
-export function joinSortedTexts(
-  a: readonly string[],
-  b: readonly string[],
+export function joinSortedTexts<Text extends string>(
+  a: readonly Text[],
+  b: readonly Text[],
   count: number,
-): readonly string[] {
+): readonly Text[] {
   if (b.length === 0 || a === b) return a.length <= count ? a : a.slice(0, count);
   const all = [...new Set([...a, ...b])].sort(compareText).slice(0, count);
   return compareTexts(all, a) === 0 ? a : all;

@@ -17,7 +17,7 @@ import {
   SessionPageSchema,
   VipSchema,
 } from "@holdfast/api";
-import { addressBytes, HoldfastError, PROTOCOL_SCTP } from "@holdfast/model";
+import { type Address, addressBytes, HoldfastError, PROTOCOL_SCTP } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
 import { buildServer } from "./server.ts";
@@ -433,7 +433,7 @@ test("a trace of one session has its packets of both sides, and nobody else's", 
     });
     assert.equal(await codeOf(client.trace({ session: "0" })), "SESSION_NOT_FOUND");
     const stream = await client.trace({ session, packets: 3 });
-    const send = (source: string, destination: string, sourcePort: number, destinationPort: number) => {
+    const send = (source: Address, destination: Address, sourcePort: number, destinationPort: number) => {
       const packet = new Uint8Array(32);
       packet.set([0x45, 0, 0, 0, 0, 0, 0, 0, 64, PROTOCOL_SCTP], 0);
       packet.set(addressBytes(source), 12);

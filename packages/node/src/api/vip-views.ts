@@ -1,5 +1,6 @@
 // VIPs as the API shows them.
 import type { VipView } from "@holdfast/api";
+import type { Address } from "@holdfast/model";
 import { textOf } from "../services/clash-report.ts";
 import type { ApiSources } from "./sources.ts";
 
@@ -32,7 +33,7 @@ function servicesByVip({ registry }: ApiSources): ReadonlyMap<string, string[]> 
   return ids;
 }
 
-function clashOf(sources: ApiSources, vip: string): Pick<VipView, "clash"> {
+function clashOf(sources: ApiSources, vip: Address): Pick<VipView, "clash"> {
   const clash = sources.clashes().clashes.get(vip);
   if (clash === undefined) return {};
   const { holder, servedHere, problem } = clash;

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Clock, staticMembers, systemClock } from "@holdfast/model";
+import { type Address, type Clock, staticMembers, systemClock } from "@holdfast/model";
 import type { HostAddress, HostGateway } from "../network/interfaces.ts";
 import type { RequestHandler } from "./link.ts";
 import { decodeAddresses, MemberAddresses } from "./member-addresses.ts";
 
 const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
-const at = (address: string, name = "eth0", prefixLength = 24): HostAddress => ({
+const at = (address: Address, name = "eth0", prefixLength = 24): HostAddress => ({
   address,
   prefixLength,
   interface: name,

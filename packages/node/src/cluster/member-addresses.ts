@@ -8,10 +8,10 @@ import {
   addressBytes,
   addressFromBytes,
   type Clock,
+  canonicalAddress,
   familyOf,
   type MemberName,
   type Members,
-  parseAddress,
 } from "@holdfast/model";
 import type { HostAddress, HostGateway } from "../network/interfaces.ts";
 import type { ClusterLink } from "./link.ts";
@@ -207,7 +207,7 @@ export function decodeAddresses(bytes: Uint8Array): Told | undefined {
   if (!Array.isArray(addresses) || !Array.isArray(gateways)) return undefined;
   const read = (entry: Partial<HostAddress> | null): HostAddress[] => {
     const text = entry?.address;
-    const address = typeof text === "string" ? canonical(text) : undefined;
+    const address = typeof text === "string" ? canonicalAddress(text) : undefined;
     if (address === undefined) return [];
     const length = entry?.prefixLength;
     const name = entry?.interface;
@@ -226,12 +226,4 @@ export function decodeAddresses(bytes: Uint8Array): Told | undefined {
       .flatMap(read)
       .map(({ address, interface: name }) => ({ address, interface: name })),
   };
-}
-
-function canonical(text: string): Address | undefined {
-  try {
-    return parseAddress(text);
-  } catch {
-    return undefined;
-  }
 }

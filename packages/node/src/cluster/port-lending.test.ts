@@ -8,7 +8,7 @@ import { markOf } from "../members/list-mark.ts";
 import type { ClusterLink, RequestHandler } from "./link.ts";
 import { decodeLoanMessage, portLending, serveLending } from "./port-lending.ts";
 
-const place = { endpoint: "10.3.0.1", endpointPort: 2_905, natPort: 2_905 };
+const place = { endpoint: "10.3.0.1", endpointPort: 2_905, natPort: 2_905 } as const;
 const messages: readonly LoanMessage[] = [
   {
     kind: "lend",

@@ -3,11 +3,11 @@
 import type { LendAnswer, LoanMessage, PortLending } from "@holdfast/forwarder";
 import {
   CLIENT_ADDRESS_COUNT_MAX,
+  isAddress,
   type MemberList,
   type Members,
   memberNumberOfPort,
   type Place,
-  parseAddress,
   takenNumbers,
 } from "@holdfast/model";
 import { LIST_VOTES } from "@holdfast/sync";
@@ -138,12 +138,4 @@ function placeOf({ endpoint, endpointPort, natPort }: Record<string, unknown>): 
 
 function isNumber(value: unknown, max: number): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max;
-}
-
-function isAddress(value: unknown): value is string {
-  try {
-    return typeof value === "string" && parseAddress(value) === value;
-  } catch {
-    return false;
-  }
 }

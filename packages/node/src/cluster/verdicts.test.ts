@@ -9,7 +9,7 @@ import { type ClusterLink, createLoneLink, type RequestHandler } from "./link.ts
 import type { MemberDirectory } from "./members.ts";
 import { type SharedVerdict, VerdictExchange } from "./verdicts.ts";
 
-const ENDPOINT = { address: "192.0.2.20", port: 7_000 };
+const ENDPOINT = { address: "192.0.2.20", port: 7_000 } as const;
 const NAMES = ["a", "b", "c"];
 const QUORUM = 2;
 

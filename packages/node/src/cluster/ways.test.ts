@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UnprovenWay, WayAnswer } from "@holdfast/forwarder";
+import { PROTOCOL_SCTP } from "@holdfast/model";
 import { type ClusterLink, createLoneLink, type RequestHandler } from "./link.ts";
 import { WayExchange } from "./ways.ts";
 
-const WAY: UnprovenWay = { vip: "203.0.113.1", address: "192.0.2.20", port: 7_000, reason: "nobody answers" };
+const PLACE = { vip: "203.0.113.1", address: "192.0.2.20", port: 7_000, reason: "nobody answers" } as const;
+const WAY: UnprovenWay = { protocol: PROTOCOL_SCTP, ...PLACE };
 const nameOf = (number: number) => `m${number}`;
 
 /** One member's side: what its forwarder is told, and how the test speaks for it. */

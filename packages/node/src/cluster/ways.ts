@@ -1,7 +1,7 @@
 // Ways of VIPs to endpoints (forwarder/health/ways.ts): the owner of a VIP tells which are unproven, and an answer that came in
 // at a member that did not ask goes to the one that did.
 import type { UnprovenWay, WayAnswer } from "@holdfast/forwarder";
-import type { MemberName } from "@holdfast/model";
+import { type MemberName, PROTOCOL_SCTP } from "@holdfast/model";
 import type { ClusterLink } from "./link.ts";
 import type { MemberDirectory } from "./members.ts";
 import { decodeWords, encodeWords, tell } from "./words.ts";
@@ -68,9 +68,10 @@ function decodeUnproven(bytes: Uint8Array): UnprovenWay[] {
   const list = decodeWords(bytes);
   if (!Array.isArray(list)) return [];
   return (list as Partial<UnprovenWay>[]).slice(0, WAY_COUNT_MAX).flatMap((way) => {
-    const { vip, address, port, reason } = way ?? {};
+    // Members before TCP was proven do not say it.
+    const { protocol = PROTOCOL_SCTP, vip, address, port, reason } = way ?? {};
     const isText = typeof vip === "string" && typeof address === "string" && typeof reason === "string";
-    if (!isText || typeof port !== "number") return [];
-    return [{ vip, address, port, reason: reason.slice(0, REASON_LENGTH_MAX) }];
+    if (!isText || typeof port !== "number" || typeof protocol !== "number") return [];
+    return [{ protocol, vip, address, port, reason: reason.slice(0, REASON_LENGTH_MAX) }];
   });
 }

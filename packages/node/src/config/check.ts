@@ -4,13 +4,13 @@ import { addressesOfSpec, parseListenAddress } from "@holdfast/api";
 import {
   type Address,
   type Claim,
+  canonicalAddress,
   conflictsOf,
   type ErrorCode,
   endpointKindProblem,
   HoldfastError,
   healthCheckProblem,
   holderProblem,
-  parseAddress,
   protocolOf,
   serviceIdOf,
   vipKindProblem,
@@ -251,25 +251,29 @@ function checkServices(configuration: Configuration): CheckFinding[] {
   const claims = configuration.services.map((service, index) => ({
     id: String(index),
     protocol: protocolOf(service.protocol),
-    vips: service.vips.map((vip) => canonical(vip) ?? vip),
+    // What is none is said below.
+    vips: service.vips.flatMap((vip) => canonicalAddress(vip) ?? []),
     port: service.port,
   }));
   const members = new Map(
     configuration.members.flatMap((member) =>
-      member.addresses.map((entry) => [canonical(addressOf(entry)), member.name] as const),
+      member.addresses.map((entry) => [canonicalAddress(addressOf(entry)), member.name] as const),
     ),
   );
   const vips = new Map(
     configuration.services.flatMap((service) =>
-      service.vips.map((vip) => [canonical(vip), service.name || `port ${service.port}`] as const),
+      service.vips.map((vip) => [canonicalAddress(vip), service.name || `port ${service.port}`] as const),
     ),
   );
   for (const [index, service] of configuration.services.entries()) {
     const claim = claims[index] as Claim;
     const conflicts = conflictsOf(claim, claims.slice(0, index));
     for (const [at, vip] of service.vips.entries()) {
-      const conflict = conflicts.find((each) => each.vip === claim.vips[at]);
-      const isTwice = claim.vips.indexOf(claim.vips[at] as Address) < at;
+      const address = canonicalAddress(vip);
+      const conflict = conflicts.find((each) => each.vip === address);
+      const isTwice =
+        address !== undefined &&
+        service.vips.slice(0, at).some((other) => canonicalAddress(other) === address);
       const other = conflict?.service ?? (isTwice ? String(index) : undefined);
       if (other !== undefined)
         findings.push({
@@ -288,7 +292,10 @@ function checkServices(configuration: Configuration): CheckFinding[] {
 /** A word about services that are gone says nothing of one that is there. */
 function checkRemovedServices({ services, removedServices }: Configuration): CheckFinding[] {
   const ids = services.flatMap(({ protocol, vips, port }) =>
-    vips.map((vip) => serviceIdOf(protocolOf(protocol), canonical(vip) ?? vip, port)),
+    vips.flatMap((vip) => {
+      const address = canonicalAddress(vip);
+      return address === undefined ? [] : [serviceIdOf(protocolOf(protocol), address, port)];
+    }),
   );
   const present = new Set([...ids, ...services.map(({ name }) => name)]);
   return removedServices.flatMap(({ service }, index) =>
@@ -343,21 +350,12 @@ function checkEndpoints(
   return findings;
 }
 
-/** undefined: it has no canonical form, as an IPv4-mapped one. */
-function canonical(text: string): Address | undefined {
-  try {
-    return parseAddress(text);
-  } catch {
-    return undefined;
-  }
-}
-
 /** What the file alone shows; who has which address on an interface is asked when the service comes into force. */
 function vipProblem(
   text: string,
   members: ReadonlyMap<Address | undefined, string>,
 ): HoldfastError | undefined {
-  const vip = canonical(text);
+  const vip = canonicalAddress(text);
   if (vip === undefined) return new HoldfastError("ADDRESS_INVALID", { text });
   const member = members.get(vip);
   const holder = member === undefined ? undefined : ({ member, as: "interface", interface: "" } as const);
@@ -368,7 +366,7 @@ function endpointProblem(
   text: string,
   vips: ReadonlyMap<Address | undefined, string>,
 ): HoldfastError | undefined {
-  const endpoint = canonical(text);
+  const endpoint = canonicalAddress(text);
   if (endpoint === undefined) return new HoldfastError("ADDRESS_INVALID", { text });
   const service = vips.get(endpoint);
   if (service !== undefined) return new HoldfastError("ENDPOINT_IS_VIP", { endpoint, service });

@@ -307,7 +307,10 @@ export const ConfigurationSchema = Type.Object(
     host: HostSchema,
     health: section("Probes of endpoints (INIT, INIT-ACK).", {
       enabled: Type.Boolean({ default: true, description: "Without it every endpoint counts as healthy." }),
-      proveWays: Type.Boolean({ default: true, description: "INITs from VIPs, too: do answers come back?" }),
+      proveWays: Type.Boolean({
+        default: true,
+        description: "INITs and SYNs from VIPs, too: do answers come back?",
+      }),
       intervalMs: milliseconds(1000, 100, 600_000, "Between two probes of an endpoint."),
       timeoutMs: milliseconds(500, 50, 60_000, "Until a probe counts as unanswered; less than the interval."),
       downCount: upTo100(3, "Unanswered probes until down."),

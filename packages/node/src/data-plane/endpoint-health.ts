@@ -1,6 +1,6 @@
 // How an endpoint is, as this member's probes say, in the API's words.
 import type { Forwarder } from "@holdfast/forwarder";
-import type { Address } from "@holdfast/model";
+import { type Address, PROTOCOL_SCTP, protocolOfId } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
 import { endpointKey, parseEndpointKey } from "../services/specification.ts";
 
@@ -9,7 +9,10 @@ export function endpointHealth(forwarder: Forwarder, service: string, endpoint: 
   const place = parseEndpointKey(endpoint);
   if (place?.port === undefined) return { health: "unknown" };
   const plain = forwarder.plain.healthOf(service, { address: place.address, port: place.port });
-  if (plain !== undefined) return plain;
+  if (plain !== undefined) {
+    const unproven = unprovenOf(forwarder, service, { address: place.address, port: place.port });
+    return { ...plain, ...(plain.health === "up" && unproven.length > 0 && { unproven }) };
+  }
   const { address, port } = place;
   const addresses = forwarder.addressesOf({ address, port }).map((each) => {
     const verdict = forwarder.health.verdictOf({ address: each, port });
@@ -48,11 +51,17 @@ function unprovenOf(
 ): NonNullable<EndpointHealthView["unproven"]> {
   const { unproven } = forwarder.ways;
   if (unproven.length === 0) return [];
-  const addresses = forwarder.addressesOf(place);
+  const ofService = protocolOfId(service);
+  const addressesFrom = (vip: Address) =>
+    ofService === PROTOCOL_SCTP
+      ? forwarder.hasVip(service, vip)
+        ? forwarder.addressesOf(place)
+        : []
+      : forwarder.plain.addressesFrom(service, vip, place);
   return unproven
-    .filter(({ vip, address, port }) => {
-      const isItsOwn = port === place.port && addresses.includes(address);
-      return isItsOwn && forwarder.hasVip(service, vip);
-    })
+    .filter(
+      ({ protocol, vip, address, port }) =>
+        protocol === ofService && port === place.port && addressesFrom(vip).includes(address),
+    )
     .map(({ vip, reason }) => ({ vip, reason }));
 }

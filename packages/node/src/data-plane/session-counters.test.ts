@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { FlowCounters, FlowKey } from "@holdfast/forwarder";
 import {
   type Address,
+  type Candidate,
   candidateKeyOf,
   familyOf,
   type Generation,
@@ -16,7 +17,7 @@ import { sessionCounters } from "./session-counters.ts";
 const V4: Address = "203.0.113.1";
 const V6: Address = "2001:db8:b::1";
 const SERVICE = { id: "sctp/203.0.113.1:38412", vips: [V4, V6], port: 38_412 };
-const CANDIDATE = {
+const CANDIDATE: Candidate = {
   member: 1,
   endpoint: "198.19.0.100",
   endpointPort: 38_412,

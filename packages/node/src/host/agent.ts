@@ -7,7 +7,7 @@
 // hour after the last one.
 import { createServer, type Server } from "node:http";
 import { type ApiClient, type MemberAddress, Members } from "@holdfast/api";
-import { type Clock, type Logger, systemClock, type Timer } from "@holdfast/model";
+import { type Clock, isAddress, type Logger, systemClock, type Timer } from "@holdfast/model";
 import { createLogger } from "../log.ts";
 import { HostPreparation } from "./preparation.ts";
 import { type HostTools, hostTools } from "./tools.ts";
@@ -97,10 +97,7 @@ export class Agent {
           if (this.#failures > 0) this.#logger.info({ failures: this.#failures }, "members answer again");
           this.#failures = 0;
           this.#hasList = true;
-          this.#preparation.setVips(
-            vips.map(({ vip }) => vip),
-            true,
-          );
+          this.#preparation.setVips(vips.map(({ vip }) => vip).filter(isAddress), true);
         },
         (error: unknown) => {
           if (this.#failures++ === 0)

@@ -3,7 +3,7 @@
 // change the source of a pod's HEARTBEAT to a VIP) nor kube-proxy's DNAT (which would take it to another
 // Service's pod) is asked afterwards. conntrack sees both directions as they are, and policies that look at
 // its state hold.
-import { type Address, familyOf } from "@holdfast/model";
+import { type Address, canonicalAddress, familyOf } from "@holdfast/model";
 
 /** Directly before the chains of iptables' nat table and kube-proxy's, at the hooks' usual priorities. */
 const BEFORE = { prerouting: "dstnat - 1", output: "-101", postrouting: "srcnat - 1" } as const;
@@ -106,11 +106,13 @@ export function natStateOf(json: string, table: NatTable, family: Family): NatSt
   if (!nftables.some((each) => each.table?.family === familyName(family) && each.table.name === table.name))
     return undefined;
   const set = nftables.find((each) => isOurs(each.set) && each.set?.name === "vips")?.set;
-  const vips = (set?.elem ?? []).map((each) =>
-    typeof each === "string" ? each : String(each.elem?.val ?? ""),
+  const elements = (set?.elem ?? []).map((each) =>
+    canonicalAddress(typeof each === "string" ? each : String(each.elem?.val ?? "")),
   );
+  const vips = elements.filter((each) => each !== undefined);
   const isWhole =
     set !== undefined &&
+    vips.length === elements.length &&
     Object.entries(rulesOf(family)).every(([hook, rules]) => {
       const chain = nftables.some((each) => isOurs(each.chain) && each.chain?.hook === hook);
       return (

@@ -156,7 +156,7 @@ export function routeLines(
   const rules = state.rules[family];
   if (!rules.some((rule) => isDrop(rule, names)))
     lines.push(`rule add priority ${DROP_PREFERENCE} iif ${names.far} blackhole`);
-  const wanted = ofFamily(vips, family);
+  const wanted: readonly string[] = ofFamily(vips, family);
   const present = new Set(state.routes[family]);
   for (const vip of wanted)
     if (!present.has(vip))

@@ -3,6 +3,9 @@
 import { Readable } from "node:stream";
 import type { PathCounters } from "@holdfast/api";
 import {
+  type Address,
+  isAddress,
+  NO_ADDRESS,
   PROTOCOL_SCTP,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
@@ -99,7 +102,7 @@ function pathsOf(
   const sctp = sctpRecord(session);
   const [first] = session.kind.clientsOf(session.record).keys();
   if (sctp === undefined)
-    return { arrival: service.vips.indexOf(vipOf(session) ?? ""), pairedAt: () => first };
+    return { arrival: service.vips.indexOf(vipOf(session) ?? NO_ADDRESS), pairedAt: () => first };
   const generation = newest(sctp);
   return {
     arrival: generation?.arrivalVip ?? 0,
@@ -111,8 +114,8 @@ function newest({ commit, generations }: SessionRecord) {
   return commit?.generation ?? [...generations.values()].at(-1);
 }
 
-function vipOf({ record }: KnownSession): string | undefined {
-  return "vip" in record && typeof record.vip === "string" ? record.vip : undefined;
+function vipOf({ record }: KnownSession): Address | undefined {
+  return "vip" in record && isAddress(record.vip) ? record.vip : undefined;
 }
 
 function sum(rows: readonly PathCounters[], of: (row: PathCounters) => number): number {

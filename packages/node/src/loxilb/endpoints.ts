@@ -1,5 +1,5 @@
 // /config/endpoint: endpoints of services with their health, and those that a client posted beside them.
-import { addressesOfEndpoint, defaultCheckOf, parseAddress } from "@holdfast/model";
+import { type Address, addressesOfEndpoint, defaultCheckOf, parseAddress } from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { endpointKey } from "../services/specification.ts";
 import type { LoxilbContext } from "./context.ts";
@@ -22,7 +22,7 @@ export function endpointRoutes(context: LoxilbContext) {
   const posted = new PostedEndpoints(context.link.store, registry);
 
   /** As it was posted, or as LoxiLB names the endpoint of a rule. */
-  function nameOf(address: string, port: number, kind: string): string {
+  function nameOf(address: Address, port: number, kind: string): string {
     return posted.nameFor(address, port) ?? `${address}_${kind}_${port}`;
   }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Service } from "@holdfast/model";
+import type { Address, Service } from "@holdfast/model";
 import { instanceMaster } from "./high-availability.ts";
 
 const service = (name: string, ...vips: string[]) => ({ id: vips[0], name, vips }) as unknown as Service;
@@ -11,7 +11,7 @@ test("an instance has one master: the owner of its least primary VIP, by address
     service("by hand", "20.0.0.1"),
     service("default_c:llb-inst1", "9.0.0.1"),
   ];
-  const owners = new Map([
+  const owners = new Map<Address, string>([
     ["100.0.0.1", "a"],
     ["9.0.0.9", "b"],
     ["20.0.0.1", "c"],

@@ -24,7 +24,7 @@ const NAME_LENGTH_MAX = 128;
 const OWN_NAME = /^(.+)_sctp_(\d{1,5})$/;
 
 export interface PostedEndpoint {
-  readonly hostName: string;
+  readonly hostName: Address;
   readonly name: string;
   readonly inactiveReTries: number;
   readonly probeType: string;
@@ -178,8 +178,7 @@ function decode(note: Note): PostedEndpoint | undefined {
   const endpoint = note as unknown as PostedEndpoint;
   try {
     checkOf(endpoint);
-    parseAddress(endpoint.hostName);
-    return endpoint;
+    return { ...endpoint, hostName: parseAddress(endpoint.hostName) };
   } catch {
     return undefined;
   }

@@ -1,16 +1,21 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import type { RouterConfiguration } from "@holdfast/announcer";
+import type { Address } from "@holdfast/model";
 import { type Folded, foldKeys } from "./fold.ts";
 import { ranksOfPolicies } from "./policy.ts";
 import { PostedRouters, type PostedRouting } from "./routing.ts";
 
-const OWN = { name: "tor1", address: "10.0.0.254", as: 65_000, bfd: { intervalMs: 100, multiplier: 3 } };
+const OWN: RouterConfiguration & { readonly address: Address } = {
+  ...{ name: "tor1", address: "10.0.0.254", as: 65_000, localAs: 64_512, holdS: 30 },
+  bfd: { intervalMs: 100, multiplier: 3 },
+  ...{ ttlSecurity: false, ipv6: false, extendedNextHop: false, passive: false },
+};
 
 function posted(localAs?: number) {
   const told: (readonly RouterConfiguration[])[] = [];
   const routing: PostedRouting = {
-    own: () => [OWN as RouterConfiguration],
+    own: () => [OWN],
     routerId: "10.0.0.1",
     localAs,
     set: (routers) => told.push(routers),
@@ -18,7 +23,7 @@ function posted(localAs?: number) {
   };
   return { routers: new PostedRouters(routing), last: () => told.at(-1), count: () => told.length };
 }
-const NEIGHBOUR = { address: "10.9.9.9", as: 64_512, port: 0, isMultihop: false };
+const NEIGHBOUR = { address: "10.9.9.9", as: 64_512, port: 0, isMultihop: false } as const;
 
 suite("neighbours posted through LoxiLB's API", () => {
   test("a neighbour needs an AS of this member, and all its fields become a router", () => {

@@ -1,7 +1,7 @@
 // BGP neighbours that clients of LoxiLB's API post, beside the routers of the configuration file: this
 // member's own, as with LoxiLB, and gone when it starts again.
 import type { BfdConfiguration, RouterConfiguration, RouterStatus } from "@holdfast/announcer";
-import type { RankPolicy } from "@holdfast/model";
+import type { Address, RankPolicy } from "@holdfast/model";
 import { LoxilbError, Refusal } from "./reply.ts";
 
 /** What the announcer does for it. */
@@ -18,7 +18,7 @@ export interface PostedRouting {
 }
 
 export interface PostedNeighbour {
-  readonly address: string;
+  readonly address: Address;
   readonly as: number;
   readonly port: number;
   readonly isMultihop: boolean;

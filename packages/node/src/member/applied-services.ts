@@ -151,8 +151,10 @@ function tellWays(
   before: readonly UnprovenWay[],
   after: readonly UnprovenWay[],
 ): void {
-  const isIn = (list: readonly UnprovenWay[], { vip, address, port }: UnprovenWay) =>
-    list.some((way) => way.vip === vip && way.address === address && way.port === port);
+  const isIn = (list: readonly UnprovenWay[], { protocol, vip, address, port }: UnprovenWay) =>
+    list.some(
+      (way) => way.protocol === protocol && way.vip === vip && way.address === address && way.port === port,
+    );
   const tell = (way: UnprovenWay, text: string, cause: string) =>
     events.emit({
       type: "service",

@@ -283,7 +283,7 @@ describe("the keeper of the list", () => {
     const medium = new Medium();
     const m0 = new Machine(medium, 0, [0, 1], { admits: true });
     const m1 = new Machine(medium, 1, [0, 1]);
-    const applicant = { name: "m2", number: 2, addresses: ["192.0.2.3"] };
+    const applicant = { name: "m2", number: 2, addresses: ["192.0.2.3"] } as const;
     m1.applies(applicant);
     m0.applies(applicant);
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,17 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HoldfastError } from "@holdfast/model";
+import { HoldfastError, type ListedMember } from "@holdfast/model";
 import { CAPABILITIES, CARRIES_UNKNOWN, MEMBER_LISTS } from "@holdfast/sync";
 import { mustAllTakeLists } from "./list-takers.ts";
 
 test("a member of a release that reads its file alone keeps the list as it is, one that nobody has heard does not", () => {
-  const members = [1, 2, 3].map((number) => ({
-    name: `m${number}`,
-    number,
-    addresses: [{ address: `192.0.2.${number}` }],
-    probePort: 7082,
-    replicationPort: 7081,
-  }));
+  const members = [1, 2, 3].map(
+    (number): ListedMember => ({
+      name: `m${number}`,
+      number,
+      addresses: [{ address: `192.0.2.${number}` }],
+      probePort: 7082,
+      replicationPort: 7081,
+    }),
+  );
   const offers = new Map<number, readonly string[]>([
     [1, CAPABILITIES],
     [2, [...CAPABILITIES, "what-comes"]],

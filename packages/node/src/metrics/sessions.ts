@@ -84,7 +84,7 @@ function endpointMetrics(registers: Registry[], sources: MetricSources): void {
     registers,
     {
       name: "holdfast_endpoint_unproven_vips",
-      help: "VIPs of the service from which an INIT to the endpoint, though it is up, brings no answer back.",
+      help: "VIPs of the service from which an INIT (of TCP a SYN) to the endpoint, though it is up, brings no answer back.",
       labels: ["service", "endpoint"],
     },
     () =>

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Neighbour } from "@holdfast/forwarder";
-import type { Clock } from "@holdfast/model";
+import type { Address, Clock } from "@holdfast/model";
 import { parsePrefix } from "@holdfast/model";
 import type { SystemInterface } from "./interfaces.ts";
 import { RouterWatch } from "./router-watch.ts";
@@ -40,7 +40,7 @@ class Bench {
     });
   }
 
-  knows(address: string, confirmedForMs: number | undefined, resolved = true): void {
+  knows(address: Address, confirmedForMs: number | undefined, resolved = true): void {
     const mac = resolved ? Uint8Array.of(2, 0, 0, 0, 1, 1) : undefined;
     this.table.set(address, { interfaceIndex: 4, address, mac, stale: false, confirmedForMs });
   }

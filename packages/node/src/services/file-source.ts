@@ -4,6 +4,7 @@
 // removes what the file did not make.
 import { createHash } from "node:crypto";
 import {
+  type Address,
   type Endpoint,
   type FileImage,
   type MemberName,
@@ -72,7 +73,7 @@ export function sameVips(one: Service | undefined, other: Service): boolean {
 }
 
 /** The same service with another of its VIPs first. */
-export function namedAfter(service: Service, vip: string): Service {
+export function namedAfter(service: Service, vip: Address): Service {
   const id = serviceIdOf(service.protocol, vip, service.port);
   const name = service.name === service.id ? id : service.name;
   return { ...service, id, name, vips: [vip, ...service.vips.filter((other) => other !== vip)] };

@@ -181,7 +181,7 @@ export function createServiceRegistry(
   function known(service: Service): Service {
     if (store.service(service.id) !== undefined) return service;
     const found = store.services().find((other) => sameVips(other, service));
-    return found === undefined ? service : namedAfter(service, found.vips[0] as string);
+    return found === undefined ? service : namedAfter(service, found.vips[0] as Address);
   }
 
   /** As an edit of `before`: the VIP that gave it its id must still be there. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ServiceSpec, ServiceSpecSchema } from "@holdfast/api";
-import { HoldfastError, PROTOCOL_SCTP, seededRandom, serviceIdOf } from "@holdfast/model";
+import { type Address, HoldfastError, PROTOCOL_SCTP, seededRandom, serviceIdOf } from "@holdfast/model";
 import { ManualClock } from "@holdfast/model/testing";
 import { ConfigurationDocument } from "@holdfast/sync/testing";
 import { FIELDS } from "./file-source.ts";
@@ -228,7 +228,7 @@ test("VIPs in another order are the same service, in a file and in the API", () 
 });
 
 test("a VIP moves from one service to another whatever order the file lists them in, and whole or not at all", () => {
-  const [a, b, moving] = [VIP, "203.0.113.11", "203.0.113.2"];
+  const [a, b, moving] = [VIP, "203.0.113.11", "203.0.113.2"] as const;
   for (const turn of [false, true]) {
     const cluster = new Cluster();
     const listed = (specs: readonly ServiceSpec[]) => (turn ? [...specs].reverse() : specs);
@@ -309,7 +309,7 @@ test("a service of several files goes with the last one that lets go", () => {
 
 test("an endpoint that leaves drains for its grace, and goes by any member's hand", () => {
   const cluster = new Cluster();
-  const two = ["10.0.0.1", "10.0.0.2"];
+  const two: Address[] = ["10.0.0.1", "10.0.0.2"];
   cluster.node(0).registry.create(spec({}, two));
   const key = `${ID} 10.0.0.2:${PORT}`;
   cluster.sessions.set(key, 5);
@@ -330,7 +330,7 @@ test("an endpoint that leaves drains for its grace, and goes by any member's han
   cluster.kill(0);
   cluster.clock.advance(302_000);
   assert.deepEqual(leaving(), []);
-  const place = { serviceId: ID, endpoint: { address: "10.0.0.2", port: PORT } };
+  const place = { serviceId: ID, endpoint: { address: "10.0.0.2", port: PORT } } as const;
   assert.ok(cluster.node(2).document.isDeleted(place));
   assert.equal(cluster.removed[0]?.sessions, 5);
 });

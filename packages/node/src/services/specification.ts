@@ -187,9 +187,12 @@ function endpointOf(spec: EndpointSpec): Endpoint {
   return { address: identity, ...withAddresses(addresses), ...rest, ...healthCheckOf(healthCheck) };
 }
 
-/** `ADDRESS:PORT`, `[ADDRESS]:PORT` for IPv6: how an endpoint is named everywhere. */
-export function endpointKey(address: Address, port: number): string {
-  return familyOf(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+/**
+ * `ADDRESS:PORT`, `[ADDRESS]:PORT` for IPv6: how an endpoint is named everywhere. The address may be of a view
+ * of the API, which is text.
+ */
+export function endpointKey(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** Reads `endpointKey`'s text, or an address alone (port undefined). undefined when it is neither. */

@@ -1,13 +1,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { candidateKeyOf, commitOf, endOf, type SessionDelta, SessionView } from "@holdfast/model";
+import {
+  type Candidate,
+  candidateKeyOf,
+  commitOf,
+  endOf,
+  type Generation,
+  type SessionDelta,
+  SessionView,
+} from "@holdfast/model";
 import { HISTORY_COUNT_MAX, SessionCatalogue } from "./catalogue.ts";
 
 const SERVICE = "sctp/203.0.113.1:5000";
 const ID = "00000000-0000-5000-8000-000000000001";
 
 function answered(tag: number): SessionDelta {
-  const candidate = {
+  const candidate: Candidate = {
     member: 0,
     endpoint: "192.0.2.1",
     endpointPort: 7_000,
@@ -16,13 +24,13 @@ function answered(tag: number): SessionDelta {
     endpointAddresses: [],
     echoed: false,
   };
-  const generation = {
+  const generation: Generation = {
     clientTag: tag,
     arrivalVip: 0,
     source: "10.0.0.1",
     listed: [],
     pairing: ["10.0.0.1"],
-    phase: "initAck" as const,
+    phase: "initAck",
     candidates: new Map([[candidateKeyOf(candidate), candidate]]),
     aborted: false,
   };

@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SessionQuery } from "@holdfast/api";
 import {
+  type Address,
   PROTOCOL_SCTP,
+  parseAddress,
   type Service,
   type SessionDelta,
   type SessionId,
@@ -32,7 +34,12 @@ function sourcesOf(deltas: readonly SessionDelta[]): SearchSources {
     sessions: new SessionTables([table]),
     catalogue,
     services: () => SERVICES,
-    ownershipOf: (vip) => ({ vip, owner: vip.startsWith("203") ? "m0" : "m1", candidates: [], reasons: [] }),
+    ownershipOf: (vip) => ({
+      vip: parseAddress(vip),
+      owner: vip.startsWith("203") ? "m0" : "m1",
+      candidates: [],
+      reasons: [],
+    }),
     memberNumberOf: Number,
   };
 }
@@ -109,14 +116,14 @@ test("a search finds what decoding everything finds, whatever it looks for", asy
 });
 
 test("a search for one client among many decodes its sessions, and few others", async () => {
-  const clientOf = (n: number) => `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`;
+  const clientOf = (n: number): Address => `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`;
   const sources = sourcesOf(
     Array.from({ length: 3_000 }, (_, n) => ({
       id: `${(n * 2_654_435_761).toString(16).padStart(12, "0").slice(-8)}-8b91-5024-abc9-8790ec9ebd7c`,
       protocol: PROTOCOL_SCTP,
       serviceId: (SERVICES[n % 2] as Service).id,
       clientPort: 36_412,
-      clients: new Map([[clientOf(n), true]]),
+      clients: new Map<Address, boolean>([[clientOf(n), true]]),
     })),
   );
   let decoded = 0;

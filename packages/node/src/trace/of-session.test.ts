@@ -17,7 +17,7 @@ import { isOfSession } from "./of-session.ts";
 const VIP = "203.0.113.1";
 const CLIENT = "192.0.2.1";
 const ENDPOINT = "10.0.0.1";
-const SERVICE = { vips: [VIP], port: 38412 };
+const SERVICE = { vips: [VIP], port: 38412 } as const;
 
 function known(): KnownSession {
   const view = new SessionView();

@@ -1,5 +1,6 @@
 // Whether a packet is of one session, by its addresses and ports: a trace of this session only.
 import {
+  type Address,
   addressFromBytes,
   familyOf,
   IPV4_ADDRESS_SIZE,
@@ -17,8 +18,8 @@ const IPV6_HEADER_SIZE = 40;
 
 interface Ends {
   readonly protocol: number;
-  readonly source: string;
-  readonly destination: string;
+  readonly source: Address;
+  readonly destination: Address;
   readonly sourcePort: number;
   readonly destinationPort: number;
 }
@@ -54,7 +55,7 @@ export function isOfSession(
 ): boolean {
   const ends = endsOf(packet);
   if (ends === undefined || ends.protocol !== record.protocol) return false;
-  const served = new Set<string>([...vips, ...sourceAddresses]);
+  const served = new Set([...vips, ...sourceAddresses]);
   const matches = ({ source, destination, sourcePort, destinationPort }: Ends): boolean => {
     if (!served.has(destination) || familyOf(source) !== familyOf(destination)) return false;
     // client → VIP

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as Automerge from "@automerge/automerge";
-import { HoldfastError, PROTOCOL_SCTP, type Service, serviceIdOf } from "@holdfast/model";
+import {
+  type Address,
+  type FileImage,
+  HoldfastError,
+  PROTOCOL_SCTP,
+  type Service,
+  serviceIdOf,
+} from "@holdfast/model";
 import type { ConfigurationDocument } from "./configuration-document.ts";
 import { Cluster, endpoint, HISTORY_COUNT_MAX, type Sent, service } from "./testing/cluster.ts";
 
@@ -116,7 +123,7 @@ test("two services made at once with one VIP: the one that is named after it has
 });
 
 test("a change of two services applies whole or not at all, in either order of its services", () => {
-  const [first, second] = ["203.0.113.1", "203.0.113.11"];
+  const [first, second] = ["203.0.113.1", "203.0.113.11"] as const;
   const before = [service(first, { vips: [first, "203.0.113.2"] }), service(second)];
   const after = [service(first), service(second, { vips: [second, "203.0.113.2"] })];
   for (const put of [after, [...after].reverse()]) {
@@ -142,7 +149,7 @@ test("a change of two services applies whole or not at all, in either order of i
 test("what is unknown is not deleted; what left its list is neither", () => {
   const cluster = new Cluster(2);
   const [a, b] = cluster.documents as [ConfigurationDocument, ConfigurationDocument];
-  const place = (address: string) => ({
+  const place = (address: Address) => ({
     serviceId: "sctp/203.0.113.1:38412",
     endpoint: { address, port: 9999 },
   });
@@ -176,7 +183,7 @@ test("the first word of a file gives way to everything that was ever said", () =
     service("203.0.113.2"),
     service("203.0.113.3"),
   ];
-  const image = { fields: "0a1b", vips: ["203.0.113.1"], endpoints: ["0a1b2c3d4e5f"] };
+  const image: FileImage = { fields: "0a1b", vips: ["203.0.113.1"], endpoints: ["0a1b2c3d4e5f"] };
   const put = new Map(old.map(({ id }) => [id, image]));
   b.commit({ put: old, file: { member: "m1", put, remove: [] }, isFirst: true });
   cluster.agree();
@@ -200,7 +207,7 @@ test("random edits in changing company converge, over many epochs", () => {
       const edits = round % 4 === 3 ? HISTORY_COUNT_MAX / 4 : 10;
       for (let i = 0; i < edits; i++) {
         const document = cluster.documents[random.below(3)] as ConfigurationDocument;
-        const vip = `203.0.113.${1 + random.below(4)}`;
+        const vip: Address = `203.0.113.${1 + random.below(4)}`;
         const what = random.below(5);
         if (what === 0) document.deleteService(serviceIdOf(PROTOCOL_SCTP, vip, 38412));
         else if (what === 1) document.setMemberDrained(`m${random.below(3)}`, random.below(2) === 0);

@@ -1,6 +1,7 @@
 // How much configuration there may be.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { FileImage } from "@holdfast/model";
 import { decodePeerMessage, encodePeerMessage } from "../messages/codec.ts";
 import type { ConfigurationDocument } from "./configuration-document.ts";
 import { Cluster, endpoint, service } from "./testing/cluster.ts";
@@ -18,7 +19,7 @@ test("a thousand services in the files of three members fit; what does not fit i
       }),
     );
   const services = many(0);
-  const image = {
+  const image: FileImage = {
     fields: "0".repeat(32),
     vips: ["203.0.113.1"],
     endpoints: ["0".repeat(14), "1".repeat(14)],

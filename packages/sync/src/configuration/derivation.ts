@@ -5,6 +5,7 @@ import {
   conflictsOf,
   type Endpoint,
   type FileImage,
+  isAddress,
   type LeavingEndpoint,
   type MemberName,
   type Service,
@@ -46,15 +47,17 @@ export function derive(entries: ReadonlyMap<string, Entry>): Derived {
     const [kind, name] = splitKey(key);
     if (kind === "service") values.set(name, value as ServiceValue);
     else if (kind === "drain") drained.add(name);
-    else if (kind === "pin") pins.set(name, value as MemberName);
-    else if (kind === "note") notes.set(name, value as Note);
+    else if (kind === "pin") {
+      if (isAddress(name)) pins.set(name, value as MemberName);
+    } else if (kind === "note") notes.set(name, value as Note);
     else if (kind === "file") {
       const bar = name.indexOf("|");
       const [member, id] = [name.slice(0, bar), name.slice(bar + 1)];
       const file = listOf(files, member, () => new Map<ServiceId, FileImage>());
       if (id !== "") file.set(id, value as FileImage);
     } else {
-      const [id = "", address = "", portText = ""] = name.split("|");
+      const [id = "", address, portText = ""] = name.split("|");
+      if (!isAddress(address)) continue;
       const { leaving: removal, ...rest } = value as EndpointValue;
       const place = { address, port: Number(portText) };
       if (removal === undefined) listOf(endpoints, id, () => []).push({ ...place, ...rest });

@@ -2,6 +2,7 @@
 // applied.
 import {
   ADDRESS_COUNT_MAX_PER_ENDPOINT,
+  type Address,
   ALLOWED_SOURCE_COUNT_MAX,
   announceProblem,
   beginningProblem,
@@ -10,11 +11,11 @@ import {
   type Endpoint,
   type FileImage,
   healthCheckProblem,
+  isAddress,
   LEAVING_COUNT_MAX,
   NAT_PORT_POLICIES,
   type NatPortPolicy,
   type Protocol,
-  parseAddress,
   protocolProblem,
   type Removal,
   type SelectionMode,
@@ -79,14 +80,6 @@ function isPort(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_535;
 }
 
-function isAddress(value: unknown): value is string {
-  try {
-    return typeof value === "string" && parseAddress(value) === value;
-  } catch {
-    return false;
-  }
-}
-
 /** Why a service cannot be taken, or undefined. The texts are for operators. */
 export function serviceProblem(service: Service): string | undefined {
   const { endpoints, leaving = [], ...rest } = service;
@@ -134,10 +127,10 @@ function serviceValueProblem(id: string, value: object): string | undefined {
   if (new Set(vips).size !== vips.length) return "a VIP stands twice";
   if (!isPort(port)) return "the port must be 1 to 65535";
   const sources = service.sourceAddresses;
-  const wrong = sourceAddressProblem(sources, vips as string[]);
+  const wrong = sourceAddressProblem(sources, vips);
   if (wrong !== undefined) return wrong;
   if (Array.isArray(sources) && !sources.every(isAddress)) return "sourceAddresses must be addresses";
-  if (service.id !== id || id !== serviceIdOf(service.protocol as Protocol, vips[0] as string, port))
+  if (service.id !== id || id !== serviceIdOf(service.protocol as Protocol, vips[0] as Address, port))
     return "the id does not fit VIP and port";
   if (typeof name !== "string" || name.length > NAME_LENGTH_MAX) return "the name is too long";
   if (!SELECTIONS.includes(service.selection as SelectionMode)) return "the selection is unknown";

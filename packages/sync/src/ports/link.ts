@@ -3,7 +3,7 @@
 //
 //   forwarder ── SessionReplica (main thread: SessionView) ══ EngineLink ══ ReplicationEngine ── Transport, Store
 
-import type { MemberName, SessionId, SessionQuestion } from "@holdfast/model";
+import type { MemberName, SessionQuestion } from "@holdfast/model";
 import type { Applicant, Listing } from "../transport/settings.ts";
 import type { EngineState, EngineStatus } from "./engine.ts";
 import type { StoreState } from "./store.ts";
@@ -17,6 +17,19 @@ export interface DeltaBatch {
 /** Ids as bytes, 16 each. */
 export type IdList = Uint8Array;
 
+export interface JoinedBatch {
+  readonly batch: number;
+  /** Its records that now equal the view's: per index, a bit. */
+  readonly covered: Uint8Array;
+  readonly contradicted: IdList;
+}
+
+export interface Release {
+  readonly token: number;
+  /** Owners of the service's other VIPs; empty: one other member is enough. */
+  readonly members: readonly number[];
+}
+
 export type ToEngine =
   /** Facts that this member observed. `sequence` rises by one per message. */
   | {
@@ -24,28 +37,18 @@ export type ToEngine =
       readonly sequence: number;
       readonly urgent: boolean;
       readonly deltas: DeltaBatch;
+      /** What waits for these facts to be with the others. */
+      readonly releases: readonly Release[];
     }
-  /** A delivered batch was joined: credit returns. `covered`: its records that now equal the view's (per index, a bit). */
-  | {
-      readonly kind: "joined";
-      readonly batch: number;
-      readonly covered: Uint8Array;
-      readonly contradicted: IdList;
-    }
+  /** Delivered batches were joined, in their order: credit returns. */
+  | { readonly kind: "joined"; readonly batches: readonly JoinedBatch[] }
   | {
       readonly kind: "exported";
       readonly request: number;
       readonly deltas: DeltaBatch;
     }
-  | {
-      readonly kind: "release";
-      readonly token: number;
-      readonly id: SessionId;
-      /** Local messages up to here must be with the others. */
-      readonly sequence: number;
-      /** Owners of the service's other VIPs; empty: one other member is enough. */
-      readonly members: readonly number[];
-    }
+  /** What the `local` messages before it said must be with the others. */
+  | { readonly kind: "release"; readonly releases: readonly Release[] }
   | { readonly kind: "ask"; readonly token: number; readonly about: SessionQuestion }
   | { readonly kind: "found"; readonly request: number; readonly records: readonly Uint8Array[] }
   /** To one member, or to all. */
@@ -92,7 +95,7 @@ export type ToView =
     }
   /** No journal carries these any longer. `sequence`: the last `local` message that the engine had taken in. */
   | { readonly kind: "forget"; readonly sequence: number; readonly ids: IdList }
-  | { readonly kind: "released"; readonly token: number; readonly ok: boolean }
+  | { readonly kind: "released"; readonly tokens: readonly number[]; readonly ok: boolean }
   /** `complete`: every other configured member has answered. */
   | { readonly kind: "answered"; readonly token: number; readonly complete: boolean }
   | { readonly kind: "lookup"; readonly request: number; readonly about: SessionQuestion }

@@ -399,7 +399,7 @@ describe("the mesh", () => {
 
   it("uses any address that works", async () => {
     cluster = new Cluster(await freePorts(), "tls");
-    const dead = { host: HOST, port: 1 };
+    const dead = { host: HOST, port: 1 } as const;
     const a = record(
       await cluster.member(0, {
         members: [

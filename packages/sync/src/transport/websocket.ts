@@ -1,6 +1,6 @@
 // The transport of the product: a full mesh of ws connections over TLS. Whichever of two members dials, one
 // link a pair is kept; every refusal is counted by reason and told to both logs.
-import type { MemberName } from "@holdfast/model";
+import { canonicalAddress, type MemberName } from "@holdfast/model";
 import type { WebSocket } from "ws";
 import { addressesOfCertificate, type CertifiedMember } from "../certificates/identity.ts";
 import { isRevoked, type Revocation } from "../certificates/revocation.ts";
@@ -336,11 +336,17 @@ export class WsTransport implements Transport {
   #applied({ certified, remote }: Link): void {
     if (certified === undefined) return;
     const listed = addressesOfCertificate(certified.certificate);
-    const from = remote.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
+    // A socket of both families shows IPv4 as ::ffff:a.b.c.d.
+    const host = remote
+      .replace(/:\d+$/, "")
+      .replace(/^\[|\]$/g, "")
+      .replace(/^::ffff:(?=[\d.]+$)/, "");
+    const from = canonicalAddress(host);
+    if (listed.length === 0 && from === undefined) return;
     this.#handlers?.applied?.({
       name: certified.memberName,
       number: certified.memberNumber,
-      addresses: listed.length > 0 ? listed : [from],
+      addresses: listed.length > 0 || from === undefined ? listed : [from],
     });
   }
 

@@ -5,7 +5,12 @@ import { sctpPacket } from "../packets/build.ts";
 import { brief } from "./brief.ts";
 import { type CapturedPacket, readPacket } from "./packet.ts";
 
-const FLOW = { source: "198.18.1.10", destination: "203.0.113.1", sourcePort: 36412, destinationPort: 38412 };
+const FLOW = {
+  source: "198.18.1.10",
+  destination: "203.0.113.1",
+  sourcePort: 36412,
+  destinationPort: 38412,
+} as const;
 const WHERE = "12:30:00.250 198.18.1.10:36412 > 203.0.113.1:38412 tag 0000abcd";
 
 function captured(...chunks: Uint8Array[]): CapturedPacket {

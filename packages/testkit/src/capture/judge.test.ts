@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import {
   encodeAbort,
   encodeAddress,
@@ -18,7 +18,7 @@ const CLIENT = "198.18.1.10";
 const VIP = "203.0.113.1";
 const ENDPOINT = "198.19.0.100";
 
-function captured(source: string, destination: string, tag: number, chunks: Uint8Array[]): CapturedPacket {
+function captured(source: Address, destination: Address, tag: number, chunks: Uint8Array[]): CapturedPacket {
   const packet = sctpPacket({ source, destination, sourcePort: 1000, destinationPort: 2000 }, tag, chunks);
   const frame = new Uint8Array(14 + packet.length);
   frame[12] = 8;

@@ -1,4 +1,5 @@
 // A captured frame as tests see it: addresses, ports, tag, the chunks' types.
+import { type Address, addressFromBytes } from "@holdfast/model";
 import type { CapturedFrame } from "./pcap.ts";
 
 const ETHERTYPE_IPV4 = 0x0800;
@@ -26,8 +27,8 @@ export interface CapturedSctp {
 
 export interface CapturedPacket {
   readonly wallMs: number;
-  readonly source: string;
-  readonly destination: string;
+  readonly source: Address;
+  readonly destination: Address;
   readonly protocol: number;
   readonly ttl: number;
   /** DSCP and ECN. */
@@ -57,8 +58,8 @@ export function readPacket(frame: CapturedFrame): CapturedPacket | undefined {
     const protocol = bytes[23] as number;
     return {
       ...common,
-      source: [...bytes.subarray(26, 30)].join("."),
-      destination: [...bytes.subarray(30, 34)].join("."),
+      source: addressFromBytes(bytes, 26, 4),
+      destination: addressFromBytes(bytes, 30, 4),
       protocol,
       ttl: bytes[22] as number,
       trafficClass: bytes[15] as number,
@@ -73,8 +74,8 @@ export function readPacket(frame: CapturedFrame): CapturedPacket | undefined {
   const protocol = bytes[20] as number;
   return {
     ...common,
-    source: v6Text(bytes.subarray(22, 38)),
-    destination: v6Text(bytes.subarray(38, 54)),
+    source: addressFromBytes(bytes, 22, 16),
+    destination: addressFromBytes(bytes, 38, 16),
     protocol,
     ttl: bytes[21] as number,
     trafficClass: (view.getUint16(14) >> 4) & 0xff,
@@ -106,26 +107,6 @@ function readSctp(bytes: Uint8Array): CapturedSctp | undefined {
     chunks,
     bytes,
   };
-}
-
-/** RFC 5952 text, as the rest of the project writes addresses. */
-function v6Text(bytes: Uint8Array): string {
-  const groups = Array.from(
-    { length: 8 },
-    (_, i) => ((bytes[i * 2] as number) << 8) | (bytes[i * 2 + 1] as number),
-  );
-  let best = { start: -1, length: 1 };
-  for (let start = 0; start < 8; start++) {
-    let length = 0;
-    while (start + length < 8 && groups[start + length] === 0) length++;
-    if (length > best.length) best = { start, length };
-  }
-  const text = (from: number, to: number) =>
-    groups
-      .slice(from, to)
-      .map((g) => g.toString(16))
-      .join(":");
-  return best.start < 0 ? text(0, 8) : `${text(0, best.start)}::${text(best.start + best.length, 8)}`;
 }
 
 function mac(bytes: Uint8Array, offset: number): string {

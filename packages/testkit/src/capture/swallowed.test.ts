@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { encodeData } from "@holdfast/sctp";
 import { sctpPacket } from "../packets/build.ts";
 import { type CapturedPacket, readPacket } from "./packet.ts";
@@ -9,7 +10,7 @@ const CLIENT = "198.18.1.10";
 const VIP = "203.0.113.1";
 const ENDPOINT = "198.19.0.100";
 
-function captured(wallMs: number, source: string, destination: string, tsn: number): CapturedPacket {
+function captured(wallMs: number, source: Address, destination: Address, tsn: number): CapturedPacket {
   const ports = { sourcePort: 1000, destinationPort: 2000 };
   const packet = sctpPacket({ source, destination, ...ports }, 7, [
     encodeData({ tsn, data: new Uint8Array([1]) }),

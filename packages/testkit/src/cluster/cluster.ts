@@ -4,6 +4,7 @@
 // router stands in between (profile.ts).
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Address } from "@holdfast/model";
 import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { runSync } from "../lab/shell.ts";
@@ -42,7 +43,7 @@ export interface ClusterOptions {
   readonly endpoints?: number;
   /** Core addresses of each endpoint; 1 by default. */
   readonly endpointAddresses?: number;
-  readonly vips?: readonly string[];
+  readonly vips?: readonly Address[];
   /** Default: what `auto` chooses, and that must be BPF; `auto` itself may fall back to userspace. */
   readonly fastPath?: "auto" | "tc" | "xdp" | "xdp-generic" | "userspace";
   readonly mtu?: number;
@@ -87,7 +88,7 @@ export class Cluster {
   readonly bgpRouters: BgpRouter[] = [];
   /** Those that were started, in that order. */
   readonly peers: Peer[] = [];
-  readonly vips: readonly string[];
+  readonly vips: readonly Address[];
   readonly profile: Profile;
 
   constructor(options: ClusterOptions = {}) {
@@ -104,7 +105,7 @@ export class Cluster {
   }
 
   /** Path network of a VIP as a client with `pathCount` networks reaches it. */
-  networkOf(vip: string, pathCount: number): string {
+  networkOf(vip: Address, pathCount: number): string {
     return PATH_NETWORKS[this.vips.indexOf(vip) % pathCount] as string;
   }
 
@@ -207,7 +208,7 @@ export class Cluster {
   }
 
   /** What a multi-homed host is told to do by every guide: packets from A1 leave by A1's gateway. */
-  #routeBySource(client: Host, networks: readonly string[], addresses?: readonly string[]): void {
+  #routeBySource(client: Host, networks: readonly string[], addresses?: readonly Address[]): void {
     for (const network of networks)
       for (const address of addresses ?? client.addresses(network)) {
         const gateway = this.gateway(address, network);
@@ -278,23 +279,21 @@ export class Cluster {
       }
   }
 
-  /**
-   * The router that a client's packets to a VIP go to on `network`; undefined where the VIP is on the link.
-   */
-  gateway(vip: string, network: string): string | undefined {
+  /** The router that a client's packets to a VIP go to on `network`; undefined where it is on the link. */
+  gateway(vip: Address, network: string): Address | undefined {
     const address = this.profile.router?.client(PATH_NETWORKS.indexOf(network as never));
     return isV6(vip) ? address?.ipv6 : address?.ipv4;
   }
 
   /** A client's packets to a VIP leave by `network`. */
-  route(client: Host, vip: string, network: string): void {
+  route(client: Host, vip: Address, network: string): void {
     const gateway = this.gateway(vip, network);
     if (gateway === undefined) client.onLink(vip, network);
     else client.ip(`route replace ${vip}/${isV6(vip) ? 128 : 32} via ${gateway} dev ${network}`);
   }
 
   /** One more address for a client, of its side of a path network. */
-  addAddress(client: Host, network: string, address: string): void {
+  addAddress(client: Host, network: string, address: Address): void {
     const { ipv4, ipv6 } = this.profile.clientBits;
     const v6 = isV6(address);
     client.ip(`addr add ${address}/${v6 ? ipv6 : ipv4} dev ${network}${v6 ? " nodad" : ""}`);
@@ -302,14 +301,14 @@ export class Cluster {
   }
 
   /** Whose hardware address a client's packets to a VIP bear. */
-  neighbourOf(vip: string, network: string): string {
+  neighbourOf(vip: Address, network: string): Address {
     return this.gateway(vip, network) ?? vip;
   }
 
   /** An address of the clients' side of a path network that is no client's, of the VIPs' first family. */
-  stranger(n: number, network: string = PATH_NETWORKS[0]): string {
+  stranger(n: number, network: string = PATH_NETWORKS[0]): Address {
     const { ipv4, ipv6 } = this.profile.client(PATH_NETWORKS.indexOf(network as never), STRANGER_FIRST + n);
-    return isV6(this.vips[0] as string) ? ipv6 : ipv4;
+    return isV6(this.vips[0] as Address) ? ipv6 : ipv4;
   }
 
   #makeCertificates(hosts: readonly Host[]): (n: number) => object {
@@ -529,7 +528,7 @@ export class Cluster {
       startClient(host, {
         local: this.clientAddresses(index),
         port: 36412,
-        remote: this.vips[0] as string,
+        remote: this.vips[0] as Address,
         remotePort: SERVICE_PORT,
         id: index * 1000,
         ...this.profile.peer("client", index),
@@ -544,13 +543,13 @@ export class Cluster {
     return peer;
   }
 
-  clientAddresses(index: number): string[] {
+  clientAddresses(index: number): Address[] {
     const host = this.clients[index] as Host;
     return this.#sctpAddresses(PATH_NETWORKS.flatMap((network) => host.addresses(network)));
   }
 
   /** Addresses of the families that the VIPs have. */
-  #sctpAddresses(addresses: readonly string[]): string[] {
+  #sctpAddresses<Text extends string>(addresses: readonly Text[]): Text[] {
     return addresses.filter((address) => this.vips.some((vip) => isV6(vip) === isV6(address)));
   }
 

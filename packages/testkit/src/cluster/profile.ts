@@ -2,7 +2,7 @@
 // tenths of a second; most tests want that, since it is quick. `field`: as it is out there, with the timers
 // that stacks are delivered with, private addresses, and a router with strict source checks between clients
 // and members of each path network.
-import { parseAddress } from "@holdfast/model";
+import { type Address, parseAddress } from "@holdfast/model";
 import { STOCK_TIMERS } from "../peer/peer.ts";
 
 export const PROFILE_NAMES = ["lab", "field", "routed"] as const;
@@ -10,13 +10,13 @@ export type ProfileName = (typeof PROFILE_NAMES)[number];
 
 /** An address in both families; the cluster takes what its VIPs need. */
 export interface TwoFamilies {
-  readonly ipv4: string;
-  readonly ipv6: string;
+  readonly ipv4: Address;
+  readonly ipv6: Address;
 }
 
 export interface Profile {
   readonly name: ProfileName;
-  readonly vips: { readonly ipv4: readonly string[]; readonly ipv6: readonly string[] };
+  readonly vips: { readonly ipv4: readonly Address[]; readonly ipv6: readonly Address[] };
   /**
    * Of the path network number `network`, of its clients' side and of its members'; the same where no router
    * stands between.
@@ -38,7 +38,7 @@ export interface Profile {
   /** The router's address on the clients' side and on the members', when there is one. */
   readonly router?: {
     /** The prefix of the clients' side. */
-    readonly clients: (network: number) => TwoFamilies;
+    readonly clients: (network: number) => { readonly ipv4: string; readonly ipv6: string };
     readonly client: (network: number) => TwoFamilies;
     readonly member: (network: number) => TwoFamilies;
   };
@@ -73,7 +73,7 @@ export interface TwoFamilyBits {
   readonly ipv6: number;
 }
 
-const v6 = (text: string): string => parseAddress(text) as string;
+const v6 = parseAddress;
 const hex = (n: number) => n.toString(16);
 
 /** Documentation prefixes (RFC 5737, RFC 3849); the fourth VIP shares path-a with the primary. */
@@ -116,6 +116,7 @@ export const LAB_PROFILE: Profile = {
 const FIELD_CLOCK = 10;
 /** First half of a path's 192.168, 172.20 or 10.20. */
 const FIELD_PATHS = ["10.20", "172.20", "192.168"] as const;
+const fieldPath = (network: number) => FIELD_PATHS[network] as (typeof FIELD_PATHS)[number];
 
 /**
  * Private addresses of all four kinds (RFC 1918, RFC 6598), VIPs included. Clients' networks and members'
@@ -131,17 +132,17 @@ export const FIELD_PROFILE: Profile = {
   clientBits: { ipv4: 18, ipv6: 64 },
   memberBits: { ipv4: 24, ipv6: 64 },
   client: (network, n) => ({
-    ipv4: `${FIELD_PATHS[network]}.${64 + 1 + (n >> 8)}.${n & 0xff}`,
+    ipv4: `${fieldPath(network)}.${64 + 1 + (n >> 8)}.${n & 0xff}`,
     ipv6: v6(`fd0${network + 1}::1:${hex(n)}`),
   }),
   member: (network, n) => ({
-    ipv4: `${FIELD_PATHS[network]}.1.${n}`,
+    ipv4: `${fieldPath(network)}.1.${n}`,
     ipv6: v6(`fd1${network + 1}::${n}`),
   }),
   router: {
-    clients: (network) => ({ ipv4: `${FIELD_PATHS[network]}.64.0/18`, ipv6: `fd0${network + 1}::/64` }),
-    client: (network) => ({ ipv4: `${FIELD_PATHS[network]}.64.1`, ipv6: v6(`fd0${network + 1}::1`) }),
-    member: (network) => ({ ipv4: `${FIELD_PATHS[network]}.1.254`, ipv6: v6(`fd1${network + 1}::fe`) }),
+    clients: (network) => ({ ipv4: `${fieldPath(network)}.64.0/18`, ipv6: `fd0${network + 1}::/64` }),
+    client: (network) => ({ ipv4: `${fieldPath(network)}.64.1`, ipv6: v6(`fd0${network + 1}::1`) }),
+    member: (network) => ({ ipv4: `${fieldPath(network)}.1.254`, ipv6: v6(`fd1${network + 1}::fe`) }),
   },
   coreBits: { ipv4: 10, ipv6: 64 },
   endpoint: (n, k) => ({ ipv4: `100.64.${k}.${n}`, ipv6: v6(`fd09::${k}:${hex(n)}`) }),
@@ -180,7 +181,7 @@ export const ROUTED_PROFILE: Profile = {
 };
 
 /** The router that an endpoint's packets to a VIP go to; undefined where the VIP is on the link. */
-export function endpointGateway({ announcer, coreRouter }: Profile, vip: string): string | undefined {
+export function endpointGateway({ announcer, coreRouter }: Profile, vip: Address): Address | undefined {
   if (announcer !== "bgp") return undefined;
   return vip.includes(":") ? coreRouter.ipv6 : coreRouter.ipv4;
 }

@@ -2,6 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Address, parseAddress } from "@holdfast/model";
 import type { Host } from "../lab/host.ts";
 import type { Lab } from "../lab/lab.ts";
 import { runSync } from "../lab/shell.ts";
@@ -73,8 +74,8 @@ export class BgpRouter {
     return join(this.#lab.directory, `${this.host.name}.${suffix}`);
   }
 
-  #own(): string {
-    return this.host.addresses(this.network)[0] as string;
+  #own(): Address {
+    return this.host.addresses(this.network)[0] as Address;
   }
 
   #routerId(): string {
@@ -214,19 +215,19 @@ export class BgpRouter {
   }
 }
 
-function first(host: Host, network: string): string {
-  return host.addresses(network)[0] as string;
+function first(host: Host, network: string): Address {
+  return host.addresses(network)[0] as Address;
 }
 
 /** The members' addresses to which a router's kernel sends a VIP's packets; none: nowhere. */
-export function routesOf(router: Host, vip: string): string[] {
+export function routesOf(router: Host, vip: string): Address[] {
   const family = vip.includes(":") ? "-6" : "-4";
   const text = router.run("ip", [family, "-N", "route", "show", vip]);
-  return [...text.matchAll(/via (?:inet6 )?(\S+)/g)].map(([, via]) => via as string);
+  return [...text.matchAll(/via (?:inet6 )?(\S+)/g)].map(([, via]) => parseAddress(via as string));
 }
 
 /** The one, or the first. */
-export function routeOf(router: Host, vip: string): string | undefined {
+export function routeOf(router: Host, vip: string): Address | undefined {
   return routesOf(router, vip)[0];
 }
 

@@ -1,5 +1,6 @@
 // A host of the lab: a network namespace, its interfaces, its processes.
 import type { ChildProcess, SpawnOptions } from "node:child_process";
+import { type Address, parseAddress } from "@holdfast/model";
 import type { Lab } from "./lab.ts";
 import { ipBatch, runInside, spawnInside } from "./shell.ts";
 
@@ -59,8 +60,8 @@ export class Host {
   }
 
   /** Addresses on a network, without prefix length. */
-  addresses(network: string): readonly string[] {
-    return (this.#addresses[network] ?? []).map((address) => address.split("/")[0] as string);
+  addresses(network: string): readonly Address[] {
+    return (this.#addresses[network] ?? []).map((address) => parseAddress(address.split("/")[0] as string));
   }
 
   /** Hardware address of the interface on a network. */

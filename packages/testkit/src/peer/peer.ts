@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { EventEmitter } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import type { Address } from "@holdfast/model";
 import type { Host } from "../lab/host.ts";
 import { until } from "../wait.ts";
 
@@ -29,7 +30,7 @@ export const STOCK_TIMERS = {
 } as const;
 
 export interface PeerOptions {
-  readonly local: readonly string[];
+  readonly local: readonly Address[];
   readonly port: number;
   readonly rtoInitial?: number;
   readonly rtoMin?: number;
@@ -66,7 +67,7 @@ export interface ServerOptions extends PeerOptions {
 }
 
 export interface ClientOptions extends PeerOptions {
-  readonly remote: string;
+  readonly remote: Address;
   readonly remotePort: number;
   /** Each has its own port: `port`, `port` + 1, … */
   readonly associations?: number;
@@ -81,7 +82,7 @@ export interface ClientOptions extends PeerOptions {
 }
 
 export interface PathState {
-  readonly address: string;
+  readonly address: Address;
   readonly state: "active" | "inactive" | "unconfirmed" | "unknown";
   readonly rtoMs: number;
   readonly mtu: number;

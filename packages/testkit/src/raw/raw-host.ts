@@ -1,7 +1,7 @@
 // A host of the lab without an SCTP stack: sends any bytes as IP packets or frames, and hears everything on
 // its cables.
 import { networkInterfaces } from "node:os";
-import { addressBytes, addressFromBytes } from "@holdfast/model";
+import { type Address, addressBytes, addressFromBytes } from "@holdfast/model";
 import koffi from "koffi";
 import { type CapturedPacket, readPacket } from "../capture/packet.ts";
 import type { Host } from "../lab/host.ts";
@@ -50,7 +50,7 @@ export class RawHost {
   readonly #address4 = Buffer.alloc(16);
   readonly #address6 = Buffer.alloc(28);
   /** Addresses of the host, when each is routed by itself. */
-  readonly #bySource: ReadonlySet<string>;
+  readonly #bySource: ReadonlySet<Address>;
   #closed = false;
 
   /** `quiet` (default): the kernel believes that somebody speaks SCTP here, and sends no ICMP for it. */
@@ -62,7 +62,7 @@ export class RawHost {
        * Packets from these addresses of the host leave by the route for that source (`ip rule from`), as a
        * stack's do.
        */
-      readonly routedBySource?: readonly string[];
+      readonly routedBySource?: readonly Address[];
     } = {},
   ) {
     this.host = host;
@@ -140,12 +140,12 @@ export class RawHost {
     for (const fd of [this.#link, ...this.#guards, ...senders]) libc().close(fd);
   }
 
-  #routedSource(packet: Uint8Array, v4: boolean): string {
+  #routedSource(packet: Uint8Array, v4: boolean): Address | "" {
     const source = addressFromBytes(v4 ? packet.subarray(12, 16) : packet.subarray(8, 24));
     return this.#bySource.has(source) ? source : "";
   }
 
-  #sender(network: string, source: string): { readonly ipv4: number; readonly ipv6: number } {
+  #sender(network: string, source: Address | ""): { readonly ipv4: number; readonly ipv6: number } {
     const key = `${network} ${source}`;
     const known = this.#senders.get(key);
     if (known !== undefined) return known;
@@ -157,8 +157,9 @@ export class RawHost {
         const name = Buffer.from(`${network}\0`);
         checked("SO_BINDTODEVICE", libc().setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, name.length));
       }
+      if (source === "") return sockets;
       if (source.includes(":")) bindTo(sockets.ipv6, AF_INET6, source);
-      else if (source !== "") bindTo(sockets.ipv4, AF_INET, source);
+      else bindTo(sockets.ipv4, AF_INET, source);
       return sockets;
     });
     this.#senders.set(key, made);
@@ -167,7 +168,7 @@ export class RawHost {
 }
 
 /** The kernel then asks for the route of this source. */
-function bindTo(fd: number, family: number, source: string): void {
+function bindTo(fd: number, family: number, source: Address): void {
   const address = Buffer.alloc(family === AF_INET ? 16 : 28);
   address.writeUInt16LE(family);
   address.set(addressBytes(source), family === AF_INET ? 4 : 8);

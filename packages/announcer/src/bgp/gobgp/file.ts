@@ -69,7 +69,8 @@ function neighbour(router: RouterConfiguration, globalAs: number): string[] {
 }
 
 /** A link-local neighbour is on an interface. */
-export function addressOf({ address = "", interface: name }: RouterConfiguration): string {
+export function addressOf({ address, interface: name }: RouterConfiguration): string {
+  if (address === undefined) return "";
   return address.toLowerCase().startsWith("fe80:") && name !== undefined ? `${address}%${name}` : address;
 }
 

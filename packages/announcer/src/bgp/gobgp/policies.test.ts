@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import type { BgpConfiguration, SpeakerRoute } from "../configuration.ts";
 import { TOR } from "../testing/tor.ts";
 import { gobgpFile } from "./file.ts";
@@ -14,7 +15,7 @@ const CONFIGURATION: BgpConfiguration = {
     { ...TOR, name: "inside", address: "198.18.1.254", as: TOR.localAs, announce: [{ localPref: 7 }, false] },
   ],
 };
-const route = (vip: string, rank: number, network = "path-a"): SpeakerRoute => ({ vip, rank, network });
+const route = (vip: Address, rank: number, network = "path-a"): SpeakerRoute => ({ vip, rank, network });
 
 interface Request {
   readonly defined_sets: readonly { name: string; prefixes?: readonly { ip_prefix: string }[] }[];

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawnSync } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Address } from "@holdfast/model";
 import { ANSWER_TIMEOUT_MS, ChildSpeaker, type SpeakerView } from "../child-speaker.ts";
 import type { RouterConfiguration } from "../configuration.ts";
 import { spawnSpeaker } from "../process.ts";
@@ -24,7 +25,7 @@ export class GobgpSpeaker extends ChildSpeaker {
   #api: GobgpApi | undefined;
   #file = "";
   #policies = "";
-  #paths = new Set<string>();
+  #paths = new Set<Address>();
 
   #at(name: string): string {
     return join(this.options.directory, name);
@@ -149,7 +150,7 @@ export class GobgpSpeaker extends ChildSpeaker {
     }
   }
 
-  async #each(vips: readonly string[], action: (vip: string) => Promise<void>): Promise<void> {
+  async #each(vips: readonly Address[], action: (vip: Address) => Promise<void>): Promise<void> {
     for (let at = 0; at < vips.length; at += PATHS_AT_A_TIME)
       await Promise.all(vips.slice(at, at + PATHS_AT_A_TIME).map(action));
   }

@@ -50,7 +50,7 @@ test("a cluster of 120: deaths, a zombie, a member cut off; few moves, short gap
   const members = membersOf(120, ["path-a"]);
   const services = Array.from({ length: 60 }, (_, index) => ({
     id: `sctp/203.0.113.${index}:1`,
-    vips: [`203.0.113.${index}`, `203.0.114.${index}`].map((vip) => ({ vip, network: "path-a" })),
+    vips: ([`203.0.113.${index}`, `203.0.114.${index}`] as const).map((vip) => ({ vip, network: "path-a" })),
   }));
   const vips = services.flatMap((service) => service.vips.map(({ vip }) => vip));
   const cluster = new SimulatedCluster({

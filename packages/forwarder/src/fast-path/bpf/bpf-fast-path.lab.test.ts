@@ -437,7 +437,7 @@ describe("BPF fast path", { skip: obstacle ?? false }, () => {
       rig.inject("client", arriving({ ...up, key: { ...up.key, sourcePort: 5_000 } }, [echo]));
       await until("the COOKIE-ECHO", () => total(rig.fastPath, "punt.handshake") === 1);
       // Another prefix has a budget of its own.
-      const key = { ...up.key, source: "10.77.0.1" };
+      const key = { ...up.key, source: "10.77.0.1" } as const;
       const count = total(rig.fastPath, "punt.init");
       rig.inject("client", arriving({ ...up, key }, [encodeInit({ initiateTag: 9 })], { tag: 0 }));
       await until("the other prefix", () => total(rig.fastPath, "punt.init") === count + 1);

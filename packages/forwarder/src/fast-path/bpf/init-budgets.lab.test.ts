@@ -1,6 +1,7 @@
 // What a prefix has of the INITs that reach the slow path: of those that come first, and of those that come again.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { encodeInit } from "@holdfast/sctp";
 import { labHarness, labObstacle } from "../compliance/lab.ts";
 import { recordPunts, total, until } from "../compliance/rig.ts";
@@ -31,7 +32,7 @@ test(TITLE, { skip: labObstacle() ?? false }, async () => {
     fastPath.setEndpoints(ENDPOINTS);
     fastPath.signOfLife();
     const up = upFlow(IPV4);
-    const send = (source: string, count: number) => {
+    const send = (source: Address, count: number) => {
       for (let i = 0; i < count; i++) {
         const key = { ...up.key, source, sourcePort: 1 + i };
         rig.inject("client", arriving({ ...up, key }, [encodeInit({ initiateTag: 1 + i })], { tag: 0 }));

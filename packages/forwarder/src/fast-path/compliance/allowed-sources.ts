@@ -1,6 +1,6 @@
 // Services that let associations begin from some networks alone.
 import assert from "node:assert/strict";
-import { type Prefix, parsePrefix } from "@holdfast/model";
+import { type Address, type Prefix, parsePrefix } from "@holdfast/model";
 import { encodeCookieEcho, encodeData, encodeInit } from "@holdfast/sctp";
 import type { WithRig } from "../compliance.ts";
 import type { ServedPort } from "../port.ts";
@@ -15,7 +15,7 @@ const prefixes = (...texts: string[]) => texts.map((text) => parsePrefix(text) a
 async function expectInit(
   rig: Rig,
   family: WorldFamily,
-  from: { readonly source: string; readonly sourcePort?: number },
+  from: { readonly source: Address; readonly sourcePort?: number },
   fate: "punted" | "dropped",
 ): Promise<void> {
   const { fastPath } = rig;

@@ -148,6 +148,22 @@ export class PlainRoom {
     return [...this.room.sides.values()].map(({ registry }) => registry);
   }
 
+  /** Whose ways are proven: TCP's. */
+  get proven(): readonly Side[] {
+    const side = this.room.sides.get(PROTOCOL_TCP);
+    return side === undefined ? [] : [side];
+  }
+
+  /** Addresses of an endpoint as a service of TCP or UDP has it, when the service has the VIP. */
+  addressesFrom(
+    id: ServiceId,
+    vip: Address,
+    endpoint: { readonly address: Address; readonly port: number },
+  ): readonly Address[] {
+    const registry = this.room.sides.get(protocolOfId(id) ?? 0)?.registry;
+    return registry?.get(id)?.vipIndex.has(vip) === true ? registry.configuredOf(endpoint) : [];
+  }
+
   /** Of an endpoint as a service of TCP or UDP has it; undefined: the service is of another protocol. */
   healthOf(
     id: ServiceId,

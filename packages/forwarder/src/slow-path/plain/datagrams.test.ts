@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { isPlainEnded, PROTOCOL_TCP, PROTOCOL_UDP, plainPhase } from "@holdfast/model";
+import {
+  type Address,
+  type Endpoint,
+  isPlainEnded,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  plainPhase,
+} from "@holdfast/model";
 import {
   ACK,
   CLIENT,
@@ -75,19 +82,21 @@ describe("datagrams", () => {
   });
 
   test("endpoints with addresses of both families have their shares over each of them", async () => {
-    const vips = [VIP, "2001:db8::1"];
-    const endpoints = [1, 3].map((weight) => ({
-      ...{ address: `192.0.2.${weight}`, port: 8_080, weight, state: "active" as const },
-      addresses: [`192.0.2.${weight}`, `2001:db8:2::${weight}`],
-    }));
+    const vips: readonly Address[] = [VIP, "2001:db8::1"];
+    const endpoints = [1, 3].map(
+      (weight): Endpoint => ({
+        ...{ address: `192.0.2.${weight}`, port: 8_080, weight, state: "active" as const },
+        addresses: [`192.0.2.${weight}`, `2001:db8:2::${weight}`],
+      }),
+    );
     for (const [vip, client] of [
       [VIP, CLIENT],
-      [vips[1] as string, "2001:db8:9::1"],
+      [vips[1] as Address, "2001:db8:9::1"],
     ] as const) {
       const rig = new PlainRig({ services: [plainService(PROTOCOL_UDP, { vips, endpoints })] });
       const seen = new Map<string, number>();
       for (let sourcePort = 40_000; sourcePort < 40_040; sourcePort++) {
-        const from = { source: client, sourcePort, destination: vip, destinationPort: PORT };
+        const from = { source: client, sourcePort, destination: vip, destinationPort: PORT } as const;
         const { destination } = await rig.one(udpPacket(from, "?"));
         seen.set(destination, (seen.get(destination) ?? 0) + 1);
       }
@@ -153,7 +162,7 @@ describe("datagrams", () => {
   });
 
   test("when its endpoint is down the next datagram goes to another", async () => {
-    const endpoints = [SERVER, "192.0.2.21"].map((address) => ({
+    const endpoints = ([SERVER, "192.0.2.21"] as const).map((address) => ({
       ...{ address, port: 8_080, weight: 1, state: "active" as const },
     }));
     const rig = new PlainRig({ services: [plainService(PROTOCOL_UDP, { endpoints })] });

@@ -3,6 +3,7 @@ import { type IpHeader, PROTOCOL } from "@holdfast/sctp";
 import { drop } from "../../core.ts";
 import type { FlowKey, Punt } from "../../fast-path/port.ts";
 import { IPV4_MTU_LEAST, sendIcmpError } from "../../icmp/own-errors.ts";
+import { TCP_FLAG } from "../../packet/plain/header.ts";
 import type { ProtocolHandler } from "../handler.ts";
 import { isLivingFlow, type LocalFlow } from "./flow.ts";
 import { type PlainInput, readPlain } from "./input.ts";
@@ -45,6 +46,8 @@ export class PlainHandler implements ProtocolHandler {
       return protocol === PROTOCOL.TCP ? tcpDown(room, input, down) : udpDown(room, input, down);
     const { destinationPort } = input.header;
     const entry = side.registry.byVip(protocol, input.destination, destinationPort);
+    const isAnswer = protocol === PROTOCOL.TCP && (entry === undefined || input.header.has(TCP_FLAG.SYN));
+    if (isAnswer && room.core.ways.hearsSegment(input)) return;
     if (entry === undefined) return this.#unknownDown(side, input);
     return protocol === PROTOCOL.TCP ? tcpUp(room, side, input, entry) : udpUp(room, side, input, entry);
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { MARK, PROTOCOL_TCP } from "@holdfast/model";
+import { type Address, MARK, PROTOCOL_TCP } from "@holdfast/model";
 import {
   ACK,
   CLIENT,
@@ -56,7 +56,7 @@ class Introduced extends Connection {
 
 describe("PROXY protocol, version 2", () => {
   test("the header as haproxy's specification has it, of both families", () => {
-    const of = (client: string, vip: string) =>
+    const of = (client: Address, vip: Address) =>
       Buffer.from(proxyHeader({ client, clientPort: 0x1234, vip, serviceId: `tcp/${vip}:443` })).toString(
         "hex",
       );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PROTOCOL_TCP } from "@holdfast/model";
+import { type Address, PROTOCOL_TCP } from "@holdfast/model";
 import { encodeIp, IpHeader, read32, write32 } from "@holdfast/sctp";
 import { encodeIcmp } from "../../icmp/own-errors.ts";
 import { bytesOf } from "../../packet/translate.ts";
@@ -20,7 +20,7 @@ import { settled } from "../../testing/rig.ts";
 
 const OTHER = "192.0.2.21";
 const ROUTER = "192.0.2.1";
-const endpoint = (address: string) => ({ address, port: SERVER_PORT, weight: 1, state: "active" as const });
+const endpoint = (address: Address) => ({ address, port: SERVER_PORT, weight: 1, state: "active" as const });
 const two = [plainService(PROTOCOL_TCP, { endpoints: [endpoint(SERVER), endpoint(OTHER)] })];
 const one = [plainService(PROTOCOL_TCP, { proxyProtocol: true })];
 const HOST_UNREACHABLE = 1;

@@ -1,46 +1,16 @@
 // Resets that are made here: to both ends of a connection that an operator takes away, so that they need not
 // wait for silence, and to a client whose connection nobody knows any more.
-import { type Address, PROTOCOL_TCP, sourceOf } from "@holdfast/model";
-import { encodeIp, IpHeader, write16, write32 } from "@holdfast/sctp";
+import { PROTOCOL_TCP, sourceOf } from "@holdfast/model";
 import { drop } from "../../core.ts";
-import {
-  TCP_DATA_OFFSET_OFFSET,
-  TCP_FLAG,
-  TCP_FLAGS_OFFSET,
-  TCP_HEADER_SIZE,
-  TCP_SEQUENCE_OFFSET,
-} from "../../packet/plain/header.ts";
-import { writePlainChecksum } from "../../packet/plain/rewrite.ts";
-import { bytesOf } from "../../packet/translate.ts";
+import { TCP_FLAG } from "../../packet/plain/header.ts";
+import { type Ends, segmentPacket } from "../../packet/plain/segment.ts";
 import { type LocalFlow, servicePortOf } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
 import type { Room } from "./room.ts";
 
-interface Ends {
-  readonly source: Address;
-  readonly sourcePort: number;
-  readonly destination: Address;
-  readonly destinationPort: number;
-}
-
 /** A reset whose number its receiver expects next (RFC 5961 §3.2). */
 function resetPacket(ends: Ends, sequence: number): Uint8Array {
-  const segment = new Uint8Array(TCP_HEADER_SIZE);
-  write16(segment, 0, ends.sourcePort);
-  write16(segment, 2, ends.destinationPort);
-  write32(segment, TCP_SEQUENCE_OFFSET, sequence >>> 0);
-  segment[TCP_DATA_OFFSET_OFFSET] = (TCP_HEADER_SIZE / 4) << 4;
-  segment[TCP_FLAGS_OFFSET] = TCP_FLAG.RST;
-  const bytes = encodeIp({
-    source: bytesOf(ends.source),
-    destination: bytesOf(ends.destination),
-    payload: segment,
-    protocol: PROTOCOL_TCP,
-  });
-  const ip = new IpHeader();
-  ip.read(bytes);
-  writePlainChecksum(bytes, ip);
-  return bytes;
+  return segmentPacket(ends, { flags: TCP_FLAG.RST, sequence });
 }
 
 /** Client and endpoint are told, as far as this member has seen what they expect next. */

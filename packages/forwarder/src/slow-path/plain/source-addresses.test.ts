@@ -149,7 +149,7 @@ describe("further addresses to talk to endpoints from", () => {
       delta: { ...record, source: FURTHER },
       end: further.length,
     });
-    for (const source of [VIP, "2001:db8::7"])
+    for (const source of [VIP, "2001:db8::7"] as const)
       assert.ok("malformed" in PLAIN_SESSIONS.decode(encodeWith(PLAIN_SESSIONS, { ...record, source })));
   });
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PROTOCOL_UDP, type Service } from "@holdfast/model";
+import { type Address, PROTOCOL_UDP, type Service } from "@holdfast/model";
 import { fragmentPacket } from "../../fragments/fragmentation.ts";
 import {
   CLIENT,
@@ -18,7 +18,7 @@ import {
 import { settled } from "../../testing/rig.ts";
 
 const OTHER = "192.0.2.21";
-const endpoint = (address: string) => ({ address, port: SERVER_PORT, weight: 1, state: "active" as const });
+const endpoint = (address: Address) => ({ address, port: SERVER_PORT, weight: 1, state: "active" as const });
 const both = [endpoint(SERVER), endpoint(OTHER)];
 const service = (changes: Partial<Service> = {}) =>
   plainService(PROTOCOL_UDP, { selection: "hash", stateless: true, endpoints: both, ...changes });
@@ -28,7 +28,7 @@ const back = ({ source, sourcePort, destination, destinationPort }: Segment): En
   ...{ source: destination, sourcePort: destinationPort },
   ...{ destination: source, destinationPort: sourcePort },
 });
-const client = (number: number) => ({ ...ends, source: `100.80.2.${number}` });
+const client = (number: number): Ends => ({ ...ends, source: `100.80.2.${number}` });
 
 async function packetsOf(rig: PlainRig, bytes: Uint8Array): Promise<Uint8Array[]> {
   rig.fastPath.inject(bytes, 1);
@@ -112,7 +112,7 @@ describe("stateless services of UDP", () => {
     const rig = new PlainRig({ services });
     const first = await rig.one(udpPacket(ends, "1"));
     const health = rig.forwarder.plain.room.sides.get(PROTOCOL_UDP)?.health;
-    const place = { address: first.destination, port: SERVER_PORT };
+    const place = { address: first.destination, port: SERVER_PORT } as const;
     health?.setOwn(place, "down", "test", rig.clock.nowMs());
     rig.clock.advance(3_000);
     const second = await rig.one(udpPacket(ends, "2"));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { currentCandidate, isLiving } from "@holdfast/model";
+import { type Address, currentCandidate, isLiving } from "@holdfast/model";
 import { CHUNK } from "@holdfast/sctp";
 import { LIMITS_DEFAULT } from "../../limits.ts";
 import { Cluster } from "../../testing/cluster.ts";
@@ -306,7 +306,7 @@ test("an INIT that moved to another endpoint gives that port back when another m
   cluster.connected = false;
   const again = new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x71);
   const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 0x72);
-  const home = currentCandidate(record)?.endpoint as string;
+  const home = currentCandidate(record)?.endpoint as Address;
   for (let tries = 0; tries < 2; tries++)
     assert.equal((await cluster.rig(0).one(again.init(UP))).destination, home);
   const moved = await cluster.rig(0).one(again.init(UP));
@@ -327,8 +327,8 @@ test("an INIT that moved to another endpoint gives that port back when another m
 test("the member that takes a VIP over goes on with the second HEARTBEAT, and with what was found", async () => {
   const cluster = new Cluster(3);
   const [a, b, c] = [cluster.rig(0), cluster.rig(1), cluster.rig(2)];
-  const listed = ["172.17.0.1"];
-  const probe = { source: ENDPOINT, destination: VIP1 };
+  const listed: readonly Address[] = ["172.17.0.1"];
+  const probe = { source: ENDPOINT, destination: VIP1 } as const;
   const { client, endpoint } = await a.establish({ listed });
   assert.equal((await a.one(endpoint.heartbeat(probe))).destination, listed[0]);
   // Nobody has answered for a while: that is the others' business now.

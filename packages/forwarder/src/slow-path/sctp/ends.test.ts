@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes, isLiving } from "@holdfast/model";
+import { type Address, addressBytes, isLiving } from "@holdfast/model";
 import {
   CAUSE,
   CHUNK,
@@ -31,7 +31,7 @@ import {
 } from "../../testing/rig.ts";
 import { DOWN, UP } from "../../testing/usual.ts";
 
-const [VIP0] = VIPS as [string, string];
+const [VIP0] = VIPS as [Address, Address];
 
 const isAlive = (rig: Rig, id: string) => {
   const record = rig.table.get(id);

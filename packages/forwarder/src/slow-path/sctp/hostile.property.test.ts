@@ -2,7 +2,7 @@
 // for.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes, isLiving } from "@holdfast/model";
+import { type Address, addressBytes, isLiving } from "@holdfast/model";
 import { ManualClock } from "@holdfast/model/testing";
 import {
   encodeAbort,
@@ -32,8 +32,8 @@ import {
   VIPS,
 } from "../../testing/rig.ts";
 
-const UP: Route = { source: CLIENT, destination: VIPS[0] as string };
-const DOWN: Route = { source: ENDPOINT, destination: VIPS[0] as string };
+const UP: Route = { source: CLIENT, destination: VIPS[0] as Address };
+const DOWN: Route = { source: ENDPOINT, destination: VIPS[0] as Address };
 const REASONS: readonly PuntReason[] = [
   "init",
   "initAck",
@@ -78,7 +78,7 @@ function samples(): Uint8Array[] {
       code: 4,
       word: 500,
       source: addressBytes("100.99.0.1"),
-      destination: addressBytes(VIPS[0] as string),
+      destination: addressBytes(VIPS[0] as Address),
       inner: endpoint.packet(DOWN, [encodeData({ tsn: 1, data: new Uint8Array(30) })]),
     }),
   ];
@@ -137,7 +137,7 @@ test("broken packets of every kind, under every reason, harm nothing and throw n
       rig.fastPath.takeOutgoing();
       const living = rig.table.get(record.id);
       assert.ok(living !== undefined && isLiving(living));
-      const route = { source: "100.80.3.3", destination: UP.destination };
+      const route = { source: "100.80.3.3", destination: UP.destination } as const;
       assert.equal((await rig.one(client.data(route))).destination, ENDPOINT);
       assert.equal((await rig.one(endpoint.data(DOWN))).destination, "100.80.3.3");
     }),

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CANDIDATE_COUNT_MAX_PER_MEMBER, currentCandidate, endOf, isLiving } from "@holdfast/model";
+import {
+  type Address,
+  CANDIDATE_COUNT_MAX_PER_MEMBER,
+  currentCandidate,
+  endOf,
+  isLiving,
+} from "@holdfast/model";
 import { CAUSE, CHUNK, type Chunk, encodeParameter, PARAMETER, parseCauses } from "@holdfast/sctp";
 import { EndpointHost, ipPacket, listedIn, type Seen } from "../../testing/hosts.ts";
 import {
@@ -226,7 +232,7 @@ test("a restart on a draining endpoint moves; the old one is told when the new o
     }),
   ]);
   // Living associations stay.
-  await rig.one(endpoint.data({ source: first as string, destination: VIP0 }));
+  await rig.one(endpoint.data({ source: first as Address, destination: VIP0 }));
   const again = newClient(2);
   const moved = newEndpoint(0x71);
   const init = await rig.one(again.init(UP));

@@ -1,7 +1,7 @@
 // Packets with more parts than anybody would count: RFC 9260 §6.10 sets no limit but the packet's length.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes, CLIENT_ADDRESS_COUNT_MAX, isEnded } from "@holdfast/model";
+import { type Address, addressBytes, CLIENT_ADDRESS_COUNT_MAX, isEnded } from "@holdfast/model";
 import { encodeAbort, encodeAddress, encodeChunk, encodeInitAck, encodeParameter } from "@holdfast/sctp";
 import { fragmentPacket } from "../../fragments/fragmentation.ts";
 import { ClientHost, EndpointHost, ipPacket, listedIn } from "../../testing/hosts.ts";
@@ -28,7 +28,7 @@ test("an ABORT behind hundreds of chunks ends the association, from either side"
 
 test("hundreds of addresses, in fragments: the handshake works, sixteen are kept, the VIPs take their place", async () => {
   const rig = new Rig();
-  const listed = Array.from({ length: 400 }, (_, i) => `198.18.${i >> 8}.${i & 0xff}`);
+  const listed = Array.from({ length: 400 }, (_, i): Address => `198.18.${i >> 8}.${i & 0xff}`);
   const client = new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x31);
   const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 0x32);
   const init = client.init(UP, listed);

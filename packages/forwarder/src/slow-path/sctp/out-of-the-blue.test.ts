@@ -106,7 +106,7 @@ test("answers are rated for each source prefix, and as a whole", async () => {
   });
   rig.clock.advance(LONG_MS);
   const { client } = forgotten();
-  const answers = async (prefix: string) => {
+  const answers = async (prefix: `${number}.${number}.${number}`) => {
     let count = 0;
     for (let i = 0; i < 20; i++)
       count += (await rig.pass(client.heartbeat({ source: `${prefix}.${i + 1}`, destination: VIP0 }))).length;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import { CHUNK, encodeIp, encodePacket, encodeSack } from "@holdfast/sctp";
 import { ClientHost, EndpointHost, listedIn, type Route } from "../../testing/hosts.ts";
 import {
@@ -16,7 +16,7 @@ import {
 } from "../../testing/rig.ts";
 import { UP, VIP0, VIP1 } from "../../testing/usual.ts";
 
-const down = (vip: string): Route => ({ source: ENDPOINT, destination: vip });
+const down = (vip: Address): Route => ({ source: ENDPOINT, destination: vip });
 
 test("an INIT from the second address pairs it with the VIP of arrival", async () => {
   const rig = new Rig();
@@ -84,7 +84,7 @@ async function probes(
   rig: Rig,
   endpoint: EndpointHost,
   count: number,
-  answer: (destination: string) => Promise<unknown> = async () => {},
+  answer: (destination: Address) => Promise<unknown> = async () => {},
 ): Promise<string[]> {
   const seen: string[] = [];
   for (let i = 0; i < count; i++) {
@@ -113,7 +113,7 @@ test("an unproven partner gets the first HEARTBEAT, the address that speaks on t
 test("where nobody speaks on the VIP the source of the INIT gets the second, and keeps the path when it answers", async () => {
   const rig = new Rig();
   const { client, endpoint } = await rig.establish({ listed: [CLIENT, "198.51.77.1"] });
-  const answer = async (destination: string) => {
+  const answer = async (destination: Address) => {
     if (destination === CLIENT) await rig.one(client.heartbeatAck({ source: CLIENT, destination: VIP1 }));
   };
   assert.deepEqual(await probes(rig, endpoint, 4, answer), ["198.51.77.1", CLIENT, CLIENT, CLIENT]);
@@ -153,7 +153,7 @@ test("a proven address that went silent gives way to a spare one, and that to th
   const fourth = "100.83.4.10";
   const rig = new Rig();
   const { client, endpoint } = await rig.establish({ listed: [CLIENT, CLIENT_2, third, fourth] });
-  for (const source of [CLIENT_2, third, fourth])
+  for (const source of [CLIENT_2, third, fourth] as const)
     await rig.one(client.heartbeat({ source, destination: VIP1 }));
   await rig.one(client.heartbeat({ source: CLIENT_2, destination: VIP1 }));
   const seen = await probes(rig, endpoint, 16, async (destination) => {
@@ -164,7 +164,7 @@ test("a proven address that went silent gives way to a spare one, and that to th
 });
 
 test("a single-homed client reaches every VIP", async () => {
-  const four = ["203.0.113.1", "198.51.100.1", "192.88.99.1", "203.0.113.129"];
+  const four: readonly Address[] = ["203.0.113.1", "198.51.100.1", "192.88.99.1", "203.0.113.129"];
   const rig = new Rig({ services: [serviceOf({ vips: four })] });
   const { client, endpoint } = await rig.establish();
   for (const vip of four) {

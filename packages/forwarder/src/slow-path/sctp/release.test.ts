@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Address } from "@holdfast/model";
 import { ClientHost, EndpointHost } from "../../testing/hosts.ts";
 import { CLIENT, CLIENT_2, ENDPOINT, ENDPOINT_PORT, Rig, SERVICE_PORT, VIPS } from "../../testing/rig.ts";
 
-const [VIP0] = VIPS as [string];
+const [VIP0] = VIPS as [Address];
 
 for (const [what, answer, timeouts] of [
   ["is released", (settle: Settle) => settle.resolve(true), 0],
@@ -23,7 +24,7 @@ for (const [what, answer, timeouts] of [
     });
     const client = new ClientHost(36_000, SERVICE_PORT, 0xaaaa_0001);
     const endpoint = new EndpointHost(ENDPOINT_PORT, 0, 0xbbbb_0001);
-    const up = { source: CLIENT, destination: VIP0 };
+    const up = { source: CLIENT, destination: VIP0 } as const;
     const init = await rig.one(client.init(up, [CLIENT, CLIENT_2]));
     assert.deepEqual(await rig.pass(endpoint.initAck(init)), [], "held back");
     assert.ok(settle !== undefined);

@@ -1,7 +1,7 @@
 // What an INIT-ACK tells of its endpoint's addresses belongs to its session, and to nothing else.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes, currentCandidate } from "@holdfast/model";
+import { type Address, addressBytes, currentCandidate } from "@holdfast/model";
 import {
   type Chunk,
   encodeAddress,
@@ -57,7 +57,7 @@ test("an endpoint that answers from an address nobody configured keeps its share
   const rig = new Rig({ services: [serviceOf({ endpoints: TWO })] });
   const counts = new Map<string, number>();
   for (let i = 0; i < 8; i++) {
-    const source = `100.80.2.${i + 1}`;
+    const source: Address = `100.80.2.${i + 1}`;
     const one = newClient(100 + i, 42_000 + i);
     const route = { source, destination: VIP0 };
     const init = await rig.one(one.init(route));
@@ -102,9 +102,9 @@ test("an INIT-ACK of another endpoint is refused where that one has the NAT port
   const rig = new Rig({ services: [serviceOf({ endpoints: TWO, selection: "roundRobin" })] });
   const first = await rig.establish({ client: newClient(1) });
   const second = newClient(3);
-  const route = { source: CLIENT_2, destination: VIP1 };
+  const route = { source: CLIENT_2, destination: VIP1 } as const;
   const init = await rig.one(second.init(route));
-  const victimAt = currentCandidate(first.record)?.endpoint as string;
+  const victimAt = currentCandidate(first.record)?.endpoint as Address;
   assert.notEqual(init.destination, victimAt);
   assert.equal(init.packet.sourcePort, first.natPort);
   const forged = new EndpointHost(ENDPOINT_PORT, 0, 4).initAck(init, {
@@ -121,10 +121,10 @@ test("an INIT-ACK of another endpoint is refused where that one has the NAT port
 
 /** Answers every probe with an INIT-ACK that lists these addresses, as a server does that has them all. */
 class Servers implements ProbeChannel {
-  readonly lists: ReadonlyMap<string, readonly string[]>;
+  readonly lists: ReadonlyMap<string, readonly Address[]>;
   #packet: (packet: Uint8Array) => void = () => {};
 
-  constructor(lists: Readonly<Record<string, readonly string[]>>) {
+  constructor(lists: Readonly<Record<string, readonly Address[]>>) {
     this.lists = new Map(Object.entries(lists));
   }
 
@@ -155,7 +155,7 @@ class Servers implements ProbeChannel {
 
 test("two endpoints that list each other are one server: one share, one count, one verdict, one space of NAT ports", async () => {
   const THIRD = "192.0.2.22";
-  const both = [ENDPOINT, OTHER_ENDPOINT];
+  const both: readonly Address[] = [ENDPOINT, OTHER_ENDPOINT];
   const rig = new Rig({
     services: [serviceOf({ endpoints: [...TWO, endpointAt(THIRD)] })],
     probes: {
@@ -163,7 +163,7 @@ test("two endpoints that list each other are one server: one share, one count, o
     },
   });
   rig.clock.advance(1_500);
-  const place = (address: string) => ({ address, port: ENDPOINT_PORT });
+  const place = (address: Address) => ({ address, port: ENDPOINT_PORT });
   assert.deepEqual(rig.forwarder.sameServerAs(place(ENDPOINT)), [OTHER_ENDPOINT]);
   assert.deepEqual(
     rig.forwarder.sameServerAs(place(THIRD)),
@@ -172,14 +172,14 @@ test("two endpoints that list each other are one server: one share, one count, o
   );
   const counts = new Map<string, number>();
   for (let i = 0; i < 12; i++) {
-    const source = `100.80.3.${i + 1}`;
+    const source: Address = `100.80.3.${i + 1}`;
     const one = newClient(300 + i, CLIENT_PORT);
     const route = { source, destination: VIP0 };
     const init = await rig.one(one.init(route));
     const isThird = init.destination === THIRD;
     counts.set(isThird ? THIRD : "both", (counts.get(isThird ? THIRD : "both") ?? 0) + 1);
     // The server of two addresses answers from whichever its routes say.
-    const from = isThird ? THIRD : (both[i % 2] as string);
+    const from = isThird ? THIRD : (both[i % 2] as Address);
     const server = new EndpointHost(ENDPOINT_PORT, 0, 400 + i);
     one.acceptInitAck(await rig.one(server.initAck(init, { source: from, listed: isThird ? [] : both })));
     await rig.one(one.cookieEcho(route));

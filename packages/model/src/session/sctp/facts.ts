@@ -202,6 +202,36 @@ export function endpointTagsOf(record: SessionRecord): Tag[] {
   return tags;
 }
 
+/**
+ * Whether both hold the same NAT ports and tags, found out without listing them: false when that is not
+ * plain. A candidate's key names all of them.
+ */
+export function hasSamePorts(a: SessionRecord, b: SessionRecord): boolean {
+  if (a.commit !== b.commit && !(isCommitListed(a) && isCommitListed(b))) return false;
+  if (a.generations === b.generations) return true;
+  if (a.generations.size !== b.generations.size) return false;
+  for (const [tag, { candidates }] of b.generations) {
+    const before = a.generations.get(tag)?.candidates;
+    if (before === undefined || !hasSameKeys(before, candidates)) return false;
+  }
+  return true;
+}
+
+/** What the commit holds stands among the latest generations as well. */
+function isCommitListed({ commit, generations }: SessionRecord): boolean {
+  if (commit === undefined) return true;
+  const listed = generations.get(commit.clientTag)?.candidates;
+  if (listed?.has(commit.candidate) !== true) return false;
+  return commit.generation === undefined || hasSameKeys(listed, commit.generation.candidates);
+}
+
+function hasSameKeys(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean {
+  if (a === b) return true;
+  if (a.size !== b.size) return false;
+  for (const key of b.keys()) if (!a.has(key)) return false;
+  return true;
+}
+
 /** Whether it speaks of a tag: of either side, of any generation. */
 export function hasTag({ generations, commit }: SessionRecord, tag: Tag): boolean {
   return [...generations.values(), ...(commit?.generation ? [commit.generation] : [])].some(

@@ -12,6 +12,7 @@ import {
   currentCandidate,
   effectivePhase,
   endpointTagsOf,
+  hasSamePorts,
   hasTag,
   isEnded,
   natPortsOf,
@@ -43,5 +44,5 @@ export const SCTP_SESSIONS: SessionKind<SessionRecord> = {
     a.generations === b.generations &&
     a.commit === b.commit &&
     a.heard === b.heard,
-  hasSamePorts: (a, b) => a.generations === b.generations && a.commit === b.commit,
+  hasSamePorts,
 };

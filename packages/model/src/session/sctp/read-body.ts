@@ -1,6 +1,6 @@
 // SCTP's part of a record from bytes: total, within the bounds of ../codec/format.ts.
 
-import type { Address } from "../../address.ts";
+import { type Address, NO_ADDRESS } from "../../address.ts";
 import type { ByteReader } from "../bytes.ts";
 import { ipv4Text } from "../bytes.ts";
 import {
@@ -87,12 +87,13 @@ function readAddress(input: ByteReader, read: Address[]): Address {
   if (kind >= ADDRESS_BACK) {
     const known = read[kind - ADDRESS_BACK];
     if (known === undefined) input.fail();
-    return known ?? "";
+    return known ?? NO_ADDRESS;
   }
-  let address: Address = "";
+  let address = NO_ADDRESS;
   if (kind === ADDRESS_IPV4) address = ipv4Text(input.u32());
   else if (kind === ADDRESS_IPV6) address = input.ipv6();
-  else if (kind === ADDRESS_TEXT) address = input.text(TEXT_LENGTH_MAX);
+  // Its writer found none in it (NO_ADDRESS, say): kept as it is, so that the record is the same everywhere.
+  else if (kind === ADDRESS_TEXT) address = input.text(TEXT_LENGTH_MAX) as Address;
   else input.fail();
   if (read.length < ADDRESS_BACK_COUNT_MAX) read.push(address);
   return address;
@@ -133,18 +134,10 @@ function readGeneration(input: ByteReader, read: Address[]): Generation | undefi
     const candidate = { member, endpoint, endpointPort, natPort, endpointTag, endpointAddresses, echoed };
     candidates.set(candidateKeyOf(candidate), candidate);
   }
-  return {
-    clientTag,
-    ordinal,
-    arrivalVip,
-    source,
-    listed,
-    pairing,
-    phase,
-    candidates,
-    aborted: (flags & 1) === 1,
-    ...(probedVips === 0 ? {} : { probedVips }),
-  };
+  const aborted = (flags & 1) === 1;
+  // A literal, not a spread: every record that is read has one.
+  const generation = { clientTag, ordinal, arrivalVip, source, listed, pairing, phase, candidates, aborted };
+  return probedVips === 0 ? generation : { ...generation, probedVips };
 }
 
 function readIdentity(input: ByteReader, read: Address[]): CandidateIdentity {

@@ -51,7 +51,7 @@ export function fakeNode(
     seesAll: () => true,
     tell: () => {},
   });
-  const ownershipOf = (vip: string): VipOwnership | undefined =>
+  const ownershipOf = (vip: Address): VipOwnership | undefined =>
     registry.list().some((service) => service.vips.includes(vip))
       ? { vip, owner: "m0", candidates: ["m0"], reasons: ["m0: the only member"] }
       : undefined;

@@ -1,6 +1,13 @@
 // Members' configuration documents without a network: messages wait until a test delivers them.
 import assert from "node:assert/strict";
-import { PROTOCOL_SCTP, type Random, type Service, seededRandom, serviceIdOf } from "@holdfast/model";
+import {
+  type Address,
+  PROTOCOL_SCTP,
+  type Random,
+  type Service,
+  seededRandom,
+  serviceIdOf,
+} from "@holdfast/model";
 import { ConfigurationDocument } from "../configuration-document.ts";
 
 /** Short, so that a test goes through many epochs. */
@@ -68,7 +75,7 @@ export class Cluster {
   }
 }
 
-export function service(vip: string, over: Partial<Service> = {}): Service {
+export function service(vip: Address, over: Partial<Service> = {}): Service {
   return {
     id: serviceIdOf(PROTOCOL_SCTP, vip, 38412),
     name: "s",
@@ -85,7 +92,7 @@ export function service(vip: string, over: Partial<Service> = {}): Service {
   };
 }
 
-export const endpoint = (address: string, weight = 1) => ({
+export const endpoint = (address: Address, weight = 1) => ({
   address,
   port: 9999,
   weight,
