@@ -101,7 +101,7 @@ test("the unit's user and capabilities are enough for BPF, announcements and an 
 test("with what the drop-in for bgp adds, the speaker runs with real-time priority and has its sessions", async () => {
   const cluster = new Cluster({ fastPath: "tc", profile: ROUTED_PROFILE });
   try {
-    for (const router of cluster.bgpRouters) router.start();
+    await Promise.all(cluster.bgpRouters.map((router) => router.start()));
     const log = await started(cluster, [...capabilities, ...capabilitiesOf(withBgp)]);
     await sessionsUp(cluster.members);
     assert.match(log(), /"realtime":true.*the speaker runs/);

@@ -40,7 +40,7 @@ test("routed networks: whatever fails between members and routers is said, and e
         await says(member, "session with a router lost");
         assert.equal(await sample(member, up(name)), 0);
       }
-      router.start();
+      await router.start();
       await well();
       for (const [index, member] of cluster.members.entries()) {
         assert.equal(await sample(member, flaps(name)), (before[index] as number) + 1);

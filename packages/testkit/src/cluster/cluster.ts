@@ -411,7 +411,7 @@ export class Cluster {
    * names.
    */
   async start(): Promise<void> {
-    for (const router of this.bgpRouters) router.start();
+    await Promise.all(this.bgpRouters.map((router) => router.start()));
     await Promise.all(this.members.map((member) => member.start()));
     if (this.options.fastPath === undefined) {
       const without = this.members.find((member) => member.log().includes('"fastPath":"userspace"'));

@@ -1,6 +1,7 @@
 // A router of the lab: BIRD or FRR, which takes VIPs from every member and puts its choice into its kernel.
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { type Address, parseAddress } from "@holdfast/model";
 import type { Host } from "../lab/host.ts";
@@ -48,12 +49,12 @@ export class BgpRouter {
     this.#options = options;
   }
 
-  start(): void {
+  async start(): Promise<void> {
     // Ports count only so: with addresses alone, a client is always at the same next hop.
     if (this.#options.ecmp === true)
       for (const family of ["ipv4", "ipv6"])
         this.host.run("sysctl", ["-q", "-w", `net.${family}.fib_multipath_hash_policy=1`]);
-    if (this.#options.software === "frr") this.#startFrr();
+    if (this.#options.software === "frr") await this.#startFrr();
     else this.#startBird();
   }
 
@@ -134,11 +135,16 @@ export class BgpRouter {
     );
   }
 
-  /** One file a daemon: in a common one, a block of bfdd's makes bgpd drop what follows. */
-  #startFrr(): void {
+  /**
+   * One file a daemon: in a common one, a block of bfdd's makes bgpd drop what follows. Zebra listens before
+   * the others begin: a bgpd whose first connection to it fails is back after 10 s, and never asks for BFD
+   * (FRR 8.4.4).
+   */
+  async #startFrr(): Promise<void> {
     const { bfdIntervalMs } = this.#options;
     const directory = this.#at("frr");
-    mkdirSync(directory, { recursive: true });
+    rmSync(directory, { recursive: true, force: true });
+    mkdirSync(directory);
     const neighbours = this.#members.map((member) => first(member, this.network));
     const lines = {
       zebra: [],
@@ -182,6 +188,8 @@ export class BgpRouter {
         ],
         daemon === "bfdd",
       );
+      if (daemon === "zebra")
+        await until(`zebra of ${this.host.name} to listen`, () => isListening(at("zserv.api")));
     }
   }
 
@@ -213,6 +221,17 @@ export class BgpRouter {
           `${nexthops[0]?.ip} (MED ${metric}, path ${aspath.string})`,
       );
   }
+}
+
+function isListening(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const connection = connect(socket);
+    connection.once("error", () => resolve(false));
+    connection.once("connect", () => {
+      connection.destroy();
+      resolve(true);
+    });
+  });
 }
 
 function first(host: Host, network: string): Address {
