@@ -82,7 +82,7 @@ export interface NodeLabOptions {
   readonly family?: Family;
   /** Merged over every member's section `host`. */
   readonly host?: object;
-  /** How nodes reach each other's pods: by routes on net-a, or by flannel's VXLAN over it. Default: routes. */
+  /** How nodes reach each other's pods: by routes on net-a (default), or by flannel's VXLAN over it. */
   readonly overlay?: "routes" | "vxlan";
 }
 
