@@ -1,11 +1,12 @@
 // `npm run bench -- forward`: packets a second through one core, generator included, of our fast path by
-// every hook, nftables SNAT and DNAT, and plain kernel routing. Every case has namespaces and tables of its
-// own, and the cases take turns in short slices, so that all of them meet the same noise. What disturbs a
-// slice makes it slower and never faster: the figure is the rate that one slice in ten exceeds, for theirs as
-// for ours, and a ratio is one of figures.
+// every hook, nftables SNAT and DNAT, and plain kernel routing; and into a program that drops at once, which
+// is the limit that the others are a share of. Every case has namespaces and tables of its own, and the cases
+// take turns in short slices, so that all of them meet the same noise. What disturbs a slice makes it slower
+// and never faster: the figure is the rate that one slice in ten exceeds, for theirs as for ours, and a
+// ratio is one of figures.
 //   --flows N,N…      how many flows take turns, default 64,50000, which are the most
 //   --rounds N        of slices, default 10; with --baseline 40
-//   --only TEXT       cases whose name has it, and nftables, which they are compared with
+//   --only TEXT       cases whose name has it, and nftables and the limit, which they are compared with
 //   --protocol NAME   sctp (default), tcp or udp
 //   --baseline REV    its BPF cases take turns too, and are what ours are compared with
 import { execFileSync, spawn } from "node:child_process";
@@ -57,6 +58,8 @@ const BURST_COUNT = 4_096;
 const BURST_SILENCE_MS = 500;
 const UNDISTURBED = 0.9;
 const NFTABLES = "nftables";
+/** What the generator alone does, into a program that drops: no row can have more. */
+const LIMIT = "limit";
 const TCP_CHECKSUM_OFFSET = 16;
 const UDP_CHECKSUM_OFFSET = 6;
 
@@ -68,6 +71,8 @@ interface Case {
   readonly tracks?: boolean;
   /** It forwards in this process's event loop: what a slice sends has to fit into its ring. */
   readonly userspace?: boolean;
+  /** Packets end where they come in. */
+  readonly dropsAtOnce?: boolean;
 }
 
 type Hook = readonly [name: string, mode: "xdp" | "xdp-generic" | "tc", sink: "xdp" | "tc"];
@@ -81,6 +86,7 @@ const OTHERS: readonly Case[] = [
   { name: NFTABLES, sink: "tc", open: openNftables, tracks: true },
   { name: "routing", sink: "tc", open: openRouting },
   { name: "userspace", sink: "tc", open: openUserspace, userspace: true },
+  { name: LIMIT, sink: "xdp", open: async () => async () => {}, dropsAtOnce: true },
 ];
 
 export const takesBaseline = true;
@@ -113,7 +119,8 @@ export async function run(options: Options): Promise<void> {
       const entry = { each, testbed, close: async () => {} };
       open.push(entry);
       entry.close = await each.open(testbed, protocol);
-      inside(testbed.sink, () => generator.attachSink(testbed.link("sink0").index, each.sink));
+      const [namespace, link] = each.dropsAtOnce ? [testbed.device, "dut0"] : [testbed.sink, "sink0"];
+      inside(namespace, () => generator.attachSink(testbed.link(link).index, each.sink));
     }
     const rates = await ratesOf(generator, open, rounds, protocol);
     const rows = rowsOf(cases, rates, options.baseline);
@@ -139,7 +146,7 @@ function protocolOf(args: readonly string[]): number {
 function casesOf({ args, baseline }: Options): readonly Case[] {
   const hooks = HOOKS.flatMap((hook) => [ours(...hook), ...(baseline ? [ours(...hook, baseline)] : [])]);
   return [...hooks, ...OTHERS].filter(
-    ({ name }) => name === NFTABLES || name.includes(textOf(args, "only") ?? ""),
+    ({ name }) => name === NFTABLES || name === LIMIT || name.includes(textOf(args, "only") ?? ""),
   );
 }
 
@@ -184,12 +191,14 @@ function rowsOf(
       for (const size of SIZES) {
         const rate = (of: string) => undisturbed(rates.get(`${of}/${flowCount}/${size}B`) ?? []);
         const value = rounded(rate(name) / 1e6, 3);
+        const share = rounded(rate(name) / rate(LIMIT), 3);
         const row = { case: `${name}/${flowCount}/${size}B`, value, unit: "Mpps" };
-        if (name === NFTABLES) rows.push(row);
+        if (name === LIMIT) rows.push(row);
+        else if (name === NFTABLES) rows.push({ ...row, share });
         else {
           const versus = peer === NFTABLES || baseline === undefined ? peer : baseline.revision;
           const theirs = rounded(rate(peer) / 1e6, 3);
-          rows.push({ ...row, versus, ratio: rounded(rate(name) / rate(peer), 3), theirs });
+          rows.push({ ...row, versus, ratio: rounded(rate(name) / rate(peer), 3), theirs, share });
         }
       }
     }
