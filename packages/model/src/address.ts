@@ -6,8 +6,8 @@
 import { HoldfastError } from "./errors.ts";
 
 /**
- * A canonical IPv4 or IPv6 address in text form, made by `parseAddress` or `addressFromBytes`; a literal needs
- * no wrapping. The type checks the shape alone: four numbers with dots, or text with a colon. Only
+ * A canonical IPv4 or IPv6 address in text form, made by `parseAddress` or `addressFromBytes`; a literal
+ * needs no wrapping. The type checks the shape alone: four numbers with dots, or text with a colon. Only
  * `parseAddress` checks the rest: octets up to 255, hexadecimal groups, the canonical form, one family.
  */
 export type Address = `${number}.${number}.${number}.${number}` | `${string}:${string}`;
