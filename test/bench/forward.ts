@@ -1,11 +1,12 @@
 // `npm run bench -- forward`: packets a second through one core, generator included, of our fast path by
-// every hook, nftables SNAT and DNAT, and plain kernel routing. Every case has namespaces and tables of its
-// own, and the cases take turns in short slices, so that all of them meet the same noise. What disturbs a
-// slice makes it slower and never faster: the figure is the rate that one slice in ten exceeds, for theirs as
-// for ours, and a ratio is one of figures.
+// every hook, nftables SNAT and DNAT, and plain kernel routing; and into a program that drops at once, which
+// is the limit that the others are a share of. Every case has namespaces and tables of its own, and the cases
+// take turns in short slices, so that all of them meet the same noise. What disturbs a slice makes it slower
+// and never faster: the figure is the rate that one slice in ten exceeds, for theirs as for ours, and a
+// ratio is one of figures.
 //   --flows N,N…      how many flows take turns, default 64,50000, which are the most
 //   --rounds N        of slices, default 10; with --baseline 40
-//   --only TEXT       cases whose name has it, and nftables, which they are compared with
+//   --only TEXT       cases whose name has it, and nftables and the limit, which they are compared with
 //   --protocol NAME   sctp (default), tcp or udp
 //   --baseline REV    its BPF cases take turns too, and are what ours are compared with
 import { execFileSync, spawn } from "node:child_process";
@@ -13,34 +14,22 @@ import { once } from "node:events";
 import { setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
 import * as forwarder from "@holdfast/forwarder";
-import { writePlainChecksum } from "@holdfast/forwarder/testing";
-import { addressBytes, addressFromBytes, protocolName } from "@holdfast/model";
-import {
-  encodeData,
-  encodeHeartbeat,
-  encodeIp,
-  encodePacket,
-  IpHeader,
-  PROTOCOL,
-  write16,
-  write32,
-} from "@holdfast/sctp";
+import { protocolName } from "@holdfast/model";
+import { PROTOCOL } from "@holdfast/sctp";
 import koffi from "koffi";
 import type { OtherBuild } from "./baseline/other-build.ts";
 import { Generator, type Traffic } from "./forward/generator.ts";
-import { clientBytes, fill, openSubject, type SubjectMode } from "./forward/subject.ts";
+import { fill, openSubject, type SubjectMode } from "./forward/subject.ts";
 import {
   ENDPOINT,
   ENDPOINT_PORT,
   flowCountsOf,
   inside,
   SERVICE_PORT,
-  SOURCE,
-  SOURCE_PORT,
-  TAG,
   Testbed,
   VIP,
 } from "./forward/testbed.ts";
+import { traffic } from "./forward/traffic.ts";
 import { numberOf, textOf, wordOf } from "./options/options.ts";
 import { print, type Row, rounded } from "./replication/report.ts";
 
@@ -57,8 +46,8 @@ const BURST_COUNT = 4_096;
 const BURST_SILENCE_MS = 500;
 const UNDISTURBED = 0.9;
 const NFTABLES = "nftables";
-const TCP_CHECKSUM_OFFSET = 16;
-const UDP_CHECKSUM_OFFSET = 6;
+/** What the generator alone does, into a program that drops: no row can have more. */
+const LIMIT = "limit";
 
 interface Case {
   readonly name: string;
@@ -68,6 +57,8 @@ interface Case {
   readonly tracks?: boolean;
   /** It forwards in this process's event loop: what a slice sends has to fit into its ring. */
   readonly userspace?: boolean;
+  /** Packets end where they come in. */
+  readonly dropsAtOnce?: boolean;
 }
 
 type Hook = readonly [name: string, mode: "xdp" | "xdp-generic" | "tc", sink: "xdp" | "tc"];
@@ -81,6 +72,7 @@ const OTHERS: readonly Case[] = [
   { name: NFTABLES, sink: "tc", open: openNftables, tracks: true },
   { name: "routing", sink: "tc", open: openRouting },
   { name: "userspace", sink: "tc", open: openUserspace, userspace: true },
+  { name: LIMIT, sink: "xdp", open: async () => async () => {}, dropsAtOnce: true },
 ];
 
 export const takesBaseline = true;
@@ -113,7 +105,8 @@ export async function run(options: Options): Promise<void> {
       const entry = { each, testbed, close: async () => {} };
       open.push(entry);
       entry.close = await each.open(testbed, protocol);
-      inside(testbed.sink, () => generator.attachSink(testbed.link("sink0").index, each.sink));
+      const [namespace, link] = each.dropsAtOnce ? [testbed.device, "dut0"] : [testbed.sink, "sink0"];
+      inside(namespace, () => generator.attachSink(testbed.link(link).index, each.sink));
     }
     const rates = await ratesOf(generator, open, rounds, protocol);
     const rows = rowsOf(cases, rates, options.baseline);
@@ -139,7 +132,7 @@ function protocolOf(args: readonly string[]): number {
 function casesOf({ args, baseline }: Options): readonly Case[] {
   const hooks = HOOKS.flatMap((hook) => [ours(...hook), ...(baseline ? [ours(...hook, baseline)] : [])]);
   return [...hooks, ...OTHERS].filter(
-    ({ name }) => name === NFTABLES || name.includes(textOf(args, "only") ?? ""),
+    ({ name }) => name === NFTABLES || name === LIMIT || name.includes(textOf(args, "only") ?? ""),
   );
 }
 
@@ -184,12 +177,14 @@ function rowsOf(
       for (const size of SIZES) {
         const rate = (of: string) => undisturbed(rates.get(`${of}/${flowCount}/${size}B`) ?? []);
         const value = rounded(rate(name) / 1e6, 3);
+        const share = rounded(rate(name) / rate(LIMIT), 3);
         const row = { case: `${name}/${flowCount}/${size}B`, value, unit: "Mpps" };
-        if (name === NFTABLES) rows.push(row);
+        if (name === LIMIT) rows.push(row);
+        else if (name === NFTABLES) rows.push({ ...row, share });
         else {
           const versus = peer === NFTABLES || baseline === undefined ? peer : baseline.revision;
           const theirs = rounded(rate(peer) / 1e6, 3);
-          rows.push({ ...row, versus, ratio: rounded(rate(name) / rate(peer), 3), theirs });
+          rows.push({ ...row, versus, ratio: rounded(rate(name) / rate(peer), 3), theirs, share });
         }
       }
     }
@@ -238,68 +233,6 @@ function warm(generator: Generator, testbed: Testbed, flowCount: number, protoco
     generator.prepare(traffic(testbed, flowCount, 0, protocol));
     generator.send(flowCount * 2);
   });
-}
-
-/** `size`: of the IP packet, bytes; 0: as small as can be. */
-function traffic(testbed: Testbed, flowCount: number, size: number, protocol: number): Traffic {
-  const packet = encodeIp({
-    source: addressBytes(addressFromBytes(clientBytes(0))),
-    destination: addressBytes(VIP),
-    hopLimit: 64,
-    protocol,
-    payload: payloadOf(protocol, size),
-  });
-  if (protocol !== PROTOCOL.SCTP) {
-    const ip = new IpHeader();
-    ip.read(packet);
-    writePlainChecksum(packet, ip);
-  }
-  const frame = Buffer.alloc(14 + packet.length);
-  frame.set(macBytes(testbed.link("dut0").mac));
-  frame.set(macBytes(testbed.link("gen0").mac), 6);
-  frame.writeUInt16BE(0x0800, 12);
-  frame.set(packet, 14);
-  const transport = 14 + 20;
-  return {
-    interfaceIndex: testbed.link("gen0").index,
-    flowCount,
-    source: SOURCE,
-    sourcePort: SOURCE_PORT,
-    frame,
-    ...(protocol === PROTOCOL.TCP && { checksumOffset: transport + TCP_CHECKSUM_OFFSET }),
-    ...(protocol === PROTOCOL.UDP && { checksumOffset: transport + UDP_CHECKSUM_OFFSET }),
-  };
-}
-
-function payloadOf(protocol: number, size: number): Uint8Array {
-  if (protocol === PROTOCOL.SCTP) {
-    const chunks =
-      size === 0
-        ? [encodeHeartbeat(new Uint8Array(8))]
-        : // IP, SCTP and DATA headers take 48 bytes.
-          [encodeData({ tsn: 1, data: new Uint8Array(size - 48).fill(0x61) })];
-    return encodePacket({
-      sourcePort: SOURCE_PORT,
-      destinationPort: SERVICE_PORT,
-      verificationTag: TAG,
-      chunks,
-    });
-  }
-  const isTcp = protocol === PROTOCOL.TCP;
-  const header = isTcp ? 20 : 8;
-  const payload = new Uint8Array(Math.max(size - 20, header)).fill(0x61);
-  payload.fill(0, 0, header);
-  write16(payload, 0, SOURCE_PORT);
-  write16(payload, 2, SERVICE_PORT);
-  if (isTcp) {
-    // An ACK in the middle of a connection.
-    write32(payload, 4, 1_000);
-    write32(payload, 8, 2_000);
-    payload[12] = 5 << 4;
-    payload[13] = 0x10;
-    write16(payload, 14, 501);
-  } else write16(payload, 4, payload.length);
-  return payload;
 }
 
 function ours(
@@ -379,10 +312,6 @@ async function openNftables(testbed: Testbed, protocol: number): Promise<() => P
 async function openRouting(testbed: Testbed): Promise<() => Promise<void>> {
   testbed.run(testbed.device, `ip route add ${VIP} via ${ENDPOINT}`);
   return async () => {};
-}
-
-function macBytes(mac: string): Uint8Array {
-  return Uint8Array.from(mac.split(":"), (byte) => Number.parseInt(byte, 16));
 }
 
 function undisturbed(rates: readonly number[]): number {

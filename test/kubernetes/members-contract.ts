@@ -168,7 +168,10 @@ async function exhausted(world: MembersWorld): Promise<void> {
   await world.join("n4", "198.18.0.14");
   await world.node("n5");
   await until("the event", () => world.events.includes("n5 NumbersExhausted"));
-  assert.equal((await world.member("n5"))?.status?.conditions?.[0]?.reason, "NumbersExhausted");
+  await until("its condition", async () => {
+    const [ready] = (await world.member("n5"))?.status?.conditions ?? [];
+    return ready?.reason === "NumbersExhausted";
+  });
   await world.label("n4", null);
   await until("it to rest", () => world.members.resting.length === 1);
   assert.equal((await world.member("n5"))?.status?.number, undefined);

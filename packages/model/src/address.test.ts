@@ -57,3 +57,12 @@ test("what is not an address, or names a family that its packets do not have, is
   for (const value of ["2001:DB8::1", "1:0::1", NO_ADDRESS, undefined, 7, ["192.0.2.1"]])
     assert.equal(isAddress(value), false, String(value));
 });
+
+test("the type refuses text that has not the shape of an address", () => {
+  // The compiler checks these; what `never` is assigned to does not compile.
+  type Refused<Text extends string> = Text extends Address ? never : true;
+  const refused: [Refused<string>, Refused<"">, Refused<"10.0.0">, Refused<"m1">] = [true, true, true, true];
+  const literals: readonly Address[] = ["192.0.2.1", "2001:db8::1"];
+  assert.equal(refused.length, 4);
+  assert.ok(literals.every(isAddress));
+});

@@ -5,8 +5,12 @@
 
 import { HoldfastError } from "./errors.ts";
 
-/** A canonical IPv4 or IPv6 address in text form. Made by `parseAddress` or `addressFromBytes` only. */
-export type Address = string & { readonly __brand?: "Address" };
+/**
+ * A canonical IPv4 or IPv6 address in text form, made by `parseAddress` or `addressFromBytes`; a literal
+ * needs no wrapping. The type checks the shape alone: four numbers with dots, or text with a colon. Only
+ * `parseAddress` checks the rest: octets up to 255, hexadecimal groups, the canonical form, one family.
+ */
+export type Address = `${number}.${number}.${number}.${number}` | `${string}:${string}`;
 
 export type AddressFamily = 4 | 6;
 

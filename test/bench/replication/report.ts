@@ -11,6 +11,8 @@ export interface Row {
   readonly ratio?: number;
   /** The other build's value, with `--baseline`. */
   readonly theirs?: number;
+  /** Of what the machine can do in the same run, 0 … 1. */
+  readonly share?: number;
   /** Where the unit does not say it (../baseline/compare.ts). */
   readonly better?: "more" | "less";
 }
@@ -19,8 +21,9 @@ export function print(bench: string, rows: readonly Row[], json: boolean): void 
   const widest = Math.max(...rows.map((row) => row.case.length));
   for (const row of rows) {
     const versus = row.ratio === undefined ? "" : `  ${row.ratio.toFixed(2)} × ${row.versus}`;
+    const share = row.share === undefined ? "" : `  ${(100 * row.share).toFixed(0)} % of the limit`;
     console.log(
-      `${row.case.padEnd(widest)}  ${row.value.toLocaleString("en").padStart(12)} ${row.unit}${versus}`,
+      `${row.case.padEnd(widest)}  ${row.value.toLocaleString("en").padStart(12)} ${row.unit}${versus}${share}`,
     );
   }
   if (json) printJson(bench, rows);

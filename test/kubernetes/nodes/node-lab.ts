@@ -82,6 +82,17 @@ export interface NodeLabOptions {
   readonly family?: Family;
   /** Merged over every member's section `host`. */
   readonly host?: object;
+  /** How nodes reach each other's pods: by routes on net-a (default), or by flannel's VXLAN over it. */
+  readonly overlay?: "routes" | "vxlan";
+}
+
+/** As flannel has it. */
+const VXLAN = { device: "flannel.1", id: 1, port: 8_472 } as const;
+const macOf = (number: number) => `02:00:0a:f4:00:${number.toString(16).padStart(2, "0")}`;
+
+function othersOf(number: number): number[] {
+  const all = Array.from({ length: MEMBER_COUNT + 1 }, (_, index) => NODE_FIRST + index);
+  return all.filter((other) => other !== number);
 }
 
 export class NodeLab {
@@ -146,11 +157,10 @@ export class NodeLab {
     const { plan, family } = this;
     const settings = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"];
     host.run("sysctl", ["-q", "-e", "-w", ...settings, "net.netfilter.nf_conntrack_checksum=0"]);
-    for (let index = 0; index <= MEMBER_COUNT; index++) {
-      const other = NODE_FIRST + index;
-      if (other === number) continue;
-      host.ip(`route replace ${plan.podsOf(other).prefix} via ${plan.node(0, other)} dev net-a`);
-    }
+    if (this.#options.overlay === "vxlan") this.#tunnel(host, number);
+    else
+      for (const other of othersOf(number))
+        host.ip(`route replace ${plan.podsOf(other).prefix} via ${plan.node(0, other)} dev net-a`);
     // Without a route to it, nobody answers for the gateway of Calico's pods.
     host.ip(`route replace ${family === "ipv6" ? "::/0" : "0.0.0.0/0"} via ${plan.client(0)} dev net-a`);
     if (plug === "bridge") {
@@ -175,6 +185,27 @@ export class NodeLab {
       "MASQUERADE",
     ];
     host.run(family === "ipv4" ? "iptables" : "ip6tables", masquerade);
+  }
+
+  /** What flanneld makes of a node: a device, and of each other node a route, a neighbour and where it is. */
+  #tunnel(host: Host, number: number): void {
+    const { plan, family } = this;
+    const { device, id, port } = VXLAN;
+    const gateway = (n: number) => plan.podsOf(n).prefix.replace(/\/\d+$/, "");
+    host.ip(
+      `link add name ${device} address ${macOf(number)} type vxlan id ${id} dev net-a local ${plan.node(0, number)} dstport ${port} nolearning`,
+    );
+    const noWait = family === "ipv6" ? " nodad" : "";
+    host.ip(`addr add ${gateway(number)}/${plan.hostBits} dev ${device}${noWait}`);
+    host.ip(`link set dev ${device} up`);
+    for (const other of othersOf(number)) {
+      host.ip(`neigh replace ${gateway(other)} lladdr ${macOf(other)} dev ${device} nud permanent`);
+      host.run("bridge", [
+        ...["fdb", "append", macOf(other), "dev", device],
+        ...["dst", plan.node(0, other), "self", "permanent"],
+      ]);
+      host.ip(`route replace ${plan.podsOf(other).prefix} via ${gateway(other)} dev ${device} onlink`);
+    }
   }
 
   /** A pod on a node, as its CNI plugs it in. */

@@ -50,6 +50,16 @@ suite("on the nodes", () => {
       });
     });
 
+  for (const family of ["ipv4", "ipv6"] as const)
+    test(`pods are reached over VXLAN between nodes: ${family}`, async () => {
+      const nodes = new NodeLab({ family, overlay: "vxlan" });
+      await story(nodes, async () => {
+        const served = await started(nodes);
+        const clients = await associations(nodes, served);
+        for (const client of clients) await alive(client);
+      });
+    });
+
   for (const mode of ["iptables", "nftables"] as const)
     test(`beside the real kube-proxy, mode ${mode}, whose Services have the same VIPs`, async () => {
       const nodes = new NodeLab();

@@ -8,7 +8,7 @@ import { foldKeys, numberOf, objectOf, textOf } from "./fold.ts";
 import { hostPlace, type PostedEndpoint, PostedEndpoints, parsePostedEndpoint } from "./posted-endpoints.ts";
 import { LoxilbError, omitEmpty, SUCCESS, sendJson } from "./reply.ts";
 
-function sameAddress(address: string, text: string): boolean {
+function sameAddress(address: Address, text: string): boolean {
   try {
     return parseAddress(text) === address;
   } catch {
@@ -116,7 +116,7 @@ export function endpointRoutes(context: LoxilbContext) {
       const state = textOf(body, "state").toLowerCase();
       if (!["green", "yellow", "red"].includes(state))
         throw new LoxilbError("host-args error: malformed state");
-      let address: string;
+      let address: Address;
       try {
         address = parseAddress(textOf(body, "hostName"));
       } catch {

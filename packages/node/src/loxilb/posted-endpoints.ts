@@ -78,7 +78,7 @@ function checkOf(endpoint: PostedEndpoint): HealthCheck {
   return canonicalHealth(healthCheckOf(words, "ping") ?? { kind: "ping" });
 }
 
-function appliesTo({ hostName, port }: PostedEndpoint, address: string | undefined, at: number): boolean {
+function appliesTo({ hostName, port }: PostedEndpoint, address: Address | undefined, at: number): boolean {
   return hostName === address && (port === 0 || port === at);
 }
 

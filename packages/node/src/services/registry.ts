@@ -31,7 +31,7 @@ export interface ServiceRegistry {
   /** "api", "loxilb", or "file@" with the members whose files have it. */
   managerOf(service: Service): string;
   /** Secondary VIPs that other services have got. */
-  withheldOf(id: ServiceId): readonly { readonly vip: string; readonly by: ServiceId }[];
+  withheldOf(id: ServiceId): readonly { readonly vip: Address; readonly by: ServiceId }[];
   /**
    * Idempotent. Throws SERVICE_EXISTS for a different one of the same id, SERVICE_VIP_TAKEN, SERVICE_INVALID.
    */

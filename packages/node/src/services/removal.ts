@@ -17,7 +17,7 @@ export function replaced(
   const { leaving: _, removal: __, ...service } = next;
   if (before === undefined || options.farewell === "end") return service;
   const listed = new Set(next.endpoints.map(({ address, port }) => endpointKey(address, port)));
-  const isGone = ({ address, port }: { readonly address: string; readonly port: number }) =>
+  const isGone = ({ address, port }: Pick<LeavingEndpoint, "address" | "port">) =>
     !listed.has(endpointKey(address, port));
   const { mode, graceS } = endpointRemovalOf(next);
   const leaving: LeavingEndpoint[] = (before.leaving ?? []).filter(isGone);

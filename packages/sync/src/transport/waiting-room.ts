@@ -112,7 +112,7 @@ function nameOf({ remoteAddress, remotePort, localAddress, localPort }: Socket):
 }
 
 /** IPv4 as it is written in configurations, also when the socket is of both families. */
-function plainAddress(address: string): string {
+export function plainAddress(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
 }
 

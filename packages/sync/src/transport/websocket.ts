@@ -26,6 +26,7 @@ import {
   type Listing,
   type WsTransportOptions,
 } from "./settings.ts";
+import { plainAddress } from "./waiting-room.ts";
 
 const REVOKED: Refusal = { reason: "revoked", explanation: "the member's certificate is revoked" };
 
@@ -336,12 +337,7 @@ export class WsTransport implements Transport {
   #applied({ certified, remote }: Link): void {
     if (certified === undefined) return;
     const listed = addressesOfCertificate(certified.certificate);
-    // A socket of both families shows IPv4 as ::ffff:a.b.c.d.
-    const host = remote
-      .replace(/:\d+$/, "")
-      .replace(/^\[|\]$/g, "")
-      .replace(/^::ffff:(?=[\d.]+$)/, "");
-    const from = canonicalAddress(host);
+    const from = canonicalAddress(plainAddress(remote.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")));
     if (listed.length === 0 && from === undefined) return;
     this.#handlers?.applied?.({
       name: certified.memberName,

@@ -67,7 +67,7 @@ export class BgpRouter {
   }
 
   /** What the router holds for a VIP, the best first: "NEXT-HOP (MED 10, path 65001)". */
-  table(vip: string): string[] {
+  table(vip: Address): string[] {
     return this.#options.software === "frr" ? this.#frrTable(vip) : this.#birdTable(vip);
   }
 
@@ -193,7 +193,7 @@ export class BgpRouter {
     }
   }
 
-  #birdTable(vip: string): string[] {
+  #birdTable(vip: Address): string[] {
     const prefix = `${vip}/${vip.includes(":") ? 128 : 32}`;
     const text = this.host.run("birdc", ["-s", this.#at("ctl"), "show", "route", "all", prefix]);
     return [...text.matchAll(/\tvia (\S+) on [\s\S]*?(?=\tvia |$)/g)].map(([entry, via]) => {
@@ -203,7 +203,7 @@ export class BgpRouter {
     });
   }
 
-  #frrTable(vip: string): string[] {
+  #frrTable(vip: Address): string[] {
     const family = vip.includes(":") ? "ipv6" : "ipv4";
     const words = ["--vty_socket", this.#at("frr"), "-c", `show bgp ${family} unicast ${vip} json`];
     const { paths = [] } = JSON.parse(this.host.run("vtysh", words)) as {

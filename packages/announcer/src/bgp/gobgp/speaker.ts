@@ -169,12 +169,12 @@ function peerOf(peers: readonly GobgpPeer[], router: RouterConfiguration): Gobgp
   );
 }
 
-function familyOf(vip: string): object {
+function familyOf(vip: Address): object {
   return { afi: vip.includes(":") ? AFI.ipv6 : AFI.ipv4, safi: SAFI_UNICAST };
 }
 
 /** The next hop is the session's own address. */
-function pathOf(vip: string): object {
+function pathOf(vip: Address): object {
   const v6 = vip.includes(":");
   return {
     family: familyOf(vip),

@@ -113,6 +113,9 @@ export const LIMITS = {
   SOURCE_COUNT: 65536,
   SOURCE_AGE: 131072,
   SOURCE_NOTE_SHIFT: 8,
+  QUICK_SLOT_COUNT: 16,
+  QUICK_NUMBER_BITS: 22,
+  QUICK_FOLD_PERIOD: 1024,
 } as const;
 
 export const LOCAL_FLAG = {
@@ -365,6 +368,36 @@ export const PUNT = {
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
+export const QUICK4 = {
+  SIZE: 64,
+  source: 0,
+  destination: 4,
+  sourcePort: 8,
+  destinationPort: 10,
+  newSource: 12,
+  newDestination: 16,
+  replyDestination: 20,
+  newSourcePort: 24,
+  newDestinationPort: 26,
+  tag: 28,
+  checksumDelta: 32,
+  replyChecksumDelta: 34,
+  nexthop: 36,
+  replyNexthop: 38,
+  change: 40,
+  lastSeen: 48,
+  packets: 52,
+  bytes: 56,
+  folded: 60,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const QUICK_BUCKET = {
+  SIZE: 64,
+  slots: 0,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
 export const SCRATCH = {
   SIZE: 16416,
   head: 0,
@@ -395,4 +428,6 @@ export const RODATA = {
   powers: 0,
   highPowers: 65536,
   reduction: 65552,
+  quickMask: 69648,
+  quickSeed: 69652,
 } as const;

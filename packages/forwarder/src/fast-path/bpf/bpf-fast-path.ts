@@ -27,6 +27,7 @@ import { LocalTables, type WayOut } from "./local-tables.ts";
 import { NexthopTable } from "./nexthops.ts";
 import { PlainFlowTable } from "./plain-table.ts";
 import { PuntReader } from "./punt-reader.ts";
+import { quickFlowsOf } from "./quick-flows.ts";
 import { RawSender } from "./raw-sender.ts";
 import { ServedInterfaces } from "./served-interfaces.ts";
 import type { SignOfLifeData } from "./sign-of-life.ts";
@@ -194,7 +195,11 @@ class KernelFastPath implements BpfFastPath {
     );
     this.#nexthops.onRoutesChanged = () => this.#repoint();
     const shared = [this.#nexthops, clock, nowMs] as const;
-    this.#flows = new FlowTable({ flows4: maps.hf_flows4, flows6: maps.hf_flows6 }, ...shared);
+    this.#flows = new FlowTable(
+      { flows4: maps.hf_flows4, flows6: maps.hf_flows6 },
+      ...shared,
+      quickFlowsOf(plane, nowMs),
+    );
     this.plain = new PlainFlowTable({ plain4: maps.hf_plain4, plain6: maps.hf_plain6 }, ...shared);
     const tables = { local: maps.hf_local, ports: maps.hf_ports, allowed: maps.hf_allowed };
     this.#local = new LocalTables(tables, (index) => this.#wayOut(index), options.logger);
@@ -331,6 +336,7 @@ class KernelFastPath implements BpfFastPath {
     this.#interfaces.close(installed);
     this.#netlink.close();
     this.#sender.close();
+    this.#flows.close(installed);
     this.plane.close();
   }
 

@@ -1,5 +1,6 @@
 // Loads the programs over new or pinned maps.
 
+import { randomInt } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { HoldfastError, type Logger } from "@holdfast/model";
@@ -7,12 +8,14 @@ import { libbpf, withLibbpfLog } from "../../kernel/libbpf.ts";
 import { ERRNO, errno, errnoName, type Pointer } from "../../kernel/libc.ts";
 import { viewOf } from "../../kernel/memory.ts";
 import { withoutSignals } from "../../kernel/signals.ts";
+import { RODATA } from "./abi.ts";
 import { clearPins, preparePinDirectory } from "./bpffs.ts";
 import { type Layouts, layoutHash, layoutsFrom, layoutsOfObject, layoutText } from "./layout/layout.ts";
 import { LAYOUT_1 } from "./layout/layout-1.ts";
 import { BPF_OBJECT_FILE } from "./object-file.ts";
 import { PinDirectory, type PinnedMaps, type Sizes } from "./pins.ts";
 import { fillTables } from "./powers.ts";
+import { quickSizes } from "./quick-flows.ts";
 
 export const PINNED_MAPS = [
   "hf_flows4",
@@ -30,7 +33,7 @@ export const PINNED_MAPS = [
   "hf_unproven",
 ] as const;
 /** Written anew by each daemon. */
-const OWN_MAPS = ["hf_allowed"] as const;
+const OWN_MAPS = ["hf_allowed", "hf_quick_buckets", "hf_quick4"] as const;
 export type MapName = (typeof PINNED_MAPS)[number] | (typeof OWN_MAPS)[number];
 
 export interface DataPlane {
@@ -41,6 +44,8 @@ export interface DataPlane {
   /** Of each punt ring; an adopted one keeps its own. */
   readonly puntRingBytes: number;
   readonly maps: Readonly<Record<MapName, number>>;
+  /** Of the hash of quick flows. */
+  readonly quickSeed: number;
   readonly tcProgram: number;
   readonly clockProgram: number;
   /** undefined: the kernel refused it; the reason is in the log. */
@@ -89,7 +94,8 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
   const found = pins === undefined ? undefined : pinnedBefore(options, pins);
   const sizes = found?.sizes ?? options;
   try {
-    const { object, xdpRefused } = loadBoth(options.log, { file, sizes, pins, found });
+    const quickSeed = randomInt(2 ** 32);
+    const { object, xdpRefused } = loadBoth(options.log, { file, sizes, quickSeed, pins, found });
     const bpf = libbpf();
     const maps = {} as Record<MapName, number>;
     for (const name of PINNED_MAPS) maps[name] = bpf.mapFd(bpf.findMap(object, name));
@@ -102,6 +108,7 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
       puntRingBytes: sizes.puntRingBytes,
       layoutNumber: layoutText(layouts) === layoutText(layoutsFrom(LAYOUT_1)) ? 1 : LAYOUT_NUMBER,
       maps,
+      quickSeed,
       tcProgram: program("holdfast_tc"),
       clockProgram: program("holdfast_clock"),
       xdpProgram: xdpRefused === undefined ? program("holdfast_xdp") : undefined,
@@ -177,6 +184,7 @@ function moveOver(
 interface Load {
   readonly file: string;
   readonly sizes: Sizes;
+  readonly quickSeed: number;
   readonly pins: PinDirectory | undefined;
   readonly found: PinnedMaps | undefined;
 }
@@ -221,7 +229,7 @@ export function retried<T extends { readonly object: unknown } | { readonly erro
   }
 }
 
-function loadOnce({ file, sizes, pins, found }: Load, xdp: boolean): LoadResult {
+function loadOnce({ file, sizes, quickSeed, pins, found }: Load, xdp: boolean): LoadResult {
   const bpf = libbpf();
   const opened = withLibbpfLog(() => bpf.objectOpen(file, null));
   const object = opened.result;
@@ -231,6 +239,9 @@ function loadOnce({ file, sizes, pins, found }: Load, xdp: boolean): LoadResult 
   for (const name of ["hf_flows4", "hf_flows6", "hf_plain4", "hf_plain6"]) {
     bpf.mapSetMaxEntries(bpf.findMap(object, name), sizes.flowCountMax);
   }
+  const quick = quickSizes(sizes.flowCountMax);
+  bpf.mapSetMaxEntries(bpf.findMap(object, "hf_quick_buckets"), quick.buckets);
+  bpf.mapSetMaxEntries(bpf.findMap(object, "hf_quick4"), quick.flows + 1);
   for (const name of ["hf_proven", "hf_unproven"]) {
     bpf.mapSetMaxEntries(bpf.findMap(object, name), sizes.puntRingBytes);
   }
@@ -242,7 +253,11 @@ function loadOnce({ file, sizes, pins, found }: Load, xdp: boolean): LoadResult 
   bpf.programSetAutoload(bpf.findProgram(object, "holdfast_xdp"), xdp);
   const size = Buffer.alloc(8);
   const rodata = bpf.mapInitialValue(bpf.findMap(object, ".rodata"), size);
-  fillTables(viewOf(rodata, size.readUInt32LE(0)));
+  const constants = viewOf(rodata, size.readUInt32LE(0));
+  fillTables(constants);
+  const view = new DataView(constants);
+  view.setUint32(RODATA.quickMask, quick.buckets - 1, true);
+  view.setUint32(RODATA.quickSeed, quickSeed, true);
   // A profiler signals its threads every millisecond, and verifying takes longer.
   const { result, lines } = withoutSignals(() => withLibbpfLog(() => bpf.objectLoad(object)));
   if (result === 0) return { object };

@@ -17,8 +17,10 @@ import {
 } from "./flow-codec.ts";
 import type { KernelClock } from "./kernel-clock.ts";
 import { type NexthopTable, UNRESOLVED } from "./nexthops.ts";
+import { isQuick, type QuickCounts, type QuickFlows } from "./quick-flows.ts";
 
 const ANY = 0;
+const WORD = 2 ** 32;
 
 type Nexthops = Pick<NexthopTable, "indexOf" | "hold" | "release">;
 
@@ -37,13 +39,17 @@ export class FlowTable {
   readonly #nexthops: Nexthops;
   readonly #clock: KernelClock;
   readonly #nowMs: () => number;
+  #quick: QuickFlows | undefined;
 
+  /** `quick`: what packets of IPv4 ask first. */
   constructor(
     fds: { flows4: number; flows6: number },
     nexthops: Nexthops,
     clock: KernelClock,
     nowMs: () => number,
+    quick?: QuickFlows,
   ) {
+    this.#quick = quick;
     this.#nexthops = nexthops;
     this.#clock = clock;
     this.#nowMs = nowMs;
@@ -57,14 +63,21 @@ export class FlowTable {
     const existing = libbpf().lookup(fd, key, value) === 0;
     const before = existing ? hopsIn(layout, value, 0) : undefined;
     // Counters go on when a flow replaces one of the same session.
-    if (!existing || value.readUInt32LE(layout.value.session) !== flow.session >>> 0) {
+    const isSame = existing && value.readUInt32LE(layout.value.session) === flow.session >>> 0;
+    if (!isSame) {
       value.fill(0);
       value.writeUInt32LE(this.#clock.jiffiesAt(this.#nowMs()), layout.value.lastSeen);
     }
     const hops = this.#hopsOf(flow);
     encodeFlow(layout, flow, hops, value);
+    // What is not quick any more is so before it is anything else.
+    if (existing && !isQuick(value, 0)) {
+      const left = this.#quickOf(table)?.take(key, 0);
+      if (isSame && left !== undefined) addCounts(layout, value, left);
+    }
     const result = libbpf().update(fd, key, value, ANY);
     if (result === 0) {
+      this.#renew(table, key, value, isSame);
       this.#hold(hops);
       this.#release(before);
       return true;
@@ -79,6 +92,7 @@ export class FlowTable {
   remove(key: FlowKey): void {
     const table = this.#tableOf(key);
     encodeKey(table.layout, key, table.key);
+    this.#quickOf(table)?.take(table.key, 0);
     if (libbpf().lookup(table.fd, table.key, table.value) !== 0) return;
     if (libbpf().remove(table.fd, table.key) === 0) this.#release(hopsIn(table.layout, table.value, 0));
   }
@@ -97,6 +111,8 @@ export class FlowTable {
     const table = this.#tableOf(key);
     encodeKey(table.layout, key, table.key);
     if (libbpf().lookup(table.fd, table.key, table.value) !== 0) return undefined;
+    const left = this.#quickOf(table)?.counts(table.key, 0);
+    if (left !== undefined) addCounts(table.layout, table.value, left);
     return countersOf(table.layout, table.value, 0, this.#clock, this.#nowMs());
   }
 
@@ -105,11 +121,36 @@ export class FlowTable {
     return this.#visit(cursor, (table, keyAt, valueAt, nowMs) => {
       const { layout, keys, values, fd } = table;
       const flow = decodeFlow(layout, keys, keyAt, values, valueAt);
+      const quick = this.#quickOf(table);
+      const left = quick?.counts(keys, keyAt);
+      if (left !== undefined) addCounts(layout, values, left, valueAt);
+      const key = keys.subarray(keyAt, keyAt + layout.keySize);
       if (visit(flow, countersOf(layout, values, valueAt, this.#clock, nowMs)) === "remove") {
+        quick?.take(keys, keyAt);
         const hops = hopsIn(layout, values, valueAt);
-        if (libbpf().remove(fd, keys.subarray(keyAt, keyAt + layout.keySize)) === 0) this.#release(hops);
+        if (libbpf().remove(fd, key) === 0) this.#release(hops);
+      } else if (left === undefined && quick !== undefined && isQuick(values, valueAt)) {
+        // An earlier daemon's, or one that a copy was asked of. The visit may have changed it: read again.
+        if (libbpf().lookup(fd, key, table.value) === 0) this.#renew(table, key, table.value, true);
       }
     });
+  }
+
+  /** Nothing is quick afterwards. `installed`: the map outlives this daemon, and knows what was counted. */
+  close(installed: boolean): void {
+    const quick = this.#quick;
+    if (quick === undefined) return;
+    let cursor: unknown;
+    while (installed && quick.size > 0) {
+      cursor = this.#visit(cursor, (table, keyAt) => {
+        const key = table.keys.subarray(keyAt, keyAt + table.layout.keySize);
+        const left = this.#quickOf(table)?.take(key, 0);
+        if (left !== undefined) this.#addTo(table, key, left);
+      });
+      if (cursor === undefined) break;
+    }
+    this.#quick = undefined;
+    quick.close();
   }
 
   /** Writes the next hops of at most a batch of flows again; for when routes have changed. Cursor as with `sweep`. */
@@ -126,9 +167,31 @@ export class FlowTable {
       table.value.writeUInt16LE(forward, layout.value.nexthop);
       table.value.writeUInt16LE(reply, layout.value.replyNexthop);
       if (libbpf().update(fd, key, table.value, ANY) !== 0) return;
+      this.#renew(table, key, table.value, true);
       this.#hold({ forward, reply });
       this.#release(before);
     });
+  }
+
+  #quickOf(table: Table): QuickFlows | undefined {
+    return table.layout === LAYOUT4 ? this.#quick : undefined;
+  }
+
+  /** After a change in the map: the flow is quick with what stands there now, or not at all. */
+  #renew(table: Table, key: Buffer, value: Buffer, isSame: boolean): void {
+    const quick = this.#quickOf(table);
+    if (quick === undefined) return;
+    const jiffies = this.#clock.jiffiesAt(this.#nowMs());
+    if (isQuick(value, 0) && quick.put(key, 0, value, 0, isSame, jiffies)) return;
+    const left = quick.take(key, 0);
+    if (isSame && left !== undefined) this.#addTo(table, key, left);
+  }
+
+  /** Read just before it is written, so that as few counts as possible are lost. */
+  #addTo({ layout, fd, value }: Table, key: Buffer, left: QuickCounts): void {
+    if (left.packets === 0 || libbpf().lookup(fd, key, value) !== 0) return;
+    addCounts(layout, value, left);
+    libbpf().update(fd, key, value, ANY);
   }
 
   #nexthopOf({ newSource, direction }: Flow, destination: Address): number {
@@ -172,4 +235,20 @@ function hopsIn({ value }: FlowLayout, values: Buffer, at: number): Hops {
     forward: values.readUInt16LE(at + value.nexthop),
     reply: values.readUInt16LE(at + value.replyNexthop),
   };
+}
+
+/** What a quick flow has counted, and the table does not know yet. */
+function addCounts({ value }: FlowLayout, values: Buffer, left: QuickCounts, at = 0): void {
+  if (left.packets === 0) return;
+  addTo64(values, at + value.packets, left.packets);
+  addTo64(values, at + value.bytes, left.bytes);
+  if (((left.lastSeen - values.readUInt32LE(at + value.lastSeen)) | 0) > 0)
+    values.writeUInt32LE(left.lastSeen, at + value.lastSeen);
+}
+
+/** Without bigints: a sweep does it for every flow. */
+function addTo64(values: Buffer, at: number, count: number): void {
+  const low = values.readUInt32LE(at) + count;
+  values.writeUInt32LE(low % WORD, at);
+  if (low >= WORD) values.writeUInt32LE((values.readUInt32LE(at + 4) + 1) % WORD, at + 4);
 }

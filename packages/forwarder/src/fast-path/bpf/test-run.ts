@@ -10,6 +10,7 @@ import { KernelClock } from "./kernel-clock.ts";
 import { LocalTables } from "./local-tables.ts";
 import { PlainFlowTable } from "./plain-table.ts";
 import { readPunts } from "./punt-reader.ts";
+import { quickFlowsOf } from "./quick-flows.ts";
 import { Ring } from "./ring.ts";
 import { PUNT_BUDGETS_DEFAULT, type PuntBudgets, writeState } from "./state.ts";
 
@@ -101,7 +102,13 @@ export class TestRunner {
     const nexthops = { indexOf: () => NEXTHOP_INDEX, hold: () => {}, release: () => {} };
     const clock = new KernelClock(this.plane.clockProgram);
     const nowMs = () => Number(process.hrtime.bigint()) / 1e6;
-    this.flows = new FlowTable({ flows4: maps.hf_flows4, flows6: maps.hf_flows6 }, nexthops, clock, nowMs);
+    this.flows = new FlowTable(
+      { flows4: maps.hf_flows4, flows6: maps.hf_flows6 },
+      nexthops,
+      clock,
+      nowMs,
+      quickFlowsOf(this.plane, nowMs),
+    );
     this.plain = new PlainFlowTable(
       { plain4: maps.hf_plain4, plain6: maps.hf_plain6 },
       nexthops,
@@ -146,6 +153,7 @@ export class TestRunner {
 
   close(): void {
     for (const ring of this.#rings) ring.close();
+    this.flows.close(false);
     this.plane.close();
   }
 }

@@ -5,7 +5,7 @@
 
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { addressBytes } from "@holdfast/model";
+import { type Address, addressBytes } from "@holdfast/model";
 import { IpHeader, PROTOCOL, read16, write16 } from "@holdfast/sctp";
 import koffi from "koffi";
 import { check, libc, setOption } from "../../kernel/libc.ts";
@@ -82,7 +82,7 @@ export function makeLinks(): Links {
   return made;
 }
 
-function neighbour(address: string, { mac }: InterfaceFacts, device: string): void {
+function neighbour(address: Address, { mac }: InterfaceFacts, device: string): void {
   ip(`neigh replace ${address} lladdr ${macText(mac)} dev ${device} nud permanent`);
 }
 

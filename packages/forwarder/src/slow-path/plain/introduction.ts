@@ -2,7 +2,7 @@
 // the client's first byte. The header is a segment of our own, made of the handshake's ACK; all that the client
 // sends is numbered behind it (`shift` of the record). Until the endpoint has acknowledged it every packet of
 // the connection comes to the slow path, and each of the client's brings it again.
-import { addressBytes, type PlainRecord, type Service } from "@holdfast/model";
+import { type Address, addressBytes, type PlainRecord, type Service } from "@holdfast/model";
 import { IpHeader, write16, write32, writeIpv4Checksum } from "@holdfast/sctp";
 import { drop } from "../../core.ts";
 import {
@@ -33,7 +33,7 @@ const AGAIN_MS = 200;
 const SILENT_AGAIN_MS = 1_000;
 
 /** What a connection to a VIP of the service is shifted by, bytes; 0: no header. */
-export function proxyShiftOf({ proxyProtocol }: Service, vip: string): number {
+export function proxyShiftOf({ proxyProtocol }: Service, vip: Address): number {
   if (proxyProtocol !== true) return 0;
   return HEADER_SIZE[vip.includes(":") ? 6 : 4];
 }

@@ -74,6 +74,42 @@ struct hf_flow4 {
 	__u16 reply_checksum_delta;
 };
 
+/* One cache line: a flow whose packets are passed on and nothing else, with its key in it. The daemon writes it
+ * before a slot points to it and never afterwards, but for what the programs count. Everything of it stands in
+ * hf_flows4, too, where the packet goes that needs more.
+ */
+struct hf_quick4 {
+	__be32 source;
+	__be32 destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__be32 new_source;
+	__be32 new_destination;
+	/* 0: there is none. */
+	__be32 reply_destination;
+	__be16 new_source_port;
+	__be16 new_destination_port;
+	__be32 tag;
+	__u16 checksum_delta;
+	__u16 reply_checksum_delta;
+	__u16 nexthop;
+	__u16 reply_nexthop;
+	/* A length of SCTP packets, in the upper half, and what the ports change in the checksum of one. Read and
+	 * written at once: they belong together.
+	 */
+	__u64 change;
+	/* Jiffies. */
+	__u32 last_seen;
+	/* Since `folded`, jiffies: what hf_flows4 does not know yet. */
+	__u32 packets;
+	__u32 bytes;
+	__u32 folded;
+};
+
+struct hf_quick_bucket {
+	__u32 slots[HF_QUICK_SLOT_COUNT];
+};
+
 struct hf_flow6_key {
 	HF_TEST_SPARE
 	__u8 source[16];

@@ -72,6 +72,7 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	struct hf_nexthop *nexthop = 0;
 	struct sctp_header *sctp;
 	struct hf_flow4_key key = {};
+	struct hf_quick4 *quick;
 	struct hf_flow4 *flow;
 	bool reply;
 	int verdict;
@@ -93,6 +94,12 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	sctp = data + IP_OFFSET + header;
 	if ((void *)(sctp + 1) > end)
 		return NAME(other4)(ctx);
+	quick = NAME(quick_find)(ip->saddr, ip->daddr, *(__u32 *)sctp);
+	if (quick) {
+		nexthop = NAME(quick4)(ctx, quick, ip, sctp, header, total);
+		if (nexthop)
+			return NAME(leave)(ctx, data, nexthop);
+	}
 	key.source = ip->saddr;
 	key.destination = ip->daddr;
 	key.source_port = sctp->source_port;
@@ -101,6 +108,8 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	flow = bpf_map_lookup_elem(&hf_flows4, &key);
 	if (!flow)
 		return NAME(other4)(ctx);
+	if (quick)
+		NAME(quick_fold)(quick, &flow->head);
 #if HF_XDP
 	if (!sctp->checksum)
 		return NAME(defer)();

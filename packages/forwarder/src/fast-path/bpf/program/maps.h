@@ -40,6 +40,29 @@ struct {
 	__type(value, struct hf_plain6);
 } hf_plain6 SEC(".maps");
 
+/* Where packets of established flows look first; docs/decisions/0451. Not pinned: the daemon fills it anew. The loader
+ * sets max_entries, and the constants.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hf_quick_bucket);
+} hf_quick_buckets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hf_quick4);
+} hf_quick4 SEC(".maps");
+
+/* Buckets, less one: a power of two, less one. */
+const volatile __u32 hf_quick_mask = 0;
+const volatile __u32 hf_quick_seed = 0;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, HF_NEXTHOP_COUNT_MAX);

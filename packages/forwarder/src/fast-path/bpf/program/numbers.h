@@ -42,6 +42,11 @@ enum hf_limits {
 	HF_SOURCE_AGE = 131072,
 	/* Of a flow's packets, one in so many jiffies (a power of two) notes its source. */
 	HF_SOURCE_NOTE_SHIFT = 8,
+	/* Slots of a bucket of the quick flows: the low bits are a flow's number, the others a part of its hash. */
+	HF_QUICK_SLOT_COUNT = 16,
+	HF_QUICK_NUMBER_BITS = 22,
+	/* After so many jiffies a quick flow's counts go to the table of all flows. */
+	HF_QUICK_FOLD_PERIOD = 1024,
 };
 
 /* Why a packet was dropped. Names become kebab-case: drop.wrong-tag. */

@@ -14,6 +14,7 @@
 #include "upper6.h"
 #include "plain.h"
 #include "plain-families.h"
+#include "quick.h"
 #include "ipv4.h"
 #include "ipv6.h"
 
