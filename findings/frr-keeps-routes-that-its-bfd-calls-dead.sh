@@ -6,12 +6,9 @@
 # watched, up to the restart time of 120 s. With `graceful restart off` at the speaker the route goes at once.
 . "$(dirname "$0")/lib/common.sh"
 . "$(dirname "$0")/lib/bird.sh"
+. "$(dirname "$0")/lib/frr.sh"
 two_namespaces
-debian frr=8.4.4-1.1~deb12u2
-frr=$root/usr/lib/frr
-export LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$root/usr/lib/x86_64-linux-gnu/frr
-chmod 755 "$work"; mkdir -p "$work/frr"; chmod 777 "$work/frr"
-: >"$work/frr/zebra.conf"
+frr_daemons
 cat >"$work/frr/bfdd.conf" <<CONF
 bfd
  profile fast
@@ -28,34 +25,11 @@ router bgp 65000
  neighbor 198.18.0.1 bfd
  neighbor 198.18.0.1 bfd profile fast
 CONF
-# FRR's daemons insist on a group frrvty; they see one in a mount namespace of their own.
-{ cat /etc/group; echo frrvty:x:64999:root; } >"$work/group"
-daemon() {
-  background "$work/frr/$1.log" unshare -m bash -c 'mount --bind "$0" /etc/group; exec nsenter "$@"' "$work/group" \
-    "--net=/run/netns/$router" "$frr/$1" -u root -g root -z "$work/frr/zserv.api" --vty_socket "$work/frr" \
-    -i "$work/frr/$1.pid" -f "$work/frr/$1.conf" "${@:2}"
-}
 daemon zebra
 until_true 20 test -S "$work/frr/zserv.api"
 daemon bfdd --bfdctl "$work/frr/bfdd.sock"
 daemon bgpd
 until_true 20 test -S "$work/frr/bgpd.vty"
-cat >"$work/vty.js" <<'JS'
-// One command to a daemon's socket, as vtysh sends it: text and a zero byte; three zero bytes and a status end the answer.
-const socket = require("net").connect(process.argv[2]);
-let answer = Buffer.alloc(0);
-socket.write("enable\0");
-let ends = 0;
-socket.on("data", (data) => {
-  answer = Buffer.concat([answer, data]);
-  const end = answer.indexOf("\0\0\0");
-  if (end < 0 || answer.length < end + 4) return;
-  if (ends++ === 0) { answer = answer.subarray(end + 4); socket.write(process.argv[3] + "\0"); return; }
-  process.stdout.write(answer.subarray(0, end));
-  socket.destroy();
-});
-JS
-show() { node "$work/vty.js" "$work/frr/$1.vty" "$2"; }
 has() { show bgpd "show bgp ipv4 unicast" | grep -q 203.0.113.1/32; }
 lacks() { ! has; }
 bfd() { show bfdd "show bfd peers" | grep -q "Status: $1"; }
