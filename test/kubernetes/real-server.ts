@@ -150,7 +150,8 @@ export function apiServerArguments(
     "--service-account-issuer=https://holdfast.test",
     `--service-account-key-file=${key}`,
     `--service-account-signing-key-file=${key}`,
-    "--service-cluster-ip-range=10.96.0.0/16,fd96::/108",
+    // The first family has to be the address's own.
+    `--service-cluster-ip-range=${address.includes(":") ? "fd96::/108,10.96.0.0/16" : "10.96.0.0/16,fd96::/108"}`,
     "--disable-admission-plugins=ServiceAccount",
     "--v=0",
   ];

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { suite, test } from "node:test";
-import type { Address } from "@holdfast/model";
 import { type Member, type Peer, startServer, until } from "@holdfast/testkit";
 import { KubeProxies } from "./kube-proxy.ts";
 import { type Node, NodeLab, SERVICE_PORT_FIRST } from "./node-lab.ts";
@@ -60,9 +59,14 @@ suite("on the nodes", () => {
       });
     });
 
-  for (const mode of ["iptables", "nftables"] as const)
-    test(`beside the real kube-proxy, mode ${mode}, whose Services have the same VIPs`, async () => {
-      const nodes = new NodeLab();
+  for (const [mode, family] of [
+    ["iptables", "ipv4"],
+    ["nftables", "ipv4"],
+    ["iptables", "ipv6"],
+    ["nftables", "ipv6"],
+  ] as const)
+    test(`beside the real kube-proxy, mode ${mode}, whose Services have the same VIPs: ${family}`, async () => {
+      const nodes = new NodeLab({ family });
       const proxies = new KubeProxies(nodes);
       await story(nodes, async () => {
         const served = await started(nodes);
@@ -209,7 +213,7 @@ suite("on the nodes", () => {
       const owners = await nodes.settled();
       const said = async () => {
         const { items } = (await nodes.members[0]?.get<{
-          items: { endpoints: { health: string; unproven?: { vip: Address }[] }[] }[];
+          items: { endpoints: { health: string; unproven?: { vip: string }[] }[] }[];
         }>("/v1/services")) ?? { items: [] };
         return items.flatMap(({ endpoints }) =>
           endpoints.map(
