@@ -10,6 +10,17 @@
 import { createSocket } from "node:dgram";
 import { readFileSync } from "node:fs";
 import {
+  decode,
+  decodeHello,
+  encode,
+  Keyring,
+  KIND_HELLO,
+  KIND_OFFSET,
+  type Message,
+  networkIdOf,
+  probeKeyOf,
+} from "@holdfast/coordinator/testing";
+import {
   type Address,
   encodeSession,
   type SessionDelta,
@@ -17,20 +28,17 @@ import {
   systemClock,
   systemRandom,
 } from "@holdfast/model";
+import { openProbeCredentials as openCredentials } from "@holdfast/node/testing";
 import { loadMemberTls } from "@holdfast/sync";
-import { networkIdOf, probeKeyOf } from "../../packages/coordinator/src/configuration.ts";
-import { Keyring } from "../../packages/coordinator/src/keys/keyring.ts";
-import { decode } from "../../packages/coordinator/src/wire/decode.ts";
-import { encode } from "../../packages/coordinator/src/wire/encode.ts";
-import { decodeHello } from "../../packages/coordinator/src/wire/hello.ts";
-import { KIND_HELLO, KIND_OFFSET, type Message } from "../../packages/coordinator/src/wire/message.ts";
-import { open as openCredentials } from "../../packages/node/src/cluster/probe-credentials.ts";
-import { actorOf, documentActorOf } from "../../packages/sync/src/journal/actor.ts";
-import { encodeChange } from "../../packages/sync/src/journal/change.ts";
-import { encodePayload } from "../../packages/sync/src/journal/payload.ts";
-import type { Summary } from "../../packages/sync/src/ports/journals.ts";
-import type { PeerMessage } from "../../packages/sync/src/ports/messages.ts";
-import { WsTransport } from "../../packages/sync/src/transport/websocket.ts";
+import {
+  actorOf,
+  documentActorOf,
+  encodeChange,
+  encodePayload,
+  type PeerMessage,
+  type Summary,
+  WsTransport,
+} from "@holdfast/sync/testing";
 
 const REPLICATION_PORT = 7_081;
 const PROBE_PORT = 7_082;

@@ -34,8 +34,10 @@ test("a forbidden arrow, a way around it, and an undeclared package are found", 
       "packages/sync/src/a.ts",
       'import "@holdfast/forwarder";\nimport "../../model/src/x.ts";\nimport "ws";\nimport "lmdb";\nimport "fs";\nimport "@holdfast/model";\n',
     );
+    put("test/a.test.ts", 'import "../packages/sync/src/a.ts";\nimport "@holdfast/sync/testing";\n');
     put("packages/sync/src/a.test.ts", 'import "@holdfast/testkit";\nimport "fast-check";\n');
     assert.deepEqual(checkArrows(root), [
+      "test/a.test.ts: '../packages/sync/src/a.ts' reaches into a package: export it for './testing'",
       "packages/sync/src/a.ts: sync may not import forwarder",
       "packages/sync/src/a.ts: '../../model/src/x.ts' reaches out of its package",
       "packages/sync/src/a.ts: 'lmdb' is not in packages/sync/package.json",

@@ -34,6 +34,9 @@ const FOR_BROWSERS = ["api", "console"];
 /** What of them needs Node all the same; nothing of theirs may import it. */
 const NEEDS_NODE = ["packages/api/src/node.ts", "@holdfast/api/node"];
 
+/** It reads what the package generates for itself. */
+const MAY_REACH_IN = ["test/check/main.ts"];
+
 /** Tests, and what only tests import, may use these; what they test may not. */
 const TESTS_MAY_IMPORT = ["testkit"];
 const TEST_FILE =
@@ -48,9 +51,24 @@ export function importsOf(text: string): string[] {
   return [...plain.matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? "");
 }
 
+/** Tests that span packages see what these export, "./testing" included: a package's folders are its own. */
+function testsArrows(root: string): string[] {
+  const wrong: string[] = [];
+  for (const file of globSync("test/**/*.ts", { cwd: root }).sort()) {
+    if (MAY_REACH_IN.includes(file)) continue;
+    for (const specifier of importsOf(readFileSync(resolve(root, file), "utf8")))
+      if (
+        specifier.startsWith(".") &&
+        relative(root, resolve(root, dirname(file), specifier)).startsWith("packages/")
+      )
+        wrong.push(`${file}: '${specifier}' reaches into a package: export it for './testing'`);
+  }
+  return wrong;
+}
+
 /** What is wrong, one line each; empty when all is well. `root`: of the repository. */
 export function checkArrows(root: string): string[] {
-  const wrong: string[] = [];
+  const wrong: string[] = testsArrows(root);
   for (const file of globSync("packages/*/src/**/*.{ts,tsx}", { cwd: root }).sort()) {
     const owner = file.split("/")[1] ?? "";
     const manifest = JSON.parse(readFileSync(resolve(root, "packages", owner, "package.json"), "utf8")) as {

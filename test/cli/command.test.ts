@@ -4,10 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { main } from "@holdfast/cli/testing";
+import { addSession, buildServer, fakeNode } from "@holdfast/node/testing";
 import type { FastifyInstance } from "fastify";
-import { main } from "../../packages/cli/src/program.ts";
-import { buildServer } from "../../packages/node/src/api/server.ts";
-import { addSession, fakeNode } from "../../packages/node/src/api/testing/fake-node.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "holdfast-cli-"));
 after(() => rmSync(directory, { recursive: true }));

@@ -4,10 +4,10 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { pageHash } from "@holdfast/console/build";
 import type { Address } from "@holdfast/model";
 import { until } from "@holdfast/testkit";
 import type { Page } from "playwright-core";
-import { pageHash } from "../../packages/console/build.ts";
 import { openBrowser, openPage } from "./browser.ts";
 import { OPERATE, type Rig, withCluster } from "./rig.ts";
 

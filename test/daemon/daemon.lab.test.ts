@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { createClient } from "@holdfast/api";
-import { nodeFetch } from "../../packages/api/src/node.ts";
+import { nodeFetch } from "@holdfast/api/node";
 
 const MAIN = fileURLToPath(new URL("../../packages/cli/src/main.ts", import.meta.url));
 const name = `hf-daemon-${process.pid}`;

@@ -1,6 +1,5 @@
 // docs/api.md, from the OpenAPI document that a node serves.
-import { buildServer } from "../../packages/node/src/api/server.ts";
-import { fakeNode } from "../../packages/node/src/api/testing/fake-node.ts";
+import { buildServer, fakeNode } from "@holdfast/node/testing";
 import { GENERATED, table } from "./table.ts";
 
 interface Operation {

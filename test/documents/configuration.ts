@@ -1,8 +1,6 @@
 // docs/configuration.md, from the schema.
 import { expectation } from "@holdfast/api";
-import { environmentFields } from "../../packages/node/src/config/environment.ts";
-import { RELOADABLE_FIELDS } from "../../packages/node/src/config/reload.ts";
-import { ConfigurationSchema } from "../../packages/node/src/config/schema.ts";
+import { ConfigurationSchema, environmentFields, RELOADABLE_FIELDS } from "@holdfast/node/testing";
 import { GENERATED, table } from "./table.ts";
 
 type Node = Record<string, unknown>;

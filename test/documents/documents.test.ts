@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { ERROR_CATALOGUE, type ErrorEntry } from "../../packages/model/src/errors.ts";
+import { ERROR_CATALOGUE, type ErrorEntry } from "@holdfast/model/testing";
 import { DOCUMENTS, isCurrent } from "./documents.ts";
 import { undocumented } from "./reasons.ts";
 

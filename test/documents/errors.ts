@@ -1,5 +1,5 @@
 // docs/errors.md, from the catalogue.
-import { ERROR_CATALOGUE, type ErrorEntry } from "../../packages/model/src/errors.ts";
+import { ERROR_CATALOGUE, type ErrorEntry } from "@holdfast/model/testing";
 import { GENERATED, table } from "./table.ts";
 
 export function errorsText(): string {

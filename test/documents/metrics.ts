@@ -1,7 +1,6 @@
 // docs/metrics.md, from the registry of a node.
-import { createMetrics as createControllerMetrics } from "../../packages/kubernetes/src/metrics.ts";
-import { createMetrics } from "../../packages/node/src/metrics/registry.ts";
-import { quietSources } from "../../packages/node/src/metrics/testing/quiet-sources.ts";
+import { createMetrics as createControllerMetrics } from "@holdfast/kubernetes/testing";
+import { createMetrics, quietSources } from "@holdfast/node/testing";
 import {
   FAST_PATH_DROPS,
   FAST_PATH_EVENTS,

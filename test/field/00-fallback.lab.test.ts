@@ -10,8 +10,8 @@ import { fileURLToPath } from "node:url";
 import type { DataPlaneStatus } from "@holdfast/api";
 import { BPF_OBJECT_FILE, labObstacle, makeLinks, openFastPath } from "@holdfast/forwarder/testing/fast-path";
 import { ElfObject } from "@holdfast/forwarder/testing/programs";
+import { dataPlaneMetrics } from "@holdfast/node/testing";
 import { Registry } from "prom-client";
-import { dataPlaneMetrics } from "../../packages/node/src/metrics/data-plane.ts";
 
 /** r0 = r9, which nobody has written. */
 const UNREADABLE = Buffer.from("bf90000000000000", "hex");

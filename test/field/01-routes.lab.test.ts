@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, test } from "node:test";
 import { type Address, silentLogger, systemClock } from "@holdfast/model";
-import { NetworkWatch } from "../../packages/node/src/network/watch.ts";
-import { inNamespace } from "../../packages/testkit/src/raw/namespace.ts";
+import { NetworkWatch } from "@holdfast/node/testing";
+import { inNamespace } from "@holdfast/testkit";
 
 const NAMESPACE = `hf-routes-${process.pid}`;
 const SERVED = ["path0", "path1"];

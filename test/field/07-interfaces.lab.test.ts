@@ -25,10 +25,8 @@ import {
   Wire,
 } from "@holdfast/forwarder/testing/fast-path";
 import { type Clock, silentLogger } from "@holdfast/model";
+import { liveTopology, loadConfiguration, NetworkWatch } from "@holdfast/node/testing";
 import { encodeData } from "@holdfast/sctp";
-import { liveTopology } from "../../packages/node/src/cluster/topology.ts";
-import { loadConfiguration } from "../../packages/node/src/config/load.ts";
-import { NetworkWatch } from "../../packages/node/src/network/watch.ts";
 
 const obstacle = labObstacle();
 const data = encodeData({ tsn: 7, data: new Uint8Array(40).fill(0x61) });

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
 import { seededRandom } from "@holdfast/model";
 import { CHUNK, IpHeader, isMalformed, PARAMETER, parametersOf, parsePacket } from "@holdfast/sctp";
-import { decodePeerMessage } from "../../packages/sync/src/messages/codec.ts";
+import { decodePeerMessage } from "@holdfast/sync/testing";
 import { Corpus, packetSeeds } from "./corpus.ts";
 import { BlockCoverage } from "./coverage.ts";
 import { messageSeeds } from "./run.ts";

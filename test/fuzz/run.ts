@@ -1,12 +1,16 @@
 // All targets, each with its share of the packets.
 import { encodeSession, type Random, SessionView, seededRandom } from "@holdfast/model";
-import { addSession } from "../../packages/node/src/api/testing/fake-node.ts";
-import { actorOf, documentActorOf } from "../../packages/sync/src/journal/actor.ts";
-import { encodeChange } from "../../packages/sync/src/journal/change.ts";
-import { encodePayload } from "../../packages/sync/src/journal/payload.ts";
-import { EMPTY_HEAD } from "../../packages/sync/src/journal/segment.ts";
-import { encodePeerMessage } from "../../packages/sync/src/messages/codec.ts";
-import { encodeLinkMessage, PROTOCOL_VERSION } from "../../packages/sync/src/messages/greeting.ts";
+import { addSession } from "@holdfast/node/testing";
+import {
+  actorOf,
+  documentActorOf,
+  EMPTY_HEAD,
+  encodeChange,
+  encodeLinkMessage,
+  encodePayload,
+  encodePeerMessage,
+  PROTOCOL_VERSION,
+} from "@holdfast/sync/testing";
 import { Corpus, packetSeeds } from "./corpus.ts";
 import { BlockCoverage } from "./coverage.ts";
 import { runTarget, type Target, type TargetReport } from "./target.ts";

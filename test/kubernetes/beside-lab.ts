@@ -2,9 +2,9 @@
 // that are the lab's endpoints. For the test of associations and for the demo.
 import { createClient } from "@holdfast/api";
 import { nodeFetch } from "@holdfast/api/node";
+import { type RunningController, startController } from "@holdfast/kubernetes/testing";
 import type { Address } from "@holdfast/model";
 import { ENDPOINT_PORT, type Cluster as LabCluster, SERVICE_PORT, until } from "@holdfast/testkit";
-import { type RunningController, startController } from "../../packages/kubernetes/src/run.ts";
 import type { RealServer } from "./real-server.ts";
 import { CLASS, Cluster, pod, TIMES } from "./world.ts";
 

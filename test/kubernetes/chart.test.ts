@@ -5,11 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { main } from "@holdfast/cli/testing";
+import { configurationOf, createMetrics } from "@holdfast/kubernetes/testing";
+import { loadConfiguration } from "@holdfast/node/testing";
 import { parseAllDocuments } from "yaml";
-import { main } from "../../packages/cli/src/program.ts";
-import { createMetrics } from "../../packages/kubernetes/src/metrics.ts";
-import { configurationOf } from "../../packages/kubernetes/src/nodes/identity.ts";
-import { loadConfiguration } from "../../packages/node/src/config/load.ts";
 
 const TOP = fileURLToPath(new URL("../../deploy/kubernetes/", import.meta.url));
 const read = (file: string) => readFileSync(TOP + file, "utf8");

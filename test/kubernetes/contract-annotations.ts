@@ -1,9 +1,8 @@
 // The part of the contract about what annotations ask of the members, and that it is asked once.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { VIP_POOLS, type VipPoolObject } from "@holdfast/kubernetes/testing";
 import { until } from "@holdfast/testkit";
-import { VIP_POOLS } from "../../packages/kubernetes/src/objects.ts";
-import type { VipPoolObject } from "../../packages/kubernetes/src/pools/pool.ts";
 import type { World } from "./world.ts";
 
 const N2 = { name: "n2", port: 38412, protocol: "SCTP" as const };

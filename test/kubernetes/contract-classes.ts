@@ -1,16 +1,16 @@
 // The part of the contract about GatewayClasses and what listeners say of routes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { until } from "@holdfast/testkit";
-import { SUPPORTED_FEATURES } from "../../packages/kubernetes/src/gateway/classes.ts";
 import {
   DEFINITIONS,
   GATEWAY_CLASSES,
   GATEWAYS,
   type GatewayClass,
   SCTP_ROUTES,
+  SUPPORTED_FEATURES,
   TCP_ROUTES,
-} from "../../packages/kubernetes/src/gateway/objects.ts";
+} from "@holdfast/kubernetes/testing";
+import { until } from "@holdfast/testkit";
 import { ACCEPTED, Gateways, N2 } from "./gateway-scene.ts";
 import { NAMESPACE, type World } from "./world.ts";
 

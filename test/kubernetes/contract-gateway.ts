@@ -2,7 +2,6 @@
 // it, and what the statuses say then.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { until } from "@holdfast/testkit";
 import {
   GATEWAY_CLASSES,
   GATEWAYS,
@@ -15,7 +14,8 @@ import {
   SCTP_ROUTES,
   TCP_ROUTES,
   UDP_ROUTES,
-} from "../../packages/kubernetes/src/gateway/objects.ts";
+} from "@holdfast/kubernetes/testing";
+import { until } from "@holdfast/testkit";
 import { ACCEPTED, Gateways, ID, N2 } from "./gateway-scene.ts";
 import { CLASS, NAMESPACE, pod, type World } from "./world.ts";
 

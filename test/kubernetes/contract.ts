@@ -1,10 +1,9 @@
 // The contract of the controller: what a Service says and what the members do of it.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import { PODS, SERVICES, VIP_POOLS, type VipPoolObject } from "@holdfast/kubernetes/testing";
+import { addSession } from "@holdfast/node/testing";
 import { until } from "@holdfast/testkit";
-import { PODS, VIP_POOLS } from "../../packages/kubernetes/src/objects.ts";
-import type { VipPoolObject } from "../../packages/kubernetes/src/pools/pool.ts";
-import { addSession } from "../../packages/node/src/api/testing/fake-node.ts";
 import { describeAnnotations } from "./contract-annotations.ts";
 import { describeClasses } from "./contract-classes.ts";
 import { describeGateways } from "./contract-gateway.ts";
@@ -362,7 +361,7 @@ export function describeContract(name: string, open: () => Promise<World>): void
     });
 
     test("other finalizers and conditions are left alone", async () => {
-      await cluster.client.create((await import("../../packages/kubernetes/src/objects.ts")).SERVICES, {
+      await cluster.client.create(SERVICES, {
         metadata: { namespace: NAMESPACE, name: "amf", finalizers: ["example.com/mine"] },
         spec: {
           type: "LoadBalancer",

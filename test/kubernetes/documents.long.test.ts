@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { OUR_HEALTH, OURS } from "@holdfast/kubernetes/testing";
 import { until } from "@holdfast/testkit";
 import { parseAllDocuments } from "yaml";
 import { type RealServer, startRealServer } from "./real-server.ts";
@@ -79,8 +80,6 @@ test("the AMF with three paths and the Gateway are applied, and become what the 
 });
 
 test("every annotation and every chart value that the page names is there", async () => {
-  const { OURS } = await import("../../packages/kubernetes/src/services/own-annotations.ts");
-  const { OUR_HEALTH } = await import("../../packages/kubernetes/src/services/health-check.ts");
   const table = TEXT.slice(TEXT.indexOf("| `holdfast.io/…` |"), TEXT.indexOf("All others of kube-loxilb's"));
   const named = table
     .split("\n")

@@ -5,8 +5,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { KubernetesObject } from "@holdfast/kubernetes/testing";
 import { parseAllDocuments } from "yaml";
-import type { KubernetesObject } from "../../packages/kubernetes/src/objects.ts";
 
 export const GATEWAY_API_VERSION = "1.6.0";
 const DEFINITIONS = ["gatewayclasses", "gateways", "referencegrants", "tcproutes", "udproutes"];

@@ -1,22 +1,20 @@
 // What tests of the Gateway API do: a class, a Gateway, routes and Services behind them, and what the
 // statuses say.
 import assert from "node:assert/strict";
-import { until } from "@holdfast/testkit";
 import {
+  type Condition,
+  ENDPOINT_SLICES,
   GATEWAY_CLASSES,
   GATEWAYS,
   type Gateway,
   type GatewayClass,
   type Listener,
+  type Resource,
   type Route,
   SCTP_ROUTES,
-} from "../../packages/kubernetes/src/gateway/objects.ts";
-import {
-  type Condition,
-  ENDPOINT_SLICES,
-  type Resource,
   SERVICES,
-} from "../../packages/kubernetes/src/objects.ts";
+} from "@holdfast/kubernetes/testing";
+import { until } from "@holdfast/testkit";
 import { CLASS, type Cluster, NAMESPACE, pod, type World } from "./world.ts";
 
 export const N2: Listener = { name: "n2", port: 38412, protocol: "holdfast.io/SCTP" };

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, suite, test } from "node:test";
 import { ApiError } from "@holdfast/api";
+import { MEMBERS } from "@holdfast/kubernetes/testing";
 import { verifyMemberCertificate } from "@holdfast/node/certificates";
 import { until } from "@holdfast/testkit";
-import { MEMBERS } from "../../packages/kubernetes/src/objects.ts";
 import { MembersWorld, type TestKubernetes } from "./members-world.ts";
 
 export function runMemberContract(name: string, open: () => Promise<TestKubernetes>): void {

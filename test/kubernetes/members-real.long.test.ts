@@ -3,18 +3,18 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { request } from "node:https";
 import { after, before, test } from "node:test";
-import { until } from "@holdfast/testkit";
-import { parseAllDocuments } from "yaml";
-import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
-import { isNotFound } from "../../packages/kubernetes/src/client/error.ts";
-import type { MemberObject } from "../../packages/kubernetes/src/nodes/member-object.ts";
 import {
+  isNotFound,
+  KubernetesClient,
   type KubernetesObject,
   MEMBERS,
+  type MemberObject,
   NODES,
   type Resource,
   SECRETS,
-} from "../../packages/kubernetes/src/objects.ts";
+} from "@holdfast/kubernetes/testing";
+import { until } from "@holdfast/testkit";
+import { parseAllDocuments } from "yaml";
 import { runMemberContract } from "./members-contract.ts";
 import { NAMESPACE, type TestKubernetes } from "./members-world.ts";
 import { type RealServer, startRealServer } from "./real-server.ts";

@@ -11,17 +11,22 @@ import {
   Members,
   UNREACHABLE,
 } from "@holdfast/api";
+import {
+  Authority,
+  type Connection,
+  isNotFound,
+  KubernetesClient,
+  MEMBERS,
+  type MemberObject,
+  MembersController,
+  NODES,
+  type NodeObject,
+  runIdentity,
+  SECRETS,
+  TestApiServer,
+} from "@holdfast/kubernetes/testing";
 import * as maker from "@holdfast/node/certificates";
 import { parse } from "yaml";
-import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
-import type { Connection } from "../../packages/kubernetes/src/client/connection.ts";
-import { isNotFound } from "../../packages/kubernetes/src/client/error.ts";
-import { Authority } from "../../packages/kubernetes/src/nodes/authority.ts";
-import { runIdentity } from "../../packages/kubernetes/src/nodes/identity.ts";
-import type { MemberObject, NodeObject } from "../../packages/kubernetes/src/nodes/member-object.ts";
-import { MembersController } from "../../packages/kubernetes/src/nodes/members-controller.ts";
-import { MEMBERS, NODES, SECRETS } from "../../packages/kubernetes/src/objects.ts";
-import { TestApiServer } from "../../packages/kubernetes/src/testing/api-server.ts";
 
 export const NAMESPACE = "holdfast";
 const LABEL = "holdfast.io/member";

@@ -6,8 +6,6 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { until } from "@holdfast/testkit";
-import { parseAllDocuments } from "yaml";
 import {
   ENDPOINT_SLICES,
   type EndpointSlice,
@@ -15,9 +13,11 @@ import {
   type KubernetesService,
   type Resource,
   SERVICES,
+  TestApiServer,
   VIP_POOLS,
-} from "../../packages/kubernetes/src/objects.ts";
-import { TestApiServer } from "../../packages/kubernetes/src/testing/api-server.ts";
+} from "@holdfast/kubernetes/testing";
+import { until } from "@holdfast/testkit";
+import { parseAllDocuments } from "yaml";
 import { CLASS, NAMESPACE, pod, RESOURCES, startMembers } from "./world.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../packages/cli/bin/holdfast.js", import.meta.url));

@@ -7,14 +7,17 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import {
+  type Connection,
+  GATEWAY_RESOURCES,
+  isConflict,
+  KubernetesClient,
+  type KubernetesObject,
+  type Resource,
+  VIP_POOLS,
+} from "@holdfast/kubernetes/testing";
 import { until } from "@holdfast/testkit";
 import { parseAllDocuments } from "yaml";
-import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
-import type { Connection } from "../../packages/kubernetes/src/client/connection.ts";
-import { isConflict } from "../../packages/kubernetes/src/client/error.ts";
-import { GATEWAY_RESOURCES } from "../../packages/kubernetes/src/gateway/objects.ts";
-import type { KubernetesObject, Resource } from "../../packages/kubernetes/src/objects.ts";
-import { VIP_POOLS } from "../../packages/kubernetes/src/objects.ts";
 import { type Binaries, kubernetesBinaries } from "./binaries.ts";
 import { gatewayDefinitions } from "./gateway-definitions.ts";
 

@@ -1,16 +1,16 @@
 // The same suites on a real kube-apiserver 1.36: the client's, and the controller's contract with the rights of its role.
 import { after, before, describe, test } from "node:test";
-import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
-import { describeApiServer } from "../../packages/kubernetes/src/client/compliance.ts";
-import { GATEWAY_RESOURCES } from "../../packages/kubernetes/src/gateway/objects.ts";
+import { describeApiServer } from "@holdfast/kubernetes/compliance";
 import {
   ENDPOINT_SLICES,
   EVENTS,
+  GATEWAY_RESOURCES,
+  KubernetesClient,
   PODS,
   type Resource,
   SERVICES,
   VIP_POOLS,
-} from "../../packages/kubernetes/src/objects.ts";
+} from "@holdfast/kubernetes/testing";
 import { describeContract } from "./contract.ts";
 import { type RealServer, startRealServer } from "./real-server.ts";
 import { openWorldOn } from "./world.ts";

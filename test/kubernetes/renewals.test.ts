@@ -10,17 +10,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import type { TLSSocket } from "node:tls";
-import { certifyRequest, createAuthority, createMemberRequest } from "@holdfast/node/certificates";
-import { until } from "@holdfast/testkit";
-import { connect } from "../../packages/cli/src/connection.ts";
-import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
+import { connect } from "@holdfast/cli/testing";
 import {
   type Connection,
   connectionOfFile,
   connectionOfPod,
-} from "../../packages/kubernetes/src/client/connection.ts";
-import { Http } from "../../packages/kubernetes/src/client/http.ts";
-import { MEMBERS } from "../../packages/kubernetes/src/objects.ts";
+  Http,
+  KubernetesClient,
+  MEMBERS,
+} from "@holdfast/kubernetes/testing";
+import { certifyRequest, createAuthority, createMemberRequest } from "@holdfast/node/certificates";
+import { until } from "@holdfast/testkit";
 
 /** One authority, and a certificate of it for 127.0.0.1 that servers and clients may have. */
 async function makePair() {

@@ -1,9 +1,8 @@
 // Gateways through what happens to controllers and API servers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { GATEWAY_GROUP, GATEWAYS, TestApiServer } from "@holdfast/kubernetes/testing";
 import { until } from "@holdfast/testkit";
-import { GATEWAY_GROUP, GATEWAYS } from "../../packages/kubernetes/src/gateway/objects.ts";
-import { TestApiServer } from "../../packages/kubernetes/src/testing/api-server.ts";
 import { Gateways, N2 } from "./gateway-scene.ts";
 import { NAMESPACE, openWorld, openWorldOn, RESOURCES } from "./world.ts";
 

@@ -2,10 +2,8 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import { createClient } from "@holdfast/api";
+import { SERVICES, startController, VIP_POOLS, type VipPoolObject } from "@holdfast/kubernetes/testing";
 import { until } from "@holdfast/testkit";
-import { SERVICES, VIP_POOLS } from "../../packages/kubernetes/src/objects.ts";
-import type { VipPoolObject } from "../../packages/kubernetes/src/pools/pool.ts";
-import { startController } from "../../packages/kubernetes/src/run.ts";
 import { restartWith } from "./scale.ts";
 import { CLASS, NAMESPACE, openWorld, pod, type TestWorld, TIMES } from "./world.ts";
 

@@ -1,7 +1,7 @@
 // Many Services and a restart: nothing may move.
 import assert from "node:assert/strict";
+import { type KubernetesService, SERVICES } from "@holdfast/kubernetes/testing";
 import { until } from "@holdfast/testkit";
-import { type KubernetesService, SERVICES } from "../../packages/kubernetes/src/objects.ts";
 import { CLASS, NAMESPACE, openWorld, type TestWorld } from "./world.ts";
 
 /** By name: what is written down. */

@@ -1,30 +1,30 @@
 // A Kubernetes for the controller, and members for it to drive: an API server for tests, members' own API, registry and store
 // without a network below them. What a test does is what kubectl and kube-controller-manager would.
 import { createClient, Members, type ServiceView } from "@holdfast/api";
-import { until } from "@holdfast/testkit";
-import type { FastifyInstance } from "fastify";
-import { KubernetesClient } from "../../packages/kubernetes/src/client/client.ts";
-import type { Connection } from "../../packages/kubernetes/src/client/connection.ts";
-import { Controller, type ControllerOptions } from "../../packages/kubernetes/src/controller/controller.ts";
-import { Events } from "../../packages/kubernetes/src/events.ts";
-import { DEFINITIONS, GATEWAY_RESOURCES } from "../../packages/kubernetes/src/gateway/objects.ts";
 import {
+  type Connection,
+  Controller,
+  type ControllerOptions,
+  DEFINITIONS,
   ENDPOINT_SLICES,
   type EndpointSlice,
   EVENTS,
+  Events,
+  GATEWAY_RESOURCES,
+  KubernetesClient,
   type KubernetesEvent,
   type KubernetesService,
   LEASES,
   PODS,
   SERVICES,
   type SliceEndpoint,
+  TestApiServer,
   VIP_POOLS,
-} from "../../packages/kubernetes/src/objects.ts";
-import type { VipPoolObject } from "../../packages/kubernetes/src/pools/pool.ts";
-import { TestApiServer } from "../../packages/kubernetes/src/testing/api-server.ts";
-import { buildServer } from "../../packages/node/src/api/server.ts";
-import { fakeNode } from "../../packages/node/src/api/testing/fake-node.ts";
-import { createLocalConfigurationStore } from "../../packages/node/src/services/store.ts";
+  type VipPoolObject,
+} from "@holdfast/kubernetes/testing";
+import { buildServer, createLocalConfigurationStore, fakeNode } from "@holdfast/node/testing";
+import { until } from "@holdfast/testkit";
+import type { FastifyInstance } from "fastify";
 
 export const CLASS = "holdfast.io/holdfast";
 export const NAMESPACE = "default";

@@ -3,20 +3,21 @@
 
 import type { MemberConfiguration } from "@holdfast/coordinator";
 import { SCTP_SESSIONS, type SessionRecord, systemClock } from "@holdfast/model";
-import type { FastifyInstance } from "fastify";
-import { addSession, fakeNode } from "../../packages/node/src/api/testing/fake-node.ts";
-import { CounterExchange } from "../../packages/node/src/cluster/counters.ts";
 import {
+  addSession,
+  buildLoxilbServer,
   type ClusterLink,
+  CounterExchange,
+  createLocalConfigurationStore,
   createLoneLink,
+  type DaemonLogger,
+  Deletions,
+  fakeNode,
+  MemberDirectory,
+  parseConfiguration,
   type RequestHandler,
-} from "../../packages/node/src/cluster/link.ts";
-import { MemberDirectory } from "../../packages/node/src/cluster/members.ts";
-import { parseConfiguration } from "../../packages/node/src/config/load.ts";
-import type { DaemonLogger } from "../../packages/node/src/log.ts";
-import { Deletions } from "../../packages/node/src/loxilb/deletions.ts";
-import { buildLoxilbServer } from "../../packages/node/src/loxilb/server.ts";
-import { createLocalConfigurationStore } from "../../packages/node/src/services/store.ts";
+} from "@holdfast/node/testing";
+import type { FastifyInstance } from "fastify";
 
 const silent: DaemonLogger = {
   trace() {},

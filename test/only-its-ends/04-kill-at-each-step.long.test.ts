@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { ACTOR_A, change } from "../../packages/sync/src/store/compliance.ts";
-import { readStore } from "../../packages/sync/src/store/read.ts";
+import { readStore } from "@holdfast/sync/testing";
+import { ACTOR_A, change } from "@holdfast/sync/testing/store";
 
 const WRITER = fileURLToPath(new URL("./store-writer.ts", import.meta.url));
 const STEP_COUNT_MAX = 200;

@@ -7,8 +7,8 @@ import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { parseConfiguration } from "../../packages/node/src/config/load.ts";
-import { createAuthority, issueMemberCertificate } from "../../packages/sync/src/certificates/index.ts";
+import { parseConfiguration } from "@holdfast/node/testing";
+import { createAuthority, issueMemberCertificate } from "@holdfast/sync/certificates";
 import { kubeHead } from "../loxilb/bodies.ts";
 import { type RigMember, type RigOptions, startRig } from "../loxilb/rig.ts";
 

@@ -4,11 +4,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { encode, networkIdOf, probeKeyOf } from "@holdfast/coordinator/testing";
 import { type Address, addressBytes } from "@holdfast/model";
 import { encodeIp, internetChecksum, pseudoHeaderSum, write16 } from "@holdfast/sctp";
 import { type Cluster, type Member, RawHost, until } from "@holdfast/testkit";
-import { networkIdOf, probeKeyOf } from "../../packages/coordinator/src/configuration.ts";
-import { encode } from "../../packages/coordinator/src/wire/encode.ts";
 import { Scene } from "../cluster/scene.ts";
 
 const PROBE_PORT = 7_082;

@@ -4,9 +4,8 @@
 //   node store-writer.ts DIRECTORY STEP
 import { writeSync } from "node:fs";
 import { silentLogger, systemClock } from "@holdfast/model";
-import { ACTOR_A, change } from "../../packages/sync/src/store/compliance.ts";
-import { type Disk, type DiskFile, machineDisk } from "../../packages/sync/src/store/disk.ts";
-import { FileStore } from "../../packages/sync/src/store/file-store.ts";
+import { type Disk, type DiskFile, FileStore, machineDisk } from "@holdfast/sync/testing";
+import { ACTOR_A, change } from "@holdfast/sync/testing/store";
 
 const [directory = "", last = ""] = process.argv.slice(2);
 let steps = 0;

@@ -1,8 +1,6 @@
 // The simulated cluster: members, their network, and what misbehaves.
 import { type Random, seededRandom } from "@holdfast/model";
-import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";
-import type { PeerIdentity } from "../../packages/sync/src/ports/transport.ts";
-import { MemoryNetwork } from "../../packages/sync/src/transport/memory.ts";
+import { type JournalFactory, MemoryNetwork, type PeerIdentity } from "@holdfast/sync/testing";
 import { SimulatedClock, SimulatedTime } from "./clock.ts";
 import type { Fault } from "./faults.ts";
 import { capabilitiesOf, type Versions, versionsOf } from "./later.ts";

@@ -1,6 +1,6 @@
 // Seeds that failed once, cut down to what it takes: kept beside the code, replayed every day.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
+import { memoryJournal } from "@holdfast/sync/testing";
 import { type SimulationOptions, simulate } from "./simulation.ts";
 import type { Schedule } from "./whole/schedule.ts";
 import { kindOf, shrink } from "./whole/shrink.ts";

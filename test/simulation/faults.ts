@@ -1,12 +1,20 @@
 // Deliberate faults: each is a mistake that somebody could make, put between the real parts. The simulation is good for
 // something only if it finds every one of them.
 import { decodeSession, type End, type SessionDelta, type SessionRecord, SessionView } from "@holdfast/model";
-import { BatchWriter, readBatch } from "../../packages/sync/src/engine/batch.ts";
-import type { ChangeRefusal, VerifiedChange } from "../../packages/sync/src/journal/change.ts";
-import { decodePayload, encodePayload } from "../../packages/sync/src/journal/payload.ts";
-import type { JournalFactory, Segment } from "../../packages/sync/src/journal/segment.ts";
-import { CARRIES_UNKNOWN } from "../../packages/sync/src/messages/capabilities.ts";
-import type { DeltaBatch, ToEngine, ToView } from "../../packages/sync/src/ports/link.ts";
+import {
+  BatchWriter,
+  CARRIES_UNKNOWN,
+  type ChangeRefusal,
+  type DeltaBatch,
+  decodePayload,
+  encodePayload,
+  type JournalFactory,
+  readBatch,
+  type Segment,
+  type ToEngine,
+  type ToView,
+  type VerifiedChange,
+} from "@holdfast/sync/testing";
 
 export interface Fault {
   readonly name: string;

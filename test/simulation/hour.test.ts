@@ -1,7 +1,7 @@
 // A partition of an hour with the product's own times: M of 45 s, an idle limit of 15 minutes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
+import { memoryJournal } from "@holdfast/sync/testing";
 import { check } from "./checks.ts";
 import { Cluster } from "./cluster.ts";
 import { Workload } from "./workload.ts";

@@ -8,10 +8,14 @@ import {
   seededRandom,
   sessionIdFromBytes,
 } from "@holdfast/model";
-import { encodePayload } from "../../packages/sync/src/journal/payload.ts";
-import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";
-import { CAPABILITIES, CARRIES_UNKNOWN } from "../../packages/sync/src/messages/capabilities.ts";
-import { foreignRecord, furtherFact } from "../../packages/sync/src/testing/foreign.ts";
+import {
+  CAPABILITIES,
+  CARRIES_UNKNOWN,
+  encodePayload,
+  foreignRecord,
+  furtherFact,
+  type JournalFactory,
+} from "@holdfast/sync/testing";
 import type { Cluster } from "./cluster.ts";
 
 /** Which version each member has; drawn from the seed alone, so that nothing else of a run depends on it. */

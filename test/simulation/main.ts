@@ -1,7 +1,6 @@
 // Seeded simulation: replication alone, and whole clusters.
 import { parseArgs } from "node:util";
-import { automergeJournal } from "../../packages/sync/src/journal/automerge-segment.ts";
-import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
+import { automergeJournal, memoryJournal } from "@holdfast/sync/testing";
 import { keep, shrinkReplication, shrinkWhole } from "./corpus.ts";
 import { FAULTS } from "./faults.ts";
 import { MOVING, simulate } from "./simulation.ts";

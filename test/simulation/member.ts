@@ -1,14 +1,19 @@
 // One member of the simulated cluster: the real view, replica and engine on a simulated clock, network and disk.
 import { type Random, SessionView, seededRandom, silentLogger } from "@holdfast/model";
-import { ReplicationEngine } from "../../packages/sync/src/engine/engine.ts";
-import { SessionReplica } from "../../packages/sync/src/engine/replica.ts";
-import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";
-import { CARRIES_UNKNOWN } from "../../packages/sync/src/messages/capabilities.ts";
-import type { EngineLink, ToEngine, ToView } from "../../packages/sync/src/ports/link.ts";
-import type { PeerMessage } from "../../packages/sync/src/ports/messages.ts";
-import type { PeerIdentity, Transport } from "../../packages/sync/src/ports/transport.ts";
-import { MemoryDisk } from "../../packages/sync/src/store/memory-store.ts";
-import type { MemoryNetwork } from "../../packages/sync/src/transport/memory.ts";
+import {
+  CARRIES_UNKNOWN,
+  type EngineLink,
+  type JournalFactory,
+  MemoryDisk,
+  type MemoryNetwork,
+  type PeerIdentity,
+  type PeerMessage,
+  ReplicationEngine,
+  SessionReplica,
+  type ToEngine,
+  type ToView,
+  type Transport,
+} from "@holdfast/sync/testing";
 import { SimulatedClock, type SimulatedTime } from "./clock.ts";
 import type { Fault } from "./faults.ts";
 import { laterJournals } from "./later.ts";

@@ -1,7 +1,7 @@
 // Members that come, go for good, and return under new names with numbers that have rested. No association is lost, none haunts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
+import { memoryJournal } from "@holdfast/sync/testing";
 import { MOVING, simulate } from "./simulation.ts";
 
 /** The long stage has sixty more behind them. */

@@ -2,7 +2,7 @@
 // than the limit.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
+import { memoryJournal } from "@holdfast/sync/testing";
 import { answered } from "../bench/replication/workload.ts";
 import { Cluster } from "./cluster.ts";
 import type { Fault } from "./faults.ts";

@@ -1,7 +1,7 @@
 // The seeds that follow the everyday ones. More: npm run simulate -- --seeds N
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
+import { memoryJournal } from "@holdfast/sync/testing";
 import { MOVING, simulate } from "./simulation.ts";
 
 const [FIRST, LAST] = [301, 1_000];

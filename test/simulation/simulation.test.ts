@@ -2,9 +2,7 @@
 // seeds: npm run simulate -- --seeds N
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { automergeJournal } from "../../packages/sync/src/journal/automerge-segment.ts";
-import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
-import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";
+import { automergeJournal, type JournalFactory, memoryJournal } from "@holdfast/sync/testing";
 import { FAULTS, type Fault } from "./faults.ts";
 import { simulate } from "./simulation.ts";
 

@@ -1,5 +1,5 @@
 // One seed: a cluster, its clients, and what goes wrong; then peace, and the checks.
-import type { JournalFactory } from "../../packages/sync/src/journal/segment.ts";
+import type { JournalFactory } from "@holdfast/sync/testing";
 import { check } from "./checks.ts";
 import { Cluster } from "./cluster.ts";
 import type { Fault } from "./faults.ts";

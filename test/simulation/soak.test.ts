@@ -1,7 +1,7 @@
 // Nothing grows without end: a hundred times as many associations as live at once, and everything is as small as before.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { memoryJournal } from "../../packages/sync/src/journal/memory-segment.ts";
+import { memoryJournal } from "@holdfast/sync/testing";
 import { check } from "./checks.ts";
 import { Cluster } from "./cluster.ts";
 import { IDLE_LIMIT_MS, MEMORY_MS } from "./member.ts";

@@ -17,6 +17,7 @@ export * from "./packets/build.ts";
 export * from "./packets/generate.ts";
 export * from "./packets/world.ts";
 export * from "./peer/peer.ts";
+export { inNamespace } from "./raw/namespace.ts";
 export * from "./raw/offload-socket.ts";
 export * from "./raw/raw-host.ts";
 export * from "./raw/scripted-client.ts";

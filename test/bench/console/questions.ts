@@ -7,9 +7,8 @@ import {
   validate,
 } from "@holdfast/api";
 import type { Address, Clock } from "@holdfast/model";
+import { addSession, buildServer, fakeNode } from "@holdfast/node/testing";
 import type { FastifyInstance } from "fastify";
-import { buildServer } from "../../../packages/node/src/api/server.ts";
-import { addSession, fakeNode } from "../../../packages/node/src/api/testing/fake-node.ts";
 import { type Row, rounded } from "../replication/report.ts";
 
 const SERVICE_COUNT = 64;

@@ -2,7 +2,7 @@
 // fast path below takes flows and keeps none, as the kernel would keep them; packets do not come.
 import { createForwarder, type FastPath } from "@holdfast/forwarder";
 import { noReplication, type SessionView, silentLogger, systemClock, systemRandom } from "@holdfast/model";
-import { SessionCatalogue } from "../../../packages/node/src/sessions/catalogue.ts";
+import { SessionCatalogue } from "@holdfast/node/testing";
 import { ENDPOINTS, SERVICE_PORT, VIPS } from "./workload.ts";
 
 export interface Listeners {

@@ -1,8 +1,7 @@
 // The API and LoxiLB's: requests that are nearly right. No answer may be a server's error.
 import type { Random } from "@holdfast/model";
+import { addSession, buildServer, fakeNode } from "@holdfast/node/testing";
 import type { FastifyInstance } from "fastify";
-import { buildServer } from "../../../packages/node/src/api/server.ts";
-import { addSession, fakeNode } from "../../../packages/node/src/api/testing/fake-node.ts";
 import { startRig } from "../../loxilb/rig.ts";
 import { Target } from "../target.ts";
 

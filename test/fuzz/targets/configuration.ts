@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import type { Random } from "@holdfast/model";
 import { HoldfastError } from "@holdfast/model";
-import { parseConfiguration } from "../../../packages/node/src/config/load.ts";
+import { parseConfiguration } from "@holdfast/node/testing";
 import { mutate } from "../mutate.ts";
 import { Target } from "../target.ts";
 

@@ -1,20 +1,33 @@
 // What members send each other: peer messages, the link's own, session records, journal changes and their
 // payloads, configuration entries and changes, probes. Totality, and one encoding for one message.
+
+import {
+  decodeHello,
+  decode as decodeProbe,
+  encode as encodeProbe,
+  Keyring,
+  seal,
+  secretCredentials,
+  TAG_SIZE,
+} from "@holdfast/coordinator/testing";
 import { decodeSession, encodeSession, type Random, seededRandom } from "@holdfast/model";
-import { secretCredentials } from "../../../packages/coordinator/src/keys/credentials.ts";
-import { Keyring } from "../../../packages/coordinator/src/keys/keyring.ts";
-import { decode as decodeProbe } from "../../../packages/coordinator/src/wire/decode.ts";
-import { encode as encodeProbe, seal } from "../../../packages/coordinator/src/wire/encode.ts";
-import { decodeHello } from "../../../packages/coordinator/src/wire/hello.ts";
-import { TAG_SIZE } from "../../../packages/coordinator/src/wire/message.ts";
-import { checkChange } from "../../../packages/sync/src/configuration/change.ts";
-import { derive } from "../../../packages/sync/src/configuration/derivation.ts";
-import { decodeEntry, type Entry, encodeEntry } from "../../../packages/sync/src/configuration/entries.ts";
-import { actorOf, documentActorOf } from "../../../packages/sync/src/journal/actor.ts";
-import { encodeChange, verifyChange } from "../../../packages/sync/src/journal/change.ts";
-import { decodePayload, encodePayload } from "../../../packages/sync/src/journal/payload.ts";
-import { decodePeerMessage, encodePeerMessage } from "../../../packages/sync/src/messages/codec.ts";
-import { decodeLinkMessage, encodeLinkMessage } from "../../../packages/sync/src/messages/greeting.ts";
+import {
+  actorOf,
+  checkChange,
+  decodeEntry,
+  decodeLinkMessage,
+  decodePayload,
+  decodePeerMessage,
+  derive,
+  documentActorOf,
+  type ConfigurationEntry as Entry,
+  encodeChange,
+  encodeEntry,
+  encodeLinkMessage,
+  encodePayload,
+  encodePeerMessage,
+  verifyChange,
+} from "@holdfast/sync/testing";
 import type { Corpus } from "../corpus.ts";
 import { mutate } from "../mutate.ts";
 import { Target } from "../target.ts";

@@ -3,6 +3,7 @@
 // another one. At no time may two clients have one port.
 
 import { type LendAnswer, LIMITS_DEFAULT, type LoanMessage } from "@holdfast/forwarder";
+import { Counters, type Loan, Loans, NatPorts } from "@holdfast/forwarder/testing";
 import {
   type Address,
   type ListedMember,
@@ -12,16 +13,16 @@ import {
   seededRandom,
   silentLogger,
 } from "@holdfast/model";
+import {
+  type ClusterLink,
+  createLocalConfigurationStore,
+  MembersKeeper,
+  markOf,
+  portLending,
+  type RequestHandler,
+  serveLending,
+} from "@holdfast/node/testing";
 import { CAPABILITIES } from "@holdfast/sync";
-import { Counters } from "../../../packages/forwarder/src/counters/counters.ts";
-import { NatPorts } from "../../../packages/forwarder/src/nat-ports/allocator.ts";
-import type { Loan } from "../../../packages/forwarder/src/nat-ports/lending.ts";
-import { Loans } from "../../../packages/forwarder/src/nat-ports/loans.ts";
-import type { ClusterLink, RequestHandler } from "../../../packages/node/src/cluster/link.ts";
-import { portLending, serveLending } from "../../../packages/node/src/cluster/port-lending.ts";
-import { MembersKeeper } from "../../../packages/node/src/members/keeper.ts";
-import { markOf } from "../../../packages/node/src/members/list-mark.ts";
-import { createLocalConfigurationStore } from "../../../packages/node/src/services/store.ts";
 import { SimulatedClock, SimulatedTime } from "../clock.ts";
 
 export interface VoteFault {

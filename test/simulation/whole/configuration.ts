@@ -1,7 +1,7 @@
 // The configuration of a simulated member: the product's own schema with its defaults, and the world's addresses.
 import { validate } from "@holdfast/api";
 import { ENDPOINT_REMOVAL_DEFAULT } from "@holdfast/model";
-import { type Configuration, ConfigurationSchema } from "../../../packages/node/src/config/schema.ts";
+import { type Configuration, ConfigurationSchema } from "@holdfast/node/testing";
 import {
   FORWARDER_LIMITS,
   MEMBER_NUMBER_COUNT,

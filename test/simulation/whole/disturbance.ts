@@ -1,5 +1,5 @@
 // What goes wrong between machines and hosts: networks are cut, split, noisy; links stall, break and are slow.
-import type { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";
+import type { MemoryNetwork } from "@holdfast/sync/testing";
 import type { Ledger } from "./ledger.ts";
 import type { Machine } from "./machine.ts";
 import type { Happening } from "./schedule.ts";

@@ -1,6 +1,7 @@
 // An endpoint: stateless until the cookie comes back, then one association by (address, port) of the other end, with the
 // rules for restarts and duplicates of RFC 9260 §5.2.
 
+import { WAY_PORT_FIRST } from "@holdfast/forwarder/testing";
 import { type Address, addressFromBytes, MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
 import {
   CHUNK,
@@ -15,7 +16,6 @@ import {
   PARAMETER,
   parseInit,
 } from "@holdfast/sctp";
-import { WAY_PORT_FIRST } from "../../../packages/forwarder/src/testing/index.ts";
 import { Association } from "./association.ts";
 import { Host, type Received, type Surroundings } from "./host.ts";
 import { type Instance, nameOf } from "./ledger.ts";

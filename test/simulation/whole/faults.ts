@@ -15,6 +15,7 @@ import {
   type SessionTable,
   type SessionView,
 } from "@holdfast/model";
+import type { ClusterLink } from "@holdfast/node/testing";
 import {
   CHUNK,
   type Chunk,
@@ -29,7 +30,6 @@ import {
   write32,
   writeChecksum,
 } from "@holdfast/sctp";
-import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";
 import { ipPacket } from "./host.ts";
 import { ENDPOINT_PORT, networkOf, SERVICES } from "./world.ts";
 

@@ -1,9 +1,7 @@
 // The machines' daemons: they start, die, stand still and return as another version; and what a death may
 // take with it.
 import { type Address, generationOf, isCrowded, type Random, seededRandom } from "@holdfast/model";
-import type { JournalFactory } from "../../../packages/sync/src/journal/segment.ts";
-import { LIST_VOTES } from "../../../packages/sync/src/messages/capabilities.ts";
-import type { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";
+import { type JournalFactory, LIST_VOTES, type MemoryNetwork } from "@holdfast/sync/testing";
 import { SimulatedClock, type SimulatedTime } from "../clock.ts";
 import { configurationOf } from "./configuration.ts";
 import type { WholeFault } from "./faults.ts";

@@ -1,14 +1,16 @@
 // The list of members as a daemon keeps it: the product's keeper, with times in proportion to the world's.
 import type { MemberBook } from "@holdfast/model";
 import { silentLogger } from "@holdfast/model";
-import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";
-import type { OwnMember } from "../../../packages/node/src/config/check.ts";
-import type { DataPlane } from "../../../packages/node/src/data-plane/data-plane.ts";
-import type { EventBus } from "../../../packages/node/src/events/bus.ts";
-import { MembersKeeper } from "../../../packages/node/src/members/keeper.ts";
-import { NumberRest } from "../../../packages/node/src/members/number-rest.ts";
-import { farewellsOf } from "../../../packages/node/src/members/orders.ts";
-import type { Readiness } from "../../../packages/node/src/readiness.ts";
+import {
+  type ClusterLink,
+  type DataPlane,
+  type EventBus,
+  farewellsOf,
+  MembersKeeper,
+  NumberRest,
+  type OwnMember,
+  type Readiness,
+} from "@holdfast/node/testing";
 import type { SimulatedClock } from "../clock.ts";
 import { FORWARDER_LIMITS, MEMBER_NUMBER_COUNT, TIMES } from "./world.ts";
 

@@ -6,33 +6,46 @@ import type { Coordinator, MemberConfiguration } from "@holdfast/coordinator";
 import { startCoordinator } from "@holdfast/coordinator";
 import type { Forwarder } from "@holdfast/forwarder";
 import { type Address, MemberBook, type Members, type Random, silentLogger } from "@holdfast/model";
-import { openAnnouncer } from "../../../packages/node/src/cluster/announcer.ts";
-import { followWithLinks, followWithProbes } from "../../../packages/node/src/cluster/follow-members.ts";
-import type { ClusterLink } from "../../../packages/node/src/cluster/link.ts";
-import { listedInFile, placing } from "../../../packages/node/src/cluster/member-list.ts";
-import { MemberDirectory } from "../../../packages/node/src/cluster/members.ts";
-import { replicatedLink } from "../../../packages/node/src/cluster/open-link.ts";
-import { clusterNetworks, type Topology } from "../../../packages/node/src/cluster/topology.ts";
-import { type OwnMember, ownMember } from "../../../packages/node/src/config/check.ts";
-import type { Configuration } from "../../../packages/node/src/config/schema.ts";
-import type { DataPlane } from "../../../packages/node/src/data-plane/data-plane.ts";
-import { composeDataPlane } from "../../../packages/node/src/data-plane/open.ts";
-import { createEventBus } from "../../../packages/node/src/events/bus.ts";
-import { type JoinedMember, joinMember } from "../../../packages/node/src/member.ts";
-import type { MembersKeeper } from "../../../packages/node/src/members/keeper.ts";
-import { workingInterfaces } from "../../../packages/node/src/network/interfaces.ts";
-import { Readiness } from "../../../packages/node/src/readiness.ts";
-import { createServiceRegistry, type ServiceRegistry } from "../../../packages/node/src/services/registry.ts";
-import { livingSessions, SessionCatalogue } from "../../../packages/node/src/sessions/catalogue.ts";
-import { PublishingView } from "../../../packages/node/src/sessions/publishing-view.ts";
-import { createTraceHub } from "../../../packages/node/src/trace/hub.ts";
-import { ReplicationEngine } from "../../../packages/sync/src/engine/engine.ts";
-import type { JournalFactory } from "../../../packages/sync/src/journal/segment.ts";
-import { CARRIES_UNKNOWN } from "../../../packages/sync/src/messages/capabilities.ts";
-import type { EngineLink, ToEngine, ToView } from "../../../packages/sync/src/ports/link.ts";
-import { startSync } from "../../../packages/sync/src/start-sync.ts";
-import type { Sync } from "../../../packages/sync/src/sync.ts";
-import type { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";
+import {
+  type ClusterLink,
+  type Configuration,
+  clusterNetworks,
+  composeDataPlane,
+  createEventBus,
+  createServiceRegistry,
+  createTraceHub,
+  type DataPlane,
+  followWithLinks,
+  followWithProbes,
+  type JoinedMember,
+  joinMember,
+  listedInFile,
+  livingSessions,
+  MemberDirectory,
+  type MembersKeeper,
+  type OwnMember,
+  openAnnouncer,
+  ownMember,
+  PublishingView,
+  placing,
+  Readiness,
+  replicatedLink,
+  type ServiceRegistry,
+  SessionCatalogue,
+  type Topology,
+  workingInterfaces,
+} from "@holdfast/node/testing";
+import {
+  CARRIES_UNKNOWN,
+  type EngineLink,
+  type JournalFactory,
+  type MemoryNetwork,
+  ReplicationEngine,
+  type Sync,
+  startSync,
+  type ToEngine,
+  type ToView,
+} from "@holdfast/sync/testing";
 import type { SimulatedClock } from "../clock.ts";
 import { laterJournals } from "../later.ts";
 import type { FaultContext, WholeFault } from "./faults.ts";

@@ -1,12 +1,13 @@
 // The machine of a member: ports on all networks, a kernel with a data plane and a neighbour table, a disk. Daemons live
 // and die on it.
+
+import type { FrameSender } from "@holdfast/announcer";
+import { type MemberConfiguration, networkIdOf } from "@holdfast/coordinator/testing";
 import type { ProbeChannel } from "@holdfast/forwarder";
 import type { Link } from "@holdfast/forwarder/testing";
 import { type Address, addressBytes, addressFromBytes } from "@holdfast/model";
+import type { SystemInterface } from "@holdfast/node/testing";
 import { encodeIp, IpHeader, PROTOCOL } from "@holdfast/sctp";
-import type { FrameSender } from "../../../packages/announcer/src/l2/packet-socket.ts";
-import { type MemberConfiguration, networkIdOf } from "../../../packages/coordinator/src/configuration.ts";
-import type { SystemInterface } from "../../../packages/node/src/network/interfaces.ts";
 import type { SimulatedClock } from "../clock.ts";
 import { INTERFACES } from "./configuration.ts";
 import { nextMac } from "./host.ts";

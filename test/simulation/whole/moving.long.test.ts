@@ -1,7 +1,7 @@
 // More seeds in which the list of members changes: whole clusters, replication, votes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { memoryJournal } from "../../../packages/sync/src/journal/memory-segment.ts";
+import { memoryJournal } from "@holdfast/sync/testing";
 import { MOVING, simulate } from "../simulation.ts";
 import { Votes } from "../votes/votes.ts";
 import { movingScheduleOf } from "./moving-schedule.ts";

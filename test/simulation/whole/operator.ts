@@ -2,8 +2,7 @@
 // and posted again, files change. Nobody asks for an end of anything.
 import type { ServiceSpec } from "@holdfast/api";
 import type { Service } from "@holdfast/model";
-import { replaced } from "../../../packages/node/src/services/removal.ts";
-import type { ConfigurationStore } from "../../../packages/node/src/services/store.ts";
+import { type ConfigurationStore, replaced } from "@holdfast/node/testing";
 import type { SimulatedTime } from "../clock.ts";
 import { fileSpecs } from "./configuration.ts";
 import type { Machine } from "./machine.ts";

@@ -1,9 +1,12 @@
 // The probe thread of a simulated member: the product's own loop on a clock of its own, its datagrams on the wire.
-import type { MemberConfiguration } from "../../../packages/coordinator/src/configuration.ts";
-import { networkIdOf } from "../../../packages/coordinator/src/configuration.ts";
-import type { Prober } from "../../../packages/coordinator/src/coordinator.ts";
-import type { Report, ThreadData } from "../../../packages/coordinator/src/probe-thread/messages.ts";
-import { ProbeLoop } from "../../../packages/coordinator/src/probe-thread/probe-loop.ts";
+import {
+  type MemberConfiguration,
+  networkIdOf,
+  ProbeLoop,
+  type Prober,
+  type Report,
+  type ThreadData,
+} from "@holdfast/coordinator/testing";
 import type { SimulatedClock } from "../clock.ts";
 import type { Network } from "./world.ts";
 

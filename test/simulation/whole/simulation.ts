@@ -2,9 +2,7 @@
 // peace, and the checks.
 import { isLiving, seededRandom } from "@holdfast/model";
 import { CHUNK, read8 } from "@holdfast/sctp";
-import { memoryJournal } from "../../../packages/sync/src/journal/memory-segment.ts";
-import type { JournalFactory } from "../../../packages/sync/src/journal/segment.ts";
-import { MemoryNetwork } from "../../../packages/sync/src/transport/memory.ts";
+import { type JournalFactory, MemoryNetwork, memoryJournal } from "@holdfast/sync/testing";
 import { SimulatedClock, SimulatedTime } from "../clock.ts";
 import { Attacker } from "./attacker.ts";
 import { checkNow } from "./checks.ts";

@@ -1,6 +1,5 @@
 // A disk whose reads and flushes take their time, and that writes behind only now and then.
-import type { Store } from "../../../packages/sync/src/ports/store.ts";
-import { MemoryDisk } from "../../../packages/sync/src/store/memory-store.ts";
+import { MemoryDisk, type Store } from "@holdfast/sync/testing";
 import type { SimulatedClock } from "../clock.ts";
 
 const SETTLE_PERIOD_MS = 40;

@@ -1,20 +1,20 @@
 // Members of different versions in one cluster: what each says in its greeting, judged by the product's own admission,
 // and what a version may have changed: sizes, periods, how long journals remember.
-import { MessageWriter } from "../../../packages/sync/src/messages/bytes.ts";
-import { CAPABILITIES } from "../../../packages/sync/src/messages/capabilities.ts";
-import { writeFields } from "../../../packages/sync/src/messages/fields.ts";
 import {
+  CAPABILITIES,
   decodeLinkMessage,
   encodeLinkMessage,
   type Greeting,
+  MessageWriter,
+  NOT_CONFIGURED,
+  type PeerIdentity,
   PROTOCOL_VERSION,
-} from "../../../packages/sync/src/messages/greeting.ts";
-import type {
-  PeerIdentity,
-  Transport,
-  TransportHandlers,
-} from "../../../packages/sync/src/ports/transport.ts";
-import { NOT_CONFIGURED, REMOVED, refusalOf } from "../../../packages/sync/src/transport/admission.ts";
+  REMOVED,
+  refusalOf,
+  type Transport,
+  type TransportHandlers,
+  writeFields,
+} from "@holdfast/sync/testing";
 import { MEMBER_NUMBER_COUNT, TIMES } from "./world.ts";
 
 export interface Version {

@@ -1,7 +1,7 @@
 // The everyday part of the simulation of whole clusters. More seeds: npm run simulate -- --whole --seeds N
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { automergeJournal } from "../../../packages/sync/src/journal/automerge-segment.ts";
+import { automergeJournal } from "@holdfast/sync/testing";
 import { WHOLE_FAULTS, type WholeFault } from "./faults.ts";
 import { scheduleOf } from "./schedule.ts";
 import { simulateWhole } from "./simulation.ts";
