@@ -35,8 +35,6 @@ export class Acknowledgements {
   readonly #waiting = new Set<Waiting>();
   /** For the one that waits longest. */
   #timer: Timer | undefined;
-  /** Who acknowledged something last. */
-  #quickest = -1;
   #flushes: Flush[] = [];
   #serial = 0;
   readonly lagCounts: number[] = new Array<number>(LAG_BOUNDS_MS.length + 1).fill(0);
@@ -59,7 +57,6 @@ export class Acknowledgements {
     const before = this.#held.get(peer);
     if (before !== undefined && comparePositions(held, before) <= 0) return;
     this.#held.set(peer, held);
-    this.#quickest = peer;
     this.#settle(held);
   }
 
@@ -106,22 +103,6 @@ export class Acknowledgements {
 
   lagMs(peer: number): number {
     return this.#lastLagMs.get(peer) ?? 0;
-  }
-
-  /**
-   * Who should acknowledge at once what is written for these: the owners that they name, and for those that
-   * name none the member that acknowledged last. Were that one to fall silent, the others' next words, some
-   * milliseconds later, release as well.
-   */
-  awaited(releases: readonly Release[], connected: readonly number[]): ReadonlySet<number> {
-    const awaited = new Set<number>();
-    for (const { members } of releases) {
-      const wanted = members.filter((member) => connected.includes(member));
-      for (const member of wanted) awaited.add(member);
-      const quickest = connected.includes(this.#quickest) ? this.#quickest : connected[0];
-      if (wanted.length === 0 && quickest !== undefined) awaited.add(quickest);
-    }
-    return awaited;
   }
 
   /**

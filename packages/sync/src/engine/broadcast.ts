@@ -1,8 +1,7 @@
 // What this member tells its peers unasked: what it holds, and every tick of its own journal.
 import type { VerifiedChange } from "../journal/change.ts";
-import { CARRIES_UNKNOWN } from "../messages/capabilities.ts";
 import type { Summary } from "../ports/journals.ts";
-import type { Acknowledged, PeerMessage } from "../ports/messages.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import type { Floors } from "./floors.ts";
 import type { Incarnations } from "./incarnations.ts";
 import type { Peers } from "./peers.ts";
@@ -18,15 +17,10 @@ export interface BroadcastPorts {
   readonly readiness: Readiness;
   readonly totals: Totals;
   readonly send: (peer: number, message: PeerMessage) => boolean;
-  /** What waits to be acknowledged to a peer, taken. */
-  readonly acknowledged: (peer: number) => Acknowledged | undefined;
 }
-
-type Tick = Extract<PeerMessage, { kind: "tick" }>;
 
 export class Broadcast {
   readonly #ports: BroadcastPorts;
-  #hurried: ReadonlySet<number> = new Set();
 
   constructor(ports: BroadcastPorts) {
     this.#ports = ports;
@@ -57,28 +51,12 @@ export class Broadcast {
     totals.count("summaries");
   }
 
-  /** Of the ticks from now on: these members' acknowledgements are waited for, the others' are not. */
-  hurry(members: ReadonlySet<number>): void {
-    this.#hurried = members;
-  }
-
-  /** What is due to be acknowledged to a peer goes with the tick: a message less, and a wake of its thread. */
   tick({ segment: { actor, number } }: HeldSegment, { tick, bytes }: VerifiedChange): void {
-    const { peers, totals, send, acknowledged } = this.#ports;
+    const { peers, totals, send } = this.#ports;
     totals.count("ticks");
     totals.count("tickBytes", bytes.length);
-    // One object for all who get the same: the transport encodes it once.
-    const plain: Tick = { kind: "tick", actor, segment: number, tick, change: bytes };
-    const unhurried: Tick = { ...plain, unhurried: true };
-    for (const { identity } of peers.all()) {
-      if (!identity.capabilities?.includes(CARRIES_UNKNOWN)) {
-        send(identity.number, plain);
-        continue;
-      }
-      const message = this.#hurried.has(identity.number) ? plain : unhurried;
-      const due = acknowledged(identity.number);
-      send(identity.number, due === undefined ? message : { ...message, acknowledged: due });
-    }
+    for (const { identity } of peers.all())
+      send(identity.number, { kind: "tick", actor, segment: number, tick, change: bytes });
   }
 
   #summary(): Summary {

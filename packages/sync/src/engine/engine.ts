@@ -10,8 +10,8 @@ import { memberOf } from "../journal/actor.ts";
 import type { Entry } from "../journal/payload.ts";
 import type { Engine, EngineStatus } from "../ports/engine.ts";
 import type { Summary } from "../ports/journals.ts";
-import type { Release, ToEngine } from "../ports/link.ts";
-import type { Acknowledged, PeerMessage } from "../ports/messages.ts";
+import type { ToEngine } from "../ports/link.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import type { PeerIdentity } from "../ports/transport.ts";
 import type { Listing } from "../transport/settings.ts";
 import { readBatch } from "./batch.ts";
@@ -21,8 +21,6 @@ import { segmentFor } from "./serving.ts";
 import { statusOf } from "./status.ts";
 
 export type { EnginePorts } from "./parts.ts";
-
-const NOBODY: ReadonlySet<number> = new Set();
 
 export class ReplicationEngine implements Engine {
   readonly #ports: EnginePorts;
@@ -107,7 +105,7 @@ export class ReplicationEngine implements Engine {
         parts.local.sequence = message.sequence;
         const entries = [...readBatch(message.deltas)].map((bytes): Entry => ({ kind: "delta", bytes }));
         parts.totals.count("localDeltas", entries.length);
-        this.#write(entries, message.releases);
+        parts.incarnations.own.write(entries, false);
         break;
       }
       case "joined":
@@ -116,9 +114,11 @@ export class ReplicationEngine implements Engine {
       case "exported":
         parts.rewriter.exported(message);
         break;
-      case "release":
-        this.#write([], message.releases);
+      case "release": {
+        const { position } = parts.incarnations.own;
+        parts.acknowledgements.release(message.releases, position, parts.peers.connected());
         break;
+      }
       case "ask": {
         parts.questions.ask(message.token, message.about, parts.peers.connected());
         break;
@@ -148,16 +148,6 @@ export class ReplicationEngine implements Engine {
         parts.post({ kind: "status", token: message.token, status: this.status() });
         break;
     }
-  }
-
-  /** Local facts, and what waits for others to hold them: those who are waited for are asked to say so at once. */
-  #write(entries: readonly Entry[], releases: readonly Release[]): void {
-    const { incarnations, acknowledgements, broadcast, peers } = this.#parts;
-    const connected = peers.connected();
-    broadcast.hurry(acknowledgements.awaited(releases, connected));
-    const position = incarnations.own.write(entries, false);
-    broadcast.hurry(NOBODY);
-    if (releases.length > 0) acknowledgements.release(releases, position, connected);
   }
 
   #relist(listing: Listing): void {
@@ -201,7 +191,6 @@ export class ReplicationEngine implements Engine {
         this.#summarized(peer, message.summary);
         break;
       case "tick":
-        if (message.acknowledged !== undefined) this.#acknowledged(number, message.acknowledged);
         parts.intake.tick(peer, message);
         break;
       case "fetch": {
@@ -214,7 +203,8 @@ export class ReplicationEngine implements Engine {
         parts.intake.fetched(peer, message);
         break;
       case "acknowledge":
-        this.#acknowledged(number, message);
+        if (message.actor === parts.incarnations.own.journal.actor)
+          parts.acknowledgements.acknowledged(number, message.held, message.joined);
         break;
       case "base":
         // A hint for readers that keep no journal; the journal itself says it in order.
@@ -237,11 +227,6 @@ export class ReplicationEngine implements Engine {
         parts.requests.answered(number, message);
         break;
     }
-  }
-
-  #acknowledged(peer: number, { actor, held, joined }: Acknowledged): void {
-    const { incarnations, acknowledgements } = this.#parts;
-    if (actor === incarnations.own.journal.actor) acknowledgements.acknowledged(peer, held, joined);
   }
 
   #summarized(peer: Peer, summary: Summary): void {

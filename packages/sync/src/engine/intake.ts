@@ -43,7 +43,7 @@ export class Intake {
 
   /** One live change. */
   tick(peer: Peer, message: Extract<PeerMessage, { kind: "tick" }>): void {
-    const { settings, clock, shelf, peers, deliveries, receipts, incarnations, totals, refuse } = this.#ports;
+    const { settings, clock, shelf, peers, deliveries, incarnations, totals, refuse } = this.#ports;
     const { actor, segment, tick, change } = message;
     // A live tick is its writer's: nobody speaks for another.
     if (memberOf(actor) !== peer.identity.number) {
@@ -65,13 +65,12 @@ export class Intake {
       peers.want(peer, actor, segment, tick + 1);
       return;
     }
-    if (!this.#take(peer, journal, held, change, true)) return;
-    receipts.held(journal, message.unhurried !== true);
+    this.#take(peer, journal, held, change, true);
   }
 
   /** A part of a segment, as it was asked for. */
   fetched(peer: Peer, message: Extract<PeerMessage, { kind: "segment" }>): void {
-    const { store, shelf, peers, receipts, incarnations, controls, totals } = this.#ports;
+    const { store, shelf, peers, incarnations, controls, totals } = this.#ports;
     const { actor, segment, fromTick, changes, sealed } = message;
     if (incarnations.isRetired(actor) || incarnations.isOwn(actor)) return;
     const journal = shelf.journals.get(actor);
@@ -87,7 +86,6 @@ export class Intake {
     if (fromTick > held.segment.ticks) return;
     for (const change of changes.slice(held.segment.ticks - fromTick)) {
       if (!this.#take(peer, journal, held, change, false)) return;
-      receipts.held(journal, true);
     }
     totals.count("fetchedChanges", changes.length);
     if (changes.length === 0) peers.unwant(peer, actor, segment);
@@ -130,7 +128,7 @@ export class Intake {
     change: Uint8Array,
     live: boolean,
   ): boolean {
-    const { logger, store, totals } = this.#ports;
+    const { logger, store, receipts, totals } = this.#ports;
     const verified = held.segment.verify(change);
     if (typeof verified === "string") {
       totals.count(`refused.${verified}`);
@@ -151,7 +149,10 @@ export class Intake {
       this.#refuse(peer, journal, held, "change that cannot be applied");
       return false;
     }
-    if (peer !== undefined) store.append(journal.actor, held.segment.number, verified.tick, verified.bytes);
+    if (peer !== undefined) {
+      store.append(journal.actor, held.segment.number, verified.tick, verified.bytes);
+      receipts.held(journal);
+    }
     this.#read(journal, held, entries, live);
     return true;
   }

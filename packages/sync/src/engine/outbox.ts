@@ -92,9 +92,11 @@ export class Outbox {
     }
     this.#pending.clear();
     this.#lastFlushMs = this.#ports.clock.nowMs();
+    this.#ports.post({ kind: "local", sequence, urgent: true, deltas: writer.take() });
     const releases = this.#releases;
+    if (releases.length === 0) return;
     this.#releases = [];
-    this.#ports.post({ kind: "local", sequence, urgent: true, deltas: writer.take(), releases });
+    this.#ports.post({ kind: "release", releases });
   }
 
   /** Facts that no table has a place for. */
@@ -103,7 +105,7 @@ export class Outbox {
     const post = () => {
       if (writer.count === 0) return;
       const sequence = ++this.#sequence;
-      this.#ports.post({ kind: "local", sequence, urgent: false, deltas: writer.take(), releases: [] });
+      this.#ports.post({ kind: "local", sequence, urgent: false, deltas: writer.take() });
     };
     for (const fact of facts) {
       const id = sessionIdFromBytes(fact);

@@ -135,10 +135,7 @@ class Assembly {
       incarnation: () => incarnations.own.journal.actor,
     });
     const { readiness } = this;
-    this.broadcast = new Broadcast({
-      ...{ ...outside, ...held, incarnations, peers, readiness },
-      acknowledged: (peer) => this.receipts.take(peer),
-    });
+    this.broadcast = new Broadcast({ ...outside, ...held, incarnations, peers, readiness });
     this.acknowledgements = new Acknowledgements(ports.clock, this.settings, outside.post);
     this.receipts = new Receipts({
       ...{ ...outside, isIdle },

@@ -38,7 +38,7 @@ function receipts() {
 test("of a writer that writes now and then, held and joined are said at once", async () => {
   const { clock, told, journal, subject } = receipts();
   for (const count of [2, 4]) {
-    subject.held(journal, true);
+    subject.held(journal);
     await turn();
     assert.equal(told.length, count - 1);
     subject.joined(journal);
@@ -53,7 +53,7 @@ test("of a writer that writes now and then, held and joined are said at once", a
 test("of one that writes all the time joined goes with the next word, and after the last one in a while", async () => {
   const { clock, told, journal, subject } = receipts();
   for (let tick = 0; tick < 20; tick++) {
-    subject.held(journal, true);
+    subject.held(journal);
     await turn();
     subject.joined(journal);
     await turn();
@@ -73,7 +73,7 @@ test("of one that writes all the time joined goes with the next word, and after 
 
 test("while the view is busy joined waits, whatever the writer does", async () => {
   const { clock, told, journal, subject, busyView } = receipts();
-  subject.held(journal, true);
+  subject.held(journal);
   await turn();
   busyView(true);
   subject.joined(journal);
@@ -82,50 +82,5 @@ test("while the view is busy joined waits, whatever the writer does", async () =
   clock.advance(10);
   await turn();
   assert.equal(told.length, 2);
-  subject.stop();
-});
-
-test("what nobody waits for goes with the next word, or after a while", async () => {
-  const { clock, told, journal, subject } = receipts();
-  subject.held(journal, false);
-  await turn();
-  assert.equal(told.length, 1, "a writer that writes now and then hears at once");
-  for (let tick = 0; tick < 4; tick++) {
-    clock.advance(2);
-    subject.held(journal, false);
-    await turn();
-  }
-  assert.equal(told.length, 1);
-  clock.advance(2);
-  await turn();
-  assert.equal(told.length, 1);
-  clock.advance(2);
-  await turn();
-  assert.equal(told.length, 2);
-  subject.held(journal, false);
-  subject.held(journal, true);
-  await turn();
-  assert.equal(told.length, 3, "and with what somebody waits for");
-  clock.advance(1_000);
-  await turn();
-  assert.equal(told.length, 3);
-  subject.stop();
-});
-
-test("a message that goes to the writer takes it along, once", async () => {
-  const { clock, told, journal, subject } = receipts();
-  subject.held(journal, false);
-  await turn();
-  clock.advance(2);
-  subject.held(journal, false);
-  assert.equal(subject.take(2), undefined);
-  assert.equal(subject.take(1)?.actor, journal.actor);
-  assert.equal(subject.take(1), undefined);
-  subject.held(journal, true);
-  assert.equal(subject.take(1)?.actor, journal.actor, "what is about to be said as well");
-  await turn();
-  clock.advance(1_000);
-  await turn();
-  assert.equal(told.length, 1);
   subject.stop();
 });

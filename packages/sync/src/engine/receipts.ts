@@ -1,13 +1,13 @@
 // Tells writers how far this member is with their journals. That it holds a tick is said in the turn that
-// brought it where an INIT-ACK waits for that. All else is said at once to a writer that writes now and then,
-// and when nothing waits for the view; one that writes all the time would be woken twice for each tick, and
-// hears it with the next tick of this member's own, or a little later.
+// brought it: an INIT-ACK waits for that. That its view shows it is said when nothing waits for the view and
+// the writer writes now and then, else with the next word: one that writes all the time would be woken twice
+// for each tick.
 import type { Clock, Timer } from "@holdfast/model";
 import type { JournalPosition } from "../ports/journals.ts";
-import type { Acknowledged, PeerMessage } from "../ports/messages.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import { type HeldJournal, type HeldSegment, isComplete } from "./shelf.ts";
 
-/** While view or writer are busy, what nobody waits for is told this often; an INIT-ACK waits for longer. */
+/** While view or writer are busy, what the view has joined is told this often. */
 const JOINED_PERIOD_MS = 10;
 
 export interface ReceiptPorts {
@@ -22,7 +22,7 @@ export interface ReceiptPorts {
 export class Receipts {
   readonly #ports: ReceiptPorts;
   readonly #due = new Set<HeldJournal>();
-  /** What nobody waits for and nobody said, since when. */
+  /** What the view has joined and nobody said, since when. */
   readonly #later = new Map<HeldJournal, number>();
   /** When changes of it were taken in last, and whether there had been others shortly before. */
   readonly #pace = new WeakMap<HeldJournal, { readonly atMs: number; readonly isBusy: boolean }>();
@@ -33,17 +33,12 @@ export class Receipts {
     this.#ports = ports;
   }
 
-  /**
-   * Changes of the journal were taken in. All that one read of the socket brought are one receipt.
-   * `isAwaited`: its writer waits to hear of it.
-   */
-  held(journal: HeldJournal, isAwaited: boolean): void {
+  /** Changes of the journal were taken in. All that one read of the socket brought are one receipt. */
+  held(journal: HeldJournal): void {
     const atMs = this.#ports.clock.nowMs();
     const before = this.#pace.get(journal);
-    const isBusy = before !== undefined && atMs - before.atMs < JOINED_PERIOD_MS;
-    this.#pace.set(journal, { atMs, isBusy });
-    if (isAwaited || !isBusy) this.#say(journal);
-    else this.#sayLater(journal);
+    this.#pace.set(journal, { atMs, isBusy: before !== undefined && atMs - before.atMs < JOINED_PERIOD_MS });
+    this.#say(journal);
   }
 
   /** The view has joined more of the journal. */
@@ -52,18 +47,8 @@ export class Receipts {
       this.#say(journal);
       return;
     }
-    this.#sayLater(journal);
-  }
-
-  /** What there is to say to a member that is about to be told something else: it goes with that. */
-  take(member: number): Acknowledged | undefined {
-    for (const journal of [...this.#due, ...this.#later.keys()]) {
-      if (journal.member !== member || !this.#ports.isHeard(journal)) continue;
-      this.#due.delete(journal);
-      this.#later.delete(journal);
-      return acknowledgedOf(journal);
-    }
-    return undefined;
+    if (!this.#later.has(journal)) this.#later.set(journal, this.#ports.clock.nowMs());
+    this.#timer ??= this.#ports.clock.after(JOINED_PERIOD_MS, () => this.#sayLate());
   }
 
   stop(): void {
@@ -82,11 +67,6 @@ export class Receipts {
     }
   }
 
-  #sayLater(journal: HeldJournal): void {
-    if (!this.#later.has(journal)) this.#later.set(journal, this.#ports.clock.nowMs());
-    this.#timer ??= this.#ports.clock.after(JOINED_PERIOD_MS, () => this.#sayLate());
-  }
-
   #say(journal: HeldJournal): void {
     if (this.#due.size === 0) queueMicrotask(() => this.#tell());
     this.#due.add(journal);
@@ -97,14 +77,12 @@ export class Receipts {
     for (const journal of this.#due) {
       this.#later.delete(journal);
       if (this.#stopped || !isHeard(journal)) continue;
-      send(journal.member, { kind: "acknowledge", ...acknowledgedOf(journal) });
+      const held = heldPosition(journal);
+      const joined = joinedPosition(journal);
+      send(journal.member, { kind: "acknowledge", actor: journal.actor, held, joined });
     }
     this.#due.clear();
   }
-}
-
-function acknowledgedOf(journal: HeldJournal): Acknowledged {
-  return { actor: journal.actor, held: heldPosition(journal), joined: joinedPosition(journal) };
 }
 
 /** How far the journal is here without a gap. */

@@ -15,9 +15,9 @@ import {
   SEGMENT_MESSAGE_CHANGE_COUNT_MAX,
   SUMMARY_ENTRY_COUNT_MAX,
 } from "../ports/limits.ts";
-import type { Acknowledged, PeerMessage } from "../ports/messages.ts";
+import type { PeerMessage } from "../ports/messages.ts";
 import { MessageReader, MessageWriter } from "./bytes.ts";
-import { type Fields, readFields } from "./fields.ts";
+import { readFields } from "./fields.ts";
 
 /** Kinds on the wire: append-only. 1 … 15 are the link's own (greeting.ts). */
 const KIND = {
@@ -73,7 +73,6 @@ export function encodePeerMessage(message: PeerMessage): Uint8Array {
     case "tick":
       writeActor(writer, message.actor);
       writer.varint(message.segment).varint(message.tick).sized(message.change);
-      writeTickFields(writer, message);
       break;
     case "fetch":
       writeActor(writer, message.actor);
@@ -86,7 +85,9 @@ export function encodePeerMessage(message: PeerMessage): Uint8Array {
       writer.byte(message.sealed ? 1 : 0);
       break;
     case "acknowledge":
-      writeAcknowledged(writer, message);
+      writeActor(writer, message.actor);
+      writer.varint(message.held.segment).varint(message.held.ticks);
+      writer.varint(message.joined.segment).varint(message.joined.ticks);
       break;
     case "base":
       writeActor(writer, message.actor);
@@ -127,9 +128,8 @@ export function decodePeerMessage(bytes: Uint8Array): DecodedMessage {
   if (reader.failure !== undefined) return { ok: false, reason: reader.failure };
   if (message === undefined && (bytes[0] as number) < KIND_LOWEST)
     return { ok: false, reason: "kind-unknown" };
-  const fields = message === undefined ? undefined : readFields(reader);
-  const whole = message?.kind === "tick" && fields?.size ? withTickFields(message, fields, reader) : message;
-  return reader.failure === undefined ? { ok: true, message: whole } : { ok: false, reason: reader.failure };
+  if (message !== undefined) readFields(reader);
+  return reader.failure === undefined ? { ok: true, message } : { ok: false, reason: reader.failure };
 }
 
 function readMessage(reader: MessageReader): PeerMessage | undefined {
@@ -163,7 +163,12 @@ function readMessage(reader: MessageReader): PeerMessage | undefined {
         sealed: reader.flag(),
       };
     case KIND.acknowledge:
-      return { kind: "acknowledge", ...readAcknowledged(reader) };
+      return {
+        kind: "acknowledge",
+        actor: readActor(reader),
+        held: readPosition(reader),
+        joined: readPosition(reader),
+      };
     case KIND.base:
       return { kind: "base", actor: readActor(reader), base: reader.varint(COUNTER_MAX) };
     case KIND.ask: {
@@ -197,39 +202,6 @@ function readMessage(reader: MessageReader): PeerMessage | undefined {
     default:
       return undefined;
   }
-}
-
-type Tick = Extract<PeerMessage, { kind: "tick" }>;
-
-/** Fields of a tick that members of the first versions do not have. */
-const TICK_FIELD = { acknowledged: 1, unhurried: 2 } as const;
-
-function writeTickFields(writer: MessageWriter, { acknowledged, unhurried }: Tick): void {
-  if (acknowledged !== undefined) {
-    const field = new MessageWriter(ACTOR_BYTES + 32);
-    writeAcknowledged(field, acknowledged);
-    writer.varint(TICK_FIELD.acknowledged).sized(field.finish());
-  }
-  if (unhurried === true) writer.varint(TICK_FIELD.unhurried).sized(new Uint8Array(0));
-}
-
-/** What stands in a field behind what is known of it is a later version's. */
-function withTickFields(tick: Tick, fields: Fields, reader: MessageReader): Tick {
-  const bytes = fields.get(TICK_FIELD.acknowledged);
-  const unhurried = fields.has(TICK_FIELD.unhurried);
-  const input = bytes && new MessageReader(bytes);
-  const acknowledged = input && readAcknowledged(input);
-  if (input?.failure !== undefined) reader.fail(input.failure);
-  return { ...tick, ...(acknowledged && { acknowledged }), ...(unhurried && { unhurried }) };
-}
-
-function writeAcknowledged(writer: MessageWriter, { actor, held, joined }: Acknowledged): void {
-  writeActor(writer, actor);
-  writer.varint(held.segment).varint(held.ticks).varint(joined.segment).varint(joined.ticks);
-}
-
-function readAcknowledged(reader: MessageReader): Acknowledged {
-  return { actor: readActor(reader), held: readPosition(reader), joined: readPosition(reader) };
 }
 
 function writeSummary(writer: MessageWriter, summary: Summary): void {

@@ -37,8 +37,6 @@ export type ToEngine =
       readonly sequence: number;
       readonly urgent: boolean;
       readonly deltas: DeltaBatch;
-      /** What waits for these facts to be with the others. */
-      readonly releases: readonly Release[];
     }
   /** Delivered batches were joined, in their order: credit returns. */
   | { readonly kind: "joined"; readonly batches: readonly JoinedBatch[] }

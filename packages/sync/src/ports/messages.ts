@@ -4,16 +4,6 @@ import type { SessionQuestion } from "@holdfast/model";
 import type { Actor, JournalPosition, Summary } from "./journals.ts";
 
 /**
- * How far a member is with a journal of the receiver's; both cumulative. `held`: verified and kept in its own
- * copy, which it relays, writes to its store and joins. `joined`: its view shows it.
- */
-export interface Acknowledged {
-  readonly actor: Actor;
-  readonly held: JournalPosition;
-  readonly joined: JournalPosition;
-}
-
-/**
  * What members say to each other once the transport has authenticated both and agreed on cluster and version.
  * `kind` numbers on the wire are append-only.
  */
@@ -29,10 +19,6 @@ export type PeerMessage =
       readonly segment: number;
       readonly tick: number;
       readonly change: Uint8Array;
-      /** How far the sender is with the receiver's journal, instead of an `acknowledge`. */
-      readonly acknowledged?: Acknowledged;
-      /** Nothing waits for the receiver's acknowledgement: it may go with a later word. */
-      readonly unhurried?: true;
     }
   /** "Send me this segment from that tick on." */
   | { readonly kind: "fetch"; readonly actor: Actor; readonly segment: number; readonly fromTick: number }
@@ -45,7 +31,16 @@ export type PeerMessage =
       readonly changes: readonly Uint8Array[];
       readonly sealed: boolean;
     }
-  | ({ readonly kind: "acknowledge" } & Acknowledged)
+  /**
+   * How far the sender is with a journal of the receiver's; both cumulative. `held`: verified and kept in the sender's
+   * own copy, which it relays, writes to its store and joins. `joined`: its view shows it.
+   */
+  | {
+      readonly kind: "acknowledge";
+      readonly actor: Actor;
+      readonly held: JournalPosition;
+      readonly joined: JournalPosition;
+    }
   /** The writer seals a segment / advances its base (a hint; the journal itself says so too). */
   | { readonly kind: "base"; readonly actor: Actor; readonly base: number }
   | { readonly kind: "ask"; readonly question: number; readonly about: SessionQuestion }
