@@ -197,9 +197,7 @@ export const FAULTS: readonly Fault[] = [
     name: "a release that nobody has acknowledged",
     toEngine: (message) => message,
     echo: (message) =>
-      message.kind === "release"
-        ? { kind: "released", tokens: message.releases.map(({ token }) => token), ok: true }
-        : undefined,
+      message.kind === "release" ? { kind: "released", token: message.token, ok: true } : undefined,
   },
   { name: "a session named by its source", namesBySource: true },
   { name: "a NAT port used again too soon", needsLongPartition: true, ignoresTombstones: true },

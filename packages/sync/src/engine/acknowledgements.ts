@@ -3,7 +3,7 @@
 // lag.
 import type { Clock, Timer } from "@holdfast/model";
 import type { JournalPosition } from "../ports/journals.ts";
-import type { Release, ToView } from "../ports/link.ts";
+import type { ToView } from "../ports/link.ts";
 import { comparePositions } from "./own-journal.ts";
 import { type ReplicationSettings, WAITING_COUNT_MAX } from "./settings.ts";
 
@@ -17,7 +17,7 @@ interface Waiting {
   readonly position: JournalPosition;
   /** All of these, or when empty any one. */
   readonly members: readonly number[];
-  readonly sinceMs: number;
+  readonly timer: Timer;
 }
 
 /** Flushes remembered; older ones count as long ago. */
@@ -31,10 +31,7 @@ export class Acknowledgements {
   readonly #held = new Map<number, JournalPosition>();
   readonly #joined = new Map<number, JournalPosition>();
   readonly #lastLagMs = new Map<number, number>();
-  /** In the order of their positions, and of their times. */
   readonly #waiting = new Set<Waiting>();
-  /** For the one that waits longest. */
-  #timer: Timer | undefined;
   #flushes: Flush[] = [];
   #serial = 0;
   readonly lagCounts: number[] = new Array<number>(LAG_BOUNDS_MS.length + 1).fill(0);
@@ -57,7 +54,11 @@ export class Acknowledgements {
     const before = this.#held.get(peer);
     if (before !== undefined && comparePositions(held, before) <= 0) return;
     this.#held.set(peer, held);
-    this.#settle(held);
+    for (const waiting of this.#waiting) {
+      // They wait in the order of their positions; this acknowledgement says nothing about later ones.
+      if (comparePositions(waiting.position, held) > 0) break;
+      this.#settle(waiting);
+    }
   }
 
   #advanceJoined(peer: number, position: JournalPosition): void {
@@ -105,79 +106,48 @@ export class Acknowledgements {
     return this.#lastLagMs.get(peer) ?? 0;
   }
 
-  /**
-   * Answers "released" when the members hold `position`; false after the limit, or when nobody is there.
-   */
-  release(releases: readonly Release[], position: JournalPosition, connected: readonly number[]): void {
-    const alone: number[] = [];
-    const done: number[] = [];
-    const sinceMs = this.#clock.nowMs();
-    for (const { token, members } of releases) {
-      const wanted = members.filter((member) => connected.includes(member));
-      const waiting: Waiting = { token, position, members: wanted, sinceMs };
-      if (connected.length === 0 || this.#waiting.size >= WAITING_COUNT_MAX) alone.push(token);
-      else if (this.#isHeld(waiting)) done.push(token);
-      else this.#waiting.add(waiting);
+  /** Answers "released" when the members hold `position`; false after the limit, or when nobody is there. */
+  release(
+    token: number,
+    position: JournalPosition,
+    members: readonly number[],
+    connected: readonly number[],
+  ): void {
+    const wanted = members.filter((member) => connected.includes(member));
+    if (connected.length === 0 || this.#waiting.size >= WAITING_COUNT_MAX) {
+      this.totals.releaseAlone++;
+      this.#post({ kind: "released", token, ok: false });
+      return;
     }
-    this.totals.releaseAlone += alone.length;
-    this.#answer(alone, false);
-    this.#released(done);
-    this.#timer ??= this.#clock.after(this.#settings.releaseLimitMs, () => this.#expire());
+    const timer = this.#clock.after(this.#settings.releaseLimitMs, () => {
+      if (!this.#waiting.delete(waiting)) return;
+      this.totals.releaseTimeouts++;
+      this.#post({ kind: "released", token, ok: false });
+    });
+    const waiting: Waiting = { token, position, members: wanted, timer };
+    this.#waiting.add(waiting);
+    this.#settle(waiting);
   }
 
   stop(): void {
-    this.#timer?.cancel();
-    this.#answer(
-      [...this.#waiting].map(({ token }) => token),
-      false,
-    );
+    for (const { token, timer } of this.#waiting) {
+      timer.cancel();
+      this.#post({ kind: "released", token, ok: false });
+    }
     this.#waiting.clear();
   }
 
-  /** Answers those whose limit has come. */
-  #expire(): void {
-    const { releaseLimitMs } = this.#settings;
-    const nowMs = this.#clock.nowMs();
-    const over: number[] = [];
-    this.#timer = undefined;
-    for (const waiting of this.#waiting) {
-      const leftMs = waiting.sinceMs + releaseLimitMs - nowMs;
-      if (leftMs > 0) {
-        this.#timer = this.#clock.after(leftMs, () => this.#expire());
-        break;
-      }
-      this.#waiting.delete(waiting);
-      over.push(waiting.token);
-    }
-    this.totals.releaseTimeouts += over.length;
-    this.#answer(over, false);
-  }
-
-  /** Those that wait for positions up to `held`: what is acknowledged now says nothing about later ones. */
-  #settle(held: JournalPosition): void {
-    const done: number[] = [];
-    for (const waiting of this.#waiting) {
-      if (comparePositions(waiting.position, held) > 0) break;
-      if (!this.#isHeld(waiting)) continue;
-      this.#waiting.delete(waiting);
-      done.push(waiting.token);
-    }
-    this.#released(done);
-  }
-
-  #released(tokens: readonly number[]): void {
-    this.totals.released += tokens.length;
-    this.#answer(tokens, true);
-  }
-
-  #isHeld({ position, members }: Waiting): boolean {
-    if (members.length > 0) return members.every((member) => this.holds(member, position));
-    for (const member of this.#held.keys()) if (this.holds(member, position)) return true;
-    return false;
-  }
-
-  #answer(tokens: readonly number[], ok: boolean): void {
-    if (tokens.length > 0) this.#post({ kind: "released", tokens, ok });
+  #settle(waiting: Waiting): void {
+    const { token, position, members, timer } = waiting;
+    const held =
+      members.length > 0
+        ? members.every((member) => this.holds(member, position))
+        : [...this.#held.keys()].some((member) => this.holds(member, position));
+    if (!held) return;
+    this.#waiting.delete(waiting);
+    timer.cancel();
+    this.totals.released++;
+    this.#post({ kind: "released", token, ok: true });
   }
 
   #observe(peer: number, lagMs: number): void {

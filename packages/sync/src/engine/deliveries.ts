@@ -1,7 +1,7 @@
 // Deltas on their way to the view: batches with credit, so that a catch-up of a hundred thousand sessions
 // never takes more than its share of the view's event loop. Answers, for which a packet waits, overtake live
 // ticks, and these what is fetched: the join does not mind.
-import type { JoinedBatch, ToView } from "../ports/link.ts";
+import type { ToEngine, ToView } from "../ports/link.ts";
 import { BatchWriter, readIds } from "./batch.ts";
 import type { IdTable } from "./id-table.ts";
 import type { ReplicationSettings } from "./settings.ts";
@@ -75,20 +75,14 @@ export class Deliveries {
     this.#pump();
   }
 
-  joined(batches: readonly JoinedBatch[]): void {
-    for (const batch of batches) this.#joined(batch);
-    this.#pump();
-    if (this.#waiting < this.#ports.settings.deliveryPauseCount) this.#ports.drained();
-  }
-
-  #joined(batch: JoinedBatch): void {
-    const sent = this.#sent.get(batch.batch);
+  joined(message: Extract<ToEngine, { kind: "joined" }>): void {
+    const sent = this.#sent.get(message.batch);
     if (sent === undefined) return;
-    this.#sent.delete(batch.batch);
-    const { ids, joined, contradicted } = this.#ports;
+    this.#sent.delete(message.batch);
+    const { ids, joined, contradicted, drained, settings } = this.#ports;
     const { marks } = sent;
     for (let i = 0, at = 0; at < marks.length; i++, at += 4) {
-      if (((batch.covered[i >> 3] ?? 0) & (1 << (i & 7))) === 0) continue;
+      if (((message.covered[i >> 3] ?? 0) & (1 << (i & 7))) === 0) continue;
       const index = marks[at] as number;
       if (index >= 0 && ids.life(index) === marks[at + 1])
         ids.cover(index, marks[at + 2] as number, marks[at + 3] as number);
@@ -98,7 +92,9 @@ export class Deliveries {
       held.joined = Math.max(held.joined, ticks);
       joined(journal, held);
     }
-    if (batch.contradicted.length > 0) contradicted([...readIds(batch.contradicted)]);
+    if (message.contradicted.length > 0) contradicted([...readIds(message.contradicted)]);
+    this.#pump();
+    if (this.#waiting < settings.deliveryPauseCount) drained();
   }
 
   #next(): Item[] | undefined {

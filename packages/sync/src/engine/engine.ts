@@ -109,14 +109,14 @@ export class ReplicationEngine implements Engine {
         break;
       }
       case "joined":
-        parts.deliveries.joined(message.batches);
+        parts.deliveries.joined(message);
         break;
       case "exported":
         parts.rewriter.exported(message);
         break;
       case "release": {
         const { position } = parts.incarnations.own;
-        parts.acknowledgements.release(message.releases, position, parts.peers.connected());
+        parts.acknowledgements.release(message.token, position, message.members, parts.peers.connected());
         break;
       }
       case "ask": {

@@ -9,7 +9,7 @@ import {
   sessionIdFromBytes,
   type Timer,
 } from "@holdfast/model";
-import type { Release, ToEngine } from "../ports/link.ts";
+import type { EngineLink, ToEngine, ToView } from "../ports/link.ts";
 import { BatchWriter } from "./batch.ts";
 import type { AnyView } from "./views.ts";
 
@@ -21,7 +21,7 @@ export const TICK_MS = 10;
 export const RESTATE_COUNT_MAX = 128;
 
 export interface OutboxPorts {
-  readonly post: (message: ToEngine) => void;
+  readonly link: EngineLink<ToEngine, ToView>;
   readonly clock: Clock;
   readonly yieldTurn: (action: () => void) => void;
 }
@@ -32,6 +32,8 @@ interface Pending {
   /** The whole record leaves as it then stands in the view: its bytes lie there. */
   readonly whole: boolean;
 }
+
+type Release = Extract<ToEngine, { kind: "release" }>;
 
 export class Outbox {
   readonly #ports: OutboxPorts;
@@ -57,9 +59,9 @@ export class Outbox {
   release(token: number, id: SessionId, members: readonly number[]): void {
     if (this.#pending.has(id)) {
       // Goes with the group: a flush for each handshake would make a tick of each.
-      this.#releases.push({ token, members });
+      this.#releases.push({ kind: "release", token, id, sequence: this.#sequence + 1, members });
       this.#flushWithin(GROUP_COMMIT_MS);
-    } else this.#ports.post({ kind: "release", releases: [{ token, members }] });
+    } else this.#ports.link.post({ kind: "release", token, id, sequence: this.#sequence, members });
   }
 
   /** `whole`: the delta is all that the view knows. */
@@ -92,11 +94,10 @@ export class Outbox {
     }
     this.#pending.clear();
     this.#lastFlushMs = this.#ports.clock.nowMs();
-    this.#ports.post({ kind: "local", sequence, urgent: true, deltas: writer.take() });
+    this.#ports.link.post({ kind: "local", sequence, urgent: true, deltas: writer.take() });
     const releases = this.#releases;
-    if (releases.length === 0) return;
     this.#releases = [];
-    this.#ports.post({ kind: "release", releases });
+    for (const release of releases) this.#ports.link.post(release);
   }
 
   /** Facts that no table has a place for. */
@@ -105,7 +106,7 @@ export class Outbox {
     const post = () => {
       if (writer.count === 0) return;
       const sequence = ++this.#sequence;
-      this.#ports.post({ kind: "local", sequence, urgent: false, deltas: writer.take() });
+      this.#ports.link.post({ kind: "local", sequence, urgent: false, deltas: writer.take() });
     };
     for (const fact of facts) {
       const id = sessionIdFromBytes(fact);

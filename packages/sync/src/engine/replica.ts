@@ -15,7 +15,6 @@ import {
 import type { EngineState, EngineStatus } from "../ports/engine.ts";
 import type { EngineLink, ToEngine, ToView } from "../ports/link.ts";
 import { readBatch, readIds } from "./batch.ts";
-import { Confirmations } from "./confirmations.ts";
 import { Outbox, RESTATE_COUNT_MAX, TICK_MS } from "./outbox.ts";
 import { Remembrance } from "./remembrance.ts";
 import { type AnyView, Views } from "./views.ts";
@@ -54,7 +53,6 @@ export class SessionReplica implements Replication {
   readonly #ports: ReplicaPorts;
   readonly #views: Views;
   readonly #remembrance: Remembrance;
-  readonly #confirmations: Confirmations;
   readonly #outbox: Outbox;
   readonly #inbox: ToView[] = [];
   readonly #promises = new Map<number, (ok: boolean) => void>();
@@ -68,8 +66,7 @@ export class SessionReplica implements Replication {
     this.#ports = ports;
     this.#views = new Views(ports.view, ports.furtherViews);
     this.#remembrance = new Remembrance({ ...ports, views: this.#views });
-    this.#confirmations = new Confirmations(ports);
-    this.#outbox = new Outbox({ ...ports, post: (message) => this.#post(message) });
+    this.#outbox = new Outbox(ports);
     // Urgent facts (INIT-ACK, COOKIE-ACK) take the whole record with them: what another member said of the
     // session may not have reached everybody, and facts without it are of no use to whoever must forward the
     // next packet.
@@ -80,7 +77,7 @@ export class SessionReplica implements Replication {
     ports.link.listen((message) => {
       // An INIT-ACK waits for it; nothing that stands before it matters to it.
       if (message.kind === "released") {
-        for (const token of message.tokens) this.#settle(token, message.ok);
+        this.#settle(message.token, message.ok);
         return;
       }
       this.#inbox.push(message);
@@ -116,7 +113,7 @@ export class SessionReplica implements Replication {
 
   ask(question: SessionQuestion): Promise<boolean> {
     const { promise, token } = this.#promise();
-    this.#post({ kind: "ask", token, about: question });
+    this.#ports.link.post({ kind: "ask", token, about: question });
     return promise;
   }
 
@@ -124,7 +121,7 @@ export class SessionReplica implements Replication {
     const token = this.#nextBatchToken++;
     return new Promise((resolve) => {
       this.#statusPromises.set(token, resolve);
-      this.#post({ kind: "status", token });
+      this.#ports.link.post({ kind: "status", token });
     });
   }
 
@@ -171,7 +168,6 @@ export class SessionReplica implements Replication {
     // A status that never comes is as good as none; whoever asks has a limit of its own.
     this.#statusPromises.clear();
     this.#inbox.length = 0;
-    this.#confirmations.clear();
   }
 
   /**
@@ -198,12 +194,6 @@ export class SessionReplica implements Replication {
   }
 
   // -------------------------------------------------------------------------------------------------------------
-
-  /** What was joined is told before whatever is said afterwards: the engine reads both in their order. */
-  #post(message: ToEngine): void {
-    this.#confirmations.flush();
-    this.#ports.link.post(message);
-  }
 
   #promise(): { promise: Promise<boolean>; token: number } {
     const token = this.#nextBatchToken++;
@@ -239,7 +229,7 @@ export class SessionReplica implements Replication {
         break;
       case "export":
         this.#outbox.confirmed(message.sequence);
-        this.#post({
+        this.#ports.link.post({
           kind: "exported",
           request: message.request,
           deltas: this.#remembrance.export(message.ids),
@@ -252,7 +242,7 @@ export class SessionReplica implements Replication {
         this.#settle(message.token, message.complete);
         break;
       case "lookup":
-        this.#post({
+        this.#ports.link.post({
           kind: "found",
           request: message.request,
           records: this.#views.answer(message.about),
@@ -292,7 +282,12 @@ export class SessionReplica implements Replication {
       }
       i++;
     }
-    this.#confirmations.add({ batch: message.batch, covered, contradicted: concatenate(contradicted) });
+    this.#ports.link.post({
+      kind: "joined",
+      batch: message.batch,
+      covered,
+      contradicted: concatenate(contradicted),
+    });
   }
 
   #forget(message: Extract<ToView, { kind: "forget" }>): void {

@@ -3,7 +3,7 @@
 //
 //   forwarder ── SessionReplica (main thread: SessionView) ══ EngineLink ══ ReplicationEngine ── Transport, Store
 
-import type { MemberName, SessionQuestion } from "@holdfast/model";
+import type { MemberName, SessionId, SessionQuestion } from "@holdfast/model";
 import type { Applicant, Listing } from "../transport/settings.ts";
 import type { EngineState, EngineStatus } from "./engine.ts";
 import type { StoreState } from "./store.ts";
@@ -17,19 +17,6 @@ export interface DeltaBatch {
 /** Ids as bytes, 16 each. */
 export type IdList = Uint8Array;
 
-export interface JoinedBatch {
-  readonly batch: number;
-  /** Its records that now equal the view's: per index, a bit. */
-  readonly covered: Uint8Array;
-  readonly contradicted: IdList;
-}
-
-export interface Release {
-  readonly token: number;
-  /** Owners of the service's other VIPs; empty: one other member is enough. */
-  readonly members: readonly number[];
-}
-
 export type ToEngine =
   /** Facts that this member observed. `sequence` rises by one per message. */
   | {
@@ -38,15 +25,27 @@ export type ToEngine =
       readonly urgent: boolean;
       readonly deltas: DeltaBatch;
     }
-  /** Delivered batches were joined, in their order: credit returns. */
-  | { readonly kind: "joined"; readonly batches: readonly JoinedBatch[] }
+  /** A delivered batch was joined: credit returns. `covered`: its records that now equal the view's (per index, a bit). */
+  | {
+      readonly kind: "joined";
+      readonly batch: number;
+      readonly covered: Uint8Array;
+      readonly contradicted: IdList;
+    }
   | {
       readonly kind: "exported";
       readonly request: number;
       readonly deltas: DeltaBatch;
     }
-  /** What the `local` messages before it said must be with the others. */
-  | { readonly kind: "release"; readonly releases: readonly Release[] }
+  | {
+      readonly kind: "release";
+      readonly token: number;
+      readonly id: SessionId;
+      /** Local messages up to here must be with the others. */
+      readonly sequence: number;
+      /** Owners of the service's other VIPs; empty: one other member is enough. */
+      readonly members: readonly number[];
+    }
   | { readonly kind: "ask"; readonly token: number; readonly about: SessionQuestion }
   | { readonly kind: "found"; readonly request: number; readonly records: readonly Uint8Array[] }
   /** To one member, or to all. */
@@ -93,7 +92,7 @@ export type ToView =
     }
   /** No journal carries these any longer. `sequence`: the last `local` message that the engine had taken in. */
   | { readonly kind: "forget"; readonly sequence: number; readonly ids: IdList }
-  | { readonly kind: "released"; readonly tokens: readonly number[]; readonly ok: boolean }
+  | { readonly kind: "released"; readonly token: number; readonly ok: boolean }
   /** `complete`: every other configured member has answered. */
   | { readonly kind: "answered"; readonly token: number; readonly complete: boolean }
   | { readonly kind: "lookup"; readonly request: number; readonly about: SessionQuestion }
