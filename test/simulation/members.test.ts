@@ -6,6 +6,15 @@ import { MOVING, simulate } from "./simulation.ts";
 
 /** The long stage has sixty more behind them. */
 const SEED_COUNT = 40;
+/** Confirmations that waited for a next word, and acknowledgements that waited for a tick, were lost in these. */
+const FOUND = [20_002, 100_457, 100_475, 100_537, 100_559];
+
+test("nobody remembers the dead because an answer waited for something else to go with", async () => {
+  for (const seed of FOUND) {
+    const { violations, story } = await simulate({ seed, journals: memoryJournal, ...MOVING });
+    assert.deepEqual(violations, [], `seed ${seed}:\n${story.join("\n")}`);
+  }
+});
 
 test(`${SEED_COUNT} seeds with members that come and go`, async () => {
   let came = 0;
