@@ -6,7 +6,7 @@ import { MOVING, simulate } from "./simulation.ts";
 
 /** The long stage has sixty more behind them. */
 const SEED_COUNT = 40;
-/** Confirmations that waited for a next word, and acknowledgements that waited for a tick, were lost in these. */
+/** Confirmations that waited for a word, and acknowledgements that waited for a tick, were lost in these. */
 const FOUND = [20_002, 100_457, 100_475, 100_537, 100_559];
 
 test("nobody remembers the dead because an answer waited for something else to go with", async () => {
