@@ -183,13 +183,7 @@ function readMessage(reader: MessageReader): PeerMessage | undefined {
         records: reader.list(ANSWER_RECORD_COUNT_MAX, () => reader.sized(RECORD_BYTES_MAX)),
       };
     case KIND.configuration:
-      return {
-        kind: "configuration",
-        heads: reader.list(CONFIGURATION_HEAD_COUNT_MAX, () => toHex(reader.raw(HASH_BYTES))),
-        changes: reader.list(CONFIGURATION_CHANGE_COUNT_MAX, () =>
-          reader.sized(CONFIGURATION_CHANGE_BYTES_MAX),
-        ),
-      };
+      return readConfiguration(reader);
     case KIND.request:
       return {
         kind: "request",
@@ -202,6 +196,14 @@ function readMessage(reader: MessageReader): PeerMessage | undefined {
     default:
       return undefined;
   }
+}
+
+function readConfiguration(reader: MessageReader): PeerMessage {
+  return {
+    kind: "configuration",
+    heads: reader.list(CONFIGURATION_HEAD_COUNT_MAX, () => toHex(reader.raw(HASH_BYTES))),
+    changes: reader.list(CONFIGURATION_CHANGE_COUNT_MAX, () => reader.sized(CONFIGURATION_CHANGE_BYTES_MAX)),
+  };
 }
 
 function writeSummary(writer: MessageWriter, summary: Summary): void {
