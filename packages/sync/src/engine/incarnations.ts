@@ -71,6 +71,16 @@ export class Incarnations {
   }
 
   /**
+   * Whether what the store has of it is to be left out. Not what this member wrote in an earlier life, whatever
+   * floor the others had told it: they do not have what it alone knew, and it may have ended before that was
+   * written again.
+   */
+  isRetiredInStore(actor: Actor): boolean {
+    if (memberOf(actor) !== this.#ports.settings.member.number) return this.isRetired(actor);
+    return this.isLie(counterOf(actor));
+  }
+
+  /**
    * Nobody's clock is that wrong: a counter that leaves no room above it would end a member's incarnations
    * for good.
    */

@@ -103,7 +103,7 @@ export class Intake {
    */
   stored({ actor, segment, sealed, changes }: StoredSegment): void {
     const { clock, store, shelf, incarnations } = this.#ports;
-    if (incarnations.isRetired(actor)) {
+    if (incarnations.isRetiredInStore(actor)) {
       store.drop(actor, Number.POSITIVE_INFINITY);
       return;
     }
