@@ -7,8 +7,9 @@ import { MOVING, simulate } from "./simulation.ts";
 /** The long stage has sixty more behind them. */
 const SEED_COUNT = 40;
 /**
- * Confirmations that waited for a word, and acknowledgements that waited for a tick, were lost in these. In the
- * last one a member dropped what it alone knew: the others' floor was on its disk before that was written again.
+ * Confirmations that waited for a word, and acknowledgements that waited for a tick, were lost in these. In
+ * the last one a member dropped what it alone knew: the others' floor was on its disk before that was
+ * written again.
  */
 const FOUND = [20_002, 100_457, 100_475, 100_537, 100_559, 101_096];
 
