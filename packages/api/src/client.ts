@@ -155,8 +155,7 @@ export function createClient(options: ClientOptions): ApiClient {
   const timeoutMs = options.timeoutMs ?? 10_000;
 
   async function request(method: string, path: string, extra: Request = {}): Promise<Response> {
-    const headers: Record<string, string> = {};
-    Object.assign(headers, authorizationOf(options));
+    const headers = authorizationOf(options);
     if (extra.body !== undefined) headers["content-type"] = "application/json";
     if (extra.etag !== undefined) headers["if-match"] = extra.etag;
     const limit = new AbortController();

@@ -1,5 +1,6 @@
 // For Node alone: `fetch` for what the built-in one cannot reach: a unix socket, or a node whose certificate
-// a private authority signed. A browser uses the client with its own fetch.
+// a private authority signed; and texts of files that are renewed. A browser uses the client with its own
+// fetch.
 import { type ClientRequest, type IncomingMessage, request as plainRequest } from "node:http";
 import { request as tlsRequest } from "node:https";
 import { Readable } from "node:stream";
@@ -10,6 +11,23 @@ export interface TransportOptions {
   readonly socketPath?: string;
   /** PEM of the authority to trust. A function is asked for each request: authorities are renewed. */
   readonly authority?: string | (() => string);
+}
+
+/**
+ * A file's text, now and later: tokens, authorities and certificates are renewed in place, and a controller
+ * or an agent runs longer than they last. What cannot be read later stays what it was; what `read` throws now
+ * is thrown.
+ */
+export function renewedText(read: () => string): () => string {
+  let text = read();
+  return () => {
+    try {
+      text = read();
+    } catch {
+      // It is being replaced.
+    }
+    return text;
+  };
 }
 
 export function nodeFetch(options: TransportOptions): FetchLike {

@@ -2,7 +2,7 @@
 // HOLDFAST_TOKEN, --ca or HOLDFAST_CA.
 import { readFileSync } from "node:fs";
 import { type ApiClient, ApiError, createClient } from "@holdfast/api";
-import { nodeFetch } from "@holdfast/api/node";
+import { nodeFetch, renewedText } from "@holdfast/api/node";
 
 export const DEFAULT_API = "http://127.0.0.1:7080";
 
@@ -32,22 +32,6 @@ function readOption(file: string, what: string): string {
   }
 }
 
-/**
- * A file's text, now and later: tokens and authorities are renewed in place, and a controller or an agent
- * runs longer than they last. What cannot be read later stays what it was. Throws CLI_FILE_UNREADABLE now.
- */
-function kept(file: string, what: string): () => string {
-  let text = readOption(file, what);
-  return () => {
-    try {
-      text = readFileSync(file, "utf8");
-    } catch {
-      // The Secret is being replaced.
-    }
-    return text;
-  };
-}
-
 export function connect(
   options: ConnectionOptions,
   environment: Environment = process.env,
@@ -55,7 +39,10 @@ export function connect(
 ): ApiClient {
   const where = options.api ?? environment["HOLDFAST_API"] ?? DEFAULT_API;
   const tokenFile = options.tokenFile ?? environment["HOLDFAST_TOKEN_FILE"];
-  const token = tokenFile === undefined ? () => environment["HOLDFAST_TOKEN"] : kept(tokenFile, "token file");
+  const token =
+    tokenFile === undefined
+      ? () => environment["HOLDFAST_TOKEN"]
+      : renewedText(() => readOption(tokenFile, "token file"));
   const ca = options.ca ?? environment["HOLDFAST_CA"];
   const common = {
     token: () => token()?.trim() || undefined,
@@ -76,7 +63,8 @@ export function connect(
       title: `'${where}' is not an address of an API.`,
       detail: "Write http://HOST:PORT, https://HOST:PORT or unix:/PATH.",
     });
-  const authority = options.authority ?? (ca === undefined ? undefined : kept(ca, "authority file"));
+  const authority =
+    options.authority ?? (ca === undefined ? undefined : renewedText(() => readOption(ca, "authority file")));
   if (authority === undefined) return createClient({ url, ...common });
   return createClient({ url, ...common, fetch: nodeFetch({ authority }) });
 }

@@ -2,6 +2,7 @@
 // client certificates that are files are read anew, since the kubelet and others renew them in place.
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { renewedText } from "@holdfast/api/node";
 import { parse } from "yaml";
 
 export type Material = string | (() => string);
@@ -57,7 +58,7 @@ export function connectionOfPod(environment: Environment, directory = ACCOUNT): 
     );
   return {
     url: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
-    authority: renewed(`${directory}/ca.crt`),
+    authority: renewedText(() => read(`${directory}/ca.crt`)),
     token: () => read(`${directory}/token`).trim(),
     namespace: existsSync(`${directory}/namespace`) ? read(`${directory}/namespace`).trim() : "default",
   };
@@ -96,7 +97,9 @@ export function connectionOfFile(file: string): Connection {
     const data = source[`${key}-data`];
     if (typeof data === "string" && data !== "") return Buffer.from(data, "base64").toString();
     const path = source[key];
-    return typeof path === "string" && path !== "" ? renewed(resolve(dirname(file), path)) : undefined;
+    return typeof path === "string" && path !== ""
+      ? renewedText(() => read(resolve(dirname(file), path)))
+      : undefined;
   };
   const authority = material(cluster, "certificate-authority");
   const certificate = material(user, "client-certificate");
@@ -117,19 +120,6 @@ function tokenOf(user: Readonly<Record<string, unknown>>, directory: string): ((
   const { token, tokenFile } = user;
   if (typeof tokenFile === "string") return () => read(resolve(directory, tokenFile)).trim();
   return typeof token === "string" ? () => token : undefined;
-}
-
-/** The file's text, now and later; while it cannot be read later it stays what it was. Throws ConnectionError now. */
-function renewed(file: string): () => string {
-  let text = read(file);
-  return () => {
-    try {
-      text = readFileSync(file, "utf8");
-    } catch {
-      // It is being replaced.
-    }
-    return text;
-  };
 }
 
 function read(file: string): string {
