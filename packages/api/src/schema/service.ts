@@ -118,21 +118,34 @@ export const EndpointRemovalSchema = Type.Object(
   },
 );
 
+/**
+ * What stands for a service of tcp or udp that does not say it. No `default` of the schemas: a view shows
+ * what was said.
+ */
+export const PLAIN_DEFAULTS = {
+  idle: { establishedS: 7_440, transitoryS: 240, flowS: 300, oneShotS: 30 },
+  replicate: "long-lived",
+  replicateAfterMs: 1_000,
+} as const;
+
 const idleSeconds = (defaultS: number, description: string) =>
   Type.Optional(
     Type.Integer({ minimum: 1, maximum: 604_800, description: `${description} ${defaultS} when absent.` }),
   );
 
-// The same bounds and defaults as the model's `protocolProblem` and IDLE_DEFAULTS.
+// The same bounds as the model's `protocolProblem`, PLAIN_DEFAULTS the same as its IDLE_DEFAULTS.
 export const PlainIdleSchema = Type.Object(
   {
-    establishedS: idleSeconds(7_440, "tcp: an open connection (RFC 5382 REQ-5)."),
-    transitoryS: idleSeconds(240, "tcp: one that opens, or has both FINs, or was reset."),
+    establishedS: idleSeconds(PLAIN_DEFAULTS.idle.establishedS, "tcp: an open connection (RFC 5382 REQ-5)."),
+    transitoryS: idleSeconds(
+      PLAIN_DEFAULTS.idle.transitoryS,
+      "tcp: one that opens, or has both FINs, or was reset.",
+    ),
     flowS: idleSeconds(
-      300,
+      PLAIN_DEFAULTS.idle.flowS,
       "udp: a flow with packets in both directions, more than a question and its answer.",
     ),
-    oneShotS: idleSeconds(30, "udp: a flow that has not come so far."),
+    oneShotS: idleSeconds(PLAIN_DEFAULTS.idle.oneShotS, "udp: a flow that has not come so far."),
   },
   {
     ...closed,
@@ -219,15 +232,14 @@ export const ServiceSpecSchema = Type.Object(
     idle: Type.Optional(PlainIdleSchema),
     replicate: Type.Optional(
       oneOf(["always", "long-lived", "never"], {
-        description:
-          "tcp, udp, long-lived when absent: which flows the other members know. always: from the endpoint's first answer on; long-lived: once replicateAfterMs old, and at once before a planned move; never.",
+        description: `tcp, udp, ${PLAIN_DEFAULTS.replicate} when absent: which flows the other members know. always: from the endpoint's first answer on; long-lived: once replicateAfterMs old, and at once before a planned move; never.`,
       }),
     ),
     replicateAfterMs: Type.Optional(
       Type.Integer({
         minimum: 0,
         maximum: 3_600_000,
-        description: "tcp, udp: how old a flow is when long-lived replicates it, ms; 1000 when absent.",
+        description: `tcp, udp: how old a flow is when long-lived replicates it, ms; ${PLAIN_DEFAULTS.replicateAfterMs} when absent.`,
       }),
     ),
     proxyProtocol: Type.Optional(

@@ -17,6 +17,7 @@ import {
   OWNERS_ANNOTATION,
   portKey,
   recordedVips,
+  sharingOf,
   VIPS_ANNOTATION,
 } from "../services/demand.ts";
 import { idOf, protocolOf } from "../services/member-service.ts";
@@ -242,8 +243,7 @@ export class Controller {
       for (const vip of ports.flatMap((port) => this.members.get(idOf(primary.vip, port))?.vips ?? []))
         if (!vips.some((each) => each.vip === vip)) vips.push({ vip, pool: "" });
     const { settings } = readAnnotations(service.metadata.annotations ?? {}, ports.map(protocolOf));
-    const { sharingKey = "", sourceAddresses: sources = [] } = settings;
-    return { vips, ports: ports.map(portKey), sharingKey, sources };
+    return { vips, ports: ports.map(portKey), ...sharingOf(settings) };
   }
 
   /** A Service, or a Gateway (gateway/objects.ts). */

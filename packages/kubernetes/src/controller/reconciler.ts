@@ -6,7 +6,7 @@ import type { KubernetesService, ServicePort } from "../objects.ts";
 import { familyOf } from "../pools/address.ts";
 import type { Allocator, Assignment, Demand } from "../pools/allocator.ts";
 import { readAnnotations } from "../services/annotations.ts";
-import { allowedSourcesOf, finalizerOf, portKey, wishesOf } from "../services/demand.ts";
+import { allowedSourcesOf, finalizerOf, portKey, sharingOf, wishesOf } from "../services/demand.ts";
 import { findEndpoints, podsToAskFor } from "../services/endpoints.ts";
 import { idOf, memberServiceOf, protocolOf } from "../services/member-service.ts";
 import type { Settings } from "../services/settings.ts";
@@ -117,8 +117,7 @@ export class Reconciler {
       service,
       wishes: wishesOf(service, settings),
       ports: served.map(portKey),
-      sharingKey: settings.sharingKey ?? "",
-      sources: settings.sourceAddresses ?? [],
+      ...sharingOf(settings),
     };
     const before = allocator.assignmentOf(key);
     const result = allocator.assign(key, demand);

@@ -11,7 +11,7 @@ import { apiVersionOf, type KubernetesService } from "../objects.ts";
 import { canonical, familyOf } from "../pools/address.ts";
 import type { Allocator, Assignment, Wish } from "../pools/allocator.ts";
 import { readAnnotations } from "../services/annotations.ts";
-import { finalizerOf, recordedVips, wishesOf } from "../services/demand.ts";
+import { finalizerOf, recordedVips, sharingOf, wishesOf } from "../services/demand.ts";
 import { findEndpoints, podsToAskFor } from "../services/endpoints.ts";
 import { idOf, memberServiceOf } from "../services/member-service.ts";
 import type { Settings } from "../services/settings.ts";
@@ -99,8 +99,7 @@ export class GatewayReconciler {
       const vips = recordedVips({ metadata: gateway.metadata });
       if (vips.length === 0) continue;
       const { settings } = settingsOf(gateway);
-      const { sharingKey = "", sourceAddresses: sources = [] } = settings;
-      const record = { vips, ports: portsOf(gateway), sharingKey, sources };
+      const record = { vips, ports: portsOf(gateway), ...sharingOf(settings) };
       const clash = this.#parts.allocator.reserve(gatewayKey(gateway), record);
       if (clash !== undefined) this.#parts.events.warning(named(gateway), clash.reason, clash.message);
     }
@@ -229,8 +228,7 @@ export class GatewayReconciler {
       service: asService(gateway),
       wishes,
       ports: portsOf(gateway),
-      sharingKey: settings.sharingKey ?? "",
-      sources: settings.sourceAddresses ?? [],
+      ...sharingOf(settings),
     };
     const result = allocator.assign(key, demand);
     if (!("reason" in result)) {

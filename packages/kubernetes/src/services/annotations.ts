@@ -6,6 +6,8 @@ import { LOXILB, loxilbReader } from "./loxilb-annotations.ts";
 import { nearest } from "./nearest.ts";
 import { OURS, WRITTEN } from "./own-annotations.ts";
 import {
+  ignoredNote,
+  invalidNote,
   type Note,
   type PortProtocol,
   PROTOCOLS_OF,
@@ -71,9 +73,9 @@ export function readAnnotations(
       }
     } catch (wrong) {
       if (!(wrong instanceof Wrong)) throw wrong;
-      const message = `${key}: '${value}' is not understood: ${wrong.message}.`;
-      notes.push({ reason: "AnnotationInvalid", message });
-      if (ADDRESSES.includes(key.slice(key.indexOf("/") + 1))) error ??= message;
+      const note = invalidNote(key, value, wrong.message);
+      notes.push(note);
+      if (ADDRESSES.includes(key.slice(key.indexOf("/") + 1))) error ??= note.message;
     }
   }
   const healthCheck = ownHealthCheck(annotations, settings.healthCheck, notes);
@@ -131,10 +133,6 @@ function readerOf(key: string): Reader | undefined {
 /** Names are anybody's: `constructor` is no annotation. */
 function own(readers: Readonly<Record<string, Reader>>, name: string): Reader | undefined {
   return Object.hasOwn(readers, name) ? readers[name] : undefined;
-}
-
-function ignoredNote(key: string, why: string): Note {
-  return { reason: "AnnotationIgnored", message: `${key} has no effect: ${why}.` };
 }
 
 function unknownNote(key: string): Note | undefined {

@@ -1,7 +1,7 @@
 // Which VIPs a Service wants, which were written down for it, and which of its ports are served.
 import type { KubernetesService, ServicePort } from "../objects.ts";
 import { canonical, canonicalPrefix } from "../pools/address.ts";
-import type { AssignedVip, Wish } from "../pools/allocator.ts";
+import type { AssignedVip, Demand, Wish } from "../pools/allocator.ts";
 import type { Settings } from "./settings.ts";
 
 /** All VIPs with the pools that they came from: `203.0.113.1=net-a,198.51.100.7=net-b`. */
@@ -34,6 +34,11 @@ export function wishesOf(service: KubernetesService, settings: Settings): readon
   for (let rank = 1; rank <= (settings.secondaryCount ?? 0); rank++)
     wishes.push({ kind: "rank", rank, family: families[0] });
   return wishes;
+}
+
+/** What it says of addresses that others might have as well. */
+export function sharingOf(settings: Settings): Required<Pick<Demand, "sharingKey" | "sources">> {
+  return { sharingKey: settings.sharingKey ?? "", sources: settings.sourceAddresses ?? [] };
 }
 
 function familiesOf({ spec }: KubernetesService, { family }: Settings): readonly (4 | 6)[] {

@@ -1,6 +1,6 @@
 // `holdfast.io/health` and what belongs to it, and kube-loxilb's annotations for the same.
 import type { HealthCheckSpec } from "@holdfast/api";
-import type { Note } from "./settings.ts";
+import { ignoredNote, invalidNote, type Note } from "./settings.ts";
 
 /** Behind `holdfast.io/`: what goes with `health`. */
 export const OUR_HEALTH = [
@@ -140,18 +140,12 @@ class Fields {
   }
 
   ignored(name: string, why: string): void {
-    this.#notes.push({
-      reason: "AnnotationIgnored",
-      message: `${this.#domain}/${name} has no effect: ${why}.`,
-    });
+    this.#notes.push(ignoredNote(`${this.#domain}/${name}`, why));
   }
 
   #wrong(name: string, why: string): void {
     const key = `${this.#domain}/${name}`;
-    this.#notes.push({
-      reason: "AnnotationInvalid",
-      message: `${key}: '${this.#annotations[key]}' is not understood: ${why}.`,
-    });
+    this.#notes.push(invalidNote(key, this.#annotations[key], why));
   }
 
   #set(name: string, field: Exclude<keyof HealthCheckSpec, "kind">, value: unknown): void {
@@ -194,11 +188,7 @@ export function loxilbHealthCheck(annotations: Annotations, notes: Note[]): Heal
   const type = none.word("probetype");
   const check = type === undefined ? undefined : healthCheckOf(type);
   if (check === undefined || typeof check === "string") {
-    if (check !== undefined)
-      notes.push({
-        reason: "AnnotationInvalid",
-        message: `loxilb.io/probetype: '${type}' is not understood: ${check}.`,
-      });
+    if (check !== undefined) notes.push(invalidNote("loxilb.io/probetype", type, check));
     for (const name of LOXILB_PROBE)
       if (name !== "probetype" && none.word(name) !== undefined)
         none.ignored(name, "it goes with a loxilb.io/probetype");

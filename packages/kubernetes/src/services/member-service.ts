@@ -1,6 +1,6 @@
 // A port of a Service as the members' service, and whether they have it so.
 import { isDeepStrictEqual } from "node:util";
-import { type ServiceInput, ServiceSpecSchema, type ServiceView } from "@holdfast/api";
+import { PLAIN_DEFAULTS, type ServiceInput, ServiceSpecSchema, type ServiceView } from "@holdfast/api";
 import type { ServicePort } from "../objects.ts";
 import { sctpIdleOf } from "./annotations.ts";
 import type { WantedEndpoint } from "./endpoints.ts";
@@ -67,10 +67,6 @@ const OPTIONAL = [
   "replicateAfterMs",
   "announce",
 ] as const satisfies readonly Field[];
-/** What the members do when nothing is said (api: idle, replicate), and answer with. */
-const IDLE_DEFAULTS = { establishedS: 7_440, transitoryS: 240, flowS: 300, oneShotS: 30 };
-const REPLICATE_DEFAULT = "long-lived";
-const REPLICATE_AFTER_DEFAULT_MS = 1_000;
 
 /** What a port's own protocol has no use for is left out. */
 function saidOf({ settings, isSticky, allowedSources, port }: PortDemand): Partial<Record<Field, unknown>> {
@@ -103,19 +99,21 @@ function plainOf(settings: Settings, protocol: "TCP" | "UDP"): Partial<Record<Fi
     ...(sourceAddresses.length > 0 && { sourceAddresses: [...sourceAddresses] }),
     ...(protocol === "TCP" && settings.proxyProtocol === true && { proxyProtocol: true }),
     // Of a client nothing is remembered: neither its endpoint, nor anything that others could know.
-    replicate: (isStateless ? undefined : replicate) ?? REPLICATE_DEFAULT,
-    replicateAfterMs: (isStateless ? undefined : replicateAfterMs) ?? REPLICATE_AFTER_DEFAULT_MS,
+    replicate: (isStateless ? undefined : replicate) ?? PLAIN_DEFAULTS.replicate,
+    replicateAfterMs: (isStateless ? undefined : replicateAfterMs) ?? PLAIN_DEFAULTS.replicateAfterMs,
     ...(isStateless && { stateless: true, selection: "hash" }),
   };
 }
 
+/** Members answer with all of it, also where nothing was said. */
 function idleOf({ idleTimeoutS, transitoryS, oneShotS }: Settings, protocol: "TCP" | "UDP") {
+  const usual = PLAIN_DEFAULTS.idle;
   return protocol === "TCP"
     ? {
-        establishedS: idleTimeoutS ?? IDLE_DEFAULTS.establishedS,
-        transitoryS: transitoryS ?? IDLE_DEFAULTS.transitoryS,
+        establishedS: idleTimeoutS ?? usual.establishedS,
+        transitoryS: transitoryS ?? usual.transitoryS,
       }
-    : { flowS: idleTimeoutS ?? IDLE_DEFAULTS.flowS, oneShotS: oneShotS ?? IDLE_DEFAULTS.oneShotS };
+    : { flowS: idleTimeoutS ?? usual.flowS, oneShotS: oneShotS ?? usual.oneShotS };
 }
 
 /** Whole: what the Service does not say is the default: an annotation that goes takes its effect along. */

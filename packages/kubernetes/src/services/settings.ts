@@ -48,6 +48,15 @@ export interface Note {
   readonly message: string;
 }
 
+/** Not wrong, and without effect. */
+export function ignoredNote(key: string, why: string): Note {
+  return { reason: "AnnotationIgnored", message: `${key} has no effect: ${why}.` };
+}
+
+export function invalidNote(key: string, value: string | undefined, why: string): Note {
+  return { reason: "AnnotationInvalid", message: `${key}: '${value}' is not understood: ${why}.` };
+}
+
 /** A value that is not understood; its text says what is expected. */
 export class Wrong extends Error {}
 
