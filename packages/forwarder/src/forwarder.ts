@@ -119,8 +119,13 @@ class SlowPathForwarder implements Forwarder {
     return this.#core.registry.configuredOf(endpoint);
   }
 
-  hasVip(service: ServiceId, vip: Address): boolean {
-    return this.#core.registry.get(service)?.vipIndex.has(vip) === true;
+  addressesFrom(
+    service: ServiceId,
+    vip: Address,
+    endpoint: { readonly address: Address; readonly port: number },
+  ): readonly Address[] {
+    const { registry } = this.plain.sideOf(service) ?? this.#core;
+    return registry.get(service)?.vipIndex.has(vip) === true ? registry.configuredOf(endpoint) : [];
   }
 
   sameServerAs(endpoint: { readonly address: Address; readonly port: number }): readonly Address[] {

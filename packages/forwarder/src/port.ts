@@ -97,7 +97,12 @@ export interface Forwarder {
   isEndpointUp(endpoint: { readonly address: Address; readonly port: number }): boolean;
   /** All configured addresses of an endpoint, its identity first. */
   addressesOf(endpoint: { readonly address: Address; readonly port: number }): readonly Address[];
-  hasVip(service: ServiceId, vip: Address): boolean;
+  /** The same as a service has it, whatever its protocol; none when the service has not got the VIP. */
+  addressesFrom(
+    service: ServiceId,
+    vip: Address,
+    endpoint: { readonly address: Address; readonly port: number },
+  ): readonly Address[];
   /** Identities of other endpoints that are the same server, as its own answers to probes say. */
   sameServerAs(endpoint: { readonly address: Address; readonly port: number }): readonly Address[];
   /** How long this member's probes take; undefined: none was answered. */

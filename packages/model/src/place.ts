@@ -21,6 +21,12 @@ export function endpointKey({ address, port }: EndpointPlace): string {
   return `${address}|${port}`;
 }
 
+/** The place of such a key. */
+export function placeOfKey(key: string): EndpointPlace {
+  const at = key.lastIndexOf("|");
+  return { address: key.slice(0, at) as Address, port: Number(key.slice(at + 1)) };
+}
+
 export function placeKey({ endpoint, endpointPort, natPort }: Place): string {
   return `${endpoint}|${endpointPort}|${natPort}`;
 }

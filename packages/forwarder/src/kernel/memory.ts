@@ -1,7 +1,7 @@
 // Memory that is not the garbage collector's.
 
 import koffi from "koffi";
-import { libc, type Pointer, SystemCallError } from "./libc.ts";
+import { errno, errnoName, libc, type Pointer, SystemCallError } from "./libc.ts";
 
 /** As an ArrayBuffer over it. */
 export function viewOf(pointer: Pointer, length: number): ArrayBuffer {
@@ -16,7 +16,8 @@ export interface Mapping {
   unmap(): void;
 }
 
-const PROT_READ_WRITE = 3;
+export const PROT_READ = 1;
+export const PROT_READ_WRITE = 3;
 const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
 const MAP_ANONYMOUS = 0x20;
@@ -36,4 +37,18 @@ export function mapMemory(size: number, fd?: number): Mapping {
     bytes: new Uint8Array(viewOf(address, size)),
     unmap: () => void libc().munmap(address, size),
   };
+}
+
+/**
+ * Maps `size` bytes of a BPF map from `offset` on, as its programs see them, until `munmap`. Throws with `what`
+ * when the kernel refuses.
+ */
+export function mapShared(
+  what: string,
+  { fd, size, protection, offset }: Readonly<Record<"fd" | "size" | "protection" | "offset", number>>,
+): Pointer {
+  const pointer = libc().mmap(null, size, protection, MAP_SHARED, fd, offset);
+  if (BigInt.asIntN(64, pointer as bigint) === -1n)
+    throw new Error(`mapping ${what} failed with ${errnoName(errno())}`);
+  return pointer;
 }

@@ -5,6 +5,7 @@ import {
   currentCandidate,
   type Endpoint,
   isLiving,
+  placeOfKey,
   type ServiceId,
   type SessionRecord,
 } from "@holdfast/model";
@@ -46,10 +47,7 @@ export class Associations {
   homeOf(serviceId: ServiceId, client: Address): { address: Address; port: number } | undefined {
     const homes = this.#homes.get(`${serviceId}|${client}`);
     if (homes === undefined) return undefined;
-    const key = homes.keys().next().value as string;
-    const at = key.lastIndexOf("|");
-    // `endpointKey` wrote it.
-    return { address: key.slice(0, at) as Address, port: Number(key.slice(at + 1)) };
+    return placeOfKey(homes.keys().next().value as string);
   }
 
   #add(record: SessionRecord, endpoint: string, by: 1 | -1): void {

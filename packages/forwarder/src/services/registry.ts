@@ -8,6 +8,7 @@ import {
   type Prefix,
   type Protocol,
   parsePrefix,
+  placeOfKey,
   prefixContains,
   type Service,
   type ServiceId,
@@ -234,11 +235,7 @@ export class ServiceRegistry {
 
   /** All configured addresses of all endpoints, for the fast path and for probes. */
   endpointList(): { address: Address; port: number }[] {
-    // `endpointKey` wrote the keys.
-    return [...this.#identities.keys()].map((key) => ({
-      address: key.slice(0, key.lastIndexOf("|")) as Address,
-      port: Number(key.slice(key.lastIndexOf("|") + 1)),
-    }));
+    return [...this.#identities.keys()].map(placeOfKey);
   }
 }
 

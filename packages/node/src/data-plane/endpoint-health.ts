@@ -1,6 +1,6 @@
 // How an endpoint is, as this member's probes say, in the API's words.
 import type { Forwarder } from "@holdfast/forwarder";
-import { type Address, PROTOCOL_SCTP, protocolOfId } from "@holdfast/model";
+import { type Address, protocolOfId } from "@holdfast/model";
 import type { EndpointHealthView } from "../api/sources.ts";
 import { endpointKey, parseEndpointKey } from "../services/specification.ts";
 
@@ -8,12 +8,11 @@ import { endpointKey, parseEndpointKey } from "../services/specification.ts";
 export function endpointHealth(forwarder: Forwarder, service: string, endpoint: string): EndpointHealthView {
   const place = parseEndpointKey(endpoint);
   if (place?.port === undefined) return { health: "unknown" };
-  const plain = forwarder.plain.healthOf(service, { address: place.address, port: place.port });
-  if (plain !== undefined) {
-    const unproven = unprovenOf(forwarder, service, { address: place.address, port: place.port });
-    return { ...plain, ...(plain.health === "up" && unproven.length > 0 && { unproven }) };
-  }
   const { address, port } = place;
+  const unproven = unprovenOf(forwarder, service, { address, port });
+  const plain = forwarder.plain.healthOf(service, { address, port });
+  if (plain !== undefined)
+    return { ...plain, ...(plain.health === "up" && unproven.length > 0 && { unproven }) };
   const addresses = forwarder.addressesOf({ address, port }).map((each) => {
     const verdict = forwarder.health.verdictOf({ address: each, port });
     const health: EndpointHealthView["health"] = verdict?.verdict ?? "unknown";
@@ -34,7 +33,6 @@ export function endpointHealth(forwarder: Forwarder, service: string, endpoint: 
     return { health: "down", reason: reasons.join("; "), ...details };
   }
   const delays = forwarder.probeDelays({ address, port });
-  const unproven = unprovenOf(forwarder, service, { address, port });
   return {
     health: "up",
     ...details,
@@ -52,16 +50,12 @@ function unprovenOf(
   const { unproven } = forwarder.ways;
   if (unproven.length === 0) return [];
   const ofService = protocolOfId(service);
-  const addressesFrom = (vip: Address) =>
-    ofService === PROTOCOL_SCTP
-      ? forwarder.hasVip(service, vip)
-        ? forwarder.addressesOf(place)
-        : []
-      : forwarder.plain.addressesFrom(service, vip, place);
   return unproven
     .filter(
       ({ protocol, vip, address, port }) =>
-        protocol === ofService && port === place.port && addressesFrom(vip).includes(address),
+        protocol === ofService &&
+        port === place.port &&
+        forwarder.addressesFrom(service, vip, place).includes(address),
     )
     .map(({ vip, reason }) => ({ vip, reason }));
 }

@@ -1,5 +1,11 @@
 // /config/endpoint: endpoints of services with their health, and those that a client posted beside them.
-import { type Address, addressesOfEndpoint, defaultCheckOf, parseAddress } from "@holdfast/model";
+import {
+  type Address,
+  addressesOfEndpoint,
+  canonicalAddress,
+  defaultCheckOf,
+  parseAddress,
+} from "@holdfast/model";
 import type { FastifyInstance } from "fastify";
 import { endpointKey } from "../services/specification.ts";
 import type { LoxilbContext } from "./context.ts";
@@ -9,11 +15,7 @@ import { hostPlace, type PostedEndpoint, PostedEndpoints, parsePostedEndpoint } 
 import { LoxilbError, omitEmpty, SUCCESS, sendJson } from "./reply.ts";
 
 function sameAddress(address: Address, text: string): boolean {
-  try {
-    return parseAddress(text) === address;
-  } catch {
-    return false;
-  }
+  return canonicalAddress(text) === address;
 }
 
 export function endpointRoutes(context: LoxilbContext) {

@@ -4,6 +4,7 @@
 import {
   type Address,
   addressesOfEndpoint,
+  canonicalAddress,
   canonicalHealth,
   type HealthCheck,
   parseAddress,
@@ -39,12 +40,8 @@ export interface PostedEndpoint {
 export function parsePostedEndpoint(body: Folded): PostedEndpoint {
   const hostName = textOf(body, "hostName");
   if (hostName === "") throw new SchemaViolation(602, "hostName in body is required");
-  let address: Address;
-  try {
-    address = parseAddress(hostName);
-  } catch {
-    throw new LoxilbError("host-args error: malformed hostName");
-  }
+  const address = canonicalAddress(hostName);
+  if (address === undefined) throw new LoxilbError("host-args error: malformed hostName");
   const probeType = textOf(body, "probeType").toLowerCase() || "ping";
   const probePort = numberOf(body, "probePort");
   const given = textOf(body, "name");

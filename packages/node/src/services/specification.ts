@@ -6,6 +6,7 @@ import {
   addressesOfEndpoint,
   announceProblem,
   beginningProblem,
+  canonicalAddress,
   canonicalHealth,
   canonicalIdle,
   canonicalPrefix,
@@ -199,13 +200,10 @@ export function endpointKey(address: string, port: number): string {
 export function parseEndpointKey(text: string): { address: Address; port: number | undefined } | undefined {
   const match = /^(?:\[([^\]]+)\]|([^[\]]*?))(?::(\d{1,5}))?$/.exec(text);
   const bare = text.split(":").length > 2 && !text.startsWith("[") ? text : (match?.[1] ?? match?.[2]);
-  if (bare === undefined) return undefined;
-  try {
-    const port = bare === text ? undefined : match?.[3];
-    return { address: parseAddress(bare), port: port === undefined ? undefined : Number(port) };
-  } catch {
-    return undefined;
-  }
+  const address = bare === undefined ? undefined : canonicalAddress(bare);
+  if (address === undefined) return undefined;
+  const port = bare === text ? undefined : match?.[3];
+  return { address, port: port === undefined ? undefined : Number(port) };
 }
 
 const listed = (check: HealthCheck | undefined) => (check === undefined ? [] : [canonicalHealth(check)]);

@@ -6,8 +6,8 @@
 // to, and then a slot is: programs see all of it or nothing. What a slot pointed to rests before it is written
 // again, since a program may still be reading it.
 
-import { errno, errnoName, libc, type Pointer } from "../../kernel/libc.ts";
-import { viewOf } from "../../kernel/memory.ts";
+import { libc, type Pointer } from "../../kernel/libc.ts";
+import { mapShared, PROT_READ_WRITE, viewOf } from "../../kernel/memory.ts";
 import { FLOW_FLAG, FLOW_HEAD, FLOW4, FLOW4_KEY, LIMITS, QUICK_BUCKET, QUICK4 } from "./abi.ts";
 
 /** Flows of a default table: 18 MiB of the kernel's. */
@@ -20,8 +20,6 @@ const REST_MS = 1_000;
 /** Flows mapped at once, when the first of them is needed: 1 MiB. What is mapped counts as this process's memory. */
 const CHUNK_COUNT = 16_384;
 const FLOW_WORDS = QUICK4.SIZE / 4;
-const PROT_READ_WRITE = 3;
-const MAP_SHARED = 1;
 /** Flags of flows that packets change nothing of. */
 const QUICK_FLAGS = FLOW_FLAG.REPLY | FLOW_FLAG.DOWN;
 
@@ -65,9 +63,8 @@ export function mappedQuick(fds: { readonly buckets: number; readonly flows: num
   const mappings: { readonly pointer: Pointer; readonly size: number }[] = [];
   return {
     words: (part, from, size) => {
-      const pointer = libc().mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fds[part], from);
-      if (pointer === 0xffff_ffff_ffff_ffffn || pointer === -1n)
-        throw new Error(`mapping the quick flows failed with ${errnoName(errno())}`);
+      const where = { fd: fds[part], size, protection: PROT_READ_WRITE, offset: from };
+      const pointer = mapShared("the quick flows", where);
       mappings.push({ pointer, size });
       return new Uint32Array(viewOf(pointer, size));
     },
@@ -212,9 +209,10 @@ export class QuickFlows {
   #emptySlot(hash: number): number {
     const from = this.#firstSlot(hash);
     const first = hash >>> LIMITS.QUICK_NUMBER_BITS;
+    const buckets = this.#mappedBuckets();
     for (let i = 0; i < SLOT_COUNT; i++) {
       const slot = from + ((first + i) & (SLOT_COUNT - 1));
-      if (this.#mappedBuckets()[slot] === 0) return slot;
+      if (buckets[slot] === 0) return slot;
     }
     return -1;
   }

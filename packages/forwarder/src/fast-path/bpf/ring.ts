@@ -3,13 +3,10 @@
 // One page with the consumer's position, which is ours to write; then, read-only, one page with the producer's, and the
 // data twice in a row, so that no record is broken at the end.
 
-import { errno, errnoName, libc, type Pointer } from "../../kernel/libc.ts";
-import { viewOf } from "../../kernel/memory.ts";
+import { libc, type Pointer } from "../../kernel/libc.ts";
+import { mapShared, PROT_READ, PROT_READ_WRITE, viewOf } from "../../kernel/memory.ts";
 
 const PAGE_SIZE = 4096;
-const PROT_READ = 1;
-const PROT_WRITE = 2;
-const MAP_SHARED = 1;
 const BUSY = 0x8000_0000;
 const DISCARD = 0x4000_0000;
 const HEADER_SIZE = 8;
@@ -31,7 +28,7 @@ export class Ring {
     this.fd = fd;
     this.#size = size;
     this.#mask = size - 1;
-    this.#consumerPointer = map(fd, PAGE_SIZE, PROT_READ | PROT_WRITE, 0);
+    this.#consumerPointer = map(fd, PAGE_SIZE, PROT_READ_WRITE, 0);
     this.#producerPointer = map(fd, PAGE_SIZE + 2 * size, PROT_READ, PAGE_SIZE);
     this.#consumer = new BigUint64Array(viewOf(this.#consumerPointer, PAGE_SIZE), 0, 1);
     const shared = viewOf(this.#producerPointer, PAGE_SIZE + 2 * size);
@@ -70,10 +67,6 @@ export class Ring {
   }
 }
 
-function map(fd: number, length: number, protection: number, offset: number): Pointer {
-  const pointer = libc().mmap(null, length, protection, MAP_SHARED, fd, offset);
-  if (pointer === 0xffff_ffff_ffff_ffffn || pointer === -1n) {
-    throw new Error(`mapping a punt ring failed with ${errnoName(errno())}`);
-  }
-  return pointer;
+function map(fd: number, size: number, protection: number, offset: number): Pointer {
+  return mapShared("a punt ring", { fd, size, protection, offset });
 }

@@ -5,6 +5,7 @@ export const TCP_SEQUENCE_OFFSET = 4;
 export const TCP_ACKNOWLEDGMENT_OFFSET = 8;
 export const TCP_DATA_OFFSET_OFFSET = 12;
 export const TCP_FLAGS_OFFSET = 13;
+export const TCP_WINDOW_OFFSET = 14;
 export const TCP_CHECKSUM_OFFSET = 16;
 export const TCP_HEADER_SIZE = 20;
 export const UDP_LENGTH_OFFSET = 4;

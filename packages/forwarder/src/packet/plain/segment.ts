@@ -8,6 +8,7 @@ import {
   TCP_FLAGS_OFFSET,
   TCP_HEADER_SIZE,
   TCP_SEQUENCE_OFFSET,
+  TCP_WINDOW_OFFSET,
 } from "./header.ts";
 import { writePlainChecksum } from "./rewrite.ts";
 
@@ -48,5 +49,3 @@ export function segmentPacket(ends: Ends, fields: SegmentFields): Uint8Array {
   writePlainChecksum(bytes, ip);
   return bytes;
 }
-
-const TCP_WINDOW_OFFSET = 14;

@@ -154,14 +154,9 @@ export class PlainRoom {
     return side === undefined ? [] : [side];
   }
 
-  /** Addresses of an endpoint as a service of TCP or UDP has it, when the service has the VIP. */
-  addressesFrom(
-    id: ServiceId,
-    vip: Address,
-    endpoint: { readonly address: Address; readonly port: number },
-  ): readonly Address[] {
-    const registry = this.room.sides.get(protocolOfId(id) ?? 0)?.registry;
-    return registry?.get(id)?.vipIndex.has(vip) === true ? registry.configuredOf(endpoint) : [];
+  /** Of a service of TCP or UDP; undefined: it is of another protocol. */
+  sideOf(id: ServiceId): Side | undefined {
+    return this.room.sides.get(protocolOfId(id) ?? 0);
   }
 
   /** Of an endpoint as a service of TCP or UDP has it; undefined: the service is of another protocol. */
@@ -169,7 +164,7 @@ export class PlainRoom {
     id: ServiceId,
     endpoint: { readonly address: Address; readonly port: number },
   ): { readonly health: "up" | "down" | "unknown"; readonly reason?: string } | undefined {
-    const side = this.room.sides.get(protocolOfId(id) ?? 0);
+    const side = this.sideOf(id);
     if (side === undefined) return undefined;
     const { port } = endpoint;
     const verdicts = side.registry
