@@ -42,7 +42,7 @@ interface Bench {
   readonly takesBaseline?: boolean;
 }
 
-refusing(() => refuseUnknown(args, namesIn(help)));
+orRefuse(BenchOptionError, () => refuseUnknown(args, namesIn(help)));
 const bench = (await import(new URL(`${name}.ts`, here).href)) as Bench;
 if (revision !== undefined && bench.takesBaseline !== true) refuse(`bench ${name} takes no --baseline`);
 if (kept !== undefined) {
@@ -92,20 +92,16 @@ function withoutKeep(words: readonly string[]): readonly string[] {
 }
 
 function built(revision: string): OtherBuild {
-  try {
-    console.error(`building ${revision}`);
-    return otherBuild(revision);
-  } catch (error) {
-    if (error instanceof OtherBuildError) refuse(error.message);
-    throw error;
-  }
+  console.error(`building ${revision}`);
+  return orRefuse(OtherBuildError, () => otherBuild(revision));
 }
 
-function refusing(check: () => void): void {
+/** What `action` refuses is told, without a stack. */
+function orRefuse<T>(kind: typeof BenchOptionError | typeof OtherBuildError, action: () => T): T {
   try {
-    check();
+    return action();
   } catch (error) {
-    if (error instanceof BenchOptionError) refuse(error.message);
+    if (error instanceof kind) refuse(error.message);
     throw error;
   }
 }

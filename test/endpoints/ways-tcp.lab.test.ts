@@ -4,25 +4,16 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { Cluster, until, withLogs } from "@holdfast/testkit";
+import { Cluster, withLogs } from "@holdfast/testkit";
+import { eventCount, everywhere, proven } from "./unproven.ts";
 
 const PORT = 443;
 const SERVER_PORT = 8_443;
-const LIMIT_MS = 60_000;
 /** Says who connects. */
 const SERVER = `
   require("node:net").createServer((socket) => console.log(socket.remoteAddress))
     .listen(${SERVER_PORT}, "0.0.0.0", () => console.log("ready"));
 `;
-
-interface Listed {
-  readonly items: readonly {
-    readonly endpoints: readonly {
-      readonly health: string;
-      readonly unproven?: readonly { readonly vip: string; readonly reason: string }[];
-    }[];
-  }[];
-}
 
 test("a VIP's way to a server of TCP is proven by a SYN that no program hears of, and told where it is not", async () => {
   const cluster = new Cluster({
@@ -32,11 +23,11 @@ test("a VIP's way to a server of TCP is proven by a SYN that no program hears of
     configuration: { health: { intervalMs: 200, timeoutMs: 150, downCount: 3, upCount: 1 } },
   });
   const { vips } = cluster;
-  const [vip = ""] = vips;
+  const [vip] = vips;
   const [host] = cluster.endpoints;
   try {
     await cluster.start();
-    assert.ok(host);
+    assert.ok(host && vip);
     const heard: string[] = [];
     const lines = createInterface({ input: host.spawn(process.execPath, ["-e", SERVER]).stdout as never });
     await once(lines, "line");
@@ -48,45 +39,22 @@ test("a VIP's way to a server of TCP is proven by a SYN that no program hears of
     assert.equal(made?.status, 201, made?.body);
     await cluster.settled();
     await cluster.endpointsUp();
-    const event = async (name: string) => {
-      const counts = cluster.members.map((member) =>
-        member.metric(`holdfast_slow_path_events_total{event="${name}"}`),
-      );
-      return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
-    };
-    await until(
-      "every VIP's way to be proven",
-      async () => (await event("way-answers")) >= vips.length,
-      LIMIT_MS,
-    );
-    const everywhere = async (what: string, wanted: readonly string[]) =>
-      until(
-        what,
-        async () => {
-          const lists = await Promise.all(cluster.members.map((each) => each.get<Listed>("/v1/services")));
-          return lists.every(({ items }) => {
-            const { health, unproven = [] } = items[0]?.endpoints[0] ?? { health: "" };
-            return health === "up" && unproven.map((each) => each.vip).join() === wanted.join();
-          });
-        },
-        LIMIT_MS,
-      );
-    await everywhere("nothing to be unproven", []);
+    await proven(cluster);
     const table = `table inet guard { chain drops { type filter hook prerouting priority -300; ip saddr ${vip} tcp dport ${SERVER_PORT} drop; }; }`;
     host.run("nft", ["-f", "-"], table);
-    await everywhere(`${vip} to be unproven`, [vip]);
+    await everywhere(cluster, `${vip} to be unproven`, [vip]);
     host.run("nft", ["delete", "table", "inet", "guard"]);
-    await everywhere("all to be proven again", []);
+    await everywhere(cluster, "all to be proven again", []);
     const answer = table
       .replace("prerouting", "output")
       .replace(`saddr ${vip} tcp dport`, `daddr ${vip} tcp sport`);
     host.run("nft", ["-f", "-"], answer);
-    await everywhere(`${vip} to be unproven for want of answers`, [vip]);
+    await everywhere(cluster, `${vip} to be unproven for want of answers`, [vip]);
     // What was left half open there is no hindrance.
     host.run("nft", ["delete", "table", "inet", "guard"]);
-    await everywhere("all to be proven again", []);
+    await everywhere(cluster, "all to be proven again", []);
     assert.deepEqual(heard, [], "no program heard of any of it");
-    assert.ok((await event("way-syns")) > 2 * vips.length);
+    assert.ok((await eventCount(cluster, "way-syns")) > 2 * vips.length);
   } catch (error) {
     throw withLogs(error, cluster.members);
   } finally {

@@ -3,41 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Address } from "@holdfast/model";
-import { Cluster, type Member, until, withLogs } from "@holdfast/testkit";
-
-interface Listed {
-  readonly items: readonly {
-    readonly endpoints: readonly {
-      readonly health: string;
-      readonly unproven?: readonly { readonly vip: Address; readonly reason: string }[];
-    }[];
-  }[];
-}
-
-const LIMIT_MS = 60_000;
-
-async function endpointAt(member: Member) {
-  const { items } = await member.get<Listed>("/v1/services");
-  const endpoint = items[0]?.endpoints[0];
-  assert.ok(endpoint);
-  return endpoint;
-}
-
-/** What every member says. */
-async function everywhere(cluster: Cluster, what: string, wanted: readonly string[]): Promise<void> {
-  let seen: unknown;
-  await until(
-    what,
-    async () => {
-      const all = await Promise.all(cluster.members.map(endpointAt));
-      seen = all;
-      return all.every(({ unproven = [] }) => unproven.map(({ vip }) => vip).join() === wanted.join());
-    },
-    LIMIT_MS,
-  ).catch((error: Error) => {
-    throw new Error(`${error.message}: ${JSON.stringify(seen)}`);
-  });
-}
+import { Cluster, withLogs } from "@holdfast/testkit";
+import { endpointAt, everywhere, proven } from "./unproven.ts";
 
 test("a VIP whose packets a policy at the endpoint drops is unproven at every member, the endpoint stays up, and it heals", async () => {
   const cluster = new Cluster({
@@ -52,21 +19,7 @@ test("a VIP whose packets a policy at the endpoint drops is unproven at every me
     assert.ok(endpoint);
     await cluster.startEndpoint();
     await cluster.endpointsUp();
-    const answers = async () => {
-      const counts = await Promise.all(
-        cluster.members.map(async (member) => {
-          const { body } = await member.fetch("GET", "/v1/metrics");
-          return Number(/slow_path_events_total\{event="way-answers"\} (\d+)/.exec(body)?.[1] ?? 0);
-        }),
-      );
-      return counts.reduce((sum, count) => sum + count, 0);
-    };
-    await until(
-      "every VIP's way to be proven",
-      async () => (await answers()) >= cluster.vips.length,
-      LIMIT_MS,
-    );
-    await everywhere(cluster, "nothing to be unproven", []);
+    await proven(cluster);
     // What comes from the VIP is dropped before the server sees it; probes from members' addresses are not.
     const table = `table inet guard { chain drops { type filter hook prerouting priority -300; ip saddr ${vip} drop; }; }`;
     endpoint.run("nft", ["-f", "-"], table);

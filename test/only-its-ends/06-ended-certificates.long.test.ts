@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { issueMember } from "@holdfast/sync";
-import { Cluster, type Member, type Peer, until } from "@holdfast/testkit";
+import { Cluster, type Member, metricOfAll, type Peer, until } from "@holdfast/testkit";
 
 /** From the issue: long enough for three daemons to start and meet. */
 const VALID_S = 75;
@@ -34,10 +34,7 @@ describe("a cluster whose certificates have all ended", () => {
 
   const certificate = async (member: Member) =>
     (await member.get<Health>("/v1/health/ready")).checks.find(({ name }) => name === "certificate");
-  const links = async () => {
-    const counts = cluster.members.map((member) => member.metric("holdfast_replication_peer_connected"));
-    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
-  };
+  const links = () => metricOfAll(cluster.members, "holdfast_replication_peer_connected");
   const flowing = async (peer: Peer) => {
     const echoes = async () => (await peer.associations())[0]?.echoes ?? 0;
     const before = await echoes();

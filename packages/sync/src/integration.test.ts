@@ -7,21 +7,18 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import {
   type Address,
-  candidateKeyOf,
   canonicalForm,
-  commitOf,
   endOf,
-  type Generation,
   PROTOCOL_SCTP,
   type Service,
   type SessionDelta,
   type SessionRecord,
   SessionView,
   serviceIdOf,
-  sessionIdOf,
   silentLogger,
   systemClock,
 } from "@holdfast/model";
+import { answeredDelta, establishedDelta } from "@holdfast/model/testing";
 import { createAuthority, issueMemberCertificate, type KeyPair } from "./certificates/index.ts";
 import { journalReport } from "./journal-report.ts";
 import { startSync } from "./start-sync.ts";
@@ -44,36 +41,14 @@ function answered(member: number, serial: number): SessionDelta {
     endpointAddresses: [],
     echoed: false,
   };
-  const generation: Generation = {
-    clientTag,
-    arrivalVip: 0,
-    source,
-    listed: [source],
-    pairing: [source],
-    phase: "initAck",
-    candidates: new Map([[candidateKeyOf(candidate), candidate]]),
-    aborted: false,
-  };
-  return {
-    id: sessionIdOf(SERVICE, 5_000, clientTag, source, []),
-    protocol: PROTOCOL_SCTP,
+  return answeredDelta({
     serviceId: SERVICE,
     clientPort: 5_000,
+    clientTag,
+    clients: [source],
+    candidate,
     createdAtMs: 1_000,
-    clients: new Map([[source, false]]),
-    generations: new Map([[clientTag, generation]]),
-  };
-}
-
-function established(record: SessionRecord): SessionDelta {
-  const [generation] = record.generations.values();
-  const [candidate] = generation?.candidates.values() ?? [];
-  assert.ok(generation !== undefined && candidate !== undefined);
-  return {
-    id: record.id,
-    generations: new Map([[generation.clientTag, { ...generation, phase: "established" }]]),
-    commit: commitOf(record, generation.clientTag, candidate),
-  };
+  });
 }
 
 function service(vip: Address): Service {
@@ -246,7 +221,7 @@ describe("three members over TLS, engines in threads", { concurrency: false }, (
     const records: SessionRecord[] = [];
     for (let serial = from; serial < from + count; serial++) {
       const { table } = node(member).sync;
-      records.push(table.apply(established(table.apply(answered(member, serial), { urgent: true }))));
+      records.push(table.apply(establishedDelta(table.apply(answered(member, serial), { urgent: true }))));
     }
     live += count;
     return records;

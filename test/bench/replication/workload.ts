@@ -1,18 +1,8 @@
 // The life of a session as the forwarder tells it: INIT-ACK (urgent), COOKIE-ACK (urgent), one address
 // verified, an end. The client's tag is the time of birth in microseconds of the machine's monotonic clock,
 // so that every process of the machine can tell how old a session is when it arrives.
-import {
-  type Address,
-  candidateKeyOf,
-  commitOf,
-  endOf,
-  type Generation,
-  PROTOCOL_SCTP,
-  type SessionDelta,
-  type SessionId,
-  type SessionRecord,
-  sessionIdOf,
-} from "@holdfast/model";
+import { type Address, endOf, type SessionDelta, type SessionId, type SessionRecord } from "@holdfast/model";
+import { answeredDelta, establishedDelta } from "@holdfast/model/testing";
 
 export const SERVICE_PORT = 38_412;
 export const VIPS: readonly Address[] = ["203.0.113.1", "198.51.100.1"];
@@ -51,41 +41,20 @@ export function answered(member: number, serial: number): SessionDelta {
     endpointAddresses: [endpoint],
     echoed: false,
   };
-  const generation: Generation = {
-    clientTag,
-    arrivalVip: 0,
-    source,
-    listed: [source, second],
-    pairing: [source, second],
-    phase: "initAck",
-    candidates: new Map([[candidateKeyOf(candidate), candidate]]),
-    aborted: false,
-  };
-  return {
-    id: sessionIdOf(SERVICE_ID, clientPort, clientTag, source, [second]),
-    protocol: PROTOCOL_SCTP,
+  return answeredDelta({
     serviceId: SERVICE_ID,
     clientPort,
+    clientTag,
+    clients: [source, second],
+    candidate,
     createdAtMs: Date.now(),
-    clients: new Map([
-      [source, false],
-      [second, false],
-    ]),
-    generations: new Map([[clientTag, generation]]),
-  };
+  });
 }
 
-/** COOKIE-ACK: the candidate is in force. */
+/** COOKIE-ACK: the candidate is in force, and the path that it came by is verified. */
 export function established(record: SessionRecord): SessionDelta {
   const [generation] = record.generations.values();
-  const [candidate] = generation?.candidates.values() ?? [];
-  if (generation === undefined || candidate === undefined) throw new Error("no candidate to commit");
-  return {
-    id: record.id,
-    generations: new Map([[generation.clientTag, { ...generation, phase: "established" }]]),
-    commit: commitOf(record, generation.clientTag, candidate),
-    clients: new Map([[generation.source, true]]),
-  };
+  return { ...establishedDelta(record), clients: new Map(generation && [[generation.source, true]]) };
 }
 
 /** A HEARTBEAT-ACK from the second path. */

@@ -4,16 +4,12 @@ import assert from "node:assert/strict";
 import {
   type Address,
   type Candidate,
-  candidateKeyOf,
-  commitOf,
-  type Generation,
-  PROTOCOL_SCTP,
   type SessionDelta,
   type SessionId,
   type SessionRecord,
   seededRandom,
-  sessionIdOf,
 } from "@holdfast/model";
+import { answeredDelta, establishedDelta } from "@holdfast/model/testing";
 import {
   type Actor,
   actorOf,
@@ -105,7 +101,7 @@ export class World {
   async establish(at: 0 | 1): Promise<SessionId> {
     const { view } = this.honest[at].life ?? assert.fail("a member is down");
     const record = view.apply(answered(at, ++this.#serial), { urgent: true });
-    view.apply(established(record), { urgent: true });
+    view.apply(establishedDelta(record), { urgent: true });
     const other = this.honest[1 - at]?.life?.view ?? assert.fail("a member is down");
     const endMs = this.time.nowMs + CONVERGE_MS;
     while (other.get(record.id)?.commit === undefined) {
@@ -135,35 +131,13 @@ export function answered(member: number, serial: number): SessionDelta {
     endpointAddresses: [],
     echoed: false,
   };
-  const generation: Generation = {
-    clientTag,
-    arrivalVip: 0,
-    source,
-    listed: [source],
-    pairing: [source],
-    phase: "initAck",
-    candidates: new Map([[candidateKeyOf(candidate), candidate]]),
-    aborted: false,
-    probedVips: 1 + (serial % 15),
-  };
-  return {
-    id: sessionIdOf(SERVICE, 5_000, clientTag, source, []),
-    protocol: PROTOCOL_SCTP,
+  return answeredDelta({
     serviceId: SERVICE,
     clientPort: 5_000,
+    clientTag,
+    clients: [source],
+    candidate,
     createdAtMs: 1_000,
-    clients: new Map([[source, false]]),
-    generations: new Map([[clientTag, generation]]),
-  };
-}
-
-function established(record: SessionRecord): SessionDelta {
-  const [generation] = record.generations.values();
-  const [candidate] = generation?.candidates.values() ?? [];
-  assert.ok(generation !== undefined && candidate !== undefined);
-  return {
-    id: record.id,
-    generations: new Map([[generation.clientTag, { ...generation, phase: "established" }]]),
-    commit: commitOf(record, generation.clientTag, candidate),
-  };
+    probedVips: 1 + (serial % 15),
+  });
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { createClient } from "@holdfast/api";
 import { nodeFetch } from "@holdfast/api/node";
-import { Lab, Member, until, withLogs } from "@holdfast/testkit";
+import { Lab, Member, metricOfAll, until, withLogs } from "@holdfast/testkit";
 import { MembersWorld, openTestKubernetes } from "../members-world.ts";
 
 const NODES = ["n1", "n2", "n3"] as const;
@@ -94,10 +94,7 @@ class Nodes {
 /** Half of the certificates' time is over: new ones are taken under links that stay. */
 async function renewed(nodes: Nodes): Promise<void> {
   const { world, members } = nodes;
-  const links = async () => {
-    const counts = [...members.values()].map((each) => each.metric("holdfast_replication_peer_connected"));
-    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
-  };
+  const links = () => metricOfAll(members.values(), "holdfast_replication_peer_connected");
   await until("all links", async () => (await links()) === 6);
   const ends = () =>
     Promise.all([...members.values()].map((each) => each.metric("holdfast_certificate_end_seconds")));

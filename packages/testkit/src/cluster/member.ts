@@ -248,3 +248,9 @@ export class Member {
     return sum;
   }
 }
+
+/** A metric's values of all of these members, added up. */
+export async function metricOfAll(members: Iterable<Member>, name: string): Promise<number> {
+  const values = await Promise.all([...members].map((member) => member.metric(name)));
+  return values.reduce((sum, value) => sum + value, 0);
+}
