@@ -6,6 +6,7 @@ import { Cluster, startCapture, until } from "@holdfast/testkit";
 
 const MESSAGE_COUNT = 3_000;
 const MTU = 9_000;
+const ETHERNET_HEADER = 14;
 const DEAF = "type filter hook input priority 0; meta l4proto sctp drop";
 /** Without IP and SCTP headers. */
 const PATH_MTU = MTU - 32;
@@ -17,7 +18,7 @@ for (const fastPath of [undefined, "userspace"] as const) {
       await cluster.start();
       const endpoint = cluster.endpoints[0];
       assert.ok(endpoint);
-      const capture = await startCapture(cluster.lab, endpoint, "core", "sctp");
+      const capture = await startCapture(cluster.lab, endpoint, "core", "sctp", MTU + ETHERNET_HEADER);
       const server = await cluster.startEndpoint(0, { echo: false, pathMtu: PATH_MTU });
       const client = await cluster.startClient(0, { rate: 1, pathMtu: PATH_MTU });
       await client.established(1);

@@ -14,9 +14,12 @@ import { parsePcap } from "./pcap.ts";
 let captureCount = 0;
 /** RFC 7600's dummy address: nobody has it. */
 const MARK_DESTINATION = "192.0.0.8";
-/** With the kernel's header a frame of the ring is two pages. Reading a capture tells of longer packets. */
+/**
+ * Bytes. With the kernel's header a frame of the ring is two pages. Reading a capture that has longer packets
+ * is an error.
+ */
 const SNAPSHOT_LENGTH = 8_000;
-/** 1,024 frames. */
+/** 1,024 frames of {@link SNAPSHOT_LENGTH}. */
 const RING_KIB = 8_192;
 
 export class Capture {
@@ -28,7 +31,7 @@ export class Capture {
   #exited = false;
   #markers: OffloadSocket | undefined;
 
-  constructor(lab: Lab, host: Host, network: string, filter: string) {
+  constructor(lab: Lab, host: Host, network: string, filter: string, snapshotLength: number) {
     this.file = join(lab.directory, `${captureCount++}-${host.name}-${network}.pcap`);
     this.host = host;
     this.network = network;
@@ -44,7 +47,7 @@ export class Capture {
         "-n",
         "-U",
         "-s",
-        String(SNAPSHOT_LENGTH),
+        String(snapshotLength),
         "-B",
         String(RING_KIB),
         "--immediate-mode",
@@ -114,6 +117,13 @@ function markFrame(mark: Uint8Array): Uint8Array {
   return new Uint8Array([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, ...packet]);
 }
 
-export function startCapture(lab: Lab, host: Host, network: string, filter = ""): Promise<Capture> {
-  return new Capture(lab, host, network, filter).ready();
+/** @param snapshotLength - bytes of the longest frame that is to be whole: more than an interface's MTU. */
+export function startCapture(
+  lab: Lab,
+  host: Host,
+  network: string,
+  filter = "",
+  snapshotLength = SNAPSHOT_LENGTH,
+): Promise<Capture> {
+  return new Capture(lab, host, network, filter, snapshotLength).ready();
 }
