@@ -15,8 +15,6 @@ import { percentile } from "./takeover/percentile.ts";
 
 const MEMBER = "198.18.0.1";
 const ROUTER = "198.18.0.254";
-/** A KEEPALIVE is 19 bytes; every UPDATE with a route is longer (RFC 4271 §4). */
-const KEEPALIVE_LENGTH = 19;
 
 export async function run({
   json,
@@ -49,8 +47,9 @@ async function measure(lab: Lab, vips: number, changes: number, bfdIntervalMs: n
   const before = { flaps: announcing.flapsByRouter().get("tor") ?? 0, since: announcing.sinces() };
   announcing.order({ changes });
   await until("all changes", () => announcing.startsMs.length === changes, 600_000, 100);
-  await until("their UPDATEs", () => updates.timesMs.length >= changes, 10_000).catch(() => {});
-  const waits = announcing.startsMs.map((atMs, n) => (updates.timesMs[n] ?? Number.NaN) - atMs);
+  await until("their UPDATEs", () => updates.count() >= changes, 10_000).catch(() => {});
+  const waits = announcing.startsMs.map((atMs, n) => updates.take(announcing.changed[n]) - atMs);
+  const told = waits.filter((ms) => !Number.isNaN(ms));
   const at = (values: readonly number[], percent: number) =>
     rounded(
       percentile(
@@ -65,10 +64,10 @@ async function measure(lab: Lab, vips: number, changes: number, bfdIntervalMs: n
       unit: "ms",
     }));
   return [
-    ...rowsOf("decision to UPDATE", waits),
+    ...rowsOf("decision to UPDATE", told),
     ...rowsOf("of that, until the speaker is told,", announcing.orderedMs),
     { case: "changes", value: changes, unit: "" },
-    { case: "UPDATEs", value: updates.timesMs.length, unit: "" },
+    { case: "changes without an UPDATE", value: waits.length - told.length, unit: "" },
     {
       case: "sessions reset",
       value: (announcing.flapsByRouter().get("tor") ?? Number.NaN) - before.flaps,
@@ -78,12 +77,12 @@ async function measure(lab: Lab, vips: number, changes: number, bfdIntervalMs: n
   ];
 }
 
-/** Wall ms of each packet with more than a KEEPALIVE from the member to the router. */
+/** The routes in UPDATEs from the member to the router, as tcpdump prints them, and wall ms of each. */
 function updatesOf(router: ReturnType<Lab["host"]>) {
-  const timesMs: number[] = [];
-  let listens = false;
-  const filter = `tcp and src host ${MEMBER} and tcp[13] & 8 != 0`;
-  const child = router.spawn("tcpdump", ["-i", "wire", "-nn", "-tt", "-l", filter], {
+  const timesByVip = new Map<string, number[]>();
+  let [listens, count, atMs] = [false, 0, Number.NaN];
+  const filter = `tcp and src host ${MEMBER}`;
+  const child = router.spawn("tcpdump", ["-i", "wire", "-nn", "-tt", "-l", "-v", filter], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   child.stderr?.on("data", (data) => {
@@ -91,8 +90,18 @@ function updatesOf(router: ReturnType<Lab["host"]>) {
   });
   if (child.stdout !== null)
     createInterface({ input: child.stdout }).on("line", (line) => {
-      const [, seconds, length] = /^(\d+\.\d+) .*length (\d+)/.exec(line) ?? [];
-      if (seconds !== undefined && Number(length) > KEEPALIVE_LENGTH) timesMs.push(Number(seconds) * 1_000);
+      const [, seconds] = /^(\d+\.\d+) /.exec(line) ?? [];
+      if (seconds !== undefined) atMs = Number(seconds) * 1_000;
+      const [, vip] = /^\s+(203\.0\.\d+\.\d+)\/32$/.exec(line) ?? [];
+      if (vip === undefined) return;
+      count++;
+      timesByVip.set(vip, [...(timesByVip.get(vip) ?? []), atMs]);
     });
-  return { timesMs, listens: () => listens };
+  return {
+    listens: () => listens,
+    /** Routes so far. */
+    count: () => count,
+    /** Wall ms of the next UPDATE of that VIP, each once; NaN when there was none. */
+    take: (vip = "") => timesByVip.get(vip)?.shift() ?? Number.NaN,
+  };
 }

@@ -19,6 +19,7 @@ interface State {
 }
 
 interface Changes {
+  readonly vips: readonly string[];
   readonly startsMs: readonly number[];
   readonly orderedMs: readonly number[];
 }
@@ -26,6 +27,8 @@ interface Changes {
 export class Announcing {
   readonly #write: (text: string) => void;
   #state: State = { routers: [] };
+  /** VIP of each decision of an order for changes; empty until all are made. */
+  changed: readonly string[] = [];
   /** Wall ms of each decision of an order for changes; empty until all are made. */
   startsMs: readonly number[] = [];
   /** Of each, ms until the speaker had its order. */
@@ -57,7 +60,8 @@ export class Announcing {
     if (child.stdout !== null)
       createInterface({ input: child.stdout }).on("line", (line) => {
         const said = JSON.parse(line) as State | Changes;
-        if ("startsMs" in said) ({ startsMs: this.startsMs, orderedMs: this.orderedMs } = said);
+        if ("startsMs" in said)
+          ({ vips: this.changed, startsMs: this.startsMs, orderedMs: this.orderedMs } = said);
         else this.#state = said;
       });
   }

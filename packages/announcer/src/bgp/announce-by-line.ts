@@ -1,8 +1,8 @@
 // For lab tests: the bgp announcer in the network namespace that it was started in. Argument: its configuration as
 // JSON. Each line of standard input is JSON: a list of announcements, {"stop": graceful}, or
-// {"block": ms} for a main loop that hangs, or {"changes": count} for so many VIPs in turn that become the owner's or
-// not any more, one at a time; answered with the wall ms of each decision, and how long each took until the
-// speaker had its order. Each other answer is one line: what is announced, and the routers.
+// {"block": ms} for a main loop that hangs, or {"changes": count} for so many VIPs in turn that become the
+// owner's or not any more, one at a time; answered with each VIP, the wall ms of its decision, and how long
+// it took until the speaker had its order. Each other answer is one line: what is announced, and the routers.
 import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
 import type { Address } from "@holdfast/model";
@@ -51,23 +51,41 @@ for await (const line of createInterface({ input: process.stdin })) {
   tell();
 }
 
-async function change(count: number): Promise<{ startsMs: readonly number[]; orderedMs: readonly number[] }> {
+interface Changes {
+  readonly vips: readonly Address[];
+  readonly startsMs: readonly number[];
+  readonly orderedMs: readonly number[];
+}
+
+/**
+ * Wall ms, to a hundredth: waits for the clock's next one. Captures are compared with it; performance.timeOrigin
+ * is what the wall clock was at the start, and that may have been set right since.
+ */
+function wallMs(): number {
+  const before = Date.now();
+  let edge = before;
+  while (edge === before) edge = Date.now();
+  return edge;
+}
+
+async function change(count: number): Promise<Changes> {
   const ranks = new Map(announcer.announced().map(({ vip, rank }) => [vip, rank]));
   const vips = [...ranks.keys()];
+  const changed: Address[] = [];
   const startsMs: number[] = [];
   const orderedMs: number[] = [];
   for (let n = 0; n < count; n++) {
     const vip = vips[n % vips.length] as Address;
     ranks.set(vip, ranks.get(vip) === 0 ? 1 : 0);
     const announcements = [...ranks].map(([vip, rank]) => ({ vip, rank }));
+    changed.push(vip);
+    startsMs.push(wallMs());
     const startMs = performance.now();
-    startsMs.push(performance.timeOrigin + startMs);
     const done = announcer.announce(announcements);
     // Nothing waits until the order is in the socket.
     orderedMs.push(performance.now() - startMs);
     await done;
-    // Two changes in one UPDATE could not be told apart.
     await setTimeout(CHANGE_GAP_MS);
   }
-  return { startsMs, orderedMs };
+  return { vips: changed, startsMs, orderedMs };
 }
