@@ -32,7 +32,7 @@ export { RECORD_BYTES_MAX } from "./session/codec/format.ts";
 export * from "./session/codec/read.ts";
 export * from "./session/codec/write.ts";
 export * from "./session/identity.ts";
-export { compareEnds, emptyRecord, isIdentified, join } from "./session/join.ts";
+export { emptyRecord, isIdentified, isSameEnd, join } from "./session/join.ts";
 export * from "./session/kind.ts";
 export {
   type AnyKind,

@@ -99,6 +99,22 @@ describe("records of TCP and UDP", () => {
     );
   });
 
+  test("what two halves each let time out has ended when they meet, and a time-out made now ends all", () => {
+    fc.assert(
+      fc.property(record, news, news, (base, a, b) => {
+        const { id } = base;
+        const [one, other] = [a, b].map((more) => {
+          const known = joinPlain({ ...base, end: undefined }, { id, ...more, end: undefined });
+          return joinPlain(known, { id, end: plainEnd(known, "idle", false) });
+        });
+        const met = joinPlain(one as PlainRecord, { ...(other as PlainRecord) });
+        assert.ok(isPlainEnded(met));
+        const later = joinPlain(base, { id, ...a });
+        assert.ok(isPlainEnded(joinPlain(later, { id, end: plainEnd(later, "idle", false) })));
+      }),
+    );
+  });
+
   test("bytes come back as what they were, in the frame that older versions carry", () => {
     fc.assert(
       fc.property(record, (base) => {

@@ -4,7 +4,7 @@
 // `comparePlain` says at every member.
 import { type Address, NO_ADDRESS } from "../address.ts";
 import { PROTOCOL_TCP } from "../service.ts";
-import { joinEnds, NEVER } from "../session/envelope.ts";
+import { NEVER } from "../session/envelope.ts";
 import type { DeltaOf } from "../session/kind.ts";
 import { compareText } from "../session/order.ts";
 import type { End, EndCause, SessionEnvelope, SessionId } from "../session/record.ts";
@@ -81,7 +81,7 @@ export function joinPlain(record: PlainRecord, delta: DeltaOf<PlainRecord>): Pla
   const marks = record.marks | (delta.marks ?? 0);
   const activity = Math.max(record.activity, delta.activity ?? 0);
   const createdAtMs = Math.min(record.createdAtMs, delta.createdAtMs ?? NEVER);
-  const end = joinEnds(record.end, delta.end);
+  const end = joinPlainEnds(record.end, delta.end);
   const isSame =
     base === record &&
     marks === record.marks &&
@@ -89,6 +89,18 @@ export function joinPlain(record: PlainRecord, delta: DeltaOf<PlainRecord>): Pla
     createdAtMs === record.createdAtMs &&
     end === record.end;
   return isSame ? record : { ...base, marks, activity, createdAtMs, end };
+}
+
+/** As joinEnds of the envelope, of ends that saw a set of marks instead of a commit and its phase. */
+function joinPlainEnds(a: End | undefined, b: End | undefined): End | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  const order = Number(a.absorbing) - Number(b.absorbing) || compareText(a.cause, b.cause);
+  const [stays, other] = order >= 0 ? [a, b] : [b, a];
+  const epochSeen = stays.epochSeen | other.epochSeen;
+  const activitySeen = Math.max(stays.activitySeen, other.activitySeen);
+  return epochSeen === stays.epochSeen && activitySeen === stays.activitySeen
+    ? stays
+    : { ...stays, epochSeen, activitySeen };
 }
 
 /** An end that saw all that is known of the record; `absorbing`: it was witnessed. */

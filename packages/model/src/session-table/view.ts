@@ -4,7 +4,7 @@
 import type { Address } from "../address.ts";
 import { samePlace } from "../place.ts";
 import { PROTOCOL_SCTP, type Protocol, type ServiceId } from "../service.ts";
-import { compareEnds, isIdentified } from "../session/join.ts";
+import { isIdentified, isSameEnd } from "../session/join.ts";
 import type { DeltaOf, HeldPort, SessionKind } from "../session/kind.ts";
 import type { End, SessionEnvelope, SessionId, SessionRecord, Tag } from "../session/record.ts";
 import { SCTP_SESSIONS } from "../session/sctp/kind.ts";
@@ -234,7 +234,7 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
     // Whoever sent it holds all that this record says: the same facts, or for an ended one the same end.
     const covered =
       delta.end !== undefined && record.end !== undefined && ended
-        ? compareEnds(delta.end, record.end) === 0
+        ? isSameEnd(delta.end, record.end)
         : delta.serviceId !== undefined && isWhole;
     return { covered, contradicted: delta.end !== undefined && !ended && this.kind.isEnded(theirs) };
   }

@@ -24,20 +24,29 @@ export function joinIdentity(
 }
 
 /**
- * Which of two ends stays: first the one that saw the later commit, since an end of an earlier generation
- * says nothing about a later one; then a verified one before a time-out; then the time-out that saw more.
+ * The end that has seen what either saw; `a` itself when `b` saw nothing that `a` did not. Of what was ended
+ * the later commit stays, since an end of an earlier generation says nothing about a later one; then a
+ * verified end before a time-out; then what saw the further phase. The activity is the higher one whoever
+ * saw it: were it a whole of one end or the other, two halves that each timed out would leave a session that
+ * neither end covers, nor any that is made afterwards.
  */
-export function compareEnds(a: End, b: End): number {
-  return (
+export function joinEnds(a: End | undefined, b: End | undefined): End | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  const order =
     a.epochSeen - b.epochSeen ||
     Number(a.absorbing) - Number(b.absorbing) ||
-    a.activitySeen - b.activitySeen ||
     phaseRank(a.phaseSeen) - phaseRank(b.phaseSeen) ||
-    compareText(a.cause, b.cause)
-  );
+    compareText(a.cause, b.cause);
+  const [stays, other] = order >= 0 ? [a, b] : [b, a];
+  return stays.activitySeen >= other.activitySeen ? stays : { ...stays, activitySeen: other.activitySeen };
 }
 
-export function joinEnds(a: End | undefined, b: End | undefined): End | undefined {
-  if (b === undefined) return a;
-  return a === undefined || compareEnds(a, b) < 0 ? b : a;
+export function isSameEnd(a: End, b: End): boolean {
+  return (
+    a.epochSeen === b.epochSeen &&
+    a.absorbing === b.absorbing &&
+    a.activitySeen === b.activitySeen &&
+    a.phaseSeen === b.phaseSeen &&
+    a.cause === b.cause
+  );
 }

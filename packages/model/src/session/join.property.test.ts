@@ -8,6 +8,7 @@ import {
   CLIENT_ADDRESS_COUNT_MAX,
   PENDING_GENERATION_COUNT_MAX,
 } from "./record.ts";
+import { endOf, isEnded } from "./sctp/facts.ts";
 
 const ID = fc.constant(fc.sample(arbitrarySessionId, { numRuns: 1, seed: 1 })[0] as string);
 const record = arbitraryRecord(ID);
@@ -56,6 +57,17 @@ test("no order of joins leaves the bounds", () => {
           counts.set(member, (counts.get(member) ?? 0) + 1);
         for (const count of counts.values()) assert.ok(count <= CANDIDATE_COUNT_MAX_PER_MEMBER);
       }
+    }),
+    RUNS,
+  );
+});
+
+test("a time-out made now ends whatever is known, other members' time-outs included", () => {
+  fc.assert(
+    fc.property(record, (known) => {
+      const timedOut = join(known, { id: known.id, end: endOf(known, "idle") });
+      assert.ok(isEnded(timedOut));
+      assert.ok(!isEnded(join(timedOut, { id: known.id, activity: 99 })) || timedOut.end?.absorbing);
     }),
     RUNS,
   );

@@ -9,7 +9,7 @@ import { joinEnds, joinIdentity, NEVER } from "./envelope.ts";
 import type { SessionDelta, SessionId, SessionRecord } from "./record.ts";
 import { EMPTY_BODY, joinBody } from "./sctp/body.ts";
 
-export { compareEnds, isIdentified } from "./envelope.ts";
+export { isIdentified, isSameEnd } from "./envelope.ts";
 export { compareCommits } from "./sctp/body.ts";
 
 /**

@@ -1,6 +1,6 @@
 // Whether another member holds a session as it is here, told from its record itself. Acknowledgements cannot
 // tell: they speak of the own journal as a whole, and not of what came from others.
-import { compareEnds, type End, kindOf, kindOfBytes, type SessionEnvelope } from "@holdfast/model";
+import { kindOf, kindOfBytes, type SessionEnvelope } from "@holdfast/model";
 import type { ReplicaState } from "../sync.ts";
 
 /**
@@ -14,7 +14,9 @@ export function compareReplica(ours: SessionEnvelope | undefined, theirs: Uint8A
   if (kind === undefined || decoding === undefined || !("delta" in decoding)) return "behind";
   const record: SessionEnvelope = kind.join(kind.empty(ours.id), decoding.delta);
   // Of an ended session a late member knows the end alone.
-  if (kind.isEnded(ours))
-    return kind.isEnded(record) && compareEnds(record.end as End, ours.end as End) >= 0 ? "holds" : "behind";
+  if (kind.isEnded(ours)) {
+    const { end } = kind.join(record, { id: ours.id, end: ours.end });
+    return kind.isEnded(record) && end === record.end ? "holds" : "behind";
+  }
   return kind.join(record, ours) === record ? "holds" : "behind";
 }

@@ -118,9 +118,12 @@ function phaseReached(record: SessionRecord): Phase {
 export function isEnded(record: SessionRecord): boolean {
   const { end } = record;
   if (end === undefined) return false;
-  if (epochOf(record) > end.epochSeen) return false;
+  const epoch = epochOf(record);
+  if (epoch > end.epochSeen) return false;
   if (end.absorbing) return true;
-  return record.activity <= end.activitySeen && phaseRank(phaseReached(record)) <= phaseRank(end.phaseSeen);
+  if (record.activity > end.activitySeen) return false;
+  // Of a later commit: its phase is another generation's.
+  return epoch < end.epochSeen || phaseRank(phaseReached(record)) <= phaseRank(end.phaseSeen);
 }
 
 /**
