@@ -18,6 +18,7 @@ packages=(
   ethtool          # offload settings of the lab's links
   tcpdump          # captures of the lab
   nftables         # the benchmarks' comparison
+  conntrack        # empties nodes' connection tables, for the tests beside kube-proxy
   nginx-light      # what everybody serves and asks with, for the tests of TCP and UDP: it,
   curl             # … a download,
   wrk              # … many requests,

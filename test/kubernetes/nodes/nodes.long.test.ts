@@ -32,6 +32,16 @@ function madeOn({ host }: Node): string[] {
   ].map(([text]) => text);
 }
 
+/** A NetworkPolicy without egress, as CNIs write it: pods answer, and begin nothing. */
+const answersOnly = (pods: string) => `table inet egress {
+  chain forward {
+    type filter hook forward priority filter;
+    ct state established,related accept
+    ip saddr ${pods} ip daddr != ${pods} counter drop
+  }
+}
+`;
+
 suite("on the nodes", () => {
   for (const family of ["ipv4", "ipv6"] as const)
     test(`pods on every node are reached, and every path is confirmed: ${family}`, async () => {
@@ -89,8 +99,31 @@ suite("on the nodes", () => {
           body: "",
         };
         assert.ok(body.includes(guest.address), "it came by the members");
+        // What conntrack knew of the living associations is gone on every node; new entries are made from the
+        // middle of them, and kube-proxy drops what conntrack calls invalid meanwhile.
+        for (const { host } of nodes.nodes) host.run("conntrack", ["-F"]);
+        for (const each of [...clients, client]) await alive(each);
+        for (const [index, { pod }] of served.entries())
+          await confirmed(clients[index] as Peer, pod.server as Peer, nodes.plan.vips);
       });
     });
+
+  test("pods may not begin anything: a policy that asks conntrack lets their answers to both VIPs pass", async () => {
+    const nodes = new NodeLab();
+    await story(nodes, async () => {
+      for (const node of nodes.nodes) node.host.run("nft", ["-f", "-"], answersOnly(nodes.plan.pods));
+      const served = await started(nodes);
+      const clients = await associations(nodes, served);
+      for (const client of clients) await alive(client);
+      // It does deny: what a pod begins by itself never leaves its node.
+      const guest = nodes.pod(nodes.node("n4"));
+      const refused = await nodes.associate(served[0]?.port ?? 0, guest.host, [guest.address]);
+      await until("the policy to drop the pod's own association", () =>
+        / packets [1-9]/.test(nodes.node("n4").host.run("nft", ["list", "table", "inet", "egress"])),
+      );
+      assert.equal((await refused.associations())[0]?.ups ?? 0, 0);
+    });
+  });
 
   test("hosts' own programs are endpoints and clients, strict filtering is loosened, all goes with the data plane", async () => {
     const nodes = new NodeLab({ host: { rpFilter: "set" } });
