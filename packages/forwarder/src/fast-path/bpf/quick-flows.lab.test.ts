@@ -93,11 +93,23 @@ each("packets of a quick flow are counted beside the table, and folded into it a
   assert.deepEqual([bench.counted(flow), bench.folded(flow)], [4, 0]);
   const bytes = [40, 40, 1_000, 41].reduce((sum, size) => sum + arriving(flow, chunks(size)).length, 0);
   assert.equal(bench.runner.flows.counters(flow.key)?.bytes, bytes);
-  bench.age(2 * LIMITS.QUICK_FOLD_PERIOD);
+  bench.age(LIMITS.QUICK_FOLD_PERIOD_MAX + 1);
   bench.passes(flow);
   assert.deepEqual([bench.counted(flow), bench.folded(flow)], [5, 5]);
   bench.passes(flow);
   assert.deepEqual([bench.counted(flow), bench.folded(flow)], [6, 5]);
+});
+
+each("a flow that counts much is folded sooner than one that counts little", (bench) => {
+  const flow = upFlow(IPV4);
+  bench.install(flow);
+  for (let n = 1; n < LIMITS.QUICK_FOLD_COUNT; n++) bench.passes(flow);
+  bench.age(LIMITS.QUICK_FOLD_PERIOD + 1);
+  bench.passes(flow);
+  assert.deepEqual([bench.counted(flow), bench.folded(flow)], [LIMITS.QUICK_FOLD_COUNT, 0]);
+  bench.passes(flow);
+  const all = LIMITS.QUICK_FOLD_COUNT + 1;
+  assert.deepEqual([bench.counted(flow), bench.folded(flow)], [all, all]);
 });
 
 each("a reply goes to the address last heard, and what carries a path does not", (bench) => {

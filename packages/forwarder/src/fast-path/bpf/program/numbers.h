@@ -45,8 +45,12 @@ enum hf_limits {
 	/* Slots of a bucket of the quick flows: the low bits are a flow's number, the others a part of its hash. */
 	HF_QUICK_SLOT_COUNT = 16,
 	HF_QUICK_NUMBER_BITS = 22,
-	/* After so many jiffies a quick flow's counts go to the table of all flows. */
+	/* After so many jiffies the counts of a quick flow go to the table of all flows, when it has counted so many packets;
+	 * those of a slower one after more: its next packet would pay for both tables, and few counts are at stake.
+	 */
 	HF_QUICK_FOLD_PERIOD = 1024,
+	HF_QUICK_FOLD_COUNT = 64,
+	HF_QUICK_FOLD_PERIOD_MAX = 8192,
 };
 
 /* Why a packet was dropped. Names become kebab-case: drop.wrong-tag. */

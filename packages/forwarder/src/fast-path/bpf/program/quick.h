@@ -71,6 +71,18 @@ static __always_inline void NAME(quick_ports)(struct hf_quick4 *flow, struct sct
 	*(__u32 *)sctp = ports;
 }
 
+/* What was counted is to be known to the table of all flows. The daemon's jiffies may be one ahead of the kernel's. */
+static __always_inline bool NAME(quick_is_due)(const struct hf_quick4 *flow, __u32 now)
+{
+	__s32 age = now - flow->folded;
+
+	/* Before either overflows. */
+	if (flow->bytes >> 31)
+		return true;
+	return age > HF_QUICK_FOLD_PERIOD &&
+	       (flow->packets >= HF_QUICK_FOLD_COUNT || age > HF_QUICK_FOLD_PERIOD_MAX);
+}
+
 /* Passes the packet on and returns the next hop; or does nothing and returns none. `length`: of the IP header. */
 static __always_inline struct hf_nexthop *NAME(quick4)(CONTEXT *ctx, struct hf_quick4 *flow, struct iphdr *ip,
 						       struct sctp_header *sctp, __u32 length, __u32 total)
@@ -86,8 +98,7 @@ static __always_inline struct hf_nexthop *NAME(quick4)(CONTEXT *ctx, struct hf_q
 	if (!sctp->checksum)
 		return 0;
 #endif
-	/* Before either overflows. The daemon's jiffies may be one ahead of the kernel's. */
-	if ((__s32)(now - flow->folded) > HF_QUICK_FOLD_PERIOD || flow->bytes >> 31)
+	if (NAME(quick_is_due)(flow, now))
 		return 0;
 	reply = flow->reply_destination && !(parts & PART_PATH);
 	nexthop = NAME(quick_nexthop)(ctx, flow, parts, reply, total);
