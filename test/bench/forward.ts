@@ -8,6 +8,8 @@
 //   --rounds N        of slices, default 10; with --baseline 40
 //   --only TEXT       cases whose name has it, and nftables and the limit, which they are compared with
 //   --protocol NAME   sctp (default), tcp or udp
+//   --family NAME     ipv4 (default); both: our cases of SCTP over IPv6 as well, compared with those over
+//                     IPv4
 //   --baseline REV    its BPF cases take turns too, and are what ours are compared with
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -23,14 +25,17 @@ import { fill, openSubject, type SubjectMode } from "./forward/subject.ts";
 import {
   ENDPOINT,
   ENDPOINT_PORT,
+  type Family,
   flowCountsOf,
+  IPV4,
+  IPV6,
   inside,
   SERVICE_PORT,
   Testbed,
   VIP,
 } from "./forward/testbed.ts";
 import { traffic } from "./forward/traffic.ts";
-import { numberOf, textOf, wordOf } from "./options/options.ts";
+import { BenchOptionError, numberOf, textOf, wordOf } from "./options/options.ts";
 import { print, type Row, rounded } from "./replication/report.ts";
 
 let flowCounts: readonly number[] = [];
@@ -46,12 +51,15 @@ const BURST_COUNT = 4_096;
 const BURST_SILENCE_MS = 500;
 const UNDISTURBED = 0.9;
 const NFTABLES = "nftables";
+const IPV6_SUFFIX = "-ipv6";
 /** What the generator alone does, into a program that drops: no row can have more. */
 const LIMIT = "limit";
 
 interface Case {
   readonly name: string;
   readonly sink: "xdp" | "tc";
+  /** Default: IPv4. */
+  readonly family?: Family;
   open(testbed: Testbed, protocol: number): Promise<() => Promise<void>>;
   /** It learns flows from packets: send one of each first, of SCTP a HEARTBEAT. */
   readonly tracks?: boolean;
@@ -101,7 +109,7 @@ export async function run(options: Options): Promise<void> {
   const open: OpenCase[] = [];
   try {
     for (const each of cases) {
-      const testbed = new Testbed(`hf-bench-${process.pid}-${open.length}`);
+      const testbed = new Testbed(`hf-bench-${process.pid}-${open.length}`, each.family);
       const entry = { each, testbed, close: async () => {} };
       open.push(entry);
       entry.close = await each.open(testbed, protocol);
@@ -130,7 +138,11 @@ function protocolOf(args: readonly string[]): number {
 }
 
 function casesOf({ args, baseline }: Options): readonly Case[] {
-  const hooks = HOOKS.flatMap((hook) => [ours(...hook), ...(baseline ? [ours(...hook, baseline)] : [])]);
+  const isBoth = wordOf(args, "family", ["ipv4", "both"], "ipv4") === "both";
+  if (isBoth && protocolOf(args) !== PROTOCOL.SCTP) throw new BenchOptionError("--family both is for SCTP");
+  const hooks = (isBoth ? [IPV4, IPV6] : [IPV4]).flatMap((family) =>
+    HOOKS.flatMap((hook) => [ours(hook, family), ...(baseline ? [ours(hook, family, baseline)] : [])]),
+  );
   return [...hooks, ...OTHERS].filter(
     ({ name }) => name === NFTABLES || name === LIMIT || name.includes(textOf(args, "only") ?? ""),
   );
@@ -149,7 +161,7 @@ async function ratesOf(
       for (const size of SIZES) {
         // Whoever comes first does so in every second round only.
         for (const { each, testbed } of round % 2 === 0 ? open : open.toReversed()) {
-          const prepared = traffic(testbed, flowCount, size, protocol);
+          const prepared = traffic(testbed, { flowCount, size, protocol, family: each.family ?? IPV4 });
           const key = `${each.name}/${flowCount}/${size}B`;
           const known = rates.get(key) ?? [];
           const rate = each.userspace
@@ -172,7 +184,7 @@ function rowsOf(
   for (const { name } of cases) {
     // The other build's own rows have no more to say than ours beside them.
     if (baseline && name.endsWith(theirName("", baseline))) continue;
-    const peer = baseline && HOOKS.some(([hook]) => hook === name) ? theirName(name, baseline) : NFTABLES;
+    const peer = peerOf(name, cases, baseline);
     for (const flowCount of flowCounts) {
       for (const size of SIZES) {
         const rate = (of: string) => undisturbed(rates.get(`${of}/${flowCount}/${size}B`) ?? []);
@@ -182,7 +194,7 @@ function rowsOf(
         if (name === LIMIT) rows.push(row);
         else if (name === NFTABLES) rows.push({ ...row, share });
         else {
-          const versus = peer === NFTABLES || baseline === undefined ? peer : baseline.revision;
+          const versus = baseline && peer === theirName(name, baseline) ? baseline.revision : peer;
           const theirs = rounded(rate(peer) / 1e6, 3);
           rows.push({ ...row, versus, ratio: rounded(rate(name) / rate(peer), 3), theirs, share });
         }
@@ -190,6 +202,14 @@ function rowsOf(
     }
   }
   return rows;
+}
+
+function peerOf(name: string, cases: readonly Case[], baseline: OtherBuild | undefined): string {
+  const peers = [
+    ...(baseline ? [theirName(name, baseline)] : []),
+    ...(name.endsWith(IPV6_SUFFIX) ? [name.slice(0, -IPV6_SUFFIX.length)] : []),
+  ];
+  return peers.find((peer) => cases.some((each) => each.name === peer)) ?? NFTABLES;
 }
 
 /** Packets a second that reached the sink. */
@@ -230,21 +250,18 @@ async function measureBurst(generator: Generator, testbed: Testbed, prepared: Tr
 /** One packet of every flow: connection tracking accepts an association in the middle by a HEARTBEAT. */
 function warm(generator: Generator, testbed: Testbed, flowCount: number, protocol: number): void {
   inside(testbed.generator, () => {
-    generator.prepare(traffic(testbed, flowCount, 0, protocol));
+    generator.prepare(traffic(testbed, { flowCount, size: 0, protocol, family: IPV4 }));
     generator.send(flowCount * 2);
   });
 }
 
-function ours(
-  name: string,
-  mode: "xdp" | "xdp-generic" | "tc",
-  sink: "xdp" | "tc",
-  build?: OtherBuild,
-): Case {
+function ours([hook, mode, sink]: Hook, family: Family, build?: OtherBuild): Case {
+  const name = family === IPV6 ? hook + IPV6_SUFFIX : hook;
   return {
     name: build === undefined ? name : theirName(name, build),
     sink,
-    open: (testbed, protocol) => openProcess(testbed, mode, build, protocol),
+    family,
+    open: (testbed, protocol) => openProcess(testbed, mode, build, [String(protocol), family.name]),
   };
 }
 
@@ -257,7 +274,7 @@ async function openProcess(
   testbed: Testbed,
   mode: SubjectMode,
   build: OtherBuild | undefined,
-  protocol: number,
+  what: readonly string[],
 ): Promise<() => Promise<void>> {
   const forwarder = "packages/forwarder/src/index.ts";
   const subject = "test/bench/forward/subject.ts";
@@ -270,7 +287,7 @@ async function openProcess(
       process.execPath,
       fileURLToPath(words[0] as string),
       ...words.slice(1),
-      String(protocol),
+      ...what,
     ],
     { stdio: ["ignore", "inherit", "inherit", "ipc"] },
   );

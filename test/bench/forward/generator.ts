@@ -18,12 +18,15 @@ import {
 } from "@holdfast/forwarder/testing/programs";
 
 const OBJECT = fileURLToPath(new URL("../../../packages/forwarder/build/generator.bpf.o", import.meta.url));
-const HEAD_SIZE = 46;
+/** Ethernet, IPv6 and SCTP headers; of IPv4 less. */
+const HEAD_SIZE = 66;
 const HEAD_OFFSET = 20;
 const CHECKSUM_OFFSET = HEAD_OFFSET + HEAD_SIZE;
-const SETTINGS_SIZE = 76;
-const SOURCE_MASK_OFFSET = 68;
-const CHECKSUM_PLACE_OFFSET = 72;
+const SETTINGS_SIZE = 96;
+const SOURCE_MASK_OFFSET = 88;
+const CHECKSUM_PLACE_OFFSET = 92;
+/** Of the last four bytes of an IPv6 source. */
+const SOURCE6_PLACE = 34;
 const SOURCE_PORT_PLACE = 34;
 const LIVE_FRAMES = 2;
 const BATCH_SIZE = 64;
@@ -37,7 +40,7 @@ const CLOCK_PERIOD = 256;
 export interface Traffic {
   readonly interfaceIndex: number;
   readonly flowCount: number;
-  /** The first client's address as a number; flow n has it plus n. */
+  /** The first client's address as a number, of IPv6 its last four bytes; flow n has it plus n. */
   readonly source: number;
   readonly sourcePort: number;
   /** A whole frame of the first flow, checksums right. */
@@ -92,16 +95,8 @@ export class Generator {
     settings.writeUInt32LE(traffic.flowCount, 4);
     settings.writeUInt32LE(traffic.source, 8);
     settings.writeUInt32LE(traffic.sourcePort, 12);
-    settings.writeUInt32LE(frame.length - 34, 16);
-    const head = Buffer.from(frame.subarray(0, HEAD_SIZE));
-    // The header's checksum without the source, which each flow adds.
-    head.writeUInt32BE(0, 26);
-    head.writeUInt16BE(0, 24);
-    let sum = 0;
-    for (let at = 14; at < 34; at += 2) sum += head.readUInt16BE(at);
-    while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-    head.writeUInt16BE(~sum & 0xffff, 24);
-    head.copy(settings, HEAD_OFFSET);
+    settings.writeUInt32LE(frame.length - (isIpv6(traffic) ? 54 : 34), 16);
+    bareHead(traffic).copy(settings, HEAD_OFFSET);
     if (traffic.checksumOffset !== undefined) {
       settings.writeUInt16BE(bareChecksum(frame, traffic.checksumOffset), CHECKSUM_OFFSET);
       settings.writeUInt32LE(traffic.checksumOffset, CHECKSUM_PLACE_OFFSET);
@@ -167,7 +162,29 @@ export class Generator {
   }
 }
 
-function programFor({ initSourceCount, checksumOffset }: Traffic): string {
+function isIpv6({ frame }: Traffic): boolean {
+  return frame.readUInt16BE(12) === 0x86dd;
+}
+
+/** The headers without the source, which each flow adds, to the header's checksum as well. */
+function bareHead(traffic: Traffic): Buffer {
+  const head = Buffer.from(traffic.frame.subarray(0, HEAD_SIZE));
+  if (isIpv6(traffic)) {
+    head.writeUInt32BE(0, SOURCE6_PLACE);
+    return head;
+  }
+  head.writeUInt32BE(0, 26);
+  head.writeUInt16BE(0, 24);
+  let sum = 0;
+  for (let at = 14; at < 34; at += 2) sum += head.readUInt16BE(at);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  head.writeUInt16BE(~sum & 0xffff, 24);
+  return head;
+}
+
+function programFor(traffic: Traffic): string {
+  const { initSourceCount, checksumOffset } = traffic;
+  if (isIpv6(traffic)) return "generate6";
   if (checksumOffset !== undefined) return "generate_plain";
   return initSourceCount === undefined ? "generate" : "generate_inits";
 }

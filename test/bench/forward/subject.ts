@@ -1,18 +1,19 @@
 // A fast path with its flows, in a process and a network namespace of its own: `subject.ts MODE FORWARDER
-// PROTOCOL`, where FORWARDER is the address of a build's forwarder. It says "ready" over IPC, and takes all
-// away when IPC ends.
+// PROTOCOL FAMILY`, where FORWARDER is the address of a build's forwarder. It says "ready" over IPC, and
+// takes all away when IPC ends.
 import type * as Forwarder from "@holdfast/forwarder";
 import { addressFromBytes, PROTOCOL_SCTP } from "@holdfast/model";
 import { PROTOCOL } from "@holdfast/sctp";
 import {
-  ENDPOINT,
   ENDPOINT_PORT,
+  type Family,
   FLOW_COUNT_MAX,
+  IPV4,
+  IPV6,
   SERVICE_PORT,
   SOURCE,
   SOURCE_PORT,
   TAG,
-  VIP,
 } from "./testbed.ts";
 
 export type SubjectMode = "xdp" | "xdp-generic" | "tc" | "userspace";
@@ -31,13 +32,15 @@ export async function openSubject(
   return opening;
 }
 
-export function fill(fastPath: Forwarder.FastPath, protocol: number): void {
+export function fill(fastPath: Forwarder.FastPath, protocol: number, family: Family = IPV4): void {
   // Builds from before ports had a protocol take a number, and this is one as well.
   const served = { protocol, port: SERVICE_PORT, valueOf: () => SERVICE_PORT };
-  fastPath.setLocal([{ address: VIP, owned: true, ports: [served] }]);
-  fastPath.setEndpoints([{ protocol, address: ENDPOINT, port: ENDPOINT_PORT }]);
+  fastPath.setLocal([{ address: family.vip, owned: true, ports: [served] }]);
+  fastPath.setEndpoints([{ protocol, address: family.endpoint, port: ENDPOINT_PORT }]);
   for (let n = 0; n < FLOW_COUNT_MAX; n++) {
-    const installed = protocol === PROTOCOL_SCTP ? install(fastPath, n) : installPlain(fastPath, n, protocol);
+    const both = directions(protocol, n, family);
+    const installed =
+      protocol === PROTOCOL_SCTP ? install(fastPath, n, both) : installPlain(fastPath, n, protocol, both);
     if (!installed) throw new Error("the flow table is full");
   }
 }
@@ -45,20 +48,21 @@ export function fill(fastPath: Forwarder.FastPath, protocol: number): void {
 type Rewrite = Omit<Forwarder.Flow, "tag" | "pending" | "heartbeatOnly" | "learn" | "session">;
 
 /** Both directions, as a session has them; the benchmark sends up. */
-function directions(protocol: number, n: number): readonly Rewrite[] {
-  const client = addressFromBytes(clientBytes(n));
+function directions(protocol: number, n: number, family: Family): readonly Rewrite[] {
+  const { vip, endpoint } = family;
+  const client = addressFromBytes(clientBytes(n, family));
   const natPort = 10_000 + n;
   return [
     {
       key: {
         protocol,
         source: client,
-        destination: VIP,
+        destination: vip,
         sourcePort: SOURCE_PORT + n,
         destinationPort: SERVICE_PORT,
       },
-      newSource: VIP,
-      newDestination: ENDPOINT,
+      newSource: vip,
+      newDestination: endpoint,
       newSourcePort: natPort,
       newDestinationPort: ENDPOINT_PORT,
       direction: "up",
@@ -66,12 +70,12 @@ function directions(protocol: number, n: number): readonly Rewrite[] {
     {
       key: {
         protocol,
-        source: ENDPOINT,
-        destination: VIP,
+        source: endpoint,
+        destination: vip,
         sourcePort: ENDPOINT_PORT,
         destinationPort: natPort,
       },
-      newSource: VIP,
+      newSource: vip,
       newDestination: client,
       newSourcePort: SERVICE_PORT,
       newDestinationPort: SOURCE_PORT + n,
@@ -80,29 +84,33 @@ function directions(protocol: number, n: number): readonly Rewrite[] {
   ];
 }
 
-function install(fastPath: Forwarder.FastPath, n: number): boolean {
+function install(fastPath: Forwarder.FastPath, n: number, both: readonly Rewrite[]): boolean {
   const shared = { tag: TAG, pending: false, heartbeatOnly: false, learn: false, session: n + 1 };
-  return directions(PROTOCOL_SCTP, n).every((rewrite) => fastPath.install({ ...rewrite, ...shared }));
+  return both.every((rewrite) => fastPath.install({ ...rewrite, ...shared }));
 }
 
-function installPlain(fastPath: Forwarder.FastPath, n: number, protocol: number): boolean {
+function installPlain(
+  fastPath: Forwarder.FastPath,
+  n: number,
+  protocol: number,
+  both: readonly Rewrite[],
+): boolean {
   const shared = { handshake: false, learn: false, assured: true, session: n + 1 };
   const tcp = protocol === PROTOCOL.TCP ? { tcp: { windowScale: 7, shift: 0 } } : {};
-  return directions(protocol, n).every((rewrite) =>
-    fastPath.plain.install({ ...rewrite, ...shared, ...tcp }),
-  );
+  return both.every((rewrite) => fastPath.plain.install({ ...rewrite, ...shared, ...tcp }));
 }
 
-export function clientBytes(n: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(SOURCE + n);
+export function clientBytes(n: number, { clientPrefix }: Family): Buffer {
+  const bytes = Buffer.alloc(clientPrefix.length + 4);
+  bytes.set(clientPrefix);
+  bytes.writeUInt32BE(SOURCE + n, clientPrefix.length);
   return bytes;
 }
 
 if (import.meta.main) {
-  const [mode, forwarder, protocol] = process.argv.slice(2) as [SubjectMode, string, string];
+  const [mode, forwarder, protocol, family] = process.argv.slice(2) as [SubjectMode, string, string, string];
   const fastPath = await openSubject((await import(forwarder)) as typeof Forwarder, mode);
-  fill(fastPath, Number(protocol));
+  fill(fastPath, Number(protocol), family === IPV6.name ? IPV6 : IPV4);
   process.once("disconnect", () => void fastPath.uninstall().finally(() => process.exit(0)));
   process.send?.("ready");
 }

@@ -4,17 +4,37 @@
 //   gen0 ═ dut0   dut1 ═ sink0
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
+import type { Address } from "@holdfast/model";
 import koffi from "koffi";
 import { BenchOptionError, textOf } from "../options/options.ts";
 
 const CLONE_NEWNET = 0x4000_0000;
 
-export const VIP = "203.0.113.1";
-export const ENDPOINT = "10.9.0.20";
+export interface Family {
+  readonly name: "ipv4" | "ipv6";
+  readonly vip: Address;
+  readonly endpoint: Address;
+  /** Of the clients' addresses: what stands before the last four bytes. */
+  readonly clientPrefix: Uint8Array;
+}
+
+export const IPV4: Family = {
+  name: "ipv4",
+  vip: "203.0.113.1",
+  endpoint: "10.9.0.20",
+  clientPrefix: new Uint8Array(0),
+};
+export const IPV6: Family = {
+  name: "ipv6",
+  vip: "2001:db8:1::1",
+  endpoint: "fd00:9::20",
+  clientPrefix: Uint8Array.of(0xfd, 0, 0, 0x64, 0, 0, 0, 0, 0, 0, 0, 0),
+};
+export const { vip: VIP, endpoint: ENDPOINT } = IPV4;
 export const SERVICE_PORT = 38_412;
 export const ENDPOINT_PORT = 7_000;
 export const TAG = 0xe4d0_0002;
-/** First client: 10.64.0.1. */
+/** First client: 10.64.0.1, fd00:64::a40:1. */
 export const SOURCE = 0x0a40_0001;
 export const SOURCE_PORT = 1_024;
 export const FLOW_COUNT_MAX = 50_000;
@@ -55,7 +75,7 @@ export class Testbed {
   readonly links = new Map<string, { readonly mac: string; readonly index: number }>();
 
   /** `name` is unique on this machine. */
-  constructor(name: string) {
+  constructor(name: string, family: Family = IPV4) {
     [this.generator, this.device, this.sink] = [`${name}-g`, `${name}-d`, `${name}-s`];
     const netns = (...words: string[]) => execFileSync("ip", ["netns", ...words]);
     for (const namespace of this.namespaces) netns("add", namespace);
@@ -70,7 +90,11 @@ export class Testbed {
       [this.device, ["dut0", "dut1"]],
       [this.sink, ["sink0"]],
     ] as const) {
-      this.run(namespace, "sysctl -qw net.ipv6.conf.all.disable_ipv6=1");
+      const isIpv6 = family === IPV6 && namespace === this.device;
+      // Without addresses of its own making, and what it would say about them.
+      const none = isIpv6 ? "default.addr_gen_mode=1" : "all.disable_ipv6=1";
+      this.run(namespace, `sysctl -qw net.ipv6.conf.${none}`);
+      if (isIpv6) for (const each of interfaces) this.run(namespace, `ip link set ${each} addrgenmode none`);
       for (const each of interfaces) {
         this.run(namespace, `ip link set ${each} up`);
         // What XDP sends into a veth arrives only where the other end receives by NAPI.
@@ -90,9 +114,20 @@ export class Testbed {
       "ip neigh replace 10.1.0.9 lladdr 02:00:00:00:00:09 dev dut0 nud permanent",
       "ip route add 10.64.0.0/10 via 10.1.0.9",
       `ip neigh replace ${ENDPOINT} lladdr ${this.link("sink0").mac} dev dut1 nud permanent`,
+      ...(family === IPV6 ? this.#commands6() : []),
     ]) {
       this.run(this.device, command);
     }
+  }
+
+  #commands6(): readonly string[] {
+    return [
+      "ip addr add fd00:1::2/64 dev dut0 nodad",
+      "ip addr add fd00:9::2/64 dev dut1 nodad",
+      "ip neigh replace fd00:1::9 lladdr 02:00:00:00:00:09 dev dut0 nud permanent",
+      "ip route add fd00:64::/64 via fd00:1::9",
+      `ip neigh replace ${IPV6.endpoint} lladdr ${this.link("sink0").mac} dev dut1 nud permanent`,
+    ];
   }
 
   get namespaces(): string[] {

@@ -1,6 +1,6 @@
 // The packets that the benchmark of forwarding sends.
 import { writePlainChecksum } from "@holdfast/forwarder/testing";
-import { addressBytes, addressFromBytes } from "@holdfast/model";
+import { addressBytes } from "@holdfast/model";
 import {
   encodeData,
   encodeHeartbeat,
@@ -13,19 +13,28 @@ import {
 } from "@holdfast/sctp";
 import type { Traffic } from "./generator.ts";
 import { clientBytes } from "./subject.ts";
-import { SERVICE_PORT, SOURCE, SOURCE_PORT, TAG, type Testbed, VIP } from "./testbed.ts";
+import { type Family, IPV6, SERVICE_PORT, SOURCE, SOURCE_PORT, TAG, type Testbed } from "./testbed.ts";
 
 const TCP_CHECKSUM_OFFSET = 16;
 const UDP_CHECKSUM_OFFSET = 6;
 
-/** `size`: of the IP packet, bytes; 0: as small as can be. */
-export function traffic(testbed: Testbed, flowCount: number, size: number, protocol: number): Traffic {
+export interface TrafficOptions {
+  readonly flowCount: number;
+  /** Of the IP packet, bytes; 0: as small as can be. */
+  readonly size: number;
+  readonly protocol: number;
+  /** IPv6 is for SCTP. */
+  readonly family: Family;
+}
+
+export function traffic(testbed: Testbed, { flowCount, size, protocol, family }: TrafficOptions): Traffic {
+  const header = family === IPV6 ? 40 : 20;
   const packet = encodeIp({
-    source: addressBytes(addressFromBytes(clientBytes(0))),
-    destination: addressBytes(VIP),
+    source: clientBytes(0, family),
+    destination: addressBytes(family.vip),
     hopLimit: 64,
     protocol,
-    payload: payloadOf(protocol, size),
+    payload: payloadOf(protocol, size === 0 ? 0 : size - header),
   });
   if (protocol !== PROTOCOL.SCTP) {
     const ip = new IpHeader();
@@ -35,7 +44,7 @@ export function traffic(testbed: Testbed, flowCount: number, size: number, proto
   const frame = Buffer.alloc(14 + packet.length);
   frame.set(macBytes(testbed.link("dut0").mac));
   frame.set(macBytes(testbed.link("gen0").mac), 6);
-  frame.writeUInt16BE(0x0800, 12);
+  frame.writeUInt16BE(family === IPV6 ? 0x86dd : 0x0800, 12);
   frame.set(packet, 14);
   const transport = 14 + 20;
   return {
@@ -49,13 +58,14 @@ export function traffic(testbed: Testbed, flowCount: number, size: number, proto
   };
 }
 
+/** `size`: of what follows the IP header, bytes; 0: as small as can be. */
 function payloadOf(protocol: number, size: number): Uint8Array {
   if (protocol === PROTOCOL.SCTP) {
     const chunks =
       size === 0
         ? [encodeHeartbeat(new Uint8Array(8))]
-        : // IP, SCTP and DATA headers take 48 bytes.
-          [encodeData({ tsn: 1, data: new Uint8Array(size - 48).fill(0x61) })];
+        : // SCTP and DATA headers take 28 bytes.
+          [encodeData({ tsn: 1, data: new Uint8Array(size - 28).fill(0x61) })];
     return encodePacket({
       sourcePort: SOURCE_PORT,
       destinationPort: SERVICE_PORT,
@@ -65,7 +75,7 @@ function payloadOf(protocol: number, size: number): Uint8Array {
   }
   const isTcp = protocol === PROTOCOL.TCP;
   const header = isTcp ? 20 : 8;
-  const payload = new Uint8Array(Math.max(size - 20, header)).fill(0x61);
+  const payload = new Uint8Array(Math.max(size, header)).fill(0x61);
   payload.fill(0, 0, header);
   write16(payload, 0, SOURCE_PORT);
   write16(payload, 2, SERVICE_PORT);

@@ -7,12 +7,14 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "../program/checksum.h"
 
 #define HEAD_SIZE 46
+#define HEAD_SIZE6 66
 /* Of the initiate tag in an SCTP packet that begins with an INIT. */
 #define TAG_OFFSET 16
 /* Clients of one address: ports from the first one on. */
@@ -25,8 +27,10 @@ struct hf_generator {
 	__u32 source;
 	__u32 source_port;
 	__u32 sctp_length;
-	/* Ethernet, IPv4 and SCTP headers of a packet whose source is zero and whose source port is the first. */
-	__u8 head[HEAD_SIZE];
+	/* Ethernet, IP and SCTP headers of a packet whose source port is the first, and whose source is zero; of IPv6, in its
+	 * last four bytes.
+	 */
+	__u8 head[HEAD_SIZE6];
 	/* TCP and UDP only: the checksum of a packet whose source and source port are zero, as it stands there. */
 	__u16 checksum;
 	/* INITs only: how many addresses there are, a power of two, less one. */
@@ -95,6 +99,37 @@ int generate(struct xdp_md *ctx)
 	source = bpf_htonl(settings->source + flow);
 	ip->saddr = source;
 	ip->check = apply_delta(ip->check, (source & 0xffff) + (source >> 16));
+	wanted = bpf_htons(settings->source_port + flow);
+	*checksum ^= checksum_change(wanted ^ *port, settings->sctp_length);
+	*port = wanted;
+	return bpf_redirect(settings->ifindex, 0);
+}
+
+/* SCTP over IPv6, of the next flow. */
+SEC("xdp")
+int generate6(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 zero = 0, flow;
+	struct hf_generator *settings = bpf_map_lookup_elem(&hf_generator, &zero);
+	struct hf_progress *own = progress();
+	struct ipv6hdr *ip = data + ETH_HLEN;
+	__be16 *port = data + ETH_HLEN + 40;
+	__u32 *checksum = data + ETH_HLEN + 48;
+	__be16 wanted;
+
+	if (!settings || !own || data + HEAD_SIZE6 > end)
+		return XDP_ABORTED;
+	if (own->sent % CLOCK_PERIOD == 0) {
+		own->last_ns = bpf_ktime_get_ns();
+		if (!own->sent)
+			own->first_ns = own->last_ns;
+	}
+	own->sent++;
+	flow = own->next_flow;
+	own->next_flow = flow + 1 < settings->flow_count ? flow + 1 : 0;
+	__builtin_memcpy(data, settings->head, HEAD_SIZE6);
+	ip->saddr.in6_u.u6_addr32[3] = bpf_htonl(settings->source + flow);
 	wanted = bpf_htons(settings->source_port + flow);
 	*checksum ^= checksum_change(wanted ^ *port, settings->sctp_length);
 	*port = wanted;
@@ -179,12 +214,22 @@ int generate_inits(struct xdp_md *ctx)
 static __always_inline void receive(void *data, void *end)
 {
 	struct ethhdr *eth = data;
+	struct ipv6hdr *ip6 = data + ETH_HLEN;
 	struct iphdr *ip = data + ETH_HLEN;
 	struct hf_progress *own;
+	__u8 protocol;
 
-	if ((void *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP))
+	if ((void *)(ip + 1) > end)
 		return;
-	if (ip->protocol != IPPROTO_SCTP && ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
+	protocol = ip->protocol;
+	if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+		if ((void *)(ip6 + 1) > end)
+			return;
+		protocol = ip6->nexthdr;
+	} else if (eth->h_proto != bpf_htons(ETH_P_IP)) {
+		return;
+	}
+	if (protocol != IPPROTO_SCTP && protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
 		return;
 	own = progress();
 	if (own)
