@@ -15,9 +15,6 @@ const GROW_AFTER_SIZE = 1024 * 1024;
 /** So often at most: what documents give back is used again, and M bounds what they hold. */
 const GROW_COUNT_MAX = 12;
 
-/** Changes that wait for each other before the document takes them. */
-const APPLY_COUNT = 32;
-
 const HASH_SIZE = 32;
 /** Changes whose hashes there is room for at first; doubled when they are more. */
 const HASH_COUNT_FIRST = 32;
@@ -31,7 +28,7 @@ class AutomergeSegment implements Segment {
   readonly #documentActor: string;
   #handle: Handle | undefined;
   #ticks = 0;
-  /** Verified and not yet in the document. */
+  /** Verified, and not in the document yet: nobody has asked for what stands there. */
   #waiting: Automerge.Change[] = [];
   #head: Uint8Array = EMPTY_HEAD;
   /** Of every change, by tick: whoever fetches the last ones need not have all of them made. */
@@ -64,15 +61,15 @@ class AutomergeSegment implements Segment {
   }
 
   /**
-   * The document takes changes some at a time: one by one each costs six times as much. Nothing depends on
-   * when, since a change was verified completely before it came here.
+   * The document takes changes when somebody asks for them, all at once: one by one each costs ten times as
+   * much, and most segments retire before anybody asks. Nothing depends on when, since a change was verified
+   * completely before it came here.
    */
   apply(change: VerifiedChange): void {
     this.#waiting.push(change.bytes as Automerge.Change);
     this.#keepHash(change.hash);
     this.#ticks++;
     this.#head = change.hash;
-    if (this.#waiting.length >= APPLY_COUNT) this.#applyWaiting();
   }
 
   changes(from: number, to: number): Uint8Array[] {
