@@ -75,17 +75,50 @@ class Writer {
   }
 }
 
-/** The contents before the payload; the payload and two bytes follow. */
-function contentsHead(
-  documentActor: string,
-  tick: number,
-  previous: Uint8Array,
-  payloadSize: number,
-): Uint8Array {
-  const actor = Buffer.from(documentActor, "hex");
-  const key = Buffer.from(String(tick));
+/** Bytes of the documents whose changes come now: few writers have each one open. Emptied when full. */
+const actors = new Map<string, Uint8Array>();
+const ACTOR_COUNT_MAX = 256;
+
+function actorBytesOf(documentActor: string): Uint8Array {
+  let bytes = actors.get(documentActor);
+  if (bytes === undefined) {
+    if (actors.size >= ACTOR_COUNT_MAX) actors.clear();
+    bytes = Buffer.from(documentActor, "hex");
+    actors.set(documentActor, bytes);
+  }
+  return bytes;
+}
+
+/** What stands before the payload in the contents of a chunk. */
+interface Head {
+  readonly actor: Uint8Array;
+  readonly tick: number;
+  readonly previous: Uint8Array;
+  readonly payloadSize: number;
+}
+
+/** Bytes of the head that are the same whatever it says. */
+const HEAD_FIXED_SIZE = 22;
+
+/** How many bytes `writeHead` writes. */
+function headSize({ actor, tick, previous, payloadSize }: Head): number {
   const meta = payloadSize * 16 + VALUE_TYPE_BYTES;
-  const out = new Writer(128 + actor.length + previous.length);
+  return (
+    HEAD_FIXED_SIZE +
+    previous.length +
+    lebSize(actor.length) +
+    actor.length +
+    2 * lebSize(tick + 1) +
+    String(tick).length +
+    lebSize(payloadSize) +
+    lebSize(meta)
+  );
+}
+
+/** The payload and two bytes follow. */
+function writeHead(out: Writer, { actor, tick, previous, payloadSize }: Head): void {
+  const key = String(tick);
+  const meta = payloadSize * 16 + VALUE_TYPE_BYTES;
   out.leb(previous.length === 0 ? 0 : 1);
   out.put(previous);
   out.leb(actor.length);
@@ -99,10 +132,9 @@ function contentsHead(
   out.leb(payloadSize);
   out.byte(COLUMN_PREDECESSORS, 2);
   out.byte(LITERAL_ONE, key.length);
-  out.put(key);
+  for (let i = 0; i < key.length; i++) out.byte(key.charCodeAt(i));
   out.byte(1, LITERAL_ONE, ACTION_SET, LITERAL_ONE);
   out.leb(meta);
-  return out.bytes.subarray(0, out.at);
 }
 
 /** The chunk of one tick. `previous`: hash of the change before it in the segment, empty for the first. */
@@ -112,12 +144,12 @@ export function encodeChange(
   previous: Uint8Array,
   payload: Uint8Array,
 ): VerifiedChange {
-  const head = contentsHead(documentActor, tick, previous, payload.length);
-  const length = head.length + payload.length + 2;
+  const head = { actor: actorBytesOf(documentActor), tick, previous, payloadSize: payload.length };
+  const length = headSize(head) + payload.length + 2;
   const out = new Writer(TYPE_OFFSET + 1 + lebSize(length) + length);
   out.byte(...MAGIC, 0, 0, 0, 0, CHUNK_TYPE_CHANGE);
   out.leb(length);
-  out.put(head);
+  writeHead(out, head);
   const payloadAt = out.at;
   out.put(payload);
   out.byte(LITERAL_ONE, 0);
@@ -161,20 +193,23 @@ export function verifyChange(
   if (leb() !== (previous.length === 0 ? 0 : 1)) return "wrong-dependencies";
   if (compareAt(bytes, at, previous) === false) return "wrong-dependencies";
   at += previous.length;
-  const actor = Buffer.from(documentActor, "hex");
+  const actor = actorBytesOf(documentActor);
   if (leb() !== actor.length || compareAt(bytes, at, actor) === false) return "wrong-actor";
   at += actor.length;
   if (leb() !== tick + 1) return "wrong-sequence";
   if (leb() !== tick + 1) return "wrong-start";
   // The rest has one possible form for a payload of this length.
-  const payloadSize = payloadSizeOf(bytes.length - contentsAt, documentActor, tick, previous);
-  if (payloadSize < 1) return "wrong-shape";
-  const head = contentsHead(documentActor, tick, previous, payloadSize);
-  const payloadAt = contentsAt + head.length;
-  if (payloadAt + payloadSize + 2 !== bytes.length) return "wrong-shape";
-  if (!compareAt(bytes, contentsAt, head)) return "wrong-shape";
+  const head = { actor, tick, previous, payloadSize: 0 };
+  head.payloadSize = payloadSizeOf(bytes.length - contentsAt, headSize(head));
+  if (head.payloadSize < 1) return "wrong-shape";
+  const payloadAt = contentsAt + headSize(head);
+  const payloadEnd = payloadAt + head.payloadSize;
+  if (payloadEnd + 2 !== bytes.length) return "wrong-shape";
+  const expected = new Writer(payloadAt - contentsAt);
+  writeHead(expected, head);
+  if (!compareAt(bytes, contentsAt, expected.bytes)) return "wrong-shape";
   if (bytes[bytes.length - 2] !== LITERAL_ONE || bytes[bytes.length - 1] !== 0) return "wrong-shape";
-  return { bytes, hash: digest, payload: bytes.subarray(payloadAt, payloadAt + payloadSize), tick };
+  return { bytes, hash: digest, payload: bytes.subarray(payloadAt, payloadEnd), tick };
 }
 
 function compareAt(bytes: Uint8Array, at: number, expected: Uint8Array): boolean {
@@ -182,9 +217,9 @@ function compareAt(bytes: Uint8Array, at: number, expected: Uint8Array): boolean
   return true;
 }
 
-/** How long the payload is when the contents are this long; -1 when no length fits. */
-function payloadSizeOf(length: number, documentActor: string, tick: number, previous: Uint8Array): number {
-  const room = length - contentsHead(documentActor, tick, previous, 0).length - 2;
+/** How long the payload is when the contents are this long, of an empty one's head; -1: no length fits. */
+function payloadSizeOf(length: number, emptyHeadSize: number): number {
+  const room = length - emptyHeadSize - 2;
   // Two numbers of the head grow with the payload: by at most four bytes each.
   for (let growth = 0; growth <= 8; growth++) {
     const size = room - growth;
