@@ -98,10 +98,15 @@ export class MessageReader {
     return this.varint(1) === 1;
   }
 
+  /** Exactly `length` bytes where they lie, to be read at once; fewer after a failure. */
+  view(length: number): Uint8Array {
+    return this.#in.take(length);
+  }
+
   /** Exactly `length` bytes, copied: the caller owns them, and the buffer they came in can go. */
   raw(length: number): Uint8Array {
     // new Uint8Array(…), since a Buffer's own slice shares memory.
-    return new Uint8Array(this.#in.take(length));
+    return new Uint8Array(this.view(length));
   }
 
   sized(lengthMax: number): Uint8Array {

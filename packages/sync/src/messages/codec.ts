@@ -310,8 +310,27 @@ function writeActor(writer: MessageWriter, actor: Actor): void {
   writer.raw(fromHex(actor, ACTOR_BYTES));
 }
 
+/** Actors that were read last, by their last byte: nearly every message names one of a few. */
+const ACTOR_COUNT = 64;
+const lastActors: ({ readonly bytes: Uint8Array; readonly text: Actor } | undefined)[] = new Array<undefined>(
+  ACTOR_COUNT,
+).fill(undefined);
+
 function readActor(reader: MessageReader): Actor {
-  return toHex(reader.raw(ACTOR_BYTES));
+  const bytes = reader.view(ACTOR_BYTES);
+  const at = (bytes[ACTOR_BYTES - 1] ?? 0) % ACTOR_COUNT;
+  const known = lastActors[at];
+  if (known !== undefined && isSame(known.bytes, bytes)) return known.text;
+  const text = toHex(bytes);
+  // A failure has shorter ones, which are read for nothing.
+  lastActors[at] = { bytes: new Uint8Array(bytes), text };
+  return text;
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 function toHex(bytes: Uint8Array): string {

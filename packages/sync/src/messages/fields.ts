@@ -14,8 +14,11 @@ export function writeFields(writer: MessageWriter, fields: Fields): void {
   for (const [number, bytes] of [...fields].sort(([a], [b]) => a - b)) writer.varint(number).sized(bytes);
 }
 
+const NO_FIELDS: Fields = new Map();
+
 /** All that is left of the message; a failure is noted in the reader. */
 export function readFields(reader: MessageReader): Fields {
+  if (reader.finished) return NO_FIELDS;
   const fields = new Map<number, Uint8Array>();
   let last = 0;
   while (reader.failure === undefined && !reader.finished) {
