@@ -2,7 +2,7 @@
 // its indices, and 2,500 as objects (docs/decisions/0057); the garbage collector sees pages instead of a
 // million maps. Records used lately stay decoded as well.
 import { ByteWriter } from "../session/bytes.ts";
-import { FLAGS_OFFSET, RECORD_BYTES_MAX } from "../session/codec/format.ts";
+import { FLAGS_OFFSET, HAS_END, RECORD_BYTES_MAX } from "../session/codec/format.ts";
 import { sessionIdFromBytes, sessionIdToBytes } from "../session/identity.ts";
 import type { SessionKind } from "../session/kind.ts";
 import type { End, SessionEnvelope, SessionId } from "../session/record.ts";
@@ -106,6 +106,20 @@ export class RecordStore<R extends SessionEnvelope> {
     const offset = this.#offsetOf(slot);
     for (let i = 0; i < bytes.length; i++) if (page[offset + i] !== bytes[i]) return false;
     return true;
+  }
+
+  /** The end by which alone the bytes differ from those of the record, which has none; else undefined. */
+  endBehind(slot: number, bytes: Uint8Array): End | undefined {
+    const { readAppendedEnd } = this.#kind;
+    const length = this.#lengths[slot] as number;
+    if (readAppendedEnd === undefined || bytes.length <= length) return undefined;
+    const page = this.#pageOf(slot);
+    const offset = this.#offsetOf(slot);
+    const flags = page[offset + FLAGS_OFFSET] as number;
+    if ((flags & HAS_END) !== 0 || bytes[FLAGS_OFFSET] !== (flags | HAS_END)) return undefined;
+    for (let i = 0; i < length; i++)
+      if (page[offset + i] !== bytes[i] && i !== FLAGS_OFFSET) return undefined;
+    return readAppendedEnd(bytes, length);
   }
 
   /** The record's bytes where they lie: valid until the next `put` or `delete`. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Address } from "../address.ts";
-import { arbitraryDelta, arbitrarySessionId } from "../session/arbitrary.ts";
+import { arbitraryDelta, arbitraryRecord, arbitrarySessionId } from "../session/arbitrary.ts";
 import { decodeSession } from "../session/codec/read.ts";
 import { canonicalForm, encodeSession } from "../session/codec/write.ts";
 import { sessionIdOf } from "../session/identity.ts";
@@ -321,6 +321,41 @@ test("deltas as bytes give what deltas as objects give, and the bytes at rest ar
     }),
     { numRuns: 50 },
   );
+});
+
+test("a record that comes again with nothing but an end more ends as if it had been joined", () => {
+  let endCount = 0;
+  fc.assert(
+    fc.property(
+      arbitraryRecord(arbitrarySessionId),
+      arbitraryRecord(arbitrarySessionId),
+      (known, { end }) => {
+        const bytes = encodeSession({ ...known, end });
+        const decoding = decodeSession(bytes);
+        assert.ok("delta" in decoding);
+        const [fromBytes, plain] = [new SessionView(), new SessionView()].map((view) => {
+          view.joinRemoteBytes(encodeSession({ ...known, end: undefined }));
+          const changes: SessionChange[] = [];
+          view.subscribe((change) => changes.push(change));
+          return { view, changes };
+        }) as [
+          { view: SessionView; changes: SessionChange[] },
+          { view: SessionView; changes: SessionChange[] },
+        ];
+        const told = fromBytes.view.joinRemoteBytes(bytes);
+        if (end === undefined) return;
+        endCount++;
+        assert.deepEqual(told, plain.view.joinRemote(decoding.delta));
+        assert.deepEqual(fromBytes.changes, plain.changes);
+        assert.deepEqual(fromBytes.view.bytesOf(known.id), plain.view.bytesOf(known.id));
+        assert.equal(fromBytes.view.endedCount, plain.view.endedCount);
+        // Cut short, or with more behind it, it is no record.
+        assert.equal(fromBytes.view.joinRemoteBytes(Buffer.concat([bytes, Uint8Array.of(0)])), undefined);
+      },
+    ),
+    { numRuns: 300 },
+  );
+  assert.ok(endCount > 0);
 });
 
 function assertSameForm(a: SessionView, b: SessionView): void {

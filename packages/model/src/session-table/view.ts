@@ -198,15 +198,25 @@ export class SessionView<R extends SessionEnvelope = SessionRecord> implements S
     return this.#joinRemote(delta, this.#store.slotOf(delta.id), undefined);
   }
 
-  /**
-   * The same for the bytes of a delta; undefined when they are malformed. Most of what is written again is
-   * known.
-   */
+  /** The same for the bytes of a delta; undefined: malformed. Most of what is written again is known. */
   joinRemoteBytes(bytes: Uint8Array): RemoteJoin | undefined {
     const slot = bytes.length < 16 ? undefined : this.#store.slotOfBytes(bytes);
-    if (slot !== undefined && this.#store.equals(slot, bytes)) return KNOWN;
+    if (slot !== undefined) {
+      if (this.#store.equals(slot, bytes)) return KNOWN;
+      const end = this.#store.endBehind(slot, bytes);
+      if (end !== undefined && this.#is(slot, IDENTIFIED)) return this.#joinEnd(slot, end, bytes);
+    }
     const decoding = this.kind.decode(bytes);
     return "malformed" in decoding ? undefined : this.#joinRemote(decoding.delta, slot, bytes);
+  }
+
+  /** What is known, and its end: the last word of most sessions. Nothing else need be read. */
+  #joinEnd(slot: number, end: End, bytes: Uint8Array): RemoteJoin {
+    const previous = this.#store.get(slot);
+    const record: R = { ...previous, end };
+    this.#put(slot, previous, record, bytes);
+    this.#changed(previous, record, "remote");
+    return KNOWN;
   }
 
   /**

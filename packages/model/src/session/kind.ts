@@ -52,6 +52,11 @@ export interface SessionKind<R extends SessionEnvelope> {
   write(out: ByteWriter, delta: DeltaOf<R>): void;
   /** Appends what `bytes`, a record without an end, become with one. Absent: the record is written anew. */
   writeWithEnd?(out: ByteWriter, bytes: Uint8Array, end: End): void;
+  /**
+   * The end that `writeWithEnd` appended behind the first `length` bytes; undefined: something else stands
+   * there. Absent: records with an end are decoded whole.
+   */
+  readAppendedEnd?(bytes: Uint8Array, length: number): End | undefined;
   /** All that is needed to keep an ended session dead. */
   tombstoneOf(record: R): DeltaOf<R>;
   decode(bytes: Uint8Array, offset?: number, end?: number): DecodingOf<R>;

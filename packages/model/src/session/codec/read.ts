@@ -54,6 +54,14 @@ function readSession(input: ByteReader): SessionDelta | undefined {
   return delta;
 }
 
+/** The end that stands behind the first `length` bytes of a record, and nothing behind it. */
+export function readAppendedEnd(bytes: Uint8Array, length: number): End | undefined {
+  if (bytes.length > RECORD_BYTES_MAX) return undefined;
+  const input = new ByteReader(bytes, length);
+  const end = readEnd(input);
+  return input.finished ? end : undefined;
+}
+
 /** Services are few and sessions many: those of one service share its id. Bounded, emptied when full. */
 const serviceIds = new Map<number, string>();
 const SERVICE_ID_COUNT_MAX = 4096;

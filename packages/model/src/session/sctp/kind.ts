@@ -1,7 +1,7 @@
 // SCTP's row of the table of kinds.
 import { PROTOCOL_SCTP } from "../../service.ts";
 import { isSession } from "../codec/check.ts";
-import { decodeSession } from "../codec/read.ts";
+import { decodeSession, readAppendedEnd } from "../codec/read.ts";
 import { writeSession, writeWithEnd } from "../codec/write.ts";
 import { emptyRecord, join } from "../join.ts";
 import type { SessionKind } from "../kind.ts";
@@ -27,6 +27,7 @@ export const SCTP_SESSIONS: SessionKind<SessionRecord> = {
   complete,
   write: writeSession,
   writeWithEnd,
+  readAppendedEnd,
   tombstoneOf: ({ id, end }) => (end === undefined ? { id } : { id, end }),
   decode: decodeSession,
   isSound: isSession,
