@@ -129,6 +129,8 @@ export class Outbox {
 
   #flushWithin(delayMs: number): void {
     const { clock } = this.#ports;
+    // At the end of this turn everything leaves, what could wait too: no timer is made for it.
+    if (this.#flushing) return;
     const dueMs = clock.nowMs() + delayMs;
     if (this.#timer !== undefined && this.#timer.dueMs <= dueMs) return;
     if (delayMs > 0) {
@@ -137,7 +139,6 @@ export class Outbox {
       return;
     }
     // At the end of this turn: all packets of one read are one tick.
-    if (this.#flushing) return;
     this.#flushing = true;
     this.#ports.yieldTurn(() => {
       this.#flushing = false;
