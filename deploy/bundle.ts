@@ -3,12 +3,12 @@
 // that it needs to run, for the image. A checkout runs its sources; a process that reads eight files
 // instead of a thousand starts in a third of the processor time.
 import {
-  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -78,14 +78,16 @@ function entryAt(path: string): string | undefined {
 }
 
 /**
- * Writes packages/cli/build of a tree, this one by default. Returns the file that Node runs. Daemons that run
- * from there may load more of it any time: what is the same keeps its name.
+ * Writes packages/cli/build of a tree, this one by default. Returns the file that Node runs. Daemons may
+ * start and run from there meanwhile, and load more of it any time: what is the same keeps its name, and is
+ * not written again; what is new is there as a whole.
  */
 export async function bundle(tree = TOP): Promise<string> {
   const directory = join(tree, BUNDLE);
   mkdirSync(directory, { recursive: true });
-  const { metafile } = await build({
+  const { metafile, outputFiles } = await build({
     metafile: true,
+    write: false,
     absWorkingDir: TOP,
     entryPoints: ENTRIES.map((entry) => join(TOP, entry)),
     outdir: directory,
@@ -104,12 +106,25 @@ export async function bundle(tree = TOP): Promise<string> {
     // The image is built without what tsconfig.json extends.
     tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
   });
-  copyFileSync(join(TOP, WASM), join(directory, basename(WASM)));
-  writeFileSync(join(directory, "licenses.txt"), licensesOf(Object.keys(metafile.inputs)));
-  const written = new Set([basename(WASM), "licenses.txt"]);
-  for (const output of Object.keys(metafile.outputs)) written.add(basename(output));
-  for (const file of readdirSync(directory)) if (!written.has(file)) rmSync(join(directory, file));
+  const files = new Map<string, Uint8Array>(
+    outputFiles.map(({ path, contents }) => [basename(path), contents]),
+  );
+  files.set(basename(WASM), readFileSync(join(TOP, WASM)));
+  files.set("licenses.txt", Buffer.from(licensesOf(Object.keys(metafile.inputs))));
+  for (const [name, contents] of files) writeWhole(join(directory, name), contents);
+  for (const file of readdirSync(directory))
+    if (!files.has(file) && !BESIDE.test(file)) rmSync(join(directory, file));
   return join(directory, programOf(ENTRIES[0] as string));
+}
+
+/** What somebody else is writing. */
+const BESIDE = /\.\d+$/;
+
+function writeWhole(file: string, contents: Uint8Array): void {
+  if (existsSync(file) && readFileSync(file).equals(contents)) return;
+  const beside = `${file}.${process.pid}`;
+  writeFileSync(beside, contents);
+  renameSync(beside, file);
 }
 
 /** What their licenses want said of the modules that went into it. */

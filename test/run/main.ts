@@ -18,6 +18,7 @@ import { parseArgs } from "node:util";
 import { type FileResult, runFile } from "./file.ts";
 import { inLanes, type Load, PROCESSORS } from "./lanes.ts";
 import { keepLoads, loadOf, measured } from "./load.ts";
+import { shareLabs } from "./shared.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -80,6 +81,7 @@ for (const stage of stages) {
   if (stage.files.length === 0) continue;
   const startedAt = performance.now();
   console.log(`\n== ${stage.name}: ${stage.files.length} files`);
+  if (stage.name !== "unit") shareLabs();
   const before = passed;
   const again: string[] = [];
   const took = new Map<string, number>();

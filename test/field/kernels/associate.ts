@@ -28,7 +28,6 @@ const cluster = new Cluster({ clients: [2], fastPath: "auto" });
 try {
   const member = cluster.members[0];
   assert.ok(member);
-  member.program = process.env["HOLDFAST_TEST_PROGRAM"] ?? member.program;
   await cluster.start();
   const server = await cluster.startEndpoint(0, { echo: false, assocMaxRetrans: 200 });
   const client = await cluster.startClient(0, { rate: 5, size: 200, assocMaxRetrans: 200 });

@@ -11,6 +11,7 @@ import {
   insideNamespace,
   Lab,
   Member,
+  makeCertificates,
   type Peer,
   runSync,
   startClient,
@@ -344,16 +345,10 @@ export class NodeLab {
   #makeMembers(hosts: readonly Host[]): Member[] {
     const { lab, plan } = this;
     const directory = join(lab.directory, "certificates");
-    const holdfast = (...words: string[]) =>
-      runSync(process.execPath, [
-        "--disable-warning=ExperimentalWarning",
-        HOLDFAST_PROGRAM,
-        "certificates",
-        ...words,
-      ]);
-    holdfast("init", "--cluster", "lab", "--directory", directory);
-    for (const [n, host] of hosts.entries())
-      holdfast("issue", host.name, "--number", String(n), "--directory", directory);
+    makeCertificates(
+      directory,
+      hosts.map(({ name }) => name),
+    );
     return hosts.map((host, n) => {
       const pinDirectory = `/sys/fs/bpf/${lab.id}-${host.name}`;
       const storeDirectory = join(lab.directory, `${host.name}.store`);

@@ -7,10 +7,10 @@ import { join } from "node:path";
 import type { Address } from "@holdfast/model";
 import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
-import { runSync } from "../lab/shell.ts";
 import { type ClientOptions, type Peer, startClient, startServer } from "../peer/peer.ts";
 import { until } from "../wait.ts";
-import { HOLDFAST_PROGRAM, Member } from "./member.ts";
+import { makeCertificates } from "./certificates.ts";
+import { Member } from "./member.ts";
 import { LAB_PROFILE, type Profile, type TwoFamilies } from "./profile.ts";
 import { BFD_INTERVAL_MS, BgpRouter, type RouterOptions } from "./router.ts";
 
@@ -126,7 +126,7 @@ export class Cluster {
         this.#addresses(profile.endpoint(ENDPOINT_NUMBER + n, k), profile.coreBits),
       ).flat();
       const endpoint = lab.host(`e${n + 1}`, { core: addresses });
-      if (!this.#isRouted) for (const vip of this.vips) endpoint.onLink(vip, "core");
+      if (!this.#isRouted) endpoint.onLink(this.vips, "core");
       this.endpoints.push(endpoint);
     }
     if (profile.router !== undefined) this.#buildRouters();
@@ -202,7 +202,7 @@ export class Cluster {
         ? {}
         : Object.fromEntries(networks.map((network) => [network, accessOf(network)])),
     );
-    for (const vip of this.vips) this.route(client, vip, this.networkOf(vip, pathCount));
+    client.ip(...this.vips.map((vip) => this.#routeTo(vip, this.networkOf(vip, pathCount))));
     if (profile.router !== undefined) this.#routeBySource(client, networks);
     return client;
   }
@@ -241,7 +241,7 @@ export class Cluster {
         "net.ipv6.conf.all.forwarding=1",
         ...[access, network, "all"].map((name) => `net.ipv4.conf.${name}.rp_filter=1`),
       ]);
-      if (!this.#isRouted) for (const vip of this.vips) host.onLink(vip, network);
+      if (!this.#isRouted) host.onLink(this.vips, network);
       this.routers.push(host);
     }
   }
@@ -256,10 +256,12 @@ export class Cluster {
     const host = this.lab.host("rc", { core: this.#addresses(coreRouter, this.profile.coreBits) });
     host.run("sysctl", ["-q", "-w", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]);
     for (const endpoint of this.endpoints)
-      for (const vip of this.vips) {
-        const gateway = isV6(vip) ? coreRouter.ipv6 : coreRouter.ipv4;
-        endpoint.ip(`route replace ${vip}/${isV6(vip) ? 128 : 32} via ${gateway} dev core`);
-      }
+      endpoint.ip(
+        ...this.vips.map((vip) => {
+          const gateway = isV6(vip) ? coreRouter.ipv6 : coreRouter.ipv4;
+          return `route replace ${vip}/${isV6(vip) ? 128 : 32} via ${gateway} dev core`;
+        }),
+      );
     this.routers.push(host);
   }
 
@@ -287,9 +289,13 @@ export class Cluster {
 
   /** A client's packets to a VIP leave by `network`. */
   route(client: Host, vip: Address, network: string): void {
+    client.ip(this.#routeTo(vip, network));
+  }
+
+  #routeTo(vip: Address, network: string): string {
     const gateway = this.gateway(vip, network);
-    if (gateway === undefined) client.onLink(vip, network);
-    else client.ip(`route replace ${vip}/${isV6(vip) ? 128 : 32} via ${gateway} dev ${network}`);
+    const via = gateway === undefined ? "" : ` via ${gateway}`;
+    return `route replace ${vip}/${isV6(vip) ? 128 : 32}${via} dev ${network}`;
   }
 
   /** One more address for a client, of its side of a path network. */
@@ -313,17 +319,10 @@ export class Cluster {
 
   #makeCertificates(hosts: readonly Host[]): (n: number) => object {
     const directory = join(this.lab.directory, "certificates");
-    const holdfast = (...words: string[]) =>
-      runSync(process.execPath, [
-        "--disable-warning=ExperimentalWarning",
-        HOLDFAST_PROGRAM,
-        "certificates",
-        ...words,
-      ]);
-    holdfast("init", "--cluster", "lab", "--directory", directory);
-    for (const [n, host] of hosts.entries()) {
-      holdfast("issue", host.name, "--number", String(n), "--directory", directory);
-    }
+    makeCertificates(
+      directory,
+      hosts.map(({ name }) => name),
+    );
     return (n) => ({
       certificates: {
         authority: join(directory, "authority.crt"),

@@ -3,12 +3,10 @@ import type { ChildProcess } from "node:child_process";
 import { createWriteStream, readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Host } from "../lab/host.ts";
 import type { Lab } from "../lab/lab.ts";
 import { until } from "../wait.ts";
-
-export const HOLDFAST_PROGRAM = fileURLToPath(new URL("../../../cli/src/main.ts", import.meta.url));
+import { HOLDFAST_PROGRAM } from "./program.ts";
 
 /** Until the last line of a daemon that ended has reached its file. */
 const LAST_WORDS_MS = 2_000;

@@ -39,14 +39,11 @@ export class Host {
 
   /** Every cable in (again); routes that were added come back. */
   plug(): void {
-    for (const [network, addresses] of Object.entries(this.#addresses)) {
-      if (!this.#attachments.has(network)) {
-        this.#attachments.set(
-          network,
-          this.#lab.attach(this.namespace, network, addresses, this.#cables[network]),
-        );
-      }
-    }
+    const plugs = Object.entries(this.#addresses)
+      .filter(([network]) => !this.#attachments.has(network))
+      .map(([network, addresses]) => ({ network, addresses, cable: this.#cables[network] }));
+    for (const attachment of this.#lab.attach(this.namespace, plugs))
+      this.#attachments.set(attachment.network, attachment);
     ipBatch(this.namespace, this.#routes);
   }
 
@@ -73,17 +70,16 @@ export class Host {
     return link.address;
   }
 
-  /** An on-link route: `to` (a VIP) is looked for with ARP or NDP on `network`. */
-  onLink(to: string, network: string): void {
-    const line = `route replace ${to}/${to.includes(":") ? 128 : 32} dev ${network}`;
-    this.#routes.push(line);
-    ipBatch(this.namespace, [line]);
+  /** On-link routes: each of `to` (VIPs) is looked for with ARP or NDP on `network`. */
+  onLink(to: string | readonly string[], network: string): void {
+    const all = typeof to === "string" ? [to] : to;
+    this.ip(...all.map((each) => `route replace ${each}/${each.includes(":") ? 128 : 32} dev ${network}`));
   }
 
-  /** Any other `ip` command inside the host, kept over an unplug. */
-  ip(line: string): void {
-    this.#routes.push(line);
-    ipBatch(this.namespace, [line]);
+  /** Any other `ip` commands inside the host, kept over an unplug. */
+  ip(...lines: string[]): void {
+    this.#routes.push(...lines);
+    ipBatch(this.namespace, lines);
   }
 
   /** `carrier`: the cable's far end goes down, the host sees it. `silent`: the switch forgets the port. */

@@ -21,6 +21,13 @@ export interface LabNetwork {
   readonly mtu: number;
 }
 
+export interface Plug {
+  readonly network: string;
+  readonly addresses: readonly string[];
+  /** The network that it is plugged into, when it is another one. */
+  readonly cable?: string | undefined;
+}
+
 export interface LabOptions {
   /** Bytes; 1500 by default. A network may have its own. */
   readonly mtu?: number;
@@ -84,32 +91,47 @@ export class Lab {
   }
 
   /**
-   * An interface in `namespace` that is called `networkName` and plugged into that network, or into `cable`.
+   * Interfaces in `namespace`, each called like its network and plugged into that network, or into its
+   * `cable`. In as few processes as it takes: a cluster has dozens of them.
    */
-  attach(
-    namespace: string,
-    networkName: string,
-    addresses: readonly string[],
-    cable = networkName,
-  ): Attachment {
-    const network = this.networks.get(cable);
-    if (network === undefined) throw new Error(`the lab has no network ${cable}`);
-    const port = `p${this.#portCount++}`;
-    ipBatch("", [
-      `link add name ${networkName} netns ${namespace} mtu ${network.mtu} type veth peer name ${port} netns ${this.switchNamespace} mtu ${network.mtu}`,
-    ]);
-    ipBatch(this.switchNamespace, [
-      `link set dev ${port} master ${network.bridge}`,
-      `link set dev ${port} up`,
-    ]);
+  attach(namespace: string, plugs: readonly Plug[]): Attachment[] {
+    if (plugs.length === 0) return [];
+    const attachments = plugs.map(({ network, addresses, cable = network }) => {
+      const { bridge, mtu } = this.#networkOf(cable);
+      return { network, cable, port: `p${this.#portCount++}`, addresses, bridge, mtu };
+    });
+    ipBatch(
+      "",
+      attachments.map(
+        ({ network, port, mtu }) =>
+          `link add name ${network} netns ${namespace} mtu ${mtu} type veth peer name ${port} netns ${this.switchNamespace} mtu ${mtu}`,
+      ),
+    );
+    ipBatch(
+      this.switchNamespace,
+      attachments.flatMap(({ port, bridge }) => [
+        `link set dev ${port} master ${bridge}`,
+        `link set dev ${port} up`,
+      ]),
+    );
     // GRO at the far end makes native XDP of the near end transmit; see "Kernels and interfaces" in
     // docs/operating.md.
-    runInside(this.switchNamespace, "ethtool", ["-K", port, "gro", "on"]);
-    ipBatch(namespace, [
-      `link set dev ${networkName} up`,
-      ...addresses.map((a) => `addr add ${a} dev ${networkName}${a.includes(":") ? " nodad" : ""}`),
-    ]);
-    return { network: networkName, cable, port, addresses };
+    const each = 'for port; do ethtool -K "$port" gro on || exit; done';
+    runInside(this.switchNamespace, "sh", ["-c", each, "sh", ...attachments.map(({ port }) => port)]);
+    ipBatch(
+      namespace,
+      attachments.flatMap(({ network, addresses }) => [
+        `link set dev ${network} up`,
+        ...addresses.map((a) => `addr add ${a} dev ${network}${a.includes(":") ? " nodad" : ""}`),
+      ]),
+    );
+    return attachments;
+  }
+
+  #networkOf(name: string): LabNetwork {
+    const network = this.networks.get(name);
+    if (network === undefined) throw new Error(`the lab has no network ${name}`);
+    return network;
   }
 
   /** `ending` runs when the lab is removed, whatever removes it: it must not wait for anything. */
@@ -156,8 +178,8 @@ function addNamespace(namespace: string): void {
     "net.ipv4.conf.all.send_redirects=0",
     "net.ipv4.conf.default.send_redirects=0",
   ];
-  runInside(namespace, "sysctl", ["-q", "-e", "-w", ...settings]);
-  ipBatch(namespace, ["link set lo up"]);
+  const both = 'ip link set lo up && exec sysctl -q -e -w "$@"';
+  runInside(namespace, "sh", ["-c", both, "sh", ...settings]);
 }
 
 function removeNamespaces(labId: string): void {

@@ -95,6 +95,7 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
     plane = loadDataPlane({
       flowCountMax: options.flowCountMax ?? FLOW_COUNT_MAX_DEFAULT,
       puntRingBytes: options.ringBytes ?? PUNT_RING_BYTES_DEFAULT,
+      xdp: options.mode !== "tc",
       log,
       ...(options.pinDirectory === undefined ? {} : { pinDirectory: options.pinDirectory }),
       ...(options.objectFile === undefined ? {} : { objectFile: options.objectFile }),

@@ -48,9 +48,9 @@ export interface DataPlane {
   readonly quickSeed: number;
   readonly tcProgram: number;
   readonly clockProgram: number;
-  /** undefined: the kernel refused it; the reason is in the log. */
+  /** undefined: nobody wants it, or the kernel refused it; the reason is in the log. */
   readonly xdpProgram: number | undefined;
-  /** Why there is no XDP program. */
+  /** Why the kernel refused the XDP program. */
   readonly xdpRefused: string | undefined;
   readonly pinDirectory: string | undefined;
   /** For versions that do not know hashes of layouts: 1 is theirs. */
@@ -67,6 +67,8 @@ export interface DataPlaneOptions {
   readonly puntRingBytes: number;
   readonly log: Logger;
   readonly objectFile?: string;
+  /** Without it the XDP program is left out: verifying it is half of the work. Default true. */
+  readonly xdp?: boolean;
   /** Flows of a layout that cannot be carried over are given up, instead of an error. */
   readonly discardFlows?: boolean;
 }
@@ -95,7 +97,8 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
   const sizes = found?.sizes ?? options;
   try {
     const quickSeed = randomInt(2 ** 32);
-    const { object, xdpRefused } = loadBoth(options.log, { file, sizes, quickSeed, pins, found });
+    const load = { file, sizes, quickSeed, pins, found };
+    const { object, hasXdp, xdpRefused } = loadPrograms(options, load);
     const bpf = libbpf();
     const maps = {} as Record<MapName, number>;
     for (const name of PINNED_MAPS) maps[name] = bpf.mapFd(bpf.findMap(object, name));
@@ -111,7 +114,7 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
       quickSeed,
       tcProgram: program("holdfast_tc"),
       clockProgram: program("holdfast_clock"),
-      xdpProgram: xdpRefused === undefined ? program("holdfast_xdp") : undefined,
+      xdpProgram: hasXdp ? program("holdfast_xdp") : undefined,
       xdpRefused,
       pinDirectory: options.pinDirectory,
       settle: () => {
@@ -189,16 +192,23 @@ interface Load {
   readonly found: PinnedMaps | undefined;
 }
 
+interface Loaded {
+  readonly object: Pointer;
+  readonly hasXdp: boolean;
+  readonly xdpRefused: string | undefined;
+}
+
 /** The verifier may know less than this one on older kernels: TC alone is enough to work. */
-function loadBoth(log: Logger, load: Load): { object: Pointer; xdpRefused: string | undefined } {
+function loadPrograms({ log, xdp = true }: DataPlaneOptions, load: Load): Loaded {
+  if (!xdp) return { object: loadObject(load, false), hasXdp: false, xdpRefused: undefined };
   try {
-    return { object: loadObject(load, true), xdpRefused: undefined };
+    return { object: loadObject(load, true), hasXdp: true, xdpRefused: undefined };
   } catch (error) {
     if (!(error instanceof HoldfastError) || error.code !== "BPF_LOAD_FAILED") throw error;
     const object = loadObject(load, false);
     const xdpRefused = String(error.details["reason"]);
     log.warn({ reason: xdpRefused }, "this kernel refuses the XDP program: TC only");
-    return { object, xdpRefused };
+    return { object, hasXdp: false, xdpRefused };
   }
 }
 
