@@ -114,7 +114,8 @@ export const LIMITS = {
   SOURCE_AGE: 131072,
   SOURCE_NOTE_SHIFT: 8,
   QUICK_SLOT_COUNT: 16,
-  QUICK_NUMBER_BITS: 22,
+  QUICK_NUMBER_BITS: 20,
+  QUICK_HASH_BITS: 9,
   QUICK_FOLD_PERIOD: 1024,
   QUICK_FOLD_COUNT: 64,
   QUICK_FOLD_PERIOD_MAX: 8192,
@@ -141,6 +142,7 @@ export const PLAIN_FLAG = {
   EDGES: 16,
   FIN: 32,
   RESET: 64,
+  QUICK: 128,
 } as const;
 
 export const PORT_KIND = {
@@ -182,6 +184,15 @@ export const PUNT_REASON = {
   DATAGRAM: 17,
   END: 18,
   REASON_COUNT: 19,
+} as const;
+
+export const QUICK_KIND = {
+  SCTP4: 0,
+  SCTP6: 1,
+  UDP4: 2,
+  UDP6: 3,
+  TCP4: 4,
+  TCP6: 5,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
@@ -387,16 +398,110 @@ export const QUICK4 = {
   nexthop: 36,
   replyNexthop: 38,
   change: 40,
-  lastSeen: 48,
-  packets: 52,
-  bytes: 56,
-  folded: 60,
+  counts: 48,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const QUICK6 = {
+  SIZE: 64,
+  source: 0,
+  destination: 16,
+  sourcePort: 32,
+  destinationPort: 34,
+  tag: 36,
+  newSourcePort: 40,
+  newDestinationPort: 42,
+  nexthop: 44,
+  replyNexthop: 46,
+  counts: 48,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const QUICK6_REST = {
+  SIZE: 64,
+  newSource: 0,
+  newDestination: 16,
+  replyDestination: 32,
+  change: 48,
+  hasReply: 56,
+  spare: 60,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
 export const QUICK_BUCKET = {
   SIZE: 64,
   slots: 0,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const QUICK_COUNTS = {
+  SIZE: 16,
+  lastSeen: 0,
+  packets: 4,
+  bytes: 8,
+  folded: 12,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const QUICK_LINE = {
+  SIZE: 64,
+  words: 0,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const QUICK_PLAIN = {
+  SIZE: 12,
+  newSourcePort: 0,
+  newDestinationPort: 2,
+  addressDelta: 4,
+  transportDelta: 6,
+  nexthop: 8,
+  flags: 10,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const QUICK_PLAIN4 = {
+  SIZE: 64,
+  source: 0,
+  destination: 4,
+  sourcePort: 8,
+  destinationPort: 10,
+  plain: 12,
+  newSource: 24,
+  newDestination: 28,
+  tcp: 32,
+  counts: 48,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const QUICK_PLAIN6 = {
+  SIZE: 64,
+  source: 0,
+  destination: 16,
+  sourcePort: 32,
+  destinationPort: 34,
+  plain: 36,
+  counts: 48,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const QUICK_PLAIN6_REST = {
+  SIZE: 64,
+  newSource: 0,
+  newDestination: 16,
+  tcp: 32,
+  spare: 48,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const QUICK_TCP = {
+  SIZE: 16,
+  sequence: 0,
+  acknowledged: 4,
+  shift: 8,
+  scale: 10,
+  strange: 11,
+  stopped: 12,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */

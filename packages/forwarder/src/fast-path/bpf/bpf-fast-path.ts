@@ -27,7 +27,7 @@ import { LocalTables, type WayOut } from "./local-tables.ts";
 import { NexthopTable } from "./nexthops.ts";
 import { PlainFlowTable } from "./plain-table.ts";
 import { PuntReader } from "./punt-reader.ts";
-import { quickFlowsOf } from "./quick-flows.ts";
+import { type QuickStore, quickStoreOf } from "./quick-store.ts";
 import { RawSender } from "./raw-sender.ts";
 import { ServedInterfaces } from "./served-interfaces.ts";
 import type { SignOfLifeData } from "./sign-of-life.ts";
@@ -141,6 +141,7 @@ class KernelFastPath implements BpfFastPath {
   readonly #interfaces: ServedInterfaces;
   readonly #netlink: Netlink;
   readonly #nexthops: NexthopTable;
+  readonly #quick: QuickStore;
   readonly #flows: FlowTable;
   readonly #local: LocalTables;
   readonly #counters: CounterMap;
@@ -196,12 +197,10 @@ class KernelFastPath implements BpfFastPath {
     );
     this.#nexthops.onRoutesChanged = () => this.#repoint();
     const shared = [this.#nexthops, clock, nowMs] as const;
-    this.#flows = new FlowTable(
-      { flows4: maps.hf_flows4, flows6: maps.hf_flows6 },
-      ...shared,
-      quickFlowsOf(plane, nowMs),
-    );
-    this.plain = new PlainFlowTable({ plain4: maps.hf_plain4, plain6: maps.hf_plain6 }, ...shared);
+    this.#quick = quickStoreOf(plane, nowMs);
+    const { hf_flows4: flows4, hf_flows6: flows6, hf_plain4: plain4, hf_plain6: plain6 } = maps;
+    this.#flows = new FlowTable({ flows4, flows6 }, ...shared, this.#quick);
+    this.plain = new PlainFlowTable({ plain4, plain6 }, ...shared, this.#quick);
     const tables = { local: maps.hf_local, ports: maps.hf_ports, allowed: maps.hf_allowed };
     this.#local = new LocalTables(tables, (index) => this.#wayOut(index), options.logger);
     interfaces.onTransmitChanged = (index) => {
@@ -338,6 +337,8 @@ class KernelFastPath implements BpfFastPath {
     this.#netlink.close();
     this.#sender.close();
     this.#flows.close(installed);
+    this.plain.close(installed);
+    this.#quick.close();
     this.plane.close();
   }
 

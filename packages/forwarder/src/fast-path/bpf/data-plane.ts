@@ -15,7 +15,7 @@ import { LAYOUT_1 } from "./layout/layout-1.ts";
 import { BPF_OBJECT_FILE } from "./object-file.ts";
 import { PinDirectory, type PinnedMaps, type Sizes } from "./pins.ts";
 import { fillTables } from "./powers.ts";
-import { quickSizes } from "./quick-flows.ts";
+import { quickSizes } from "./quick-store.ts";
 
 export const PINNED_MAPS = [
   "hf_flows4",
@@ -33,7 +33,7 @@ export const PINNED_MAPS = [
   "hf_unproven",
 ] as const;
 /** Written anew by each daemon. */
-const OWN_MAPS = ["hf_allowed", "hf_quick_buckets", "hf_quick4"] as const;
+const OWN_MAPS = ["hf_allowed", "hf_quick_buckets", "hf_quick_lines"] as const;
 export type MapName = (typeof PINNED_MAPS)[number] | (typeof OWN_MAPS)[number];
 
 export interface DataPlane {
@@ -251,7 +251,7 @@ function loadOnce({ file, sizes, quickSeed, pins, found }: Load, xdp: boolean): 
   }
   const quick = quickSizes(sizes.flowCountMax);
   bpf.mapSetMaxEntries(bpf.findMap(object, "hf_quick_buckets"), quick.buckets);
-  bpf.mapSetMaxEntries(bpf.findMap(object, "hf_quick4"), quick.flows + 1);
+  bpf.mapSetMaxEntries(bpf.findMap(object, "hf_quick_lines"), quick.lines + 1);
   for (const name of ["hf_proven", "hf_unproven"]) {
     bpf.mapSetMaxEntries(bpf.findMap(object, name), sizes.puntRingBytes);
   }

@@ -17,10 +17,11 @@ import {
 } from "./flow-codec.ts";
 import type { KernelClock } from "./kernel-clock.ts";
 import { type NexthopTable, UNRESOLVED } from "./nexthops.ts";
-import { isQuick, type QuickCounts, type QuickFlows } from "./quick-flows.ts";
+import { addCounts, type QuickCounts, QuickFlows } from "./quick-flows.ts";
+import { QUICK_SCTP4, QUICK_SCTP6 } from "./quick-layouts.ts";
+import type { QuickStore } from "./quick-store.ts";
 
 const ANY = 0;
-const WORD = 2 ** 32;
 
 type Nexthops = Pick<NexthopTable, "indexOf" | "hold" | "release">;
 
@@ -39,17 +40,17 @@ export class FlowTable {
   readonly #nexthops: Nexthops;
   readonly #clock: KernelClock;
   readonly #nowMs: () => number;
-  #quick: QuickFlows | undefined;
+  #quick: readonly QuickFlows[];
 
-  /** `quick`: what packets of IPv4 ask first. */
+  /** `quick`: what packets ask first. */
   constructor(
     fds: { flows4: number; flows6: number },
     nexthops: Nexthops,
     clock: KernelClock,
     nowMs: () => number,
-    quick?: QuickFlows,
+    quick?: QuickStore,
   ) {
-    this.#quick = quick;
+    this.#quick = quick ? [QUICK_SCTP4, QUICK_SCTP6].map((layout) => new QuickFlows(quick, layout)) : [];
     this.#nexthops = nexthops;
     this.#clock = clock;
     this.#nowMs = nowMs;
@@ -71,9 +72,10 @@ export class FlowTable {
     const hops = this.#hopsOf(flow);
     encodeFlow(layout, flow, hops, value);
     // What is not quick any more is so before it is anything else.
-    if (existing && !isQuick(value, 0)) {
-      const left = this.#quickOf(table)?.take(key, 0);
-      if (isSame && left !== undefined) addCounts(layout, value, left);
+    const quick = this.#quickOf(table);
+    if (existing && quick?.isQuick(value, 0) === false) {
+      const left = quick.take(key, 0);
+      if (isSame && left !== undefined) addCounts(layout.value, value, 0, left);
     }
     const result = libbpf().update(fd, key, value, ANY);
     if (result === 0) {
@@ -112,7 +114,7 @@ export class FlowTable {
     encodeKey(table.layout, key, table.key);
     if (libbpf().lookup(table.fd, table.key, table.value) !== 0) return undefined;
     const left = this.#quickOf(table)?.counts(table.key, 0);
-    if (left !== undefined) addCounts(table.layout, table.value, left);
+    if (left !== undefined) addCounts(table.layout.value, table.value, 0, left);
     return countersOf(table.layout, table.value, 0, this.#clock, this.#nowMs());
   }
 
@@ -123,25 +125,23 @@ export class FlowTable {
       const flow = decodeFlow(layout, keys, keyAt, values, valueAt);
       const quick = this.#quickOf(table);
       const left = quick?.counts(keys, keyAt);
-      if (left !== undefined) addCounts(layout, values, left, valueAt);
+      if (left !== undefined) addCounts(layout.value, values, valueAt, left);
       const key = keys.subarray(keyAt, keyAt + layout.keySize);
       if (visit(flow, countersOf(layout, values, valueAt, this.#clock, nowMs)) === "remove") {
         quick?.take(keys, keyAt);
         const hops = hopsIn(layout, values, valueAt);
         if (libbpf().remove(fd, key) === 0) this.#release(hops);
-      } else if (left === undefined && quick !== undefined && isQuick(values, valueAt)) {
+      } else if (left === undefined && quick?.isQuick(values, valueAt)) {
         // An earlier daemon's, or one that a copy was asked of. The visit may have changed it: read again.
         if (libbpf().lookup(fd, key, table.value) === 0) this.#renew(table, key, table.value, true);
       }
     });
   }
 
-  /** Nothing is quick afterwards. `installed`: the map outlives this daemon, and knows what was counted. */
+  /** Before the quick flows' memory goes. `installed`: the map outlives this daemon, and knows what was counted. */
   close(installed: boolean): void {
-    const quick = this.#quick;
-    if (quick === undefined) return;
     let cursor: unknown;
-    while (installed && quick.size > 0) {
+    while (installed && this.#quick.some(({ size }) => size > 0)) {
       cursor = this.#visit(cursor, (table, keyAt) => {
         const key = table.keys.subarray(keyAt, keyAt + table.layout.keySize);
         const left = this.#quickOf(table)?.take(key, 0);
@@ -149,8 +149,7 @@ export class FlowTable {
       });
       if (cursor === undefined) break;
     }
-    this.#quick = undefined;
-    quick.close();
+    this.#quick = [];
   }
 
   /** Writes the next hops of at most a batch of flows again; for when routes have changed. Cursor as with `sweep`. */
@@ -174,7 +173,7 @@ export class FlowTable {
   }
 
   #quickOf(table: Table): QuickFlows | undefined {
-    return table.layout === LAYOUT4 ? this.#quick : undefined;
+    return this.#quick[table.layout === LAYOUT4 ? 0 : 1];
   }
 
   /** After a change in the map: the flow is quick with what stands there now, or not at all. */
@@ -182,7 +181,7 @@ export class FlowTable {
     const quick = this.#quickOf(table);
     if (quick === undefined) return;
     const jiffies = this.#clock.jiffiesAt(this.#nowMs());
-    if (isQuick(value, 0) && quick.put(key, 0, value, 0, isSame, jiffies)) return;
+    if (quick.isQuick(value, 0) && quick.put(key, 0, value, 0, isSame, jiffies)) return;
     const left = quick.take(key, 0);
     if (isSame && left !== undefined) this.#addTo(table, key, left);
   }
@@ -190,7 +189,7 @@ export class FlowTable {
   /** Read just before it is written, so that as few counts as possible are lost. */
   #addTo({ layout, fd, value }: Table, key: Buffer, left: QuickCounts): void {
     if (left.packets === 0 || libbpf().lookup(fd, key, value) !== 0) return;
-    addCounts(layout, value, left);
+    addCounts(layout.value, value, 0, left);
     libbpf().update(fd, key, value, ANY);
   }
 
@@ -235,20 +234,4 @@ function hopsIn({ value }: FlowLayout, values: Buffer, at: number): Hops {
     forward: values.readUInt16LE(at + value.nexthop),
     reply: values.readUInt16LE(at + value.replyNexthop),
   };
-}
-
-/** What a quick flow has counted, and the table does not know yet. */
-function addCounts({ value }: FlowLayout, values: Buffer, left: QuickCounts, at = 0): void {
-  if (left.packets === 0) return;
-  addTo64(values, at + value.packets, left.packets);
-  addTo64(values, at + value.bytes, left.bytes);
-  if (((left.lastSeen - values.readUInt32LE(at + value.lastSeen)) | 0) > 0)
-    values.writeUInt32LE(left.lastSeen, at + value.lastSeen);
-}
-
-/** Without bigints: a sweep does it for every flow. */
-function addTo64(values: Buffer, at: number, count: number): void {
-  const low = values.readUInt32LE(at) + count;
-  values.writeUInt32LE(low % WORD, at);
-  if (low >= WORD) values.writeUInt32LE((values.readUInt32LE(at + 4) + 1) % WORD, at + 4);
 }

@@ -1,5 +1,6 @@
 // The maps of TCP's and UDP's flows: install, remove, read, sweep in batches.
 
+import { PROTOCOL } from "@holdfast/sctp";
 import { libbpf } from "../../kernel/libbpf.ts";
 import { ERRNO, errnoName } from "../../kernel/libc.ts";
 import type { PlainEntry, PlainFlow, PlainFlowState, PlainFlows, PlainVisit } from "../plain.ts";
@@ -19,6 +20,10 @@ import {
   plainLayoutOf,
 } from "./plain-codec.ts";
 
+import { addCounts, type QuickCounts, QuickFlows } from "./quick-flows.ts";
+import { QUICK_TCP4, QUICK_TCP6, QUICK_UDP4, QUICK_UDP6 } from "./quick-layouts.ts";
+import type { QuickStore } from "./quick-store.ts";
+
 const ANY = 0;
 const EXISTING = 2;
 
@@ -32,13 +37,25 @@ export class PlainFlowTable implements PlainFlows {
   readonly #nexthops: Nexthops;
   readonly #clock: KernelClock;
   readonly #nowMs: () => number;
+  /** By family and protocol. */
+  #quick: readonly { readonly [PROTOCOL.TCP]: QuickFlows; readonly [PROTOCOL.UDP]: QuickFlows }[] = [];
 
+  /** `quick`: what packets ask first. */
   constructor(
     fds: { readonly plain4: number; readonly plain6: number },
     nexthops: Nexthops,
     clock: KernelClock,
     nowMs: () => number,
+    quick?: QuickStore,
   ) {
+    if (quick !== undefined)
+      this.#quick = [
+        { tcp: QUICK_TCP4, udp: QUICK_UDP4 },
+        { tcp: QUICK_TCP6, udp: QUICK_UDP6 },
+      ].map(({ tcp, udp }) => ({
+        [PROTOCOL.TCP]: new QuickFlows(quick, tcp),
+        [PROTOCOL.UDP]: new QuickFlows(quick, udp),
+      }));
     this.#nexthops = nexthops;
     this.#clock = clock;
     this.#nowMs = nowMs;
@@ -51,14 +68,24 @@ export class PlainFlowTable implements PlainFlows {
     encodeKey(layout, flow.key, key);
     const existing = libbpf().lookup(fd, key, value) === 0;
     const before = existing ? nexthopIn(layout, value, 0) : undefined;
-    if (!existing || value.readUInt32LE(layout.value.session) !== flow.session >>> 0) {
+    const isSame = existing && value.readUInt32LE(layout.value.session) === flow.session >>> 0;
+    if (isSame) addEdges(layout, value, 0, this.#quickOf(table, key, 0)?.counts(key, 0));
+    else {
       value.fill(0);
       value.writeUInt32LE(this.#clock.jiffiesAt(this.#nowMs()), layout.value.lastSeen);
     }
     const nexthop = this.#nexthopOf(flow);
     encodePlain(layout, flow, nexthop, value);
+    // What is not quick any more is so before it is anything else.
+    const quick = this.#quickOf(table, key, 0);
+    if (existing && quick?.isQuick(value, 0) === false) {
+      const left = quick.take(key, 0);
+      if (isSame && left !== undefined) addCounts(layout.value, value, 0, left);
+    }
+    this.#mark(layout, value, quick?.isQuick(value, 0) === true);
     const result = libbpf().update(fd, key, value, ANY);
     if (result === 0) {
+      this.#renew(table, key, value, isSame);
       this.#nexthops.hold(nexthop);
       if (before !== undefined) this.#nexthops.release(before);
       return true;
@@ -71,24 +98,24 @@ export class PlainFlowTable implements PlainFlows {
   }
 
   remove(key: FlowKey, session?: number): void {
-    const { layout, fd, key: keyBytes, value } = this.#tableOf(key);
+    const table = this.#tableOf(key);
+    const { layout, fd, key: keyBytes, value } = table;
     encodeKey(layout, key, keyBytes);
     if (libbpf().lookup(fd, keyBytes, value) !== 0) return;
     if (session !== undefined && value.readUInt32LE(layout.value.session) !== session >>> 0) return;
+    this.#quickOf(table, keyBytes, 0)?.take(keyBytes, 0);
     if (libbpf().remove(fd, keyBytes) === 0) this.#nexthops.release(nexthopIn(layout, value, 0));
   }
 
   stateOf(key: FlowKey): PlainFlowState | undefined {
-    const { layout, fd, key: keyBytes, value } = this.#tableOf(key);
-    encodeKey(layout, key, keyBytes);
-    if (libbpf().lookup(fd, keyBytes, value) !== 0) return undefined;
-    return decodePlainState(layout, value, 0, this.#clock, this.#nowMs());
+    const table = this.#lookup(key);
+    return table && decodePlainState(table.layout, table.value, 0, this.#clock, this.#nowMs());
   }
 
   read(key: FlowKey): PlainEntry | undefined {
-    const { layout, fd, key: keyBytes, value } = this.#tableOf(key);
-    encodeKey(layout, key, keyBytes);
-    if (libbpf().lookup(fd, keyBytes, value) !== 0) return undefined;
+    const table = this.#lookup(key);
+    if (table === undefined) return undefined;
+    const { layout, key: keyBytes, value } = table;
     return {
       flow: decodePlain(layout, keyBytes, 0, value, 0),
       state: decodePlainState(layout, value, 0, this.#clock, this.#nowMs()),
@@ -111,13 +138,25 @@ export class PlainFlowTable implements PlainFlows {
     const nowMs = this.#nowMs();
     return visitBatch(this.#tables, cursor, (table, keyAt, valueAt) => {
       const { layout, keys, values, fd } = table;
+      const quick = this.#quickOf(table, keys, keyAt);
+      const left = quick?.counts(keys, keyAt);
+      addLeft(layout, values, valueAt, left);
       const flow = decodePlain(layout, keys, keyAt, values, valueAt);
       const verdict = visit(flow, decodePlainState(layout, values, valueAt, this.#clock, nowMs));
       const key = keys.subarray(keyAt, keyAt + layout.keySize);
       if (verdict === "remove") {
+        quick?.take(keys, keyAt);
         const nexthop = nexthopIn(layout, values, valueAt);
         if (libbpf().remove(fd, key) === 0) this.#nexthops.release(nexthop);
       } else if (verdict === "forget") this.#forget(table, key);
+      else if (
+        quick !== undefined &&
+        (left === undefined || left.isStopped) &&
+        quick.isQuick(values, valueAt)
+      ) {
+        // An earlier daemon's, or one that changed. The visit may have changed it: read again.
+        if (libbpf().lookup(fd, key, table.value) === 0) this.#quicken(table, key);
+      } else if (left?.isStopped) this.#unquicken(table, key);
     });
   }
 
@@ -125,10 +164,25 @@ export class PlainFlowTable implements PlainFlows {
   adopt(): void {
     let cursor: unknown;
     do {
-      cursor = visitBatch(this.#tables, cursor, ({ layout, values }, _keyAt, valueAt) =>
-        this.#nexthops.hold(nexthopIn(layout, values, valueAt)),
-      );
+      cursor = visitBatch(this.#tables, cursor, (table, keyAt, valueAt) => {
+        const { layout, keys, values } = table;
+        this.#nexthops.hold(nexthopIn(layout, values, valueAt));
+        if (values.readUInt16LE(valueAt + layout.value.flags) & PLAIN_FLAG.QUICK)
+          this.#forgetLost(table, keys.subarray(keyAt, keyAt + layout.keySize));
+      });
     } while (cursor !== undefined);
+  }
+
+  /**
+   * The daemon was killed, and what its quick flow knew is gone: numbers and the time of the last packet may
+   * be old. The flow counts as heard of now, and its next packet is believed.
+   */
+  #forgetLost({ layout, fd, value }: Table, key: Buffer): void {
+    if (libbpf().lookup(fd, key, value) !== 0) return;
+    const at = layout.value.flags;
+    value.writeUInt16LE(value.readUInt16LE(at) & ~(PLAIN_FLAG.EDGES | PLAIN_FLAG.QUICK), at);
+    value.writeUInt32LE(this.#clock.jiffiesAt(this.#nowMs()), layout.value.lastSeen);
+    libbpf().update(fd, key, value, EXISTING);
   }
 
   /** As FlowTable.repoint. */
@@ -141,18 +195,87 @@ export class PlainFlowTable implements PlainFlows {
       // Read again just before writing, so that as little as possible is lost.
       const key = keys.subarray(keyAt, keyAt + layout.keySize);
       if (libbpf().lookup(fd, key, table.value) !== 0) return;
+      const quick = this.#quickOf(table, key, 0);
+      addEdges(layout, table.value, 0, quick?.counts(key, 0));
       table.value.writeUInt16LE(nexthop, layout.value.nexthop);
+      this.#mark(layout, table.value, quick?.isQuick(table.value, 0) === true);
       if (libbpf().update(fd, key, table.value, ANY) !== 0) return;
+      this.#renew(table, key, table.value, true);
       this.#nexthops.hold(nexthop);
       this.#nexthops.release(before);
     });
   }
 
-  #forget({ layout, fd, value }: Table, key: Buffer): void {
+  /** As FlowTable.close. */
+  close(installed: boolean): void {
+    let cursor: unknown;
+    while (
+      installed &&
+      this.#quick.some(({ [PROTOCOL.TCP]: tcp, [PROTOCOL.UDP]: udp }) => tcp.size + udp.size > 0)
+    ) {
+      cursor = visitBatch(this.#tables, cursor, (table, keyAt) =>
+        this.#unquicken(table, table.keys.subarray(keyAt, keyAt + table.layout.keySize)),
+      );
+      if (cursor === undefined) break;
+    }
+    this.#quick = [];
+  }
+
+  #forget(table: Table, key: Buffer): void {
+    const { layout, fd, value } = table;
+    this.#unquicken(table, key);
     if (libbpf().lookup(fd, key, value) !== 0) return;
     const at = layout.value.flags;
     value.writeUInt16LE(value.readUInt16LE(at) & ~PLAIN_FLAG.EDGES, at);
     libbpf().update(fd, key, value, ANY);
+  }
+
+  #quickOf({ layout }: Table, key: Buffer, keyAt: number): QuickFlows | undefined {
+    const protocol = key.readUInt8(keyAt + layout.key.protocol);
+    if (protocol !== PROTOCOL.TCP && protocol !== PROTOCOL.UDP) return undefined;
+    return this.#quick[layout === PLAIN_LAYOUT4 ? 0 : 1]?.[protocol];
+  }
+
+  /** The table with key and value of the flow, as it is counted everywhere; undefined: there is none. */
+  #lookup(flowKey: FlowKey): Table | undefined {
+    const table = this.#tableOf(flowKey);
+    const { layout, fd, key, value } = table;
+    encodeKey(layout, flowKey, key);
+    if (libbpf().lookup(fd, key, value) !== 0) return undefined;
+    addLeft(layout, value, 0, this.#quickOf(table, key, 0)?.counts(key, 0));
+    return table;
+  }
+
+  /** After a change in the map: the flow is quick with what stands there now, or not at all. */
+  #renew(table: Table, key: Buffer, value: Buffer, isSame: boolean): void {
+    const quick = this.#quickOf(table, key, 0);
+    if (quick === undefined) return;
+    const jiffies = this.#clock.jiffiesAt(this.#nowMs());
+    if (quick.isQuick(value, 0) && quick.put(key, 0, value, 0, isSame, jiffies)) return;
+    if (isSame) this.#unquicken(table, key);
+    else quick.take(key, 0);
+  }
+
+  /** Of a value that was just read. */
+  #quicken(table: Table, key: Buffer): void {
+    const { layout, fd, value } = table;
+    this.#mark(layout, value, true);
+    if (libbpf().update(fd, key, value, EXISTING) === 0) this.#renew(table, key, value, true);
+  }
+
+  #mark({ value: { flags } }: PlainLayout, value: Buffer, isQuick: boolean): void {
+    const others = value.readUInt16LE(flags) & ~PLAIN_FLAG.QUICK;
+    value.writeUInt16LE(others | (isQuick ? PLAIN_FLAG.QUICK : 0), flags);
+  }
+
+  /** Its packets go the usual way from now on. Read just before it is written, so that little is lost. */
+  #unquicken(table: Table, key: Buffer): void {
+    const { layout, fd, value } = table;
+    const left = this.#quickOf(table, key, 0)?.take(key, 0);
+    if (left === undefined || libbpf().lookup(fd, key, value) !== 0) return;
+    addLeft(layout, value, 0, left);
+    this.#mark(layout, value, false);
+    libbpf().update(fd, key, value, EXISTING);
   }
 
   #nexthopOf({ newSource, newDestination, direction }: PlainFlow): number {
@@ -166,4 +289,19 @@ export class PlainFlowTable implements PlainFlows {
 
 function nexthopIn({ value }: PlainLayout, values: Buffer, at: number): number {
   return values.readUInt16LE(at + value.nexthop);
+}
+
+/** What a quick flow counted and learned, and the table does not know yet. */
+function addLeft(layout: PlainLayout, values: Buffer, at: number, left: QuickCounts | undefined): void {
+  if (left === undefined) return;
+  addCounts(layout.value, values, at, left);
+  addEdges(layout, values, at, left);
+}
+
+function addEdges({ value }: PlainLayout, values: Buffer, at: number, left: QuickCounts | undefined): void {
+  if (left?.edges === undefined) return;
+  values.writeUInt32LE(left.edges.sequence, at + value.sequence);
+  values.writeUInt32LE(left.edges.acknowledged, at + value.acknowledged);
+  values.writeUInt8(left.edges.strange, at + value.strange);
+  values.writeUInt16LE(values.readUInt16LE(at + value.flags) | PLAIN_FLAG.EDGES, at + value.flags);
 }

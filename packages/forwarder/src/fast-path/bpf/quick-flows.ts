@@ -1,27 +1,23 @@
-// Where packets of established IPv4 flows look first: a bucket of slots, which is one cache line, and the flow,
-// which is one more. Both lie in maps that this process has mapped, so that nothing here is a system call.
+// Where packets of established flows look first: a bucket of slots, which is one cache line, and the flow,
+// which is one more, or two of IPv6.
 //
-// It holds what needs nothing but to be passed on, and nothing that the table of all flows has not got: a flow
-// that finds no room here, or is taken away, is slower and no less right. A flow is written where no slot points
-// to, and then a slot is: programs see all of it or nothing. What a slot pointed to rests before it is written
-// again, since a program may still be reading it.
+// It holds what needs nothing but to be passed on, and nothing that the table of all flows has not got: a
+// flow that finds no room here, or is taken away, is slower and no less right. A flow is written where no
+// slot points to, and then a slot is: programs see all of it or nothing. What a slot pointed to rests before
+// it is written again, since a program may still be reading it.
 
-import { libc, type Pointer } from "../../kernel/libc.ts";
-import { mapShared, PROT_READ_WRITE, viewOf } from "../../kernel/memory.ts";
-import { FLOW_FLAG, FLOW_HEAD, FLOW4, FLOW4_KEY, LIMITS, QUICK_BUCKET, QUICK4 } from "./abi.ts";
+import { LIMITS, QUICK_COUNTS, QUICK4 } from "./abi.ts";
+import { KEY_WORDS_MAX, type QuickEdges, type QuickLayout, tagOf } from "./quick-layouts.ts";
+import { type QuickStore, SLOT_COUNT } from "./quick-store.ts";
 
-/** Flows of a default table: 18 MiB of the kernel's. */
-export const QUICK_COUNT_MAX = 262_144;
-const SLOT_COUNT = LIMITS.QUICK_SLOT_COUNT;
+const WORD = 2 ** 32;
 const NUMBER_MASK = (1 << LIMITS.QUICK_NUMBER_BITS) - 1;
-const FLOWS_PER_BUCKET = SLOT_COUNT / 2;
-/** A program runs for microseconds; with a processor that a hypervisor takes away in between, for some more. */
-const REST_MS = 1_000;
-/** Flows mapped at once, when the first of them is needed: 1 MiB. What is mapped counts as this process's memory. */
-const CHUNK_COUNT = 16_384;
-const FLOW_WORDS = QUICK4.SIZE / 4;
-/** Flags of flows that packets change nothing of. */
-const QUICK_FLAGS = FLOW_FLAG.REPLY | FLOW_FLAG.DOWN;
+/** Words of a line before what is counted, of every kind. */
+const COUNTS = QUICK4.counts / 4;
+const LAST_SEEN = COUNTS + QUICK_COUNTS.lastSeen / 4;
+const PACKETS = COUNTS + QUICK_COUNTS.packets / 4;
+const BYTES = COUNTS + QUICK_COUNTS.bytes / 4;
+const FOLDED = COUNTS + QUICK_COUNTS.folded / 4;
 
 /** What the programs have counted of a flow since they wrote it to the table of all flows last. */
 export interface QuickCounts {
@@ -29,121 +25,77 @@ export interface QuickCounts {
   readonly bytes: number;
   /** Jiffies. */
   readonly lastSeen: number;
+  /** Of TCP. */
+  readonly edges?: QuickEdges | undefined;
+  /** Its packets go the usual way until it is put again. */
+  readonly isStopped: boolean;
 }
 
-/** Sizes of the maps for so many flows. */
-export function quickSizes(flowCountMax: number): { readonly flows: number; readonly buckets: number } {
-  const flows = Math.min(flowCountMax, QUICK_COUNT_MAX, NUMBER_MASK);
-  let buckets = 1;
-  while (buckets * FLOWS_PER_BUCKET < flows) buckets *= 2;
-  return { flows, buckets };
+/** Where a table's values have what quick flows count. */
+interface CountFields {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly lastSeen: number;
 }
 
-/** As quick_hash in program/quick.h; words as a little-endian host loads them. */
-export function hashOf(seed: number, source: number, destination: number, ports: number): number {
-  let hash = Math.imul(source ^ seed, 0x9e3779b1);
-  hash ^= Math.imul(destination, 0x85ebca6b) ^ Math.imul(ports ^ seed, 0xc2b2ae35);
-  hash = Math.imul((hash >>> 15) ^ hash, 0x2c1b3c6d);
-  return ((hash >>> 13) ^ hash) >>> 0;
+/** What a quick flow has counted, and the table does not know yet, is added to a value there. */
+export function addCounts(fields: CountFields, values: Buffer, at: number, left: QuickCounts): void {
+  if (left.packets === 0) return;
+  addTo64(values, at + fields.packets, left.packets);
+  addTo64(values, at + fields.bytes, left.bytes);
+  if (((left.lastSeen - values.readUInt32LE(at + fields.lastSeen)) | 0) > 0)
+    values.writeUInt32LE(left.lastSeen, at + fields.lastSeen);
 }
 
-/** Whether a value of hf_flows4 is of a flow that may be quick. */
-export function isQuick(value: Buffer, at: number): boolean {
-  return (value.readUInt16LE(at + FLOW_HEAD.flags) & ~QUICK_FLAGS) === 0;
+/** Without bigints: a sweep does it for every flow. */
+function addTo64(values: Buffer, at: number, count: number): void {
+  const low = values.readUInt32LE(at) + count;
+  values.writeUInt32LE(low % WORD, at);
+  if (low >= WORD) values.writeUInt32LE((values.readUInt32LE(at + 4) + 1) % WORD, at + 4);
 }
 
-/** Memory of a map, from a byte on. */
-export interface QuickMemory {
-  words(part: "buckets" | "flows", from: number, size: number): Uint32Array<ArrayBuffer>;
-  close(): void;
-}
-
-/** The maps' own, as the programs see it. Throws when it cannot be mapped. */
-export function mappedQuick(fds: { readonly buckets: number; readonly flows: number }): QuickMemory {
-  const mappings: { readonly pointer: Pointer; readonly size: number }[] = [];
-  return {
-    words: (part, from, size) => {
-      const where = { fd: fds[part], size, protection: PROT_READ_WRITE, offset: from };
-      const pointer = mapShared("the quick flows", where);
-      mappings.push({ pointer, size });
-      return new Uint32Array(viewOf(pointer, size));
-    },
-    close: () => {
-      for (const { pointer, size } of mappings.splice(0)) libc().munmap(pointer, size);
-    },
-  };
-}
-
-/** Over the maps of loaded programs. */
-export function quickFlowsOf(
-  plane: {
-    readonly maps: { readonly hf_quick_buckets: number; readonly hf_quick4: number };
-    readonly flowCountMax: number;
-    readonly quickSeed: number;
-  },
-  nowMs: () => number,
-): QuickFlows {
-  const { maps, flowCountMax, quickSeed: seed } = plane;
-  const memory = mappedQuick({ buckets: maps.hf_quick_buckets, flows: maps.hf_quick4 });
-  return new QuickFlows(memory, { flowCountMax, seed }, nowMs);
-}
-
+/** Quick flows of one kind; all kinds share a store. Keys and values are those of the kind's table of all flows. */
 export class QuickFlows {
-  readonly #memory: QuickMemory;
-  readonly #countMax: number;
-  readonly #bucketCount: number;
-  readonly #seed: number;
-  readonly #nowMs: () => number;
-  #buckets: Uint32Array<ArrayBuffer> | undefined;
-  readonly #chunks: Uint32Array<ArrayBuffer>[] = [];
-  #fresh = 1;
-  /** Numbers to be given again, and those that rest: the older ones since when the younger ones came. */
-  #free: number[] = [];
-  #older: number[] = [];
-  #younger: number[] = [];
-  #turnedAtMs = Number.NEGATIVE_INFINITY;
-  #size = 0;
+  /** How many of this kind there are. */
+  size = 0;
+  readonly #store: QuickStore;
+  readonly #layout: QuickLayout;
+  readonly #key = new Uint32Array(KEY_WORDS_MAX);
   /** Of the flow that was found: its slot, and its number. */
   #slot = 0;
   #number = 0;
 
-  /** Of maps with `quickSizes(flowCountMax)`, one flow more, which is number 0 and none. */
-  constructor(
-    memory: QuickMemory,
-    settings: { readonly flowCountMax: number; readonly seed: number },
-    nowMs: () => number,
-  ) {
-    const sizes = quickSizes(settings.flowCountMax);
-    this.#memory = memory;
-    this.#countMax = sizes.flows;
-    this.#bucketCount = sizes.buckets;
-    this.#seed = settings.seed;
-    this.#nowMs = nowMs;
+  constructor(store: QuickStore, layout: QuickLayout) {
+    this.#store = store;
+    this.#layout = layout;
   }
 
-  /** How many flows are quick. */
-  get size(): number {
-    return this.#size;
+  /** Whether a value is of a flow that may be quick. */
+  isQuick(value: Buffer, valueAt: number): boolean {
+    return this.#layout.isQuick(value, valueAt);
   }
 
   /**
-   * The flow of a key and a value of hf_flows4, instead of what is there under this key. `jiffies`: now. Counts go on
+   * The flow of a key and a value, instead of what is there under this key. `jiffies`: now. Counts go on
    * where the session is the same one. false: there is no room; what is there is to be taken.
    */
   put(key: Buffer, keyAt: number, value: Buffer, valueAt: number, isSame: boolean, jiffies: number): boolean {
+    const { kind, lineCount, keyWordCount, lastSeen } = this.#layout;
     const hash = this.#find(key, keyAt);
     const before = this.#number;
     const slot = before === 0 ? this.#emptySlot(hash) : this.#slot;
-    const number = slot < 0 ? 0 : this.#allocate();
+    const number = slot < 0 ? 0 : this.#store.allocate(lineCount);
     if (number === 0) return false;
-    const words = this.#wordsOf(number);
-    write(words, this.#at(number), key, keyAt, value, valueAt);
-    this.#count(number, value.readUInt32LE(valueAt + FLOW_HEAD.lastSeen), jiffies);
+    const words = this.#store.wordsOf(number);
+    const at = this.#store.at(number);
+    for (let i = 0; i < keyWordCount; i++) words[at + i] = this.#key[i] as number;
+    this.#layout.write(words, at, value, valueAt);
+    this.#count(number, value.readUInt32LE(valueAt + lastSeen), jiffies);
     if (before !== 0 && isSame) this.#carry(before, number);
-    const pointer = ((hash >>> LIMITS.QUICK_NUMBER_BITS) << LIMITS.QUICK_NUMBER_BITS) | number;
-    Atomics.store(this.#buckets as Uint32Array, slot, pointer >>> 0);
-    if (before === 0) this.#size++;
-    else this.#rest(before);
+    const pointer = (tagOf(hash, kind) << LIMITS.QUICK_NUMBER_BITS) | number;
+    Atomics.store(this.#store.buckets, slot, pointer >>> 0);
+    if (before === 0) this.size++;
+    else this.#store.rest(before, lineCount);
     return true;
   }
 
@@ -161,55 +113,45 @@ export class QuickFlows {
     return this.#countsOf(this.#number);
   }
 
-  /** Nothing may be called afterwards: the memory is gone. */
-  close(): void {
-    this.#buckets = undefined;
-    this.#chunks.length = 0;
-    this.#memory.close();
-  }
-
   #empty(): void {
-    Atomics.store(this.#buckets as Uint32Array, this.#slot, 0);
-    this.#rest(this.#number);
-    this.#size--;
+    Atomics.store(this.#store.buckets, this.#slot, 0);
+    this.#store.rest(this.#number, this.#layout.lineCount);
+    this.size--;
   }
 
-  /** Sets #slot and #number, which is 0 when there is none; returns the hash. */
+  /** Sets #key, #slot and #number, which is 0 when there is none; returns the hash. */
   #find(key: Buffer, keyAt: number): number {
-    const source = key.readUInt32LE(keyAt + FLOW4_KEY.source);
-    const destination = key.readUInt32LE(keyAt + FLOW4_KEY.destination);
-    const ports = key.readUInt32LE(keyAt + FLOW4_KEY.sourcePort);
-    const hash = hashOf(this.#seed, source, destination, ports);
-    const tag = hash >>> LIMITS.QUICK_NUMBER_BITS;
-    const from = this.#firstSlot(hash);
-    const buckets = this.#mappedBuckets();
+    this.#layout.readKey(key, keyAt, this.#key);
+    const hash = this.#layout.hash(this.#store.seed, this.#key);
+    const tag = tagOf(hash, this.#layout.kind);
+    const from = this.#store.firstSlot(hash);
+    const { buckets } = this.#store;
     this.#number = 0;
     for (let i = 0; i < SLOT_COUNT; i++) {
       // As the program does: most stand where it looks first.
       const slot = from + ((tag + i) & (SLOT_COUNT - 1));
       const pointer = buckets[slot] as number;
       const number = pointer & NUMBER_MASK;
-      if (pointer >>> LIMITS.QUICK_NUMBER_BITS !== tag || number === 0) continue;
-      const words = this.#wordsOf(number);
-      const at = this.#at(number);
-      if (
-        words[at + QUICK4.source / 4] === source &&
-        words[at + QUICK4.destination / 4] === destination &&
-        words[at + QUICK4.sourcePort / 4] === ports
-      ) {
-        this.#slot = slot;
-        this.#number = number;
-        return hash;
-      }
+      if (pointer >>> LIMITS.QUICK_NUMBER_BITS !== tag || number === 0 || !this.#hasKey(number)) continue;
+      this.#slot = slot;
+      this.#number = number;
+      break;
     }
     return hash;
   }
 
+  #hasKey(number: number): boolean {
+    const words = this.#store.wordsOf(number);
+    const at = this.#store.at(number);
+    for (let i = 0; i < this.#layout.keyWordCount; i++) if (words[at + i] !== this.#key[i]) return false;
+    return true;
+  }
+
   /** The program begins to look at the place that the hash says: so does this. -1: the bucket is full. */
   #emptySlot(hash: number): number {
-    const from = this.#firstSlot(hash);
-    const first = hash >>> LIMITS.QUICK_NUMBER_BITS;
-    const buckets = this.#mappedBuckets();
+    const from = this.#store.firstSlot(hash);
+    const first = tagOf(hash, this.#layout.kind);
+    const { buckets } = this.#store;
     for (let i = 0; i < SLOT_COUNT; i++) {
       const slot = from + ((first + i) & (SLOT_COUNT - 1));
       if (buckets[slot] === 0) return slot;
@@ -217,105 +159,30 @@ export class QuickFlows {
     return -1;
   }
 
-  #firstSlot(hash: number): number {
-    return (hash & (this.#bucketCount - 1)) * SLOT_COUNT;
-  }
-
-  #mappedBuckets(): Uint32Array {
-    this.#buckets ??= this.#memory.words("buckets", 0, pages(this.#bucketCount * QUICK_BUCKET.SIZE));
-    return this.#buckets;
-  }
-
-  #wordsOf(number: number): Uint32Array<ArrayBuffer> {
-    return this.#chunks[Math.floor(number / CHUNK_COUNT)] as Uint32Array<ArrayBuffer>;
-  }
-
-  #at(number: number): number {
-    return (number % CHUNK_COUNT) * FLOW_WORDS;
-  }
-
-  /** A number that no program reads; 0: there is none. */
-  #allocate(): number {
-    const now = this.#nowMs();
-    if (now - this.#turnedAtMs >= REST_MS) {
-      // All of the older ones have rested at least as long as between the two last turns.
-      for (const number of this.#older) this.#free.push(number);
-      this.#older = this.#younger;
-      this.#younger = [];
-      this.#turnedAtMs = now;
-    }
-    const known = this.#free.pop();
-    if (known !== undefined) return known;
-    if (this.#fresh > this.#countMax) return 0;
-    const number = this.#fresh++;
-    const chunk = Math.floor(number / CHUNK_COUNT);
-    if (this.#chunks[chunk] === undefined) {
-      const count = Math.min(CHUNK_COUNT, this.#countMax + 1 - chunk * CHUNK_COUNT);
-      const from = chunk * CHUNK_COUNT * QUICK4.SIZE;
-      this.#chunks[chunk] = this.#memory.words("flows", from, pages(count * QUICK4.SIZE));
-    }
-    return number;
-  }
-
-  #rest(number: number): void {
-    this.#younger.push(number);
-  }
-
   #countsOf(number: number): QuickCounts {
-    const words = this.#wordsOf(number);
-    const at = this.#at(number);
+    const words = this.#store.wordsOf(number);
+    const at = this.#store.at(number);
     return {
-      packets: words[at + QUICK4.packets / 4] as number,
-      bytes: words[at + QUICK4.bytes / 4] as number,
-      lastSeen: words[at + QUICK4.lastSeen / 4] as number,
+      packets: words[at + PACKETS] as number,
+      bytes: words[at + BYTES] as number,
+      lastSeen: words[at + LAST_SEEN] as number,
+      edges: this.#layout.edges?.(words, at),
+      isStopped: this.#layout.isStopped?.(words, at) === true,
     };
   }
 
   #count(number: number, lastSeen: number, jiffies: number): void {
-    const words = this.#wordsOf(number);
-    const at = this.#at(number);
-    words[at + QUICK4.lastSeen / 4] = lastSeen;
-    words[at + QUICK4.packets / 4] = 0;
-    words[at + QUICK4.bytes / 4] = 0;
-    words[at + QUICK4.folded / 4] = jiffies;
+    const words = this.#store.wordsOf(number);
+    const at = this.#store.at(number);
+    words[at + LAST_SEEN] = lastSeen;
+    words[at + PACKETS] = 0;
+    words[at + BYTES] = 0;
+    words[at + FOLDED] = jiffies;
   }
 
   #carry(from: number, to: number): void {
-    const [old, words] = [this.#wordsOf(from), this.#wordsOf(to)];
-    for (const field of [QUICK4.lastSeen, QUICK4.packets, QUICK4.bytes, QUICK4.folded] as const)
-      words[this.#at(to) + field / 4] = old[this.#at(from) + field / 4] as number;
+    const [old, words] = [this.#store.wordsOf(from), this.#store.wordsOf(to)];
+    const [oldAt, at] = [this.#store.at(from), this.#store.at(to)];
+    for (const field of [LAST_SEEN, PACKETS, BYTES, FOLDED]) words[at + field] = old[oldAt + field] as number;
   }
-}
-
-function pages(size: number): number {
-  return Math.ceil(size / 4096) * 4096;
-}
-
-/** Everything but what is counted. */
-function write(
-  words: Uint32Array,
-  at: number,
-  key: Buffer,
-  keyAt: number,
-  value: Buffer,
-  valueAt: number,
-): void {
-  const word = (offset: number) => value.readUInt32LE(valueAt + offset);
-  const hasReply = (value.readUInt16LE(valueAt + FLOW_HEAD.flags) & FLOW_FLAG.REPLY) !== 0;
-  words[at + QUICK4.source / 4] = key.readUInt32LE(keyAt + FLOW4_KEY.source);
-  words[at + QUICK4.destination / 4] = key.readUInt32LE(keyAt + FLOW4_KEY.destination);
-  words[at + QUICK4.sourcePort / 4] = key.readUInt32LE(keyAt + FLOW4_KEY.sourcePort);
-  words[at + QUICK4.newSource / 4] = word(FLOW4.newSource);
-  words[at + QUICK4.newDestination / 4] = word(FLOW4.newDestination);
-  words[at + QUICK4.replyDestination / 4] = hasReply ? word(FLOW4.replyDestination) : 0;
-  words[at + QUICK4.newSourcePort / 4] = word(FLOW_HEAD.newSourcePort);
-  words[at + QUICK4.tag / 4] = word(FLOW_HEAD.tag);
-  words[at + QUICK4.checksumDelta / 4] =
-    value.readUInt16LE(valueAt + FLOW4.checksumDelta) |
-    (value.readUInt16LE(valueAt + FLOW4.replyChecksumDelta) << 16);
-  words[at + QUICK4.nexthop / 4] =
-    value.readUInt16LE(valueAt + FLOW_HEAD.nexthop) |
-    (value.readUInt16LE(valueAt + FLOW_HEAD.replyNexthop) << 16);
-  words[at + QUICK4.change / 4] = 0;
-  words[at + QUICK4.change / 4 + 1] = 0;
 }

@@ -10,7 +10,7 @@ import { KernelClock } from "./kernel-clock.ts";
 import { LocalTables } from "./local-tables.ts";
 import { PlainFlowTable } from "./plain-table.ts";
 import { readPunts } from "./punt-reader.ts";
-import { quickFlowsOf } from "./quick-flows.ts";
+import { type QuickStore, quickStoreOf } from "./quick-store.ts";
 import { Ring } from "./ring.ts";
 import { PUNT_BUDGETS_DEFAULT, type PuntBudgets, writeState } from "./state.ts";
 
@@ -57,7 +57,10 @@ export class TestRunner {
   readonly plane: DataPlane;
   readonly flows: FlowTable;
   readonly plain: PlainFlowTable;
+  /** What the next daemon finds when this one is killed. */
+  readonly adoptPlain: () => PlainFlowTable;
   readonly local: LocalTables;
+  readonly #quick: QuickStore;
   readonly #options = options(OPTIONS_SIZE);
   readonly #in = Buffer.alloc(OUT_SIZE_MAX);
   readonly #out = Buffer.alloc(OUT_SIZE_MAX);
@@ -102,19 +105,16 @@ export class TestRunner {
     const nexthops = { indexOf: () => NEXTHOP_INDEX, hold: () => {}, release: () => {} };
     const clock = new KernelClock(this.plane.clockProgram);
     const nowMs = () => Number(process.hrtime.bigint()) / 1e6;
-    this.flows = new FlowTable(
-      { flows4: maps.hf_flows4, flows6: maps.hf_flows6 },
-      nexthops,
-      clock,
-      nowMs,
-      quickFlowsOf(this.plane, nowMs),
-    );
-    this.plain = new PlainFlowTable(
-      { plain4: maps.hf_plain4, plain6: maps.hf_plain6 },
-      nexthops,
-      clock,
-      nowMs,
-    );
+    this.#quick = quickStoreOf(this.plane, nowMs);
+    const shared = [nexthops, clock, nowMs, this.#quick] as const;
+    this.flows = new FlowTable({ flows4: maps.hf_flows4, flows6: maps.hf_flows6 }, ...shared);
+    const plain = { plain4: maps.hf_plain4, plain6: maps.hf_plain6 };
+    this.plain = new PlainFlowTable(plain, ...shared);
+    this.adoptPlain = () => {
+      const adopted = new PlainFlowTable(plain, nexthops, clock, nowMs);
+      adopted.adopt();
+      return adopted;
+    };
     const tables = { local: maps.hf_local, ports: maps.hf_ports, allowed: maps.hf_allowed };
     this.local = new LocalTables(tables, () => undefined);
     this.#rings = [new Ring(maps.hf_proven, RING_BYTES), new Ring(maps.hf_unproven, RING_BYTES)];
@@ -153,7 +153,7 @@ export class TestRunner {
 
   close(): void {
     for (const ring of this.#rings) ring.close();
-    this.flows.close(false);
+    this.#quick.close();
     this.plane.close();
   }
 }

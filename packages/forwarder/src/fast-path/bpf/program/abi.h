@@ -74,9 +74,19 @@ struct hf_flow4 {
 	__u16 reply_checksum_delta;
 };
 
-/* One cache line: a flow whose packets are passed on and nothing else, with its key in it. The daemon writes it
- * before a slot points to it and never afterwards, but for what the programs count. Everything of it stands in
- * hf_flows4, too, where the packet goes that needs more.
+/* What quick flows of every kind count, at the end of their first line. */
+struct hf_quick_counts {
+	/* Jiffies. */
+	__u32 last_seen;
+	/* Since `folded`, jiffies: what the table of all flows does not know yet. */
+	__u32 packets;
+	__u32 bytes;
+	__u32 folded;
+};
+
+/* One cache line: a flow whose packets are passed on and nothing else, with its key in it. The daemon writes
+ * it before a slot points to it and never afterwards, but for what the programs count. Everything of it stands
+ * in hf_flows4, too, where the packet goes that needs more.
  */
 struct hf_quick4 {
 	__be32 source;
@@ -98,12 +108,85 @@ struct hf_quick4 {
 	 * written at once: they belong together.
 	 */
 	__u64 change;
-	/* Jiffies. */
-	__u32 last_seen;
-	/* Since `folded`, jiffies: what hf_flows4 does not know yet. */
-	__u32 packets;
-	__u32 bytes;
-	__u32 folded;
+	struct hf_quick_counts counts;
+};
+
+/* IPv6: two lines, of an even number and the next one. What is asked of every packet stands in the first. */
+struct hf_quick6 {
+	__u8 source[16];
+	__u8 destination[16];
+	__be16 source_port;
+	__be16 destination_port;
+	__be32 tag;
+	__be16 new_source_port;
+	__be16 new_destination_port;
+	__u16 nexthop;
+	__u16 reply_nexthop;
+	struct hf_quick_counts counts;
+};
+
+struct hf_quick6_rest {
+	__u8 new_source[16];
+	__u8 new_destination[16];
+	__u8 reply_destination[16];
+	/* As of IPv4. */
+	__u64 change;
+	/* reply_destination counts. */
+	__u32 has_reply;
+	__u32 spare;
+};
+
+/* What packets of TCP show, as in hf_plain_head; of UDP nothing. */
+struct hf_quick_tcp {
+	__u32 sequence;
+	__u32 acknowledged;
+	__s16 shift;
+	__u8 scale;
+	__u8 strange;
+	/* A FIN or RST has come: what counts stands in the table of all flows. */
+	__u32 stopped;
+};
+
+/* TCP and UDP of both families, as in hf_plain_head. */
+struct hf_quick_plain {
+	__be16 new_source_port;
+	__be16 new_destination_port;
+	__u16 address_delta;
+	__u16 transport_delta;
+	__u16 nexthop;
+	__u16 flags;
+};
+
+struct hf_quick_plain4 {
+	__be32 source;
+	__be32 destination;
+	__be16 source_port;
+	__be16 destination_port;
+	struct hf_quick_plain plain;
+	__be32 new_source;
+	__be32 new_destination;
+	struct hf_quick_tcp tcp;
+	struct hf_quick_counts counts;
+};
+
+struct hf_quick_plain6 {
+	__u8 source[16];
+	__u8 destination[16];
+	__be16 source_port;
+	__be16 destination_port;
+	struct hf_quick_plain plain;
+	struct hf_quick_counts counts;
+};
+
+struct hf_quick_plain6_rest {
+	__u8 new_source[16];
+	__u8 new_destination[16];
+	struct hf_quick_tcp tcp;
+	__u64 spare[2];
+};
+
+struct hf_quick_line {
+	__u64 words[8];
 };
 
 struct hf_quick_bucket {

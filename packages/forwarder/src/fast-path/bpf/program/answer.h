@@ -108,6 +108,8 @@ __noinline __u32 NAME(quoted4)(CONTEXT *ctx, __u32 offset)
 	set_protocol(key, ip->protocol);
 	if (is_plain(key.protocol)) {
 		plain = bpf_map_lookup_elem(&hf_plain4, &key);
+		if (plain && key.protocol == IPPROTO_TCP)
+			NAME(quick_gather4)(&plain->head, key.source, key.destination, *(__u32 *)&key.source_port, 0);
 		if (!plain || !quotes_plain(&plain->head, key.protocol, sctp->tag) || !take_flow(&plain->head.punt_at))
 			return HF_PUNT_ICMP;
 		return HF_PUNT_ICMP | HF_PUNT_PROVEN << 16;
@@ -143,6 +145,8 @@ __noinline __u32 NAME(quoted6)(CONTEXT *ctx, __u32 offset)
 	set_protocol(key, ip->nexthdr);
 	if (is_plain(key.protocol)) {
 		plain = bpf_map_lookup_elem(&hf_plain6, &key);
+		if (plain && key.protocol == IPPROTO_TCP)
+			NAME(quick_gather6)(&plain->head, &key, 0);
 		if (!plain || !quotes_plain(&plain->head, key.protocol, sctp->tag) || !take_flow(&plain->head.punt_at))
 			return HF_PUNT_ICMP;
 		return HF_PUNT_ICMP | HF_PUNT_PROVEN << 16;

@@ -61,9 +61,16 @@ enum hf_interface_flag hf_emit_interface_flag;
 enum hf_port_kind hf_emit_port_kind;
 enum hf_port_list hf_emit_port_list;
 enum hf_allowed_value hf_emit_allowed_value;
+enum hf_quick_kind hf_emit_quick_kind;
 enum hf_punt_flag hf_emit_punt_flag;
 enum hf_budget hf_emit_budget;
 struct hf_clock hf_emit_clock;
+struct hf_quick4 hf_emit_quick4;
+struct hf_quick6 hf_emit_quick6;
+struct hf_quick6_rest hf_emit_quick6_rest;
+struct hf_quick_plain4 hf_emit_quick_plain4;
+struct hf_quick_plain6 hf_emit_quick_plain6;
+struct hf_quick_plain6_rest hf_emit_quick_plain6_rest;
 
 /* Some helpers are for programs under the GPL only. */
 char _license[] SEC("license") = "Dual BSD/GPL";

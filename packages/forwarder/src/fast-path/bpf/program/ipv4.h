@@ -94,7 +94,7 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	sctp = data + IP_OFFSET + header;
 	if ((void *)(sctp + 1) > end)
 		return NAME(other4)(ctx);
-	quick = NAME(quick_find)(ip->saddr, ip->daddr, *(__u32 *)sctp);
+	quick = NAME(quick_find4)(ip->saddr, ip->daddr, *(__u32 *)sctp, HF_QUICK_KIND_SCTP4, 0);
 	if (quick) {
 		nexthop = NAME(quick4)(ctx, quick, ip, sctp, header, total);
 		if (nexthop)
@@ -109,7 +109,7 @@ static __always_inline int NAME(forward4)(CONTEXT *ctx)
 	if (!flow)
 		return NAME(other4)(ctx);
 	if (quick)
-		NAME(quick_fold)(quick, &flow->head);
+		NAME(quick_fold)(&quick->counts, &flow->head);
 #if HF_XDP
 	if (!sctp->checksum)
 		return NAME(defer)();

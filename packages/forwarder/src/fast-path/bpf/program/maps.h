@@ -56,8 +56,8 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct hf_quick4);
-} hf_quick4 SEC(".maps");
+	__type(value, struct hf_quick_line);
+} hf_quick_lines SEC(".maps");
 
 /* Buckets, less one: a power of two, less one. */
 const volatile __u32 hf_quick_mask = 0;

@@ -42,15 +42,29 @@ enum hf_limits {
 	HF_SOURCE_AGE = 131072,
 	/* Of a flow's packets, one in so many jiffies (a power of two) notes its source. */
 	HF_SOURCE_NOTE_SHIFT = 8,
-	/* Slots of a bucket of the quick flows: the low bits are a flow's number, the others a part of its hash. */
+	/* Slots of a bucket of the quick flows: the low bits are the number of a flow's line, then come a part of
+	 * its hash and what kind it is of.
+	 */
 	HF_QUICK_SLOT_COUNT = 16,
-	HF_QUICK_NUMBER_BITS = 22,
-	/* After so many jiffies the counts of a quick flow go to the table of all flows, when it has counted so many packets;
-	 * those of a slower one after more: its next packet would pay for both tables, and few counts are at stake.
+	HF_QUICK_NUMBER_BITS = 20,
+	HF_QUICK_HASH_BITS = 9,
+	/* After so many jiffies the counts of a quick flow go to the table of all flows, when it has counted so many
+	 * packets; those of a slower one after more: its next packet would pay for both tables, and few counts
+	 * are at stake.
 	 */
 	HF_QUICK_FOLD_PERIOD = 1024,
 	HF_QUICK_FOLD_COUNT = 64,
 	HF_QUICK_FOLD_PERIOD_MAX = 8192,
+};
+
+/* Of quick flows: three bits. */
+enum hf_quick_kind {
+	HF_QUICK_KIND_SCTP4 = 0,
+	HF_QUICK_KIND_SCTP6 = 1,
+	HF_QUICK_KIND_UDP4 = 2,
+	HF_QUICK_KIND_UDP6 = 3,
+	HF_QUICK_KIND_TCP4 = 4,
+	HF_QUICK_KIND_TCP6 = 5,
 };
 
 /* Why a packet was dropped. Names become kebab-case: drop.wrong-tag. */
@@ -173,6 +187,8 @@ enum hf_plain_flag {
 	HF_PLAIN_FIN = 32,
 	/* A reset passed, and this direction has not spoken since. */
 	HF_PLAIN_RESET = 64,
+	/* The daemon's: a quick flow may know more than stands here. */
+	HF_PLAIN_QUICK = 128,
 };
 
 enum hf_nexthop_flag {

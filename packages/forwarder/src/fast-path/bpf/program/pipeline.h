@@ -8,13 +8,15 @@
 #include "context.h"
 #include "punt.h"
 #include "walk.h"
-#include "answer.h"
 #include "leave.h"
+#include "quick.h"
+#include "answer.h"
 #include "decide.h"
 #include "upper6.h"
+#include "quick-sctp.h"
 #include "plain.h"
+#include "quick-plain.h"
 #include "plain-families.h"
-#include "quick.h"
 #include "ipv4.h"
 #include "ipv6.h"
 
@@ -42,9 +44,14 @@ static __always_inline bool NAME(for_us)(CONTEXT *ctx, const struct ethhdr *eth)
 
 static __always_inline int NAME(frame6)(CONTEXT *ctx)
 {
-	int verdict = NAME(forward6)(ctx);
+	int verdict = NAME(quick6)(ctx);
 
 	/* Not from within: the stack has no room for both. */
+	if (is_other(verdict)) {
+		if (verdict & QUICK_NUMBER)
+			NAME(quick_return6)(verdict & QUICK_NUMBER);
+		verdict = NAME(forward6)(ctx);
+	}
 	return verdict == VERDICT_PLAIN ? NAME(frame_plain6)(ctx) : verdict;
 }
 

@@ -59,6 +59,7 @@ __noinline int NAME(plain4)(CONTEXT *ctx)
 	__u32 header, size, parts, claim = CLAIM_NONE;
 	struct hf_flow4_key key = {};
 	struct hf_plain4 *flow;
+	struct plain_change change;
 	struct tcp_header *tcp;
 	bool news = false;
 	int verdict;
@@ -94,13 +95,16 @@ __noinline int NAME(plain4)(CONTEXT *ctx)
 	if (parts & PLAIN_TCP && parts & (TCP_FIN | TCP_RST)) {
 		struct hf_plain4 *reverse;
 
+		NAME(quick_gather4)(&flow->head, key.source, key.destination, *(__u32 *)&key.source_port, 1);
 		key.source = flow->new_destination;
 		key.destination = flow->new_source;
 		key.source_port = flow->head.new_destination_port;
 		key.destination_port = flow->head.new_source_port;
 		reverse = bpf_map_lookup_elem(&hf_plain4, &key);
-		if (reverse)
+		if (reverse) {
 			other = &reverse->head;
+			NAME(quick_gather4)(other, key.source, key.destination, *(__u32 *)&key.source_port, 1);
+		}
 		claim = claim_of(&flow->head, other, tcp, size);
 		news = claim == CLAIM_COUNTS && !(parts & TCP_FIN && flow->head.flags & HF_PLAIN_FIN &&
 						  flow->head.fin_end == sequence_end(tcp, size));
@@ -118,18 +122,9 @@ __noinline int NAME(plain4)(CONTEXT *ctx)
 	ip->ttl--;
 	ip->saddr = flow->new_source;
 	ip->daddr = flow->new_destination;
-	NAME(rewrite_plain)(ctx, &flow->head, tcp, parts, IP_OFFSET + header);
+	change = change_of(&flow->head);
+	NAME(rewrite_plain)(ctx, &change, tcp, parts, IP_OFFSET + header);
 	return NAME(leave)(ctx, data, nexthop);
-}
-
-static __always_inline __u64 NAME(words6)(const struct ipv6hdr *ip)
-{
-	const __u32 *words = (const void *)&ip->saddr;
-	__u64 sum = 0;
-
-	for (int i = 0; i < 8; i++)
-		sum += words[i];
-	return sum;
 }
 
 /* As plain4; behind extension headers, too. */
@@ -142,6 +137,7 @@ __noinline int NAME(plain6)(CONTEXT *ctx)
 	__u32 offset = IP_OFFSET + sizeof(*ip), size, parts, claim = CLAIM_NONE;
 	struct hf_flow6_key key = {};
 	struct hf_plain6 *flow;
+	struct plain_change change;
 	struct tcp_header *tcp;
 	bool news = false;
 	int verdict;
@@ -183,13 +179,16 @@ __noinline int NAME(plain6)(CONTEXT *ctx)
 	if (parts & PLAIN_TCP && parts & (TCP_FIN | TCP_RST)) {
 		struct hf_plain6 *reverse;
 
+		NAME(quick_gather6)(&flow->head, &key, 1);
 		__builtin_memcpy(key.source, flow->new_destination, 16);
 		__builtin_memcpy(key.destination, flow->new_source, 16);
 		key.source_port = flow->head.new_destination_port;
 		key.destination_port = flow->head.new_source_port;
 		reverse = bpf_map_lookup_elem(&hf_plain6, &key);
-		if (reverse)
+		if (reverse) {
 			other = &reverse->head;
+			NAME(quick_gather6)(other, &key, 1);
+		}
 		claim = claim_of(&flow->head, other, tcp, size);
 		news = claim == CLAIM_COUNTS && !(parts & TCP_FIN && flow->head.flags & HF_PLAIN_FIN &&
 						  flow->head.fin_end == sequence_end(tcp, size));
@@ -206,20 +205,31 @@ __noinline int NAME(plain6)(CONTEXT *ctx)
 	ip->hop_limit--;
 	__builtin_memcpy(&ip->saddr, flow->new_source, 16);
 	__builtin_memcpy(&ip->daddr, flow->new_destination, 16);
-	NAME(rewrite_plain)(ctx, &flow->head, tcp, parts, offset);
+	change = change_of(&flow->head);
+	NAME(rewrite_plain)(ctx, &change, tcp, parts, offset);
 	return NAME(leave)(ctx, data, nexthop);
 }
 
 static __always_inline int NAME(frame_plain4)(CONTEXT *ctx)
 {
-	int verdict = NAME(plain4)(ctx);
+	int verdict = NAME(quick_plain4)(ctx);
 
+	if (is_other(verdict)) {
+		if (verdict & QUICK_NUMBER)
+			NAME(quick_return_plain4)(verdict & QUICK_NUMBER, verdict & QUICK_TCP ? IPPROTO_TCP : IPPROTO_UDP);
+		verdict = NAME(plain4)(ctx);
+	}
 	return is_other(verdict) ? NAME(plain_other4)(ctx, verdict & OTHER_PARTS) : verdict;
 }
 
 static __always_inline int NAME(frame_plain6)(CONTEXT *ctx)
 {
-	int verdict = NAME(plain6)(ctx);
+	int verdict = NAME(quick_plain6)(ctx);
 
+	if (is_other(verdict)) {
+		if (verdict & QUICK_NUMBER)
+			NAME(quick_return_plain6)(verdict & QUICK_NUMBER, verdict & QUICK_TCP ? IPPROTO_TCP : IPPROTO_UDP);
+		verdict = NAME(plain6)(ctx);
+	}
 	return is_other(verdict) ? NAME(plain_other6)(ctx, verdict & OTHER_PARTS) : verdict;
 }

@@ -197,42 +197,41 @@ __noinline __u32 NAME(shift_sack)(CONTEXT *ctx, __u32 offset, __u32 shift)
 	return 0;
 }
 
-/* Ports, numbers, and the checksum. `size`: of segment or datagram, `offset`: where it begins. */
-static __always_inline void NAME(rewrite_plain)(CONTEXT *ctx, const struct hf_plain_head *flow, void *start, __u32 parts,
-						__u32 offset)
+/* Ports, numbers, and the checksum. `start`: of segment or datagram, `offset` bytes into the frame. */
+static __always_inline void NAME(rewrite_plain)(CONTEXT *ctx, const struct plain_change *change, void *start,
+						__u32 parts, __u32 offset)
 {
 	struct tcp_header *tcp = start;
 	struct udp_header *udp = start;
-	__u32 delta = flow->transport_delta;
+	__u32 delta = change->transport_delta;
 	__be32 old;
 	__u16 sum;
 
-	udp->source_port = flow->new_source_port;
-	udp->destination_port = flow->new_destination_port;
+	*(__u32 *)start = change->ports;
 	if (!(parts & PLAIN_TCP)) {
 		if (parts & PLAIN_PARTIAL) {
-			udp->checksum = fold((__u32)udp->checksum + flow->address_delta);
+			udp->checksum = fold((__u32)udp->checksum + change->address_delta);
 		} else if (udp->checksum) {
 			sum = apply_delta(udp->checksum, delta);
 			udp->checksum = sum ? sum : 0xffff;
 		}
 		return;
 	}
-	if (flow->shift) {
-		if (flow->flags & HF_PLAIN_DOWN) {
+	if (change->shift) {
+		if (change->flags & HF_PLAIN_DOWN) {
 			old = tcp->acknowledgment;
-			tcp->acknowledgment = bpf_htonl(bpf_ntohl(old) - flow->shift);
+			tcp->acknowledgment = bpf_htonl(bpf_ntohl(old) - change->shift);
 			delta += number_delta(old, tcp->acknowledgment);
 			if (tcp->offset >> 4 > 5)
-				delta += NAME(shift_sack)(ctx, offset, flow->shift);
+				delta += NAME(shift_sack)(ctx, offset, change->shift);
 		} else {
 			old = tcp->sequence;
-			tcp->sequence = bpf_htonl(bpf_ntohl(old) + flow->shift);
+			tcp->sequence = bpf_htonl(bpf_ntohl(old) + change->shift);
 			delta += number_delta(old, tcp->sequence);
 		}
 	}
 	if (parts & PLAIN_PARTIAL)
-		tcp->checksum = fold((__u32)tcp->checksum + flow->address_delta);
+		tcp->checksum = fold((__u32)tcp->checksum + change->address_delta);
 	else
 		tcp->checksum = apply_delta(tcp->checksum, delta);
 }

@@ -44,6 +44,16 @@ struct udp_header {
 	__u16 checksum;
 };
 
+/* How what leaves differs from what comes: fields as in hf_plain_head. */
+struct plain_change {
+	/* Source and destination, as they stand in the packet. */
+	__u32 ports;
+	__u32 address_delta;
+	__u32 transport_delta;
+	__s32 shift;
+	__u32 flags;
+};
+
 enum plain_claim {
 	CLAIM_NONE,
 	/* Inside the window, or sent again. */
@@ -152,6 +162,19 @@ static __always_inline bool quotes_plain(const struct hf_plain_head *flow, __u8 
 	if (flow->flags & HF_PLAIN_DOWN)
 		expected += flow->shift;
 	return flow->flags & HF_PLAIN_EDGES && bpf_ntohl(sequence) - expected <= plain_window(flow);
+}
+
+static __always_inline struct plain_change change_of(const struct hf_plain_head *flow)
+{
+	struct plain_change change = {
+		.ports = *(const __u32 *)&flow->new_source_port,
+		.address_delta = flow->address_delta,
+		.transport_delta = flow->transport_delta,
+		.shift = flow->shift,
+		.flags = flow->flags,
+	};
+
+	return change;
 }
 
 static __always_inline __u32 number_delta(__be32 old, __be32 next)
