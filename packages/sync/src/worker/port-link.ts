@@ -3,6 +3,7 @@
 // let.
 import type { MessagePort, Transferable } from "node:worker_threads";
 import type { EngineLink } from "../ports/link.ts";
+import { pack, unpack } from "./packed.ts";
 
 /** Milliseconds of messages in one turn of the main thread, where packets wait. */
 export const VIEW_SLICE_MS = 2;
@@ -29,13 +30,14 @@ export class PortLink<Out extends object, In> implements EngineLink<Out, In> {
   }
 
   post(message: Out): void {
-    this.#port.postMessage(message, transferablesOf(message));
+    const packed = pack(message);
+    this.#port.postMessage(packed, transferablesOf(packed));
   }
 
   listen(listener: (message: In) => void): void {
     this.#listener = listener;
-    this.#port.on("message", (message: In) => {
-      this.#waiting.push(message);
+    this.#port.on("message", (message: object) => {
+      this.#waiting.push(unpack(message) as In);
       if (!this.#spent) this.#run();
     });
   }
