@@ -8,6 +8,5 @@ import { pathName } from "./scenario.ts";
 for (const path of ELSEWHERE)
   for (const [scenario, place] of planOf(scenarios, { full: false, path })) {
     if (scenario.everywhere !== true) continue;
-    test(`${pathName(place)}, ${scenario.number}: ${scenario.name}`, (t) =>
-      assertConforms(t, [scenario, place]));
+    test(`${pathName(place)}, ${scenario.number}: ${scenario.name}`, () => assertConforms([scenario, place]));
   }

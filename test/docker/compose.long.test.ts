@@ -41,9 +41,7 @@ const answered = () => {
 const clientEvents = () => engine.logs("client").filter((line) => /^association|^error/.test(line));
 const ownerOfPrimary = (member: string) => items<Vip>(member, "vips").find((v) => v.vip === PRIMARY)?.owner;
 
-test("up: three members, two servers and a client come up by one command, and messages flow", {
-  timeout: 600_000,
-}, async () => {
+async function comesUp(): Promise<void> {
   engine.compose("up", "-d", "--no-build");
   await until(
     "the client's association",
@@ -52,9 +50,9 @@ test("up: three members, two servers and a client come up by one command, and me
     500,
   );
   await until("messages to flow", () => answered() > 50, LIMIT_MS, 500);
-});
+}
 
-test("every member names the same owners, different ones for the two VIPs, and holds the session", async () => {
+async function agree(): Promise<void> {
   const views = MEMBERS.map((member) =>
     items<Vip>(member, "vips")
       .map(({ vip, owner }) => `${vip} ${owner}`)
@@ -69,9 +67,9 @@ test("every member names the same owners, different ones for the two VIPs, and h
   assert.equal(first?.length, 1);
   assert.match(first?.[0] ?? "", / established$/);
   for (const other of others) assert.deepEqual(other, first);
-});
+}
 
-test("a member is no root, writes nothing but its store and its pins, and has no key but its own", () => {
+function hasLittle(): void {
   for (const member of MEMBERS) {
     const shell = (words: string) => engine.exec(member, "sh", "-c", words).trim();
     assert.equal(shell("stat -c %U /proc/1"), "holdfast");
@@ -88,7 +86,7 @@ test("a member is no root, writes nothing but its store and its pins, and has no
     assert.equal(shell("ls /authority 2>/dev/null || echo nothing"), "nothing");
     assert.match(shell("head -c 200 /opt/holdfast/sbom.cdx.json"), /CycloneDX/);
   }
-});
+}
 
 /** Of a published port: the answer's status and body, or what kept it from coming. */
 const ASK = `fetch(process.argv[1], { headers: process.argv[2] ? { origin: process.argv[2] } : {}, redirect: "manual" })
@@ -103,7 +101,7 @@ interface Answer {
 const ask = (url: string, origin = ""): Answer =>
   JSON.parse(engine.machine(process.execPath, "-e", ASK, url, origin)) as Answer;
 
-test("the page of each member is published on the machine's loopback, and nothing anywhere else", async () => {
+async function showsPages(): Promise<void> {
   await until("each member to know where the others' pages are", () =>
     [7081, 7082, 7083].every((port) => {
       const { policy } = ask(`http://127.0.0.1:${port}/console/`);
@@ -124,18 +122,16 @@ test("the page of each member is published on the machine's loopback, and nothin
   const published = engine.machine("docker", "ps", "--format", "{{.Ports}}").split("\n").join(",");
   const hosts = [...published.matchAll(/([^\s,]+):[\d-]+->/g)].map(([, host]) => host);
   assert.deepEqual([...new Set(hosts)], ["127.0.0.1"], published);
-});
+}
 
-test("no member logs an error", () => {
+function logsNoError(): void {
   for (const member of MEMBERS) {
     const errors = engine.logs(member).filter((line) => /"level":"(error|fatal)"/.test(line));
     assert.deepEqual(errors, [], member);
   }
-});
+}
 
-test("kill the primary's owner: the client goes on, nothing is lost, and the owner comes back", {
-  timeout: 600_000,
-}, async () => {
+async function ownerDies(): Promise<void> {
   const owner = ownerOfPrimary("m1") ?? "";
   assert.ok(MEMBERS.includes(owner));
   const witness = MEMBERS.find((m) => m !== owner) as string;
@@ -162,4 +158,31 @@ test("kill the primary's owner: the client goes on, nothing is lost, and the own
     .filter((line) => line.startsWith("sender 0"));
   assert.match(receipts.at(-1) ?? "", /missing 0,/);
   assert.ok(receipts.every((line) => line.includes("missing 0,")));
+}
+
+// Each goes on where the last one ended.
+test("the compose file", async (t) => {
+  await t.test(
+    "up: three members, two servers and a client come up by one command, and messages flow",
+    { timeout: 600_000 },
+    comesUp,
+  );
+  await t.test(
+    "every member names the same owners, different ones for the two VIPs, and holds the session",
+    agree,
+  );
+  await t.test(
+    "a member is no root, writes nothing but its store and its pins, and has no key but its own",
+    hasLittle,
+  );
+  await t.test(
+    "the page of each member is published on the machine's loopback, and nothing anywhere else",
+    showsPages,
+  );
+  await t.test("no member logs an error", logsNoError);
+  await t.test(
+    "kill the primary's owner: the client goes on, nothing is lost, and the owner comes back",
+    { timeout: 600_000 },
+    ownerDies,
+  );
 });

@@ -29,7 +29,7 @@ const answered = () => {
   return Number(/answered (\d+)/.exec(line ?? "")?.[1] ?? 0);
 };
 
-test("members come up behind FRR routers, and messages flow", { timeout: 900_000 }, async () => {
+async function comesUp(): Promise<void> {
   engine.compose("up", "-d", "--no-build");
   await until(
     "the client's association",
@@ -48,11 +48,9 @@ test("members come up behind FRR routers, and messages flow", { timeout: 900_000
       500,
     );
   await until("messages to flow", () => answered() > 50, LIMIT_MS, 500);
-});
+}
 
-test("the primary's owner is killed: routers go on with the next, and the association with them", {
-  timeout: 600_000,
-}, async () => {
+async function ownerDies(): Promise<void> {
   const owner = items<{ vip: string; owner?: string }>("m1", "vips").find(
     ({ vip }) => vip === PRIMARY,
   )?.owner;
@@ -63,5 +61,15 @@ test("the primary's owner is killed: routers go on with the next, and the associ
   assert.deepEqual(
     engine.logs("client").filter((line) => /^association|^error/.test(line)),
     ["association 0: up"],
+  );
+}
+
+// Each goes on where the last one ended.
+test("the compose file with routers", async (t) => {
+  await t.test("members come up behind FRR routers, and messages flow", { timeout: 900_000 }, comesUp);
+  await t.test(
+    "the primary's owner is killed: routers go on with the next, and the association with them",
+    { timeout: 600_000 },
+    ownerDies,
   );
 });

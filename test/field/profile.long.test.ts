@@ -13,4 +13,4 @@ const plan = planOf(scenarios, { full: false, only: SELECTION, profile: "field" 
 assert.equal(plan.length, SELECTION.length);
 
 for (const [scenario, place] of plan)
-  test(`field, ${scenario.number}: ${scenario.name}`, (t) => assertConforms(t, [scenario, place]));
+  test(`field, ${scenario.number}: ${scenario.name}`, () => assertConforms([scenario, place]));

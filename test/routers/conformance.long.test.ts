@@ -18,4 +18,4 @@ const plan = planOf(scenarios, { full: false, only: SELECTION, profile: "routed"
 assert.equal(plan.length, SELECTION.length);
 
 for (const [scenario, place] of plan)
-  test(`routed, ${scenario.number}: ${scenario.name}`, (t) => assertConforms(t, [scenario, place]));
+  test(`routed, ${scenario.number}: ${scenario.name}`, () => assertConforms([scenario, place]));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inLanes, type Load } from "./lanes.ts";
+import { inLanes, type LaneOptions, type Load } from "./lanes.ts";
 
 const LOADS: Readonly<Record<string, Load>> = {
   guests: { seconds: 100, processors: 2 },
@@ -13,22 +13,21 @@ const LOADS: Readonly<Record<string, Load>> = {
 };
 
 /** Runs them all on a clock that turns as soon as everybody waits; the order, and what ran beside what. */
-async function played(files: readonly string[], apart?: (file: string) => string | undefined) {
+async function played(
+  files: readonly string[],
+  options: Partial<Pick<LaneOptions, "apart" | "isBackground">> = {},
+) {
   const began: string[] = [];
   const sets: string[][] = [];
   const running = new Map<string, { readonly endsAt: number; readonly end: () => void }>();
   let now = 0;
-  const all = inLanes(
-    files,
-    { processors: 2, loadOf: (file) => LOADS[file] as Load, ...(apart && { apart }) },
-    (file) => {
-      began.push(file);
-      return new Promise((resolve) => {
-        running.set(file, { endsAt: now + (LOADS[file] as Load).seconds, end: resolve });
-        sets.push([...running.keys()]);
-      });
-    },
-  );
+  const all = inLanes(files, { processors: 2, loadOf: (file) => LOADS[file] as Load, ...options }, (file) => {
+    began.push(file);
+    return new Promise((resolve) => {
+      running.set(file, { endsAt: now + (LOADS[file] as Load).seconds, end: resolve });
+      sets.push([...running.keys()]);
+    });
+  });
   let isDone = false;
   void all.then(() => {
     isDone = true;
@@ -64,10 +63,24 @@ test("who needs the machine alone comes first, then the longest", async () => {
 
 test("files that are kept apart never run at the same time", async () => {
   const isWaiting = (file: string) => (file.startsWith("waits") ? "docker" : undefined);
-  const { began, sets } = await played(Object.keys(LOADS), isWaiting);
+  const { began, sets } = await played(Object.keys(LOADS), { apart: isWaiting });
   assert.equal(began.length, Object.keys(LOADS).length);
   for (const set of sets)
     assert.ok(set.filter((file) => isWaiting(file) !== undefined).length <= 1, set.join());
+});
+
+test("what is in the background runs beside others, one a processor, and takes no place of theirs", async () => {
+  const names = ["long", "middle", "short"];
+  const isBackground = (file: string) => names.includes(file);
+  const { began, sets, tookS } = await played(Object.keys(LOADS), { isBackground });
+  assert.equal(began.length, Object.keys(LOADS).length);
+  for (const set of sets) {
+    assert.ok(set.filter(isBackground).length <= 2, set.join());
+    if (set.includes("guests") || set.includes("flood")) assert.equal(set.length, 1, set.join());
+  }
+  assert.ok(sets.some((set) => set.filter(isBackground).length === 2 && set.length === 4));
+  // 110 alone, and then the longest.
+  assert.equal(tookS, 200);
 });
 
 test("a file that fails to run at all is not waited for in vain", async () => {

@@ -11,22 +11,26 @@ export interface Load {
 /** Two at least: tests wait for the kernel and for timers, too. No more than was ever tried. */
 export const PROCESSORS = Math.min(4, Math.max(2, availableParallelism()));
 
+export interface LaneOptions {
+  readonly processors: number;
+  readonly loadOf: (file: string) => Load;
+  readonly apart?: (file: string) => string | undefined;
+  readonly isBackground?: (file: string) => boolean;
+}
+
 /**
  * Runs `work` for every file, side by side as long as what they load together is no more than `processors`.
  * What needs more than there are runs alone. The heaviest begin, since nothing runs beside them; of the
  * others the longest, since who begins last decides when all is done. Where `apart` gives files one name, no
- * two of them run at the same time.
+ * two of them run at the same time. Those in the background take what the others leave: beside any that need
+ * not be alone, one a processor.
  */
 export async function inLanes(
   files: readonly string[],
-  options: {
-    readonly processors: number;
-    readonly loadOf: (file: string) => Load;
-    readonly apart?: (file: string) => string | undefined;
-  },
+  options: LaneOptions,
   work: (file: string) => Promise<void>,
 ): Promise<void> {
-  const { processors, loadOf, apart } = options;
+  const { processors, loadOf, apart, isBackground = () => false } = options;
   const weightOf = (file: string) => Math.min(processors, loadOf(file).processors);
   const isAlone = (file: string) => weightOf(file) >= processors;
   const waiting = [...files].sort(
@@ -34,12 +38,15 @@ export async function inLanes(
   );
   const running = new Map<string, Promise<void>>();
   const fits = (file: string) => {
-    const load = [...running.keys()].reduce((sum, other) => sum + weightOf(other), weightOf(file));
+    const others = [...running.keys()];
     const name = apart?.(file);
-    return (
-      load <= processors + 1e-6 &&
-      (name === undefined || ![...running.keys()].some((f) => apart?.(f) === name))
-    );
+    if (name !== undefined && others.some((other) => apart?.(other) === name)) return false;
+    if (isAlone(file) || others.some(isAlone)) return others.length === 0;
+    if (isBackground(file)) return others.filter(isBackground).length < processors;
+    const load = others
+      .filter((other) => !isBackground(other))
+      .reduce((sum, other) => sum + weightOf(other), weightOf(file));
+    return load <= processors + 1e-6;
   };
   while (waiting.length > 0 || running.size > 0) {
     for (let index = waiting.findIndex(fits); index >= 0; index = waiting.findIndex(fits)) {

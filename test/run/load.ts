@@ -31,6 +31,9 @@ export function loadOf(file: string): Load {
   return { seconds, processors: Math.max(PROCESSORS_MIN, processors) };
 }
 
+/** It was measured, and took long enough to be kept. */
+export const isKept = (file: string) => kept[file] !== undefined;
+
 /** What `work` took, and the processors that processes which ended meanwhile had kept busy. */
 export async function measured<T>(work: () => Promise<T>): Promise<{ result: T; load: Load }> {
   const [startedAt, before] = [performance.now(), processorSeconds()];

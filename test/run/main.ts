@@ -5,19 +5,21 @@
 //   npm test -- --only TEXT      only the files whose path contains TEXT
 //   npm test -- --measure        one file at a time, and what each loads the machine with: see load.ts
 //
-// Stages by file name: `*.lab.test.ts` needs root, namespaces and BPF; those of the packages mostly wait for
-// the kernel, those in test/ run whole clusters. `*.long.test.ts` runs in the long stage, every other
-// `*.test.ts` is a unit test. Files of a stage run side by side, as many as the processors carry.
+// `*.lab.test.ts` needs root, namespaces and BPF; `*.long.test.ts` runs in the long stage, every other
+// `*.test.ts` is a unit test. Files of a stage run side by side, as many as the processors carry; short unit
+// tests many to a process.
 //
-// A file that fails is run once more, alone: machines are shared, and a lab that lost its processor for a
-// second shows it. Both tries are printed, and what needed the second is flaky: counted in the last line and
-// listed before it.
+// What fails is run once more, alone: machines are shared, and a lab that lost its processor for a second
+// shows it. Of a file that is what stands at its top and failed, a test or a suite: tests that build on one
+// another stand in one. Both tries are printed, and what needed the second is flaky: it counts once, and is
+// listed before the last line.
 import { globSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type FileResult, runFile } from "./file.ts";
+import { batchesOf, runBatch } from "./batches.ts";
+import { type FileResult, failuresOf, namesToRepeat, runFile, withSecondTry } from "./file.ts";
 import { inLanes, type Load, PROCESSORS } from "./lanes.ts";
-import { keepLoads, loadOf, measured } from "./load.ts";
+import { isKept, keepLoads, loadOf, measured } from "./load.ts";
 import { shareLabs } from "./shared.ts";
 
 const { values: options } = parseArgs({
@@ -42,74 +44,82 @@ const files = globSync(["packages/*/src/**/*.test.ts", "test/**/*.test.ts"])
   .sort();
 const isLong = (file: string) => file.endsWith(".long.test.ts");
 const isLab = (file: string) => file.endsWith(".lab.test.ts");
-const isOfPackage = (file: string) => file.startsWith("packages/");
 const stages: Stage[] = [
-  {
-    name: "unit",
-    files: files.filter((f) => !isLong(f) && !isLab(f)),
-    timeoutMs: 300_000,
-  },
-  {
-    name: "kernel",
-    files: files.filter((f) => isLab(f) && isOfPackage(f)),
-    timeoutMs: 300_000,
-  },
-  {
-    name: "lab",
-    files: files.filter((f) => isLab(f) && !isOfPackage(f)),
-    timeoutMs: 300_000,
-  },
+  { name: "everyday", files: files.filter((f) => !isLong(f)), timeoutMs: 300_000 },
   { name: "long", files: full ? files.filter(isLong) : [], timeoutMs: 1_800_000 },
 ];
 
 let passed = 0;
 let failed = 0;
 let skipped = 0;
-const secondTries: string[] = [];
+const flaky: string[] = [];
 const failures: string[] = [];
-/** Of a stage that is not the long one, so many files are named with what they took. */
-const SLOWEST_COUNT = 8;
+/** Of the everyday stage, so many files are named with what they took. */
+const SLOWEST_COUNT = 12;
+/** Of a short test file in a batch, s: what it is guessed to take. */
+const SHORT_SECONDS = 0.3;
 const loads = new Map<string, Load>();
-const alone = (file: string): Load => ({ ...loadOf(file), processors: PROCESSORS });
+const alone = (load: Load): Load => ({ ...load, processors: PROCESSORS });
 /**
  * The machine's Docker engine, its images and its published ports are there once; and whoever needs the
  * programs of Kubernetes first builds them.
  */
 const apart = (file: string) => /^test\/(docker|kubernetes)\/.*\.long\.test\.ts$/.exec(file)?.[1];
 
+/**
+ * What computes and has no clock of its own: simulations, and guests, whose limits know of slow machines.
+ * Beside others, which go first.
+ */
+const isBackground = (file: string) => /(^test|\/testing)\/simulation\/|^test\/field\/00-kernels/.test(file);
+/** What it may take longer. */
+const BACKGROUND_PATIENCE = 3;
+
+/** What failed at its first try; of a batch whose process ended nothing is known. */
+interface Retry {
+  readonly job: string;
+  readonly batch: readonly string[];
+  readonly first: FileResult | undefined;
+}
+
+/** A name, and the files that run together; of one file its path. */
+function jobsOf(all: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const isShort = (file: string) => !options.measure && !isLong(file) && !isLab(file) && !isKept(file);
+  const jobs = new Map(all.filter((file) => !isShort(file)).map((file) => [file, [file]]));
+  for (const batch of batchesOf(all.filter(isShort)))
+    jobs.set(batch.length === 1 ? (batch[0] as string) : `${batch.length} files from ${batch[0]} on`, [
+      ...batch,
+    ]);
+  return jobs;
+}
+
 for (const stage of stages) {
   if (stage.files.length === 0) continue;
   const startedAt = performance.now();
   console.log(`\n== ${stage.name}: ${stage.files.length} files`);
-  if (stage.name !== "unit") shareLabs();
+  if (stage.files.some((file) => isLab(file) || isLong(file))) shareLabs();
   const before = passed;
-  const again: string[] = [];
+  const again: Retry[] = [];
   const took = new Map<string, number>();
-  await inLanes(
-    stage.files,
-    { processors: PROCESSORS, loadOf: options.measure ? alone : loadOf, apart },
-    async (file) => {
-      const { result, load } = await measured(() => runFile(file, stage.timeoutMs));
-      took.set(file, load.seconds);
-      if (options.measure) loads.set(file, load);
-      // The long ones take minutes each: say how far it is.
-      if (stage.name === "long") sayTook(file, load.seconds);
-      if (result.failures.length === 0) return count(file, result);
-      again.push(file);
-      report("failed  ", file, result);
-    },
-  );
-  for (const file of again) {
-    const result = await runFile(file, stage.timeoutMs);
-    if (result.failures.length === 0) {
-      secondTries.push(file);
-      console.log(`flaky    ${file}: passed at the second try`);
-    } else {
-      report("FAILED  ", file, result);
-      failures.push(...result.failures.map(({ name, text }) => `${file}: ${name}\n${text}`));
-    }
-    count(file, result);
-  }
+  const jobs = jobsOf(stage.files);
+  const jobLoad = (job: string): Load => {
+    const { length = 0 } = jobs.get(job) ?? [];
+    const load = length === 1 ? loadOf(job) : { seconds: SHORT_SECONDS * length, processors: 1 };
+    return options.measure ? alone(load) : load;
+  };
+  const lanes = { processors: PROCESSORS, loadOf: jobLoad, apart, ...(!options.measure && { isBackground }) };
+  await inLanes([...jobs.keys()], lanes, async (job) => {
+    const batch = jobs.get(job) ?? [];
+    const { result, load } = await measured(() => firstTry(job, batch, stage.timeoutMs));
+    took.set(job, load.seconds);
+    if (options.measure) loads.set(job, load);
+    // The long ones take minutes each: say how far it is.
+    if (stage.name === "long") sayTook(job, load.seconds);
+    if (result !== undefined && failuresOf(result).length === 0) return count(job, result);
+    again.push({ job, batch, first: result });
+    if (result === undefined) console.log(`failed   ${job}: the process ended`);
+    else report("failed  ", job, result);
+  });
+  for (const retry of again) await secondTry(retry, stage.timeoutMs);
   if (stage.name !== "long")
     for (const [file, seconds] of [...took].sort(([, a], [, b]) => b - a).slice(0, SLOWEST_COUNT))
       sayTook(file, seconds);
@@ -118,17 +128,44 @@ for (const stage of stages) {
   );
 }
 
-function count(file: string, result: FileResult): void {
-  passed += result.passed;
-  failed += result.failures.length;
-  skipped += result.skipped.length;
-  for (const reason of result.skipped) console.log(`skipped  ${file}: ${reason}`);
-  for (const reason of result.secondTries) console.log(`failed   ${file}, at the first try: ${reason}`);
-  if (result.secondTries.length > 0) secondTries.push(file);
+function firstTry(job: string, batch: readonly string[], limitMs: number): Promise<FileResult | undefined> {
+  if (batch.length > 1) return runBatch(batch, limitMs);
+  const inBackground = !options.measure && isBackground(job);
+  const timeoutMs = limitMs * (inBackground ? BACKGROUND_PATIENCE : 1);
+  return runFile(job, { timeoutMs, isBackground: inBackground });
+}
+
+/** Alone: what failed of a file, and each file of a batch by itself. */
+async function secondTry({ job, batch, first }: Retry, timeoutMs: number): Promise<void> {
+  const names = batch.length > 1 || first === undefined ? undefined : namesToRepeat(first);
+  let failureCount = 0;
+  for (const file of batch) {
+    const result = await runFile(file, { timeoutMs, only: names });
+    const both = first === undefined ? result : withSecondTry(first, names, result);
+    report("FAILED  ", file, both);
+    failures.push(...failuresOf(both).map(({ name, text }) => `${file}: ${name}\n${text}`));
+    count(file, both);
+    failureCount += failuresOf(both).length;
+  }
+  if (failureCount > 0) return;
+  const what = names === undefined ? job : `${job}: ${names.join("; ")}`;
+  flaky.push(what);
+  console.log(`flaky    ${what}: passed at the second try`);
+}
+
+function count(file: string, { outcomes, secondTries }: FileResult): void {
+  for (const outcome of outcomes) {
+    passed += outcome.passed;
+    failed += outcome.failures.length;
+    skipped += outcome.skipped.length;
+    for (const reason of outcome.skipped) console.log(`skipped  ${file}: ${reason}`);
+  }
+  for (const reason of secondTries) console.log(`failed   ${file}, at the first try: ${reason}`);
+  if (secondTries.length > 0) flaky.push(file);
 }
 
 function report(what: string, file: string, result: FileResult): void {
-  for (const { name, text } of result.failures) console.log(`${what} ${file}: ${name}\n${text}`);
+  for (const { name, text } of failuresOf(result)) console.log(`${what} ${file}: ${name}\n${text}`);
 }
 
 function sayTook(file: string, seconds: number): void {
@@ -137,9 +174,9 @@ function sayTook(file: string, seconds: number): void {
 
 if (options.measure) keepLoads(loads);
 if (failures.length > 0) console.log(`\n${failures.length} failures:\n${failures.join("\n")}`);
-if (secondTries.length > 0)
-  console.log(`\n${secondTries.length} flaky, failed at the first try and passed at the second:`);
-for (const file of secondTries) console.log(`  ${file}`);
+if (flaky.length > 0)
+  console.log(`\n${flaky.length} flaky, failed at the first try and passed at the second:`);
+for (const what of flaky) console.log(`  ${what}`);
 console.log(
   [`${passed} passed`, `${failed} failed`, ...(skipped > 0 ? [`${skipped} skipped`] : [])].join(", "),
 );

@@ -11,7 +11,7 @@ for (const protocol of ["tcp", "udp"] as const)
     const selected = PLAIN_SCENARIOS[protocol].filter((scenario) => scenario.selected === true);
     const outcomes = await runPlain(selected, DEFAULT_SURROUNDINGS, {
       onOutcome: ({ passed, secondTry, reason, number }) => {
-        if (!passed && secondTry !== true) t.diagnostic(`${number}, second try: ${reason}`);
+        if (!passed && secondTry !== true) t.diagnostic(`second try: ${number}: ${reason}`);
       },
     });
     for (const { number, name, passed, reason } of outcomes)
