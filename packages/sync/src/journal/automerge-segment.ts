@@ -15,6 +15,9 @@ const GROW_AFTER_SIZE = 1024 * 1024;
 /** So often at most: what documents give back is used again, and M bounds what they hold. */
 const GROW_COUNT_MAX = 12;
 
+/** Bytes of changes that a segment keeps as they came; with more they go into its document. */
+const KEPT_SIZE_MAX = 1024 * 1024;
+
 const HASH_SIZE = 32;
 /** Changes whose hashes there is room for at first; doubled when they are more. */
 const HASH_COUNT_FIRST = 32;
@@ -28,8 +31,9 @@ class AutomergeSegment implements Segment {
   readonly #documentActor: string;
   #handle: Handle | undefined;
   #ticks = 0;
-  /** Verified, and not in the document yet: nobody has asked for what stands there. */
+  /** Verified, and not in the document. */
   #waiting: Automerge.Change[] = [];
+  #waitingSize = 0;
   #head: Uint8Array = EMPTY_HEAD;
   /** Of every change, by tick: whoever fetches the last ones need not have all of them made. */
   #hashes = new Uint8Array(HASH_COUNT_FIRST * HASH_SIZE);
@@ -61,19 +65,22 @@ class AutomergeSegment implements Segment {
   }
 
   /**
-   * The document takes changes when somebody asks for them, all at once: one by one each costs ten times as
-   * much, and most segments retire before anybody asks. Nothing depends on when, since a change was verified
-   * completely before it came here.
+   * The document takes changes when they are many bytes, all at once: one by one each costs ten times as much,
+   * and most segments retire before. Nothing depends on when, since a change was verified completely before it
+   * came here.
    */
   apply(change: VerifiedChange): void {
     this.#waiting.push(change.bytes as Automerge.Change);
+    this.#waitingSize += change.bytes.length;
     this.#keepHash(change.hash);
     this.#ticks++;
     this.#head = change.hash;
+    if (this.#waitingSize >= KEPT_SIZE_MAX) this.#applyWaiting();
   }
 
   changes(from: number, to: number): Uint8Array[] {
-    if (from >= this.#ticks) return [];
+    const inDocument = this.#ticks - this.#waiting.length;
+    if (from >= inDocument) return this.#waiting.slice(from - inDocument, Math.max(0, to - inDocument));
     this.#applyWaiting();
     return this.#open()
       .getChanges(from === 0 ? [] : [this.#hashAt(from - 1)])
@@ -117,6 +124,7 @@ class AutomergeSegment implements Segment {
     }
     took(this.#waiting);
     this.#waiting = [];
+    this.#waitingSize = 0;
   }
 
   #open(): Handle {

@@ -30,6 +30,30 @@ test("our chunks are Automerge's own, byte for byte", () => {
   document.free();
 });
 
+test("what is many bytes goes into the document, and comes out of it as it came", () => {
+  const segment = automergeJournal.open(ACTOR, 4);
+  const all: Buffer[] = [];
+  for (let tick = 0; tick < 14; tick++) {
+    all.push(Buffer.from(segment.append(seededRandom(tick).bytes(100_000)).bytes));
+    assert.deepEqual(
+      segment.changes(0, tick + 1).map((bytes) => Buffer.from(bytes)),
+      all,
+      `${tick}`,
+    );
+    assert.deepEqual(
+      segment.changes(tick, tick + 9).map((bytes) => Buffer.from(bytes)),
+      all.slice(tick),
+    );
+  }
+  for (let from = 0; from <= 14; from++)
+    assert.deepEqual(
+      segment.changes(from, from + 3).map((bytes) => Buffer.from(bytes)),
+      all.slice(from, from + 3),
+      `${from}`,
+    );
+  segment.free();
+});
+
 test("a compressed chunk is refused unread", () => {
   const segment = memoryJournal.open(ACTOR, 0);
   const change = encodeChange(documentActorOf(ACTOR, 0), 0, EMPTY_HEAD, new Uint8Array(500));
