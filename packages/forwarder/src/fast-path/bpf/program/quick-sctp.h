@@ -125,6 +125,8 @@ __noinline int NAME(quick6)(CONTEXT *ctx)
 	if ((void *)(sctp + 1) > end || *(__u8 *)ip >> 4 != 6 || ip->nexthdr != IPPROTO_SCTP_NUMBER)
 		return VERDICT_OTHER;
 	size = bpf_ntohs(ip->payload_len);
+	/* Verifiers of Linux 5.15 and before do not know what a swap of bytes leaves. */
+	asm volatile("%0 &= 0xffff" : "+r"(size));
 	if (size < sizeof(*sctp) ||
 	    ((void *)sctp + size > end && IP_OFFSET + sizeof(*ip) + size > NAME(frame_length)(ctx)))
 		return VERDICT_OTHER;
