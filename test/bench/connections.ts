@@ -5,13 +5,18 @@
 //
 // And in one process the slow path alone, without a kernel, by processor time.
 //
-//   --connections N  in process, of each kind; default 200,000
+//   --connections N  in process, of each kind; default 200,000; 0: none
 //   --rounds N     default 3; 0: in process alone
 //   --seconds N    of each slice, default 5
+//   --baseline REV  takes turns, too, and is what we are compared with beside nftables
 import { type ChildProcess, execFileSync } from "node:child_process";
 import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
 import { Cluster, type Host, Lab } from "@holdfast/testkit";
 import { ended, startNginx } from "../plain/real-stacks.ts";
+import { compared } from "./baseline/compare.ts";
+import { type OtherBuild, OtherBuildError } from "./baseline/other-build.ts";
+import type * as InProcess from "./connections/in-process.ts";
 import { measureConnections } from "./connections/in-process.ts";
 import { numberOf } from "./options/options.ts";
 import { print, type Row, rounded } from "./replication/report.ts";
@@ -40,16 +45,25 @@ interface Slice {
   readonly errors: number;
 }
 
-export async function run(options: { readonly json: boolean; readonly args: string[] }): Promise<void> {
+export const takesBaseline = true;
+
+export async function run(options: {
+  readonly json: boolean;
+  readonly args: string[];
+  readonly baseline?: OtherBuild;
+}): Promise<void> {
+  const { baseline } = options;
   const rounds = numberOf(options.args, "rounds", 3);
   const seconds = numberOf(options.args, "seconds", 5);
   const core = cpus().length - 1;
-  const inProcess = await measureConnections(numberOf(options.args, "connections", 200_000));
+  const inProcess = await inOneProcess(numberOf(options.args, "connections", 200_000), baseline);
   if (rounds === 0) return print("connections", inProcess, options.json);
   const subjects: Subject[] = [];
   const slices = new Map<string, Slice[]>();
   try {
-    subjects.push(await openHoldfast(core), await openNftables(core));
+    subjects.push(await openHoldfast(core));
+    if (baseline !== undefined) subjects.push(await openHoldfast(core, baseline));
+    subjects.push(await openNftables(core));
     for (let round = 0; round < rounds; round++)
       for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
         const slice = await measure(subject, core, seconds);
@@ -58,25 +72,43 @@ export async function run(options: { readonly json: boolean; readonly args: stri
           `${subject.name}: ${JSON.stringify(slice)} ${JSON.stringify(await subject.counters())}`,
         );
       }
-    print("connections", [...rowsOf(slices), ...inProcess], options.json);
+    print("connections", [...rowsOf(slices, baseline), ...inProcess], options.json);
   } finally {
     for (const subject of subjects) await subject.close();
   }
 }
 
-function rowsOf(slices: ReadonlyMap<string, readonly Slice[]>): Row[] {
+async function inOneProcess(count: number, baseline: OtherBuild | undefined): Promise<Row[]> {
+  if (count === 0) return [];
+  const path = "test/bench/connections/in-process.ts";
+  const theirs = baseline?.module(path);
+  if (baseline !== undefined && theirs === undefined)
+    throw new OtherBuildError(`revision '${baseline.revision}' has no ${path}`);
+  const ours = (await measureConnections(count)).map((row) => ({ ...row, better: "more" as const }));
+  if (baseline === undefined || theirs === undefined) return ours;
+  const other = (await import(theirs)) as typeof InProcess;
+  return compared(ours, await other.measureConnections(count), baseline.revision);
+}
+
+function nameOf(build: OtherBuild | undefined): string {
+  return build === undefined ? "holdfast" : `holdfast at ${build.revision}`;
+}
+
+function rowsOf(slices: ReadonlyMap<string, readonly Slice[]>, baseline: OtherBuild | undefined): Row[] {
   // What disturbs a slice makes it slower and never faster.
   const best = (name: string) => Math.max(...(slices.get(name) ?? []).map(({ perSecond }) => perSecond));
   const errors = (name: string) => (slices.get(name) ?? []).reduce((sum, slice) => sum + slice.errors, 0);
-  return ["holdfast", NFTABLES].flatMap((name): Row[] => [
-    {
-      case: `${name}: new connections, client and server on the same core`,
-      value: rounded(best(name), 0),
-      unit: "a second",
-      ...(name !== NFTABLES && { versus: NFTABLES, ratio: rounded(best(name) / best(NFTABLES), 2) }),
-    },
+  const beside = (name: string, peer: string) => ({
+    case: `${name}: new connections, client and server on the same core`,
+    value: rounded(best(name), 0),
+    unit: "a second",
+    ...(name !== peer && { versus: peer, ratio: rounded(best(name) / best(peer), 2) }),
+  });
+  const rows = [...slices.keys()].flatMap((name): Row[] => [
+    beside(name, NFTABLES),
     { case: `${name}: wrk's errors`, value: errors(name), unit: "" },
   ]);
+  return baseline === undefined ? rows : [beside(nameOf(undefined), nameOf(baseline)), ...rows];
 }
 
 async function measure({ client }: Subject, core: number, seconds: number): Promise<Slice> {
@@ -96,13 +128,15 @@ function pin(child: ChildProcess | number | undefined, core: number): void {
   execFileSync("taskset", ["-a", "-c", "-p", String(core), String(pid)], { stdio: "ignore" });
 }
 
-async function openHoldfast(core: number): Promise<Subject> {
+async function openHoldfast(core: number, build?: OtherBuild): Promise<Subject> {
   const cluster = new Cluster({ endpoints: ENDPOINT_COUNT, vips: [VIP], withService: false });
   try {
     for (const host of cluster.endpoints)
       await startNginx(host, cluster.lab.directory, ["taskset", "-c", String(core)]);
-    await cluster.start();
     const [member] = cluster.members;
+    const program = build?.module("packages/cli/src/main.ts");
+    if (member !== undefined && program !== undefined) member.program = fileURLToPath(program);
+    await cluster.start();
     const endpoints = cluster.endpoints.map((host) => ({
       address: host.addresses("core")[0],
       port: NGINX_PORT,
@@ -114,7 +148,7 @@ async function openHoldfast(core: number): Promise<Subject> {
     await cluster.endpointsUp();
     pin(member?.pid, core);
     return {
-      name: "holdfast",
+      name: nameOf(build),
       client: cluster.clients[0] as Host,
       counters: async () => ({
         opened: (await member?.metric('holdfast_slow_path_events_total{event="connections-opened"}')) ?? 0,

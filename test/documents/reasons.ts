@@ -45,7 +45,7 @@ export const PUNTS: Readonly<Record<PuntReason, string>> = {
   init: "An INIT.",
   initAck: "An INIT-ACK.",
   control: "ABORT, SHUTDOWN and its answers, ERROR: the phase may change.",
-  handshake: "COOKIE-ECHO or COOKIE-ACK; TCP while a PROXY header is not acknowledged.",
+  handshake: "COOKIE-ECHO or COOKIE-ACK; TCP in its handshake, or while a PROXY header is not acknowledged.",
   miss: "No flow for these addresses and ports.",
   wrongTag: "The tag is not the flow's, and another may have been committed since.",
   learn: "Forwarded, and a copy given: something can be learned from it.",

@@ -46,7 +46,8 @@ export interface PacketPlan {
   readonly payload: Uint8Array;
   readonly hopLimit: number;
   readonly checksum: "right" | "zero" | "wrong" | "unfinished";
-  readonly shape: "whole" | "fragment" | "short" | "extension" | "quoted" | "udpLength" | "noFlow";
+  /** `opens`: an acknowledgment of just what the flow believes. */
+  readonly shape: "opens" | "whole" | "fragment" | "short" | "extension" | "quoted" | "udpLength" | "noFlow";
   /** For shapes that need a number. */
   readonly detail: number;
 }
@@ -108,6 +109,7 @@ export const packetPlan: fc.Arbitrary<PacketPlan> = fc.record({
   checksum: fc.constantFrom("right", "right", "right", "zero", "wrong", "unfinished"),
   shape: fc.oneof(
     { weight: 10, arbitrary: fc.constant("whole" as const) },
+    { weight: 4, arbitrary: fc.constant("opens" as const) },
     {
       weight: 4,
       arbitrary: fc.constantFrom("fragment", "short", "extension", "quoted", "udpLength", "noFlow"),
@@ -133,8 +135,10 @@ export interface Believed {
 export function buildPlain(plan: PacketPlan, flow: PlainFlow, own: Believed, other: Believed): Uint8Array {
   const { key, direction, tcp } = flow;
   const shift = tcp?.shift ?? 0;
-  const sequence = (plan.fromOther ? other.acknowledged : own.sequence) + plan.sequenceBy;
-  const acknowledged = own.acknowledged + (direction === "down" ? shift : 0) + plan.acknowledgmentBy;
+  const opens = plan.shape === "opens";
+  const sequence = (plan.fromOther && !opens ? other.acknowledged : own.sequence) + plan.sequenceBy;
+  const acknowledged =
+    own.acknowledged + (direction === "down" ? shift : 0) + (opens ? 0 : plan.acknowledgmentBy);
   const isTcp = key.protocol === PROTOCOL.TCP;
   const payload = isTcp ? segment(plan, sequence, acknowledged) : datagram(plan);
   const noFlow = plan.shape === "noFlow";
@@ -158,7 +162,7 @@ function strangePort(detail: number): number {
 }
 
 function segment(
-  { flags, options, payload }: PacketPlan,
+  { flags, options, payload, shape }: PacketPlan,
   sequence: number,
   acknowledged: number,
 ): Uint8Array {
@@ -167,7 +171,7 @@ function segment(
   write32(bytes, 4, sequence >>> 0);
   write32(bytes, 8, acknowledged >>> 0);
   bytes[12] = (size / 4) << 4;
-  bytes[13] = flags;
+  bytes[13] = shape === "opens" ? ACK : flags;
   write16(bytes, 14, 501);
   bytes.set(options, 20);
   bytes.set(payload, size);

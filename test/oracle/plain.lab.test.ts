@@ -41,6 +41,7 @@ function plainFlows(random: () => number, session: number): PlainFlow[] {
     assert(family !== undefined);
     const protocol = i % 4 < 2 ? PROTOCOL.TCP : PROTOCOL.UDP;
     const shift = random() < 0.4 ? Math.floor(random() * 200) - 60 : 0;
+    const handshake = random() < 0.3;
     const up: PlainFlow = {
       key: {
         protocol,
@@ -55,12 +56,13 @@ function plainFlows(random: () => number, session: number): PlainFlow[] {
       newDestinationPort: ENDPOINT_PORT,
       direction: "up",
       session: session + i,
-      handshake: random() < 0.1,
+      handshake,
       learn: random() < 0.2,
       assured: random() < 0.5,
+      ...(protocol === PROTOCOL.TCP && handshake && random() < 0.8 && { opening: true }),
       ...(protocol === PROTOCOL.TCP && { tcp: tcpOf(random, shift) }),
     };
-    const { tcp: _, ...shared } = up;
+    const { tcp: _, opening: __, ...shared } = up;
     const down: PlainFlow = {
       ...shared,
       key: reverseKey(up),
@@ -113,6 +115,7 @@ describe("TCP and UDP: BPF against the reference", { skip: obstacle }, () => {
 
       test("any packets, in any order", () => {
         let session = 1;
+        let openedCount = 0;
         fc.assert(
           fc.property(fc.nat(), fc.array(packetPlan, { minLength: 1, maxLength: 60 }), (world, plans) => {
             const flows = plainFlows(fractionsOf(world), session);
@@ -121,7 +124,7 @@ describe("TCP and UDP: BPF against the reference", { skip: obstacle }, () => {
               for (const flow of flows) table.install(flow);
             });
             try {
-              for (const plan of plans) step(oracle, program, flows, plan);
+              for (const plan of plans) if (step(oracle, program, flows, plan)) openedCount += 1;
             } finally {
               oracle.plain(program, (table) => {
                 for (const { key } of flows) table.remove(key);
@@ -130,6 +133,7 @@ describe("TCP and UDP: BPF against the reference", { skip: obstacle }, () => {
           }),
           { seed: SEED, numRuns: RUN_COUNT },
         );
+        assert.ok(openedCount > RUN_COUNT / 100, `only ${openedCount} handshakes were ended`);
         const { reference, bpf } = oracle.drops(program);
         assert.deepEqual(bpf, reference);
         for (const reason of [
@@ -148,12 +152,13 @@ describe("TCP and UDP: BPF against the reference", { skip: obstacle }, () => {
   }
 });
 
+/** Whether the packet ended its flow's handshake. */
 function step(
   oracle: Oracle,
   program: TestProgram,
   flows: PlainFlow[],
   plan: Parameters<typeof buildPlain>[0],
-): void {
+): boolean {
   const flow = flows[plan.flow % flows.length] as PlainFlow;
   const other = reverseKey(flow);
   const packet = buildPlain(
@@ -162,12 +167,18 @@ function step(
     believed(oracle, program, flow.key),
     believed(oracle, program, other),
   );
+  const wasOpening = isOpening(oracle, program, flow.key);
   const difference = oracle.compare(program, packet, isUnfinished(packet));
   assert.equal(difference, undefined, `packet ${Buffer.from(packet).toString("hex")}`);
   for (const key of [flow.key, other]) {
     const [reference, bpf] = oracle.readPlain(program, key).map(comparable);
     assert.deepEqual(bpf, reference, `packet ${Buffer.from(packet).toString("hex")}`);
   }
+  return wasOpening && !isOpening(oracle, program, flow.key);
+}
+
+function isOpening(oracle: Oracle, program: TestProgram, key: FlowKey): boolean {
+  return oracle.readPlain(program, key)[0]?.flow.opening === true;
 }
 
 function believed(oracle: Oracle, program: TestProgram, key: FlowKey): Believed {

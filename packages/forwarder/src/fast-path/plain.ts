@@ -44,6 +44,11 @@ export interface PlainFlow {
   /** Every packet is punted as `handshake`: while a PROXY header is not acknowledged, for one. */
   readonly handshake: boolean;
   /**
+   * Of TCP, up, with `handshake` and edges: a packet that acknowledges just what they say, and neither begins
+   * nor ends anything, is forwarded and ends the handshake in both directions. Absent: no.
+   */
+  readonly opening?: boolean;
+  /**
    * The first packet that is forwarded is punted as a copy, `learn`: the ACK of a handshake, the first
    * datagram.
    */

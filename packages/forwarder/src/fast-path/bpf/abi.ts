@@ -143,6 +143,7 @@ export const PLAIN_FLAG = {
   FIN: 32,
   RESET: 64,
   QUICK: 128,
+  OPENING: 256,
 } as const;
 
 export const PORT_KIND = {

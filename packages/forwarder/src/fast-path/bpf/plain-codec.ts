@@ -92,7 +92,8 @@ function flagsOf(flow: PlainFlow): number {
     (flow.handshake ? PLAIN_FLAG.HANDSHAKE : 0) |
     (flow.learn ? PLAIN_FLAG.LEARN : 0) |
     (flow.direction === "down" ? PLAIN_FLAG.DOWN : 0) |
-    (flow.assured ? PLAIN_FLAG.ASSURED : 0)
+    (flow.assured ? PLAIN_FLAG.ASSURED : 0) |
+    (flow.opening === true ? PLAIN_FLAG.OPENING : 0)
   );
 }
 
@@ -118,6 +119,7 @@ export function decodePlain(
     handshake: (flags & PLAIN_FLAG.HANDSHAKE) !== 0,
     learn: (flags & PLAIN_FLAG.LEARN) !== 0,
     assured: (flags & PLAIN_FLAG.ASSURED) !== 0,
+    ...(flags & PLAIN_FLAG.OPENING && { opening: true }),
     ...(key.protocol === PROTOCOL.TCP && {
       tcp: {
         windowScale: values.readUInt8(valueAt + value.scale),

@@ -4,6 +4,8 @@ import { PROTOCOL } from "@holdfast/sctp";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
 import type { WithRig } from "../compliance.ts";
 import type { PlainFlow, PlainFlowState } from "../plain.ts";
+import { describeOpening } from "./plain-opening.ts";
+import { install, PAYLOAD, PROTOCOLS, passes, serve, sidesOf, WINDOW } from "./plain-rig.ts";
 import {
   CLIENT_NUMBER,
   ENDPOINT_NUMBER,
@@ -15,16 +17,9 @@ import {
   unfinished,
 } from "./plain-world.ts";
 import { hex, type Rig, recordPunts, total, until } from "./rig.ts";
-import { ENDPOINTS, FAMILIES, LOCAL, SERVICE_PORT, type Side, type WorldFamily } from "./world.ts";
+import { FAMILIES, type WorldFamily } from "./world.ts";
 
 const { SYN, FIN, RST, ACK } = TCP_FLAG;
-const PAYLOAD = Uint8Array.from({ length: 101 }, (_, i) => i * 7);
-const PROTOCOLS = [
-  ["TCP", PROTOCOL.TCP],
-  ["UDP", PROTOCOL.UDP],
-] as const;
-/** 65,535 << 2, as the flows' scale says. */
-const WINDOW = 262_140;
 
 export function describePlain(withRig: WithRig): void {
   for (const family of FAMILIES) {
@@ -33,42 +28,11 @@ export function describePlain(withRig: WithRig): void {
       describeTold(withRig, family, name, protocol);
     }
     describeConnections(withRig, family);
+    describeOpening(withRig, family);
     describeForged(withRig, family);
   }
   describeTables(withRig);
   describeRefresh(withRig);
-}
-
-function serve(rig: Rig): void {
-  const protocols = PROTOCOLS.map(([, protocol]) => protocol);
-  rig.fastPath.setLocal(
-    LOCAL.map((local) => ({
-      ...local,
-      ports: [...local.ports, ...protocols.map((protocol) => ({ protocol, port: SERVICE_PORT }))],
-    })),
-  );
-  rig.fastPath.setEndpoints([
-    ...ENDPOINTS,
-    ...protocols.flatMap((protocol) => ENDPOINTS.map((endpoint) => ({ ...endpoint, protocol }))),
-  ]);
-}
-
-function install(rig: Rig, ...flows: readonly PlainFlow[]): void {
-  serve(rig);
-  for (const flow of flows) assert.ok(rig.fastPath.plain.install(flow));
-}
-
-function sidesOf({ direction }: PlainFlow): readonly [from: Side, to: Side] {
-  return direction === "up" ? ["client", "core"] : ["core", "client"];
-}
-
-async function passes(rig: Rig, flow: PlainFlow, plan: PlainPacket = {}): Promise<void> {
-  const [from, to] = sidesOf(flow);
-  const { arriving, leaving } = plainPackets(flow, plan);
-  const before = rig.received(to).length;
-  rig.inject(from, arriving);
-  await until("the packet leaves", () => rig.received(to).length > before);
-  assert.equal(hex(rig.received(to)[before]), hex(leaving));
 }
 
 /** The flow and what it knows, but for the time, which is coarse. */

@@ -35,6 +35,8 @@ export interface PlainVerdict {
   readonly end: boolean;
   /** Of a FIN or RST: whether it counts. */
   readonly claim: "counts" | "unproven" | undefined;
+  /** It ends the handshake of its flow. */
+  readonly opens: boolean;
   /** See Egress. */
   readonly device?: number;
 }

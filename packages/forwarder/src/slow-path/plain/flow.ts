@@ -158,7 +158,7 @@ export function keyOf(record: PlainRecord, direction: "up" | "down"): FlowKey {
   return answerKeyOf(record.protocol, leavingOf(record, direction === "up" ? "down" : "up"));
 }
 
-/** The two directions as the fast path has them. `edges`: of the handshake. */
+/** The two directions as the fast path has them. `edges`: of the handshake, which it can end by itself then. */
 export function fastFlowsOf(
   { record, handle }: Pick<LocalFlow, "record" | "handle">,
   handshake: boolean,
@@ -167,6 +167,8 @@ export function fastFlowsOf(
   const { windowScale, shift } = record;
   const isTcp = record.protocol === PROTOCOL_TCP;
   const common = { session: handle, handshake, learn: false };
+  // A PROXY header takes the place of the client's acknowledgment, which the slow path sends.
+  const opens = isTcp && handshake && edges !== undefined && shift === 0;
   const tcp = (own: TcpEdges | undefined) =>
     isTcp ? { tcp: { windowScale, shift, ...(own !== undefined && { edges: own }) } } : {};
   return [
@@ -176,6 +178,7 @@ export function fastFlowsOf(
       direction: "up",
       assured: (record.marks & (isTcp ? MARK.answered : MARK.lively)) !== 0,
       ...common,
+      ...(opens && { opening: true, learn: true }),
       ...tcp(edges?.up),
     },
     {

@@ -7,6 +7,7 @@ import { TCP_FLAG } from "../../packet/plain/header.ts";
 import type { ProtocolHandler } from "../handler.ts";
 import { isLivingFlow, type LocalFlow } from "./flow.ts";
 import { type PlainInput, readPlain } from "./input.ts";
+import { openedElsewhere } from "./opened.ts";
 import { type Opening, openingAt } from "./opening.ts";
 import type { Room, Side } from "./room.ts";
 import { statelessDown } from "./stateless.ts";
@@ -22,6 +23,7 @@ export class PlainHandler implements ProtocolHandler {
 
   handle(punt: Punt, ip: IpHeader, fragmentSize: number | undefined): undefined {
     const { core } = this.#room;
+    if (punt.reason === "learn") return openedElsewhere(this.#room, punt.session);
     const isTooBig = punt.reason === "tooBig";
     if (isTooBig && ip.dontFragment) return sendIcmpError(core, punt, ip, "too-big");
     if (ip.hopLimit <= 1 && !punt.copy) return sendIcmpError(core, punt, ip, "ttl-expired");

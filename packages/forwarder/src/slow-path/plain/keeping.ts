@@ -19,6 +19,7 @@ import {
   STATELESS_HANDLE,
 } from "./flow.ts";
 import { introduceAgain } from "./introduction.ts";
+import { findOpened, openedElsewhere } from "./opened.ts";
 import { end, entryOf, forget, note, publish, type Room } from "./room.ts";
 import { sweepStateless } from "./stateless.ts";
 
@@ -47,7 +48,8 @@ export class PlainKeeping {
   /** Every flow that others ought to know is told them now: before this member hands its VIPs over. */
   publishAll(): undefined {
     for (const flow of this.#room.flows.values())
-      if (flow.stage === "open" && isLivingFlow(flow)) publish(this.#room, flow);
+      if (isLivingFlow(flow) && (flow.stage === "open" || findOpened(this.#room, flow)))
+        publish(this.#room, flow);
   }
 
   #sweep(nowMs: number): undefined {
@@ -67,6 +69,7 @@ export class PlainKeeping {
     const flow = this.#room.flows.byHandle(fast.session);
     if (flow === undefined) return this.#adoption.isOrphan(fast.session) ? "keep" : "remove";
     const isUp = fast.direction === "up";
+    if (isUp && !fast.handshake) openedElsewhere(this.#room, fast.session);
     if (isUp) flow.up = state;
     else flow.down = state;
     // A flow is born with the time of its installation, which is no packet.
@@ -105,7 +108,7 @@ export class PlainKeeping {
     if (flow.record.protocol !== PROTOCOL_TCP && flow.record.marks !== 0) room.flows.grown(flow);
     room.flows.setSpent(flow, isSpent(flow, judgement, nowMs));
     const waitsMs = flow.stage === "opening" ? limits.initTimeoutMs : limits.handshakeTimeoutMs;
-    if (flow.stage !== "open" && nowMs - flow.bornMs >= waitsMs) {
+    if (flow.stage !== "open" && nowMs - flow.bornMs >= waitsMs && !findOpened(room, flow)) {
       counters.count("embryos-expired");
       return end(room, flow, "handshakeTimeout", false);
     }

@@ -10,6 +10,7 @@ import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
 import { isLivingFlow, judge, keyOf, type LocalFlow } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
 import { acknowledgesHeader, introduce, introduceAgain, proxyShiftOf } from "./introduction.ts";
+import { findOpened, isStuck, opened } from "./opened.ts";
 import { holdSyn, moveFromDown } from "./opening.ts";
 import { findPlainPlace } from "./place.ts";
 import { refuseUnknown } from "./resets.ts";
@@ -23,6 +24,7 @@ const CHALLENGE_PERIOD_MS = 1_000;
 export function tcpUp(room: Room, side: Side, input: PlainInput, entry: ServiceEntry): undefined {
   const { header, source, destination } = input;
   const flow = room.flows.byClient(entry.service.id, destination, source, header.sourcePort);
+  if (flow !== undefined) catchUp(room, input, flow);
   if (header.has(TCP_FLAG.SYN) && !header.has(TCP_FLAG.ACK)) return synUp(room, side, input, entry, flow);
   if (!isLivingFlow(flow)) return unknownUp(room, input, entry);
   if (input.copy) return copied(room, flow, input, "client");
@@ -41,6 +43,7 @@ export function tcpUp(room: Room, side: Side, input: PlainInput, entry: ServiceE
       : drop(room.core, "wrong-phase", input.bytes);
   }
   opened(room, flow);
+  install(room, flow, false);
   if (header.has(TCP_FLAG.FIN)) flow.finUp = header.sequenceEnd;
   forwardIntroduced(room, input, flow);
 }
@@ -57,6 +60,7 @@ function forwardIntroduced(room: Room, input: PlainInput, flow: LocalFlow): unde
 /** From the endpoint of `flow`. */
 export function tcpDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   const { header } = input;
+  catchUp(room, input, flow);
   if (input.copy) return copied(room, flow, input, "endpoint");
   if (header.has(TCP_FLAG.SYN)) {
     if (flow.stage === "open") return synIntoOpenDown(room, input, flow);
@@ -67,7 +71,7 @@ export function tcpDown(room: Room, input: PlainInput, flow: LocalFlow): undefin
   if (flow.stage === "open") {
     // It answered a SYN into the open connection: it knows the connection, which goes on.
     if (flow.challenge !== undefined) install(room, flow, false);
-    else if (!flow.isInstalled) install(room, flow, false);
+    else if (!flow.isInstalled || hangs(room, input, flow, "down")) install(room, flow, false);
     flow.challenge = undefined;
   }
   if (header.has(TCP_FLAG.FIN)) flow.finDown = header.sequenceEnd;
@@ -99,6 +103,8 @@ function synUp(
   const { id } = entry.service;
   const prefix = sourcePrefix(input.source);
   const evict = (flow: LocalFlow) => {
+    // Grown up, it makes room as well.
+    if (findOpened(room, flow)) return;
     core.counters.count("embryos-evicted");
     end(room, flow, "handshakeTimeout", false);
   };
@@ -202,8 +208,17 @@ function openUp(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   if (header.has(TCP_FLAG.FIN)) flow.finUp = header.sequenceEnd;
   // Another member saw the handshake up to here, and is told that it was done.
   if ((flow.record.marks & MARK.answered) === 0) note(room, flow, { marks: MARK.answered }, true);
-  if (!flow.isInstalled) install(room, flow, false);
+  if (!flow.isInstalled || hangs(room, input, flow, "up")) install(room, flow, false);
   forward(room, input, flow, "up");
+}
+
+/** A packet that is no handshake's any more says that it was ended in the fast path. */
+function catchUp(room: Room, { reason }: PlainInput, flow: LocalFlow): undefined {
+  if (reason !== "handshake") findOpened(room, flow);
+}
+
+function hangs(room: Room, { reason }: PlainInput, flow: LocalFlow, direction: "up" | "down"): boolean {
+  return reason === "handshake" && isStuck(room, flow, direction);
 }
 
 /** Both ends opened at once (RFC 9293 §3.5, RFC 5382 REQ-2): the client answers the endpoint's SYN. */
@@ -243,17 +258,6 @@ function answered(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   flow.record = { ...flow.record, windowScale };
   const up = { sequence: next(flow.clientSequence), acknowledged: next(flow.endpointSequence) };
   install(room, flow, true, { up, down: { sequence: up.acknowledged, acknowledged: up.sequence } });
-}
-
-/** The client has acknowledged the endpoint's SYN: nobody makes that up who does not see its answers. */
-function opened(room: Room, flow: LocalFlow): undefined {
-  flow.stage = "open";
-  room.flows.grown(flow);
-  room.core.counters.count("connections-opened");
-  note(room, flow, { marks: MARK.answered });
-  install(room, flow, false);
-  const isWhole = flow.introduction === undefined;
-  if (isWhole && entryOf(room, flow.record)?.service.replicate === "always") publish(room, flow, true);
 }
 
 function resetDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {

@@ -189,6 +189,8 @@ enum hf_plain_flag {
 	HF_PLAIN_RESET = 64,
 	/* The daemon's: a quick flow may know more than stands here. */
 	HF_PLAIN_QUICK = 128,
+	/* Up, with HF_PLAIN_HANDSHAKE: what acknowledges just what the edges say ends the handshake, both ways. */
+	HF_PLAIN_OPENING = 256,
 };
 
 enum hf_nexthop_flag {

@@ -92,7 +92,7 @@ __noinline int NAME(plain4)(CONTEXT *ctx)
 	flow = bpf_map_lookup_elem(&hf_plain4, &key);
 	if (!flow)
 		return VERDICT_OTHER | parts;
-	if (parts & PLAIN_TCP && parts & (TCP_FIN | TCP_RST)) {
+	if (parts & PLAIN_TCP && (parts & (TCP_FIN | TCP_RST) || flow->head.flags & HF_PLAIN_OPENING)) {
 		struct hf_plain4 *reverse;
 
 		NAME(quick_gather4)(&flow->head, key.source, key.destination, *(__u32 *)&key.source_port, 1);
@@ -105,7 +105,10 @@ __noinline int NAME(plain4)(CONTEXT *ctx)
 			other = &reverse->head;
 			NAME(quick_gather4)(other, key.source, key.destination, *(__u32 *)&key.source_port, 1);
 		}
-		claim = claim_of(&flow->head, other, tcp, size);
+		if (parts & (TCP_FIN | TCP_RST))
+			claim = claim_of(&flow->head, other, tcp, size);
+		else if (opens_plain(&flow->head, other, tcp, size))
+			parts |= PLAIN_OPENS;
 		news = claim == CLAIM_COUNTS && !(parts & TCP_FIN && flow->head.flags & HF_PLAIN_FIN &&
 						  flow->head.fin_end == sequence_end(tcp, size));
 	}
@@ -176,7 +179,7 @@ __noinline int NAME(plain6)(CONTEXT *ctx)
 	flow = bpf_map_lookup_elem(&hf_plain6, &key);
 	if (!flow)
 		return VERDICT_OTHER | parts;
-	if (parts & PLAIN_TCP && parts & (TCP_FIN | TCP_RST)) {
+	if (parts & PLAIN_TCP && (parts & (TCP_FIN | TCP_RST) || flow->head.flags & HF_PLAIN_OPENING)) {
 		struct hf_plain6 *reverse;
 
 		NAME(quick_gather6)(&flow->head, &key, 1);
@@ -189,7 +192,10 @@ __noinline int NAME(plain6)(CONTEXT *ctx)
 			other = &reverse->head;
 			NAME(quick_gather6)(other, &key, 1);
 		}
-		claim = claim_of(&flow->head, other, tcp, size);
+		if (parts & (TCP_FIN | TCP_RST))
+			claim = claim_of(&flow->head, other, tcp, size);
+		else if (opens_plain(&flow->head, other, tcp, size))
+			parts |= PLAIN_OPENS;
 		news = claim == CLAIM_COUNTS && !(parts & TCP_FIN && flow->head.flags & HF_PLAIN_FIN &&
 						  flow->head.fin_end == sequence_end(tcp, size));
 	}

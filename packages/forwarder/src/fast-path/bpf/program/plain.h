@@ -112,7 +112,7 @@ static __always_inline int NAME(decide_plain)(CONTEXT *ctx, struct hf_plain_head
 			detail |= HF_PUNT_PROVEN << 16;
 		return NAME(punt)(ctx, NAME(plain_reason)(parts) | detail, flow->session);
 	}
-	if (flow->flags & HF_PLAIN_HANDSHAKE) {
+	if (flow->flags & HF_PLAIN_HANDSHAKE && !(parts & PLAIN_OPENS)) {
 		if (take_flow(&flow->punt_at))
 			detail |= HF_PUNT_PROVEN << 16;
 		return NAME(punt)(ctx, HF_PUNT_HANDSHAKE | detail, flow->session);
@@ -244,6 +244,11 @@ static __always_inline bool NAME(note_plain)(struct hf_plain_head *flow, struct 
 	/* As in note_packet(). */
 	bool is_news = !flow->packets || since >> HF_SOURCE_NOTE_SHIFT;
 
+	if (parts & PLAIN_OPENS) {
+		flow->flags &= ~(HF_PLAIN_HANDSHAKE | HF_PLAIN_OPENING);
+		if (other)
+			other->flags &= ~HF_PLAIN_HANDSHAKE;
+	}
 	use_nexthop(nexthop, now);
 	flow->packets++;
 	flow->bytes += bytes;

@@ -10,6 +10,8 @@
 /* What is known of a packet: its TCP flags in the low byte, these, and a refusal in the upper half. */
 #define PLAIN_TCP 256
 #define PLAIN_PARTIAL 512
+/* The packet ends the handshake of its flow when it is forwarded. */
+#define PLAIN_OPENS 1024
 /* Not actions. The caller goes on, where the stack has room: with TCP or UDP; or without a flow, with what
  * is known of the packet in the lower bits.
  */
@@ -110,6 +112,19 @@ static __always_inline __u32 claim_of(const struct hf_plain_head *flow, const st
 	if (!known)
 		return continues ? CLAIM_COUNTS : CLAIM_OUTSIDE;
 	return continues ? CLAIM_UNPROVEN : CLAIM_OUTSIDE;
+}
+
+/* Whether a packet of a flow with HF_PLAIN_OPENING ends the handshake. `other`: the flow of the other
+ * direction, or nobody. Nobody makes the endpoint's number up who does not see its answers. What begins or
+ * ends something is the slow path's.
+ */
+static __always_inline bool opens_plain(const struct hf_plain_head *flow, const struct hf_plain_head *other,
+					const struct tcp_header *tcp, __u32 size)
+{
+	if (tcp->flags & (TCP_SYN | TCP_FIN | TCP_RST) || !(flow->flags & HF_PLAIN_EDGES))
+		return false;
+	return other && other->session == flow->session && bpf_ntohl(tcp->acknowledgment) == flow->acknowledged &&
+	       near_number(sequence_end(tcp, size), flow->sequence, plain_window(flow));
 }
 
 /* Learns from a packet that is forwarded. true: it showed that its sender is who it was. */

@@ -22,6 +22,8 @@ export interface PlainFlowEntry {
   readonly window: number;
   /** Key of the other direction. */
   readonly reverse: Uint8Array;
+  handshake: boolean;
+  opening: boolean;
   learn: boolean;
   packets: number;
   bytes: number;
@@ -58,6 +60,8 @@ export function plainFlowEntry(
     shift,
     window: windowOf(tcp?.windowScale ?? 0),
     reverse: flowKeyBytes(reverseKey(flow)),
+    handshake: flow.handshake,
+    opening: flow.opening === true,
     learn: flow.learn,
     packets: before?.packets ?? 0,
     bytes: before?.bytes ?? 0,
@@ -117,15 +121,36 @@ export function endClaim(
   return entry.edges !== undefined && continues ? "unproven" : "outside";
 }
 
+/**
+ * Whether a packet ends the handshake: it acknowledges just the endpoint's first number, which nobody makes up
+ * who does not see its answers, and what it says of its own is near.
+ */
+export function opensPlain(
+  entry: PlainFlowEntry,
+  other: PlainFlowEntry | undefined,
+  header: PlainHeader,
+): boolean {
+  const { edges, flow } = entry;
+  if (!entry.opening || edges === undefined || other?.flow.session !== flow.session) return false;
+  if (header.has(TCP_FLAG.SYN | TCP_FLAG.FIN | TCP_FLAG.RST)) return false;
+  const isNext = isNear(header.sequenceEnd, edges.sequence, entry.window);
+  return isNext && header.acknowledgment === edges.acknowledged;
+}
+
 /** Learns from a packet that is forwarded. Returns whether it showed that its sender is who it was. */
 export function notePlain(
   entry: PlainFlowEntry,
   other: PlainFlowEntry | undefined,
   header: PlainHeader,
-  claim: ReturnType<typeof endClaim> | undefined,
+  { claim, opens }: { readonly claim: ReturnType<typeof endClaim> | undefined; readonly opens: boolean },
   size: number,
   nowMs: number,
 ): boolean {
+  if (opens) {
+    entry.handshake = false;
+    entry.opening = false;
+    if (other !== undefined) other.handshake = false;
+  }
   entry.packets += 1;
   entry.bytes += size;
   if (!header.isTcp) {

@@ -75,8 +75,10 @@ export class PlainTable implements PlainFlows {
 }
 
 /** As it would be installed now: what was learned meanwhile is in the state. */
-function flowOf({ flow, learn }: PlainFlowEntry): PlainFlow {
-  if (flow.tcp === undefined) return { ...flow, learn };
-  const { windowScale, shift } = flow.tcp;
-  return { ...flow, learn, tcp: { windowScale, shift } };
+function flowOf({ flow, handshake, opening, learn }: PlainFlowEntry): PlainFlow {
+  const { opening: _, tcp, ...always } = flow;
+  const now = { ...always, handshake, learn, ...(opening && { opening }) };
+  if (tcp === undefined) return now;
+  const { windowScale, shift } = tcp;
+  return { ...now, tcp: { windowScale, shift } };
 }

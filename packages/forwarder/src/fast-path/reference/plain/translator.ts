@@ -9,7 +9,7 @@ import type { EgressFinder } from "../egress.ts";
 import { FLOW_KEY_SIZE_MAX } from "../flow-entry.ts";
 import { type FlowTables, isAllowed, type LocalEntry } from "../tables.ts";
 import type { PlainVerdict, Verdict } from "../verdict.ts";
-import { endClaim, notePlain, type PlainFlowEntry } from "./entry.ts";
+import { endClaim, notePlain, opensPlain, type PlainFlowEntry } from "./entry.ts";
 
 export class PlainTranslator {
   readonly #tables: FlowTables;
@@ -33,7 +33,7 @@ export class PlainTranslator {
 
   /** Of the packet that `decide` saw last. Whether it proved its source. */
   apply(
-    { entry, claim }: PlainVerdict,
+    { entry, claim, opens }: PlainVerdict,
     bytes: Uint8Array,
     ip: IpHeader,
     checksumPartial: boolean,
@@ -41,7 +41,7 @@ export class PlainTranslator {
   ): boolean {
     const header = this.#header;
     const other = this.#tables.plain.flows.get(entry.reverse);
-    const proven = notePlain(entry, other, header, claim, ip.end, nowMs);
+    const proven = notePlain(entry, other, header, { claim, opens }, ip.end, nowMs);
     const { flow, newSource, newDestination, deltas, shift } = entry;
     const { newSourcePort, newDestinationPort, direction } = flow;
     const rewrite = { newSource, newDestination, newSourcePort, newDestinationPort, shift, direction };
@@ -102,9 +102,11 @@ export class PlainTranslator {
     });
     const reason = this.#reason();
     if (reason !== undefined) return punt(reason, reason === "syn" ? {} : { proven: true });
-    if (flow.handshake) return punt("handshake");
     const isEnd = header.isTcp && header.has(TCP_FLAG.FIN | TCP_FLAG.RST);
-    const claim = isEnd ? endClaim(entry, this.#tables.plain.flows.get(entry.reverse), header) : undefined;
+    const other = isEnd || entry.opening ? this.#tables.plain.flows.get(entry.reverse) : undefined;
+    const opens = opensPlain(entry, other, header);
+    if (entry.handshake && !opens) return punt("handshake");
+    const claim = isEnd ? endClaim(entry, other, header) : undefined;
     if (claim === "outside") return { action: "drop", reason: "tcp-window" };
     if (ip.hopLimit <= 1) return punt("ttlExpired");
     const egress = this.#egress(entry.newDestination, entry);
@@ -117,6 +119,7 @@ export class PlainTranslator {
       destination: entry.newDestination,
       learn: entry.learn,
       claim,
+      opens,
       end: claim === "counts" && isNews,
       ...(egress.device !== undefined && { device: egress.device }),
     };
