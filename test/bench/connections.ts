@@ -16,8 +16,6 @@ import { Cluster, type Host, Lab } from "@holdfast/testkit";
 import { ended, startNginx } from "../plain/real-stacks.ts";
 import { compared } from "./baseline/compare.ts";
 import { type OtherBuild, OtherBuildError } from "./baseline/other-build.ts";
-import type * as InProcess from "./connections/in-process.ts";
-import { measureConnections } from "./connections/in-process.ts";
 import { numberOf } from "./options/options.ts";
 import { print, type Row, rounded } from "./replication/report.ts";
 
@@ -30,6 +28,7 @@ const CLIENT_ADDRESS = "198.18.1.10";
 const INSIDE = "198.19.200.1";
 const CONNECTION_COUNT = 64;
 const NFTABLES = "nftables";
+const IN_PROCESS = "connections/in-process.ts";
 
 interface Subject {
   readonly name: string;
@@ -56,7 +55,7 @@ export async function run(options: {
   const rounds = numberOf(options.args, "rounds", 3);
   const seconds = numberOf(options.args, "seconds", 5);
   const core = cpus().length - 1;
-  const inProcess = await inOneProcess(numberOf(options.args, "connections", 200_000), baseline);
+  const inProcess = inOneProcess(numberOf(options.args, "connections", 200_000), baseline);
   if (rounds === 0) return print("connections", inProcess, options.json);
   const subjects: Subject[] = [];
   const slices = new Map<string, Slice[]>();
@@ -78,16 +77,23 @@ export async function run(options: {
   }
 }
 
-async function inOneProcess(count: number, baseline: OtherBuild | undefined): Promise<Row[]> {
+function inOneProcess(count: number, baseline: OtherBuild | undefined): Row[] {
   if (count === 0) return [];
-  const path = "test/bench/connections/in-process.ts";
-  const theirs = baseline?.module(path);
-  if (baseline !== undefined && theirs === undefined)
-    throw new OtherBuildError(`revision '${baseline.revision}' has no ${path}`);
-  const ours = (await measureConnections(count)).map((row) => ({ ...row, better: "more" as const }));
-  if (baseline === undefined || theirs === undefined) return ours;
-  const other = (await import(theirs)) as typeof InProcess;
-  return compared(ours, await other.measureConnections(count), baseline.revision);
+  const ours = measuredBy(new URL(IN_PROCESS, import.meta.url).href, count);
+  if (baseline === undefined) return ours;
+  const path = `test/bench/${IN_PROCESS}`;
+  const theirs = baseline.module(path);
+  if (theirs === undefined) throw new OtherBuildError(`revision '${baseline.revision}' has no ${path}`);
+  const rows = ours.map((row) => ({ ...row, better: "more" as const }));
+  return compared(rows, measuredBy(theirs, count), baseline.revision);
+}
+
+/** Each build has a process of its own: two of them cannot load the kernel's libraries in one. */
+function measuredBy(module: string, count: number): Row[] {
+  const words = `const { measureConnections } = await import(${JSON.stringify(module)});
+    console.log(JSON.stringify(await measureConnections(${count})));`;
+  const options = ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", words];
+  return JSON.parse(execFileSync(process.execPath, options, { encoding: "utf8" })) as Row[];
 }
 
 function nameOf(build: OtherBuild | undefined): string {
