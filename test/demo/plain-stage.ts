@@ -1,6 +1,7 @@
 // The demo of TCP and UDP: the same cluster and deaths under connections, or exchanges of datagrams,
 // of the kernel's own stacks.
-import type { Address } from "@holdfast/model";
+import { WAY_PORT_FIRST } from "@holdfast/forwarder/testing";
+import { type Address, MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
 import {
   type Capture,
   type CapturedPacket,
@@ -171,9 +172,17 @@ export class PlainStage {
     for (const edge of this.edges) await edge.flush().then(() => edge.stop());
     const sum = (of: (report: SteadyReport) => number) =>
       reports.reduce((total, report) => total + of(report), 0);
+    // Members ask endpoints for their health from their own addresses; one that is killed meanwhile resets that.
+    const own = new Set<string>(this.cluster.members.flatMap(({ host }) => host.addresses("core")));
     const resets = this.edges
-      .flatMap((edge) => edge.packets())
-      .filter(({ protocol, payload }) => protocol === 6 && ((payload[13] ?? 0) & 4) !== 0);
+      .flatMap((edge) => edge.packets().map((packet) => ({ edge, ...packet })))
+      .filter(({ source, destination }) => !own.has(source) && !own.has(destination))
+      .filter(({ protocol, payload }) => protocol === 6 && isReset(payload));
+    for (const { edge, source, destination, payload } of resets) {
+      const [from, to] = [0, 2].map((offset) => Buffer.from(payload).readUInt16BE(offset));
+      const at = `${edge.host.name} ${edge.network}`;
+      this.screen.say(red(`at ${at} a reset of ${source} port ${from}, to ${destination} port ${to}`));
+    }
     return {
       protocol: this.protocol,
       flows: this.#clients.reduce((total, { count }) => total + count, 0),
@@ -191,4 +200,13 @@ export class PlainStage {
     for (const door of this.#doors) door.close();
     await this.cluster.close();
   }
+}
+
+/** Of a client's connection: members prove their ways by SYNs, and take back what an endpoint made of one. */
+function isReset(segment: Uint8Array): boolean {
+  const view = Buffer.from(segment.buffer, segment.byteOffset, segment.byteLength);
+  const isOfWay = [0, 2]
+    .map((offset) => view.readUInt16BE(offset) - WAY_PORT_FIRST)
+    .some((member) => member >= 0 && member < MEMBER_NUMBER_COUNT_MAX);
+  return !isOfWay && ((segment[13] ?? 0) & 4) !== 0;
 }
