@@ -172,7 +172,8 @@ export class PlainStage {
     for (const edge of this.edges) await edge.flush().then(() => edge.stop());
     const sum = (of: (report: SteadyReport) => number) =>
       reports.reduce((total, report) => total + of(report), 0);
-    // Members ask endpoints for their health from their own addresses; one that is killed meanwhile resets that.
+    // Members ask endpoints for their health from their own addresses; one that is killed meanwhile resets
+    // that.
     const own = new Set<string>(this.cluster.members.flatMap(({ host }) => host.addresses("core")));
     const resets = this.edges
       .flatMap((edge) => edge.packets().map((packet) => ({ edge, ...packet })))
