@@ -1,0 +1,71 @@
+// Which interfaces packets leave by without a device's work: a veth's other end, in another network namespace,
+// takes them as if they had just come in there (bpf_redirect_peer). What waits at the interface for packets
+// that leave would not see them: where there is a queue or a program, they go by the device.
+// docs/decisions/0511
+import { libbpf } from "../../kernel/libbpf.ts";
+import type { QueueDiscipline } from "../../netlink/disciplines.ts";
+import type { Link } from "../../netlink/messages.ts";
+
+const BPF_TCX_EGRESS = 47;
+/** What a veth has where nobody gave it anything. */
+const NO_QUEUE = "noqueue";
+
+export interface CrossingsOptions {
+  /** All of this namespace, those of ingress and clsact among them. */
+  readonly disciplines: () => readonly QueueDiscipline[];
+  /** Programs that see what leaves by the interface. */
+  readonly egressProgramCount: (interfaceIndex: number) => number;
+}
+
+export class Crossings {
+  /** Called with an interface whose answer is another now. */
+  onChange: (interfaceIndex: number) => void = () => {};
+  readonly #options: CrossingsOptions;
+  readonly #known = new Map<number, boolean>();
+
+  constructor(options: CrossingsOptions) {
+    this.#options = options;
+  }
+
+  may(link: Link): boolean {
+    if (link.kind !== "veth" || !link.isFar) {
+      this.#known.delete(link.index);
+      return false;
+    }
+    const known = this.#known.get(link.index);
+    if (known !== undefined) return known;
+    const may = this.#isBare(link.index, this.#options.disciplines());
+    this.#known.set(link.index, may);
+    return may;
+  }
+
+  /** Asks again. Call every second or so: nothing tells of programs that come. */
+  refresh(): void {
+    if (this.#known.size === 0) return;
+    const disciplines = this.#options.disciplines();
+    for (const [index, before] of this.#known) {
+      const may = this.#isBare(index, disciplines);
+      if (may === before) continue;
+      this.#known.set(index, may);
+      this.onChange(index);
+    }
+  }
+
+  forget(interfaceIndex: number): void {
+    this.#known.delete(interfaceIndex);
+  }
+
+  #isBare(interfaceIndex: number, disciplines: readonly QueueDiscipline[]): boolean {
+    const own = disciplines.filter((each) => each.interfaceIndex === interfaceIndex);
+    return (
+      own.every(({ kind }) => kind === NO_QUEUE) && this.#options.egressProgramCount(interfaceIndex) === 0
+    );
+  }
+}
+
+/** Of tcx; where the kernel has none there are clsact's, which disciplines tell. */
+export function egressProgramCount(interfaceIndex: number): number {
+  const count = Buffer.alloc(4);
+  if (libbpf().programQuery(interfaceIndex, BPF_TCX_EGRESS, 0, null, null, count) !== 0) return 0;
+  return count.readUInt32LE();
+}
