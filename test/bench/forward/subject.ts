@@ -32,17 +32,12 @@ export async function openSubject(
   return opening;
 }
 
-export function fill(
-  fastPath: Forwarder.FastPath,
-  protocol: number,
-  family: Family = IPV4,
-  flowCount = FLOW_COUNT_MAX,
-): void {
+export function fill(fastPath: Forwarder.FastPath, protocol: number, family: Family = IPV4): void {
   // Builds from before ports had a protocol take a number, and this is one as well.
   const served = { protocol, port: SERVICE_PORT, valueOf: () => SERVICE_PORT };
   fastPath.setLocal([{ address: family.vip, owned: true, ports: [served] }]);
   fastPath.setEndpoints([{ protocol, address: family.endpoint, port: ENDPOINT_PORT }]);
-  for (let n = 0; n < flowCount; n++) {
+  for (let n = 0; n < FLOW_COUNT_MAX; n++) {
     const both = directions(protocol, n, family);
     const installed =
       protocol === PROTOCOL_SCTP ? install(fastPath, n, both) : installPlain(fastPath, n, protocol, both);

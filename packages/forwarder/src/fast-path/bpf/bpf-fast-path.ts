@@ -192,7 +192,7 @@ class KernelFastPath implements BpfFastPath {
       clock,
       nowMs,
       plane.adopted,
-      interfaces,
+      (link) => interfaces.mayTransmit(link),
       this.#routes,
     );
     this.#nexthops.onRoutesChanged = () => this.#repoint();
@@ -203,8 +203,8 @@ class KernelFastPath implements BpfFastPath {
     this.plain = new PlainFlowTable({ plain4, plain6 }, ...shared, this.#quick);
     const tables = { local: maps.hf_local, ports: maps.hf_ports, allowed: maps.hf_allowed };
     this.#local = new LocalTables(tables, (index) => this.#wayOut(index), options.logger);
-    interfaces.onWaysChanged = (index) => {
-      this.#nexthops.waysChanged(index);
+    interfaces.onTransmitChanged = (index) => {
+      this.#nexthops.transmitChanged(index);
       this.#local.refresh();
     };
     this.#counters = new CounterMap(maps.hf_counters);

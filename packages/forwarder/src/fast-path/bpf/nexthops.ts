@@ -19,14 +19,6 @@ export const DESTINATION_COUNT_MAX = 262_144;
 /** A neighbour that the fast path used within this time is confirmed when it goes stale. */
 const USED_WITHIN_MS = 60_000;
 
-/** How packets may leave by an interface. */
-export interface Ways {
-  /** Whether XDP may send to it. */
-  mayTransmit(link: Link): boolean;
-  /** Whether they may be handed to its other end. */
-  mayCross(link: Link): boolean;
-}
-
 interface Entry {
   readonly index: number;
   readonly interfaceIndex: number;
@@ -47,7 +39,7 @@ export class NexthopTable {
   readonly #netlink: Netlink;
   readonly #clock: KernelClock;
   readonly #nowMs: () => number;
-  readonly #ways: Ways;
+  readonly #mayTransmit: (link: Link) => boolean;
   readonly #links = new Map<number, Link>();
   readonly #entries = new Map<string, Entry>();
   readonly #neighbours = new Map<string, Neighbour>();
@@ -56,18 +48,18 @@ export class NexthopTable {
   readonly #destinations = new Map<string, Entry | null>();
   readonly #numbers = new NexthopNumbers();
 
-  /** `adopted`: the map holds what an earlier daemon wrote, and flows that point into it. */
+  /** `mayTransmit`: whether XDP may send to the interface. `adopted`: the map holds what an earlier daemon wrote, and flows that point into it. */
   constructor(
     fd: number,
     netlink: Netlink,
     clock: KernelClock,
     nowMs: () => number,
     adopted: boolean,
-    ways: Ways,
+    mayTransmit: (link: Link) => boolean,
     routes: RouteFinder,
   ) {
     this.#routes = routes;
-    this.#ways = ways;
+    this.#mayTransmit = mayTransmit;
     this.#fd = fd;
     this.#netlink = netlink;
     this.#clock = clock;
@@ -133,8 +125,8 @@ export class NexthopTable {
     if (routesChanged) this.#routesChanged();
   }
 
-  /** One of the ways answers otherwise now. */
-  waysChanged(interfaceIndex: number): void {
+  /** `mayTransmit` answers otherwise now. */
+  transmitChanged(interfaceIndex: number): void {
     for (const entry of this.#entries.values())
       if (entry.interfaceIndex === interfaceIndex) this.#write(entry);
   }
@@ -251,8 +243,7 @@ export class NexthopTable {
     if (link?.up) flags |= NEXTHOP_FLAG.ROUTED;
     if (link?.up && link.carrier && entry.mac !== undefined && link.mac.length === 6) {
       flags |= NEXTHOP_FLAG.RESOLVED;
-      if (this.#ways.mayTransmit(link)) flags |= NEXTHOP_FLAG.XDP;
-      if (this.#ways.mayCross(link)) flags |= NEXTHOP_FLAG.ACROSS;
+      if (this.#mayTransmit(link)) flags |= NEXTHOP_FLAG.XDP;
       value.set(entry.mac, NEXTHOP.macs);
       value.set(link.mac, NEXTHOP.macs + 6);
     }
@@ -274,7 +265,6 @@ export class NexthopTable {
       before.up === link.up &&
       before.carrier === link.carrier &&
       before.mtu === link.mtu &&
-      before.isFar === link.isFar &&
       Buffer.from(before.mac).equals(link.mac);
     if (same) return;
     for (const entry of this.#entries.values()) {
