@@ -19,7 +19,6 @@ import {
   type PlainLayout,
   plainLayoutOf,
 } from "./plain-codec.ts";
-
 import { addCounts, type QuickCounts, QuickFlows } from "./quick-flows.ts";
 import { QUICK_TCP4, QUICK_TCP6, QUICK_UDP4, QUICK_UDP6 } from "./quick-layouts.ts";
 import type { QuickStore } from "./quick-store.ts";
@@ -69,7 +68,8 @@ export class PlainFlowTable implements PlainFlows {
     const existing = libbpf().lookup(fd, key, value) === 0;
     const before = existing ? nexthopIn(layout, value, 0) : undefined;
     const isSame = existing && value.readUInt32LE(layout.value.session) === flow.session >>> 0;
-    if (isSame) addEdges(layout, value, 0, this.#quickOf(table, key, 0)?.counts(key, 0));
+    const quick = this.#quickOf(table, key, 0);
+    if (isSame) addEdges(layout, value, 0, quick?.counts(key, 0));
     else {
       value.fill(0);
       value.writeUInt32LE(this.#clock.jiffiesAt(this.#nowMs()), layout.value.lastSeen);
@@ -77,7 +77,6 @@ export class PlainFlowTable implements PlainFlows {
     const nexthop = this.#nexthopOf(flow);
     encodePlain(layout, flow, nexthop, value);
     // What is not quick any more is so before it is anything else.
-    const quick = this.#quickOf(table, key, 0);
     if (existing && quick?.isQuick(value, 0) === false) {
       const left = quick.take(key, 0);
       if (isSame && left !== undefined) addCounts(layout.value, value, 0, left);

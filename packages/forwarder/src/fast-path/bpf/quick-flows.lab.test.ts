@@ -18,10 +18,9 @@ import {
   type WorldFamily,
 } from "../compliance/world.ts";
 import type { Flow } from "../port.ts";
-import { FLOW_HEAD, LIMITS, QUICK_COUNTS, QUICK_LINE, QUICK4 } from "./abi.ts";
+import { FLOW_HEAD, LIMITS } from "./abi.ts";
 import { encodeKey, LAYOUT4, layoutOf } from "./flow-codec.ts";
 import type { FlowTable } from "./flow-table.ts";
-import { quickSizes } from "./quick-store.ts";
 import { type TestProgram, TestRunner } from "./test-run.ts";
 
 const PROGRAMS = ["xdp", "tc"] as const;
@@ -76,21 +75,6 @@ class Bench {
     while (cursor !== undefined);
   }
 
-  /** As if the flows were folded a while ago. */
-  age(by: number): void {
-    const number = Buffer.alloc(4);
-    const value = Buffer.alloc(QUICK_LINE.SIZE);
-    const fd = this.runner.plane.maps.hf_quick_lines;
-    // Of a second line it is nothing.
-    const folded = QUICK4.counts + QUICK_COUNTS.folded;
-    for (let n = 1; n <= quickSizes(this.runner.plane.flowCountMax).lines; n++) {
-      number.writeUInt32LE(n);
-      libbpf().lookup(fd, number, value);
-      value.writeUInt32LE((value.readUInt32LE(folded) - by) >>> 0, folded);
-      libbpf().update(fd, number, value, 0);
-    }
-  }
-
   close(): void {
     this.runner.close();
   }
@@ -118,7 +102,7 @@ each(
     assert.deepEqual([bench.counted(flow), bench.folded(flow)], [4, 0]);
     const bytes = [40, 40, 1_000, 41].reduce((sum, size) => sum + arriving(flow, chunks(size)).length, 0);
     assert.equal(bench.runner.flows.counters(flow.key)?.bytes, bytes);
-    bench.age(LIMITS.QUICK_FOLD_PERIOD_MAX + 1);
+    bench.runner.ageQuick(LIMITS.QUICK_FOLD_PERIOD_MAX + 1);
     bench.passes(flow);
     assert.deepEqual([bench.counted(flow), bench.folded(flow)], [5, 5]);
     bench.passes(flow);
@@ -130,7 +114,7 @@ each("a flow that counts much is folded sooner than one that counts little", (be
   const flow = upFlow(family);
   bench.install(flow);
   for (let n = 1; n < LIMITS.QUICK_FOLD_COUNT; n++) bench.passes(flow);
-  bench.age(LIMITS.QUICK_FOLD_PERIOD + 1);
+  bench.runner.ageQuick(LIMITS.QUICK_FOLD_PERIOD + 1);
   bench.passes(flow);
   assert.deepEqual([bench.counted(flow), bench.folded(flow)], [LIMITS.QUICK_FOLD_COUNT, 0]);
   bench.passes(flow);

@@ -6,24 +6,19 @@ import { PROTOCOL } from "@holdfast/sctp";
 import { libbpf } from "../../kernel/libbpf.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
 import { labObstacle } from "../compliance/lab.ts";
+import { PAYLOAD, PROTOCOLS } from "../compliance/plain-rig.ts";
 import { type PlainPacket, plainDown, plainPackets, plainUp } from "../compliance/plain-world.ts";
 import { hex } from "../compliance/rig.ts";
 import { FAMILIES, LOCAL, SERVICE_PORT, type WorldFamily } from "../compliance/world.ts";
 import type { PlainFlow } from "../plain.ts";
-import { LIMITS, QUICK_COUNTS, QUICK_LINE, QUICK4 } from "./abi.ts";
+import { LIMITS } from "./abi.ts";
 import { encodeKey } from "./flow-codec.ts";
 import { PLAIN_LAYOUT4, plainLayoutOf } from "./plain-codec.ts";
 import type { PlainFlowTable } from "./plain-table.ts";
-import { quickSizes } from "./quick-store.ts";
 import { type TestProgram, TestRunner } from "./test-run.ts";
 
 const PROGRAMS = ["xdp", "tc"] as const;
-const PROTOCOLS = [
-  ["TCP", PROTOCOL.TCP],
-  ["UDP", PROTOCOL.UDP],
-] as const;
 const { FIN, RST, ACK } = TCP_FLAG;
-const PAYLOAD = Uint8Array.from({ length: 101 }, (_, i) => i * 7);
 const obstacle = labObstacle();
 const skip = obstacle === undefined ? {} : { skip: obstacle };
 
@@ -75,21 +70,6 @@ class Bench {
     do cursor = this.runner.plain.sweep(cursor, visit);
     while (cursor !== undefined);
   }
-
-  /** As if the flows were folded a while ago. */
-  age(by: number): void {
-    const number = Buffer.alloc(4);
-    const value = Buffer.alloc(QUICK_LINE.SIZE);
-    const fd = this.runner.plane.maps.hf_quick_lines;
-    // Of a second line it is nothing.
-    const folded = QUICK4.counts + QUICK_COUNTS.folded;
-    for (let n = 1; n <= quickSizes(this.runner.plane.flowCountMax).lines; n++) {
-      number.writeUInt32LE(n);
-      libbpf().lookup(fd, number, value);
-      value.writeUInt32LE((value.readUInt32LE(folded) - by) >>> 0, folded);
-      libbpf().update(fd, number, value, 0);
-    }
-  }
 }
 
 function each(name: string, body: (bench: Bench, family: WorldFamily) => void): void {
@@ -115,7 +95,7 @@ for (const [name, protocol] of PROTOCOLS) {
       const size = plainPackets(flow).arriving.length;
       assert.equal(bench.state(flow).bytes, 3 * size + 2 * PAYLOAD.length);
     }
-    bench.age(LIMITS.QUICK_FOLD_PERIOD_MAX + 1);
+    bench.runner.ageQuick(LIMITS.QUICK_FOLD_PERIOD_MAX + 1);
     for (const flow of both) {
       bench.passes(flow);
       assert.deepEqual(bench.counts(flow), [4, 4]);

@@ -3,14 +3,23 @@
 import { libbpf, options } from "../../kernel/libbpf.ts";
 import { errnoName, putAddress } from "../../kernel/libc.ts";
 import type { Punt } from "../port.ts";
-import { INTERFACE, INTERFACE_FLAG, LIMITS, NEXTHOP, NEXTHOP_FLAG } from "./abi.ts";
+import {
+  INTERFACE,
+  INTERFACE_FLAG,
+  LIMITS,
+  NEXTHOP,
+  NEXTHOP_FLAG,
+  QUICK_COUNTS,
+  QUICK_LINE,
+  QUICK4,
+} from "./abi.ts";
 import { type DataPlane, loadDataPlane } from "./data-plane.ts";
 import { FlowTable } from "./flow-table.ts";
 import { KernelClock } from "./kernel-clock.ts";
 import { LocalTables } from "./local-tables.ts";
 import { PlainFlowTable } from "./plain-table.ts";
 import { readPunts } from "./punt-reader.ts";
-import { type QuickStore, quickStoreOf } from "./quick-store.ts";
+import { type QuickStore, quickSizes, quickStoreOf } from "./quick-store.ts";
 import { Ring } from "./ring.ts";
 import { PUNT_BUDGETS_DEFAULT, type PuntBudgets, writeState } from "./state.ts";
 
@@ -149,6 +158,21 @@ export class TestRunner {
     for (const ring of this.#rings) readPunts(ring, 16, (punt) => punts.push(punt));
     const end = this.#options.readUInt32LE(28);
     return { action, packet: this.#out.subarray(ETH_HEADER_SIZE, end), punts };
+  }
+
+  /** As if quick flows had been folded `by` jiffies before they were. */
+  ageQuick(by: number): void {
+    const number = Buffer.alloc(4);
+    const value = Buffer.alloc(QUICK_LINE.SIZE);
+    const fd = this.plane.maps.hf_quick_lines;
+    // Of a second line it is nothing.
+    const folded = QUICK4.counts + QUICK_COUNTS.folded;
+    for (let n = 1; n <= quickSizes(this.plane.flowCountMax).lines; n++) {
+      number.writeUInt32LE(n);
+      libbpf().lookup(fd, number, value);
+      value.writeUInt32LE((value.readUInt32LE(folded) - by) >>> 0, folded);
+      libbpf().update(fd, number, value, 0);
+    }
   }
 
   close(): void {

@@ -72,6 +72,26 @@ static __always_inline struct hf_progress *progress(void)
 	return bpf_map_lookup_elem(&hf_progress, &zero);
 }
 
+static __always_inline void count_sent(struct hf_progress *own)
+{
+	if (own->sent % CLOCK_PERIOD == 0) {
+		own->last_ns = bpf_ktime_get_ns();
+		if (!own->sent)
+			own->first_ns = own->last_ns;
+	}
+	own->sent++;
+}
+
+/* The number of the flow that the packet is of; it is counted. */
+static __always_inline __u32 next_flow(const struct hf_generator *settings, struct hf_progress *own)
+{
+	__u32 flow = own->next_flow;
+
+	count_sent(own);
+	own->next_flow = flow + 1 < settings->flow_count ? flow + 1 : 0;
+	return flow;
+}
+
 SEC("xdp")
 int generate(struct xdp_md *ctx)
 {
@@ -86,14 +106,7 @@ int generate(struct xdp_md *ctx)
 
 	if (!settings || !own || data + HEAD_SIZE > end)
 		return XDP_ABORTED;
-	if (own->sent % CLOCK_PERIOD == 0) {
-		own->last_ns = bpf_ktime_get_ns();
-		if (!own->sent)
-			own->first_ns = own->last_ns;
-	}
-	own->sent++;
-	flow = own->next_flow;
-	own->next_flow = flow + 1 < settings->flow_count ? flow + 1 : 0;
+	flow = next_flow(settings, own);
 	/* Frames come back as they were left: everything is written anew. */
 	__builtin_memcpy(data, settings->head, HEAD_SIZE);
 	source = bpf_htonl(settings->source + flow);
@@ -120,14 +133,7 @@ int generate6(struct xdp_md *ctx)
 
 	if (!settings || !own || data + HEAD_SIZE6 > end)
 		return XDP_ABORTED;
-	if (own->sent % CLOCK_PERIOD == 0) {
-		own->last_ns = bpf_ktime_get_ns();
-		if (!own->sent)
-			own->first_ns = own->last_ns;
-	}
-	own->sent++;
-	flow = own->next_flow;
-	own->next_flow = flow + 1 < settings->flow_count ? flow + 1 : 0;
+	flow = next_flow(settings, own);
 	__builtin_memcpy(data, settings->head, HEAD_SIZE6);
 	ip->saddr.in6_u.u6_addr32[3] = bpf_htonl(settings->source + flow);
 	wanted = bpf_htons(settings->source_port + flow);
@@ -150,14 +156,7 @@ int generate_plain(struct xdp_md *ctx)
 
 	if (!settings || !own || data + HEAD_SIZE > end)
 		return XDP_ABORTED;
-	if (own->sent % CLOCK_PERIOD == 0) {
-		own->last_ns = bpf_ktime_get_ns();
-		if (!own->sent)
-			own->first_ns = own->last_ns;
-	}
-	own->sent++;
-	flow = own->next_flow;
-	own->next_flow = flow + 1 < settings->flow_count ? flow + 1 : 0;
+	flow = next_flow(settings, own);
 	__builtin_memcpy(data, settings->head, HEAD_SIZE);
 	checksum = data + (settings->checksum_offset & 63);
 	if ((void *)(checksum + 1) > end)
@@ -189,12 +188,7 @@ int generate_inits(struct xdp_md *ctx)
 
 	if (!settings || !own || data + ETH_HLEN + 20 + TAG_OFFSET + 4 > end)
 		return XDP_ABORTED;
-	if (own->sent % CLOCK_PERIOD == 0) {
-		own->last_ns = bpf_ktime_get_ns();
-		if (!own->sent)
-			own->first_ns = own->last_ns;
-	}
-	own->sent++;
+	count_sent(own);
 	/* Processors count for themselves; their clients are others'. */
 	client = own->next_flow++ + (bpf_get_smp_processor_id() << 26);
 	__builtin_memcpy(data, settings->head, HEAD_SIZE);
