@@ -175,15 +175,14 @@ export class PlainStage {
     // Members ask endpoints for their health from their own addresses; one that is killed meanwhile resets
     // that.
     const own = new Set<string>(this.cluster.members.flatMap(({ host }) => host.addresses("core")));
-    const resets = this.edges
-      .flatMap((edge) => edge.packets().map((packet) => ({ edge, ...packet })))
-      .filter(({ source, destination }) => !own.has(source) && !own.has(destination))
-      .filter(({ protocol, payload }) => protocol === 6 && isReset(payload));
-    for (const { edge, source, destination, payload } of resets) {
-      const [from, to] = [0, 2].map((offset) => Buffer.from(payload).readUInt16BE(offset));
-      const at = `${edge.host.name} ${edge.network}`;
-      this.screen.say(red(`at ${at} a reset of ${source} port ${from}, to ${destination} port ${to}`));
-    }
+    const resets = this.edges.flatMap((edge) =>
+      edge
+        .packets()
+        .filter(({ source, destination }) => !own.has(source) && !own.has(destination))
+        .flatMap((packet) => clientReset(packet) ?? [])
+        .map((text) => `at ${edge.host.name} ${edge.network} ${text}`),
+    );
+    for (const text of resets) this.screen.say(red(text));
     return {
       protocol: this.protocol,
       flows: this.#clients.reduce((total, { count }) => total + count, 0),
@@ -203,11 +202,15 @@ export class PlainStage {
   }
 }
 
-/** Of a client's connection: members prove their ways by SYNs, and take back what an endpoint made of one. */
-function isReset(segment: Uint8Array): boolean {
-  const view = Buffer.from(segment.buffer, segment.byteOffset, segment.byteLength);
-  const isOfWay = [0, 2]
-    .map((offset) => view.readUInt16BE(offset) - WAY_PORT_FIRST)
-    .some((member) => member >= 0 && member < MEMBER_NUMBER_COUNT_MAX);
-  return !isOfWay && ((segment[13] ?? 0) & 4) !== 0;
+/**
+ * What is told of a reset of a client's connection; undefined: the packet is none. Members prove their ways
+ * by SYNs, and take back what an endpoint made of one.
+ */
+function clientReset({ protocol, payload, source, destination }: CapturedPacket): string | undefined {
+  if (protocol !== 6 || ((payload[13] ?? 0) & 4) === 0) return undefined;
+  const view = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  const [from, to] = [view.readUInt16BE(0), view.readUInt16BE(2)];
+  const isOfWay = (port: number) => port >= WAY_PORT_FIRST && port < WAY_PORT_FIRST + MEMBER_NUMBER_COUNT_MAX;
+  if (isOfWay(from) || isOfWay(to)) return undefined;
+  return `a reset of ${source} port ${from}, to ${destination} port ${to}`;
 }

@@ -54,29 +54,35 @@ async function comesUp(): Promise<void> {
 
 /** A member whose processor was taken is dead to the others for a moment, and its VIP is with one of them. */
 async function agree(): Promise<void> {
-  const viewsOf = (list: "vips" | "sessions", text: (item: Vip & Session) => string) =>
-    MEMBERS.map((member) => items<Vip & Session>(member, list).map(text).sort());
-  const isOne = ([first, ...others]: string[][]) =>
-    others.every((other) => JSON.stringify(other) === JSON.stringify(first));
-  let seen: string[][] = [];
-  await until(
+  const agreed = async (
+    what: string,
+    list: "vips" | "sessions",
+    textOf: (item: Vip & Session) => string,
+    isRight: (lines: readonly string[]) => boolean,
+  ) => {
+    let views: string[][] = [];
+    await until(
+      what,
+      () => {
+        views = MEMBERS.map((member) => items<Vip & Session>(member, list).map(textOf).sort());
+        return new Set(views.map((lines) => JSON.stringify(lines))).size === 1 && isRight(views[0] ?? []);
+      },
+      LIMIT_MS,
+      500,
+    ).catch((error: Error) => assert.fail(`${error.message}: ${JSON.stringify(views)}`));
+  };
+  await agreed(
     "every member to name the same owners, one for each VIP",
-    () => {
-      seen = viewsOf("vips", ({ vip, owner }) => `${vip} ${owner}`);
-      return isOne(seen) && new Set(seen[0]?.map((line) => line.split(" ")[1])).size === 2;
-    },
-    LIMIT_MS,
-    500,
-  ).catch((error: Error) => assert.fail(`${error.message}: ${JSON.stringify(seen)}`));
-  await until(
+    "vips",
+    ({ vip, owner }) => `${vip} ${owner}`,
+    (lines) => new Set(lines.map((line) => line.split(" ")[1])).size === 2,
+  );
+  await agreed(
     "every member to hold the session",
-    () => {
-      seen = viewsOf("sessions", ({ id, phase }) => `${id} ${phase}`);
-      return isOne(seen) && seen[0]?.length === 1 && seen[0][0]?.endsWith(" established") === true;
-    },
-    LIMIT_MS,
-    500,
-  ).catch((error: Error) => assert.fail(`${error.message}: ${JSON.stringify(seen)}`));
+    "sessions",
+    ({ id, phase }) => `${id} ${phase}`,
+    (lines) => lines.length === 1 && lines[0]?.endsWith(" established") === true,
+  );
 }
 
 function hasLittle(): void {

@@ -5,7 +5,7 @@ import { suite, test } from "node:test";
 import { type Member, type Peer, startServer, until } from "@holdfast/testkit";
 import { KubeProxies } from "./kube-proxy.ts";
 import { type Node, NodeLab, SERVICE_PORT_FIRST } from "./node-lab.ts";
-import { associations, prepared, started, story } from "./scene.ts";
+import { associations, complete, prepared, started, story } from "./scene.ts";
 import { alive, confirmed } from "./whole.ts";
 
 interface HostStatus {
@@ -103,8 +103,7 @@ suite("on the nodes", () => {
         // middle of them, and kube-proxy drops what conntrack calls invalid meanwhile.
         for (const { host } of nodes.nodes) host.run("conntrack", ["-F"]);
         for (const each of [...clients, client]) await alive(each);
-        for (const [index, { pod }] of served.entries())
-          await confirmed(clients[index] as Peer, pod.server as Peer, nodes.plan.vips);
+        await complete(nodes, served, clients);
       });
     });
 

@@ -73,10 +73,18 @@ export async function associations(nodes: NodeLab, served: readonly Served[]): P
       throw new Error(`pod on ${pod.node.name} (${pod.node.plug}): ${error.message}`);
     });
   }
-  for (const [index, { pod }] of served.entries()) {
+  await complete(nodes, served, clients);
+  return clients;
+}
+
+/** Every path of each association is confirmed at both ends. */
+export async function complete(
+  nodes: NodeLab,
+  served: readonly Served[],
+  clients: readonly Peer[],
+): Promise<void> {
+  for (const [index, { pod }] of served.entries())
     await confirmed(clients[index] as Peer, pod.server as Peer, nodes.plan.vips).catch((error: Error) => {
       throw new Error(`pod on ${pod.node.name} (${pod.node.plug}): ${error.message}`);
     });
-  }
-  return clients;
 }
