@@ -31,6 +31,18 @@ export interface PlainTcp {
   readonly edges?: TcpEdges;
 }
 
+/**
+ * A client's SYN went to the endpoint, whose answer the fast path knows by itself: what acknowledges just that
+ * SYN is forwarded, ends the waiting in both directions, and makes the flow up `opening`
+ * (see PlainFlow.awaiting). The same SYN, and the same answer, are forwarded again.
+ */
+export interface PlainAwaiting {
+  /** The client's first sequence number, and one: what the answer acknowledges. */
+  readonly sequence: number;
+  /** The client's window scale, 0 … 14; undefined: it offered none. */
+  readonly scale: number | undefined;
+}
+
 /** One direction of a TCP connection or of an exchange of datagrams. `key.protocol` is 6 or 17. */
 export interface PlainFlow {
   readonly key: FlowKey;
@@ -49,6 +61,13 @@ export interface PlainFlow {
    */
   readonly opening?: boolean;
   /**
+   * Of TCP, with `handshake`, without edges, the same in both directions of one session. `tcp.windowScale` is 0
+   * until the answer has come. `learn` stays as it is until the client's acknowledgment.
+   */
+  readonly awaiting?: PlainAwaiting;
+  /** The slow path is given no copies of its FINs and RSTs. Absent: it is. */
+  readonly quiet?: boolean;
+  /**
    * The first packet that is forwarded is punted as a copy, `learn`: the ACK of a handshake, the first
    * datagram.
    */
@@ -62,6 +81,11 @@ export interface PlainFlow {
   readonly tcp?: PlainTcp;
 }
 
+/**
+ * Counters of a handshake: its SYNs and their answers count. `lastSeenMs` says since when the endpoint's answer is
+ * awaited (installed), or since when the client's is (answered), of both directions: what is sent again
+ * does not change it.
+ */
 export interface PlainFlowState extends FlowCounters {
   /** Believed now; undefined: no packet was seen, or they were forgotten. */
   readonly edges?: TcpEdges;
@@ -89,6 +113,41 @@ export interface PlainEntry {
  */
 export type PlainVisit = "keep" | "remove" | "forget";
 
+/** A VIP, and a port that it serves by TCP. */
+export interface OfferedService {
+  readonly vip: Address;
+  readonly port: number;
+}
+
+/** What a connection becomes whose SYN the fast path forwards by itself: its flows but for who the client is. */
+export interface PlainOffer {
+  readonly session: number;
+  readonly endpoint: Address;
+  readonly endpointPort: number;
+  /** Reserved, of `source`. */
+  readonly natPort: number;
+  /** What the endpoint sees: the VIP, or another address. */
+  readonly source: Address;
+}
+
+/**
+ * A SYN to such a service that has no flow takes the next offer, the first one first. Both directions are
+ * installed, awaiting its answer, `quiet`, not to `learn`; and it is forwarded. Where that does not go without
+ * the slow path (no offer, no next hop, a segment size to be lowered, a source that is not allowed …) it is
+ * punted as ever, and takes none. What was taken is found by its keys, and by sweeping.
+ */
+export interface PlainOffers {
+  /** Behind those that are there. How many of them were taken in: there is a limit. All of the VIP's family. */
+  offer(service: OfferedService, offers: readonly PlainOffer[]): number;
+  /** How many nobody has taken as yet. */
+  left(service: OfferedService): number;
+  /**
+   * From now on none is taken. Sessions that nobody took; of the others a flow may show itself some microseconds
+   * later.
+   */
+  withdraw(service: OfferedService): readonly number[];
+}
+
 export interface PlainFlows {
   /**
    * Inserts or replaces. Counters, edges, FIN and reset go on when the session is the same. false: the
@@ -105,6 +164,8 @@ export interface PlainFlows {
    * fragments, for one. What the fast path counts at the same moment may be lost. No such flow: nothing.
    */
   refresh(key: FlowKey, bytes: number): void;
+  /** Absent: SYNs are never forwarded without the slow path. */
+  readonly offers?: PlainOffers;
   /** As `FastPath.sweep`: at most 1,024 a call, undefined at the end. */
   sweep(cursor: unknown, visit: (flow: PlainFlow, state: PlainFlowState) => PlainVisit): unknown;
 }
