@@ -78,6 +78,8 @@ export interface PlainPacket {
   readonly sequence?: number;
   readonly acknowledgment?: number;
   readonly payload?: Uint8Array;
+  /** Of TCP, whole words. */
+  readonly options?: Uint8Array;
   readonly hopLimit?: number;
   /** Default: right. */
   readonly checksum?: number;
@@ -118,14 +120,16 @@ export function plainPackets(
 function packetOf(key: PlainFlow["key"], plan: PlainPacket): Uint8Array {
   const { flags = TCP_FLAG.ACK, sequence = 0, acknowledgment = 0, payload = new Uint8Array() } = plan;
   const isTcp = key.protocol === PROTOCOL.TCP;
-  const head = isTcp ? 20 : 8;
+  const options = (isTcp ? plan.options : undefined) ?? new Uint8Array();
+  const head = (isTcp ? 20 : 8) + options.length;
   const bytes = new Uint8Array(head + payload.length);
   write16(bytes, 0, key.sourcePort);
   write16(bytes, 2, key.destinationPort);
   if (isTcp) {
     write32(bytes, 4, sequence);
     write32(bytes, 8, acknowledgment);
-    bytes[12] = 5 << 4;
+    bytes[12] = (head / 4) << 4;
+    bytes.set(options, 20);
     bytes[13] = flags;
     write16(bytes, 14, 501);
   } else write16(bytes, 4, bytes.length);

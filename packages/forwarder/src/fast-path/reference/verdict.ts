@@ -37,6 +37,8 @@ export interface PlainVerdict {
   readonly claim: "counts" | "unproven" | undefined;
   /** It ends the handshake of its flow. */
   readonly opens: boolean;
+  /** It is a SYN or SYN-ACK of a flow that awaits one. */
+  readonly begins: boolean;
   /** See Egress. */
   readonly device?: number;
 }

@@ -11,6 +11,8 @@ const WINDOW_SCALE_SIZE = 3;
 
 /** What IP and TCP headers without options take of an MTU, bytes. */
 export const MSS_OVERHEAD = { 4: 40, 6: 60 } as const;
+/** RFC 9293 §3.7.1: no end needs to take less. */
+export const MSS_LEAST = 536;
 
 /**
  * Offset of an option of this kind and size; undefined: there is none, or what stands before it is broken.
@@ -38,6 +40,12 @@ export function windowScaleOf(bytes: Uint8Array, header: PlainHeader): number | 
   const at = optionAt(bytes, header, OPTION_WINDOW_SCALE, WINDOW_SCALE_SIZE);
   // RFC 7323 §2.3: a larger one means 14.
   return at === undefined ? undefined : Math.min(bytes[at + 2] as number, 14);
+}
+
+/** Of a SYN or SYN-ACK: the maximum segment size that it offers; undefined: none. */
+export function mssOf(bytes: Uint8Array, header: PlainHeader): number | undefined {
+  const at = optionAt(bytes, header, OPTION_MSS, MSS_SIZE);
+  return at === undefined ? undefined : read16(bytes, at + 2);
 }
 
 /**

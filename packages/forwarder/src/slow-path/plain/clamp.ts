@@ -5,12 +5,9 @@
 import { sourceOf } from "@holdfast/model";
 import type { Core } from "../../core.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
-import { clampMss, MSS_OVERHEAD } from "../../packet/plain/options.ts";
+import { clampMss, MSS_LEAST, MSS_OVERHEAD } from "../../packet/plain/options.ts";
 import type { LocalFlow } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
-
-/** RFC 9293 §3.7.1: no end needs to take less. */
-const MSS_LEAST = 536;
 
 /** `bytes`: the translated packet, its checksum filled in; changed in place. */
 export function clampToWays(

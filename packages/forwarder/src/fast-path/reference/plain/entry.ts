@@ -4,7 +4,7 @@ import { PROTOCOL } from "@holdfast/sctp";
 import { type PlainHeader, TCP_FLAG } from "../../../packet/plain/header.ts";
 import { type PlainDeltas, plainDeltas } from "../../../packet/plain/rewrite.ts";
 import { isNear, isWithin, windowOf } from "../../../packet/plain/window.ts";
-import type { PlainFlow, PlainFlowState, TcpEdges } from "../../plain.ts";
+import type { PlainAwaiting, PlainFlow, PlainFlowState, TcpEdges } from "../../plain.ts";
 import type { FlowKey } from "../../port.ts";
 import { flowKeyBytes } from "../flow-entry.ts";
 
@@ -18,13 +18,15 @@ export interface PlainFlowEntry {
   readonly deltas: PlainDeltas;
   /** 0 for UDP. */
   readonly shift: number;
-  /** Of the largest possible window, bytes. */
-  readonly window: number;
   /** Key of the other direction. */
   readonly reverse: Uint8Array;
   handshake: boolean;
   opening: boolean;
+  awaiting: PlainAwaiting | undefined;
   learn: boolean;
+  windowScale: number;
+  /** Of the largest possible window, bytes. */
+  window: number;
   packets: number;
   bytes: number;
   lastSeenMs: number;
@@ -43,6 +45,10 @@ export function plainFlowEntry(
   const { key, tcp } = flow;
   if ((key.protocol === PROTOCOL.TCP) !== (tcp !== undefined))
     throw new Error("tcp is for TCP, and required there");
+  const { awaiting } = flow;
+  if (awaiting !== undefined && (tcp?.edges !== undefined || !flow.handshake))
+    throw new Error("what awaits an answer is in its handshake, and knows no numbers");
+  const windowScale = awaiting === undefined ? (tcp?.windowScale ?? 0) : 0;
   const [source, destination] = [addressBytes(key.source), addressBytes(key.destination)];
   const newSource = addressBytes(flow.newSource);
   const newDestination = addressBytes(flow.newDestination);
@@ -58,15 +64,17 @@ export function plainFlowEntry(
     newDestination,
     deltas: plainDeltas(source, destination, key.sourcePort, key.destinationPort, rewrite),
     shift,
-    window: windowOf(tcp?.windowScale ?? 0),
     reverse: flowKeyBytes(reverseKey(flow)),
     handshake: flow.handshake,
     opening: flow.opening === true,
+    awaiting,
     learn: flow.learn,
+    windowScale,
+    window: windowOf(windowScale),
     packets: before?.packets ?? 0,
     bytes: before?.bytes ?? 0,
     lastSeenMs: before?.lastSeenMs ?? nowMs,
-    edges: tcp?.edges ?? before?.edges,
+    edges: awaiting === undefined ? (tcp?.edges ?? before?.edges) : undefined,
     strangeCount: before?.strangeCount ?? 0,
     finEnd: before?.finEnd,
     reset: before?.reset ?? false,

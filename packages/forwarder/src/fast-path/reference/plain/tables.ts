@@ -75,10 +75,9 @@ export class PlainTable implements PlainFlows {
 }
 
 /** As it would be installed now: what was learned meanwhile is in the state. */
-function flowOf({ flow, handshake, opening, learn }: PlainFlowEntry): PlainFlow {
-  const { opening: _, tcp, ...always } = flow;
-  const now = { ...always, handshake, learn, ...(opening && { opening }) };
+function flowOf({ flow, handshake, opening, awaiting, learn, windowScale }: PlainFlowEntry): PlainFlow {
+  const { opening: _, awaiting: __, tcp, ...always } = flow;
+  const now = { ...always, handshake, learn, ...(opening && { opening }), ...(awaiting && { awaiting }) };
   if (tcp === undefined) return now;
-  const { windowScale, shift } = tcp;
-  return { ...now, tcp: { windowScale, shift } };
+  return { ...now, tcp: { windowScale, shift: tcp.shift } };
 }

@@ -2,6 +2,7 @@
 // learns and rewrites.
 import { type IpHeader, PROTOCOL, read16, read32 } from "@holdfast/sctp";
 import { PlainHeader, TCP_FLAG, TCP_SEQUENCE_OFFSET } from "../../../packet/plain/header.ts";
+import { mssOf, windowScaleOf } from "../../../packet/plain/options.ts";
 import { rewritePlain } from "../../../packet/plain/rewrite.ts";
 import { isWithin } from "../../../packet/plain/window.ts";
 import type { PuntReason } from "../../port.ts";
@@ -10,6 +11,7 @@ import { FLOW_KEY_SIZE_MAX } from "../flow-entry.ts";
 import { type FlowTables, isAllowed, type LocalEntry } from "../tables.ts";
 import type { PlainVerdict, Verdict } from "../verdict.ts";
 import { endClaim, notePlain, opensPlain, type PlainFlowEntry } from "./entry.ts";
+import { continuesHandshake, fitsWays, noteHandshake } from "./handshake.ts";
 
 export class PlainTranslator {
   readonly #tables: FlowTables;
@@ -28,12 +30,12 @@ export class PlainTranslator {
     const refusal = header.read(bytes, ip);
     if (refusal !== undefined) return { action: "drop", reason: refusal };
     const entry = this.#flowOf(bytes, ip, header.start);
-    return entry === undefined ? this.#decideMiss(bytes, ip, local) : this.#decideHit(ip, entry);
+    return entry === undefined ? this.#decideMiss(bytes, ip, local) : this.#decideHit(bytes, ip, entry);
   }
 
   /** Of the packet that `decide` saw last. Whether it proved its source. */
   apply(
-    { entry, claim, opens }: PlainVerdict,
+    { entry, claim, opens, begins }: PlainVerdict,
     bytes: Uint8Array,
     ip: IpHeader,
     checksumPartial: boolean,
@@ -41,7 +43,9 @@ export class PlainTranslator {
   ): boolean {
     const header = this.#header;
     const other = this.#tables.plain.flows.get(entry.reverse);
-    const proven = notePlain(entry, other, header, { claim, opens }, ip.end, nowMs);
+    let proven = false;
+    if (begins) noteHandshake(entry, other, header, windowScaleOf(bytes, header), ip.end, nowMs);
+    else proven = notePlain(entry, other, header, { claim, opens }, ip.end, nowMs);
     const { flow, newSource, newDestination, deltas, shift } = entry;
     const { newSourcePort, newDestinationPort, direction } = flow;
     const rewrite = { newSource, newDestination, newSourcePort, newDestinationPort, shift, direction };
@@ -90,7 +94,7 @@ export class PlainTranslator {
     return { action: "punt", reason, session: 0, ...(proven && { proven }) };
   }
 
-  #decideHit(ip: IpHeader, entry: PlainFlowEntry): Verdict {
+  #decideHit(bytes: Uint8Array, ip: IpHeader, entry: PlainFlowEntry): Verdict {
     const header = this.#header;
     const { flow } = entry;
     const { session } = flow;
@@ -101,7 +105,8 @@ export class PlainTranslator {
       ...more,
     });
     const reason = this.#reason();
-    if (reason !== undefined) return punt(reason, reason === "syn" ? {} : { proven: true });
+    if (reason !== undefined)
+      return this.#decideSyn(bytes, ip, entry) ?? punt(reason, reason === "syn" ? {} : { proven: true });
     const isEnd = header.isTcp && header.has(TCP_FLAG.FIN | TCP_FLAG.RST);
     const other = isEnd || entry.opening ? this.#tables.plain.flows.get(entry.reverse) : undefined;
     const opens = opensPlain(entry, other, header);
@@ -120,7 +125,30 @@ export class PlainTranslator {
       learn: entry.learn,
       claim,
       opens,
-      end: claim === "counts" && isNews,
+      begins: false,
+      end: claim === "counts" && isNews && flow.quiet !== true,
+      ...(egress.device !== undefined && { device: egress.device }),
+    };
+  }
+
+  /** Of a SYN or SYN-ACK; undefined: it is the slow path's. */
+  #decideSyn(bytes: Uint8Array, ip: IpHeader, entry: PlainFlowEntry): Verdict | undefined {
+    const header = this.#header;
+    const other = this.#tables.plain.flows.get(entry.reverse);
+    if (!continuesHandshake(entry, other, header) || ip.hopLimit <= 1) return undefined;
+    const egress = this.#egress(entry.newDestination, entry);
+    const back = this.#egress(other.newDestination, other);
+    if (egress === undefined || back === undefined || ip.end > egress.mtu) return undefined;
+    if (!fitsWays(mssOf(bytes, header), Math.min(egress.mtu, back.mtu), ip.version)) return undefined;
+    return {
+      action: "forwardPlain",
+      entry,
+      destination: entry.newDestination,
+      learn: false,
+      claim: undefined,
+      opens: false,
+      begins: true,
+      end: false,
       ...(egress.device !== undefined && { device: egress.device }),
     };
   }
