@@ -1,31 +1,28 @@
 // Chaos: the lab's cluster under load, with random deaths, stops, freezes and cuts.
 //
-//   npm run chaos -- --minutes 5 [--seed N] [--operator] [--json]
-//
-// --operator: somebody reloads files, takes endpoints out and puts them back, drains, deletes services and
-// creates them again in both dialects, at random members, and disks fail.
-//
 // An interrupt ends the storm early; everything is judged and removed all the same. The exit code is 1 when
 // anything did not hold. The seed decides what strikes and in which order; how far each blow has got when the
 // next one falls is the machine's business, so that a seed repeats a storm only nearly. With
 // HOLDFAST_KEEP_LAB set, the captures of the last stretch stay when something did not hold.
-import { parseArgs } from "node:util";
+import { readCommandLine, refuse, wholeNumberOf } from "../run/command-line.ts";
 import { chaos } from "./run.ts";
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "5" },
-    seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    operator: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-  },
+const USAGE = `npm run chaos -- [options]
+
+  --minutes N   how long the storm lasts (default 5)
+  --seed N      what strikes, and in which order (default: of the clock)
+  --operator    somebody reloads files, takes endpoints out and puts them back, drains, deletes services and creates
+                them again in both dialects, at random members, and disks fail
+  --json        the last line is the result`;
+const values = readCommandLine(USAGE, {
+  minutes: { type: "string", default: "5" },
+  seed: { type: "string", default: String(Date.now() % 1_000_000) },
+  operator: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
 });
 const minutes = Number(values.minutes);
-const seed = Number(values.seed);
-if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
-  console.error("--minutes takes a number above 0, --seed a whole number: --minutes 5 --seed 7");
-  process.exit(2);
-}
+if (!(minutes > 0)) refuse(`--minutes takes a number above 0, not '${values.minutes}'`, USAGE);
+const seed = wholeNumberOf(values.seed, "seed", USAGE, 0);
 if (process.getuid?.() !== 0) {
   console.error("the lab needs root, for network namespaces and BPF");
   process.exit(2);

@@ -1,5 +1,5 @@
 // The demo's command line.
-import { parseArgs } from "node:util";
+import { readCommandLine, refuse } from "../run/command-line.ts";
 
 export interface DemoOptions {
   readonly protocol: "sctp" | "tcp" | "udp";
@@ -32,55 +32,42 @@ const HELP = `npm run demo -- [options]
 `;
 
 export function readOptions(): DemoOptions {
-  const { values } = parseArgs({
-    options: {
-      protocol: { type: "string", default: "sctp" },
-      members: { type: "string", default: "3" },
-      endpoints: { type: "string" },
-      "kill-endpoint": { type: "boolean", default: false },
-      kubernetes: { type: "boolean", default: false },
-      "fast-path": { type: "string", default: "auto" },
-      announcer: { type: "string", default: "l2" },
-      associations: { type: "string" },
-      json: { type: "boolean", default: false },
-      stay: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
+  const values = readCommandLine(HELP, {
+    protocol: { type: "string", default: "sctp" },
+    members: { type: "string", default: "3" },
+    endpoints: { type: "string" },
+    "kill-endpoint": { type: "boolean", default: false },
+    kubernetes: { type: "boolean", default: false },
+    "fast-path": { type: "string", default: "auto" },
+    announcer: { type: "string", default: "l2" },
+    associations: { type: "string" },
+    json: { type: "boolean", default: false },
+    stay: { type: "boolean", default: false },
   });
-  if (values.help) {
-    process.stdout.write(HELP);
-    process.exit(0);
-  }
   const killEndpoint = values["kill-endpoint"];
   const { kubernetes } = values;
   if (kubernetes && (killEndpoint || values.announcer !== "l2" || values.members !== "3")) {
-    process.stderr.write(`--kubernetes is a story of its own, of three members\n\n${HELP}`);
-    process.exit(2);
+    refuse(`--kubernetes is a story of its own, of three members`, HELP);
   }
   const { protocol } = values;
   if (protocol !== "sctp" && protocol !== "tcp" && protocol !== "udp") {
-    process.stderr.write(`--protocol takes sctp, tcp or udp, not '${protocol}'\n\n${HELP}`);
-    process.exit(2);
+    refuse(`--protocol takes sctp, tcp or udp, not '${protocol}'`, HELP);
   }
   if (protocol !== "sctp" && (kubernetes || killEndpoint)) {
-    process.stderr.write(`--kubernetes and --kill-endpoint are stories of SCTP\n\n${HELP}`);
-    process.exit(2);
+    refuse(`--kubernetes and --kill-endpoint are stories of SCTP`, HELP);
   }
   const number = (text: string, name: string, maximum: number) => {
     const value = Number(text);
     if (Number.isInteger(value) && value >= 1 && value <= maximum) return value;
-    process.stderr.write(`--${name} takes a whole number from 1 to ${maximum}, not '${text}'\n\n${HELP}`);
-    process.exit(2);
+    refuse(`--${name} takes a whole number from 1 to ${maximum}, not '${text}'`, HELP);
   };
   const fastPath = values["fast-path"];
   if (!["auto", "tc", "xdp", "xdp-generic", "userspace"].includes(fastPath)) {
-    process.stderr.write(`--fast-path does not know '${fastPath}'\n\n${HELP}`);
-    process.exit(2);
+    refuse(`--fast-path does not know '${fastPath}'`, HELP);
   }
   const { announcer } = values;
   if (announcer !== "l2" && announcer !== "bgp") {
-    process.stderr.write(`--announcer does not know '${announcer}'\n\n${HELP}`);
-    process.exit(2);
+    refuse(`--announcer does not know '${announcer}'`, HELP);
   }
   return {
     protocol,

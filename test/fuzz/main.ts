@@ -1,13 +1,9 @@
 // Fuzzing: damaged and hostile input for everything that reads bytes.
 //
-//   npm run fuzz -- --packets 1e6 [--seed N] [--only TARGET] [--blind] [--commit N] [--json]
-//
-// --commit writes up to N inputs that reached new code into test/fuzz/corpus, and the input of a finding. The
-// exit code is 1 when anything was found. With --json the last line of the output is the result; how far it
-// is goes to standard error.
-import { parseArgs } from "node:util";
+// The exit code is 1 when anything was found; how far it is goes to standard error.
+import { readCommandLine, refuse, wholeNumberOf } from "../run/command-line.ts";
 import { commitInputs } from "./corpus.ts";
-import { fuzz } from "./run.ts";
+import { fuzz, TARGET_NAMES } from "./run.ts";
 import { Finding, type TargetReport } from "./target.ts";
 import { Watch } from "./watch.ts";
 
@@ -19,22 +15,28 @@ const CORPUS_OF: Readonly<Record<string, string>> = {
   messages: "message",
 };
 
-const { values } = parseArgs({
-  options: {
-    packets: { type: "string", default: "1e5" },
-    seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    only: { type: "string" },
-    blind: { type: "boolean", default: false },
-    commit: { type: "string" },
-    json: { type: "boolean", default: false },
-  },
+const USAGE = `npm run fuzz -- [options]
+
+  --packets N     inputs for each target (default 1e5)
+  --seed N        the same seed makes the same inputs (default: of the clock)
+  --only TARGET   this target alone
+  --blind         without asking which code an input reached
+  --commit N      up to N inputs that reached new code, and the input of a finding, go into test/fuzz/corpus
+  --json          the last line is the result`;
+const values = readCommandLine(USAGE, {
+  packets: { type: "string", default: "1e5" },
+  seed: { type: "string", default: String(Date.now() % 1_000_000) },
+  only: { type: "string" },
+  blind: { type: "boolean", default: false },
+  commit: { type: "string" },
+  json: { type: "boolean", default: false },
 });
-const packets = Number(values.packets);
-const seed = Number(values.seed);
-if (!Number.isSafeInteger(packets) || packets < 1 || !Number.isSafeInteger(seed)) {
-  console.error("--packets and --seed take whole numbers, as in --packets 1e6 --seed 7");
-  process.exit(2);
-}
+const packets = wholeNumberOf(values.packets, "packets", USAGE);
+const seed = wholeNumberOf(values.seed, "seed", USAGE, 0);
+const { only } = values;
+if (only !== undefined && !TARGET_NAMES.some((name) => name.includes(only)))
+  refuse(`--only takes one of ${TARGET_NAMES.join(", ")}, not '${only}'`, USAGE);
+const commitMax = values.commit === undefined ? undefined : wholeNumberOf(values.commit, "commit", USAGE);
 
 const say = (text: string) => {
   if (!values.json) console.log(text);
@@ -55,7 +57,7 @@ try {
       const seconds = Math.round((performance.now() - startedMs) / 1_000);
       console.error(`${target}: ${inputs} of ${count}, ${seconds} s since the start`);
     },
-    ...(values.only === undefined ? {} : { only: values.only }),
+    ...(only !== undefined && { only }),
     onReport(report) {
       reports.push(report);
       const { target, inputs, seconds, perSecond, slowestMs, newBlocks, figures } = report;
@@ -67,14 +69,14 @@ try {
       );
     },
     onFound(kind, inputs) {
-      if (values.commit !== undefined) commitInputs(kind, inputs, Number(values.commit));
+      if (commitMax !== undefined) commitInputs(kind, inputs, commitMax);
     },
   });
 } catch (error) {
   if (!(error instanceof Finding)) throw error;
   finding = error.message;
   const kind = CORPUS_OF[error.target];
-  if (values.commit !== undefined && kind !== undefined) commitInputs(kind, [error.input], 1);
+  if (commitMax !== undefined && kind !== undefined) commitInputs(kind, [error.input], 1);
   console.error(`FOUND (seed ${seed}): ${finding}\n${(error.cause as Error).stack}`);
 }
 await watch.close();

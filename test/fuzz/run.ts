@@ -45,6 +45,18 @@ const PEER_SHARE = 0.1;
 const API_SHARE = 0.01;
 const CONFIGURATION_SHARE = 0.005;
 
+/** The last one needs root. */
+export const TARGET_NAMES = [
+  "codec",
+  "slow-path",
+  "messages",
+  "peers",
+  "api",
+  "loxilb-api",
+  "configuration",
+  "fast-path",
+] as const;
+
 export async function fuzz(options: FuzzOptions): Promise<TargetReport[]> {
   const { packets, seed } = options;
   const packetCorpus = new Corpus("packet", packetSeeds());
@@ -52,7 +64,7 @@ export async function fuzz(options: FuzzOptions): Promise<TargetReport[]> {
   const slowPathCorpus = new Corpus("packet", packetSeeds());
   const messageCorpus = new Corpus("message", messageSeeds(seededRandom(seed)));
   const root = process.getuid?.() === 0;
-  const plan: readonly (readonly [string, number, () => Target])[] = [
+  const plan: readonly (readonly [(typeof TARGET_NAMES)[number], number, () => Target])[] = [
     ["codec", packets * SHARES.codec, () => new CodecTarget(packetCorpus)],
     ["slow-path", packets * (root ? SHARES["slow-path"] : 0.8), () => new SlowPathTarget(slowPathCorpus)],
     ["messages", packets * MESSAGE_SHARE, () => new MessagesTarget(messageCorpus)],

@@ -15,19 +15,22 @@
 // listed before the last line.
 import { globSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { batchesOf, runBatch } from "./batches.ts";
+import { readCommandLine } from "./command-line.ts";
 import { type FileResult, failuresOf, namesToRepeat, runFile, withSecondTry } from "./file.ts";
 import { inLanes, type Load, PROCESSORS } from "./lanes.ts";
 import { isKept, keepLoads, loadOf, measured } from "./load.ts";
 import { shareLabs } from "./shared.ts";
 
-const { values: options } = parseArgs({
-  options: {
-    full: { type: "boolean", default: false },
-    only: { type: "string", default: "" },
-    measure: { type: "boolean", default: false },
-  },
+const USAGE = `npm test -- [options]
+
+  --full        also the long stage (CI does: CI=true)
+  --only TEXT   the files whose path contains TEXT
+  --measure     one file at a time, and what each loads the machine with: see test/run/load.ts`;
+const options = readCommandLine(USAGE, {
+  full: { type: "boolean", default: false },
+  only: { type: "string", default: "" },
+  measure: { type: "boolean", default: false },
 });
 // What one process has stripped of its types and compiled, the next one need not: children inherit it.
 process.env["NODE_COMPILE_CACHE"] ??= fileURLToPath(new URL("../../.cache/compiled", import.meta.url));

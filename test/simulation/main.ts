@@ -1,6 +1,6 @@
 // Seeded simulation: replication alone, and whole clusters.
-import { parseArgs } from "node:util";
 import { automergeJournal, memoryJournal } from "@holdfast/sync/testing";
+import { readCommandLine, refuse, wholeNumberOf } from "../run/command-line.ts";
 import { keep, shrinkReplication, shrinkWhole } from "./corpus.ts";
 import { FAULTS } from "./faults.ts";
 import { MOVING, simulate } from "./simulation.ts";
@@ -18,8 +18,8 @@ Two simulations on simulated clock, network and disk, each from a seed; the same
                   and endpoints: loss, reordering, duplication, cuts, kills, frozen processes, upgrades, forgeries, floods
 
   --seeds N       N seeds of replication, and a tenth as many whole clusters, which take longer (default 100)
-  --whole         N seeds of whole clusters instead
-  --replication   N seeds of replication alone
+  --whole         the seeds are of whole clusters alone
+  --replication   the seeds are of replication alone
   --moving        the list of members changes meanwhile: members come, leave, die for good, return under new names; members
                   of several versions. A seed is another run than without
   --seed X        this one seed of both (or of the one that is named)
@@ -32,28 +32,24 @@ Two simulations on simulated clock, network and disk, each from a seed; the same
   --json          ends with one line of JSON
 `;
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "100" },
-    seed: { type: "string" },
-    from: { type: "string", default: "1" },
-    whole: { type: "boolean", default: false },
-    replication: { type: "boolean", default: false },
-    moving: { type: "boolean", default: false },
-    members: { type: "string" },
-    journal: { type: "string", default: "memory" },
-    fault: { type: "string" },
-    story: { type: "boolean", default: false },
-    keep: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
+const values = readCommandLine(HELP, {
+  seeds: { type: "string", default: "100" },
+  seed: { type: "string" },
+  from: { type: "string", default: "1" },
+  whole: { type: "boolean", default: false },
+  replication: { type: "boolean", default: false },
+  moving: { type: "boolean", default: false },
+  members: { type: "string" },
+  journal: { type: "string", default: "memory" },
+  fault: { type: "string" },
+  story: { type: "boolean", default: false },
+  keep: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
 });
-if (values.help) {
-  console.log(HELP);
-  process.exit(0);
-}
 const WHOLE_SHARE = 10;
+if (values.journal !== "memory" && values.journal !== "automerge")
+  refuse(`--journal takes memory or automerge, not '${values.journal}'`, HELP);
+if (values.whole && values.replication) refuse("--whole and --replication exclude each other", HELP);
 const journals = values.journal === "automerge" ? automergeJournal : memoryJournal;
 const named = (name: string) => values.fault !== undefined && name.includes(values.fault);
 const fault = FAULTS.find(({ name }) => named(name));
@@ -63,8 +59,11 @@ if (values.fault !== undefined && fault === undefined && wholeFault === undefine
   console.error(`No such fault. There are: ${names.join("; ")}`);
   process.exit(2);
 }
-const from = Number(values.seed ?? values.from);
-const count = values.seed === undefined ? Number(values.seeds) : 1;
+const number = (name: "seed" | "seeds" | "from" | "members", least: number) =>
+  wholeNumberOf(values[name] ?? "", name, HELP, least);
+const from = number(values.seed === undefined ? "from" : "seed", 0);
+const count = values.seed === undefined ? number("seeds", 1) : 1;
+const memberCount = values.members === undefined ? undefined : number("members", 1);
 const doesReplication = !values.whole && (values.fault === undefined || fault !== undefined);
 const doesWhole = !values.replication && (values.fault === undefined || wholeFault !== undefined);
 const wholeCount = !doesWhole
@@ -99,7 +98,7 @@ async function replication(seeds: number): Promise<Tally> {
       seed,
       journals,
       ...(values.moving && MOVING),
-      ...(values.members === undefined ? {} : { memberCount: Number(values.members) }),
+      ...(memberCount !== undefined && { memberCount }),
       ...(fault === undefined ? {} : { fault }),
     };
     const result = await simulate(options);
@@ -149,7 +148,7 @@ function add(
   if (result.violations.length === 0) return;
   tally.failed.push(seed);
   console.log(`seed ${seed} (${what}): ${result.violations.slice(0, 6).join("\n  ")}`);
-  const members = values.members === undefined ? "" : ` --members ${values.members}`;
+  const members = memberCount === undefined ? "" : ` --members ${memberCount}`;
   const faults = values.fault === undefined ? "" : ` --fault "${values.fault}"`;
   const kind =
     (what.startsWith("whole") ? " --whole" : " --replication") + (values.moving ? " --moving" : "");
