@@ -70,9 +70,10 @@ export function handlePlainIcmp(
   };
   const sequence = read32(quoted, start + TCP_SEQUENCE_OFFSET) >>> 0;
   const installed = core.fastPath.plain.read(key);
-  // Before its endpoint has answered, a connection is the slow path's alone.
-  const opening = installed === undefined ? openingAt(key) : undefined;
-  const back = installed ?? opening?.back;
+  // Before its endpoint has answered, the slow path says what becomes of a connection.
+  const isOpening = installed === undefined || installed.flow.awaiting !== undefined;
+  const opening = isOpening ? openingAt(key) : undefined;
+  const back = opening?.back ?? installed;
   if (back === undefined) return drop(core, "icmp-unrelated", packet);
   const isProven = opening === undefined ? isInFlight(back, sequence) : sequence === opening.sequence;
   if (!isProven) return drop(core, "icmp-unproven", packet);
@@ -106,6 +107,7 @@ function isUnreachable({ packet }: Punt, ip: IpHeader): boolean {
  * to show.
  */
 function isInFlight({ flow, state }: PlainEntry, sequence: number): boolean {
+  if (flow.awaiting !== undefined) return sequence === (flow.awaiting.sequence - 1) >>> 0;
   if (flow.tcp === undefined || state.edges === undefined) return true;
   // As the acknowledgment arrives: the other end counts a PROXY header, too.
   const shift = flow.direction === "down" ? flow.tcp.shift : 0;

@@ -2,6 +2,7 @@
 // of the store or of other members claim them; of the rest new records are made: which client talks to which
 // endpoint is all in the flows.
 import { isPlainEnded, MARK, memberNumberOfPort, type PlainRecord } from "@holdfast/model";
+import { sourcePrefix } from "../../embryos/nursery.ts";
 import type { PlainFlow, TcpEdges } from "../../fast-path/plain.ts";
 import { flowKeyText } from "../../path-mapping/flows.ts";
 import { keyOf, type LocalFlow, newFlow, STATELESS_HANDLE } from "./flow.ts";
@@ -67,25 +68,33 @@ export class PlainAdoption {
   }
 
   /** Without a service, or with one direction alone, the next sweep takes them away. */
-  #adopt(handle: number, { up, down, edges }: Orphan): undefined {
+  #adopt(handle: number, { up: found, down, edges: foundEdges }: Orphan): undefined {
     const { sides, flows, core } = this.#room;
-    if (up === undefined || down === undefined) return;
+    if (found === undefined || down === undefined) return;
+    // A handshake may have gone on meanwhile.
+    const entry = found.handshake ? core.fastPath.plain.read(found.key) : undefined;
+    const { flow: up, state: { edges } = {} } = entry ?? { flow: found, state: { edges: foundEdges } };
     const { protocol, source: client, destination: vip, sourcePort, destinationPort } = up.key;
-    const entry = sides.get(protocol)?.registry.byVip(protocol, vip, destinationPort);
-    if (entry === undefined) return;
+    const service = sides.get(protocol)?.registry.byVip(protocol, vip, destinationPort)?.service;
+    if (service === undefined || up.session !== handle) return;
+    const stage = up.handshake && up.opening === true ? "answered" : "open";
     const natPort = up.newSourcePort;
     const facts = {
-      ...{ protocol, serviceId: entry.service.id, vip, client, clientPort: sourcePort, natPort },
+      ...{ protocol, serviceId: service.id, vip, client, clientPort: sourcePort, natPort },
       ...{ endpoint: up.newDestination, endpointPort: up.newDestinationPort },
       ...(up.newSource !== vip && { source: up.newSource }),
       ...{ windowScale: up.tcp?.windowScale ?? 0, shift: up.tcp?.shift ?? 0 },
-      marks: marksOf(up),
+      marks: stage === "open" ? marksOf(up) : 0,
     };
+    // Its client has said its SYN again since, or begun anew.
+    const isBehind = stage !== "open" && flows.byClient(service.id, vip, client, sourcePort) !== undefined;
+    if (up.awaiting !== undefined || isBehind) return this.#discard(up, down);
     core.counters.count("sessions-adopted");
-    const flow = makeFlow(this.#room, facts, "open", {
+    const flow = makeFlow(this.#room, facts, stage, {
       handle,
       member: memberNumberOfPort(natPort, this.#memberNumberCount),
     });
+    if (stage !== "open") return this.#raise(flow, edges);
     if (flow.introduction !== undefined && edges !== undefined) {
       flow.clientSequence = (edges.sequence - 1) >>> 0;
       flow.endpointSequence = (edges.acknowledged - 1) >>> 0;
@@ -94,6 +103,24 @@ export class PlainAdoption {
     reserve(this.#room, flow.record);
     flows.setSpent(flow, false);
     install(this.#room, flow, false);
+  }
+
+  /** Its handshake goes on in the fast path as it was. */
+  #raise(flow: LocalFlow, edges: TcpEdges | undefined): undefined {
+    flow.clientSequence = ((edges?.sequence ?? 0) - 1) >>> 0;
+    flow.endpointSequence = ((edges?.acknowledged ?? 0) - 1) >>> 0;
+    flow.isScaled = true;
+    flow.isInstalled = true;
+    reserve(this.#room, flow.record);
+    this.#room.flows.embryo(flow, sourcePrefix(flow.record.client));
+  }
+
+  #discard(up: PlainFlow, down: PlainFlow): undefined {
+    const { core } = this.#room;
+    for (const { key, session } of [up, down]) core.fastPath.plain.remove(key, session);
+    const { source, sourcePort, destinationPort } = down.key;
+    const nowMs = core.clock.nowMs();
+    portsOf(this.#room, down)?.release(source, sourcePort, destinationPort, "evicted", nowMs);
   }
 
   #collect(flow: PlainFlow, edges: TcpEdges | undefined): undefined {

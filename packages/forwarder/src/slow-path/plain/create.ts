@@ -36,6 +36,8 @@ import { LocalFlows } from "./flows.ts";
 import { PlainHandler } from "./handler.ts";
 import { PlainHeld } from "./held.ts";
 import { PlainKeeping } from "./keeping.ts";
+import { findOpened } from "./opened.ts";
+import { watchOpenings } from "./opening.ts";
 import { tellEnds } from "./resets.ts";
 import { count, end, forget, install, publish, type Room, reserve, type Side, settle } from "./room.ts";
 import { greatestShare } from "./shares.ts";
@@ -214,16 +216,22 @@ export class PlainRoom {
       const { protocol, endpoint, endpointPort, natPort } = question;
       if (protocol === undefined || !isPlain(protocol)) return;
       // The question does not say what the endpoint sent to: each source address has this port once.
-      for (const flow of flows.allByNatPort(protocol, endpoint, endpointPort, natPort))
-        if (isLivingFlow(flow) && flow.stage !== "opening") publish(this.room, flow, true);
+      for (const flow of flows.allByNatPort(protocol, endpoint, endpointPort, natPort)) this.#publish(flow);
       return;
     }
     const { serviceId, client, clientPort } = question;
     for (const side of this.room.sides.values())
       for (const vip of side.registry.get(serviceId)?.service.vips ?? []) {
         const flow = flows.byClient(serviceId, vip, client, clientPort);
-        if (isLivingFlow(flow) && flow.stage !== "opening") publish(this.room, flow, true);
+        this.#publish(flow);
       }
+  }
+
+  /** What has more of it than a SYN. */
+  #publish(flow: LocalFlow | undefined): void {
+    if (!isLivingFlow(flow)) return;
+    findOpened(this.room, flow);
+    if (flow.stage !== "opening") publish(this.room, flow, true);
   }
 
   isVip(address: Address): boolean {
@@ -263,7 +271,9 @@ export class PlainRoom {
         const { address, port, verdict, reason } = change;
         const about = { protocol: protocolName(protocol), address, port, reason };
         logger.info(about, `endpoint is ${verdict ?? "not asked any more"}`);
-        if (verdict === "down" && protocol === PROTOCOL_UDP) this.#leave(address, port);
+        if (verdict !== "down") return;
+        if (protocol === PROTOCOL_UDP) this.#leave(address, port);
+        else watchOpenings(this.room, address, port);
       });
       const channel = probes?.channels[index];
       if (channel === undefined) continue;

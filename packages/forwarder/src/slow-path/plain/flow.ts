@@ -11,7 +11,7 @@ import {
   type Service,
   sourceOf,
 } from "@holdfast/model";
-import type { PlainFlow, PlainFlowState, TcpEdges } from "../../fast-path/plain.ts";
+import type { PlainAwaiting, PlainFlow, PlainFlowState, PlainTcp, TcpEdges } from "../../fast-path/plain.ts";
 import type { FlowKey } from "../../fast-path/port.ts";
 
 /** Of all flows that are no session's (stateless.ts). */
@@ -52,6 +52,8 @@ export interface LocalFlow {
   lastSeenMs: number;
   activityAtMs: number;
   endedMs: number | undefined;
+  /** The record's window scale is what both ends agreed on. false: the fast path knows it (see `learnScale`). */
+  isScaled: boolean;
   /** Of the handshake: first sequence numbers, and window scales; undefined: not offered. */
   clientSequence: number;
   endpointSequence: number;
@@ -97,21 +99,37 @@ export const FORGET_UP = 1;
 export const FORGET_DOWN = 2;
 
 export function newFlow(record: PlainRecord, handle: number, stage: Stage, nowMs: number): LocalFlow {
+  // One literal: each connection makes one, and pieces put together cost a multiple.
   return {
-    ...{ record, handle, stage, isPublished: false, isInstalled: false, bornMs: nowMs },
-    ...{ lastSeenMs: nowMs, activityAtMs: nowMs, endedMs: undefined, clientSequence: 0, endpointSequence: 0 },
-    ...{ clientScale: undefined, endpointScale: undefined, finUp: undefined, finDown: undefined },
-    ...{
-      resetBy: undefined,
-      upCount: 0,
-      downCount: 0,
-      syn: undefined,
-      challenge: undefined,
-      up: undefined,
-      down: undefined,
-    },
+    record,
+    handle,
+    stage,
+    isPublished: false,
+    isInstalled: false,
+    bornMs: nowMs,
+    lastSeenMs: nowMs,
+    activityAtMs: nowMs,
+    endedMs: undefined,
+    isScaled: stage === "open",
+    clientSequence: 0,
+    endpointSequence: 0,
+    clientScale: undefined,
+    endpointScale: undefined,
+    finUp: undefined,
+    finDown: undefined,
+    resetBy: undefined,
+    upCount: 0,
+    downCount: 0,
+    syn: undefined,
+    challenge: undefined,
+    up: undefined,
+    down: undefined,
     introduction: introductionOf(record, stage !== "open"),
-    ...{ forgets: 0, hands: false, quota: undefined, older: undefined, younger: undefined },
+    forgets: 0,
+    hands: false,
+    quota: undefined,
+    older: undefined,
+    younger: undefined,
   };
 }
 
@@ -158,38 +176,74 @@ export function keyOf(record: PlainRecord, direction: "up" | "down"): FlowKey {
   return answerKeyOf(record.protocol, leavingOf(record, direction === "up" ? "down" : "up"));
 }
 
-/** The two directions as the fast path has them. `edges`: of the handshake, which it can end by itself then. */
+/** What of a handshake the fast path is told, so that it can go on with it by itself. */
+export interface Numbers {
+  /** Both ends' first numbers. */
+  readonly edges?: { readonly up: TcpEdges; readonly down: TcpEdges };
+  /** The client's alone: the endpoint's SYN-ACK is awaited. */
+  readonly awaiting?: PlainAwaiting;
+}
+
+/** What the endpoint's SYN-ACK is to acknowledge. */
+export function awaitingOf({
+  clientSequence,
+  clientScale,
+}: Pick<LocalFlow, "clientSequence" | "clientScale">): PlainAwaiting {
+  return { sequence: (clientSequence + 1) >>> 0, scale: clientScale };
+}
+
+/** The two directions as the fast path has them. */
 export function fastFlowsOf(
   { record, handle }: Pick<LocalFlow, "record" | "handle">,
   handshake: boolean,
-  edges?: { readonly up: TcpEdges; readonly down: TcpEdges },
+  { edges, awaiting }: Numbers = {},
 ): readonly [up: PlainFlow, down: PlainFlow] {
-  const { windowScale, shift } = record;
-  const isTcp = record.protocol === PROTOCOL_TCP;
-  const common = { session: handle, handshake, learn: false };
+  const { windowScale, shift, protocol, client, clientPort, vip, endpoint, endpointPort, natPort } = record;
+  const isTcp = protocol === PROTOCOL_TCP;
+  const source = sourceOf(record);
+  const port = servicePortOf(record);
   // A PROXY header takes the place of the client's acknowledgment, which the slow path sends.
   const opens = isTcp && handshake && edges !== undefined && shift === 0;
-  const tcp = (own: TcpEdges | undefined) =>
-    isTcp ? { tcp: { windowScale, shift, ...(own !== undefined && { edges: own }) } } : {};
-  return [
-    {
-      key: keyOf(record, "up"),
-      ...leavingOf(record, "up"),
-      direction: "up",
-      assured: (record.marks & (isTcp ? MARK.answered : MARK.lively)) !== 0,
-      ...common,
-      ...(opens && { opening: true, learn: true }),
-      ...tcp(edges?.up),
+  const up: PlainFlow = {
+    key: { protocol, source: client, destination: vip, sourcePort: clientPort, destinationPort: port },
+    newSource: source,
+    newDestination: endpoint,
+    newSourcePort: natPort,
+    newDestinationPort: endpointPort,
+    direction: "up",
+    session: handle,
+    handshake,
+    ...(opens && { opening: true }),
+    learn: opens || awaiting !== undefined,
+    assured: (record.marks & (isTcp ? MARK.answered : MARK.lively)) !== 0,
+    ...(isTcp && { tcp: tcpOf(windowScale, shift, edges?.up) }),
+    ...(awaiting !== undefined && { awaiting }),
+  };
+  const down: PlainFlow = {
+    key: {
+      protocol,
+      source: endpoint,
+      destination: source,
+      sourcePort: endpointPort,
+      destinationPort: natPort,
     },
-    {
-      key: keyOf(record, "down"),
-      ...leavingOf(record, "down"),
-      direction: "down",
-      assured: true,
-      ...common,
-      ...tcp(edges?.down),
-    },
-  ];
+    newSource: vip,
+    newDestination: client,
+    newSourcePort: port,
+    newDestinationPort: clientPort,
+    direction: "down",
+    session: handle,
+    handshake,
+    learn: false,
+    assured: true,
+    ...(isTcp && { tcp: tcpOf(windowScale, shift, edges?.down) }),
+    ...(awaiting !== undefined && { awaiting }),
+  };
+  return [up, down];
+}
+
+function tcpOf(windowScale: number, shift: number, edges: TcpEdges | undefined): PlainTcp {
+  return edges === undefined ? { windowScale, shift } : { windowScale, shift, edges };
 }
 
 /** What can be told of a flow's life from what its two directions say. */

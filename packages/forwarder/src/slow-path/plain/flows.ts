@@ -143,6 +143,11 @@ export class LocalFlows {
     this.#count(flow, prefix, 1);
   }
 
+  /** The oldest first. */
+  embryos(): Iterable<LocalFlow> {
+    return this.#embryos;
+  }
+
   /** It was answered, or is gone. */
   grown(flow: LocalFlow): void {
     const { quota } = flow;

@@ -19,8 +19,8 @@ import {
   STATELESS_HANDLE,
 } from "./flow.ts";
 import { introduceAgain } from "./introduction.ts";
-import { findOpened, openedElsewhere } from "./opened.ts";
-import { end, entryOf, forget, note, publish, type Room } from "./room.ts";
+import { findOpened, noteAnswer, openedElsewhere } from "./opened.ts";
+import { end, entryOf, forget, learnScale, note, publish, type Room } from "./room.ts";
 import { sweepStateless } from "./stateless.ts";
 
 /** Activity is reported each quarter of the idle limit. */
@@ -69,7 +69,11 @@ export class PlainKeeping {
     const flow = this.#room.flows.byHandle(fast.session);
     if (flow === undefined) return this.#adoption.isOrphan(fast.session) ? "keep" : "remove";
     const isUp = fast.direction === "up";
-    if (isUp && !fast.handshake) openedElsewhere(this.#room, fast.session);
+    if (isUp && flow.stage !== "open") {
+      noteAnswer(flow, { flow: fast, state });
+      if (!fast.handshake) openedElsewhere(this.#room, fast.session);
+    }
+    if (isUp) learnScale(this.#room, flow, fast);
     if (isUp) flow.up = state;
     else flow.down = state;
     // A flow is born with the time of its installation, which is no packet.
@@ -107,8 +111,11 @@ export class PlainKeeping {
     if (judgement.marks !== flow.record.marks) note(room, flow, { marks: judgement.marks });
     if (flow.record.protocol !== PROTOCOL_TCP && flow.record.marks !== 0) room.flows.grown(flow);
     room.flows.setSpent(flow, isSpent(flow, judgement, nowMs));
-    const waitsMs = flow.stage === "opening" ? limits.initTimeoutMs : limits.handshakeTimeoutMs;
-    if (flow.stage !== "open" && nowMs - flow.bornMs >= waitsMs && !findOpened(room, flow)) {
+    const isOverdue = () =>
+      flow.stage !== "open" &&
+      nowMs - flow.bornMs >= (flow.stage === "opening" ? limits.initTimeoutMs : limits.handshakeTimeoutMs);
+    // The fast path may know more of it.
+    if (isOverdue() && !findOpened(room, flow) && isOverdue()) {
       counters.count("embryos-expired");
       return end(room, flow, "handshakeTimeout", false);
     }

@@ -1,13 +1,14 @@
 // A connection whose endpoint has said nothing yet: it is here alone, and its SYN can go to another endpoint.
-import { endpointKey, PROTOCOL_TCP } from "@holdfast/model";
+import { type Address, endpointKey, PROTOCOL_TCP } from "@holdfast/model";
 import { IpHeader } from "@holdfast/sctp";
 import { sourcePrefix } from "../../embryos/nursery.ts";
 import type { PlainEntry } from "../../fast-path/plain.ts";
 import type { FlowKey } from "../../fast-path/port.ts";
 import { fastFlowsOf, isLivingFlow, type LocalFlow, placeOf } from "./flow.ts";
 import { type PlainInput, readPlain } from "./input.ts";
+import { findOpened } from "./opened.ts";
 import { findPlainPlace } from "./place.ts";
-import { end, entryOf, forward, makeFlow, type Room, sideOf } from "./room.ts";
+import { end, entryOf, forward, installAwaiting, makeFlow, type Room, sideOf, uninstall } from "./room.ts";
 
 /** Larger SYNs carry data, and are not kept: their client sends them again. */
 const SYN_SIZE_MAX = 128;
@@ -22,9 +23,14 @@ export function holdSyn(
   flow.syn = isSmall ? { packet: bytes.slice(0, ip.end), checksumPartial, unreachable } : undefined;
 }
 
+/** The look into the fast path has found it. */
+function hasAnswer({ stage }: LocalFlow): boolean {
+  return stage !== "opening";
+}
+
 /** What ICMP errors about a SYN come to. */
 export interface Opening {
-  /** The flow that its answer would come on; nothing of it is installed. */
+  /** The flow that its answer would come on. */
   readonly back: PlainEntry;
   /** The SYN's sequence number, which an error has to quote. */
   readonly sequence: number;
@@ -37,6 +43,7 @@ export function openingAt(room: Room, key: FlowKey): Opening | undefined {
   const { protocol, source, sourcePort, destination, destinationPort } = key;
   const flow = room.flows.byNatPort(protocol, source, sourcePort, destinationPort, destination);
   if (protocol !== PROTOCOL_TCP || !isLivingFlow(flow) || flow.stage !== "opening") return undefined;
+  if (findOpened(room, flow) || hasAnswer(flow)) return undefined;
   // SYNs are numbered as the client numbers them.
   const [, down] = fastFlowsOf({ ...flow, record: { ...flow.record, shift: 0 } }, true);
   return {
@@ -47,6 +54,16 @@ export function openingAt(room: Room, key: FlowKey): Opening | undefined {
       return move(room, flow);
     },
   };
+}
+
+/** An endpoint was called down: SYNs to it that come again are to be seen here, and go elsewhere. */
+export function watchOpenings(room: Room, endpoint: Address, port: number): undefined {
+  for (const flow of room.flows.embryos()) {
+    const { record } = flow;
+    if (record.protocol !== PROTOCOL_TCP || record.endpoint !== endpoint || record.endpointPort !== port)
+      continue;
+    if (flow.stage === "opening" && !findOpened(room, flow) && !hasAnswer(flow)) uninstall(room, flow);
+  }
 }
 
 /** A SYN that comes again, whose endpoint was called down meanwhile. */
@@ -69,6 +86,7 @@ function move(room: Room, flow: LocalFlow): boolean {
   Object.assign(next, { clientSequence, clientScale, syn: { ...syn, unreachable } });
   room.flows.embryo(next, sourcePrefix(record.client));
   room.core.counters.count("syns-moved");
+  installAwaiting(room, next);
   forward(room, input, next, "up");
   return true;
 }

@@ -24,7 +24,16 @@ import type { NatPorts, ReleaseReason } from "../../nat-ports/allocator.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
 import type { ServiceEntry, ServiceRegistry } from "../../services/registry.ts";
 import { clampToWays } from "./clamp.ts";
-import { fastFlowsOf, isLivingFlow, keyOf, type LocalFlow, newFlow, placeKeyOf, type Stage } from "./flow.ts";
+import {
+  awaitingOf,
+  fastFlowsOf,
+  isLivingFlow,
+  keyOf,
+  type LocalFlow,
+  newFlow,
+  placeKeyOf,
+  type Stage,
+} from "./flow.ts";
 import type { LocalFlows } from "./flows.ts";
 import type { PlainHeld } from "./held.ts";
 import { type PlainInput, translateInput } from "./input.ts";
@@ -92,9 +101,25 @@ export function makeFlow(
 ): LocalFlow {
   const { core, flows } = room;
   const { handle = flows.freeHandle(), member = core.memberNumber } = found;
-  const id = sessionIdFromBytes(core.random.bytes(16));
-  const createdAtMs = Math.round(core.clock.wallMs());
-  const record = { ...facts, id, createdAtMs, activity: 0, end: undefined, member };
+  const record: PlainRecord = {
+    id: sessionIdFromBytes(core.random.bytes(16)),
+    protocol: facts.protocol,
+    serviceId: facts.serviceId,
+    clientPort: facts.clientPort,
+    createdAtMs: Math.round(core.clock.wallMs()),
+    activity: 0,
+    end: undefined,
+    vip: facts.vip,
+    client: facts.client,
+    endpoint: facts.endpoint,
+    endpointPort: facts.endpointPort,
+    natPort: facts.natPort,
+    member,
+    windowScale: facts.windowScale,
+    shift: facts.shift,
+    marks: facts.marks,
+    ...(facts.source !== undefined && { source: facts.source }),
+  };
   const flow = newFlow(record, handle, stage, core.clock.nowMs());
   flows.add(flow);
   count(room, record, 1);
@@ -166,8 +191,9 @@ export function publish(room: Room, flow: LocalFlow, urgent = false): undefined 
   const { record } = flow;
   const policy = entryOf(room, record)?.service.replicate ?? REPLICATE_DEFAULT;
   if (flow.isPublished || policy === "never" || !room.mayReplicate()) return;
+  learnScale(room, flow);
   flow.isPublished = true;
-  room.view.apply(record, { urgent });
+  room.view.apply(flow.record, { urgent });
 }
 
 /** `handshake`: every packet is to come here. So it is while the endpoint is told who the client is. */
@@ -175,11 +201,32 @@ export function install(
   room: Room,
   flow: LocalFlow,
   handshake: boolean,
-  edges?: Parameters<typeof fastFlowsOf>[2],
+  numbers?: Parameters<typeof fastFlowsOf>[2],
 ): undefined {
   if (!room.flows.isFirst(flow) || entryOf(room, flow.record) === undefined) return;
+  learnScale(room, flow);
   flow.isInstalled = true;
-  installAll(room, fastFlowsOf(flow, handshake || flow.introduction !== undefined, edges));
+  installAll(room, fastFlowsOf(flow, handshake || flow.introduction !== undefined, numbers));
+}
+
+/**
+ * From the client's SYN on: the fast path forwards the endpoint's SYN-ACK, and takes its numbers. Where a PROXY
+ * header is to be sent the slow path sees it all.
+ */
+export function installAwaiting(room: Room, flow: LocalFlow): undefined {
+  if (flow.record.shift === 0) install(room, flow, true, { awaiting: awaitingOf(flow) });
+}
+
+/** Larger than any window that both ends agreed on: what is not known. */
+const SCALE_UNKNOWN = 14;
+
+/** What the ends agreed on stands in the fast path alone when the SYN-ACK went through it. */
+export function learnScale(room: Room, flow: LocalFlow, known?: PlainFlow): undefined {
+  if (flow.isScaled || flow.stage === "opening") return;
+  const fast = known ?? room.core.fastPath.plain.read(keyOf(flow.record, "up"))?.flow;
+  const isIts = fast?.session === flow.handle && fast.awaiting === undefined;
+  flow.isScaled = true;
+  flow.record = { ...flow.record, windowScale: isIts ? (fast.tcp?.windowScale ?? 0) : SCALE_UNKNOWN };
 }
 
 /** A full table is a normal event: the packets of such a flow are punted, and forwarded by the slow path. */
@@ -190,7 +237,8 @@ export function installAll({ core }: Pick<Room, "core">, flows: readonly PlainFl
   }
 }
 
-function uninstall(room: Room, flow: LocalFlow): undefined {
+/** Its packets come to the slow path from now on. */
+export function uninstall(room: Room, flow: LocalFlow): undefined {
   if (!flow.isInstalled) return;
   flow.isInstalled = false;
   const { plain } = room.core.fastPath;

@@ -1,5 +1,5 @@
-// TCP packets that the fast path would not decide: handshakes, packets of connections that have no flow, and
-// copies of what ends one. State is made from the endpoint's SYN-ACK on; what a SYN makes has quotas.
+// TCP packets that the fast path would not decide: what begins a connection, packets of connections that have no
+// flow, and copies of what ends one. What a SYN makes has quotas, in the fast path's table, too.
 import { MARK, PROTOCOL_TCP } from "@holdfast/model";
 import { drop } from "../../core.ts";
 import { sourcePrefix } from "../../embryos/nursery.ts";
@@ -14,7 +14,18 @@ import { findOpened, isStuck, opened } from "./opened.ts";
 import { holdSyn, moveFromDown } from "./opening.ts";
 import { findPlainPlace } from "./place.ts";
 import { refuseUnknown } from "./resets.ts";
-import { end, entryOf, forward, install, makeFlow, note, publish, type Room, type Side } from "./room.ts";
+import {
+  end,
+  entryOf,
+  forward,
+  install,
+  installAwaiting,
+  makeFlow,
+  note,
+  publish,
+  type Room,
+  type Side,
+} from "./room.ts";
 
 /** An acknowledgment of a handshake may be of later bytes, too; numbers further off are of something else. */
 const NEAR = 0x4000_0000;
@@ -91,8 +102,12 @@ function synUp(
       // Sent again; or the client has given up and begins anew from the same port: its endpoint sorts it out.
       known.clientSequence = header.sequence;
       known.clientScale = windowScaleOf(input.bytes, input.header);
-      if (known.stage === "opening") holdSyn(known, input);
-      return moveFromDown(room, known) ? undefined : forward(room, input, known, "up");
+      if (known.stage === "opening") {
+        holdSyn(known, input);
+        if (moveFromDown(room, known)) return;
+        installAwaiting(room, known);
+      }
+      return forward(room, input, known, "up");
     }
     if (!mayBeReused(room, known, header.sequence)) return challenge(room, input, known);
     end(room, known, "superseded", true);
@@ -121,6 +136,7 @@ function synUp(
   holdSyn(flow, input);
   room.flows.embryo(flow, prefix);
   core.counters.count("connections-begun");
+  installAwaiting(room, flow);
   forward(room, input, flow, "up");
 }
 
@@ -212,9 +228,12 @@ function openUp(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   forward(room, input, flow, "up");
 }
 
-/** A packet that is no handshake's any more says that it was ended in the fast path. */
+/**
+ * A packet that is no handshake's any more says that it was ended in the fast path; and whether the endpoint has
+ * answered is known there first.
+ */
 function catchUp(room: Room, { reason }: PlainInput, flow: LocalFlow): undefined {
-  if (reason !== "handshake") findOpened(room, flow);
+  if (flow.stage === "opening" || reason !== "handshake") findOpened(room, flow);
 }
 
 function hangs(room: Room, { reason }: PlainInput, flow: LocalFlow, direction: "up" | "down"): boolean {
@@ -256,8 +275,10 @@ function answered(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   const isScaled = clientScale !== undefined && endpointScale !== undefined;
   const windowScale = isScaled ? Math.max(clientScale, endpointScale) : 0;
   flow.record = { ...flow.record, windowScale };
+  flow.isScaled = true;
   const up = { sequence: next(flow.clientSequence), acknowledged: next(flow.endpointSequence) };
-  install(room, flow, true, { up, down: { sequence: up.acknowledged, acknowledged: up.sequence } });
+  const down = { sequence: up.acknowledged, acknowledged: up.sequence };
+  install(room, flow, true, { edges: { up, down } });
 }
 
 function resetDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
