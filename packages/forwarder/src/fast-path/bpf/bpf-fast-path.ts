@@ -20,7 +20,7 @@ import type {
 } from "../port.ts";
 import { removePins } from "./bpffs.ts";
 import { CounterMap } from "./counters.ts";
-import { type DataPlane, loadDataPlane } from "./data-plane.ts";
+import { type DataPlane, type DataPlaneOptions, loadDataPlane } from "./data-plane.ts";
 import { FlowTable } from "./flow-table.ts";
 import { KernelClock } from "./kernel-clock.ts";
 import { LocalTables, type WayOut } from "./local-tables.ts";
@@ -66,8 +66,9 @@ export interface BpfFastPathOptions {
   readonly deadAfterMs?: number;
   readonly puntBudgets?: Partial<PuntBudgets>;
   readonly logger?: Logger;
-  /** Other programs than build.sh makes; for tests and benchmarks. */
+  /** For tests and benchmarks: other programs than build.sh makes, and another way to have them loaded. */
   readonly objectFile?: string;
+  readonly load?: (options: DataPlaneOptions) => DataPlane;
   /** Pinned flows of a layout that cannot be carried over are given up; without it they are an error. */
   readonly discardFlows?: boolean;
 }
@@ -92,7 +93,7 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
   let plane: DataPlane | undefined;
   let interfaces: ServedInterfaces | undefined;
   try {
-    plane = loadDataPlane({
+    plane = (options.load ?? loadDataPlane)({
       flowCountMax: options.flowCountMax ?? FLOW_COUNT_MAX_DEFAULT,
       puntRingBytes: options.ringBytes ?? PUNT_RING_BYTES_DEFAULT,
       xdp: options.mode !== "tc",
@@ -126,10 +127,7 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
   }
 }
 
-interface RepointCursor {
-  readonly isPlain: boolean;
-  readonly cursor: unknown;
-}
+type RepointCursor = { readonly isPlain: boolean; readonly cursor: unknown };
 
 const FIRST: RepointCursor = { isPlain: false, cursor: undefined };
 

@@ -33,7 +33,7 @@ export const PINNED_MAPS = [
   "hf_unproven",
 ] as const;
 /** Written anew by each daemon. */
-const OWN_MAPS = ["hf_allowed", "hf_quick_buckets", "hf_quick_lines"] as const;
+const OWN_MAPS = ["hf_allowed", "hf_quick_buckets", "hf_quick_lines", "hf_sources"] as const;
 export type MapName = (typeof PINNED_MAPS)[number] | (typeof OWN_MAPS)[number];
 
 export interface DataPlane {

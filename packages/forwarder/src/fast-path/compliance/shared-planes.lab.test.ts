@@ -1,0 +1,76 @@
+// What one test of the suite leaves in the maps is not there for the next.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger } from "@holdfast/model";
+import { libbpf } from "../../kernel/libbpf.ts";
+import { COUNTER_BASE, DROP_REASON } from "../bpf/abi.ts";
+import { possibleCpuCount } from "../bpf/counters.ts";
+import type { DataPlane } from "../bpf/data-plane.ts";
+import { mapInfo } from "../bpf/layout/map-info.ts";
+import { SharedPlanes } from "./shared-planes.ts";
+
+const OPTIONS = { flowCountMax: 64, puntRingBytes: 4096, xdp: false, log: silentLogger };
+const PERCPU_ARRAY = 6;
+const RINGBUF = 27;
+/** Of hf_counters. */
+const PUNT_RATE = COUNTER_BASE.DROP + DROP_REASON.PUNT_RATE;
+
+/** Everything that can be read of every map but the rings, which have no entries. */
+function contents({ maps }: DataPlane): Map<string, string> {
+  const entries = new Map<string, string>();
+  for (const [name, fd] of Object.entries(maps)) {
+    const { type, keySize, valueSize } = mapInfo(fd);
+    if (type === RINGBUF) continue;
+    const next = Buffer.alloc(keySize);
+    const value = Buffer.alloc(((valueSize + 7) & ~7) * (type === PERCPU_ARRAY ? possibleCpuCount() : 1));
+    for (let key: Buffer | null = null; libbpf().nextKey(fd, key, next) === 0; key = Buffer.from(next)) {
+      assert.equal(libbpf().lookup(fd, next, value), 0, name);
+      if (value.some((byte) => byte !== 0))
+        entries.set(`${name} ${next.toString("hex")}`, value.toString("hex"));
+    }
+  }
+  return entries;
+}
+
+/** An entry of ones in every map. */
+function fill({ maps }: DataPlane): number {
+  let count = 0;
+  for (const [name, fd] of Object.entries(maps)) {
+    const { type, keySize, valueSize } = mapInfo(fd);
+    if (type === RINGBUF) continue;
+    const key = Buffer.alloc(keySize);
+    // An array's second entry where it has one, a prefix of eight bits of the trie.
+    key.writeUInt32LE(name === "hf_allowed" ? 8 : name === "hf_state" ? 0 : 1);
+    const value = Buffer.alloc(((valueSize + 7) & ~7) * possibleCpuCount(), 1);
+    assert.equal(libbpf().update(fd, key, value, 0), 0, name);
+    count++;
+  }
+  return count;
+}
+
+test("maps of a shared plane are as empty as new ones, every time", () => {
+  const planes = new SharedPlanes();
+  const first = planes.load(OPTIONS);
+  const fresh = contents(first);
+  const filled = fill(first);
+  assert.ok(filled > 10 && contents(first).size >= filled, `${filled} maps have something`);
+  first.close();
+  const second = planes.load(OPTIONS);
+  assert.equal(second.tcProgram, first.tcProgram, "the programs are the same");
+  assert.deepEqual(contents(second), fresh);
+  second.close();
+});
+
+test("programs that remember packets beyond a budget are loaded anew", () => {
+  const planes = new SharedPlanes();
+  const first = planes.load(OPTIONS);
+  const key = Buffer.alloc(4);
+  key.writeUInt32LE(PUNT_RATE);
+  const value = Buffer.alloc(8 * possibleCpuCount(), 1);
+  assert.equal(libbpf().update(first.maps.hf_counters, key, value, 0), 0);
+  const { quickSeed } = first;
+  first.close();
+  const second = planes.load(OPTIONS);
+  assert.notEqual(second.quickSeed, quickSeed);
+  second.close();
+});

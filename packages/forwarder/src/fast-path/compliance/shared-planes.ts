@@ -1,0 +1,85 @@
+// Programs loaded once for many tests: verifying them takes longer than most tests of the suite, on an emulated machine
+// a hundred times as long. Each test has maps that are as empty as new ones.
+import assert from "node:assert/strict";
+import { libbpf } from "../../kernel/libbpf.ts";
+import { errnoName } from "../../kernel/libc.ts";
+import { CounterMap, possibleCpuCount } from "../bpf/counters.ts";
+import { type DataPlane, type DataPlaneOptions, loadDataPlane } from "../bpf/data-plane.ts";
+import { type MapInfo, mapInfo } from "../bpf/layout/map-info.ts";
+import { Ring } from "../bpf/ring.ts";
+
+/** enum bpf_map_type. */
+const TYPE = { HASH: 1, ARRAY: 2, PERCPU_ARRAY: 6, LPM_TRIE: 11, RINGBUF: 27 } as const;
+
+export class SharedPlanes {
+  /** By the entries of their flow tables. */
+  readonly #planes = new Map<number, DataPlane>();
+
+  /** Instead of `loadDataPlane`, for one fast path at a time; nothing is pinned. */
+  load(options: DataPlaneOptions): DataPlane {
+    assert.equal(options.pinDirectory, undefined, "pinned maps are not shared");
+    const { flowCountMax } = options;
+    const plane = this.#planes.get(flowCountMax) ?? loadDataPlane(options);
+    this.#planes.set(flowCountMax, plane);
+    return { ...plane, close: () => this.#emptied(plane) };
+  }
+
+  #emptied(plane: DataPlane): void {
+    // INITs and SYNs beyond the budget are remembered among a million others: not worth a search.
+    if ((new CounterMap(plane.maps.hf_counters).totals().get("drop.punt-rate") ?? 0) > 0) {
+      this.#planes.delete(plane.flowCountMax);
+      plane.close();
+      return;
+    }
+    for (const [name, fd] of Object.entries(plane.maps)) empty(name, fd);
+  }
+}
+
+function empty(name: string, fd: number): void {
+  const info = mapInfo(fd);
+  if (info.type === TYPE.HASH || info.type === TYPE.LPM_TRIE) removeAll(name, fd, info);
+  else if (info.type === TYPE.ARRAY) zeroAll(name, fd, info);
+  else if (info.type === TYPE.PERCPU_ARRAY) zeroEach(name, fd, info);
+  else if (info.type === TYPE.RINGBUF) drain(fd, info);
+  else assert.fail(`${name} is of type ${info.type}: how is it emptied?`);
+}
+
+function removeAll(name: string, fd: number, { keySize }: MapInfo): void {
+  const key = Buffer.alloc(keySize);
+  while (libbpf().nextKey(fd, null, key) === 0) done(name, libbpf().remove(fd, key));
+}
+
+/** Keys of arrays, and zeroes enough for the values of the largest: made once. */
+let keys = Buffer.alloc(0);
+let zeroes = Buffer.alloc(0);
+
+function zeroAll(name: string, fd: number, { entryCountMax, valueSize }: MapInfo): void {
+  const size = entryCountMax * valueSize;
+  if (zeroes.length < size) zeroes = Buffer.alloc(size);
+  if (keys.length < entryCountMax * 4)
+    keys = Buffer.from(Uint32Array.from({ length: entryCountMax }, (_, index) => index).buffer);
+  const count = Buffer.alloc(4);
+  count.writeUInt32LE(entryCountMax);
+  done(name, libbpf().updateBatch(fd, keys, zeroes, count, null));
+  assert.equal(count.readUInt32LE(), entryCountMax, name);
+}
+
+function zeroEach(name: string, fd: number, { entryCountMax, valueSize }: MapInfo): void {
+  const key = Buffer.alloc(4);
+  const value = Buffer.alloc(((valueSize + 7) & ~7) * possibleCpuCount());
+  for (let index = 0; index < entryCountMax; index++) {
+    key.writeUInt32LE(index);
+    done(name, libbpf().update(fd, key, value, 0));
+  }
+}
+
+/** What nobody has read is of an earlier test. */
+function drain(fd: number, { entryCountMax }: MapInfo): void {
+  const ring = new Ring(fd, entryCountMax);
+  ring.drain(Number.POSITIVE_INFINITY, () => {});
+  ring.close();
+}
+
+function done(name: string, result: number): void {
+  assert.equal(result, 0, `emptying ${name}: ${errnoName(result)}`);
+}
