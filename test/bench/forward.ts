@@ -21,7 +21,7 @@ import { PROTOCOL } from "@holdfast/sctp";
 import koffi from "koffi";
 import type { OtherBuild } from "./baseline/other-build.ts";
 import { Generator, type Traffic } from "./forward/generator.ts";
-import { fill, openSubject, type SubjectMode } from "./forward/subject.ts";
+import { fill, type HandOver, openSubject, type SubjectMode } from "./forward/subject.ts";
 import {
   ENDPOINT,
   ENDPOINT_PORT,
@@ -69,11 +69,18 @@ interface Case {
   readonly dropsAtOnce?: boolean;
 }
 
-type Hook = readonly [name: string, mode: "xdp" | "xdp-generic" | "tc", sink: "xdp" | "tc"];
+type Hook = readonly [
+  name: string,
+  mode: "xdp" | "xdp-generic" | "tc",
+  sink: "xdp" | "tc",
+  handOver?: HandOver,
+];
 const HOOKS: readonly Hook[] = [
   ["xdp-native", "xdp", "xdp"],
   ["xdp-generic", "xdp-generic", "tc"],
   ["tc", "tc", "tc"],
+  // With `dataPlane.handOver: veth`; a build from before it hands nothing over.
+  ["tc-veth", "tc", "tc", "veth"],
 ];
 
 const OTHERS: readonly Case[] = [
@@ -255,13 +262,13 @@ function warm(generator: Generator, testbed: Testbed, flowCount: number, protoco
   });
 }
 
-function ours([hook, mode, sink]: Hook, family: Family, build?: OtherBuild): Case {
+function ours([hook, mode, sink, handOver = "none"]: Hook, family: Family, build?: OtherBuild): Case {
   const name = family === IPV6 ? hook + IPV6_SUFFIX : hook;
   return {
     name: build === undefined ? name : theirName(name, build),
     sink,
     family,
-    open: (testbed, protocol) => openProcess(testbed, mode, build, [String(protocol), family.name]),
+    open: (testbed, protocol) => openProcess(testbed, mode, build, [String(protocol), family.name, handOver]),
   };
 }
 

@@ -1,6 +1,6 @@
 // A fast path with its flows, in a process and a network namespace of its own: `subject.ts MODE FORWARDER
-// PROTOCOL FAMILY`, where FORWARDER is the address of a build's forwarder. It says "ready" over IPC, and
-// takes all away when IPC ends.
+// PROTOCOL FAMILY [HAND-OVER]`, where FORWARDER is the address of a build's forwarder. It says "ready" over
+// IPC, and takes all away when IPC ends.
 import type * as Forwarder from "@holdfast/forwarder";
 import { addressFromBytes, PROTOCOL_SCTP } from "@holdfast/model";
 import { PROTOCOL } from "@holdfast/sctp";
@@ -16,28 +16,35 @@ import {
   TAG,
 } from "./testbed.ts";
 
+export type HandOver = "none" | "veth";
 export type SubjectMode = "xdp" | "xdp-generic" | "tc" | "userspace";
 
 /** Opens the fast path in the current network namespace, and gives it the service and its flows. */
 export async function openSubject(
   forwarder: typeof Forwarder,
   mode: SubjectMode,
+  handOver: HandOver = "none",
 ): Promise<Forwarder.FastPath> {
   const options = { interfaces: ["dut0", "dut1"], flowCountMax: 2 * FLOW_COUNT_MAX };
   // Asynchronous in form only: everything that depends on the namespace happens at once.
   const opening =
     mode === "userspace"
       ? forwarder.openUserspaceFastPath(options)
-      : forwarder.openBpfFastPath({ ...options, mode });
+      : forwarder.openBpfFastPath({ ...options, mode, handOver });
   return opening;
 }
 
-export function fill(fastPath: Forwarder.FastPath, protocol: number, family: Family = IPV4): void {
+export function fill(
+  fastPath: Forwarder.FastPath,
+  protocol: number,
+  family: Family = IPV4,
+  flowCount = FLOW_COUNT_MAX,
+): void {
   // Builds from before ports had a protocol take a number, and this is one as well.
   const served = { protocol, port: SERVICE_PORT, valueOf: () => SERVICE_PORT };
   fastPath.setLocal([{ address: family.vip, owned: true, ports: [served] }]);
   fastPath.setEndpoints([{ protocol, address: family.endpoint, port: ENDPOINT_PORT }]);
-  for (let n = 0; n < FLOW_COUNT_MAX; n++) {
+  for (let n = 0; n < flowCount; n++) {
     const both = directions(protocol, n, family);
     const installed =
       protocol === PROTOCOL_SCTP ? install(fastPath, n, both) : installPlain(fastPath, n, protocol, both);
@@ -108,8 +115,9 @@ export function clientBytes(n: number, { clientPrefix }: Family): Buffer {
 }
 
 if (import.meta.main) {
-  const [mode, forwarder, protocol, family] = process.argv.slice(2) as [SubjectMode, string, string, string];
-  const fastPath = await openSubject((await import(forwarder)) as typeof Forwarder, mode);
+  const words = process.argv.slice(2) as [SubjectMode, string, string, string, HandOver?];
+  const [mode, forwarder, protocol, family, handOver] = words;
+  const fastPath = await openSubject((await import(forwarder)) as typeof Forwarder, mode, handOver);
   fill(fastPath, Number(protocol), family === IPV6.name ? IPV6 : IPV4);
   process.once("disconnect", () => void fastPath.uninstall().finally(() => process.exit(0)));
   process.send?.("ready");

@@ -114,6 +114,7 @@ export class Machine {
         up: true,
         carrier: !this.#withoutCarrier.has(entry.network),
         kind: undefined,
+        isFar: false,
         physical: true,
         master: undefined,
         receiveDrops: 0,

@@ -23,7 +23,7 @@ interface Libbpf {
     attachType: number,
     flags: number,
     attachFlags: Uint8Array | null,
-    ids: Uint8Array,
+    ids: Uint8Array | null,
     count: Uint8Array,
   ) => number;
   readonly mapCreate: (

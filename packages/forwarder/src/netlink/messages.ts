@@ -2,6 +2,7 @@
 
 import { type Address, addressBytes, addressFromBytes, familyOf } from "@holdfast/model";
 import { AF_BRIDGE, AF_INET, AF_INET6 } from "../kernel/numbers.ts";
+import { dropsOf } from "./statistics.ts";
 
 export const MESSAGE = {
   ERROR: 2,
@@ -22,6 +23,7 @@ export const MESSAGE = {
   NEW_RULE: 32,
   DEL_RULE: 33,
   GET_RULE: 34,
+  GET_DISCIPLINE: 38,
   NEW_NEXTHOP: 104,
   DEL_NEXTHOP: 105,
 } as const;
@@ -34,8 +36,6 @@ const LINK_SIZE = 16;
 const ADDRESS_SIZE = 8;
 const ROUTE_SIZE = 12;
 const NEIGHBOUR_SIZE = 12;
-const RECEIVE_DROPPED = 6;
-const TRANSMIT_DROPPED = 7;
 const RULE_SIZE = 12;
 export const LOOPBACK_INDEX = 1;
 /** IPV4_DEVCONF_FORWARDING, inside IFLA_INET_CONF, inside AF_INET. */
@@ -55,6 +55,7 @@ const LINK_ATTRIBUTE = {
   LINK_INFO: 18,
   STATISTICS: 23,
   FAMILIES: 26,
+  LINK_NAMESPACE: 37,
   PARENT_DEVICE: 56,
 } as const;
 const LINK_INFO_KIND = 1;
@@ -97,6 +98,8 @@ export interface Link {
   readonly carrier: boolean;
   /** "veth", "bridge", "vlan" …; undefined for hardware. */
   readonly kind: string | undefined;
+  /** Its other end, or what it lies on, is in another network namespace. */
+  readonly isFar: boolean;
   /** It has a device behind it: a card, or a virtual machine's. */
   readonly physical: boolean;
   /** Index of the bridge or bond it belongs to. */
@@ -267,18 +270,12 @@ export function linkOf(body: Buffer): Link | undefined {
     up: (flags & IFF_UP) !== 0,
     carrier: (flags & IFF_LOWER_UP) !== 0,
     kind,
+    isFar: attributes.has(LINK_ATTRIBUTE.LINK_NAMESPACE),
     // Kernels before 5.14 do not name the device: there, what is of no kind is hardware.
     physical: attributes.has(LINK_ATTRIBUTE.PARENT_DEVICE) || (ethernet && kind === undefined),
     master: attributes.get(LINK_ATTRIBUTE.MASTER)?.readUInt32LE(),
-    receiveDrops: counterOf(attributes.get(LINK_ATTRIBUTE.STATISTICS), RECEIVE_DROPPED),
-    transmitDrops: counterOf(attributes.get(LINK_ATTRIBUTE.STATISTICS), TRANSMIT_DROPPED),
+    ...dropsOf(attributes.get(LINK_ATTRIBUTE.STATISTICS)),
   };
-}
-
-/** A counter of struct rtnl_link_stats64. */
-function counterOf(statistics: Buffer | undefined, index: number): number {
-  if (statistics === undefined || statistics.length < 8 * (index + 1)) return 0;
-  return Number(statistics.readBigUInt64LE(8 * index));
 }
 
 export function addressOf(body: Buffer): InterfaceAddress | undefined {

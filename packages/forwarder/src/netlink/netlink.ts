@@ -2,6 +2,7 @@
 
 import type { Address } from "@holdfast/model";
 import { ERRNO } from "../kernel/libc.ts";
+import { disciplineOf, disciplinesBody, type QueueDiscipline } from "./disciplines.ts";
 import {
   addressOf,
   defaultGatewaysOf,
@@ -66,6 +67,11 @@ export class Netlink {
 
   addresses(): InterfaceAddress[] {
     return this.#dump(MESSAGE.GET_ADDRESS, addressOf);
+  }
+
+  /** Of all interfaces, those of ingress and clsact among them. */
+  disciplines(): QueueDiscipline[] {
+    return this.#dump(MESSAGE.GET_DISCIPLINE, disciplineOf, disciplinesBody());
   }
 
   neighbours(): Neighbour[] {
@@ -165,9 +171,9 @@ export class Netlink {
     this.#events = undefined;
   }
 
-  #dump<T>(type: number, decode: (body: Buffer) => T | undefined): T[] {
+  #dump<T>(type: number, decode: (body: Buffer) => T | undefined, body = dumpBody()): T[] {
     const found: T[] = [];
-    for (const message of this.#requests.ask(type, FLAG_DUMP, dumpBody())) {
+    for (const message of this.#requests.ask(type, FLAG_DUMP, body)) {
       const value = message.type === type - 2 ? decode(message.body) : undefined;
       if (value !== undefined) found.push(value);
     }

@@ -17,6 +17,7 @@ test("an empty file is a single node with every default filled in", () => {
   assert.equal(configuration.cluster.memberNumberCount, 8);
   assert.equal(configuration.coordinator.probeIntervalMs, 50);
   assert.equal(configuration.dataPlane.mode, "auto");
+  assert.equal(configuration.dataPlane.handOver, "none");
   assert.deepEqual(configuration.services, []);
 });
 
@@ -53,6 +54,11 @@ const cases: { name: string; text: string; environment?: Record<string, string>;
     name: "a broken line",
     text: "log:\n  level: [info\n",
     expect: /^CONFIG_SYNTAX holdfast\.yaml:\d+: this is not YAML/,
+  },
+  {
+    name: "a hand-over that there is not",
+    text: "dataPlane:\n  handOver: peer\n",
+    expect: /holdfast\.yaml:2: dataPlane\.handOver must be one of none, veth.*not 'peer'/,
   },
   {
     name: "a misspelt section",

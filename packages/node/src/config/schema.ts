@@ -4,6 +4,7 @@ import { ANNOUNCER_KINDS, ROUTER_COUNT_MAX } from "@holdfast/announcer";
 import { AddressSchema, oneOf, oneOfNumbers, PrefixSchema, ROLES, ServiceSpecSchema } from "@holdfast/api";
 import { MEMBER_NUMBER_COUNT_DEFAULT } from "@holdfast/model";
 import { type Static, type TProperties, Type } from "typebox";
+import { DataPlaneSchema } from "./data-plane.ts";
 import { HostSchema } from "./host.ts";
 import { RanksSchema, RouterSchema } from "./routers.ts";
 
@@ -168,44 +169,7 @@ export const ConfigurationSchema = Type.Object(
       description:
         "Interfaces to work on, those of a pattern as they come and go. Empty: every Ethernet interface that is up and no member of a bridge or bond, as path and core; with host.loop the host's own, not its pods'.",
     }),
-    dataPlane: section("The fast path.", {
-      mode: oneOf(["auto", "xdp", "xdp-generic", "tc", "userspace"], {
-        default: "auto",
-        description: "auto picks the fastest that the machine allows, and says so in the log.",
-      }),
-      pinDirectory: Type.String({
-        pattern: "^/",
-        default: "/sys/fs/bpf/holdfast",
-        description: "Where programs and maps stay when the daemon stops; on a bpffs.",
-      }),
-      flowCountMax: Type.Integer({
-        minimum: 1024,
-        maximum: 16_777_216,
-        default: 1_048_576,
-        description:
-          "Entries of the flow table of one address family; 4 to 8 per session of a multi-homed service.",
-      }),
-      puntRingBytes: oneOfNumbers(
-        [18, 19, 20, 21, 22, 23, 24, 25, 26].map((bits) => 2 ** bits),
-        { default: 2 ** 22, description: "Ring between fast and slow path, a power of two." },
-      ),
-      embryoCountMaxPerService: Type.Integer({
-        minimum: 16,
-        maximum: 1_000_000,
-        default: 32_768,
-        description: "Handshakes in progress per service; the oldest unproven gives way.",
-      }),
-      embryoCountMaxPerPrefix: Type.Integer({
-        minimum: 1,
-        maximum: 1_000_000,
-        default: 2_048,
-        description: "Handshakes in progress per source /24 or /48.",
-      }),
-      keepInstalled: Type.Boolean({
-        default: true,
-        description: "After a graceful stop the data plane stays pinned and carries what lives.",
-      }),
-    }),
+    dataPlane: DataPlaneSchema,
     replication: section("How members share sessions and configuration.", {
       release: oneOf(["peer", "none"], {
         default: "peer",

@@ -69,6 +69,7 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
     interfaces: served(options),
     ...(options.loop !== undefined && { loop: options.loop }),
     towards: { up: wantedInterfaces(configuration, "core"), down: wantedInterfaces(configuration, "path") },
+    handOver: settings.handOver,
     pinDirectory: settings.pinDirectory,
     flowCountMax: settings.flowCountMax,
     ringBytes: settings.puntRingBytes,

@@ -132,6 +132,7 @@ export const NEXTHOP_FLAG = {
   ROUTED: 2,
   V6: 4,
   XDP: 8,
+  ACROSS: 16,
 } as const;
 
 export const PLAIN_FLAG = {

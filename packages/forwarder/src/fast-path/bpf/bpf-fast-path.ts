@@ -20,6 +20,7 @@ import type {
 } from "../port.ts";
 import { removePins } from "./bpffs.ts";
 import { CounterMap } from "./counters.ts";
+import type { HandOver } from "./crossings.ts";
 import { type DataPlane, type DataPlaneOptions, loadDataPlane } from "./data-plane.ts";
 import { FlowTable } from "./flow-table.ts";
 import { KernelClock } from "./kernel-clock.ts";
@@ -54,6 +55,8 @@ export interface BpfFastPathOptions {
   readonly interfaces: readonly string[];
   /** Served beside them: by it the host itself meets VIPs, as client and as endpoint. */
   readonly loop?: LoopInterfaces | undefined;
+  /** Whether TC hands what leaves by a veth into another network namespace to its other end. Default: none. */
+  readonly handOver?: HandOver;
   /** On which of them endpoints, and clients, are met: decides in whose VRF a way is looked for. Default: any. */
   readonly towards?: Towards;
   /** On a bpffs, which is mounted if /sys/fs/bpf is none. undefined: nothing outlives the process. */
@@ -108,14 +111,7 @@ export async function openBpfFastPath(options: BpfFastPathOptions): Promise<BpfF
       deadAfterMs: options.deadAfterMs ?? DEAD_AFTER_MS_DEFAULT,
       budgets: { ...PUNT_BUDGETS_DEFAULT, ...options.puntBudgets },
     });
-    interfaces = new ServedInterfaces({
-      mode: options.mode,
-      interfaces: options.interfaces,
-      loop: options.loop,
-      plane,
-      netlink,
-      log,
-    });
+    interfaces = new ServedInterfaces({ ...options, plane, netlink, log });
     interfaces.open();
     plane.settle();
     return new KernelFastPath(plane, interfaces, netlink, options);
@@ -190,7 +186,7 @@ class KernelFastPath implements BpfFastPath {
       clock,
       nowMs,
       plane.adopted,
-      (link) => interfaces.mayTransmit(link),
+      interfaces,
       this.#routes,
     );
     this.#nexthops.onRoutesChanged = () => this.#repoint();
@@ -201,8 +197,8 @@ class KernelFastPath implements BpfFastPath {
     this.plain = new PlainFlowTable({ plain4, plain6 }, ...shared, this.#quick);
     const tables = { local: maps.hf_local, ports: maps.hf_ports, allowed: maps.hf_allowed };
     this.#local = new LocalTables(tables, (index) => this.#wayOut(index), options.logger);
-    interfaces.onTransmitChanged = (index) => {
-      this.#nexthops.transmitChanged(index);
+    interfaces.onWaysChanged = (index) => {
+      this.#nexthops.waysChanged(index);
       this.#local.refresh();
     };
     this.#counters = new CounterMap(maps.hf_counters);

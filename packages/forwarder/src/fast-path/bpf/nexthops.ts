@@ -19,6 +19,14 @@ export const DESTINATION_COUNT_MAX = 262_144;
 /** A neighbour that the fast path used within this time is confirmed when it goes stale. */
 const USED_WITHIN_MS = 60_000;
 
+/** How packets may leave by an interface. */
+export interface Ways {
+  /** Whether XDP may send to it. */
+  mayTransmit(link: Link): boolean;
+  /** Whether they may be handed to its other end. */
+  mayCross(link: Link): boolean;
+}
+
 interface Entry {
   readonly index: number;
   readonly interfaceIndex: number;
@@ -39,7 +47,7 @@ export class NexthopTable {
   readonly #netlink: Netlink;
   readonly #clock: KernelClock;
   readonly #nowMs: () => number;
-  readonly #mayTransmit: (link: Link) => boolean;
+  readonly #ways: Ways;
   readonly #links = new Map<number, Link>();
   readonly #entries = new Map<string, Entry>();
   readonly #neighbours = new Map<string, Neighbour>();
@@ -48,18 +56,18 @@ export class NexthopTable {
   readonly #destinations = new Map<string, Entry | null>();
   readonly #numbers = new NexthopNumbers();
 
-  /** `mayTransmit`: whether XDP may send to the interface. `adopted`: the map holds what an earlier daemon wrote, and flows that point into it. */
+  /** `adopted`: the map holds what an earlier daemon wrote, and flows that point into it. */
   constructor(
     fd: number,
     netlink: Netlink,
     clock: KernelClock,
     nowMs: () => number,
     adopted: boolean,
-    mayTransmit: (link: Link) => boolean,
+    ways: Ways,
     routes: RouteFinder,
   ) {
     this.#routes = routes;
-    this.#mayTransmit = mayTransmit;
+    this.#ways = ways;
     this.#fd = fd;
     this.#netlink = netlink;
     this.#clock = clock;
@@ -125,8 +133,8 @@ export class NexthopTable {
     if (routesChanged) this.#routesChanged();
   }
 
-  /** `mayTransmit` answers otherwise now. */
-  transmitChanged(interfaceIndex: number): void {
+  /** One of the ways answers otherwise now. */
+  waysChanged(interfaceIndex: number): void {
     for (const entry of this.#entries.values())
       if (entry.interfaceIndex === interfaceIndex) this.#write(entry);
   }
@@ -243,7 +251,8 @@ export class NexthopTable {
     if (link?.up) flags |= NEXTHOP_FLAG.ROUTED;
     if (link?.up && link.carrier && entry.mac !== undefined && link.mac.length === 6) {
       flags |= NEXTHOP_FLAG.RESOLVED;
-      if (this.#mayTransmit(link)) flags |= NEXTHOP_FLAG.XDP;
+      if (this.#ways.mayTransmit(link)) flags |= NEXTHOP_FLAG.XDP;
+      if (this.#ways.mayCross(link)) flags |= NEXTHOP_FLAG.ACROSS;
       value.set(entry.mac, NEXTHOP.macs);
       value.set(link.mac, NEXTHOP.macs + 6);
     }
@@ -265,6 +274,7 @@ export class NexthopTable {
       before.up === link.up &&
       before.carrier === link.carrier &&
       before.mtu === link.mtu &&
+      before.isFar === link.isFar &&
       Buffer.from(before.mac).equals(link.mac);
     if (same) return;
     for (const entry of this.#entries.values()) {

@@ -7,6 +7,7 @@ import { InterfaceSelection, isEthernet, type LoopInterfaces } from "../../netli
 import type { Fallback, FastPathInterface, FastPathMode, ViaTc } from "../port.ts";
 import { INTERFACE_FLAG } from "./abi.ts";
 import { receiveAllMulticast } from "./all-multicast.ts";
+import { Crossings, egressProgramCount, type HandOver } from "./crossings.ts";
 import type { DataPlane } from "./data-plane.ts";
 import { InterfaceSlots } from "./interfaces.ts";
 import { Attachments } from "./links.ts";
@@ -17,20 +18,22 @@ export interface ServedInterfacesOptions {
   /** Names and patterns; empty: every one that is usable. */
   readonly interfaces: readonly string[];
   readonly loop?: LoopInterfaces | undefined;
+  readonly handOver?: HandOver;
   readonly plane: DataPlane;
   readonly netlink: Netlink;
   readonly log: Logger;
 }
 
 export class ServedInterfaces {
-  /** Called with an interface to which XDP may send now, or may not any more. */
-  onTransmitChanged: (interfaceIndex: number) => void = () => {};
+  /** Called with an interface to which XDP may send now, or may not any more; or which packets may cross. */
+  onWaysChanged: (interfaceIndex: number) => void = () => {};
   readonly #options: ServedInterfacesOptions;
   readonly #attachments: Attachments;
   readonly #slots: InterfaceSlots;
   readonly #selection: InterfaceSelection;
   readonly #devices: DeviceFeatures | undefined;
   readonly #transmit: TransmitTable;
+  readonly #crossings: Crossings;
   readonly #links = new Map<number, Link>();
   readonly #served = new Map<number, Link>();
   /** Left out, so that it is said once. */
@@ -52,6 +55,19 @@ export class ServedInterfaces {
       devices: this.#devices,
       hasNativeXdp: (index) => this.#attachments.hooksOf(index).includes("xdp"),
     });
+    this.#crossings = new Crossings({
+      handOver: options.handOver ?? "none",
+      disciplines: () => options.netlink.disciplines(),
+      egressProgramCount,
+    });
+    this.#crossings.onChange = (index) => this.onWaysChanged(index);
+    this.#crossings.onAnswer = ({ name }, isCrossed) =>
+      log.info(
+        { interface: name },
+        isCrossed
+          ? "what leaves by this veth by TC is handed to its other end: captures and counters here do not see it"
+          : "what leaves by this veth goes through it: a queueing discipline or an egress program waits for it",
+      );
     this.#transmit.onChange = (index) => this.#transmitChanged(index);
     this.#transmit.onRefused = ({ name, kind }) => {
       if (this.mode !== "tc")
@@ -125,6 +141,11 @@ export class ServedInterfaces {
     return this.#options.mode !== "tc" && this.#transmit.may(link);
   }
 
+  /** Whether packets may be handed to the interface's other end (crossings.ts). */
+  mayCross(link: Link): boolean {
+    return this.#crossings.may(link);
+  }
+
   handle(event: NetlinkEvent): void {
     if (event.kind === "link") this.#linkChanged(event.link, event.removed);
     else if (event.kind === "overrun") this.#readAgain();
@@ -133,6 +154,7 @@ export class ServedInterfaces {
   /** Looks whether all is as it was left. Call every few seconds. */
   check(): void {
     this.#transmit.refresh();
+    this.#crossings.refresh();
     for (const link of this.#served.values()) {
       const before = this.#attachments.programsBefore(link.index);
       if (before === (this.#hidden.get(link.index) ?? 0)) continue;
@@ -212,6 +234,7 @@ export class ServedInterfaces {
       this.#links.delete(link.index);
       this.#leftOut.delete(link.index);
       this.#transmit.forget(link.index);
+      this.#crossings.forget(link.index);
       if (served !== undefined) this.#detach(served, "interface has gone: fast path detached");
       return;
     }
@@ -254,7 +277,7 @@ export class ServedInterfaces {
           : "XDP cannot send to this interface any more: TC does for it",
       );
     }
-    this.onTransmitChanged(interfaceIndex);
+    this.onWaysChanged(interfaceIndex);
   }
 
   #receiveMulticast(): void {

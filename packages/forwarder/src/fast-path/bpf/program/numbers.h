@@ -201,6 +201,8 @@ enum hf_nexthop_flag {
 	HF_NEXTHOP_V6 = 4,
 	/* The interface takes what XDP redirects to it. Without it the TC program behind the XDP program sends. */
 	HF_NEXTHOP_XDP = 8,
+	/* A veth whose other end, in another network namespace, takes packets as if they had just arrived there. */
+	HF_NEXTHOP_ACROSS = 16,
 };
 
 enum hf_local_flag {
