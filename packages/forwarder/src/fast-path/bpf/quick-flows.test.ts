@@ -266,9 +266,8 @@ describe("quick flows", () => {
     test(`${kind.name}: a full table of flows finds room for 98 in a hundred, whatever the seed`, () => {
       const random = seededRandom(1);
       for (let round = 0; round < 4; round++) {
-        const lines = 16_384;
-        const bench = new Bench(lines, random.uint32());
-        const count = lines / kind.layout.lineCount;
+        const count = 16_384;
+        const bench = new Bench(count, random.uint32());
         let quick = 0;
         for (let n = 0; n < count; n++) if (bench.put(kind, n, n)) quick++;
         assert.ok(quick > count * 0.98, `${quick} of ${count}`);
@@ -284,43 +283,44 @@ describe("quick flows", () => {
   }
 
   test("a full table refuses; what was taken rests, and is given again after a while", () => {
-    // One bucket, whose slots outnumber the flows.
+    // One bucket, whose slots outnumber the flows, and 17 lines.
     const bench = new Bench(8);
-    for (let n = 0; n < 8; n++) assert.equal(bench.put(SCTP4, n, n), true);
-    assert.equal(bench.put(SCTP4, 8, 8), false);
-    bench.take(SCTP4, 3);
-    assert.equal(bench.put(SCTP4, 8, 8), false);
+    for (let n = 0; n < 8; n++) assert.equal(bench.put(SCTP6, n, n), true);
+    assert.equal(bench.put(SCTP6, 8, 8), false);
+    bench.take(SCTP6, 3);
+    assert.equal(bench.put(SCTP6, 8, 8), false);
     bench.nowMs = REST_MS - 1;
-    assert.equal(bench.put(SCTP4, 8, 8), false);
+    assert.equal(bench.put(SCTP6, 8, 8), false);
     // In the second turn at the latest.
     for (const turn of [1, 2]) {
       bench.nowMs = turn * 2 * REST_MS;
-      if (bench.put(SCTP4, 8, 8)) break;
+      if (bench.put(SCTP6, 8, 8)) break;
     }
-    assert.deepEqual([bench.tagOf(SCTP4, 8), bench.tagOf(SCTP4, 3), bench.size], [8, undefined, 8]);
+    assert.deepEqual([bench.tagOf(SCTP6, 8), bench.tagOf(SCTP6, 3), bench.size], [8, undefined, 8]);
   });
 
   test("where IPv6 has left, IPv4 finds room: a pair of lines is two", () => {
-    const bench = new Bench(8);
+    // One bucket of 16 slots, and nine lines.
+    const bench = new Bench(4);
+    for (let n = 0; n < 4; n++) assert.equal(bench.put(SCTP6, n, n), true);
+    assert.equal(bench.put(SCTP6, 4, 4), false);
     // Line 1 is nobody's pair.
-    for (let n = 0; n < 3; n++) assert.equal(bench.put(SCTP6, n, n), true);
-    assert.equal(bench.put(SCTP6, 3, 3), false);
-    for (let n = 0; n < 2; n++) assert.equal(bench.put(SCTP4, n, n), true);
-    assert.equal(bench.put(SCTP4, 2, 2), false);
+    assert.equal(bench.put(SCTP4, 0, 0), true);
+    assert.equal(bench.put(SCTP4, 1, 1), false);
     bench.take(SCTP6, 1);
     bench.nowMs = 2 * REST_MS;
     bench.put(SCTP4, 9, 9);
     bench.take(SCTP4, 9);
     bench.nowMs = 4 * REST_MS;
-    for (const n of [2, 3]) assert.equal(bench.put(SCTP4, n, n), true);
-    assert.equal(bench.put(SCTP4, 4, 4), false);
-    for (let n = 0; n < 4; n++) assert.equal(bench.tagOf(SCTP4, n), n);
+    for (const n of [1, 2]) assert.equal(bench.put(SCTP4, n, n), true);
+    assert.equal(bench.put(SCTP4, 3, 3), false);
+    for (let n = 0; n < 3; n++) assert.equal(bench.tagOf(SCTP4, n), n);
     assert.deepEqual([bench.tagOf(SCTP6, 0), bench.tagOf(SCTP6, 2)], [0, 2]);
   });
 
-  test("sizes: half of the slots are for lines, and there is a limit", () => {
-    assert.deepEqual(quickSizes(1), { lines: 1, buckets: 1 });
-    assert.deepEqual(quickSizes(100_000), { lines: 100_000, buckets: 16_384 });
+  test("sizes: two lines and two slots for a flow, and there is a limit", () => {
+    assert.deepEqual(quickSizes(1), { lines: 3, buckets: 1 });
+    assert.deepEqual(quickSizes(100_000), { lines: 200_001, buckets: 16_384 });
     assert.deepEqual(quickSizes(4_194_304), { lines: QUICK_LINE_COUNT_MAX, buckets: 32_768 });
   });
 });

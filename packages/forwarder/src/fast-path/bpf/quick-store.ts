@@ -9,7 +9,9 @@ import { LIMITS, QUICK_BUCKET, QUICK_LINE } from "./abi.ts";
 export const QUICK_LINE_COUNT_MAX = 262_144;
 export const SLOT_COUNT = LIMITS.QUICK_SLOT_COUNT;
 const NUMBER_MASK = (1 << LIMITS.QUICK_NUMBER_BITS) - 1;
-const LINES_PER_BUCKET = SLOT_COUNT / 2;
+const FLOWS_PER_BUCKET = SLOT_COUNT / 2;
+/** Lines that the longest flow has. */
+const LINES_PER_FLOW = 2;
 /** A program runs for microseconds; where a hypervisor takes its processor away, for some more. */
 const REST_MS = 1_000;
 /** Lines mapped at once, when the first is needed: 1 MiB. What is mapped counts as this process's memory. */
@@ -18,11 +20,14 @@ export const LINE_WORDS = QUICK_LINE.SIZE / 4;
 
 export type LineCount = 1 | 2;
 
-/** Sizes of the maps for so many flows; of the lines, one more is number 0, which is none. */
+/**
+ * Sizes of the maps: so many flows of any kind have their lines, below the limit. Of the lines, one more is
+ * number 0, which is none, and number 1 is nobody's pair.
+ */
 export function quickSizes(flowCountMax: number): { readonly lines: number; readonly buckets: number } {
-  const lines = Math.min(flowCountMax, QUICK_LINE_COUNT_MAX, NUMBER_MASK);
+  const lines = Math.min(LINES_PER_FLOW * flowCountMax + 1, QUICK_LINE_COUNT_MAX, NUMBER_MASK);
   let buckets = 1;
-  while (buckets * LINES_PER_BUCKET < lines) buckets *= 2;
+  while (buckets * FLOWS_PER_BUCKET < Math.min(flowCountMax, lines)) buckets *= 2;
   return { lines, buckets };
 }
 
