@@ -20,10 +20,10 @@ export interface LaneOptions {
 
 /**
  * Runs `work` for every file, side by side as long as what they load together is no more than `processors`.
- * What needs more than there are runs alone. The heaviest begin, since nothing runs beside them; of the
+ * What needs more than there are runs alone. The heaviest begin, since little runs beside them; of the
  * others the longest, since who begins last decides when all is done. Where `apart` gives files one name, no
- * two of them run at the same time. Those in the background take what the others leave: beside any that need
- * not be alone, one a processor.
+ * two of them run at the same time. Those in the background take what the others leave, one a processor:
+ * beside any, since those that are alone wait for timers, too.
  */
 export async function inLanes(
   files: readonly string[],
@@ -33,19 +33,20 @@ export async function inLanes(
   const { processors, loadOf, apart, isBackground = () => false } = options;
   const weightOf = (file: string) => Math.min(processors, loadOf(file).processors);
   const isAlone = (file: string) => weightOf(file) >= processors;
+  // Beyond one processor there is seldom room for it later, when small ones have begun.
+  const beyondOne = (file: string) => Math.max(1, weightOf(file));
   const waiting = [...files].sort(
-    (a, b) => Number(isAlone(b)) - Number(isAlone(a)) || loadOf(b).seconds - loadOf(a).seconds,
+    (a, b) => beyondOne(b) - beyondOne(a) || loadOf(b).seconds - loadOf(a).seconds,
   );
   const running = new Map<string, Promise<void>>();
   const fits = (file: string) => {
-    const others = [...running.keys()];
+    const all = [...running.keys()];
     const name = apart?.(file);
-    if (name !== undefined && others.some((other) => apart?.(other) === name)) return false;
+    if (name !== undefined && all.some((other) => apart?.(other) === name)) return false;
+    if (isBackground(file)) return all.filter(isBackground).length < processors;
+    const others = all.filter((other) => !isBackground(other));
     if (isAlone(file) || others.some(isAlone)) return others.length === 0;
-    if (isBackground(file)) return others.filter(isBackground).length < processors;
-    const load = others
-      .filter((other) => !isBackground(other))
-      .reduce((sum, other) => sum + weightOf(other), weightOf(file));
+    const load = others.reduce((sum, other) => sum + weightOf(other), weightOf(file));
     return load <= processors + 1e-6;
   };
   while (waiting.length > 0 || running.size > 0) {

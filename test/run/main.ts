@@ -52,6 +52,24 @@ const stages: Stage[] = [
   { name: "long", files: full ? files.filter(isLong) : [], timeoutMs: 1_800_000 },
 ];
 
+let isComplete = false;
+/** Files that have begun and not ended, their second try included. */
+const unfinished = new Set<string>();
+// However it ends, the last line says so: a signal, an error of its own, a file that nobody hears of again.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.on(signal, () => {
+    console.log(`\nended by ${signal}`);
+    process.exit(1);
+  });
+process.once("exit", () => {
+  if (isComplete) return;
+  const what = unfinished.size > 0 ? [...unfinished].join(", ") : "the run";
+  failures.push(`not finished: ${what}`);
+  failed++;
+  conclude();
+  process.exitCode = 1;
+});
+
 let passed = 0;
 let failed = 0;
 let skipped = 0;
@@ -71,7 +89,7 @@ const apart = (file: string) => /^test\/(docker|kubernetes)\/.*\.long\.test\.ts$
 
 /**
  * What computes and has no clock of its own: simulations, and guests, whose limits know of slow machines.
- * Beside others, which go first.
+ * Beside others, which go first: by the time that those which run alone are done, most of it is done, too.
  */
 const isBackground = (file: string) => /(^test|\/testing)\/simulation\/|^test\/field\/00-kernels/.test(file);
 /** What it may take longer. */
@@ -112,12 +130,16 @@ for (const stage of stages) {
   const lanes = { processors: PROCESSORS, loadOf: jobLoad, apart, ...(!options.measure && { isBackground }) };
   await inLanes([...jobs.keys()], lanes, async (job) => {
     const batch = jobs.get(job) ?? [];
+    unfinished.add(job);
     const { result, load } = await measured(() => firstTry(job, batch, stage.timeoutMs));
     took.set(job, load.seconds);
     if (options.measure) loads.set(job, load);
     // The long ones take minutes each: say how far it is.
     if (stage.name === "long") sayTook(job, load.seconds);
-    if (result !== undefined && failuresOf(result).length === 0) return count(job, result);
+    if (result !== undefined && failuresOf(result).length === 0) {
+      unfinished.delete(job);
+      return count(job, result);
+    }
     again.push({ job, batch, first: result });
     if (result === undefined) console.log(`failed   ${job}: the process ended`);
     else report("failed  ", job, result);
@@ -150,6 +172,7 @@ async function secondTry({ job, batch, first }: Retry, timeoutMs: number): Promi
     count(file, both);
     failureCount += failuresOf(both).length;
   }
+  unfinished.delete(job);
   if (failureCount > 0) return;
   const what = names === undefined ? job : `${job}: ${names.join("; ")}`;
   flaky.push(what);
@@ -175,13 +198,19 @@ function sayTook(file: string, seconds: number): void {
   console.log(`${seconds.toFixed(0).padStart(5)} s  ${file}`);
 }
 
+/** What has failed and what was flaky, and the last line. */
+function conclude(): void {
+  if (failures.length > 0) console.log(`\n${failures.length} failures:\n${failures.join("\n")}`);
+  if (flaky.length > 0)
+    console.log(`\n${flaky.length} flaky, failed at the first try and passed at the second:`);
+  for (const what of flaky) console.log(`  ${what}`);
+  console.log(
+    [`${passed} passed`, `${failed} failed`, ...(skipped > 0 ? [`${skipped} skipped`] : [])].join(", "),
+  );
+}
+
 if (options.measure) keepLoads(loads);
-if (failures.length > 0) console.log(`\n${failures.length} failures:\n${failures.join("\n")}`);
-if (flaky.length > 0)
-  console.log(`\n${flaky.length} flaky, failed at the first try and passed at the second:`);
-for (const what of flaky) console.log(`  ${what}`);
-console.log(
-  [`${passed} passed`, `${failed} failed`, ...(skipped > 0 ? [`${skipped} skipped`] : [])].join(", "),
-);
+isComplete = true;
+conclude();
 // A capability that CI has may not be skipped there.
 process.exit(failed > 0 || passed === 0 || (process.env["CI"] === "true" && skipped > 0) ? 1 : 0);
