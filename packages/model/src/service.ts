@@ -154,7 +154,10 @@ export interface Service {
    * them are in use. Each goes with the first VIP of its family. At most SOURCE_ADDRESS_COUNT_MAX.
    */
   readonly sourceAddresses?: readonly Address[];
-  /** UDP with `hash`: no session, and no record; a client's endpoint follows from its address. Absent: no. */
+  /**
+   * UDP with `hash`: no session, and no record; a client's endpoint follows from its address. TCP: the fast
+   * path begins connections, which are sessions once they are `replicateAfterMs` old. Absent: no.
+   */
   readonly stateless?: boolean;
   /** What routers are told of its VIPs, beside what the members' configuration says. */
   readonly announce?: ServiceAnnounce;

@@ -251,7 +251,7 @@ export const ServiceSpecSchema = Type.Object(
     stateless: Type.Optional(
       Type.Boolean({
         description:
-          "udp with selection hash: a client's endpoint follows from its address alone, and nothing is remembered but the way back for answers. No sessions.",
+          "udp with selection hash: a client's endpoint follows from its address alone, and nothing is remembered but the way back for answers. No sessions. tcp: the kernel begins connections by itself, toward endpoints that were chosen before; they are sessions once they are replicateAfterMs old. Not with selection hash or persist, replicate always, or proxyProtocol.",
       }),
     ),
     sourceAddresses: Type.Optional(

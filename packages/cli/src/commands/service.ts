@@ -259,7 +259,10 @@ function withFlowOptions(command: Command): Command {
       "tcp, udp: a further address to talk to endpoints from, once NAT ports are in use: give it for each",
       collect,
     )
-    .option("--stateless", "udp, with --selection hash: no sessions, a client's address says its endpoint")
+    .option(
+      "--stateless",
+      "udp, with --selection hash: no sessions, a client's address says its endpoint; tcp: the kernel begins connections",
+    )
     .addOption(
       new Option("--endpoint-removal <mode>", "what an endpoint does that leaves the list").choices([
         "drain",

@@ -87,6 +87,11 @@ export class NatPorts {
     return memberNumberOfPort(natPort, this.#stride) === this.#memberNumber;
   }
 
+  /** How many ports this member has toward each endpoint. */
+  get ownCount(): number {
+    return (PORT_COUNT - PORT_MIN) / this.#stride;
+  }
+
   /** One of this member's ports, whichever number: they go round. */
   ownPort(index: number): number {
     const count = (PORT_COUNT - PORT_MIN) / this.#stride;

@@ -29,8 +29,14 @@ describe("what services of TCP and UDP say", () => {
     assert.match(protocolProblem({ ...stateless, selection: "persist" }) ?? "", /needs selection hash/);
     assert.match(protocolProblem({ ...stateless, replicate: "always" }) ?? "", /nothing to replicate/);
     assert.match(protocolProblem({ ...stateless, stateless: "yes" }) ?? "", /true or false/);
-    for (const protocol of [PROTOCOL_TCP, PROTOCOL_SCTP])
-      assert.match(protocolProblem({ ...stateless, protocol }) ?? "", /stateless is of udp/);
+    assert.match(protocolProblem({ ...stateless, protocol: PROTOCOL_SCTP }) ?? "", /stateless is of tcp and/);
+    const begun = { ...tcp, stateless: true, selection: "weighted" };
+    for (const fine of [{}, { replicate: "never" }, { replicateAfterMs: 5 }, { proxyProtocol: false }])
+      assert.equal(protocolProblem({ ...begun, ...fine }), undefined);
+    for (const selection of ["hash", "persist"])
+      assert.match(protocolProblem({ ...begun, selection }) ?? "", /before clients come/);
+    assert.match(protocolProblem({ ...begun, replicate: "always" }) ?? "", /long-lived or never/);
+    assert.match(protocolProblem({ ...begun, proxyProtocol: true }) ?? "", /leave one of them out/);
     for (const protocol of [PROTOCOL_UDP, PROTOCOL_SCTP]) {
       assert.match(protocolProblem({ protocol, proxyProtocol: true }) ?? "", /proxyProtocol is of tcp/);
       assert.equal(protocolProblem({ protocol, proxyProtocol: false }), undefined);

@@ -98,17 +98,28 @@ export function protocolProblem(said: Said): string | undefined {
   return statelessProblem(said) ?? protocolsOwnProblem(said);
 }
 
-/** Nothing is remembered: what has to be cannot be wished for. */
+/** UDP: nothing is remembered. TCP: endpoints are chosen before clients come. What needs more is refused. */
 function statelessProblem(said: Said): string | undefined {
   const { protocol, stateless, selection, replicate, replicateAfterMs } = said;
   if (stateless !== undefined && typeof stateless !== "boolean") return "stateless must be true or false";
   if (stateless !== true) return undefined;
+  if (protocol === PROTOCOL_TCP) return statelessTcpProblem(said);
   if (protocol !== PROTOCOL_UDP)
-    return `stateless is of udp: a connection of ${protocolName(protocol)} has to stay with its endpoint`;
+    return `stateless is of tcp and udp: every association of ${protocolName(protocol)} is a session`;
   if (selection !== "hash")
-    return "stateless needs selection hash: any other has to remember which endpoint a client has";
+    return "stateless of udp needs selection hash: any other has to remember which endpoint a client has";
   if (replicate !== undefined || replicateAfterMs !== undefined)
-    return "stateless leaves nothing to replicate: leave replicate and replicateAfterMs out";
+    return "stateless of udp leaves nothing to replicate: leave replicate and replicateAfterMs out";
+  return undefined;
+}
+
+function statelessTcpProblem({ selection, replicate, proxyProtocol }: Said): string | undefined {
+  if (selection === "hash" || selection === "persist")
+    return `stateless of tcp chooses endpoints before clients come, and selection ${selection} by the client: take leastAssociations, roundRobin or weighted`;
+  if (replicate === "always")
+    return "stateless of tcp tells the others of a connection once it has lived: take replicate long-lived or never";
+  if (proxyProtocol === true)
+    return "stateless of tcp begins connections without the daemon, which sends the header of proxyProtocol: leave one of them out";
   return undefined;
 }
 

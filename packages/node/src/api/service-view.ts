@@ -6,7 +6,6 @@ import {
   isPlain,
   NAT_PORT_POLICY_DEFAULT,
   PROTOCOL_TCP,
-  PROTOCOL_UDP,
   protocolName,
   REPLICATE_AFTER_DEFAULT_MS,
   REPLICATE_DEFAULT,
@@ -130,7 +129,7 @@ function plainViewOf(service: Service): PlainSpec {
     replicate: service.replicate ?? REPLICATE_DEFAULT,
     replicateAfterMs: service.replicateAfterMs ?? REPLICATE_AFTER_DEFAULT_MS,
     ...(service.protocol === PROTOCOL_TCP && { proxyProtocol: service.proxyProtocol ?? false }),
-    ...(service.protocol === PROTOCOL_UDP && { stateless: service.stateless ?? false }),
+    stateless: service.stateless ?? false,
     sourceAddresses: [...(service.sourceAddresses ?? [])],
   };
 }

@@ -57,6 +57,7 @@ test("what services of TCP and UDP say since needs members that know it", () => 
   for (const [capability, spec] of [
     ["proxy-protocol", { ...tcp, proxyProtocol: true }],
     ["stateless-udp", { ...udp, stateless: true }],
+    ["stateless-tcp", { ...tcp, stateless: true }],
     ["source-addresses", { ...tcp, sourceAddresses: ["203.0.113.77"] }],
     ["health-status", { ...SPEC, healthCheck: check }],
     ["health-status", { ...SPEC, endpoints: [{ ...ENDPOINT, healthCheck: check }] }],

@@ -170,5 +170,5 @@ test("what services of TCP and UDP may say beside: one form of each meaning, and
   refused({ ...udp, sourceAddresses: ["203.0.113.1"] }, /is a VIP of the service/);
   refused({ ...udp, sourceAddresses: ["2001:db8::1"] }, /of a family that no VIP is of/);
   refused({ ...udp, proxyProtocol: true }, /proxyProtocol is of tcp/);
-  refused({ ...udp, selection: "roundRobin", stateless: true }, /stateless needs selection hash/);
+  refused({ ...udp, selection: "roundRobin", stateless: true }, /stateless of udp needs selection hash/);
 });

@@ -1,7 +1,7 @@
 // What a member can read beyond the messages that every member of its protocol version reads, by name: each
 // says so in its greeting, and a writer uses what a name stands for only when every member of the cluster
 // says it. A name never changes its meaning and is never used again for another one.
-import { isPlain, type Service } from "@holdfast/model";
+import { isPlain, PROTOCOL_TCP, type Service } from "@holdfast/model";
 import type { MessageReader, MessageWriter } from "./bytes.ts";
 
 /**
@@ -42,6 +42,9 @@ export const HEALTH_STATUS = "health-status";
 /** Serves UDP without sessions where a service says `stateless`. */
 export const STATELESS_UDP = "stateless-udp";
 
+/** Begins connections of TCP in the fast path where a service says `stateless`. */
+export const STATELESS_TCP = "stateless-tcp";
+
 /**
  * Has `sourceAddresses` of services, and reads records whose endpoint sees one of them. A member without it
  * answers for none.
@@ -60,8 +63,9 @@ export function capabilitiesOf(service: Partial<Service>): readonly string[] {
     ...(protocol !== undefined && isPlain(protocol) ? [TCP_UDP] : []),
     ...(proxyProtocol === true ? [PROXY_PROTOCOL] : []),
     ...(checks.some((check) => check?.status !== undefined) ? [HEALTH_STATUS] : []),
-    ...(stateless === true ? [STATELESS_UDP] : []),
+    ...(stateless === true && protocol !== PROTOCOL_TCP ? [STATELESS_UDP] : []),
     ...(sourceAddresses === undefined ? [] : [SOURCE_ADDRESSES]),
+    ...(stateless === true && protocol === PROTOCOL_TCP ? [STATELESS_TCP] : []),
   ];
 }
 
@@ -76,6 +80,7 @@ export const CAPABILITIES: readonly string[] = [
   HEALTH_STATUS,
   STATELESS_UDP,
   SOURCE_ADDRESSES,
+  STATELESS_TCP,
 ];
 
 export const CAPABILITY_COUNT_MAX = 64;

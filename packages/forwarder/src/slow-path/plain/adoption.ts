@@ -5,7 +5,7 @@ import { isPlainEnded, MARK, memberNumberOfPort, type PlainRecord } from "@holdf
 import { sourcePrefix } from "../../embryos/nursery.ts";
 import type { PlainFlow, TcpEdges } from "../../fast-path/plain.ts";
 import { flowKeyText } from "../../path-mapping/flows.ts";
-import { keyOf, type LocalFlow, newFlow, STATELESS_HANDLE } from "./flow.ts";
+import { keyOf, type LocalFlow, newFlow, STATELESS_HANDLE, type Stage } from "./flow.ts";
 import { install, makeFlow, portsOf, type Room, reserve } from "./room.ts";
 
 const ADOPTED_COUNT_MAX_PER_TURN = 256;
@@ -77,22 +77,14 @@ export class PlainAdoption {
     const { protocol, source: client, destination: vip, sourcePort, destinationPort } = up.key;
     const service = sides.get(protocol)?.registry.byVip(protocol, vip, destinationPort)?.service;
     if (service === undefined || up.session !== handle) return;
-    const stage = up.handshake && up.opening === true ? "answered" : "open";
-    const natPort = up.newSourcePort;
-    const facts = {
-      ...{ protocol, serviceId: service.id, vip, client, clientPort: sourcePort, natPort },
-      ...{ endpoint: up.newDestination, endpointPort: up.newDestinationPort },
-      ...(up.newSource !== vip && { source: up.newSource }),
-      ...{ windowScale: up.tcp?.windowScale ?? 0, shift: up.tcp?.shift ?? 0 },
-      marks: stage === "open" ? marksOf(up) : 0,
-    };
+    const stage = stageOf(up);
     // Its client has said its SYN again since, or begun anew.
     const isBehind = stage !== "open" && flows.byClient(service.id, vip, client, sourcePort) !== undefined;
     if (up.awaiting !== undefined || isBehind) return this.#discard(up, down);
     core.counters.count("sessions-adopted");
-    const flow = makeFlow(this.#room, facts, stage, {
+    const flow = makeFlow(this.#room, factsOf(up, service.id), stage, {
       handle,
-      member: memberNumberOfPort(natPort, this.#memberNumberCount),
+      member: memberNumberOfPort(up.newSourcePort, this.#memberNumberCount),
     });
     if (stage !== "open") return this.#raise(flow, edges);
     if (flow.introduction !== undefined && edges !== undefined) {
@@ -145,6 +137,24 @@ export class PlainAdoption {
     const { source, sourcePort, destinationPort } = down.key;
     portsOf(this.#room, down)?.reserve(source, sourcePort, destinationPort);
   }
+}
+
+/** What the fast path goes on with by itself is no open connection yet. */
+export function stageOf({ awaiting, handshake, opening }: PlainFlow): Stage {
+  if (awaiting !== undefined) return "opening";
+  return handshake && opening === true ? "answered" : "open";
+}
+
+/** What a record says of a flow that the fast path has; `up`: its direction up. */
+export function factsOf(up: PlainFlow, serviceId: string): Parameters<typeof makeFlow>[1] {
+  const { protocol, source: client, sourcePort: clientPort, destination: vip } = up.key;
+  return {
+    ...{ protocol, serviceId, vip, client, clientPort, natPort: up.newSourcePort },
+    ...{ endpoint: up.newDestination, endpointPort: up.newDestinationPort },
+    ...(up.newSource !== vip && { source: up.newSource }),
+    ...{ windowScale: up.tcp?.windowScale ?? 0, shift: up.tcp?.shift ?? 0 },
+    marks: stageOf(up) === "open" ? marksOf(up) : 0,
+  };
 }
 
 /** Of an open flow, or of one whose handshake is the slow path's still: what there is to believe of it. */

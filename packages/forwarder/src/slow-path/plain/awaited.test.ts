@@ -1,7 +1,7 @@
 // SYN-ACKs that the fast path forwards by itself, and what the slow path knows of them when.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PROTOCOL_TCP, plainPhase } from "@holdfast/model";
+import { PROTOCOL_TCP, plainPhase, seededRandom } from "@holdfast/model";
 import { ManualClock } from "@holdfast/model/testing";
 import { SimulatedFastPath } from "../../fast-path/simulated/simulated-fast-path.ts";
 import {
@@ -151,6 +151,24 @@ describe("what nobody has heard of", () => {
     assert.equal((await first.one(connection.down(ACK, "old owner"))).payload, "old owner");
     assert.deepEqual(second.records()[0]?.windowScale, 7);
   });
+});
+
+test("numbers that are made up open nothing, and end nothing", async () => {
+  const rig = rigOf({ services: [plainService(PROTOCOL_TCP, { proxyProtocol: true })] });
+  const plain = rigOf();
+  const random = seededRandom(7);
+  for (const each of [rig, plain]) {
+    const connection = await begun(each);
+    await each.one(connection.down(SYN | ACK));
+    for (let i = 0; i < 2_000; i++)
+      for (const flags of [ACK, RST, RST | ACK]) {
+        const far = () => (random.below(0xffff_0000 - 0x1_0000) + 0x1_0000) >>> 0;
+        const forged = new Connection({}, 1_001 + far(), 900_001 + far());
+        assert.deepEqual(await each.pass(forged.up(flags)), []);
+      }
+    assert.deepEqual(phases(each), ["opening"]);
+    assert.equal(each.drops()["wrong-phase"], 6_000);
+  }
 });
 
 test("SYNs to an endpoint that was called down meanwhile are seen here again, and go elsewhere", async () => {

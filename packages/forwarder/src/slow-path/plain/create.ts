@@ -36,6 +36,7 @@ import { LocalFlows } from "./flows.ts";
 import { PlainHandler } from "./handler.ts";
 import { PlainHeld } from "./held.ts";
 import { PlainKeeping } from "./keeping.ts";
+import { Offering } from "./offers.ts";
 import { findOpened } from "./opened.ts";
 import { watchOpenings } from "./opening.ts";
 import { tellEnds } from "./resets.ts";
@@ -96,9 +97,11 @@ export class PlainRoom {
       nowMs: () => clock.nowMs(),
       retry: (input) => this.handler.input(input),
     });
+    const tcp = sideOf(PROTOCOL_TCP);
     this.room = {
       core,
-      sides: new Map([PROTOCOL_TCP, PROTOCOL_UDP].map((protocol) => [protocol, sideOf(protocol)])),
+      offering: new Offering(() => this.room, tcp),
+      sides: new Map([tcp, sideOf(PROTOCOL_UDP)].map((side) => [side.protocol, side])),
       flows: new LocalFlows(limits, random.uint32()),
       view: options.view ?? new SessionView<PlainRecord>(PLAIN_SESSIONS),
       held,
@@ -133,6 +136,7 @@ export class PlainRoom {
   }
 
   setServices(all: readonly Service[]): void {
+    this.room.offering.follow(all);
     for (const { protocol, registry, health } of this.room.sides.values()) {
       registry.set(all.filter((service) => service.protocol === protocol));
       health.retain(registry.endpointList());
@@ -191,7 +195,7 @@ export class PlainRoom {
 
   /** By stable name; ports as percent of this member's toward the endpoint that has the fewest left. */
   gauges(): [string, number][] {
-    const { sides, flows, held } = this.room;
+    const { sides, flows, held, offering } = this.room;
     const ports = [...sides.values()].map((side): [string, number] => [
       `${protocolName(side.protocol)}-nat-ports-percent`,
       Math.round(100 * greatestShare(side)),
@@ -200,6 +204,8 @@ export class PlainRoom {
       ["plain-flows", flows.size],
       ["plain-embryos", flows.embryoCount],
       ["plain-held-packets", held.size],
+      ["tcp-offers", offering.waitingCount],
+      ["tcp-offered-flows", offering.takenCount],
       ...ports,
     ];
   }
@@ -211,10 +217,11 @@ export class PlainRoom {
 
   /** What a member asks about is told it. */
   publish(question: SessionQuestion): void {
-    const { flows } = this.room;
+    const { flows, offering } = this.room;
     if (question.kind === "natPort") {
       const { protocol, endpoint, endpointPort, natPort } = question;
       if (protocol === undefined || !isPlain(protocol)) return;
+      if (protocol === PROTOCOL_TCP) offering.adoptToward(endpoint, endpointPort, natPort);
       // The question does not say what the endpoint sent to: each source address has this port once.
       for (const flow of flows.allByNatPort(protocol, endpoint, endpointPort, natPort)) this.#publish(flow);
       return;
@@ -222,6 +229,9 @@ export class PlainRoom {
     const { serviceId, client, clientPort } = question;
     for (const side of this.room.sides.values())
       for (const vip of side.registry.get(serviceId)?.service.vips ?? []) {
+        const { service: { port: destinationPort = 0 } = {} } = side.registry.get(serviceId) ?? {};
+        const ends = { source: client, sourcePort: clientPort, destination: vip, destinationPort };
+        offering.adoptAt({ protocol: side.protocol, ...ends });
         const flow = flows.byClient(serviceId, vip, client, clientPort);
         this.#publish(flow);
       }
@@ -259,6 +269,7 @@ export class PlainRoom {
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.room.offering.stop();
     for (const prober of this.#probers.values()) prober.stop();
     this.#unsubscribe();
   }
@@ -273,7 +284,10 @@ export class PlainRoom {
         logger.info(about, `endpoint is ${verdict ?? "not asked any more"}`);
         if (verdict !== "down") return;
         if (protocol === PROTOCOL_UDP) this.#leave(address, port);
-        else watchOpenings(this.room, address, port);
+        else {
+          this.room.offering.leave(address, port);
+          watchOpenings(this.room, address, port);
+        }
       });
       const channel = probes?.channels[index];
       if (channel === undefined) continue;

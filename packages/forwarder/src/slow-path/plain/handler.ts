@@ -22,7 +22,8 @@ export class PlainHandler implements ProtocolHandler {
   }
 
   handle(punt: Punt, ip: IpHeader, fragmentSize: number | undefined): undefined {
-    const { core } = this.#room;
+    const { core, offering } = this.#room;
+    if (offering.has(punt.session)) offering.adopt(punt.session);
     if (punt.reason === "learn") return openedElsewhere(this.#room, punt.session);
     const isTooBig = punt.reason === "tooBig";
     if (isTooBig && ip.dontFragment) return sendIcmpError(core, punt, ip, "too-big");
@@ -43,6 +44,8 @@ export class PlainHandler implements ProtocolHandler {
     const room = this.#room;
     const side = room.sides.get(protocol);
     if (side === undefined) return drop(room.core, "no-service", input.bytes);
+    // In fragments it was told by nobody whose it is.
+    if (input.fragmentSize !== undefined) room.offering.adoptAt(keyOf(input));
     const down = this.#flowFrom(input, protocol);
     if (down !== undefined)
       return protocol === PROTOCOL.TCP ? tcpDown(room, input, down) : udpDown(room, input, down);
@@ -80,4 +83,9 @@ export class PlainHandler implements ProtocolHandler {
       protocol: input.ip.protocol,
     });
   }
+}
+
+function keyOf({ ip: { protocol }, source, destination, header }: PlainInput): FlowKey {
+  const { sourcePort, destinationPort } = header;
+  return { protocol, source, destination, sourcePort, destinationPort };
 }

@@ -40,6 +40,7 @@ export class PlainKeeping {
 
   /** One bounded turn. */
   tick(nowMs: number): undefined {
+    this.#room.offering.tick(nowMs);
     this.#sweep(nowMs);
     this.#visitAll(nowMs);
     this.#adoption.tick(nowMs);
@@ -47,6 +48,7 @@ export class PlainKeeping {
 
   /** Every flow that others ought to know is told them now: before this member hands its VIPs over. */
   publishAll(): undefined {
+    this.#room.offering.adoptAll();
     for (const flow of this.#room.flows.values())
       if (isLivingFlow(flow) && (flow.stage === "open" || findOpened(this.#room, flow)))
         publish(this.#room, flow);
@@ -67,7 +69,7 @@ export class PlainKeeping {
   #swept(fast: PlainFlow, state: PlainFlowState, lastSeenMs: number, nowMs: number): PlainVisit {
     if (fast.session === STATELESS_HANDLE) return sweepStateless(this.#room, fast, state, nowMs);
     const flow = this.#room.flows.byHandle(fast.session);
-    if (flow === undefined) return this.#adoption.isOrphan(fast.session) ? "keep" : "remove";
+    if (flow === undefined) return this.#isKnown(fast.session) ? "keep" : "remove";
     const isUp = fast.direction === "up";
     if (isUp && flow.stage !== "open") {
       noteAnswer(flow, { flow: fast, state });
@@ -82,6 +84,10 @@ export class PlainKeeping {
     if ((flow.forgets & forgets) === 0) return "keep";
     flow.forgets &= ~forgets;
     return "forget";
+  }
+
+  #isKnown(session: number): boolean {
+    return this.#adoption.isOrphan(session) || this.#room.offering.has(session);
   }
 
   #visitAll(nowMs: number): undefined {

@@ -41,6 +41,7 @@ export interface Opening {
 /** `key`: of what comes back from the endpoint. */
 export function openingAt(room: Room, key: FlowKey): Opening | undefined {
   const { protocol, source, sourcePort, destination, destinationPort } = key;
+  if (protocol === PROTOCOL_TCP) room.offering.adoptAt(key);
   const flow = room.flows.byNatPort(protocol, source, sourcePort, destinationPort, destination);
   if (protocol !== PROTOCOL_TCP || !isLivingFlow(flow) || flow.stage !== "opening") return undefined;
   if (findOpened(room, flow) || hasAnswer(flow)) return undefined;

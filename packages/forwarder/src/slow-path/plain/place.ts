@@ -67,7 +67,7 @@ export function wantedPlace(
 }
 
 /** The endpoint's address of the VIP's family that is up, else any of it. */
-function addressFor(side: Side, endpoint: Endpoint, vip: Address): Address | undefined {
+export function addressFor(side: Side, endpoint: Endpoint, vip: Address): Address | undefined {
   const { port } = endpoint;
   const configured = side.registry.configuredOf(endpoint);
   const family = familyOf(vip);
@@ -77,7 +77,7 @@ function addressFor(side: Side, endpoint: Endpoint, vip: Address): Address | und
   return all.find((address) => side.health.isUp({ address, port })) ?? all[0];
 }
 
-function chooseEndpoint(
+export function chooseEndpoint(
   room: Room,
   side: Side,
   { service }: ServiceEntry,
@@ -105,6 +105,16 @@ function chooseEndpoint(
   return choose((endpoint) => isUsable(endpoint) && isUp(endpoint)) ?? choose(isUsable);
 }
 
+/** What an endpoint may see: the VIP (undefined), then those further addresses that this member has. */
+export function sourcesFor(
+  room: Room,
+  vip: Address,
+  sourceAddresses: readonly Address[],
+): readonly (Address | undefined)[] {
+  const fits = (source: Address) => familyOf(source) === familyOf(vip) && room.core.ownsVip(source);
+  return [undefined, ...sourceAddresses.filter(fits)];
+}
+
 type PortOfSource = Pick<PlainPlace, "natPort" | "source">;
 
 /**
@@ -122,8 +132,7 @@ function portToward(
   const nowMs = room.core.clock.nowMs();
   const wanted = policy === "any" ? 0 : clientPort;
   const key = `${client}|${clientPort}`;
-  const fits = (source: Address) => familyOf(source) === familyOf(vip) && room.core.ownsVip(source);
-  const sources = [undefined, ...sourceAddresses.filter(fits)];
+  const sources = sourcesFor(room, vip, sourceAddresses);
   for (const source of sources) {
     const natPort = portsFrom(side, source).allocate(address, port, wanted, key, nowMs);
     if (natPort !== undefined) return { natPort, ...(source !== undefined && { source }) };

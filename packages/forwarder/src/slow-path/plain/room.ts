@@ -4,6 +4,7 @@ import {
   type Address,
   type EndCause,
   type Endpoint,
+  endpointKey,
   isPlainEnded,
   joinPlain,
   MARK,
@@ -24,19 +25,11 @@ import type { NatPorts, ReleaseReason } from "../../nat-ports/allocator.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
 import type { ServiceEntry, ServiceRegistry } from "../../services/registry.ts";
 import { clampToWays } from "./clamp.ts";
-import {
-  awaitingOf,
-  fastFlowsOf,
-  isLivingFlow,
-  keyOf,
-  type LocalFlow,
-  newFlow,
-  placeKeyOf,
-  type Stage,
-} from "./flow.ts";
+import { awaitingOf, fastFlowsOf, isLivingFlow, keyOf, type LocalFlow, newFlow, type Stage } from "./flow.ts";
 import type { LocalFlows } from "./flows.ts";
 import type { PlainHeld } from "./held.ts";
 import { type PlainInput, translateInput } from "./input.ts";
+import type { Offering } from "./offers.ts";
 
 /** What is one protocol's. */
 export interface Side {
@@ -58,6 +51,8 @@ export interface Room {
   /** What the members share of them. */
   readonly view: SessionView<PlainRecord>;
   readonly held: PlainHeld;
+  /** Connections that the fast path begins by itself. */
+  readonly offering: Offering;
   /** Whether every member can read such records. */
   readonly mayReplicate: () => boolean;
   /** A flow begins, changes or ends. */
@@ -97,16 +92,17 @@ export function makeFlow(
   room: Room,
   facts: Omit<PlainRecord, "id" | "createdAtMs" | "activity" | "end" | "member">,
   stage: Stage,
-  found: { readonly handle?: number; readonly member?: number } = {},
+  found: { readonly handle?: number; readonly member?: number; readonly bornMs?: number } = {},
 ): LocalFlow {
   const { core, flows } = room;
-  const { handle = flows.freeHandle(), member = core.memberNumber } = found;
+  const nowMs = core.clock.nowMs();
+  const { handle = flows.freeHandle(), member = core.memberNumber, bornMs = nowMs } = found;
   const record: PlainRecord = {
     id: sessionIdFromBytes(core.random.bytes(16)),
     protocol: facts.protocol,
     serviceId: facts.serviceId,
     clientPort: facts.clientPort,
-    createdAtMs: Math.round(core.clock.wallMs()),
+    createdAtMs: Math.round(core.clock.wallMs() - (nowMs - bornMs)),
     activity: 0,
     end: undefined,
     vip: facts.vip,
@@ -120,7 +116,7 @@ export function makeFlow(
     marks: facts.marks,
     ...(facts.source !== undefined && { source: facts.source }),
   };
-  const flow = newFlow(record, handle, stage, core.clock.nowMs());
+  const flow = newFlow(record, handle, stage, bornMs);
   flows.add(flow);
   count(room, record, 1);
   room.changed(undefined, record);
@@ -312,8 +308,15 @@ function reasonOf(flow: LocalFlow, { end: last, protocol }: PlainRecord): Releas
 }
 
 export function count(room: Room, record: PlainRecord, by: 1 | -1): undefined {
-  const { counts } = sideOf(room, record);
-  const key = placeKeyOf(record);
+  countAt(sideOf(room, record), record, by);
+}
+
+export function countAt(
+  { counts }: Side,
+  { endpoint, endpointPort }: Pick<PlainRecord, "endpoint" | "endpointPort">,
+  by: 1 | -1,
+): undefined {
+  const key = endpointKey({ address: endpoint, port: endpointPort });
   const next = (counts.get(key) ?? 0) + by;
   if (next <= 0) counts.delete(key);
   else counts.set(key, next);

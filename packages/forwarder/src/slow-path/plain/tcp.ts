@@ -27,8 +27,11 @@ import {
   type Side,
 } from "./room.ts";
 
-/** An acknowledgment of a handshake may be of later bytes, too; numbers further off are of something else. */
-const NEAR = 0x4000_0000;
+/**
+ * An acknowledgment of a handshake may be of later bytes, too (RFC 7413): of no more than a SYN's window,
+ * which nobody scales. A stranger who makes numbers up meets one of 65,536.
+ */
+const SYN_WINDOW = 0xffff;
 /** SYNs into an open connection that are let through, so often. */
 const CHALLENGE_PERIOD_MS = 1_000;
 
@@ -209,7 +212,7 @@ function introducingUp(room: Room, input: PlainInput, flow: LocalFlow): undefine
     forward(room, input, flow, "up");
     return end(room, flow, "resetByClient", true);
   }
-  if (!follows(header.acknowledgment, flow.endpointSequence))
+  if (!follows(header.acknowledgment, flow.endpointSequence, window))
     return drop(room.core, "wrong-phase", input.bytes);
   if (header.has(TCP_FLAG.FIN)) flow.finUp = header.sequenceEnd;
   if (flow.introduction.segment === undefined) introduce(room, flow, input);
@@ -290,7 +293,8 @@ function resetDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
     const sequence = asked?.sequence ?? flow.clientSequence;
     const isRefusal = header.has(TCP_FLAG.ACK) && header.acknowledgment === next(sequence);
     const isOpening = flow.stage === "answered" || isIntroducing;
-    const isReset = isOpening && follows(header.sequence, flow.endpointSequence);
+    const window = isIntroducing ? windowOf(flow.record.windowScale) : undefined;
+    const isReset = isOpening && follows(header.sequence, flow.endpointSequence, window);
     if (!isRefusal && !isReset) return drop(room.core, "wrong-phase", bytes);
     // SYNs went to the endpoint as the client numbered them.
     forward(room, input, flow, "down", isRefusal ? 0 : undefined);
@@ -335,6 +339,6 @@ function next(sequence: number): number {
 }
 
 /** The number lies behind a first sequence number, and not far. */
-function follows(number: number, first: number): boolean {
-  return (number - next(first)) >>> 0 < NEAR;
+function follows(number: number, first: number, size = SYN_WINDOW): boolean {
+  return isWithin(number, next(first), size);
 }

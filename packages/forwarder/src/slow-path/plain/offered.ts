@@ -1,0 +1,84 @@
+// A connection that the fast path has begun from an offer.
+import { type Address, PROTOCOL_TCP } from "@holdfast/model";
+import { sourcePrefix } from "../../embryos/nursery.ts";
+import type { PlainEntry, PlainOffer } from "../../fast-path/plain.ts";
+import type { FlowKey } from "../../fast-path/port.ts";
+import { factsOf, stageOf } from "./adoption.ts";
+import type { LocalFlow } from "./flow.ts";
+import { install, installAwaiting, makeFlow, type Room } from "./room.ts";
+
+/** What is over is cleared away once nothing was heard of it for so long: late packets have their way. */
+const OVER_SILENT_MS = 1_000;
+
+export interface Offered extends PlainOffer {
+  readonly vip: Address;
+  readonly serviceId: string;
+  takenMs: number;
+  lookedMs: number;
+  /** It was seen open. */
+  isOpen: boolean;
+}
+
+export interface Entries {
+  readonly up: PlainEntry;
+  readonly down: PlainEntry;
+}
+
+/** What its endpoint sends: all that is known of it before a client has come. */
+export function downKeyOf({ endpoint, endpointPort, source, natPort }: PlainOffer): FlowKey {
+  return {
+    protocol: PROTOCOL_TCP,
+    source: endpoint,
+    destination: source,
+    sourcePort: endpointPort,
+    destinationPort: natPort,
+  };
+}
+
+/** `closing`: over, but not long enough. */
+export type Life = "opening" | "answered" | "open" | "closing" | "over";
+
+export function whatBecameOf(room: Room, { up, down }: Entries): Life {
+  const stage = stageOf(up.flow);
+  if (stage !== "open") return stage;
+  const [a, b] = [up.state, down.state];
+  const isFinished =
+    a.finEnd !== undefined &&
+    b.finEnd !== undefined &&
+    b.edges?.acknowledged === a.finEnd &&
+    a.edges?.acknowledged === b.finEnd;
+  if (!isFinished && !(a.reset && b.reset)) return "open";
+  const silentMs = room.core.fastPath.nowMs() - Math.max(a.lastSeenMs, b.lastSeenMs);
+  return silentMs >= OVER_SILENT_MS ? "over" : "closing";
+}
+
+/** It is a flow as any other from now on; `up`: as the fast path has it. */
+export function adoptOffered(room: Room, offered: Offered, up: PlainEntry): LocalFlow {
+  const stage = stageOf(up.flow);
+  const flow = makeFlow(room, factsOf(up.flow, offered.serviceId), stage, {
+    handle: offered.session,
+    member: room.core.memberNumber,
+    bornMs: offered.takenMs || room.core.clock.nowMs(),
+  });
+  flow.isScaled = stage !== "opening";
+  if (stage === "open") {
+    if (!offered.isOpen) room.core.counters.count("connections-opened");
+    install(room, flow, false);
+    return flow;
+  }
+  room.flows.embryo(flow, sourcePrefix(flow.record.client));
+  const { awaiting } = up.flow;
+  if (awaiting !== undefined) {
+    flow.clientSequence = (awaiting.sequence - 1) >>> 0;
+    flow.clientScale = awaiting.scale;
+    installAwaiting(room, flow);
+    return flow;
+  }
+  const edges = up.state.edges;
+  if (edges === undefined) return flow;
+  flow.clientSequence = (edges.sequence - 1) >>> 0;
+  flow.endpointSequence = (edges.acknowledged - 1) >>> 0;
+  const down = { sequence: edges.acknowledged, acknowledged: edges.sequence };
+  install(room, flow, true, { edges: { up: edges, down } });
+  return flow;
+}
