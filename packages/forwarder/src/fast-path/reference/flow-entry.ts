@@ -1,6 +1,7 @@
 // A flow as the translator wants it: bytes and checksum deltas computed once, at installation.
 import { type Address, addressBytes } from "@holdfast/model";
 import { checksumDelta, portDelta, write16 } from "@holdfast/sctp";
+import { bytesOf } from "../../packet/translate.ts";
 import type { Flow, FlowKey } from "../port.ts";
 import { KEY_SIZE_MAX } from "./bytes-map.ts";
 
@@ -28,8 +29,8 @@ export const FLOW_KEY_SIZE_MAX = KEY_SIZE_MAX;
 
 /** The key of a flow as bytes: source, destination, source port, destination port, protocol. */
 export function flowKeyBytes(key: FlowKey): Uint8Array {
-  const source = addressBytes(key.source);
-  const destination = addressBytes(key.destination);
+  const source = bytesOf(key.source);
+  const destination = bytesOf(key.destination);
   const portsAt = source.length + destination.length;
   const bytes = new Uint8Array(portsAt + 5);
   bytes.set(source);

@@ -29,9 +29,12 @@ export function translatePlain(
   const copy = bytes.slice(0, ip.end);
   const { sourceOffset, destinationOffset, addressSize } = ip;
   const rewrite = {
-    ...translation,
     newSource: bytesOf(translation.newSource),
     newDestination: bytesOf(translation.newDestination),
+    newSourcePort: translation.newSourcePort,
+    newDestinationPort: translation.newDestinationPort,
+    shift: translation.shift,
+    direction: translation.direction,
   };
   const deltas = plainDeltas(
     bytes.subarray(sourceOffset, sourceOffset + addressSize),

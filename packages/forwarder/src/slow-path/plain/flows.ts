@@ -15,6 +15,12 @@ import { isLivingFlow, type LocalFlow, placeKeyOf, STATELESS_HANDLE } from "./fl
 /** How many of the oldest embryos are looked at for one that may go. */
 const SCAN_COUNT_MAX = 256;
 
+/** Of one service. */
+interface Embryos {
+  count: number;
+  readonly byPrefix: Map<string, number>;
+}
+
 export class LocalFlows {
   readonly #limits: ForwarderLimits;
   readonly #byId = new Map<SessionId, LocalFlow>();
@@ -22,7 +28,7 @@ export class LocalFlows {
   readonly #byClient = new Map<string, LocalFlow | LocalFlow[]>();
   readonly #byNatPort = new Map<string, LocalFlow | LocalFlow[]>();
   readonly #embryos = new AgeList<LocalFlow>();
-  readonly #embryosOf = new Map<string, number>();
+  readonly #embryosOf = new Map<string, Embryos>();
   /** Flows that are over but for late packets, by endpoint: a newcomer may have their NAT port. */
   readonly #spent = new Map<string, Set<LocalFlow>>();
   embryoCount = 0;
@@ -117,10 +123,10 @@ export class LocalFlows {
   /** Whether there is room for an embryo; `evict` is called for an older one that makes some. */
   admits(serviceId: string, prefix: string, nowMs: number, evict: (flow: LocalFlow) => void): boolean {
     const limits = this.#limits;
-    const ofPrefix = `${serviceId}|${prefix}`;
-    if ((this.#embryosOf.get(ofPrefix) ?? 0) >= limits.embryoCountMaxPerPrefix)
+    const of = this.#embryosOf.get(serviceId);
+    if ((of?.byPrefix.get(prefix) ?? 0) >= limits.embryoCountMaxPerPrefix)
       return this.#evict((flow) => flow.quota?.prefix === prefix, nowMs, evict);
-    if ((this.#embryosOf.get(serviceId) ?? 0) >= limits.embryoCountMaxPerService)
+    if ((of?.count ?? 0) >= limits.embryoCountMaxPerService)
       return this.#evict((flow) => flow.record.serviceId === serviceId, nowMs, evict);
     if (this.embryoCount >= limits.embryoCountMax) return this.#evict(() => true, nowMs, evict);
     return true;
@@ -159,11 +165,16 @@ export class LocalFlows {
 
   #count({ record: { serviceId } }: LocalFlow, prefix: string, by: number): void {
     this.embryoCount += by;
-    for (const key of [serviceId, `${serviceId}|${prefix}`]) {
-      const count = (this.#embryosOf.get(key) ?? 0) + by;
-      if (count === 0) this.#embryosOf.delete(key);
-      else this.#embryosOf.set(key, count);
+    let of = this.#embryosOf.get(serviceId);
+    if (of === undefined) {
+      of = { count: 0, byPrefix: new Map() };
+      this.#embryosOf.set(serviceId, of);
     }
+    of.count += by;
+    const count = (of.byPrefix.get(prefix) ?? 0) + by;
+    if (count === 0) of.byPrefix.delete(prefix);
+    else of.byPrefix.set(prefix, count);
+    if (of.count === 0) this.#embryosOf.delete(serviceId);
   }
 
   /** It is over but for late packets, or goes on after all. */

@@ -46,7 +46,10 @@ export class PlainHandler implements ProtocolHandler {
     if (side === undefined) return drop(room.core, "no-service", input.bytes);
     // In fragments it was told by nobody whose it is.
     if (input.fragmentSize !== undefined) room.offering.adoptAt(keyOf(input));
-    const down = this.#flowFrom(input, protocol);
+    // What begins at no endpoint's port is a client's.
+    const begins = input.header.isTcp && input.header.flags === TCP_FLAG.SYN;
+    const isClients = begins && !side.registry.isEndpointPort(input.header.sourcePort);
+    const down = isClients ? undefined : this.#flowFrom(input, protocol);
     if (down !== undefined)
       return protocol === PROTOCOL.TCP ? tcpDown(room, input, down) : udpDown(room, input, down);
     const { destinationPort } = input.header;

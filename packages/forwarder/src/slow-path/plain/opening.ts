@@ -13,12 +13,14 @@ import { end, entryOf, forward, installAwaiting, makeFlow, type Room, sideOf, un
 /** Larger SYNs carry data, and are not kept: their client sends them again. */
 const SYN_SIZE_MAX = 128;
 
+const NOBODY: ReadonlySet<string> = new Set();
+
 /** The SYN is kept until the endpoint answers. */
 export function holdSyn(
   flow: LocalFlow,
   { bytes, checksumPartial, ip, fragmentSize }: PlainInput,
 ): undefined {
-  const unreachable = flow.syn?.unreachable ?? new Set<string>();
+  const unreachable = flow.syn?.unreachable ?? NOBODY;
   const isSmall = ip.end <= SYN_SIZE_MAX && fragmentSize === undefined;
   flow.syn = isSmall ? { packet: bytes.slice(0, ip.end), checksumPartial, unreachable } : undefined;
 }

@@ -36,21 +36,22 @@ export function findPlainPlace(
 ): PlainPlace | "no-endpoint" | "nat-ports-exhausted" {
   const { service } = entry;
   if (service.removal?.mode === "drain") return "no-endpoint";
-  const full = new Set<Endpoint>();
+  let full: Set<Endpoint> | undefined;
   const isTaken = (endpoint: Endpoint) =>
-    full.has(endpoint) ||
+    full?.has(endpoint) === true ||
     (unreachable.size > 0 &&
       side.registry
         .configuredOf(endpoint)
         .some((address) => unreachable.has(endpointKey({ address, port: endpoint.port }))));
   for (;;) {
-    const endpoint = chooseEndpoint(room, side, entry, seeker, isTaken);
-    if (endpoint === undefined) return full.size === 0 ? "no-endpoint" : "nat-ports-exhausted";
+    const isAnyone = full === undefined && unreachable.size === 0;
+    const endpoint = chooseEndpoint(room, side, entry, seeker, isAnyone ? undefined : isTaken);
+    if (endpoint === undefined) return full === undefined ? "no-endpoint" : "nat-ports-exhausted";
     const address = addressFor(side, endpoint, seeker.vip) as Address;
     const place = { address, port: endpoint.port };
     const port = portToward(room, side, place, seeker, service);
     if (port !== undefined) return { endpoint: address, endpointPort: endpoint.port, ...port };
-    full.add(endpoint);
+    full = (full ?? new Set<Endpoint>()).add(endpoint);
   }
 }
 
@@ -61,7 +62,7 @@ export function wantedPlace(
   entry: ServiceEntry,
   seeker: PlainSeeker,
 ): { readonly address: Address; readonly port: number } | undefined {
-  const endpoint = chooseEndpoint(room, side, entry, seeker, () => false);
+  const endpoint = chooseEndpoint(room, side, entry, seeker, undefined);
   const address = endpoint && addressFor(side, endpoint, seeker.vip);
   return endpoint && address && { address, port: endpoint.port };
 }
@@ -72,25 +73,21 @@ export function addressFor(side: Side, endpoint: Endpoint, vip: Address): Addres
   const configured = side.registry.configuredOf(endpoint);
   const family = familyOf(vip);
   const isOfFamily = (address: Address) => familyOf(address) === family;
-  if (!side.health.knowsDown) return configured.find(isOfFamily);
+  const first = configured[0];
+  if (!side.health.knowsDown)
+    return first !== undefined && isOfFamily(first) ? first : configured.find(isOfFamily);
   const all = configured.filter(isOfFamily);
   return all.find((address) => side.health.isUp({ address, port })) ?? all[0];
 }
 
+/** `isTaken`: who is left out; undefined: nobody. */
 export function chooseEndpoint(
   room: Room,
   side: Side,
   { service }: ServiceEntry,
   { vip, client }: PlainSeeker,
-  isTaken: (endpoint: Endpoint) => boolean,
+  isTaken: ((endpoint: Endpoint) => boolean) | undefined,
 ): Endpoint | undefined {
-  const isUp = (endpoint: Endpoint) =>
-    !side.health.knowsDown ||
-    side.registry
-      .configuredOf(endpoint)
-      .some((address) => side.health.isUp({ address, port: endpoint.port }));
-  const isUsable = (endpoint: Endpoint) =>
-    !isTaken(endpoint) && addressFor(side, endpoint, vip) !== undefined;
   const choose = (mayTake: (endpoint: Endpoint) => boolean) =>
     selectEndpoint({
       service,
@@ -101,6 +98,16 @@ export function chooseEndpoint(
       persisted: () => undefined,
       turn: room.core.nextTurn(),
     });
+  // The usual case: whoever has an address of the family.
+  if (isTaken === undefined && !side.health.knowsDown)
+    return choose((endpoint) => addressFor(side, endpoint, vip) !== undefined);
+  const isUp = (endpoint: Endpoint) =>
+    !side.health.knowsDown ||
+    side.registry
+      .configuredOf(endpoint)
+      .some((address) => side.health.isUp({ address, port: endpoint.port }));
+  const isUsable = (endpoint: Endpoint) =>
+    isTaken?.(endpoint) !== true && addressFor(side, endpoint, vip) !== undefined;
   // When all are down the client goes to one of them all the same: a verdict is some probes old.
   return choose((endpoint) => isUsable(endpoint) && isUp(endpoint)) ?? choose(isUsable);
 }

@@ -1,9 +1,9 @@
 // A plain flow as the reference translator wants it, and what its packets teach.
-import { addressBytes } from "@holdfast/model";
 import { PROTOCOL } from "@holdfast/sctp";
 import { type PlainHeader, TCP_FLAG } from "../../../packet/plain/header.ts";
 import { type PlainDeltas, plainDeltas } from "../../../packet/plain/rewrite.ts";
 import { isNear, isWithin, windowOf } from "../../../packet/plain/window.ts";
+import { bytesOf } from "../../../packet/translate.ts";
 import type { PlainAwaiting, PlainFlow, PlainFlowState, TcpEdges } from "../../plain.ts";
 import type { FlowKey } from "../../port.ts";
 import { flowKeyBytes } from "../flow-entry.ts";
@@ -49,14 +49,15 @@ export function plainFlowEntry(
   if (awaiting !== undefined && (tcp?.edges !== undefined || !flow.handshake))
     throw new Error("what awaits an answer is in its handshake, and knows no numbers");
   const windowScale = awaiting === undefined ? (tcp?.windowScale ?? 0) : 0;
-  const [source, destination] = [addressBytes(key.source), addressBytes(key.destination)];
-  const newSource = addressBytes(flow.newSource);
-  const newDestination = addressBytes(flow.newDestination);
+  const [source, destination] = [bytesOf(key.source), bytesOf(key.destination)];
+  const newSource = bytesOf(flow.newSource);
+  const newDestination = bytesOf(flow.newDestination);
   for (const bytes of [destination, newSource, newDestination])
     if (bytes.length !== source.length)
       throw new Error(`flow mixes address families: ${key.source} to ${key.destination}`);
   const shift = tcp?.shift ?? 0;
-  const rewrite = { ...flow, newSource, newDestination, shift };
+  const { newSourcePort, newDestinationPort, direction } = flow;
+  const rewrite = { newSource, newDestination, newSourcePort, newDestinationPort, shift, direction };
   const before = replaced?.flow.session === flow.session ? replaced : undefined;
   return {
     flow,
