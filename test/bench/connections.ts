@@ -61,7 +61,8 @@ export async function run(options: {
   const slices = new Map<string, Slice[]>();
   try {
     subjects.push(await openHoldfast(core));
-    if (baseline !== undefined) subjects.push(await openHoldfast(core, baseline));
+    subjects.push(await openHoldfast(core, { stateless: true }));
+    if (baseline !== undefined) subjects.push(await openHoldfast(core, { build: baseline }));
     subjects.push(await openNftables(core));
     for (let round = 0; round < rounds; round++)
       for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
@@ -96,7 +97,14 @@ function measuredBy(module: string, count: number): Row[] {
   return JSON.parse(execFileSync(process.execPath, options, { encoding: "utf8" })) as Row[];
 }
 
-function nameOf(build: OtherBuild | undefined): string {
+interface Kind {
+  readonly build?: OtherBuild | undefined;
+  /** The service says `stateless`: the fast path begins connections from offers, where it can. */
+  readonly stateless?: boolean;
+}
+
+function nameOf({ build, stateless }: Kind): string {
+  if (stateless === true) return "holdfast, stateless";
   return build === undefined ? "holdfast" : `holdfast at ${build.revision}`;
 }
 
@@ -114,7 +122,7 @@ function rowsOf(slices: ReadonlyMap<string, readonly Slice[]>, baseline: OtherBu
     beside(name, NFTABLES),
     { case: `${name}: wrk's errors`, value: errors(name), unit: "" },
   ]);
-  return baseline === undefined ? rows : [beside(nameOf(undefined), nameOf(baseline)), ...rows];
+  return baseline === undefined ? rows : [beside(nameOf({}), nameOf({ build: baseline })), ...rows];
 }
 
 async function measure({ client }: Subject, core: number, seconds: number): Promise<Slice> {
@@ -134,7 +142,8 @@ function pin(child: ChildProcess | number | undefined, core: number): void {
   execFileSync("taskset", ["-a", "-c", "-p", String(core), String(pid)], { stdio: "ignore" });
 }
 
-async function openHoldfast(core: number, build?: OtherBuild): Promise<Subject> {
+async function openHoldfast(core: number, kind: Kind = {}): Promise<Subject> {
+  const { build, stateless } = kind;
   const cluster = new Cluster({ endpoints: ENDPOINT_COUNT, vips: [VIP], withService: false });
   try {
     for (const host of cluster.endpoints)
@@ -147,20 +156,24 @@ async function openHoldfast(core: number, build?: OtherBuild): Promise<Subject> 
       address: host.addresses("core")[0],
       port: NGINX_PORT,
     }));
-    const spec = { name: "web", protocol: "tcp", vips: [VIP], port: PORT, endpoints };
+    const spec = {
+      ...{ name: "web", protocol: "tcp", vips: [VIP], port: PORT, endpoints },
+      ...(stateless === true && { stateless }),
+    };
     const { status, body } = (await member?.fetch("POST", "/v1/services", spec)) ?? {};
     if (status !== 201) throw new Error(`${status} ${body}`);
     await cluster.settled();
     await cluster.endpointsUp();
     pin(member?.pid, core);
     return {
-      name: nameOf(build),
+      name: nameOf(kind),
       client: cluster.clients[0] as Host,
       counters: async () => ({
         opened: (await member?.metric('holdfast_slow_path_events_total{event="connections-opened"}')) ?? 0,
         exhausted: (await member?.drops("nat-ports-exhausted")) ?? 0,
         quota: (await member?.drops("embryo-quota")) ?? 0,
         punts: (await member?.drops("punt-rate")) ?? 0,
+        seen: (await member?.metric('holdfast_slow_path_events_total{event="punts"}')) ?? 0,
       }),
       close: () => cluster.close(),
     };

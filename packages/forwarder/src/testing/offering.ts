@@ -7,10 +7,9 @@ import { addressAt } from "../packet/input.ts";
 import { PlainHeader, TCP_FLAG } from "../packet/plain/header.ts";
 import { windowScaleOf } from "../packet/plain/options.ts";
 
-/** Offers of one service that are taken in. */
-const OFFER_COUNT_MAX = 4_096;
-
 export class OfferingFastPath extends SimulatedFastPath {
+  /** Offers of one service that are taken in. */
+  offerCountMax = 4_096;
   readonly #queues = new Map<string, PlainOffer[]>();
 
   override get plain(): PlainFlows {
@@ -25,7 +24,7 @@ export class OfferingFastPath extends SimulatedFastPath {
       offers: {
         offer: (service, offers) => {
           const queue = this.#queueOf(service);
-          const accepted = offers.slice(0, OFFER_COUNT_MAX - queue.length);
+          const accepted = offers.slice(0, this.offerCountMax - queue.length);
           queue.push(...accepted);
           return accepted.length;
         },

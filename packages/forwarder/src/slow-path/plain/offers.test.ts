@@ -160,6 +160,19 @@ describe("offers", () => {
     assert.equal((await rig.one(connection.up(ACK, "on"))).payload, "on");
   });
 
+  test("are as many as the fast path has room for, and no port is held for more", async () => {
+    const clock = new ManualClock();
+    const fastPath = new OfferingFastPath({ nowMs: () => clock.nowMs() });
+    fastPath.offerCountMax = 40;
+    const rig = rigOf([stateless()], { clock, fastPath });
+    assert.equal(offers(rig), 40);
+    const percent = gauge(rig, "tcp-nat-ports-percent");
+    for (let i = 0; i < 40; i++) await new Connection({ sourcePort: 40_000 + i }).open(rig);
+    rig.clock.advance(500);
+    assert.equal(offers(rig), 40);
+    assert.ok((gauge(rig, "tcp-nat-ports-percent") ?? 100) <= (percent ?? 0) + 1);
+  });
+
   test("of an earlier daemon: connections go on, and become sessions", async () => {
     const clock = new ManualClock();
     const fastPath = new OfferingFastPath({ nowMs: () => clock.nowMs() });

@@ -20,6 +20,8 @@ import { countAt, publish, type Room, type Side } from "./room.ts";
 /** Offers of a VIP and port that wait for SYNs: so many at first, and at most, as they are used. */
 const WAITING_COUNT_MIN = 128;
 const WAITING_COUNT_MAX = 4_096;
+/** … and wanted, however few the fast path takes in. */
+const WAITING_COUNT_LEAST = 16;
 /** Connections looked at in one turn. */
 const LOOK_COUNT_MAX = 1_024;
 /** Between two turns while connections come; otherwise housekeeping's. */
@@ -40,6 +42,8 @@ interface Ring {
   readonly taken: Fifo<Offered>;
   readonly periodMs: number;
   wanted: number;
+  /** As many as the fast path has room for, when that was met. */
+  most: number;
   /** There were fewer ports than were wanted: newcomers come before SYNs that nobody answered. */
   isShort: boolean;
 }
@@ -245,7 +249,7 @@ export class Offering {
     const { plain } = this.#room.core.fastPath;
     const missing = ring.wanted - ring.waiting.size;
     if (missing * 4 < ring.wanted) return;
-    if (ring.waiting.size * 2 < ring.wanted) ring.wanted = Math.min(WAITING_COUNT_MAX, ring.wanted * 2);
+    if (ring.waiting.size * 2 < ring.wanted) ring.wanted = Math.min(ring.most, ring.wanted * 2);
     const most = this.#room.core.limits.embryoCountMaxPerService;
     const count = Math.min(ring.wanted - ring.waiting.size, most - ring.taken.size);
     const full = new Set<Endpoint>();
@@ -261,6 +265,9 @@ export class Offering {
     for (const [index, offered] of offers.entries())
       if (index < accepted) ring.waiting.add(offered);
       else this.#forget(offered, "evicted");
+    if (accepted === offers.length) return;
+    ring.most = Math.max(WAITING_COUNT_LEAST, ring.waiting.size);
+    ring.wanted = ring.most;
   }
 
   #make(ring: Ring, full: Set<Endpoint>): Offered | undefined {
@@ -374,6 +381,7 @@ function ringOf(entry: ServiceEntry, vip: Address): Ring {
     taken: new Fifo(),
     periodMs: Math.min(LOOK_PERIOD_MS, Math.max(LOOK_PERIOD_MIN_MS, afterMs)),
     wanted: WAITING_COUNT_MIN,
+    most: WAITING_COUNT_MAX,
     isShort: false,
   };
 }
