@@ -129,6 +129,10 @@ export class Cluster {
     this.network.healAll();
   }
 
+  get isSlow(): boolean {
+    return this.#slow;
+  }
+
   slow(isSlow: boolean): void {
     this.#slow = isSlow;
   }

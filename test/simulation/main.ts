@@ -47,6 +47,7 @@ const values = readCommandLine(HELP, {
   json: { type: "boolean", default: false },
 });
 const WHOLE_SHARE = 10;
+const SAY_PERIOD_MS = 60_000;
 if (values.journal !== "memory" && values.journal !== "automerge")
   refuse(`--journal takes memory or automerge, not '${values.journal}'`, HELP);
 if (values.whole && values.replication) refuse("--whole and --replication exclude each other", HELP);
@@ -129,6 +130,8 @@ async function whole(seeds: number): Promise<Tally & { readonly totals: Record<s
   return tally;
 }
 
+/** Thousands of seeds take an hour: how far it is goes to standard error now and then. */
+let saidAtMs = performance.now();
 function add(
   tally: Tally,
   seed: number,
@@ -141,6 +144,10 @@ function add(
   },
   what: string,
 ): void {
+  if (performance.now() - saidAtMs >= SAY_PERIOD_MS) {
+    saidAtMs = performance.now();
+    console.error(`${what.split(",")[0]}: at seed ${seed}, ${tally.failed.length} failed so far`);
+  }
   tally.eventCount += result.eventCount;
   tally.simulatedMs += result.simulatedMs;
   tally.opened += result.opened;

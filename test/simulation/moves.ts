@@ -63,7 +63,7 @@ export class MemberMoves {
   #go(): void {
     const cluster = this.#cluster;
     const member = cluster.pick(cluster.members);
-    if (member === undefined) return;
+    if (member === undefined || cluster.isSlow) return;
     this.#workload.died(member.number, cluster.time.nowMs, QUIET_MS);
     this.#later.died(member.number, cluster.time.nowMs, QUIET_MS);
     this.#restsSinceMs.set(member.number, cluster.time.nowMs);

@@ -130,7 +130,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
         cluster.isWhole &&
         cluster.running().length === cluster.members.length &&
         time.nowMs - workload.quietSinceMs > REPLICATION_MS;
-      const disk = isSafe && random.below(2) === 0 ? "lost" : "kept";
+      const disk = isSafe && random.below(2) === 0 && !cluster.isSlow ? "lost" : "kept";
       workload.died(victim.member.number, time.nowMs, REPLICATION_MS);
       later.died(victim.member.number, time.nowMs, REPLICATION_MS);
       victim.member.crash(disk);

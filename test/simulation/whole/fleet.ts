@@ -15,6 +15,8 @@ import type { Wire } from "./wire.ts";
 
 /** A member that dies takes nothing with it that it has had for so long, while the others can be reached. */
 const REPLICATION_MS = 300;
+/** A daemon that is just starting is upgraded so much later. */
+const RETRY_MS = 100;
 /** … and what it has had for so long is on its disk, however slow. */
 const DISK_MS = 1_200;
 
@@ -111,10 +113,15 @@ export class Fleet {
     }
   }
 
-  /** The machine dies, and never runs again. false: not now, as what only it knew would be lost by right. */
+  /**
+   * The machine dies, and never runs again. false: not now, as what only it knew would be lost by right, or the
+   * others could not take it off the list.
+   */
   bury(machine: Machine): boolean {
     const others = this.members.filter((other) => other !== machine);
+    const listed = Math.max(...others.map(({ life }) => life?.members?.current().members.length ?? 0));
     const isSafe = this.#ports.troubles.quietMs >= REPLICATION_MS && others.length >= 2;
+    if (2 * others.length <= listed) return false;
     if (machine.life?.isMember !== true || !isSafe) return false;
     this.kill(machine, "machine", "lost", 0);
     machine.isGone = true;
@@ -199,11 +206,17 @@ export class Fleet {
   }
 
   upgrade(machine: Machine, version: number): void {
-    const { troubles, tell, count } = this.#ports;
+    const { troubles, tell, count, time } = this.#ports;
     const { life, index } = machine;
-    if (life?.isComposed !== true || machine.isGone) return;
+    if (machine.isGone) return;
+    if (life?.isComposed === false) {
+      time.at(time.nowMs + RETRY_MS, () => this.upgrade(machine, version));
+      return;
+    }
     this.#versions[index] = version;
     count("upgrades");
+    // Whoever is down comes back as it.
+    if (life === undefined) return tell(`${machine.name} will return as version ${version}`);
     tell(`${machine.name} stops, to return as version ${version}`);
     const over = troubles.absence(machine);
     void life.stop().then(() => {

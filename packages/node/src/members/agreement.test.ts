@@ -49,6 +49,7 @@ class Machine {
       keepVote: async (vote) => {
         this.vote = vote;
       },
+      mustBeTaken: () => {},
       problemOf: () => undefined,
       chosen: async (before, list, change) => {
         world.chosen(before, list, change);
@@ -222,6 +223,7 @@ describe("changes of the list of members", () => {
       ask: async () => undefined,
       vote: () => undefined,
       keepVote: async () => {},
+      mustBeTaken: () => {},
       problemOf: () => undefined,
       chosen: async () => assert.fail("nothing can be chosen"),
     });
@@ -240,6 +242,7 @@ describe("changes of the list of members", () => {
       ask: async () => undefined,
       vote: () => undefined,
       keepVote: async () => {},
+      mustBeTaken: () => {},
       problemOf: () => ({ code: "MEMBER_NUMBER_RESTS", details }),
       chosen: async () => assert.fail("nothing can be chosen"),
     });
@@ -247,5 +250,27 @@ describe("changes of the list of members", () => {
       code: "MEMBER_NUMBER_RESTS",
       details,
     });
+  });
+
+  it("are refused when a member that was first heard as it voted cannot take them, before anybody accepts", async () => {
+    const list: MemberList = { version: 0, members: [memberOf(0), memberOf(1)], resting: [] };
+    const heard = new Set<number>();
+    const agreement = new Agreement({
+      self: { name: "m0", number: 0 },
+      list: () => list,
+      ask: async (member, { kind }) => {
+        assert.equal(kind, "prepare");
+        heard.add(member);
+        return { ok: true };
+      },
+      vote: () => undefined,
+      keepVote: async (vote) => assert.equal(vote.accepted, undefined),
+      mustBeTaken: () => {
+        if (heard.has(1)) throw new HoldfastError("MEMBER_TOO_OLD", { member: "m1" });
+      },
+      problemOf: () => undefined,
+      chosen: async () => assert.fail("nothing can be chosen"),
+    });
+    await assert.rejects(agreement.propose({ kind: "add", member: memberOf(2) }), { code: "MEMBER_TOO_OLD" });
   });
 });

@@ -63,6 +63,8 @@ export interface AgreementPorts {
   readonly vote: () => Vote | undefined;
   /** Resolves when it is on disk. */
   readonly keepVote: (vote: Vote) => Promise<void>;
+  /** Throws when somebody that has been heard by now, at the latest as it voted, cannot take the change. */
+  readonly mustBeTaken: (change: MemberChange) => void;
   /** Why this member does not vote for the change now. */
   readonly problemOf: (change: MemberChange) => Problem | undefined;
   /**
@@ -156,6 +158,7 @@ export class Agreement {
     const needed = majorityOf(list);
     if (promises.granted.length < needed) return failed(promises, list, needed);
     const change = latest(promises.accepted) ?? wanted;
+    this.#ports.mustBeTaken(change);
     const next = applied(list, change);
     const accepts = await this.#askAll(list, { kind: "accept", ...base, change });
     const stays = (number: number) => next.members.some((member) => member.number === number);

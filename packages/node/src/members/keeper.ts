@@ -104,6 +104,7 @@ export class MembersKeeper {
         storeVote(link.store, own.name, vote);
         return link.storeKept();
       },
+      mustBeTaken: (change) => this.#mustAllTake(change.kind === "remove" ? change.name : undefined),
       problemOf: (change) => this.#problemOf(change),
       chosen: async (before, list, change) => {
         if (list.version > book.current().version) storeList(link.store, before, list, change);
@@ -154,7 +155,7 @@ export class MembersKeeper {
   /** Resolves when the member is on the list. Errors: see `Agreement.propose`, and MEMBER_NUMBER_RESTS. */
   async add(member: ListedMember): Promise<MemberList> {
     this.#mustBeMember();
-    mustAllTakeLists(this.#others(), this.#ports.link);
+    this.#mustAllTake();
     const list = await this.#agreement.propose({ kind: "add", member });
     this.#tell(`Member ${member.name}, number ${member.number}, was added.`);
     return list;
@@ -170,10 +171,7 @@ export class MembersKeeper {
     const member = book.current().members.find((each) => each.name === name);
     if (member === undefined) throw new HoldfastError("MEMBER_NOT_FOUND", { member: name });
     if (name === own.name) throw new HoldfastError("MEMBER_IS_SELF", { member: name });
-    mustAllTakeLists(
-      this.#others().filter((each) => each.name !== name),
-      link,
-    );
+    this.#mustAllTake(name);
     if (!options.gone) {
       if (!link.connected().includes(member.number))
         throw new HoldfastError("MEMBER_NOT_THERE", { member: name });
@@ -202,6 +200,12 @@ export class MembersKeeper {
 
   #mustBeMember(): void {
     if (!this.isMember) throw new HoldfastError("MEMBER_NOT_LISTED", { member: this.#ports.own.name });
+  }
+
+  /** Asked before a change is proposed, and again when members have voted: by then they have been heard. */
+  #mustAllTake(except?: MemberName): void {
+    const others = this.#others().filter(({ name }) => name !== except);
+    mustAllTakeLists(others, this.#ports.link);
   }
 
   #others(): ListedMember[] {
