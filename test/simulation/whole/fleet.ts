@@ -114,8 +114,8 @@ export class Fleet {
   }
 
   /**
-   * The machine dies, and never runs again. false: not now, as what only it knew would be lost by right, or the
-   * others could not take it off the list.
+   * The machine dies, and never runs again. false: not now, as what only it knew would be lost by right, or
+   * the others could not take it off the list.
    */
   bury(machine: Machine): boolean {
     const others = this.members.filter((other) => other !== machine);
@@ -216,7 +216,10 @@ export class Fleet {
     this.#versions[index] = version;
     count("upgrades");
     // Whoever is down comes back as it.
-    if (life === undefined) return tell(`${machine.name} will return as version ${version}`);
+    if (life === undefined) {
+      tell(`${machine.name} will return as version ${version}`);
+      return;
+    }
     tell(`${machine.name} stops, to return as version ${version}`);
     const over = troubles.absence(machine);
     void life.stop().then(() => {
