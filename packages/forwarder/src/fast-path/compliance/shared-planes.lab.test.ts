@@ -1,5 +1,6 @@
 // What one test of the suite leaves in the maps is not there for the next.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { silentLogger } from "@holdfast/model";
 import { libbpf } from "../../kernel/libbpf.ts";
@@ -47,6 +48,13 @@ function fill({ maps }: DataPlane): number {
   }
   return count;
 }
+
+test("every map of the programs is emptied, but for refused packets and scratch space", () => {
+  const source = readFileSync(new URL("../bpf/program/maps.h", import.meta.url), "utf8");
+  const names = [...source.matchAll(/^\} (hf_\w+) SEC\("\.maps"\);$/gm)].map(([, name]) => name as string);
+  const plane = new SharedPlanes().load(OPTIONS);
+  assert.deepEqual([...Object.keys(plane.maps), "hf_knocks", "hf_scratch"].sort(), names.sort());
+});
 
 test("maps of a shared plane are as empty as new ones, every time", () => {
   const planes = new SharedPlanes();

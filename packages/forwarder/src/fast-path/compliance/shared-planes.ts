@@ -2,12 +2,18 @@
 // a hundred times as long. Each test has maps that are as empty as new ones.
 import assert from "node:assert/strict";
 import { libbpf } from "../../kernel/libbpf.ts";
-import { errnoName } from "../../kernel/libc.ts";
+import { errnoName, libc } from "../../kernel/libc.ts";
+import { mapShared, PROT_READ_WRITE, viewOf } from "../../kernel/memory.ts";
 import { CounterMap, possibleCpuCount } from "../bpf/counters.ts";
 import { type DataPlane, type DataPlaneOptions, loadDataPlane } from "../bpf/data-plane.ts";
 import { type MapInfo, mapInfo } from "../bpf/layout/map-info.ts";
 import { Ring } from "../bpf/ring.ts";
 
+/** BPF_F_MMAPABLE. */
+const MAPPABLE = 1 << 10;
+const PAGE_SIZE = 4096;
+/** Next hops are numbered from 1 on, and those given back are zero: behind so many of them there are no more. */
+const HOLE_COUNT_MAX = 256;
 /** enum bpf_map_type. */
 const TYPE = { HASH: 1, ARRAY: 2, PERCPU_ARRAY: 6, LPM_TRIE: 11, RINGBUF: 27 } as const;
 
@@ -38,6 +44,8 @@ export class SharedPlanes {
 function empty(name: string, fd: number): void {
   const info = mapInfo(fd);
   if (info.type === TYPE.HASH || info.type === TYPE.LPM_TRIE) removeAll(name, fd, info);
+  else if (info.type === TYPE.ARRAY && (info.flags & MAPPABLE) !== 0) wipe(name, fd, info);
+  else if (name === "hf_nexthops") zeroUsed(name, fd, info);
   else if (info.type === TYPE.ARRAY) zeroAll(name, fd, info);
   else if (info.type === TYPE.PERCPU_ARRAY) zeroEach(name, fd, info);
   else if (info.type === TYPE.RINGBUF) drain(fd, info);
@@ -49,7 +57,7 @@ function removeAll(name: string, fd: number, { keySize }: MapInfo): void {
   while (libbpf().nextKey(fd, null, key) === 0) done(name, libbpf().remove(fd, key));
 }
 
-/** Keys of arrays, and zeroes enough for the values of the largest: made once. */
+/** Keys of arrays, and zeroes enough for the largest: made once. */
 let keys = Buffer.alloc(0);
 let zeroes = Buffer.alloc(0);
 
@@ -62,6 +70,28 @@ function zeroAll(name: string, fd: number, { entryCountMax, valueSize }: MapInfo
   count.writeUInt32LE(entryCountMax);
   done(name, libbpf().updateBatch(fd, keys, zeroes, count, null));
   assert.equal(count.readUInt32LE(), entryCountMax, name);
+}
+
+/** Without a system call for each entry. */
+function wipe(name: string, fd: number, { entryCountMax, valueSize }: MapInfo): void {
+  const bytes = entryCountMax * ((valueSize + 7) & ~7);
+  const size = Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
+  const pointer = mapShared(name, { fd, size, protection: PROT_READ_WRITE, offset: 0 });
+  new Uint8Array(viewOf(pointer, size)).fill(0);
+  libc().munmap(pointer, size);
+}
+
+function zeroUsed(name: string, fd: number, { entryCountMax, valueSize }: MapInfo): void {
+  const key = Buffer.alloc(4);
+  const value = Buffer.alloc(valueSize);
+  const zero = Buffer.alloc(valueSize);
+  let holeCount = 0;
+  for (let index = 0; index < entryCountMax && holeCount < HOLE_COUNT_MAX; index++) {
+    key.writeUInt32LE(index);
+    done(name, libbpf().lookup(fd, key, value));
+    holeCount = value.equals(zero) ? holeCount + 1 : 0;
+    if (holeCount === 0) done(name, libbpf().update(fd, key, zero, 0));
+  }
 }
 
 function zeroEach(name: string, fd: number, { entryCountMax, valueSize }: MapInfo): void {

@@ -132,9 +132,10 @@ struct {
 	__type(value, struct hf_knock);
 } hf_knocks SEC(".maps");
 
-/* Addresses of established associations, as their packets show them. Not pinned. */
+/* Addresses of established associations, as their packets show them. Not pinned. Mapped by tests, which empty it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, HF_SOURCE_COUNT);
 	__type(key, __u32);
 	__type(value, struct hf_source);
