@@ -20,6 +20,8 @@ export interface Fault {
   readonly name: string;
   /** It shows when a partition outlasts everything; the test tries only such seeds. */
   readonly needsLongPartition?: boolean;
+  /** A seed that is known to show it, where that is none of the first; the test begins there. */
+  readonly seed?: number;
   readonly view?: () => SessionView;
   readonly journals?: (real: JournalFactory) => JournalFactory;
   /** Changes or swallows what the view's side posts. */
@@ -138,6 +140,7 @@ export const FAULTS: readonly Fault[] = [
   { name: "a shared slot", slot: () => 0 },
   {
     name: "a forgotten tombstone",
+    seed: 20,
     toEngine: (message) =>
       message.kind === "exported"
         ? { ...message, deltas: filterBatch(message.deltas, (delta) => delta.end === undefined) }
@@ -146,6 +149,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "tombstones forgotten while a member is missing",
     needsLongPartition: true,
+    seed: 40,
     toView: (message) =>
       message.kind === "state" ? { kind: "state", state: { ...message.state, missing: [] } } : message,
   },
@@ -200,5 +204,5 @@ export const FAULTS: readonly Fault[] = [
       message.kind === "release" ? { kind: "released", token: message.token, ok: true } : undefined,
   },
   { name: "a session named by its source", namesBySource: true },
-  { name: "a NAT port used again too soon", needsLongPartition: true, ignoresTombstones: true },
+  { name: "a NAT port used again too soon", needsLongPartition: true, seed: 96, ignoresTombstones: true },
 ];

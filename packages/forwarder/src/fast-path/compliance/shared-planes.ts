@@ -1,5 +1,5 @@
-// Programs loaded once for many tests: verifying them takes longer than most tests of the suite, on an emulated machine
-// a hundred times as long. Each test has maps that are as empty as new ones.
+// Programs loaded once for many tests: verifying them takes longer than most tests of the suite, above all on
+// an emulated machine. Each test has maps that are as empty as new ones.
 import assert from "node:assert/strict";
 import { libbpf } from "../../kernel/libbpf.ts";
 import { errnoName, libc } from "../../kernel/libc.ts";
@@ -12,7 +12,7 @@ import { Ring } from "../bpf/ring.ts";
 /** BPF_F_MMAPABLE. */
 const MAPPABLE = 1 << 10;
 const PAGE_SIZE = 4096;
-/** Next hops are numbered from 1 on, and those given back are zero: behind so many of them there are no more. */
+/** Next hops are numbered from 1 on, and those given back are zero: behind so many of them are no more. */
 const HOLE_COUNT_MAX = 256;
 /** enum bpf_map_type. */
 const TYPE = { HASH: 1, ARRAY: 2, PERCPU_ARRAY: 6, LPM_TRIE: 11, RINGBUF: 27 } as const;

@@ -132,7 +132,7 @@ struct {
 	__type(value, struct hf_knock);
 } hf_knocks SEC(".maps");
 
-/* Addresses of established associations, as their packets show them. Not pinned. Mapped by tests, which empty it. */
+/* Addresses of established associations, as their packets show them. Not pinned; tests map and empty it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
