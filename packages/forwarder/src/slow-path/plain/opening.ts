@@ -61,7 +61,8 @@ export function openingAt(room: Room, key: FlowKey): Opening | undefined {
 
 /** An endpoint was called down: SYNs to it that come again are to be seen here, and go elsewhere. */
 export function watchOpenings(room: Room, endpoint: Address, port: number): undefined {
-  for (const flow of room.flows.embryos()) {
+  // Those that are found open leave the list.
+  for (const flow of [...room.flows.embryos()]) {
     const { record } = flow;
     if (record.protocol !== PROTOCOL_TCP || record.endpoint !== endpoint || record.endpointPort !== port)
       continue;
