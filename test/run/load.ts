@@ -7,9 +7,11 @@ import type { Load } from "./lanes.ts";
 const KEPT = fileURLToPath(new URL("load.json", import.meta.url));
 /**
  * Of a file that was never measured: the processor is its own. One of the long stage may be the longest, and
- * begins early; any other was too short to be kept.
+ * begins early; any other was too short to be kept. A lab waits for timers and for stacks: those that were
+ * measured kept 0.3 to 0.7 of a processor busy.
  */
 const UNKNOWN: Load = { seconds: 1, processors: 1 };
+const UNKNOWN_LAB: Load = { seconds: 5, processors: 0.65 };
 const UNKNOWN_LONG: Load = { seconds: 300, processors: 1 };
 /** Below that a file starts and ends, and its load says nothing of it. */
 const SECONDS_MIN = 3;
@@ -26,9 +28,14 @@ type Kept = Readonly<Record<string, readonly [seconds: number, processors: numbe
 const kept = JSON.parse(readFileSync(KEPT, "utf8")) as Kept;
 
 export function loadOf(file: string): Load {
-  const unknown = file.endsWith(".long.test.ts") ? UNKNOWN_LONG : UNKNOWN;
+  const unknown = unknownOf(file);
   const [seconds, processors] = kept[file] ?? [unknown.seconds, unknown.processors];
   return { seconds, processors: Math.max(PROCESSORS_MIN, processors) };
+}
+
+function unknownOf(file: string): Load {
+  if (file.endsWith(".long.test.ts")) return UNKNOWN_LONG;
+  return file.endsWith(".lab.test.ts") ? UNKNOWN_LAB : UNKNOWN;
 }
 
 /** It was measured, and took long enough to be kept. */
