@@ -12,6 +12,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { isBuiltin } from "node:module";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
@@ -69,6 +70,22 @@ const places: Plugin = {
   },
 };
 
+/**
+ * Node's own modules, asked for as CommonJS asks. Whoever imports one gets all of its exports read at once, and
+ * some of them are whole modules that nobody wanted: behind `WebSocket` of node:http are undici's.
+ */
+const builtins: Plugin = {
+  name: "builtins",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^[a-z_:/0-9]+$/ }, ({ path, kind }) =>
+      kind !== "require-call" && isBuiltin(path) ? { path, namespace: "builtin" } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+    }));
+  },
+};
+
 const programOf = (entry: string) => `${basename(entry, ".ts")}.js`;
 
 /** The program that a source file becomes; undefined when it becomes none. */
@@ -102,7 +119,7 @@ export async function bundle(tree = TOP): Promise<string> {
     banner: { js: BANNER },
     legalComments: "none",
     logLevel: "warning",
-    plugins: [places],
+    plugins: [places, builtins],
     // The image is built without what tsconfig.json extends.
     tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
   });
