@@ -8,7 +8,12 @@ interface Libbpf {
   readonly objectLoad: (object: Pointer) => number;
   readonly objectClose: (object: Pointer) => void;
   readonly findMap: (object: Pointer, name: string) => Pointer;
+  /** The first one after `null`; null after the last. */
+  readonly nextMap: (object: Pointer, map: Pointer) => Pointer;
+  readonly mapName: (map: Pointer) => string;
   readonly mapFd: (map: Pointer) => number;
+  /** Instead of making one when the object is loaded. */
+  readonly mapReuse: (map: Pointer, fd: number) => number;
   readonly mapSetMaxEntries: (map: Pointer, count: number) => number;
   readonly mapSetPinPath: (map: Pointer, path: string) => number;
   readonly mapInitialValue: (map: Pointer, size: Uint8Array) => Pointer;
@@ -79,6 +84,9 @@ export function libbpf(): Libbpf {
     objectLoad: f("int bpf_object__load(void *obj)"),
     objectClose: f("void bpf_object__close(void *obj)"),
     findMap: f("void *bpf_object__find_map_by_name(void *obj, const char *name)"),
+    nextMap: f("void *bpf_object__next_map(void *obj, void *map)"),
+    mapName: f("const char *bpf_map__name(void *map)"),
+    mapReuse: f("int bpf_map__reuse_fd(void *map, int fd)"),
     mapFd: f("int bpf_map__fd(void *map)"),
     mapSetMaxEntries: f("int bpf_map__set_max_entries(void *map, uint32_t count)"),
     mapSetPinPath: f("int bpf_map__set_pin_path(void *map, const char *path)"),

@@ -4,18 +4,19 @@ import { randomInt } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { HoldfastError, type Logger } from "@holdfast/model";
-import { libbpf, withLibbpfLog } from "../../kernel/libbpf.ts";
-import { ERRNO, errno, errnoName, type Pointer } from "../../kernel/libc.ts";
+import { libbpf } from "../../kernel/libbpf.ts";
+import type { Pointer } from "../../kernel/libc.ts";
 import { viewOf } from "../../kernel/memory.ts";
-import { withoutSignals } from "../../kernel/signals.ts";
 import { RODATA } from "./abi.ts";
 import { clearPins, preparePinDirectory } from "./bpffs.ts";
 import { type Layouts, layoutHash, layoutsFrom, layoutsOfObject, layoutText } from "./layout/layout.ts";
 import { LAYOUT_1 } from "./layout/layout-1.ts";
+import { loadObject, openObject } from "./object.ts";
 import { BPF_OBJECT_FILE } from "./object-file.ts";
 import { PinDirectory, type PinnedMaps, type Sizes } from "./pins.ts";
 import { fillTables } from "./powers.ts";
 import { quickSizes } from "./quick-store.ts";
+import { XdpProgram } from "./xdp-program.ts";
 
 export const PINNED_MAPS = [
   "hf_flows4",
@@ -48,7 +49,7 @@ export interface DataPlane {
   readonly quickSeed: number;
   readonly tcProgram: number;
   readonly clockProgram: number;
-  /** undefined: nobody wants it, or the kernel refused it; the reason is in the log. */
+  /** Loaded when it is asked for. undefined: `xdp` is false, or the kernel refused it; the reason is in the log. */
   readonly xdpProgram: number | undefined;
   /** Why the kernel refused the XDP program. */
   readonly xdpRefused: string | undefined;
@@ -67,14 +68,12 @@ export interface DataPlaneOptions {
   readonly puntRingBytes: number;
   readonly log: Logger;
   readonly objectFile?: string;
-  /** Without it the XDP program is left out: verifying it is half of the work. Default true. */
+  /** false: there is no XDP program. Default true. */
   readonly xdp?: boolean;
   /** Flows of a layout that cannot be carried over are given up, instead of an error. */
   readonly discardFlows?: boolean;
 }
 
-/** The verifier gives up, and asks for another try, when a signal comes or memory is short for a moment. */
-const LOAD_ATTEMPT_COUNT_MAX = 5;
 /** What versions that knew layouts by a number read as "another one": theirs was 1. */
 const LAYOUT_NUMBER = 2;
 
@@ -98,7 +97,8 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
   try {
     const quickSeed = randomInt(2 ** 32);
     const load = { file, sizes, quickSeed, pins, found };
-    const { object, hasXdp, xdpRefused } = loadPrograms(options, load);
+    const object = loadObject(() => openSized(load));
+    const xdp = new XdpProgram(file, object, options.log);
     const bpf = libbpf();
     const maps = {} as Record<MapName, number>;
     for (const name of PINNED_MAPS) maps[name] = bpf.mapFd(bpf.findMap(object, name));
@@ -114,13 +114,20 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
       quickSeed,
       tcProgram: program("holdfast_tc"),
       clockProgram: program("holdfast_clock"),
-      xdpProgram: hasXdp ? program("holdfast_xdp") : undefined,
-      xdpRefused,
+      get xdpProgram() {
+        return options.xdp === false ? undefined : xdp.fd;
+      },
+      get xdpRefused() {
+        return xdp.refused;
+      },
       pinDirectory: options.pinDirectory,
       settle: () => {
         if (found?.isMoved === true) pins?.settle();
       },
-      close: () => bpf.objectClose(object),
+      close: () => {
+        xdp.close();
+        bpf.objectClose(object);
+      },
     };
   } finally {
     found?.close();
@@ -192,60 +199,10 @@ interface Load {
   readonly found: PinnedMaps | undefined;
 }
 
-interface Loaded {
-  readonly object: Pointer;
-  readonly hasXdp: boolean;
-  readonly xdpRefused: string | undefined;
-}
-
-/** The verifier may know less than this one on older kernels: TC alone is enough to work. */
-function loadPrograms({ log, xdp = true }: DataPlaneOptions, load: Load): Loaded {
-  if (!xdp) return { object: loadObject(load, false), hasXdp: false, xdpRefused: undefined };
-  try {
-    return { object: loadObject(load, true), hasXdp: true, xdpRefused: undefined };
-  } catch (error) {
-    if (!(error instanceof HoldfastError) || error.code !== "BPF_LOAD_FAILED") throw error;
-    const object = loadObject(load, false);
-    const xdpRefused = String(error.details["reason"]);
-    log.warn({ reason: xdpRefused }, "this kernel refuses the XDP program: TC only");
-    return { object, hasXdp: false, xdpRefused };
-  }
-}
-
-type LoadResult =
-  | { readonly object: Pointer }
-  | { readonly error: number; readonly lines: readonly string[] };
-
-function loadObject(load: Load, xdp: boolean): Pointer {
-  const loaded = retried(() => loadOnce(load, xdp));
-  if ("object" in loaded) return loaded.object;
-  const { error, lines } = loaded;
-  const name = errnoName(error);
-  if (name === "EPERM" && !lines.some((line) => line.includes("processed"))) {
-    throw new HoldfastError("BPF_NOT_PERMITTED", { reason: name });
-  }
-  throw new HoldfastError("BPF_LOAD_FAILED", { reason: `${name}: ${lines.slice(-12).join("; ")}` });
-}
-
-/** Tries again while the kernel says EAGAIN or EINTR, `LOAD_ATTEMPT_COUNT_MAX` times at most. */
-export function retried<T extends { readonly object: unknown } | { readonly error: number }>(
-  attempt: () => T,
-): T {
-  for (let left = LOAD_ATTEMPT_COUNT_MAX; ; left--) {
-    const result = attempt();
-    if (!("error" in result) || left <= 1) return result;
-    const error = Math.abs(result.error);
-    if (error !== ERRNO["EAGAIN"] && error !== ERRNO["EINTR"]) return result;
-  }
-}
-
-function loadOnce({ file, sizes, quickSeed, pins, found }: Load, xdp: boolean): LoadResult {
+/** The programs but XDP's, with maps of these sizes, over those that are pinned. */
+function openSized({ file, sizes, quickSeed, pins, found }: Load): Pointer {
   const bpf = libbpf();
-  const opened = withLibbpfLog(() => bpf.objectOpen(file, null));
-  const object = opened.result;
-  if (object === null || object === 0n) {
-    throw new HoldfastError("BPF_LOAD_FAILED", { reason: opened.lines.join("; ") || errnoName(errno()) });
-  }
+  const object = openObject(file);
   for (const name of ["hf_flows4", "hf_flows6", "hf_plain4", "hf_plain6"]) {
     bpf.mapSetMaxEntries(bpf.findMap(object, name), sizes.flowCountMax);
   }
@@ -260,7 +217,7 @@ function loadOnce({ file, sizes, quickSeed, pins, found }: Load, xdp: boolean): 
     if (found !== undefined && found.plan(name)?.kind !== "keep") continue;
     bpf.mapSetPinPath(bpf.findMap(object, name), join((pins as PinDirectory).maps, name));
   }
-  bpf.programSetAutoload(bpf.findProgram(object, "holdfast_xdp"), xdp);
+  bpf.programSetAutoload(bpf.findProgram(object, "holdfast_xdp"), false);
   const size = Buffer.alloc(8);
   const rodata = bpf.mapInitialValue(bpf.findMap(object, ".rodata"), size);
   const constants = viewOf(rodata, size.readUInt32LE(0));
@@ -268,9 +225,5 @@ function loadOnce({ file, sizes, quickSeed, pins, found }: Load, xdp: boolean): 
   const view = new DataView(constants);
   view.setUint32(RODATA.quickMask, quick.buckets - 1, true);
   view.setUint32(RODATA.quickSeed, quickSeed, true);
-  // A profiler signals its threads every millisecond, and verifying takes longer.
-  const { result, lines } = withoutSignals(() => withLibbpfLog(() => bpf.objectLoad(object)));
-  if (result === 0) return { object };
-  bpf.objectClose(object);
-  return { error: result, lines };
+  return object;
 }

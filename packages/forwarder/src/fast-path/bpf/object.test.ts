@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ERRNO } from "../../kernel/libc.ts";
-import { retried } from "./data-plane.ts";
+import { retried } from "./object.ts";
 
 function attempts(errors: readonly number[]) {
   let made = 0;
