@@ -336,6 +336,11 @@ describe("the API", () => {
     const page = await fetch(`${url}/v1/docs`);
     assert.equal(page.status, 200);
     assert.match(await page.text(), /swagger-ui/);
+    const style = await fetch(`${url}/v1/docs/static/swagger-ui.css`);
+    assert.deepEqual([style.status, style.headers.get("content-type")], [200, "text/css; charset=utf-8"]);
+    const shown = await fetch(`${url}/v1/docs/json`);
+    assert.deepEqual(await shown.json(), document);
+    assert.equal((await fetch(`${url}/v1/docs/nothing`)).status, 404);
   });
 
   test("an unknown route is a problem, too", async () => {

@@ -2,7 +2,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import fastifySwagger from "@fastify/swagger";
-import fastifySwaggerUi from "@fastify/swagger-ui";
 import { ROLE_HEADER, validate } from "@holdfast/api";
 import { HoldfastError } from "@holdfast/model";
 import Fastify, { type FastifyInstance } from "fastify";
@@ -15,6 +14,7 @@ import { isChange, keepConfiguration } from "./kept.ts";
 import { codedError, RequestInvalid, sendProblem } from "./problem.ts";
 import { certificateRoutes } from "./routes/certificates.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
+import { docsRoutes } from "./routes/docs.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { serviceRoutes } from "./routes/services.ts";
@@ -123,7 +123,7 @@ export async function buildServer(sources: ApiSources, options: ServerOptions): 
       security: [{}, { token: [] }],
     },
   });
-  await app.register(fastifySwaggerUi, { routePrefix: "/v1/docs", uiConfig: { tryItOutEnabled: true } });
+  await app.register(docsRoutes);
   app.get("/v1/openapi.json", { schema: { hide: true } }, async () => app.swagger());
 
   await app.register(serviceRoutes(sources));
