@@ -51,6 +51,8 @@ export interface DataPlane {
   readonly clockProgram: number;
   /** Loaded when it is asked for. undefined: `xdp` is false, or the kernel refused it; the reason is in the log. */
   readonly xdpProgram: number | undefined;
+  /** Now, if it may be wanted at all. */
+  loadXdp(): void;
   /** Why the kernel refused the XDP program. */
   readonly xdpRefused: string | undefined;
   readonly pinDirectory: string | undefined;
@@ -117,6 +119,7 @@ export function loadDataPlane(options: DataPlaneOptions): DataPlane {
       get xdpProgram() {
         return options.xdp === false ? undefined : xdp.fd;
       },
+      loadXdp: () => void (options.xdp !== false && xdp.fd),
       get xdpRefused() {
         return xdp.refused;
       },

@@ -80,9 +80,11 @@ export class ServedInterfaces {
    * BPF_ATTACH_FAILED, BPF_XDP_UNAVAILABLE; what a pattern found and cannot be used is left out.
    */
   open(): void {
-    const { netlink, interfaces, mode } = this.#options;
+    const { netlink, interfaces, mode, plane } = this.#options;
     const links = netlink.links();
     for (const link of links) this.#links.set(link.index, link);
+    // Hardware may be served later, and verifying holds this thread up: now nobody waits for it.
+    if (mode === "auto" && links.some(({ physical }) => physical)) plane.loadXdp();
     const [missing] = this.#selection.missing(links);
     if (missing !== undefined) throw new HoldfastError("INTERFACE_MISSING", { interface: missing });
     for (const link of links) if (this.#isWanted(link)) this.#attach(link);
