@@ -71,8 +71,8 @@ const places: Plugin = {
 };
 
 /**
- * Node's own modules, asked for as CommonJS asks. Whoever imports one gets all of its exports read at once, and
- * some of them are whole modules that nobody wanted: behind `WebSocket` of node:http are undici's.
+ * Node's own modules, asked for as CommonJS asks. Whoever imports one gets all of its exports read at once,
+ * and some of them are whole modules that nobody wanted: behind `WebSocket` of node:http are undici's.
  */
 const builtins: Plugin = {
   name: "builtins",

@@ -49,7 +49,7 @@ export interface DataPlane {
   readonly quickSeed: number;
   readonly tcProgram: number;
   readonly clockProgram: number;
-  /** Loaded when it is asked for. undefined: `xdp` is false, or the kernel refused it; the reason is in the log. */
+  /** Loaded when asked for. undefined: `xdp` is false, or the kernel refused it; the reason is in the log. */
   readonly xdpProgram: number | undefined;
   /** Now, if it may be wanted at all. */
   loadXdp(): void;

@@ -1,5 +1,6 @@
-// The XDP program, loaded when somebody attaches it: verifying it takes as long again as the TC program, and a
-// member whose interfaces are all veths has no use for it. It works over the maps of the programs that are there.
+// The XDP program, loaded when somebody attaches it: verifying it is a good part of what loading costs, and a
+// member whose interfaces are all veths has no use for it. It works over the maps of the programs that are
+// there.
 import assert from "node:assert/strict";
 import { HoldfastError, type Logger } from "@holdfast/model";
 import { libbpf } from "../../kernel/libbpf.ts";

@@ -1,5 +1,5 @@
-// The page of the API's documents at /v1/docs. What makes it is loaded when somebody asks for it first: few members
-// are ever asked, and each would start later and be larger for it.
+// The page of the API's documents at /v1/docs. What makes it is loaded when somebody asks for it first: few
+// members are ever asked, and each would start later and be larger for it.
 import fastifySwagger, { type StaticDocumentSpec } from "@fastify/swagger";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 
