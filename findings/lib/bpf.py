@@ -18,12 +18,12 @@ def must(command, attributes):
         sys.exit(f"bpf({command}): {os.strerror(-result)}")
     return result
 
-def program(kind, at, value):
+def program(kind, at, value, flags=0):
     """r0 = value; exit"""
     code = ctypes.create_string_buffer(struct.pack("<BBhiBBhi", 0xb7, 0, 0, value, 0x95, 0, 0, 0))
     licence = ctypes.create_string_buffer(b"GPL")
     head = struct.pack("<IIQQ", kind, 2, ctypes.addressof(code), ctypes.addressof(licence))
-    return must(PROG_LOAD, head + bytes(40) + struct.pack("<II", 0, at))
+    return must(PROG_LOAD, head + bytes(20) + struct.pack("<I", flags) + bytes(16) + struct.pack("<II", 0, at))
 
 def attach(at, index, loaded):
     return must(LINK_CREATE, struct.pack("<IIII", loaded, index, at, 0))
