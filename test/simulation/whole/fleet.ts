@@ -46,6 +46,8 @@ export class Fleet {
   readonly #versions: number[];
   readonly #lives: number[];
   readonly #frozen = new Set<number>();
+  /** What ends the absence of a machine that stops in order; one that is killed meanwhile never gets there. */
+  readonly #stopping = new Map<Machine, () => void>();
 
   constructor(ports: FleetPorts) {
     this.#ports = ports;
@@ -159,6 +161,7 @@ export class Fleet {
     count(`kills.${what}`);
     machine.life = undefined;
     life.crash();
+    this.#stopped(machine);
     machine.forgetDaemon();
     machine.disk.crash(disk);
     if (what === "machine") {
@@ -221,14 +224,19 @@ export class Fleet {
       return;
     }
     tell(`${machine.name} stops, to return as version ${version}`);
-    const over = troubles.absence(machine);
+    this.#stopping.set(machine, troubles.absence(machine));
     void life.stop().then(() => {
-      over();
+      this.#stopped(machine);
       if (machine.life !== life || machine.isGone) return;
       machine.forgetDaemon();
       tell(`${machine.name} starts as version ${version}`);
       this.start(machine);
     });
+  }
+
+  #stopped(machine: Machine): void {
+    this.#stopping.get(machine)?.();
+    this.#stopping.delete(machine);
   }
 
   /** A returning member takes nothing from one that is well before it has caught up. */
