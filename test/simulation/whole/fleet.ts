@@ -46,7 +46,7 @@ export class Fleet {
   readonly #versions: number[];
   readonly #lives: number[];
   readonly #frozen = new Set<number>();
-  /** What ends the absence of a machine that stops in order; one that is killed meanwhile never gets there. */
+  /** What ends the absence of a machine that stops in order: one that is killed never gets there. */
   readonly #stopping = new Map<Machine, () => void>();
 
   constructor(ports: FleetPorts) {
