@@ -50,11 +50,11 @@ export class Oracle {
   readonly #local: ReadonlySet<string>;
   readonly compared = { forwarded: 0, punted: 0, dropped: 0, passed: 0, answered: 0 };
 
-  /** `told`: what the reference has instead of the world. */
-  constructor(world: PacketWorld, told: PacketWorld = world) {
+  /** `told`: what the reference has instead of the world. `mtu`: of every way out; default: anything fits. */
+  constructor(world: PacketWorld, told: PacketWorld = world, mtu?: number) {
     this.#local = new Set(world.local.map(({ address }) => address));
-    this.#engines = { xdp: this.#engine(told), tc: this.#engine(told) };
-    this.#runners = { xdp: runner(world), tc: runner(world) };
+    this.#engines = { xdp: this.#engine(told, mtu), tc: this.#engine(told, mtu) };
+    this.#runners = { xdp: runner(world, mtu), tc: runner(world, mtu) };
     this.#counters = {
       xdp: new CounterMap(this.#runners.xdp.plane.maps.hf_counters),
       tc: new CounterMap(this.#runners.tc.plane.maps.hf_counters),
@@ -149,10 +149,11 @@ export class Oracle {
     this.#runners.tc.close();
   }
 
-  #engine(world: PacketWorld): Engine {
+  #engine(world: PacketWorld, mtu: number | undefined): Engine {
     let now = 0;
+    const ways = mtu === undefined ? {} : { egress: () => ({ mtu }) };
     // A second a packet: no budget is ever used up.
-    const engine = new Engine({ nowMs: () => (now += 1_000), puntRates: RATES_UNLIMITED });
+    const engine = new Engine({ nowMs: () => (now += 1_000), puntRates: RATES_UNLIMITED, ...ways });
     engine.tables.setLocal(world.local);
     engine.tables.setEndpoints(world.endpoints);
     for (const flow of world.flows) engine.tables.install(flow);
@@ -212,8 +213,8 @@ export class Oracle {
   }
 }
 
-function runner(world: PacketWorld): TestRunner {
-  const made = new TestRunner({ flowCountMax: 65_536 });
+function runner(world: PacketWorld, mtu: number | undefined): TestRunner {
+  const made = new TestRunner({ flowCountMax: 65_536, ...(mtu !== undefined && { mtu }) });
   made.local.setLocal(world.local);
   made.local.setEndpoints(world.endpoints);
   for (const flow of world.flows) made.flows.install(flow);

@@ -46,8 +46,17 @@ export interface PacketPlan {
   readonly payload: Uint8Array;
   readonly hopLimit: number;
   readonly checksum: "right" | "zero" | "wrong" | "unfinished";
-  /** `opens`: an acknowledgment of just what the flow believes. */
-  readonly shape: "opens" | "whole" | "fragment" | "short" | "extension" | "quoted" | "udpLength" | "noFlow";
+  /** `opens`: an acknowledgment of just what the flow believes. `begins`: the SYN, or SYN-ACK, before that. */
+  readonly shape:
+    | "opens"
+    | "begins"
+    | "whole"
+    | "fragment"
+    | "short"
+    | "extension"
+    | "quoted"
+    | "udpLength"
+    | "noFlow";
   /** For shapes that need a number. */
   readonly detail: number;
 }
@@ -83,6 +92,22 @@ const FLAGS = [
   FIN | RST,
   0xff,
 ];
+/** Segment sizes and window scales, such that fit and such that do not, twice, broken and cut. */
+const SYN_OPTIONS = [
+  "",
+  "020405b4",
+  "020405b5",
+  "020405a0",
+  "020405a1",
+  "0204ffff0402010303090000",
+  "020405b40402080a000000000000000001030307",
+  "01030302",
+  "010303ff020402180204ffff",
+  "03030e030305020302180204",
+  "000204ffff030307",
+  "0801030307000000",
+  "08630204ffff0000",
+];
 /** NOP, NOP, SACK of one block; of three at an odd place; broken ones; timestamps before a SACK. */
 const OPTIONS = [
   "",
@@ -103,13 +128,14 @@ export const packetPlan: fc.Arbitrary<PacketPlan> = fc.record({
   sequenceBy: number(),
   acknowledgmentBy: number(),
   fromOther: fc.boolean(),
-  options: fc.constantFrom(...OPTIONS).map((text) => Buffer.from(text, "hex")),
+  options: fc.constantFrom(...OPTIONS, ...SYN_OPTIONS).map((text) => Buffer.from(text, "hex")),
   payload: fc.uint8Array({ maxLength: 64 }),
   hopLimit: fc.constantFrom(64, 64, 64, 255, 2, 1, 0),
   checksum: fc.constantFrom("right", "right", "right", "zero", "wrong", "unfinished"),
   shape: fc.oneof(
     { weight: 10, arbitrary: fc.constant("whole" as const) },
-    { weight: 4, arbitrary: fc.constant("opens" as const) },
+    { weight: 5, arbitrary: fc.constant("opens" as const) },
+    { weight: 4, arbitrary: fc.constant("begins" as const) },
     {
       weight: 4,
       arbitrary: fc.constantFrom("fragment", "short", "extension", "quoted", "udpLength", "noFlow"),
@@ -135,12 +161,16 @@ export interface Believed {
 export function buildPlain(plan: PacketPlan, flow: PlainFlow, own: Believed, other: Believed): Uint8Array {
   const { key, direction, tcp } = flow;
   const shift = tcp?.shift ?? 0;
-  const opens = plan.shape === "opens";
-  const sequence = (plan.fromOther && !opens ? other.acknowledged : own.sequence) + plan.sequenceBy;
+  const begins = plan.shape === "begins";
+  const isJust = begins || plan.shape === "opens";
+  // One in four is off by some.
+  const by = begins ? (plan.detail % 4 === 0 ? plan.sequenceBy : 0) - 1 : plan.sequenceBy;
+  const sequence = (plan.fromOther && !isJust ? other.acknowledged : own.sequence) + by;
   const acknowledged =
-    own.acknowledged + (direction === "down" ? shift : 0) + (opens ? 0 : plan.acknowledgmentBy);
+    own.acknowledged + (direction === "down" ? shift : 0) + (isJust ? 0 : plan.acknowledgmentBy);
   const isTcp = key.protocol === PROTOCOL.TCP;
-  const payload = isTcp ? segment(plan, sequence, acknowledged) : datagram(plan);
+  const flags = begins ? SYN | (direction === "down" ? ACK : 0) : plan.flags;
+  const payload = isTcp ? segment({ ...plan, flags }, sequence, acknowledged) : datagram(plan);
   const noFlow = plan.shape === "noFlow";
   write16(payload, 0, noFlow && plan.detail & 1 ? plan.detail : key.sourcePort);
   write16(payload, 2, noFlow ? strangePort(plan.detail) : key.destinationPort);

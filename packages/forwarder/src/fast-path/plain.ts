@@ -34,7 +34,7 @@ export interface PlainTcp {
 /**
  * A client's SYN went to the endpoint, whose answer the fast path knows by itself: what acknowledges just that
  * SYN is forwarded, ends the waiting in both directions, and makes the flow up `opening`
- * (see PlainFlow.awaiting). The same SYN, and the same answer, are forwarded again.
+ * (docs/decisions/0540). The same SYN, and the same answer, are forwarded again.
  */
 export interface PlainAwaiting {
   /** The client's first sequence number, and one: what the answer acknowledges. */

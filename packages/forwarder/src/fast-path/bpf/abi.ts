@@ -119,6 +119,7 @@ export const LIMITS = {
   QUICK_FOLD_PERIOD: 1024,
   QUICK_FOLD_COUNT: 64,
   QUICK_FOLD_PERIOD_MAX: 8192,
+  SCALE_NONE: 15,
 } as const;
 
 export const LOCAL_FLAG = {
@@ -145,6 +146,8 @@ export const PLAIN_FLAG = {
   RESET: 64,
   QUICK: 128,
   OPENING: 256,
+  AWAITING: 512,
+  QUIET: 1024,
 } as const;
 
 export const PORT_KIND = {

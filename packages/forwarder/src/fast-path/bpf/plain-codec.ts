@@ -4,7 +4,7 @@ import { PROTOCOL } from "@holdfast/sctp";
 import { plainDeltas } from "../../packet/plain/rewrite.ts";
 import type { PlainFlow, PlainFlowState } from "../plain.ts";
 import type { FlowKey } from "../port.ts";
-import { FLOW4_KEY, FLOW6_KEY, PLAIN_FLAG, PLAIN_HEAD, PLAIN4, PLAIN6 } from "./abi.ts";
+import { FLOW4_KEY, FLOW6_KEY, LIMITS, PLAIN_FLAG, PLAIN_HEAD, PLAIN4, PLAIN6 } from "./abi.ts";
 import { decodeKey } from "./flow-codec.ts";
 import type { KernelClock } from "./kernel-clock.ts";
 
@@ -79,7 +79,13 @@ export function encodePlain(layout: PlainLayout, flow: PlainFlow, nexthop: numbe
   into.writeInt16LE(shift, value.shift);
   into.writeUInt8(tcp?.windowScale ?? 0, value.scale);
   let flags = flagsOf(flow) | (into.readUInt16LE(value.flags) & LEARNED);
-  if (tcp?.edges !== undefined) {
+  if (flow.awaiting !== undefined) {
+    if (tcp?.edges !== undefined || !flow.handshake)
+      throw new Error("what awaits an answer is in its handshake, and knows no numbers");
+    flags &= ~PLAIN_FLAG.EDGES;
+    into.writeUInt32LE(flow.awaiting.sequence >>> 0, value.sequence);
+    into.writeUInt8(flow.awaiting.scale ?? LIMITS.SCALE_NONE, value.scale);
+  } else if (tcp?.edges !== undefined) {
     flags |= PLAIN_FLAG.EDGES;
     into.writeUInt32LE(tcp.edges.sequence >>> 0, value.sequence);
     into.writeUInt32LE(tcp.edges.acknowledged >>> 0, value.acknowledged);
@@ -93,7 +99,9 @@ function flagsOf(flow: PlainFlow): number {
     (flow.learn ? PLAIN_FLAG.LEARN : 0) |
     (flow.direction === "down" ? PLAIN_FLAG.DOWN : 0) |
     (flow.assured ? PLAIN_FLAG.ASSURED : 0) |
-    (flow.opening === true ? PLAIN_FLAG.OPENING : 0)
+    (flow.opening === true ? PLAIN_FLAG.OPENING : 0) |
+    (flow.awaiting === undefined ? 0 : PLAIN_FLAG.AWAITING) |
+    (flow.quiet === true ? PLAIN_FLAG.QUIET : 0)
   );
 }
 
@@ -108,6 +116,8 @@ export function decodePlain(
   const flags = values.readUInt16LE(valueAt + value.flags);
   const address = (offset: number): Address => addressFromBytes(values, valueAt + offset, addressSize);
   const key = decodeKey(layout, keys, keyAt);
+  const scale = values.readUInt8(valueAt + value.scale);
+  const isAwaiting = (flags & PLAIN_FLAG.AWAITING) !== 0;
   return {
     key,
     newSource: address(value.newSource),
@@ -120,9 +130,16 @@ export function decodePlain(
     learn: (flags & PLAIN_FLAG.LEARN) !== 0,
     assured: (flags & PLAIN_FLAG.ASSURED) !== 0,
     ...(flags & PLAIN_FLAG.OPENING && { opening: true }),
+    ...(isAwaiting && {
+      awaiting: {
+        sequence: values.readUInt32LE(valueAt + value.sequence),
+        scale: scale === LIMITS.SCALE_NONE ? undefined : scale,
+      },
+    }),
+    ...(flags & PLAIN_FLAG.QUIET && { quiet: true }),
     ...(key.protocol === PROTOCOL.TCP && {
       tcp: {
-        windowScale: values.readUInt8(valueAt + value.scale),
+        windowScale: isAwaiting ? 0 : scale,
         shift: values.readInt16LE(valueAt + value.shift),
       },
     }),

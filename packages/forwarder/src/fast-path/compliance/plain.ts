@@ -4,6 +4,7 @@ import { PROTOCOL } from "@holdfast/sctp";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
 import type { WithRig } from "../compliance.ts";
 import type { PlainFlow, PlainFlowState } from "../plain.ts";
+import { describeAwaiting } from "./plain-awaiting.ts";
 import { describeOpening } from "./plain-opening.ts";
 import { install, PAYLOAD, PROTOCOLS, passes, serve, sidesOf, WINDOW } from "./plain-rig.ts";
 import {
@@ -30,6 +31,7 @@ export function describePlain(withRig: WithRig): void {
       describeTold(withRig, family, name, protocol);
     }
     describeConnections(withRig, family);
+    describeAwaiting(withRig, family);
     describeOpening(withRig, family);
     describeForged(withRig, family);
   }

@@ -55,6 +55,8 @@ enum hf_limits {
 	HF_QUICK_FOLD_PERIOD = 1024,
 	HF_QUICK_FOLD_COUNT = 64,
 	HF_QUICK_FOLD_PERIOD_MAX = 8192,
+	/* A window scale that was not offered. */
+	HF_SCALE_NONE = 15,
 };
 
 /* Of quick flows: three bits. */
@@ -191,6 +193,12 @@ enum hf_plain_flag {
 	HF_PLAIN_QUICK = 128,
 	/* Up, with HF_PLAIN_HANDSHAKE: what acknowledges just what the edges say ends the handshake, both ways. */
 	HF_PLAIN_OPENING = 256,
+	/* With HF_PLAIN_HANDSHAKE, in both directions: the endpoint's SYN-ACK has not come. What it acknowledges stands in
+	 * `sequence`, the client's window scale in `scale`.
+	 */
+	HF_PLAIN_AWAITING = 512,
+	/* No copies of FINs and RSTs. */
+	HF_PLAIN_QUIET = 1024,
 };
 
 enum hf_nexthop_flag {

@@ -16,6 +16,7 @@
 #include "quick-sctp.h"
 #include "plain.h"
 #include "quick-plain.h"
+#include "handshake.h"
 #include "plain-families.h"
 #include "ipv4.h"
 #include "ipv6.h"

@@ -71,7 +71,7 @@ __noinline int NAME(plain4)(CONTEXT *ctx)
 	size = bpf_ntohs(ip->tot_len) - header;
 	tcp = data + IP_OFFSET + header;
 	parts = NAME(read_plain)(ctx, tcp, end, ip->protocol, size);
-	if (parts >> 16)
+	if (parts >> 16 || is_syn(parts))
 		return VERDICT_OTHER | parts;
 	/* The verifier has forgotten: both are at least as long as a datagram's header. */
 	if ((void *)tcp + sizeof(struct udp_header) > end || (parts & PLAIN_TCP && (void *)(tcp + 1) > end))
@@ -160,7 +160,7 @@ __noinline int NAME(plain6)(CONTEXT *ctx)
 	size = IP_OFFSET + sizeof(*ip) + bpf_ntohs(ip->payload_len) - offset;
 	tcp = data + offset;
 	parts = NAME(read_plain)(ctx, tcp, end, key.protocol, size);
-	if (parts >> 16)
+	if (parts >> 16 || is_syn(parts))
 		return VERDICT_OTHER | parts;
 	if ((void *)tcp + sizeof(struct udp_header) > end || (parts & PLAIN_TCP && (void *)(tcp + 1) > end))
 		return ACTION_PASS;
@@ -179,6 +179,9 @@ __noinline int NAME(plain6)(CONTEXT *ctx)
 	flow = bpf_map_lookup_elem(&hf_plain6, &key);
 	if (!flow)
 		return VERDICT_OTHER | parts;
+	/* Behind extension headers nothing is quick, and what the packet says would stand in one of two places. */
+	if (parts & PLAIN_TCP && offset != IP_OFFSET + sizeof(*ip))
+		NAME(quick_gather6)(&flow->head, &key, 1);
 	if (parts & PLAIN_TCP && (parts & (TCP_FIN | TCP_RST) || flow->head.flags & HF_PLAIN_OPENING)) {
 		struct hf_plain6 *reverse;
 
@@ -225,6 +228,8 @@ static __always_inline int NAME(frame_plain4)(CONTEXT *ctx)
 			NAME(quick_return_plain4)(verdict & QUICK_NUMBER, verdict & QUICK_TCP ? IPPROTO_TCP : IPPROTO_UDP);
 		verdict = NAME(plain4)(ctx);
 	}
+	if (is_other(verdict) && is_syn(verdict & OTHER_PARTS))
+		verdict = NAME(syn4)(ctx);
 	return is_other(verdict) ? NAME(plain_other4)(ctx, verdict & OTHER_PARTS) : verdict;
 }
 
@@ -237,5 +242,7 @@ static __always_inline int NAME(frame_plain6)(CONTEXT *ctx)
 			NAME(quick_return_plain6)(verdict & QUICK_NUMBER, verdict & QUICK_TCP ? IPPROTO_TCP : IPPROTO_UDP);
 		verdict = NAME(plain6)(ctx);
 	}
+	if (is_other(verdict) && is_syn(verdict & OTHER_PARTS))
+		verdict = NAME(syn6)(ctx);
 	return is_other(verdict) ? NAME(plain_other6)(ctx, verdict & OTHER_PARTS) : verdict;
 }

@@ -107,11 +107,6 @@ static __always_inline int NAME(decide_plain)(CONTEXT *ctx, struct hf_plain_head
 	__u32 detail = NAME(plain_detail)(parts), slot;
 	struct hf_nexthop *nexthop;
 
-	if (parts & PLAIN_TCP && parts & TCP_SYN) {
-		if (parts & TCP_ACK && take_flow(&flow->punt_at))
-			detail |= HF_PUNT_PROVEN << 16;
-		return NAME(punt)(ctx, NAME(plain_reason)(parts) | detail, flow->session);
-	}
 	if (flow->flags & HF_PLAIN_HANDSHAKE && !(parts & PLAIN_OPENS)) {
 		if (take_flow(&flow->punt_at))
 			detail |= HF_PUNT_PROVEN << 16;
@@ -136,7 +131,7 @@ static __always_inline int NAME(decide_plain)(CONTEXT *ctx, struct hf_plain_head
 	if (flow->flags & HF_PLAIN_LEARN &&
 	    !NAME(deliver)(ctx, HF_PUNT_LEARN | HF_PUNT_COPY << 16 | detail, flow->session, 0))
 		flow->flags &= ~HF_PLAIN_LEARN;
-	if (news && take_flow(&flow->punt_at))
+	if (news && !(flow->flags & HF_PLAIN_QUIET) && take_flow(&flow->punt_at))
 		NAME(deliver)(ctx, HF_PUNT_END | HF_PUNT_COPY << 16 | detail, flow->session, 0);
 	if (claim == CLAIM_UNPROVEN)
 		count(HF_COUNTER_EVENT + HF_EVENT_END_UNPROVEN);

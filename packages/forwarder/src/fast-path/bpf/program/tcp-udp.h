@@ -25,7 +25,18 @@
 #define TCP_ACK 16
 /* Bits: ACK, RST, SYN, FIN. What stacks send: SYN, SYN-ACK, RST, RST with ACK, FIN with ACK, ACK. */
 #define TCP_LEGAL (1 << 2 | 1 << 10 | 1 << 4 | 1 << 12 | 1 << 9 | 1 << 8)
+#define TCP_OPTION_NOTHING 1
+#define TCP_OPTION_MSS 2
+#define TCP_OPTION_SCALE 3
 #define TCP_OPTION_SACK 5
+/* RFC 7323 §2.3: a larger scale means this one. */
+#define TCP_SCALE_MAX 14
+/* RFC 9293 §3.7.1: no end needs to take less. */
+#define TCP_MSS_LEAST 536
+/* What syn_options() says beside numbers: a segment size and a scale are there, or nobody knows. */
+#define SYN_MSS 256
+#define SYN_SCALE 512
+#define SYN_UNREADABLE 1024
 
 struct tcp_header {
 	__be16 source_port;
@@ -72,6 +83,12 @@ static __always_inline bool is_plain(__u8 protocol)
 static __always_inline bool is_other(int verdict)
 {
 	return (__u32)verdict >> 28 == 1;
+}
+
+/* With ACK or without; its header is fine. */
+static __always_inline bool is_syn(__u32 parts)
+{
+	return !(parts >> 16) && parts & PLAIN_TCP && parts & TCP_SYN;
 }
 
 static __always_inline __u32 plain_window(const struct hf_plain_head *flow)
@@ -125,6 +142,67 @@ static __always_inline bool opens_plain(const struct hf_plain_head *flow, const 
 		return false;
 	return other && other->session == flow->session && bpf_ntohl(tcp->acknowledgment) == flow->acknowledged &&
 	       near_number(sequence_end(tcp, size), flow->sequence, plain_window(flow));
+}
+
+/* What the endpoint's answer acknowledges stands in `sequence` of such a flow up. */
+static __always_inline bool expects_answer(const struct hf_plain_head *up)
+{
+	return up->flags & HF_PLAIN_AWAITING ||
+	       (up->flags & (HF_PLAIN_OPENING | HF_PLAIN_EDGES)) == (HF_PLAIN_OPENING | HF_PLAIN_EDGES);
+}
+
+/* Of a SYN or SYN-ACK of `flow`: whether it is what the handshake begins or goes on with, or that again.
+ * `first`: the number behind the SYN.
+ */
+static __always_inline bool continues_handshake(const struct hf_plain_head *flow, const struct hf_plain_head *other,
+						__u32 parts, __u32 first, __u32 acknowledged)
+{
+	bool is_up = !(flow->flags & HF_PLAIN_DOWN);
+
+	if (other->session != flow->session || !(flow->flags & other->flags & HF_PLAIN_HANDSHAKE))
+		return false;
+	if (!(parts & TCP_ACK))
+		return is_up && expects_answer(flow) && first == flow->sequence;
+	if (is_up || (flow->flags ^ other->flags) & HF_PLAIN_AWAITING)
+		return false;
+	if (!expects_answer(other) || acknowledged != other->sequence)
+		return false;
+	return flow->flags & HF_PLAIN_AWAITING || (flow->flags & HF_PLAIN_EDGES && first == flow->sequence);
+}
+
+/* Whether both ways take the packet, and what it lets its receiver send. `said`: by its options. */
+static __always_inline bool ways_take(const struct hf_nexthop *nexthop, const struct hf_nexthop *back, __u32 said,
+				      __u32 bytes, __u32 headers)
+{
+	__u32 mtu = nexthop->mtu < back->mtu ? nexthop->mtu : back->mtu, mss = said >> 16;
+
+	if (!(nexthop->flags & (HF_NEXTHOP_RESOLVED | HF_NEXTHOP_ROUTED)) ||
+	    !(back->flags & (HF_NEXTHOP_RESOLVED | HF_NEXTHOP_ROUTED)))
+		return false;
+	return !(said & SYN_UNREADABLE) && bytes <= nexthop->mtu && (mss <= TCP_MSS_LEAST || mss + headers <= mtu);
+}
+
+/* Counts one that is forwarded, and learns from the endpoint's answer. */
+static __always_inline void note_handshake(struct hf_plain_head *flow, struct hf_plain_head *other, __u32 parts,
+					   __u32 first, __u32 said, __u32 bytes)
+{
+	__u32 now = coarse_now(), own = said & 15, theirs = other->scale, scale = 0;
+
+	flow->packets++;
+	flow->bytes += bytes;
+	if (!(parts & TCP_ACK) || !(flow->flags & HF_PLAIN_AWAITING))
+		return;
+	if (own != HF_SCALE_NONE && theirs != HF_SCALE_NONE)
+		scale = own > theirs ? own : theirs;
+	flow->scale = scale;
+	flow->sequence = first;
+	flow->acknowledged = other->sequence;
+	flow->last_seen = now;
+	flow->flags = (flow->flags & ~HF_PLAIN_AWAITING) | HF_PLAIN_EDGES;
+	other->scale = scale;
+	other->acknowledged = first;
+	other->last_seen = now;
+	other->flags = (other->flags & ~HF_PLAIN_AWAITING) | HF_PLAIN_EDGES | HF_PLAIN_OPENING;
 }
 
 /* Learns from a packet that is forwarded. true: it showed that its sender is who it was. */

@@ -1,4 +1,4 @@
-// SYNs and SYN-ACKs of flows that await them.
+// SYNs and SYN-ACKs of flows that await them: docs/decisions/0540.
 import { type PlainHeader, TCP_FLAG } from "../../../packet/plain/header.ts";
 import { MSS_LEAST, MSS_OVERHEAD } from "../../../packet/plain/options.ts";
 import { windowOf } from "../../../packet/plain/window.ts";
