@@ -187,7 +187,8 @@ export const FAST_PATH_EVENTS: Readonly<
     | "divert.packets"
     | "defer.packets"
     | "resolve.packets"
-    | "end.unproven",
+    | "end.unproven"
+    | "offer.taken",
     string
   >
 > = {
@@ -198,6 +199,8 @@ export const FAST_PATH_EVENTS: Readonly<
   "defer.packets": "Packets that XDP left to the TC program.",
   "resolve.packets": "Packets whose next hop the kernel has to look up.",
   "end.unproven": "FINs and RSTs of TCP that were forwarded and are not believed.",
+  "offer.taken":
+    "SYNs of `stateless` services of TCP that took an offer, and were forwarded without the daemon.",
 };
 
 /** Reasons and events of the BPF programs that have no line above. */

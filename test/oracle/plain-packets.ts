@@ -46,7 +46,7 @@ export interface PacketPlan {
   readonly payload: Uint8Array;
   readonly hopLimit: number;
   readonly checksum: "right" | "zero" | "wrong" | "unfinished";
-  /** `opens`: an acknowledgment of just what the flow believes. `begins`: the SYN, or SYN-ACK, before that. */
+  /** `opens`: acknowledges just what the flow believes. `begins`: the SYN, or SYN-ACK, before that. */
   readonly shape:
     | "opens"
     | "begins"

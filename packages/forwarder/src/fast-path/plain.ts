@@ -32,8 +32,8 @@ export interface PlainTcp {
 }
 
 /**
- * A client's SYN went to the endpoint, whose answer the fast path knows by itself: what acknowledges just that
- * SYN is forwarded, ends the waiting in both directions, and makes the flow up `opening`
+ * A client's SYN went to the endpoint, whose answer the fast path knows by itself: what acknowledges just
+ * that SYN is forwarded, ends the waiting in both directions, and makes the flow up `opening`
  * (docs/decisions/0540). The same SYN, and the same answer, are forwarded again.
  */
 export interface PlainAwaiting {
@@ -61,8 +61,8 @@ export interface PlainFlow {
    */
   readonly opening?: boolean;
   /**
-   * Of TCP, with `handshake`, without edges, the same in both directions of one session. `tcp.windowScale` is 0
-   * until the answer has come. `learn` stays as it is until the client's acknowledgment.
+   * Of TCP, with `handshake`, without edges, the same in both directions of one session. `tcp.windowScale`
+   * is 0 until the answer has come. `learn` stays as it is until the client's acknowledgment.
    */
   readonly awaiting?: PlainAwaiting;
   /** The slow path is given no copies of its FINs and RSTs. Absent: it is. */
@@ -82,8 +82,8 @@ export interface PlainFlow {
 }
 
 /**
- * Counters of a handshake: its SYNs and their answers count. `lastSeenMs` says since when the endpoint's answer is
- * awaited (installed), or since when the client's is (answered), of both directions: what is sent again
+ * Counters of a handshake: its SYNs and their answers count. `lastSeenMs` says since when the endpoint's
+ * answer is awaited (installed), or since when the client's is (answered), of both directions: what is sent again
  * does not change it.
  */
 export interface PlainFlowState extends FlowCounters {
@@ -119,7 +119,7 @@ export interface OfferedService {
   readonly port: number;
 }
 
-/** What a connection becomes whose SYN the fast path forwards by itself: its flows but for who the client is. */
+/** What a connection becomes whose SYN the fast path forwards by itself, but for who the client is. */
 export interface PlainOffer {
   readonly session: number;
   readonly endpoint: Address;
@@ -134,16 +134,16 @@ export interface PlainOffer {
  * A SYN to such a service that has no flow takes the next offer, the first one first. Both directions are
  * installed, awaiting its answer, `quiet`, not to `learn`; and it is forwarded. Where that does not go without
  * the slow path (no offer, no next hop, a segment size to be lowered, a source that is not allowed …) it is
- * punted as ever, and takes none. What was taken is found by its keys, and by sweeping.
+ * punted as ever, and takes none. What was taken is found by its keys, and by sweeping; where the table was
+ * full, or had such a flow, it is in neither place any more.
  */
 export interface PlainOffers {
-  /** Behind those that are there. How many of them were taken in: there is a limit. All of the VIP's family. */
+  /** Behind those that are there, of the VIP's family. How many were taken in: there is a limit. */
   offer(service: OfferedService, offers: readonly PlainOffer[]): number;
   /** How many nobody has taken as yet. */
   left(service: OfferedService): number;
   /**
-   * From now on none is taken. Sessions that nobody took; of the others a flow may show itself some microseconds
-   * later.
+   * From now on none is taken. Sessions that nobody took.
    */
   withdraw(service: OfferedService): readonly number[];
 }

@@ -44,9 +44,13 @@ interface Libbpf {
   readonly pin: (fd: number, path: string) => number;
   readonly get: (path: string) => number;
   readonly infoByFd: (fd: number, info: Uint8Array, size: Uint8Array) => number;
-  readonly lookup: (fd: number, key: Uint8Array, value: Uint8Array) => number;
-  readonly update: (fd: number, key: Uint8Array, value: Uint8Array, flags: number) => number;
+  /** Of a queue, without a key: the first one. */
+  readonly lookup: (fd: number, key: Uint8Array | null, value: Uint8Array) => number;
+  /** Of a queue, without a key: behind the last one. */
+  readonly update: (fd: number, key: Uint8Array | null, value: Uint8Array, flags: number) => number;
   readonly remove: (fd: number, key: Uint8Array) => number;
+  /** Reads and takes away. */
+  readonly pop: (fd: number, key: Uint8Array | null, value: Uint8Array) => number;
   readonly nextKey: (fd: number, key: Uint8Array | null, next: Uint8Array) => number;
   readonly lookupBatch: (
     fd: number,
@@ -110,6 +114,7 @@ export function libbpf(): Libbpf {
     lookup: f("int bpf_map_lookup_elem(int fd, void *key, void *value)"),
     update: f("int bpf_map_update_elem(int fd, void *key, void *value, uint64_t flags)"),
     remove: f("int bpf_map_delete_elem(int fd, void *key)"),
+    pop: f("int bpf_map_lookup_and_delete_elem(int fd, void *key, void *value)"),
     nextKey: f("int bpf_map_get_next_key(int fd, void *key, void *next)"),
     lookupBatch: f(
       "int bpf_map_lookup_batch(int fd, void *in, void *out, void *keys, void *values, void *count, void *opts)",

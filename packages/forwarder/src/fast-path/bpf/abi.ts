@@ -79,7 +79,8 @@ export const EVENT = {
   DEFER_PACKETS: 4,
   RESOLVE_PACKETS: 5,
   END_UNPROVEN: 6,
-  COUNT: 7,
+  OFFER_TAKEN: 7,
+  COUNT: 8,
 } as const;
 
 export const FLOW_FLAG = {
@@ -120,6 +121,9 @@ export const LIMITS = {
   QUICK_FOLD_COUNT: 64,
   QUICK_FOLD_PERIOD_MAX: 8192,
   SCALE_NONE: 15,
+  OFFER_COUNT_MAX: 8192,
+  OFFERED_COUNT_MAX: 4096,
+  WAY_COUNT_MAX: 65536,
 } as const;
 
 export const LOCAL_FLAG = {
@@ -148,6 +152,7 @@ export const PLAIN_FLAG = {
   OPENING: 256,
   AWAITING: 512,
   QUIET: 1024,
+  MADE: 2048,
 } as const;
 
 export const PORT_KIND = {
@@ -322,6 +327,26 @@ export const NEXTHOP = {
   gateway: 24,
   used: 40,
   spare: 44,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const OFFER = {
+  SIZE: 44,
+  endpoint: 0,
+  source: 16,
+  endpointPort: 32,
+  natPort: 34,
+  session: 36,
+  nexthop: 40,
+  spare: 42,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const OFFERED = {
+  SIZE: 20,
+  vip: 0,
+  port: 16,
+  spare: 18,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */
@@ -533,6 +558,13 @@ export const STATE = {
   abiVersion: 16,
   flowCountMax: 20,
   rates: 24,
+} as const;
+
+/** Byte offsets of the members, and the size of the whole. */
+export const WAY_KEY = {
+  SIZE: 32,
+  vip: 0,
+  client: 16,
 } as const;
 
 /** Byte offsets in .rodata of what the loader fills in. */

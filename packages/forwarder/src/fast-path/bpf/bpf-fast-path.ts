@@ -26,6 +26,7 @@ import { FlowTable } from "./flow-table.ts";
 import { KernelClock } from "./kernel-clock.ts";
 import { LocalTables, type WayOut } from "./local-tables.ts";
 import { NexthopTable } from "./nexthops.ts";
+import { PlainOfferQueues } from "./plain-offers.ts";
 import { PlainFlowTable } from "./plain-table.ts";
 import { PuntReader } from "./punt-reader.ts";
 import { type QuickStore, quickStoreOf } from "./quick-store.ts";
@@ -194,7 +195,9 @@ class KernelFastPath implements BpfFastPath {
     this.#quick = quickStoreOf(plane, nowMs);
     const { hf_flows4: flows4, hf_flows6: flows6, hf_plain4: plain4, hf_plain6: plain6 } = maps;
     this.#flows = new FlowTable({ flows4, flows6 }, ...shared, this.#quick);
-    this.plain = new PlainFlowTable({ plain4, plain6 }, ...shared, this.#quick);
+    const queues = { offers: maps.hf_offers, ways: maps.hf_ways };
+    const offers = new PlainOfferQueues(queues, this.#nexthops, nowMs);
+    this.plain = new PlainFlowTable({ plain4, plain6 }, ...shared, this.#quick, offers);
     const tables = { local: maps.hf_local, ports: maps.hf_ports, allowed: maps.hf_allowed };
     this.#local = new LocalTables(tables, (index) => this.#wayOut(index), options.logger);
     interfaces.onWaysChanged = (index) => {
@@ -357,6 +360,7 @@ class KernelFastPath implements BpfFastPath {
   }
 
   #repoint(): void {
+    this.plain.offers?.repoint();
     if (this.#repointing) {
       this.#repointAgain = true;
       return;

@@ -34,7 +34,14 @@ export const PINNED_MAPS = [
   "hf_unproven",
 ] as const;
 /** Written anew by each daemon. */
-const OWN_MAPS = ["hf_allowed", "hf_quick_buckets", "hf_quick_lines", "hf_sources"] as const;
+const OWN_MAPS = [
+  "hf_allowed",
+  "hf_quick_buckets",
+  "hf_quick_lines",
+  "hf_sources",
+  "hf_offers",
+  "hf_ways",
+] as const;
 export type MapName = (typeof PINNED_MAPS)[number] | (typeof OWN_MAPS)[number];
 
 export interface DataPlane {

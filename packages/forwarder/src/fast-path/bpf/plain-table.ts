@@ -9,7 +9,7 @@ import { PLAIN_FLAG } from "./abi.ts";
 import { type FamilyTable, familyTable, visitBatch } from "./family-tables.ts";
 import { encodeKey } from "./flow-codec.ts";
 import type { KernelClock } from "./kernel-clock.ts";
-import type { NexthopTable } from "./nexthops.ts";
+import { type NexthopTable, UNRESOLVED } from "./nexthops.ts";
 import {
   decodePlain,
   decodePlainState,
@@ -19,6 +19,7 @@ import {
   type PlainLayout,
   plainLayoutOf,
 } from "./plain-codec.ts";
+import type { PlainOfferQueues } from "./plain-offers.ts";
 import { addCounts, type QuickCounts, QuickFlows } from "./quick-flows.ts";
 import { QUICK_TCP4, QUICK_TCP6, QUICK_UDP4, QUICK_UDP6 } from "./quick-layouts.ts";
 import type { QuickStore } from "./quick-store.ts";
@@ -32,6 +33,7 @@ type Table = FamilyTable<PlainLayout>;
 export class PlainFlowTable implements PlainFlows {
   /** Installs that the map refused because it was full. */
   fullCount = 0;
+  readonly offers?: PlainOfferQueues;
   readonly #tables: readonly Table[];
   readonly #nexthops: Nexthops;
   readonly #clock: KernelClock;
@@ -46,7 +48,9 @@ export class PlainFlowTable implements PlainFlows {
     clock: KernelClock,
     nowMs: () => number,
     quick?: QuickStore,
+    offers?: PlainOfferQueues,
   ) {
+    if (offers !== undefined) this.offers = offers;
     if (quick !== undefined)
       this.#quick = [
         { tcp: QUICK_TCP4, udp: QUICK_UDP4 },
@@ -66,7 +70,7 @@ export class PlainFlowTable implements PlainFlows {
     const { layout, fd, key, value } = table;
     encodeKey(layout, flow.key, key);
     const existing = libbpf().lookup(fd, key, value) === 0;
-    const before = existing ? nexthopIn(layout, value, 0) : undefined;
+    const before = existing ? heldIn(layout, value, 0) : undefined;
     const isSame = existing && value.readUInt32LE(layout.value.session) === flow.session >>> 0;
     const quick = this.#quickOf(table, key, 0);
     if (isSame) addEdges(layout, value, 0, quick?.counts(key, 0));
@@ -86,6 +90,7 @@ export class PlainFlowTable implements PlainFlows {
     if (result === 0) {
       this.#renew(table, key, value, isSame);
       this.#nexthops.hold(nexthop);
+      if (flow.direction === "down" && flow.tcp !== undefined) this.offers?.learnWay(flow, nexthop);
       if (before !== undefined) this.#nexthops.release(before);
       return true;
     }
@@ -103,7 +108,7 @@ export class PlainFlowTable implements PlainFlows {
     if (libbpf().lookup(fd, keyBytes, value) !== 0) return;
     if (session !== undefined && value.readUInt32LE(layout.value.session) !== session >>> 0) return;
     this.#quickOf(table, keyBytes, 0)?.take(keyBytes, 0);
-    if (libbpf().remove(fd, keyBytes) === 0) this.#nexthops.release(nexthopIn(layout, value, 0));
+    if (libbpf().remove(fd, keyBytes) === 0) this.#nexthops.release(heldIn(layout, value, 0));
   }
 
   stateOf(key: FlowKey): PlainFlowState | undefined {
@@ -145,7 +150,7 @@ export class PlainFlowTable implements PlainFlows {
       const key = keys.subarray(keyAt, keyAt + layout.keySize);
       if (verdict === "remove") {
         quick?.take(keys, keyAt);
-        const nexthop = nexthopIn(layout, values, valueAt);
+        const nexthop = heldIn(layout, values, valueAt);
         if (libbpf().remove(fd, key) === 0) this.#nexthops.release(nexthop);
       } else if (verdict === "forget") this.#forget(table, key);
       else if (
@@ -166,8 +171,10 @@ export class PlainFlowTable implements PlainFlows {
       cursor = visitBatch(this.#tables, cursor, (table, keyAt, valueAt) => {
         const { layout, keys, values } = table;
         this.#nexthops.hold(nexthopIn(layout, values, valueAt));
-        if (values.readUInt16LE(valueAt + layout.value.flags) & PLAIN_FLAG.QUICK)
-          this.#forgetLost(table, keys.subarray(keyAt, keyAt + layout.keySize));
+        const flags = values.readUInt16LE(valueAt + layout.value.flags);
+        const key = keys.subarray(keyAt, keyAt + layout.keySize);
+        if (flags & PLAIN_FLAG.MADE) this.#clear(table, key, PLAIN_FLAG.MADE);
+        if (flags & PLAIN_FLAG.QUICK) this.#forgetLost(table, key);
       });
     } while (cursor !== undefined);
   }
@@ -189,14 +196,16 @@ export class PlainFlowTable implements PlainFlows {
     return visitBatch(this.#tables, cursor, (table, keyAt, valueAt) => {
       const { layout, keys, values, fd } = table;
       const nexthop = this.#nexthopOf(decodePlain(layout, keys, keyAt, values, valueAt));
-      const before = nexthopIn(layout, values, valueAt);
-      if (before === nexthop) return;
+      if (nexthopIn(layout, values, valueAt) === nexthop) return;
+      const before = heldIn(layout, values, valueAt);
       // Read again just before writing, so that as little as possible is lost.
       const key = keys.subarray(keyAt, keyAt + layout.keySize);
       if (libbpf().lookup(fd, key, table.value) !== 0) return;
       const quick = this.#quickOf(table, key, 0);
       addEdges(layout, table.value, 0, quick?.counts(key, 0));
       table.value.writeUInt16LE(nexthop, layout.value.nexthop);
+      const { flags } = layout.value;
+      table.value.writeUInt16LE(table.value.readUInt16LE(flags) & ~PLAIN_FLAG.MADE, flags);
       this.#mark(layout, table.value, quick?.isQuick(table.value, 0) === true);
       if (libbpf().update(fd, key, table.value, ANY) !== 0) return;
       this.#renew(table, key, table.value, true);
@@ -207,6 +216,7 @@ export class PlainFlowTable implements PlainFlows {
 
   /** As FlowTable.close. */
   close(installed: boolean): void {
+    this.offers?.close();
     let cursor: unknown;
     while (
       installed &&
@@ -221,11 +231,14 @@ export class PlainFlowTable implements PlainFlows {
   }
 
   #forget(table: Table, key: Buffer): void {
-    const { layout, fd, value } = table;
     this.#unquicken(table, key);
+    this.#clear(table, key, PLAIN_FLAG.EDGES);
+  }
+
+  #clear({ layout, fd, value }: Table, key: Buffer, flag: number): void {
     if (libbpf().lookup(fd, key, value) !== 0) return;
     const at = layout.value.flags;
-    value.writeUInt16LE(value.readUInt16LE(at) & ~PLAIN_FLAG.EDGES, at);
+    value.writeUInt16LE(value.readUInt16LE(at) & ~flag, at);
     libbpf().update(fd, key, value, ANY);
   }
 
@@ -288,6 +301,12 @@ export class PlainFlowTable implements PlainFlows {
 
 function nexthopIn({ value }: PlainLayout, values: Buffer, at: number): number {
   return values.readUInt16LE(at + value.nexthop);
+}
+
+/** The next hop that was counted as the flow's; UNRESOLVED: none was. */
+function heldIn(layout: PlainLayout, values: Buffer, at: number): number {
+  const isMade = (values.readUInt16LE(at + layout.value.flags) & PLAIN_FLAG.MADE) !== 0;
+  return isMade ? UNRESOLVED : nexthopIn(layout, values, at);
 }
 
 /** What a quick flow counted and learned, and the table does not know yet. */

@@ -17,6 +17,7 @@ import { type DataPlane, loadDataPlane } from "./data-plane.ts";
 import { FlowTable } from "./flow-table.ts";
 import { KernelClock } from "./kernel-clock.ts";
 import { LocalTables } from "./local-tables.ts";
+import { PlainOfferQueues } from "./plain-offers.ts";
 import { PlainFlowTable } from "./plain-table.ts";
 import { readPunts } from "./punt-reader.ts";
 import { type QuickStore, quickSizes, quickStoreOf } from "./quick-store.ts";
@@ -118,7 +119,8 @@ export class TestRunner {
     const shared = [nexthops, clock, nowMs, this.#quick] as const;
     this.flows = new FlowTable({ flows4: maps.hf_flows4, flows6: maps.hf_flows6 }, ...shared);
     const plain = { plain4: maps.hf_plain4, plain6: maps.hf_plain6 };
-    this.plain = new PlainFlowTable(plain, ...shared);
+    const queues = { offers: maps.hf_offers, ways: maps.hf_ways };
+    this.plain = new PlainFlowTable(plain, ...shared, new PlainOfferQueues(queues, nexthops, nowMs));
     this.adoptPlain = () => {
       const adopted = new PlainFlowTable(plain, nexthops, clock, nowMs);
       adopted.adopt();

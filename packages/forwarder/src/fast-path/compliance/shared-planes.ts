@@ -15,7 +15,8 @@ const PAGE_SIZE = 4096;
 /** Next hops are numbered from 1 on, and those given back are zero: behind so many of them are no more. */
 const HOLE_COUNT_MAX = 256;
 /** enum bpf_map_type. */
-const TYPE = { HASH: 1, ARRAY: 2, PERCPU_ARRAY: 6, LPM_TRIE: 11, RINGBUF: 27 } as const;
+const TYPE = { HASH: 1, ARRAY: 2, PERCPU_ARRAY: 6, LPM_TRIE: 11, HASH_OF_MAPS: 13, RINGBUF: 27 } as const;
+const HASHES: ReadonlySet<number> = new Set([TYPE.HASH, TYPE.LPM_TRIE, TYPE.HASH_OF_MAPS]);
 
 export class SharedPlanes {
   /** By the entries of their flow tables. */
@@ -43,7 +44,7 @@ export class SharedPlanes {
 
 function empty(name: string, fd: number): void {
   const info = mapInfo(fd);
-  if (info.type === TYPE.HASH || info.type === TYPE.LPM_TRIE) removeAll(name, fd, info);
+  if (HASHES.has(info.type)) removeAll(name, fd, info);
   else if (info.type === TYPE.ARRAY && (info.flags & MAPPABLE) !== 0) wipe(name, fd, info);
   else if (name === "hf_nexthops") zeroUsed(name, fd, info);
   else if (info.type === TYPE.ARRAY) zeroAll(name, fd, info);

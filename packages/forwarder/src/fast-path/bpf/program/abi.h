@@ -259,6 +259,29 @@ struct hf_plain6 {
 	struct hf_plain_head head;
 };
 
+/* What a connection becomes whose SYN takes it. An IPv4 address is in the first four bytes. */
+struct hf_offer {
+	__u8 endpoint[16];
+	__u8 source[16];
+	__be16 endpoint_port;
+	__be16 nat_port;
+	__u32 session;
+	__u16 nexthop;
+	__u16 spare;
+};
+
+/* Addresses as in struct hf_address. */
+struct hf_offered {
+	__u8 vip[16];
+	__be16 port;
+	__u16 spare;
+};
+
+struct hf_way_key {
+	__u8 vip[16];
+	__u8 client[16];
+};
+
 struct hf_nexthop {
 	HF_TEST_SPARE
 	__u32 ifindex;

@@ -63,6 +63,31 @@ struct {
 const volatile __u32 hf_quick_mask = 0;
 const volatile __u32 hf_quick_seed = 0;
 
+/* Of services whose SYNs are forwarded by the programs: a queue each. Not pinned, as the numbers in them
+ * are nobody's without the daemon that reserved them.
+ */
+struct offer_queue {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, HF_OFFER_COUNT_MAX);
+	__type(value, struct hf_offer);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, HF_OFFERED_COUNT_MAX);
+	__type(key, struct hf_offered);
+	__array(values, struct offer_queue);
+} hf_offers SEC(".maps");
+
+/* Next hops toward clients that have been served from there. Not pinned. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, HF_WAY_COUNT_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hf_way_key);
+	__type(value, __u32);
+} hf_ways SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, HF_NEXTHOP_COUNT_MAX);
@@ -163,5 +188,23 @@ struct {
 	__type(key, __u32);
 	__type(value, struct hf_scratch);
 } hf_scratch SEC(".maps");
+
+/* In the place of a packet there: what a SYN makes, since the stack has no room. */
+struct hf_making {
+	struct hf_offered service;
+	struct hf_way_key way;
+	struct hf_offer offer;
+	__u32 back;
+	union {
+		struct {
+			struct hf_flow4_key key4, reverse4;
+			struct hf_plain4 flow4;
+		};
+		struct {
+			struct hf_flow6_key key6, reverse6;
+			struct hf_plain6 flow6;
+		};
+	};
+};
 
 #endif

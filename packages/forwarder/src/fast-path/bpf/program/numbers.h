@@ -57,6 +57,10 @@ enum hf_limits {
 	HF_QUICK_FOLD_PERIOD_MAX = 8192,
 	/* A window scale that was not offered. */
 	HF_SCALE_NONE = 15,
+	/* Of one service. */
+	HF_OFFER_COUNT_MAX = 8192,
+	HF_OFFERED_COUNT_MAX = 4096,
+	HF_WAY_COUNT_MAX = 65536,
 };
 
 /* Of quick flows: three bits. */
@@ -155,7 +159,9 @@ enum hf_event {
 	HF_EVENT_RESOLVE_PACKETS = 5,
 	/* FINs and RSTs that were forwarded, and are not believed. */
 	HF_EVENT_END_UNPROVEN = 6,
-	HF_EVENT_COUNT = 7,
+	/* SYNs that the programs forwarded without the slow path. */
+	HF_EVENT_OFFER_TAKEN = 7,
+	HF_EVENT_COUNT = 8,
 };
 
 /* The counters map: drops, punts, events, one behind the other with room to grow. */
@@ -199,6 +205,8 @@ enum hf_plain_flag {
 	HF_PLAIN_AWAITING = 512,
 	/* No copies of FINs and RSTs. */
 	HF_PLAIN_QUIET = 1024,
+	/* By the program, of an offer: nobody has counted that it has its next hop. */
+	HF_PLAIN_MADE = 2048,
 };
 
 enum hf_nexthop_flag {

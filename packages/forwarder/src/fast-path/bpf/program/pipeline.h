@@ -16,6 +16,8 @@
 #include "quick-sctp.h"
 #include "plain.h"
 #include "quick-plain.h"
+#include "syn-options.h"
+#include "offers.h"
 #include "handshake.h"
 #include "plain-families.h"
 #include "ipv4.h"

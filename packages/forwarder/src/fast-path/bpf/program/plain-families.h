@@ -179,7 +179,7 @@ __noinline int NAME(plain6)(CONTEXT *ctx)
 	flow = bpf_map_lookup_elem(&hf_plain6, &key);
 	if (!flow)
 		return VERDICT_OTHER | parts;
-	/* Behind extension headers nothing is quick, and what the packet says would stand in one of two places. */
+	/* Behind extension headers nothing is quick: what the packet says would stand in one of two places. */
 	if (parts & PLAIN_TCP && offset != IP_OFFSET + sizeof(*ip))
 		NAME(quick_gather6)(&flow->head, &key, 1);
 	if (parts & PLAIN_TCP && (parts & (TCP_FIN | TCP_RST) || flow->head.flags & HF_PLAIN_OPENING)) {

@@ -1,0 +1,230 @@
+// SYNs that the programs forward by themselves, and what has to be right for that (docs/decisions/0541).
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { type Prefix, parsePrefix } from "@holdfast/model";
+import { PROTOCOL } from "@holdfast/sctp";
+import { TCP_FLAG } from "../../packet/plain/header.ts";
+import { labObstacle } from "../compliance/lab.ts";
+import { PAYLOAD } from "../compliance/plain-rig.ts";
+import {
+  CLIENT_NUMBER,
+  type PlainPacket,
+  plainDown,
+  plainPackets,
+  plainUp,
+} from "../compliance/plain-world.ts";
+import { hex } from "../compliance/rig.ts";
+import {
+  CLIENT_PORT,
+  ENDPOINT_PORT,
+  ENDPOINTS,
+  FAMILIES,
+  LOCAL,
+  SERVICE_PORT,
+  type WorldFamily,
+} from "../compliance/world.ts";
+import type { PlainFlow, PlainOffer } from "../plain.ts";
+import { type TestProgram, TestRunner } from "./test-run.ts";
+
+const PROGRAMS = ["xdp", "tc"] as const;
+const { SYN, FIN, ACK } = TCP_FLAG;
+const MTU = 1_500;
+const FIRST_SESSION = 5_000;
+const FIRST_PORT = 30_000;
+const obstacle = labObstacle();
+const skip = obstacle === undefined ? {} : { skip: obstacle };
+const optionsOf = (mss: number) => Uint8Array.of(2, 4, mss >> 8, mss & 0xff, 4, 2, 1, 3, 3, 7, 0, 0);
+const SYN_PACKET: PlainPacket = { flags: SYN, by: -1, acknowledgment: 0, options: optionsOf(1_400) };
+const ANSWER: PlainPacket = { flags: SYN | ACK, by: -1, options: optionsOf(1_400) };
+
+class Bench {
+  readonly runner: TestRunner;
+  readonly service: { readonly vip: PlainFlow["newSource"]; readonly port: number };
+  readonly #program: TestProgram;
+  readonly #family: WorldFamily;
+
+  constructor(runner: TestRunner, program: TestProgram, family: WorldFamily) {
+    this.#program = program;
+    this.#family = family;
+    this.service = { vip: family.vip, port: SERVICE_PORT };
+    this.runner = runner;
+    const ports = [{ protocol: PROTOCOL.TCP, port: SERVICE_PORT }];
+    this.runner.local.setLocal(LOCAL.map((local) => ({ ...local, ports })));
+    this.runner.local.setEndpoints(ENDPOINTS.map((each) => ({ ...each, protocol: PROTOCOL.TCP })));
+  }
+
+  /** Nothing is left for the next one. */
+  clear(): void {
+    this.offers.withdraw(this.service);
+    this.offers.repoint();
+    let cursor: unknown;
+    do cursor = this.runner.plain.sweep(cursor, () => "remove");
+    while (cursor !== undefined);
+  }
+
+  get offers() {
+    return this.runner.plain.offers ?? assert.fail("there are no offers");
+  }
+
+  offer(count: number): number {
+    const { vip, endpoint } = this.#family;
+    const offers = Array.from({ length: count }, (_, i): PlainOffer => {
+      const place = { endpoint, endpointPort: ENDPOINT_PORT, source: vip };
+      return { session: FIRST_SESSION + i, natPort: FIRST_PORT + i, ...place };
+    });
+    return this.offers.offer(this.service, offers);
+  }
+
+  /** The client was served once: the way to it is known. */
+  meetClient(): void {
+    const [up, down] = this.pair(-1, 1_024);
+    for (const flow of [up, down]) assert.ok(this.runner.plain.install(flow));
+    for (const { key } of [up, down]) this.runner.plain.remove(key);
+  }
+
+  /** What the connection from a port becomes that takes an offer. */
+  pair(index: number, clientPort: number): readonly [up: PlainFlow, down: PlainFlow] {
+    const natPort = FIRST_PORT + index;
+    const common = {
+      session: FIRST_SESSION + index,
+      handshake: true,
+      quiet: true,
+      awaiting: { sequence: CLIENT_NUMBER, scale: 7 },
+      tcp: { windowScale: 0, shift: 0 },
+    };
+    const up = plainUp(this.#family, PROTOCOL.TCP, { ...common, assured: false, newSourcePort: natPort });
+    const down = plainDown(this.#family, PROTOCOL.TCP, { ...common, newDestinationPort: clientPort });
+    return [
+      { ...up, key: { ...up.key, sourcePort: clientPort } },
+      { ...down, key: { ...down.key, destinationPort: natPort } },
+    ];
+  }
+
+  run(packet: Uint8Array) {
+    return this.runner.run(this.#program, packet);
+  }
+
+  passes(flow: PlainFlow, plan: PlainPacket): void {
+    const { arriving, leaving } = plainPackets(flow, plan);
+    const { action, packet, punts } = this.run(arriving);
+    assert.deepEqual([action, punts.length], ["redirect", 0]);
+    assert.equal(hex(packet.subarray(0, leaving.length)), hex(leaving));
+  }
+
+  isPunted(flow: PlainFlow, plan: PlainPacket = SYN_PACKET): void {
+    const { arriving } = plainPackets(flow, plan);
+    const { punts } = this.run(arriving);
+    const said = punts.map(({ reason, session, packet }) => [reason, session, hex(packet)]);
+    assert.deepEqual(said, [["syn", 0, hex(arriving)]]);
+  }
+}
+
+type Check = (bench: Bench, family: WorldFamily) => void;
+
+/** One load of the programs for all of them. */
+function describeWith(flowCountMax: number, checks: Readonly<Record<string, Check>>): void {
+  describe(`tables of ${flowCountMax}`, skip, () => {
+    let runner: TestRunner;
+    before(() => {
+      runner = new TestRunner({ flowCountMax, mtu: MTU });
+    });
+    after(() => runner.close());
+    for (const program of PROGRAMS)
+      for (const family of FAMILIES)
+        for (const [title, check] of Object.entries(checks))
+          test(`${program}, ${family.name}: ${title}`, () => {
+            const bench = new Bench(runner, program, family);
+            try {
+              check(bench, family);
+            } finally {
+              bench.clear();
+            }
+          });
+  });
+}
+
+function takeInTurn(bench: Bench): void {
+  assert.equal(bench.offer(3), 3);
+  bench.meetClient();
+  for (const [index, clientPort] of [40_001, 40_002].entries()) {
+    const [up, down] = bench.pair(index, clientPort);
+    bench.passes(up, SYN_PACKET);
+    const found = [up, down].map(({ key }) => bench.runner.plain.read(key)?.flow);
+    assert.deepEqual(found, [up, down]);
+    assert.equal(bench.offers.left(bench.service), 2 - index);
+    bench.passes(up, SYN_PACKET);
+    assert.equal(bench.offers.left(bench.service), 2 - index);
+    bench.passes(down, ANSWER);
+    bench.passes(up, { payload: PAYLOAD });
+    bench.passes(down, { payload: PAYLOAD });
+    bench.passes(up, { flags: FIN | ACK, by: PAYLOAD.length });
+    assert.equal(bench.runner.plain.read(up.key)?.flow.handshake, false);
+    assert.equal(bench.runner.plain.read(up.key)?.state.packets, 4);
+  }
+}
+
+function needAWay(bench: Bench): void {
+  const [up] = bench.pair(0, 40_001);
+  bench.isPunted(up);
+  assert.equal(bench.offer(2), 2);
+  bench.isPunted(up);
+  bench.meetClient();
+  bench.isPunted(up, { ...SYN_PACKET, options: optionsOf(1_470) });
+  bench.isPunted(up, { ...SYN_PACKET, hopLimit: 1 });
+  assert.equal(bench.offers.left(bench.service), 2);
+  for (const { key } of bench.pair(0, 40_001)) assert.equal(bench.runner.plain.read(key), undefined);
+  // Routes have changed: the client is a stranger again, and the offers are there.
+  bench.offers.repoint();
+  assert.equal(bench.offers.left(bench.service), 2);
+  bench.isPunted(up);
+  bench.meetClient();
+  bench.passes(up, SYN_PACKET);
+  assert.deepEqual(bench.offers.withdraw(bench.service), [FIRST_SESSION + 1]);
+  assert.equal(bench.offers.left(bench.service), 0);
+  const [next] = bench.pair(1, 40_002);
+  bench.isPunted(next);
+  bench.passes(up, SYN_PACKET);
+}
+
+function areAllowed(bench: Bench, { vip }: WorldFamily): void {
+  const allowedSources = [parsePrefix(vip.includes(":") ? "2001:db8:f::/48" : "192.0.2.0/24") as Prefix];
+  const ports = [{ protocol: PROTOCOL.TCP, port: SERVICE_PORT, allowedSources }];
+  bench.offer(1);
+  bench.meetClient();
+  bench.runner.local.setLocal(LOCAL.map((local) => (local.address === vip ? { ...local, ports } : local)));
+  const [up] = bench.pair(0, 40_001);
+  const { action, punts } = bench.run(plainPackets(up, SYN_PACKET).arriving);
+  assert.deepEqual([action, punts.length, bench.offers.left(bench.service)], ["drop", 0, 1]);
+}
+
+function findNoRoom(bench: Bench): void {
+  assert.equal(bench.offer(2), 2);
+  bench.meetClient();
+  const [up, down] = bench.pair(0, 40_001);
+  const [, inTheWay] = bench.pair(0, CLIENT_PORT);
+  assert.ok(bench.runner.plain.install({ ...inTheWay, session: 1 }));
+  bench.isPunted(up);
+  assert.equal(bench.runner.plain.read(down.key)?.flow.session, 1);
+  // One entry is free: the first direction finds room, the second none, and nothing is left.
+  const [second] = bench.pair(1, 40_001);
+  const others = bench.pair(7, 40_007);
+  for (const flow of others) assert.ok(bench.runner.plain.install(flow));
+  bench.isPunted(second);
+  for (const { key } of bench.pair(1, 40_001)) assert.equal(bench.runner.plain.read(key), undefined);
+  assert.equal(bench.offers.left(bench.service), 0);
+}
+
+function fill(bench: Bench): void {
+  const taken = bench.offer(10_000);
+  assert.ok(taken >= 1_000 && taken < 10_000, String(taken));
+  assert.equal(bench.offers.left(bench.service), taken);
+  assert.equal(bench.offers.withdraw(bench.service).length, taken);
+}
+
+describeWith(64, {
+  "SYNs take offers in turn, and their connections open and end without a word": takeInTurn,
+  "without an offer, a way to the client, or room for its segments nothing is taken": needAWay,
+  "clients from where the service does not allow it take nothing": areAllowed,
+  "a queue takes in what it has room for": fill,
+});
+describeWith(4, { "where the table is full, or has such a flow, the SYN is the slow path's": findNoRoom });
