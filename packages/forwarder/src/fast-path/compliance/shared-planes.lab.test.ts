@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { silentLogger } from "@holdfast/model";
 import { libbpf } from "../../kernel/libbpf.ts";
-import { COUNTER_BASE, DROP_REASON } from "../bpf/abi.ts";
+import { libc } from "../../kernel/libc.ts";
+import { COUNTER_BASE, DROP_REASON, LIMITS, OFFER } from "../bpf/abi.ts";
 import { possibleCpuCount } from "../bpf/counters.ts";
 import type { DataPlane } from "../bpf/data-plane.ts";
 import { mapInfo } from "../bpf/layout/map-info.ts";
@@ -13,6 +14,8 @@ import { SharedPlanes } from "./shared-planes.ts";
 const OPTIONS = { flowCountMax: 64, puntRingBytes: 4096, xdp: false, log: silentLogger };
 const PERCPU_ARRAY = 6;
 const RINGBUF = 27;
+const HASH_OF_MAPS = 13;
+const MAP_TYPE_QUEUE = 22;
 /** Of hf_counters. */
 const PUNT_RATE = COUNTER_BASE.DROP + DROP_REASON.PUNT_RATE;
 
@@ -33,6 +36,13 @@ function contents({ maps }: DataPlane): Map<string, string> {
   return entries;
 }
 
+/** What a map of maps may hold. */
+function queue(): number {
+  const fd = libbpf().mapCreate(MAP_TYPE_QUEUE, "hf_offer", 0, OFFER.SIZE, LIMITS.OFFER_COUNT_MAX, null);
+  assert.ok(fd >= 0);
+  return fd;
+}
+
 /** An entry of ones in every map. */
 function fill({ maps }: DataPlane): number {
   let count = 0;
@@ -43,7 +53,10 @@ function fill({ maps }: DataPlane): number {
     // An array's second entry where it has one, a prefix of eight bits of the trie.
     key.writeUInt32LE(name === "hf_allowed" ? 8 : name === "hf_state" ? 0 : 1);
     const value = Buffer.alloc(((valueSize + 7) & ~7) * possibleCpuCount(), 1);
+    const inner = type === HASH_OF_MAPS ? queue() : undefined;
+    if (inner !== undefined) value.writeUInt32LE(inner);
     assert.equal(libbpf().update(fd, key, value, 0), 0, name);
+    if (inner !== undefined) libc().close(inner);
     count++;
   }
   return count;
