@@ -46,8 +46,8 @@ export class Fleet {
   readonly #versions: number[];
   readonly #lives: number[];
   readonly #frozen = new Set<number>();
-  /** What ends the absence of a machine that stops in order: one that is killed never gets there. */
-  readonly #stopping = new Map<Machine, () => void>();
+  /** Who waits for a machine that stops in order. */
+  readonly #stopping = new Map<Machine, (() => void)[]>();
 
   constructor(ports: FleetPorts) {
     this.#ports = ports;
@@ -135,8 +135,8 @@ export class Fleet {
     const { life } = machine;
     machine.isGone = true;
     this.#excuse(machine, "lost");
-    await life?.stop();
-    if (machine.life !== life) return;
+    if (life !== undefined) await this.#stop(machine);
+    if (machine.life !== undefined && machine.life !== life) return;
     machine.life = undefined;
     machine.forgetDaemon();
     machine.isOn = false;
@@ -224,9 +224,9 @@ export class Fleet {
       return;
     }
     tell(`${machine.name} stops, to return as version ${version}`);
-    this.#stopping.set(machine, troubles.absence(machine));
-    void life.stop().then(() => {
-      this.#stopped(machine);
+    const over = troubles.absence(machine);
+    void this.#stop(machine).then(() => {
+      over();
       if (machine.life !== life || machine.isGone) return;
       machine.forgetDaemon();
       tell(`${machine.name} starts as version ${version}`);
@@ -234,8 +234,16 @@ export class Fleet {
     });
   }
 
+  /** In order; resolves as well when it is killed meanwhile, and never gets there. */
+  #stop(machine: Machine): Promise<void> {
+    return new Promise((resolve) => {
+      this.#stopping.set(machine, [...(this.#stopping.get(machine) ?? []), resolve]);
+      void machine.life?.stop().then(() => this.#stopped(machine));
+    });
+  }
+
   #stopped(machine: Machine): void {
-    this.#stopping.get(machine)?.();
+    for (const resolve of this.#stopping.get(machine) ?? []) resolve();
     this.#stopping.delete(machine);
   }
 

@@ -101,8 +101,12 @@ export class Membership {
     time.at(time.nowMs + PAUSE_MS, () => this.#next());
   }
 
+  /** Not those about the same machine: nobody leaves before he has come. */
   #letOthersPass(): void {
-    this.#orders.push(...this.#orders.splice(0, 1));
+    const [first] = this.#orders;
+    const isSame = ({ machine }: Order) => machine === first?.machine;
+    const behind = this.#orders.filter(isSame);
+    this.#orders.splice(0, Infinity, ...this.#orders.filter((each) => !isSame(each)), ...behind);
   }
 
   #shift(): void {
