@@ -162,6 +162,8 @@ export const SLOW_PATH_EVENTS: Readonly<Record<SlowPathEvent, string>> = {
   "exchanges-begun": "First datagrams of clients' ports that were given an endpoint.",
   "resets-sent":
     "TCP resets that were made here: connections that an operator took away, and that nobody knows.",
+  "leftovers-reset":
+    "Old connections that an endpoint had of a NAT port, in TIME-WAIT, and that their new client reset; its SYN was said again.",
   "syns-moved": "SYNs that another endpoint was sent, since theirs could not be reached.",
   "proxy-headers-sent":
     "Headers of the PROXY protocol that endpoints were sent; more than connections: some were sent again.",

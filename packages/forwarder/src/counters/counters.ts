@@ -62,6 +62,7 @@ export const SLOW_PATH_EVENTS = [
   "way-inits",
   "way-answers",
   "syns-moved",
+  "leftovers-reset",
   /** SYNs that prove a VIP's way to an endpoint of TCP. */
   "way-syns",
 ] as const;

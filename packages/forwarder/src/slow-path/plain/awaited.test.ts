@@ -66,6 +66,35 @@ describe("a connection whose endpoint's SYN-ACK the fast path forwards", () => {
     );
   });
 
+  test("meets an old one of its NAT port's at the endpoint: its client resets that, and its SYN is said again", async () => {
+    const rig = rigOf();
+    const connection = await begun(rig);
+    const { clientNext, serverNext } = connection;
+    // RFC 9293 §3.10.7.4: what the endpoint is at in the connection that it remembers.
+    [connection.clientNext, connection.serverNext] = [77_000_000, 5_000];
+    assert.equal((await rig.one(connection.down(ACK))).flags, ACK);
+    connection.clientNext += 1;
+    assert.deepEqual(await rig.pass(connection.up(RST)), []);
+    assert.equal(rig.drops()["wrong-phase"], 1);
+    connection.clientNext -= 1;
+    const sent = await rig.pass(connection.up(RST));
+    assert.deepEqual(
+      sent.map(({ flags, sequence }) => [flags, sequence]),
+      [
+        [RST, 77_000_000],
+        [SYN, clientNext - 1],
+      ],
+    );
+    assert.deepEqual(phases(rig), ["opening"]);
+    // Once: a reset that comes again is of nothing.
+    assert.deepEqual(await rig.pass(connection.up(RST)), []);
+    Object.assign(connection, { clientNext, serverNext });
+    await rig.one(connection.down(SYN | ACK));
+    await rig.one(connection.up(ACK));
+    assert.equal((await rig.one(connection.up(ACK, "question"))).payload, "question");
+    assert.deepEqual(phases(rig), ["established"]);
+  });
+
   test("repeats its SYN and is answered again without the slow path", async () => {
     const rig = rigOf();
     const connection = await begun(rig);

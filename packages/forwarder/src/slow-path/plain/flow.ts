@@ -69,6 +69,11 @@ export interface LocalFlow {
   downCount: number;
   /** Until the endpoint answers: the client's SYN, so that another endpoint can have it, and who cannot. */
   syn: HeldSyn | undefined;
+  /**
+   * Before the endpoint's SYN-ACK: what it acknowledged instead, of an earlier connection of the NAT port's. The
+   * client resets that with just this number (RFC 9293 §3.10.7.3).
+   */
+  leftover: number | undefined;
   /** A SYN into the open connection was let through: its sequence number, and when. */
   challenge: { readonly sequence: number; readonly sinceMs: number } | undefined;
   /** What the fast path said last. */
@@ -121,6 +126,7 @@ export function newFlow(record: PlainRecord, handle: number, stage: Stage, nowMs
     upCount: 0,
     downCount: 0,
     syn: undefined,
+    leftover: undefined,
     challenge: undefined,
     up: undefined,
     down: undefined,

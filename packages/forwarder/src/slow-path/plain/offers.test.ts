@@ -59,6 +59,21 @@ describe("a connection that the fast path begins", () => {
     assert.deepEqual([rig.drops(), rig.records(), [...rig.view.values()]], [{}, [], []]);
   });
 
+  test("meets an old one of its NAT port's at the endpoint: its client resets that, and begins", async () => {
+    const rig = rigOf();
+    const connection = new Connection();
+    connection.heard(await rig.one(connection.up(SYN)));
+    const { clientNext, serverNext } = connection;
+    [connection.clientNext, connection.serverNext] = [77_000_000, 5_000];
+    assert.equal((await rig.one(connection.down(ACK))).flags, ACK);
+    assert.equal((await rig.one(connection.up(RST))).sequence, 77_000_000);
+    Object.assign(connection, { clientNext: clientNext - 1, serverNext });
+    assert.equal((await rig.one(connection.up(SYN))).flags, SYN);
+    await rig.one(connection.down(SYN | ACK));
+    await rig.one(connection.up(ACK));
+    assert.deepEqual([phases(rig), rig.drops()], [["established"], {}]);
+  });
+
   test("becomes a session that others know once it has lived a while", async () => {
     const rig = rigOf();
     const connection = new Connection();

@@ -25,6 +25,11 @@ export function holdSyn(
   flow.syn = isSmall ? { packet: bytes.slice(0, ip.end), checksumPartial, unreachable } : undefined;
 }
 
+/** … as it came. */
+export function heldSyn({ syn }: LocalFlow): PlainInput | undefined {
+  return syn && inputOf(syn.packet, syn.checksumPartial);
+}
+
 /** The look into the fast path has found it. */
 function hasAnswer({ stage }: LocalFlow): boolean {
   return stage !== "opening";
@@ -82,7 +87,7 @@ function move(room: Room, flow: LocalFlow): boolean {
   if (syn === undefined || entry === undefined) return false;
   const unreachable = new Set([...syn.unreachable, endpointKey(placeOf(record))]);
   const place = findPlainPlace(room, sideOf(room, record), entry, record, unreachable);
-  const input = inputOf(syn.packet, syn.checksumPartial);
+  const input = heldSyn(flow);
   if (typeof place === "string" || input === undefined) return false;
   end(room, flow, "endpointDown", true);
   const { id: _, createdAtMs: __, activity: ___, end: ____, member: _____, ...facts } = record;

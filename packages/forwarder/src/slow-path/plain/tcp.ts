@@ -11,7 +11,7 @@ import { isLivingFlow, judge, keyOf, type LocalFlow } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
 import { acknowledgesHeader, introduce, introduceAgain, proxyShiftOf } from "./introduction.ts";
 import { findOpened, isStuck, opened } from "./opened.ts";
-import { holdSyn, moveFromDown } from "./opening.ts";
+import { heldSyn, holdSyn, moveFromDown } from "./opening.ts";
 import { findPlainPlace } from "./place.ts";
 import { refuseUnknown } from "./resets.ts";
 import {
@@ -45,6 +45,8 @@ export function tcpUp(room: Room, side: Side, input: PlainInput, entry: ServiceE
   if (flow.stage === "open") return openUp(room, input, flow);
   if (header.has(TCP_FLAG.SYN)) return synAckUp(room, input, flow);
   if (header.has(TCP_FLAG.RST)) {
+    if (flow.stage === "opening" && header.sequence === flow.leftover)
+      return resetLeftover(room, input, flow);
     // RFC 9293 §3.10.7.3: before it is open, the client alone knows its number.
     if (!follows(header.sequence, flow.clientSequence)) return drop(room.core, "wrong-phase", input.bytes);
     forward(room, input, flow, "up");
@@ -89,7 +91,21 @@ export function tcpDown(room: Room, input: PlainInput, flow: LocalFlow): undefin
     flow.challenge = undefined;
   }
   if (header.has(TCP_FLAG.FIN)) flow.finDown = header.sequenceEnd;
+  if (flow.stage === "opening" && header.has(TCP_FLAG.ACK)) flow.leftover = header.acknowledgment;
   forward(room, input, flow, "down");
+}
+
+/**
+ * The endpoint has an old connection of the NAT port's, in TIME-WAIT or half open, and answered the SYN with what
+ * that one is at. The client resets it, as it would without anybody between; the SYN is said again at
+ * once, as the client would after a second.
+ */
+function resetLeftover(room: Room, input: PlainInput, flow: LocalFlow): undefined {
+  flow.leftover = undefined;
+  room.core.counters.count("leftovers-reset");
+  forward(room, input, flow, "up");
+  const syn = heldSyn(flow);
+  if (syn !== undefined) forward(room, syn, flow, "up");
 }
 
 function synUp(
