@@ -126,8 +126,8 @@ function rowsOf(slices: ReadonlyMap<string, readonly Slice[]>, baseline: OtherBu
 }
 
 /**
- * Who closes first, wrk or nginx, is a matter of turns on the core; where it is wrk its ports are in TIME-WAIT, and
- * all 28,000 of them after some slices.
+ * Who closes first, wrk or nginx, is a matter of turns on the core. Where it is wrk its ports are in
+ * TIME-WAIT, and all 28,000 of them after some slices.
  */
 function reuse(client: Host): Host {
   client.run("sysctl", ["-q", "-w", "net.ipv4.tcp_tw_reuse=1"]);
