@@ -1,5 +1,5 @@
-// npm run check: types, lint and format, package arrows, C and TypeScript layouts, generated documents.
-// Everything is tried, also after a failure; the exit code says whether all was well.
+// npm run check: types, lint and format, package arrows, C and TypeScript layouts, generated documents, what
+// merges leave. Everything is tried, also after a failure; the exit code says whether all was well.
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -50,6 +50,17 @@ async function documents(): Promise<string[]> {
     .map((file) => `${file} is old: run 'node test/documents/main.ts'`);
 }
 
+/** What a merge has left, in any file of the repository. */
+async function conflicts(): Promise<string[]> {
+  const args = ["grep", "--no-index", "--exclude-standard", "-nIE", "^(<{7}|>{7}) ", "--", "."];
+  const found = await run("git", args, { cwd: root }).catch((error: { code?: number; stdout?: string }) => {
+    // Nothing is found.
+    if (error.code === 1 && error.stdout === "") return { stdout: "" };
+    throw error;
+  });
+  return found.stdout.split("\n").filter((line) => line !== "");
+}
+
 const checks: readonly (readonly [name: string, check: () => Promise<string[]>])[] = [
   ["types", () => program("tsc", [])],
   ["types of the console", () => program("tsc", ["-p", "packages/console"])],
@@ -58,6 +69,7 @@ const checks: readonly (readonly [name: string, check: () => Promise<string[]>])
   ["tidy", () => checkTidy(root)],
   ["layouts of C and TypeScript", layouts],
   ["generated documents", documents],
+  ["no conflicts of merges", conflicts],
 ];
 
 const results = await Promise.all(
