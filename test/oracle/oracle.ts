@@ -55,6 +55,8 @@ export class Oracle {
     this.#local = new Set(world.local.map(({ address }) => address));
     this.#engines = { xdp: this.#engine(told, mtu), tc: this.#engine(told, mtu) };
     this.#runners = { xdp: runner(world, mtu), tc: runner(world, mtu) };
+    // Else the first packet has it verified, and would be taken for one that costs half a second.
+    this.#runners.xdp.plane.loadXdp();
     this.#counters = {
       xdp: new CounterMap(this.#runners.xdp.plane.maps.hf_counters),
       tc: new CounterMap(this.#runners.tc.plane.maps.hf_counters),

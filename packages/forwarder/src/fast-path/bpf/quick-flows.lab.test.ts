@@ -210,9 +210,7 @@ each(
     for (const n of numbers) bench.passes(flowOf(n));
     for (const n of numbers) assert.equal(bench.counted(flowOf(n)), 1);
     const quick = numbers.filter((n) => bench.folded(flowOf(n)) === 0);
-    // A flow of IPv6 takes two lines.
-    const room = family.name === "IPv4" ? FULL : FULL / 2;
-    assert.ok(quick.length > room * 0.9 && quick.length <= room, `${quick.length} are quick`);
+    assert.ok(quick.length > FULL * 0.9 && quick.length <= FULL, `${quick.length} are quick`);
     for (const n of numbers) if (n % 2 === 0) bench.runner.flows.remove(flowOf(n).key);
     for (const n of numbers) {
       if (n % 2 === 0) assert.notEqual(bench.run(flowOf(n)).action, "redirect");
