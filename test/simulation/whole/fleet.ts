@@ -121,13 +121,18 @@ export class Fleet {
    */
   bury(machine: Machine): boolean {
     const others = this.members.filter((other) => other !== machine);
-    const listed = Math.max(...others.map(({ life }) => life?.members?.current().members.length ?? 0));
     const isSafe = this.#ports.troubles.quietMs >= REPLICATION_MS && others.length >= 2;
-    if (2 * others.length <= listed) return false;
+    if (!this.#isMajority(others)) return false;
     if (machine.life?.isMember !== true || !isSafe) return false;
     this.kill(machine, "machine", "lost", 0);
     machine.isGone = true;
     return true;
+  }
+
+  /** Of the list, as whoever of them knows the longest has it. */
+  #isMajority(members: readonly Machine[]): boolean {
+    const listed = members.map(({ life }) => life?.members?.current().members.length ?? 0);
+    return 2 * members.length > Math.max(0, ...listed);
   }
 
   /** Taken out of the list: it stops in order, and never runs again. */
@@ -174,10 +179,14 @@ export class Fleet {
     });
   }
 
-  /** One of several. Two losses at once lose data by right; so does one while the others cannot be reached. */
+  /**
+   * One of several. Two losses at once lose data by right; so does one while the others cannot be reached. A
+   * member without its disk has forgotten its votes, and is told of the list by a majority.
+   */
   killOne(machine: Machine, what: "daemon" | "machine", disk: "kept" | "lost", forMs: number): void {
     if (machine.life === undefined) return;
-    const isSafe = this.#ports.troubles.quietMs >= REPLICATION_MS;
+    const others = this.members.filter((other) => other !== machine);
+    const isSafe = this.#ports.troubles.quietMs >= REPLICATION_MS && this.#isMajority(others);
     if (this.machines.filter(({ life }) => life !== undefined).length < 2) return;
     if (machine.life.isMember && this.members.length < 2) return;
     this.kill(machine, what, isSafe ? disk : "kept", forMs);
