@@ -181,12 +181,15 @@ export class Fleet {
 
   /**
    * One of several. Two losses at once lose data by right; so does one while the others cannot be reached. A
-   * member without its disk has forgotten its votes, and is told of the list by a majority.
+   * member without its disk has forgotten its votes, and is told of the list by a majority; one that is in the
+   * files finds nobody when the others there are gone (docs/operating.md).
    */
   killOne(machine: Machine, what: "daemon" | "machine", disk: "kept" | "lost", forMs: number): void {
     if (machine.life === undefined) return;
     const others = this.members.filter((other) => other !== machine);
-    const isSafe = this.#ports.troubles.quietMs >= REPLICATION_MS && this.#isMajority(others);
+    const { memberCount } = this.#ports.schedule;
+    const isLost = machine.index < memberCount && !others.some(({ index }) => index < memberCount);
+    const isSafe = this.#ports.troubles.quietMs >= REPLICATION_MS && this.#isMajority(others) && !isLost;
     if (this.machines.filter(({ life }) => life !== undefined).length < 2) return;
     if (machine.life.isMember && this.members.length < 2) return;
     this.kill(machine, what, isSafe ? disk : "kept", forMs);

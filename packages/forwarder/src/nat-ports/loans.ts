@@ -4,7 +4,8 @@
 //
 // A loan is *used* by handshakes, by the members' numbers and the clients' tags. It ends when a session in the table holds the
 // port (from then on the table says whether it is free), or when whoever asked for it gives it back or says that it is
-// over. While a borrower cannot be asked the port stays out.
+// over. While a borrower cannot be asked the port stays out; one that is no member any more is never asked, and
+// gives no more out (it left in order, or does not run, by its operator's word).
 // Votes count under the list of members that they were asked for under; when it changes they are asked for again.
 //
 // Toward one endpoint only: an INIT that two members see may not go to two endpoints from one port, not even one after the
@@ -355,6 +356,10 @@ export class Loans {
         continue;
       }
       if (lending === undefined) continue;
+      if (!lending.memberNumbers.includes(use.member)) {
+        this.#over(place, use.member, use.clientTag);
+        continue;
+      }
       use.asking = true;
       void lending
         .request(use.member, { kind: "still", ...place, clientTag: use.clientTag })
