@@ -350,24 +350,18 @@ export class Loans {
     const { limits, memberNumber, lending } = this.#options;
     for (const use of [...uses]) {
       if (use.asking || nowMs - use.sinceMs < limits.initTimeoutMs) continue;
-      if (use.member === memberNumber) {
-        if (this.#isNeeded(place, use.clientTag)) use.sinceMs = nowMs;
-        else this.#over(place, use.member, use.clientTag);
-        continue;
-      }
-      if (lending === undefined) continue;
-      if (!lending.memberNumbers.includes(use.member)) {
-        this.#over(place, use.member, use.clientTag);
-        continue;
-      }
+      const { member, clientTag } = use;
+      const isOwn = member === memberNumber;
+      if (isOwn && this.#isNeeded(place, clientTag)) use.sinceMs = nowMs;
+      else if (isOwn || lending?.memberNumbers.includes(member) === false)
+        this.#over(place, member, clientTag);
+      if (isOwn || lending?.memberNumbers.includes(member) !== true) continue;
       use.asking = true;
-      void lending
-        .request(use.member, { kind: "still", ...place, clientTag: use.clientTag })
-        .then((answer) => {
-          use.asking = false;
-          use.sinceMs = this.#options.clock.nowMs();
-          if (answer === "no") this.#over(place, use.member, use.clientTag);
-        });
+      void lending.request(member, { kind: "still", ...place, clientTag }).then((answer) => {
+        use.asking = false;
+        use.sinceMs = this.#options.clock.nowMs();
+        if (answer === "no") this.#over(place, member, clientTag);
+      });
     }
   }
 
