@@ -291,24 +291,6 @@ test("a borrower that died is asked when it is back, and the port rests and is f
   assert.equal(await natPortOf(c, clientOf(LENT_PORT, 0x62), OTHER_CLIENT), LENT_PORT);
 });
 
-test("a borrower that is taken off the list of members is not waited for", async () => {
-  const cluster = clusterOf("keep");
-  const [a, b, c] = [cluster.rig(0), cluster.rig(1), cluster.rig(2)];
-  assert.equal(await natPortOf(a, clientOf(LENT_PORT)), LENT_PORT);
-  cluster.silent.add(0);
-  cluster.clock.advance(10 * LIMITS_DEFAULT.initTimeoutMs);
-  await settled();
-  assert.equal(b.forwarder.counters().natPortsLent, 1, "it may be back");
-  cluster.removed.add(0);
-  cluster.clock.advance(LIMITS_DEFAULT.initTimeoutMs + 1_000);
-  await settled();
-  assert.equal(b.forwarder.counters().natPortsLent, 0);
-  assert.notEqual(await natPortOf(c, clientOf(LENT_PORT, 0x61), OTHER_CLIENT), LENT_PORT, "it rests");
-  cluster.clock.advance(LIMITS_DEFAULT.natPortRestEvictedMs + 1_000);
-  await settled();
-  assert.equal(await natPortOf(c, clientOf(LENT_PORT, 0x62), OTHER_CLIENT), LENT_PORT);
-});
-
 test("a session holds the lent port until it ends and has rested; its own client has it back at once", async () => {
   const cluster = clusterOf("keep");
   const [a, b] = [cluster.rig(0), cluster.rig(1)];

@@ -4,8 +4,7 @@
 //
 // A loan is *used* by handshakes, by the members' numbers and the clients' tags. It ends when a session in the table holds the
 // port (from then on the table says whether it is free), or when whoever asked for it gives it back or says that it is
-// over. While a borrower cannot be asked the port stays out; one that is no member any more is never asked, and
-// gives no more out (it left in order, or does not run, by its operator's word).
+// over. While a borrower cannot be asked the port stays out.
 // Votes count under the list of members that they were asked for under; when it changes they are asked for again.
 //
 // Toward one endpoint only: an INIT that two members see may not go to two endpoints from one port, not even one after the
@@ -350,18 +349,20 @@ export class Loans {
     const { limits, memberNumber, lending } = this.#options;
     for (const use of [...uses]) {
       if (use.asking || nowMs - use.sinceMs < limits.initTimeoutMs) continue;
-      const { member, clientTag } = use;
-      const isOwn = member === memberNumber;
-      if (isOwn && this.#isNeeded(place, clientTag)) use.sinceMs = nowMs;
-      else if (isOwn || lending?.memberNumbers.includes(member) === false)
-        this.#over(place, member, clientTag);
-      if (isOwn || lending?.memberNumbers.includes(member) !== true) continue;
+      if (use.member === memberNumber) {
+        if (this.#isNeeded(place, use.clientTag)) use.sinceMs = nowMs;
+        else this.#over(place, use.member, use.clientTag);
+        continue;
+      }
+      if (lending === undefined) continue;
       use.asking = true;
-      void lending.request(member, { kind: "still", ...place, clientTag }).then((answer) => {
-        use.asking = false;
-        use.sinceMs = this.#options.clock.nowMs();
-        if (answer === "no") this.#over(place, member, clientTag);
-      });
+      void lending
+        .request(use.member, { kind: "still", ...place, clientTag: use.clientTag })
+        .then((answer) => {
+          use.asking = false;
+          use.sinceMs = this.#options.clock.nowMs();
+          if (answer === "no") this.#over(place, use.member, use.clientTag);
+        });
     }
   }
 
