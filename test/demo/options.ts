@@ -1,5 +1,5 @@
 // The demo's command line.
-import { readCommandLine, refuse } from "../run/command-line.ts";
+import { readCommandLine, refuse, wholeNumberOf } from "../run/command-line.ts";
 
 export interface DemoOptions {
   readonly protocol: "sctp" | "tcp" | "udp";
@@ -47,20 +47,16 @@ export function readOptions(): DemoOptions {
   const killEndpoint = values["kill-endpoint"];
   const { kubernetes } = values;
   if (kubernetes && (killEndpoint || values.announcer !== "l2" || values.members !== "3")) {
-    refuse(`--kubernetes is a story of its own, of three members`, HELP);
+    refuse("--kubernetes is a story of its own, of three members", HELP);
   }
   const { protocol } = values;
   if (protocol !== "sctp" && protocol !== "tcp" && protocol !== "udp") {
     refuse(`--protocol takes sctp, tcp or udp, not '${protocol}'`, HELP);
   }
   if (protocol !== "sctp" && (kubernetes || killEndpoint)) {
-    refuse(`--kubernetes and --kill-endpoint are stories of SCTP`, HELP);
+    refuse("--kubernetes and --kill-endpoint are stories of SCTP", HELP);
   }
-  const number = (text: string, name: string, maximum: number) => {
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= 1 && value <= maximum) return value;
-    refuse(`--${name} takes a whole number from 1 to ${maximum}, not '${text}'`, HELP);
-  };
+  const number = (text: string, name: string, most: number) => wholeNumberOf(text, name, HELP, 1, most);
   const fastPath = values["fast-path"];
   if (!["auto", "tc", "xdp", "xdp-generic", "userspace"].includes(fastPath)) {
     refuse(`--fast-path does not know '${fastPath}'`, HELP);

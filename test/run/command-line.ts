@@ -24,8 +24,15 @@ export function readCommandLine<const Given extends Options>(usage: string, opti
 }
 
 /** Also written as 1e6. */
-export function wholeNumberOf(text: string, name: string, usage: string, least = 1): number {
+export function wholeNumberOf(
+  text: string,
+  name: string,
+  usage: string,
+  least = 1,
+  most = Number.MAX_SAFE_INTEGER,
+): number {
   const value = text.trim() === "" ? Number.NaN : Number(text);
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  return refuse(`--${name} takes a whole number from ${least} on, not '${text}'`, usage);
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
+  const end = most === Number.MAX_SAFE_INTEGER ? "on" : `to ${most}`;
+  return refuse(`--${name} takes a whole number from ${least} ${end}, not '${text}'`, usage);
 }

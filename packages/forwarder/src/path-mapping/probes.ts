@@ -12,6 +12,7 @@ import {
   wasProbed,
 } from "@holdfast/model";
 import type { Core } from "../core.ts";
+import { Fifo } from "../fifo.ts";
 import type { LocalSession } from "../sessions/local-session.ts";
 import { heardOn, isVerified } from "./flows.ts";
 
@@ -78,26 +79,21 @@ interface Waiting {
  * another first one. Most paired addresses answer within a round trip: those cost nobody anything.
  */
 export class ProbeOutcomes {
-  #waiting: Waiting[] = [];
-  #head = 0;
+  readonly #waiting = new Fifo<Waiting>();
 
   sent(id: SessionId, clientTag: Tag, vip: number, nowMs: number): undefined {
-    this.#waiting.push({ id, clientTag, vip, sentMs: nowMs });
+    this.#waiting.add({ id, clientTag, vip, sentMs: nowMs });
   }
 
   /** Housekeeping. */
   tick(core: Core, nowMs: number): undefined {
     const { probeAnswerMs, visitCountMaxPerTurn } = core.limits;
     for (let i = 0; i < visitCountMaxPerTurn; i++) {
-      const first = this.#waiting[this.#head];
-      const isFull = this.#waiting.length - this.#head > WAITING_COUNT_MAX;
+      const { first, size } = this.#waiting;
+      const isFull = size > WAITING_COUNT_MAX;
       if (first === undefined || (nowMs - first.sentMs < probeAnswerMs && !isFull)) break;
-      this.#head += 1;
+      this.#waiting.shift();
       share(core, first);
-    }
-    if (this.#head > 1_024 && this.#head * 2 > this.#waiting.length) {
-      this.#waiting = this.#waiting.slice(this.#head);
-      this.#head = 0;
     }
   }
 }

@@ -1,5 +1,5 @@
 // A simulated fast path that begins connections from offers, as the BPF program does.
-import { PROTOCOL_TCP } from "@holdfast/model";
+import { endpointKey, PROTOCOL_TCP } from "@holdfast/model";
 import { IpHeader } from "@holdfast/sctp";
 import type { OfferedService, PlainFlow, PlainFlows, PlainOffer } from "../fast-path/plain.ts";
 import { SimulatedFastPath } from "../fast-path/simulated/simulated-fast-path.ts";
@@ -43,7 +43,7 @@ export class OfferingFastPath extends SimulatedFastPath {
   }
 
   #queueOf({ vip, port }: OfferedService): PlainOffer[] {
-    const key = `${vip}|${port}`;
+    const key = endpointKey({ address: vip, port });
     const queue = this.#queues.get(key) ?? [];
     this.#queues.set(key, queue);
     return queue;

@@ -5,6 +5,7 @@ import {
   type PlainRecord,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
+  plainPhase,
   type Replication,
   type Service,
   SessionView,
@@ -194,6 +195,11 @@ export class PlainRig {
   /** Packets that came to the slow path so far. */
   get punts(): number {
     return this.forwarder.counters().events.get("punts") ?? 0;
+  }
+
+  /** Of all that is known. */
+  phases(): string[] {
+    return this.records().map(plainPhase);
   }
 
   records(): PlainRecord[] {

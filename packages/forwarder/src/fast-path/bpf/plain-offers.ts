@@ -1,16 +1,16 @@
 // Queues of offers, from which the programs take, and the ways to clients that they take them for:
 // docs/decisions/0541.
-import { type Address, addressBytes } from "@holdfast/model";
+import { type Address, addressBytes, endpointKey } from "@holdfast/model";
+import { Fifo } from "../../fifo.ts";
 import { libbpf } from "../../kernel/libbpf.ts";
 import { ERRNO, errnoName, libc } from "../../kernel/libc.ts";
 import type { OfferedService, PlainFlow, PlainOffer, PlainOffers } from "../plain.ts";
 import { LIMITS, OFFER, OFFERED, WAY_KEY } from "./abi.ts";
 import { mappedAddress } from "./local-tables.ts";
-import type { NexthopTable } from "./nexthops.ts";
+import { type NexthopTable, UNRESOLVED } from "./nexthops.ts";
 
 const MAP_TYPE_QUEUE = 22;
 const ANY = 0;
-const UNRESOLVED = 0;
 /**
  * What was made with a way that is forgotten has its next hop meanwhile, or is gone: longer than handshakes
  * last.
@@ -34,7 +34,7 @@ export class PlainOfferQueues implements PlainOffers {
   /** Next hops by key, the one known longest first. */
   readonly #ways = new Map<string, number>();
   /** Next hops of ways that were forgotten, the earliest first. */
-  readonly #resting: { readonly nexthop: number; readonly sinceMs: number }[] = [];
+  readonly #resting = new Fifo<{ readonly nexthop: number; readonly sinceMs: number }>();
   readonly #value = Buffer.alloc(OFFER.SIZE);
 
   constructor(
@@ -174,12 +174,12 @@ export class PlainOfferQueues implements PlainOffers {
     if (nexthop === undefined) return;
     this.#ways.delete(text);
     libbpf().remove(this.#fds.ways, Buffer.from(text, "latin1"));
-    this.#resting.push({ nexthop, sinceMs: this.#nowMs() });
+    this.#resting.add({ nexthop, sinceMs: this.#nowMs() });
   }
 
   #release(): void {
     const nowMs = this.#nowMs();
-    for (let first = this.#resting[0]; first !== undefined; first = this.#resting[0]) {
+    for (let { first } = this.#resting; first !== undefined; { first } = this.#resting) {
       if (nowMs - first.sinceMs < WAY_REST_MS) return;
       this.#resting.shift();
       this.#nexthops.release(first.nexthop);
@@ -188,7 +188,7 @@ export class PlainOfferQueues implements PlainOffers {
 }
 
 function textOf({ vip, port }: OfferedService): string {
-  return `${vip} ${port}`;
+  return endpointKey({ address: vip, port });
 }
 
 function keyOf({ vip, port }: OfferedService): Buffer {

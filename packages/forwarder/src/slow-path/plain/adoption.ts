@@ -5,7 +5,7 @@ import { isPlainEnded, MARK, memberNumberOfPort, type PlainRecord } from "@holdf
 import { sourcePrefix } from "../../embryos/nursery.ts";
 import type { PlainFlow, TcpEdges } from "../../fast-path/plain.ts";
 import { flowKeyText } from "../../path-mapping/flows.ts";
-import { keyOf, type LocalFlow, newFlow, STATELESS_HANDLE, type Stage } from "./flow.ts";
+import { keyOf, type LocalFlow, newFlow, STATELESS_HANDLE, type Stage, takeNumbers } from "./flow.ts";
 import { install, makeFlow, portsOf, type Room, reserve } from "./room.ts";
 
 const ADOPTED_COUNT_MAX_PER_TURN = 256;
@@ -88,8 +88,7 @@ export class PlainAdoption {
     });
     if (stage !== "open") return this.#raise(flow, edges);
     if (flow.introduction !== undefined && edges !== undefined) {
-      flow.clientSequence = (edges.sequence - 1) >>> 0;
-      flow.endpointSequence = (edges.acknowledged - 1) >>> 0;
+      takeNumbers(flow, edges);
       flow.introduction.isNumbered = true;
     }
     reserve(this.#room, flow.record);
@@ -99,8 +98,7 @@ export class PlainAdoption {
 
   /** Its handshake goes on in the fast path as it was. */
   #raise(flow: LocalFlow, edges: TcpEdges | undefined): undefined {
-    flow.clientSequence = ((edges?.sequence ?? 0) - 1) >>> 0;
-    flow.endpointSequence = ((edges?.acknowledged ?? 0) - 1) >>> 0;
+    takeNumbers(flow, edges ?? { sequence: 0, acknowledged: 0 });
     flow.isScaled = true;
     flow.isInstalled = true;
     reserve(this.#room, flow.record);

@@ -227,14 +227,13 @@ export class PlainRoom {
       return;
     }
     const { serviceId, client, clientPort } = question;
-    for (const side of this.room.sides.values())
-      for (const vip of side.registry.get(serviceId)?.service.vips ?? []) {
-        const { service: { port: destinationPort = 0 } = {} } = side.registry.get(serviceId) ?? {};
-        const ends = { source: client, sourcePort: clientPort, destination: vip, destinationPort };
-        offering.adoptAt({ protocol: side.protocol, ...ends });
-        const flow = flows.byClient(serviceId, vip, client, clientPort);
-        this.#publish(flow);
+    for (const { registry, protocol } of this.room.sides.values()) {
+      const { vips = [], port: destinationPort = 0 } = registry.get(serviceId)?.service ?? {};
+      for (const destination of vips) {
+        offering.adoptAt({ protocol, source: client, sourcePort: clientPort, destination, destinationPort });
+        this.#publish(flows.byClient(serviceId, destination, client, clientPort));
       }
+    }
   }
 
   /** What has more of it than a SYN. */

@@ -144,12 +144,14 @@ export function servicePortOf({ serviceId }: Pick<PlainRecord, "serviceId">): nu
   return Number(serviceId.slice(serviceId.lastIndexOf(":") + 1));
 }
 
-export function placeOf({ endpoint, endpointPort }: PlainRecord): { address: Address; port: number } {
+type Toward = Pick<PlainRecord, "endpoint" | "endpointPort">;
+
+export function placeOf({ endpoint, endpointPort }: Toward): { address: Address; port: number } {
   return { address: endpoint, port: endpointPort };
 }
 
-export function placeKeyOf(record: PlainRecord): string {
-  return endpointKey(placeOf(record));
+export function placeKeyOf(toward: Toward): string {
+  return endpointKey(placeOf(toward));
 }
 
 type Leaving = Pick<PlainFlow, "newSource" | "newDestination" | "newSourcePort" | "newDestinationPort">;
@@ -252,6 +254,33 @@ function tcpOf(windowScale: number, shift: number, edges: TcpEdges | undefined):
   return edges === undefined ? { windowScale, shift } : { windowScale, shift, edges };
 }
 
+/** Both first numbers, as the direction up has them after the endpoint's SYN-ACK. */
+export function takeNumbers(flow: LocalFlow, { sequence, acknowledged }: TcpEdges): undefined {
+  flow.clientSequence = (sequence - 1) >>> 0;
+  flow.endpointSequence = (acknowledged - 1) >>> 0;
+}
+
+/** Marks of those FINs that the other side has acknowledged. */
+export function finMarksOf(
+  up: PlainFlowState | undefined,
+  down: PlainFlowState | undefined,
+  finUp = up?.finEnd,
+  finDown = down?.finEnd,
+): number {
+  const isUpOver = finUp !== undefined && down?.edges?.acknowledged === finUp;
+  const isDownOver = finDown !== undefined && up?.edges?.acknowledged === finDown;
+  return (isUpOver ? MARK.finUp : 0) | (isDownOver ? MARK.finDown : 0);
+}
+
+export function isFinished(marks: number): boolean {
+  return (marks & MARK.finUp) !== 0 && (marks & MARK.finDown) !== 0;
+}
+
+/** A reset passed, and nobody has spoken since. */
+export function wasReset(up: PlainFlowState | undefined, down: PlainFlowState | undefined): boolean {
+  return up?.reset === true && down?.reset === true;
+}
+
 /** What can be told of a flow's life from what its two directions say. */
 export interface Judgement {
   /** To be joined into the record's. */
@@ -272,14 +301,10 @@ export function judge(flow: LocalFlow, service: Pick<Service, "idle"> | undefine
   const times = idleOf(service ?? {});
   const { record } = flow;
   if (record.protocol !== PROTOCOL_TCP) return judgeDatagrams(flow, times);
-  let { marks } = record;
   const { up, down } = flow;
-  const [finUp, finDown] = [up?.finEnd ?? flow.finUp, down?.finEnd ?? flow.finDown];
-  if (finUp !== undefined && down?.edges?.acknowledged === finUp) marks |= MARK.finUp;
-  if (finDown !== undefined && up?.edges?.acknowledged === finDown) marks |= MARK.finDown;
-  const isReset = up?.reset === true && down?.reset === true;
-  const isFinished = (marks & MARK.finUp) !== 0 && (marks & MARK.finDown) !== 0;
-  const isClosing = isReset || isFinished;
+  const marks = record.marks | finMarksOf(up, down, up?.finEnd ?? flow.finUp, down?.finEnd ?? flow.finDown);
+  const isReset = wasReset(up, down);
+  const isClosing = isReset || isFinished(marks);
   const isTransitory = isClosing || flow.stage !== "open";
   return {
     marks,

@@ -23,7 +23,7 @@ export class PlainHandler implements ProtocolHandler {
 
   handle(punt: Punt, ip: IpHeader, fragmentSize: number | undefined): undefined {
     const { core, offering } = this.#room;
-    if (offering.has(punt.session)) offering.adopt(punt.session);
+    offering.adopt(punt.session);
     if (punt.reason === "learn") return openedElsewhere(this.#room, punt.session);
     const isTooBig = punt.reason === "tooBig";
     if (isTooBig && ip.dontFragment) return sendIcmpError(core, punt, ip, "too-big");

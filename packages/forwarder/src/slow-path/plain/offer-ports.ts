@@ -2,8 +2,8 @@
 // These go round here: the one that has been out of use for longest is offered first.
 import type { Address, Endpoint } from "@holdfast/model";
 import type { PlainOffer } from "../../fast-path/plain.ts";
+import { Fifo } from "../../fifo.ts";
 import type { ServiceEntry } from "../../services/registry.ts";
-import { Fifo } from "./fifo.ts";
 import { addressFor, chooseEndpoint, sourcesFor } from "./place.ts";
 import { portsFrom, type Room, type Side } from "./room.ts";
 

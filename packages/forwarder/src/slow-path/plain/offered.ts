@@ -4,7 +4,7 @@ import { sourcePrefix } from "../../embryos/nursery.ts";
 import type { PlainEntry, PlainOffer } from "../../fast-path/plain.ts";
 import type { FlowKey } from "../../fast-path/port.ts";
 import { factsOf, stageOf } from "./adoption.ts";
-import type { LocalFlow } from "./flow.ts";
+import { finMarksOf, isFinished, type LocalFlow, takeNumbers, wasReset } from "./flow.ts";
 import { install, installAwaiting, makeFlow, type Room } from "./room.ts";
 
 /** What is over is cleared away once nothing was heard of it for so long: late packets have their way. */
@@ -42,12 +42,7 @@ export function whatBecameOf(room: Room, { up, down }: Entries): Life {
   const stage = stageOf(up.flow);
   if (stage !== "open") return stage;
   const [a, b] = [up.state, down.state];
-  const isFinished =
-    a.finEnd !== undefined &&
-    b.finEnd !== undefined &&
-    b.edges?.acknowledged === a.finEnd &&
-    a.edges?.acknowledged === b.finEnd;
-  if (!isFinished && !(a.reset && b.reset)) return "open";
+  if (!isFinished(finMarksOf(a, b)) && !wasReset(a, b)) return "open";
   const silentMs = room.core.fastPath.nowMs() - Math.max(a.lastSeenMs, b.lastSeenMs);
   return silentMs >= OVER_SILENT_MS ? "over" : "closing";
 }
@@ -76,8 +71,7 @@ export function adoptOffered(room: Room, offered: Offered, up: PlainEntry): Loca
   }
   const edges = up.state.edges;
   if (edges === undefined) return flow;
-  flow.clientSequence = (edges.sequence - 1) >>> 0;
-  flow.endpointSequence = (edges.acknowledged - 1) >>> 0;
+  takeNumbers(flow, edges);
   const down = { sequence: edges.acknowledged, acknowledged: edges.sequence };
   install(room, flow, true, { edges: { up: edges, down } });
   return flow;

@@ -24,7 +24,6 @@ const endpoint = (address: Endpoint["address"]): Endpoint => ({
 });
 const stateless = (changes: Partial<Service> = {}) =>
   plainService(PROTOCOL_TCP, { stateless: true, ...changes });
-const phases = (rig: PlainRig) => rig.records().map(plainPhase);
 const gauge = (rig: PlainRig, name: string) => new Map(rig.forwarder.plain.gauges()).get(name);
 const offers = (rig: PlainRig) => gauge(rig, "tcp-offers") ?? 0;
 const event = (rig: PlainRig, name: "connections-begun" | "connections-opened" | "embryos-evicted") =>
@@ -71,7 +70,7 @@ describe("a connection that the fast path begins", () => {
     assert.equal((await rig.one(connection.up(SYN))).flags, SYN);
     await rig.one(connection.down(SYN | ACK));
     await rig.one(connection.up(ACK));
-    assert.deepEqual([phases(rig), rig.drops()], [["established"], {}]);
+    assert.deepEqual([rig.phases(), rig.drops()], [["established"], {}]);
   });
 
   test("becomes a session that others know once it has lived a while", async () => {
@@ -79,9 +78,9 @@ describe("a connection that the fast path begins", () => {
     const connection = new Connection();
     await connection.open(rig);
     rig.clock.advance(900);
-    assert.deepEqual(phases(rig), []);
+    assert.deepEqual(rig.phases(), []);
     rig.clock.advance(1_500);
-    assert.deepEqual(phases(rig), ["established"]);
+    assert.deepEqual(rig.phases(), ["established"]);
     assert.deepEqual(
       [...rig.view.values()].map(({ windowScale, natPort }) => [windowScale, natPort]),
       [[7, connection.server?.destinationPort]],
@@ -91,7 +90,7 @@ describe("a connection that the fast path begins", () => {
     assert.equal(rig.punts, before);
     await connection.close(rig);
     rig.clock.advance(300_000);
-    assert.deepEqual([rig.fastPath.flowCount, phases(rig)], [0, ["closed"]]);
+    assert.deepEqual([rig.fastPath.flowCount, rig.phases()], [0, ["closed"]]);
   });
 
   test("is refused, reset, asked about: whatever comes to the slow path finds it", async () => {
@@ -106,7 +105,7 @@ describe("a connection that the fast path begins", () => {
     assert.equal((await rig.one(other.up(SYN))).flags, SYN);
     assert.equal((await rig.one(forged.down(ACK))).flags, ACK);
     assert.equal((await rig.one(forged.up(ACK, "on"))).payload, "on");
-    assert.deepEqual(phases(rig), ["established"]);
+    assert.deepEqual(rig.phases(), ["established"]);
     const early = new Connection({ sourcePort: 40_002 });
     early.heard(await rig.one(early.up(SYN)));
     await rig.one(early.down(SYN | ACK));
@@ -198,7 +197,7 @@ describe("offers", () => {
     before.forwarder.stop();
     const after = rigOf([stateless()], { clock, fastPath });
     clock.advance(7_000);
-    assert.deepEqual([phases(after), fastPath.flowCount], [["established"], 2]);
+    assert.deepEqual([after.phases(), fastPath.flowCount], [["established"], 2]);
     assert.equal((await after.one(connection.up(ACK, "on"))).payload, "on");
   });
 });

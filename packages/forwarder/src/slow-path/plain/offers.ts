@@ -5,14 +5,15 @@
 import {
   type Address,
   type Endpoint,
+  endpointKey,
   PROTOCOL_TCP,
   REPLICATE_AFTER_DEFAULT_MS,
   type Service,
 } from "@holdfast/model";
 import type { OfferedService, PlainEntry } from "../../fast-path/plain.ts";
 import type { FlowKey } from "../../fast-path/port.ts";
+import { Fifo } from "../../fifo.ts";
 import type { ServiceEntry } from "../../services/registry.ts";
-import { Fifo } from "./fifo.ts";
 import { OfferPorts } from "./offer-ports.ts";
 import { adoptOffered, downKeyOf, type Entries, type Offered, whatBecameOf } from "./offered.ts";
 import { countAt, publish, type Room, type Side } from "./room.ts";
@@ -176,7 +177,7 @@ export class Offering {
       const { service } = entry;
       if (service.stateless !== true || service.removal !== undefined) continue;
       for (const vip of service.vips) {
-        const key = `${vip}|${service.port}`;
+        const key = endpointKey({ address: vip, port: service.port });
         const ring = this.#rings.get(key);
         if (ring !== undefined) ring.entry = entry;
         else if (this.#isServed(vip)) this.#rings.set(key, ringOf(entry, vip));

@@ -3,7 +3,7 @@
 // Whatever asks before the copy came looks into the flow.
 import { MARK } from "@holdfast/model";
 import type { PlainEntry } from "../../fast-path/plain.ts";
-import { keyOf, type LocalFlow } from "./flow.ts";
+import { keyOf, type LocalFlow, takeNumbers } from "./flow.ts";
 import { entryOf, note, publish, type Room } from "./room.ts";
 
 /** Nobody acknowledges a number who does not see the endpoint's answers. */
@@ -47,8 +47,7 @@ export function noteAnswer(flow: LocalFlow, { flow: fast, state: { edges } }: Pl
   flow.stage = "answered";
   flow.syn = undefined;
   if (edges === undefined) return;
-  flow.clientSequence = (edges.sequence - 1) >>> 0;
-  flow.endpointSequence = (edges.acknowledged - 1) >>> 0;
+  takeNumbers(flow, edges);
 }
 
 /**

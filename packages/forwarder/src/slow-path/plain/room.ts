@@ -4,7 +4,6 @@ import {
   type Address,
   type EndCause,
   type Endpoint,
-  endpointKey,
   isPlainEnded,
   joinPlain,
   MARK,
@@ -25,7 +24,16 @@ import type { NatPorts, ReleaseReason } from "../../nat-ports/allocator.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
 import type { ServiceEntry, ServiceRegistry } from "../../services/registry.ts";
 import { clampToWays } from "./clamp.ts";
-import { awaitingOf, fastFlowsOf, isLivingFlow, keyOf, type LocalFlow, newFlow, type Stage } from "./flow.ts";
+import {
+  awaitingOf,
+  fastFlowsOf,
+  isLivingFlow,
+  keyOf,
+  type LocalFlow,
+  newFlow,
+  placeKeyOf,
+  type Stage,
+} from "./flow.ts";
 import type { LocalFlows } from "./flows.ts";
 import type { PlainHeld } from "./held.ts";
 import { type PlainInput, translateInput } from "./input.ts";
@@ -313,10 +321,10 @@ export function count(room: Room, record: PlainRecord, by: 1 | -1): undefined {
 
 export function countAt(
   { counts }: Side,
-  { endpoint, endpointPort }: Pick<PlainRecord, "endpoint" | "endpointPort">,
+  toward: Pick<PlainRecord, "endpoint" | "endpointPort">,
   by: 1 | -1,
 ): undefined {
-  const key = endpointKey({ address: endpoint, port: endpointPort });
+  const key = placeKeyOf(toward);
   const next = (counts.get(key) ?? 0) + by;
   if (next <= 0) counts.delete(key);
   else counts.set(key, next);

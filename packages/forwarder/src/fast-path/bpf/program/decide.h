@@ -25,7 +25,6 @@ static __always_inline int NAME(decide)(CONTEXT *ctx, struct hf_flow_head *flow,
 {
 	bool reply = NAME(is_reply)(flow, parts), partial = NAME(is_partial)(parts);
 	struct hf_nexthop *nexthop;
-	__u32 slot;
 
 	if (parts >> 16)
 		return NAME(drop)((parts >> 16) - 1);
@@ -54,8 +53,7 @@ static __always_inline int NAME(decide)(CONTEXT *ctx, struct hf_flow_head *flow,
 	}
 	if (hop_limit <= 1)
 		return NAME(punt)(ctx, HF_PUNT_TTL_EXPIRED | (HF_PUNT_PROVEN | partial) << 16, flow->session);
-	slot = reply ? flow->reply_nexthop : flow->nexthop;
-	nexthop = bpf_map_lookup_elem(&hf_nexthops, &slot);
+	nexthop = nexthop_at(reply ? flow->reply_nexthop : flow->nexthop);
 #if HF_XDP
 	if (!nexthop || (nexthop->flags & NEXTHOP_FOR_XDP) != NEXTHOP_FOR_XDP)
 		return NAME(defer)();

@@ -18,13 +18,6 @@ struct NAME(syn_packet) {
 	__u8 hop_limit;
 };
 
-static __always_inline struct hf_nexthop *NAME(way_of)(const struct hf_plain_head *flow)
-{
-	__u32 slot = flow->nexthop;
-
-	return bpf_map_lookup_elem(&hf_nexthops, &slot);
-}
-
 /* Forwarded where a next hop was found, as with decide_plain(). */
 static __always_inline int NAME(decide_syn)(CONTEXT *ctx, struct hf_plain_head *flow, struct hf_plain_head *other,
 					    const struct NAME(syn_packet) *packet, struct hf_nexthop **found)
@@ -35,8 +28,8 @@ static __always_inline int NAME(decide_syn)(CONTEXT *ctx, struct hf_plain_head *
 	if (other && packet->hop_limit > 1 &&
 	    continues_handshake(flow, other, packet->parts, packet->first, packet->acknowledged)) {
 		said = NAME(syn_options)(ctx, packet->offset);
-		nexthop = NAME(way_of)(flow);
-		back = NAME(way_of)(other);
+		nexthop = nexthop_at(flow->nexthop);
+		back = nexthop_at(other->nexthop);
 #if HF_XDP
 		if (!nexthop || (nexthop->flags & NEXTHOP_FOR_XDP) != NEXTHOP_FOR_XDP)
 			return NAME(defer)();

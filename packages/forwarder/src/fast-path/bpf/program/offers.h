@@ -30,7 +30,7 @@ static __always_inline int NAME(next_offer)(struct hf_making *making, __u32 said
 	struct hf_state *state = bpf_map_lookup_elem(&hf_state, &zero);
 	void *queue = bpf_map_lookup_elem(&hf_offers, &making->service);
 	struct hf_nexthop *nexthop, *back;
-	__u32 *way, slot;
+	__u32 *way;
 
 	if (!queue || !list || !state || !alive(state, bpf_ktime_get_ns()))
 		return NAME(TAKES_NONE);
@@ -40,10 +40,8 @@ static __always_inline int NAME(next_offer)(struct hf_making *making, __u32 said
 	if (!way || bpf_map_peek_elem(queue, &making->offer))
 		return NAME(TAKES_NONE);
 	making->back = *way;
-	slot = making->offer.nexthop;
-	nexthop = bpf_map_lookup_elem(&hf_nexthops, &slot);
-	slot = making->back;
-	back = bpf_map_lookup_elem(&hf_nexthops, &slot);
+	nexthop = nexthop_at(making->offer.nexthop);
+	back = nexthop_at(making->back);
 	if (!nexthop || !back || !ways_take(nexthop, back, said, bytes, headers))
 		return NAME(TAKES_NONE);
 #if HF_XDP
@@ -69,13 +67,12 @@ static __always_inline __u32 NAME(port_delta)(__be16 old, __be16 next)
 	return (__u16)~old + (__u32)next;
 }
 
-static __always_inline __u32 NAME(deltas_of)(struct hf_plain_head *head, __u32 addresses, __be16 source,
+static __always_inline void NAME(deltas_of)(struct hf_plain_head *head, __u32 addresses, __be16 source,
 					     __be16 destination)
 {
 	head->address_delta = fold(addresses);
 	head->transport_delta = fold(addresses + NAME(port_delta)(source, head->new_source_port) +
 				     NAME(port_delta)(destination, head->new_destination_port));
-	return 0;
 }
 
 /* A SYN that has no flow. `offset`: of its TCP header in the frame. */

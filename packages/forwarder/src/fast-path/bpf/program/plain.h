@@ -104,7 +104,7 @@ static __always_inline __u32 NAME(part_size)(CONTEXT *ctx, __u32 size, __u32 hea
 static __always_inline int NAME(decide_plain)(CONTEXT *ctx, struct hf_plain_head *flow, __u32 parts, __u32 claim,
 					      bool news, __u8 hop_limit, __u32 size, struct hf_nexthop **found)
 {
-	__u32 detail = NAME(plain_detail)(parts), slot;
+	__u32 detail = NAME(plain_detail)(parts);
 	struct hf_nexthop *nexthop;
 
 	if (flow->flags & HF_PLAIN_HANDSHAKE && !(parts & PLAIN_OPENS)) {
@@ -117,8 +117,7 @@ static __always_inline int NAME(decide_plain)(CONTEXT *ctx, struct hf_plain_head
 	detail |= HF_PUNT_PROVEN << 16;
 	if (hop_limit <= 1)
 		return NAME(punt)(ctx, HF_PUNT_TTL_EXPIRED | detail, flow->session);
-	slot = flow->nexthop;
-	nexthop = bpf_map_lookup_elem(&hf_nexthops, &slot);
+	nexthop = nexthop_at(flow->nexthop);
 #if HF_XDP
 	if (!nexthop || (nexthop->flags & NEXTHOP_FOR_XDP) != NEXTHOP_FOR_XDP)
 		return NAME(defer)();

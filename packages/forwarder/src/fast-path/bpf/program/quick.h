@@ -89,7 +89,7 @@ static __always_inline __u32 NAME(quick_find6)(const void *source, const void *d
 /* The next hop, when the packet needs nothing but to be passed on. `size`: of the IP packet. */
 static __always_inline struct hf_nexthop *NAME(quick_nexthop)(CONTEXT *ctx, __u32 slot, __u32 size)
 {
-	struct hf_nexthop *nexthop = bpf_map_lookup_elem(&hf_nexthops, &slot);
+	struct hf_nexthop *nexthop = nexthop_at(slot);
 
 #if HF_XDP
 	if (!nexthop || (nexthop->flags & NEXTHOP_FOR_XDP) != NEXTHOP_FOR_XDP)

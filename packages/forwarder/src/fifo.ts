@@ -15,6 +15,11 @@ export class Fifo<T> {
     return this.#entries[this.#head];
   }
 
+  /** Those that were not taken, the first first. */
+  *[Symbol.iterator](): Generator<T> {
+    for (let at = this.#head; at < this.#entries.length; at++) yield this.#entries[at] as T;
+  }
+
   add(entry: T): void {
     this.#entries.push(entry);
   }
@@ -32,7 +37,7 @@ export class Fifo<T> {
 
   /** All of them; none is left. */
   takeAll(): T[] {
-    const all = this.#entries.slice(this.#head);
+    const all = [...this];
     this.#entries = [];
     this.#head = 0;
     return all;
