@@ -291,6 +291,31 @@ test("a borrower that died is asked when it is back, and the port rests and is f
   assert.equal(await natPortOf(c, clientOf(LENT_PORT, 0x62), OTHER_CLIENT), LENT_PORT);
 });
 
+test("a borrower that was taken off the list of members is waited for as long as its handshakes may take", async () => {
+  const { initTimeoutMs, handshakeTimeoutMs, natPortRestEvictedMs } = LIMITS_DEFAULT;
+  const cluster = clusterOf("keep");
+  const [a, b, c] = [cluster.rig(0), cluster.rig(1), cluster.rig(2)];
+  const pass = async (ms: number) => {
+    for (let passedMs = 0; passedMs < ms; passedMs += initTimeoutMs) {
+      cluster.clock.advance(Math.min(initTimeoutMs, ms - passedMs));
+      await settled();
+    }
+  };
+  assert.equal(await natPortOf(a, clientOf(LENT_PORT)), LENT_PORT);
+  cluster.silent.add(0);
+  await pass(2 * (initTimeoutMs + handshakeTimeoutMs));
+  assert.equal(b.forwarder.counters().natPortsLent, 1, "it may be back");
+  cluster.removed.add(0);
+  await pass(initTimeoutMs + handshakeTimeoutMs);
+  assert.equal(b.forwarder.counters().natPortsLent, 1, "its client may repeat its INIT");
+  await pass(2 * initTimeoutMs);
+  assert.equal(b.forwarder.counters().natPortsLent, 0);
+  assert.deepEqual([...b.forwarder.portBooks.borrowersBefore(Number.MAX_SAFE_INTEGER)], []);
+  assert.notEqual(await natPortOf(c, clientOf(LENT_PORT, 0x61), OTHER_CLIENT), LENT_PORT, "it rests");
+  await pass(natPortRestEvictedMs + 1_000);
+  assert.equal(await natPortOf(c, clientOf(LENT_PORT, 0x62), OTHER_CLIENT), LENT_PORT);
+});
+
 test("a session holds the lent port until it ends and has rested; its own client has it back at once", async () => {
   const cluster = clusterOf("keep");
   const [a, b] = [cluster.rig(0), cluster.rig(1)];

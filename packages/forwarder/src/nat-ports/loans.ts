@@ -4,7 +4,8 @@
 //
 // A loan is *used* by handshakes, by the members' numbers and the clients' tags. It ends when a session in the table holds the
 // port (from then on the table says whether it is free), or when whoever asked for it gives it back or says that it is
-// over. While a borrower cannot be asked the port stays out.
+// over. While a borrower cannot be asked the port stays out; one that was taken off the list of members may have handshakes
+// under way, and is waited for as long as they may take, but no longer: nobody will ever answer for it.
 // Votes count under the list of members that they were asked for under; when it changes they are asked for again.
 //
 // Toward one endpoint only: an INIT that two members see may not go to two endpoints from one port, not even one after the
@@ -24,6 +25,7 @@ import { TokenBucket } from "../counters/token-bucket.ts";
 import type { ForwarderLimits } from "../limits.ts";
 import type { NatPorts } from "./allocator.ts";
 import { isHeldBy, type PortHolder } from "./holder.ts";
+import { LeftPorts } from "./left-ports.ts";
 import {
   type LendAnswer,
   type Loan,
@@ -43,6 +45,8 @@ interface Use {
   /** When the member was last asked, or asked for it. */
   sinceMs: number;
   asking: boolean;
+  /** Since when the member is seen to be off the list. */
+  unlistedMs?: number | undefined;
 }
 
 interface Lent {
@@ -80,13 +84,13 @@ export class Loans {
   readonly #options: LoansOptions;
   readonly #lent = new Map<string, Lent>();
   readonly #byPort = new Map<number, Set<Lent>>();
-  /** Where an INIT had its port until it was given back, by port and tag: an answer may still come. */
-  readonly #left = new Map<string, { readonly key: string; readonly untilMs: number }>();
+  readonly #left: LeftPorts;
   readonly #rate: TokenBucket;
   #visit: Iterator<Lent> | undefined;
 
   constructor(options: LoansOptions) {
     this.#options = options;
+    this.#left = new LeftPorts(LENT_COUNT_MAX);
     this.#rate = new TokenBucket(options.limits.questionsPerSecond);
   }
 
@@ -281,13 +285,7 @@ export class Loans {
   #isElsewhere(wish: PortWish): boolean {
     const { natPort, clientTag, serviceId, source } = wish;
     const key = placeKey(wish);
-    const left = this.#left.get(`${natPort}|${clientTag}`);
-    if (
-      left !== undefined &&
-      left.key !== key &&
-      left.untilMs > this.#options.clock.nowMs() &&
-      !wish.isRequired
-    )
+    if (!wish.isRequired && this.#left.isElsewhere(natPort, clientTag, key, this.#options.clock.nowMs()))
       return true;
     for (const other of this.#byPort.get(natPort) ?? [])
       if (placeKey(other.place) !== key && other.uses.some((use) => use.clientTag === clientTag)) return true;
@@ -354,7 +352,7 @@ export class Loans {
         else this.#over(place, use.member, use.clientTag);
         continue;
       }
-      if (lending === undefined) continue;
+      if (lending === undefined || this.#isAbandoned(place, use, nowMs)) continue;
       use.asking = true;
       void lending
         .request(use.member, { kind: "still", ...place, clientTag: use.clientTag })
@@ -364,6 +362,17 @@ export class Loans {
           if (answer === "no") this.#over(place, use.member, use.clientTag);
         });
     }
+  }
+
+  /** Its borrower has been off the list for longer than any handshake: the use is over. */
+  #isAbandoned(place: Place, use: Use, nowMs: number): boolean {
+    const { lending, limits } = this.#options;
+    const isListed = lending?.memberNumbers.includes(use.member) !== false;
+    use.unlistedMs = isListed ? undefined : (use.unlistedMs ?? nowMs);
+    if (use.unlistedMs === undefined) return false;
+    if (nowMs - use.unlistedMs < limits.initTimeoutMs + limits.handshakeTimeoutMs) return false;
+    this.#over(place, use.member, use.clientTag);
+    return true;
   }
 
   #isNeeded(place: Place, clientTag: Tag): boolean {
@@ -382,19 +391,11 @@ export class Loans {
     lent.uses.splice(index, 1);
     const { endpoint, endpointPort, natPort } = place;
     const { table, natPorts, clock, limits } = this.#options;
-    this.#leave(`${natPort}|${clientTag}`, key, clock.nowMs() + limits.initTimeoutMs);
+    this.#left.add(natPort, clientTag, key, clock.nowMs() + limits.initTimeoutMs);
     if (lent.uses.length > 0) return;
     this.#remove(key, lent);
     if (table.byNatPort(endpoint, endpointPort, natPort).some(isLiving)) return;
     natPorts.release(endpoint, endpointPort, natPort, "evicted", clock.nowMs(), lent.holder);
-  }
-
-  #leave(portAndTag: string, key: string, untilMs: number): void {
-    this.#left.delete(portAndTag);
-    this.#left.set(portAndTag, { key, untilMs });
-    if (this.#left.size <= LENT_COUNT_MAX) return;
-    const [oldest] = this.#left.keys();
-    if (oldest !== undefined) this.#left.delete(oldest);
   }
 
   /** Whose word it takes: the member that has the slot, or all when none has it. */

@@ -14,6 +14,8 @@ export class Cluster {
   questions = 0;
   /** Members that do not answer. */
   readonly silent = new Set<number>();
+  /** Taken off the list of members. */
+  readonly removed = new Set<number>();
 
   /** `lends`: members ask each other for clients' own ports. */
   constructor(count: number, options: RigOptions & { readonly lends?: boolean } = {}) {
@@ -54,8 +56,11 @@ export class Cluster {
   }
 
   #lending(from: number, count: number): PortLending {
+    const { removed } = this;
     return {
-      memberNumbers: Array.from({ length: count }, (_, number) => number),
+      get memberNumbers() {
+        return Array.from({ length: count }, (_, number) => number).filter((number) => !removed.has(number));
+      },
       request: async (member, message) => {
         if (!this.connected || this.silent.has(member) || this.silent.has(from)) return undefined;
         return this.rigs[member]?.forwarder.heardLoan(from, message);
