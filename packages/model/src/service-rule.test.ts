@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Address } from "./address.ts";
 import type { HoldfastError } from "./errors.ts";
-import type { Service } from "./service.ts";
+import { PROTOCOL_TCP, type Service } from "./service.ts";
 import {
   type AddressHolder,
   EMPTY_ADDRESS_BOOK,
@@ -112,6 +112,11 @@ test("scopes as Linux sees them, and the warning when they mix", () => {
   assert.deepEqual(codes("203.0.113.1", "100.64.0.1"), []);
   assert.deepEqual(codes("10.0.0.1", "192.168.0.1"), []);
   assert.deepEqual(codes("198.18.0.1"), ["SERVICE_VIP_UNUSED"]);
+  const plain = {
+    ...service("a", ["203.0.113.1", "10.0.0.1", "198.18.0.1"]),
+    protocol: PROTOCOL_TCP,
+  } as const;
+  assert.deepEqual(serviceWarnings(plain), []);
 });
 
 test("source addresses are no VIP and no endpoint, and shared only with the same first VIP", () => {

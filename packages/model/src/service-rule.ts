@@ -2,7 +2,7 @@
 // replicate.
 import { type Address, addressBytes, familyOf } from "./address.ts";
 import { HoldfastError } from "./errors.ts";
-import { addressesOfEndpoint, anchorOf, type Service, type ServiceId } from "./service.ts";
+import { addressesOfEndpoint, anchorOf, PROTOCOL_SCTP, type Service, type ServiceId } from "./service.ts";
 
 /** Why no host, and no VIP, can have the address; undefined: it is a unicast address that networks carry. */
 export function unusableKind(address: Address): string | undefined {
@@ -204,9 +204,14 @@ function takenEndpoint(service: Service, vips: ReadonlyMap<Address, ServiceId>):
   return new HoldfastError("ENDPOINT_IS_VIP", { endpoint, service: vips.get(endpoint) as string });
 }
 
-/** What is allowed, and likely not meant. */
-export function serviceWarnings({ id, vips }: Pick<Service, "id" | "vips">): HoldfastError[] {
+/** What is allowed, and likely not meant. Scopes are SCTP's: a connection or a datagram has one address. */
+export function serviceWarnings({
+  id,
+  vips,
+  protocol,
+}: Pick<Service, "id" | "vips" | "protocol">): HoldfastError[] {
   const warnings: HoldfastError[] = [];
+  if (protocol !== PROTOCOL_SCTP) return warnings;
   const unusable = vips.filter((vip) => scopeOf(vip) === "unusable");
   if (unusable.length > 0)
     warnings.push(new HoldfastError("SERVICE_VIP_UNUSED", { service: id, vips: unusable.join(", ") }));
