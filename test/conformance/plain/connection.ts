@@ -15,6 +15,8 @@ export interface Connecting {
   readonly client?: Place;
   readonly options?: Uint8Array;
   readonly sequence?: number;
+  /** What comes with the SYN; the SYN-ACK acknowledges it. */
+  readonly data?: string;
 }
 
 const other = (end: End): End => (end === "client" ? "endpoint" : "client");
@@ -26,6 +28,7 @@ export class Connection {
   /** The next number of each end. */
   readonly next: Record<End, number>;
   readonly options: Uint8Array;
+  readonly #data: string;
   #syn: Heard | undefined;
   #spoken = 0;
 
@@ -34,6 +37,7 @@ export class Connection {
     this.service = service;
     this.client = connecting.client ?? context.newClient();
     this.options = connecting.options ?? SYN_OPTIONS;
+    this.#data = connecting.data ?? "";
     const first = connecting.sequence ?? randomInt(2 ** 32);
     this.next = { client: first, endpoint: randomInt(2 ** 32) };
   }
@@ -64,7 +68,8 @@ export class Connection {
   /** Sends a SYN, again while nothing comes: a service is a moment young, or an owner. */
   async syn(): Promise<Heard> {
     const sequence = this.next.client;
-    const packet = segment(this.client, this.service.place, { flags: SYN, sequence, options: this.options });
+    const fields = { flags: SYN, sequence, options: this.options, payload: this.#data };
+    const packet = segment(this.client, this.service.place, fields);
     let sentMs = Number.NEGATIVE_INFINITY;
     const earlier = this.context.arrived("endpoint").length;
     this.#syn = await until(
@@ -82,7 +87,7 @@ export class Connection {
       20_000,
       2,
     );
-    this.next.client = (sequence + 1) >>> 0;
+    this.next.client = (sequence + 1 + this.#data.length) >>> 0;
     return this.#syn;
   }
 
@@ -116,6 +121,7 @@ export class Connection {
       readonly acknowledgment?: number;
       readonly payload?: string | Uint8Array;
       readonly options?: Uint8Array;
+      readonly urgent?: number;
     },
     extras = {},
   ): void {

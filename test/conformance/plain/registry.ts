@@ -5,11 +5,12 @@ import type { PlainScenario } from "./scenario.ts";
 import { forged } from "./scenarios/tcp-forged.ts";
 import { life } from "./scenarios/tcp-life.ts";
 import { opening } from "./scenarios/tcp-opening.ts";
+import { rare } from "./scenarios/tcp-rare.ts";
 import { takeover } from "./scenarios/tcp-takeover.ts";
 import { udp } from "./scenarios/udp.ts";
 
 export const PLAIN_SCENARIOS: Readonly<Record<PlainProtocol, readonly PlainScenario[]>> = {
-  tcp: [...opening, ...life, ...forged, ...takeover],
+  tcp: [...opening, ...life, ...forged, ...takeover, ...rare],
   udp,
 };
 

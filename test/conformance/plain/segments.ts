@@ -21,6 +21,8 @@ export interface SegmentFields {
   readonly acknowledgment?: number;
   readonly payload?: string | Uint8Array;
   readonly options?: Uint8Array;
+  /** RFC 9293 §3.8.5: the pointer to what is behind urgent bytes. */
+  readonly urgent?: number;
 }
 
 /** A segment or datagram that arrived. */
@@ -32,6 +34,7 @@ export interface Heard {
   readonly sequence: number;
   readonly acknowledgment: number;
   readonly options: Uint8Array;
+  readonly urgent: number;
   readonly payload: Uint8Array;
   readonly checksum: number;
   readonly isChecksumRight: boolean;
@@ -56,6 +59,7 @@ export function segment(from: Place, to: Place, fields: SegmentFields, extras: I
   bytes[12] = (size / 4) << 4;
   bytes[13] = fields.flags;
   write16(bytes, 14, WINDOW);
+  write16(bytes, 18, fields.urgent ?? 0);
   bytes.set(options, TCP_HEADER_SIZE);
   bytes.set(payload, size);
   return finished(from, to, bytes, PROTOCOL.TCP, extras);
@@ -113,6 +117,7 @@ export function readHeard(packet: HeardPacket): Heard | undefined {
     sequence: isTcp ? read32(bytes, 4) : 0,
     acknowledgment: isTcp ? read32(bytes, 8) : 0,
     options: bytes.subarray(isTcp ? TCP_HEADER_SIZE : size, size),
+    urgent: isTcp ? read16(bytes, 18) : 0,
     payload: bytes.subarray(size),
     checksum,
     isChecksumRight: checksum === right,

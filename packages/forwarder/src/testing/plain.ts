@@ -50,6 +50,8 @@ export interface Segment extends Ends {
 
 export type SegmentFields = Partial<Pick<Segment, "sequence" | "acknowledgment" | "payload">> & {
   readonly windowScale?: number;
+  /** In place of a window scale; whole words. */
+  readonly options?: readonly number[];
 };
 
 export function plainService(protocol: number, changes: Partial<Service> = {}): Service {
@@ -64,7 +66,7 @@ export function plainService(protocol: number, changes: Partial<Service> = {}): 
 
 export function tcpPacket(ends: Ends, flags: number, fields: SegmentFields = {}): Uint8Array {
   const { sequence = 0, acknowledgment = 0, payload = "", windowScale } = fields;
-  const options = windowScale === undefined ? [] : [1, 3, 3, windowScale];
+  const { options = windowScale === undefined ? [] : [1, 3, 3, windowScale] } = fields;
   const size = 20 + options.length;
   const segment = new Uint8Array(size + payload.length);
   write16(segment, 0, ends.sourcePort);

@@ -3,9 +3,12 @@
 /** RFC 7323 §2.3: the largest window scale. */
 export const WINDOW_SCALE_MAX = 14;
 
+/** What is sent before both ends have agreed on a scale is no more than this. */
+export const SYN_WINDOW = 0xffff;
+
 /** The largest window with a scale. */
 export function windowOf(scale: number): number {
-  return 0xffff * 2 ** scale;
+  return SYN_WINDOW * 2 ** scale;
 }
 
 /** Whether `number` lies in [from, from + size]. */

@@ -13,6 +13,8 @@ import {
 } from "@holdfast/model";
 import type { PlainAwaiting, PlainFlow, PlainFlowState, PlainTcp, TcpEdges } from "../../fast-path/plain.ts";
 import type { FlowKey } from "../../fast-path/port.ts";
+import { SYN_WINDOW } from "../../packet/plain/window.ts";
+import type { Syn } from "./syn-data.ts";
 
 /** Of all flows that are no session's (stateless.ts). */
 export const STATELESS_HANDLE = 0xffff_ffff;
@@ -56,6 +58,11 @@ export interface LocalFlow {
   isScaled: boolean;
   /** Of the handshake: first sequence numbers, and window scales; undefined: not offered. */
   clientSequence: number;
+  /**
+   * Bytes that came with the client's SYN at most, which the endpoint may acknowledge with it. Of one that
+   * was not seen here: as many as come before a window is known.
+   */
+  synSize: number;
   endpointSequence: number;
   clientScale: number | undefined;
   endpointScale: number | undefined;
@@ -74,8 +81,8 @@ export interface LocalFlow {
    * client resets that with just this number (RFC 9293 §3.10.7.3).
    */
   leftover: number | undefined;
-  /** A SYN into the open connection was let through: its sequence number, and when. */
-  challenge: { readonly sequence: number; readonly sinceMs: number } | undefined;
+  /** A SYN into the open connection was let through, and when. */
+  challenge: (Syn & { readonly sinceMs: number }) | undefined;
   /** What the fast path said last. */
   up: PlainFlowState | undefined;
   down: PlainFlowState | undefined;
@@ -117,6 +124,8 @@ export function newFlow(record: PlainRecord, handle: number, stage: Stage, nowMs
     endedMs: undefined,
     isScaled: stage === "open",
     clientSequence: 0,
+    // Before a PROXY header nothing comes.
+    synSize: record.shift === 0 ? SYN_WINDOW : 0,
     endpointSequence: 0,
     clientScale: undefined,
     endpointScale: undefined,

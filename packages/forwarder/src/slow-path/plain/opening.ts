@@ -82,7 +82,7 @@ export function moveFromDown(room: Room, flow: LocalFlow): boolean {
 }
 
 function move(room: Room, flow: LocalFlow): boolean {
-  const { syn, record, clientSequence, clientScale } = flow;
+  const { syn, record, clientSequence, synSize, clientScale } = flow;
   const entry = entryOf(room, record);
   if (syn === undefined || entry === undefined) return false;
   const unreachable = new Set([...syn.unreachable, endpointKey(placeOf(record))]);
@@ -92,7 +92,7 @@ function move(room: Room, flow: LocalFlow): boolean {
   end(room, flow, "endpointDown", true);
   const { id: _, createdAtMs: __, activity: ___, end: ____, member: _____, ...facts } = record;
   const next = makeFlow(room, { ...facts, ...place }, "opening");
-  Object.assign(next, { clientSequence, clientScale, syn: { ...syn, unreachable } });
+  Object.assign(next, { clientSequence, synSize, clientScale, syn: { ...syn, unreachable } });
   room.flows.embryo(next, sourcePrefix(record.client));
   room.core.counters.count("syns-moved");
   installAwaiting(room, next);

@@ -5,7 +5,7 @@ import { drop } from "../../core.ts";
 import { sourcePrefix } from "../../embryos/nursery.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
 import { windowScaleOf } from "../../packet/plain/options.ts";
-import { isWithin, windowOf } from "../../packet/plain/window.ts";
+import { isWithin, SYN_WINDOW, windowOf } from "../../packet/plain/window.ts";
 import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
 import { isLivingFlow, judge, keyOf, type LocalFlow } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
@@ -26,12 +26,8 @@ import {
   type Room,
   type Side,
 } from "./room.ts";
+import { acknowledgesSyn, type Syn, synOf, takeSyn, withoutSynData } from "./syn-data.ts";
 
-/**
- * An acknowledgment of a handshake may be of later bytes, too (RFC 7413): of no more than a SYN's window,
- * which nobody scales. A stranger who makes numbers up meets one of 65,536.
- */
-const SYN_WINDOW = 0xffff;
 /** SYNs into an open connection that are let through, so often. */
 const CHALLENGE_PERIOD_MS = 1_000;
 
@@ -111,16 +107,17 @@ function resetLeftover(room: Room, input: PlainInput, flow: LocalFlow): undefine
 function synUp(
   room: Room,
   side: Side,
-  input: PlainInput,
+  given: PlainInput,
   entry: ServiceEntry,
   known: LocalFlow | undefined,
 ): undefined {
+  const isIntroduced = entry.service.proxyProtocol === true || (known?.record.shift ?? 0) !== 0;
+  const input = isIntroduced ? withoutSynData(given) : given;
   const { header } = input;
   if (isLivingFlow(known)) {
     if (known.stage !== "open") {
       // Sent again; or the client has given up and begins anew from the same port: its endpoint sorts it out.
-      known.clientSequence = header.sequence;
-      known.clientScale = windowScaleOf(input.bytes, input.header);
+      takeSyn(known, input);
       if (known.stage === "opening") {
         holdSyn(known, input);
         if (moveFromDown(room, known)) return;
@@ -150,8 +147,7 @@ function synUp(
   const facts = { protocol: PROTOCOL_TCP, serviceId: id, ...client, ...place };
   const shift = proxyShiftOf(entry.service, client.vip);
   const flow = makeFlow(room, { ...facts, windowScale: 0, shift, marks: 0 }, "opening");
-  flow.clientSequence = header.sequence;
-  flow.clientScale = windowScaleOf(input.bytes, input.header);
+  takeSyn(flow, input);
   holdSyn(flow, input);
   room.flows.embryo(flow, prefix);
   core.counters.count("connections-begun");
@@ -182,7 +178,7 @@ function challenge(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   const nowMs = room.core.clock.nowMs();
   if (flow.challenge !== undefined && nowMs - flow.challenge.sinceMs < CHALLENGE_PERIOD_MS)
     return drop(room.core, "syn-rate", input.bytes);
-  flow.challenge = { sequence: input.header.sequence, sinceMs: nowMs };
+  flow.challenge = { ...synOf(input), sinceMs: nowMs };
   room.core.counters.count("syns-into-connections");
   install(room, flow, true);
   forward(room, input, flow, "up");
@@ -201,7 +197,7 @@ function introduced(room: Room, input: PlainInput, flow: LocalFlow): undefined {
 function synIntoOpenDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   const { header } = input;
   const { introduction, challenge: asked } = flow;
-  const isAnew = asked !== undefined && header.acknowledgment === next(asked.sequence);
+  const isAnew = asked !== undefined && acknowledgesSyn(header.acknowledgment, asked);
   if (flow.record.shift !== 0 && isAnew) {
     // A server that began anew has nobody's header: nor has the client's next SYN an old connection.
     drop(room.core, "wrong-phase", input.bytes);
@@ -264,8 +260,7 @@ function synAckUp(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   const { header } = input;
   if (flow.stage !== "answered" || !follows(header.acknowledgment, flow.endpointSequence))
     return drop(room.core, "wrong-phase", input.bytes);
-  flow.clientSequence = header.sequence;
-  flow.clientScale = windowScaleOf(input.bytes, input.header);
+  takeSyn(flow, input);
   forward(room, input, flow, "up");
 }
 
@@ -276,7 +271,7 @@ function synDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
 
 function synAckDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   // It answers another SYN than the last one: the client would reset what it has begun since.
-  if (input.header.acknowledgment !== (flow.clientSequence + 1) >>> 0)
+  if (!acknowledgesSyn(input.header.acknowledgment, lastSynOf(flow)))
     return drop(room.core, "wrong-phase", input.bytes);
   answered(room, input, flow);
   forward(room, input, flow, "down");
@@ -295,7 +290,9 @@ function answered(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   const windowScale = isScaled ? Math.max(clientScale, endpointScale) : 0;
   flow.record = { ...flow.record, windowScale };
   flow.isScaled = true;
-  const up = { sequence: next(flow.clientSequence), acknowledged: next(flow.endpointSequence) };
+  const isSynAck = header.has(TCP_FLAG.ACK);
+  const sequence = isSynAck ? header.acknowledgment : next(flow.clientSequence);
+  const up = { sequence, acknowledged: next(flow.endpointSequence) };
   const down = { sequence: up.acknowledged, acknowledged: up.sequence };
   install(room, flow, true, { edges: { up, down } });
 }
@@ -306,8 +303,8 @@ function resetDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   const isIntroducing = flow.introduction?.isNumbered === true;
   if (flow.stage !== "open" || asked !== undefined || isIntroducing) {
     // RFC 9293 §3.10.7.3: it refuses a SYN when it acknowledges just that.
-    const sequence = asked?.sequence ?? flow.clientSequence;
-    const isRefusal = header.has(TCP_FLAG.ACK) && header.acknowledgment === next(sequence);
+    const syn = asked ?? lastSynOf(flow);
+    const isRefusal = header.has(TCP_FLAG.ACK) && acknowledgesSyn(header.acknowledgment, syn);
     const isOpening = flow.stage === "answered" || isIntroducing;
     const window = isIntroducing ? windowOf(flow.record.windowScale) : undefined;
     const isReset = isOpening && follows(header.sequence, flow.endpointSequence, window);
@@ -350,11 +347,18 @@ function unknownUp(room: Room, input: PlainInput, entry: ServiceEntry): undefine
   room.held.ask(input, { ...question, clientPort: input.header.sourcePort });
 }
 
+function lastSynOf({ clientSequence: sequence, synSize: size }: LocalFlow): Syn {
+  return { sequence, size };
+}
+
 function next(sequence: number): number {
   return (sequence + 1) >>> 0;
 }
 
-/** The number lies behind a first sequence number, and not far. */
+/**
+ * The number lies behind a first sequence number, and not far. An acknowledgment of a handshake may be of
+ * later bytes, too (RFC 7413). A stranger who makes numbers up meets one of 65,536.
+ */
 function follows(number: number, first: number, size = SYN_WINDOW): boolean {
   return isWithin(number, next(first), size);
 }
