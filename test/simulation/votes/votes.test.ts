@@ -8,8 +8,8 @@ const SEED_COUNT = 60;
 const FAULT_SEED_COUNT_MAX = 150;
 /** Each with a seed that is known to show it; the test begins there. */
 const FAULTS: readonly (VoteFault & { readonly seed: number })[] = [
-  { name: "votes that are counted under any list of members", seed: 143, isUnmarked: true },
-  { name: "a list that changes whatever is lent under the one before", seed: 5, isUnsettled: true },
+  { name: "votes that are counted under any list of members", seed: 235, isUnmarked: true },
+  { name: "a list that changes whatever is lent under the one before", seed: 33, isUnsettled: true },
 ];
 
 test(`${SEED_COUNT} seeds of ports that are voted for while the list of members changes`, async (context) => {

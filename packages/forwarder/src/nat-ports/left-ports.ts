@@ -1,5 +1,5 @@
-// Where an INIT had its port until it was given back: for a while an answer may still come, which would not say whose it is
-// if the INIT had the port toward another endpoint by then.
+// Where an INIT had its port until it was given back: for a while an answer may still come, which would not
+// say whose it is if the INIT had the port toward another endpoint by then.
 import type { Tag } from "@holdfast/model";
 
 export class LeftPorts {

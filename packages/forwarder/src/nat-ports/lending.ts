@@ -12,11 +12,15 @@ export interface PortWish extends Place {
   readonly isRequired: boolean;
 }
 
-/** What members say to each other about ports. */
+/**
+ * What members say to each other about ports. `ask` tells questions of one member apart that are about one
+ * port and one tag: what it gives back of an earlier one, whose answer came late, is not what a later one
+ * got. Members of releases before 0.3.0 neither say nor read it.
+ */
 export type LoanMessage =
-  | ({ readonly kind: "lend" } & PortWish)
+  | ({ readonly kind: "lend"; readonly ask?: number } & PortWish)
   /** The handshake did not come to anything. */
-  | ({ readonly kind: "back"; readonly clientTag: Tag } & Place)
+  | ({ readonly kind: "back"; readonly ask?: number; readonly clientTag: Tag } & Place)
   /** Does the handshake with this tag still need it? */
   | ({ readonly kind: "still"; readonly clientTag: Tag } & Place);
 
@@ -43,6 +47,8 @@ export interface PortLending {
 export interface Loan extends Place {
   readonly clientTag: Tag;
   readonly lenders: readonly number[];
+  /** The question that got it. */
+  readonly ask: number;
 }
 
 /** Why there is none: another client's; nobody can be asked; the same INIT has it toward another endpoint. */
@@ -58,6 +64,7 @@ export function noLoanOf(answer: "no" | "elsewhere"): NoLoan {
 export function loanOf(
   { endpoint, endpointPort, natPort, clientTag }: PortWish,
   lenders: readonly number[],
+  ask: number,
 ): Loan {
-  return { endpoint, endpointPort, natPort, clientTag, lenders };
+  return { endpoint, endpointPort, natPort, clientTag, lenders, ask };
 }

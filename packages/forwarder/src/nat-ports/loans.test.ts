@@ -164,65 +164,6 @@ test("a majority is enough: who does not answer keeps nobody waiting, and gets b
   assert.equal(rig.taken()[0]?.packet.sourcePort, COMMON_PORT + 8);
 });
 
-test("votes are counted under one list of members: when it changes, or a voter has a later one, they are asked for again", async () => {
-  const given: string[] = [];
-  let listVersion = 1;
-  let voterHas = 2;
-  const cluster = new Cluster(1, {
-    services: [serviceOf({ natPort: "keep" })],
-    lending: {
-      memberNumbers: [0, 1, 2],
-      get listVersion() {
-        return listVersion;
-      },
-      request: async (member, message) => {
-        given.push(`${message.kind} ${member}`);
-        if (message.kind !== "lend") return "yes";
-        const answer = voterHas > listVersion ? "stale" : "yes";
-        // Its own list changes while the votes are on their way.
-        if (listVersion === 2) listVersion = voterHas = 3;
-        return answer;
-      },
-    },
-  });
-  const rig = cluster.rig(0);
-  assert.deepEqual(await rig.pass(clientOf(COMMON_PORT).init(from(CLIENT))), []);
-  assert.deepEqual(given.splice(0), ["lend 1", "lend 2"], "both have a later list");
-  listVersion = 2;
-  cluster.clock.advance(20);
-  await settled();
-  assert.deepEqual(
-    given.splice(0),
-    ["lend 1", "lend 2", "back 2", "back 1"],
-    "the majority was one of the list before",
-  );
-  assert.deepEqual(rig.taken(), []);
-  cluster.clock.advance(20);
-  await settled();
-  assert.equal(rig.taken()[0]?.packet.sourcePort, COMMON_PORT);
-  assert.deepEqual([...rig.forwarder.portBooks.borrowersBefore(3)], []);
-  assert.deepEqual(
-    [...rig.forwarder.portBooks.borrowersBefore(4)],
-    [0],
-    "what is lent now is no loan of that list",
-  );
-});
-
-test("keep: another port is good when members' lists stay unlike", async () => {
-  const cluster = new Cluster(1, {
-    services: [serviceOf({ natPort: "keep" })],
-    lending: { memberNumbers: [0, 1, 2], request: async () => "stale" },
-  });
-  const rig = cluster.rig(0);
-  assert.deepEqual(await rig.pass(clientOf(COMMON_PORT).init(from(CLIENT))), []);
-  for (let i = 0; i < 4; i++) {
-    cluster.clock.advance(20);
-    await settled();
-  }
-  assert.notEqual(rig.taken()[0]?.packet.sourcePort, COMMON_PORT);
-  assert.equal(rig.event("nat-ports-asked"), 1);
-});
-
 test("require: taken, out of reach, or without a majority is an ABORT that says so", async () => {
   const cluster = clusterOf("require");
   const rig = cluster.rig(0);

@@ -1,15 +1,16 @@
-// A client's own port as its NAT port, whoever's slot it is in. A port that is in a slot of this member is simply taken. One in
-// another member's slot is lent by that member; one in a slot that no member has, by a majority of all members. So a port
-// is never out twice, also across a partition: whoever lends it remembers, and two majorities share a member.
+// A client's own port as its NAT port, whoever's slot it is in. A port that is in a slot of this member is
+// simply taken. One in another member's slot is lent by that member; one in a slot that no member has, by a
+// majority of all members. So a port is never out twice, also across a partition: whoever lends it
+// remembers, and two majorities share a member.
 //
-// A loan is *used* by handshakes, by the members' numbers and the clients' tags. It ends when a session in the table holds the
-// port (from then on the table says whether it is free), or when whoever asked for it gives it back or says that it is
-// over. While a borrower cannot be asked the port stays out; one that was taken off the list of members may have handshakes
-// under way, and is waited for as long as they may take, but no longer: nobody will ever answer for it.
-// Votes count under the list of members that they were asked for under; when it changes they are asked for again.
+// A loan is *used* by handshakes, by the members' numbers and the clients' tags. It ends when a session in
+// the table holds the port (from then on the table says whether it is free), or when whoever asked for it
+// gives it back or says that it is over. While a borrower cannot be asked the port stays out; one that was
+// taken off the list of members may have handshakes under way, and is waited for as long as they may take,
+// but no longer: nobody will answer for it.
 //
-// Toward one endpoint only: an INIT that two members see may not go to two endpoints from one port, not even one after the
-// other, or a late INIT-ACK would not say whose it is.
+// Toward one endpoint only: an INIT that two members see may not go to two endpoints from one port, not
+// even one after the other, or a late INIT-ACK would not say whose it is.
 import {
   type Address,
   type Clock,
@@ -24,22 +25,16 @@ import type { Counters } from "../counters/counters.ts";
 import { TokenBucket } from "../counters/token-bucket.ts";
 import type { ForwarderLimits } from "../limits.ts";
 import type { NatPorts } from "./allocator.ts";
+import { Borrowing } from "./borrowing.ts";
 import { isHeldBy, type PortHolder } from "./holder.ts";
 import { LeftPorts } from "./left-ports.ts";
-import {
-  type LendAnswer,
-  type Loan,
-  type LoanAnswer,
-  type LoanMessage,
-  loanOf,
-  noLoanOf,
-  type PortLending,
-  type PortWish,
-} from "./lending.ts";
+import type { LendAnswer, Loan, LoanAnswer, LoanMessage, PortLending, PortWish } from "./lending.ts";
 
 interface Use {
   readonly member: number;
   readonly clientTag: Tag;
+  /** The member's last question; undefined: it does not say. */
+  ask: number | undefined;
   /** Of the list of members here when it was lent. */
   listVersion: number;
   /** When the member was last asked, or asked for it. */
@@ -59,9 +54,6 @@ interface Lent {
 const USE_COUNT_MAX = 8;
 /** Ports that are lent and not in the table; beyond, none is. */
 const LENT_COUNT_MAX = 4_096;
-/** Votes that another list of members is in the way of are asked for again, so often, so much later. */
-const STALE_TRY_COUNT_MAX = 4;
-const STALE_PAUSE_MS = 20;
 /** Loans looked at in one turn. */
 const VISIT_COUNT_MAX = 64;
 
@@ -85,12 +77,19 @@ export class Loans {
   readonly #lent = new Map<string, Lent>();
   readonly #byPort = new Map<number, Set<Lent>>();
   readonly #left: LeftPorts;
+  readonly #borrowing: Borrowing;
   readonly #rate: TokenBucket;
   #visit: Iterator<Lent> | undefined;
 
   constructor(options: LoansOptions) {
     this.#options = options;
     this.#left = new LeftPorts(LENT_COUNT_MAX);
+    const { memberNumber } = options;
+    this.#borrowing = new Borrowing(options, {
+      lendersOf: (natPort) => this.lendersOf(natPort),
+      lend: (wish, ask) => this.lend(wish, memberNumber, ask),
+      over: (loan) => this.#over(loan, memberNumber, loan.clientTag, loan.ask),
+    });
     this.#rate = new TokenBucket(options.limits.questionsPerSecond);
   }
 
@@ -128,113 +127,32 @@ export class Loans {
 
   /** Who lends the port: this member, others that must be asked, or nobody. */
   lenderOf(natPort: number): "self" | "others" | "nobody" {
-    const [first, ...more] = this.#lendersOf(natPort);
+    const [first, ...more] = this.lendersOf(natPort);
     if (first === undefined) return "nobody";
     return first === this.#options.memberNumber && more.length === 0 ? "self" : "others";
   }
 
   /** The port, when nobody has to be asked for it. */
   own(wish: PortWish): LoanAnswer {
-    const { memberNumber } = this.#options;
-    const answer = this.lend(wish, memberNumber);
-    return answer === "yes" ? loanOf(wish, [memberNumber]) : noLoanOf(answer);
+    return this.#borrowing.own(wish);
   }
 
-  /**
-   * Asks whoever lends it, all at once: one exchange. The answer is there as soon as enough have said yes, or so many have
-   * not that there never will be: a member that is dead, and is not known to be, keeps nobody waiting.
-   */
-  async ask(wish: PortWish): Promise<LoanAnswer> {
-    this.#options.counters.count("nat-ports-asked");
-    for (let count = 1; ; count++) {
-      const answer = await this.#ask(wish);
-      if (answer !== "stale") return answer;
-      if (count >= STALE_TRY_COUNT_MAX) return "unreachable";
-      // Whoever is behind hears of the change in a moment.
-      await new Promise<void>((resolve) => void this.#options.clock.after(STALE_PAUSE_MS, resolve));
-    }
-  }
-
-  async #ask(wish: PortWish): Promise<LoanAnswer | "stale"> {
-    const { counters, memberNumber, lending } = this.#options;
-    const lenders = this.#lendersOf(wish.natPort);
-    const listVersion = lending?.listVersion;
-    const needed = lenders.length === 1 ? 1 : Math.floor(lenders.length / 2) + 1;
-    const granted: number[] = [];
-    if (lenders.includes(memberNumber)) {
-      const answer = this.lend(wish, memberNumber);
-      if (answer !== "yes") return noLoanOf(answer);
-      granted.push(memberNumber);
-    }
-    const others = lenders.filter((member) => member !== memberNumber);
-    const refusals = await this.#askOthers(wish, others, granted, needed);
-    const loan = loanOf(wish, granted);
-    const isOfList = lenders.length <= 1 || lending?.listVersion === listVersion;
-    if (granted.length >= needed && isOfList) {
-      counters.count("nat-ports-borrowed");
-      return loan;
-    }
-    this.giveBack(loan);
-    if (refusals.includes("elsewhere")) return "elsewhere";
-    if (!isOfList || refusals.includes("stale")) return "stale";
-    return refusals.includes("no") ? "taken" : "unreachable";
-  }
-
-  /** Adds to `granted` until it has `needed`, or cannot; what comes later is given back. The refusals until then. */
-  #askOthers(
-    wish: PortWish,
-    others: readonly number[],
-    granted: number[],
-    needed: number,
-  ): Promise<(LendAnswer | undefined)[]> {
-    const { lending } = this.#options;
-    const message: LoanMessage = { kind: "lend", ...wish };
-    const refusals: (LendAnswer | undefined)[] = [];
-    let isOver = false;
-    return new Promise((resolve) => {
-      const look = () => {
-        const open = others.length - refusals.length - granted.filter((m) => others.includes(m)).length;
-        if (granted.length < needed && granted.length + open >= needed) return;
-        isOver = true;
-        resolve(refusals);
-      };
-      const heard = (member: number, answer: LendAnswer | undefined) => {
-        if (isOver) {
-          if (answer === "yes") this.giveBack(loanOf(wish, [member]));
-          return;
-        }
-        if (answer === "yes") granted.push(member);
-        else refusals.push(answer);
-        look();
-      };
-      look();
-      if (isOver) return;
-      for (const member of others)
-        Promise.resolve(lending?.request(member, message)).then(
-          (answer) => heard(member, answer),
-          () => heard(member, undefined),
-        );
-    });
+  /** The port of whoever lends it: this member, another one, or a majority. */
+  ask(wish: PortWish): Promise<LoanAnswer> {
+    return this.#borrowing.ask(wish);
   }
 
   giveBack(loan: Loan): void {
-    const { lending, memberNumber } = this.#options;
-    const { endpoint, endpointPort, natPort, clientTag } = loan;
-    const message: LoanMessage = { kind: "back", endpoint, endpointPort, natPort, clientTag };
-    for (const lender of loan.lenders) {
-      if (lender === memberNumber) this.#over(loan, memberNumber, clientTag);
-      // Whoever does not hear it asks some time later.
-      else void lending?.request(lender, message);
-    }
+    this.#borrowing.giveBack(loan);
   }
 
   /** Another member says something about a port. */
   heard(from: number, message: LoanMessage): LendAnswer {
     switch (message.kind) {
       case "lend":
-        return this.lend(message, from);
+        return this.lend(message, from, message.ask);
       case "back":
-        this.#over(message, from, message.clientTag);
+        this.#over(message, from, message.clientTag, message.ask);
         return "yes";
       case "still":
         return this.#isNeeded(message, message.clientTag) ? "yes" : "no";
@@ -242,7 +160,7 @@ export class Loans {
   }
 
   /** This member lends a port that is its own to lend, or its vote. */
-  lend(wish: PortWish, borrower: number): Exclude<LendAnswer, "stale"> {
+  lend(wish: PortWish, borrower: number, ask: number | undefined): Exclude<LendAnswer, "stale"> {
     const { natPorts, counters, table, clock, lending } = this.#options;
     const { endpoint, endpointPort, natPort, serviceId, source, clientTag } = wish;
     // Somebody else is about to get the slot, or has it.
@@ -252,8 +170,8 @@ export class Loans {
     if (lent === undefined && this.isFull) return "no";
     if (this.#isElsewhere(wish)) return "elsewhere";
     const living = table.byNatPort(endpoint, endpointPort, natPort).filter(isLiving);
-    // The same client that begins anew before its handshake was done: at the endpoint, too, that is one client. Another
-    // association of its host, which got the port for want of its own, is another client.
+    // The same client that begins anew before its handshake was done: at the endpoint, too, that is one
+    // client. Another association of its host, which got the port for want of its own, is another client.
     const isOneClient =
       (lent === undefined || isHeldBy(lent.holder, serviceId, source)) &&
       living.every(
@@ -273,7 +191,7 @@ export class Loans {
       this.#add(key, lent);
     }
     const known = lent.uses.find((use) => use.member === borrower && use.clientTag === clientTag);
-    const under = { sinceMs: clock.nowMs(), listVersion: lending?.listVersion ?? 0 };
+    const under = { ask, sinceMs: clock.nowMs(), listVersion: lending?.listVersion ?? 0 };
     if (known !== undefined) Object.assign(known, under);
     else if (lent.uses.length >= USE_COUNT_MAX) return "no";
     else lent.uses.push({ member: borrower, clientTag, ...under, asking: false });
@@ -349,18 +267,17 @@ export class Loans {
       if (use.asking || nowMs - use.sinceMs < limits.initTimeoutMs) continue;
       if (use.member === memberNumber) {
         if (this.#isNeeded(place, use.clientTag)) use.sinceMs = nowMs;
-        else this.#over(place, use.member, use.clientTag);
+        else this.#over(place, use.member, use.clientTag, use.ask);
         continue;
       }
       if (lending === undefined || this.#isAbandoned(place, use, nowMs)) continue;
       use.asking = true;
-      void lending
-        .request(use.member, { kind: "still", ...place, clientTag: use.clientTag })
-        .then((answer) => {
-          use.asking = false;
-          use.sinceMs = this.#options.clock.nowMs();
-          if (answer === "no") this.#over(place, use.member, use.clientTag);
-        });
+      const { member, clientTag, ask } = use;
+      void lending.request(member, { kind: "still", ...place, clientTag }).then((answer) => {
+        use.asking = false;
+        use.sinceMs = this.#options.clock.nowMs();
+        if (answer === "no") this.#over(place, member, clientTag, ask);
+      });
     }
   }
 
@@ -371,23 +288,28 @@ export class Loans {
     use.unlistedMs = isListed ? undefined : (use.unlistedMs ?? nowMs);
     if (use.unlistedMs === undefined) return false;
     if (nowMs - use.unlistedMs < limits.initTimeoutMs + limits.handshakeTimeoutMs) return false;
-    this.#over(place, use.member, use.clientTag);
+    this.#over(place, use.member, use.clientTag, use.ask);
     return true;
   }
 
   #isNeeded(place: Place, clientTag: Tag): boolean {
     const { isUsedHere, table } = this.#options;
-    if (isUsedHere(place, clientTag)) return true;
+    if (this.#borrowing.isAsking(place, clientTag) || isUsedHere(place, clientTag)) return true;
     const { endpoint, endpointPort, natPort } = place;
     return table.byNatPort(endpoint, endpointPort, natPort).some(isLiving);
   }
 
-  /** One use less; without any the port is given back, unless the table holds it. */
-  #over(place: Place, member: number, clientTag: Tag): void {
+  /**
+   * One use less, unless its member has asked again since; without any the port is given back, unless the
+   * table holds it.
+   */
+  #over(place: Place, member: number, clientTag: Tag, ask: number | undefined): void {
     const key = placeKey(place);
     const lent = this.#lent.get(key);
     const index = lent?.uses.findIndex((use) => use.member === member && use.clientTag === clientTag) ?? -1;
     if (lent === undefined || index < 0) return;
+    const lastAsk = lent.uses[index]?.ask;
+    if (ask !== undefined && lastAsk !== undefined && ask !== lastAsk) return;
     lent.uses.splice(index, 1);
     const { endpoint, endpointPort, natPort } = place;
     const { table, natPorts, clock, limits } = this.#options;
@@ -399,7 +321,7 @@ export class Loans {
   }
 
   /** Whose word it takes: the member that has the slot, or all when none has it. */
-  #lendersOf(natPort: number): readonly number[] {
+  lendersOf(natPort: number): readonly number[] {
     const { lending, memberNumber, memberNumberCount } = this.#options;
     const number = memberNumberOfPort(natPort, memberNumberCount);
     if (number === memberNumber) return [memberNumber];

@@ -20,6 +20,7 @@ const messages: readonly LoanMessage[] = [
     isRequired: true,
   },
   { kind: "back", ...place, clientTag: 0xffff_ffff },
+  { kind: "back", ...place, clientTag: 7, ask: 12 },
   { kind: "still", ...place, clientTag: 1 },
 ];
 const encode = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
@@ -28,6 +29,10 @@ test("what one member says the other understands", () => {
   for (const message of messages) assert.deepEqual(decodeLoanMessage(encode(message)), message);
   const marked = { ...messages[0], list: markOf({ version: 7, members: [], resting: [] }) };
   assert.deepEqual(decodeLoanMessage(encode(marked)), marked);
+  const numbered = { ...messages[0], ask: 12 };
+  assert.deepEqual(decodeLoanMessage(encode(numbered)), numbered);
+  for (const ask of [null, 0, -1, 1.5, "12", 2 ** 60])
+    assert.equal(decodeLoanMessage(encode({ ...numbered, ask })), undefined);
   for (const list of [null, 7, {}, { version: -1, digest: "x" }, { ...marked.list, digest: "x" }])
     assert.equal(decodeLoanMessage(encode({ ...marked, list })), undefined);
 });
@@ -99,7 +104,7 @@ test("a build that reads no marks has the list of its file: its votes count unde
 
 test("what is not understood is nothing, and never a throw", () => {
   for (const message of messages)
-    for (const field of Object.keys(message).filter((name) => name !== "serviceId"))
+    for (const field of Object.keys(message).filter((name) => name !== "serviceId" && name !== "ask"))
       for (const wrong of [undefined, null, -1, 1.5, 70_000 * 70_000, "x", ["x"], {}])
         assert.equal(
           decodeLoanMessage(encode({ ...message, [field]: wrong })),

@@ -114,7 +114,10 @@ export function decodeLoanMessage(
     const place = placeOf(value);
     const { kind, clientTag } = value;
     if (place === undefined || !isNumber(clientTag, TAG_MAX)) return undefined;
-    if (kind === "back" || kind === "still") return { kind, clientTag, ...place };
+    const asked = askOf(value);
+    if (asked === undefined) return undefined;
+    if (kind === "still") return { kind, clientTag, ...place };
+    if (kind === "back") return { kind, clientTag, ...place, ...asked };
     if (kind !== "lend") return undefined;
     const { serviceId, source, listed, isRequired } = value;
     const list = markFrom(value["list"]);
@@ -123,7 +126,7 @@ export function decodeLoanMessage(
     if (!isAddress(source) || !Array.isArray(listed) || listed.length > CLIENT_ADDRESS_COUNT_MAX)
       return undefined;
     if (!listed.every(isAddress) || typeof isRequired !== "boolean") return undefined;
-    const wish = { kind, clientTag, ...place, serviceId, source, listed, isRequired } as const;
+    const wish = { kind, clientTag, ...place, ...asked, serviceId, source, listed, isRequired } as const;
     return list === undefined ? wish : { ...wish, list };
   } catch {
     return undefined;
@@ -134,6 +137,12 @@ function placeOf({ endpoint, endpointPort, natPort }: Record<string, unknown>): 
   if (!isAddress(endpoint) || !isNumber(endpointPort, PORT_MAX) || !isNumber(natPort, PORT_MAX))
     return undefined;
   return { endpoint, endpointPort, natPort };
+}
+
+/** The number of the question, where the member says it. */
+function askOf({ ask }: Record<string, unknown>): { readonly ask?: number } | undefined {
+  if (ask === undefined) return {};
+  return isNumber(ask, Number.MAX_SAFE_INTEGER) ? { ask } : undefined;
 }
 
 function isNumber(value: unknown, max: number): value is number {
