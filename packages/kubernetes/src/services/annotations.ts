@@ -14,6 +14,7 @@ import {
   type Reader,
   SCTP_IDLE_S,
   type Settings,
+  tcpSessionsFor,
   Wrong,
 } from "./settings.ts";
 
@@ -105,7 +106,10 @@ function forProtocols(
   if (settings.healthCheck?.kind === "sctp" && !has(["SCTP"]))
     drop("healthCheck", "only ports of SCTP are asked with it");
   const { selection, idleTimeoutS } = settings;
-  if (left["stateless"] === true && selection !== undefined && selection !== "hash")
+  const withSessions = left["stateless"] === true && has(["TCP"]) ? tcpSessionsFor(settings) : undefined;
+  if (withSessions !== undefined)
+    notes.push(ignoredNote(said.get("stateless") ?? "stateless", `of ports of TCP, as ${withSessions}`));
+  if (left["stateless"] === true && has(["UDP"]) && selection !== undefined && selection !== "hash")
     notes.push(
       ignoredNote(said.get("selection") ?? "selection", "a port without sessions chooses by 'hash'"),
     );

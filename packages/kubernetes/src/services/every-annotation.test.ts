@@ -165,7 +165,11 @@ const OWN: Readonly<Record<string, readonly Row[]>> = {
   ],
   stateless: [
     ["yes", UDP, { stateless: true }],
-    ["yes", TCP, /stateless has no effect: it is for ports of UDP/],
+    ["yes", TCP, { stateless: true }],
+    ["yes", ANY, /stateless has no effect: it is for ports of TCP and UDP/],
+    ["yes", TCP, /stateless has no effect: of ports of TCP, as sel/, { "holdfast.io/selection": "persist" }],
+    ["yes", TCP, /of ports of TCP, as they send the header/, { "holdfast.io/proxy-protocol": "yes" }],
+    ["yes", TCP, /of ports of TCP, as replicate/, { "holdfast.io/replicate": "always" }],
     ["yes", UDP, /selection has no effect: a port without sessions/, { "holdfast.io/selection": "weighted" }],
   ],
   replicate: [
@@ -315,4 +319,21 @@ test("each port of a Service takes what is for its protocol", () => {
     sourceAddresses: ["203.0.113.9"],
     said: [900, "hash", "abort", 0],
   });
+});
+
+test("ports of TCP are stateless unless something else of theirs needs sessions", () => {
+  const of = (protocol: PortProtocol, more: Readonly<Record<string, string>> = {}, isSticky = false) => {
+    const annotations = { "holdfast.io/stateless": "yes", ...more };
+    const { settings } = readAnnotations(annotations, ["TCP", "UDP"]);
+    const demand = { ...DEMAND, isSticky, settings, port: { protocol, port: 80 } };
+    const { stateless, selection, replicate } = memberServiceOf(demand, undefined);
+    return [stateless, selection, replicate];
+  };
+  assert.deepEqual(of("TCP"), [true, "leastAssociations", "long-lived"]);
+  assert.deepEqual(of("TCP", { "holdfast.io/selection": "weighted" }), [true, "weighted", "long-lived"]);
+  assert.deepEqual(of("TCP", { "holdfast.io/replicate": "never" }), [true, "leastAssociations", "never"]);
+  assert.deepEqual(of("TCP", {}, true), [undefined, "persist", "long-lived"]);
+  const always = { "holdfast.io/replicate": "always" };
+  assert.deepEqual(of("TCP", always), [undefined, "leastAssociations", "always"]);
+  assert.deepEqual(of("UDP", always, true), [true, "hash", "long-lived"]);
 });

@@ -4,7 +4,7 @@ import { PLAIN_DEFAULTS, type ServiceInput, ServiceSpecSchema, type ServiceView 
 import type { ServicePort } from "../objects.ts";
 import { sctpIdleOf } from "./annotations.ts";
 import type { WantedEndpoint } from "./endpoints.ts";
-import type { Settings } from "./settings.ts";
+import { type Settings, tcpSessionsFor } from "./settings.ts";
 
 export interface PortDemand {
   readonly cluster: string;
@@ -71,8 +71,9 @@ const OPTIONAL = [
 /** What a port's own protocol has no use for is left out. */
 function saidOf({ settings, isSticky, allowedSources, port }: PortDemand): Partial<Record<Field, unknown>> {
   const protocol = protocolOf(port);
+  const selection = settings.selection ?? (isSticky ? "persist" : undefined);
   const said = {
-    selection: settings.selection ?? (isSticky ? "persist" : undefined),
+    selection,
     allowedSources: [...allowedSources],
     withdrawWhenDown: settings.withdrawWhenDown,
     announce: settings.announce,
@@ -87,21 +88,23 @@ function saidOf({ settings, isSticky, allowedSources, port }: PortDemand): Parti
       peers: settings.peers,
       restartNewAddresses: settings.restartNewAddresses,
     };
-  return { ...said, ...plainOf(settings, protocol) };
+  return { ...said, ...plainOf({ ...settings, ...(selection !== undefined && { selection }) }, protocol) };
 }
 
 function plainOf(settings: Settings, protocol: "TCP" | "UDP"): Partial<Record<Field, unknown>> {
+  // Of UDP nothing of a client is remembered: neither its endpoint, nor anything that others could know.
   const isStateless = protocol === "UDP" && settings.stateless === true;
+  const begins = protocol === "TCP" && settings.stateless === true && tcpSessionsFor(settings) === undefined;
   const { natPort, replicate, replicateAfterMs, sourceAddresses = [] } = settings;
   return {
     natPort: natPort === "require" ? "keep" : natPort,
     idle: idleOf(settings, protocol),
     ...(sourceAddresses.length > 0 && { sourceAddresses: [...sourceAddresses] }),
     ...(protocol === "TCP" && settings.proxyProtocol === true && { proxyProtocol: true }),
-    // Of a client nothing is remembered: neither its endpoint, nor anything that others could know.
     replicate: (isStateless ? undefined : replicate) ?? PLAIN_DEFAULTS.replicate,
     replicateAfterMs: (isStateless ? undefined : replicateAfterMs) ?? PLAIN_DEFAULTS.replicateAfterMs,
     ...(isStateless && { stateless: true, selection: "hash" }),
+    ...(begins && { stateless: true }),
   };
 }
 

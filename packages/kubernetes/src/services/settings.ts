@@ -76,12 +76,19 @@ export const PROTOCOLS_OF: Readonly<Partial<Record<keyof Settings, readonly Port
   restartNewAddresses: ["SCTP"],
   proxyProtocol: ["TCP"],
   transitoryS: ["TCP"],
-  stateless: ["UDP"],
+  stateless: ["TCP", "UDP"],
   oneShotS: ["UDP"],
   sourceAddresses: ["TCP", "UDP"],
   replicate: ["TCP", "UDP"],
   replicateAfterMs: ["TCP", "UDP"],
 };
+
+/** Why ports of TCP cannot be `stateless` beside that; undefined: they can. */
+export function tcpSessionsFor({ selection, proxyProtocol, replicate }: Settings): string | undefined {
+  if (selection === "hash" || selection === "persist") return `selection is '${selection}'`;
+  if (proxyProtocol === true) return "they send the header of proxy-protocol";
+  return replicate === "always" ? "replicate is 'always'" : undefined;
+}
 
 export const words = (value: string) =>
   value
