@@ -10,6 +10,7 @@
 //   --seconds N    of each slice, default 5
 //   --baseline REV  takes turns, too, and is what we are compared with beside nftables
 import { type ChildProcess, execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { Cluster, type Host, Lab } from "@holdfast/testkit";
@@ -33,6 +34,8 @@ const IN_PROCESS = "connections/in-process.ts";
 interface Subject {
   readonly name: string;
   readonly client: Host;
+  /** Processor time that its daemon has taken, by the kernel's count. */
+  usedMs(): number;
   /** Totals of connections that were opened, and of drops, as the subject counts them. */
   counters(): Promise<Readonly<Record<string, number>>>;
   close(): Promise<void>;
@@ -40,6 +43,8 @@ interface Subject {
 
 interface Slice {
   readonly perSecond: number;
+  /** Processor time of the daemon for each connection. What it owes at the end is the next slice's. */
+  readonly daemonUs: number;
   /** Of wrk: connect, read, write, timeout. */
   readonly errors: number;
 }
@@ -118,8 +123,19 @@ function rowsOf(slices: ReadonlyMap<string, readonly Slice[]>, baseline: OtherBu
     unit: "a second",
     ...(name !== peer && { versus: peer, ratio: rounded(best(name) / best(peer), 2) }),
   });
+  const used = (name: string): Row[] =>
+    name === NFTABLES
+      ? []
+      : [
+          {
+            case: `${name}: processor time of its daemon for each connection`,
+            value: rounded(Math.min(...(slices.get(name) ?? []).map(({ daemonUs }) => daemonUs)), 0),
+            unit: "µs",
+          },
+        ];
   const rows = [...slices.keys()].flatMap((name): Row[] => [
     beside(name, NFTABLES),
+    ...used(name),
     { case: `${name}: wrk's errors`, value: errors(name), unit: "" },
   ]);
   return baseline === undefined ? rows : [beside(nameOf({}), nameOf({ build: baseline })), ...rows];
@@ -134,14 +150,20 @@ function reuse(client: Host): Host {
   return client;
 }
 
-async function measure({ client }: Subject, core: number, seconds: number): Promise<Slice> {
+async function measure({ client, usedMs }: Subject, core: number, seconds: number): Promise<Slice> {
   const words = ["-t", "1", "-c", String(CONNECTION_COUNT), "-d", `${seconds}s`, "-H", "Connection: close"];
   const url = `http://${VIP}:${PORT}/small`;
+  const before = usedMs();
   const { code, output } = await ended(client.spawn("taskset", ["-c", String(core), "wrk", ...words, url]));
   const perSecond = Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]);
   if (code !== 0 || !(perSecond > 0)) throw new Error(`wrk ended with ${code}: ${output}`);
   const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(output);
-  return { perSecond, errors: (errors ?? []).slice(1).reduce((sum, text) => sum + Number(text), 0) };
+  const daemonUs = rounded(((usedMs() - before) * 1_000) / (perSecond * seconds), 1);
+  return {
+    perSecond,
+    daemonUs,
+    errors: (errors ?? []).slice(1).reduce((sum, text) => sum + Number(text), 0),
+  };
 }
 
 /** All threads of a process, and what it starts from now on. */
@@ -149,6 +171,15 @@ function pin(child: ChildProcess | number | undefined, core: number): void {
   const pid = typeof child === "object" ? child.pid : child;
   if (pid === undefined) throw new Error("the process has ended");
   execFileSync("taskset", ["-a", "-c", "-p", String(core), String(pid)], { stdio: "ignore" });
+}
+
+/** proc(5), /proc/PID/stat: user and system time in ticks of 10 ms, the 14th and 15th word. */
+function processorMs(pid: number | undefined): number {
+  if (pid === undefined) throw new Error("the daemon has ended");
+  const words = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return (Number(words[11]) + Number(words[12])) * 10;
 }
 
 async function openHoldfast(core: number, kind: Kind = {}): Promise<Subject> {
@@ -177,6 +208,7 @@ async function openHoldfast(core: number, kind: Kind = {}): Promise<Subject> {
     return {
       name: nameOf(kind),
       client: reuse(cluster.clients[0] as Host),
+      usedMs: () => processorMs(member?.pid),
       counters: async () => ({
         opened: (await member?.metric('holdfast_slow_path_events_total{event="connections-opened"}')) ?? 0,
         exhausted: (await member?.drops("nat-ports-exhausted")) ?? 0,
@@ -221,7 +253,13 @@ async function openNftables(core: number): Promise<Subject> {
       }\n`,
     );
     for (const host of endpoints) await startNginx(host, lab.directory, ["taskset", "-c", String(core)]);
-    return { name: NFTABLES, client: reuse(client), counters: async () => ({}), close: () => lab.close() };
+    return {
+      name: NFTABLES,
+      client: reuse(client),
+      usedMs: () => 0,
+      counters: async () => ({}),
+      close: () => lab.close(),
+    };
   } catch (error) {
     await lab.close();
     throw error;

@@ -130,6 +130,16 @@ export interface PlainOffer {
   readonly source: Address;
 }
 
+/** What became of a connection that was begun from an offer. */
+export interface PlainLife {
+  /** `answered`: the endpoint's SYN-ACK has come, the client's answer to it has not. */
+  readonly stage: "opening" | "answered" | "open";
+  /** Both FINs are acknowledged; or it was reset, and nobody has spoken since. */
+  readonly isOver: boolean;
+  /** Of the direction that spoke last. */
+  readonly lastSeenMs: number;
+}
+
 /**
  * A SYN to such a service that has no flow takes the next offer, the first one first. Both directions are
  * installed, awaiting its answer, `quiet`, not to `learn`; and it is forwarded. Where that does not go without
@@ -166,6 +176,21 @@ export interface PlainFlows {
   refresh(key: FlowKey, bytes: number): void;
   /** Absent: SYNs are never forwarded without the slow path. */
   readonly offers?: PlainOffers;
-  /** As `FastPath.sweep`: at most 1,024 a call, undefined at the end. */
-  sweep(cursor: unknown, visit: (flow: PlainFlow, state: PlainFlowState) => PlainVisit): unknown;
+  /**
+   * Visits what became of offers that were taken, for less than two reads; undefined: there are not both
+   * directions. "remove": both go, once all were visited. Absent: as `offers`.
+   */
+  review?<Offer extends PlainOffer>(
+    offers: readonly Offer[],
+    visit: (offer: Offer, life: PlainLife | undefined) => "keep" | "remove",
+  ): void;
+  /**
+   * As `FastPath.sweep`: at most 1,024 a call, undefined at the end. `isSpared`: asked about sessions of
+   * `quiet` flows, which may be left out.
+   */
+  sweep(
+    cursor: unknown,
+    visit: (flow: PlainFlow, state: PlainFlowState) => PlainVisit,
+    isSpared?: (session: number) => boolean,
+  ): unknown;
 }

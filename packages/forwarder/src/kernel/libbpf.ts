@@ -68,6 +68,8 @@ interface Libbpf {
     count: Uint8Array,
     options: Pointer,
   ) => number;
+  /** `count`: in, of keys; out, of those that were taken away before the first one that was not there. */
+  readonly removeBatch: (fd: number, keys: Uint8Array, count: Uint8Array, options: Pointer) => number;
   readonly testRun: (fd: number, options: Uint8Array) => number;
   readonly tcHookCreate: (hook: Uint8Array) => number;
   readonly tcHookDestroy: (hook: Uint8Array) => number;
@@ -120,6 +122,7 @@ export function libbpf(): Libbpf {
       "int bpf_map_lookup_batch(int fd, void *in, void *out, void *keys, void *values, void *count, void *opts)",
     ),
     updateBatch: f("int bpf_map_update_batch(int fd, void *keys, void *values, void *count, void *opts)"),
+    removeBatch: f("int bpf_map_delete_batch(int fd, void *keys, void *count, void *opts)"),
     testRun: f("int bpf_prog_test_run_opts(int fd, void *opts)"),
     tcHookCreate: f("int bpf_tc_hook_create(void *hook)"),
     tcHookDestroy: f("int bpf_tc_hook_destroy(void *hook)"),

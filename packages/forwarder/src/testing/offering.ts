@@ -2,10 +2,13 @@
 import { endpointKey, PROTOCOL_TCP } from "@holdfast/model";
 import { IpHeader } from "@holdfast/sctp";
 import type { OfferedService, PlainFlow, PlainFlows, PlainOffer } from "../fast-path/plain.ts";
+import { lifeOf } from "../fast-path/plain-life.ts";
 import { SimulatedFastPath } from "../fast-path/simulated/simulated-fast-path.ts";
 import { addressAt } from "../packet/input.ts";
 import { PlainHeader, TCP_FLAG } from "../packet/plain/header.ts";
 import { windowScaleOf } from "../packet/plain/options.ts";
+import { answerKeyOf } from "../slow-path/plain/flow.ts";
+import { downKeyOf } from "../slow-path/plain/offered.ts";
 
 export class OfferingFastPath extends SimulatedFastPath {
   /** Offers of one service that are taken in. */
@@ -21,6 +24,16 @@ export class OfferingFastPath extends SimulatedFastPath {
       stateOf: (key) => table.stateOf(key),
       refresh: (key, bytes) => table.refresh(key, bytes),
       sweep: (cursor, visit) => table.sweep(cursor, visit),
+      review: (offers, visit) => {
+        for (const offer of offers) {
+          const down = table.read(downKeyOf(offer));
+          const up = down && table.read(answerKeyOf(PROTOCOL_TCP, down.flow));
+          const isIts = [up, down].every((entry) => entry?.flow.session === offer.session);
+          if (visit(offer, up && down && isIts ? lifeOf(up, down) : undefined) === "keep") continue;
+          for (const entry of [up, down])
+            if (entry !== undefined) table.remove(entry.flow.key, offer.session);
+        }
+      },
       offers: {
         offer: (service, offers) => {
           const queue = this.#queueOf(service);

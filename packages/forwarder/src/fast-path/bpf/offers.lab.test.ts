@@ -8,6 +8,7 @@ import { labObstacle } from "../compliance/lab.ts";
 import { PAYLOAD } from "../compliance/plain-rig.ts";
 import {
   CLIENT_NUMBER,
+  ENDPOINT_NUMBER,
   type PlainPacket,
   plainDown,
   plainPackets,
@@ -24,6 +25,7 @@ import {
   type WorldFamily,
 } from "../compliance/world.ts";
 import type { PlainFlow, PlainOffer } from "../plain.ts";
+import { lifeOf } from "../plain-life.ts";
 import { type TestProgram, TestRunner } from "./test-run.ts";
 
 const PROGRAMS = ["xdp", "tc"] as const;
@@ -66,13 +68,16 @@ class Bench {
     return this.runner.plain.offers ?? assert.fail("there are no offers");
   }
 
-  offer(count: number): number {
+  offersOf(count: number): PlainOffer[] {
     const { vip, endpoint } = this.#family;
-    const offers = Array.from({ length: count }, (_, i): PlainOffer => {
+    return Array.from({ length: count }, (_, i): PlainOffer => {
       const place = { endpoint, endpointPort: ENDPOINT_PORT, source: vip };
       return { session: FIRST_SESSION + i, natPort: FIRST_PORT + i, ...place };
     });
-    return this.offers.offer(this.service, offers);
+  }
+
+  offer(count: number): number {
+    return this.offers.offer(this.service, this.offersOf(count));
   }
 
   /** The client was served once: the way to it is known. */
@@ -163,6 +168,55 @@ function takeInTurn(bench: Bench): void {
   }
 }
 
+function areReviewed(bench: Bench): void {
+  bench.offer(3);
+  bench.meetClient();
+  const pairs = [40_001, 40_002].map((clientPort, index) => bench.pair(index, clientPort));
+  for (const [up] of pairs) bench.passes(up, SYN_PACKET);
+  const [[up, down]] = pairs as [readonly [PlainFlow, PlainFlow]];
+  const { plain } = bench.runner;
+  const offers = bench.offersOf(3);
+  /** Of the three, beside what reads say of the first. */
+  const stages = (verdict: (session: number) => "keep" | "remove" = () => "keep") => {
+    const seen: unknown[] = [];
+    plain.review(offers, (offer, life) => {
+      const both = [up, down].map(({ key }) => plain.read(key));
+      if (offer === offers[0] && both[0] && both[1]) {
+        const expected = lifeOf(both[0], both[1]);
+        assert.deepEqual({ ...life, lastSeenMs: 0 }, { ...expected, lastSeenMs: 0 });
+        // Each reads the clock for itself.
+        assert.ok(Math.abs((life?.lastSeenMs ?? 0) - expected.lastSeenMs) < 1_000);
+      }
+      seen.push(life && [life.stage, life.isOver]);
+      return verdict(offer.session);
+    });
+    return seen;
+  };
+  const opening = ["opening", false];
+  assert.deepEqual(stages(), [opening, opening, undefined]);
+  bench.passes(down, ANSWER);
+  assert.deepEqual(stages(), [["answered", false], opening, undefined]);
+  bench.passes(up, {});
+  assert.deepEqual(stages(), [["open", false], opening, undefined]);
+  bench.passes(up, { flags: FIN | ACK });
+  bench.passes(down, { flags: FIN | ACK, acknowledgment: CLIENT_NUMBER + 1 });
+  assert.deepEqual(stages(), [["open", false], opening, undefined]);
+  bench.passes(up, { by: 1, acknowledgment: ENDPOINT_NUMBER + 1 });
+  assert.deepEqual(stages(), [["open", true], opening, undefined]);
+  const visited: number[] = [];
+  const visit = ({ session }: PlainFlow) => visited.push(session) && "keep";
+  let cursor: unknown;
+  do cursor = plain.sweep(cursor, visit as () => "keep", (session) => session === FIRST_SESSION);
+  while (cursor !== undefined);
+  assert.deepEqual(visited, [FIRST_SESSION + 1, FIRST_SESSION + 1]);
+  assert.deepEqual(
+    stages((session) => (session === FIRST_SESSION ? "remove" : "keep")),
+    [["open", true], opening, undefined],
+  );
+  assert.deepEqual(stages(), [undefined, opening, undefined]);
+  for (const { key } of [up, down]) assert.equal(plain.read(key), undefined);
+}
+
 function needAWay(bench: Bench): void {
   const [up] = bench.pair(0, 40_001);
   bench.isPunted(up);
@@ -223,6 +277,7 @@ function fill(bench: Bench): void {
 
 describeWith(64, {
   "SYNs take offers in turn, and their connections open and end without a word": takeInTurn,
+  "what became of them is seen at once, and what is over goes with both directions": areReviewed,
   "without an offer, a way to the client, or room for its segments nothing is taken": needAWay,
   "clients from where the service does not allow it take nothing": areAllowed,
   "a queue takes in what it has room for": fill,

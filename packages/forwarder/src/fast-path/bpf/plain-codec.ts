@@ -7,6 +7,7 @@ import type { FlowKey } from "../port.ts";
 import { FLOW4_KEY, FLOW6_KEY, LIMITS, PLAIN_FLAG, PLAIN_HEAD, PLAIN4, PLAIN6 } from "./abi.ts";
 import { decodeKey } from "./flow-codec.ts";
 import type { KernelClock } from "./kernel-clock.ts";
+import { UNRESOLVED } from "./nexthops.ts";
 
 export interface PlainLayout {
   readonly addressSize: 4 | 16;
@@ -167,4 +168,14 @@ export function decodePlainState(
     ...(flags & PLAIN_FLAG.FIN && { finEnd: values.readUInt32LE(at + value.finEnd) }),
     reset: (flags & PLAIN_FLAG.RESET) !== 0,
   };
+}
+
+export function nexthopIn({ value }: PlainLayout, values: Buffer, at: number): number {
+  return values.readUInt16LE(at + value.nexthop);
+}
+
+/** The next hop that was counted as the flow's; UNRESOLVED: none was. */
+export function heldIn(layout: PlainLayout, values: Buffer, at: number): number {
+  const isMade = (values.readUInt16LE(at + layout.value.flags) & PLAIN_FLAG.MADE) !== 0;
+  return isMade ? UNRESOLVED : nexthopIn(layout, values, at);
 }

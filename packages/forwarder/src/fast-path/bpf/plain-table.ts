@@ -3,23 +3,34 @@
 import { PROTOCOL } from "@holdfast/sctp";
 import { libbpf } from "../../kernel/libbpf.ts";
 import { ERRNO, errnoName } from "../../kernel/libc.ts";
-import type { PlainEntry, PlainFlow, PlainFlowState, PlainFlows, PlainVisit } from "../plain.ts";
+import type {
+  PlainEntry,
+  PlainFlow,
+  PlainFlowState,
+  PlainFlows,
+  PlainLife,
+  PlainOffer,
+  PlainVisit,
+} from "../plain.ts";
 import type { FlowKey } from "../port.ts";
 import { PLAIN_FLAG } from "./abi.ts";
 import { type FamilyTable, familyTable, visitBatch } from "./family-tables.ts";
 import { encodeKey } from "./flow-codec.ts";
 import type { KernelClock } from "./kernel-clock.ts";
-import { type NexthopTable, UNRESOLVED } from "./nexthops.ts";
+import type { NexthopTable } from "./nexthops.ts";
 import {
   decodePlain,
   decodePlainState,
   encodePlain,
+  heldIn,
+  nexthopIn,
   PLAIN_LAYOUT4,
   PLAIN_LAYOUT6,
   type PlainLayout,
   plainLayoutOf,
 } from "./plain-codec.ts";
 import type { PlainOfferQueues } from "./plain-offers.ts";
+import { OfferReview } from "./plain-review.ts";
 import { addCounts, type QuickCounts, QuickFlows } from "./quick-flows.ts";
 import { QUICK_TCP4, QUICK_TCP6, QUICK_UDP4, QUICK_UDP6 } from "./quick-layouts.ts";
 import type { QuickStore } from "./quick-store.ts";
@@ -34,7 +45,8 @@ export class PlainFlowTable implements PlainFlows {
   /** Installs that the map refused because it was full. */
   fullCount = 0;
   readonly offers?: PlainOfferQueues;
-  readonly #tables: readonly Table[];
+  readonly #tables: readonly [Table, Table];
+  readonly #review: OfferReview;
   readonly #nexthops: Nexthops;
   readonly #clock: KernelClock;
   readonly #nowMs: () => number;
@@ -63,6 +75,7 @@ export class PlainFlowTable implements PlainFlows {
     this.#clock = clock;
     this.#nowMs = nowMs;
     this.#tables = [familyTable(PLAIN_LAYOUT4, fds.plain4), familyTable(PLAIN_LAYOUT6, fds.plain6)];
+    this.#review = new OfferReview(this, this.#tables, nexthops, clock);
   }
 
   install(flow: PlainFlow): boolean {
@@ -137,11 +150,24 @@ export class PlainFlowTable implements PlainFlows {
     libbpf().update(fd, keyBytes, value, EXISTING);
   }
 
+  review<Offer extends PlainOffer>(
+    offers: readonly Offer[],
+    visit: (offer: Offer, life: PlainLife | undefined) => "keep" | "remove",
+  ): void {
+    this.#review.run(offers, visit, this.#nowMs());
+  }
+
   /** Flows that come or go meanwhile may be visited twice or not at all. */
-  sweep(cursor: unknown, visit: (flow: PlainFlow, state: PlainFlowState) => PlainVisit): unknown {
+  sweep(
+    cursor: unknown,
+    visit: (flow: PlainFlow, state: PlainFlowState) => PlainVisit,
+    isSpared?: (session: number) => boolean,
+  ): unknown {
     const nowMs = this.#nowMs();
     return visitBatch(this.#tables, cursor, (table, keyAt, valueAt) => {
       const { layout, keys, values, fd } = table;
+      const isQuiet = (values.readUInt16LE(valueAt + layout.value.flags) & PLAIN_FLAG.QUIET) !== 0;
+      if (isQuiet && isSpared?.(values.readUInt32LE(valueAt + layout.value.session)) === true) return;
       const quick = this.#quickOf(table, keys, keyAt);
       const left = quick?.counts(keys, keyAt);
       addLeft(layout, values, valueAt, left);
@@ -297,16 +323,6 @@ export class PlainFlowTable implements PlainFlows {
   #tableOf(key: FlowKey): Table {
     return this.#tables[plainLayoutOf(key) === PLAIN_LAYOUT4 ? 0 : 1] as Table;
   }
-}
-
-function nexthopIn({ value }: PlainLayout, values: Buffer, at: number): number {
-  return values.readUInt16LE(at + value.nexthop);
-}
-
-/** The next hop that was counted as the flow's; UNRESOLVED: none was. */
-function heldIn(layout: PlainLayout, values: Buffer, at: number): number {
-  const isMade = (values.readUInt16LE(at + layout.value.flags) & PLAIN_FLAG.MADE) !== 0;
-  return isMade ? UNRESOLVED : nexthopIn(layout, values, at);
 }
 
 /** What a quick flow counted and learned, and the table does not know yet. */

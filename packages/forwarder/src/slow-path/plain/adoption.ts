@@ -4,8 +4,9 @@
 import { isPlainEnded, MARK, memberNumberOfPort, type PlainRecord } from "@holdfast/model";
 import { sourcePrefix } from "../../embryos/nursery.ts";
 import type { PlainFlow, TcpEdges } from "../../fast-path/plain.ts";
+import { stageOf } from "../../fast-path/plain-life.ts";
 import { flowKeyText } from "../../path-mapping/flows.ts";
-import { keyOf, type LocalFlow, newFlow, STATELESS_HANDLE, type Stage, takeNumbers } from "./flow.ts";
+import { keyOf, type LocalFlow, newFlow, STATELESS_HANDLE, takeNumbers } from "./flow.ts";
 import { install, makeFlow, portsOf, type Room, reserve } from "./room.ts";
 
 const ADOPTED_COUNT_MAX_PER_TURN = 256;
@@ -135,12 +136,6 @@ export class PlainAdoption {
     const { source, sourcePort, destinationPort } = down.key;
     portsOf(this.#room, down)?.reserve(source, sourcePort, destinationPort);
   }
-}
-
-/** What the fast path goes on with by itself is no open connection yet. */
-export function stageOf({ awaiting, handshake, opening }: PlainFlow): Stage {
-  if (awaiting !== undefined) return "opening";
-  return handshake && opening === true ? "answered" : "open";
 }
 
 /** What a record says of a flow that the fast path has; `up`: its direction up. */

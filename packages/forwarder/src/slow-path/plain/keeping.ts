@@ -61,8 +61,10 @@ export class PlainKeeping {
       this.#sweepStartedMs = nowMs;
     }
     const skewMs = nowMs - fastPath.nowMs();
-    this.#cursor = fastPath.plain.sweep(this.#cursor, (flow, state) =>
-      this.#swept(flow, state, state.lastSeenMs + skewMs, nowMs),
+    this.#cursor = fastPath.plain.sweep(
+      this.#cursor,
+      (flow, state) => this.#swept(flow, state, state.lastSeenMs + skewMs, nowMs),
+      (session) => this.#room.offering.has(session),
     );
   }
 

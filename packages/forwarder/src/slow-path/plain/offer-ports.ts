@@ -7,6 +7,11 @@ import type { ServiceEntry } from "../../services/registry.ts";
 import { addressFor, chooseEndpoint, sourcesFor } from "./place.ts";
 import { portsFrom, type Room, type Side } from "./room.ts";
 
+/**
+ * An endpoint that closed a connection remembers it for so long (Linux' TIME-WAIT), and may answer another
+ * one's SYN with what the old one was at: until then ports that nobody has had come first.
+ */
+const REST_MS = 60_000;
 /** While fewer than one in so many of an endpoint's NAT ports are free, those are left for the slow path. */
 const KEPT_SHARE = 4;
 
@@ -42,16 +47,18 @@ export class OfferPorts {
   place(entry: ServiceEntry, vip: Address, full: Set<Endpoint>): OfferPlace | undefined {
     const room = this.#room;
     const side = this.#side;
-    const { sourceAddresses = [] } = entry.service;
+    const sources = sourcesFor(room, vip, entry.service.sourceAddresses ?? []);
     const seeker = { vip, client: vip, clientPort: 0 };
+    const { health } = side;
+    const isDown = (endpoint: Endpoint) =>
+      !health.isUp({ address: addressFor(side, endpoint, vip) ?? vip, port: endpoint.port });
+    const isTaken = (endpoint: Endpoint) => full.has(endpoint) || (health.knowsDown && isDown(endpoint));
     for (;;) {
-      const isDown = (endpoint: Endpoint) =>
-        side.health.knowsDown &&
-        !side.health.isUp({ address: addressFor(side, endpoint, vip) ?? vip, port: endpoint.port });
-      const endpoint = chooseEndpoint(room, side, entry, seeker, (each) => full.has(each) || isDown(each));
+      const isAnyone = full.size === 0 && !health.knowsDown;
+      const endpoint = chooseEndpoint(room, side, entry, seeker, isAnyone ? undefined : isTaken);
       const address = endpoint && addressFor(side, endpoint, vip);
       if (endpoint === undefined || address === undefined) return undefined;
-      for (const source of sourcesFor(room, vip, sourceAddresses)) {
+      for (const source of sources) {
         const place = { endpoint: address, endpointPort: endpoint.port, source };
         const natPort = this.#portOf(place);
         if (natPort !== undefined) return { ...place, natPort };
@@ -61,12 +68,10 @@ export class OfferPorts {
   }
 
   #portOf(place: Place): number | undefined {
-    const { limits, clock } = this.#room.core;
-    const nowMs = clock.nowMs();
+    const nowMs = this.#room.core.clock.nowMs();
     const resting = this.#resting.get(keyOf(place));
     const first = resting?.first;
-    if (first !== undefined && nowMs - first.sinceMs >= limits.natPortRestVerifiedMs)
-      return resting?.shift()?.natPort;
+    if (first !== undefined && nowMs - first.sinceMs >= REST_MS) return resting?.shift()?.natPort;
     const ports = portsFrom(this.#side, place.source);
     const { endpoint, endpointPort } = place;
     const isFree = ports.available(endpoint, endpointPort) * KEPT_SHARE > ports.ownCount;
@@ -87,10 +92,9 @@ export class OfferPorts {
 
   /** What has rested as long as others do is everybody's again. */
   expire(nowMs: number): void {
-    const { natPortRestVerifiedMs } = this.#room.core.limits;
     for (const [key, resting] of this.#resting) {
       for (let first = resting.first; first !== undefined; first = resting.first) {
-        if (nowMs - first.sinceMs < natPortRestVerifiedMs) break;
+        if (nowMs - first.sinceMs < REST_MS) break;
         resting.shift();
         this.free({ ...placeOfKey(key), natPort: first.natPort }, "evicted");
       }

@@ -1,14 +1,18 @@
 // A connection that the fast path has begun from an offer.
 import { type Address, PROTOCOL_TCP } from "@holdfast/model";
 import { sourcePrefix } from "../../embryos/nursery.ts";
-import type { PlainEntry, PlainOffer } from "../../fast-path/plain.ts";
+import type { PlainEntry, PlainLife, PlainOffer } from "../../fast-path/plain.ts";
+import { stageOf } from "../../fast-path/plain-life.ts";
 import type { FlowKey } from "../../fast-path/port.ts";
-import { factsOf, stageOf } from "./adoption.ts";
-import { finMarksOf, isFinished, type LocalFlow, takeNumbers, wasReset } from "./flow.ts";
+import { factsOf } from "./adoption.ts";
+import { type LocalFlow, takeNumbers } from "./flow.ts";
 import { install, installAwaiting, makeFlow, type Room } from "./room.ts";
 
-/** What is over is cleared away once nothing was heard of it for so long: late packets have their way. */
-const OVER_SILENT_MS = 1_000;
+/**
+ * What is over is cleared away once nothing was heard of it for so long: late packets have their way. A short
+ * connection is cleared at the first look, a second after its SYN.
+ */
+const OVER_SILENT_MS = 750;
 
 export interface Offered extends PlainOffer {
   readonly vip: Address;
@@ -36,15 +40,12 @@ export function downKeyOf({ endpoint, endpointPort, source, natPort }: PlainOffe
 }
 
 /** `closing`: over, but not long enough. */
-export type Life = "opening" | "answered" | "open" | "closing" | "over";
+export type Verdict = PlainLife["stage"] | "closing" | "over";
 
-export function whatBecameOf(room: Room, { up, down }: Entries): Life {
-  const stage = stageOf(up.flow);
-  if (stage !== "open") return stage;
-  const [a, b] = [up.state, down.state];
-  if (!isFinished(finMarksOf(a, b)) && !wasReset(a, b)) return "open";
-  const silentMs = room.core.fastPath.nowMs() - Math.max(a.lastSeenMs, b.lastSeenMs);
-  return silentMs >= OVER_SILENT_MS ? "over" : "closing";
+/** `nowMs`: as the fast path counts. */
+export function verdictOn({ stage, isOver, lastSeenMs }: PlainLife, nowMs: number): Verdict {
+  if (stage !== "open" || !isOver) return stage;
+  return nowMs - lastSeenMs >= OVER_SILENT_MS ? "over" : "closing";
 }
 
 /** It is a flow as any other from now on; `up`: as the fast path has it. */

@@ -52,7 +52,8 @@ describe("a connection that the fast path begins", () => {
     assert.equal((await rig.one(connection.down(ACK, "answer"))).payload, "answer");
     await connection.close(rig);
     assert.deepEqual([rig.punts, rig.records().length, rig.fastPath.flowCount], [before, 0, 2]);
-    rig.clock.advance(4_000);
+    // At the first look.
+    rig.clock.advance(1_250);
     assert.deepEqual([rig.fastPath.flowCount, gauge(rig, "tcp-offered-flows")], [0, 0]);
     assert.deepEqual([event(rig, "connections-begun"), event(rig, "connections-opened")], [1, 1]);
     assert.deepEqual([rig.drops(), rig.records(), [...rig.view.values()]], [{}, [], []]);
@@ -137,6 +138,38 @@ describe("a connection that the fast path begins", () => {
 });
 
 describe("offers", () => {
+  test("are made at once when a SYN finds none: those behind it need no slow path", async () => {
+    const rig = rigOf();
+    const before = rig.punts;
+    const waiting = offers(rig);
+    for (let i = 0; i <= waiting; i++) await rig.one(new Connection({ sourcePort: 1_024 + i }).up(SYN));
+    assert.deepEqual([rig.punts, offers(rig)], [before + 1, 8 * waiting]);
+    for (let i = 0; i < 100; i++) await rig.one(new Connection({ sourcePort: 10_000 + i }).up(SYN));
+    assert.equal(rig.punts, before + 1);
+  });
+
+  test("are of NAT ports that nobody had rather than of those that an endpoint may remember", async () => {
+    const clock = new ManualClock();
+    const fastPath = new OfferingFastPath({ nowMs: () => clock.nowMs() });
+    fastPath.offerCountMax = 16;
+    const rig = rigOf([stateless()], { clock, fastPath });
+    const portsOf = async (count: number) => {
+      const ports: (number | undefined)[] = [];
+      for (let i = 0; i < count; i++) {
+        const connection = new Connection({ sourcePort: 40_000 + i });
+        await connection.open(rig);
+        await connection.close(rig);
+        ports.push(connection.server?.destinationPort);
+        clock.advance(100);
+      }
+      return ports;
+    };
+    const before = new Set(await portsOf(16));
+    assert.equal(before.size, 16);
+    clock.advance(31_000);
+    assert.ok((await portsOf(48)).every((port) => !before.has(port)));
+  });
+
   test("go to endpoints by the service's selection, and are withdrawn when one is called down", async () => {
     const rig = rigOf([stateless({ endpoints: [endpoint(SERVER), endpoint(OTHER)] })]);
     const seen = new Map<string, number>();

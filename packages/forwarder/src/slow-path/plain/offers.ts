@@ -10,44 +10,26 @@ import {
   REPLICATE_AFTER_DEFAULT_MS,
   type Service,
 } from "@holdfast/model";
-import type { OfferedService, PlainEntry } from "../../fast-path/plain.ts";
+import type { PlainEntry, PlainLife } from "../../fast-path/plain.ts";
+import { lifeOf } from "../../fast-path/plain-life.ts";
 import type { FlowKey } from "../../fast-path/port.ts";
 import { Fifo } from "../../fifo.ts";
 import type { ServiceEntry } from "../../services/registry.ts";
 import { OfferPorts } from "./offer-ports.ts";
-import { adoptOffered, downKeyOf, type Entries, type Offered, whatBecameOf } from "./offered.ts";
+import { factsOf, type Ring, ringOf, sourcesOf } from "./offer-ring.ts";
+import { adoptOffered, downKeyOf, type Entries, type Offered, verdictOn } from "./offered.ts";
 import { countAt, publish, type Room, type Side } from "./room.ts";
 
-/** Offers of a VIP and port that wait for SYNs: so many at first, and at most, as they are used. */
-const WAITING_COUNT_MIN = 128;
-const WAITING_COUNT_MAX = 4_096;
 /** … and wanted, however few the fast path takes in. */
 const WAITING_COUNT_LEAST = 16;
 /** Connections looked at in one turn. */
 const LOOK_COUNT_MAX = 1_024;
 /** Between two turns while connections come; otherwise housekeeping's. */
-const BUSY_PERIOD_MS = 10;
-/** Between two looks at a connection. */
-const LOOK_PERIOD_MS = 1_000;
-const LOOK_PERIOD_MIN_MS = 50;
+const BUSY_PERIOD_MS = 20;
+/** Between two turns for SYNs that found no offer. */
+const HURRY_PERIOD_MS = 2;
 /** What was withdrawn, and may have been taken at the same moment. */
 const LIMBO_MS = 1_000;
-
-interface Ring {
-  readonly service: OfferedService;
-  entry: ServiceEntry;
-  /** What its offers follow from. */
-  readonly facts: string;
-  readonly waiting: Fifo<Offered>;
-  /** In the order in which they are due. */
-  readonly taken: Fifo<Offered>;
-  readonly periodMs: number;
-  wanted: number;
-  /** As many as the fast path has room for, when that was met. */
-  most: number;
-  /** There were fewer ports than were wanted: newcomers come before SYNs that nobody answered. */
-  isShort: boolean;
-}
 
 export class Offering {
   readonly #of: () => Room;
@@ -58,6 +40,7 @@ export class Offering {
   readonly #limbo = new Fifo<Offered>();
   #isBusy = false;
   #isStopped = false;
+  #hurriedMs = Number.NEGATIVE_INFINITY;
 
   /** `room`: which this is a part of. */
   constructor(room: () => Room, side: Side) {
@@ -122,7 +105,26 @@ export class Offering {
     }
     this.#clearLimbo(nowMs);
     this.#ports.expire(nowMs);
-    if (!isBusy || this.#isBusy) return;
+    if (isBusy) this.#comeSoon();
+  }
+
+  /**
+   * A SYN to such a service came to the slow path: perhaps all offers are taken. Those behind it take new
+   * ones, instead of keeping the slow path from making any.
+   */
+  hurry({ service: { port } }: ServiceEntry, vip: Address): void {
+    const nowMs = this.#room.core.clock.nowMs();
+    if (nowMs - this.#hurriedMs < HURRY_PERIOD_MS) return;
+    const ring = this.#rings.get(endpointKey({ address: vip, port }));
+    if (ring === undefined || !this.#isServed(vip)) return;
+    this.#hurriedMs = nowMs;
+    if (this.#take(ring, nowMs) === 0) return;
+    this.#fill(ring);
+    this.#comeSoon();
+  }
+
+  #comeSoon(): void {
+    if (this.#isBusy) return;
     this.#isBusy = true;
     this.#room.core.clock.after(BUSY_PERIOD_MS, () => {
       this.#isBusy = false;
@@ -201,56 +203,70 @@ export class Offering {
   }
 
   #look(ring: Ring, nowMs: number): void {
-    for (let i = 0; i < LOOK_COUNT_MAX; i++) {
-      const offered = ring.taken.first;
-      if (offered === undefined || nowMs - offered.lookedMs < ring.periodMs) return;
+    const due: Offered[] = [];
+    while (due.length < LOOK_COUNT_MAX) {
+      const { first } = ring.taken;
+      if (first === undefined || nowMs - first.lookedMs < ring.periodMs) break;
       ring.taken.shift();
-      if (!this.#offered.has(offered.session)) continue;
-      if (!this.#judge(offered, ring, nowMs)) continue;
+      if (this.#offered.has(first.session)) due.push(first);
+    }
+    const { fastPath } = this.#room.core;
+    if (due.length === 0) return;
+    fastPath.plain.review?.(due, (offered, life) => {
+      const next = this.#judge(offered, life, ring, nowMs);
+      if (next !== "again") return next;
       offered.lookedMs = nowMs;
       ring.taken.add(offered);
-    }
+      return "keep";
+    });
   }
 
-  /** Whether it is to be looked at again. */
-  #judge(offered: Offered, ring: Ring, nowMs: number): boolean {
-    const { counters, limits } = this.#room.core;
-    const entry = this.#entryOf(offered);
-    if (entry === undefined) {
+  /** "again": it is to be looked at once more; else what becomes of its entries. */
+  #judge(
+    offered: Offered,
+    life: PlainLife | undefined,
+    ring: Ring,
+    nowMs: number,
+  ): "again" | "keep" | "remove" {
+    const { counters, limits, fastPath } = this.#room.core;
+    if (life === undefined) {
       // Nothing came of it: it had no room in the table, for one.
       this.#forget(offered, "evicted");
-      return false;
+      return "keep";
     }
-    const life = whatBecameOf(this.#room, entry);
+    const verdict = verdictOn(life, fastPath.nowMs());
     const ageMs = nowMs - offered.takenMs;
-    if (life === "opening" || life === "answered") {
-      const isOverdue = ageMs >= (life === "opening" ? limits.initTimeoutMs : limits.handshakeTimeoutMs);
-      const isInTheWay = ring.isShort && life === "opening" && ageMs >= limits.embryoEvictableMs;
-      if (!isOverdue && !isInTheWay) return true;
+    if (verdict === "opening" || verdict === "answered") {
+      const isOverdue = ageMs >= (verdict === "opening" ? limits.initTimeoutMs : limits.handshakeTimeoutMs);
+      const isInTheWay = ring.isShort && verdict === "opening" && ageMs >= limits.embryoEvictableMs;
+      if (!isOverdue && !isInTheWay) return "again";
       counters.count(isOverdue ? "embryos-expired" : "embryos-evicted");
-      this.#clear(offered, entry, "evicted");
-      return false;
+      this.#forget(offered, "evicted");
+      return "remove";
     }
     if (!offered.isOpen) {
       offered.isOpen = true;
       counters.count("connections-opened");
     }
-    if (life === "over") {
-      this.#clear(offered, entry, "closed");
-      return false;
+    if (verdict === "over") {
+      this.#forget(offered, "closed");
+      return "remove";
     }
     const afterMs = ring.entry.service.replicateAfterMs ?? REPLICATE_AFTER_DEFAULT_MS;
-    if (life === "closing" || ageMs < afterMs) return true;
-    const flow = this.#adopt(offered, entry.up);
+    if (verdict === "closing" || ageMs < afterMs) return "again";
+    const flow = this.#adopt(offered, this.#entryOf(offered)?.up);
     if (flow !== undefined) publish(this.#room, flow);
-    return false;
+    return "keep";
   }
 
   #fill(ring: Ring): void {
     const { plain } = this.#room.core.fastPath;
     const missing = ring.wanted - ring.waiting.size;
     if (missing * 4 < ring.wanted) return;
-    if (ring.waiting.size * 2 < ring.wanted) ring.wanted = Math.min(ring.most, ring.wanted * 2);
+    // None is left: nobody knows how many more would have been taken.
+    const isDry = ring.waiting.size === 0 && ring.taken.size > 0;
+    const growth = isDry ? 8 : ring.waiting.size * 2 < ring.wanted ? 2 : 1;
+    ring.wanted = Math.min(ring.most, ring.wanted * growth);
     const most = this.#room.core.limits.embryoCountMaxPerService;
     const count = Math.min(ring.wanted - ring.waiting.size, most - ring.taken.size);
     const full = new Set<Endpoint>();
@@ -312,9 +328,9 @@ export class Offering {
     const entry = this.#entryOf(offered);
     if (entry === undefined) this.#forget(offered, "evicted");
     else {
-      const life = whatBecameOf(this.#room, entry);
-      if (life === "opening") return false;
-      if (life === "over") this.#clear(offered, entry, "closed");
+      const verdict = verdictOn(lifeOf(entry.up, entry.down), this.#room.core.fastPath.nowMs());
+      if (verdict === "opening") return false;
+      if (verdict === "over") this.#clear(offered, entry, "closed");
       else this.#adopt(offered, entry.up);
     }
     return true;
@@ -365,33 +381,4 @@ export class Offering {
       if (entry !== undefined) this.#clear(first, entry, "evicted");
     }
   }
-}
-
-function sourcesOf({ service }: ServiceEntry): readonly Address[] {
-  return [...service.vips, ...(service.sourceAddresses ?? [])];
-}
-
-function ringOf(entry: ServiceEntry, vip: Address): Ring {
-  const { service } = entry;
-  const afterMs = service.replicateAfterMs ?? REPLICATE_AFTER_DEFAULT_MS;
-  return {
-    service: { vip, port: service.port },
-    entry,
-    facts: factsOf(service),
-    waiting: new Fifo(),
-    taken: new Fifo(),
-    periodMs: Math.min(LOOK_PERIOD_MS, Math.max(LOOK_PERIOD_MIN_MS, afterMs)),
-    wanted: WAITING_COUNT_MIN,
-    most: WAITING_COUNT_MAX,
-    isShort: false,
-  };
-}
-
-/** What its offers follow from. */
-function factsOf(service: Service): string {
-  const { id, stateless, endpoints, leaving, selection, sourceAddresses, removal, replicateAfterMs } =
-    service;
-  return JSON.stringify([
-    ...[id, stateless, endpoints, leaving, selection, sourceAddresses, removal, replicateAfterMs],
-  ]);
 }

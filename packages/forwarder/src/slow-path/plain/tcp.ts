@@ -153,6 +153,7 @@ function synUp(
   core.counters.count("connections-begun");
   installAwaiting(room, flow);
   forward(room, input, flow, "up");
+  if (entry.service.stateless === true) room.offering.hurry(entry, client.vip);
 }
 
 /**
