@@ -98,6 +98,11 @@ export interface Punt {
   readonly copy: boolean;
   /** `tooBig` only: the MTU that it did not fit, bytes, when the fast path knows. */
   readonly mtu?: number;
+  /**
+   * Of a super-packet, which a local stack or a device put together: what each part has behind the headers,
+   * bytes. Its checksums are to be made anew.
+   */
+  readonly segmentSize?: number;
   /** Of an association: it has the tag of its flow, quotes one, or is a fragment from an address that speaks with the right tag. */
   readonly proven?: boolean;
   /** `init` only: the fast path has refused it before. It comes again as a client's does, and a flood's does not. */

@@ -407,7 +407,7 @@ export const PUNT = {
   reason: 20,
   flags: 22,
   mtu: 24,
-  spare: 28,
+  segmentSize: 28,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */

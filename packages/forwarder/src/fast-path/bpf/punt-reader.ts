@@ -66,9 +66,11 @@ export function readPunts(ring: Ring, countMax: number, deliver: (punt: Punt) =>
     const flags = bytes.readUInt16LE(start + PUNT.flags);
     const length = Math.min(bytes.readUInt32LE(start + PUNT.length), end - at);
     const mtu = bytes.readUInt32LE(start + PUNT.mtu);
+    const segmentSize = bytes.readUInt32LE(start + PUNT.segmentSize);
     deliver({
       reason,
       ...(mtu === 0 ? {} : { mtu }),
+      ...(segmentSize === 0 ? {} : { segmentSize }),
       // A copy: the ring is read-only, and a write to it would end the process.
       packet: Uint8Array.prototype.slice.call(bytes, at, at + length),
       interfaceIndex: bytes.readUInt32LE(start + PUNT.interfaceIndex),

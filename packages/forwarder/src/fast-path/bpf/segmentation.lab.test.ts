@@ -67,13 +67,14 @@ for (const family of FAMILIES)
           const whole = runner.run("tc", packet, SEGMENT_COUNT, MTU - headers);
           assert.equal(whole.action, "redirect");
           assert.equal(hex(whole.packet), hex(expected));
-          for (const punts of [
-            runner.run("tc", packet, SEGMENT_COUNT, MTU - headers + 1).punts,
-            runner.run("tc", packet).punts,
-          ])
+          const tooLong = MTU - headers + 1;
+          for (const [punts, size] of [
+            [runner.run("tc", packet, SEGMENT_COUNT, tooLong).punts, tooLong],
+            [runner.run("tc", packet).punts, undefined],
+          ] as const)
             assert.deepEqual(
-              punts.map(({ reason, mtu }) => [reason, mtu]),
-              [["tooBig", MTU]],
+              punts.map(({ reason, mtu, segmentSize }) => [reason, mtu, segmentSize]),
+              [["tooBig", MTU, size]],
             );
         } finally {
           runner.close();

@@ -8,6 +8,8 @@ import {
   PROTOCOL_UDP,
   plainPhase,
 } from "@holdfast/model";
+import type { Punt } from "../../fast-path/port.ts";
+import { SimulatedFastPath } from "../../fast-path/simulated/simulated-fast-path.ts";
 import {
   ACK,
   CLIENT,
@@ -38,7 +40,33 @@ function back({ source, sourcePort, destination, destinationPort }: Segment): En
 
 const living = (rig: PlainRig) => rig.records().filter((record) => !isPlainEnded(record));
 
+/** All that is punted came put together. */
+class Offloading extends SimulatedFastPath {
+  segmentSize: number | undefined;
+
+  override onPunt(listener: (punt: Punt) => void): void {
+    super.onPunt((punt) => {
+      const { segmentSize } = this;
+      listener(segmentSize === undefined ? punt : { ...punt, segmentSize });
+    });
+  }
+}
+
 describe("datagrams", () => {
+  test("that a local stack put together begin a flow as many datagrams", async () => {
+    const fastPath = new Offloading();
+    const rig = new PlainRig({ services, fastPath });
+    fastPath.segmentSize = 4;
+    const sent = await rig.pass(udpPacket(ends, "one two six"));
+    assert.deepEqual(
+      sent.map(({ payload }) => payload),
+      ["one ", "two ", "six"],
+    );
+    assert.equal(new Set(sent.map(({ sourcePort }) => sourcePort)).size, 1);
+    assert.equal(living(rig).length, 1);
+    assert.deepEqual(rig.drops(), {});
+  });
+
   test("a flow for each client port; a question and its answer are over after 30 s, others after 5 min", async () => {
     const rig = new PlainRig({ services });
     const asked = await rig.one(udpPacket(ends, "?"));

@@ -1,9 +1,10 @@
 // TCP and UDP packets that the fast path would not decide: by direction, then by protocol.
-import { type IpHeader, PROTOCOL } from "@holdfast/sctp";
+import { IpHeader, PROTOCOL } from "@holdfast/sctp";
 import { drop } from "../../core.ts";
 import type { FlowKey, Punt } from "../../fast-path/port.ts";
 import { IPV4_MTU_LEAST, sendIcmpError } from "../../icmp/own-errors.ts";
 import { TCP_FLAG } from "../../packet/plain/header.ts";
+import { partsOf } from "../../packet/plain/super-packet.ts";
 import type { ProtocolHandler } from "../handler.ts";
 import { isLivingFlow, type LocalFlow } from "./flow.ts";
 import { type PlainInput, readPlain } from "./input.ts";
@@ -22,9 +23,19 @@ export class PlainHandler implements ProtocolHandler {
   }
 
   handle(punt: Punt, ip: IpHeader, fragmentSize: number | undefined): undefined {
-    const { core, offering } = this.#room;
+    const { offering } = this.#room;
     offering.adopt(punt.session);
     if (punt.reason === "learn") return openedElsewhere(this.#room, punt.session);
+    if (punt.segmentSize === undefined || punt.copy) return this.#handleOne(punt, ip, fragmentSize);
+    for (const packet of partsOf(punt.packet, ip, punt.segmentSize)) {
+      const own = new IpHeader();
+      if (own.read(packet) !== undefined) return drop(this.#room.core, "malformed", packet);
+      this.#handleOne({ ...punt, packet, checksumPartial: true }, own, undefined);
+    }
+  }
+
+  #handleOne(punt: Punt, ip: IpHeader, fragmentSize: number | undefined): undefined {
+    const { core } = this.#room;
     const isTooBig = punt.reason === "tooBig";
     if (isTooBig && ip.dontFragment) return sendIcmpError(core, punt, ip, "too-big");
     if (ip.hopLimit <= 1 && !punt.copy) return sendIcmpError(core, punt, ip, "ttl-expired");

@@ -388,7 +388,8 @@ struct hf_punt {
 	__u16 flags;
 	/* HF_PUNT_TOO_BIG: of the way it should leave by. */
 	__u32 mtu;
-	__u32 spare;
+	/* Of a super-packet: what each part has behind the headers; 0: it is none. */
+	__u32 segment_size;
 };
 
 #endif

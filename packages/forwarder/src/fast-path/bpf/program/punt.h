@@ -231,7 +231,11 @@ __noinline __u32 NAME(deliver)(CONTEXT *ctx, __u32 detail, __u32 session, __u32 
 	scratch->head.reason = reason;
 	scratch->head.flags = flags;
 	scratch->head.mtu = mtu;
-	scratch->head.spare = 0;
+#if HF_XDP
+	scratch->head.segment_size = 0;
+#else
+	scratch->head.segment_size = ctx->gso_segs > 1 ? ctx->gso_size : 0;
+#endif
 	if (flags & (HF_PUNT_PROVEN | HF_PUNT_AGAIN))
 		full = bpf_ringbuf_output(&hf_proven, scratch, sizeof(struct hf_punt) + length, 0);
 	else
