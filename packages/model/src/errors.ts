@@ -183,6 +183,12 @@ export const ERROR_CATALOGUE = {
     remedy:
       "A warning. 198.18.0.0/24 and 192.88.99.0/24 are refused by its SCTP in every list: use other addresses.",
   },
+  SERVICE_FIELDS_UNUSED: {
+    status: 200,
+    message: "{service} says what has no meaning for {protocol}: {fields}.",
+    remedy:
+      "A warning. Leave these out: the times of tcp and udp are idle, and replicateAfterMs goes with replicate long-lived.",
+  },
   ENDPOINT_NOT_FOUND: {
     status: 404,
     message: "Service {service} has no endpoint {endpoint}.",

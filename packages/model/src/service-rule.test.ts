@@ -119,6 +119,25 @@ test("scopes as Linux sees them, and the warning when they mix", () => {
   assert.deepEqual(serviceWarnings(plain), []);
 });
 
+test("fields that a protocol has no use for are warned of, however they came", () => {
+  const plain: Service = { ...service("a", ["203.0.113.1"]), protocol: PROTOCOL_TCP };
+  const said = (changes: Partial<Service>) =>
+    serviceWarnings({ ...plain, ...changes }).map(({ code, message }) => `${code} ${message}`);
+  assert.deepEqual(said({ replicateAfterMs: 5, idle: { establishedS: 60 } }), []);
+  assert.deepEqual(
+    said({ idleTimeoutS: 600, restartNewAddresses: "accept", clientPrefixes: ["10.0.0.0/8"] }),
+    [
+      "SERVICE_FIELDS_UNUSED a says what has no meaning for tcp: idleTimeoutS, restartNewAddresses, clientPrefixes.",
+    ],
+  );
+  for (const replicate of ["always", "never"] as const)
+    assert.match(said({ replicate, replicateAfterMs: 5 }).join(), /replicateAfterMs\.$/);
+  assert.deepEqual(
+    serviceWarnings({ ...plain, protocol: 132, idleTimeoutS: 600, restartNewAddresses: "accept" }),
+    [],
+  );
+});
+
 test("source addresses are no VIP and no endpoint, and shared only with the same first VIP", () => {
   const [vip, further] = ["203.0.113.1", "203.0.113.77"] as const;
   const first = { ...service("a", [vip], ["192.0.2.1"]), sourceAddresses: [further] };

@@ -2,7 +2,16 @@
 // replicate.
 import { type Address, addressBytes, familyOf } from "./address.ts";
 import { HoldfastError } from "./errors.ts";
-import { addressesOfEndpoint, anchorOf, PROTOCOL_SCTP, type Service, type ServiceId } from "./service.ts";
+import { REPLICATE_DEFAULT } from "./plain/service.ts";
+import {
+  addressesOfEndpoint,
+  anchorOf,
+  IDLE_TIMEOUT_DEFAULT_S,
+  PROTOCOL_SCTP,
+  protocolName,
+  type Service,
+  type ServiceId,
+} from "./service.ts";
 
 /** Why no host, and no VIP, can have the address; undefined: it is a unicast address that networks carry. */
 export function unusableKind(address: Address): string | undefined {
@@ -205,13 +214,30 @@ function takenEndpoint(service: Service, vips: ReadonlyMap<Address, ServiceId>):
 }
 
 /** What is allowed, and likely not meant. Scopes are SCTP's: a connection or a datagram has one address. */
-export function serviceWarnings({
-  id,
-  vips,
-  protocol,
-}: Pick<Service, "id" | "vips" | "protocol">): HoldfastError[] {
+export function serviceWarnings(service: Service): HoldfastError[] {
+  return service.protocol === PROTOCOL_SCTP ? scopeWarnings(service) : unusedWarnings(service);
+}
+
+/** Fields of SCTP's, and some of each other's, are taken from whoever says them of every service alike. */
+function unusedWarnings(service: Service): HoldfastError[] {
+  const { id, protocol, replicate = REPLICATE_DEFAULT, replicateAfterMs } = service;
+  const unused = {
+    idleTimeoutS: service.idleTimeoutS !== IDLE_TIMEOUT_DEFAULT_S,
+    restartNewAddresses: service.restartNewAddresses !== "abort",
+    clientPrefixes: service.clientPrefixes.length > 0,
+    replicateAfterMs: replicateAfterMs !== undefined && replicate !== "long-lived",
+  };
+  const fields = Object.entries(unused).flatMap(([field, isUnused]) => (isUnused ? [field] : []));
+  if (fields.length === 0) return [];
+  return [
+    new HoldfastError("SERVICE_FIELDS_UNUSED", {
+      ...{ service: id, protocol: protocolName(protocol), fields: fields.join(", ") },
+    }),
+  ];
+}
+
+function scopeWarnings({ id, vips }: Service): HoldfastError[] {
   const warnings: HoldfastError[] = [];
-  if (protocol !== PROTOCOL_SCTP) return warnings;
   const unusable = vips.filter((vip) => scopeOf(vip) === "unusable");
   if (unusable.length > 0)
     warnings.push(new HoldfastError("SERVICE_VIP_UNUSED", { service: id, vips: unusable.join(", ") }));

@@ -88,6 +88,9 @@ export function beginningProblem({
   return undefined;
 }
 
+/** Of SCTP; what the API's schema says, too. */
+export const IDLE_TIMEOUT_DEFAULT_S = 900;
+
 /** What becomes of a client's own port toward the endpoint; `keep` when a service does not say. */
 export const NAT_PORT_POLICIES = ["any", "keep", "require"] as const;
 export type NatPortPolicy = (typeof NAT_PORT_POLICIES)[number];

@@ -1,7 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HealthCheckSchema, type HealthCheckSpec, type ServiceSpec, validate } from "@holdfast/api";
-import { HEALTH_BOUNDS, HEALTH_KINDS, HEALTH_TEXT_LENGTH_MAX, healthCheckProblem } from "@holdfast/model";
+import {
+  HealthCheckSchema,
+  type HealthCheckSpec,
+  type ServiceSpec,
+  ServiceSpecSchema,
+  validate,
+} from "@holdfast/api";
+import {
+  HEALTH_BOUNDS,
+  HEALTH_KINDS,
+  HEALTH_TEXT_LENGTH_MAX,
+  healthCheckProblem,
+  serviceWarnings,
+} from "@holdfast/model";
 import { specOf } from "../api/service-view.ts";
 import { revisionOf, serviceOf } from "./specification.ts";
 
@@ -39,6 +51,12 @@ test("the schema of health checks and the model's rule know the same kinds and b
 test("a service without a health check keeps the revision that it has always had", () => {
   assert.ok(!("healthCheck" in serviceOf(SPEC)));
   assert.notEqual(revisionOf(serviceOf(withCheck({ kind: "ping" }))), revisionOf(serviceOf(SPEC)));
+});
+
+test("a service of TCP that leaves everything out is warned of nothing", () => {
+  const { vips, port, endpoints } = SPEC;
+  const { value } = validate(ServiceSpecSchema, { protocol: "tcp", vips, port, endpoints });
+  assert.deepEqual(serviceWarnings(serviceOf(value)), []);
 });
 
 test("checks of a service and of one endpoint come back as they were given", () => {
