@@ -191,7 +191,7 @@ export class Stage {
       const member = this.cluster.members.find((m) => m.running);
       if (member !== undefined) {
         this.#owners = await this.cluster.owners(member);
-        this.#sessions = await member.metric('holdfast_sessions{phase="established"}');
+        this.#sessions = await member.metric('holdfast_sessions{protocol="sctp",phase="established"}');
       }
     } catch {
       // A member that dies while it is asked: the next look asks another.

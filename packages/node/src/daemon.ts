@@ -86,8 +86,8 @@ async function compose(context: StageContext, settings: Settings): Promise<Daemo
   let serving: ServingStage | undefined;
   const machine = await openMachine(context);
   const cluster = await openCluster(context, machine);
-  const forwarding = await openForwarding(context, machine, cluster, (cause) =>
-    serving?.metrics.sessionEnded(cause),
+  const forwarding = await openForwarding(context, machine, cluster, (protocol, cause) =>
+    serving?.metrics.sessionEnded(protocol, cause),
   );
   const coordination = await openCoordination(context, machine, cluster, forwarding);
   const stages = { machine, cluster, forwarding, coordination };

@@ -1,4 +1,5 @@
 // What is counted as it happens: ends of sessions, events, take-overs.
+import { type Protocol, protocolName } from "@holdfast/model";
 import { Counter, Histogram, type Registry } from "prom-client";
 import { counter, single } from "./collected.ts";
 import type { MetricSources } from "./sources.ts";
@@ -6,14 +7,14 @@ import type { MetricSources } from "./sources.ts";
 export interface Happenings {
   /** A VIP came to this member: from the last sign of its previous owner to the announcement, when known. */
   takeOver(kind: "death" | "planned", durationMs: number | undefined): void;
-  sessionEnded(cause: string): void;
+  sessionEnded(protocol: Protocol, cause: string): void;
 }
 
 export function happeningMetrics(registers: Registry[], { events }: MetricSources): Happenings {
   const ends = new Counter({
     name: "holdfast_session_ends_total",
-    help: "Sessions that ended, by cause, as this member learned of them.",
-    labelNames: ["cause"],
+    help: "Sessions that ended, by protocol and cause, as this member learned of them.",
+    labelNames: ["protocol", "cause"],
     registers,
   });
   counter(registers, { name: "holdfast_events_total", help: "Events of the API's event stream." }, () =>
@@ -36,6 +37,6 @@ export function happeningMetrics(registers: Registry[], { events }: MetricSource
       takeOvers.inc({ kind });
       if (kind === "death" && durationMs !== undefined) takeOverSeconds.observe(durationMs / 1000);
     },
-    sessionEnded: (cause) => ends.inc({ cause }),
+    sessionEnded: (protocol, cause) => ends.inc({ protocol: protocolName(protocol), cause }),
   };
 }

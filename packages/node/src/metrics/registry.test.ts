@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { PROTOCOL_TCP, PROTOCOL_UDP } from "@holdfast/model";
 import { createMetrics } from "./registry.ts";
 import type { MetricSources } from "./sources.ts";
 import { quietSources } from "./testing/quiet-sources.ts";
@@ -34,5 +35,21 @@ test("the first scrape tells how the links are, asked once, and the next one how
   assert.equal(askedCount, 1);
   connected = false;
   assert.match(await metrics.registry.metrics(), /holdfast_replication_peer_connected\{peer="m1"\} 0/);
+  metrics.close();
+});
+
+test("sessions and their ends are counted for each protocol, also of phases and causes that all have", async () => {
+  const metrics = createMetrics(quietSources());
+  metrics.sessionEnded(PROTOCOL_TCP, "idle");
+  metrics.sessionEnded(PROTOCOL_UDP, "idle");
+  const text = await metrics.registry.metrics();
+  for (const protocol of ["sctp", "tcp", "udp"])
+    assert.ok(text.includes(`holdfast_sessions{protocol="${protocol}",phase="established"} 0\n`), protocol);
+  for (const protocol of ["tcp", "udp"])
+    assert.ok(
+      text.includes(`holdfast_session_ends_total{protocol="${protocol}",cause="idle"} 1\n`),
+      protocol,
+    );
+  assert.ok(!text.includes('{protocol="tcp",phase="cookieEchoed"}'), "a phase of SCTP's");
   metrics.close();
 });

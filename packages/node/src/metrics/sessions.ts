@@ -1,9 +1,15 @@
 // Sessions by phase, service and endpoint, and what the services' lists hold.
-import { PHASE_NAMES } from "@holdfast/api";
+import { PLAIN_SESSIONS, type Protocol, protocolName, SCTP_SESSIONS } from "@holdfast/model";
 import type { Registry } from "prom-client";
 import { endpointKey } from "../services/specification.ts";
 import { gauge, type Row } from "./collected.ts";
 import type { MetricSources } from "./sources.ts";
+
+const PHASES: ReadonlyMap<Protocol, readonly string[]> = new Map(
+  [SCTP_SESSIONS, PLAIN_SESSIONS].flatMap(({ protocols, phases }) =>
+    protocols.map((protocol) => [protocol, phases] as const),
+  ),
+);
 
 export function sessionMetrics(registers: Registry[], sources: MetricSources): void {
   const { registry, catalogue } = sources;
@@ -11,10 +17,18 @@ export function sessionMetrics(registers: Registry[], sources: MetricSources): v
     registers,
     {
       name: "holdfast_sessions",
-      help: "Sessions in this member's table by phase.",
-      labels: ["phase"],
+      help: "Sessions in this member's table by protocol and phase.",
+      labels: ["protocol", "phase"],
     },
-    () => PHASE_NAMES.map((phase): Row => [{ phase }, catalogue.countOfPhase(phase)]),
+    () =>
+      [...PHASES].flatMap(([protocol, phases]) =>
+        phases.map(
+          (phase): Row => [
+            { protocol: protocolName(protocol), phase },
+            catalogue.countOfPhase(protocol, phase),
+          ],
+        ),
+      ),
   );
   gauge(
     registers,

@@ -6,6 +6,8 @@ import {
   commitOf,
   endOf,
   type Generation,
+  PROTOCOL_SCTP,
+  PROTOCOL_TCP,
   type SessionDelta,
   SessionView,
 } from "@holdfast/model";
@@ -71,7 +73,11 @@ test("the history says which phases a session was seen in, when, and why it ende
     { wallMs: 1_700_000_000_002, phase: "closed", origin: "remote", note: "idle" },
   ]);
   assert.deepEqual(ended, [ID]);
-  assert.deepEqual([catalogue.countOfPhase("closed"), catalogue.countOfService(SERVICE)], [1, 0]);
+  assert.deepEqual(
+    [catalogue.countOfPhase(PROTOCOL_SCTP, "closed"), catalogue.countOfService(SERVICE)],
+    [1, 0],
+  );
+  assert.equal(catalogue.countOfPhase(PROTOCOL_TCP, "closed"), 0);
 
   // Revived by traffic and timed out again and again: the first entry and the latest stay.
   for (let activity = 1; activity <= HISTORY_COUNT_MAX; activity++) {

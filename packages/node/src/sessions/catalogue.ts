@@ -1,14 +1,16 @@
 // What the API and the metrics know about all sessions: order for pages, counts kept as the table changes (a
 // count never walks 100,000 records), and the history of each session's phases as this member saw it.
-import type {
-  AnyKind,
-  Clock,
-  EndCause,
-  Origin,
-  ServiceId,
-  SessionChange,
-  SessionEnvelope,
-  SessionId,
+import {
+  type AnyKind,
+  type Clock,
+  type EndCause,
+  type Origin,
+  type Protocol,
+  protocolOfId,
+  type ServiceId,
+  type SessionChange,
+  type SessionEnvelope,
+  type SessionId,
 } from "@holdfast/model";
 import type { LivingSessions } from "../services/registry.ts";
 import { endpointKey } from "../services/specification.ts";
@@ -102,7 +104,7 @@ class HistoryCodes {
 export class SessionCatalogue {
   readonly order = new SessionOrder();
   readonly #known = new Map<SessionId, Known>();
-  readonly #byPhase = new Map<string, number>();
+  readonly #byPhase = new Map<Protocol | undefined, Map<string, number>>();
   readonly #byService = new Map<ServiceId, number>();
   readonly #byEndpoint = new Map<string, number>();
   readonly #endpointTexts = new Map<string, string>();
@@ -127,8 +129,9 @@ export class SessionCatalogue {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
   }
 
-  countOfPhase(phase: string): number {
-    return this.#byPhase.get(phase) ?? 0;
+  /** Protocols have phases of one name. */
+  countOfPhase(protocol: Protocol, phase: string): number {
+    return this.#byPhase.get(protocol)?.get(phase) ?? 0;
   }
 
   /** Living sessions of a service. */
@@ -215,7 +218,11 @@ export class SessionCatalogue {
   }
 
   #count(known: Known, by: 1 | -1): void {
-    add(this.#byPhase, known.phase, by);
+    // Every session would take room for what its service says.
+    const protocol = protocolOfId(known.service);
+    const phases = this.#byPhase.get(protocol) ?? new Map<string, number>();
+    this.#byPhase.set(protocol, phases);
+    add(phases, known.phase, by);
     if (known.phase === "closed") return;
     add(this.#byService, known.service, by);
     if (known.endpoint !== undefined) add(this.#byEndpoint, `${known.service} ${known.endpoint}`, by);

@@ -1,5 +1,6 @@
 // Services and packets: the catalogue of sessions, the registry of services, the data plane and the
 // announcer.
+import type { Protocol } from "@holdfast/model";
 import { openAnnouncer } from "../cluster/announcer.ts";
 import { othersOf } from "../cluster/member-list.ts";
 import { tellRouterEvents } from "../cluster/router-events.ts";
@@ -19,7 +20,7 @@ export async function openForwarding(
   machine: MachineStage,
   cluster: ClusterStage,
   /** Told of each session that ends, with the cause. */
-  onSessionEnded: (cause: string) => void,
+  onSessionEnded: (protocol: Protocol, cause: string) => void,
 ) {
   const { own, clock, logger, closers } = context;
   const { events, network, topology, members } = machine;
@@ -27,7 +28,7 @@ export async function openForwarding(
   const tellEnd = sessionEndEvents(clock, (facts) => events.emit(facts));
   const catalogue = new SessionCatalogue(link.sessions.all, clock, {
     ended(record, origin) {
-      onSessionEnded(record.end?.cause ?? "unknown");
+      onSessionEnded(record.protocol, record.end?.cause ?? "unknown");
       // Every member learns of it; the one that saw it tells.
       if (origin === "local") tellEnd(record);
     },
