@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PROTOCOL_TCP } from "@holdfast/model";
+import { PROTOCOL_TCP, plainPhase } from "@holdfast/model";
 import {
   ACK,
   CLIENT,
@@ -52,6 +52,36 @@ describe("TCP connections through one member", () => {
     assert.deepEqual(rig.phases(), ["closed"], "as others know it, it is theirs to forget");
     assert.equal(rig.fastPath.flowCount, 0);
     assert.deepEqual(rig.drops(), {});
+  });
+
+  test("a short one is over without a word, and nobody is told of it", async () => {
+    for (const at of [0, 100, 450, 900]) {
+      const rig = new PlainRig({ services });
+      rig.clock.advance(2_000 + at);
+      const connection = new Connection();
+      await connection.open(rig);
+      rig.clock.advance(650);
+      const before = rig.punts;
+      await connection.close(rig);
+      rig.clock.advance(5_000);
+      assert.deepEqual([rig.punts, rig.phases(), [...rig.view.values()]], [before, ["timeWait"], []]);
+    }
+  });
+
+  test("that others know is told to them as soon as it ends", async () => {
+    for (const [replicate, ageMs] of [["long-lived", 2_000] as const, ["always", 0] as const]) {
+      const rig = new PlainRig({ services: [plainService(PROTOCOL_TCP, { replicate })] });
+      const connection = new Connection();
+      await connection.open(rig);
+      rig.clock.advance(ageMs);
+      assert.deepEqual([...rig.view.values()].map(plainPhase), ["established"]);
+      const before = rig.punts;
+      await connection.close(rig);
+      // The second FIN's own acknowledgment is seen by the next sweep.
+      assert.deepEqual([rig.punts - before, [...rig.view.values()].map(plainPhase)], [2, ["closing"]]);
+      rig.clock.advance(2_000);
+      assert.deepEqual([...rig.view.values()].map(plainPhase), ["timeWait"]);
+    }
   });
 
   test("half closed, the other half goes on for as long as an open one may", async () => {

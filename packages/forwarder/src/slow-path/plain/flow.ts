@@ -193,8 +193,10 @@ export function keyOf(record: PlainRecord, direction: "up" | "down"): FlowKey {
   return answerKeyOf(record.protocol, leavingOf(record, direction === "up" ? "down" : "up"));
 }
 
-/** What of a handshake the fast path is told, so that it can go on with it by itself. */
-export interface Numbers {
+/** What of a flow the fast path is told beside its record; of a handshake, so that it can go on by itself. */
+export interface Told {
+  /** Of TCP: copies of what ends it are of no use. */
+  readonly quiet?: boolean;
   /** Both ends' first numbers. */
   readonly edges?: { readonly up: TcpEdges; readonly down: TcpEdges };
   /** The client's alone: the endpoint's SYN-ACK is awaited. */
@@ -213,13 +215,14 @@ export function awaitingOf({
 export function fastFlowsOf(
   { record, handle }: Pick<LocalFlow, "record" | "handle">,
   handshake: boolean,
-  { edges, awaiting }: Numbers = {},
+  { edges, awaiting, quiet }: Told = {},
 ): readonly [up: PlainFlow, down: PlainFlow] {
   const { windowScale, shift, protocol, client, clientPort, vip, endpoint, endpointPort, natPort } = record;
   const isTcp = protocol === PROTOCOL_TCP;
   const source = sourceOf(record);
   const port = servicePortOf(record);
   // A PROXY header takes the place of the client's acknowledgment, which the slow path sends.
+  const silence = isTcp && quiet === true && { quiet };
   const opens = isTcp && handshake && edges !== undefined && shift === 0;
   const up: PlainFlow = {
     key: { protocol, source: client, destination: vip, sourcePort: clientPort, destinationPort: port },
@@ -235,6 +238,7 @@ export function fastFlowsOf(
     assured: (record.marks & (isTcp ? MARK.answered : MARK.lively)) !== 0,
     ...(isTcp && { tcp: tcpOf(windowScale, shift, edges?.up) }),
     ...(awaiting !== undefined && { awaiting }),
+    ...silence,
   };
   const down: PlainFlow = {
     key: {
@@ -255,6 +259,7 @@ export function fastFlowsOf(
     assured: true,
     ...(isTcp && { tcp: tcpOf(windowScale, shift, edges?.down) }),
     ...(awaiting !== undefined && { awaiting }),
+    ...silence,
   };
   return [up, down];
 }

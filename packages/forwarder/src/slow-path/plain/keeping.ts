@@ -22,6 +22,7 @@ import { introduceAgain } from "./introduction.ts";
 import { findOpened, noteAnswer, openedElsewhere } from "./opened.ts";
 import { end, entryOf, forget, learnScale, note, publish, type Room } from "./room.ts";
 import { sweepStateless } from "./stateless.ts";
+import { look } from "./tcp.ts";
 
 /** Activity is reported each quarter of the idle limit. */
 const ACTIVITY_QUARTER = 4;
@@ -131,6 +132,14 @@ export class PlainKeeping {
     this.#age(flow, service, judgement, nowMs);
   }
 
+  /** Of TCP nobody has said whether it is over, and the sweep may not have come by since. */
+  #publish(flow: LocalFlow, service: Service, nowMs: number): undefined {
+    if (flow.record.protocol === PROTOCOL_TCP) look(this.#room, flow);
+    const judgement = judge(flow, service);
+    if (judgement.marks !== flow.record.marks) note(this.#room, flow, { marks: judgement.marks });
+    if (isDue(flow, service, judgement, nowMs)) publish(this.#room, flow);
+  }
+
   #age(flow: LocalFlow, service: Service | undefined, judgement: Judgement, nowMs: number): undefined {
     const room = this.#room;
     const { idleMs, isReset, isClosing } = judgement;
@@ -141,7 +150,7 @@ export class PlainKeeping {
       // A reset that nobody took at its word: who speaks elsewhere brings the connection back.
       return end(room, flow, isReset ? reset : isClosing ? "closed" : "idle", isClosing && !isReset);
     }
-    if (service !== undefined && isDue(flow, service, judgement, nowMs)) publish(room, flow);
+    if (service !== undefined && isDue(flow, service, judgement, nowMs)) this.#publish(flow, service, nowMs);
     const { activityAtMs, lastSeenMs, record } = flow;
     if (flow.isPublished && lastSeenMs > activityAtMs && nowMs - activityAtMs >= idleMs / ACTIVITY_QUARTER)
       note(room, flow, { activity: record.activity + 1 });

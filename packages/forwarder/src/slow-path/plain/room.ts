@@ -196,8 +196,20 @@ export function publish(room: Room, flow: LocalFlow, urgent = false): undefined 
   const policy = entryOf(room, record)?.service.replicate ?? REPLICATE_DEFAULT;
   if (flow.isPublished || policy === "never" || !room.mayReplicate()) return;
   learnScale(room, flow);
+  const wasQuiet = isQuiet(room, flow);
   flow.isPublished = true;
   room.view.apply(flow.record, { urgent });
+  // While a challenge is out, or the fast path ends a handshake, what stands there stays.
+  if (wasQuiet && flow.isInstalled && flow.stage === "open" && flow.challenge === undefined)
+    install(room, flow, false);
+}
+
+/**
+ * The others are told of an end as soon as it is seen. Of a connection that they do not know, mostly a short
+ * one, the sweep finds it.
+ */
+function isQuiet(room: Room, flow: LocalFlow): boolean {
+  return !flow.isPublished && entryOf(room, flow.record)?.service.replicate !== "always";
 }
 
 /** `handshake`: every packet is to come here. So it is while the endpoint is told who the client is. */
@@ -210,7 +222,8 @@ export function install(
   if (!room.flows.isFirst(flow) || entryOf(room, flow.record) === undefined) return;
   learnScale(room, flow);
   flow.isInstalled = true;
-  installAll(room, fastFlowsOf(flow, handshake || flow.introduction !== undefined, numbers));
+  const told = { ...numbers, quiet: isQuiet(room, flow) };
+  installAll(room, fastFlowsOf(flow, handshake || flow.introduction !== undefined, told));
 }
 
 /**
