@@ -5,9 +5,17 @@
 // address: the kernel gives what comes from there to that one alone, so that a stranger's flood fills neither
 // its buffer nor its turn. Nothing is sent over the connected ones: an ICMP error, which anybody can forge,
 // would make the next sending fail.
-import { createSocket, type Socket } from "node:dgram";
 import { familyOf } from "@holdfast/model";
 import { type MemberAddress, type MemberConfiguration, networkIdOf } from "../configuration.ts";
+import {
+  closeSocket,
+  connectSocket,
+  type Fixed,
+  Inbox,
+  Outbox,
+  openSocket,
+  socketAddress,
+} from "./datagrams.ts";
 
 /** An address that is not there (yet) is tried again this often. */
 export const REBIND_PERIOD_MS = 500;
@@ -21,9 +29,9 @@ const STRANGER_COUNT_MAX_PER_TURN = 64;
 /** The sockets of one of our addresses. */
 interface Bound {
   readonly own: MemberAddress;
-  readonly any: Socket;
+  readonly any: number;
   /** By whom it is connected to. */
-  readonly members: Map<Socket, MemberAddress>;
+  readonly members: Map<number, MemberAddress>;
 }
 
 export interface ProbeSocketOptions {
@@ -37,13 +45,15 @@ export interface ProbeSocketOptions {
 
 export class ProbeSockets {
   sent = 0;
-  sendFailures = 0;
   /** By network: why its socket is not open. */
   readonly closedNetworks = new Map<string, string>();
   private readonly options: ProbeSocketOptions;
   private members: readonly MemberConfiguration[];
   private readonly open = new Map<string, Bound>();
   private readonly timers = new Set<NodeJS.Timeout>();
+  private readonly outbox = new Outbox();
+  private readonly inbox = new Inbox();
+  private readonly names = new WeakMap<MemberAddress, Fixed>();
   private strangerTurnMs = 0;
   private strangerCount = 0;
   private closed = false;
@@ -54,17 +64,23 @@ export class ProbeSockets {
     for (const address of options.addresses) this.bind(address);
   }
 
-  /** Over every network that joins us with `member`. */
+  get sendFailures(): number {
+    return this.outbox.failures;
+  }
+
+  /** Over every network that joins us with `member`, at the end of this turn. */
   send(datagram: (network: number) => Uint8Array, member: MemberConfiguration): void {
-    for (const { network, address, port } of member.addresses) {
-      const bound = this.open.get(network);
+    for (const to of member.addresses) {
+      const bound = this.open.get(to.network);
       if (bound === undefined) continue;
       this.sent++;
-      bound.any.send(datagram(networkIdOf(network)), port, address, (error) => {
-        // A network that is down refuses at once; the others carry the probe.
-        if (error !== null) this.sendFailures++;
-      });
+      this.outbox.add(bound.any, this.nameOf(to), datagram(networkIdOf(to.network)));
     }
+  }
+
+  /** Takes what has come by now. */
+  read(): void {
+    this.inbox.read();
   }
 
   /** Sockets of whom is not there any longer close; new ones open. */
@@ -77,11 +93,28 @@ export class ProbeSockets {
         known.add(textOf(theirs));
         if (listed.has(textOf(theirs))) continue;
         bound.members.delete(socket);
-        socket.close();
+        this.end(socket);
       }
       for (const theirs of this.reachedFrom(bound.own))
         if (!known.has(textOf(theirs))) this.join(bound, bound.own, theirs);
     }
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const timer of this.timers) clearTimeout(timer);
+    for (const bound of this.open.values()) this.endAll(bound);
+    this.open.clear();
+    this.inbox.close();
+  }
+
+  private nameOf(to: MemberAddress): Fixed {
+    let name = this.names.get(to);
+    if (name === undefined) {
+      name = socketAddress(to);
+      this.names.set(to, name);
+    }
+    return name;
   }
 
   private reachedFrom(own: MemberAddress): readonly MemberAddress[] {
@@ -90,84 +123,85 @@ export class ProbeSockets {
     );
   }
 
-  close(): void {
-    this.closed = true;
-    for (const timer of this.timers) clearTimeout(timer);
-    for (const bound of this.open.values()) closeAll(bound);
-    this.open.clear();
-  }
-
   private bind(own: MemberAddress): void {
     if (this.closed) return;
-    const any = this.socketFor(own);
+    const failed = (reason: string) => {
+      this.closedNetworks.set(own.network, reason);
+      this.later(() => this.bind(own));
+    };
+    let any: number;
+    try {
+      any = openSocket(own, {
+        receiveBufferSize: STRANGER_BUFFER_SIZE,
+        hopLimit: this.options.hopLimit,
+      });
+    } catch (error) {
+      failed((error as Error).message);
+      return;
+    }
     const bound: Bound = { own, any, members: new Map() };
     const id = networkIdOf(own.network);
-    any.on("message", (bytes) => {
-      if (this.mayLook()) this.options.receive(bytes, id);
-      else this.options.overrun();
+    this.inbox.add(any, {
+      take: (bytes) => {
+        if (this.mayLook()) this.options.receive(bytes, id);
+        else this.options.overrun();
+      },
+      failed: (reason) => {
+        if (this.open.get(own.network) === bound) this.open.delete(own.network);
+        this.endAll(bound);
+        failed(reason);
+      },
     });
-    any.on("error", (error) => {
-      this.closedNetworks.set(own.network, error.message);
-      if (this.open.get(own.network) === bound) this.open.delete(own.network);
-      closeAll(bound);
-      this.later(() => this.bind(own));
-    });
-    any.bind({ address: own.address, port: own.port }, () => {
-      if (this.closed) {
-        any.close();
-        return;
-      }
-      any.setTTL(this.options.hopLimit);
-      any.setRecvBufferSize(STRANGER_BUFFER_SIZE);
-      this.closedNetworks.delete(own.network);
-      this.open.set(own.network, bound);
-      for (const theirs of this.reachedFrom(own)) this.join(bound, own, theirs);
-    });
+    this.closedNetworks.delete(own.network);
+    this.open.set(own.network, bound);
+    for (const theirs of this.reachedFrom(own)) this.join(bound, own, theirs);
   }
 
   /** What comes from one address of another member. Without it, that comes to the socket for anywhere. */
   private join(bound: Bound, own: MemberAddress, theirs: MemberAddress): void {
     if (this.closed || this.open.get(own.network) !== bound) return;
     if (familyOf(theirs.address) !== familyOf(own.address)) return;
-    const socket = this.socketFor(own);
-    const id = networkIdOf(own.network);
-    let isConnected = false;
-    bound.members.set(socket, theirs);
-    socket.on("message", (bytes) => {
-      // Before it is connected it has what comes from anywhere.
-      if (isConnected || this.mayLook()) this.options.receive(bytes, id);
-      else this.options.overrun();
-    });
-    socket.on("error", () => {
-      // Of a datagram that nobody sent over it: an ICMP error, forged or not. Else there was no way, and may
-      // be one later.
-      if (isConnected || !bound.members.delete(socket)) return;
-      socket.close();
+    const socket = this.connected(own, theirs);
+    if (socket === undefined) {
+      // There is no way, and may be one later.
       this.later(() => {
         const isListed = this.reachedFrom(own).some((one) => textOf(one) === textOf(theirs));
         const isJoined = [...bound.members.values()].some((one) => textOf(one) === textOf(theirs));
         if (isListed && !isJoined) this.join(bound, own, theirs);
       });
-    });
-    socket.bind({ address: own.address, port: own.port }, () => {
-      if (!bound.members.has(socket)) return;
-      socket.setRecvBufferSize(RECEIVE_BUFFER_SIZE);
-      socket.connect(theirs.port, theirs.address, (error?: Error) => {
-        if (error === undefined || error === null) isConnected = true;
-        else socket.emit("error", error);
-      });
+      return;
+    }
+    const id = networkIdOf(own.network);
+    bound.members.set(socket, theirs);
+    this.inbox.add(socket, {
+      take: (bytes) => this.options.receive(bytes, id),
+      // Of a datagram that nobody sent over it: an ICMP error, forged or not.
+      failed: () => {},
     });
   }
 
-  private socketFor(own: MemberAddress): Socket {
-    // The sockets of one address share it; whose datagram it is the kernel decides by its source.
-    const family = familyOf(own.address);
-    return createSocket({
-      type: family === 4 ? "udp4" : "udp6",
-      reuseAddr: true,
-      // Addresses are addresses: the resolver would take a turn of the loop for each datagram to find that out.
-      lookup: (address, _options, callback) => callback(null, address, family),
-    });
+  private connected(own: MemberAddress, theirs: MemberAddress): number | undefined {
+    let socket: number;
+    try {
+      // The sockets of one address share it; whose datagram it is the kernel decides by its source.
+      socket = openSocket(own, { receiveBufferSize: RECEIVE_BUFFER_SIZE });
+    } catch {
+      return undefined;
+    }
+    if (connectSocket(socket, theirs)) return socket;
+    closeSocket(socket);
+    return undefined;
+  }
+
+  private end(socket: number): void {
+    this.outbox.forget(socket);
+    this.inbox.remove(socket);
+    closeSocket(socket);
+  }
+
+  private endAll({ any, members }: Bound): void {
+    for (const socket of [any, ...members.keys()]) this.end(socket);
+    members.clear();
   }
 
   private mayLook(): boolean {
@@ -191,10 +225,4 @@ export class ProbeSockets {
 
 function textOf({ network, address, port }: MemberAddress): string {
   return `${network} ${address} ${port}`;
-}
-
-function closeAll({ any, members }: Bound): void {
-  any.close();
-  for (const socket of members.keys()) socket.close();
-  members.clear();
 }

@@ -25,20 +25,13 @@ const loop: ProbeLoop = new ProbeLoop({
   data,
   ...(credentials !== undefined && { credentials }),
   nowMs: () => Number(process.hrtime.bigint()) / 1e6,
-  // Judge only after the sockets were read: what came while this thread was late is in them, not lost. Timers
-  // run before the poll phase, immediates after it.
+  // Judge only after the sockets were read: what came while this thread was late is in them, not lost.
   afterSockets(delayMs, action) {
-    let cancelled = false;
-    const run = () => {
-      if (!cancelled) action();
-    };
-    const timer = setTimeout(() => setImmediate(run), delayMs);
-    return {
-      cancel: () => {
-        cancelled = true;
-        clearTimeout(timer);
-      },
-    };
+    const timer = setTimeout(() => {
+      sockets.read();
+      action();
+    }, delayMs);
+    return { cancel: () => clearTimeout(timer) };
   },
   after: (delayMs, action) => void setTimeout(action, delayMs),
   send: (datagram, member) => sockets.send(datagram, member),
