@@ -27,6 +27,9 @@ fi
 has() { [ $(((capabilities >> $1) & 1)) = 1 ]; }
 capabilities=$((0x$(sed -n 's/^CapPrm:[[:space:]]*//p' /proc/self/status)))
 
+# What Node compiles is kept with the state: nothing else that is the daemon's own outlives the container.
+export CACHE_DIRECTORY="${CACHE_DIRECTORY:-/var/lib/holdfast/cache}"
+
 if [ "${1:-}" != run ] || [ "$(id -u)" != 0 ]; then exec holdfast "$@"; fi
 # HOLDFAST_ROUTES="SUBNET@GATEWAY …": how clients behind routers are reached.
 for one in ${HOLDFAST_ROUTES:-}; do ip route replace "${one%@*}" via "${one#*@}"; done

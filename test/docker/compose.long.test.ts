@@ -104,6 +104,19 @@ function hasLittle(): void {
   }
 }
 
+/** What a member compiled is the daemon's own, and outlives it: its next start compiles nothing. */
+async function keepsCompiled(): Promise<void> {
+  const place = "/var/lib/holdfast/cache/compiled";
+  for (const member of MEMBERS) {
+    const shell = (words: string) => engine.exec(member, "sh", "-c", words).trim();
+    await until(`${member} to keep what it compiled`, () => {
+      const kept = shell(`find ${place} -type f -user holdfast 2>/dev/null | wc -l`);
+      return Number(kept) > 0;
+    });
+    assert.equal(shell(`stat -c '%U %a' ${place}`), "holdfast 700");
+  }
+}
+
 /** Of a published port: the answer's status and body, or what kept it from coming. */
 const ASK = `fetch(process.argv[1], { headers: process.argv[2] ? { origin: process.argv[2] } : {}, redirect: "manual" })
   .then(async (r) => ({ status: r.status, policy: r.headers.get("content-security-policy") ?? "", text: await r.text() }),
@@ -191,6 +204,7 @@ test("the compose file", async (t) => {
     "a member is no root, writes nothing but its store and its pins, and has no key but its own",
     hasLittle,
   );
+  await t.test("a member keeps what it compiled with its state", keepsCompiled);
   await t.test(
     "the page of each member is published on the machine's loopback, and nothing anywhere else",
     showsPages,
