@@ -33,14 +33,8 @@ import {
   placedVips,
   type ServicePlacement,
 } from "./ownership/placement.ts";
-import type {
-  Command,
-  NetworkFact,
-  Notice,
-  ProbeCounters,
-  Report,
-  ThreadData,
-} from "./probe-thread/messages.ts";
+import type { Command, Notice, ProbeCounters, Report, ThreadData } from "./probe-thread/messages.ts";
+import { SaidReadiness } from "./said-readiness.ts";
 import { NO_TENURE, nextTenure, type Tenure } from "./tenure/tenure.ts";
 import { type ClusterView, isPresent, type MemberPhase } from "./view.ts";
 
@@ -254,6 +248,7 @@ class RunningCoordinator implements Coordinator {
   private applying = false;
   private applyAgain = false;
   private ending = false;
+  private readonly saidReadiness = new SaidReadiness();
   private latestCounters: ProbeCounters | undefined;
   private unserved: readonly Address[] = [];
   private drainWaiters: (() => void)[] = [];
@@ -345,19 +340,8 @@ class RunningCoordinator implements Coordinator {
   }
 
   setReadiness(readiness: Readiness): void {
-    const networks = readiness.networks?.map(
-      ({ network, carrier, routerHeard }): NetworkFact => ({
-        network,
-        carrier,
-        routerHeard: routerHeard ?? false,
-      }),
-    );
-    this.command({
-      kind: "facts",
-      ...(readiness.ready === undefined ? {} : { ready: readiness.ready }),
-      ...(readiness.caughtUp === undefined ? {} : { caughtUp: readiness.caughtUp }),
-      ...(networks === undefined ? {} : { networks }),
-    });
+    const facts = this.saidReadiness.next(readiness);
+    if (facts !== undefined) this.command({ kind: "facts", ...facts });
   }
 
   setCredentials(data: unknown): void {

@@ -1,4 +1,5 @@
 // Time is a parameter (TigerBeetle, memberlist): production passes `systemClock`, simulation its own.
+import { SharedPeriods } from "./shared-periods.ts";
 
 export interface Timer {
   cancel(): void;
@@ -13,9 +14,25 @@ export interface Clock {
   wallMs(): number;
   /** Runs `action` once, at least `delayMs` from now. */
   after(delayMs: number, action: () => void): Timer;
-  /** Runs `action` every `periodMs` until cancelled. */
+  /**
+   * Runs `action` every `periodMs` until cancelled, with whatever else is due then. The first time may come
+   * half a period earlier or later.
+   */
   every(periodMs: number, action: () => void): Timer;
 }
+
+/** One a thread. */
+const periods = new SharedPeriods({
+  nowMs: () => performance.now(),
+  after(delayMs, action) {
+    // A timer that goes off a moment before its time would find nothing to do.
+    const handle = setTimeout(action, Math.ceil(delayMs));
+    handle.unref?.();
+    return () => clearTimeout(handle);
+  },
+  // A browser has none, and nothing that takes long.
+  soon: (action) => void (globalThis.setImmediate ?? setTimeout)(action),
+});
 
 /** The process's own clock. Timers do not keep the process alive. */
 export const systemClock: Clock = {
@@ -27,8 +44,6 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(handle) };
   },
   every(periodMs, action) {
-    const handle = setInterval(action, periodMs);
-    handle.unref?.();
-    return { cancel: () => clearInterval(handle) };
+    return { cancel: periods.every(periodMs, action) };
   },
 };

@@ -11,8 +11,10 @@ import { RemovalKeeper, tellRemoval } from "./services/removal-keeper.ts";
 
 export type { MemberParts } from "./member/parts.ts";
 
-/** Carrier and next hops of successors are looked at so often. */
+/** Readiness is looked at so often. */
 const OBSERVE_PERIOD_MS = 200;
+/** The kernel is asked for the next hops of successors when it tells of a change, and so often. */
+const ASK_HOPS_PERIOD_MS = 2_000;
 
 export interface JoinedMember {
   /** Looks at readiness now; it is looked at on every change and every 200 ms, too. */
@@ -45,7 +47,10 @@ export function joinMember(parts: MemberParts): JoinedMember {
     observation.observe();
     ownership.observe();
   };
-  const observer = clock.every(OBSERVE_PERIOD_MS, observe);
+  const observers = [
+    clock.every(OBSERVE_PERIOD_MS, () => observation.observe()),
+    clock.every(ASK_HOPS_PERIOD_MS, () => ownership.observe()),
+  ];
   network.onChange(observe);
   link.onState(observe);
   link.onState(() => file.again());
@@ -60,7 +65,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
     applyServices: () => services.apply(),
     clashes: () => services.clashing,
     close() {
-      observer.cancel();
+      for (const observer of observers) observer.cancel();
       keeper.close();
       unsubscribe();
     },

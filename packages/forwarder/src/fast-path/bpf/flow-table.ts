@@ -4,7 +4,7 @@ import type { Address } from "@holdfast/model";
 import { libbpf } from "../../kernel/libbpf.ts";
 import { ERRNO, errnoName } from "../../kernel/libc.ts";
 import type { Flow, FlowCounters, FlowKey } from "../port.ts";
-import { type FamilyTable, familyTable, visitBatch } from "./family-tables.ts";
+import { type FamilyTable, familyTable, noteInstalled, visitBatch } from "./family-tables.ts";
 import {
   countersOf,
   decodeFlow,
@@ -79,6 +79,7 @@ export class FlowTable {
     }
     const result = libbpf().update(fd, key, value, ANY);
     if (result === 0) {
+      noteInstalled(table);
       this.#renew(table, key, value, isSame);
       this.#hold(hops);
       this.#release(before);

@@ -27,6 +27,8 @@ interface Queue {
 type Nexthops = Pick<NexthopTable, "indexOf" | "hold" | "release">;
 
 export class PlainOfferQueues implements PlainOffers {
+  /** Programs may have made flows of some, even if none is left. */
+  wereMade = false;
   readonly #fds: { readonly offers: number; readonly ways: number };
   readonly #nexthops: Nexthops;
   readonly #nowMs: () => number;
@@ -49,6 +51,7 @@ export class PlainOfferQueues implements PlainOffers {
 
   offer(service: OfferedService, offers: readonly PlainOffer[]): number {
     if (offers.length === 0) return 0;
+    this.wereMade = true;
     const queue = this.#queueOf(service);
     let count = 0;
     for (const offer of offers) {

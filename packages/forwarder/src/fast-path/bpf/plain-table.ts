@@ -14,7 +14,7 @@ import type {
 } from "../plain.ts";
 import type { FlowKey } from "../port.ts";
 import { PLAIN_FLAG } from "./abi.ts";
-import { type FamilyTable, familyTable, visitBatch } from "./family-tables.ts";
+import { type FamilyTable, familyTable, noteInstalled, visitBatch } from "./family-tables.ts";
 import { encodeKey } from "./flow-codec.ts";
 import type { KernelClock } from "./kernel-clock.ts";
 import type { NexthopTable } from "./nexthops.ts";
@@ -101,6 +101,7 @@ export class PlainFlowTable implements PlainFlows {
     this.#mark(layout, value, quick?.isQuick(value, 0) === true);
     const result = libbpf().update(fd, key, value, ANY);
     if (result === 0) {
+      noteInstalled(table);
       this.#renew(table, key, value, isSame);
       this.#nexthops.hold(nexthop);
       if (flow.direction === "down" && flow.tcp !== undefined) this.offers?.learnWay(flow, nexthop);
@@ -164,6 +165,7 @@ export class PlainFlowTable implements PlainFlows {
     isSpared?: (session: number) => boolean,
   ): unknown {
     const nowMs = this.#nowMs();
+    if (this.offers?.wereMade) this.#share();
     return visitBatch(this.#tables, cursor, (table, keyAt, valueAt) => {
       const { layout, keys, values, fd } = table;
       const isQuiet = (values.readUInt16LE(valueAt + layout.value.flags) & PLAIN_FLAG.QUIET) !== 0;
@@ -190,8 +192,15 @@ export class PlainFlowTable implements PlainFlows {
     });
   }
 
+  /** From now on programs put flows into the maps as well. */
+  #share(): void {
+    for (const table of this.#tables) table.isShared = true;
+  }
+
   /** The flows of an earlier daemon: their next hops are in use. */
   adopt(): void {
+    // Of offers that it left.
+    this.#share();
     let cursor: unknown;
     do {
       cursor = visitBatch(this.#tables, cursor, (table, keyAt, valueAt) => {
