@@ -209,7 +209,9 @@ export class WholeSimulation {
     while (!this.#troubles.isOver) await time.run(time.nowMs + 100);
     this.#membership.finish();
     const untilMs = time.nowMs + LIST_CHANGES_MAX_MS;
-    while (!this.#membership.isDone && time.nowMs < untilMs) await this.#runUntil(time.nowMs + 100);
+    const { violations } = this.ledger;
+    while (!this.#membership.isDone && time.nowMs < untilMs && violations.length === 0)
+      await this.#runUntil(time.nowMs + 100);
     if (!this.#membership.isDone)
       this.ledger.violate(`the list of members does not change: ${this.#membership.trouble}`);
     await this.#runUntil(time.nowMs + PEACE_MS);
