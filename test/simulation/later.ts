@@ -78,8 +78,8 @@ interface Thing {
   /** Nobody is to blame if a fact of it is missing. */
   uncertain: boolean;
   /**
-   * An association whose handshake came to nothing as far as some members saw. If it lives, others saw more: what
-   * was said about it where it was over went with its record there.
+   * An association whose handshake came to nothing as far as some members saw. If it lives, others saw more:
+   * what was said about it where it was over went with its record there.
    */
   wasOver: boolean;
 }

@@ -178,6 +178,8 @@ export class Housekeeping {
       sessions.update(local, record, { pending: false });
     }
     flushHeard(this.#core, local, record, nowMs);
+    // Who joins, or was removed, hears of nobody's packets: what it thinks is over is over for nobody.
+    if (!this.#core.isReady()) return;
     if (local.shutdownMs !== undefined) {
       const quietMs = nowMs - Math.max(local.shutdownMs, local.lastSeenMs);
       if (quietMs >= limits.shutdownTimeoutMs) {
@@ -239,6 +241,7 @@ export class Housekeeping {
   /** Handshakes that nobody finished, also those of members that are gone. */
   #visitUnproven(nowMs: number): undefined {
     const { table, limits } = this.#core;
+    if (!this.#core.isReady()) return;
     for (let i = 0; i < limits.visitCountMaxPerTurn; i++) {
       const first = this.#unproven[this.#unprovenHead];
       // A little later than the member that made it.

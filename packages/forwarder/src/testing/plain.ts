@@ -132,6 +132,7 @@ export interface PlainRigOptions {
   readonly flowCountMax?: number;
   /** Endpoints are asked, by nobody that answers: verdicts are the test's own. */
   readonly isProbed?: boolean;
+  readonly isReady?: () => boolean;
 }
 
 const SILENT: ProbeChannel = {
@@ -165,6 +166,7 @@ export class PlainRig {
         probes: { channel: SILENT, settings: { periodMs: 1e9, timeoutMs: 1e8 } },
       }),
       ...(memberNumberCount !== undefined && { memberNumberCount }),
+      ...(options.isReady !== undefined && { isReady: options.isReady }),
     });
     this.forwarder.setServices(services);
     this.forwarder.start();

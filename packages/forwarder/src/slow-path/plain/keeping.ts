@@ -144,6 +144,8 @@ export class PlainKeeping {
     const room = this.#room;
     const { idleMs, isReset, isClosing } = judgement;
     const silentMs = nowMs - Math.max(flow.lastSeenMs, flow.activityAtMs);
+    // Who joins, or was removed, hears of nobody's packets: what it thinks is over is over for nobody.
+    if (silentMs >= idleMs && !room.core.isReady() && flow.isPublished) return;
     if (silentMs >= idleMs) {
       room.core.counters.count("sessions-idle");
       const reset = flow.resetBy === "endpoint" ? "resetByEndpoint" : "resetByClient";
