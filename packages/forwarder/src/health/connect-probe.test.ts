@@ -55,6 +55,8 @@ test("tcp: a connection, or the answer that is expected", async () => {
       await ask({ kind: "tcp", port, send: "QUIT", expect: "PO" }),
       missed("answered with something else"),
     );
+    const http = await ask({ kind: "http", port });
+    assert.deepEqual(http, missed("answered with something else than HTTP"));
   } finally {
     server.close();
     await once(server, "close");
@@ -128,7 +130,7 @@ test("http: a status below 400, and the text that is expected in the body", asyn
       "missed",
     );
     // Nobody speaks TLS there.
-    assert.equal(((await ask({ kind: "https", port })) as ProbeOutcome).kind, "missed");
+    assert.deepEqual(await ask({ kind: "https", port }), missed("failed in TLS"));
   } finally {
     server.closeAllConnections();
     server.close();

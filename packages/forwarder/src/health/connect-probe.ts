@@ -27,7 +27,7 @@ export const askOverSockets: Ask = (question, tell) => {
   }
 };
 
-/** Why a socket failed, in a word: "refused", "unreachable", or the kernel's code. */
+/** Why a socket failed, in words, or the kernel's code. */
 function failure(error: Error): string {
   const code = (error as NodeJS.ErrnoException).code ?? error.message;
   const words: Readonly<Record<string, string>> = {
@@ -35,7 +35,9 @@ function failure(error: Error): string {
     ECONNRESET: "reset",
     EHOSTUNREACH: "unreachable",
     ENETUNREACH: "unreachable",
+    EPROTO: "failed in TLS",
   };
+  if (code.startsWith("HPE_")) return "answered with something else than HTTP";
   return words[code] ?? code;
 }
 
