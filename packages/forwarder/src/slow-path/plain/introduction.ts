@@ -85,6 +85,25 @@ export function acknowledgesHeader(flow: LocalFlow, { header }: PlainInput): boo
   return header.has(TCP_FLAG.ACK) && after >= flow.record.shift && after < 0x8000_0000;
 }
 
+/**
+ * Whether bytes of the client's stand before its first number: behind the header's length they would be where
+ * the endpoint awaits the header, and be taken for it if that was lost.
+ */
+export function wantsHeadersPlace({ introduction, clientSequence }: LocalFlow, header: PlainHeader): boolean {
+  if (introduction === undefined || header.sequenceEnd === header.sequence) return false;
+  return (header.sequence - clientSequence - 1) >>> 0 >= 0x8000_0000;
+}
+
+/**
+ * A SYN with another number than the one that was answered. Until the endpoint answers this one, too, it counts
+ * from the other: a header with numbers that it has passed would be an old duplicate there, and the client's
+ * bytes behind it the first.
+ */
+export function beginsAnew(flow: LocalFlow, sequence: number): undefined {
+  if (flow.record.shift === 0 || flow.stage !== "answered" || sequence === flow.clientSequence) return;
+  flow.stage = "opening";
+}
+
 function send({ core }: Room, introduction: Introduction): undefined {
   const { segment } = introduction;
   if (segment === undefined) return;

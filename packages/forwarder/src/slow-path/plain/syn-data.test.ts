@@ -110,6 +110,61 @@ describe("bytes that come with a SYN to a service with PROXY headers", () => {
   });
 });
 
+describe("a client that wants its bytes in the PROXY header's place", () => {
+  const introduced = { services: [plainService(PROTOCOL_TCP, { proxyProtocol: true })] };
+  const SIZE = 28;
+  const answered = async () => {
+    const made = await begun(introduced, "", []);
+    await made.rig.one(made.connection.down(SYN | ACK));
+    return made;
+  };
+
+  test("is not heard before the endpoint has answered", async () => {
+    const { rig, connection } = await begun(introduced, "", []);
+    assert.deepEqual(await rig.pass(connection.up(ACK, "PROXY")), []);
+    assert.deepEqual(rig.drops(), { "wrong-phase": 1 });
+  });
+
+  test("says another SYN, which the endpoint does not answer: nothing is counted from that", async () => {
+    const { rig, connection } = await answered();
+    const { ends } = connection;
+    const sequence = FIRST - SIZE;
+    assert.equal((await rig.one(tcpPacket(ends, SYN, { sequence }))).flags, SYN);
+    // RFC 9293 §3.10.7.4: the endpoint says where it is.
+    await rig.one(connection.down(ACK));
+    const acknowledgment = connection.serverNext;
+    const data = { sequence: sequence + 1, acknowledgment, payload: "PROXY" };
+    assert.deepEqual(await rig.pass(tcpPacket(ends, ACK, data)), []);
+    // Who has begun anew resets what the endpoint has, and is served.
+    const [reset, again] = await rig.pass(tcpPacket(ends, RST, { sequence: connection.clientNext }));
+    assert.deepEqual([reset?.flags, again?.flags, again?.sequence], [RST, SYN, sequence]);
+    Object.assign(connection, { clientNext: sequence + 1, serverNext: 77_000 });
+    await rig.one(connection.down(SYN | ACK));
+    assert.equal((await rig.one(connection.up(ACK))).sequence, sequence + 1);
+  });
+
+  test("answers as one that opens at the same time, with bytes or from elsewhere", async () => {
+    const { rig, connection } = await answered();
+    const { ends, serverNext: acknowledgment } = connection;
+    const payload = "PROXY";
+    const other = tcpPacket(ends, SYN | ACK, { sequence: FIRST - SIZE, acknowledgment });
+    assert.deepEqual(await rig.pass(other), []);
+    const same = await rig.one(tcpPacket(ends, SYN | ACK, { sequence: FIRST, acknowledgment, payload }));
+    assert.deepEqual([same.flags, same.payload], [SYN | ACK, ""]);
+  });
+
+  test("sends bytes from before its first number", async () => {
+    const { rig, connection } = await answered();
+    const { ends, serverNext: acknowledgment } = connection;
+    const early = tcpPacket(ends, ACK, { sequence: FIRST + 1 - SIZE, acknowledgment, payload: "PROXY" });
+    assert.deepEqual(await rig.pass(early), []);
+    const told = await rig.one(connection.up(ACK));
+    assert.equal(told.sequence, FIRST + 1);
+    assert.deepEqual(await rig.pass(early), []);
+    assert.deepEqual(rig.drops(), { "wrong-phase": 2 });
+  });
+});
+
 function recordOf(rig: PlainRig) {
   const [record] = rig.records();
   assert.ok(record);

@@ -9,7 +9,14 @@ import { isWithin, SYN_WINDOW, windowOf } from "../../packet/plain/window.ts";
 import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
 import { isLivingFlow, judge, keyOf, type LocalFlow } from "./flow.ts";
 import type { PlainInput } from "./input.ts";
-import { acknowledgesHeader, introduce, introduceAgain, proxyShiftOf } from "./introduction.ts";
+import {
+  acknowledgesHeader,
+  beginsAnew,
+  introduce,
+  introduceAgain,
+  proxyShiftOf,
+  wantsHeadersPlace,
+} from "./introduction.ts";
 import { findOpened, isStuck, opened } from "./opened.ts";
 import { heldSyn, holdSyn, moveFromDown } from "./opening.ts";
 import { findPlainPlace } from "./place.ts";
@@ -48,9 +55,10 @@ export function tcpUp(room: Room, side: Side, input: PlainInput, entry: ServiceE
     forward(room, input, flow, "up");
     return end(room, flow, "resetByClient", true);
   }
-  if (flow.stage !== "answered" || !follows(header.acknowledgment, flow.endpointSequence)) {
+  const isAnswer = flow.stage === "answered" && follows(header.acknowledgment, flow.endpointSequence);
+  if (!isAnswer || wantsHeadersPlace(flow, header)) {
     // An old duplicate: the endpoint answers with a reset, which the client understands.
-    return flow.stage === "opening"
+    return flow.stage === "opening" && flow.introduction === undefined
       ? forward(room, input, flow, "up")
       : drop(room.core, "wrong-phase", input.bytes);
   }
@@ -116,6 +124,7 @@ function synUp(
   const { header } = input;
   if (isLivingFlow(known)) {
     if (known.stage !== "open") {
+      beginsAnew(known, header.sequence);
       // Sent again; or the client has given up and begins anew from the same port: its endpoint sorts it out.
       takeSyn(known, input);
       if (known.stage === "opening") {
@@ -225,7 +234,7 @@ function introducingUp(room: Room, input: PlainInput, flow: LocalFlow): undefine
     forward(room, input, flow, "up");
     return end(room, flow, "resetByClient", true);
   }
-  if (!follows(header.acknowledgment, flow.endpointSequence, window))
+  if (!follows(header.acknowledgment, flow.endpointSequence, window) || wantsHeadersPlace(flow, header))
     return drop(room.core, "wrong-phase", input.bytes);
   if (header.has(TCP_FLAG.FIN)) flow.finUp = header.sequenceEnd;
   if (flow.introduction.segment === undefined) introduce(room, flow, input);
@@ -257,10 +266,13 @@ function hangs(room: Room, { reason }: PlainInput, flow: LocalFlow, direction: "
 }
 
 /** Both ends opened at once (RFC 9293 §3.5, RFC 5382 REQ-2): the client answers the endpoint's SYN. */
-function synAckUp(room: Room, input: PlainInput, flow: LocalFlow): undefined {
-  const { header } = input;
-  if (flow.stage !== "answered" || !follows(header.acknowledgment, flow.endpointSequence))
-    return drop(room.core, "wrong-phase", input.bytes);
+function synAckUp(room: Room, given: PlainInput, flow: LocalFlow): undefined {
+  const { header } = given;
+  const isAnswer = flow.stage === "answered" && follows(header.acknowledgment, flow.endpointSequence);
+  // It is its SYN, said again with an acknowledgment.
+  if (!isAnswer || header.sequence !== flow.clientSequence)
+    return drop(room.core, "wrong-phase", given.bytes);
+  const input = flow.record.shift === 0 ? given : withoutSynData(given);
   takeSyn(flow, input);
   forward(room, input, flow, "up");
 }
