@@ -98,6 +98,7 @@ export class Fleet {
       fault,
       clock: () => new SimulatedClock(time, this.#origins[index], this.#wallOffsets[index]),
       took: (vip, caughtUp) => this.#took(machine, vip, caughtUp),
+      stood: (detail) => this.#stood(machine, detail),
     });
     this.#lives[index] = (this.#lives[index] as number) + 1;
     machine.life = life;
@@ -181,15 +182,13 @@ export class Fleet {
 
   /**
    * One of several. Two losses at once lose data by right; so does one while the others cannot be reached. A
-   * member without its disk has forgotten its votes, and is told of the list by a majority; one that is in the
-   * files finds nobody when the others there are gone (docs/operating.md).
+   * member without its disk has forgotten its votes, and is told of the list by a majority, if only by members
+   * that its file does not know.
    */
   killOne(machine: Machine, what: "daemon" | "machine", disk: "kept" | "lost", forMs: number): void {
     if (machine.life === undefined) return;
     const others = this.members.filter((other) => other !== machine);
-    const { memberCount } = this.#ports.schedule;
-    const isLost = machine.index < memberCount && !others.some(({ index }) => index < memberCount);
-    const isSafe = this.#ports.troubles.quietMs >= REPLICATION_MS && this.#isMajority(others) && !isLost;
+    const isSafe = this.#ports.troubles.quietMs >= REPLICATION_MS && this.#isMajority(others);
     if (this.machines.filter(({ life }) => life !== undefined).length < 2) return;
     if (machine.life.isMember && this.members.length < 2) return;
     this.kill(machine, what, isSafe ? disk : "kept", forMs);
@@ -259,6 +258,11 @@ export class Fleet {
     this.#stopping.delete(machine);
   }
 
+  #stood(machine: Machine, detail: string): void {
+    this.#ports.tell(`${machine.name}: ${detail}`);
+    if (!machine.isJoining && waitsForList(machine)) this.#ports.count("lists.old");
+  }
+
   /** A returning member takes nothing from one that is well before it has caught up. */
   #took(machine: Machine, vip: Address, caughtUp: boolean): void {
     const { ledger, troubles, tell, count } = this.#ports;
@@ -295,8 +299,12 @@ export class Fleet {
 }
 
 /** It runs, and knows that it is not on the list: nobody counts on what it knows. */
-function isOutside({ life, isJoining }: Machine): boolean {
-  return isJoining && life?.keeper?.isMember !== true;
+function isOutside(machine: Machine): boolean {
+  return (machine.isJoining && machine.life?.keeper?.isMember !== true) || waitsForList(machine);
+}
+
+function waitsForList({ life }: Machine): boolean {
+  return (life?.keeper?.join.length ?? 0) > 0;
 }
 
 /**

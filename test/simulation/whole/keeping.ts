@@ -32,21 +32,29 @@ export interface KeepingParts {
   readonly clock: SimulatedClock;
   /** It does not know the list. */
   readonly isJoining: boolean;
+  /** How it stands to the list has changed. */
+  readonly stood: (detail: string) => void;
 }
 
-export function openKeeper({ own, members, link, readiness, events, clock, isJoining }: KeepingParts) {
+export const JOIN = [{ host: "10.9.0.1", port: REPLICATION_PORT }];
+
+export function openKeeper(parts: KeepingParts) {
+  const { own, members, link, readiness, events, clock, isJoining, stood } = parts;
   return new MembersKeeper({
     own,
     book: members,
     link,
-    join: isJoining ? [{ host: "10.9.0.1", port: REPLICATION_PORT }] : [],
+    join: isJoining ? JOIN : [],
     admitsCertified: false,
     ports: { probePort: PROBE_PORT, replicationPort: REPLICATION_PORT },
     settleMs: FORWARDER_LIMITS.initTimeoutMs,
     clock,
     logger: silentLogger,
     events,
-    onStanding: (isMember, detail) => readiness.set("membership", isMember, detail),
+    onStanding: (isMember, detail) => {
+      readiness.set("membership", isMember, detail);
+      stood(detail);
+    },
   });
 }
 

@@ -49,7 +49,7 @@ import {
 import type { SimulatedClock } from "../clock.ts";
 import { laterJournals } from "../later.ts";
 import type { FaultContext, WholeFault } from "./faults.ts";
-import { attachKeeper, openKeeper, REPLICATION_PORT } from "./keeping.ts";
+import { attachKeeper, JOIN, openKeeper } from "./keeping.ts";
 import type { Machine } from "./machine.ts";
 import { SimulatedProber } from "./prober.ts";
 import type { SimulatedDisk } from "./slow-disk.ts";
@@ -76,6 +76,8 @@ export interface LifeOptions {
   readonly clock: () => SimulatedClock;
   /** This member begins to own a VIP. */
   readonly took: (vip: Address, caughtUp: boolean) => void;
+  /** It is one of the cluster, or not, with one sentence. */
+  readonly stood: (detail: string) => void;
 }
 
 export class Life {
@@ -130,7 +132,7 @@ export class Life {
       clusterId: configuration.cluster.id,
       listen: [],
       members: configuration.members.map(({ name, number }) => ({ name, number, addresses: [] })),
-      ...(machine.isJoining && { join: [{ host: "10.9.0.1", port: REPLICATION_PORT }] }),
+      ...(machine.isJoining && { join: JOIN }),
       tls: "plain",
       storeDirectory: undefined,
       release: configuration.replication.release,
@@ -153,12 +155,20 @@ export class Life {
     const realLink = replicatedLink(this.#sync, view, members);
     const link = fault?.link?.(realLink, context) ?? realLink;
     this.link = link;
-    followWithLinks(members, link, main);
+    const standing = () =>
+      this.keeper ?? { isMember: !machine.isJoining, join: machine.isJoining ? JOIN : [] };
+    const following = followWithLinks(members, link, main, standing);
     const events = createEventBus(own.name, main);
     const readiness = new Readiness(silentLogger);
-    const keeping = { own, members, link, readiness, events, clock: main, isJoining: machine.isJoining };
+    const { isJoining } = machine;
+    const stood = (detail: string) => {
+      following.tell();
+      this.#options.stood(detail);
+    };
+    const keeping = { own, members, link, readiness, events, clock: main, isJoining, stood };
     const keeper = openKeeper(keeping);
     this.keeper = keeper;
+    following.tell();
     this.members = members;
     const placed = placing(members, topology);
     const directory = new MemberDirectory(placed, own);

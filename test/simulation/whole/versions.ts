@@ -5,6 +5,9 @@ import {
   decodeLinkMessage,
   encodeLinkMessage,
   type Greeting,
+  isStranger,
+  type Listing,
+  laterListOf,
   MessageWriter,
   NOT_CONFIGURED,
   type PeerIdentity,
@@ -78,9 +81,13 @@ export const VERSIONS: readonly Version[] = [
   },
 ];
 
+const STRANGERS_ADDRESS = "10.9.0.1";
+
 /** Greetings of the members that run, as bytes on the wire. */
 export class Greetings {
   readonly #bytes = new Map<number, Uint8Array>();
+  /** What each says of its list to whom it dials. */
+  readonly #listings = new Map<number, Listing>();
   refusals = 0;
 
   /**
@@ -100,16 +107,22 @@ export class Greetings {
       listed.map(({ name, number }) => [name, number]),
     );
     let removed: ReadonlySet<string> = new Set();
+    let listVersion = 0;
+    this.#listings.delete(identity.number);
     const judged = (handlers: TransportHandlers): TransportHandlers => ({
       connected: (peer) => {
         const heard = this.#bytes.get(peer.number);
         const message = heard && decodeLinkMessage(heard);
         if (message?.kind !== "greeting") throw new Error(`${identity.name} cannot read a greeting`);
         const certified = { clusterId: own.clusterId, memberName: peer.name, memberNumber: peer.number };
-        const context = { own, certified, expected: peer.name, configured, removed };
+        const later = this.#laterListOf(peer.number, identity, listVersion);
+        const known = { configured, ...(later === undefined && { removed }) };
+        const context = { own, certified, expected: peer.name, ...known };
         const refusal = refusalOf(message.greeting, context);
         if (refusal !== undefined) {
           this.refusals++;
+          if (later !== undefined && isStranger(refusal, later))
+            handlers.applied?.({ ...peer, addresses: [STRANGERS_ADDRESS], listVersion: later });
           transport.refuse(peer.number, refusal.reason);
           return;
         }
@@ -139,12 +152,23 @@ export class Greetings {
         const isJoining = (listing.join ?? []).length > 0;
         configured = isJoining ? undefined : new Map(listing.members.map((each) => [each.name, each.number]));
         removed = new Set(listing.removed ?? []);
+        listVersion = listing.version ?? 0;
+        if (version.capabilities !== undefined) this.#listings.set(identity.number, listing);
         for (const { name, number } of transport.peers())
           if (admitted.has(number) && configured?.get(name) === undefined && !isJoining)
             transport.refuse(number, removed.has(name) ? REMOVED : NOT_CONFIGURED);
       },
       stop: () => transport.stop(),
     };
+  }
+
+  /** As in the greeting of a dialler, which knows by name whom it dials. */
+  #laterListOf(of: number, { name, number }: PeerIdentity, version: number): number | undefined {
+    const listing = this.#listings.get(of);
+    const self = listing?.members.find((member) => member.name === name);
+    if (listing?.version === undefined || listing.version === 0 || self === undefined) return undefined;
+    const list = { version: listing.version, memberNumber: self.number };
+    return laterListOf({ list }, { memberNumber: number }, version);
   }
 
   #greet(identity: PeerIdentity, version: Version, instance: Uint8Array): Greeting {

@@ -3,28 +3,38 @@
 import type { Coordinator, MemberConfiguration } from "@holdfast/coordinator";
 import { type Clock, HoldfastError, type Logger, type MemberList, type Members } from "@holdfast/model";
 import type { ClusterLink } from "./link.ts";
-import { listingOf } from "./member-list.ts";
+import { listingOf, type Standing } from "./member-list.ts";
 
 /** How long the link to a member that was taken out stays, so that it hears of that itself. */
 export const FAREWELL_MS = 2_000;
 
-/** Links follow the list. Gives back what ends it. */
+export interface Following {
+  /** How this member stands to the list has changed. */
+  tell(): void;
+  close(): void;
+}
+
+/** Links follow the list, and how this member stands to it. */
 export function followWithLinks(
   members: Members,
   link: Pick<ClusterLink, "setMembers">,
   clock: Clock,
-): () => void {
+  standing: () => Standing,
+): Following {
   let farewell: { cancel(): void } | undefined;
+  const tell = (list = members.current()) => link.setMembers(listingOf(list, standing()));
   const unsubscribe = members.subscribe((list, before) => {
     const leaving = before.members.filter(({ name }) => !list.members.some((each) => each.name === name));
     farewell?.cancel();
-    link.setMembers(listingOf(leaving.length === 0 ? list : withLeaving(list, leaving)));
-    if (leaving.length > 0)
-      farewell = clock.after(FAREWELL_MS, () => link.setMembers(listingOf(members.current())));
+    tell(leaving.length === 0 ? list : withLeaving(list, leaving));
+    if (leaving.length > 0) farewell = clock.after(FAREWELL_MS, () => tell());
   });
-  return () => {
-    unsubscribe();
-    farewell?.cancel();
+  return {
+    tell: () => tell(),
+    close() {
+      unsubscribe();
+      farewell?.cancel();
+    },
   };
 }
 

@@ -2,7 +2,7 @@
 // begins it.
 import { ADDRESS_COUNT_MAX, type MemberAddress, type MemberConfiguration } from "@holdfast/coordinator";
 import { type ListedMember, type MemberList, type Members, parseAddress } from "@holdfast/model";
-import type { ConfiguredMember, Listing } from "@holdfast/sync";
+import type { ConfiguredMember, JoinAddress, Listing } from "@holdfast/sync";
 import { addressOf, type OwnMember, ownMember } from "../config/check.ts";
 import type { Configuration } from "../config/schema.ts";
 import type { ClusterLink } from "./link.ts";
@@ -79,11 +79,21 @@ export function linkedMembers(members: readonly ListedMember[]): readonly Config
   }));
 }
 
-export function listingOf({ members, resting }: MemberList): Listing {
+/** How this member stands to the list. */
+export interface Standing {
+  readonly isMember: boolean;
+  /** Not empty: the list is not known, whoever is there is asked. */
+  readonly join: readonly JoinAddress[];
+}
+
+export function listingOf({ members, resting, version }: MemberList, { isMember, join }: Standing): Listing {
   const names = new Set(members.map(({ name }) => name));
   return {
     members: linkedMembers(members),
     removed: resting.map(({ name }) => name).filter((name) => !names.has(name)),
+    join,
+    // Who was taken out, or waits for the list, draws nobody to the one that it has.
+    version: isMember ? version : 0,
   };
 }
 

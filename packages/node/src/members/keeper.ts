@@ -16,17 +16,11 @@ import type { OwnMember } from "../config/check.ts";
 import type { EventBus } from "../events/bus.ts";
 import { Agreement, type Answer, type Problem, type Question } from "./agreement.ts";
 import type { MemberChange } from "./change.ts";
+import { LaterLists } from "./later-lists.ts";
 import { mustAllTakeLists } from "./list-takers.ts";
 import type { NumberRest } from "./number-rest.ts";
-import {
-  acceptedOf,
-  ballotOf,
-  changeOf,
-  storedList,
-  storedVote,
-  storeList,
-  storeVote,
-} from "./stored-list.ts";
+import { answerOf, decode, encode, questionOf } from "./questions.ts";
+import { storedList, storedVote, storeList, storeVote } from "./stored-list.ts";
 
 const TOPIC = "members";
 /** One applicant is looked at so often. */
@@ -87,12 +81,14 @@ export class MembersKeeper {
   #changedAtMs: number;
   #reserved: readonly number[] = [];
   #removed = false;
-  #isJoining: boolean;
+  /** Not empty: the list is not known, whoever is there is asked. */
+  #join: readonly JoinAddress[];
+  readonly #later = new LaterLists();
 
   constructor(ports: KeeperPorts) {
     this.#ports = ports;
     const { link, own, book, clock } = ports;
-    this.#isJoining = ports.join.length > 0;
+    this.#join = ports.join;
     // As if it had changed now: a vote that an earlier life gave and lost is settled, or was never chosen.
     this.#changedAtMs = storedList(link.store) === undefined ? clock.nowMs() - ports.settleMs : clock.nowMs();
     this.#agreement = new Agreement({
@@ -122,7 +118,7 @@ export class MembersKeeper {
     link.onExcluded((by) => this.#excluded(`${by} says so`));
     link.onApplied((applicant) => this.#applied(applicant));
     this.#closers.push(link.store.subscribe(() => this.#read()));
-    if (this.#isJoining) ports.onStanding(false, "this member does not know the list of members yet");
+    if (this.#join.length > 0) ports.onStanding(false, "this member does not know the list of members yet");
     this.#read();
   }
 
@@ -139,7 +135,7 @@ export class MembersKeeper {
 
   /** One of the cluster: it may own VIPs and give NAT ports out. */
   get isMember(): boolean {
-    return !this.#removed && !this.#isJoining;
+    return !this.#removed && this.#join.length === 0;
   }
 
   /** Numbers that this member has voted for, and that nobody has yet: it lends no port of their slots. */
@@ -149,7 +145,7 @@ export class MembersKeeper {
 
   /** Not empty: the list is not known, whoever is there is asked. */
   get join(): readonly JoinAddress[] {
-    return this.#isJoining ? this.#ports.join : [];
+    return this.#join;
   }
 
   /** Resolves when the member is on the list. Errors: see `Agreement.propose`, and MEMBER_NUMBER_RESTS. */
@@ -279,7 +275,7 @@ export class MembersKeeper {
     const { book, own, link, clock, logger, onStanding } = this.#ports;
     const list = storedList(link.store);
     const before = book.current();
-    if (list === undefined || list.version < before.version) return;
+    if (list === undefined || list.version < Math.max(before.version, this.#later.awaited)) return;
     if (!list.members.some(({ name, number }) => name === own.name && number === own.number)) {
       if (list.resting.some(({ name }) => name === own.name)) this.#excluded("the list says so");
       return;
@@ -290,16 +286,16 @@ export class MembersKeeper {
       return;
     }
     this.#changedAtMs = clock.nowMs();
-    if (this.#isJoining || this.#removed) {
-      this.#isJoining = false;
-      this.#removed = false;
-      onStanding(true, "this member is on the list");
-    }
+    const wasMember = this.isMember;
+    this.#join = [];
+    this.#removed = false;
+    this.#later.found();
     logger.info(
       { version: list.version, members: list.members.map(({ name }) => name).join() },
       "the list of members has changed",
     );
     book.set(list);
+    if (!wasMember) onStanding(true, "this member is on the list");
   }
 
   #excluded(how: string): void {
@@ -312,7 +308,12 @@ export class MembersKeeper {
     onStanding(false, detail);
   }
 
-  #applied({ name, number, addresses }: Applicant): void {
+  #applied(applicant: Applicant): void {
+    const { name, number, addresses, listVersion } = applicant;
+    if (listVersion !== undefined) {
+      this.#isListedLater(applicant, listVersion);
+      return;
+    }
     const { admitsCertified, clock, logger, ports } = this.#ports;
     const nowMs = clock.nowMs();
     if (!admitsCertified || !this.isMember) return;
@@ -327,6 +328,22 @@ export class MembersKeeper {
     });
   }
 
+  /** The stranger is one of today's members, and this one's list is old: it stands by until it has theirs. */
+  #isListedLater({ name, addresses }: Applicant, version: number): void {
+    const { own, book, link, ports, logger, events, onStanding } = this.#ports;
+    const list = book.current();
+    if (!this.isMember || !this.#later.believes(version, list, own.number, link.connected())) return;
+    this.#join = addresses.map((host) => ({ host, port: ports.replicationPort }));
+    const detail =
+      `the list of members here (version ${list.version}) is old: ${name}, which is not on it, has version ` +
+      `${version} with ${own.name}; ${own.name} takes no part until it has that list`;
+    logger.warn({ peer: name, version }, detail);
+    events.emit({ type: "membership", message: detail });
+    // As one that joins: majorities of the old list are none.
+    book.set({ ...list, members: list.members.filter((member) => member.name === own.name) });
+    onStanding(false, detail);
+  }
+
   #tell(message: string): void {
     this.#ports.events.emit({ type: "membership", message });
     this.#ports.logger.info({}, message);
@@ -334,53 +351,3 @@ export class MembersKeeper {
 }
 
 const secondsOf = (ms: number) => Math.ceil(ms / 1_000);
-
-const encode = (value: object) => new TextEncoder().encode(JSON.stringify(value));
-
-/** Another member's words: an object, or undefined. */
-function decode(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function questionOf(value: Readonly<Record<string, unknown>> | undefined): Question | undefined {
-  if (value === undefined) return undefined;
-  const { kind, version, digest } = value;
-  const ballot = ballotOf(value["ballot"]);
-  const change = changeOf(value["change"]);
-  if ((kind !== "prepare" && kind !== "accept") || ballot === undefined || change === undefined)
-    return undefined;
-  if (typeof version !== "number" || typeof digest !== "string") return undefined;
-  return { kind, version, digest, ballot, change };
-}
-
-function answerOf(value: Readonly<Record<string, unknown>> | undefined): Answer | undefined {
-  if (value === undefined) return undefined;
-  if (value["ok"] === true) {
-    const accepted = acceptedOf(value["accepted"]);
-    return accepted === undefined ? { ok: true } : { ok: true, accepted };
-  }
-  const { reason, round, problem } = value;
-  return {
-    ok: false,
-    reason: typeof reason === "string" ? reason.slice(0, 500) : "it says no",
-    ...(typeof round === "number" && Number.isSafeInteger(round) && { round }),
-    ...problemAnswered(problem),
-  };
-}
-
-/** Problems that members name to each other; others are told in words only. */
-function problemAnswered(value: unknown): { readonly problem?: Problem } {
-  if (typeof value !== "object" || value === null) return {};
-  const { code, details } = value as { code?: unknown; details?: unknown };
-  if (typeof details !== "object" || details === null) return {};
-  const { seconds, number, reason } = details as Record<string, unknown>;
-  if (typeof seconds !== "number") return {};
-  if (code === "MEMBERS_SETTLING") return { problem: { code, details: { seconds } } };
-  if (code !== "MEMBER_NUMBER_RESTS" || typeof number !== "number" || typeof reason !== "string") return {};
-  return { problem: { code, details: { seconds, number, reason: reason.slice(0, 200) } } };
-}

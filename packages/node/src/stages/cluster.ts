@@ -26,15 +26,24 @@ export async function openCluster(context: StageContext, machine: MachineStage) 
   const link: ClusterLink = await openLink({
     ...{ configuration, own, members, join, network, tls, clock, logger },
   });
-  closers.add(() => link.stop(), followWithLinks(members, link, clock));
-  const keeper = keeperOf(context, machine, link);
-  closers.add(() => keeper.close());
+  let keeper: MembersKeeper | undefined;
+  const standing = () => keeper ?? { isMember: join.length === 0, join };
+  const following = followWithLinks(members, link, clock, standing);
+  closers.add(
+    () => link.stop(),
+    () => following.close(),
+  );
+  const opened = keeperOf(context, machine, link, () => following.tell());
+  keeper = opened;
+  // What the disk says of the list was told before there was a keeper.
+  following.tell();
+  closers.add(() => opened.close());
   const addresses = new MemberAddresses({ self: own.name, network, link, directory, members, clock });
   closers.add(() => addresses.close());
   link.onFailed(context.onFatal);
   const news = openNews(own, link, clock, events);
   closers.add(() => news.close());
-  return { link, keeper, addresses, news, certificates, keys: watchCertificates() };
+  return { link, keeper: opened, addresses, news, certificates, keys: watchCertificates() };
 
   /** This member's own certificate, as it is now; whoever holds links and probes with it follows. */
   function watchCertificates() {
@@ -55,7 +64,12 @@ export async function openCluster(context: StageContext, machine: MachineStage) 
   }
 }
 
-function keeperOf(context: StageContext, { members, events, readiness }: MachineStage, link: ClusterLink) {
+function keeperOf(
+  context: StageContext,
+  { members, events, readiness }: MachineStage,
+  link: ClusterLink,
+  stood: () => void,
+) {
   const { own, clock, logger } = context;
   const configuration = context.configuration();
   return new MembersKeeper({
@@ -72,6 +86,9 @@ function keeperOf(context: StageContext, { members, events, readiness }: Machine
     clock,
     logger,
     events,
-    onStanding: (isMember, detail) => readiness.set("membership", isMember, detail),
+    onStanding: (isMember, detail) => {
+      readiness.set("membership", isMember, detail);
+      stood();
+    },
   });
 }

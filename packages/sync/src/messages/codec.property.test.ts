@@ -252,7 +252,8 @@ describe("link messages", () => {
         writeFields(field, new Map([[9, later]]));
         assert.deepEqual(decodeLinkMessage(Buffer.concat([wire, field.finish()])), plain);
         if (sent.kind !== "greeting") return;
-        const greeting = { ...sent.greeting, capabilities: ["carries-unknown", "what-comes.2"] };
+        const list = { version: later.length ** 5, memberNumber: later.length % 64 };
+        const greeting = { ...sent.greeting, capabilities: ["carries-unknown", "what-comes.2"], list };
         const offered = encodeLinkMessage({ kind: "greeting", greeting });
         assert.deepEqual(decodeLinkMessage(offered), structuredClone({ kind: "greeting", greeting }));
       }),
@@ -271,6 +272,10 @@ describe("link messages", () => {
     };
     const wire = encodeLinkMessage({ kind: "greeting", greeting });
     assert.equal(decodeLinkMessage(Buffer.concat([wire, Buffer.from([3, 9])])), undefined);
+    const list = (...bytes: number[]) => Buffer.concat([wire, Buffer.from([2, bytes.length, ...bytes])]);
+    assert.ok(decodeLinkMessage(list(7, 1)));
+    for (const bad of [[], [7], [7, 64], [0x80, 0], Array<number>(12).fill(0xff)])
+      assert.equal(decodeLinkMessage(list(...bad)), undefined);
     const odd = encodeLinkMessage({
       kind: "greeting",
       greeting: { ...greeting, capabilities: ["Not a name"] },

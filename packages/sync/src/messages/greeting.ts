@@ -3,7 +3,7 @@
 //
 //   greeting  kind 1 | "HFST" | versionLowest | versionHighest | cluster | name | number | numberCount |
 //   instance(16)
-//             fields (fields.ts): 1 capabilities
+//             fields (fields.ts): 1 capabilities | 2 list: version | the receiver's number
 //   accepted  kind 2
 //   refused   kind 3 | reason (stable word) | explanation
 import { MEMBER_NUMBER_COUNT_MAX } from "@holdfast/model";
@@ -24,6 +24,7 @@ const INSTANCE_BYTES = 16;
 const REASON_TEXT_MAX = 64;
 const EXPLANATION_TEXT_MAX = 512;
 const CAPABILITIES_FIELD = 1;
+const LIST_FIELD = 2;
 /** A link message longer than this is none. */
 export const LINK_MESSAGE_BYTES_MAX = 1_024;
 
@@ -45,6 +46,11 @@ export interface Greeting {
    * offers none.
    */
   readonly capabilities?: readonly string[];
+  /**
+   * Said to whom it dials by name only: the version of its list of members, which was changed at run time,
+   * and the number that the receiver has on it. Absent: it has no such list, or is older than this field.
+   */
+  readonly list?: { readonly version: number; readonly memberNumber: number };
 }
 
 export type LinkMessage =
@@ -65,11 +71,7 @@ export function encodeLinkMessage(message: LinkMessage): Uint8Array {
       .varint(greeting.memberNumber)
       .varint(greeting.memberNumberCount)
       .raw(greeting.instance);
-    if (greeting.capabilities !== undefined) {
-      const names = new MessageWriter(64);
-      writeCapabilities(names, greeting.capabilities);
-      writeFields(writer, new Map([[CAPABILITIES_FIELD, names.finish()]]));
-    }
+    writeFields(writer, fieldsOf(greeting));
   } else if (message.kind === "refused") {
     writer.text(message.reason.slice(0, REASON_TEXT_MAX)).text(message.explanation.slice(0, 256));
   }
@@ -94,11 +96,18 @@ export function decodeLinkMessage(bytes: Uint8Array): LinkMessage | undefined {
       memberNumberCount: reader.varint(MEMBER_NUMBER_COUNT_MAX),
       instance: reader.raw(INSTANCE_BYTES),
     };
-    const offered = readFields(reader).get(CAPABILITIES_FIELD);
+    const fields = readFields(reader);
+    const offered = fields.get(CAPABILITIES_FIELD);
     const capabilities = offered === undefined ? undefined : capabilitiesOf(offered, reader);
+    const said = fields.get(LIST_FIELD);
+    const list = said === undefined ? undefined : listOf(said, reader);
     message = {
       kind: "greeting",
-      greeting: { ...known, ...(capabilities !== undefined && { capabilities }) },
+      greeting: {
+        ...known,
+        ...(capabilities !== undefined && { capabilities }),
+        ...(list !== undefined && { list }),
+      },
     };
   } else if (kind === LINK_KIND.accepted) message = { kind: "accepted" };
   else if (kind === LINK_KIND.refused)
@@ -109,6 +118,26 @@ export function decodeLinkMessage(bytes: Uint8Array): LinkMessage | undefined {
     };
   else return undefined;
   return reader.failure === undefined ? message : undefined;
+}
+
+function fieldsOf({ capabilities, list }: Greeting): Map<number, Uint8Array> {
+  const fields = new Map<number, Uint8Array>();
+  if (capabilities !== undefined) {
+    const names = new MessageWriter(64);
+    writeCapabilities(names, capabilities);
+    fields.set(CAPABILITIES_FIELD, names.finish());
+  }
+  if (list !== undefined)
+    fields.set(LIST_FIELD, new MessageWriter(16).varint(list.version).varint(list.memberNumber).finish());
+  return fields;
+}
+
+/** Behind it there may be what later versions say of their lists. */
+function listOf(bytes: Uint8Array, greeting: MessageReader): NonNullable<Greeting["list"]> {
+  const reader = new MessageReader(bytes);
+  const list = { version: reader.varint(), memberNumber: reader.varint(MEMBER_NUMBER_COUNT_MAX - 1) };
+  if (reader.failure !== undefined) greeting.fail(reader.failure);
+  return list;
 }
 
 function capabilitiesOf(bytes: Uint8Array, greeting: MessageReader): string[] {

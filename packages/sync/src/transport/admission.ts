@@ -27,6 +27,7 @@ export interface AdmissionContext {
 /** Reasons that the other side acts upon. */
 export const REMOVED = "removed";
 export const NOT_CONFIGURED = "not-configured";
+const NUMBER_MISMATCH = "number-mismatch";
 
 /** undefined: admitted. */
 export function refusalOf(greeting: Greeting, context: AdmissionContext): Refusal | undefined {
@@ -92,11 +93,30 @@ export function refusalOf(greeting: Greeting, context: AdmissionContext): Refusa
   }
   if (configuredNumber !== greeting.memberNumber) {
     return refuse(
-      "number-mismatch",
+      NUMBER_MISMATCH,
       `${greeting.memberName} has number ${greeting.memberNumber}, ${own.memberName} is configured with ${configuredNumber} for it`,
     );
   }
   return undefined;
+}
+
+/**
+ * The version of the peer's list of members, when it is later than the one here, which is `version`, and has
+ * this member with its name (by which it was dialled) and number.
+ */
+export function laterListOf(
+  { list }: Pick<Greeting, "list">,
+  own: Pick<Greeting, "memberNumber">,
+  version: number,
+): number | undefined {
+  return list !== undefined && list.memberNumber === own.memberNumber && list.version > version
+    ? list.version
+    : undefined;
+}
+
+/** The own list alone does not have the peer as it is; if it has a later one (`later`), the list is wrong. */
+export function isStranger({ reason }: Refusal, later: number | undefined): boolean {
+  return reason === NOT_CONFIGURED || (reason === NUMBER_MISMATCH && later !== undefined);
 }
 
 export function removedText(member: MemberName): string {

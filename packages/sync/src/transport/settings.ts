@@ -39,6 +39,11 @@ export interface Listing {
    * certificate of the cluster is believed to be a member.
    */
   readonly join?: readonly JoinAddress[];
+  /**
+   * Of a list that was changed at run time and has this member; whom it dials is told. 0, absent: the list is
+   * a file's, or not one that counts.
+   */
+  readonly version?: number;
 }
 
 /** Somebody with a certificate of the cluster who is not on the list. */
@@ -47,6 +52,8 @@ export interface Applicant {
   readonly number: number;
   /** Those of its certificate; none there: the one that it came from. */
   readonly addresses: readonly Address[];
+  /** It dials this member as one of its own list, which is later than the one here: its version. */
+  readonly listVersion?: number;
 }
 
 export interface WsTransportOptions {

@@ -1,8 +1,8 @@
 // The transport of the product: a full mesh of ws connections over TLS. Whichever of two members dials, one
 // link a pair is kept; every refusal is counted by reason and told to both logs.
-import { canonicalAddress, type MemberName } from "@holdfast/model";
+import type { MemberName } from "@holdfast/model";
 import type { WebSocket } from "ws";
-import { addressesOfCertificate, type CertifiedMember } from "../certificates/identity.ts";
+import type { CertifiedMember } from "../certificates/identity.ts";
 import { isRevoked, type Revocation } from "../certificates/revocation.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import { CAPABILITIES } from "../messages/capabilities.ts";
@@ -11,7 +11,16 @@ import { type Greeting, PROTOCOL_VERSION, PROTOCOL_VERSION_LOWEST } from "../mes
 import { MEMBER_COUNT_MAX, PEER_QUEUE_BYTES_MAX } from "../ports/limits.ts";
 import type { PeerMessage } from "../ports/messages.ts";
 import type { PeerIdentity, Transport, TransportHandlers } from "../ports/transport.ts";
-import { NOT_CONFIGURED, REMOVED, type Refusal, refusalOf, removedText } from "./admission.ts";
+import {
+  isStranger,
+  laterListOf,
+  NOT_CONFIGURED,
+  REMOVED,
+  type Refusal,
+  refusalOf,
+  removedText,
+} from "./admission.ts";
+import { applicantOf } from "./applicant.ts";
 import { Dialer } from "./dialer.ts";
 import { Link, type LinkEvents } from "./link.ts";
 import { type Listener, listen } from "./listener.ts";
@@ -26,7 +35,6 @@ import {
   type Listing,
   type WsTransportOptions,
 } from "./settings.ts";
-import { plainAddress } from "./waiting-room.ts";
 
 const REVOKED: Refusal = { reason: "revoked", explanation: "the member's certificate is revoked" };
 
@@ -51,6 +59,7 @@ export class WsTransport implements Transport {
   /** undefined: not known yet, this member joins. */
   #configured: ReadonlyMap<MemberName, number> | undefined;
   #removed: ReadonlySet<MemberName> = new Set();
+  #listVersion = 0;
   /** Dials whoever is there while this member joins. */
   #joiner: Dialer | undefined;
   #joinText = "";
@@ -109,8 +118,9 @@ export class WsTransport implements Transport {
     this.setMembers(options);
   }
 
-  setMembers({ members, removed = [], join = [] }: Listing): void {
+  setMembers({ members, removed = [], join = [], version = 0 }: Listing): void {
     const { memberName, logger } = this.#options;
+    this.#listVersion = version;
     this.#removed = new Set(removed);
     const before = new Map(this.#members.map((member) => [member.name, JSON.stringify(member)]));
     const others = members.filter((member) => member.name !== memberName).slice(0, MEMBER_COUNT_MAX);
@@ -290,13 +300,19 @@ export class WsTransport implements Transport {
       dialled,
       certified,
       remote,
-      own: this.#own,
+      own: this.#greetingTo(dialled),
       clock,
       timing: this.#timing,
       queueBytesMax,
       events: this.#events,
     });
     this.#greeting.add(link);
+  }
+
+  #greetingTo(dialled: MemberName | undefined): Greeting {
+    const memberNumber = dialled === undefined ? undefined : this.#configured?.get(dialled);
+    if (this.#listVersion === 0 || memberNumber === undefined) return this.#own;
+    return { ...this.#own, list: { version: this.#listVersion, memberNumber } };
   }
 
   readonly #events: LinkEvents = {
@@ -315,16 +331,22 @@ export class WsTransport implements Transport {
   };
 
   #judge(link: Link, greeting: Greeting): Promise<Refusal | undefined> | Refusal | undefined {
+    const later = laterListOf(greeting, this.#own, this.#listVersion);
     const refusal = refusalOf(greeting, {
       own: this.#own,
       certified: link.certified,
       expected: link.dialled,
       configured: this.#configured,
-      removed: this.#removed,
+      // Who has a later list may be on it again; it would believe this member that it is not.
+      ...(later === undefined && { removed: this.#removed }),
     });
-    if (refusal?.reason === NOT_CONFIGURED) this.#applied(link);
+    const isRevoked = this.#isRevoked(link);
+    if (refusal !== undefined && isStranger(refusal, later) && !isRevoked) {
+      const applicant = applicantOf(link, later);
+      if (applicant !== undefined) this.#handlers?.applied?.(applicant);
+    }
     if (refusal !== undefined) return refusal;
-    if (this.#isRevoked(link)) return REVOKED;
+    if (isRevoked) return REVOKED;
     const existing = this.#links.get(greeting.memberNumber);
     if (
       existing?.greeting === undefined ||
@@ -332,18 +354,6 @@ export class WsTransport implements Transport {
     )
       return undefined;
     return this.#challenge(existing, greeting);
-  }
-
-  #applied({ certified, remote }: Link): void {
-    if (certified === undefined) return;
-    const listed = addressesOfCertificate(certified.certificate);
-    const from = canonicalAddress(plainAddress(remote.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")));
-    if (listed.length === 0 && from === undefined) return;
-    this.#handlers?.applied?.({
-      name: certified.memberName,
-      number: certified.memberNumber,
-      addresses: listed.length > 0 || from === undefined ? listed : [from],
-    });
   }
 
   /** A second instance with a connected member's number: the first restarted, unless it still answers. */
