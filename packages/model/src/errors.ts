@@ -385,6 +385,12 @@ export const ERROR_CATALOGUE = {
     message: "The request for a member's certificate is not valid: {reason}.",
     remedy: "Remove member.key and request.pem from the member's identity directory, and start its pod anew.",
   },
+  CERTIFICATE_NOT_USABLE: {
+    status: 400,
+    message: "TLS does not take the certificate of {member} or its key: {reason}.",
+    remedy:
+      "Issue it again with 'holdfast certificates issue'; one of an authority of your own needs a key of 2048 bits (RSA) or 256 (EC), without a passphrase.",
+  },
   CERTIFICATE_OF_ANOTHER_MEMBER: {
     status: 400,
     message: "{file} is the certificate of {found}; this member is {expected}.",

@@ -2,6 +2,7 @@
 import { HoldfastError } from "@holdfast/model";
 import { type MemberTls, verifyMemberCertificate } from "./certificates/verify.ts";
 import type { SyncOptions } from "./sync.ts";
+import { checkContext } from "./transport/secure-context.ts";
 
 /** Throws SYNC_NUMBER_OUT_OF_RANGE and what `checkCertificate` throws. */
 export function checkIdentity(options: SyncOptions): void {
@@ -12,8 +13,8 @@ export function checkIdentity(options: SyncOptions): void {
 }
 
 /**
- * Throws what `verifyMemberCertificate` throws, and SYNC_NUMBER_MISMATCH. A certificate that is not valid now is
- * no obstacle: links that are up stay, and a member alone serves as well as it can.
+ * Throws what `verifyMemberCertificate` throws, SYNC_NUMBER_MISMATCH and CERTIFICATE_NOT_USABLE. A certificate
+ * that is not valid now is no obstacle: links that are up stay, and a member alone serves as well as it can.
  */
 export function checkCertificate(
   { memberName, memberNumber, clusterId, clock }: SyncOptions,
@@ -28,4 +29,5 @@ export function checkCertificate(
       certifiedNumber: verified.memberNumber,
     });
   }
+  checkContext(memberName, tls);
 }

@@ -51,8 +51,9 @@ export async function openCluster(context: StageContext, machine: MachineStage) 
     const followers: ((next: NonNullable<typeof tls>) => void)[] = [(next) => link.setTls(next)];
     certificates?.watch(
       (next) => {
-        now = next;
+        // Replication is the first, and refuses what TLS would not take: then everybody keeps the old one.
         for (const follow of followers) follow(next);
+        now = next;
       },
       ({ ok, detail }) => machine.readiness.advise("certificate", ok, detail),
     );

@@ -6,6 +6,7 @@ import { CERTIFICATE_BYTES_MAX } from "./identity.ts";
 
 /** Certificates of one file; a file with more is refused. */
 export const BUNDLE_COUNT_MAX = 32;
+const BEGIN = "-----BEGIN CERTIFICATE-----";
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /** Every certificate of a file, in its order. Throws CERTIFICATE_UNREADABLE; `what` names the file. */
@@ -14,6 +15,8 @@ export function readBundle(pem: string, what: string): [X509Certificate, ...X509
     if (pem.length > BUNDLE_COUNT_MAX * CERTIFICATE_BYTES_MAX) throw new RangeError("too large");
     const blocks = pem.match(BLOCK) ?? [];
     if (blocks.length > BUNDLE_COUNT_MAX) throw new RangeError("too many");
+    // A file that is half written: whoever took what is there would trust half of the authorities.
+    if (pem.split(BEGIN).length - 1 !== blocks.length) throw new RangeError("one has no end");
     const [first, ...rest] = blocks.map((block) => {
       if (block.length > CERTIFICATE_BYTES_MAX) throw new RangeError("too large");
       return new X509Certificate(block);

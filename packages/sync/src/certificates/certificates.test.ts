@@ -170,6 +170,24 @@ describe("authority and member certificates", () => {
     );
   });
 
+  it("takes no bundle that is half written, wherever it ends within a certificate", async () => {
+    const next = await createAuthority({ clusterId: "alpha" });
+    const first = authority.certificatePem.trimEnd().length;
+    const bundle = `${authority.certificatePem}${next.certificatePem}`;
+    const verifies = (length: number) => {
+      try {
+        return verifyMemberCertificate({ ...member, authorityPem: bundle.slice(0, length) }).memberName;
+      } catch (error) {
+        return code("CERTIFICATE_UNREADABLE")(error) ? undefined : assert.fail(String(error));
+      }
+    };
+    // Between the two nothing shows that there is to be a second one.
+    const begun = authority.certificatePem.length + "-----BEGIN CERTIFICATE-----".length;
+    for (const length of [0, 100, first - 1, begun, begun + 200, bundle.trimEnd().length - 1])
+      assert.equal(verifies(length), undefined, `${length} bytes of ${bundle.length}`);
+    assert.equal(verifies(bundle.length), identity.memberName);
+  });
+
   it("refuses names and numbers that no slot or URI can carry", async () => {
     for (const memberName of ["", "-m", "m-", "M", "m/1", "m,1", "x".repeat(64)]) {
       await assert.rejects(

@@ -1,20 +1,15 @@
 // Accepts connections of members: TLS 1.3 with a client certificate of the cluster's authority, then an HTTP
 // upgrade, then a Link. Not one byte of an unauthenticated peer reaches the HTTP parser.
 
-import { constants } from "node:crypto";
 import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
 import { createServer as createNetServer, type Server, type Socket } from "node:net";
-import {
-  createServer as createTlsServer,
-  type SecureContextOptions,
-  type TLSSocket,
-  type Server as TlsServer,
-} from "node:tls";
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
 import { HoldfastError } from "@holdfast/model";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type CertifiedMember, certifiedMember } from "../certificates/identity.ts";
 import type { MemberTls } from "../certificates/verify.ts";
 import { PEER_MESSAGE_BYTES_MAX } from "../ports/limits.ts";
+import { contextOf } from "./secure-context.ts";
 import type { HostPort } from "./settings.ts";
 import { WAITING_MS, WaitingRoom } from "./waiting-room.ts";
 
@@ -110,17 +105,6 @@ function plainServer(room: WaitingRoom, admit: (socket: Socket, certified: undef
     if (!room.enter(socket)) return;
     admit(socket, undefined);
   });
-}
-
-function contextOf(tls: MemberTls): SecureContextOptions {
-  return {
-    ca: tls.authorityPem,
-    cert: tls.certificatePem,
-    key: tls.keyPem,
-    minVersion: "TLSv1.3",
-    // A resumed session carries no certificate to check.
-    secureOptions: constants.SSL_OP_NO_TICKET,
-  };
 }
 
 /** TCP first: nothing is spent on a handshake for which there is no place. */
