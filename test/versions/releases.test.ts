@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -17,6 +17,17 @@ test("releases are the rows that name a commit", () => {
     { name: "0.2.0", commit: b },
   ]);
   for (const { commit } of releases()) assert.match(commit, /^[0-9a-f]{40}$/);
+});
+
+test("the packages are those of the newest release, so that an upgrade can be seen", () => {
+  const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), "utf8");
+  const rows = [...read("docs/releases.md").matchAll(/^\|\s*(\d+\.\d+\.\d+)\s*\|/gm)].map(([, name]) => name);
+  const manifests = [
+    "package.json",
+    ...readdirSync(new URL("../../packages", import.meta.url)).map((name) => `packages/${name}/package.json`),
+  ];
+  for (const file of manifests) assert.equal(JSON.parse(read(file)).version, rows.at(-1), file);
+  assert.equal(/^appVersion: "(.*)"$/m.exec(read("deploy/kubernetes/chart/Chart.yaml"))?.[1], rows.at(-1));
 });
 
 test("a clone without the release's commit says so, and how to have it", () => {
