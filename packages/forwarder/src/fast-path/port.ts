@@ -158,6 +158,8 @@ export interface LocalAddress {
   readonly address: Address;
   /** VIPs only: this member owns it now, answers ARP, NDP and ping for it while the sign of life is fresh. */
   readonly owned: boolean;
+  /** Nobody else can own it: it is answered for while the daemon is dead, too, where the data plane outlives it. */
+  readonly lone?: boolean;
   /** Served on it. Packets to others are dropped with a reason. */
   readonly ports: readonly ServedPort[];
   /** Where newcomers go while this daemon is dead. */

@@ -7,6 +7,8 @@ import { type ServiceRegistry, servedPort } from "./registry.ts";
 export interface VipPlacement {
   readonly vip: Address;
   readonly owned: boolean;
+  /** There is no member that could own it but this one. */
+  readonly lone?: boolean;
   readonly successor?: { readonly interfaceIndex: number; readonly mac: Uint8Array };
 }
 
@@ -32,7 +34,13 @@ export function localAddresses(
         if (!unserved.has(source) && !ports.has(source)) ports.set(source, []);
   const byVip = new Map(placements.map((placement) => [placement.vip, placement]));
   return [...ports].map(([address, served]) => {
-    const { owned = false, successor } = byVip.get(address) ?? {};
-    return { address, owned, ports: served, ...(successor !== undefined && { successor }) };
+    const { owned = false, lone = false, successor } = byVip.get(address) ?? {};
+    return {
+      address,
+      owned,
+      ...(lone && { lone }),
+      ports: served,
+      ...(successor !== undefined && { successor }),
+    };
   });
 }

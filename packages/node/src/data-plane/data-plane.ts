@@ -10,6 +10,8 @@ import type { Totals } from "../metrics/sources.ts";
 export interface VipTreatment {
   readonly vip: Address;
   readonly owned: boolean;
+  /** No other member is on the list. */
+  readonly lone: boolean;
   readonly successor: { readonly interfaceIndex: number; readonly mac: Uint8Array } | undefined;
 }
 

@@ -153,9 +153,10 @@ export function composeDataPlane(
     setHosts: (hosts) => forwarder.setHosts(hosts),
     setVips: (vips) =>
       forwarder.setOwnership(
-        vips.map(({ vip, owned, successor }) => ({
+        vips.map(({ vip, owned, lone, successor }) => ({
           vip,
           owned,
+          lone,
           ...(successor !== undefined && { successor }),
         })),
       ),

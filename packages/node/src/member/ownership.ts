@@ -15,6 +15,7 @@ export class Ownership {
   /** VIPs that are somebody's address. */
   readonly #unserved: () => ReadonlySet<string>;
   #duties: readonly VipDuty[] = [];
+  #isLone = false;
 
   constructor(parts: MemberParts, unserved: () => ReadonlySet<string>) {
     this.#parts = parts;
@@ -55,16 +56,23 @@ export class Ownership {
     return this.announce();
   }
 
-  /** Next hops of successors may have changed. */
+  /** Next hops of successors may have changed, and who is on the list. */
   observe(): void {
-    if (this.#hops.changed()) this.#treatVips();
+    if (this.#hops.changed() || this.#isLone !== this.#findsNobody()) this.#treatVips();
+  }
+
+  /** … whether alive or not: one that is away now may come back and take a VIP (docs/decisions/0591). */
+  #findsNobody(): boolean {
+    return this.#parts.directory.others.length === 0;
   }
 
   #treatVips(): void {
+    this.#isLone = this.#findsNobody();
     this.#parts.dataPlane.setVips(
       withSources(this.#duties, this.#parts.registry.list()).map(({ vip, owned, successor }) => ({
         vip,
         owned,
+        lone: this.#isLone,
         successor: successor === undefined ? undefined : this.#hops.towards(successor, vip),
       })),
     );

@@ -130,6 +130,7 @@ export const LOCAL_FLAG = {
   OWNED: 1,
   SUCCESSOR: 2,
   SUCCESSOR_XDP: 4,
+  LONE: 8,
 } as const;
 
 export const NEXTHOP_FLAG = {

@@ -204,27 +204,6 @@ describe("BPF fast path", { skip: obstacle ?? false }, () => {
     });
   });
 
-  test("what nobody else could take waits for a daemon that is starved", async () => {
-    await withRig({ deadAfterMs: 100 }, async (rig) => {
-      const punts = recordPunts(rig.fastPath);
-      const startedAt = rig.fastPath.nowMs();
-      await until("silence of the daemon", () => rig.fastPath.nowMs() - startedAt > 200);
-      for (const family of [IPV4, IPV6]) {
-        rig.inject(
-          "client",
-          arriving(upFlow(family), [encodeInit({ initiateTag: family === IPV4 ? 4 : 6 })], { tag: 0 }),
-        );
-      }
-      rig.fastPath.start();
-      await until("both INITs", () => punts.length === 2);
-      assert.deepEqual(
-        punts.map(({ reason }) => reason),
-        ["init", "init"],
-      );
-      assert.equal(total(rig.fastPath, "drop.no-successor"), 0);
-    });
-  });
-
   test("another thread shows the sign of life", async () => {
     await withRig({ deadAfterMs: 150, pinDirectory }, async (rig) => {
       const { moduleUrl, data: workerData } = rig.fastPath.signOfLifeModule;

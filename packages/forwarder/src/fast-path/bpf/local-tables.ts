@@ -96,7 +96,7 @@ export class LocalTables {
 
   #localValue(local: LocalAddress): Buffer {
     const value = Buffer.alloc(LOCAL.SIZE);
-    let flags = local.owned ? LOCAL_FLAG.OWNED : 0;
+    let flags = (local.owned ? LOCAL_FLAG.OWNED : 0) | (local.lone === true ? LOCAL_FLAG.LONE : 0);
     const way = local.successor && this.#wayOut(local.successor.interfaceIndex);
     if (local.successor !== undefined && way !== undefined) {
       flags |= LOCAL_FLAG.SUCCESSOR | (way.xdp ? LOCAL_FLAG.SUCCESSOR_XDP : 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * ARP, neighbour solicitations and pings for VIPs: answered here while this member owns the VIP and its daemon shows
- * signs of life, and never given to the kernel, which would answer for ever. Included once per hook.
+ * signs of life, or nobody else could own the VIP (docs/decisions/0591), and never given to the kernel, which would
+ * answer for ever. Included once per hook.
  */
 
 /* May this member answer for the VIP now? */
@@ -10,7 +11,9 @@ static __always_inline bool NAME(answers)(const struct hf_local *local)
 	__u32 zero = 0;
 	struct hf_state *state = bpf_map_lookup_elem(&hf_state, &zero);
 
-	return state && (local->flags & HF_LOCAL_OWNED) && alive(state, bpf_ktime_get_ns());
+	if (!state || !(local->flags & HF_LOCAL_OWNED))
+		return false;
+	return (local->flags & HF_LOCAL_LONE) || alive(state, bpf_ktime_get_ns());
 }
 
 static __always_inline struct hf_interface *NAME(own_interface)(CONTEXT *ctx)

@@ -226,6 +226,8 @@ enum hf_local_flag {
 	HF_LOCAL_SUCCESSOR = 2,
 	/* As HF_NEXTHOP_XDP, of the successor's interface. */
 	HF_LOCAL_SUCCESSOR_XDP = 4,
+	/* Nobody else can own it: it is answered for while the daemon is dead, too. */
+	HF_LOCAL_LONE = 8,
 };
 
 enum hf_interface_flag {
