@@ -22,7 +22,7 @@ const generator = new Generator();
 
 parentPort?.on("message", (order: EnemyOrder) => parentPort?.postMessage(send(order)));
 
-function send({ packet, flowCount, durationMs }: EnemyOrder): Sent {
+function send({ packet, flowCount, sourceCount, durationMs }: EnemyOrder): Sent {
   const frame = Buffer.alloc(ETHERNET_SIZE + packet.length);
   frame.set(macBytes(destinationMac));
   frame.set(macBytes(sourceMac), 6);
@@ -33,6 +33,7 @@ function send({ packet, flowCount, durationMs }: EnemyOrder): Sent {
     ...{ interfaceIndex, flowCount, frame },
     source: frame.readUInt32BE(ETHERNET_SIZE + 12),
     sourcePort: frame.readUInt16BE(ETHERNET_SIZE + IP_SIZE),
+    ...(sourceCount !== undefined && { sourceCount }),
     checksumOffset: ETHERNET_SIZE + IP_SIZE + (isTcp ? TCP_CHECKSUM_OFFSET : UDP_CHECKSUM_OFFSET),
   });
   const startedAt = performance.now();

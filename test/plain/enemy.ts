@@ -6,6 +6,8 @@ import { Generator } from "../bench/forward/ordered-thread.ts";
 export interface EnemyOrder {
   readonly packet: Uint8Array;
   readonly flowCount: number;
+  /** Of those only so many addresses, a power of two, with ever other ports. */
+  readonly sourceCount?: number;
   readonly durationMs: number;
 }
 

@@ -90,6 +90,7 @@ export async function createEchoServices(
   cluster: Cluster,
   port: number,
   protocols: readonly PlainProtocol[],
+  fields: object = {},
 ): Promise<void> {
   const member = cluster.members.find(({ running }) => running);
   const endpoints = cluster.endpoints.map((host) => ({
@@ -97,7 +98,7 @@ export async function createEchoServices(
     port: ECHO_PORT,
   }));
   for (const protocol of protocols) {
-    const service = { name: `echo-${protocol}`, protocol, vips: cluster.vips, port, endpoints };
+    const service = { name: `echo-${protocol}`, protocol, vips: cluster.vips, port, endpoints, ...fields };
     const { status, body } = (await member?.fetch("POST", "/v1/services", service)) ?? {};
     if (status !== 201) throw new Error(`${protocol}: ${status} ${body}`);
   }

@@ -50,6 +50,8 @@ export interface Traffic {
    * addresses, a power of two, from `source` on, then with the next port, and always with a tag of its own.
    */
   readonly initSourceCount?: number;
+  /** TCP and UDP: the flows come from so many addresses, a power of two, and from as many ports as ever. */
+  readonly sourceCount?: number;
   /** TCP and UDP: where the checksum stands in the frame. */
   readonly checksumOffset?: number;
 }
@@ -90,7 +92,7 @@ export class Generator {
     this.#frame = Buffer.from(frame);
     this.#program = programFor(traffic);
     const settings = Buffer.alloc(SETTINGS_SIZE);
-    settings.writeUInt32LE((traffic.initSourceCount ?? 1) - 1, SOURCE_MASK_OFFSET);
+    settings.writeUInt32LE(sourceMaskOf(traffic), SOURCE_MASK_OFFSET);
     settings.writeUInt32LE(traffic.interfaceIndex, 0);
     settings.writeUInt32LE(traffic.flowCount, 4);
     settings.writeUInt32LE(traffic.source, 8);
@@ -180,6 +182,11 @@ function bareHead(traffic: Traffic): Buffer {
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   head.writeUInt16BE(~sum & 0xffff, 24);
   return head;
+}
+
+function sourceMaskOf({ initSourceCount, sourceCount }: Traffic): number {
+  const count = initSourceCount ?? sourceCount;
+  return count === undefined ? 0xffff_ffff : count - 1;
 }
 
 function programFor(traffic: Traffic): string {

@@ -156,6 +156,11 @@ export interface PlainOffers {
    * From now on none is taken. Sessions that nobody took.
    */
   withdraw(service: OfferedService): readonly number[];
+  /**
+   * A client has opened a connection to a service, and is no made-up address: SYNs of its may take offers
+   * from now on.
+   */
+  meet(service: OfferedService, client: Address): void;
 }
 
 export interface PlainFlows {

@@ -1,5 +1,5 @@
 // A simulated fast path that begins connections from offers, as the BPF program does.
-import { endpointKey, PROTOCOL_TCP } from "@holdfast/model";
+import { type Address, endpointKey, PROTOCOL_TCP } from "@holdfast/model";
 import { IpHeader } from "@holdfast/sctp";
 import type { OfferedService, PlainFlow, PlainFlows, PlainOffer } from "../fast-path/plain.ts";
 import { lifeOf } from "../fast-path/plain-life.ts";
@@ -13,6 +13,8 @@ import { downKeyOf } from "../slow-path/plain/offered.ts";
 export class OfferingFastPath extends SimulatedFastPath {
   /** Offers of one service that are taken in. */
   offerCountMax = 4_096;
+  /** Clients of which it was said that they are there. */
+  readonly met: Address[] = [];
   readonly #queues = new Map<string, PlainOffer[]>();
 
   override get plain(): PlainFlows {
@@ -46,6 +48,7 @@ export class OfferingFastPath extends SimulatedFastPath {
           this.#queueOf(service)
             .splice(0)
             .map(({ session }) => session),
+        meet: (_, client) => this.met.push(client),
       },
     };
   }

@@ -4,7 +4,7 @@ import { type Address, addressBytes, endpointKey } from "@holdfast/model";
 import { Fifo } from "../../fifo.ts";
 import { libbpf } from "../../kernel/libbpf.ts";
 import { ERRNO, errnoName, libc } from "../../kernel/libc.ts";
-import type { OfferedService, PlainFlow, PlainOffer, PlainOffers } from "../plain.ts";
+import type { OfferedService, PlainOffer, PlainOffers } from "../plain.ts";
 import { LIMITS, OFFER, OFFERED, WAY_KEY } from "./abi.ts";
 import { mappedAddress } from "./local-tables.ts";
 import { type NexthopTable, UNRESOLVED } from "./nexthops.ts";
@@ -84,12 +84,10 @@ export class PlainOfferQueues implements PlainOffers {
     return sessions;
   }
 
-  /** A client was served from there: its next SYN may take an offer. */
-  learnWay(
-    { newSource: vip, newSourcePort: port, newDestination: client }: PlainFlow,
-    nexthop: number,
-  ): void {
-    if (this.#queues.size === 0 || nexthop === UNRESOLVED || !this.#queues.has(textOf({ vip, port }))) return;
+  meet({ vip, port }: OfferedService, client: Address): void {
+    if (this.#queues.size === 0 || !this.#queues.has(textOf({ vip, port }))) return;
+    const nexthop = this.#nexthops.indexOf(vip, client, "down");
+    if (nexthop === UNRESOLVED) return;
     const key = wayKeyOf(vip, client);
     const text = key.toString("latin1");
     if (this.#ways.get(text) === nexthop) return;

@@ -104,7 +104,6 @@ export class PlainFlowTable implements PlainFlows {
       noteInstalled(table);
       this.#renew(table, key, value, isSame);
       this.#nexthops.hold(nexthop);
-      if (flow.direction === "down" && flow.tcp !== undefined) this.offers?.learnWay(flow, nexthop);
       if (before !== undefined) this.#nexthops.release(before);
       return true;
     }

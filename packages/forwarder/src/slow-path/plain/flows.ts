@@ -133,14 +133,21 @@ export class LocalFlows {
   }
 
   #evict(isOne: (flow: LocalFlow) => boolean, nowMs: number, evict: (flow: LocalFlow) => void): boolean {
+    const flow = this.oldestEmbryo(isOne, nowMs);
+    if (flow === undefined) return false;
+    evict(flow);
+    return true;
+  }
+
+  /** Of those that have had their time, and are among the oldest of all. */
+  oldestEmbryo(isOne: (flow: LocalFlow) => boolean, nowMs: number): LocalFlow | undefined {
     let scanned = 0;
     for (const flow of this.#embryos) {
-      if (nowMs - flow.bornMs < this.#limits.embryoEvictableMs || ++scanned > SCAN_COUNT_MAX) return false;
-      if (!isOne(flow)) continue;
-      evict(flow);
-      return true;
+      if (nowMs - flow.bornMs < this.#limits.embryoEvictableMs || ++scanned > SCAN_COUNT_MAX)
+        return undefined;
+      if (isOne(flow)) return flow;
     }
-    return false;
+    return undefined;
   }
 
   embryo(flow: LocalFlow, prefix: string): void {

@@ -24,7 +24,7 @@ export interface Ring {
   wanted: number;
   /** As many as the fast path has room for, when that was met. */
   most: number;
-  /** There were fewer ports than were wanted: newcomers come before SYNs that nobody answered. */
+  /** There were fewer ports than were wanted: newcomers come before handshakes that nobody ended. */
   isShort: boolean;
 }
 

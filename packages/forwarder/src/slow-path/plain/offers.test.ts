@@ -119,11 +119,16 @@ describe("a connection that the fast path begins", () => {
     assert.equal([...rig.view.values()].length, 1);
   });
 
-  test("that nobody answers makes room after a second when others want it, after 15 s in any case", async () => {
+  test("that is not opened makes room after a second when others want it; without an answer after 15 s in any case", async () => {
     const rig = rigOf([stateless()], { memberNumberCount: 1_024 });
     const ports = offers(rig);
     assert.ok(ports > 0 && ports < 128, String(ports));
-    for (let i = 0; i < ports; i++) await rig.one(new Connection({ sourcePort: 1_024 + i }).up(SYN));
+    for (let i = 0; i < ports; i++) {
+      const each = new Connection({ sourcePort: 1_024 + i });
+      each.heard(await rig.one(each.up(SYN)));
+      // A made-up client acknowledges nothing of what the endpoint says.
+      if (i % 2 === 0) await rig.one(each.down(SYN | ACK));
+    }
     // What was kept for the slow path serves those that come then.
     await rig.one(new Connection({ sourcePort: 50_000 }).up(SYN));
     rig.clock.advance(1_500);
@@ -205,6 +210,19 @@ describe("offers", () => {
     await rig.one(new Connection({ sourcePort: 40_001 }).up(SYN));
     assert.equal(rig.punts, before + 1);
     assert.equal((await rig.one(connection.up(ACK, "on"))).payload, "on");
+  });
+
+  test("are for clients that have opened a connection, and not for whoever sends a SYN", async () => {
+    const clock = new ManualClock();
+    const fastPath = new OfferingFastPath({ nowMs: () => clock.nowMs() });
+    fastPath.offerCountMax = 0;
+    const rig = rigOf([stateless()], { clock, fastPath });
+    const connection = new Connection();
+    connection.heard(await rig.one(connection.up(SYN)));
+    await rig.one(connection.down(SYN | ACK));
+    assert.deepEqual(fastPath.met, []);
+    await rig.one(connection.up(ACK));
+    assert.deepEqual(fastPath.met, [connection.ends.source]);
   });
 
   test("are as many as the fast path has room for, and no port is held for more", async () => {

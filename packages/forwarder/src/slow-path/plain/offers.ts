@@ -238,7 +238,7 @@ export class Offering {
     const ageMs = nowMs - offered.takenMs;
     if (verdict === "opening" || verdict === "answered") {
       const isOverdue = ageMs >= (verdict === "opening" ? limits.initTimeoutMs : limits.handshakeTimeoutMs);
-      const isInTheWay = ring.isShort && verdict === "opening" && ageMs >= limits.embryoEvictableMs;
+      const isInTheWay = ring.isShort && ageMs >= limits.embryoEvictableMs;
       if (!isOverdue && !isInTheWay) return "again";
       counters.count(isOverdue ? "embryos-expired" : "embryos-evicted");
       this.#forget(offered, "evicted");

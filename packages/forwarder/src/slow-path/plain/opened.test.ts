@@ -30,9 +30,14 @@ class Deaf extends SimulatedFastPath {
   }
 }
 
-function deafRig(changes: Partial<Service> = {}, limits: PlainRigOptions["limits"] = {}): PlainRig {
+function deafRig(
+  changes: Partial<Service> = {},
+  limits: PlainRigOptions["limits"] = {},
+  options: Partial<PlainRigOptions> = {},
+): PlainRig {
   const clock = new ManualClock();
   const rig = new PlainRig({
+    ...options,
     services: [plainService(PROTOCOL_TCP, changes)],
     ...{ clock, fastPath: new Deaf({ nowMs: () => clock.nowMs() }) },
     limits: { sweepPeriodMs: 1e9, ...limits },
@@ -128,6 +133,21 @@ describe("a handshake whose end the slow path has not heard of", () => {
     rig.clock.advance(80_000);
     assert.deepEqual([rig.phases(), opened(rig)], [["established"], 1]);
     assert.equal((await rig.one(connection.down(ACK, "late"))).payload, "late");
+  });
+
+  test("keeps its NAT port when others have none left", async () => {
+    // 63 ports toward an endpoint.
+    const rig = deafRig({}, {}, { memberNumberCount: 1_024 });
+    const connection = await answered(rig);
+    await rig.one(connection.up(ACK));
+    for (let i = 0; i < 62; i++) await rig.one(new Connection({ sourcePort: 1_024 + i }).up(SYN));
+    assert.deepEqual(await rig.pass(new Connection({ sourcePort: 2_000 }).up(SYN)), []);
+    rig.clock.advance(1_100);
+    for (let i = 0; i < 62; i++) await rig.one(new Connection({ sourcePort: 3_000 + i }).up(SYN));
+    assert.deepEqual(await rig.pass(new Connection({ sourcePort: 4_000 }).up(SYN)), []);
+    assert.deepEqual(rig.drops(), { "nat-ports-exhausted": 2 });
+    assert.equal(opened(rig), 1);
+    assert.equal((await rig.one(connection.up(ACK, "on"))).payload, "on");
   });
 
   test("is a connection to forged SYNs: one a second goes to the endpoint, and nothing changes", async () => {

@@ -12,9 +12,13 @@ export function opened(room: Room, flow: LocalFlow): undefined {
   flow.syn = undefined;
   room.flows.grown(flow);
   room.core.counters.count("connections-opened");
+  const { record } = flow;
+  const service = entryOf(room, record)?.service;
+  if (service?.stateless === true)
+    room.core.fastPath.plain.offers?.meet({ vip: record.vip, port: service.port }, record.client);
   note(room, flow, { marks: MARK.answered });
   const isWhole = flow.introduction === undefined;
-  if (isWhole && entryOf(room, flow.record)?.service.replicate === "always") publish(room, flow, true);
+  if (isWhole && service?.replicate === "always") publish(room, flow, true);
 }
 
 /** The fast path forwarded the acknowledgment. */

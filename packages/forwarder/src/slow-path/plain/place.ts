@@ -1,8 +1,16 @@
 // Where a new flow goes: an endpoint, and a NAT port toward it.
-import { type Address, type Endpoint, endpointKey, familyOf, type Service } from "@holdfast/model";
+import {
+  type Address,
+  type Endpoint,
+  endpointKey,
+  familyOf,
+  PROTOCOL_TCP,
+  type Service,
+} from "@holdfast/model";
 import { selectEndpoint } from "../../selection/selection.ts";
 import type { ServiceEntry } from "../../services/registry.ts";
-import type { LocalFlow } from "./flow.ts";
+import { type LocalFlow, placeKeyOf } from "./flow.ts";
+import { findOpened } from "./opened.ts";
 import { end, livingAt, portsFrom, type Room, type Side } from "./room.ts";
 
 /**
@@ -126,7 +134,8 @@ type PortOfSource = Pick<PlainPlace, "natPort" | "source">;
 
 /**
  * The client's own port when it is this member's to give, else any, from the VIP and then from each further
- * address that this member has; when none is left that of a flow that is over.
+ * address that this member has; when none is left that of a flow that is over, or that a SYN's client has
+ * not opened for a second.
  */
 function portToward(
   room: Room,
@@ -144,14 +153,44 @@ function portToward(
     const natPort = portsFrom(side, source).allocate(address, port, wanted, key, nowMs);
     if (natPort !== undefined) return { natPort, ...(source !== undefined && { source }) };
   }
-  const isOld = ({ record, lastSeenMs }: LocalFlow) =>
-    side.natPorts.isOwn(record.natPort) &&
-    sources.includes(record.source) &&
-    nowMs - lastSeenMs >= SPENT_LEAST_MS;
-  const spent = room.flows.takeSpent(`${address}|${port}`, isOld);
-  if (spent === undefined) return undefined;
-  spent.hands = true;
-  end(room, spent, "closed", true);
-  const { natPort, source } = spent.record;
+  const isOwn = ({ record }: LocalFlow) =>
+    side.natPorts.isOwn(record.natPort) && sources.includes(record.source);
+  const placeKey = endpointKey(place);
+  const isOld = (flow: LocalFlow) => isOwn(flow) && nowMs - flow.lastSeenMs >= SPENT_LEAST_MS;
+  const last = room.flows.takeSpent(placeKey, isOld);
+  if (last !== undefined) {
+    last.hands = true;
+    end(room, last, "closed", true);
+    return portOf(last);
+  }
+  // What answers an old datagram would be another client's: of UDP no port goes on at once.
+  return side.protocol === PROTOCOL_TCP ? embryosPort(room, placeKey, isOwn) : undefined;
+}
+
+/** Late answers to the SYN that has to go acknowledge another than the next one. */
+function embryosPort(
+  room: Room,
+  placeKey: string,
+  isOwn: (flow: LocalFlow) => boolean,
+): PortOfSource | undefined {
+  const { clock, counters } = room.core;
+  const isThere = (flow: LocalFlow) =>
+    !flow.isPublished &&
+    flow.record.protocol === PROTOCOL_TCP &&
+    placeKeyOf(flow.record) === placeKey &&
+    isOwn(flow);
+  for (;;) {
+    const flow = room.flows.oldestEmbryo(isThere, clock.nowMs());
+    if (flow === undefined) return undefined;
+    // Grown up, it is none any more.
+    if (findOpened(room, flow)) continue;
+    counters.count("embryos-evicted");
+    flow.hands = true;
+    end(room, flow, "handshakeTimeout", false);
+    return portOf(flow);
+  }
+}
+
+function portOf({ record: { natPort, source } }: LocalFlow): PortOfSource {
   return { natPort, ...(source !== undefined && { source }) };
 }

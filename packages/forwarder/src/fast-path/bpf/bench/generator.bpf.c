@@ -161,7 +161,7 @@ int generate_plain(struct xdp_md *ctx)
 	checksum = data + (settings->checksum_offset & 63);
 	if ((void *)(checksum + 1) > end)
 		return XDP_ABORTED;
-	source = bpf_htonl(settings->source + flow);
+	source = bpf_htonl(settings->source + (flow & settings->source_mask));
 	delta = (source & 0xffff) + (source >> 16);
 	ip->saddr = source;
 	ip->check = apply_delta(ip->check, delta);
