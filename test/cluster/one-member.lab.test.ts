@@ -145,6 +145,8 @@ async function adopt(scene: Scene): Promise<void> {
   for (let round = 0; round < 2; round++) {
     const killedAtMs = Date.now();
     await member.killDaemon();
+    // Nobody else could answer for the VIPs: the data plane does.
+    for (const host of [...scene.cluster.clients, ...scene.cluster.endpoints]) host.ip("neigh flush all");
     await scene.flowing(20);
     await member.start();
     await scene.flowing(20);
