@@ -430,6 +430,29 @@ export const ERROR_CATALOGUE = {
     message: "The address {address} is {member}'s.",
     remedy: "Name the new member's own addresses, or remove {member} first.",
   },
+  MEMBER_ADDRESS_UNUSABLE: {
+    status: 400,
+    message: "{address} cannot be a member's address: {reason}.",
+    remedy: "Name the addresses that the member's interfaces have, one on each network.",
+  },
+  MEMBER_NUMBER_DIFFERS: {
+    status: 409,
+    message: "{member} is there, with a certificate of number {certified}, not {number}.",
+    remedy: "Say --number {certified}, or issue its certificate with another number first.",
+  },
+  MEMBER_ADDRESS_DIFFERS: {
+    status: 409,
+    message: "{member} is there at {addresses}, which is none of the addresses that are named.",
+    remedy:
+      "Name the address that it comes from or that its certificate has, beside those on other networks. Behind a translator of addresses, stop it, and add it after a minute.",
+  },
+  MEMBER_UNHEARD: {
+    status: 409,
+    message:
+      "{member} has not been heard, and {only} is alone: of two members both must agree to every change.",
+    remedy:
+      "Start {member} first, with its certificate, the cluster's secret and cluster.join; it waits until it is added.",
+  },
   MEMBERS_TOO_MANY: {
     status: 409,
     message: "A cluster has {limit} members at most.",

@@ -39,6 +39,8 @@ export interface MemberList {
   /** All of them, alive or not, by name. */
   readonly members: readonly ListedMember[];
   readonly resting: readonly RestingNumber[];
+  /** Who was taken out and whose number another one has; absent: nobody. Their machines may come back. */
+  readonly former?: readonly MemberName[];
 }
 
 /** Called with the list as it is now and as it was. */

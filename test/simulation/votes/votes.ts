@@ -120,7 +120,7 @@ class Member {
     );
     this.keeper.attach({
       rest: { of: () => undefined },
-      farewells: { setDrained: () => {}, announces: () => 0 },
+      farewells: { setDrained: () => {}, isDrained: () => false, announces: () => 0 },
       loans: fault?.isUnsettled === true ? { borrowersBefore: () => new Set() } : this.loans,
     });
   }

@@ -51,6 +51,6 @@ export function addMemberCommands(program: Command, context: Context): void {
 }
 
 function addressArgument(text: string): string | { network: string; address: string } {
-  const [network = "", address] = text.split("=", 2);
-  return address === undefined ? text : { network, address };
+  const at = text.indexOf("=");
+  return at < 0 ? text : { network: text.slice(0, at), address: text.slice(at + 1) };
 }

@@ -9,7 +9,14 @@ import { nextTickAtMs, step } from "../membership/step.ts";
 import { decode, isSealed, refusalOf } from "../wire/decode.ts";
 import { encodeUnsealed, seal } from "../wire/encode.ts";
 import { decodeHello } from "../wire/hello.ts";
-import { KIND_HELLO, KIND_OFFSET, type Message, PROTOCOL_VERSION, type Refusal } from "../wire/message.ts";
+import {
+  FROM_OFFSET,
+  KIND_HELLO,
+  KIND_OFFSET,
+  type Message,
+  PROTOCOL_VERSION,
+  type Refusal,
+} from "../wire/message.ts";
 import type { Command, Notice, Report, ThreadData } from "./messages.ts";
 
 /** Without a change the main thread gets a view this often, for its figures. */
@@ -17,6 +24,11 @@ const VIEW_PERIOD_MS = 500;
 /** The goodbye is repeated, since a datagram may be lost. */
 const LEAVE_COUNT = 3;
 const LEAVE_SPACING_MS = 20;
+
+/** Hellos of a member with another seal, after which it is said. */
+const UNSEALED_COUNT_TOLD = 16;
+const UNSEALED =
+  "its hellos are sealed with another secret, or over a network of another name: cluster.secretFile and interfaces[].network (the interface's name where it is absent) are the same at every member";
 
 export interface ProbePorts {
   readonly data: Pick<
@@ -56,6 +68,8 @@ export class ProbeLoop {
   private readonly keyring: Keyring;
   /** By member: why its hellos are not believed; said once. */
   private readonly distrust = new Map<number, string>();
+  /** By member that has no key with us: its hellos whose seal was not ours. */
+  private readonly unsealed = new Map<number, number>();
   /**
    * What is spoken with each member: the lower one of its highest version and ours, as its last probe said.
    */
@@ -128,7 +142,7 @@ export class ProbeLoop {
   private receiveHello(bytes: Uint8Array, network: number): undefined {
     const refusal = refusalOf(bytes);
     if (refusal !== undefined) return this.refuse(refusal);
-    if (!this.keys.some((key) => isSealed(bytes, key, network))) return this.refuse("tag");
+    if (!this.keys.some((key) => isSealed(bytes, key, network))) return this.refuseSeal(bytes);
     const hello = decodeHello(bytes);
     if (hello === undefined) return this.refuse("malformed");
     const outcome = this.keyring.take(hello, this.ports.nowMs());
@@ -138,8 +152,23 @@ export class ProbeLoop {
       return;
     }
     this.distrust.delete(hello.from);
+    this.unsealed.delete(hello.from);
     if (outcome.reply) this.sendHello(hello.from);
     if (outcome.keyed) this.advance({ kind: "keyed", member: hello.from });
+  }
+
+  /**
+   * Whoever sent it: what is said once names a member that is not heard either, after more of them than a change
+   * of the secret takes.
+   */
+  private refuseSeal(bytes: Uint8Array): undefined {
+    const from = (bytes[FROM_OFFSET] ?? 0) * 256 + (bytes[FROM_OFFSET + 1] ?? 0);
+    if (this.keyring.needsHello(from)) {
+      const count = (this.unsealed.get(from) ?? 0) + 1;
+      this.unsealed.set(from, count);
+      if (count >= UNSEALED_COUNT_TOLD) this.distrusted(from, UNSEALED);
+    }
+    return this.refuse("tag");
   }
 
   private distrusted(number: number, reason: string): void {

@@ -47,6 +47,7 @@ class World {
     number: number,
     credentials = secretCredentials(KEY, number),
     highestVersion = PROTOCOL_VERSION,
+    key = KEY,
   ): void {
     this.loops.get(number)?.command({ kind: "close" });
     const { name } = members[number] as MemberConfiguration;
@@ -61,7 +62,7 @@ class World {
     };
     const boot = Math.round(this.nowMs) * 8 + number + 1;
     const loop = new ProbeLoop({
-      data: { self: name, members, timing: DEFAULT_TIMING, key: KEY, boot, incarnation: boot * 1_024 },
+      data: { self: name, members, timing: DEFAULT_TIMING, key, boot, incarnation: boot * 1_024 },
       credentials,
       highestVersion,
       nowMs: () => this.nowMs,
@@ -184,6 +185,33 @@ suite("members' words", () => {
       assert.deepEqual(spoken(0, upgraded), new Set([version]));
     }
     for (const number of [0, 1, 2]) assert.ok(world.refused(number, "version") <= 8, "a few at each change");
+  });
+
+  test("a member with another secret is told in words, once, and believed when it has the cluster's", () => {
+    const world = new World();
+    world.start(0);
+    world.start(1, undefined, undefined, probeKeyOf("another secret"));
+    world.start(2);
+    world.run(2_000);
+    assert.equal(world.phase(0, 2), "alive");
+    assert.notEqual(world.phase(0, 1), "alive");
+    // Those with the right one say it of the one that has not, and it says it of both.
+    assert.deepEqual(
+      world.reasons.map((reason) => reason.replace(/(another secret).*/, "$1")).sort(),
+      ["alpha", "beta", "beta", "gamma"].map((name) => `${name}: its hellos are sealed with another secret`),
+    );
+    // Words of somebody who is heard already are a stranger's: nothing is said.
+    world.start(1);
+    world.run(600);
+    assert.equal(world.phase(0, 1), "alive");
+    world.reasons.length = 0;
+    const hello = world.sent.find(
+      ({ to, bytes }) => to === 0 && bytes[5] === 1 && bytes[KIND_OFFSET] === KIND_HELLO,
+    );
+    for (let n = 0; n < 1_000; n++)
+      world.loops.get(0)?.receive(hello?.bytes ?? assert.fail(), (hello?.network ?? 0) + 1);
+    world.run(600);
+    assert.deepEqual(world.reasons, []);
   });
 
   test("a goodbye in another's name is nobody's, whatever the liar knows", () => {

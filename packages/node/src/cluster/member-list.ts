@@ -28,9 +28,13 @@ export function listedInFile(configuration: Configuration, topology: Topology): 
     };
   });
   if (members.some((member) => member.name === own.name)) return members;
+  // A network that nobody named has its interface's name, which may be another one at another machine: there the
+  // address says which it is.
+  const named = new Set(configuration.interfaces.map((each) => each.network));
   const addresses = topology.interfaces.flatMap(({ name, network }) => {
-    const first = topology.system.get(name)?.addresses[0];
-    return first === undefined ? [] : [{ network, address: first.address }];
+    const address = topology.system.get(name)?.addresses[0]?.address;
+    if (address === undefined) return [];
+    return [named.has(network) ? { network, address } : { address }];
   });
   const zone = own.zone === "" ? {} : { zone: own.zone };
   const self = { name: own.name, number: own.number, ...zone, addresses, probePort, replicationPort };
@@ -86,11 +90,14 @@ export interface Standing {
   readonly join: readonly JoinAddress[];
 }
 
-export function listingOf({ members, resting, version }: MemberList, { isMember, join }: Standing): Listing {
+export function listingOf(
+  { members, resting, former = [], version }: MemberList,
+  { isMember, join }: Standing,
+): Listing {
   const names = new Set(members.map(({ name }) => name));
   return {
     members: linkedMembers(members),
-    removed: resting.map(({ name }) => name).filter((name) => !names.has(name)),
+    removed: [...resting.map(({ name }) => name), ...former].filter((name) => !names.has(name)),
     join,
     // Who was taken out, or waits for the list, draws nobody to the one that it has.
     version: isMember ? version : 0,

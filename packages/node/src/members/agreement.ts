@@ -163,9 +163,12 @@ export class Agreement {
     const accepts = await this.#askAll(list, { kind: "accept", ...base, change });
     const stays = (number: number) => next.members.some((member) => member.number === number);
     // Whoever comes knows of no other list: it can be part of no majority but one of this list's.
-    const ofNext = accepts.granted.filter(stays).length + (change.kind === "add" ? 1 : 0);
+    const ofNext = accepts.granted.filter(stays);
+    if (change.kind === "add") ofNext.push(change.member.number);
     if (accepts.granted.length < needed) return failed(accepts, list, needed);
-    if (ofNext < majorityOf(next)) return failed({ ...accepts }, next, majorityOf(next));
+    // Whoever leaves has no say in the list without it, and is not counted in what is said of it.
+    if (ofNext.length < majorityOf(next))
+      return failed({ ...accepts, granted: ofNext }, next, majorityOf(next));
     await this.#ports.chosen(list, next, change);
     return { kind: "chosen", change, list: next };
   }
@@ -220,7 +223,7 @@ function failed({ granted, refusals, round, problem }: Asked, list: MemberList, 
   return { kind: "failed", error, round };
 }
 
-function errorOf(problem: Problem): HoldfastError {
+export function errorOf(problem: Problem): HoldfastError {
   return problem.code === "MEMBERS_SETTLING"
     ? new HoldfastError(problem.code, problem.details)
     : new HoldfastError(problem.code, problem.details);

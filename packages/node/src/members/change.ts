@@ -56,16 +56,13 @@ export function checkChange(list: MemberList, change: MemberChange): void {
   if (holder !== undefined) throw new HoldfastError("MEMBER_NUMBER_TAKEN", { number, member: holder.name });
   if (resting.some((left) => left.name === name))
     throw new HoldfastError("MEMBER_NAME_RESTS", { member: name });
-  const taken = addresses.find(({ address }) =>
-    members.some(
-      (member) =>
-        member.replicationPort === change.member.replicationPort &&
-        member.addresses.some((known) => known.address === address),
-    ),
-  );
-  if (taken !== undefined) {
-    const other = members.find((member) => member.addresses.some((a) => a.address === taken.address));
-    throw new HoldfastError("MEMBER_ADDRESS_TAKEN", { address: taken.address, member: other?.name ?? "" });
+  const own = new Set(addresses.map(({ address }) => address));
+  for (const member of members) {
+    // Members on one machine share an address when their ports differ.
+    if (member.replicationPort !== change.member.replicationPort) continue;
+    const taken = member.addresses.find(({ address }) => own.has(address));
+    if (taken !== undefined)
+      throw new HoldfastError("MEMBER_ADDRESS_TAKEN", { address: taken.address, member: member.name });
   }
   if (members.length >= MEMBER_COUNT_MAX)
     throw new HoldfastError("MEMBERS_TOO_MANY", { limit: MEMBER_COUNT_MAX });

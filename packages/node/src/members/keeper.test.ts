@@ -1,9 +1,13 @@
 // Keepers of several members: what each does and refuses as the list changes.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { MemberList } from "@holdfast/model";
 import type { ClusterLink } from "../cluster/link.ts";
+import { listingOf } from "../cluster/member-list.ts";
 import { portLending } from "../cluster/port-lending.ts";
-import { storedList } from "./stored-list.ts";
+import { createLocalConfigurationStore } from "../services/store.ts";
+import { applied } from "./change.ts";
+import { storedList, storeList } from "./stored-list.ts";
 import { listed, Machine, Medium, names, REST_MS, SETTLE_MS } from "./testing/medium.ts";
 
 describe("the keeper of the list", () => {
@@ -104,6 +108,93 @@ describe("the keeper of the list", () => {
     assert.equal(names(m0.book), "m0,m2,m9");
     assert.deepEqual(m0.book.current().resting, []);
     assert.deepEqual(portLending({} as ClusterLink, m0.book, 8).memberNumbers, [0, 1, 2]);
+    // The machine that had it may be switched on years later: it is told, and its name is free.
+    assert.deepEqual(m0.book.current().former, ["m1"]);
+    assert.deepEqual(listingOf(m0.book.current(), { isMember: true, join: [] }).removed, ["m1"]);
+    medium.clock.pass(SETTLE_MS);
+    medium.machines.delete(1);
+    await m0.keeper.add({ ...listed(6), name: "m1", addresses: [{ address: "192.0.2.99" }] });
+    assert.equal(m0.book.current().former, undefined);
+    assert.deepEqual(listingOf(m0.book.current(), { isMember: true, join: [] }).removed, []);
+  });
+
+  it("remembers so many of those whose numbers others have, and forgets who left first", () => {
+    const store = createLocalConfigurationStore();
+    const removed = (n: number) => ({ version: n + 1, count: 1, removed: { number: 1, atMs: n } });
+    const before: MemberList = { version: 99, members: [listed(0)], resting: [] };
+    const change = { kind: "add", member: listed(1) } as const;
+    store.setNote("member/m0", { version: 1, count: 1, member: listed(0) });
+    for (let n = 0; n < 70; n++) store.setNote(`member/old${String(n).padStart(2, "0")}`, removed(n));
+    storeList(store, before, applied(before, change), change);
+    const former = storedList(store)?.former ?? [];
+    assert.deepEqual([former.length, former[0], former.at(-1)], [64, "old06", "old69"]);
+  });
+
+  it("hands nothing over, and takes no drain back, for a removal that cannot come about", async () => {
+    const medium = new Medium();
+    const [m0, , m2, m3] = medium.start([0, 1, 2, 3]) as [Machine, Machine, Machine, Machine];
+    m0.store.setMemberDrained("m1", true);
+    m2.isUp = false;
+    m3.isUp = false;
+    await assert.rejects(m0.keeper.remove("m1", { gone: false }), { code: "MEMBERS_NO_MAJORITY" });
+    assert.deepEqual([...m0.store.drainedMembers()], ["m1"]);
+    assert.deepEqual(m0.drains, ["m1 true"], "it was drained, and still is");
+    m2.isUp = true;
+    m3.isUp = true;
+    await m0.keeper.add(listed(5));
+    await assert.rejects(m0.keeper.remove("m1", { gone: false }), { code: "MEMBERS_SETTLING" });
+    assert.deepEqual(m0.drains, ["m1 true"], "nobody was asked to hand over while the list settles");
+    medium.clock.pass(SETTLE_MS);
+    await m0.keeper.remove("m1", { gone: false });
+    assert.deepEqual(m0.drains, ["m1 true", "m1 true", "m1 false"]);
+    assert.deepEqual([...m0.store.drainedMembers()], []);
+  });
+
+  it("counts who stays where whoever leaves would make the majority", async () => {
+    const medium = new Medium();
+    const [m0, , , m3] = medium.start([0, 1, 2, 3, 4]) as [Machine, Machine, Machine, Machine];
+    m3.isUp = false;
+    (medium.machines.get(4) as Machine).isUp = false;
+    await assert.rejects(m0.keeper.remove("m1", { gone: false }), {
+      message: "2 of 4 members agree, 3 must: m3 does not answer; m4 does not answer.",
+    });
+    assert.deepEqual(m0.drains, ["m1 false"], "it was not asked to hand over");
+  });
+
+  it("tells who is alone from who cannot remove itself", async () => {
+    const [m0] = new Medium().start([0]) as [Machine];
+    await assert.rejects(m0.keeper.remove("m0", { gone: false }), { code: "MEMBER_LAST" });
+  });
+
+  it("of one makes a list of two only when the second is there", async () => {
+    const medium = new Medium();
+    const [m0] = medium.start([0]) as [Machine];
+    await assert.rejects(m0.keeper.add(listed(1)), {
+      code: "MEMBER_UNHEARD",
+      details: { member: "m1", only: "m0" },
+    });
+    assert.equal(storedList(m0.store), undefined);
+    m0.applies({ name: "m1", number: 1, addresses: ["192.0.2.2"] });
+    await m0.keeper.add(listed(1));
+    assert.equal(names(m0.book), "m0,m1");
+  });
+
+  it("adds nobody under another number than its certificate has, or at other addresses", async () => {
+    const medium = new Medium();
+    const [m0] = medium.start([0, 1, 2]) as [Machine];
+    m0.applies({ name: "m4", number: 4, addresses: ["192.0.2.5"] });
+    await assert.rejects(m0.keeper.add({ ...listed(3), name: "m4" }), {
+      code: "MEMBER_NUMBER_DIFFERS",
+      message: "m4 is there, with a certificate of number 4, not 3.",
+    });
+    await assert.rejects(m0.keeper.add({ ...listed(4), addresses: [{ address: "192.0.2.55" }] }), {
+      code: "MEMBER_ADDRESS_DIFFERS",
+      message: "m4 is there at 192.0.2.5, which is none of the addresses that are named.",
+    });
+    // What was heard long ago may have been given another certificate since.
+    medium.clock.pass(61_000);
+    await m0.keeper.add({ ...listed(3), name: "m4" });
+    assert.equal(names(m0.book), "m0,m1,m2,m4");
   });
 
   it("takes who comes with a certificate when it is told to", async () => {

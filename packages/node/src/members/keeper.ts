@@ -9,13 +9,15 @@ import {
   type MemberBook,
   type MemberList,
   type MemberName,
+  majorityOf,
 } from "@holdfast/model";
 import type { Applicant, JoinAddress } from "@holdfast/sync";
 import type { ClusterLink } from "../cluster/link.ts";
 import type { OwnMember } from "../config/check.ts";
 import type { EventBus } from "../events/bus.ts";
-import { Agreement, type Answer, type Problem, type Question } from "./agreement.ts";
-import type { MemberChange } from "./change.ts";
+import { Agreement, type Answer, errorOf, type Problem, type Question } from "./agreement.ts";
+import { Applicants } from "./applicants.ts";
+import { applied, checkChange, type MemberChange } from "./change.ts";
 import { LaterLists } from "./later-lists.ts";
 import { mustAllTakeLists } from "./list-takers.ts";
 import type { NumberRest } from "./number-rest.ts";
@@ -23,9 +25,6 @@ import { answerOf, decode, encode, questionOf } from "./questions.ts";
 import { storedList, storedVote, storeList, storeVote } from "./stored-list.ts";
 
 const TOPIC = "members";
-/** One applicant is looked at so often. */
-const APPLICANT_PERIOD_MS = 5_000;
-const APPLICANT_COUNT_MAX = 64;
 /** Each waits a second for its answer. */
 const ASK_COUNT_MAX = 3;
 /** How long a member that is taken out has to hand its VIPs over. */
@@ -66,6 +65,7 @@ export interface KeeperPorts {
 /** What it takes to take a member out, beside votes. */
 export interface Farewells {
   setDrained(name: MemberName, drained: boolean): void;
+  isDrained(name: MemberName): boolean;
   /** VIPs that it announces. */
   announces(name: MemberName): number;
 }
@@ -74,7 +74,7 @@ export class MembersKeeper {
   readonly #ports: KeeperPorts;
   readonly #agreement: Agreement;
   readonly #closers: (() => void)[] = [];
-  readonly #applicants = new Map<MemberName, number>();
+  readonly #applicants: Applicants;
   #rest: Pick<NumberRest, "of"> | undefined;
   #loans: Pick<PortBooks, "borrowersBefore"> | undefined;
   #farewells: Farewells | undefined;
@@ -89,6 +89,7 @@ export class MembersKeeper {
     this.#ports = ports;
     const { link, own, book, clock } = ports;
     this.#join = ports.join;
+    this.#applicants = new Applicants(clock);
     // As if it had changed now: a vote that an earlier life gave and lost is settled, or was never chosen.
     this.#changedAtMs = storedList(link.store) === undefined ? clock.nowMs() - ports.settleMs : clock.nowMs();
     this.#agreement = new Agreement({
@@ -148,38 +149,54 @@ export class MembersKeeper {
     return this.#join;
   }
 
-  /** Resolves when the member is on the list. Errors: see `Agreement.propose`, and MEMBER_NUMBER_RESTS. */
+  /**
+   * Resolves when the member is on the list. Errors: see `Agreement.propose`, MEMBER_NUMBER_RESTS,
+   * MEMBER_NUMBER_DIFFERS, MEMBER_ADDRESS_DIFFERS, MEMBER_UNHEARD.
+   */
   async add(member: ListedMember): Promise<MemberList> {
     this.#mustBeMember();
+    const change: MemberChange = { kind: "add", member };
+    const before = this.#ports.book.current();
+    checkChange(before, change);
+    this.#applicants.mustFit(member, before);
     this.#mustAllTake();
-    const list = await this.#agreement.propose({ kind: "add", member });
+    const list = await this.#agreement.propose(change);
     this.#tell(`Member ${member.name}, number ${member.number}, was added.`);
     return list;
   }
 
   /**
    * `gone`: the operator says that its machine does not run and will not; without that word it must be there
-   * to hand its VIPs over. Errors: see `Agreement.propose`, MEMBER_IS_SELF, MEMBER_NOT_THERE.
+   * to hand its VIPs over, which it does only for a change that can come about, and keeps them, as a drain that
+   * it had, when it did not. Errors: see `Agreement.propose`, MEMBER_IS_SELF, MEMBER_NOT_THERE.
    */
   async remove(name: MemberName, options: { readonly gone: boolean }): Promise<MemberList> {
     this.#mustBeMember();
     const { own, book, link, clock } = this.#ports;
-    const member = book.current().members.find((each) => each.name === name);
-    if (member === undefined) throw new HoldfastError("MEMBER_NOT_FOUND", { member: name });
+    const change: MemberChange = { kind: "remove", name, atMs: Math.floor(clock.wallMs()) };
+    checkChange(book.current(), change);
     if (name === own.name) throw new HoldfastError("MEMBER_IS_SELF", { member: name });
     this.#mustAllTake(name);
-    if (!options.gone) {
-      if (!link.connected().includes(member.number))
-        throw new HoldfastError("MEMBER_NOT_THERE", { member: name });
-      await this.#handOver(name);
-    }
-    try {
-      const change: MemberChange = { kind: "remove", name, atMs: Math.floor(clock.wallMs()) };
+    const number = book.current().members.find((each) => each.name === name)?.number ?? -1;
+    const remove = async () => {
       const list = await this.#agreement.propose(change);
-      this.#tell(`Member ${name} was removed; its number ${member.number} rests.`);
+      this.#tell(`Member ${name} was removed; its number ${number} rests.`);
+      return list;
+    };
+    if (options.gone) return remove();
+    if (!link.connected().includes(number)) throw new HoldfastError("MEMBER_NOT_THERE", { member: name });
+    const problem = this.#problemOf(change);
+    if (problem !== undefined) throw errorOf(problem);
+    const wasDrained = this.#farewells?.isDrained(name) === true;
+    let removed = false;
+    try {
+      // Without majorities in reach it would hand over for nothing; who is asked says how many agree.
+      if (this.#reachesMajorities(change)) await this.#handOver(name);
+      const list = await remove();
+      removed = true;
       return list;
     } finally {
-      if (!options.gone) this.#farewells?.setDrained(name, false);
+      this.#farewells?.setDrained(name, wasDrained && !removed);
     }
   }
 
@@ -258,6 +275,15 @@ export class MembersKeeper {
     return false;
   }
 
+  /** Of the list as it is, and of the one that the change makes. */
+  #reachesMajorities(change: MemberChange): boolean {
+    const { book, link, own } = this.#ports;
+    const reached = new Set([own.number, ...link.connected()]);
+    return [book.current(), applied(book.current(), change)].every(
+      (list) => list.members.filter(({ number }) => reached.has(number)).length >= majorityOf(list),
+    );
+  }
+
   #reserve(): void {
     const { link, own, book } = this.#ports;
     const vote = storedVote(link.store, own.name);
@@ -277,7 +303,7 @@ export class MembersKeeper {
     const before = book.current();
     if (list === undefined || list.version < Math.max(before.version, this.#later.awaited)) return;
     if (!list.members.some(({ name, number }) => name === own.name && number === own.number)) {
-      if (list.resting.some(({ name }) => name === own.name)) this.#excluded("the list says so");
+      if (isRemoved(list, own.name)) this.#excluded("the list says so");
       return;
     }
     if (list.version === before.version) {
@@ -314,12 +340,8 @@ export class MembersKeeper {
       this.#isListedLater(applicant, listVersion);
       return;
     }
-    const { admitsCertified, clock, logger, ports } = this.#ports;
-    const nowMs = clock.nowMs();
-    if (!admitsCertified || !this.isMember) return;
-    if (nowMs - (this.#applicants.get(name) ?? Number.NEGATIVE_INFINITY) < APPLICANT_PERIOD_MS) return;
-    if (this.#applicants.size >= APPLICANT_COUNT_MAX) this.#applicants.clear();
-    this.#applicants.set(name, nowMs);
+    const { admitsCertified, logger, ports } = this.#ports;
+    if (!this.#applicants.heard(applicant) || !admitsCertified || !this.isMember) return;
     const member = { name, number, addresses: addresses.map((address) => ({ address })), ...ports };
     this.add(member).catch((error: unknown) => {
       const told =
@@ -349,5 +371,8 @@ export class MembersKeeper {
     this.#ports.logger.info({}, message);
   }
 }
+
+const isRemoved = ({ resting, former = [] }: MemberList, own: MemberName) =>
+  former.includes(own) || resting.some(({ name }) => name === own);
 
 const secondsOf = (ms: number) => Math.ceil(ms / 1_000);

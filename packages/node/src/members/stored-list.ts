@@ -27,6 +27,8 @@ const VOTE = "member-vote/";
 const NAME_LENGTH_MAX = 63;
 const NUMBER_MAX = 63;
 const ADDRESS_COUNT_MAX = 8;
+/** So many names of earlier members are known; beyond, the one that left first is forgotten. */
+const FORMER_COUNT_MAX = 64;
 
 /** undefined: nobody has changed the list yet, or not all of it is here. */
 export function storedList(store: Pick<Notes, "notes">): MemberList | undefined {
@@ -45,10 +47,12 @@ export function storedList(store: Pick<Notes, "notes">): MemberList | undefined 
   if (version === 0 || members.length !== count) return undefined;
   const taken = new Set(members.map(({ number }) => number));
   members.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const former = resting.filter(({ number }) => taken.has(number)).map(({ name }) => name);
   return {
     version,
     members,
     resting: resting.filter(({ number }) => !taken.has(number)).sort((a, b) => a.number - b.number),
+    ...(former.length > 0 && { former: former.sort() }),
   };
 }
 
@@ -69,9 +73,20 @@ export function storeList(store: Notes, before: MemberList, list: MemberList, ch
     store.setNote(MEMBER + change.name, { version, count, removed: { number, atMs: change.atMs } });
   }
   if (before.version === 0) for (const member of members) put(member);
-  for (const { name } of before.resting)
-    if (!list.resting.some((left) => left.name === name)) store.setNote(MEMBER + name, undefined);
   if (change.kind === "add") put(change.member);
+  forget(store, list);
+}
+
+/** A machine that was taken out is told so when it comes back, also when its number is another one's. */
+function forget(store: Notes, list: MemberList): void {
+  const taken = new Set(list.members.map(({ number }) => number));
+  const former: RestingNumber[] = [];
+  for (const [name, note] of store.notes()) {
+    const left = name.startsWith(MEMBER) ? entryOf(name.slice(MEMBER.length), note)?.resting : undefined;
+    if (left !== undefined && taken.has(left.number)) former.push(left);
+  }
+  former.sort((a, b) => b.sinceMs - a.sinceMs || (a.name < b.name ? -1 : 1));
+  for (const { name } of former.slice(FORMER_COUNT_MAX)) store.setNote(MEMBER + name, undefined);
 }
 
 export function storedVote(store: Pick<Notes, "notes">, name: MemberName): Vote | undefined {

@@ -75,7 +75,7 @@ function sourcesOf(context: StageContext, stages: Stages & { readonly serving: S
     clashes: () => serving.member.clashes(),
     members: () => directory.views(coordinator, link, registry),
     orders: createPlacementOrders({ store: link.store, registry, events, logger, isMember }),
-    membership: membershipOrders(keeper, members, configuration()),
+    membership: membershipOrders(keeper, members, configuration(), registry, topology),
     memberNameOf: (number) => directory.nameOf(number),
     memberNumberOf: (text) => directory.numberOf(text),
     endpointHealth: (service, endpoint) => dataPlane.endpointHealth(service, endpoint),

@@ -6,6 +6,7 @@ import type { ClusterLink } from "../cluster/link.ts";
 import { MemberAddresses } from "../cluster/member-addresses.ts";
 import { openNews } from "../cluster/news.ts";
 import { openLink } from "../cluster/open-link.ts";
+import { watchOwnAddresses } from "../cluster/own-addresses.ts";
 import { limitsOf } from "../data-plane/limits.ts";
 import { MembersKeeper } from "../members/keeper.ts";
 import type { StageContext } from "./context.ts";
@@ -38,6 +39,8 @@ export async function openCluster(context: StageContext, machine: MachineStage) 
   // What the disk says of the list was told before there was a keeper.
   following.tell();
   closers.add(() => opened.close());
+  const { readiness } = machine;
+  closers.add(watchOwnAddresses({ own, members, network, readiness, isJoining: !opened.isMember }));
   const addresses = new MemberAddresses({ self: own.name, network, link, directory, members, clock });
   closers.add(() => addresses.close());
   link.onFailed(context.onFatal);

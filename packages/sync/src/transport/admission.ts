@@ -70,6 +70,12 @@ export function refusalOf(greeting: Greeting, context: AdmissionContext): Refusa
       `number ${greeting.memberNumber} needs a memberNumberCount above it, it is ${own.memberNumberCount}`,
     );
   }
+  if (Buffer.compare(greeting.instance, own.instance) === 0) {
+    return refuse(
+      "itself",
+      `${own.memberName} has reached itself: an address in cluster.join, or of another member in the list, is its own`,
+    );
+  }
   if (greeting.memberName === own.memberName || greeting.memberNumber === own.memberNumber) {
     return refuse(
       "number-taken",
@@ -82,19 +88,28 @@ export function refusalOf(greeting: Greeting, context: AdmissionContext): Refusa
     if (certified !== undefined) return undefined;
     return refuse("certificate", `${own.memberName} does not know the members yet and needs a certificate`);
   }
+  return refusalByList(greeting, own, configured, removed);
+}
+
+function refusalByList(
+  greeting: Greeting,
+  own: Greeting,
+  configured: ReadonlyMap<MemberName, number>,
+  removed: ReadonlySet<MemberName> | undefined,
+): Refusal | undefined {
   const configuredNumber = configured.get(greeting.memberName);
   if (configuredNumber === undefined && removed?.has(greeting.memberName) === true)
     return refuse(REMOVED, removedText(greeting.memberName));
   if (configuredNumber === undefined) {
     return refuse(
       NOT_CONFIGURED,
-      `${greeting.memberName} is not among the members that ${own.memberName} is configured with`,
+      `${greeting.memberName} is not among the members that ${own.memberName} is configured with: 'holdfast member add' puts it on the list`,
     );
   }
   if (configuredNumber !== greeting.memberNumber) {
     return refuse(
       NUMBER_MISMATCH,
-      `${greeting.memberName} has number ${greeting.memberNumber}, ${own.memberName} is configured with ${configuredNumber} for it`,
+      `${greeting.memberName} has number ${greeting.memberNumber}, ${own.memberName} is configured with ${configuredNumber} for it: take it off the list and add it with the number of its certificate, or issue that anew`,
     );
   }
   return undefined;

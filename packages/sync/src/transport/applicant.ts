@@ -21,6 +21,7 @@ export function applicantOf(
     name: certified.memberName,
     number: certified.memberNumber,
     addresses: listed.length > 0 || from === undefined ? listed : [from],
+    ...(from !== undefined && { from }),
     ...(listVersion !== undefined && { listVersion }),
   };
 }

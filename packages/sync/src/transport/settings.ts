@@ -52,6 +52,8 @@ export interface Applicant {
   readonly number: number;
   /** Those of its certificate; none there: the one that it came from. */
   readonly addresses: readonly Address[];
+  /** Where it came from. */
+  readonly from?: Address;
   /** It dials this member as one of its own list, which is later than the one here: its version. */
   readonly listVersion?: number;
 }

@@ -64,7 +64,7 @@ describe("a stranger with a certificate of the cluster", () => {
   it("says which list it has, which is told when it is later than the own one", async () => {
     const [m0, m3] = await meeting({ version: 3 }, { version: 4 });
     await until("it has applied", () => m0.applied.length > 0);
-    assert.deepEqual(m0.applied[0], { name: "m3", number: 3, addresses: [HOST], listVersion: 4 });
+    assert.deepEqual(m0.applied[0], { name: "m3", number: 3, addresses: [HOST], from: HOST, listVersion: 4 });
     m0.ws.setMembers({ members: [named(0)], join: [{ host: HOST, port: 1 }] });
     await until("whoever waits for the list lets it in", () => m0.ws.peers().length > 0);
     assert.deepEqual(m3.applied, []);
@@ -74,7 +74,7 @@ describe("a stranger with a certificate of the cluster", () => {
     for (const version of [0, 3]) {
       const [m0] = await meeting({ version: 3 }, { version });
       await until("it has applied", () => m0.applied.length > 0);
-      assert.deepEqual(m0.applied[0], { name: "m3", number: 3, addresses: [HOST] });
+      assert.deepEqual(m0.applied[0], { name: "m3", number: 3, addresses: [HOST], from: HOST });
     }
   });
 

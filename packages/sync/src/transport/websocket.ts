@@ -67,6 +67,8 @@ export class WsTransport implements Transport {
   readonly #greeting = new Set<Link>();
   /** Links that are up, by member number. */
   readonly #links = new Map<number, Link>();
+  /** Dialled for `cluster.join`. */
+  readonly #joining = new WeakSet<Link>();
   readonly #refusals: RefusalLog;
   #sentBytes = 0;
   #sentMessages = 0;
@@ -278,7 +280,8 @@ export class WsTransport implements Transport {
       random,
       timing: this.#timing,
       logger,
-      opened: (socket, certified, remote) => this.#opened(socket, member, certified, remote),
+      opened: (socket, certified, remote) =>
+        this.#opened(socket, member, certified, remote, member === undefined),
       refused: (reason, explanation, remote) =>
         this.#refusals.note("was refused", reason, explanation, remote, member),
     });
@@ -289,6 +292,7 @@ export class WsTransport implements Transport {
     dialled: MemberName | undefined,
     certified: CertifiedMember | undefined,
     remote: string,
+    isJoin = false,
   ): void {
     if (this.#stopped || this.#handlers === undefined) {
       socket.terminate();
@@ -307,6 +311,7 @@ export class WsTransport implements Transport {
       events: this.#events,
     });
     this.#greeting.add(link);
+    if (isJoin) this.#joining.add(link);
   }
 
   #greetingTo(dialled: MemberName | undefined): Greeting {
@@ -431,7 +436,7 @@ export class WsTransport implements Transport {
       this.#handlers?.disconnected(identityOf(link), reason);
     }
     if (this.#stopped) return;
-    this.#joinAgain(link);
+    this.#joinAgain(link, current);
     const dialer = member === undefined ? undefined : this.#dialers.get(member);
     if (dialer === undefined || member === undefined || this.#isConnected(member)) return;
     if (reason === "silence") dialer.rotate();
@@ -440,8 +445,10 @@ export class WsTransport implements Transport {
     else dialer.retry();
   }
 
-  #joinAgain(link: Link): void {
+  #joinAgain(link: Link, wasUp: boolean): void {
     if (this.#joiner === undefined || this.#links.size > 0) return;
+    // Of a link to itself both ends close, and one failure is not two.
+    if (!this.#joining.delete(link) && !wasUp) return;
     if (link.refusal !== undefined || link.refusedByPeer !== undefined) this.#joiner.pause();
     else this.#joiner.retry();
   }

@@ -145,7 +145,11 @@ export class Machine {
       rest: this.rest,
       loans: { borrowersBefore: () => new Set(this.borrowers) },
       farewells: {
-        setDrained: (name, drained) => this.drains.push(`${name} ${drained}`),
+        setDrained: (name, drained) => {
+          this.drains.push(`${name} ${drained}`);
+          this.store.setMemberDrained(name, drained);
+        },
+        isDrained: (name) => this.store.drainedMembers().has(name),
         announces: () => 0,
       },
     });
