@@ -5,6 +5,7 @@ import {
   currentCandidate,
   type Endpoint,
   isLiving,
+  endpointKey as keyOf,
   placeOfKey,
   type ServiceId,
   type SessionRecord,
@@ -72,7 +73,7 @@ const keys = new WeakMap<object, string>();
 export function endpointKey(endpoint: Pick<Endpoint, "address" | "port">): string {
   let key = keys.get(endpoint);
   if (key === undefined) {
-    key = `${endpoint.address}|${endpoint.port}`;
+    key = keyOf(endpoint);
     keys.set(endpoint, key);
   }
   return key;

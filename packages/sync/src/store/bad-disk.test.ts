@@ -2,7 +2,8 @@
 // loses power, and heals.
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
-import { type Clock, type Logger, silentLogger, type Timer } from "@holdfast/model";
+import { type Logger, silentLogger } from "@holdfast/model";
+import { ManualClock } from "@holdfast/model/testing";
 import type { StoredState, StoreState } from "../ports/store.ts";
 import { ACTOR_A, ACTOR_B, change } from "./compliance.ts";
 import { FileStore, STORE_RETRY_MS } from "./file-store.ts";
@@ -13,39 +14,21 @@ import { diskError, PlayedDisk, type Step } from "./testing/played-disk.ts";
 const DIRECTORY = "/store";
 const journal = (actor: string, segment = 0) => `${DIRECTORY}/journals/${journalName(actor, segment)}`;
 
-/** A clock that the test moves; what is due runs then. */
-class HandClock implements Clock {
-  #nowMs = 0;
-  #due: { atMs: number; action: () => void }[] = [];
-  nowMs = () => this.#nowMs;
-  wallMs = () => Date.UTC(2026, 0, 2, 3, 4, 5) + this.#nowMs;
-  after(delayMs: number, action: () => void): Timer {
-    const entry = { atMs: this.#nowMs + delayMs, action };
-    this.#due.push(entry);
-    const cancel = () => {
-      this.#due = this.#due.filter((other) => other !== entry);
-    };
-    return { cancel };
-  }
-  every(): Timer {
-    throw new Error("the store asks for none");
-  }
-  advance(ms: number): void {
-    this.#nowMs += ms;
-    const due = this.#due.filter(({ atMs }) => atMs <= this.#nowMs);
-    this.#due = this.#due.filter(({ atMs }) => atMs > this.#nowMs);
-    for (const { action } of due) action();
+/** Files that are put aside bear the time. */
+class DatedClock extends ManualClock {
+  override wallMs(): number {
+    return Date.UTC(2026, 0, 2, 3, 4, 5);
   }
 }
 
 let played: PlayedDisk;
-let clock: HandClock;
+let clock: DatedClock;
 let states: StoreState[];
 let errors: string[];
 
 beforeEach(() => {
   played = new PlayedDisk();
-  clock = new HandClock();
+  clock = new DatedClock();
   states = [];
   errors = [];
 });
