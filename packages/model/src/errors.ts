@@ -332,8 +332,9 @@ export const ERROR_CATALOGUE = {
   },
   CERTIFICATE_UNREADABLE: {
     status: 400,
-    message: "The {what} certificate is not a file of PEM certificates, at most 32 of them.",
-    remedy: "Issue it again with 'holdfast certificates issue'.",
+    message: "The {what} certificate is not a file of whole PEM certificates, at most 32 of them.",
+    remedy:
+      "Copy the file again, whole: a copy that was cut off ends within a certificate. A member's is issued anew with 'holdfast certificates issue'.",
   },
   CERTIFICATE_WRONG_AUTHORITY: {
     status: 400,
@@ -362,7 +363,7 @@ export const ERROR_CATALOGUE = {
   CERTIFICATE_KEY_MISMATCH: {
     status: 400,
     message: "The key is not the key of member {member}'s certificate.",
-    remedy: "Use NAME.crt and NAME.key from the same issue.",
+    remedy: "Use NAME.crt and NAME.key from the same issue; a key has no passphrase.",
   },
   CERTIFICATE_WRONG_CLUSTER: {
     status: 400,
