@@ -67,6 +67,7 @@ export function buildCore(
     beginnings: new Beginnings(),
     associations: new Associations((id) => registry.get(id)?.service.selection === "persist"),
     unaccepted: new Unaccepted(),
+    adopted: new Set(),
     probes: new ProbeOutcomes(),
     clientFilter: {
       isOwn: (address) => hooks.isOwn(address) || isMemberAddress(address),

@@ -8,6 +8,7 @@ import type {
   Random,
   Replication,
   ServicePlace,
+  SessionId,
   SessionRecord,
   SessionTable,
 } from "@holdfast/model";
@@ -73,6 +74,8 @@ export interface Kept {
   readonly ways: Ways;
   readonly held: Held;
   readonly unaccepted: Unaccepted;
+  /** Made from flows here (adoption/): their clients may have listed more addresses than flows tell. */
+  readonly adopted: Set<SessionId>;
   readonly probes: ProbeOutcomes;
   readonly certainty: Certainty;
   /** A turn of round robin and its kind. */

@@ -9,6 +9,7 @@ import {
   type Generation,
   isLiving,
   PROTOCOL_SCTP,
+  parseAddress,
   type Replication,
   type SessionDelta,
   type SessionRecord,
@@ -83,6 +84,32 @@ test("without a store the sessions are made from the flows, and their NAT ports 
   next.clock.advance(20_000);
   await next.one(client.data(UP));
   assert.deepEqual(next.drops(), {});
+});
+
+test("a client may restart with addresses that no flow told: they are not new", async () => {
+  const more = parseAddress("100.80.9.9");
+  const rig = new Rig();
+  const listed = [CLIENT, CLIENT_2, more];
+  const { client } = await rig.establish({ listed });
+  rig.forwarder.stop();
+  await rig.one(client.data(UP));
+  const table = new SessionView();
+  const next = new Rig({ table, fastPath: rig.fastPath, clock: rig.clock, seed: 9 });
+  await adopt(next);
+  const [made] = [...table.values()].filter(isLiving);
+  assert.ok(made !== undefined && !made.clients.has(more));
+  const again = new ClientHost(CLIENT_PORT, SERVICE_PORT, 0x99);
+  const init = await next.one(again.init(UP, listed));
+  assert.equal(init.destination, ENDPOINT);
+  const answer = await next.one(new EndpointHost(ENDPOINT_PORT, 0, 0x98).initAck(init));
+  again.acceptInitAck(answer);
+  await next.one(again.cookieEcho(UP));
+  assert.ok(table.get(made.id)?.clients.has(more), "known from here on");
+  // Known members of an association that was seen from its beginning: RFC 9260 §5.2.2.
+  const known = new Rig();
+  await known.establish({ listed: [CLIENT, CLIENT_2] });
+  const [refusal] = await known.pass(again.init(UP, listed));
+  assert.equal(refusal?.destination, CLIENT);
 });
 
 test("the true record takes the place of one that was made from flows", async () => {

@@ -128,6 +128,7 @@ export class Adoption {
       this.#core.counters.count("sessions-adopted");
       const key = downKeyOf(record);
       if (key !== undefined) this.#made.set(key, record.id);
+      this.#core.adopted.add(record.id);
       // The change comes back through `claim`, with this handle.
       this.#core.table.apply(record);
       this.#forget(handle, flows);

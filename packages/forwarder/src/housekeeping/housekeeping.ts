@@ -171,6 +171,7 @@ export class Housekeeping {
     const record = table.get(local.id);
     if (record === undefined) return sessions.drop(local);
     if (isEnded(record)) {
+      this.#core.adopted.delete(local.id);
       if (nowMs - (local.endedMs ?? nowMs) >= limits.lingerMs) sessions.drop(local);
       return;
     }

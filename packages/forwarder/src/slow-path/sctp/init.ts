@@ -152,7 +152,9 @@ function begin(core: Core, context: InitContext): undefined {
 function restart(core: Core, context: InitContext, record: SessionRecord): undefined {
   const { input, init, entry, listed } = context;
   const added = [input.source, ...listed].filter((address) => !record.clients.has(address));
-  if (added.length > 0 && entry.service.restartNewAddresses === "abort") {
+  // What was made from flows knows no address that had none: they are not new (`adoption/`).
+  const isStrict = entry.service.restartNewAddresses === "abort" && !core.adopted.has(record.id);
+  if (added.length > 0 && isStrict) {
     return refuseRestart(core, input, init.initiateTag, added, "init-restart-new-addresses");
   }
   const candidate = currentCandidate(record);

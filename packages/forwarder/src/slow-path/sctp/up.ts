@@ -183,14 +183,15 @@ function observe(
   }
   // What comes back with the client's own tag proves nothing about where it came from.
   const proven = !reflected && transition.end === undefined;
+  const clients = new Map<Address, boolean>();
   if (proven && record.clients.get(input.source) !== true) {
     core.counters.count("addresses-verified");
-    const clients = new Map<Address, boolean>([[input.source, true]]);
-    // A restart's further addresses (`restartNewAddresses: accept`) join with the cookie that proves it.
-    if (transition.selects)
-      for (const address of generation.listed) if (!record.clients.has(address)) clients.set(address, false);
-    delta = { ...(delta ?? { id: record.id }), clients };
+    clients.set(input.source, true);
   }
+  // A restart's further addresses (`restartNewAddresses: accept`) join with the cookie that proves it.
+  for (const address of proven && transition.selects ? generation.listed : [])
+    if (!record.clients.has(address)) clients.set(address, false);
+  if (clients.size > 0) delta = { ...(delta ?? { id: record.id }), clients };
   // Before the first commit there is no local side: who sent the cookie is replicated with it.
   const local = core.sessions.get(record.id);
   if (proven && local === undefined) {
