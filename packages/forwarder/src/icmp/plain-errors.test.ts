@@ -149,3 +149,16 @@ test("TCP: an error that quotes a number that is not in flight is dropped, and s
   assert.equal(rig.drops()["icmp-unrelated"], 1);
   assert.equal((await through(rig, errorAbout(sent, 24))).length, 0);
 });
+
+test("an error whose checksum is wrong is dropped: passed on with a checksum of its own it would look right", async () => {
+  const rig = new Rig();
+  const { up, down } = flows(PROTOCOL.UDP);
+  for (const flow of [up, down]) assert.ok(rig.fastPath.plain.install(flow));
+  const [sent] = await through(rig, packetOn(up));
+  assert.ok(sent);
+  const broken = errorAbout(sent);
+  broken[broken.length - 1] = (broken[broken.length - 1] as number) ^ 1;
+  assert.equal((await through(rig, broken)).length, 0);
+  assert.equal(rig.drops()["bad-checksum"], 1);
+  assert.equal((await through(rig, errorAbout(sent))).length, 1);
+});

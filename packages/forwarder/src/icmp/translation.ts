@@ -13,6 +13,8 @@ import {
   CHUNK,
   checksumChange,
   IpHeader,
+  internetChecksum,
+  onesSum,
   PROTOCOL,
   portDelta,
   read16,
@@ -80,6 +82,8 @@ export function handleIcmp(core: Core, punt: Punt, ip: IpHeader, openingAt: Open
   const { packet } = punt;
   const start = ip.payloadOffset;
   if (ip.end - start < ICMP_HEADER_SIZE) return drop(core, "malformed", packet);
+  // RFC 5508 REQ-3: what is passed on has a checksum of its own, which would bless a message that is broken.
+  if (!punt.checksumPartial && !isIcmpChecksumRight(packet, ip)) return drop(core, "bad-checksum", packet);
   const type = packet[start] as number;
   if (!(ip.version === 4 ? ERRORS_V4 : ERRORS_V6).has(type)) return drop(core, "icmp-unsupported", packet);
   const quoted = packet.subarray(start + ICMP_HEADER_SIZE, ip.end);
@@ -106,6 +110,14 @@ export function handleIcmp(core: Core, punt: Punt, ip: IpHeader, openingAt: Open
   });
   if (core.fastPath.send(error)) core.counters.count("icmp-translated");
   else drop(core, "send-failed", error);
+}
+
+/** RFC 792; RFC 4443 §2.3: ICMPv6 sums a pseudo header, too. */
+function isIcmpChecksumRight(packet: Uint8Array, ip: IpHeader): boolean {
+  const { payloadOffset, end, sourceOffset, addressSize, protocol } = ip;
+  const addresses = onesSum(packet, sourceOffset, sourceOffset + 2 * addressSize);
+  const pseudo = ip.version === 4 ? 0 : addresses + protocol + (end - payloadOffset);
+  return internetChecksum(packet, payloadOffset, end, pseudo) === 0;
 }
 
 /**
