@@ -28,6 +28,15 @@ const LEGAL_FLAGS: ReadonlySet<number> = new Set([
 ]);
 const FLAGS_THAT_COUNT = TCP_FLAG.SYN | TCP_FLAG.FIN | TCP_FLAG.RST | TCP_FLAG.ACK;
 
+/**
+ * RFC 768: the checksum is of as much as the datagram's length says; RFC 9868 §6: behind that there may be
+ * more. A length that is none is whoever reads the header's to refuse: then it is all there is.
+ */
+export function datagramEnd(bytes: Uint8Array, start: number, end: number): number {
+  const length = read16(bytes, start + UDP_LENGTH_OFFSET);
+  return length < UDP_HEADER_SIZE || length > end - start ? end : start + length;
+}
+
 /** Where the packet's IP header says that it lies. */
 interface Place {
   readonly protocol: number;

@@ -16,6 +16,7 @@ import {
   write16,
 } from "@holdfast/sctp";
 import {
+  datagramEnd,
   type PlainHeader,
   TCP_ACKNOWLEDGMENT_OFFSET,
   TCP_CHECKSUM_OFFSET,
@@ -94,8 +95,9 @@ export function rewritePlain(
 
 /** Computes the checksum of a whole packet of TCP or UDP anew: for what a local stack left to a device. */
 export function writePlainChecksum(bytes: Uint8Array, ip: IpHeader): void {
-  const { payloadOffset: start, end, sourceOffset, destinationOffset, addressSize, protocol } = ip;
+  const { payloadOffset: start, sourceOffset, destinationOffset, addressSize, protocol } = ip;
   const isTcp = protocol === PROTOCOL.TCP;
+  const end = isTcp ? ip.end : datagramEnd(bytes, start, ip.end);
   const at = start + (isTcp ? TCP_CHECKSUM_OFFSET : UDP_CHECKSUM_OFFSET);
   write16(bytes, at, 0);
   const pseudo =

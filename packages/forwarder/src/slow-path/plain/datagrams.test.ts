@@ -8,6 +8,7 @@ import {
   PROTOCOL_UDP,
   plainPhase,
 } from "@holdfast/model";
+import { read16, write16, writeIpv4Checksum } from "@holdfast/sctp";
 import type { Punt } from "../../fast-path/port.ts";
 import { SimulatedFastPath } from "../../fast-path/simulated/simulated-fast-path.ts";
 import {
@@ -26,6 +27,7 @@ import {
   udpPacket,
   VIP,
 } from "../../testing/plain.ts";
+import { settled } from "../../testing/rig.ts";
 
 const services = [plainService(PROTOCOL_UDP)];
 const ends: Ends = { source: CLIENT, sourcePort: 40_000, destination: VIP, destinationPort: PORT };
@@ -137,6 +139,35 @@ describe("datagrams", () => {
     const asked = await rig.one(udpPacket(ends, ""));
     assert.equal(asked.payload, "");
     assert.equal((await rig.one(udpPacket(back(asked), ""))).payload, "");
+  });
+
+  test("begin a flow with bytes behind them, which their checksum does not count", async () => {
+    const rig = new PlainRig({ services });
+    const longer = Buffer.concat([udpPacket(ends, "?"), Buffer.from("behind")]);
+    write16(longer, 2, longer.length);
+    writeIpv4Checksum(longer);
+    assert.equal((await rig.one(longer)).payload, "?behind");
+    // A checksum of what stands behind, too, is wrong.
+    const wrong = udpPacket({ ...ends, sourcePort: 40_001 }, "?behind");
+    write16(wrong, 24, 9);
+    assert.deepEqual(await rig.pass(wrong), []);
+    assert.equal(rig.drops()["bad-checksum"], 1);
+  });
+
+  test("without a checksum begin a flow over IPv6, too, and go on in it", async () => {
+    const [vip, server, client] = ["2001:db8::1", "2001:db8:2::1", "2001:db8:9::1"] as const;
+    const endpoints = [{ address: server, port: 8_080, weight: 1, state: "active" as const }];
+    const rig = new PlainRig({ services: [plainService(PROTOCOL_UDP, { vips: [vip], endpoints })] });
+    const bare = udpPacket({ ...ends, source: client, destination: vip }, "?");
+    write16(bare, 46, 0);
+    for (let i = 0; i < 2; i++) {
+      rig.fastPath.inject(bare, 1);
+      await settled();
+      const [sent] = rig.fastPath.takeOutgoing();
+      assert.equal(sent && read16(sent.packet, 46), 0);
+    }
+    assert.equal(living(rig).length, 1);
+    assert.equal(rig.punts, 1);
   });
 
   test("TCP and UDP on one port of one VIP have nothing to do with each other", async () => {

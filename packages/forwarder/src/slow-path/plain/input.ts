@@ -4,7 +4,7 @@ import { type IpHeader, onesSum, PROTOCOL, read16 } from "@holdfast/sctp";
 import type { SlowPathDropReason } from "../../counters/drop-reasons.ts";
 import type { Punt, PuntReason } from "../../fast-path/port.ts";
 import { addressAt } from "../../packet/input.ts";
-import { PlainHeader, UDP_CHECKSUM_OFFSET } from "../../packet/plain/header.ts";
+import { datagramEnd, PlainHeader, UDP_CHECKSUM_OFFSET } from "../../packet/plain/header.ts";
 import { translatePlain } from "../../packet/plain/translate.ts";
 import { isUnicast } from "../../path-mapping/client-filter.ts";
 import { type LocalFlow, leavingOf } from "./flow.ts";
@@ -56,13 +56,18 @@ export function readPlain(
   };
 }
 
-/** RFC 9293 §3.1, RFC 768, RFC 8200 §8.1: the pseudo header's sum and all of the segment's is minus zero. */
+/**
+ * RFC 9293 §3.1, RFC 768: the pseudo header's sum and all of the segment's is minus zero. A datagram without
+ * one may be a tunnel's in IPv6, too; whether it is meant is the receiver's to judge, and what forwards it
+ * treats it as any other (RFC 6936 §5, 8 and 10).
+ */
 function isChecksumRight(bytes: Uint8Array, ip: IpHeader, header: PlainHeader): boolean {
   const { sourceOffset, addressSize, protocol } = ip;
-  if (protocol === PROTOCOL.UDP && read16(bytes, header.start + UDP_CHECKSUM_OFFSET) === 0)
-    return ip.version === 4;
+  const isUdp = protocol === PROTOCOL.UDP;
+  if (isUdp && read16(bytes, header.start + UDP_CHECKSUM_OFFSET) === 0) return true;
+  const end = isUdp ? datagramEnd(bytes, header.start, header.end) : header.end;
   let sum = onesSum(bytes, sourceOffset, sourceOffset + 2 * addressSize) + protocol;
-  sum += header.end - header.start + onesSum(bytes, header.start, header.end);
+  sum += end - header.start + onesSum(bytes, header.start, end);
   while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x1_0000);
   return sum === 0xffff;
 }
