@@ -153,12 +153,22 @@ test("source addresses are no VIP and no endpoint, and shared only with the same
   assert.match(problem(service("b", [further]))?.message ?? "", /203.0.113.77 is a VIP/);
   const taken = problem({ ...service("b", ["203.0.113.2"]), sourceAddresses: [vip] });
   assert.match(taken?.message ?? "", /203.0.113.1 is a VIP/);
-  assert.equal(codeOf(problem(service("b", ["203.0.113.2"], [further]))), "ENDPOINT_IS_VIP");
+  // What is no VIP is not called one.
+  const said = (clash: HoldfastError | undefined) => {
+    assert.equal(codeOf(clash), "SERVICE_INVALID");
+    return clash?.message ?? "";
+  };
+  const asEndpoint = /203.0.113.77 cannot be an endpoint: it is a source address of a,/;
+  assert.match(said(problem(service("b", ["203.0.113.2"], [further]))), asEndpoint);
   const own = { ...service("b", ["203.0.113.2"], ["192.0.2.9"]), sourceAddresses: ["192.0.2.9"] } as const;
-  assert.equal(codeOf(problem(own)), "ENDPOINT_IS_VIP");
+  assert.match(said(problem(own)), /192.0.2.9 cannot be a source address: it is an endpoint of b,/);
+  const others = { ...service("b", ["203.0.113.2"]), sourceAddresses: ["192.0.2.1"] } as const;
+  assert.match(said(problem(others)), /192.0.2.1 cannot be a source address: it is an endpoint of a,/);
   assert.equal(codeOf(problem({ ...first, id: "b", sourceAddresses: ["224.0.0.9"] })), "VIP_NOT_UNICAST");
   const holder: AddressHolder = { member: "m1", as: "interface", interface: "eth0" };
   const book = { holderOf: (address: Address) => (address === further ? holder : undefined) };
   assert.equal(codeOf(serviceProblem(first, [first], book)), "VIP_IS_MEMBER_ADDRESS");
-  assert.deepEqual([...unservableServices([first, service("b", ["203.0.113.2"], [further])]).keys()], ["b"]);
+  const refused = unservableServices([first, service("b", ["203.0.113.2"], [further])]);
+  assert.deepEqual([...refused.keys()], ["b"]);
+  assert.match(said(refused.get("b")), asEndpoint);
 });

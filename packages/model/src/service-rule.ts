@@ -132,6 +132,28 @@ function invalid(reason: string): HoldfastError {
   return new HoldfastError("SERVICE_INVALID", { reason });
 }
 
+/** An endpoint is an address of `owner`, whose source addresses are no VIPs and are not called so. */
+function endpointIsOwned(endpoint: Address, owner: Pick<Addresses, "id" | "vips">): HoldfastError {
+  return owner.vips.includes(endpoint)
+    ? new HoldfastError("ENDPOINT_IS_VIP", { endpoint, service: owner.id })
+    : invalid(
+        `${endpoint} cannot be an endpoint: it is a source address of ${owner.id}, which the members answer for`,
+      );
+}
+
+/** An address that `owner` wants for the members is an endpoint of `service`. */
+function ownedIsEndpoint(
+  address: Address,
+  owner: Pick<Addresses, "vips">,
+  service: ServiceId,
+): HoldfastError {
+  return owner.vips.includes(address)
+    ? new HoldfastError("VIP_IS_ENDPOINT", { vip: address, service })
+    : invalid(
+        `${address} cannot be a source address: it is an endpoint of ${service}, and members answer for source addresses`,
+      );
+}
+
 /**
  * A clash between the addresses of services alone: the same at every member. The service itself may be among
  * `others`.
@@ -150,8 +172,10 @@ export function serviceAddressProblem(
   for (const address of service.endpoints.flatMap(addressesOfEndpoint)) {
     const problem = endpointKindProblem(address);
     if (problem !== undefined) return problem;
-    if (vips.has(address))
-      return new HoldfastError("ENDPOINT_IS_VIP", { endpoint: address, service: service.id });
+    if (vips.has(address)) {
+      const isVip = service.vips.includes(address);
+      return isVip ? endpointIsOwned(address, service) : ownedIsEndpoint(address, service, service.id);
+    }
     endpoints.add(address);
   }
   for (const other of others) {
@@ -159,9 +183,9 @@ export function serviceAddressProblem(
     const problem = sharedSourceProblem(service, other);
     if (problem !== undefined) return problem;
     const vip = ownedBy(other).find((address) => endpoints.has(address));
-    if (vip !== undefined) return new HoldfastError("ENDPOINT_IS_VIP", { endpoint: vip, service: other.id });
+    if (vip !== undefined) return endpointIsOwned(vip, other);
     const taken = other.endpoints.flatMap(addressesOfEndpoint).find((address) => vips.has(address));
-    if (taken !== undefined) return new HoldfastError("VIP_IS_ENDPOINT", { vip: taken, service: other.id });
+    if (taken !== undefined) return ownedIsEndpoint(taken, service, other.id);
   }
   return undefined;
 }
@@ -186,16 +210,16 @@ export function serviceProblem(
  */
 export function unservableServices(services: readonly Service[]): ReadonlyMap<ServiceId, HoldfastError> {
   const refused = new Map<ServiceId, HoldfastError>();
-  const vips = new Map<Address, ServiceId>();
+  const owners = new Map<Address, Service>();
   const endpoints = new Map<Address, ServiceId>();
   for (const service of [...services].sort((a, b) => (a.id < b.id ? -1 : 1))) {
     const problem =
-      serviceAddressProblem(service, []) ?? takenVip(service, endpoints) ?? takenEndpoint(service, vips);
+      serviceAddressProblem(service, []) ?? takenVip(service, endpoints) ?? takenEndpoint(service, owners);
     if (problem !== undefined) {
       refused.set(service.id, problem);
       continue;
     }
-    for (const vip of ownedBy(service)) vips.set(vip, service.id);
+    for (const address of ownedBy(service)) owners.set(address, service);
     for (const address of service.endpoints.flatMap(addressesOfEndpoint)) endpoints.set(address, service.id);
   }
   return refused;
@@ -204,13 +228,13 @@ export function unservableServices(services: readonly Service[]): ReadonlyMap<Se
 function takenVip(service: Service, endpoints: ReadonlyMap<Address, ServiceId>): HoldfastError | undefined {
   const vip = ownedBy(service).find((address) => endpoints.has(address));
   if (vip === undefined) return undefined;
-  return new HoldfastError("VIP_IS_ENDPOINT", { vip, service: endpoints.get(vip) as string });
+  return ownedIsEndpoint(vip, service, endpoints.get(vip) as ServiceId);
 }
 
-function takenEndpoint(service: Service, vips: ReadonlyMap<Address, ServiceId>): HoldfastError | undefined {
-  const endpoint = service.endpoints.flatMap(addressesOfEndpoint).find((address) => vips.has(address));
+function takenEndpoint(service: Service, owners: ReadonlyMap<Address, Service>): HoldfastError | undefined {
+  const endpoint = service.endpoints.flatMap(addressesOfEndpoint).find((address) => owners.has(address));
   if (endpoint === undefined) return undefined;
-  return new HoldfastError("ENDPOINT_IS_VIP", { endpoint, service: vips.get(endpoint) as string });
+  return endpointIsOwned(endpoint, owners.get(endpoint) as Service);
 }
 
 /** What is allowed, and likely not meant. Scopes are SCTP's: a connection or a datagram has one address. */
