@@ -203,9 +203,10 @@ export class PlainContext {
 
   /** ICMP errors from the VIP, newest first. */
   errors(at: End): HeardPacket[] {
-    const isIcmp = ({ source, protocol }: HeardPacket) =>
-      source === this.vip && (protocol === 1 || protocol === 58);
-    return this.packets(at).filter(isIcmp).reverse();
+    // RFC 4443 §2.1: from 128 on are those that are none, such as the VIP's advertisements.
+    const isError = ({ source, protocol, payload }: HeardPacket) =>
+      source === this.vip && (protocol === 1 || (protocol === 58 && (payload[0] as number) < 128));
+    return this.packets(at).filter(isError).reverse();
   }
 
   // ---- the daemon

@@ -8,10 +8,12 @@ import { opening } from "./scenarios/tcp-opening.ts";
 import { rare } from "./scenarios/tcp-rare.ts";
 import { takeover } from "./scenarios/tcp-takeover.ts";
 import { udp } from "./scenarios/udp.ts";
+import { errors } from "./scenarios/udp-icmp.ts";
+import { rareDatagrams } from "./scenarios/udp-rare.ts";
 
 export const PLAIN_SCENARIOS: Readonly<Record<PlainProtocol, readonly PlainScenario[]>> = {
   tcp: [...opening, ...life, ...forged, ...takeover, ...rare],
-  udp,
+  udp: [...udp, ...errors, ...rareDatagrams],
 };
 
 for (const [protocol, scenarios] of Object.entries(PLAIN_SCENARIOS))
