@@ -1,5 +1,6 @@
 // The member at work: metrics, routers' watch, and what makes parts into a member; then the data plane
 // starts.
+import { UnheardMembers } from "../cluster/unheard.ts";
 import { type JoinedMember, joinMember } from "../member.ts";
 import { createMetrics } from "../metrics/registry.ts";
 import { openRouterWatch } from "../network/router-watch.ts";
@@ -22,7 +23,7 @@ export type ServingStage = Awaited<ReturnType<typeof openServing>>;
 
 export async function openServing(context: StageContext, stages: Stages) {
   const { own, clock, logger, closers, configuration } = context;
-  const { network, topology, members, directory, readiness, events, host } = stages.machine;
+  const { network, topology, members, placed, directory, readiness, events, host } = stages.machine;
   const { link, addresses } = stages.cluster;
   const { registry, sessions, dataPlane, announcer } = stages.forwarding;
   const { coordinator } = stages.coordination;
@@ -40,6 +41,11 @@ export async function openServing(context: StageContext, stages: Stages) {
   });
   member = joined;
   closers.add(() => joined.close());
+  const unheard = new UnheardMembers({
+    ...{ own, placed, link, coordinator, readiness, events, clock, logger },
+    onChanged: () => joined.observe(),
+  });
+  closers.add(() => unheard.close());
   await dataPlane.start();
   return { metrics, member: joined };
 }
