@@ -8,6 +8,6 @@ export { dropName, eventName } from "../fast-path/bpf/names.ts";
 export { fillTables } from "../fast-path/bpf/powers.ts";
 export { type TestProgram, TestRunner } from "../fast-path/bpf/test-run.ts";
 export { libbpf, options, withLibbpfLog } from "../kernel/libbpf.ts";
-export { ERRNO, errnoName, libc, type Pointer, putAddress } from "../kernel/libc.ts";
+export { ERRNO, errnoName, libc, type Pointer, putAddress, setOption } from "../kernel/libc.ts";
 export { viewOf } from "../kernel/memory.ts";
 export * from "./other-layout.ts";

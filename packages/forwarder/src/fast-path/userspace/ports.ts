@@ -1,4 +1,4 @@
-// The interfaces of the userspace fast path, each with its ring: those that are there, and those that come
+// The interfaces of the userspace fast path, each with its rings: those that are there, and those that come
 // and go.
 
 import { HoldfastError, type Logger } from "@holdfast/model";
@@ -11,7 +11,8 @@ import { ReceiveRing } from "./receive-ring.ts";
 
 export interface Port {
   readonly facts: InterfaceFacts;
-  readonly ring: ReceiveRing;
+  /** SCTP and all else but TCP and UDP first. */
+  readonly rings: readonly ReceiveRing[];
 }
 
 export class Ports {
@@ -56,13 +57,13 @@ export class Ports {
   }
 
   rings(): readonly ReceiveRing[] {
-    return this.#ports.map(({ ring }) => ring);
+    return this.#ports.flatMap(({ rings }) => rings);
   }
 
   /** Only packets for these addresses are taken. */
   setFilter(addresses: readonly Uint8Array[]): void {
     this.#filter = addresses;
-    for (const { ring } of this.#ports) ring.setFilter(addresses);
+    for (const ring of this.rings()) ring.setFilter(addresses);
   }
 
   handle(event: NetlinkEvent): void {
@@ -71,7 +72,7 @@ export class Ports {
   }
 
   close(): void {
-    for (const { ring } of this.#ports) ring.close();
+    for (const ring of this.rings()) ring.close();
     this.#ports.length = 0;
   }
 
@@ -92,7 +93,7 @@ export class Ports {
   #add(link: Link): void {
     try {
       const port = openPort(link.name);
-      if (this.#filter !== undefined) port.ring.setFilter(this.#filter);
+      if (this.#filter !== undefined) for (const ring of port.rings) ring.setFilter(this.#filter);
       this.#ports.push(port);
       void this.onChange(this.rings());
       this.#log.info({ interface: link.name }, "interface came up: fast path attached");
@@ -105,7 +106,9 @@ export class Ports {
   #remove(at: number, link: Link): void {
     const [port] = this.#ports.splice(at, 1);
     // Not before nobody waits for it.
-    void this.onChange(this.rings()).then(() => port?.ring.close());
+    void this.onChange(this.rings()).then(() => {
+      for (const ring of port?.rings ?? []) ring.close();
+    });
     this.#log.info({ interface: link.name }, "interface has gone: fast path detached");
   }
 
@@ -125,10 +128,13 @@ export class Ports {
 }
 
 function openPort(name: string): Port {
+  const rings: ReceiveRing[] = [];
   try {
     const facts = interfaceFacts(name);
-    return { facts, ring: new ReceiveRing(facts.index) };
+    for (const share of ["others", "plain"] as const) rings.push(new ReceiveRing(facts.index, share));
+    return { facts, rings };
   } catch (error) {
+    for (const ring of rings) ring.close();
     if (!(error instanceof SystemCallError)) throw error;
     throw new HoldfastError(
       "USERSPACE_SOCKET_FAILED",

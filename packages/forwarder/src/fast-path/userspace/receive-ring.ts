@@ -1,24 +1,31 @@
 // TPACKET_V3: the kernel writes frames into blocks of memory that we share with it, and hands over a block
 // when it is full or a millisecond old. Linux, Documentation/networking/packet_mmap.rst.
+// An interface has two. Devices and local stacks put segments of TCP and datagrams of UDP together, and only
+// the header of virtio before a frame (PACKET_VNET_HDR) says what size they had; but it has no word for
+// SCTP's, which the kernel drops then, and a frame that is sent through such a socket must begin with one. So
+// TCP and UDP have their own.
 import { libc, setOption } from "../../kernel/libc.ts";
 import { type Mapping, mapMemory } from "../../kernel/memory.ts";
 import { SOL_PACKET } from "../../kernel/numbers.ts";
 import { openPacketSocket, receiveAllMulticast } from "../../kernel/packet-socket.ts";
-import { attachFilter } from "./socket-filter.ts";
+import { attachFilter, type Share } from "./socket-filter.ts";
 
 const PACKET_RX_RING = 5;
 const PACKET_STATISTICS = 6;
 const PACKET_VERSION = 10;
+const PACKET_VNET_HDR = 15;
 const TPACKET_V3 = 2;
 
 /**
  * The kernel hands over a block every millisecond in which anything came, however little, so it takes many
- * small ones to bear an event loop that is busy for half a second: 512. A block holds three jumbo frames;
- * what is longer is a super-packet of a local stack's segmentation offload, which could not be sent on as it
- * is anyway.
+ * small ones to bear an event loop that is busy for half a second: 512. A block holds three jumbo frames.
+ * One of TCP and UDP has to hold the longest super-packet, 64 KiB and its headers; to spare memory there are
+ * half as many.
  */
-const BLOCK_SIZE = 1 << 15;
-const BLOCK_COUNT = 512;
+const BLOCKS: Readonly<Record<Share, { readonly size: number; readonly count: number }>> = {
+  plain: { size: 1 << 17, count: 256 },
+  others: { size: 1 << 15, count: 512 },
+};
 const FRAME_SIZE = 2048;
 /**
  * Milliseconds after which the kernel hands over a block that is not full: the latency of a lonely packet.
@@ -41,6 +48,12 @@ const MAC_OFFSET = 24;
 const NET_OFFSET = 26;
 const PACKET_TYPE_OFFSET = 48 + 10;
 
+/** struct virtio_net_hdr, right before the frame. */
+const VIRTIO_HEADER_SIZE = 10;
+const SEGMENT_TYPE_OFFSET = 1;
+const SEGMENT_SIZE_OFFSET = 4;
+const SEGMENT_TYPE_NONE = 0;
+
 /** The checksum is left to a device that is not there: CHECKSUM_PARTIAL. */
 const STATUS_CHECKSUM_NOT_READY = 1 << 3;
 /** A tag was taken off the frame: it belongs to a VLAN's interface, which hears it, too. */
@@ -55,16 +68,21 @@ export interface RingFrame {
   networkOffset: number;
   end: number;
   checksumPartial: boolean;
+  /** Of a super-packet: bytes of payload of each segment or datagram but the last. 0: it is none. */
+  segmentSize: number;
 }
 
 export class ReceiveRing {
   readonly interfaceIndex: number;
   readonly fd: number;
+  readonly share: Share;
   /** Frames that did not fit a block. */
   truncatedCount = 0;
   readonly #mapping: Mapping;
   readonly #view: DataView;
   readonly #words: Int32Array;
+  readonly #blockSize: number;
+  readonly #blockCount: number;
   #block = 0;
   /** Frames of the current block that are still to come. */
   #left = 0;
@@ -72,25 +90,23 @@ export class ReceiveRing {
   #inBlock = false;
   #dropCount = 0;
 
-  constructor(interfaceIndex: number) {
+  constructor(interfaceIndex: number, share: Share) {
     this.interfaceIndex = interfaceIndex;
+    this.share = share;
+    const { size, count } = BLOCKS[share];
+    this.#blockSize = size;
+    this.#blockCount = count;
     this.fd = openPacketSocket(interfaceIndex, (fd) => {
       setOption(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V3);
-      attachFilter(fd, []);
-      const request = new Uint32Array([
-        BLOCK_SIZE,
-        BLOCK_COUNT,
-        FRAME_SIZE,
-        (BLOCK_SIZE / FRAME_SIZE) * BLOCK_COUNT,
-        RETIRE_MS,
-        0,
-        0,
-      ]);
+      if (share === "plain") setOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
+      attachFilter(fd, [], share);
+      const frameCount = (size / FRAME_SIZE) * count;
+      const request = new Uint32Array([size, count, FRAME_SIZE, frameCount, RETIRE_MS, 0, 0]);
       setOption(fd, SOL_PACKET, PACKET_RX_RING, new Uint8Array(request.buffer));
     });
     try {
       receiveAllMulticast(this.fd, interfaceIndex);
-      this.#mapping = mapMemory(BLOCK_SIZE * BLOCK_COUNT, this.fd);
+      this.#mapping = mapMemory(size * count, this.fd);
     } catch (error) {
       libc().close(this.fd);
       throw error;
@@ -109,9 +125,9 @@ export class ReceiveRing {
     return this.#mapping.address;
   }
 
-  /** Lets in packets for these addresses only (4 or 16 bytes each), beside ARP and IPv6 multicast. */
+  /** Lets in the share's packets for these addresses (4 or 16 bytes each), beside ARP and IPv6 multicast. */
   setFilter(addresses: readonly Uint8Array[]): void {
-    attachFilter(this.fd, addresses);
+    attachFilter(this.fd, addresses, this.share);
   }
 
   /** Whether a block waits to be read. */
@@ -126,7 +142,7 @@ export class ReceiveRing {
   read(frame: RingFrame): boolean {
     if (!this.#inBlock) {
       if ((this.#status() & BLOCK_USER) === 0) return false;
-      const base = this.#block * BLOCK_SIZE;
+      const base = this.#block * this.#blockSize;
       this.#inBlock = true;
       this.#left = this.#view.getUint32(base + BLOCK_PACKET_COUNT_OFFSET, true);
       this.#next = base + this.#view.getUint32(base + BLOCK_FIRST_OFFSET, true);
@@ -148,6 +164,8 @@ export class ReceiveRing {
       frame.networkOffset = at + view.getUint16(at + NET_OFFSET, true);
       frame.end = frame.linkOffset + snapLength;
       frame.checksumPartial = (status & STATUS_CHECKSUM_NOT_READY) !== 0;
+      frame.segmentSize =
+        this.share === "plain" ? this.#segmentSize(frame.linkOffset - VIRTIO_HEADER_SIZE) : 0;
       return true;
     }
     return false;
@@ -156,9 +174,9 @@ export class ReceiveRing {
   /** Gives the current block back to the kernel once all its frames were read. */
   release(): void {
     if (!this.#inBlock || this.#left > 0) return;
-    Atomics.store(this.#words, (this.#block * BLOCK_SIZE + BLOCK_STATUS_OFFSET) / 4, BLOCK_KERNEL);
+    Atomics.store(this.#words, (this.#block * this.#blockSize + BLOCK_STATUS_OFFSET) / 4, BLOCK_KERNEL);
     this.#inBlock = false;
-    this.#block = (this.#block + 1) % BLOCK_COUNT;
+    this.#block = (this.#block + 1) % this.#blockCount;
   }
 
   /** Frames that found the ring full, since it was opened. */
@@ -178,7 +196,12 @@ export class ReceiveRing {
     this.#mapping.unmap();
   }
 
+  #segmentSize(header: number): number {
+    if (this.#view.getUint8(header + SEGMENT_TYPE_OFFSET) === SEGMENT_TYPE_NONE) return 0;
+    return this.#view.getUint16(header + SEGMENT_SIZE_OFFSET, true);
+  }
+
   #status(): number {
-    return Atomics.load(this.#words, (this.#block * BLOCK_SIZE + BLOCK_STATUS_OFFSET) / 4);
+    return Atomics.load(this.#words, (this.#block * this.#blockSize + BLOCK_STATUS_OFFSET) / 4);
   }
 }

@@ -33,6 +33,7 @@ import { Engine } from "../reference/engine.ts";
 import { PUNT_TURN_COUNT_MAX, type PuntRates } from "../reference/punt-queue.ts";
 import { EgressTable } from "./egress.ts";
 import { HostGuard } from "./host-guard.ts";
+import { Parts } from "./parts.ts";
 import { type Port, Ports } from "./ports.ts";
 import type { ReceiveRing, RingFrame } from "./receive-ring.ts";
 import { RingPoll } from "./ring-poll.ts";
@@ -79,6 +80,8 @@ export async function openUserspaceFastPath(options: UserspaceFastPathOptions): 
   }
 }
 
+type From = Pick<Port, "facts"> & { readonly ring: ReceiveRing };
+
 class UserspaceFastPath implements FastPath {
   readonly mode = "userspace";
   readonly fallback?: Fallback;
@@ -91,7 +94,11 @@ class UserspaceFastPath implements FastPath {
   #endpoints: ReadonlySet<Address> = new Set();
   readonly #sender: Sender;
   readonly #poll: RingPoll;
-  readonly #frame: RingFrame = { linkOffset: 0, networkOffset: 0, end: 0, checksumPartial: false };
+  readonly #parts = new Parts(() => this.#sender.flush());
+  readonly #frame: RingFrame = {
+    ...{ linkOffset: 0, networkOffset: 0, end: 0 },
+    ...{ checksumPartial: false, segmentSize: 0 },
+  };
   readonly #header = new IpHeader();
   readonly #owns4: OwnsAddress = (bytes, offset) =>
     this.#engine.tables.local.get(bytes, offset, 4)?.local.owned;
@@ -124,9 +131,11 @@ class UserspaceFastPath implements FastPath {
       ports.rings(),
       () => this.#turn(),
       (ring, errno) => {
-        const port = ports.list.find((each) => each.ring === ring);
+        const port = ports.list.find(({ rings }) => rings[0] === ring);
+        // Its other ring hears of it, too.
+        if (port === undefined) return;
         logger.warn(
-          { interface: port?.facts.name, errno },
+          { interface: port.facts.name, errno },
           "The interface went down; no packets until it is up.",
         );
       },
@@ -236,7 +245,7 @@ class UserspaceFastPath implements FastPath {
     if (this.#closed) return totals;
     let full = 0;
     let truncated = 0;
-    for (const { ring } of this.#ports.list) {
+    for (const ring of this.#ports.rings()) {
       full += ring.dropCount();
       truncated += ring.truncatedCount;
     }
@@ -253,6 +262,7 @@ class UserspaceFastPath implements FastPath {
     await this.#poll.close();
     this.#ports.close();
     this.#sender.close();
+    this.#parts.close();
     this.#egress.close();
     this.#netlink.close();
   }
@@ -265,61 +275,72 @@ class UserspaceFastPath implements FastPath {
   /** Handles what the rings hold, a bounded number of frames; true when more wait. */
   #turn(): boolean {
     let budget = TURN_FRAME_COUNT_MAX;
-    for (const port of [...this.#ports.list]) {
-      while (budget > 0 && port.ring.ready) {
-        budget -= this.#drainBlock(port, budget);
-        // The kernel reads the packets in place: they must be gone before it gets the block back.
-        this.#sender.flush();
-        port.ring.release();
-      }
-    }
+    for (const { facts, rings } of [...this.#ports.list])
+      for (const ring of rings)
+        while (budget > 0 && ring.ready) {
+          budget -= this.#drainBlock({ facts, ring }, budget);
+          // The kernel reads the packets in place: they must be gone before it gets the block back.
+          this.#sender.flush();
+          ring.release();
+        }
     this.#scheduleDelivery();
-    return this.#ports.list.some(({ ring }) => ring.ready);
+    return this.#ports.list.some(({ rings }) => rings.some((ring) => ring.ready));
   }
 
-  /** Frames handled, at least 1 so that an empty block is progress, too. */
-  #drainBlock(port: Port, limit: number): number {
+  /** Packets handled, at least 1 so that an empty block is progress, too. */
+  #drainBlock(from: From, limit: number): number {
     const frame = this.#frame;
     let count = 0;
-    while (count < limit && port.ring.read(frame)) {
-      count += 1;
-      this.#handle(port, frame);
+    while (count < limit && from.ring.read(frame)) {
+      count += this.#handle(from, frame);
     }
     return Math.max(count, 1);
   }
 
-  #handle(port: Port, frame: RingFrame): void {
-    const { bytes } = port.ring;
+  /** How many packets it was. */
+  #handle(from: From, frame: RingFrame): number {
+    const { bytes } = from.ring;
     switch (read16(bytes, frame.networkOffset - 2)) {
       case ETH_P_IP:
-        this.#handleIp(port, frame);
-        break;
+        return this.#handleIp(from, frame);
       case ETH_P_IPV6:
-        if (isSolicitation(bytes, frame.linkOffset, frame.end)) this.#answerSolicitation(port, frame);
-        else this.#handleIp(port, frame);
+        if (!isSolicitation(bytes, frame.linkOffset, frame.end)) return this.#handleIp(from, frame);
+        this.#answerSolicitation(from, frame);
         break;
       case ETH_P_ARP:
-        this.#answerArp(port, frame);
+        this.#answerArp(from, frame);
         break;
     }
+    return 1;
   }
 
-  #handleIp({ facts, ring }: Port, frame: RingFrame): void {
-    const packet = ring.bytes.subarray(frame.networkOffset, frame.end);
+  #handleIp({ facts, ring }: From, frame: RingFrame): number {
+    const { networkOffset, end, checksumPartial, segmentSize } = frame;
+    const packet = ring.bytes.subarray(networkOffset, end);
     if (hasWrongHeaderChecksum(packet)) {
       this.#engine.countDrop("ip-checksum");
-      return;
+      return 1;
     }
+    const address = ring.address + BigInt(networkOffset);
+    if (segmentSize === 0 || this.#header.read(packet) !== undefined) {
+      this.#process(facts.index, packet, address, checksumPartial);
+      return 1;
+    }
+    return this.#parts.each(packet, this.#header, segmentSize, (part, at) =>
+      this.#process(facts.index, part, at, true),
+    );
+  }
+
+  /** A packet that lies at `address`, until the sender's next flush at least. */
+  #process(interfaceIndex: number, packet: Uint8Array, address: bigint, checksumPartial: boolean): void {
     const verdict = this.#engine.process({
-      bytes: packet,
-      size: packet.length,
-      interfaceIndex: facts.index,
-      checksumPartial: frame.checksumPartial,
+      ...{ bytes: packet, size: packet.length },
+      ...{ interfaceIndex, checksumPartial },
     });
     if (verdict.action === "forward" || verdict.action === "forwardPlain") {
       const size = this.#engine.packetSize;
-      if (frame.checksumPartial) this.#completeChecksum(packet.subarray(0, size));
-      this.#sender.queue(ring.address + BigInt(frame.networkOffset), size, {
+      if (checksumPartial) this.#completeChecksum(packet.subarray(0, size));
+      this.#sender.queue(address, size, {
         source: verdict.entry.newSource,
         destination: verdict.destination,
         device: verdict.device ?? 0,
@@ -337,12 +358,12 @@ class UserspaceFastPath implements FastPath {
     else writePlainChecksum(packet, this.#header);
   }
 
-  #answerArp({ facts, ring }: Port, frame: RingFrame): void {
+  #answerArp({ facts, ring }: From, frame: RingFrame): void {
     const reply = arpReply(ring.bytes, frame.linkOffset, frame.end, facts.mac, this.#owns4);
     this.#answer(ring, reply, "answer.arp");
   }
 
-  #answerSolicitation({ facts, ring }: Port, frame: RingFrame): void {
+  #answerSolicitation({ facts, ring }: From, frame: RingFrame): void {
     const { linkOffset, end } = frame;
     const advertisement = neighbourAdvertisement(ring.bytes, linkOffset, end, facts.mac, this.#owns6);
     this.#answer(ring, advertisement, "answer.neighbour");
