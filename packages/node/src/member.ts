@@ -51,6 +51,8 @@ export function joinMember(parts: MemberParts): JoinedMember {
     clock.every(OBSERVE_PERIOD_MS, () => observation.observe()),
     clock.every(ASK_HOPS_PERIOD_MS, () => ownership.observe()),
   ];
+  // Who was removed hears in the next moment that it is drained no more: it must take nothing back.
+  parts.readiness.onChange(() => observation.observe());
   network.onChange(observe);
   link.onState(observe);
   link.onState(() => file.again());

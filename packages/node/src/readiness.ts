@@ -11,6 +11,7 @@ interface Check {
 export class Readiness {
   readonly #checks = new Map<string, Check>();
   readonly #logger: Logger;
+  readonly #listeners: (() => void)[] = [];
   #ready = false;
 
   constructor(logger: Logger) {
@@ -19,6 +20,11 @@ export class Readiness {
 
   get ready(): boolean {
     return this.#ready;
+  }
+
+  /** The listener is called at once when the member becomes ready, or is so no more. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   /** Whether it is ready but for one check. */
@@ -33,6 +39,7 @@ export class Readiness {
     if (ready === this.#ready) return;
     this.#ready = ready;
     this.#logger.info({ ready, check: name, detail }, ready ? "member is ready" : "member is not ready");
+    for (const listener of this.#listeners) listener();
   }
 
   /** Worth an operator's look; the member is ready all the same. */

@@ -267,6 +267,8 @@ export class Fleet {
   #took(machine: Machine, vip: Address, caughtUp: boolean): void {
     const { ledger, troubles, tell, count } = this.#ports;
     tell(`${machine.name} owns ${vip}`);
+    if (machine.life?.keeper?.isMember === false)
+      ledger.violate(`${machine.name} takes ${vip}, and is not one of the cluster`);
     count("takeovers");
     if (caughtUp) return;
     const well = this.machines.find(

@@ -87,7 +87,7 @@ export class Membership {
 
   #answered(order: Order, speaker: Machine, code: string | undefined): void {
     const { time, tell } = this.#ports;
-    if (code === undefined || isSoAlready(order.what, code)) {
+    if (code === undefined || (isSoAlready(order.what, code) && this.#knowsLatest(speaker))) {
       this.trouble = undefined;
       this.#done(order, speaker);
       this.#shift();
@@ -107,6 +107,12 @@ export class Membership {
     const isSame = ({ machine }: Order) => machine === first?.machine;
     const behind = this.#orders.filter(isSame);
     this.#orders.splice(0, Infinity, ...this.#orders.filter((each) => !isSame(each)), ...behind);
+  }
+
+  /** One that was away says of who came meanwhile, too, that he is not on the list. */
+  #knowsLatest({ life }: Machine): boolean {
+    const versions = this.#ports.fleet.machines.map((each) => each.life?.members?.current().version ?? 0);
+    return (life?.members?.current().version ?? 0) === Math.max(...versions);
   }
 
   #shift(): void {
