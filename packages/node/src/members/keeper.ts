@@ -27,6 +27,8 @@ import { storedList, storedVote, storeList, storeVote } from "./stored-list.ts";
 const TOPIC = "members";
 /** Each waits a second for its answer. */
 const ASK_COUNT_MAX = 3;
+/** The links to who was removed stay for two seconds; nobody of this name comes back. */
+const FORGET_DRAIN_MS = 5_000;
 /** How long a member that is taken out has to hand its VIPs over. */
 const HAND_OVER_MS = 5_000;
 const HAND_OVER_LOOK_MS = 100;
@@ -196,8 +198,15 @@ export class MembersKeeper {
       removed = true;
       return list;
     } finally {
-      this.#farewells?.setDrained(name, wasDrained && !removed);
+      if (removed) this.#forgetDrain(name);
+      else this.#farewells?.setDrained(name, wasDrained);
     }
+  }
+
+  /** Later: who hears that it is drained no more before it hears that it was removed takes its VIPs back. */
+  #forgetDrain(name: MemberName): void {
+    const timer = this.#ports.clock.after(FORGET_DRAIN_MS, () => this.#farewells?.setDrained(name, false));
+    this.#closers.push(() => timer.cancel());
   }
 
   /** Numbers that are nobody's and not to be given yet. */
@@ -361,9 +370,10 @@ export class MembersKeeper {
       `${version} with ${own.name}; ${own.name} takes no part until it has that list`;
     logger.warn({ peer: name, version }, detail);
     events.emit({ type: "membership", message: detail });
+    // Before it is alone on its list, or it would take what the others have.
+    onStanding(false, detail);
     // As one that joins: majorities of the old list are none.
     book.set({ ...list, members: list.members.filter((member) => member.name === own.name) });
-    onStanding(false, detail);
   }
 
   #tell(message: string): void {
