@@ -105,6 +105,6 @@ function rank(candidate: Candidate): number {
 }
 
 /** Absent is the first (record.ts). */
-function ordinalOf(generation: Generation): number {
+export function ordinalOf(generation: Generation): number {
   return generation.ordinal ?? 1;
 }

@@ -228,36 +228,40 @@ async function restartedTwice() {
   return { cluster, first, second, endpoint };
 }
 
-test("two restarts in two halves of a partition, one of them shut down there: the other one lives on, at every member", async () => {
-  const cluster = new Cluster(2);
-  await cluster.rig(0).establish();
-  cluster.connected = false;
-  const restart = (number: number, tag: number) =>
-    cluster.rig(number).establish({
-      client: new ClientHost(CLIENT_PORT, SERVICE_PORT, tag),
-      endpoint: new EndpointHost(ENDPOINT_PORT, 0, tag + 1),
-    });
-  const ended = await restart(0, 0x61);
-  // Of two commits of one epoch the greater tag's is in force.
-  const living = await restart(1, 0x71);
-  const end = ended.client.packet(UP, [Uint8Array.of(CHUNK.SHUTDOWN, 0, 0, 8, 0, 0, 0, 0)]);
-  await cluster.rig(0).one(end);
-  await cluster.rig(0).one(ended.endpoint.packet(DOWN, [Uint8Array.of(CHUNK.SHUTDOWN_ACK, 0, 0, 4)]));
-  await cluster.rig(0).one(ended.client.packet(UP, [Uint8Array.of(CHUNK.SHUTDOWN_COMPLETE, 0, 0, 4)]));
-  cluster.clock.advance(LIMITS_DEFAULT.lingerMs + 1);
-  cluster.deliver();
-  cluster.connected = true;
-  cluster.clock.advance(LIMITS_DEFAULT.lingerMs + 1);
-  for (const rig of cluster.rigs) {
-    assert.equal((await rig.one(living.client.data(UP))).destination, ENDPOINT);
-    assert.equal((await rig.one(living.endpoint.data(DOWN))).destination, CLIENT);
-    const record = rig.table.get(living.record.id);
-    assert.ok(record !== undefined && isLiving(record));
-  }
-  // What was shut down is dead.
-  const seen = await cluster.rig(0).pass(ended.client.data(UP));
-  assert.ok(seen.every(({ types }) => !types.includes(CHUNK.DATA)));
-});
+// Of two commits of one epoch the greater tag's is in force.
+for (const [endedTag, livingTag] of [
+  [0x61, 0x71],
+  [0x71, 0x61],
+] as const)
+  test(`two restarts in two halves of a partition, ${endedTag} shut down there: ${livingTag} lives on, at every member`, async () => {
+    const cluster = new Cluster(2);
+    await cluster.rig(0).establish();
+    cluster.connected = false;
+    const restart = (number: number, tag: number) =>
+      cluster.rig(number).establish({
+        client: new ClientHost(CLIENT_PORT, SERVICE_PORT, tag),
+        endpoint: new EndpointHost(ENDPOINT_PORT, 0, tag + 1),
+      });
+    const ended = await restart(0, endedTag);
+    const living = await restart(1, livingTag);
+    const end = ended.client.packet(UP, [Uint8Array.of(CHUNK.SHUTDOWN, 0, 0, 8, 0, 0, 0, 0)]);
+    await cluster.rig(0).one(end);
+    await cluster.rig(0).one(ended.endpoint.packet(DOWN, [Uint8Array.of(CHUNK.SHUTDOWN_ACK, 0, 0, 4)]));
+    await cluster.rig(0).one(ended.client.packet(UP, [Uint8Array.of(CHUNK.SHUTDOWN_COMPLETE, 0, 0, 4)]));
+    cluster.clock.advance(LIMITS_DEFAULT.lingerMs + 1);
+    cluster.deliver();
+    cluster.connected = true;
+    cluster.clock.advance(LIMITS_DEFAULT.lingerMs + 1);
+    for (const rig of cluster.rigs) {
+      assert.equal((await rig.one(living.client.data(UP))).destination, ENDPOINT);
+      assert.equal((await rig.one(living.endpoint.data(DOWN))).destination, CLIENT);
+      const record = rig.table.get(living.record.id);
+      assert.ok(record !== undefined && isLiving(record));
+    }
+    // What was shut down is dead.
+    const seen = await cluster.rig(0).pass(ended.client.data(UP));
+    assert.ok(seen.every(({ types }) => !types.includes(CHUNK.DATA)));
+  });
 
 for (const number of [0, 1])
   test(`two restarts that two members saw at once: the cookie at member ${number} says which is the later`, async () => {

@@ -37,17 +37,17 @@ import { handleUnknown } from "./out-of-the-blue.ts";
 export function handleDown(core: Core, input: SctpInput): undefined {
   const { verificationTag } = input.packet;
   const reflected = isReflected(input);
-  let dead: Origin | undefined;
+  let dead: (Origin & { readonly match: TagMatch }) | undefined;
   for (const origin of sessionsFrom(core, input)) {
     const { record, path } = origin;
     const match = matchDown(record, verificationTag, reflected, path);
     if (match === undefined) continue;
     if (isLiving(record) || isLingering(core, record) || isRestarting(record, match))
       return pass(core, input, record, match);
-    dead ??= origin;
+    dead ??= { ...origin, match };
   }
   if (dead !== undefined) {
-    const revived = revive(core, dead.record, verificationTag, "down");
+    const revived = revive(core, dead.record, dead.match, verificationTag, "down");
     if (revived === undefined) return answerDead(core, input, dead.record);
     const match = matchDown(revived, verificationTag, reflected, dead.path);
     if (match !== undefined) return pass(core, input, revived, match);

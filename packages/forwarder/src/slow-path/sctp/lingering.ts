@@ -1,5 +1,6 @@
 // After the end: packets pass through a linger, time-outs are undone by tag-valid traffic, the rest is dead.
 import {
+  candidateKeyOf,
   currentCandidate,
   currentGeneration,
   effectivePhase,
@@ -11,7 +12,7 @@ import {
   type Tag,
 } from "@holdfast/model";
 import type { Core } from "../../core.ts";
-import type { TagMatch } from "../../tracker/match.ts";
+import { ordinalOf, type TagMatch } from "../../tracker/match.ts";
 import type { Direction } from "../../tracker/transitions.ts";
 
 /**
@@ -51,10 +52,12 @@ export function phaseFor(record: SessionRecord, match: TagMatch): Phase {
 export function revive(
   core: Core,
   record: SessionRecord,
+  match: TagMatch,
   tag: Tag,
   direction: Direction,
 ): SessionRecord | undefined {
   if (record.end === undefined || record.commit === undefined) return undefined;
+  if (isRivalOfEnded(record, match)) return putInForce(core, record, match);
   if (record.end.absorbing && !isEndOfAnotherRestart(record)) return undefined;
   if (record.end.cause === "endpointDown" && direction === "up") return undefined;
   const candidate = currentCandidate(record);
@@ -67,4 +70,31 @@ export function revive(
   const commit = { ...record.commit, epoch: record.end.epochSeen + 1 };
   const generations = record.generations;
   return core.table.apply({ id: record.id, activity, commit, generations }, { urgent: true });
+}
+
+/**
+ * The restart that ended was put in force at the same time as this one, by members that could not hear each
+ * other, and the order of commits preferred it. Both have been in force; the end is the other one's, and of this
+ * one somebody still speaks.
+ */
+function isRivalOfEnded(
+  { end, generations, commit }: SessionRecord,
+  { generation, role }: TagMatch,
+): boolean {
+  const ended = commit && generations.get(commit.clientTag);
+  if (end?.absorbing !== true || ended === undefined || role !== "superseded") return false;
+  const isItsEnd = end.cause === "shutdown" ? ended.phase !== "established" : ended.aborted;
+  if (!isItsEnd || end.epochSeen !== commit?.epoch || generation.aborted) return false;
+  return generation.phase === "established" && ordinalOf(generation) === ordinalOf(ended);
+}
+
+function putInForce(core: Core, record: SessionRecord, match: TagMatch): SessionRecord | undefined {
+  const { generation, candidate } = match;
+  if (candidate === undefined || record.end === undefined) return undefined;
+  const holders = core.table.byNatPort(candidate.endpoint, candidate.endpointPort, candidate.natPort);
+  if (holders.some((holder) => holder.id !== record.id && isLiving(holder))) return undefined;
+  const { clientTag } = generation;
+  const commit = { epoch: record.end.epochSeen + 1, clientTag, candidate: candidateKeyOf(candidate) };
+  const { id, activity, generations } = record;
+  return core.table.apply({ id, activity: activity + 1, commit, generations }, { urgent: true });
 }

@@ -33,18 +33,18 @@ import { handleUnknown } from "./out-of-the-blue.ts";
 export function handleUp(core: Core, input: SctpInput, entry: ServiceEntry, vip: number): undefined {
   const { source, packet } = input;
   const reflected = isReflected(input);
-  let dead: SessionRecord | undefined;
+  let dead: { readonly record: SessionRecord; readonly match: TagMatch } | undefined;
   for (const record of core.table.byClient(entry.service.id, source, packet.sourcePort)) {
     const match = matchUp(record, packet.verificationTag, reflected);
     if (match === undefined) continue;
     if (isLiving(record) || isLingering(core, record) || isRestarting(record, match))
       return pass(core, input, entry, vip, record, match, reflected);
-    dead ??= record;
+    dead ??= { record, match };
   }
   if (dead !== undefined) {
-    const revived = revive(core, dead, packet.verificationTag, "up");
+    const revived = revive(core, dead.record, dead.match, packet.verificationTag, "up");
     if (revived === undefined) {
-      if (dead.end?.cause !== "endpointDown") return answerDead(core, input, dead);
+      if (dead.record.end?.cause !== "endpointDown") return answerDead(core, input, dead.record);
       // Its client may be one that was told and did not hear it, or one that reaches the endpoint through a
       // member that could not be asked when it was called dead. The first can wait; an ABORT would kill the
       // other.
