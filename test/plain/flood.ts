@@ -8,7 +8,7 @@ import type { Enemy, EnemyOrder } from "./enemy.ts";
 import type { SteadyClient } from "./steady.ts";
 
 const SLICE_MS = 3_000;
-const ROUND_COUNT = 3;
+const ROUND_COUNT = 6;
 /** Of the records that go out unhindered. */
 const KEPT = 0.95;
 
