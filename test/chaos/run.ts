@@ -241,7 +241,10 @@ async function strikeMember(member: Member, fault: Fault, network: string): Prom
       return () => member.launch();
     case "graceful-stop": {
       const code = await member.stop();
-      if (code !== 0) throw new Error(`ended with ${code}`);
+      if (code !== 0) {
+        const [why = ""] = member.log().match(/[^\n]*an error of our own[^\n]*$/m) ?? [];
+        throw new Error(`ended with ${code}: ${why}`);
+      }
       return () => member.launch();
     }
     case "freeze":
