@@ -45,6 +45,7 @@ export {
 export * from "./session/record.ts";
 export { type CandidateIdentity, candidateKeyOf, parseCandidateKey } from "./session/sctp/candidate.ts";
 export * from "./session/sctp/facts.ts";
+export { ordinalOf } from "./session/sctp/generation.ts";
 export { SCTP_SESSIONS } from "./session/sctp/kind.ts";
 export * from "./session/table.ts";
 export { type Needle, needleOfAddress, needleOfNumber } from "./session-table/needle.ts";

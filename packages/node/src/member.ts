@@ -52,7 +52,7 @@ export function joinMember(parts: MemberParts): JoinedMember {
     clock.every(ASK_HOPS_PERIOD_MS, () => ownership.observe()),
   ];
   // Who was removed hears in the next moment that it is drained no more: it must take nothing back.
-  parts.readiness.onChange(() => observation.observe());
+  parts.readiness.onChange(observe);
   network.onChange(observe);
   link.onState(observe);
   link.onState(() => file.again());

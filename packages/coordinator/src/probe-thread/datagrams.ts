@@ -225,13 +225,19 @@ export class Outbox {
 }
 
 function newQueue(): Queue {
-  const headers = Buffer.allocUnsafeSlow(SENT_COUNT_MAX * HEADER_SIZE).fill(0);
   const vectors = fixed(SENT_COUNT_MAX * VECTOR_SIZE);
-  for (let i = 0; i < SENT_COUNT_MAX; i++) {
+  return { headers: headersOver(vectors), vectors, names: [], count: 0 };
+}
+
+/** One for each vector, with that alone. */
+function headersOver(vectors: Fixed): Buffer {
+  const count = vectors.bytes.length / VECTOR_SIZE;
+  const headers = Buffer.allocUnsafeSlow(count * HEADER_SIZE).fill(0);
+  for (let i = 0; i < count; i++) {
     putPointer(headers, i * HEADER_SIZE + VECTORS_OFFSET, vectors.at + i * VECTOR_SIZE);
     headers.writeUInt32LE(1, i * HEADER_SIZE + VECTOR_COUNT_OFFSET);
   }
-  return { headers, vectors, names: [], count: 0 };
+  return headers;
 }
 
 /** Who reads a socket. */
@@ -249,9 +255,9 @@ export class Inbox {
   readonly #epoll = check("epoll_create1", libc().epollCreate(EPOLL_CLOEXEC));
   readonly #readers = new Map<number, Reader>();
   readonly #events = Buffer.allocUnsafeSlow(FOUND_COUNT_MAX * EVENT_SIZE).fill(0);
-  readonly #headers = Buffer.allocUnsafeSlow(TAKEN_COUNT_MAX * HEADER_SIZE).fill(0);
   readonly #slots = fixed(TAKEN_COUNT_MAX * SLOT_SIZE);
   readonly #vectors = fixed(TAKEN_COUNT_MAX * VECTOR_SIZE);
+  readonly #headers = headersOver(this.#vectors);
   readonly #poll: ReturnType<typeof koffi.node.poll>;
   #closed = false;
 
@@ -259,8 +265,6 @@ export class Inbox {
     for (let i = 0; i < TAKEN_COUNT_MAX; i++) {
       putPointer(this.#vectors.bytes, i * VECTOR_SIZE, this.#slots.at + i * SLOT_SIZE);
       putPointer(this.#vectors.bytes, i * VECTOR_SIZE + 8, SLOT_SIZE);
-      putPointer(this.#headers, i * HEADER_SIZE + VECTORS_OFFSET, this.#vectors.at + i * VECTOR_SIZE);
-      this.#headers.writeUInt32LE(1, i * HEADER_SIZE + VECTOR_COUNT_OFFSET);
     }
     // The loop waits for one descriptor, behind which are all sockets.
     this.#poll = koffi.node.poll(this.#epoll, { readable: true }, () => this.read());

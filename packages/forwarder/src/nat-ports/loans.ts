@@ -86,7 +86,7 @@ export class Loans {
     this.#left = new LeftPorts(LENT_COUNT_MAX);
     const { memberNumber } = options;
     this.#borrowing = new Borrowing(options, {
-      lendersOf: (natPort) => this.lendersOf(natPort),
+      lendersOf: (natPort) => this.#lendersOf(natPort),
       lend: (wish, ask) => this.lend(wish, memberNumber, ask),
       over: (loan) => this.#over(loan, memberNumber, loan.clientTag, loan.ask),
     });
@@ -127,7 +127,7 @@ export class Loans {
 
   /** Who lends the port: this member, others that must be asked, or nobody. */
   lenderOf(natPort: number): "self" | "others" | "nobody" {
-    const [first, ...more] = this.lendersOf(natPort);
+    const [first, ...more] = this.#lendersOf(natPort);
     if (first === undefined) return "nobody";
     return first === this.#options.memberNumber && more.length === 0 ? "self" : "others";
   }
@@ -321,7 +321,7 @@ export class Loans {
   }
 
   /** Whose word it takes: the member that has the slot, or all when none has it. */
-  lendersOf(natPort: number): readonly number[] {
+  #lendersOf(natPort: number): readonly number[] {
     const { lending, memberNumber, memberNumberCount } = this.#options;
     const number = memberNumberOfPort(natPort, memberNumberCount);
     if (number === memberNumber) return [memberNumber];

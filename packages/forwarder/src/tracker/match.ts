@@ -6,6 +6,7 @@ import {
   currentGeneration,
   type Generation,
   hasBeenInForce,
+  ordinalOf,
   type Place,
   type SessionRecord,
   samePlace,
@@ -102,9 +103,4 @@ function answered(generation: Generation, path: Place | undefined): Candidate | 
 
 function rank(candidate: Candidate): number {
   return candidate.echoed ? 2 : candidate.endpointTag !== 0 ? 1 : 0;
-}
-
-/** Absent is the first (record.ts). */
-export function ordinalOf(generation: Generation): number {
-  return generation.ordinal ?? 1;
 }

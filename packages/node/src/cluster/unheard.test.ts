@@ -82,7 +82,6 @@ class World {
       events: { emit: ({ message }: EventFacts) => void life.events.push(message) },
       clock: this.clock,
       logger: silentLogger,
-      onChanged: () => {},
     });
   }
 

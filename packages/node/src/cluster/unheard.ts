@@ -69,8 +69,6 @@ export interface UnheardParts {
   readonly events: Pick<EventBus, "emit">;
   readonly clock: Clock;
   readonly logger: Pick<Logger, "warn">;
-  /** Readiness may have changed. */
-  readonly onChanged: () => void;
 }
 
 export class UnheardMembers {
@@ -164,7 +162,7 @@ export class UnheardMembers {
   }
 
   judge(): void {
-    const { readiness, onChanged } = this.#parts;
+    const { readiness } = this.#parts;
     const unheard = this.#unheard();
     const first = this.#heardAnybody ? undefined : unheard.find((member) => this.#isBefore(member));
     const wasStandingBy = this.#standsBy;
@@ -173,9 +171,7 @@ export class UnheardMembers {
     if (first !== undefined && this.#standsBy)
       readiness.set(CHECK, false, `it owns no VIP beside ${first.name}: ${this.#words(first)}`);
     else if (wasStandingBy) readiness.set(CHECK, true, "nobody serves whose probes do not arrive here");
-    const lasting = unheard.filter(({ forMs }) => forMs >= GRACE_MS);
-    this.#tell(lasting);
-    if (wasStandingBy !== this.#standsBy) onChanged();
+    this.#tell(unheard.filter(({ forMs }) => forMs >= GRACE_MS));
   }
 
   /** One order for everybody, so that of two that do not hear each other one serves, and one only. */

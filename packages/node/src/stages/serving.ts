@@ -41,10 +41,8 @@ export async function openServing(context: StageContext, stages: Stages) {
   });
   member = joined;
   closers.add(() => joined.close());
-  const unheard = new UnheardMembers({
-    ...{ own, placed, link, coordinator, readiness, events, clock, logger },
-    onChanged: () => joined.observe(),
-  });
+  const parts = { own, placed, link, coordinator, readiness, events, clock, logger };
+  const unheard = new UnheardMembers(parts);
   closers.add(() => unheard.close());
   await dataPlane.start();
   return { metrics, member: joined };

@@ -1,18 +1,21 @@
 // After the end: packets pass through a linger, time-outs are undone by tag-valid traffic, the rest is dead.
 import {
-  candidateKeyOf,
+  type Candidate,
+  type Commit,
+  commitOf,
   currentCandidate,
   currentGeneration,
   effectivePhase,
   isEnded,
   isEndOfAnotherRestart,
   isLiving,
+  ordinalOf,
   type Phase,
   type SessionRecord,
   type Tag,
 } from "@holdfast/model";
 import type { Core } from "../../core.ts";
-import { ordinalOf, type TagMatch } from "../../tracker/match.ts";
+import type { TagMatch } from "../../tracker/match.ts";
 import type { Direction } from "../../tracker/transitions.ts";
 
 /**
@@ -57,19 +60,18 @@ export function revive(
   direction: Direction,
 ): SessionRecord | undefined {
   if (record.end === undefined || record.commit === undefined) return undefined;
-  if (isRivalOfEnded(record, match)) return putInForce(core, record, match);
+  if (isRivalOfEnded(record, match)) {
+    const { candidate, generation } = match;
+    return (
+      candidate && putInForce(core, record, candidate, commitOf(record, generation.clientTag, candidate))
+    );
+  }
   if (record.end.absorbing && !isEndOfAnotherRestart(record)) return undefined;
   if (record.end.cause === "endpointDown" && direction === "up") return undefined;
   const candidate = currentCandidate(record);
   const inForce = direction === "up" ? candidate?.endpointTag : currentGeneration(record)?.clientTag;
   if (candidate === undefined || inForce !== tag) return undefined;
-  const holders = core.table.byNatPort(candidate.endpoint, candidate.endpointPort, candidate.natPort);
-  if (holders.some((holder) => holder.id !== record.id && isLiving(holder))) return undefined;
-  const activity = record.activity + 1;
-  if (!record.end.absorbing) return core.table.apply({ id: record.id, activity }, { urgent: true });
-  const commit = { ...record.commit, epoch: record.end.epochSeen + 1 };
-  const generations = record.generations;
-  return core.table.apply({ id: record.id, activity, commit, generations }, { urgent: true });
+  return putInForce(core, record, candidate, record.end.absorbing ? record.commit : undefined);
 }
 
 /**
@@ -88,13 +90,15 @@ function isRivalOfEnded(
   return generation.phase === "established" && ordinalOf(generation) === ordinalOf(ended);
 }
 
-function putInForce(core: Core, record: SessionRecord, match: TagMatch): SessionRecord | undefined {
-  const { generation, candidate } = match;
-  if (candidate === undefined || record.end === undefined) return undefined;
-  const holders = core.table.byNatPort(candidate.endpoint, candidate.endpointPort, candidate.natPort);
-  if (holders.some((holder) => holder.id !== record.id && isLiving(holder))) return undefined;
-  const { clientTag } = generation;
-  const commit = { epoch: record.end.epochSeen + 1, clientTag, candidate: candidateKeyOf(candidate) };
-  const { id, activity, generations } = record;
-  return core.table.apply({ id, activity: activity + 1, commit, generations }, { urgent: true });
+/** With the commit anew behind the end, where that absorbs; undefined: the NAT port has a new owner. */
+function putInForce(
+  core: Core,
+  { id, end, activity, generations }: SessionRecord,
+  { endpoint, endpointPort, natPort }: Candidate,
+  commit: Commit | undefined,
+): SessionRecord | undefined {
+  const holders = core.table.byNatPort(endpoint, endpointPort, natPort);
+  if (holders.some((holder) => holder.id !== id && isLiving(holder))) return undefined;
+  const anew = commit && end && { commit: { ...commit, epoch: end.epochSeen + 1 }, generations };
+  return core.table.apply({ id, activity: activity + 1, ...anew }, { urgent: true });
 }

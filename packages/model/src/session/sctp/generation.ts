@@ -12,6 +12,7 @@ export function laterPhase(a: Phase, b: Phase): Phase {
   return phaseRank(a) >= phaseRank(b) ? a : b;
 }
 
+/** Absent is the first (record.ts). */
 export function ordinalOf(generation: Generation): number {
   return generation.ordinal ?? 1;
 }

@@ -271,12 +271,12 @@ static __always_inline __u32 coarse_now(void)
 	return bpf_jiffies64();
 }
 
-/* Keeps the entry's neighbour fresh while it is used; one write in some jiffies is enough. */
 static __always_inline struct hf_nexthop *nexthop_at(__u32 slot)
 {
 	return bpf_map_lookup_elem(&hf_nexthops, &slot);
 }
 
+/* Keeps the entry's neighbour fresh while it is used; one write in some jiffies is enough. */
 static __always_inline void use_nexthop(struct hf_nexthop *nexthop, __u32 now)
 {
 	if (now - nexthop->used > HF_USED_PERIOD)
