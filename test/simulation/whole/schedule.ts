@@ -133,6 +133,8 @@ export interface Schedule {
 
 /** By then the cluster has formed and every VIP has its owner. */
 const BEGIN_MS = 900;
+/** In which the first clients come. */
+const OPEN_FIRST_MS = 300;
 const CHAOS_MS = 3_600;
 const LONG_CHAOS_MS = 7_000;
 const CLIENT_COUNT = 6;
@@ -141,6 +143,9 @@ const LONG_SPLIT_EVERY = 8;
 const UPGRADE_EVERY = 4;
 /** Longer than the idle limit and than journals remember. */
 const LONG_SPLIT_MS = TIMES.idleMs + 1_500;
+/** Every so many seeds: clients of one port that come at the same moment, from all networks. */
+const TOGETHER_EVERY = 6;
+const TOGETHER_MS = BEGIN_MS + 50;
 /** After one trouble that takes members or paths away, before the next one does. */
 const RECOVERY_MS = 700;
 const FORGERY_PERIOD_MS = 420;
@@ -184,7 +189,7 @@ export function scheduleOf(seed: number): Schedule {
   };
 
   for (let client = 0; client < CLIENT_COUNT; client++)
-    if (client < 4) add(BEGIN_MS + random.below(300), openOf(client, random));
+    if (client < 4) add(BEGIN_MS + random.below(OPEN_FIRST_MS), openOf(client, random));
   const every = (periodMs: number, action: (atMs: number) => void) => {
     for (let atMs = BEGIN_MS + 400 + random.below(periodMs); atMs < peaceAtMs; ) {
       action(atMs);
@@ -282,7 +287,20 @@ export function scheduleOf(seed: number): Schedule {
     atMs += forMs + RECOVERY_MS + random.below(500);
   }
   events.sort((a, b) => a.atMs - b.atMs);
-  return { seed, memberCount, version, clients, events, peaceAtMs };
+  return maybeTogether({ seed, memberCount, version, clients, events, peaceAtMs });
+}
+
+/** In some seeds the first clients come at once and want one NAT port: nobody has heard of the others. */
+function maybeTogether(schedule: Schedule): Schedule {
+  if (schedule.seed % TOGETHER_EVERY !== 3) return schedule;
+  const isFirst = ({ kind, atMs }: ScheduledEvent) => kind === "open" && atMs < BEGIN_MS + OPEN_FIRST_MS;
+  return {
+    ...schedule,
+    clients: schedule.clients.map((client) => ({ ...client, port: CLIENT_PORTS[0] })),
+    events: schedule.events
+      .map((event) => (isFirst(event) ? { ...event, atMs: TOGETHER_MS } : event))
+      .sort((a, b) => a.atMs - b.atMs),
+  };
 }
 
 /** What an operator does to the configuration; from numbers of its own, beside everything else. */
