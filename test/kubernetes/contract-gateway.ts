@@ -299,6 +299,21 @@ function describePods(open: () => Gateways): void {
     ]);
     await gateways.serves("203.0.113.1:38412 -> 10.0.0.5:38412 drains, 10.0.0.6:38412");
   });
+
+  test("Gateway: a pod behind two backends, with one address here and two there, is one endpoint", async () => {
+    const gateways = open();
+    const { cluster } = gateways;
+    await cluster.pool("six", ["2001:db8::/125"], { default: true });
+    await gateways.backend("one", ["10.0.0.5"]);
+    await gateways.backend("both", ["10.0.0.5", "10.0.0.6"]);
+    const six = [pod("fd00::5", "uid-10.0.0.5"), pod("fd00::6", "uid-10.0.0.6")];
+    await cluster.slice("both", six, { addressType: "IPv6" });
+    await gateways.open([N2], {
+      addresses: ["net-a", "six"].map((value) => ({ type: "holdfast.io/VipPool", value })),
+    });
+    await gateways.route("n2", [{ name: "one" }, { name: "both" }]);
+    await gateways.serves("203.0.113.1+2001:db8::1:38412 -> 10.0.0.5+fd00::5:38412, 10.0.0.6+fd00::6:38412");
+  });
 }
 
 function describeAddresses(open: () => Gateways): void {

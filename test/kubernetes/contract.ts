@@ -6,6 +6,7 @@ import { addSession } from "@holdfast/node/testing";
 import { until } from "@holdfast/testkit";
 import { describeAnnotations } from "./contract-annotations.ts";
 import { describeClasses } from "./contract-classes.ts";
+import { describeEndpoints } from "./contract-endpoints.ts";
 import { describeGateways } from "./contract-gateway.ts";
 import { describePorts } from "./contract-ports.ts";
 import { describeWays } from "./contract-ways.ts";
@@ -189,29 +190,6 @@ export function describeContract(name: string, open: () => Promise<World>): void
       await cluster.slice("amf", [pod("fd00::5", "p")], { addressType: "IPv6" });
       assert.equal(await cluster.address("amf"), "203.0.113.1,2001:db8::1");
       await served("203.0.113.1+2001:db8::1:38412 -> 10.0.0.5+fd00::5:38412");
-    });
-
-    test("endpoints: ready ones serve, those that are not ready or go drain, absent ones are gone", async () => {
-      await cluster.service("amf");
-      await cluster.slice("amf", [pod("10.0.0.5"), pod("10.0.0.6"), pod("10.0.0.7")]);
-      await served("203.0.113.1:38412 -> 10.0.0.5:38412, 10.0.0.6:38412, 10.0.0.7:38412");
-      await cluster.endpoints("amf", [
-        pod("10.0.0.5"),
-        pod("10.0.0.6", "b", { ready: false, serving: false }),
-        pod("10.0.0.7", "c", { ready: false, terminating: true }),
-      ]);
-      await served("203.0.113.1:38412 -> 10.0.0.5:38412, 10.0.0.6:38412 drains, 10.0.0.7:38412 drains");
-      await cluster.endpoints("amf", [
-        pod("10.0.0.5"),
-        pod("10.0.0.7", "c", { ready: false, serving: false, terminating: true }),
-      ]);
-      await served("203.0.113.1:38412 -> 10.0.0.5:38412");
-    });
-
-    test("when nobody is ready, those that go still take associations", async () => {
-      await cluster.service("amf");
-      await cluster.slice("amf", [pod("10.0.0.5", "a", { ready: false, terminating: true })]);
-      await served("203.0.113.1:38412 -> 10.0.0.5:38412");
     });
 
     test("an endpoint drains for its pod's grace", async () => {
@@ -423,6 +401,7 @@ export function describeContract(name: string, open: () => Promise<World>): void
     });
 
     describePorts(() => world);
+    describeEndpoints(() => world);
     describeAnnotations(
       () => world,
       async () => {

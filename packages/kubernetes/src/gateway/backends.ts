@@ -1,7 +1,7 @@
 // The Services behind a route: which of them there are and may be used, and their pods as endpoints with
 // their shares.
 import type { KubernetesService, Protocol, ServicePort } from "../objects.ts";
-import { ENDPOINT_COUNT_MAX, type WantedEndpoint } from "../services/endpoints.ts";
+import { ENDPOINT_COUNT_MAX, type WantedEndpoint, withoutRepeats } from "../services/endpoints.ts";
 import { type KnownRoute, no, type Verdict } from "./attachment.ts";
 import { type BackendReference, LISTENER_PROTOCOLS, type ReferenceGrant } from "./objects.ts";
 
@@ -101,15 +101,12 @@ export function withShares(
   const most = Math.max(...shares);
   const isEven =
     shares.every((share) => share === most || share === 0) && groups.every(({ weight }) => weight > 0);
-  const merged = new Map<string, WantedEndpoint>();
-  for (const [index, { weight, endpoints }] of groups.entries())
-    for (const endpoint of endpoints) {
-      const share = Math.max(1, Math.round(((shares[index] as number) / most) * WEIGHT_MOST));
-      const own = isEven ? {} : { weight: weight === 0 ? 0 : share };
-      const key = `${endpoint.addresses.join()}|${endpoint.port}`;
-      const before = merged.get(key);
-      if (before === undefined || (before.weight ?? 1) < (own.weight ?? 1))
-        merged.set(key, { ...endpoint, ...own });
-    }
-  return [...merged.values()].slice(0, ENDPOINT_COUNT_MAX);
+  const all = groups.flatMap(({ weight, endpoints }, index) => {
+    const share = Math.max(1, Math.round(((shares[index] as number) / most) * WEIGHT_MOST));
+    const own = isEven ? {} : { weight: weight === 0 ? 0 : share };
+    return endpoints.map((endpoint): WantedEndpoint => ({ ...endpoint, ...own }));
+  });
+  // Of a pod behind two of them with the same addresses, what gives it more.
+  all.sort((a, b) => (b.weight ?? 1) - (a.weight ?? 1));
+  return withoutRepeats(all, ({ state }) => (state === "active" ? 0 : 1)).slice(0, ENDPOINT_COUNT_MAX);
 }

@@ -43,6 +43,9 @@ interface Candidate {
   readonly of: SliceEndpoint;
 }
 
+/** Where several have one address, the first of these has it. */
+const STATES = ["ready", "serving", "unready", "terminating"];
+
 /** Whether a slice's endpoint takes new associations, only keeps what it has, or cannot be used. */
 function stateOf({ conditions = {} }: SliceEndpoint): "ready" | "serving" | "terminating" | "unready" {
   const { ready = true, serving = ready, terminating = false } = conditions;
@@ -53,10 +56,13 @@ function stateOf({ conditions = {} }: SliceEndpoint): "ready" | "serving" | "ter
 export function findEndpoints(wishes: EndpointWishes): FoundEndpoints {
   const notes: string[] = [];
   const candidates = [...candidatesOf(wishes).values()].filter(({ of }) => stateOf(of) !== "terminating");
-  const placed = candidates.flatMap((candidate) => {
-    const addresses = addressesOf(candidate, wishes, notes);
-    return addresses.length === 0 ? [] : [{ ...candidate, addresses }];
-  });
+  const placed = withoutRepeats(
+    candidates.flatMap((candidate) => {
+      const addresses = addressesOf(candidate, wishes, notes);
+      return addresses.length === 0 ? [] : [{ ...candidate, addresses }];
+    }),
+    ({ of }) => STATES.indexOf(stateOf(of)),
+  );
   // As kube-proxy does: when nobody is ready, those that are about to go still serve.
   const ready = placed.filter(({ of }) => stateOf(of) === "ready");
   const willing = ready.length > 0 ? ready : placed.filter(({ of }) => stateOf(of) === "serving");
@@ -105,6 +111,32 @@ function candidatesOf({ port, slices, families }: EndpointWishes): Map<string, C
   for (const { addresses } of found.values())
     addresses.sort((a, b) => familyOf(a) - familyOf(b) || compare(a, b));
   return found;
+}
+
+/**
+ * Members refuse a service that has an address and port twice. Two pods may have one: of a node's network, one
+ * that goes and one that comes; in slices that somebody writes. Who is of the least rank has it, then who has
+ * more addresses, then who comes first; what is left without any goes.
+ */
+export function withoutRepeats<E extends { readonly addresses: readonly string[]; readonly port: number }>(
+  endpoints: readonly E[],
+  rankOf: (endpoint: E) => number,
+): readonly E[] {
+  const taken = new Set<string>();
+  const own = new Map<E, readonly string[]>();
+  const inTurn = [...endpoints].sort(
+    (a, b) => rankOf(a) - rankOf(b) || b.addresses.length - a.addresses.length,
+  );
+  for (const endpoint of inTurn) {
+    const keyOf = (address: string) => `${address}|${endpoint.port}`;
+    const addresses = endpoint.addresses.filter((address) => !taken.has(keyOf(address)));
+    for (const address of addresses) taken.add(keyOf(address));
+    own.set(endpoint, addresses);
+  }
+  return endpoints.flatMap((endpoint) => {
+    const addresses = own.get(endpoint) ?? [];
+    return addresses.length === 0 ? [] : [{ ...endpoint, addresses }];
+  });
 }
 
 /** Its own addresses, or those on the networks that are asked for, in their order. */
