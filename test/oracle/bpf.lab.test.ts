@@ -20,7 +20,7 @@ describe("BPF against the reference", { skip: obstacle }, () => {
     test(`${program}: ${PACKET_COUNT} generated packets`, () => {
       const random = seededRandom(program === "xdp" ? SEED : SEED + 1_000_000);
       const world = packetWorld(random, ASSOCIATION_COUNT);
-      const oracle = new Oracle(world);
+      const oracle = new Oracle(world, { programs: [program] });
       try {
         for (let i = 0; i < PACKET_COUNT; i++) {
           const { kind, bytes } = generatePacket(random, world);
@@ -43,11 +43,8 @@ describe("BPF against the reference", { skip: obstacle }, () => {
       for (const changedPorts of [true, false]) {
         const flows = packets.flatMap((packet, i) => vectorFlows(packet, i, changedPorts));
         const addresses = [...new Set(flows.map(({ key }) => key.destination))];
-        const oracle = new Oracle({
-          local: addresses.map((address) => ({ address, owned: true, ports: [] })),
-          endpoints: [],
-          flows,
-        });
+        const local = addresses.map((address) => ({ address, owned: true, ports: [] }));
+        const oracle = new Oracle({ local, endpoints: [], flows }, { programs: [program] });
         try {
           for (const [i, flow] of flows.entries()) {
             const payload = packets[i >> 1] as Uint8Array;

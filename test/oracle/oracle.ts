@@ -1,8 +1,9 @@
 // The BPF programs against the reference translator: the same packets, and the bytes must be equal.
 
+import assert from "node:assert/strict";
 import type { FlowKey, PlainEntry, PlainFlows, Punt } from "@holdfast/forwarder";
 import { Engine, echoReply, type Verdict } from "@holdfast/forwarder/testing";
-import { CounterMap, type TestProgram, TestRunner } from "@holdfast/forwarder/testing/programs";
+import { CounterMap, SharedPlanes, type TestProgram, TestRunner } from "@holdfast/forwarder/testing/programs";
 import { addressFromBytes } from "@holdfast/model";
 import { IpHeader, PROTOCOL } from "@holdfast/sctp";
 import type { PacketWorld } from "@holdfast/testkit";
@@ -36,11 +37,26 @@ const V6_ADVERTISEMENT = 136;
 const V6_DISCOVERY_SIZE_MIN = 24;
 const V6_TARGET_OFFSET = 48;
 
-/** A pair of tables with the same contents, and the programs. */
+const { load } = new SharedPlanes();
+
+interface Side {
+  readonly engine: Engine;
+  readonly runner: TestRunner;
+  readonly counters: CounterMap;
+}
+
+export interface OracleOptions {
+  /** Default: both. */
+  readonly programs?: readonly TestProgram[];
+  /** What the reference has instead of the world. */
+  readonly told?: PacketWorld;
+  /** Of every way out; default: anything fits. */
+  readonly mtu?: number;
+}
+
+/** For each program a pair of tables with the same contents, and the program. */
 export class Oracle {
-  readonly #engines: Readonly<Record<TestProgram, Engine>>;
-  readonly #runners: Readonly<Record<TestProgram, TestRunner>>;
-  readonly #counters: Readonly<Record<TestProgram, CounterMap>>;
+  readonly #sides = new Map<TestProgram, Side>();
   readonly #punts: Punt[] = [];
   readonly #ignored = {
     xdp: { reference: new Map<string, number>(), bpf: new Map<string, number>() },
@@ -50,17 +66,19 @@ export class Oracle {
   readonly #local: ReadonlySet<string>;
   readonly compared = { forwarded: 0, punted: 0, dropped: 0, passed: 0, answered: 0 };
 
-  /** `told`: what the reference has instead of the world. `mtu`: of every way out; default: anything fits. */
-  constructor(world: PacketWorld, told: PacketWorld = world, mtu?: number) {
+  constructor(world: PacketWorld, { programs = ["xdp", "tc"], told = world, mtu }: OracleOptions = {}) {
     this.#local = new Set(world.local.map(({ address }) => address));
-    this.#engines = { xdp: this.#engine(told, mtu), tc: this.#engine(told, mtu) };
-    this.#runners = { xdp: runner(world, mtu), tc: runner(world, mtu) };
-    // Else the first packet has it verified, and would be taken for one that costs half a second.
-    this.#runners.xdp.plane.loadXdp();
-    this.#counters = {
-      xdp: new CounterMap(this.#runners.xdp.plane.maps.hf_counters),
-      tc: new CounterMap(this.#runners.tc.plane.maps.hf_counters),
-    };
+    for (const program of programs) {
+      const runner = runnerOf(world, mtu);
+      // Else the first packet has it verified, and would be taken for one that costs half a second.
+      if (program === "xdp") runner.plane.loadXdp();
+      const counters = new CounterMap(runner.plane.maps.hf_counters);
+      this.#sides.set(program, { engine: this.#engine(told, mtu), runner, counters });
+    }
+  }
+
+  #side(program: TestProgram): Side {
+    return this.#sides.get(program) ?? assert.fail(`the oracle is not of ${program}`);
   }
 
   /**
@@ -74,7 +92,7 @@ export class Oracle {
   ): string | undefined {
     const bytes = packet.slice();
     this.#punts.length = 0;
-    const engine = this.#engines[program];
+    const { engine, runner } = this.#side(program);
     // The kernel's test run takes no TC packet without a whole IP header.
     if (program === "tc" && packet.length < ((packet[0] as number) >>> 4 === 4 ? 20 : 40)) return undefined;
     if (program === "xdp" && unfinished) {
@@ -92,7 +110,7 @@ export class Oracle {
     const size = engine.packetSize;
     engine.deliver(16);
     if (this.#isNeighbourDiscovery(packet)) return this.#compareDiscovery(program, verdict, packet);
-    const result = this.#runners[program].run(program, packet);
+    const result = runner.run(program, packet);
     const difference =
       differenceInAction(verdict, result.action) ?? differenceInPunts(this.#punts, result.punts);
     if (difference !== undefined) return difference;
@@ -127,28 +145,30 @@ export class Oracle {
           .sort(),
       );
     const { reference, bpf } = this.#ignored[program];
+    const { engine, counters } = this.#side(program);
     return {
-      reference: only(this.#engines[program].totals, reference),
-      bpf: only(this.#counters[program].totals(), bpf),
+      reference: only(engine.totals, reference),
+      bpf: only(counters.totals(), bpf),
     };
   }
 
   /** Changes both tables of TCP's and UDP's flows alike. */
   plain(program: TestProgram, change: (table: PlainFlows) => void): void {
-    change(this.#engines[program].tables.plain);
-    change(this.#runners[program].plain);
+    for (const table of this.#plainTables(program)) change(table);
   }
 
   /** What reference and BPF have. */
   readPlain(program: TestProgram, key: FlowKey): (PlainEntry | undefined)[] {
-    return [this.#engines[program].tables.plain, this.#runners[program].plain].map((table) =>
-      table.read(key),
-    );
+    return this.#plainTables(program).map((table) => table.read(key));
+  }
+
+  #plainTables(program: TestProgram): readonly PlainFlows[] {
+    const { engine, runner } = this.#side(program);
+    return [engine.tables.plain, runner.plain];
   }
 
   close(): void {
-    this.#runners.xdp.close();
-    this.#runners.tc.close();
+    for (const { runner } of this.#sides.values()) runner.close();
   }
 
   #engine(world: PacketWorld, mtu: number | undefined): Engine {
@@ -185,9 +205,10 @@ export class Oracle {
 
   /** What the programs count here the reference has not counted. */
   #runBpfAlone(program: TestProgram, packet: Uint8Array): ReturnType<TestRunner["run"]> {
-    const before = this.#counters[program].totals();
-    const result = this.#runners[program].run(program, packet);
-    for (const [name, count] of this.#counters[program].totals()) {
+    const { runner, counters } = this.#side(program);
+    const before = counters.totals();
+    const result = runner.run(program, packet);
+    for (const [name, count] of counters.totals()) {
       const made = count - (before.get(name) ?? 0);
       if (made > 0) this.#ignore(program, "bpf", name, made);
     }
@@ -215,8 +236,8 @@ export class Oracle {
   }
 }
 
-function runner(world: PacketWorld, mtu: number | undefined): TestRunner {
-  const made = new TestRunner({ flowCountMax: 65_536, ...(mtu !== undefined && { mtu }) });
+function runnerOf(world: PacketWorld, mtu: number | undefined): TestRunner {
+  const made = new TestRunner({ flowCountMax: 65_536, load, ...(mtu !== undefined && { mtu }) });
   made.local.setLocal(world.local);
   made.local.setEndpoints(world.endpoints);
   for (const flow of world.flows) made.flows.install(flow);

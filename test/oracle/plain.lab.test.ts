@@ -122,7 +122,7 @@ describe("TCP and UDP: BPF against the reference", { skip: obstacle }, () => {
           ),
           flows: [],
         };
-        oracle = new Oracle(world, world, MTU);
+        oracle = new Oracle(world, { programs: [program], mtu: MTU });
       });
       after(() => oracle.close());
 

@@ -27,7 +27,7 @@ export class OracleTarget extends Target {
     super();
     this.#corpus = corpus;
     this.#world = packetWorld(seededRandom(seed), ASSOCIATION_COUNT);
-    this.#oracle = new Oracle(this.#world, sabotage?.(this.#world));
+    this.#oracle = new Oracle(this.#world, sabotage && { told: sabotage(this.#world) });
   }
 
   override once(random: Random): void {

@@ -7,6 +7,7 @@ import { encodeAbort, encodeData, write16 } from "@holdfast/sctp";
 import { libbpf } from "../../kernel/libbpf.ts";
 import { labObstacle } from "../compliance/lab.ts";
 import { hex } from "../compliance/rig.ts";
+import { SharedPlanes } from "../compliance/shared-planes.ts";
 import {
   arriving,
   CLIENT_TAG,
@@ -24,6 +25,7 @@ import type { FlowTable } from "./flow-table.ts";
 import { type TestProgram, TestRunner } from "./test-run.ts";
 
 const PROGRAMS = ["xdp", "tc"] as const;
+const { load } = new SharedPlanes();
 const obstacle = labObstacle();
 const skip = obstacle === undefined ? {} : { skip: obstacle };
 const chunks = (size: number) => [encodeData({ tsn: 1, data: new Uint8Array(size).fill(0x61) })];
@@ -34,7 +36,7 @@ class Bench {
 
   constructor(program: TestProgram, flowCountMax = 64) {
     this.program = program;
-    this.runner = new TestRunner({ flowCountMax });
+    this.runner = new TestRunner({ flowCountMax, load });
     this.runner.local.setLocal(LOCAL);
   }
 

@@ -9,6 +9,7 @@ import { labObstacle } from "../compliance/lab.ts";
 import { PAYLOAD, PROTOCOLS } from "../compliance/plain-rig.ts";
 import { type PlainPacket, plainDown, plainPackets, plainUp } from "../compliance/plain-world.ts";
 import { hex } from "../compliance/rig.ts";
+import { SharedPlanes } from "../compliance/shared-planes.ts";
 import { FAMILIES, LOCAL, SERVICE_PORT, type WorldFamily } from "../compliance/world.ts";
 import type { PlainFlow } from "../plain.ts";
 import { LIMITS } from "./abi.ts";
@@ -18,6 +19,7 @@ import type { PlainFlowTable } from "./plain-table.ts";
 import { type TestProgram, TestRunner } from "./test-run.ts";
 
 const PROGRAMS = ["xdp", "tc"] as const;
+const { load } = new SharedPlanes();
 const { FIN, RST, ACK } = TCP_FLAG;
 const obstacle = labObstacle();
 const skip = obstacle === undefined ? {} : { skip: obstacle };
@@ -28,7 +30,7 @@ class Bench {
 
   constructor(program: TestProgram) {
     this.program = program;
-    this.runner = new TestRunner({ flowCountMax: 64 });
+    this.runner = new TestRunner({ flowCountMax: 64, load });
     const ports = PROTOCOLS.map(([, protocol]) => ({ protocol, port: SERVICE_PORT }));
     this.runner.local.setLocal(LOCAL.map((local) => ({ ...local, ports })));
   }

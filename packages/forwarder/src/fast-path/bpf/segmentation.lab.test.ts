@@ -6,19 +6,21 @@ import { encodeData, PROTOCOL } from "@holdfast/sctp";
 import { labObstacle } from "../compliance/lab.ts";
 import { plainDown, plainPackets } from "../compliance/plain-world.ts";
 import { hex } from "../compliance/rig.ts";
+import { SharedPlanes } from "../compliance/shared-planes.ts";
 import { arriving, downFlow, FAMILIES, LOCAL, leaving } from "../compliance/world.ts";
 import { TestRunner } from "./test-run.ts";
 
 const MTU = 1_280;
 const SEGMENT_COUNT = 3;
 
+const { load } = new SharedPlanes();
 const obstacle = labObstacle();
 for (const family of FAMILIES) {
   test(
     `${family.name}: a super-packet passes whole, for its parts fit; a packet of that size is too big`,
     obstacle === undefined ? {} : { skip: obstacle },
     () => {
-      const runner = new TestRunner({ flowCountMax: 16, mtu: MTU });
+      const runner = new TestRunner({ flowCountMax: 16, mtu: MTU, load });
       try {
         runner.local.setLocal(LOCAL);
         const flow = downFlow(family);
@@ -55,7 +57,7 @@ for (const family of FAMILIES)
       `${family.name} ${name}: a super-packet passes whole where its parts fit, and is too big where they do not`,
       obstacle === undefined ? {} : { skip: obstacle },
       () => {
-        const runner = new TestRunner({ flowCountMax: 16, mtu: MTU });
+        const runner = new TestRunner({ flowCountMax: 16, mtu: MTU, load });
         try {
           runner.local.setLocal(LOCAL);
           const flow = plainDown(family, protocol);

@@ -81,9 +81,11 @@ export class TestRunner {
     readonly flowCountMax: number;
     readonly mtu?: number;
     readonly objectFile?: string;
+    /** In place of `loadDataPlane`: programs that other tests had before (compliance/shared-planes.ts). */
+    readonly load?: typeof loadDataPlane;
   }) {
     const log = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, child: () => log };
-    this.plane = loadDataPlane({
+    this.plane = (settings.load ?? loadDataPlane)({
       flowCountMax: settings.flowCountMax,
       puntRingBytes: RING_BYTES,
       log,

@@ -12,8 +12,7 @@ export function describeBpfFastPath(name: string, mode: BpfFastPathOptions["mode
     describe(`fast path: ${name}`, () => test("needs a lab", { skip: obstacle }, () => {}));
     return;
   }
-  const planes = new SharedPlanes();
-  const load = planes.load.bind(planes);
+  const { load } = new SharedPlanes();
   let isReady = false;
   const harness = labHarness((interfaces, options) => {
     makeLinks();

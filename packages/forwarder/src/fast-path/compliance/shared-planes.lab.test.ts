@@ -1,6 +1,6 @@
 // What one test of the suite leaves in the maps is not there for the next.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 import { silentLogger } from "@holdfast/model";
 import { libbpf } from "../../kernel/libbpf.ts";
@@ -11,7 +11,9 @@ import type { DataPlane } from "../bpf/data-plane.ts";
 import { mapInfo } from "../bpf/layout/map-info.ts";
 import { SharedPlanes } from "./shared-planes.ts";
 
-const OPTIONS = { flowCountMax: 64, puntRingBytes: 4096, xdp: false, log: silentLogger };
+const OPTIONS = { flowCountMax: 64, puntRingBytes: 4096, log: silentLogger };
+/** One for the file, where verifying is all that takes time. */
+const { load } = new SharedPlanes();
 const PERCPU_ARRAY = 6;
 const RINGBUF = 27;
 const HASH_OF_MAPS = 13;
@@ -62,36 +64,69 @@ function fill({ maps }: DataPlane): number {
   return count;
 }
 
-test("every map of the programs is emptied, but for refused packets and scratch space", () => {
-  const source = readFileSync(new URL("../bpf/program/maps.h", import.meta.url), "utf8");
-  const names = [...source.matchAll(/^\} (hf_\w+) SEC\("\.maps"\);$/gm)].map(([, name]) => name as string);
-  const plane = new SharedPlanes().load(OPTIONS);
-  assert.deepEqual([...Object.keys(plane.maps), "hf_knocks", "hf_scratch"].sort(), names.sort());
-});
-
 test("maps of a shared plane are as empty as new ones, every time", () => {
-  const planes = new SharedPlanes();
-  const first = planes.load(OPTIONS);
+  const first = load(OPTIONS);
   const fresh = contents(first);
   const filled = fill(first);
   assert.ok(filled > 10 && contents(first).size >= filled, `${filled} maps have something`);
   first.close();
-  const second = planes.load(OPTIONS);
+  const second = load(OPTIONS);
   assert.equal(second.tcProgram, first.tcProgram, "the programs are the same");
   assert.deepEqual(contents(second), fresh);
   second.close();
 });
 
+test("every map of the programs is emptied, but for refused packets and scratch space", () => {
+  const source = readFileSync(new URL("../bpf/program/maps.h", import.meta.url), "utf8");
+  const names = [...source.matchAll(/^\} (hf_\w+) SEC\("\.maps"\);$/gm)].map(([, name]) => name as string);
+  const plane = load(OPTIONS);
+  assert.deepEqual([...Object.keys(plane.maps), "hf_knocks", "hf_scratch"].sort(), names.sort());
+  plane.close();
+});
+
+test("who loads while another has the programs, or wants other tables, has some of their own", () => {
+  const first = load(OPTIONS);
+  const others = [load(OPTIONS), load({ ...OPTIONS, flowCountMax: 128 })];
+  const all = [first, ...others];
+  assert.equal(new Set(all.map(({ tcProgram }) => tcProgram)).size, all.length);
+  assert.deepEqual(
+    all.map(({ flowCountMax }) => flowCountMax),
+    [64, 64, 128],
+  );
+  for (const plane of all) plane.close();
+});
+
+test("the XDP program is verified when somebody asks for it, and once", () => {
+  const programCount = () => readdirSync("/proc/self/fd").filter(isProgram).length;
+  const first = load(OPTIONS);
+  const before = programCount();
+  const { xdpProgram } = first;
+  assert.equal(programCount(), before + 1);
+  first.close();
+  const second = load(OPTIONS);
+  assert.equal(second.xdpProgram, xdpProgram);
+  second.close();
+});
+
+/** A descriptor of this process. */
+function isProgram(name: string): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${name}`) === "anon_inode:bpf-prog";
+  } catch {
+    // That of the directory, which is closed.
+    return false;
+  }
+}
+
 test("programs that remember packets beyond a budget are loaded anew", () => {
-  const planes = new SharedPlanes();
-  const first = planes.load(OPTIONS);
+  const first = load(OPTIONS);
   const key = Buffer.alloc(4);
   key.writeUInt32LE(PUNT_RATE);
   const value = Buffer.alloc(8 * possibleCpuCount(), 1);
   assert.equal(libbpf().update(first.maps.hf_counters, key, value, 0), 0);
   const { quickSeed } = first;
   first.close();
-  const second = planes.load(OPTIONS);
+  const second = load(OPTIONS);
   assert.notEqual(second.quickSeed, quickSeed);
   second.close();
 });

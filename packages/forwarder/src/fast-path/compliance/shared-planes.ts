@@ -19,27 +19,32 @@ const TYPE = { HASH: 1, ARRAY: 2, PERCPU_ARRAY: 6, LPM_TRIE: 11, HASH_OF_MAPS: 1
 const HASHES: ReadonlySet<number> = new Set([TYPE.HASH, TYPE.LPM_TRIE, TYPE.HASH_OF_MAPS]);
 
 export class SharedPlanes {
-  /** By the entries of their flow tables. */
-  readonly #planes = new Map<number, DataPlane>();
+  /** That nobody has now, by the sizes of their tables. */
+  readonly #idle = new Map<string, DataPlane[]>();
 
-  /** Instead of `loadDataPlane`, for one fast path at a time; nothing is pinned. */
-  load(options: DataPlaneOptions): DataPlane {
+  /** Instead of `loadDataPlane`; nothing is pinned. */
+  readonly load = (options: DataPlaneOptions): DataPlane => {
     assert.equal(options.pinDirectory, undefined, "pinned maps are not shared");
-    const { flowCountMax } = options;
-    const plane = this.#planes.get(flowCountMax) ?? loadDataPlane(options);
-    this.#planes.set(flowCountMax, plane);
-    return { ...plane, close: () => this.#emptied(plane) };
-  }
+    assert.equal(options.objectFile, undefined, "programs of another object are not shared");
+    const { flowCountMax, puntRingBytes, xdp = true } = options;
+    const name = `${flowCountMax} flows, rings of ${puntRingBytes}, XDP ${xdp}`;
+    const idle = this.#idle.get(name) ?? [];
+    this.#idle.set(name, idle);
+    const plane = idle.pop() ?? loadDataPlane(options);
+    // Not a copy: that would have the XDP program verified for one who never runs it.
+    return Object.create(plane, { close: { value: () => emptied(plane) && idle.push(plane) } }) as DataPlane;
+  };
+}
 
-  #emptied(plane: DataPlane): void {
-    // INITs and SYNs beyond the budget are remembered among a million others: not worth a search.
-    if ((new CounterMap(plane.maps.hf_counters).totals().get("drop.punt-rate") ?? 0) > 0) {
-      this.#planes.delete(plane.flowCountMax);
-      plane.close();
-      return;
-    }
-    for (const [name, fd] of Object.entries(plane.maps)) empty(name, fd);
+/** false: it cannot be, and is closed. */
+function emptied(plane: DataPlane): boolean {
+  // INITs and SYNs beyond the budget are remembered among a million others: not worth a search.
+  if ((new CounterMap(plane.maps.hf_counters).totals().get("drop.punt-rate") ?? 0) > 0) {
+    plane.close();
+    return false;
   }
+  for (const [name, fd] of Object.entries(plane.maps)) empty(name, fd);
+  return true;
 }
 
 function empty(name: string, fd: number): void {
