@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isLiving, isPlainEnded, PROTOCOL_UDP } from "@holdfast/model";
+import { ManualClock } from "@holdfast/model/testing";
+import { SimulatedFastPath } from "../fast-path/simulated/simulated-fast-path.ts";
 import { LIMITS_DEFAULT } from "../limits.ts";
 import { ClientHost, EndpointHost } from "../testing/hosts.ts";
 import { CLIENT as PLAIN_CLIENT, PlainRig, PORT, plainService, udpPacket, VIP } from "../testing/plain.ts";
@@ -57,6 +59,37 @@ test("a handshake of a member that died ends, but not by a member that joins or 
   assert.equal(livingIn(rig), 1);
   ready = true;
   await pass(rig.clock, 20_000);
+  assert.equal(livingIn(rig), 0);
+});
+
+/** With so many flows that a sweep takes long. */
+class Crowded extends SimulatedFastPath {
+  turnCount = 0;
+  readonly #turnsOfSweep: number;
+
+  constructor(nowMs: () => number, sweepMs: number) {
+    super({ nowMs });
+    this.#turnsOfSweep = sweepMs / LIMITS_DEFAULT.tickPeriodMs;
+  }
+
+  override sweep(...[cursor, visit]: Parameters<SimulatedFastPath["sweep"]>): unknown {
+    this.turnCount += 1;
+    if (this.turnCount % this.#turnsOfSweep !== 0) return "on the way";
+    return super.sweep(cursor === "on the way" ? undefined : cursor, visit);
+  }
+}
+
+test("an association that is in use is not taken for silent when sweeps take long", async () => {
+  const clock = new ManualClock();
+  const fastPath = new Crowded(() => clock.nowMs(), 2 * IDLE_TIMEOUT_S * 1_000);
+  const rig = new Rig({ services, clock, fastPath });
+  const { client } = await rig.establish();
+  for (let i = 0; i < 200; i++) {
+    await rig.one(client.data({ source: CLIENT, destination: VIP0 }));
+    await pass(clock, 30_000);
+  }
+  assert.deepEqual([livingIn(rig), rig.event("sessions-idle")], [1, 0]);
+  await pass(clock, 6 * IDLE_TIMEOUT_S * 1_000);
   assert.equal(livingIn(rig), 0);
 });
 

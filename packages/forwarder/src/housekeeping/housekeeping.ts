@@ -35,6 +35,8 @@ export class Housekeeping {
   #timer: Timer | undefined;
   #flowCursor: unknown;
   #sweepStartedMs = Number.NEGATIVE_INFINITY;
+  /** How long the last sweep took: what it tells of a session may be so old. */
+  #sweepMs = 0;
   #sessions: Iterator<LocalSession> | undefined;
   #embryos: Iterator<Embryo> | undefined;
   /** Records without a commit, in the order in which they were first seen: whoever made them may be dead. */
@@ -136,6 +138,8 @@ export class Housekeeping {
     this.#flowCursor = fastPath.sweep(this.#flowCursor, (flow, counters) =>
       this.#visitFlow(flow, counters, counters.lastSeenMs + skewMs, nowMs),
     );
+    const tookMs = nowMs - this.#sweepStartedMs;
+    this.#sweepMs = this.#flowCursor === undefined ? tookMs : Math.max(this.#sweepMs, tookMs);
   }
 
   #visitFlow(flow: Flow, counters: FlowCounters, lastSeenMs: number, nowMs: number): "keep" | "remove" {
@@ -181,8 +185,10 @@ export class Housekeeping {
     flushHeard(this.#core, local, record, nowMs);
     // Who joins, or was removed, hears of nobody's packets: what it thinks is over is over for nobody.
     if (!this.#core.isReady()) return;
+    // Who carries it may be so late to hear of its packets, and once more to say so.
+    const unheardMs = 2 * this.#sweepMs;
     if (local.shutdownMs !== undefined) {
-      const quietMs = nowMs - Math.max(local.shutdownMs, local.lastSeenMs);
+      const quietMs = nowMs - Math.max(local.shutdownMs, local.lastSeenMs) - unheardMs;
       if (quietMs >= limits.shutdownTimeoutMs) {
         counters.count("sessions-idle");
         table.apply({ id: record.id, end: endOf(record, "idle") });
@@ -192,7 +198,7 @@ export class Housekeeping {
     const entry = registry.get(record.serviceId);
     if (entry === undefined) return;
     const idleMs = entry.service.idleTimeoutS * 1_000;
-    if (nowMs - Math.max(local.lastSeenMs, local.activityAtMs) >= idleMs) {
+    if (nowMs - Math.max(local.lastSeenMs, local.activityAtMs) - unheardMs >= idleMs) {
       counters.count("sessions-idle");
       table.apply({ id: record.id, end: endOf(record, "idle") });
       return;

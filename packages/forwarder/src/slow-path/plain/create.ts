@@ -43,6 +43,7 @@ import { tellEnds } from "./resets.ts";
 import { count, end, forget, install, publish, type Room, reserve, type Side, settle } from "./room.ts";
 import { greatestShare } from "./shares.ts";
 import { look } from "./tcp.ts";
+import { YoungFlows } from "./young.ts";
 
 export interface PlainRoomOptions {
   /** What the members share; absent: nobody else knows of flows. */
@@ -103,6 +104,7 @@ export class PlainRoom {
       offering: new Offering(() => this.room, tcp),
       sides: new Map([tcp, sideOf(PROTOCOL_UDP)].map((side) => [side.protocol, side])),
       flows: new LocalFlows(limits, random.uint32()),
+      young: new YoungFlows(),
       view: options.view ?? new SessionView<PlainRecord>(PLAIN_SESSIONS),
       held,
       mayReplicate: options.mayReplicate ?? (() => true),

@@ -32,6 +32,8 @@ export class PlainKeeping {
   readonly #adoption: PlainAdoption;
   #cursor: unknown;
   #sweepStartedMs = Number.NEGATIVE_INFINITY;
+  /** How long the last sweep took: what it tells of a flow may be so old. */
+  #sweepMs = 0;
   #visits: Iterator<LocalFlow> | undefined;
 
   constructor(room: Room, adoption: PlainAdoption) {
@@ -43,6 +45,7 @@ export class PlainKeeping {
   tick(nowMs: number): undefined {
     this.#room.offering.tick(nowMs);
     this.#sweep(nowMs);
+    this.#room.young.tick(nowMs, (flow) => this.#lookAtYoung(flow, nowMs));
     this.#visitAll(nowMs);
     this.#adoption.tick(nowMs);
   }
@@ -67,6 +70,8 @@ export class PlainKeeping {
       (flow, state) => this.#swept(flow, state, state.lastSeenMs + skewMs, nowMs),
       (session) => this.#room.offering.has(session),
     );
+    const tookMs = nowMs - this.#sweepStartedMs;
+    this.#sweepMs = this.#cursor === undefined ? tookMs : Math.max(this.#sweepMs, tookMs);
   }
 
   #swept(fast: PlainFlow, state: PlainFlowState, lastSeenMs: number, nowMs: number): PlainVisit {
@@ -81,8 +86,7 @@ export class PlainKeeping {
     if (isUp) learnScale(this.#room, flow, fast);
     if (isUp) flow.up = state;
     else flow.down = state;
-    // A flow is born with the time of its installation, which is no packet.
-    if (state.packets > 0 && lastSeenMs > flow.lastSeenMs) flow.lastSeenMs = Math.min(lastSeenMs, nowMs);
+    noteSeen(flow, state, lastSeenMs, nowMs);
     const forgets = isUp ? FORGET_UP : FORGET_DOWN;
     if ((flow.forgets & forgets) === 0) return "keep";
     flow.forgets &= ~forgets;
@@ -140,10 +144,45 @@ export class PlainKeeping {
     if (isDue(flow, service, judgement, nowMs)) publish(this.#room, flow);
   }
 
-  #age(flow: LocalFlow, service: Service | undefined, judgement: Judgement, nowMs: number): undefined {
+  /** What the fast path knows now: the sweep may come by much later. */
+  #refresh(flow: LocalFlow, nowMs: number): undefined {
+    if (!flow.isInstalled) return;
+    const { fastPath } = this.#room.core;
+    const skewMs = nowMs - fastPath.nowMs();
+    look(this.#room, flow);
+    for (const state of [flow.up, flow.down])
+      if (state !== undefined) noteSeen(flow, state, state.lastSeenMs + skewMs, nowMs);
+  }
+
+  /** false: nobody will have to be told. */
+  #lookAtYoung(flow: LocalFlow, nowMs: number): boolean {
     const room = this.#room;
-    const { idleMs, isReset, isClosing } = judgement;
-    const silentMs = nowMs - Math.max(flow.lastSeenMs, flow.activityAtMs);
+    if (room.flows.get(flow.record.id) !== flow) return false;
+    const service = entryOf(room, flow.record)?.service;
+    if (service === undefined) return false;
+    if (flow.record.protocol !== PROTOCOL_TCP) this.#refresh(flow, nowMs);
+    if (isDue(flow, service, judge(flow, service), nowMs)) this.#publish(flow, service, nowMs);
+    return !judge(flow, service).isClosing;
+  }
+
+  /** Silence for longer than that may be the sweep's, not the flow's; the others wait for a word each quarter. */
+  #trustedMs({ isPublished }: LocalFlow, { idleMs }: Judgement): number {
+    const quarterMs = idleMs / ACTIVITY_QUARTER;
+    return isPublished && this.#sweepMs >= quarterMs / 2 ? quarterMs : idleMs;
+  }
+
+  #age(flow: LocalFlow, service: Service | undefined, known: Judgement, nowMs: number): undefined {
+    const room = this.#room;
+    const silence = () => nowMs - Math.max(flow.lastSeenMs, flow.activityAtMs);
+    let judgement = known;
+    if (silence() >= this.#trustedMs(flow, judgement)) {
+      this.#refresh(flow, nowMs);
+      judgement = judge(flow, service);
+    }
+    const { isReset, isClosing } = judgement;
+    // Who carries it may be so late to hear of its packets, and once more to say so.
+    const idleMs = judgement.idleMs + (flow.isPublished ? 2 * this.#sweepMs : 0);
+    const silentMs = silence();
     // Who joins, or was removed, hears of nobody's packets: what it thinks is over is over for nobody.
     if (silentMs >= idleMs && !room.core.isReady() && flow.isPublished) return;
     if (silentMs >= idleMs) {
@@ -154,9 +193,15 @@ export class PlainKeeping {
     }
     if (service !== undefined && isDue(flow, service, judgement, nowMs)) this.#publish(flow, service, nowMs);
     const { activityAtMs, lastSeenMs, record } = flow;
-    if (flow.isPublished && lastSeenMs > activityAtMs && nowMs - activityAtMs >= idleMs / ACTIVITY_QUARTER)
+    const quarterMs = judgement.idleMs / ACTIVITY_QUARTER;
+    if (flow.isPublished && lastSeenMs > activityAtMs && nowMs - activityAtMs >= quarterMs)
       note(room, flow, { activity: record.activity + 1 });
   }
+}
+
+/** A flow is born with the time of its installation, which is no packet. */
+function noteSeen(flow: LocalFlow, state: PlainFlowState, lastSeenMs: number, nowMs: number): undefined {
+  if (state.packets > 0 && lastSeenMs > flow.lastSeenMs) flow.lastSeenMs = Math.min(lastSeenMs, nowMs);
 }
 
 /** Nobody would miss it but for late packets: its NAT port may go to a newcomer when there is no other. */

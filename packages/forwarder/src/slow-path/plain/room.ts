@@ -38,6 +38,7 @@ import type { LocalFlows } from "./flows.ts";
 import type { PlainHeld } from "./held.ts";
 import { type PlainInput, translateInput } from "./input.ts";
 import type { Offering } from "./offers.ts";
+import type { YoungFlows } from "./young.ts";
 
 /** What is one protocol's. */
 export interface Side {
@@ -56,6 +57,8 @@ export interface Room {
   readonly core: Core;
   readonly sides: ReadonlyMap<Protocol, Side>;
   readonly flows: LocalFlows;
+  /** Those that the others may have to hear of soon. */
+  readonly young: YoungFlows;
   /** What the members share of them. */
   readonly view: SessionView<PlainRecord>;
   readonly held: PlainHeld;
@@ -126,6 +129,7 @@ export function makeFlow(
   };
   const flow = newFlow(record, handle, stage, bornMs);
   flows.add(flow);
+  room.young.add(flow, entryOf(room, record)?.service);
   count(room, record, 1);
   room.changed(undefined, record);
   return flow;
