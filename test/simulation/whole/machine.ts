@@ -172,7 +172,7 @@ export class Machine {
       const port = this.#ports.get(network as Network);
       const mac = this.#options.macs.get(address);
       if (port !== undefined && mac !== undefined && !this.#withoutCarrier.has(port.network))
-        this.#options.wire.send(port, mac, { kind: "udp", bytes: datagram(networkIdOf(network)) });
+        this.#options.wire.send(port, mac, { kind: "udp", bytes: datagram(networkIdOf(network)).slice() });
     }
   }
 

@@ -41,7 +41,9 @@ for (const { own, other } of FAMILIES) {
       try {
         const to = socketAddress({ address: other, port: PORT });
         const texts = Array.from({ length: 10 }, (_, i) => `${i} ${"x".repeat(i * 37)}`);
-        for (const [i, text] of texts.entries()) outbox.add(fds[i % 2] as number, to, Buffer.from(text));
+        const place = Buffer.alloc(1_000);
+        for (const [i, text] of texts.entries())
+          outbox.add(fds[i % 2] as number, to, place.subarray(0, place.write(text)));
         assert.equal(outbox.calls, 0);
         await until("all", () => heard.length === texts.length);
         assert.equal(outbox.calls, 2);
@@ -75,13 +77,13 @@ for (const { own, other } of FAMILIES) {
       }
     });
 
-    test("all that waits on a socket is taken with one call, as copies; what is too long is too long", async () => {
+    test("all that waits on a socket is taken with one call; what is too long is too long", async () => {
       const inbox = new Inbox();
       const fd = openSocket({ address: own, port: PORT + 3 }, OPTIONS);
       const { socket } = await listener(other, PORT + 4);
       const heard: Uint8Array[] = [];
       try {
-        inbox.add(fd, { take: (bytes) => heard.push(bytes), failed: assert.fail });
+        inbox.add(fd, { take: (bytes) => heard.push(bytes.slice()), failed: assert.fail });
         const said = ["a", "bc", "d".repeat(DATAGRAM_SIZE_MAX + 100), "e", "f"];
         for (const text of said)
           await new Promise<void>((resolve) => {
@@ -93,7 +95,7 @@ for (const { own, other } of FAMILIES) {
           heard.map(({ length }) => length),
           [1, 2, DATAGRAM_SIZE_MAX + 1, 1, 1],
         );
-        assert.equal(Buffer.from(heard[1] as Uint8Array).toString(), "bc", "not overwritten");
+        assert.equal(Buffer.from(heard[1] as Uint8Array).toString(), "bc");
         const outbox = new Outbox();
         const to = socketAddress({ address: own, port: PORT + 3 });
         const before = inbox.calls;

@@ -242,7 +242,7 @@ function headersOver(vectors: Fixed): Buffer {
 
 /** Who reads a socket. */
 export interface Reader {
-  /** A copy that the reader may keep. */
+  /** The bytes are good until it returns. */
   take(bytes: Uint8Array): void;
   /** The socket has an error, which is taken from it; it goes on being read as long as it is not removed. */
   failed(reason: string): void;
@@ -258,6 +258,8 @@ export class Inbox {
   readonly #slots = fixed(TAKEN_COUNT_MAX * SLOT_SIZE);
   readonly #vectors = fixed(TAKEN_COUNT_MAX * VECTOR_SIZE);
   readonly #headers = headersOver(this.#vectors);
+  /** What was taken last, of each slot: the next is as long, most of the time. */
+  readonly #taken: Uint8Array[] = Array.from({ length: TAKEN_COUNT_MAX }, () => new Uint8Array(0));
   readonly #poll: ReturnType<typeof koffi.node.poll>;
   #closed = false;
 
@@ -302,6 +304,17 @@ export class Inbox {
     libc().close(this.#epoll);
   }
 
+  #takenAt(slot: number): Uint8Array {
+    const length = this.#headers.readUInt32LE(slot * HEADER_SIZE + LENGTH_OFFSET);
+    let taken = this.#taken[slot] as Uint8Array;
+    if (taken.length !== length) {
+      const { buffer, byteOffset } = this.#slots.bytes;
+      taken = new Uint8Array(buffer, byteOffset + slot * SLOT_SIZE, length);
+      this.#taken[slot] = taken;
+    }
+    return taken;
+  }
+
   #readOne(fd: number): void {
     const reader = this.#readers.get(fd);
     for (let call = 0; call < TURN_CALL_COUNT_MAX; call++) {
@@ -315,9 +328,7 @@ export class Inbox {
         continue;
       }
       for (let i = 0; i < count && this.#readers.get(fd) === reader; i++) {
-        const start = i * SLOT_SIZE;
-        const length = this.#headers.readUInt32LE(i * HEADER_SIZE + LENGTH_OFFSET);
-        reader.take(Uint8Array.prototype.slice.call(this.#slots.bytes, start, start + length));
+        reader.take(this.#takenAt(i));
       }
       if (count < TAKEN_COUNT_MAX) return;
     }

@@ -6,8 +6,8 @@ import { type Credentials, secretCredentials } from "../keys/credentials.ts";
 import { Keyring } from "../keys/keyring.ts";
 import { createMembership, type Membership, type MembershipEvent, viewOf } from "../membership/state.ts";
 import { nextTickAtMs, step } from "../membership/step.ts";
-import { decode, isSealed, refusalOf } from "../wire/decode.ts";
-import { encodeUnsealed, seal } from "../wire/encode.ts";
+import { decode, refusalOf } from "../wire/decode.ts";
+import { encodeUnsealed } from "../wire/encode.ts";
 import { decodeHello } from "../wire/hello.ts";
 import {
   FROM_OFFSET,
@@ -17,6 +17,7 @@ import {
   PROTOCOL_VERSION,
   type Refusal,
 } from "../wire/message.ts";
+import { hasTag, writeTag } from "../wire/tag.ts";
 import type { Command, Notice, Report, ThreadData } from "./messages.ts";
 
 /** Without a change the main thread gets a view this often, for its figures. */
@@ -42,7 +43,10 @@ export interface ProbePorts {
   after(delayMs: number, action: () => void): void;
   /** Proves who we are, and who the others are. Absent: the cluster's secret does. */
   readonly credentials?: Credentials;
-  /** Over every network that joins us with `member`: on each another datagram. */
+  /**
+   * Over every network that joins us with `member`: on each another datagram, whose bytes are good until the next
+   * one is asked for.
+   */
   send(datagram: (network: number) => Uint8Array, member: MemberConfiguration): void;
   /** Of the probes; default PROTOCOL_VERSION. A test's member of an older version speaks less. */
   readonly highestVersion?: number;
@@ -115,7 +119,7 @@ export class ProbeLoop {
     this.tick();
   }
 
-  /** A datagram, with the id of the network that it came over. */
+  /** A datagram, of which nothing is kept, with the id of the network that it came over. */
   receive(bytes: Uint8Array, network: number): void {
     this.received++;
     if (bytes.length > KIND_OFFSET && bytes[KIND_OFFSET] === KIND_HELLO) {
@@ -142,7 +146,7 @@ export class ProbeLoop {
   private receiveHello(bytes: Uint8Array, network: number): undefined {
     const refusal = refusalOf(bytes);
     if (refusal !== undefined) return this.refuse(refusal);
-    if (!this.keys.some((key) => isSealed(bytes, key, network))) return this.refuseSeal(bytes);
+    if (!this.keys.some((key) => hasTag(bytes, key, network))) return this.refuseSeal(bytes);
     const hello = decodeHello(bytes);
     if (hello === undefined) return this.refuse("malformed");
     const outcome = this.keyring.take(hello, this.ports.nowMs());
@@ -199,8 +203,12 @@ export class ProbeLoop {
     if (message.kind === "probe" && this.keyring.needsHello(message.to)) this.sendHello(message.to);
     const key = this.keyring.sealingKey(message.to);
     if (key === undefined) return;
-    const unsealed = encodeUnsealed(message, key.id, this.versions.get(message.to), this.highestVersion);
-    this.ports.send((network) => seal(unsealed, key.key, network), peer.configuration);
+    const datagram = encodeUnsealed(message, key.id, this.versions.get(message.to), this.highestVersion);
+    const sealed = (network: number) => {
+      writeTag(datagram, key.key, network);
+      return datagram;
+    };
+    this.ports.send(sealed, peer.configuration);
   }
 
   command(message: Command): void {

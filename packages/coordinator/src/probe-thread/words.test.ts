@@ -71,7 +71,7 @@ class World {
       send: (datagram, member) => {
         for (const { network } of member.addresses) {
           const id = networkIdOf(network);
-          this.queue.push({ to: member.number, network: id, bytes: datagram(id) });
+          this.queue.push({ to: member.number, network: id, bytes: datagram(id).slice() });
         }
       },
       // The main loop lives.
@@ -100,7 +100,12 @@ class World {
       }
       const due = this.queue.splice(0).filter(() => this.random() >= this.loss);
       this.sent.push(...due);
-      for (const { to, network, bytes } of due) this.loops.get(to)?.receive(bytes, network);
+      for (const { to, network, bytes } of due) {
+        // In the place of the next one, as with the sockets.
+        const place = bytes.slice();
+        this.loops.get(to)?.receive(place, network);
+        place.fill(0xff);
+      }
     }
   }
 

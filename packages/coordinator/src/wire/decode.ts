@@ -1,10 +1,9 @@
 // Bytes to messages. Decoding is total: hostile bytes end as a refusal with a name, never as a throw.
 
-import { timingSafeEqual } from "node:crypto";
 import { addressFromBytes } from "@holdfast/model";
 import * as encoding from "./encode.ts";
 import * as wire from "./message.ts";
-import { tagOf } from "./tag.ts";
+import { hasTag } from "./tag.ts";
 
 export type Decoded =
   /** `highestVersion`: that its sender speaks, if it is a probe. */
@@ -25,16 +24,11 @@ export type KeyLookup = (from: number, keyId: number) => Uint8Array | undefined;
 export function refusalOf(bytes: Uint8Array, highest = wire.PROTOCOL_VERSION): wire.Refusal | undefined {
   if (bytes.length > wire.DATAGRAM_SIZE_MAX) return "tooLong";
   if (bytes.length < wire.HEADER_SIZE + wire.TAG_SIZE) return "tooShort";
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint16(wire.MAGIC_OFFSET) !== wire.MAGIC) return "notOurs";
-  const version = view.getUint8(wire.VERSION_OFFSET);
+  if (bytes[wire.MAGIC_OFFSET] !== wire.MAGIC >>> 8 || bytes[wire.MAGIC_OFFSET + 1] !== (wire.MAGIC & 0xff))
+    return "notOurs";
+  const version = bytes[wire.VERSION_OFFSET] as number;
   if (version < wire.PROTOCOL_VERSION_LOWEST || version > highest) return "version";
   return undefined;
-}
-
-export function isSealed(bytes: Uint8Array, key: Uint8Array, network: number): boolean {
-  const end = bytes.length - wire.TAG_SIZE;
-  return timingSafeEqual(tagOf(bytes.subarray(0, end), key, network), bytes.subarray(end));
 }
 
 /**
@@ -54,7 +48,7 @@ export function decode(
   const keyId = view.getUint32(wire.KEY_ID_OFFSET);
   const key = keys(view.getUint16(wire.FROM_OFFSET), keyId);
   if (key === undefined) return refuse("unknownKey");
-  if (!isSealed(bytes, key, network)) return refuse("tag");
+  if (!hasTag(bytes, key, network)) return refuse("tag");
 
   const envelope: wire.Envelope = {
     from: view.getUint16(wire.FROM_OFFSET),

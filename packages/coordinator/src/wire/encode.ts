@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { addressBytes, familyOf } from "@holdfast/model";
 import * as wire from "./message.ts";
-import { tagOf } from "./tag.ts";
+import { writeTag } from "./tag.ts";
 
 const KINDS = {
   probe: wire.KIND_PROBE,
@@ -76,9 +76,8 @@ export function writeHeader(bytes: Uint8Array, kind: number, keyId: number, enve
 
 /** A copy with the tag for one network. */
 export function seal(unsealed: Uint8Array, key: Uint8Array, network: number): Uint8Array {
-  const sealed = unsealed.slice();
-  const end = sealed.length - wire.TAG_SIZE;
-  sealed.set(tagOf(sealed.subarray(0, end), key, network), end);
+  const sealed = new Uint8Array(unsealed);
+  writeTag(sealed, key, network);
   return sealed;
 }
 

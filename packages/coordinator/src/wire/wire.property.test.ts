@@ -5,13 +5,14 @@ import fc from "fast-check";
 import { decode } from "./decode.ts";
 import { encode, encodeUnsealed, seal } from "./encode.ts";
 import * as wire from "./message.ts";
-import { tagOf } from "./tag.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 const SEALING = { id: 0x0102_0304, key: KEY };
 const NETWORK = 0x1234;
 /** The key must not be taken for the one of a spoiled id, or nothing behind the tag would be read. */
 const KEYS = () => KEY;
+const tagged = (bytes: Uint8Array) =>
+  seal(Buffer.concat([bytes, new Uint8Array(wire.TAG_SIZE)]), KEY, NETWORK);
 const u8 = fc.integer({ min: 0, max: 0xff });
 const u16 = fc.integer({ min: 0, max: 0xffff });
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
@@ -130,7 +131,7 @@ suite("messages on the wire", () => {
         const body = encode(original, SEALING, NETWORK).slice(0, -wire.TAG_SIZE);
         const at = wire.KIND_OFFSET + (position % (body.length - wire.KIND_OFFSET));
         const spoiled = Buffer.concat([body.subarray(0, at), junk]);
-        const result = decode(Buffer.concat([spoiled, tagOf(spoiled, KEY, NETWORK)]), KEYS, NETWORK);
+        const result = decode(tagged(spoiled), KEYS, NETWORK);
         if (!result.ok) names.add(result.refusal);
       }),
       { numRuns: 500 },
@@ -148,7 +149,7 @@ suite("messages on the wire", () => {
     const resigned = (change: (body: Uint8Array) => void) => {
       const body = good.slice(0, -wire.TAG_SIZE);
       change(body);
-      return Buffer.concat([body, tagOf(body, KEY, NETWORK)]);
+      return tagged(body);
     };
     const refusal = (datagram: Uint8Array) => {
       const result = decode(datagram, KEYS, NETWORK);
