@@ -11,6 +11,7 @@ const DNS = { name: "dns", port: 53, protocol: "UDP" as const };
 
 export function describePorts(worldOf: () => World): void {
   describeProtocols(worldOf);
+  describeOrder(worldOf);
   describeRefusals(worldOf);
   describeSourceRanges(worldOf);
 }
@@ -62,6 +63,46 @@ function describeProtocols(worldOf: () => World): void {
     await cluster.patch("dns", { spec: { ports: ports.slice(0, 1) } });
     await until("one of them", async () => (await worldOf().served()).length === 1);
     assert.equal((await worldOf().view("udp/203.0.113.1:53")).removal, undefined);
+  });
+}
+
+function describeOrder(worldOf: () => World): void {
+  test("VIPs in another order are the same service, which stays", async () => {
+    const { cluster, controller } = worldOf();
+    await cluster.service("amf", { "holdfast.io/pool": "net-a", "holdfast.io/secondary-pools": "net-b" });
+    await cluster.slice("amf", [pod("10.0.0.5")]);
+    assert.equal(await cluster.address("amf"), "203.0.113.1");
+    const { revision } = await until("its pod", async () => {
+      const view = await worldOf().view(ID);
+      return view.endpoints.length === 1 ? view : undefined;
+    });
+    await cluster.annotate("amf", { "holdfast.io/pool": "net-b", "holdfast.io/secondary-pools": "net-a" });
+    await until("the address", async () => (await cluster.address("amf")) === "198.51.100.1");
+    const { lists } = controller.members.counters;
+    await until("looks at the members", () => controller.members.counters.lists > lists + 3);
+    const view = await worldOf().view(ID);
+    assert.deepEqual([view.revision, view.removal], [revision, undefined]);
+    assert.equal(controller.members.counters.removals, 0);
+  });
+
+  test("a VIP before the others, and then without them: the port is served all the time, or at once again", async () => {
+    const { cluster, controller } = worldOf();
+    await cluster.service("amf", { "holdfast.io/pool": "net-a" });
+    await cluster.slice("amf", [pod("10.0.0.5")]);
+    await cluster.address("amf");
+    const serves = (line: string) =>
+      until(`it serves ${line}`, async () => {
+        assert.deepEqual(await worldOf().served(), [line]);
+        return true;
+      });
+    await serves("203.0.113.1:38412 -> 10.0.0.5:38412");
+    await cluster.annotate("amf", { "holdfast.io/pool": "net-b", "holdfast.io/secondary-pools": "net-a" });
+    await serves("203.0.113.1+198.51.100.1:38412 -> 10.0.0.5:38412");
+    assert.equal(controller.members.counters.removals, 0);
+    await cluster.annotate("amf", { "holdfast.io/secondary-pools": null });
+    await serves("198.51.100.1:38412 -> 10.0.0.5:38412");
+    const refused = (await cluster.events("amf")).filter((event) => /^SyncLoadBalancerFailed/.test(event));
+    assert.deepEqual(refused, []);
   });
 }
 

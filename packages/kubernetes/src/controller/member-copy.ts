@@ -1,7 +1,8 @@
 // What the members have: the services, those of ours among them, and who owns each VIP.
 
 import { ApiError, type Members, type ServiceInput, type ServiceView, type VipView } from "@holdfast/api";
-import { keyOfName } from "../services/member-service.ts";
+import type { Protocol, ServicePort } from "../objects.ts";
+import { idOf, keyOfName } from "../services/member-service.ts";
 
 export class MemberCopy {
   readonly #members: Members;
@@ -38,6 +39,39 @@ export class MemberCopy {
     return [...(this.#byKey.get(key) ?? [])]
       .map((id) => this.#services.get(id))
       .filter((view) => view !== undefined);
+  }
+
+  /**
+   * What a port is served as, ours first: its id names one of its VIPs, whatever order they are in by now.
+   * `id`: what it has, or will have when it is made.
+   */
+  servedAs(
+    key: string,
+    vips: readonly string[],
+    port: ServicePort,
+  ): { readonly id: string; readonly view: ServiceView | undefined } {
+    const ids = vips.map((vip) => idOf(vip, port));
+    const own = this.ofKey(key).filter(({ id, removal }) => removal === undefined && ids.includes(id));
+    const id = ids.find((each) => own.some((view) => view.id === each)) ?? (ids[0] as string);
+    return { id, view: this.#services.get(id) };
+  }
+
+  /**
+   * The ids that these ports are served under. What is ours under another one, and has a VIP and port of
+   * theirs, goes first: they would be refused that.
+   */
+  async makeRoom(
+    key: string,
+    vips: readonly string[],
+    ports: readonly ServicePort[],
+  ): Promise<ReadonlySet<string>> {
+    const ids = new Set(ports.map((port) => this.servedAs(key, vips, port).id));
+    const claims = new Set(ports.flatMap((port) => vips.map((vip) => idOf(vip, port))));
+    const isInTheWay = ({ vips: has, port, protocol }: ServiceView) =>
+      has.some((vip) => claims.has(idOf(vip, { port, protocol: protocol.toUpperCase() as Protocol })));
+    for (const view of this.ofKey(key))
+      if (!ids.has(view.id) && view.removal === undefined && isInTheWay(view)) await this.remove(view);
+    return ids;
   }
 
   /** VIPs of services that are not ours, and of ours that nobody wants and that drain. `isWanted`: NAMESPACE/NAME. */

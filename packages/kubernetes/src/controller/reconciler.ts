@@ -8,7 +8,7 @@ import type { Allocator, Assignment, Demand } from "../pools/allocator.ts";
 import { readAnnotations } from "../services/annotations.ts";
 import { allowedSourcesOf, finalizerOf, portKey, sharingOf, wishesOf } from "../services/demand.ts";
 import { findEndpoints, podsToAskFor } from "../services/endpoints.ts";
-import { idOf, memberServiceOf, protocolOf } from "../services/member-service.ts";
+import { memberServiceOf, protocolOf } from "../services/member-service.ts";
 import type { Settings } from "../services/settings.ts";
 import { type PortState, PROTOCOL_NOT_SERVED } from "../services/status.ts";
 import { unprovenOf } from "../services/unproven.ts";
@@ -180,7 +180,8 @@ export class Reconciler {
       );
     const families = [...new Set(vips.map(familyOf))];
     const allowedSources = allowedSourcesOf(service, families);
-    const ids = new Set<string>();
+    const { members } = this.#parts;
+    const ids = await members.makeRoom(key, vips, served);
     for (const port of served) {
       const { endpoints, notes } = findEndpoints({
         port,
@@ -191,9 +192,7 @@ export class Reconciler {
         pods,
       });
       this.#told.texts(key, service, `EndpointsIgnored ${portKey(port)}`, notes);
-      const id = idOf(vips[0] as string, port);
-      ids.add(id);
-      const before = this.#parts.members.get(id);
+      const before = members.servedAs(key, vips, port).view;
       const wanted = memberServiceOf(
         {
           cluster,

@@ -13,7 +13,7 @@ import type { Allocator, Assignment, Wish } from "../pools/allocator.ts";
 import { readAnnotations } from "../services/annotations.ts";
 import { finalizerOf, recordedVips, sharingOf, wishesOf } from "../services/demand.ts";
 import { findEndpoints, podsToAskFor } from "../services/endpoints.ts";
-import { idOf, memberServiceOf } from "../services/member-service.ts";
+import { memberServiceOf } from "../services/member-service.ts";
 import type { Settings } from "../services/settings.ts";
 import type { PortState } from "../services/status.ts";
 import { unprovenOf } from "../services/unproven.ts";
@@ -255,16 +255,16 @@ export class GatewayReconciler {
     const { members, cluster, events, onPending } = this.#parts;
     const settings = { ...wished, sourceAddresses };
     const vips = assigned.map(({ vip }) => vip);
-    const ids = new Set<string>();
-    for (const listener of servedListeners(gateway)) {
-      const port = portOf(listener);
-      if (!covered.includes(`${port.protocol}/${port.port}`)) continue;
+    const served = servedListeners(gateway)
+      .map((listener) => ({ listener, port: portOf(listener) }))
+      .filter(({ port }) => covered.includes(`${port.protocol}/${port.port}`));
+    const ports = served.map(({ port }) => port);
+    const ids = await members.makeRoom(key, vips, ports);
+    for (const { listener, port } of served) {
       const attachment = attachments.find(({ listeners }) => listeners.includes(listener.name));
       const backends = attachment === undefined ? undefined : routes.backends.get(attachment.route);
       const { endpoints, graceS } = await this.#endpoints(key, gateway, backends, settings, vips);
-      const id = idOf(vips[0] as string, port);
-      ids.add(id);
-      const before = members.get(id);
+      const before = members.servedAs(key, vips, port).view;
       const demand = { cluster, key, port, vips, settings, endpoints, graceS };
       const wanted = memberServiceOf({ ...demand, allowedSources: [], isSticky: false }, before);
       const parts = { members, events, told: this.#told, onPending: () => onPending() };
