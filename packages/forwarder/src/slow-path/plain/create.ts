@@ -31,7 +31,7 @@ import { NatPorts } from "../../nat-ports/allocator.ts";
 import { ServiceRegistry } from "../../services/registry.ts";
 import type { ProtocolHandler } from "../handler.ts";
 import { learned, PlainAdoption } from "./adoption.ts";
-import { FORGET_DOWN, FORGET_UP, isLivingFlow, type LocalFlow } from "./flow.ts";
+import { FORGET_DOWN, FORGET_UP, isLivingFlow, type LocalFlow, placeOf } from "./flow.ts";
 import { LocalFlows } from "./flows.ts";
 import { PlainHandler } from "./handler.ts";
 import { PlainHeld } from "./held.ts";
@@ -39,6 +39,7 @@ import { PlainKeeping } from "./keeping.ts";
 import { Offering } from "./offers.ts";
 import { findOpened } from "./opened.ts";
 import { watchOpenings } from "./opening.ts";
+import { wantedPlace } from "./place.ts";
 import { tellEnds } from "./resets.ts";
 import { count, end, forget, install, publish, type Room, reserve, type Side, settle } from "./room.ts";
 import { greatestShare } from "./shares.ts";
@@ -144,6 +145,7 @@ export class PlainRoom {
       health.retain(registry.endpointList());
     }
     for (const flow of [...this.room.flows.values()]) this.#followService(flow);
+    this.#leaveDown();
     for (const [protocol, prober] of this.#probers) {
       const registry = this.room.sides.get(protocol)?.registry;
       if (registry === undefined) continue;
@@ -193,6 +195,7 @@ export class PlainRoom {
     if (gained.size === 0) return;
     for (const flow of this.room.flows.values())
       if (gained.has(flow.record.vip)) flow.forgets = FORGET_UP | FORGET_DOWN;
+    this.#leaveDown();
   }
 
   /** By stable name; ports as percent of this member's toward the endpoint that has the fewest left. */
@@ -283,12 +286,10 @@ export class PlainRoom {
         const { address, port, verdict, reason } = change;
         const about = { protocol: protocolName(protocol), address, port, reason };
         logger.info(about, `endpoint is ${verdict ?? "not asked any more"}`);
+        if (protocol === PROTOCOL_UDP) return this.#leaveDown();
         if (verdict !== "down") return;
-        if (protocol === PROTOCOL_UDP) this.#leave(address, port);
-        else {
-          this.room.offering.leave(address, port);
-          watchOpenings(this.room, address, port);
-        }
+        this.room.offering.leave(address, port);
+        watchOpenings(this.room, address, port);
       });
       const channel = probes?.channels[index];
       if (channel === undefined) continue;
@@ -302,18 +303,21 @@ export class PlainRoom {
     }
   }
 
-  /** Datagrams know no connection: the client's next one goes to an endpoint that lives, if there is one. */
-  #leave(endpoint: Address, port: number): void {
+  /**
+   * Datagrams know no connection: where their endpoint is down, the client's next one goes to another if one
+   * is up. What this member finds of an endpoint is nothing to those that carry other VIPs' flows.
+   */
+  #leaveDown(): void {
     const { room } = this;
+    const side = room.sides.get(PROTOCOL_UDP);
+    if (side?.health.knowsDown !== true) return;
     for (const flow of [...room.flows.values()]) {
       const { record } = flow;
-      if (record.protocol !== PROTOCOL_UDP || record.endpoint !== endpoint || record.endpointPort !== port)
-        continue;
-      const side = room.sides.get(PROTOCOL_UDP);
-      const others = side?.registry.get(record.serviceId)?.service.endpoints ?? [];
-      const isOther = (other: { readonly address: Address; readonly port: number }) =>
-        (other.address !== endpoint || other.port !== port) && side?.health.isUp(other) === true;
-      if (others.some(isOther)) end(room, flow, "endpointDown", true);
+      if (record.protocol !== PROTOCOL_UDP || !isLivingFlow(flow) || !room.core.ownsVip(record.vip)) continue;
+      if (side.health.isUp(placeOf(record))) continue;
+      const entry = side.registry.get(record.serviceId);
+      const wanted = entry && wantedPlace(room, side, entry, record);
+      if (wanted !== undefined && side.health.isUp(wanted)) end(room, flow, "endpointDown", true);
     }
   }
 

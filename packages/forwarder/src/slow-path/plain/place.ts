@@ -109,13 +109,13 @@ export function chooseEndpoint(
   // The usual case: whoever has an address of the family.
   if (isTaken === undefined && !side.health.knowsDown)
     return choose((endpoint) => addressFor(side, endpoint, vip) !== undefined);
-  const isUp = (endpoint: Endpoint) =>
-    !side.health.knowsDown ||
-    side.registry
-      .configuredOf(endpoint)
-      .some((address) => side.health.isUp({ address, port: endpoint.port }));
   const isUsable = (endpoint: Endpoint) =>
     isTaken?.(endpoint) !== true && addressFor(side, endpoint, vip) !== undefined;
+  // What is up of another family is of no use here.
+  const isUp = (endpoint: Endpoint) => {
+    const address = addressFor(side, endpoint, vip);
+    return address !== undefined && side.health.isUp({ address, port: endpoint.port });
+  };
   // When all are down the client goes to one of them all the same: a verdict is some probes old.
   return choose((endpoint) => isUsable(endpoint) && isUp(endpoint)) ?? choose(isUsable);
 }
