@@ -11,6 +11,7 @@ import { SOL_PACKET } from "../../kernel/numbers.ts";
 import { openPacketSocket, sendFrame } from "../../kernel/packet-socket.ts";
 import { labHarness, labObstacle, macText, makeLinks } from "../compliance/lab.ts";
 import { hex, type Rig, recordPunts, total, until } from "../compliance/rig.ts";
+import { SharedPlanes } from "../compliance/shared-planes.ts";
 import {
   arriving,
   CLIENT_MTU,
@@ -29,6 +30,8 @@ import { type BpfFastPath, type BpfFastPathOptions, openBpfFastPath } from "./bp
 import { tcxProgramIds } from "./links.ts";
 
 const obstacle = labObstacle();
+const { load } = new SharedPlanes();
+const USUAL = { mode: "tc", flowCountMax: 4096, ringBytes: 1 << 18 } as const;
 const data = encodeData({ tsn: 7, data: new Uint8Array(40).fill(0x61) });
 const pinDirectory = `/sys/fs/bpf/holdfast-test-${process.pid}`;
 const PACKET_VNET_HDR = 15;
@@ -50,13 +53,10 @@ async function withRig(
 }
 
 function open(options: Partial<BpfFastPathOptions>): Promise<BpfFastPath> {
-  return openBpfFastPath({
-    mode: "tc",
-    interfaces: ["hfclient", "hfcore"],
-    flowCountMax: 4096,
-    ringBytes: 1 << 18,
-    ...options,
-  });
+  // Those that are pinned outlive who loaded them: that is what their tests are about.
+  const shared = options.pinDirectory === undefined ? { load } : {};
+  const interfaces = ["hfclient", "hfcore"];
+  return openBpfFastPath({ ...USUAL, interfaces, ...shared, ...options });
 }
 
 function prepare(fastPath: FastPath): void {

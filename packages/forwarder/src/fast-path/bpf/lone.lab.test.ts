@@ -5,15 +5,17 @@ import { encodeInit } from "@holdfast/sctp";
 import { echoRequest } from "../compliance/icmp.ts";
 import { labHarness, labObstacle } from "../compliance/lab.ts";
 import { type Rig, recordPunts, total, until } from "../compliance/rig.ts";
+import { SharedPlanes } from "../compliance/shared-planes.ts";
 import { arriving, ENDPOINTS, IPV4, IPV6, LOCAL, upFlow } from "../compliance/world.ts";
 import { openBpfFastPath } from "./bpf-fast-path.ts";
 
 const obstacle = labObstacle();
+const { load } = new SharedPlanes();
 const DEAD_AFTER_MS = 100;
 
 /** The daemon has been silent for longer than a living one. */
 async function withDead(body: (rig: Rig) => Promise<void>): Promise<void> {
-  const options = { flowCountMax: 4_096, ringBytes: 1 << 18, deadAfterMs: DEAD_AFTER_MS };
+  const options = { flowCountMax: 4_096, ringBytes: 1 << 18, deadAfterMs: DEAD_AFTER_MS, load };
   const rig = await labHarness((interfaces) => openBpfFastPath({ mode: "tc", interfaces, ...options })).open(
     {},
   );
