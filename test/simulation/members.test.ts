@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryJournal } from "@holdfast/sync/testing";
-import { MOVING, simulate } from "./simulation.ts";
+import { simulate } from "./apart.ts";
+import { MOVING } from "./simulation.ts";
 
 /** The long stage has sixty more behind them. */
 const SEED_COUNT = 40;

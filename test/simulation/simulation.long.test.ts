@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryJournal } from "@holdfast/sync/testing";
-import { MOVING, simulate } from "./simulation.ts";
+import { simulate } from "./apart.ts";
+import { MOVING } from "./simulation.ts";
 
 const [FIRST, LAST] = [301, 1_000];
 const [MOVING_FIRST, MOVING_LAST] = [20_041, 20_100];

@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { automergeJournal, type JournalFactory, memoryJournal } from "@holdfast/sync/testing";
+import { simulate } from "./apart.ts";
 import { FAULTS, type Fault } from "./faults.ts";
-import { simulate } from "./simulation.ts";
+import { simulate as simulateHere } from "./simulation.ts";
 
 const MEMORY_SEED_COUNT = 300;
 const AUTOMERGE_SEED_COUNT = 30;
@@ -28,13 +29,25 @@ test(`${MEMORY_SEED_COUNT} seeds on the in-memory journal`, () =>
 test(`${AUTOMERGE_SEED_COUNT} seeds on Automerge`, () =>
   run("automerge", automergeJournal, 5_001, AUTOMERGE_SEED_COUNT));
 
-test("the same seed is the same run, on either journal", async () => {
+test("the same seed is the same run, on either journal, in this thread and another", async () => {
   for (const seed of [7, 8]) {
     const first = await simulate({ seed, journals: memoryJournal });
-    assert.deepEqual(await simulate({ seed, journals: memoryJournal }), first);
+    assert.deepEqual(await simulateHere({ seed, journals: memoryJournal }), first);
     const onAutomerge = await simulate({ seed, journals: automergeJournal });
     assert.deepEqual(onAutomerge, first);
   }
+});
+
+test("what a simulation throws in its thread is thrown here, and the next one runs", async () => {
+  const options = { seed: 7, journals: memoryJournal };
+  await assert.rejects(simulate({ ...options, skip: [] as never }), /skip\?\.has is not a function/);
+  assert.equal((await simulate(options)).seed, 7);
+});
+
+test("what cannot be named in another thread is refused", () => {
+  const options = { seed: 7, journals: memoryJournal };
+  assert.throws(() => simulate({ ...options, fault: { name: "of this test alone" } }), /not on the list/);
+  assert.throws(() => simulate({ ...options, journals: { ...memoryJournal } }), /no name/);
 });
 
 async function seedThatCatches(fault: Fault): Promise<number | undefined> {

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryJournal } from "@holdfast/sync/testing";
-import { MOVING, simulate } from "../simulation.ts";
+import { simulate, simulateWhole } from "../apart.ts";
+import { MOVING } from "../simulation.ts";
 import { Votes } from "../votes/votes.ts";
 import { movingScheduleOf } from "./moving-schedule.ts";
-import { simulateWhole } from "./simulation.ts";
 
 const WHOLE_SEED_COUNT = 8;
 /** Long enough for numbers to rest and be given again. */

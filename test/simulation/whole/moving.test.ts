@@ -2,8 +2,8 @@
 // More seeds: npm run simulate -- --whole --moving --seeds N
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { simulateWhole } from "../apart.ts";
 import { movingScheduleOf } from "./moving-schedule.ts";
-import { simulateWhole } from "./simulation.ts";
 
 const SEED_COUNT = 6;
 
