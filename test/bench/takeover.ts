@@ -14,6 +14,7 @@
 //   --bfd-ms N           with bgp: default 50; what a machine with other work holds is 100
 //   --l2-kills N         with bgp: default as many as --kills; 0 leaves them out
 //   --rounds N           with --baseline, which leaves keepalived out: clusters of each build, default 2
+//   --watch N            default 0: so many seconds more in which nobody is killed
 //   --busy N             default 1: so many processors are kept busy by something else meanwhile
 //
 // A kill and the return of the member take some six seconds: a hundred take ten minutes.
@@ -21,6 +22,7 @@ import {
   type Capture,
   Cluster,
   PATH_NETWORKS,
+  pause,
   ROUTED_PROFILE,
   type RouterSoftware,
   routed as routedTo,
@@ -34,7 +36,7 @@ import { numberOf, wordOf, wordsOf } from "./options/options.ts";
 import { print, type Row, rounded } from "./replication/report.ts";
 import { burner } from "./takeover/burner.ts";
 import { KEEPALIVED_OBSERVATION_MS, measureKeepalived } from "./takeover/keepalived.ts";
-import { type KillClock, kill, messagesLost, revive } from "./takeover/kill.ts";
+import { type Absence, falseVerdicts, type KillClock, kill, messagesLost, revive } from "./takeover/kill.ts";
 import { percentile } from "./takeover/percentile.ts";
 import { measurePlain } from "./takeover/plain.ts";
 
@@ -113,6 +115,8 @@ interface Measured {
   readonly routed: boolean;
   readonly associationsLost: number;
   readonly messagesLost: number;
+  /** Living members that another one took for dead. */
+  readonly falseVerdicts: number;
   /** Packets with an ABORT, from anybody, at any edge. */
   readonly aborts: number;
 }
@@ -124,6 +128,7 @@ function together(parts: readonly Measured[]): Measured {
     routed: parts.some(({ routed }) => routed),
     associationsLost: sum((part) => part.associationsLost),
     messagesLost: sum((part) => part.messagesLost),
+    falseVerdicts: sum((part) => part.falseVerdicts),
     aborts: sum((part) => part.aborts),
   };
 }
@@ -159,14 +164,18 @@ async function measure(
     const client = await cluster.startClient(0, { associations, rate: RATE, startRate: 50 });
     await client.established(associations, LIMIT_MS);
     const clocks: KillClock[] = [];
+    const absences: Absence[] = [];
     for (let i = 0; i < kills; i++) {
+      const fromMs = wallMs();
       const { victim, clock } = await kill(cluster, i % 2 === 0 ? "node" : "daemon");
       clocks.push(clock);
       const whose = build === undefined ? ` (${software ?? "l2"})` : ` of ${build.revision}`;
       console.error(`kill ${i + 1} of ${kills}${whose}: ${JSON.stringify(clock)}`);
       await revive(cluster, victim);
       await led(cluster);
+      absences.push({ member: victim.name, fromMs, untilMs: wallMs() });
     }
+    await pause(numberOf(args, "watch", 0) * 1_000);
     const figures = await client.settle();
     await Promise.all(edges.map((capture) => capture.stop()));
     return {
@@ -174,6 +183,7 @@ async function measure(
       routed,
       associationsLost: figures.filter(({ up, lost, restarts }) => !up || lost + restarts > 0).length,
       messagesLost: await messagesLost(endpoint),
+      falseVerdicts: falseVerdicts(cluster, absences),
       aborts: edges.reduce((sum, capture) => sum + capture.packets().length, 0),
     };
   } finally {
@@ -206,13 +216,17 @@ function abortsAtEdges(cluster: Cluster): Promise<Capture[]> {
   );
 }
 
-function rowsOf({ clocks, routed, associationsLost, messagesLost, aborts }: Measured): Row[] {
+const wallMs = () => performance.timeOrigin + performance.now();
+
+function rowsOf(measured: Measured): Row[] {
+  const { clocks, routed, associationsLost, messagesLost, falseVerdicts, aborts } = measured;
   // Routers are told nothing at a death: they know the way around it.
   const stages = STAGES.filter(([key]) => key !== (routed ? "announcement" : "rerouted"));
   return [
     ...(["node", "daemon", "either"] as const).flatMap((how) => rowsOfKills(how, clocks, stages)),
     { case: "associations lost", value: associationsLost, unit: "" },
     { case: "messages lost", value: messagesLost, unit: "" },
+    { case: "verdicts on members that lived", value: falseVerdicts, unit: "" },
     { case: "ABORTs", value: aborts, unit: "" },
   ];
 }

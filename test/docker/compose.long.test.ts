@@ -90,8 +90,8 @@ function hasLittle(): void {
     const shell = (words: string) => engine.exec(member, "sh", "-c", words).trim();
     assert.equal(shell("stat -c %U /proc/1"), "holdfast");
     const capabilities = BigInt(`0x${shell("sed -n 's/^CapEff:[^0-9a-f]*//p' /proc/1/status")}`);
-    // NET_ADMIN, NET_RAW, SYS_ADMIN
-    assert.equal(capabilities, (1n << 12n) | (1n << 13n) | (1n << 21n));
+    // NET_ADMIN, NET_RAW, SYS_ADMIN, SYS_NICE
+    assert.equal(capabilities, (1n << 12n) | (1n << 13n) | (1n << 21n) | (1n << 23n));
     assert.equal(shell("touch /opt/holdfast/x 2>/dev/null || echo refused"), "refused");
     assert.deepEqual(shell("ls /certificates").split("\n").sort(), [
       "authority.crt",

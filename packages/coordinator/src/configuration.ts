@@ -61,17 +61,43 @@ export function pulsePeriodMs(timing: Partial<Timing> = {}): number {
   return Math.max(1, (timing.mainSilentMaxMs ?? DEFAULT_TIMING.mainSilentMaxMs) / PULSES_PER_SILENCE);
 }
 
-/** Silence after which a member is dead: the third probe in a row is overdue. */
+/** Silence after which a member is dead, whoever was asked: the third probe in a row is overdue. */
 export function deadAfterMs(timing: Timing): number {
   return timing.probeIntervalMs * timing.missedProbesMax;
 }
 
-/**
- * Silence after which the others are asked: the last but one probe is overdue by a fifth of an interval, so
- * that the answers are here before the verdict and never delay it.
- */
+/** Silence after which a member is shown as suspect: the last but one probe is overdue by a fifth of an interval. */
 export function suspectAfterMs(timing: Timing): number {
   return timing.probeIntervalMs * (timing.missedProbesMax - 1) + timing.probeIntervalMs / 5;
+}
+
+/** Calls without an answer before a death earlier than deadAfterMs. */
+export const CALL_COUNT_MIN = 3;
+/** Least time between two extra probes to one member (answers, accusations, calls), ms. */
+export const REPLY_SPACING_MS = 10;
+/** Of deadAfterMs: no death is earlier, whatever was asked, so that more patience asked for is more patience. */
+const EARLY_SHARE = 0.6;
+/** A member's probes come so many times as late as they were seen to come before it is called dead early. */
+export const LATENESS_FACTOR = 2;
+
+/** Between two calls to a silent member; it answers each. */
+export function callSpacingMs(timing: Timing): number {
+  return Math.max(REPLY_SPACING_MS, timing.probeIntervalMs / 5);
+}
+
+/** Silence after which a member is called: its probe is overdue by a fifth of an interval. */
+export function callAfterMs(timing: Timing): number {
+  return timing.probeIntervalMs * 1.2;
+}
+
+/**
+ * Silence after which a member that answers no call is dead. `lateMs`: by how much probes, its own or ours, came
+ * too late of late; who starves, or sits beside one who does, has the whole of deadAfterMs.
+ */
+export function deadUnansweredAfterMs(timing: Timing, lateMs: number): number {
+  const calledMs = callAfterMs(timing) + CALL_COUNT_MIN * callSpacingMs(timing);
+  const patientMs = callAfterMs(timing) + LATENESS_FACTOR * lateMs;
+  return Math.min(deadAfterMs(timing), Math.max(calledMs, patientMs, EARLY_SHARE * deadAfterMs(timing)));
 }
 
 /**

@@ -281,6 +281,7 @@ class RunningCoordinator implements Coordinator {
       prober.listen({
         report: (report) => {
           if (report.kind === "closed") settle();
+          else if (report.kind === "warning") this.logger.warn(report.fields, report.told);
           else {
             this.receive(report);
             resolve();

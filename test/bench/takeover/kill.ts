@@ -128,6 +128,24 @@ export async function revive(cluster: Cluster, member: Member): Promise<void> {
   );
 }
 
+/** A member that was away: killed after the one, back before the other; wall clock ms. */
+export interface Absence {
+  readonly member: string;
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+/** Verdicts on members that lived. */
+export function falseVerdicts(cluster: Cluster, absences: readonly Absence[]): number {
+  const verdicts = cluster.members.flatMap((of) =>
+    cluster.members.flatMap((at) => verdictsOn(of.name, at).map((atMs) => ({ member: of.name, atMs }))),
+  );
+  return verdicts.filter(
+    ({ member, atMs }) =>
+      !absences.some((one) => one.member === member && atMs >= one.fromMs && atMs <= one.untilMs),
+  ).length;
+}
+
 /** Messages that no endpoint got although their sender's stack has no more to send. */
 export async function messagesLost(endpoint: Peer): Promise<number> {
   return (await endpoint.receipts()).reduce((sum, { missing }) => sum + missing, 0);

@@ -39,7 +39,7 @@ export class SimulatedProber implements Prober {
     this.#loop = new ProbeLoop({
       data,
       nowMs: () => clock.nowMs(),
-      afterSockets: (delayMs, action) => clock.after(delayMs + 0.01, action),
+      afterSockets: (delayMs, _, action) => clock.after(delayMs + 0.01, action),
       after: (delayMs, action) => void clock.after(delayMs, action),
       send: (datagram, member) => around.send(datagram, member),
       pulse: () => Atomics.load(pulse, 0),

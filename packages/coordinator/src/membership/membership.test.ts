@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import {
+  CALL_COUNT_MIN,
+  callAfterMs,
   DEFAULT_TIMING,
   deadAfterMs,
+  deadUnansweredAfterMs,
   networkIdOf,
   ROUTER_EVIDENCE_MS,
   suspectAfterMs,
@@ -97,7 +100,7 @@ class Bench {
 }
 
 suite("membership", () => {
-  test("three members find each other; a silent one is dead 150 ms after its last word, not before", () => {
+  test("three members find each other; a silent one is called, and dead when three calls are unanswered", () => {
     const bench = new Bench(3);
     bench.run(START_MS + 500);
     for (const [of, at] of [
@@ -109,13 +112,68 @@ suite("membership", () => {
       assert.equal(bench.phase(of, at), "alive");
     const lastWordMs = bench.host(0).membership.peers.get(2)?.lastHeardAtMs as number;
     bench.hosts.delete(2);
-    bench.run(lastWordMs + suspectAfterMs(DEFAULT_TIMING) - 1);
+    bench.run(lastWordMs + callAfterMs(DEFAULT_TIMING) - 1);
+    const calls = () => bench.sent.filter((sent) => sent.kind === "probe" && sent.to === 2 && sent.answerNow);
+    bench.sent.length = 0;
+    bench.run(lastWordMs + deadUnansweredAfterMs(DEFAULT_TIMING, 0) - 1);
+    assert.equal(calls().filter(({ from }) => from === 0).length, CALL_COUNT_MIN);
     assert.equal(bench.phase(2, 0), "alive");
-    bench.run(lastWordMs + deadAfterMs(DEFAULT_TIMING) - 1);
-    assert.equal(bench.phase(2, 0), "suspect");
-    bench.run(lastWordMs + deadAfterMs(DEFAULT_TIMING) + 1);
+    bench.run(lastWordMs + deadUnansweredAfterMs(DEFAULT_TIMING, 0) + 1);
     assert.equal(bench.phase(2, 0), "dead");
     assert.equal(bench.phase(2, 1), "dead");
+  });
+
+  test("who answers calls lives, however late its probes; whose probes came late has the whole time", () => {
+    const bench = new Bench(2);
+    bench.run(START_MS + 500);
+    // Of what 1 says only its answers arrive.
+    let answers = true;
+    bench.carries = ({ from }) =>
+      from === 0 || (answers && bench.host(1).membership.tickedAtMs < bench.nowMs);
+    bench.run(START_MS + 2_000);
+    assert.equal(bench.deaths(0).length, 0);
+    const peer = bench.host(0).membership.peers.get(1);
+    assert(peer !== undefined && peer.lateMs >= 5, `${peer?.lateMs}`);
+    answers = false;
+    peer.lateMs = 25;
+    const lastWordMs = peer.lastHeardAtMs;
+    bench.run(lastWordMs + deadUnansweredAfterMs(DEFAULT_TIMING, 25) - 2);
+    assert.notEqual(bench.phase(1, 0), "dead");
+    bench.run(lastWordMs + deadUnansweredAfterMs(DEFAULT_TIMING, 25) + 1);
+    assert.equal(bench.phase(1, 0), "dead");
+    assert.equal(deadUnansweredAfterMs(DEFAULT_TIMING, 45), deadAfterMs(DEFAULT_TIMING));
+  });
+
+  test("whoever comes late itself gives the others the whole time", () => {
+    const bench = new Bench(2);
+    bench.run(START_MS + 500);
+    bench.host(0).membership.lateMs = 60;
+    const lastWordMs = bench.host(0).membership.peers.get(1)?.lastHeardAtMs as number;
+    bench.hosts.delete(1);
+    bench.run(lastWordMs + suspectAfterMs(DEFAULT_TIMING) + 1);
+    assert.equal(bench.phase(1, 0), "suspect");
+    bench.run(lastWordMs + deadAfterMs(DEFAULT_TIMING) - 2);
+    assert.equal(bench.phase(1, 0), "suspect");
+    bench.run(lastWordMs + deadAfterMs(DEFAULT_TIMING) + 1);
+    assert.equal(bench.phase(1, 0), "dead");
+  });
+
+  test("more patience asked for is more patience, whatever is unanswered", () => {
+    for (const [probeIntervalMs, missedProbesMax] of [
+      [50, 3],
+      [50, 20],
+      [100, 3],
+      [200, 2],
+      [5, 3],
+      [1_000, 2],
+    ] as const) {
+      const timing = { ...DEFAULT_TIMING, probeIntervalMs, missedProbesMax };
+      const early = deadUnansweredAfterMs(timing, 0);
+      assert(
+        early >= 0.6 * deadAfterMs(timing) && early <= deadAfterMs(timing),
+        `${probeIntervalMs}: ${early}`,
+      );
+    }
   });
 
   test("whom one member cannot hear, but another can, lives", () => {
@@ -123,7 +181,6 @@ suite("membership", () => {
     bench.run(START_MS + 500);
     bench.carries = ({ from, to }) => !(from === 2 && to === 0);
     bench.run(START_MS + 3_000);
-    assert.equal(bench.phase(2, 0), "suspect");
     assert.equal(bench.deaths(0).length, 0);
     assert(bench.sent.some(({ kind, from }) => kind === "ask" && from === 0));
     // When it really dies, the witness's word delays nothing.
@@ -138,15 +195,17 @@ suite("membership", () => {
     const bench = new Bench(2);
     bench.run(START_MS + 500);
     bench.step(0, { kind: "hint", member: 1 });
-    assert.equal(bench.phase(1, 0), "suspect");
+    assert.equal(bench.phase(1, 0), "alive", "it was called, and answered");
+    const phases = bench.host(0).effects.flatMap((effect) => (effect.kind === "phase" ? [effect.to] : []));
+    assert.deepEqual(phases.slice(-2), ["suspect", "alive"]);
     bench.run(START_MS + 1_000);
     assert.equal(bench.phase(1, 0), "alive");
     assert.equal(bench.deaths(0).length, 0);
     const lastWordMs = bench.host(0).membership.peers.get(1)?.lastHeardAtMs as number;
     bench.hosts.delete(1);
     bench.step(0, { kind: "hint", member: 1 });
-    bench.run(lastWordMs + 120);
-    assert.equal(bench.phase(1, 0), "dead", "earlier than 150 ms");
+    bench.run(lastWordMs + deadUnansweredAfterMs(DEFAULT_TIMING, 0) - 20);
+    assert.equal(bench.phase(1, 0), "dead", "earlier than without");
   });
 
   test("a recording proves no life: not within an incarnation, not of an old one, not to a restarted listener", () => {

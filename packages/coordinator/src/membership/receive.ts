@@ -3,7 +3,7 @@ import type { Answer, Message, Probe } from "../wire/message.ts";
 import { AGE_NEVER_MS } from "../wire/message.ts";
 import { answer, reply } from "./send.ts";
 import type { Link, Membership, MembershipEffect, Peer } from "./state.ts";
-import { enterPhase } from "./verdict.ts";
+import { enterPhase, forgetCalls, heard } from "./verdict.ts";
 
 export function receive(
   membership: Membership,
@@ -49,9 +49,7 @@ export function receive(
   // A copy of what came over another network already.
   if (message.sequence <= peer.sequence) return effects;
   peer.sequence = message.sequence;
-  peer.lastHeardAtMs = nowMs;
-  peer.evidenceAtMs = nowMs;
-  peer.hintedAtMs = undefined;
+  heard(membership, peer, nowMs);
   if (peer.phase === "suspect") effects.push(...enterPhase(peer, "alive", nowMs), { kind: "changed" });
 
   if (message.kind === "probe") effects.push(...receiveProbe(membership, peer, message, nowMs));
@@ -70,6 +68,8 @@ function adopt(peer: Peer, message: Message): void {
   peer.stateVersion = 0;
   peer.stateVersionAcked = 0;
   peer.supportsUs = false;
+  peer.lastHeardAtMs = Number.NEGATIVE_INFINITY;
+  forgetCalls(peer);
   peer.links.clear();
 }
 

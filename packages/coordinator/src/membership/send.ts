@@ -1,6 +1,6 @@
 // What membership sends: probes, asks, answers, the goodbye.
 
-import { unheardAfterMs } from "../configuration.ts";
+import { REPLY_SPACING_MS, unheardAfterMs } from "../configuration.ts";
 import {
   type AdvertisedState,
   AGE_NEVER_MS,
@@ -16,7 +16,6 @@ import {
   type Membership,
   type MembershipEffect,
   type Peer,
-  REPLY_SPACING_MS,
   WITNESS_COUNT_MAX,
 } from "./state.ts";
 
@@ -95,9 +94,14 @@ export function greet(membership: Membership, peer: Peer, nowMs: number): Member
   return [probe(membership, peer, nowMs, true)];
 }
 
+/** To a member that is silent: if it lives, it answers at once. */
+export function call(membership: Membership, peer: Peer, nowMs: number): MembershipEffect {
+  membership.sequence++;
+  return probe(membership, peer, nowMs, true);
+}
+
 /** Asks up to eight witnesses, another choice each time, about all `silent` members at once. */
 export function ask(membership: Membership, silent: readonly Peer[], nowMs: number): MembershipEffect[] {
-  for (const peer of silent) peer.askedAtMs = nowMs;
   const witnesses = [...membership.peers.values()].filter((peer) => peer.phase === "alive");
   if (witnesses.length === 0 || silent.length === 0) return [];
   membership.nonce = (membership.nonce + 1) >>> 0;

@@ -10,8 +10,6 @@ export const WITNESS_COUNT_MAX = 8;
 export const ASK_COUNT_MAX = 64;
 /** A dead or unknown member is probed every so many intervals: only so that it can come back. */
 export const DEAD_PROBE_DIVISOR = 4;
-/** Least time between two extra probes to one member (answers, accusations), ms. */
-export const REPLY_SPACING_MS = 10;
 
 /** One network as it joins us and one other member. */
 export interface Link {
@@ -37,7 +35,14 @@ export interface Peer {
   evidenceAtMs: number;
   /** When its replication link closed, until it is heard again. */
   hintedAtMs: number | undefined;
-  askedAtMs: number;
+  /** When it was called last, and the others were asked about it. */
+  calledAtMs: number;
+  /** Calls since it was last heard. */
+  callCount: number;
+  /** Enough calls went unanswered by then; until it is heard again. */
+  unansweredAtMs: number | undefined;
+  /** By how much its probes come too late at the worst; forgotten slowly. */
+  lateMs: number;
   repliedAtMs: number;
   state: AdvertisedState | undefined;
   stateVersion: number;
@@ -86,6 +91,8 @@ export interface Membership {
   /** The one that it started with. */
   readonly firstIncarnation: number;
   tickedAtMs: number;
+  /** By how much our own rounds come too late at the worst; forgotten slowly. */
+  lateMs: number;
   probeAtMs: number;
   probeRound: number;
   settlingUntilMs: number;
@@ -185,6 +192,7 @@ export function createMembership(options: MembershipOptions): Membership {
     startedAtMs: options.nowMs,
     firstIncarnation: options.incarnation,
     tickedAtMs: options.nowMs,
+    lateMs: 0,
     probeAtMs: options.nowMs,
     probeRound: 0,
     settlingUntilMs: options.nowMs,
@@ -225,7 +233,10 @@ function createPeer(configuration: MemberConfiguration, nowMs: number): Peer {
     lastHeardAtMs: Number.NEGATIVE_INFINITY,
     evidenceAtMs: Number.NEGATIVE_INFINITY,
     hintedAtMs: undefined,
-    askedAtMs: Number.NEGATIVE_INFINITY,
+    calledAtMs: Number.NEGATIVE_INFINITY,
+    callCount: 0,
+    unansweredAtMs: undefined,
+    lateMs: 0,
     repliedAtMs: Number.NEGATIVE_INFINITY,
     state: undefined,
     stateVersion: 0,

@@ -1,7 +1,7 @@
 // One step of membership: an event at a time, effects out. No clock, no socket, no chance: the same events at
 // the same times give the same effects. `membership` itself is brought forward in place; a copy per probe
 // would cost more than everything else at hundreds of members.
-import { deadAfterMs, ROUTER_EVIDENCE_MS, unheardAfterMs } from "../configuration.ts";
+import { deadAfterMs, deadUnansweredAfterMs, ROUTER_EVIDENCE_MS, unheardAfterMs } from "../configuration.ts";
 import { type AdvertisedState, CLAIM_AND_UNSERVED_COUNT_MAX } from "../wire/message.ts";
 import { receive } from "./receive.ts";
 import { greet, leave, probeRound } from "./send.ts";
@@ -12,13 +12,14 @@ import {
   type MembershipEvent,
   relist,
 } from "./state.ts";
-import { judge, nextVerdictAtMs } from "./verdict.ts";
+import { forgetCalls, judge, latenessAfter, nextVerdictAtMs } from "./verdict.ts";
 
 export function step(membership: Membership, event: MembershipEvent, nowMs: number): MembershipEffect[] {
   // Ticks come at least once an interval. Whatever is the first event after a freeze, what we knew before is
   // stale.
   const gapMs = nowMs - membership.tickedAtMs;
-  const thawed = gapMs > deadAfterMs(membership.timing) ? thaw(membership, gapMs, nowMs) : [];
+  const deathMs = deadUnansweredAfterMs(membership.timing, 0);
+  const thawed = gapMs > deathMs ? thaw(membership, gapMs, nowMs) : [];
   const effects = react(membership, event, nowMs);
   return thawed.length === 0 ? effects : [...thawed, ...effects];
 }
@@ -69,6 +70,9 @@ function tick(membership: Membership, nowMs: number): MembershipEffect[] {
   }
   effects.push(...refresh(membership, nowMs));
   if (nowMs >= membership.probeAtMs) {
+    // The first round is late by what the start took.
+    if (membership.probeRound > 0)
+      membership.lateMs = latenessAfter(membership.lateMs, nowMs - membership.probeAtMs);
     const first = membership.probeRound === 0;
     effects.push(
       ...probeRound(membership, nowMs, { everybody: first, answerNow: first || !membership.confirmed }),
@@ -104,6 +108,7 @@ function thaw(membership: Membership, gapMs: number, nowMs: number): MembershipE
     if (peer.phase === "alive" || peer.phase === "suspect") {
       peer.evidenceAtMs = nowMs;
       peer.lastHeardAtMs = nowMs;
+      forgetCalls(peer);
     }
     for (const link of peer.links.values()) {
       link.heardAtMs += gapMs;
@@ -111,6 +116,7 @@ function thaw(membership: Membership, gapMs: number, nowMs: number): MembershipE
     }
   }
   membership.tickedAtMs = nowMs;
+  membership.lateMs = latenessAfter(membership.lateMs, Math.min(gapMs, deadAfterMs(membership.timing)));
   membership.confirmed = false;
   membership.confirmSequence = membership.sequence + 1;
   membership.probeAtMs = nowMs;

@@ -1,9 +1,45 @@
-// Silence to suspicion to death. Suspicion asks others; their answers can only push the verdict back by what
-// they really heard, and no answer means that it falls on time.
-import { deadAfterMs, suspectAfterMs } from "../configuration.ts";
+// Silence to calls to death. A silent member is called, and answers at once if it lives; the others are asked
+// meanwhile. Their answers can only push the verdict back by what they really heard, and no answer means that
+// it falls on time: early where calls went unanswered, late where somebody here starves.
+import {
+  CALL_COUNT_MIN,
+  callAfterMs,
+  callSpacingMs,
+  deadAfterMs,
+  deadUnansweredAfterMs,
+  LATENESS_FACTOR,
+  suspectAfterMs,
+} from "../configuration.ts";
 import type { MemberPhase } from "../view.ts";
-import { ask, reply } from "./send.ts";
+import { ask, call, reply } from "./send.ts";
 import type { Membership, MembershipEffect, Peer } from "./state.ts";
+
+/** What is kept of the worst lateness at each probe: half of it is forgotten in 17 s at 50 ms. */
+const LATENESS_KEPT = 0.998;
+
+/** The worst lateness, after one more probe that was expected `lateMs` ago. */
+export function latenessAfter(worstMs: number, lateMs: number): number {
+  return Math.max(worstMs * LATENESS_KEPT, lateMs);
+}
+
+/** It was heard: all that its silence led to is over. */
+export function heard(membership: Membership, peer: Peer, nowMs: number): void {
+  const silentMs = nowMs - peer.lastHeardAtMs;
+  if (silentMs < Number.POSITIVE_INFINITY)
+    peer.lateMs = latenessAfter(
+      peer.lateMs,
+      Math.min(silentMs, deadAfterMs(membership.timing)) - membership.timing.probeIntervalMs,
+    );
+  peer.lastHeardAtMs = nowMs;
+  peer.evidenceAtMs = nowMs;
+  peer.hintedAtMs = undefined;
+  forgetCalls(peer);
+}
+
+export function forgetCalls(peer: Peer): void {
+  peer.callCount = 0;
+  peer.unansweredAtMs = undefined;
+}
 
 export function enterPhase(peer: Peer, phase: MemberPhase, nowMs: number): MembershipEffect[] {
   if (peer.phase === phase) return [];
@@ -19,24 +55,34 @@ export function enterPhase(peer: Peer, phase: MemberPhase, nowMs: number): Membe
 /** When this member is dead unless something is heard of it. */
 export function deadAtMs(membership: Membership, peer: Peer): number {
   const { timing } = membership;
+  const lateMs = Math.max(membership.lateMs, peer.lateMs);
   const silentAtMs = peer.evidenceAtMs + deadAfterMs(timing);
-  if (peer.hintedAtMs === undefined) return silentAtMs;
+  const unansweredAtMs = Math.max(
+    peer.unansweredAtMs ?? Number.POSITIVE_INFINITY,
+    peer.evidenceAtMs + deadUnansweredAfterMs(timing, lateMs),
+  );
+  if (peer.hintedAtMs === undefined) return Math.min(silentAtMs, unansweredAtMs);
   // Its replication link closed. One missed probe less is enough then, provided that a whole interval and
   // some jitter went by since: a living member that only lost the link has spoken meanwhile.
   const hintedAtMs = Math.max(
     peer.evidenceAtMs + deadAfterMs(timing) - timing.probeIntervalMs,
-    peer.hintedAtMs + timing.probeIntervalMs * 1.2,
+    peer.hintedAtMs + callAfterMs(timing),
   );
-  return Math.min(silentAtMs, hintedAtMs);
+  const hintedUnansweredAtMs = Math.max(
+    peer.unansweredAtMs ?? Number.POSITIVE_INFINITY,
+    peer.hintedAtMs + callAfterMs(timing) + LATENESS_FACTOR * lateMs,
+  );
+  return Math.min(silentAtMs, unansweredAtMs, hintedAtMs, hintedUnansweredAtMs);
 }
 
 function suspectAtMs(membership: Membership, peer: Peer): number {
   return peer.hintedAtMs ?? peer.lastHeardAtMs + suspectAfterMs(membership.timing);
 }
 
-function askAtMs(membership: Membership, peer: Peer): number {
-  const silentAtMs = peer.hintedAtMs ?? peer.evidenceAtMs + suspectAfterMs(membership.timing);
-  return Math.max(silentAtMs, peer.askedAtMs + membership.timing.probeIntervalMs * 0.4);
+/** When it is called next, and the others asked about it. */
+function callAtMs(membership: Membership, peer: Peer): number {
+  const silentAtMs = peer.hintedAtMs ?? peer.evidenceAtMs + callAfterMs(membership.timing);
+  return Math.max(silentAtMs, peer.calledAtMs + callSpacingMs(membership.timing));
 }
 
 /** Judges every present member. */
@@ -57,7 +103,12 @@ export function judge(membership: Membership, nowMs: number): MembershipEffect[]
     if (peer.phase === "alive" && nowMs >= suspectAtMs(membership, peer)) {
       effects.push(...enterPhase(peer, "suspect", nowMs), { kind: "changed" });
     }
-    if (peer.phase === "suspect" && nowMs >= askAtMs(membership, peer)) silent.push(peer);
+    if (nowMs < callAtMs(membership, peer)) continue;
+    silent.push(peer);
+    peer.calledAtMs = nowMs;
+    peer.callCount++;
+    if (peer.callCount === CALL_COUNT_MIN) peer.unansweredAtMs = nowMs + callSpacingMs(membership.timing);
+    effects.push(call(membership, peer, nowMs));
   }
   effects.push(...ask(membership, silent, nowMs));
   return effects;
@@ -67,10 +118,9 @@ export function judge(membership: Membership, nowMs: number): MembershipEffect[]
 export function nextVerdictAtMs(membership: Membership): number {
   let next = Number.POSITIVE_INFINITY;
   for (const peer of membership.peers.values()) {
-    if (peer.phase === "alive")
-      next = Math.min(next, suspectAtMs(membership, peer), deadAtMs(membership, peer));
-    if (peer.phase === "suspect")
-      next = Math.min(next, askAtMs(membership, peer), deadAtMs(membership, peer));
+    if (peer.phase !== "alive" && peer.phase !== "suspect") continue;
+    next = Math.min(next, callAtMs(membership, peer), deadAtMs(membership, peer));
+    if (peer.phase === "alive") next = Math.min(next, suspectAtMs(membership, peer));
   }
   return next;
 }

@@ -95,4 +95,6 @@ export type Report =
       readonly epoch: number;
       readonly counters: ProbeCounters;
     }
+  /** For the log. */
+  | { readonly kind: "warning"; readonly fields: Readonly<Record<string, string>>; readonly told: string }
   | { readonly kind: "closed" };

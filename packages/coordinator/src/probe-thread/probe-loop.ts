@@ -38,8 +38,11 @@ export interface ProbePorts {
   >;
   /** Monotonic milliseconds with a fraction. */
   nowMs(): number;
-  /** Runs `action` once, at least `delayMs` from now and after the datagrams that have come by then. */
-  afterSockets(delayMs: number, action: () => void): { cancel(): void };
+  /**
+   * Runs `action` once, at least `delayMs` from now and, where `isDue` then, after the datagrams that have come by
+   * then.
+   */
+  afterSockets(delayMs: number, isDue: () => boolean, action: () => void): { cancel(): void };
   after(delayMs: number, action: () => void): void;
   /** Proves who we are, and who the others are. Absent: the cluster's secret does. */
   readonly credentials?: Credentials;
@@ -331,7 +334,9 @@ export class ProbeLoop {
     this.timer?.cancel();
     if (this.closing) return;
     const delayMs = Math.max(0, Math.ceil(nextTickAtMs(this.membership) - this.ports.nowMs()));
-    this.timer = this.ports.afterSockets(delayMs, () => this.tick());
+    // Who was to be called has mostly been heard by then: that is no tick, and nothing is read for it.
+    const isDue = () => nextTickAtMs(this.membership) <= this.ports.nowMs();
+    this.timer = this.ports.afterSockets(delayMs, isDue, () => (isDue() ? this.tick() : this.schedule()));
   }
 
   /**

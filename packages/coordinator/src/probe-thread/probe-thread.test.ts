@@ -1,7 +1,9 @@
 // The promises of the probe thread, with real threads: a busy main loop is no death, a silent one loses its
 // readiness, and the sign of life follows. Two members: this process, and a child that can be frozen.
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { suite, test } from "node:test";
+import { type Logger, silentLogger } from "@holdfast/model";
 import type { MemberConfiguration } from "../configuration.ts";
 import { type Coordinator, type CoordinatorEvent, startCoordinator } from "../coordinator.ts";
 
@@ -48,7 +50,36 @@ async function pair(change: Partial<Parameters<typeof startCoordinator>[0]> = {}
   return { alpha, beta, events, sees, close: () => Promise.all(both.map((each) => each.close())) };
 }
 
+/** proc_pid_stat(5): field 41 is the policy, counted from what follows the name. */
+const POLICY_INDEX = 38;
+const SCHED_FIFO = "1";
+
+/** Threads of this process that have a real-time priority. */
+function realtimeThreads(): string[] {
+  return readdirSync("/proc/self/task").filter((thread) => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[POLICY_INDEX] === SCHED_FIFO;
+  });
+}
+
 suite("probe thread", () => {
+  test("one thread a member runs before whatever has no real-time priority, or the log says why not", async () => {
+    const warnings: string[] = [];
+    const before = realtimeThreads().length;
+    const logger: Logger = {
+      ...silentLogger,
+      warn: (_, text) => void warnings.push(text),
+      child: () => logger,
+    };
+    const { close } = await pair({ logger });
+    try {
+      const told = () => warnings.filter((text) => text.includes("no real-time priority")).length;
+      await until("both have it, or said", () => realtimeThreads().length - before + told() === 2);
+    } finally {
+      await close();
+    }
+  });
+
   test("a main loop that is busy for longer than a death takes is not a death", async () => {
     const { alpha, events, sees, close } = await pair();
     try {

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { parentPort, workerData } from "node:worker_threads";
 import type { Credentials, CredentialsModule } from "../keys/credentials.ts";
 import type { Command, Report, SignOfLife, SignOfLifeModule, ThreadData } from "./messages.ts";
+import { takeRealtimePriority } from "./priority.ts";
 import { ProbeLoop } from "./probe-loop.ts";
 import { ProbeSockets } from "./sockets.ts";
 
@@ -26,9 +27,9 @@ const loop: ProbeLoop = new ProbeLoop({
   ...(credentials !== undefined && { credentials }),
   nowMs: () => Number(process.hrtime.bigint()) / 1e6,
   // Judge only after the sockets were read: what came while this thread was late is in them, not lost.
-  afterSockets(delayMs, action) {
+  afterSockets(delayMs, isDue, action) {
     const timer = setTimeout(() => {
-      sockets.read();
+      if (isDue()) sockets.read();
       action();
     }, delayMs);
     return { cancel: () => clearTimeout(timer) };
@@ -68,5 +69,15 @@ port.on("message", async (message: Command) => {
 if (data.signOfLife !== undefined) {
   const module: SignOfLifeModule = await import(data.signOfLife.moduleUrl);
   signOfLife = await module.open(data.signOfLife.data);
+}
+// Now: what takes long, and may take its time, is done.
+const reason = takeRealtimePriority();
+if (reason !== undefined) {
+  const report: Report = {
+    kind: "warning",
+    fields: { reason, remedy: "Give the daemon CAP_SYS_NICE." },
+    told: "the probe thread has no real-time priority: where others use the whole processor, this member may look dead",
+  };
+  port.postMessage(report);
 }
 loop.start();

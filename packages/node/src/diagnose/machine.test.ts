@@ -17,7 +17,7 @@ before(async () => {
 });
 after(() => rmSync(top, { recursive: true, force: true }));
 
-function findings(member: string, number: number, certificate = member) {
+function findings(member: string, number: number, certificate = member, machine = thisMachine) {
   const { configuration } = parseConfiguration(
     `cluster: { id: alpha, secret: "0123456789abcdef", certificates: { authority: ${top}/authority.crt,
        certificate: ${top}/${certificate}.crt, key: ${top}/${certificate}.key } }
@@ -26,7 +26,7 @@ members: [{ name: m9, number: 9, addresses: [192.0.2.1] }]
 store: { directory: ${top}/store }`.replace("number: 9", "number: 7"),
     "test.yaml",
   );
-  const found = diagnoseMachine(configuration, thisMachine);
+  const found = diagnoseMachine(configuration, machine);
   return (subject: string) => found.find((finding) => finding.subject === subject);
 }
 
@@ -40,6 +40,21 @@ test("a certificate is good, ends soon, is another member's, or cannot be read",
   writeFileSync(join(top, "m6.crt"), readFileSync(join(top, "m0.crt")));
   writeFileSync(join(top, "m6.key"), readFileSync(join(top, "m1.key")));
   assert.match(findings("m0", 0, "m6")("certificate")?.detail ?? "", /not the key/);
+});
+
+test("capabilities that are missing are named; without SYS_NICE it runs", () => {
+  const having = (...bits: readonly number[]) => {
+    const effective = bits.reduce((sum, bit) => sum | (1n << BigInt(bit)), 0n).toString(16);
+    const status = `CapInh:\t0\nCapEff:\t${effective.padStart(16, "0")}\n`;
+    const read = (path: string) => (path === "/proc/self/status" ? status : thisMachine.read(path));
+    return findings("m0", 0, "m0", { ...thisMachine, read })("capabilities");
+  };
+  assert.equal(having(12, 13, 21, 23)?.level, "ok");
+  assert.equal(having(12, 13, 23, 38, 39)?.level, "ok");
+  const hurried = having(12, 13, 38, 39);
+  assert.match(`${hurried?.level} ${hurried?.detail}`, /^warn .*not SYS_NICE/);
+  const deaf = having(12, 23, 38, 39);
+  assert.match(`${deaf?.level} ${deaf?.detail}`, /^fail .*CAP_NET_RAW/);
 });
 
 test("files of the store that were put aside are named", () => {

@@ -95,7 +95,14 @@ export const thisMachine: Machine = {
 
 const BPF_FILESYSTEM = 0xcafe4a11;
 /** linux/capability.h */
-const CAPABILITIES = { NET_ADMIN: 12, NET_RAW: 13, SYS_ADMIN: 21, PERFMON: 38, BPF: 39 } as const;
+const CAPABILITIES = {
+  NET_ADMIN: 12,
+  NET_RAW: 13,
+  SYS_ADMIN: 21,
+  SYS_NICE: 23,
+  PERFMON: 38,
+  BPF: 39,
+} as const;
 const KERNEL_MINIMUM = [5, 15] as const;
 const KERNEL_TCX = [6, 6] as const;
 const STORE_FREE_BYTES_MIN = 64 * 1024 * 1024;
@@ -151,6 +158,13 @@ function checkCapabilities(configuration: Configuration, machine: Machine): Diag
     ? wanted.filter((name) => name.startsWith("NET") && !has(CAPABILITIES[name]))
     : wanted.filter((name) => !has(CAPABILITIES[name]));
   const subject = "capabilities";
+  if (missing.length === 0 && !has(CAPABILITIES.SYS_NICE))
+    return {
+      subject,
+      level: "warn",
+      detail: `This user has ${wanted.join(", ")}, and not SYS_NICE: the probes have no real-time priority.`,
+      remedy: "Give it CAP_SYS_NICE: a member whose probes wait for others' work looks dead.",
+    };
   if (missing.length === 0) return { subject, level: "ok", detail: `This user has ${wanted.join(", ")}.` };
   const names = missing.map((name) => `CAP_${name}`).join(", ");
   return {

@@ -179,7 +179,7 @@ export class Scenario {
 
   private shortFreeze(): void {
     const name = this.anyone();
-    this.expect(`stop ${name} shortly`, 0, 100, () => this.cluster.freeze(name), 60);
+    this.expect(`stop ${name} shortly`, 0, 100, () => this.cluster.freeze(name), 25);
     this.expect(`continue ${name} soon`, 0, 0, () => this.cluster.thaw(name), 300);
   }
 
