@@ -22,6 +22,18 @@ export function isEndpointUp(
   );
 }
 
+/** … at an address of this family. */
+export function isUpFor(
+  { health, registry }: Pick<Core, "health" | "registry">,
+  endpoint: Place,
+  family: 4 | 6,
+): boolean {
+  const { port } = endpoint;
+  return registry
+    .addressesOf(endpoint)
+    .some((address) => familyOf(address) === family && health.isUp({ address, port }));
+}
+
 /**
  * The address for a new packet of a family: one that is up, else any. `turn`: which of several, so that VIPs
  * differ and an INIT that comes again tries another.

@@ -10,7 +10,7 @@ import {
 } from "@holdfast/model";
 import type { Core } from "../../core.ts";
 import { evict } from "../../embryos/ports.ts";
-import { endpointAddress, isEndpointUp } from "../../health/endpoint-addresses.ts";
+import { endpointAddress, isEndpointUp, isUpFor } from "../../health/endpoint-addresses.ts";
 import type { Loan, LoanAnswer, PortWish } from "../../nat-ports/lending.ts";
 import type { GrantedWish } from "../../nat-ports/wishes.ts";
 import type { SctpInput } from "../../packet/input.ts";
@@ -177,7 +177,9 @@ function chooseEndpoint(core: Core, seeker: Seeker, full: ReadonlySet<Endpoint>)
   const isUsable = (e: Endpoint) => !full.has(e) && endpointAddress(core, e, family, 0) !== undefined;
   // When all are down the INIT goes to one of them all the same: a verdict is some probes old, an INIT costs
   // a dead endpoint nothing, and one that is just back answers it before the next probe would have found out.
-  return choose((e) => isUsable(e) && isEndpointUp(core, e)) ?? choose(isUsable);
+  const isUp = (e: Endpoint) => isUsable(e) && isEndpointUp(core, e);
+  // An address of the other family is of no use to an INIT, and of some when none of its own is up anywhere.
+  return choose((e) => isUp(e) && isUpFor(core, e, family)) ?? choose(isUp) ?? choose(isUsable);
 }
 
 /** Associations and embryos of an endpoint, and of those that are the same server. */
