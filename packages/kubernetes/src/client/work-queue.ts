@@ -16,7 +16,7 @@ export class WorkQueue {
   readonly #running = new Set<string>();
   readonly #again = new Set<string>();
   readonly #backoffs = new Map<string, Backoff>();
-  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #timers = new Map<string, { readonly timer: NodeJS.Timeout; readonly dueMs: number }>();
   #isStopped = false;
   #onIdle: (() => void)[] = [];
 
@@ -39,21 +39,24 @@ export class WorkQueue {
       this.#again.add(key);
       return;
     }
-    clearTimeout(this.#timers.get(key));
+    clearTimeout(this.#timers.get(key)?.timer);
     this.#timers.delete(key);
     this.#waiting.add(key);
     this.#pump();
   }
 
+  /** Of several times the first. */
   addLater(key: string, ms: number): void {
-    if (this.#isStopped || this.#timers.has(key) || this.#waiting.has(key)) return;
-    this.#timers.set(
-      key,
-      setTimeout(() => {
-        this.#timers.delete(key);
-        this.add(key);
-      }, ms),
-    );
+    if (this.#isStopped || this.#waiting.has(key)) return;
+    const dueMs = performance.now() + ms;
+    const before = this.#timers.get(key);
+    if (before !== undefined && before.dueMs <= dueMs) return;
+    clearTimeout(before?.timer);
+    const timer = setTimeout(() => {
+      this.#timers.delete(key);
+      this.add(key);
+    }, ms);
+    this.#timers.set(key, { timer, dueMs });
   }
 
   /** Resolves when nothing waits and nothing runs. */
@@ -64,7 +67,7 @@ export class WorkQueue {
   /** Nothing new begins; resolves when what runs has ended. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    for (const timer of this.#timers.values()) clearTimeout(timer);
+    for (const { timer } of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
     this.#waiting.clear();
     this.#again.clear();
