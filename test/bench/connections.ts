@@ -67,7 +67,9 @@ export async function run(options: {
   try {
     subjects.push(await openHoldfast(core));
     subjects.push(await openHoldfast(core, { stateless: true }));
-    if (baseline !== undefined) subjects.push(await openHoldfast(core, { build: baseline }));
+    if (baseline !== undefined)
+      for (const stateless of [false, true])
+        subjects.push(await openHoldfast(core, { build: baseline, stateless }));
     subjects.push(await openNftables(core));
     for (let round = 0; round < rounds; round++)
       for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
@@ -109,8 +111,8 @@ interface Kind {
 }
 
 function nameOf({ build, stateless }: Kind): string {
-  if (stateless === true) return "holdfast, stateless";
-  return build === undefined ? "holdfast" : `holdfast at ${build.revision}`;
+  const name = build === undefined ? "holdfast" : `holdfast at ${build.revision}`;
+  return stateless === true ? `${name}, stateless` : name;
 }
 
 function rowsOf(slices: ReadonlyMap<string, readonly Slice[]>, baseline: OtherBuild | undefined): Row[] {
@@ -138,7 +140,11 @@ function rowsOf(slices: ReadonlyMap<string, readonly Slice[]>, baseline: OtherBu
     ...used(name),
     { case: `${name}: wrk's errors`, value: errors(name), unit: "" },
   ]);
-  return baseline === undefined ? rows : [beside(nameOf({}), nameOf({ build: baseline })), ...rows];
+  if (baseline === undefined) return rows;
+  const ofBoth = [false, true].map((stateless) =>
+    beside(nameOf({ stateless }), nameOf({ build: baseline, stateless })),
+  );
+  return [...ofBoth, ...rows];
 }
 
 /**
