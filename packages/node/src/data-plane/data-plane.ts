@@ -33,6 +33,8 @@ export interface DataPlane {
   endpointHealth(service: string, endpoint: string): EndpointHealthView;
   /** Called when this member's verdict of an endpoint changes. */
   onHealth(listener: (change: VerdictChange) => void): void;
+  /** … of an endpoint of TCP or UDP, which no other member is told. */
+  onPlainHealth(listener: (change: VerdictChange) => void): void;
   /** Another member's verdict; undefined: it has none any more. */
   setOtherVerdict(
     member: MemberName,

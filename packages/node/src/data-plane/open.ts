@@ -167,6 +167,7 @@ export function composeDataPlane(
     onHealth: (listener) => {
       forwarder.onVerdict(listener);
     },
+    onPlainHealth: (listener) => forwarder.plain.onVerdict(listener),
     setOtherVerdict: (member, endpoint, verdict, speaks) =>
       forwarder.setOtherVerdict(member, endpoint, verdict, speaks),
     ways: forwarder.ways,

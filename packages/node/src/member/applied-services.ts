@@ -1,6 +1,6 @@
 // Services: from the shared configuration to forwarder and coordinator, without those that cannot be served.
 import { isPresent } from "@holdfast/coordinator";
-import type { UnprovenWay } from "@holdfast/forwarder";
+import type { UnprovenWay, VerdictChange } from "@holdfast/forwarder";
 import { addressesOfEndpoint, type Service } from "@holdfast/model";
 import { placementOf } from "../cluster/topology.ts";
 import { VerdictExchange } from "../cluster/verdicts.ts";
@@ -39,17 +39,24 @@ export class AppliedServices {
     this.#verdicts = new VerdictExchange(link, directory, dataPlane);
     new WayExchange(link, directory, dataPlane.ways, (before, after) => tellWays(parts, before, after));
     addresses?.onChange(() => this.#judged());
-    dataPlane.onHealth(({ address, port, verdict, reason, speaks }) => {
+    dataPlane.onHealth((change) => {
+      const { address, port, verdict, speaks } = change;
       this.#verdicts.tell({ address, port, verdict, speaks });
-      const state = verdict === undefined ? "" : ` ${verdict}:`;
-      const rest = speaks ? "; its SCTP answers, its associations go on" : "";
-      parts.events.emit({
-        type: "service",
-        message: `Endpoint ${endpointKey(address, port)} is${state} ${reason}${rest}.`,
-        cause: reason,
-      });
-      if (parts.registry.list().some((service) => service.withdrawWhenDown)) this.apply();
+      this.#tell(change, speaks ? "; its SCTP answers, its associations go on" : "");
     });
+    dataPlane.onPlainHealth((change) => this.#tell(change, ""));
+  }
+
+  /** What an endpoint is now; VIPs may go with it. */
+  #tell({ address, port, verdict, reason }: VerdictChange, rest: string): void {
+    const { events, registry } = this.#parts;
+    const state = verdict === undefined ? "" : ` ${verdict}:`;
+    events.emit({
+      type: "service",
+      message: `Endpoint ${endpointKey(address, port)} is${state} ${reason}${rest}.`,
+      cause: reason,
+    });
+    if (registry.list().some((service) => service.withdrawWhenDown)) this.apply();
   }
 
   /** VIPs that are somebody's address, and services that break the rule. */

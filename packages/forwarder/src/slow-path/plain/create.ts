@@ -23,7 +23,7 @@ import {
 import type { Core } from "../../core.ts";
 import type { FastPathEndpoint } from "../../fast-path/port.ts";
 import { probedEndpoints } from "../../health/checks.ts";
-import { EndpointHealth } from "../../health/endpoint-health.ts";
+import { EndpointHealth, type VerdictChange } from "../../health/endpoint-health.ts";
 import type { ProbeChannel } from "../../health/probe.ts";
 import { HealthProber, type ProbeSettings } from "../../health/prober.ts";
 import { shareChannel } from "../../health/shared-channel.ts";
@@ -82,6 +82,7 @@ export class PlainRoom {
   readonly #listeners = new Set<(before: PlainRecord | undefined, after: PlainRecord | undefined) => void>();
   readonly #unsubscribe: () => void;
   #owned: ReadonlySet<Address> = new Set();
+  readonly #verdictListeners = new Set<(change: VerdictChange) => void>();
 
   constructor(core: Core, options: PlainRoomOptions) {
     const { limits, random, clock, memberNumber, counters, replication } = core;
@@ -132,6 +133,11 @@ export class PlainRoom {
   onChange(listener: (before: PlainRecord | undefined, after: PlainRecord | undefined) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** This member's own about endpoints of TCP and UDP. */
+  onVerdict(listener: (change: VerdictChange) => void): void {
+    this.#verdictListeners.add(listener);
   }
 
   *records(): Generator<PlainRecord> {
@@ -286,10 +292,12 @@ export class PlainRoom {
         const { address, port, verdict, reason } = change;
         const about = { protocol: protocolName(protocol), address, port, reason };
         logger.info(about, `endpoint is ${verdict ?? "not asked any more"}`);
-        if (protocol === PROTOCOL_UDP) return this.#leaveDown();
-        if (verdict !== "down") return;
-        this.room.offering.leave(address, port);
-        watchOpenings(this.room, address, port);
+        if (protocol === PROTOCOL_UDP) this.#leaveDown();
+        else if (verdict === "down") {
+          this.room.offering.leave(address, port);
+          watchOpenings(this.room, address, port);
+        }
+        for (const listener of this.#verdictListeners) listener(change);
       });
       const channel = probes?.channels[index];
       if (channel === undefined) continue;
@@ -311,13 +319,22 @@ export class PlainRoom {
     const { room } = this;
     const side = room.sides.get(PROTOCOL_UDP);
     if (side?.health.knowsDown !== true) return;
+    // Whether somebody is up is the same for all flows of a service's VIP.
+    const known = new Map<string, boolean>();
+    const isAnyUp = (record: PlainRecord) => {
+      const name = `${record.serviceId} ${record.vip}`;
+      const before = known.get(name);
+      if (before !== undefined) return before;
+      const entry = side.registry.get(record.serviceId);
+      const wanted = entry && wantedPlace(room, side, entry, record);
+      const is = wanted !== undefined && side.health.isUp(wanted);
+      known.set(name, is);
+      return is;
+    };
     for (const flow of [...room.flows.values()]) {
       const { record } = flow;
       if (record.protocol !== PROTOCOL_UDP || !isLivingFlow(flow) || !room.core.ownsVip(record.vip)) continue;
-      if (side.health.isUp(placeOf(record))) continue;
-      const entry = side.registry.get(record.serviceId);
-      const wanted = entry && wantedPlace(room, side, entry, record);
-      if (wanted !== undefined && side.health.isUp(wanted)) end(room, flow, "endpointDown", true);
+      if (!side.health.isUp(placeOf(record)) && isAnyUp(record)) end(room, flow, "endpointDown", true);
     }
   }
 
