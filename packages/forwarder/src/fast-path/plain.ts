@@ -130,18 +130,30 @@ export interface PlainOffer {
   readonly source: Address;
 }
 
+/**
+ * A connection that was begun from an offer and is over gives way to its client's next SYN on the same ports
+ * for so long after its last packet. Whoever clears it away waits for longer: what stands there then is not
+ * another one's.
+ */
+export const GIVES_WAY_MS = 850;
+
 /** What became of a connection that was begun from an offer. */
 export interface PlainLife {
   /** `answered`: the endpoint's SYN-ACK has come, the client's answer to it has not. */
   readonly stage: "opening" | "answered" | "open";
-  /** Both FINs are acknowledged; or it was reset, and nobody has spoken since. */
+  /**
+   * Both FINs are acknowledged; or it was reset, and nobody has spoken since; or it gave way to another one.
+   */
   readonly isOver: boolean;
   /** Of the direction that spoke last. */
   readonly lastSeenMs: number;
 }
 
 /**
- * A SYN to such a service that has no flow takes the next offer, the first one first. Both directions are
+ * A SYN to such a service that has no flow takes the next offer, the first one first; so does one of a
+ * connection that was begun from an offer and is over, with a number behind all of its numbers unless it was
+ * reset: of that one the direction up goes, and the direction down waits for `review`, in its `handshake`.
+ * Both directions are
  * installed, awaiting its answer, `quiet`, not to `learn`; and it is forwarded. Where that does not go without
  * the slow path (no offer, no next hop, a segment size to be lowered, a source that is not allowed …) it is
  * punted as ever, and takes none. What was taken is found by its keys, and by sweeping; where the table was
@@ -182,8 +194,8 @@ export interface PlainFlows {
   /** Absent: SYNs are never forwarded without the slow path. */
   readonly offers?: PlainOffers;
   /**
-   * Visits what became of offers that were taken, for less than two reads; undefined: there are not both
-   * directions. "remove": both go, once all were visited. Absent: as `offers`.
+   * Visits what became of offers that were taken, for less than two reads; undefined: there is no direction
+   * down. "remove": what is there of it goes, once all were visited. Absent: as `offers`.
    */
   review?<Offer extends PlainOffer>(
     offers: readonly Offer[],

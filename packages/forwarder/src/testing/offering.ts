@@ -1,8 +1,17 @@
 // A simulated fast path that begins connections from offers, as the BPF program does.
 import { type Address, endpointKey, PROTOCOL_TCP } from "@holdfast/model";
 import { IpHeader } from "@holdfast/sctp";
-import type { OfferedService, PlainFlow, PlainFlows, PlainOffer } from "../fast-path/plain.ts";
-import { lifeOf } from "../fast-path/plain-life.ts";
+import {
+  GIVES_WAY_MS,
+  type OfferedService,
+  type PlainEntry,
+  type PlainFlow,
+  type PlainFlows,
+  type PlainLife,
+  type PlainOffer,
+} from "../fast-path/plain.ts";
+import { lifeOf, stageOf } from "../fast-path/plain-life.ts";
+import type { FlowKey } from "../fast-path/port.ts";
 import { SimulatedFastPath } from "../fast-path/simulated/simulated-fast-path.ts";
 import { addressAt } from "../packet/input.ts";
 import { PlainHeader, TCP_FLAG } from "../packet/plain/header.ts";
@@ -30,8 +39,9 @@ export class OfferingFastPath extends SimulatedFastPath {
         for (const offer of offers) {
           const down = table.read(downKeyOf(offer));
           const up = down && table.read(answerKeyOf(PROTOCOL_TCP, down.flow));
-          const isIts = [up, down].every((entry) => entry?.flow.session === offer.session);
-          if (visit(offer, up && down && isIts ? lifeOf(up, down) : undefined) === "keep") continue;
+          const isIts = (entry: PlainEntry | undefined) => entry?.flow.session === offer.session;
+          const life = up && down && isIts(up) ? lifeOf(up, down) : down && restOf(down);
+          if (visit(offer, isIts(down) ? life : undefined) === "keep") continue;
           for (const entry of [up, down])
             if (entry !== undefined) table.remove(entry.flow.key, offer.session);
         }
@@ -65,6 +75,22 @@ export class OfferingFastPath extends SimulatedFastPath {
     return queue;
   }
 
+  /** Whether a SYN may begin a connection there; what is over is retired. */
+  #givesWay(key: FlowKey, sequence: number): boolean {
+    const table = super.plain;
+    const up = table.read(key);
+    if (up === undefined) return true;
+    const down = table.read(answerKeyOf(PROTOCOL_TCP, up.flow));
+    if (down === undefined || up.flow.quiet !== true || stageOf(up.flow) !== "open") return false;
+    const { isOver, lastSeenMs } = lifeOf(up, down);
+    if (!isOver || this.nowMs() - lastSeenMs > GIVES_WAY_MS) return false;
+    const isBehind = (sequence - (up.state.finEnd ?? sequence)) >>> 0 < 0x8000_0000;
+    if (!isBehind && !(up.state.reset && down.state.reset)) return false;
+    table.remove(key);
+    table.install({ ...down.flow, handshake: true });
+    return true;
+  }
+
   #begin(bytes: Uint8Array): void {
     const [ip, header] = [new IpHeader(), new PlainHeader()];
     if (ip.read(bytes) !== undefined || ip.protocol !== PROTOCOL_TCP || ip.fragment) return;
@@ -73,9 +99,9 @@ export class OfferingFastPath extends SimulatedFastPath {
     const vip = addressAt(bytes, ip.destinationOffset, ip.addressSize);
     const { sourcePort, destinationPort } = header;
     const key = { protocol: PROTOCOL_TCP, source: client, destination: vip, sourcePort, destinationPort };
-    if (super.plain.read(key) !== undefined) return;
-    const offer = this.#queueOf({ vip, port: destinationPort }).shift();
-    if (offer === undefined) return;
+    const queue = this.#queueOf({ vip, port: destinationPort });
+    if (queue.length === 0 || !this.#givesWay(key, header.sequence)) return;
+    const offer = queue.shift() as PlainOffer;
     const { session, endpoint, endpointPort, natPort, source } = offer;
     const both = {
       ...{ session, handshake: true, learn: false, quiet: true, tcp: { windowScale: 0, shift: 0 } },
@@ -96,4 +122,9 @@ export class OfferingFastPath extends SimulatedFastPath {
     super.plain.install(up);
     super.plain.install(down);
   }
+}
+
+/** Of a connection that gave way to another one. */
+function restOf({ state: { lastSeenMs } }: PlainEntry): PlainLife {
+  return { stage: "open", isOver: true, lastSeenMs };
 }

@@ -339,7 +339,7 @@ export const OFFER = {
   natPort: 34,
   session: 36,
   nexthop: 40,
-  spare: 42,
+  reuse: 42,
 } as const;
 
 /** Byte offsets of the members, and the size of the whole. */

@@ -196,7 +196,7 @@ class KernelFastPath implements BpfFastPath {
     const { hf_flows4: flows4, hf_flows6: flows6, hf_plain4: plain4, hf_plain6: plain6 } = maps;
     this.#flows = new FlowTable({ flows4, flows6 }, ...shared, this.#quick);
     const queues = { offers: maps.hf_offers, ways: maps.hf_ways };
-    const offers = new PlainOfferQueues(queues, this.#nexthops, nowMs);
+    const offers = new PlainOfferQueues(queues, ...shared);
     this.plain = new PlainFlowTable({ plain4, plain6 }, ...shared, this.#quick, offers);
     const tables = { local: maps.hf_local, ports: maps.hf_ports, allowed: maps.hf_allowed };
     this.#local = new LocalTables(tables, (index) => this.#wayOut(index), options.logger);

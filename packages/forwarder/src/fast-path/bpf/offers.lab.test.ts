@@ -14,7 +14,7 @@ import {
   plainPackets,
   plainUp,
 } from "../compliance/plain-world.ts";
-import { hex } from "../compliance/rig.ts";
+import { hex, until } from "../compliance/rig.ts";
 import {
   CLIENT_PORT,
   ENDPOINT_PORT,
@@ -50,6 +50,8 @@ class Bench {
     this.#family = family;
     this.service = { vip: family.vip, port: SERVICE_PORT };
     this.runner = runner;
+    // However slow the machine is.
+    this.offers.givesWayMs = 30_000;
     const ports = [{ protocol: PROTOCOL.TCP, port: SERVICE_PORT }];
     this.runner.local.setLocal(LOCAL.map((local) => ({ ...local, ports })));
     this.runner.local.setEndpoints(ENDPOINTS.map((each) => ({ ...each, protocol: PROTOCOL.TCP })));
@@ -114,15 +116,15 @@ class Bench {
     assert.equal(hex(packet.subarray(0, leaving.length)), hex(leaving));
   }
 
-  isPunted(flow: PlainFlow, plan: PlainPacket = SYN_PACKET): void {
+  isPunted(flow: PlainFlow, plan: PlainPacket = SYN_PACKET, session = 0): void {
     const { arriving } = plainPackets(flow, plan);
     const { punts } = this.run(arriving);
-    const said = punts.map(({ reason, session, packet }) => [reason, session, hex(packet)]);
-    assert.deepEqual(said, [["syn", 0, hex(arriving)]]);
+    const said = punts.map((punt) => [punt.reason, punt.session, hex(punt.packet)]);
+    assert.deepEqual(said, [["syn", session, hex(arriving)]]);
   }
 }
 
-type Check = (bench: Bench, family: WorldFamily) => void;
+type Check = (bench: Bench, family: WorldFamily) => void | Promise<void>;
 
 /** One load of the programs for all of them. */
 function describeWith(flowCountMax: number, checks: Readonly<Record<string, Check>>): void {
@@ -135,10 +137,10 @@ function describeWith(flowCountMax: number, checks: Readonly<Record<string, Chec
     for (const program of PROGRAMS)
       for (const family of FAMILIES)
         for (const [title, check] of Object.entries(checks))
-          test(`${program}, ${family.name}: ${title}`, () => {
+          test(`${program}, ${family.name}: ${title}`, async () => {
             const bench = new Bench(runner, program, family);
             try {
-              check(bench, family);
+              await check(bench, family);
             } finally {
               bench.clear();
             }
@@ -215,6 +217,96 @@ function areReviewed(bench: Bench): void {
   for (const { key } of [up, down]) assert.equal(plain.read(key), undefined);
 }
 
+/** Closed by both ends. */
+function beginAndClose(bench: Bench, [up, down]: readonly [PlainFlow, PlainFlow]): void {
+  bench.passes(up, SYN_PACKET);
+  bench.passes(down, ANSWER);
+  bench.passes(up, {});
+  bench.passes(up, { flags: FIN | ACK });
+  bench.passes(down, { flags: FIN | ACK, acknowledgment: CLIENT_NUMBER + 1 });
+  bench.passes(up, { by: 1, acknowledgment: ENDPOINT_NUMBER + 1 });
+}
+
+function giveWay(bench: Bench): void {
+  bench.offer(3);
+  bench.meetClient();
+  const { plain } = bench.runner;
+  const [first, second] = [0, 1].map((index) => bench.pair(index, 40_001)) as [
+    readonly [PlainFlow, PlainFlow],
+    readonly [PlainFlow, PlainFlow],
+  ];
+  const again: PlainPacket = { ...SYN_PACKET, by: 1_000 };
+  const begun = { sequence: (CLIENT_NUMBER + 1_001) >>> 0, scale: 7 };
+  const visits = (verdict: (session: number) => "keep" | "remove" = () => "keep") => {
+    const seen: unknown[] = [];
+    plain.review(bench.offersOf(3), (offer, life) => {
+      seen.push(life && [life.stage, life.isOver]);
+      return verdict(offer.session);
+    });
+    return seen;
+  };
+  beginAndClose(bench, first);
+  // An old duplicate begins nothing.
+  bench.isPunted(first[0], { ...SYN_PACKET, by: -2 }, FIRST_SESSION);
+  assert.equal(bench.offers.left(bench.service), 2);
+  bench.passes(second[0], again);
+  assert.equal(bench.offers.left(bench.service), 1);
+  const found = second.map(({ key }) => plain.read(key)?.flow);
+  assert.deepEqual(
+    found,
+    second.map((flow) => ({ ...flow, awaiting: begun })),
+  );
+  // What the endpoint still says of the old one is nobody's of the new one.
+  const late = plainPackets(first[1], { flags: FIN | ACK, acknowledgment: CLIENT_NUMBER + 1 }).arriving;
+  const said = bench.run(late).punts.map(({ reason, session }) => [reason, session]);
+  assert.deepEqual(said, [["handshake", FIRST_SESSION]]);
+  assert.deepEqual(plain.read(second[0].key)?.flow.awaiting, begun);
+  assert.deepEqual(visits(), [["open", true], ["opening", false], undefined]);
+  visits((session) => (session === FIRST_SESSION ? "remove" : "keep"));
+  assert.equal(plain.read(first[1].key), undefined);
+  assert.deepEqual(visits(), [undefined, ["opening", false], undefined]);
+}
+
+/** Of connections that are open, half closed, or others' as well. */
+function keepTheirPorts(bench: Bench): void {
+  bench.offer(3);
+  bench.meetClient();
+  const pair = bench.pair(0, 40_001);
+  const [up, down] = pair;
+  const again: PlainPacket = { ...SYN_PACKET, by: 1_000 };
+  bench.passes(up, SYN_PACKET);
+  bench.isPunted(up, again, FIRST_SESSION);
+  bench.passes(down, ANSWER);
+  bench.passes(up, {});
+  bench.isPunted(up, again, FIRST_SESSION);
+  bench.passes(up, { flags: FIN | ACK });
+  bench.isPunted(up, again, FIRST_SESSION);
+  bench.passes(down, { flags: FIN | ACK, acknowledgment: CLIENT_NUMBER + 1 });
+  bench.isPunted(up, again, FIRST_SESSION);
+  bench.passes(up, { by: 1, acknowledgment: ENDPOINT_NUMBER + 1 });
+  // As the slow path installs what it has taken over.
+  const { plain } = bench.runner;
+  for (const { key } of pair) {
+    const { flow } = plain.read(key) ?? assert.fail("it is gone");
+    assert.ok(plain.install(flow));
+  }
+  bench.isPunted(up, again, FIRST_SESSION);
+  assert.equal(bench.offers.left(bench.service), 2);
+}
+
+async function giveWayForAWhile(bench: Bench): Promise<void> {
+  bench.offers.givesWayMs = 0;
+  bench.offer(2);
+  bench.meetClient();
+  const [up, down] = bench.pair(0, 40_001);
+  beginAndClose(bench, [up, down]);
+  const clockMs = () => Number(process.hrtime.bigint()) / 1e6;
+  const sinceMs = clockMs();
+  await until("jiffies to go by", () => clockMs() - sinceMs > 50);
+  bench.isPunted(up, { ...SYN_PACKET, by: 1_000 }, FIRST_SESSION);
+  assert.equal(bench.offers.left(bench.service), 1);
+}
+
 function needAWay(bench: Bench): void {
   const [up] = bench.pair(0, 40_001);
   bench.isPunted(up);
@@ -281,6 +373,10 @@ function fill(bench: Bench): void {
 describeWith(64, {
   "SYNs take offers in turn, and their connections open and end without a word": takeInTurn,
   "what became of them is seen at once, and what is over goes with both directions": areReviewed,
+  "what is over gives way to its client's next SYN, and its NAT port is the daemon's to give again": giveWay,
+  "what is not over, or is known to others, gives way to none": keepTheirPorts,
+  "what is over and silent for a while is the daemon's to clear away, and gives way to none":
+    giveWayForAWhile,
   "without an offer, a way to the client, or room for its segments nothing is taken": needAWay,
   "clients from where the service does not allow it take nothing": areAllowed,
   "a queue takes in what it has room for": fill,

@@ -4,8 +4,9 @@ import { type Address, addressBytes, endpointKey } from "@holdfast/model";
 import { Fifo } from "../../fifo.ts";
 import { libbpf } from "../../kernel/libbpf.ts";
 import { ERRNO, errnoName, libc } from "../../kernel/libc.ts";
-import type { OfferedService, PlainOffer, PlainOffers } from "../plain.ts";
+import { GIVES_WAY_MS, type OfferedService, type PlainOffer, type PlainOffers } from "../plain.ts";
 import { LIMITS, OFFER, OFFERED, WAY_KEY } from "./abi.ts";
+import type { KernelClock } from "./kernel-clock.ts";
 import { mappedAddress } from "./local-tables.ts";
 import { type NexthopTable, UNRESOLVED } from "./nexthops.ts";
 
@@ -29,9 +30,12 @@ type Nexthops = Pick<NexthopTable, "indexOf" | "hold" | "release">;
 export class PlainOfferQueues implements PlainOffers {
   /** Programs may have made flows of some, even if none is left. */
   wereMade = false;
+  /** Of offers that are made from now on. */
+  givesWayMs = GIVES_WAY_MS;
   readonly #fds: { readonly offers: number; readonly ways: number };
   readonly #nexthops: Nexthops;
   readonly #nowMs: () => number;
+  readonly #frequency: number;
   readonly #queues = new Map<string, Queue>();
   /** Next hops by key, the one known longest first. */
   readonly #ways = new Map<string, number>();
@@ -42,11 +46,13 @@ export class PlainOfferQueues implements PlainOffers {
   constructor(
     fds: { readonly offers: number; readonly ways: number },
     nexthops: Nexthops,
+    clock: Pick<KernelClock, "frequency">,
     nowMs: () => number,
   ) {
     this.#fds = fds;
     this.#nexthops = nexthops;
     this.#nowMs = nowMs;
+    this.#frequency = clock.frequency;
   }
 
   offer(service: OfferedService, offers: readonly PlainOffer[]): number {
@@ -149,6 +155,7 @@ export class PlainOfferQueues implements PlainOffers {
     value.writeUInt32LE(offer.session >>> 0, OFFER.session);
     const nexthop = this.#nexthops.indexOf(offer.source, offer.endpoint, "up");
     value.writeUInt16LE(nexthop, OFFER.nexthop);
+    value.writeUInt16LE(Math.floor((this.givesWayMs * this.#frequency) / 1_000), OFFER.reuse);
     const result = libbpf().update(fd, null, value, ANY);
     if (-result === ERRNO["E2BIG"]) return false;
     if (result !== 0) throw new Error(`offering failed with ${errnoName(result)}`);

@@ -64,9 +64,12 @@ export class OfferReview {
     const jiffies = this.#clock.jiffiesAt(nowMs);
     for (const offer of offers) {
       const desk = this.#desks[offer.source.includes(":") ? 1 : 0] as Desk;
-      if (!find(desk, offer)) visit(offer, undefined);
-      else if (isQuick(desk)) this.#visitQuick(desk, offer, visit);
-      else if (visit(offer, this.#lifeIn(desk, jiffies, nowMs)) === "remove") this.#take(desk);
+      const found = find(desk, offer);
+      if (found === "none") visit(offer, undefined);
+      else if (found === "down") {
+        if (visit(offer, this.#lifeOfRest(desk, jiffies, nowMs)) === "remove") this.#take(desk, "down");
+      } else if (isQuick(desk)) this.#visitQuick(desk, offer, visit);
+      else if (visit(offer, this.#lifeIn(desk, jiffies, nowMs)) === "remove") this.#take(desk, "up", "down");
     }
     for (const desk of this.#desks) this.#flush(desk);
   }
@@ -75,16 +78,19 @@ export class OfferReview {
     const { value } = table.layout;
     const flags = up.readUInt16LE(value.flags);
     const downFlags = down.readUInt16LE(value.flags);
-    const age = Math.min(
-      Math.max(0, (jiffies - up.readUInt32LE(value.lastSeen)) | 0),
-      Math.max(0, (jiffies - down.readUInt32LE(value.lastSeen)) | 0),
-    );
+    const age = Math.min(ageIn(value, up, jiffies), ageIn(value, down, jiffies));
     const wasReset = (flags & downFlags & PLAIN_FLAG.RESET) !== 0;
     return {
       stage: stageIn(flags),
       isOver: wasReset || (hasEnded(value, up, down) && hasEnded(value, down, up)),
       lastSeenMs: nowMs - (age * 1_000) / this.#clock.frequency,
     };
+  }
+
+  /** It gave way to another one, which has its place among those of clients. */
+  #lifeOfRest({ table, values: { down } }: Desk, jiffies: number, nowMs: number): PlainLife {
+    const age = ageIn(table.layout.value, down, jiffies);
+    return { stage: "open", isOver: true, lastSeenMs: nowMs - (age * 1_000) / this.#clock.frequency };
   }
 
   /** It knows more than stands in the table. */
@@ -99,11 +105,11 @@ export class OfferReview {
       for (const key of both) this.#flows.remove(key, offer.session);
   }
 
-  #take(desk: Desk): void {
+  #take(desk: Desk, ...directions: readonly ("up" | "down")[]): void {
     const { table, keys, values } = desk;
     const { layout } = table;
     if (desk.goneCount + 2 > REMOVED_COUNT_MAX) this.#flush(desk);
-    for (const direction of ["up", "down"] as const) {
+    for (const direction of directions) {
       desk.gone.set(keys[direction], desk.goneCount * layout.keySize);
       desk.goneCount += 1;
       this.#nexthops.release(heldIn(layout, values[direction], 0));
@@ -126,8 +132,8 @@ export class OfferReview {
   }
 }
 
-/** Both directions, into the desk: what the endpoint sends says who the client is. */
-function find({ table, keys, values }: Desk, offer: PlainOffer): boolean {
+/** The directions that are there, into the desk: what the endpoint sends says who the client is. */
+function find({ table, keys, values }: Desk, offer: PlainOffer): "none" | "down" | "both" {
   const { fd, layout } = table;
   const { key, value, addressSize } = layout;
   const { up, down } = keys;
@@ -136,17 +142,22 @@ function find({ table, keys, values }: Desk, offer: PlainOffer): boolean {
   down.writeUInt16BE(offer.endpointPort, key.sourcePort);
   down.writeUInt16BE(offer.natPort, key.destinationPort);
   down.writeUInt32LE(PROTOCOL.TCP, key.protocol);
-  if (libbpf().lookup(fd, down, values.down) !== 0) return false;
+  const session = offer.session >>> 0;
+  const isThere = (bytes: Buffer, into: Buffer) =>
+    libbpf().lookup(fd, bytes, into) === 0 && into.readUInt32LE(value.session) === session;
+  if (!isThere(down, values.down)) return "none";
   const { newSource, newDestination, newSourcePort, newDestinationPort } = value;
   values.down.copy(up, key.source, newDestination, newDestination + addressSize);
   values.down.copy(up, key.destination, newSource, newSource + addressSize);
   values.down.copy(up, key.sourcePort, newDestinationPort, newDestinationPort + 2);
   values.down.copy(up, key.destinationPort, newSourcePort, newSourcePort + 2);
   up.writeUInt32LE(PROTOCOL.TCP, key.protocol);
-  if (libbpf().lookup(fd, up, values.up) !== 0) return false;
-  const session = offer.session >>> 0;
-  const isIts = (bytes: Buffer) => bytes.readUInt32LE(value.session) === session;
-  return isIts(values.down) && isIts(values.up);
+  return isThere(up, values.up) ? "both" : "down";
+}
+
+/** Jiffies. */
+function ageIn(value: PlainLayout["value"], bytes: Buffer, jiffies: number): number {
+  return Math.max(0, (jiffies - bytes.readUInt32LE(value.lastSeen)) | 0);
 }
 
 function isQuick({ table, values: { up, down } }: Desk): boolean {

@@ -122,7 +122,7 @@ export class TestRunner {
     this.flows = new FlowTable({ flows4: maps.hf_flows4, flows6: maps.hf_flows6 }, ...shared);
     const plain = { plain4: maps.hf_plain4, plain6: maps.hf_plain6 };
     const queues = { offers: maps.hf_offers, ways: maps.hf_ways };
-    this.plain = new PlainFlowTable(plain, ...shared, new PlainOfferQueues(queues, nexthops, nowMs));
+    this.plain = new PlainFlowTable(plain, ...shared, new PlainOfferQueues(queues, nexthops, clock, nowMs));
     this.adoptPlain = () => {
       const adopted = new PlainFlowTable(plain, nexthops, clock, nowMs);
       adopted.adopt();

@@ -1,7 +1,7 @@
 // A connection that the fast path has begun from an offer.
 import { type Address, PROTOCOL_TCP } from "@holdfast/model";
 import { sourcePrefix } from "../../embryos/nursery.ts";
-import type { PlainEntry, PlainLife, PlainOffer } from "../../fast-path/plain.ts";
+import { GIVES_WAY_MS, type PlainEntry, type PlainLife, type PlainOffer } from "../../fast-path/plain.ts";
 import { stageOf } from "../../fast-path/plain-life.ts";
 import type { FlowKey } from "../../fast-path/port.ts";
 import { factsOf } from "./adoption.ts";
@@ -9,10 +9,11 @@ import { type LocalFlow, takeNumbers } from "./flow.ts";
 import { install, installAwaiting, makeFlow, type Room } from "./room.ts";
 
 /**
- * What is over is cleared away once nothing was heard of it for so long: late packets have their way. A short
- * connection is cleared at the first look, a second after its SYN.
+ * What is over is cleared away once nothing was heard of it for so long: late packets have their way, and it
+ * gives way to nobody any more, who would be cleared away with it. A short connection is cleared at the first
+ * look, a second after its SYN.
  */
-const OVER_SILENT_MS = 750;
+const OVER_SILENT_MS = GIVES_WAY_MS + 50;
 
 export interface Offered extends PlainOffer {
   readonly vip: Address;

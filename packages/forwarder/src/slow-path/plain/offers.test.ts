@@ -59,6 +59,30 @@ describe("a connection that the fast path begins", () => {
     assert.deepEqual([rig.drops(), rig.records(), [...rig.view.values()]], [{}, [], []]);
   });
 
+  test("and is over gives way to its client's next SYN on the same ports; its NAT port rests as any other's", async () => {
+    const rig = rigOf();
+    const before = rig.punts;
+    const old = new Connection();
+    await old.open(rig);
+    await old.close(rig);
+    rig.clock.advance(500);
+    const next = new Connection({}, 0x2000_0000);
+    await next.open(rig);
+    assert.notEqual(next.server?.destinationPort, old.server?.destinationPort);
+    assert.deepEqual([rig.punts, rig.fastPath.flowCount], [before, 3]);
+    // The endpoint has not heard the last acknowledgment, and says its FIN again.
+    assert.deepEqual(await rig.pass(old.down(FIN | ACK)), []);
+    assert.equal((await rig.one(next.up(ACK, "question"))).payload, "question");
+    rig.clock.advance(900);
+    assert.deepEqual([rig.fastPath.flowCount, gauge(rig, "tcp-offered-flows")], [2, 1]);
+    assert.equal((await rig.one(next.down(ACK, "answer"))).payload, "answer");
+    assert.deepEqual([event(rig, "connections-begun"), event(rig, "connections-opened")], [2, 1]);
+    await next.close(rig);
+    rig.clock.advance(2_500);
+    assert.deepEqual([rig.fastPath.flowCount, gauge(rig, "tcp-offered-flows")], [0, 0]);
+    assert.deepEqual([event(rig, "connections-opened"), rig.records()], [2, []]);
+  });
+
   test("meets an old one of its NAT port's at the endpoint: its client resets that, and begins", async () => {
     const rig = rigOf();
     const connection = new Connection();

@@ -267,7 +267,10 @@ struct hf_offer {
 	__be16 nat_port;
 	__u32 session;
 	__u16 nexthop;
-	__u16 spare;
+	/* Jiffies after its last packet in which a connection that is over gives way to its client's next
+	 * SYN.
+	 */
+	__u16 reuse;
 };
 
 /* Addresses as in struct hf_address. */

@@ -82,7 +82,7 @@ __noinline int NAME(syn4)(CONTEXT *ctx)
 	key.destination_port = tcp->destination_port;
 	set_protocol(key, IPPROTO_TCP);
 	flow = bpf_map_lookup_elem(&hf_plain4, &key);
-	if (!flow && !(packet.parts & TCP_ACK)) {
+	if (!(packet.parts & TCP_ACK) && (!flow || may_give_way(&flow->head))) {
 		verdict = NAME(take_offer4)(ctx, IP_OFFSET + header);
 #if HF_XDP
 		if (verdict == NAME(TAKES_BY_TC))
@@ -154,7 +154,7 @@ __noinline int NAME(syn6)(CONTEXT *ctx)
 	key.destination_port = tcp->destination_port;
 	set_protocol(key, IPPROTO_TCP);
 	flow = bpf_map_lookup_elem(&hf_plain6, &key);
-	if (!flow && !(packet.parts & TCP_ACK)) {
+	if (!(packet.parts & TCP_ACK) && (!flow || may_give_way(&flow->head))) {
 		verdict = NAME(take_offer6)(ctx, packet.offset);
 #if HF_XDP
 		if (verdict == NAME(TAKES_BY_TC))

@@ -195,6 +195,8 @@ struct hf_making {
 	struct hf_way_key way;
 	struct hf_offer offer;
 	__u32 back;
+	/* Jiffies since the connection that gives way was heard of. */
+	__u32 age;
 	union {
 		struct {
 			struct hf_flow4_key key4, reverse4;

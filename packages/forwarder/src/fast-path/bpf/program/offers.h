@@ -39,6 +39,9 @@ static __always_inline int NAME(next_offer)(struct hf_making *making, __u32 said
 	way = bpf_map_lookup_elem(&hf_ways, &making->way);
 	if (!way || bpf_map_peek_elem(queue, &making->offer))
 		return NAME(TAKES_NONE);
+	/* The daemon may be about to clear it away. */
+	if (making->age > making->offer.reuse)
+		return NAME(TAKES_NONE);
 	making->back = *way;
 	nexthop = nexthop_at(making->offer.nexthop);
 	back = nexthop_at(making->back);
@@ -75,11 +78,14 @@ static __always_inline void NAME(deltas_of)(struct hf_plain_head *head, __u32 ad
 				     NAME(port_delta)(destination, head->new_destination_port));
 }
 
-/* A SYN that has no flow. `offset`: of its TCP header in the frame. */
+/* A SYN that has no flow, or that of a connection that is over and gives way. `offset`: of its TCP header in
+ * the frame.
+ */
 __noinline int NAME(take_offer4)(CONTEXT *ctx, __u32 offset)
 {
 	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
 	struct hf_making *making = NAME(making)();
+	struct hf_plain4 *old, *old_down = 0;
 	struct iphdr *ip = data + IP_OFFSET;
 	__be32 client, vip, endpoint, source;
 	__be16 client_port, port;
@@ -87,7 +93,8 @@ __noinline int NAME(take_offer4)(CONTEXT *ctx, __u32 offset)
 	__u32 said, first;
 	int taking;
 
-	if (!making || offset > 0x3fff || (void *)(ip + 1) > end)
+	offset &= 0x3fff;
+	if (!making || (void *)(ip + 1) > end)
 		return NAME(TAKES_NONE);
 	tcp = data + offset;
 	if ((void *)(tcp + 1) > end || ip->ttl <= 1)
@@ -102,6 +109,22 @@ __noinline int NAME(take_offer4)(CONTEXT *ctx, __u32 offset)
 	making->service.port = port;
 	map_address4((struct hf_address *)making->way.vip, vip);
 	map_address4((struct hf_address *)making->way.client, client);
+	making->key4.source = client;
+	making->key4.destination = vip;
+	making->key4.source_port = client_port;
+	making->key4.destination_port = port;
+	making->key4.protocol = IPPROTO_TCP;
+	old = bpf_map_lookup_elem(&hf_plain4, &making->key4);
+	if (old) {
+		making->reverse4.source = old->new_destination;
+		making->reverse4.destination = old->new_source;
+		making->reverse4.source_port = old->head.new_destination_port;
+		making->reverse4.destination_port = old->head.new_source_port;
+		making->reverse4.protocol = IPPROTO_TCP;
+		old_down = bpf_map_lookup_elem(&hf_plain4, &making->reverse4);
+		if (!old_down || !gives_way(&old->head, &old_down->head, first, &making->age))
+			return NAME(TAKES_NONE);
+	}
 	said = NAME(syn_options)(ctx, offset);
 	taking = NAME(next_offer)(making, said, bpf_ntohs(ip->tot_len), sizeof(*ip) + sizeof(*tcp));
 	if (taking != NAME(TAKES_ONE))
@@ -137,6 +160,9 @@ __noinline int NAME(take_offer4)(CONTEXT *ctx, __u32 offset)
 	making->flow4.head.nexthop = making->offer.nexthop;
 	NAME(deltas_of)(&making->flow4.head, number_delta(client, source) + number_delta(vip, endpoint), client_port,
 			port);
+	/* Of several processors one takes it away. */
+	if (old && old_down && !bpf_map_delete_elem(&hf_plain4, &making->key4))
+		retire(&old->head, &old_down->head);
 	if (bpf_map_update_elem(&hf_plain4, &making->key4, &making->flow4, BPF_NOEXIST)) {
 		bpf_map_delete_elem(&hf_plain4, &making->reverse4);
 		return NAME(TAKES_NONE);
@@ -160,13 +186,15 @@ __noinline int NAME(take_offer6)(CONTEXT *ctx, __u32 offset)
 {
 	void *data = NAME(start)(ctx), *end = NAME(end)(ctx);
 	struct hf_making *making = NAME(making)();
+	struct hf_plain6 *old, *old_down = 0;
 	struct ipv6hdr *ip = data + IP_OFFSET;
 	__be16 client_port, port;
 	struct tcp_header *tcp;
 	__u32 said, first;
 	int taking;
 
-	if (!making || offset > 0x3fff || (void *)(ip + 1) > end)
+	offset &= 0x3fff;
+	if (!making || (void *)(ip + 1) > end)
 		return NAME(TAKES_NONE);
 	tcp = data + offset;
 	if ((void *)(tcp + 1) > end || ip->hop_limit <= 1)
@@ -179,6 +207,22 @@ __noinline int NAME(take_offer6)(CONTEXT *ctx, __u32 offset)
 	making->service.port = port;
 	__builtin_memcpy(making->way.vip, &ip->daddr, 16);
 	__builtin_memcpy(making->way.client, &ip->saddr, 16);
+	__builtin_memcpy(making->key6.source, making->way.client, 16);
+	__builtin_memcpy(making->key6.destination, making->way.vip, 16);
+	making->key6.source_port = client_port;
+	making->key6.destination_port = port;
+	making->key6.protocol = IPPROTO_TCP;
+	old = bpf_map_lookup_elem(&hf_plain6, &making->key6);
+	if (old) {
+		__builtin_memcpy(making->reverse6.source, old->new_destination, 16);
+		__builtin_memcpy(making->reverse6.destination, old->new_source, 16);
+		making->reverse6.source_port = old->head.new_destination_port;
+		making->reverse6.destination_port = old->head.new_source_port;
+		making->reverse6.protocol = IPPROTO_TCP;
+		old_down = bpf_map_lookup_elem(&hf_plain6, &making->reverse6);
+		if (!old_down || !gives_way(&old->head, &old_down->head, first, &making->age))
+			return NAME(TAKES_NONE);
+	}
 	said = NAME(syn_options)(ctx, offset);
 	taking = NAME(next_offer)(making, said, sizeof(*ip) + bpf_ntohs(ip->payload_len), sizeof(*ip) + sizeof(*tcp));
 	if (taking != NAME(TAKES_ONE))
@@ -216,6 +260,8 @@ __noinline int NAME(take_offer6)(CONTEXT *ctx, __u32 offset)
 			NAME(address_delta6)(making->way.client, making->offer.source) +
 				NAME(address_delta6)(making->way.vip, making->offer.endpoint),
 			client_port, port);
+	if (old && old_down && !bpf_map_delete_elem(&hf_plain6, &making->key6))
+		retire(&old->head, &old_down->head);
 	if (bpf_map_update_elem(&hf_plain6, &making->key6, &making->flow6, BPF_NOEXIST)) {
 		bpf_map_delete_elem(&hf_plain6, &making->reverse6);
 		return NAME(TAKES_NONE);

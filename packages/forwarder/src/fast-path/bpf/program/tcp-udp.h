@@ -151,6 +151,43 @@ static __always_inline bool expects_answer(const struct hf_plain_head *up)
 	       (up->flags & (HF_PLAIN_OPENING | HF_PLAIN_EDGES)) == (HF_PLAIN_OPENING | HF_PLAIN_EDGES);
 }
 
+/* The direction up of an open connection that nobody but the programs knows, to judge by itself. */
+static __always_inline bool may_give_way(const struct hf_plain_head *up)
+{
+	return (up->flags & (HF_PLAIN_QUIET | HF_PLAIN_HANDSHAKE | HF_PLAIN_DOWN)) == HF_PLAIN_QUIET;
+}
+
+static __always_inline bool has_ended(const struct hf_plain_head *one, const struct hf_plain_head *other)
+{
+	return one->flags & HF_PLAIN_FIN && other->flags & HF_PLAIN_EDGES && one->fin_end == other->acknowledged;
+}
+
+/* RFC 9293 §3.6.1, RFC 6191: whether a connection that was begun from an offer is over, and its client's SYN
+ * may begin another one on the same ports. `first`: the number behind that SYN; `age`: jiffies since either
+ * end spoke.
+ */
+static __always_inline bool gives_way(const struct hf_plain_head *up, const struct hf_plain_head *down, __u32 first,
+				      __u32 *age)
+{
+	__u32 now = coarse_now(), since = now - up->last_seen, since_down = now - down->last_seen;
+
+	if (!may_give_way(up) || !(down->flags & HF_PLAIN_MADE) || up->session != down->session)
+		return false;
+	*age = since < since_down ? since : since_down;
+	if (up->flags & down->flags & HF_PLAIN_RESET)
+		return true;
+	return has_ended(up, down) && has_ended(down, up) && (__s32)(first - 1 - up->fin_end) >= 0;
+}
+
+/* The direction up is gone. The other one is what is left for the daemon to find: what still comes that way
+ * is the slow path's, and the next hop that was counted as the other's is its own now.
+ */
+static __always_inline void retire(const struct hf_plain_head *up, struct hf_plain_head *down)
+{
+	down->nexthop = up->nexthop;
+	down->flags = (down->flags & ~HF_PLAIN_MADE) | HF_PLAIN_HANDSHAKE;
+}
+
 /* Of a SYN or SYN-ACK of `flow`: whether it is what the handshake begins or goes on with, or that again.
  * `first`: the number behind the SYN.
  */
