@@ -1,7 +1,7 @@
 // Services: from the shared configuration to forwarder and coordinator, without those that cannot be served.
 import { isPresent } from "@holdfast/coordinator";
 import type { UnprovenWay, VerdictChange } from "@holdfast/forwarder";
-import { addressesOfEndpoint, type Service } from "@holdfast/model";
+import { type Address, addressesOfEndpoint, type MemberName, type Service } from "@holdfast/model";
 import { placementOf } from "../cluster/topology.ts";
 import { VerdictExchange } from "../cluster/verdicts.ts";
 import { WayExchange } from "../cluster/ways.ts";
@@ -20,6 +20,8 @@ export class AppliedServices {
   readonly #announce: () => Promise<void>;
   #clashing: Judgement;
   #saidOfRoutes = "";
+  /** The last other member that announced a VIP. */
+  readonly #announcers = new Map<Address, MemberName>();
 
   /** `announce`: what is announced follows from services, too. */
   constructor(parts: MemberParts, announce: () => Promise<void>) {
@@ -34,6 +36,13 @@ export class AppliedServices {
         coordinator
           .view()
           .members.some((m) => !m.isSelf && isPresent(m) && m.claims.some((c) => c.vip === vip)),
+      wasAnnouncedBy: (vip, member) => this.#announcers.get(vip) === member,
+    });
+    const self = coordinator.view().self;
+    coordinator.onEvent((event) => {
+      if (event.kind !== "vipMoved") return;
+      for (const member of [event.from, event.to])
+        if (member !== undefined && member !== self) this.#announcers.set(event.vip, member);
     });
     this.#clashing = this.#judge.judge([]);
     this.#verdicts = new VerdictExchange(link, directory, dataPlane);
@@ -120,6 +129,8 @@ export class AppliedServices {
     const { registry, dataPlane, coordinator } = this.#parts;
     const before = this.#clashing;
     const all = registry.list();
+    const vips = new Set(all.flatMap((service) => service.vips));
+    for (const vip of this.#announcers.keys()) if (!vips.has(vip)) this.#announcers.delete(vip);
     this.#clashing = this.#judge.judge(all);
     reportClashes(this.#parts, before, this.#clashing);
     this.#warnings.report(this.#parts, all);

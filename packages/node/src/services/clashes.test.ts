@@ -26,12 +26,15 @@ class World {
   readonly holders = new Map<Address, AddressHolder>();
   readonly own = new Set<Address>();
   readonly announced = new Set<Address>();
+  /** The last other one that did. */
+  readonly announcers = new Map<Address, string>();
   nowMs = 0;
   readonly judge = new ClashJudge({
     nowMs: () => this.nowMs,
     holderOf: (vip) => this.holders.get(vip),
     ownHolderOf: (vip) => (this.own.has(vip) ? this.holders.get(vip) : undefined),
     isAnnouncedElsewhere: (vip) => this.announced.has(vip),
+    wasAnnouncedBy: (vip, member) => this.announcers.get(vip) === member,
   });
 
   has(member: string, vip: Address): void {
@@ -56,6 +59,20 @@ test("this host keeps its own address, whenever it came, and serves the VIP agai
   assert.deepEqual(world.unserved(), []);
   world.has("self", VIP);
   assert.deepEqual(world.unserved(), [VIP]);
+});
+
+test("a VIP that its owner let go of when it got the address is served on by whoever has taken it by then", () => {
+  const world = new World();
+  world.unserved();
+  world.announcers.set(VIP, "m2");
+  world.has("m2", VIP);
+  assert.deepEqual(world.unserved(), []);
+  assert.equal(world.judge.judge([service]).clashes.get(VIP)?.servedHere, true);
+  const another = new World();
+  another.unserved();
+  another.announcers.set(VIP, "m3");
+  another.has("m2", VIP);
+  assert.deepEqual(another.unserved(), [VIP], "it was not its holder that served it");
 });
 
 test("another's address that came later is served on here; one that was there before the VIP is not", () => {

@@ -7,6 +7,7 @@ import {
   type AddressHolder,
   type HoldfastError,
   holderProblem,
+  type MemberName,
   type Service,
   type ServiceId,
   unservableServices,
@@ -34,6 +35,8 @@ export interface ClashSources {
   ownHolderOf(vip: Address): AddressHolder | undefined;
   /** Some other member announces it now. */
   isAnnouncedElsewhere(vip: Address): boolean;
+  /** The member announced it, before anybody else did after it: it let go of it when the address came to it. */
+  wasAnnouncedBy(vip: Address, member: MemberName): boolean;
 }
 
 export interface Judgement {
@@ -82,12 +85,16 @@ export class ClashJudge {
   }
 
   #clashOf(vip: Address): VipClash | undefined {
-    const { holderOf, ownHolderOf, isAnnouncedElsewhere } = this.#sources;
+    const { holderOf, ownHolderOf, isAnnouncedElsewhere, wasAnnouncedBy } = this.#sources;
     const own = ownHolderOf(vip);
     const holder = own ?? holderOf(vip);
     const problem = holderProblem(vip, holder);
     if (holder === undefined || problem === undefined) return undefined;
-    const servedHere = own === undefined && (this.#isSettled(vip) || isAnnouncedElsewhere(vip));
+    // The owner's word that it serves the VIP no more comes by probes, that it has the address by replication: this
+    // member may have taken the VIP over by then, and nobody announces it elsewhere.
+    const wasInService =
+      this.#isSettled(vip) || isAnnouncedElsewhere(vip) || wasAnnouncedBy(vip, holder.member);
+    const servedHere = own === undefined && wasInService;
     return { vip, holder, servedHere, problem };
   }
 }
