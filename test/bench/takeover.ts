@@ -36,7 +36,15 @@ import { numberOf, wordOf, wordsOf } from "./options/options.ts";
 import { print, type Row, rounded } from "./replication/report.ts";
 import { burner } from "./takeover/burner.ts";
 import { KEEPALIVED_OBSERVATION_MS, measureKeepalived } from "./takeover/keepalived.ts";
-import { type Absence, falseVerdicts, type KillClock, kill, messagesLost, revive } from "./takeover/kill.ts";
+import {
+  type Absence,
+  falseVerdicts,
+  type KillClock,
+  kill,
+  messagesLost,
+  revive,
+  wallMs,
+} from "./takeover/kill.ts";
 import { percentile } from "./takeover/percentile.ts";
 import { measurePlain } from "./takeover/plain.ts";
 
@@ -215,8 +223,6 @@ function abortsAtEdges(cluster: Cluster): Promise<Capture[]> {
     edges.map(([host, network]) => startCapture(cluster.lab, host, network, "ip proto 132 and ip[32] = 6")),
   );
 }
-
-const wallMs = () => performance.timeOrigin + performance.now();
 
 function rowsOf(measured: Measured): Row[] {
   const { clocks, routed, associationsLost, messagesLost, falseVerdicts, aborts } = measured;

@@ -18,6 +18,7 @@ import {
   startServer,
   until,
 } from "@holdfast/testkit";
+import { wallMs } from "./kill.ts";
 
 const VIP = "203.0.113.1";
 /** The routers' common address on the endpoints' side: translation on both sides needs one. */
@@ -131,7 +132,7 @@ async function measureOnce(associations: number, rate: number) {
     );
     const core = await startCapture(lab, endpoint, "core", "ip proto 132");
     await pause(BEFORE_MS);
-    const killedAtMs = performance.timeOrigin + performance.now();
+    const killedAtMs = wallMs();
     const before = monotonicMs();
     // Cables first: keepalived's child says goodbye when its parent dies, and a node without power does not.
     master.unplug();

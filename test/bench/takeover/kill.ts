@@ -37,6 +37,9 @@ const BEFORE_MS = 300;
 const ETHERTYPE_ARP = 0x0806;
 const CHUNK_DATA = 0;
 
+/** As logs and captures have it, to the fraction of a millisecond. */
+export const wallMs = () => performance.timeOrigin + performance.now();
+
 /** Kills the owner of the primary VIP. The member stays dead. */
 export async function kill(
   cluster: Cluster,
@@ -65,10 +68,10 @@ export async function kill(
     startCapture(cluster.lab, client, network, "arp"),
   ]);
   await pause(BEFORE_MS);
-  const killedAtMs = performance.timeOrigin + performance.now();
+  const killedAtMs = wallMs();
   await (how === "node" ? victim.killNode() : victim.killDaemon());
   await pause(OBSERVATION_MS);
-  const watchedUntilMs = performance.timeOrigin + performance.now();
+  const watchedUntilMs = wallMs();
   await Promise.all([core.stop(), arp.stop()]);
   for (const watch of watches) watch.stop();
 

@@ -10,7 +10,7 @@ import {
 } from "../../plain/steady.ts";
 import { numberOf } from "../options/options.ts";
 import { type Row, rounded } from "../replication/report.ts";
-import { revive } from "./kill.ts";
+import { revive, wallMs } from "./kill.ts";
 import { percentile } from "./percentile.ts";
 
 const VIP = "203.0.113.1";
@@ -75,7 +75,7 @@ async function kill(cluster: Cluster, client: SteadyClient, how: Clock["how"]): 
   const capture = await startCapture(cluster.lab, endpoint, "core", "tcp or udp or icmp");
   await pause(BEFORE_MS);
   await client.report("mark");
-  const killedAtMs = performance.timeOrigin + performance.now();
+  const killedAtMs = wallMs();
   await (how === "node" ? victim.killNode() : victim.killDaemon());
   await pause(OBSERVATION_MS);
   const { gapsMs } = await client.report();

@@ -89,12 +89,10 @@ export function reply(membership: Membership, peer: Peer, nowMs: number): Member
 
 /** The first probe that a member can read: what it says of us comes back at once. */
 export function greet(membership: Membership, peer: Peer, nowMs: number): MembershipEffect[] {
-  if (membership.leaving) return [];
-  membership.sequence++;
-  return [probe(membership, peer, nowMs, true)];
+  return membership.leaving ? [] : [call(membership, peer, nowMs)];
 }
 
-/** To a member that is silent: if it lives, it answers at once. */
+/** A probe outside the rounds that asks for one: whoever lives answers at once. */
 export function call(membership: Membership, peer: Peer, nowMs: number): MembershipEffect {
   membership.sequence++;
   return probe(membership, peer, nowMs, true);

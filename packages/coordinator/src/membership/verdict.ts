@@ -56,23 +56,20 @@ export function enterPhase(peer: Peer, phase: MemberPhase, nowMs: number): Membe
 export function deadAtMs(membership: Membership, peer: Peer): number {
   const { timing } = membership;
   const lateMs = Math.max(membership.lateMs, peer.lateMs);
-  const silentAtMs = peer.evidenceAtMs + deadAfterMs(timing);
-  const unansweredAtMs = Math.max(
-    peer.unansweredAtMs ?? Number.POSITIVE_INFINITY,
-    peer.evidenceAtMs + deadUnansweredAfterMs(timing, lateMs),
+  const unansweredAtMs = peer.unansweredAtMs ?? Number.POSITIVE_INFINITY;
+  const silentAtMs = Math.min(
+    peer.evidenceAtMs + deadAfterMs(timing),
+    Math.max(unansweredAtMs, peer.evidenceAtMs + deadUnansweredAfterMs(timing, lateMs)),
   );
-  if (peer.hintedAtMs === undefined) return Math.min(silentAtMs, unansweredAtMs);
+  if (peer.hintedAtMs === undefined) return silentAtMs;
   // Its replication link closed. One missed probe less is enough then, provided that a whole interval and
   // some jitter went by since: a living member that only lost the link has spoken meanwhile.
-  const hintedAtMs = Math.max(
-    peer.evidenceAtMs + deadAfterMs(timing) - timing.probeIntervalMs,
-    peer.hintedAtMs + callAfterMs(timing),
+  const spokenAtMs = peer.hintedAtMs + callAfterMs(timing);
+  return Math.min(
+    silentAtMs,
+    Math.max(peer.evidenceAtMs + deadAfterMs(timing) - timing.probeIntervalMs, spokenAtMs),
+    Math.max(unansweredAtMs, spokenAtMs + LATENESS_FACTOR * lateMs),
   );
-  const hintedUnansweredAtMs = Math.max(
-    peer.unansweredAtMs ?? Number.POSITIVE_INFINITY,
-    peer.hintedAtMs + callAfterMs(timing) + LATENESS_FACTOR * lateMs,
-  );
-  return Math.min(silentAtMs, unansweredAtMs, hintedAtMs, hintedUnansweredAtMs);
 }
 
 function suspectAtMs(membership: Membership, peer: Peer): number {

@@ -80,7 +80,7 @@ function check(call: string, result: number): number {
   throw new Error(`${call} ${errnoName(koffi.errno())}`);
 }
 
-function errnoName(errno: number): string {
+export function errnoName(errno: number): string {
   return Object.keys(koffi.os.errno).find((name) => koffi.os.errno[name] === errno) ?? String(errno);
 }
 

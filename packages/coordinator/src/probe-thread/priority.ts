@@ -2,6 +2,7 @@
 // and a member whose probes wait for others' work looks dead.
 import { setPriority } from "node:os";
 import koffi from "koffi";
+import { errnoName } from "./datagrams.ts";
 
 const CALLING_THREAD = 0;
 const SCHED_FIFO = 1;
@@ -19,12 +20,11 @@ export function takeRealtimePriority(): string | undefined {
   const priority = Buffer.alloc(4);
   priority.writeInt32LE(PRIORITY);
   if (setScheduler(CALLING_THREAD, SCHED_FIFO | SCHED_RESET_ON_FORK, priority) === 0) return undefined;
-  const errno = koffi.errno();
-  const name = Object.keys(koffi.os.errno).find((known) => koffi.os.errno[known] === errno);
+  const reason = `sched_setscheduler ${errnoName(koffi.errno())}`;
   try {
     setPriority(CALLING_THREAD, NICE);
   } catch {
     // As it was.
   }
-  return `sched_setscheduler ${name ?? errno}`;
+  return reason;
 }

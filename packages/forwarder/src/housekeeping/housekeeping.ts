@@ -22,6 +22,7 @@ import { noteDownPackets, noteUpTraffic } from "../path-mapping/fallback.ts";
 import type { LocalSession } from "../sessions/local-session.ts";
 import type { Dispatcher } from "../slow-path/dispatcher.ts";
 import { flushHeard } from "../slow-path/sctp/heard.ts";
+import { Sweep } from "./sweep.ts";
 
 /** Activity is reported each quarter of the idle limit (docs: activity epochs). */
 const ACTIVITY_QUARTER = 4;
@@ -33,10 +34,7 @@ export class Housekeeping {
   readonly #adoption: Adoption;
   readonly #dispatcher: Dispatcher;
   #timer: Timer | undefined;
-  #flowCursor: unknown;
-  #sweepStartedMs = Number.NEGATIVE_INFINITY;
-  /** How long the last sweep took: what it tells of a session may be so old. */
-  #sweepMs = 0;
+  readonly #sweep = new Sweep();
   #sessions: Iterator<LocalSession> | undefined;
   #embryos: Iterator<Embryo> | undefined;
   /** Records without a commit, in the order in which they were first seen: whoever made them may be dead. */
@@ -130,16 +128,12 @@ export class Housekeeping {
 
   #sweepFlows(nowMs: number): undefined {
     const { fastPath, limits } = this.#core;
-    if (this.#flowCursor === undefined) {
-      if (nowMs - this.#sweepStartedMs < limits.sweepPeriodMs) return;
-      this.#sweepStartedMs = nowMs;
-    }
-    const skewMs = nowMs - fastPath.nowMs();
-    this.#flowCursor = fastPath.sweep(this.#flowCursor, (flow, counters) =>
-      this.#visitFlow(flow, counters, counters.lastSeenMs + skewMs, nowMs),
-    );
-    const tookMs = nowMs - this.#sweepStartedMs;
-    this.#sweepMs = this.#flowCursor === undefined ? tookMs : Math.max(this.#sweepMs, tookMs);
+    this.#sweep.turn(nowMs, limits.sweepPeriodMs, (cursor) => {
+      const skewMs = nowMs - fastPath.nowMs();
+      return fastPath.sweep(cursor, (flow, counters) =>
+        this.#visitFlow(flow, counters, counters.lastSeenMs + skewMs, nowMs),
+      );
+    });
   }
 
   #visitFlow(flow: Flow, counters: FlowCounters, lastSeenMs: number, nowMs: number): "keep" | "remove" {
@@ -186,7 +180,7 @@ export class Housekeeping {
     // Who joins, or was removed, hears of nobody's packets: what it thinks is over is over for nobody.
     if (!this.#core.isReady()) return;
     // Who carries it may be so late to hear of its packets, and once more to say so.
-    const unheardMs = 2 * this.#sweepMs;
+    const unheardMs = 2 * this.#sweep.tookMs;
     if (local.shutdownMs !== undefined) {
       const quietMs = nowMs - Math.max(local.shutdownMs, local.lastSeenMs) - unheardMs;
       if (quietMs >= limits.shutdownTimeoutMs) {

@@ -8,6 +8,7 @@ import {
   type Service,
 } from "@holdfast/model";
 import type { PlainFlow, PlainFlowState, PlainVisit } from "../../fast-path/plain.ts";
+import { Sweep } from "../../housekeeping/sweep.ts";
 import type { PlainAdoption } from "./adoption.ts";
 import {
   FORGET_DOWN,
@@ -30,10 +31,7 @@ const ACTIVITY_QUARTER = 4;
 export class PlainKeeping {
   readonly #room: Room;
   readonly #adoption: PlainAdoption;
-  #cursor: unknown;
-  #sweepStartedMs = Number.NEGATIVE_INFINITY;
-  /** How long the last sweep took: what it tells of a flow may be so old. */
-  #sweepMs = 0;
+  readonly #sweep = new Sweep();
   #visits: Iterator<LocalFlow> | undefined;
 
   constructor(room: Room, adoption: PlainAdoption) {
@@ -44,7 +42,7 @@ export class PlainKeeping {
   /** One bounded turn. */
   tick(nowMs: number): undefined {
     this.#room.offering.tick(nowMs);
-    this.#sweep(nowMs);
+    this.#sweepFlows(nowMs);
     this.#room.young.tick(nowMs, (flow) => this.#lookAtYoung(flow, nowMs));
     this.#visitAll(nowMs);
     this.#adoption.tick(nowMs);
@@ -58,20 +56,16 @@ export class PlainKeeping {
         publish(this.#room, flow);
   }
 
-  #sweep(nowMs: number): undefined {
+  #sweepFlows(nowMs: number): undefined {
     const { fastPath, limits } = this.#room.core;
-    if (this.#cursor === undefined) {
-      if (nowMs - this.#sweepStartedMs < limits.sweepPeriodMs) return;
-      this.#sweepStartedMs = nowMs;
-    }
-    const skewMs = nowMs - fastPath.nowMs();
-    this.#cursor = fastPath.plain.sweep(
-      this.#cursor,
-      (flow, state) => this.#swept(flow, state, state.lastSeenMs + skewMs, nowMs),
-      (session) => this.#room.offering.has(session),
-    );
-    const tookMs = nowMs - this.#sweepStartedMs;
-    this.#sweepMs = this.#cursor === undefined ? tookMs : Math.max(this.#sweepMs, tookMs);
+    this.#sweep.turn(nowMs, limits.sweepPeriodMs, (cursor) => {
+      const skewMs = nowMs - fastPath.nowMs();
+      return fastPath.plain.sweep(
+        cursor,
+        (flow, state) => this.#swept(flow, state, state.lastSeenMs + skewMs, nowMs),
+        (session) => this.#room.offering.has(session),
+      );
+    });
   }
 
   #swept(fast: PlainFlow, state: PlainFlowState, lastSeenMs: number, nowMs: number): PlainVisit {
@@ -168,7 +162,7 @@ export class PlainKeeping {
   /** Silence for longer than that may be the sweep's, not the flow's; the others wait for a word each quarter. */
   #trustedMs({ isPublished }: LocalFlow, { idleMs }: Judgement): number {
     const quarterMs = idleMs / ACTIVITY_QUARTER;
-    return isPublished && this.#sweepMs >= quarterMs / 2 ? quarterMs : idleMs;
+    return isPublished && this.#sweep.tookMs >= quarterMs / 2 ? quarterMs : idleMs;
   }
 
   #age(flow: LocalFlow, service: Service | undefined, known: Judgement, nowMs: number): undefined {
@@ -181,7 +175,7 @@ export class PlainKeeping {
     }
     const { isReset, isClosing } = judgement;
     // Who carries it may be so late to hear of its packets, and once more to say so.
-    const idleMs = judgement.idleMs + (flow.isPublished ? 2 * this.#sweepMs : 0);
+    const idleMs = judgement.idleMs + (flow.isPublished ? 2 * this.#sweep.tookMs : 0);
     const silentMs = silence();
     // Who joins, or was removed, hears of nobody's packets: what it thinks is over is over for nobody.
     if (silentMs >= idleMs && !room.core.isReady() && flow.isPublished) return;
