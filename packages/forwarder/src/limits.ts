@@ -61,6 +61,8 @@ export interface ForwarderLimits {
   readonly natPortRequiredMs: number;
   /** Questions a second to the other members. */
   readonly questionsPerSecond: number;
+  /** For so long after a VIP came here, datagrams of no flow may be of one that its owner before knows. */
+  readonly askAfterMoveMs: number;
   /** ABORTs and SHUTDOWN-COMPLETEs a second that answer packets of sessions known to be dead. */
   readonly answersPerSecond: number;
   /** … that answer one source prefix. */
@@ -143,6 +145,7 @@ export const LIMITS_DEFAULT: ForwarderLimits = {
   natPortLoanMs: 100,
   natPortRequiredMs: 500,
   questionsPerSecond: 1_000,
+  askAfterMoveMs: 10_000,
   answersPerSecond: 100,
   answersPerSecondAndPrefix: 10,
   certaintyMs: 7_000,

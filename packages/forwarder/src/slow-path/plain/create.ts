@@ -82,6 +82,8 @@ export class PlainRoom {
   readonly #listeners = new Set<(before: PlainRecord | undefined, after: PlainRecord | undefined) => void>();
   readonly #unsubscribe: () => void;
   #owned: ReadonlySet<Address> = new Set();
+  /** By VIP that this member has. */
+  readonly #askUntilMs = new Map<Address, number>();
   readonly #verdictListeners = new Set<(change: VerdictChange) => void>();
 
   constructor(core: Core, options: PlainRoomOptions) {
@@ -110,6 +112,7 @@ export class PlainRoom {
       view: options.view ?? new SessionView<PlainRecord>(PLAIN_SESSIONS),
       held,
       mayReplicate: options.mayReplicate ?? (() => true),
+      hasJustCome: (vip) => clock.nowMs() < (this.#askUntilMs.get(vip) ?? 0),
       changed: (before, after) => {
         for (const listener of this.#listeners) listener(before, after);
       },
@@ -198,6 +201,9 @@ export class PlainRoom {
     this.#owned = owned;
     // Handed over: whoever has the VIP now is to know its flows, however young.
     if (lost) this.#keeping.publishAll();
+    for (const vip of this.#askUntilMs.keys()) if (!owned.has(vip)) this.#askUntilMs.delete(vip);
+    const { clock, limits } = this.room.core;
+    for (const vip of gained) this.#askUntilMs.set(vip, clock.nowMs() + limits.askAfterMoveMs);
     if (gained.size === 0) return;
     for (const flow of this.room.flows.values())
       if (gained.has(flow.record.vip)) flow.forgets = FORGET_UP | FORGET_DOWN;

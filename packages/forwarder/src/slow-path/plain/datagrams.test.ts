@@ -111,6 +111,32 @@ describe("datagrams", () => {
     assert.equal(other.punts, before);
   });
 
+  test("of a flow that begins as its VIP moves away go on, whoever gets the next one", async () => {
+    const cluster = new PlainCluster(2, { services });
+    const [owner, other] = [cluster.rig(0), cluster.rig(1)];
+    owner.forwarder.setOwnership([{ vip: VIP, owned: true }]);
+    const first = await owner.one(udpPacket(ends, "1"));
+    await owner.one(udpPacket(back(first), "answer"));
+    // Make before break: for a moment both have it, and the one before has told nobody of its young flows.
+    other.forwarder.setOwnership([{ vip: VIP, owned: true }]);
+    assert.equal((await other.one(udpPacket(ends, "2"))).sourcePort, first.sourcePort);
+    const newcomer = { ...ends, sourcePort: 40_001 };
+    assert.equal((await other.one(udpPacket(newcomer, "new"))).payload, "new");
+    assert.equal(other.forwarder.counters().events.get("questions"), 2);
+    cluster.clock.advance(11_000);
+    await other.one(udpPacket({ ...ends, sourcePort: 40_002 }, "later"));
+    assert.equal(other.forwarder.counters().events.get("questions"), 2);
+  });
+
+  test("of newcomers are forwarded where the others may be asked no more, as its VIP moves", async () => {
+    const rig = new PlainRig({ services, limits: { questionsPerSecond: 1 } });
+    rig.forwarder.setOwnership([{ vip: VIP, owned: true }]);
+    for (let i = 0; i < 4; i++)
+      assert.equal((await rig.one(udpPacket({ ...ends, sourcePort: 40_000 + i }, `${i}`))).payload, `${i}`);
+    assert.ok((rig.forwarder.counters().events.get("questions") ?? 0) < 4);
+    assert.deepEqual(rig.drops(), {});
+  });
+
   test("endpoints with addresses of both families have their shares over each of them", async () => {
     const vips: readonly Address[] = [VIP, "2001:db8::1"];
     const endpoints = [1, 3].map(

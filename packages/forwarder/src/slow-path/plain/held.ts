@@ -36,8 +36,11 @@ export class PlainHeld {
     return this.#count;
   }
 
-  /** Holds a copy of the packet until the answer, or drops it: too many wait, or too many questions. */
-  ask(input: PlainInput, question: SessionQuestion): undefined {
+  /**
+   * Holds a copy of the packet until the answer, or drops it: too many wait, or too many questions; of the
+   * latter `orElse` may make something else.
+   */
+  ask(input: PlainInput, question: SessionQuestion, orElse?: (input: PlainInput) => void): undefined {
     const { counters, limits, replication } = this.#options;
     const key = JSON.stringify(question);
     const waiting = this.#waiting.get(key);
@@ -53,6 +56,7 @@ export class PlainHeld {
           ? this.#clientRate.take(nowMs, sourcePrefix(input.source))
           : this.#natPortRate.take(nowMs);
       if (!mayAsk) {
+        if (orElse !== undefined) return void orElse({ ...input, asked: true });
         counters.drop("question-rate", input.bytes);
         return;
       }

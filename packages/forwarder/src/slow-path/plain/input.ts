@@ -1,5 +1,5 @@
 // A punted packet of TCP or UDP, read once, with what travels beside it; and the two ways in which it leaves.
-import type { Address } from "@holdfast/model";
+import type { Address, ServiceId, SessionQuestion } from "@holdfast/model";
 import { type IpHeader, onesSum, PROTOCOL, read16 } from "@holdfast/sctp";
 import type { SlowPathDropReason } from "../../counters/drop-reasons.ts";
 import type { Punt, PuntReason } from "../../fast-path/port.ts";
@@ -25,6 +25,11 @@ export interface PlainInput {
   /** The other members were asked: not a second time. */
   readonly asked: boolean;
   readonly allAnswered: boolean;
+}
+
+/** Whether another member knows the flow that it is of. */
+export function questionOf({ source, header }: PlainInput, serviceId: ServiceId): SessionQuestion {
+  return { kind: "client", serviceId, client: source, clientPort: header.sourcePort };
 }
 
 /**

@@ -8,7 +8,7 @@ import { windowScaleOf } from "../../packet/plain/options.ts";
 import { isWithin, SYN_WINDOW, windowOf } from "../../packet/plain/window.ts";
 import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
 import { isLivingFlow, judge, keyOf, type LocalFlow } from "./flow.ts";
-import type { PlainInput } from "./input.ts";
+import { type PlainInput, questionOf } from "./input.ts";
 import {
   acknowledgesHeader,
   beginsAnew,
@@ -355,9 +355,7 @@ export function look(room: Room, flow: LocalFlow): undefined {
 function unknownUp(room: Room, input: PlainInput, entry: ServiceEntry): undefined {
   if (input.copy) return;
   if (input.asked || input.header.has(TCP_FLAG.RST)) return refuseUnknown(room, input);
-  const { id: serviceId } = entry.service;
-  const question = { kind: "client", serviceId, client: input.source } as const;
-  room.held.ask(input, { ...question, clientPort: input.header.sourcePort });
+  room.held.ask(input, questionOf(input, entry.service.id));
 }
 
 function lastSynOf({ clientSequence: sequence, synSize: size }: LocalFlow): Syn {

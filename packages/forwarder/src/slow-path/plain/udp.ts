@@ -5,7 +5,7 @@ import { drop } from "../../core.ts";
 import { sourcePrefix } from "../../embryos/nursery.ts";
 import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
 import { isLivingFlow, type LocalFlow } from "./flow.ts";
-import type { PlainInput } from "./input.ts";
+import { type PlainInput, questionOf } from "./input.ts";
 import { findPlainPlace } from "./place.ts";
 import { end, entryOf, forward, install, makeFlow, publish, type Room, type Side } from "./room.ts";
 import { statelessUp } from "./stateless.ts";
@@ -24,6 +24,10 @@ export function udpUp(room: Room, side: Side, input: PlainInput, entry: ServiceE
   if (!core.isReady()) return drop(core, "not-ready", input.bytes);
   if (!isAllowedSource(entry, source)) return drop(core, "source-not-allowed", input.bytes);
   const { id } = entry.service;
+  if (!input.asked && room.hasJustCome(destination)) {
+    const again = (same: PlainInput) => udpUp(room, side, same, entry);
+    return room.held.ask(input, questionOf(input, id), again);
+  }
   const prefix = sourcePrefix(source);
   const evict = (flow: LocalFlow) => {
     core.counters.count("embryos-evicted");
