@@ -112,7 +112,7 @@ export class PlainRoom {
       view: options.view ?? new SessionView<PlainRecord>(PLAIN_SESSIONS),
       held,
       mayReplicate: options.mayReplicate ?? (() => true),
-      hasJustCome: (vip) => clock.nowMs() < (this.#askUntilMs.get(vip) ?? 0),
+      mayBeElsewhere: (vip) => !core.ownsVip(vip) || clock.nowMs() < (this.#askUntilMs.get(vip) ?? 0),
       changed: (before, after) => {
         for (const listener of this.#listeners) listener(before, after);
       },

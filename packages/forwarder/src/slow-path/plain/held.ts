@@ -40,7 +40,7 @@ export class PlainHeld {
    * Holds a copy of the packet until the answer, or drops it: too many wait, or too many questions; of the
    * latter `orElse` may make something else.
    */
-  ask(input: PlainInput, question: SessionQuestion, orElse?: (input: PlainInput) => void): undefined {
+  ask(input: PlainInput, question: SessionQuestion, orElse?: () => void): undefined {
     const { counters, limits, replication } = this.#options;
     const key = JSON.stringify(question);
     const waiting = this.#waiting.get(key);
@@ -56,7 +56,7 @@ export class PlainHeld {
           ? this.#clientRate.take(nowMs, sourcePrefix(input.source))
           : this.#natPortRate.take(nowMs);
       if (!mayAsk) {
-        if (orElse !== undefined) return void orElse({ ...input, asked: true });
+        if (orElse !== undefined) return void orElse();
         counters.drop("question-rate", input.bytes);
         return;
       }

@@ -66,8 +66,11 @@ export interface Room {
   readonly offering: Offering;
   /** Whether every member can read such records. */
   readonly mayReplicate: () => boolean;
-  /** Whether this VIP came here a moment ago: who had it may know of flows what nobody else does yet. */
-  readonly hasJustCome: (vip: Address) => boolean;
+  /**
+   * Whether another member may know flows of this VIP that nobody else does yet: it came here a moment ago,
+   * or is not here.
+   */
+  readonly mayBeElsewhere: (vip: Address) => boolean;
   /** A flow begins, changes or ends. */
   readonly changed: (previous: PlainRecord | undefined, record: PlainRecord | undefined) => void;
 }

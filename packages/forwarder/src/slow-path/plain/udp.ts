@@ -24,10 +24,16 @@ export function udpUp(room: Room, side: Side, input: PlainInput, entry: ServiceE
   if (!core.isReady()) return drop(core, "not-ready", input.bytes);
   if (!isAllowedSource(entry, source)) return drop(core, "source-not-allowed", input.bytes);
   const { id } = entry.service;
-  if (!input.asked && room.hasJustCome(destination)) {
-    const again = (same: PlainInput) => udpUp(room, side, same, entry);
-    return room.held.ask(input, questionOf(input, id), again);
-  }
+  const orElse = () => begin(room, side, input, entry);
+  if (!input.asked && room.mayBeElsewhere(destination))
+    return room.held.ask(input, questionOf(input, id), orElse);
+  begin(room, side, input, entry);
+}
+
+function begin(room: Room, side: Side, input: PlainInput, entry: ServiceEntry): undefined {
+  const { header, source, destination } = input;
+  const { core } = room;
+  const { id } = entry.service;
   const prefix = sourcePrefix(source);
   const evict = (flow: LocalFlow) => {
     core.counters.count("embryos-evicted");
@@ -44,7 +50,9 @@ export function udpUp(room: Room, side: Side, input: PlainInput, entry: ServiceE
   core.counters.count("exchanges-begun");
   install(room, flow, false);
   forward(room, input, flow, "up");
-  if (entry.service.replicate === "always") publish(room, flow, true);
+  // The client's next one comes to whoever has the VIP.
+  const isTold = input.asked && !core.ownsVip(destination);
+  if (isTold || entry.service.replicate === "always") publish(room, flow, true);
 }
 
 export function udpDown(room: Room, input: PlainInput, flow: LocalFlow): undefined {
