@@ -31,7 +31,7 @@ import { NatPorts } from "../../nat-ports/allocator.ts";
 import { ServiceRegistry } from "../../services/registry.ts";
 import type { ProtocolHandler } from "../handler.ts";
 import { learned, PlainAdoption } from "./adoption.ts";
-import { FORGET_DOWN, FORGET_UP, isLivingFlow, type LocalFlow, placeOf } from "./flow.ts";
+import { FORGET_DOWN, FORGET_UP, isHandshake, isLivingFlow, type LocalFlow, placeOf } from "./flow.ts";
 import { LocalFlows } from "./flows.ts";
 import { PlainHandler } from "./handler.ts";
 import { PlainHeld } from "./held.ts";
@@ -236,11 +236,11 @@ export class PlainRoom {
   publish(question: SessionQuestion): void {
     const { flows, offering } = this.room;
     if (question.kind === "natPort") {
-      const { protocol, endpoint, endpointPort, natPort } = question;
+      const { protocol, endpoint, endpointPort: port, natPort } = question;
       if (protocol === undefined || !isPlain(protocol)) return;
-      if (protocol === PROTOCOL_TCP) offering.adoptToward(endpoint, endpointPort, natPort);
+      if (protocol === PROTOCOL_TCP) offering.adoptToward(endpoint, port, natPort);
       // The question does not say what the endpoint sent to: each source address has this port once.
-      for (const flow of flows.allByNatPort(protocol, endpoint, endpointPort, natPort)) this.#publish(flow);
+      for (const flow of flows.allByNatPort(protocol, endpoint, port, natPort)) this.#publish(flow, true);
       return;
     }
     const { serviceId, client, clientPort } = question;
@@ -253,11 +253,12 @@ export class PlainRoom {
     }
   }
 
-  /** What has more of it than a SYN. */
-  #publish(flow: LocalFlow | undefined): void {
+  /** What has more of it than a SYN. `isAnswered`: its endpoint has answered, elsewhere. */
+  #publish(flow: LocalFlow | undefined, isAnswered = false): void {
     if (!isLivingFlow(flow)) return;
     findOpened(this.room, flow);
-    if (flow.stage !== "opening") publish(this.room, flow, true);
+    // Who its client is stands in a PROXY header, which is sent where the SYN-ACK was seen.
+    if (flow.stage !== "opening" || (isAnswered && flow.record.shift === 0)) publish(this.room, flow, true);
   }
 
   isVip(address: Address): boolean {
@@ -358,14 +359,13 @@ export class PlainRoom {
       settle(room, flow, record);
       return;
     }
-    const isEnded = isPlainEnded(record);
     const fresh = learned(room, this.#adoption, record);
     room.flows.add(fresh);
-    if (isEnded) fresh.endedMs = room.core.clock.nowMs();
+    if (isPlainEnded(record)) fresh.endedMs = room.core.clock.nowMs();
     else {
       count(room, record, 1);
       reserve(room, record);
-      install(room, fresh, false);
+      install(room, fresh, isHandshake(record));
     }
     room.changed(undefined, record);
   }

@@ -148,6 +148,11 @@ export function newFlow(record: PlainRecord, handle: number, stage: Stage, nowMs
   };
 }
 
+/** A connection whose handshake no member has seen to its end. */
+export function isHandshake({ protocol, marks }: Pick<PlainRecord, "protocol" | "marks">): boolean {
+  return protocol === PROTOCOL_TCP && (marks & MARK.answered) === 0;
+}
+
 /** The service's port, which its id ends with. */
 export function servicePortOf({ serviceId }: Pick<PlainRecord, "serviceId">): number {
   return Number(serviceId.slice(serviceId.lastIndexOf(":") + 1));
@@ -319,7 +324,7 @@ export function judge(flow: LocalFlow, service: Pick<Service, "idle"> | undefine
   const marks = record.marks | finMarksOf(up, down, up?.finEnd ?? flow.finUp, down?.finEnd ?? flow.finDown);
   const isReset = wasReset(up, down);
   const isClosing = isReset || isFinished(marks);
-  const isTransitory = isClosing || flow.stage !== "open";
+  const isTransitory = isClosing || flow.stage !== "open" || isHandshake(record);
   return {
     marks,
     isReset,

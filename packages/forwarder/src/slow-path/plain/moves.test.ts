@@ -2,19 +2,23 @@
 // that has it now.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { isPlainEnded, PROTOCOL_UDP } from "@holdfast/model";
+import { isPlainEnded, PROTOCOL_TCP, PROTOCOL_UDP } from "@holdfast/model";
 import {
+  ACK,
   CLIENT,
+  Connection,
   type Ends,
   PlainCluster,
   type PlainRig,
   PORT,
   plainService,
+  RST,
+  SYN,
   udpPacket,
   VIP,
 } from "../../testing/plain.ts";
 
-const services = [plainService(PROTOCOL_UDP)];
+const services = [plainService(PROTOCOL_UDP), plainService(PROTOCOL_TCP)];
 const ends: Ends = { source: CLIENT, sourcePort: 40_000, destination: VIP, destinationPort: PORT };
 
 /** The VIP has gone from the first to the second; some routers do not know it yet. */
@@ -57,5 +61,68 @@ describe("datagrams at a member that has lost their VIP", () => {
     assert.deepEqual([living(before).length, before.drops()], [16, {}]);
     assert.equal(living(owner).length, questions(before));
     assert.ok(questions(before) > 0 && questions(before) < 16);
+  });
+});
+
+describe("a SYN at the VIP's owner before, its SYN-ACK at the next one", () => {
+  for (const acknowledged of ["owner", "before"] as const)
+    test(`the connection opens, where its ACK comes to ${acknowledged}`, async () => {
+      const { cluster, ...rigs } = moved();
+      const { before, owner } = rigs;
+      const connection = new Connection();
+      connection.heard(await before.one(connection.up(SYN)));
+      assert.equal((await owner.one(connection.down(SYN | ACK))).destinationPort, 40_000);
+      assert.equal((await rigs[acknowledged].one(connection.up(ACK))).flags, ACK);
+      assert.equal((await rigs[acknowledged].one(connection.up(ACK, "question"))).payload, "question");
+      assert.equal((await owner.one(connection.down(ACK, "answer"))).payload, "answer");
+      cluster.clock.advance(100_000);
+      for (const rig of cluster.rigs) assert.deepEqual(rig.phases(), ["established"]);
+      for (const rig of cluster.rigs)
+        assert.equal((await rig.one(connection.up(ACK, "later"))).payload, "later");
+    });
+
+  test("the connection is forgotten by all when nobody acknowledges", async () => {
+    const { cluster, before, owner } = moved();
+    const connection = new Connection();
+    connection.heard(await before.one(connection.up(SYN)));
+    await owner.one(connection.down(SYN | ACK));
+    assert.equal(living(owner).length, 1);
+    cluster.clock.advance(20_000);
+    assert.deepEqual(
+      cluster.rigs.map((rig) => [living(rig).length, rig.fastPath.flowCount]),
+      [
+        [0, 0],
+        [0, 0],
+      ],
+    );
+    assert.equal(before.forwarder.counters().events.get("embryos-expired"), 1);
+  });
+
+  test("the connection opens also where the SYN comes again, to the owner", async () => {
+    const { cluster, before, owner } = moved();
+    const connection = new Connection();
+    connection.heard(await before.one(connection.up(SYN)));
+    await owner.one(connection.down(SYN | ACK));
+    connection.clientNext -= 1;
+    await owner.one(connection.up(SYN));
+    connection.serverNext -= 1;
+    await owner.one(connection.down(SYN | ACK));
+    await owner.one(connection.up(ACK));
+    assert.equal((await owner.one(connection.down(ACK, "hello"))).payload, "hello");
+    const punts = owner.punts;
+    assert.equal((await owner.one(connection.up(ACK, "on"))).payload, "on");
+    assert.equal(owner.punts, punts, "on the fast path");
+    cluster.clock.advance(100_000);
+    for (const rig of cluster.rigs) assert.deepEqual(rig.phases(), ["established"]);
+  });
+
+  test("the connection is reset at both when its client does so at once", async () => {
+    const { cluster, before, owner } = moved();
+    const connection = new Connection();
+    connection.heard(await before.one(connection.up(SYN)));
+    await owner.one(connection.down(SYN | ACK));
+    await owner.one(connection.up(RST));
+    cluster.clock.advance(20_000);
+    assert.deepEqual([living(before).length, living(owner).length], [0, 0]);
   });
 });

@@ -158,8 +158,9 @@ export function settle(room: Room, flow: LocalFlow, record: PlainRecord): undefi
     flow.introduction = undefined;
     if (flow.isInstalled) install(room, flow, false);
   }
-  if (flow.stage === "answered" && (record.marks & MARK.answered) !== 0) {
+  if (flow.stage !== "open" && (record.marks & MARK.answered) !== 0) {
     flow.stage = "open";
+    flow.syn = undefined;
     room.flows.grown(flow);
     install(room, flow, false);
   }
@@ -205,6 +206,8 @@ export function publish(room: Room, flow: LocalFlow, urgent = false): undefined 
   const policy = entryOf(room, record)?.service.replicate ?? REPLICATE_DEFAULT;
   if (flow.isPublished || policy === "never" || !room.mayReplicate()) return;
   learnScale(room, flow);
+  // What the ends agree on passes elsewhere.
+  if (flow.stage === "opening") flow.record = { ...flow.record, windowScale: SCALE_UNKNOWN };
   const wasQuiet = isQuiet(room, flow);
   flow.isPublished = true;
   room.view.apply(flow.record, { urgent });

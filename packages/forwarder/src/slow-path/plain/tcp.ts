@@ -3,11 +3,11 @@
 import { MARK, PROTOCOL_TCP } from "@holdfast/model";
 import { drop } from "../../core.ts";
 import { sourcePrefix } from "../../embryos/nursery.ts";
-import { TCP_FLAG } from "../../packet/plain/header.ts";
+import { type PlainHeader, TCP_FLAG } from "../../packet/plain/header.ts";
 import { windowScaleOf } from "../../packet/plain/options.ts";
 import { isWithin, SYN_WINDOW, windowOf } from "../../packet/plain/window.ts";
 import { isAllowedSource, type ServiceEntry } from "../../services/registry.ts";
-import { isLivingFlow, judge, keyOf, type LocalFlow } from "./flow.ts";
+import { isHandshake, isLivingFlow, judge, keyOf, type LocalFlow } from "./flow.ts";
 import { type PlainInput, questionOf } from "./input.ts";
 import {
   acknowledgesHeader,
@@ -89,6 +89,7 @@ export function tcpDown(room: Room, input: PlainInput, flow: LocalFlow): undefin
   if (header.has(TCP_FLAG.RST)) return resetDown(room, input, flow);
   if (flow.introduction !== undefined && flow.stage === "open") introduced(room, input, flow);
   if (flow.stage === "open") {
+    noteAcknowledged(room, header, flow);
     // It answered a SYN into the open connection: it knows the connection, which goes on.
     if (flow.challenge !== undefined) install(room, flow, false);
     else if (!flow.isInstalled || hangs(room, input, flow, "down")) install(room, flow, false);
@@ -218,7 +219,17 @@ function synIntoOpenDown(room: Room, input: PlainInput, flow: LocalFlow): undefi
     flow.endpointSequence = header.sequence;
     introduction.isNumbered = true;
   }
+  if (isHandshake(flow.record)) flow.endpointSequence = header.sequence;
   forward(room, input, flow, "down");
+}
+
+/**
+ * The endpoint goes on behind its SYN-ACK, which was seen here: the client has acknowledged that where it
+ * sent its SYN to.
+ */
+function noteAcknowledged(room: Room, { sequence }: PlainHeader, flow: LocalFlow): undefined {
+  if (!isHandshake(flow.record) || !follows(sequence, flow.endpointSequence)) return;
+  note(room, flow, { marks: MARK.answered }, true);
 }
 
 /** Before the endpoint has acknowledged who the client is. */
@@ -248,7 +259,8 @@ function openUp(room: Room, input: PlainInput, flow: LocalFlow): undefined {
   // While a challenge is out all packets come here; so do those of a flow that the table had no room for.
   if (header.has(TCP_FLAG.FIN)) flow.finUp = header.sequenceEnd;
   // Another member saw the handshake up to here, and is told that it was done.
-  if ((flow.record.marks & MARK.answered) === 0) note(room, flow, { marks: MARK.answered }, true);
+  const opens = isHandshake(flow.record) && !header.has(TCP_FLAG.RST);
+  if (opens) note(room, flow, { marks: MARK.answered }, true);
   if (!flow.isInstalled || hangs(room, input, flow, "up")) install(room, flow, false);
   forward(room, input, flow, "up");
 }
