@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { type HealthKind, STATUS_DEFAULT, statusRanges } from "@holdfast/model";
 import { askOverSockets } from "./connect-probe.ts";
@@ -133,6 +133,73 @@ test("http: a status below 400, and the text that is expected in the body", asyn
     assert.deepEqual(await ask({ kind: "https", port }), missed("failed in TLS"));
   } finally {
     server.closeAllConnections();
+    server.close();
+  }
+});
+
+/** Sends `head`, then without an end. */
+function endless(head: string): (socket: Socket) => void {
+  return (socket) => {
+    const part = Buffer.alloc(65_536, "a");
+    const send = () => {
+      while (!socket.destroyed && socket.write(part));
+    };
+    socket.on("error", () => {});
+    socket.on("data", () => {});
+    socket.on("drain", send);
+    socket.write(head);
+    send();
+  };
+}
+
+for (const [kind, head] of [
+  ["http", "HTTP/1.0 200 OK\r\n\r\n"],
+  ["tcp", "hello"],
+] as const)
+  test(`${kind}: an answer without an end is left when as much has come as is looked through`, async () => {
+    const sockets: Socket[] = [];
+    const flood = endless(head);
+    const server = createServer((socket) => {
+      sockets.push(socket);
+      flood(socket);
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    try {
+      assert.deepEqual(await ask({ kind, port, expect: "b" }), missed("answered with something else"));
+      assert.deepEqual(await ask({ kind, port }), ANSWERED);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    }
+  });
+
+test("an answer that stops before the expected text is not called silence", async () => {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => {});
+    socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const base = { address: "127.0.0.1", port, path: "/", status: STATUS_DEFAULT } as const;
+  try {
+    for (const question of [
+      { ...base, kind: "http", send: "", expect: "ready" },
+      { ...base, kind: "tcp", send: "x", expect: "ready" },
+    ] as const) {
+      const attempt = askOverSockets(question, () => assert.fail("nothing is clear yet"));
+      assert.deepEqual(attempt.atTimeout, missed("unanswered"));
+      const limitMs = performance.now() + LIMIT_MS;
+      while (JSON.stringify(attempt.atTimeout) !== JSON.stringify(missed("answered with something else"))) {
+        assert.ok(performance.now() < limitMs, "what came is still called silence");
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      attempt.cancel();
+    }
+  } finally {
+    for (const socket of sockets) socket.destroy();
     server.close();
   }
 });

@@ -5,10 +5,19 @@ import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
 import { type Address, familyOf, statusText } from "@holdfast/model";
-import { ANSWERED, type Ask, type ProbeAttempt, type ProbeQuestion, UNANSWERED } from "./probe.ts";
+import {
+  ANSWERED,
+  type Ask,
+  type ProbeAttempt,
+  type ProbeOutcome,
+  type ProbeQuestion,
+  UNANSWERED,
+} from "./probe.ts";
 
 /** Bytes of an answer in which the expected text must stand. */
 const ANSWER_BYTES_MAX = 65_536;
+
+const OTHERWISE: ProbeOutcome = { kind: "missed", what: "answered with something else" };
 
 type Tell = Parameters<Ask>[1];
 
@@ -38,11 +47,18 @@ function failure(error: Error): string {
     EPROTO: "failed in TLS",
   };
   if (code.startsWith("HPE_")) return "answered with something else than HTTP";
+  // The other side's word: a certificate that it wants, a version that it does not speak.
+  if (code.startsWith("ERR_SSL_"))
+    return `failed in TLS: ${code.slice("ERR_SSL_".length).toLowerCase().replaceAll("_", " ")}`;
   return words[code] ?? code;
 }
 
-/** Tells once; nothing after `close`. */
-function once(tell: Tell, close: () => void): { readonly tell: Tell; readonly attempt: ProbeAttempt } {
+/** Tells once; nothing after `close`. `hasCome`: something did, though not yet what is expected. */
+function once(
+  tell: Tell,
+  close: () => void,
+  hasCome: () => boolean = () => false,
+): { readonly tell: Tell; readonly attempt: ProbeAttempt } {
   let isOver = false;
   return {
     tell(outcome) {
@@ -57,44 +73,67 @@ function once(tell: Tell, close: () => void): { readonly tell: Tell; readonly at
         isOver = true;
         close();
       },
-      atTimeout: UNANSWERED,
+      get atTimeout() {
+        return hasCome() ? OTHERWISE : UNANSWERED;
+      },
     },
   };
 }
 
-/** Collects an answer until the expected text stands in it. */
-function collector(expect: string): (part: Buffer) => boolean {
-  let text = "";
-  return (part) => {
-    text = (text + part.toString("latin1")).slice(0, ANSWER_BYTES_MAX);
-    return text.includes(Buffer.from(expect, "utf8").toString("latin1"));
-  };
+/**
+ * Collects an answer until it is clear what it is: the expected text stands in it, or as many bytes as are
+ * looked through have come without it. An answer without an end would be read until the time is out.
+ */
+class Collector {
+  readonly #expect: string;
+  #text = "";
+
+  constructor(expect: string) {
+    this.#expect = Buffer.from(expect, "utf8").toString("latin1");
+  }
+
+  get hasCome(): boolean {
+    return this.#text !== "";
+  }
+
+  /** undefined: not clear yet. */
+  take(part: Buffer): ProbeOutcome | undefined {
+    this.#text = (this.#text + part.toString("latin1")).slice(0, ANSWER_BYTES_MAX);
+    if (this.#text.includes(this.#expect)) return ANSWERED;
+    return this.#text.length < ANSWER_BYTES_MAX ? undefined : OTHERWISE;
+  }
 }
 
 function askTcp({ address, port, send, expect }: ProbeQuestion, told: Tell): ProbeAttempt {
   const socket = connect({ host: address, port });
-  const { tell, attempt } = once(told, () => socket.destroy());
-  const hasCome = collector(expect);
+  const answer = new Collector(expect);
+  const { tell, attempt } = once(
+    told,
+    () => socket.destroy(),
+    () => answer.hasCome,
+  );
   socket.on("connect", () => {
     if (send !== "") socket.write(send);
     if (expect === "") tell(ANSWERED);
   });
   socket.on("data", (part) => {
-    if (expect !== "" && hasCome(part)) tell(ANSWERED);
+    const outcome = expect === "" ? undefined : answer.take(part);
+    if (outcome !== undefined) tell(outcome);
   });
   socket.on("error", (error) => tell({ kind: "missed", what: failure(error) }));
-  socket.on("close", () => tell({ kind: "missed", what: "answered with something else" }));
+  socket.on("close", () => tell(OTHERWISE));
   return attempt;
 }
 
 /** Without an expected answer silence is one: only a host that refuses says anything. */
 function askUdp({ address, port, send, expect }: ProbeQuestion, told: Tell): ProbeAttempt {
   const socket = createSocket(familyOf(address) === 6 ? "udp6" : "udp4");
+  const answer = new Collector(expect);
   const { tell, attempt } = once(told, () => socket.close());
-  const hasCome = collector(expect);
   socket.on("error", (error) => tell({ kind: "missed", what: failure(error) }));
   socket.on("message", (part) => {
-    if (expect === "" || hasCome(part)) tell(ANSWERED);
+    const outcome = expect === "" ? ANSWERED : answer.take(part);
+    if (outcome !== undefined) tell(outcome);
   });
   // Connected, so that the kernel hands on a refusal.
   socket.connect(port, address, (error?: Error) => {
@@ -105,7 +144,13 @@ function askUdp({ address, port, send, expect }: ProbeQuestion, told: Tell): Pro
       // Closed meanwhile.
     }
   });
-  return { cancel: () => attempt.cancel(), atTimeout: expect === "" ? ANSWERED : UNANSWERED };
+  return {
+    cancel: () => attempt.cancel(),
+    get atTimeout() {
+      if (expect === "") return ANSWERED;
+      return answer.hasCome ? OTHERWISE : UNANSWERED;
+    },
+  };
 }
 
 function askHttp(
@@ -122,19 +167,26 @@ function askHttp(
     rejectUnauthorized: false,
   };
   const request = kind === "https" ? httpsRequest(options) : httpRequest(options);
-  const { tell, attempt } = once(told, () => request.destroy());
+  const answer = new Collector(expect);
+  let hasBegun = false;
+  const { tell, attempt } = once(
+    told,
+    () => request.destroy(),
+    () => hasBegun,
+  );
   request.on("error", (error) => tell({ kind: "missed", what: failure(error) }));
   request.on("response", (response: IncomingMessage) => {
+    hasBegun = true;
     const status = response.statusCode ?? 0;
     if (!wanted.some(([least, most]) => status >= least && status <= most))
       return tell({ kind: "missed", what: `answered with status ${status}, not ${statusText(wanted)}` });
     if (expect === "") return tell(ANSWERED);
-    const hasCome = collector(expect);
     response.on("data", (part: Buffer) => {
-      if (hasCome(part)) tell(ANSWERED);
+      const outcome = answer.take(part);
+      if (outcome !== undefined) tell(outcome);
     });
     response.on("error", (error) => tell({ kind: "missed", what: failure(error) }));
-    response.on("close", () => tell({ kind: "missed", what: "answered with something else" }));
+    response.on("close", () => tell(OTHERWISE));
   });
   request.end();
   return attempt;

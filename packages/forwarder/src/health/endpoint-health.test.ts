@@ -76,3 +76,13 @@ test("passive signs are only suspicions", () => {
   assert.equal(suspected.length, 200);
   assert.ok(health.isUp(E));
 });
+
+test("the reason is what the latest probe found, and no change for listeners", () => {
+  const health = new EndpointHealth();
+  const heard: string[] = [];
+  health.onVerdict(({ reason }) => heard.push(reason));
+  health.setOwn(E, "down", "3 http probes refused", 0, false, true);
+  health.setOwn(E, "down", "4 http probes answered with status 503, not 100-399", 1_000, false, true);
+  assert.equal(health.verdictOf(E)?.reason, "4 http probes answered with status 503, not 100-399");
+  assert.deepEqual(heard, ["3 http probes refused"]);
+});

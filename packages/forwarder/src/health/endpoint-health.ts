@@ -97,6 +97,8 @@ export class EndpointHealth {
     const state = this.#state(endpoint);
     state.gone = verdict === "down" && gone;
     state.ownLatestMs = nowMs;
+    // Why it is down may change while it stays so: whoever mends it wants to know what is wrong now.
+    state.reason = reason;
     const speaksNow = verdict === "down" && speaks;
     if (state.own === verdict && state.speaks === speaksNow) return;
     this.#count(state.own, verdict);
@@ -104,7 +106,6 @@ export class EndpointHealth {
     state.own = verdict;
     state.speaks = speaksNow;
     if (verdict !== "down") state.heard = false;
-    state.reason = reason;
     this.#changed(state, nowMs);
   }
 
