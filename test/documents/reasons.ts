@@ -190,7 +190,8 @@ export const FAST_PATH_EVENTS: Readonly<
     | "defer.packets"
     | "resolve.packets"
     | "end.unproven"
-    | "offer.taken",
+    | "offer.taken"
+    | "divert.returned",
     string
   >
 > = {
@@ -203,6 +204,8 @@ export const FAST_PATH_EVENTS: Readonly<
   "end.unproven": "FINs and RSTs of TCP that were forwarded and are not believed.",
   "offer.taken":
     "SYNs of `stateless` services of TCP that took an offer, and were forwarded without the daemon.",
+  "divert.returned":
+    "Packets that wait for a dead daemon, since the VIP's successor sent them here: its daemon is dead as well.",
 };
 
 /** Reasons and events of the BPF programs that have no line above. */

@@ -33,3 +33,32 @@ test("a handshake that begins while the lone member's daemon stands still is mad
     await cluster.close();
   }
 });
+
+test("packets do not go round between two members whose daemons stand still", async () => {
+  const cluster = new Cluster({ members: 2, clients: [1] });
+  try {
+    await cluster.start();
+    const host = cluster.clients[0];
+    assert.ok(host);
+    await cluster.startEndpoint(0);
+    const first = await cluster.startClient(0, { rate: 10, blackhole: true });
+    await first.established(1);
+    const captures = await Promise.all(
+      cluster.members.map((member) => startCapture(cluster.lab, member.host, "path-a", "sctp")),
+    );
+    for (const member of cluster.members) member.signal("SIGSTOP");
+    const second = await cluster.startClient(0, { port: 36_500, id: 500, rate: 10, blackhole: true });
+    const inits = () =>
+      captures
+        .flatMap((capture) => capture.packets())
+        .filter((p) => p.sctp?.sourcePort === 36_500 && hasChunk(p, CHUNK.INIT));
+    // As it came, at the first member and at the second.
+    await until("INITs to daemons that stand still", () => inits().length >= 2 * INIT_COUNT);
+    for (const member of cluster.members) member.signal("SIGCONT");
+    await second.established(1);
+    for (const member of cluster.members) assert.equal(await member.drops("ttl-expired"), 0);
+    assert.equal(first.count("lost"), 0);
+  } finally {
+    await cluster.close();
+  }
+});

@@ -216,7 +216,7 @@ export class Machine {
         return;
       case "ip": {
         const packet = this.#options.incoming(frame.packet, this);
-        if (!this.fastPath.process(packet, interfaceIndex)) this.#toStack(packet);
+        if (!this.fastPath.process(packet, interfaceIndex, macBytes(fromMac))) this.#toStack(packet);
       }
     }
   }

@@ -77,12 +77,12 @@ export class PinnedFastPath {
   }
 
   /** false: not for the data plane, the host's stack may have it. */
-  process(packet: Uint8Array, interfaceIndex: number): boolean {
+  process(packet: Uint8Array, interfaceIndex: number, from: Uint8Array): boolean {
     const bytes = packet.slice();
     if (!this.isAlive) {
       const { action } = this.#engine.translator.decide(bytes, bytes.length);
       // Nobody else could take it: it waits in the ring, the daemon may be starved and not dead.
-      if (action === "punt" && this.#divert(bytes)) return true;
+      if (action === "punt" && this.#divert(bytes, from)) return true;
     }
     const verdict = this.#engine.process({
       bytes,
@@ -96,11 +96,11 @@ export class PinnedFastPath {
     return verdict.action !== "pass";
   }
 
-  /** IPv4 only: the simulated world has no other. false: there is no successor. */
-  #divert(bytes: Uint8Array): boolean {
+  /** IPv4 only: the simulated world has no other. false: there is no successor, or it came from there. */
+  #divert(bytes: Uint8Array, from: Uint8Array): boolean {
     const destination = addressFromBytes(bytes, 16, 4);
     const successor = this.#locals.get(destination)?.successor;
-    if (successor === undefined) return false;
+    if (successor === undefined || Buffer.from(from).equals(successor.mac)) return false;
     const timeToLive = bytes[8] as number;
     if (timeToLive <= 1) {
       this.totals.undeliverable++;

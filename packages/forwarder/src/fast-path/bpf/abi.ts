@@ -80,7 +80,8 @@ export const EVENT = {
   RESOLVE_PACKETS: 5,
   END_UNPROVEN: 6,
   OFFER_TAKEN: 7,
-  COUNT: 8,
+  DIVERT_RETURNED: 8,
+  COUNT: 9,
 } as const;
 
 export const FLOW_FLAG = {

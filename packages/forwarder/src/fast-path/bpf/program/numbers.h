@@ -161,7 +161,9 @@ enum hf_event {
 	HF_EVENT_END_UNPROVEN = 6,
 	/* SYNs that the programs forwarded without the slow path. */
 	HF_EVENT_OFFER_TAKEN = 7,
-	HF_EVENT_COUNT = 8,
+	/* Not sent to the VIP's successor, since it came from there: both daemons are dead. */
+	HF_EVENT_DIVERT_RETURNED = 8,
+	HF_EVENT_COUNT = 9,
 };
 
 /* The counters map: drops, punts, events, one behind the other with room to grow. */

@@ -126,8 +126,21 @@ __noinline bool NAME(take_again)(CONTEXT *ctx, __u64 now, __u32 reason)
 /* Not an action: nobody else could take the packet. */
 #define NO_SUCCESSOR 256
 
-/* The daemon is dead: the packet goes to the VIP's successor as it came, one hop older, so that two dead
- * members cannot loop it for ever. NO_SUCCESSOR when there is none.
+/* Where two daemons stand still each one's data plane has the other for the VIP's successor. What comes from
+ * there was diverted, or looks like it: it is not sent back, and waits in the ring as what has no successor.
+ */
+static __always_inline bool NAME(came_from)(struct hf_local *local, struct ethhdr *eth)
+{
+	__u16 *source = (__u16 *)eth->h_source, *mac = (__u16 *)local->successor_macs;
+
+	if (source[0] != mac[0] || source[1] != mac[1] || source[2] != mac[2])
+		return false;
+	count(HF_COUNTER_EVENT + HF_EVENT_DIVERT_RETURNED);
+	return true;
+}
+
+/* The daemon is dead: the packet goes to the VIP's successor as it came, one hop older, so that no circle of
+ * dead members can loop it for ever. NO_SUCCESSOR when there is none, or when the packet came from it.
  */
 __noinline int NAME(divert)(CONTEXT *ctx)
 {
@@ -143,7 +156,7 @@ __noinline int NAME(divert)(CONTEXT *ctx)
 	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
 		map_address4(&address, ip->daddr);
 		local = bpf_map_lookup_elem(&hf_local, &address);
-		if (!local || !(local->flags & HF_LOCAL_SUCCESSOR))
+		if (!local || !(local->flags & HF_LOCAL_SUCCESSOR) || NAME(came_from)(local, eth))
 			return NO_SUCCESSOR;
 #if HF_XDP
 		if (!(local->flags & HF_LOCAL_SUCCESSOR_XDP))
@@ -158,7 +171,7 @@ __noinline int NAME(divert)(CONTEXT *ctx)
 			return NAME(drop)(HF_DROP_UNREADABLE);
 		__builtin_memcpy(&address, &ip6->daddr, 16);
 		local = bpf_map_lookup_elem(&hf_local, &address);
-		if (!local || !(local->flags & HF_LOCAL_SUCCESSOR))
+		if (!local || !(local->flags & HF_LOCAL_SUCCESSOR) || NAME(came_from)(local, eth))
 			return NO_SUCCESSOR;
 #if HF_XDP
 		if (!(local->flags & HF_LOCAL_SUCCESSOR_XDP))
