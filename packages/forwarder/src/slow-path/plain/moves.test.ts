@@ -3,13 +3,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { isPlainEnded, PROTOCOL_TCP, PROTOCOL_UDP } from "@holdfast/model";
+import { ManualClock } from "@holdfast/model/testing";
+import { OfferingFastPath } from "../../testing/offering.ts";
 import {
   ACK,
   CLIENT,
   Connection,
   type Ends,
   PlainCluster,
-  type PlainRig,
+  PlainRig,
   PORT,
   plainService,
   RST,
@@ -124,5 +126,42 @@ describe("a SYN at the VIP's owner before, its SYN-ACK at the next one", () => {
     await owner.one(connection.up(RST));
     cluster.clock.advance(20_000);
     assert.deepEqual([living(before).length, living(owner).length], [0, 0]);
+  });
+});
+
+test("a SYN that took an offer as its VIP went is known to who has its SYN-ACK", async () => {
+  const clock = new ManualClock();
+  const fastPath = new OfferingFastPath({ nowMs: () => clock.nowMs() });
+  const stateless = [plainService(PROTOCOL_TCP, { stateless: true })];
+  const rig = new PlainRig({ services: stateless, clock, fastPath });
+  rig.forwarder.setOwnership([{ vip: VIP, owned: true }]);
+  clock.advance(200);
+  const connection = new Connection();
+  connection.heard(await rig.one(connection.up(SYN)));
+  assert.equal(rig.punts, 0);
+  rig.forwarder.setOwnership([{ vip: VIP, owned: false }]);
+  assert.deepEqual([...rig.view.values()], []);
+  const { source: endpoint, sourcePort: endpointPort, destinationPort: natPort } = connection.server as Ends;
+  rig.forwarder.publish({ kind: "natPort", endpoint, endpointPort, natPort, protocol: PROTOCOL_TCP });
+  const [record, ...more] = [...rig.view.values()];
+  assert.deepEqual([record?.client, record?.natPort, more.length], [CLIENT, natPort, 0]);
+});
+
+describe("a reset of a connection younger than a second, at another member", () => {
+  for (const by of ["client", "endpoint"] as const)
+    test(`gets to the other end: the ${by}'s`, async () => {
+      const { before, owner } = moved();
+      const connection = new Connection();
+      await connection.open(before);
+      const reset = by === "client" ? connection.up(RST) : connection.down(RST);
+      assert.equal((await owner.one(reset)).flags, RST);
+    });
+
+  test("is asked about by the VIP's owner for ten seconds, by others always", async () => {
+    const { cluster, before, owner } = moved();
+    cluster.clock.advance(11_000);
+    for (const rig of [before, owner]) assert.deepEqual(await rig.pass(new Connection().up(RST)), []);
+    assert.deepEqual([questions(before), questions(owner)], [1, 0]);
+    for (const rig of [before, owner]) assert.deepEqual(rig.drops(), { "no-session": 1 });
   });
 });

@@ -148,7 +148,9 @@ export class Offering {
   /** … and of an endpoint's that has this NAT port, from whatever address it was talked to. */
   adoptToward(endpoint: Address, endpointPort: number, natPort: number): void {
     if (this.#offered.size === 0) return;
-    const sources = new Set([...this.#rings.values()].flatMap(({ entry }) => sourcesOf(entry)));
+    // Not of rings: where the VIP has gone they are closed, and what was taken from them may open yet.
+    const entries = [...this.#side.registry.entries].filter(({ service }) => service.stateless === true);
+    const sources = new Set(entries.flatMap(sourcesOf));
     for (const source of sources)
       this.adoptAt(downKeyOf({ session: 0, endpoint, endpointPort, natPort, source }));
   }

@@ -366,7 +366,9 @@ export function look(room: Room, flow: LocalFlow): undefined {
 /** A packet in the midst of a connection that this member does not know: another one may. */
 function unknownUp(room: Room, input: PlainInput, entry: ServiceEntry): undefined {
   if (input.copy) return;
-  if (input.asked || input.header.has(TCP_FLAG.RST)) return refuseUnknown(room, input);
+  // Most resets are of nobody's connection any more; behind a VIP that moves they may be of a young one's.
+  const isQuestion = !input.header.has(TCP_FLAG.RST) || room.mayBeElsewhere(input.destination);
+  if (input.asked || !isQuestion) return refuseUnknown(room, input);
   room.held.ask(input, questionOf(input, entry.service.id));
 }
 
