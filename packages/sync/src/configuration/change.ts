@@ -16,6 +16,8 @@ export interface CheckedChange {
   readonly hash: string;
   readonly dependencies: readonly string[];
   readonly message: string | undefined;
+  /** That it writes. */
+  readonly keys: readonly string[];
   /** Keys that are not understood here, with the bytes of key and text. */
   readonly carried: ReadonlyMap<string, number>;
 }
@@ -37,6 +39,7 @@ export function checkChange(bytes: Uint8Array): CheckedChange | string {
   const hash = digest.toString("hex");
   if (decoded.hash !== hash) return "wrong-hash";
   if (decoded.ops.length > OPERATION_COUNT_MAX) return "too-many-operations";
+  const keys: string[] = [];
   const carried = new Map<string, number>();
   for (const op of decoded.ops as readonly {
     action: string;
@@ -47,7 +50,8 @@ export function checkChange(bytes: Uint8Array): CheckedChange | string {
     if (op.action !== "set" || op.obj !== "_root" || typeof op.key !== "string") return "wrong-operation";
     const entry = decodeEntry(op.key, op.value);
     if (entry === undefined) return "wrong-value";
+    keys.push(op.key);
     if (!isUnderstood(op.key, entry)) carried.set(op.key, op.key.length + String(op.value).length);
   }
-  return { bytes, hash, dependencies: decoded.deps, message: decoded.message ?? undefined, carried };
+  return { bytes, hash, dependencies: decoded.deps, message: decoded.message ?? undefined, keys, carried };
 }

@@ -42,14 +42,13 @@ import {
   pinKey,
   serviceKey,
 } from "./entries.ts";
+import { apply, create, type Handle, resolve } from "./handle.ts";
 import { ENDPOINT_FIELDS, SERVICE_FIELDS, serviceProblem } from "./validation.ts";
-
-type Handle = ReturnType<typeof Automerge.getBackend>;
 
 /** Changes after which a new epoch begins. */
 export const HISTORY_COUNT_MAX = 512;
 /** … and their bytes: all of it fits one message. */
-const HISTORY_BYTES_MAX = 1024 * 1024;
+export const HISTORY_BYTES_MAX = 1024 * 1024;
 /** Tombstones that a new epoch takes over; the ones with the smallest revisions stay behind. */
 const TOMBSTONE_COUNT_MAX = 1_024;
 const TRANSACTION_LENGTH = 8;
@@ -81,6 +80,10 @@ export class ConfigurationDocument {
   #handle: Handle;
   #epoch: Epoch;
   #entries: ReadonlyMap<string, Entry> = new Map();
+  /** The document that they were read from. */
+  #readFrom: Handle | undefined;
+  /** Bytes of changes behind the epoch's first one, and the heads up to which they were counted. */
+  #counted = { root: "", heads: [] as readonly string[], bytes: 0 };
   /** Texts as they were read last: an edit changes few of many. */
   readonly #read = new Map<string, { readonly text: string; readonly entry: Entry | undefined }>();
   #derived: Derived = derive(new Map());
@@ -230,8 +233,7 @@ export class ConfigurationDocument {
   /** What a member sent: its heads, and changes that it thinks are missing here. Invalid ones change nothing. */
   receive(from: number, heads: readonly string[], changes: readonly Uint8Array[]): void {
     if (changes.length > 0 && !this.#take(from, changes)) return;
-    const known = heads.every((head) => this.#handle.getChangeByHash(head) !== null);
-    if (!known) {
+    if (!heads.every((head) => this.#has(head))) {
       // After a message with changes that would be a peer that sends what does not belong together.
       if (changes.length === 0) this.#sendAll(from);
       return;
@@ -323,7 +325,7 @@ export class ConfigurationDocument {
       throw new HoldfastError("SERVICE_INVALID", { reason: "the configuration is full" });
     const heads = this.#handle.getHeads();
     this.#write(this.#handle, edits);
-    this.#settle(undefined, heads);
+    this.#settle(undefined, heads, [...edits.keys()]);
   }
 
   #write(handle: Handle, edits: ReadonlyMap<string, Entry>): void {
@@ -333,19 +335,33 @@ export class ConfigurationDocument {
     handle.commit(undefined, 0);
   }
 
-  /** After the document changed: shorten its history, keep it, tell the others what they lack, tell the listeners. */
-  #settle(from: number | undefined, heads: readonly string[]): void {
-    this.#derive();
-    const sinceRoot = this.#handle.getChanges([this.#epoch.root]);
-    const historyBytes = sinceRoot.reduce((sum, { length }) => sum + length, 0);
+  /**
+   * After the document changed: shorten its history, keep it, tell the others what they lack, tell the listeners.
+   * `touched`: keys that were written; without them all are read.
+   */
+  #settle(from: number | undefined, heads: readonly string[], touched?: readonly string[]): void {
+    this.#derive(touched);
     const countMax = this.#ports.historyCountMax ?? HISTORY_COUNT_MAX;
-    if (this.historyCount > countMax || historyBytes > HISTORY_BYTES_MAX) this.#nextEpoch();
+    if (this.historyCount > countMax || this.#historyBytes() > HISTORY_BYTES_MAX) this.#nextEpoch();
     this.#ports.keep(() => this.save());
-    const isNew = this.#handle.getChangeByHash(heads[0] ?? "") === null;
-    const changes = this.#handle.getChanges(isNew ? [] : [...heads]);
-    if (from === undefined && changes.length > 0)
-      this.#ports.send(undefined, this.#handle.getHeads(), changes);
+    if (from === undefined) {
+      const changes = this.#handle.getChanges(this.#has(heads[0] ?? "") ? [...heads] : []);
+      if (changes.length > 0) this.#ports.send(undefined, this.#handle.getHeads(), changes);
+    }
     for (const listener of [...this.#listeners]) listener();
+  }
+
+  /** Automerge encodes a change each time that it is asked for: only those since the last time are. */
+  #historyBytes(): number {
+    const { root } = this.#epoch;
+    const { heads, bytes } = this.#counted.root === root ? this.#counted : { heads: [root], bytes: 0 };
+    const since = this.#handle.getChanges([...heads]).reduce((sum, { length }) => sum + length, 0);
+    this.#counted = { root, heads: this.#handle.getHeads(), bytes: bytes + since };
+    return bytes + since;
+  }
+
+  #has(hash: string): boolean {
+    return this.#handle.getChangeByHash(hash) !== null;
   }
 
   /** false: refused, nothing changed. */
@@ -365,12 +381,12 @@ export class ConfigurationDocument {
     if (root !== undefined && root.hash !== this.#epoch.root)
       return this.#meet(root, checked, from) || refuse("broken");
     const known = new Set(checked.map((change) => change.hash));
-    const fresh = checked.filter((change) => this.#handle.getChangeByHash(change.hash) === null);
+    const fresh = checked.filter((change) => !this.#has(change.hash));
     if (fresh.length === 0) return true;
     // Changes whose foundations are elsewhere would wait in the document for ever.
     for (const { dependencies } of fresh) {
       for (const hash of dependencies) {
-        if (!known.has(hash) && this.#handle.getChangeByHash(hash) === null) {
+        if (!known.has(hash) && !this.#has(hash)) {
           if (from !== undefined) this.#ports.send(from, this.#handle.getHeads(), []);
           return false;
         }
@@ -387,7 +403,11 @@ export class ConfigurationDocument {
       return refuse("unapplicable");
     }
     // To the others it comes from its writer; only those without a connection to it need it from here.
-    this.#settle(from, heads);
+    this.#settle(
+      from,
+      heads,
+      fresh.flatMap(({ keys }) => keys),
+    );
     return true;
   }
 
@@ -460,20 +480,28 @@ export class ConfigurationDocument {
       .map(([key]) => key);
   }
 
-  #resolved(): ReadonlyMap<string, Entry> {
-    const entries = resolve(this.#handle, (key, text) => {
+  /** Of keys that were `touched` the entries are read, unless there are others than before: they have an order. */
+  #resolved(touched: readonly string[] | undefined): ReadonlyMap<string, Entry> {
+    const read = (key: string, text: unknown) => {
       const known = this.#read.get(key);
       if (known !== undefined && known.text === text) return known.entry;
       const entry = decodeEntry(key, text);
       if (typeof text === "string") this.#read.set(key, { text, entry });
       return entry;
-    });
+    };
+    if (touched !== undefined && this.#readFrom === this.#handle) {
+      const some = resolve(this.#handle, touched, read);
+      if (touched.every((key) => some.has(key) && this.#entries.has(key)))
+        return new Map([...this.#entries, ...some]);
+    }
+    const entries = resolve(this.#handle, this.#handle.keys("_root"), read);
     for (const key of this.#read.keys()) if (!entries.has(key)) this.#read.delete(key);
+    this.#readFrom = this.#handle;
     return entries;
   }
 
-  #derive(): void {
-    this.#entries = this.#resolved();
+  #derive(touched?: readonly string[]): void {
+    this.#entries = this.#resolved(touched);
     this.#derived = derive(this.#entries);
     this.#version = undefined;
   }
@@ -500,39 +528,6 @@ function versionParts(entries: ReadonlyMap<string, Entry>, derived: Derived): un
         .sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)),
     );
   return parts;
-}
-
-function create(actor: string): Handle {
-  return Automerge.getBackend(Automerge.init({ actor }));
-}
-
-/** The handle with the changes applied; undefined, and the handle freed, when they do not apply. */
-function apply(handle: Handle, changes: readonly CheckedChange[]): Handle | undefined {
-  try {
-    handle.applyChanges(changes.map(({ bytes }) => bytes as Automerge.Change));
-    if (handle.getMissingDeps().length === 0) return handle;
-  } catch {
-    // Freed below.
-  }
-  handle.free();
-  return undefined;
-}
-
-/** Every key's entry, from all values that concurrent edits left there. */
-function resolve(
-  handle: Handle,
-  read: (key: string, text: unknown) => Entry | undefined = decodeEntry,
-): Map<string, Entry> {
-  const entries = new Map<string, Entry>();
-  for (const key of handle.keys("_root")) {
-    for (const [, text] of handle.getAll("_root", key)) {
-      const entry = read(key, text);
-      const best = entries.get(key);
-      if (entry !== undefined && (best === undefined || compareEntries(entry, best) > 0))
-        entries.set(key, entry);
-    }
-  }
-  return entries;
 }
 
 function epochOf(message: string | undefined): number {
