@@ -1,6 +1,7 @@
 // The part of the contract about ports: protocols beside each other, and whence clients may come.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { addSession } from "@holdfast/node/testing";
 import { until } from "@holdfast/testkit";
 import { pod, type World } from "./world.ts";
 
@@ -12,6 +13,7 @@ const DNS = { name: "dns", port: 53, protocol: "UDP" as const };
 export function describePorts(worldOf: () => World): void {
   describeProtocols(worldOf);
   describeOrder(worldOf);
+  describeDrains(worldOf);
   describeRefusals(worldOf);
   describeSourceRanges(worldOf);
 }
@@ -103,6 +105,69 @@ function describeOrder(worldOf: () => World): void {
     await serves("198.51.100.1:38412 -> 10.0.0.5:38412");
     const refused = (await cluster.events("amf")).filter((event) => /^SyncLoadBalancerFailed/.test(event));
     assert.deepEqual(refused, []);
+  });
+}
+
+/** One association of the Service's port at its first VIP. */
+function associate({ members }: World): void {
+  for (const { node } of members)
+    addSession(node.view, {
+      primary: "203.0.113.1" as never,
+      port: 38412,
+      client: "10.1.0.1" as never,
+      clientPort: 4000,
+      endpoint: "10.0.0.5" as never,
+      natPort: 5000,
+    });
+}
+
+function describeDrains(worldOf: () => World): void {
+  test("a VIP that a Service leaves with associations is given to nobody else, and may be its own again", async () => {
+    const { cluster } = worldOf();
+    await cluster.service("amf", { "holdfast.io/pool": "net-a" });
+    await cluster.slice("amf", [pod("10.0.0.5")]);
+    assert.equal(await cluster.address("amf"), "203.0.113.1");
+    associate(worldOf());
+    await cluster.annotate("amf", { "holdfast.io/pool": "net-b" });
+    await until("the new address", async () => (await cluster.address("amf")) === "198.51.100.1");
+    assert.equal((await worldOf().view(ID)).removal?.mode, "drain");
+    await cluster.service("next", { "holdfast.io/pool": "net-a" });
+    await cluster.slice("next", [pod("10.0.0.6")]);
+    assert.equal(await cluster.address("next"), "203.0.113.2");
+    await cluster.service("other", {}, { loadBalancerIP: "203.0.113.1" });
+    await cluster.event("other", "AllocationFailed", /used by default\/amf/);
+    await cluster.annotate("amf", { "holdfast.io/pool": null, "holdfast.io/ip": "203.0.113.1" });
+    await until("the old address", async () => (await cluster.address("amf")) === "203.0.113.1");
+    assert.equal((await worldOf().view(ID)).removal, undefined);
+  });
+
+  test("a Service that drops its first VIP and keeps the second waits for its own associations, and says so", async () => {
+    const { cluster } = worldOf();
+    const both = { "holdfast.io/pool": "net-a", "holdfast.io/secondary-pools": "net-b" };
+    await cluster.service("amf", both);
+    await cluster.slice("amf", [pod("10.0.0.5")]);
+    await cluster.address("amf");
+    associate(worldOf());
+    await cluster.annotate("amf", { "holdfast.io/pool": "net-b", "holdfast.io/secondary-pools": null });
+    const said = await cluster.event("amf", "SyncLoadBalancerFailed");
+    assert.match(said, /sctp\/203\.0\.113\.1:38412, as which it was served before, drains/);
+    assert.match(said, /at the latest after \d{4}-\d\d-\d\dT/);
+    await until("its condition", async () =>
+      (await cluster.get("amf")).status?.conditions?.some(
+        ({ status, message = "" }) => status === "False" && message.includes("drains"),
+      ),
+    );
+    // What its own associations keep it from, nobody else's does.
+    await cluster.annotate("amf", both);
+    await until("all as before", async () => (await worldOf().served())[0]?.startsWith("203.0.113.1+198"));
+    assert.equal((await worldOf().view(ID)).removal, undefined);
+    await cluster.annotate("amf", { "holdfast.io/pool": "net-b", "holdfast.io/secondary-pools": null });
+    await until("it drains again", async () => (await worldOf().view(ID)).removal?.mode === "drain");
+    worldOf().members[0]?.node.registry.remove(ID, { farewell: "end" });
+    await until("the second VIP alone", async () =>
+      (await worldOf().served())[0]?.startsWith("198.51.100.1:38412"),
+    );
+    await until("its address", async () => (await cluster.address("amf")) === "198.51.100.1");
   });
 }
 

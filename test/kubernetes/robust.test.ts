@@ -132,6 +132,18 @@ test("what members lose or others change there is put right; orphans are collect
   assert.deepEqual(await served(), ["203.0.113.1:38412 -> ", "203.0.113.6:38412 -> "]);
 });
 
+test("a VIP that a Service leaves without associations is the next one's at once", async () => {
+  const { cluster } = await open({ times: { pollMs: 3_600_000, pendingMs: 3_600_000 } });
+  await cluster.pool("one", ["203.0.113.9/32"]);
+  await cluster.pool("other", ["198.51.100.9/32"]);
+  await cluster.service("amf", { "holdfast.io/pool": "one" });
+  assert.equal(await cluster.address("amf"), "203.0.113.9");
+  await cluster.service("next", { "holdfast.io/pool": "one" });
+  await cluster.event("next", "AllocationFailed");
+  await cluster.annotate("amf", { "holdfast.io/pool": "other" });
+  assert.equal(await cluster.address("next"), "203.0.113.9");
+});
+
 test("deleted while no controller was there: the next one cleans up", async () => {
   const first = await open();
   await first.cluster.pool("net-a", ["203.0.113.0/29"], { default: true });

@@ -349,7 +349,9 @@ export class Controller {
   }
 
   #setForeign(): void {
-    this.allocator.setForeign(this.members.foreignVips((key) => this.#isWanted(key)));
+    this.allocator.setForeign(
+      this.members.foreignVips((key, address) => this.#isWanted(key) && this.allocator.has(key, address)),
+    );
   }
 
   /** Ours at the members, of a Service that is not there: of an earlier controller, or deleted while nobody looked. */

@@ -74,15 +74,29 @@ export class MemberCopy {
     return ids;
   }
 
-  /** VIPs of services that are not ours, and of ours that nobody wants and that drain. `isWanted`: NAMESPACE/NAME. */
-  foreignVips(isWanted: (key: string) => boolean): ReadonlySet<string> {
-    const foreign = new Set<string>();
+  /**
+   * VIPs of services that are not ours, and of ours whose Service (NAMESPACE/NAME, the value) has them no more:
+   * what is taken away drains, and nobody else could be served there.
+   */
+  foreignVips(hasIt: (key: string, address: string) => boolean): ReadonlyMap<string, string | undefined> {
+    const foreign = new Map<string, string | undefined>();
     for (const view of this.#services.values()) {
       const key = this.keyOf(view);
-      if (key === undefined || !isWanted(key))
-        for (const vip of [...view.vips, ...(view.sourceAddresses ?? [])]) foreign.add(vip);
+      for (const address of [...view.vips, ...(view.sourceAddresses ?? [])])
+        if (key === undefined || !hasIt(key, address)) foreign.set(address, key);
     }
     return foreign;
+  }
+
+  /** Ours that drains, and that this one would share a VIP and the port with. */
+  drainsBefore(key: string, { vips, port, protocol = "sctp" }: ServiceInput): ServiceView | undefined {
+    return this.ofKey(key).find(
+      (view) =>
+        view.removal !== undefined &&
+        view.port === port &&
+        view.protocol === protocol &&
+        view.vips.some((vip) => vips.includes(vip)),
+    );
   }
 
   async refresh(): Promise<void> {

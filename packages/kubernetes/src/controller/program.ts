@@ -47,7 +47,8 @@ export async function programPort(
     return refusedByMembers(view);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    const text = `${portOf(wanted)}: ${error.message} ${error.remedy}`;
+    const draining = error.code === "SERVICE_VIP_TAKEN" ? members.drainsBefore(key, wanted) : undefined;
+    const text = `${portOf(wanted)}: ${draining === undefined ? `${error.message} ${error.remedy}` : waitText(wanted, draining)}`;
     told.warning(key, object, "SyncLoadBalancerFailed", text, ` ${portOf(wanted)}`);
     // Whom nobody answers, and who was overtaken by another change, tries again soon.
     if (
@@ -67,6 +68,14 @@ function refusedByMembers({ refused }: ServiceView): PortState {
   return refused === undefined
     ? { error: undefined, message: "" }
     : { error: "holdfast.io/Refused", message: `${refused.message} ${refused.remedy}` };
+}
+
+/** The VIP that a service is named after is gone: its associations end before the others can be had anew. */
+function waitText({ vips }: ServiceInput, { id, removal }: ServiceView): string {
+  return (
+    `${id}, as which it was served before, drains; it is served at ${vips.join(", ")} when the associations ` +
+    `there have ended, at the latest after ${removal?.until}. Give it its former first VIP back to keep them.`
+  );
 }
 
 /** For texts: `SCTP port 38412`. */

@@ -99,9 +99,13 @@ export class Reconciler {
     if ("reason" in assignment) return this.#pending(key, service, assignment, states);
     const written = await this.#writer.writeDown(service, assignment);
     const covered = ports.filter((port) => assignment.ports.includes(portKey(port)));
+    const { members, onReleased } = this.#parts;
+    const idsBefore = members.ofKey(key).map(({ id }) => id);
     const wantedIds = await this.#program(key, written, assignment, settings, covered, states);
-    for (const view of this.#parts.members.ofKey(key))
-      if (!wantedIds.has(view.id) && view.removal === undefined) await this.#parts.members.remove(view);
+    for (const view of members.ofKey(key))
+      if (!wantedIds.has(view.id) && view.removal === undefined) await members.remove(view);
+    // Gone without a drain: its VIPs are free at once.
+    if (idsBefore.some((id) => members.get(id) === undefined)) onReleased();
     await this.#writeStatus(key, written, assignment, states);
   }
 

@@ -129,7 +129,7 @@ test("a demanded address must be in a pool and free", () => {
   assert.equal(vipsOf(pools.assign("x", demand([want("192.0.2.1")]))), "AddressNotInPool");
   assert.deepEqual(vipsOf(pools.assign("x", demand([want("203.0.113.9")]))), ["203.0.113.9"]);
   assert.equal(vipsOf(pools.assign("y", demand([want("203.0.113.9")]))), "AddressInUse");
-  pools.setForeign(new Set(["203.0.113.1"]));
+  pools.setForeign(new Map([["203.0.113.1", undefined]]));
   assert.deepEqual(vipsOf(pools.assign("y", demand([from("a")]))), ["203.0.113.2"]);
 });
 

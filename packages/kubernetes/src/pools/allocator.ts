@@ -55,8 +55,8 @@ export class Allocator {
   readonly #usersOf = new Map<string, Set<string>>();
   /** By source address. */
   readonly #sourceUsersOf = new Map<string, Set<string>>();
-  /** VIPs that somebody else has at the members. */
-  #foreign: ReadonlySet<string> = new Set();
+  /** VIPs that somebody else has at the members: a key of ours that wants them no more, or undefined. */
+  #foreign: ReadonlyMap<string, string | undefined> = new Map();
   #pools: readonly Pool[] = [];
   /** By pool: all addresses before this one are in use. */
   readonly #hints = new Map<string, bigint>();
@@ -74,13 +74,21 @@ export class Allocator {
     this.#hints.clear();
   }
 
-  setForeign(vips: ReadonlySet<string>): void {
+  setForeign(vips: ReadonlyMap<string, string | undefined>): void {
     this.#foreign = vips;
     this.#hints.clear();
   }
 
   assignmentOf(key: string): Assignment | undefined {
     return this.#assignments.get(key);
+  }
+
+  /** As a VIP or to talk to endpoints from; what has no assignment yet may have everything. */
+  has(key: string, address: string): boolean {
+    const assignment = this.#assignments.get(key);
+    if (assignment === undefined) return true;
+    const { vips, sources = [] } = assignment;
+    return vips.some(({ vip }) => vip === address) || sources.includes(address);
   }
 
   usersOf(vip: string): ReadonlySet<string> {
@@ -243,8 +251,8 @@ export class Allocator {
     const other = [...(this.#sourceUsersOf.get(source) ?? [])].find(
       (each) => each !== key && this.#assignments.get(each)?.vips[0]?.vip !== vips[0]?.vip,
     );
-    const isForeign = this.#foreign.has(source) && this.#sourceUsersOf.get(source)?.has(key) !== true;
-    const by = user ?? other ?? (isForeign ? "a service that is not of Kubernetes" : undefined);
+    const isOwn = this.#sourceUsersOf.get(source)?.has(key) === true;
+    const by = user ?? other ?? (isOwn ? undefined : this.#foreignUser(key, source));
     return by === undefined
       ? undefined
       : { reason: "AddressInUse", message: `The source address ${source} is used by ${by}.` };
@@ -272,10 +280,7 @@ export class Allocator {
     const sourceUser = [...(this.#sourceUsersOf.get(vip) ?? [])].find((user) => user !== key);
     if (sourceUser !== undefined) return `${sourceUser}, as a source address`;
     const users = [...this.usersOf(vip)].filter((user) => user !== key);
-    if (users.length === 0)
-      return this.#foreign.has(vip) && !this.#has(key, vip)
-        ? "a service that is not of Kubernetes"
-        : undefined;
+    if (users.length === 0) return this.#has(key, vip) ? undefined : this.#foreignUser(key, vip);
     const portUser = this.#portUser(key, vip, ports);
     if (portUser !== undefined) return portUser;
     if (this.#has(key, vip)) return undefined;
@@ -283,6 +288,15 @@ export class Allocator {
       (user) => sharingKey === "" || this.#assignments.get(user)?.sharingKey !== sharingKey,
     );
     return stranger;
+  }
+
+  /** What `key` itself left with associations it may have again. */
+  #foreignUser(key: string, vip: string): string | undefined {
+    const holder = this.#foreign.get(vip);
+    if (!this.#foreign.has(vip) || holder === key) return undefined;
+    return holder === undefined
+      ? "a service that is not of Kubernetes"
+      : `${holder}, which wants it no more and has associations there`;
   }
 
   #has(key: string, vip: string): boolean {
