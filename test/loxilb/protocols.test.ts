@@ -59,4 +59,34 @@ describe("rules of other protocols", () => {
     for (const protocol of ["sctp", ...OTHERS]) assert.ok(await client.remove({ ...service, protocol }));
     await until("nothing is left", () => ids().length === 0);
   });
+
+  test("endpoints that are attached are 32 at most, with those that are there", async () => {
+    const post = async (from: number) => {
+      const endpoints = Array.from({ length: 20 }, (_, index) => ({
+        endpointIP: `31.31.31.${from + index}`,
+        targetPort: 80,
+        weight: 1,
+      }));
+      const response = await fetch(`${member.url}/netlox/v1/config/loadbalancer`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          serviceArguments: { externalIP: VIP, port: 8_081, protocol: "sctp", mode: 2, oper: 1 },
+          endpoints,
+        }),
+      });
+      return ((await response.json()) as { result: string }).result;
+    };
+    assert.equal(await post(1), "Success");
+    assert.match(await post(31), /more than 32 endpoints/);
+    assert.equal(member.node.registry.find(`sctp/${VIP}:8081`).endpoints.length, 20);
+    for (const port of ["0x1f91", "8081.0", "+8081", "8.081e3"]) {
+      const path = `/config/loadbalancer/externalipaddress/${VIP}/port/${port}/protocol/sctp`;
+      const response = await fetch(`${member.url}/netlox/v1${path}`, { method: "DELETE" });
+      assert.equal(response.status, 400, port);
+    }
+    assert.equal(member.node.registry.find(`sctp/${VIP}:8081`).removal, undefined);
+    assert.equal(await new Loxicmd(member.url).deleteLb(VIP, 8_081), "Success");
+    await until("nothing is left", () => ids().length === 0);
+  });
 });

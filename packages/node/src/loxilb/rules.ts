@@ -35,6 +35,8 @@ interface RuleParameters {
 }
 
 function idNamed(protocol: Protocol, ip: string, port: string): ServiceId {
+  // Digits alone: what another way of reading makes of a text must delete no rule.
+  if (!/^\d{1,5}$/.test(port)) throw new LoxilbError("serv-port-args range error");
   try {
     return serviceIdOf(protocol, parseAddress(ip), Number(port));
   } catch {

@@ -190,3 +190,14 @@ test("what services of TCP and UDP may say beside: one form of each meaning, and
   refused({ ...udp, proxyProtocol: true }, /proxyProtocol is of tcp/);
   refused({ ...udp, selection: "roundRobin", stateless: true }, /stateless of udp needs selection hash/);
 });
+
+test("a service has 32 endpoints at most, whichever way it comes", () => {
+  const endpoints = Array.from({ length: 33 }, (_, index) => ({
+    address: `198.51.100.${index + 1}`,
+    port: 38412,
+    weight: 1,
+    state: "active" as const,
+  }));
+  assert.equal(serviceOf({ ...SPEC, endpoints: endpoints.slice(1) }).endpoints.length, 32);
+  assert.throws(() => serviceOf({ ...SPEC, endpoints }), /more than 32 endpoints/);
+});

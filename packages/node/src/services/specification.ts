@@ -10,6 +10,7 @@ import {
   canonicalHealth,
   canonicalIdle,
   canonicalPrefix,
+  ENDPOINT_COUNT_MAX,
   ENDPOINT_REMOVAL_DEFAULT,
   type Endpoint,
   type EndpointRemoval,
@@ -40,6 +41,10 @@ export function serviceOf(spec: ServiceSpec): Service {
   const protocol = protocolOf(spec.protocol);
   const id = serviceIdOf(protocol, primary, spec.port);
   const { endpoints: specs } = spec;
+  if (specs.length > ENDPOINT_COUNT_MAX)
+    throw new HoldfastError("SERVICE_INVALID", {
+      reason: `it has more than ${ENDPOINT_COUNT_MAX} endpoints`,
+    });
   const endpoints: Endpoint[] = [];
   const taken = new Set<string>();
   for (const spec of specs) {
