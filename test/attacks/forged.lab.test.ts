@@ -47,6 +47,12 @@ const REFUSALS = [
   "held-too-many",
 ] as const;
 
+/**
+ * INITs in the ring are read in their order, whatever is said again behind them: where members are short of
+ * processor that takes seconds, and a telecom stack would have given up after three and a half.
+ */
+const INIT_RETRANS_MAX = 70;
+
 test("an attacker beside a living association", async (t) => {
   await underAttack({}, async (attack) => {
     const { scene, raw, own, victim, primary } = attack;
@@ -189,8 +195,9 @@ test("an attacker beside a living association", async (t) => {
           id: 500,
           rate: 20,
           size: 100,
+          initMaxRetrans: INIT_RETRANS_MAX,
         });
-        await client.established(1, 10_000);
+        await client.established(1);
         scene.clients.push(client);
         await scene.flowing(20);
         const counted = await scene.anyMember().metric("holdfast_slow_path_events_total");
