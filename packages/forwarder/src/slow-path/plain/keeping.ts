@@ -20,6 +20,7 @@ import {
   STATELESS_HANDLE,
 } from "./flow.ts";
 import { introduceAgain } from "./introduction.ts";
+import { OVER_SILENT_MS } from "./offered.ts";
 import { findOpened, noteAnswer, openedElsewhere } from "./opened.ts";
 import { end, entryOf, forget, learnScale, note, publish, type Room } from "./room.ts";
 import { sweepStateless } from "./stateless.ts";
@@ -154,9 +155,23 @@ export class PlainKeeping {
     if (room.flows.get(flow.record.id) !== flow) return false;
     const service = entryOf(room, flow.record)?.service;
     if (service === undefined) return false;
-    if (flow.record.protocol !== PROTOCOL_TCP) this.#refresh(flow, nowMs);
+    if (flow.record.protocol !== PROTOCOL_TCP || isStateless(service)) this.#refresh(flow, nowMs);
+    if (this.#clearOver(flow, service, nowMs)) return false;
     if (isDue(flow, service, judge(flow, service), nowMs)) this.#publish(flow, service, nowMs);
-    return !judge(flow, service).isClosing;
+    return isStateless(service) || !judge(flow, service).isClosing;
+  }
+
+  /**
+   * Of a stateless service it is cleared away as one that never was a session. While it stood its client's
+   * SYNs from that port were the slow path's, and each made another session that stood in the next one's way.
+   */
+  #clearOver(flow: LocalFlow, service: Service, nowMs: number): boolean {
+    if (!isStateless(service) || flow.isPublished || flow.stage !== "open") return false;
+    const { isClosing, isReset } = judge(flow, service);
+    // A reset may be a forger's.
+    if (!isClosing || isReset || nowMs - flow.lastSeenMs < OVER_SILENT_MS) return false;
+    end(this.#room, flow, "closed", true);
+    return true;
   }
 
   /** Silence for longer than that may be the sweep's, not the flow's; the others wait for a word each quarter. */
@@ -191,6 +206,10 @@ export class PlainKeeping {
     if (flow.isPublished && lastSeenMs > activityAtMs && nowMs - activityAtMs >= quarterMs)
       note(room, flow, { activity: record.activity + 1 });
   }
+}
+
+function isStateless({ protocol, stateless }: Service): boolean {
+  return protocol === PROTOCOL_TCP && stateless === true;
 }
 
 /** A flow is born with the time of its installation, which is no packet. */

@@ -13,7 +13,7 @@ import { install, installAwaiting, makeFlow, type Room } from "./room.ts";
  * gives way to nobody any more, who would be cleared away with it. A short connection is cleared at the first
  * look, a second after its SYN.
  */
-const OVER_SILENT_MS = GIVES_WAY_MS + 50;
+export const OVER_SILENT_MS = GIVES_WAY_MS + 50;
 
 export interface Offered extends PlainOffer {
   readonly vip: Address;

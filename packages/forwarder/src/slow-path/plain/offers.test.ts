@@ -83,6 +83,35 @@ describe("a connection that the fast path begins", () => {
     assert.deepEqual([event(rig, "connections-opened"), rig.records()], [2, []]);
   });
 
+  test("is begun where the slow path had the one before, once that is over", async () => {
+    const rig = rigOf();
+    const old = new Connection();
+    old.heard(await rig.one(old.up(SYN)));
+    // Of nobody's numbers: the slow path's from here on.
+    await rig.pass(old.down(ACK, "?"));
+    await rig.one(old.down(SYN | ACK));
+    await rig.one(old.up(ACK));
+    await old.close(rig);
+    assert.equal(rig.records().length, 1);
+    rig.clock.advance(2_500);
+    assert.deepEqual([rig.records(), rig.fastPath.flowCount, [...rig.view.values()]], [[], 0, []]);
+    const before = rig.punts;
+    await new Connection({}, 0x2000_0000).open(rig);
+    assert.equal(rig.punts, before);
+  });
+
+  test("and is reset stands as long as a session's is, once the slow path has it", async () => {
+    const rig = rigOf();
+    const connection = new Connection();
+    connection.heard(await rig.one(connection.up(SYN)));
+    await rig.pass(connection.down(ACK, "?"));
+    await rig.one(connection.down(SYN | ACK));
+    await rig.one(connection.up(ACK));
+    await rig.one(connection.down(RST | ACK));
+    rig.clock.advance(5_000);
+    assert.equal(rig.fastPath.flowCount, 2);
+  });
+
   test("meets an old one of its NAT port's at the endpoint: its client resets that, and begins", async () => {
     const rig = rigOf();
     const connection = new Connection();
