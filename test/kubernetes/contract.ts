@@ -66,9 +66,10 @@ export function describeContract(name: string, open: () => Promise<World>): void
       await cluster.event("amf", "IPAllocated", /203\.0\.113\.1 from VipPool net-a/);
       await cluster.event("amf", "EnsuredLoadBalancer");
       await cluster.event("amf", "VipOwner", /203\.0\.113\.1 is with member m0/);
-      assert.match(
-        (await cluster.get("amf")).metadata.annotations?.["holdfast.io/owners"] ?? "",
-        /203\.0\.113\.1=m0/,
+      await until("the owner in its annotation", async () =>
+        /203\.0\.113\.1=m0/.test(
+          (await cluster.get("amf")).metadata.annotations?.["holdfast.io/owners"] ?? "",
+        ),
       );
       assert.equal((await world.view(ID)).name, "kubernetes/default/amf/38412");
     });

@@ -28,6 +28,8 @@ import type { FastifyInstance } from "fastify";
 
 export const CLASS = "holdfast.io/holdfast";
 export const NAMESPACE = "default";
+/** Whose events are looked at. */
+const COMPONENT = "holdfast-controller";
 export const RESOURCES = [
   SERVICES,
   ENDPOINT_SLICES,
@@ -158,11 +160,12 @@ export class Cluster {
     );
   }
 
-  /** `REASON message`, of one object. */
+  /** `REASON message`, of one object. Others have their say in a real cluster: of its address, for one. */
   async events(name: string): Promise<string[]> {
     const { items } = await this.client.list<KubernetesEvent>(EVENTS, {});
     return items
       .filter(({ involvedObject }) => involvedObject.name === name)
+      .filter(({ reportingComponent }) => reportingComponent === COMPONENT)
       .map(({ reason, message }) => `${reason} ${message}`);
   }
 
@@ -258,7 +261,7 @@ async function begin(
   const log: string[] = [];
   const events = new Events({
     client,
-    component: "holdfast-controller",
+    component: COMPONENT,
     instance: "test",
     onFailure: (error) => log.push(String(error)),
   });

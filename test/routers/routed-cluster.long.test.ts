@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Address } from "@holdfast/model";
-import { type Host, type Member, ROUTED_PROFILE, routed, until } from "@holdfast/testkit";
+import { type Host, type Member, ROUTED_PROFILE, routed, sessionsUp, until } from "@holdfast/testkit";
 import { Scene } from "../cluster/scene.ts";
 import { bringBack } from "../cluster/trouble.ts";
 import { speaksAgain } from "./speaking.ts";
@@ -33,6 +33,8 @@ test("routed networks: BGP and BFD lead to the owner, and around its death", asy
       "every member has every session, and tells every router every VIP with its rank",
       async () => {
         await settledRoutes();
+        // Routes go to owners; the others' sessions may come up later.
+        await sessionsUp(cluster.members);
         const ranks = new Map<string, number[]>();
         for (const member of cluster.members)
           for (const router of await routersOf(member)) {
