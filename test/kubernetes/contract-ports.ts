@@ -1,9 +1,8 @@
 // The part of the contract about ports: protocols beside each other, and whence clients may come.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addSession } from "@holdfast/node/testing";
 import { until } from "@holdfast/testkit";
-import { pod, type World } from "./world.ts";
+import { associate, pod, type World } from "./world.ts";
 
 const ID = "sctp/203.0.113.1:38412";
 const N2 = { name: "n2", port: 38412, protocol: "SCTP" as const };
@@ -106,19 +105,6 @@ function describeOrder(worldOf: () => World): void {
     const refused = (await cluster.events("amf")).filter((event) => /^SyncLoadBalancerFailed/.test(event));
     assert.deepEqual(refused, []);
   });
-}
-
-/** One association of the Service's port at its first VIP. */
-function associate({ members }: World): void {
-  for (const { node } of members)
-    addSession(node.view, {
-      primary: "203.0.113.1" as never,
-      port: 38412,
-      client: "10.1.0.1" as never,
-      clientPort: 4000,
-      endpoint: "10.0.0.5" as never,
-      natPort: 5000,
-    });
 }
 
 function describeDrains(worldOf: () => World): void {

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { PODS, SERVICES, VIP_POOLS, type VipPoolObject } from "@holdfast/kubernetes/testing";
-import { addSession } from "@holdfast/node/testing";
 import { until } from "@holdfast/testkit";
 import { describeAnnotations } from "./contract-annotations.ts";
 import { describeClasses } from "./contract-classes.ts";
@@ -10,7 +9,7 @@ import { describeEndpoints } from "./contract-endpoints.ts";
 import { describeGateways } from "./contract-gateway.ts";
 import { describePorts } from "./contract-ports.ts";
 import { describeWays } from "./contract-ways.ts";
-import { type Cluster, NAMESPACE, pod, type World } from "./world.ts";
+import { associate, type Cluster, NAMESPACE, pod, type World } from "./world.ts";
 
 /** `open`: on an API server for tests or a real one. */
 export function describeContract(name: string, open: () => Promise<World>): void {
@@ -305,15 +304,7 @@ export function describeContract(name: string, open: () => Promise<World>): void
       await cluster.service("amf");
       await cluster.slice("amf", [pod("10.0.0.5")]);
       await served("203.0.113.1:38412 -> 10.0.0.5:38412");
-      for (const { node } of world.members)
-        addSession(node.view, {
-          primary: "203.0.113.1" as never,
-          port: 38412,
-          client: "10.1.0.1" as never,
-          clientPort: 4000,
-          endpoint: "10.0.0.5" as never,
-          natPort: 5000,
-        });
+      associate(world);
       await cluster.remove("amf");
       await until("its end", () => cluster.isGone("amf"));
       assert.equal((await world.view(ID)).removal?.mode, "drain");

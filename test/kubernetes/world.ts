@@ -22,7 +22,7 @@ import {
   VIP_POOLS,
   type VipPoolObject,
 } from "@holdfast/kubernetes/testing";
-import { buildServer, createLocalConfigurationStore, fakeNode } from "@holdfast/node/testing";
+import { addSession, buildServer, createLocalConfigurationStore, fakeNode } from "@holdfast/node/testing";
 import { until } from "@holdfast/testkit";
 import type { FastifyInstance } from "fastify";
 
@@ -164,8 +164,10 @@ export class Cluster {
   async events(name: string): Promise<string[]> {
     const { items } = await this.client.list<KubernetesEvent>(EVENTS, {});
     return items
-      .filter(({ involvedObject }) => involvedObject.name === name)
-      .filter(({ reportingComponent }) => reportingComponent === COMPONENT)
+      .filter(
+        ({ involvedObject, reportingComponent }) =>
+          involvedObject.name === name && reportingComponent === COMPONENT,
+      )
       .map(({ reason, message }) => `${reason} ${message}`);
   }
 
@@ -182,6 +184,19 @@ export class Cluster {
       (await this.get(name)).status?.loadBalancer?.ingress?.map(({ ip }) => ip).join(),
     );
   }
+}
+
+/** One association of the Service's port at its first VIP. */
+export function associate({ members }: World): void {
+  for (const { node } of members)
+    addSession(node.view, {
+      primary: "203.0.113.1" as never,
+      port: 38412,
+      client: "10.1.0.1" as never,
+      clientPort: 4000,
+      endpoint: "10.0.0.5" as never,
+      natPort: 5000,
+    });
 }
 
 export function pod(

@@ -53,11 +53,11 @@ function failure(error: Error): string {
   return words[code] ?? code;
 }
 
-/** Tells once; nothing after `close`. `hasCome`: something did, though not yet what is expected. */
+/** Tells once; nothing after `close`. */
 function once(
   tell: Tell,
   close: () => void,
-  hasCome: () => boolean = () => false,
+  atTimeout: () => ProbeOutcome,
 ): { readonly tell: Tell; readonly attempt: ProbeAttempt } {
   let isOver = false;
   return {
@@ -74,7 +74,7 @@ function once(
         close();
       },
       get atTimeout() {
-        return hasCome() ? OTHERWISE : UNANSWERED;
+        return atTimeout();
       },
     },
   };
@@ -92,8 +92,9 @@ class Collector {
     this.#expect = Buffer.from(expect, "utf8").toString("latin1");
   }
 
-  get hasCome(): boolean {
-    return this.#text !== "";
+  /** When nothing more comes. */
+  get atTimeout(): ProbeOutcome {
+    return this.#text === "" ? UNANSWERED : OTHERWISE;
   }
 
   /** undefined: not clear yet. */
@@ -110,7 +111,7 @@ function askTcp({ address, port, send, expect }: ProbeQuestion, told: Tell): Pro
   const { tell, attempt } = once(
     told,
     () => socket.destroy(),
-    () => answer.hasCome,
+    () => answer.atTimeout,
   );
   socket.on("connect", () => {
     if (send !== "") socket.write(send);
@@ -129,7 +130,11 @@ function askTcp({ address, port, send, expect }: ProbeQuestion, told: Tell): Pro
 function askUdp({ address, port, send, expect }: ProbeQuestion, told: Tell): ProbeAttempt {
   const socket = createSocket(familyOf(address) === 6 ? "udp6" : "udp4");
   const answer = new Collector(expect);
-  const { tell, attempt } = once(told, () => socket.close());
+  const { tell, attempt } = once(
+    told,
+    () => socket.close(),
+    () => (expect === "" ? ANSWERED : answer.atTimeout),
+  );
   socket.on("error", (error) => tell({ kind: "missed", what: failure(error) }));
   socket.on("message", (part) => {
     const outcome = expect === "" ? ANSWERED : answer.take(part);
@@ -144,13 +149,7 @@ function askUdp({ address, port, send, expect }: ProbeQuestion, told: Tell): Pro
       // Closed meanwhile.
     }
   });
-  return {
-    cancel: () => attempt.cancel(),
-    get atTimeout() {
-      if (expect === "") return ANSWERED;
-      return answer.hasCome ? OTHERWISE : UNANSWERED;
-    },
-  };
+  return attempt;
 }
 
 function askHttp(
@@ -172,7 +171,7 @@ function askHttp(
   const { tell, attempt } = once(
     told,
     () => request.destroy(),
-    () => hasBegun,
+    () => (hasBegun ? OTHERWISE : UNANSWERED),
   );
   request.on("error", (error) => tell({ kind: "missed", what: failure(error) }));
   request.on("response", (response: IncomingMessage) => {

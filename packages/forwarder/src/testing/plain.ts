@@ -1,6 +1,7 @@
 // TCP and UDP between scripted hosts, through one forwarder or several that share their records.
 import {
   type Address,
+  isPlainEnded,
   PLAIN_SESSIONS,
   type PlainRecord,
   PROTOCOL_TCP,
@@ -199,6 +200,15 @@ export class PlainRig {
   /** Packets that came to the slow path so far. */
   get punts(): number {
     return this.forwarder.counters().events.get("punts") ?? 0;
+  }
+
+  /** What it asked the other members. */
+  get questions(): number {
+    return this.forwarder.counters().events.get("questions") ?? 0;
+  }
+
+  living(): PlainRecord[] {
+    return this.records().filter((record) => !isPlainEnded(record));
   }
 
   /** Of all that is known. */

@@ -48,7 +48,8 @@ export async function programPort(
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     const draining = error.code === "SERVICE_VIP_TAKEN" ? members.drainsBefore(key, wanted) : undefined;
-    const text = `${portOf(wanted)}: ${draining === undefined ? `${error.message} ${error.remedy}` : waitText(wanted, draining)}`;
+    const why = draining === undefined ? `${error.message} ${error.remedy}` : waitText(wanted, draining);
+    const text = `${portOf(wanted)}: ${why}`;
     told.warning(key, object, "SyncLoadBalancerFailed", text, ` ${portOf(wanted)}`);
     // Whom nobody answers, and who was overtaken by another change, tries again soon.
     if (

@@ -81,9 +81,8 @@ export class PlainRoom {
   #timer: Timer | undefined;
   readonly #listeners = new Set<(before: PlainRecord | undefined, after: PlainRecord | undefined) => void>();
   readonly #unsubscribe: () => void;
-  #owned: ReadonlySet<Address> = new Set();
-  /** By VIP that this member has. */
-  readonly #askUntilMs = new Map<Address, number>();
+  /** VIPs that this member has, and since when. */
+  #owned: ReadonlyMap<Address, number> = new Map();
   readonly #verdictListeners = new Set<(change: VerdictChange) => void>();
 
   constructor(core: Core, options: PlainRoomOptions) {
@@ -112,7 +111,10 @@ export class PlainRoom {
       view: options.view ?? new SessionView<PlainRecord>(PLAIN_SESSIONS),
       held,
       mayReplicate: options.mayReplicate ?? (() => true),
-      mayBeElsewhere: (vip) => !core.ownsVip(vip) || clock.nowMs() < (this.#askUntilMs.get(vip) ?? 0),
+      mayBeElsewhere: (vip) => {
+        const sinceMs = this.#owned.get(vip) ?? Number.NEGATIVE_INFINITY;
+        return !core.ownsVip(vip) || clock.nowMs() - sinceMs < limits.askAfterMoveMs;
+      },
       changed: (before, after) => {
         for (const listener of this.#listeners) listener(before, after);
       },
@@ -196,14 +198,12 @@ export class PlainRoom {
 
   /** Flows on VIPs that this member did not own: others have forwarded meanwhile. */
   setOwned(owned: ReadonlySet<Address>): void {
-    const gained = new Set([...owned].filter((vip) => !this.#owned.has(vip)));
-    const lost = [...this.#owned].some((vip) => !owned.has(vip));
-    this.#owned = owned;
+    const before = this.#owned;
+    const gained = new Set([...owned].filter((vip) => !before.has(vip)));
+    const nowMs = this.room.core.clock.nowMs();
+    this.#owned = new Map([...owned].map((vip) => [vip, before.get(vip) ?? nowMs]));
     // Handed over: whoever has the VIP now is to know its flows, however young.
-    if (lost) this.#keeping.publishAll();
-    for (const vip of this.#askUntilMs.keys()) if (!owned.has(vip)) this.#askUntilMs.delete(vip);
-    const { clock, limits } = this.room.core;
-    for (const vip of gained) this.#askUntilMs.set(vip, clock.nowMs() + limits.askAfterMoveMs);
+    if ([...before.keys()].some((vip) => !owned.has(vip))) this.#keeping.publishAll();
     if (gained.size === 0) return;
     for (const flow of this.room.flows.values())
       if (gained.has(flow.record.vip)) flow.forgets = FORGET_UP | FORGET_DOWN;

@@ -40,6 +40,17 @@ function rigOf(
   return rig;
 }
 
+/** It begins from an offer, and is the slow path's before it is open. */
+async function slowlyOpened(rig: PlainRig): Promise<Connection> {
+  const connection = new Connection();
+  connection.heard(await rig.one(connection.up(SYN)));
+  // Of nobody's numbers.
+  await rig.pass(connection.down(ACK, "?"));
+  await rig.one(connection.down(SYN | ACK));
+  await rig.one(connection.up(ACK));
+  return connection;
+}
+
 describe("a connection that the fast path begins", () => {
   test("is over without the slow path, and its NAT port is offered again", async () => {
     const rig = rigOf();
@@ -85,12 +96,7 @@ describe("a connection that the fast path begins", () => {
 
   test("is begun where the slow path had the one before, once that is over", async () => {
     const rig = rigOf();
-    const old = new Connection();
-    old.heard(await rig.one(old.up(SYN)));
-    // Of nobody's numbers: the slow path's from here on.
-    await rig.pass(old.down(ACK, "?"));
-    await rig.one(old.down(SYN | ACK));
-    await rig.one(old.up(ACK));
+    const old = await slowlyOpened(rig);
     await old.close(rig);
     assert.equal(rig.records().length, 1);
     rig.clock.advance(2_500);
@@ -102,11 +108,7 @@ describe("a connection that the fast path begins", () => {
 
   test("and is reset stands as long as a session's is, once the slow path has it", async () => {
     const rig = rigOf();
-    const connection = new Connection();
-    connection.heard(await rig.one(connection.up(SYN)));
-    await rig.pass(connection.down(ACK, "?"));
-    await rig.one(connection.down(SYN | ACK));
-    await rig.one(connection.up(ACK));
+    const connection = await slowlyOpened(rig);
     await rig.one(connection.down(RST | ACK));
     rig.clock.advance(5_000);
     assert.equal(rig.fastPath.flowCount, 2);

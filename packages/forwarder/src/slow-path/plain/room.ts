@@ -27,6 +27,7 @@ import { clampToWays } from "./clamp.ts";
 import {
   awaitingOf,
   fastFlowsOf,
+  isHandshake,
   isLivingFlow,
   keyOf,
   type LocalFlow,
@@ -158,7 +159,7 @@ export function settle(room: Room, flow: LocalFlow, record: PlainRecord): undefi
     flow.introduction = undefined;
     if (flow.isInstalled) install(room, flow, false);
   }
-  if (flow.stage !== "open" && (record.marks & MARK.answered) !== 0) {
+  if (flow.stage !== "open" && !isHandshake(record)) {
     flow.stage = "open";
     flow.syn = undefined;
     room.flows.grown(flow);

@@ -23,11 +23,8 @@ export function udpUp(room: Room, side: Side, input: PlainInput, entry: ServiceE
   if (input.copy) return;
   if (!core.isReady()) return drop(core, "not-ready", input.bytes);
   if (!isAllowedSource(entry, source)) return drop(core, "source-not-allowed", input.bytes);
-  const { id } = entry.service;
-  const orElse = () => begin(room, side, input, entry);
-  if (!input.asked && room.mayBeElsewhere(destination))
-    return room.held.ask(input, questionOf(input, id), orElse);
-  begin(room, side, input, entry);
+  if (input.asked || !room.mayBeElsewhere(destination)) return begin(room, side, input, entry);
+  room.held.ask(input, questionOf(input, entry.service.id), () => begin(room, side, input, entry));
 }
 
 function begin(room: Room, side: Side, input: PlainInput, entry: ServiceEntry): undefined {
